@@ -1,0 +1,171 @@
+"""Everything a session may ask its shell to do, in the imperative.
+
+Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that carry its id, and
+stops when it is told to. Every `StartGeneration` ends in exactly one of `GenerationFinished`, `GenerationFailed` or a `CancelGeneration`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley.core.ids import AttemptId, FlushId, JudgementId, ResponseId, TurnId
+from parley.core.items import Item
+from parley.core.notices import Notice
+from parley.core.settings import AudioFormat, FunctionTool, Modality, ToolChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send this to the client."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreVoice:
+    """Score these bytes for voice: whole samples in the input format, beginning at `start_sample` (24 kHz).
+
+    A `start_sample` that does not follow the last call's end begins a new stream. Answer: a `VoiceScored` for each 32 ms.
+    """
+
+    start_sample: int
+    audio: bytes
+    format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTranscription:
+    """A turn has begun: open a recogniser stream for it."""
+
+    turn: TurnId
+    format: AudioFormat
+    language: str
+    prompt: str
+    keywords: tuple[str, ...]
+    logprobs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe:
+    """The turn's next audio."""
+
+    turn: TurnId
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlushTranscription:
+    """Ask for the best transcript of what the turn has so far. Answer: `Transcribed` with this flush, or `TranscriptionFailed`."""
+
+    turn: TurnId
+    flush: FlushId
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTranscription:
+    """The turn is over. Answer: `Transcribed` without a flush, or `TranscriptionFailed`."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class DropTranscription:
+    """Nobody waits for this turn's transcript any more; no answer."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePause:
+    """Has the speaker finished? `audio` is the turn's last seconds up to the pause. Answer: `PauseJudged`."""
+
+    turn: TurnId
+    judgement: JudgementId
+    text: str
+    audio: bytes
+    format: AudioFormat
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is to see: frozen, complete. `max_output_tokens` None: no limit. Audio never stands in its items."""
+
+    instructions: str
+    items: tuple[Item, ...]
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartGeneration:
+    """Generate a reply: text only, or text and speech in `format`."""
+
+    attempt: AttemptId
+    prompt: Prompt
+    modality: Modality
+    voice: str
+    speed: float
+    format: AudioFormat
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelGeneration:
+    """Stop the attempt and forget it; no answer."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Where the server holds the playback: queue this audio for the listener. Answers: `AudioPlayed` as it goes out."""
+
+    response: ResponseId
+    audio: bytes
+    format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlayback:
+    """Hold the queue where it is; it may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlayback:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayback:
+    """Silence the listener now and empty the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """Close the connection with this WebSocket close code once what was told before has gone out."""
+
+    code: int
+    reason: str
+
+
+Effect = (
+    Tell
+    | ScoreVoice
+    | OpenTranscription
+    | Transcribe
+    | FlushTranscription
+    | FinishTranscription
+    | DropTranscription
+    | JudgePause
+    | StartGeneration
+    | CancelGeneration
+    | Play
+    | PausePlayback
+    | ResumePlayback
+    | StopPlayback
+    | CloseLink
+)

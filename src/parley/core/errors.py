@@ -1,0 +1,37 @@
+"""The kinds of error a session knows.
+
+    PeerError         the client asked for something that cannot be: told to it as an `error` notice, the session lives on
+    InvariantBroken   a bug in the core: the session is closed and its trace dumped; other sessions never notice
+
+(An engine's fault is neither: it arrives as an event, see `Fault`.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ErrorType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
+
+
+class PeerError(Exception):
+    """A client's event that cannot be honoured. `param` is the dotted path of the offending field as the client wrote it."""
+
+    def __init__(self, message: str, *, code: str, param: str | None = None, kind: ErrorType = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.kind: ErrorType = kind
+
+
+class InvariantBroken(AssertionError):
+    """The core contradicted itself; the message names the invariant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an engine could not do, as it reaches the core: a stable `code`, and one sentence with its mend."""
+
+    code: str
+    message: str

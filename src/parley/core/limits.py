@@ -1,0 +1,93 @@
+"""Every number that bounds a session, with its reason beside it."""
+
+from __future__ import annotations
+
+SAMPLE_RATE = 24_000
+"""The clock of all positions: 24 kHz samples, whatever the wire's encoding."""
+
+SAMPLES_PER_MS = 24
+
+MIN_COMMIT_MS = 100
+"""OpenAI refuses to commit less than 100 ms of audio."""
+
+MAX_APPEND_BYTES = 15 * 1024 * 1024
+"""The documented limit of one `input_audio_buffer.append`."""
+
+MAX_BUFFERED_MS = 10 * 60 * 1000
+"""Uncommitted audio: ten minutes is 28.8 MB of PCM, longer than anybody's turn and short enough to hold."""
+
+MAX_TURN_MS = 5 * 60 * 1000
+"""A turn that voice activity never ends (music, a fan) is committed by force after this."""
+
+KEPT_AUDIO_BYTES = 16 * 1024 * 1024
+"""Audio of past items kept for `conversation.item.retrieve`: about five minutes; older items keep their words only."""
+
+MAX_RETRIEVED_AUDIO_BYTES = 700 * 1024
+"""Audio in one `conversation.item.retrieved`: as base64 it stays under the 1 MiB at which a common client closes the socket."""
+
+AUDIO_DELTA_BYTES = 48_000
+"""One audio delta at the most: a second of PCM, 64 kB of base64; far under every client's receive limit."""
+
+MAX_HELD_BYTES = 4 * 1024 * 1024
+"""A held (speculative) attempt's output: over a minute of audio, more than any pause lasts; a larger guess is dropped."""
+
+MAX_ITEMS = 2_000
+"""Items in one conversation; an hour of brisk talk makes about 1,500."""
+
+MAX_ITEM_TEXT = 1024 * 1024
+"""Characters of text in one item: more than any model's context."""
+
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+"""One image's URL, base64 included; the limit of the large hosted models."""
+
+MAX_TOOLS = 128
+"""Functions in one session: the limit hosted models state."""
+
+MAX_SIDE_RESPONSES = 8
+"""Out-of-band responses at once: each is a model request; a client that wants more is looping."""
+
+MAX_RESPONSE_TEXT = 256 * 1024
+"""Characters one response may generate before it is cut as incomplete: a model that never stops."""
+
+MAX_RESPONSE_AUDIO_MS = 30 * 60 * 1000
+"""Audio one response may generate; half an hour of monologue is a loop."""
+
+MAX_PENDING_TURNS = 64
+"""Committed turns whose transcript is still to come; a recogniser this far behind is stuck."""
+
+METADATA_PAIRS = 16
+METADATA_KEY = 64
+METADATA_VALUE = 512
+
+ONSET_FRAMES = 2
+"""Voiced 32 ms frames in a row before speech counts as begun: one alone is a click."""
+
+OFF_THRESHOLD_DROP = 0.15
+"""Voice ends this much below the threshold at which it began (the hysteresis that Silero's authors use)."""
+
+MANUAL_FEED_MS = 200
+"""With manual turns, audio goes to the recogniser in pieces of this length."""
+
+CONFIRM_SPEECH_MS = 700
+"""`barge_in = "confirmed"`: voice this long over a reply takes the floor whatever the words (backchannels last under 600 ms)."""
+
+CONFIRM_WORDS = 2
+"""... or this many words that are not all backchannels."""
+
+REJECT_PAUSE_MS = 300
+"""... and a pause this long before either means it was a backchannel: the reply goes on."""
+
+IDLE_MIN_MS, IDLE_MAX_MS = 5_000, 30_000
+"""The accepted range of `idle_timeout_ms`."""
+
+TRANSCRIPT_WAIT_NS = 30 * 1_000_000_000
+"""A turn's transcript that has not come by then has failed: nobody waits longer for an answer."""
+
+GENERATION_SILENCE_NS = 60 * 1_000_000_000
+"""An attempt that has produced nothing for this long has failed."""
+
+JUDGE_AFTER_MS = 64
+"""A pause this long is worth asking the turn judge about; shorter ones lie between words."""
+
+JUDGE_AUDIO_MS = 8_000
+"""What a turn judge hears at the most: the last eight seconds, the window such models are made for."""
