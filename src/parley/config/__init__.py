@@ -1,0 +1,23 @@
+"""Configuration: `parley.toml`, the environment and flags, merged into one frozen `Config` (later wins).
+
+Call `load(config_path, flags, environ)`, hand `Config` to `server.app.serve`.
+"""
+
+from __future__ import annotations
+
+from parley.config.errors import ConfigError, UnknownModel, did_you_mean
+from parley.config.loading import is_loopback, load
+from parley.config.values import BargeIn, Config, PipelineConfig, ServerConfig, Setting
+
+__all__ = [
+    "BargeIn",
+    "Config",
+    "ConfigError",
+    "PipelineConfig",
+    "ServerConfig",
+    "Setting",
+    "UnknownModel",
+    "did_you_mean",
+    "is_loopback",
+    "load",
+]

@@ -1,0 +1,193 @@
+"""Reads each source of settings into a layer: a nested table, and where each of its values stands.
+
+Laws: a layer holds only what its source says, unvalidated; later layers win, key by key (built-in < file < environment < flags).
+An environment variable that is nearly one of ours is an error: a misspelt key must not leave a server open.
+Does not know: types and ranges (`schema.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from parley.config.errors import ConfigError, did_you_mean
+from parley.config.schema import STAGE_KEYS, PipelineSection, ServerSection
+
+FILE_NAME = "parley.toml"
+
+KeyPath = tuple[str, ...]
+
+_SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
+_PIPELINE_KEYS = tuple(key for key in PipelineSection.model_fields if not key.endswith("_options"))
+
+# What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.
+SHORT_NAMES: dict[str, KeyPath] = {
+    "pipeline": ("default_pipeline",),
+    "api_key": ("server", "api_keys"),
+    **{key: ("server", key) for key in _SERVER_KEYS},
+    **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
+    "llm_base_url": ("pipelines", "*", "llm_options", "base_url"),
+    "llm_api_key": ("pipelines", "*", "llm_options", "api_key"),
+}
+
+PREFIX = "PARLEY_"
+NOT_SETTINGS = ("PARLEY_CONFIG",)
+OTHER_PREFIXES = ("PARLEY_TEST_", "PARLEY_BENCH_", "PARLEY_CI_")
+"""Variables of the tests, the benchmark and the build; never settings."""
+
+
+@dataclass(slots=True)
+class Layer:
+    """One source's settings, and the place of each by its key path."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    places: dict[KeyPath, str] = field(default_factory=dict)
+
+    def put(self, key: KeyPath, value: object, place: str) -> None:
+        table = self.data
+        for part in key[:-1]:
+            table = table.setdefault(part, {})
+        table[key[-1]] = value
+        self.places[key] = place
+
+
+def find_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file to read: `--config`, `$PARLEY_CONFIG`, `./parley.toml`, the XDG configuration folder; None where there is none.
+
+    Raises `ConfigError` when a file was named and is not there.
+    """
+    if config_path is not None:
+        return _named(config_path, "--config")
+    if environ.get("PARLEY_CONFIG"):
+        return _named(Path(environ["PARLEY_CONFIG"]), "env PARLEY_CONFIG")
+    candidates = [Path(FILE_NAME)]
+    if environ.get("XDG_CONFIG_HOME"):
+        candidates.append(Path(environ["XDG_CONFIG_HOME"]) / "parley" / FILE_NAME)
+    elif environ.get("HOME"):
+        candidates.append(Path(environ["HOME"]) / ".config" / "parley" / FILE_NAME)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _named(path: Path, by: str) -> Path:
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no configuration file at {path} (named by {by}).",
+            mend="Correct the path, or leave it out to start with the defaults.",
+        )
+    return path
+
+
+def read_file(path: Path) -> Layer:
+    """The file's tables. Raises `ConfigError` for what is not TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", mend="It must be a TOML file in UTF-8.") from error
+    lines = _line_numbers(text)
+    layer = Layer(data=data)
+    for key, _ in flatten(data):
+        layer.places[key] = _place(path, key, lines)
+    return layer
+
+
+def _place(path: Path, key: KeyPath, lines: Mapping[KeyPath, int]) -> str:
+    for length in range(len(key), 0, -1):
+        if key[:length] in lines:
+            return f"{path}:{lines[key[:length]]}"
+    return str(path)
+
+
+def flatten(table: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every leaf of nested tables with its key path (an empty table is a leaf of its own)."""
+    for name, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, (*prefix, name))
+        else:
+            yield (*prefix, name), value
+
+
+_HEADER = re.compile(r"^\s*\[\[?\s*(?P<path>[^\[\]#]+?)\s*\]\]?\s*(#.*)?$")
+_ASSIGNMENT = re.compile(r"""^\s*(?P<path>(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_MULTILINE = re.compile(r"\"\"\"|'''")
+
+
+def _line_numbers(text: str) -> dict[KeyPath, int]:
+    """Where each key of a TOML text is assigned and each table opened (tomllib keeps no positions)."""
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    quote = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not quote:
+            if header := _HEADER.match(line):
+                table = _parts(header["path"])
+                lines.setdefault(table, number)
+            elif assignment := _ASSIGNMENT.match(line):
+                lines.setdefault((*table, *_parts(assignment["path"])), number)
+        for mark in _MULTILINE.findall(line):
+            quote = mark if not quote else "" if mark == quote else quote
+    return lines
+
+
+def _parts(path: str) -> KeyPath:
+    return tuple(part.strip("\"'") for part in _PART.findall(path))
+
+
+def read_environment(environ: Mapping[str, str], pipeline: str) -> tuple[Layer, list[str]]:
+    """The `PARLEY_*` variables as a layer over `pipeline`, and warnings. An empty variable counts as unset.
+
+    Raises `ConfigError` for a variable that is nearly one of ours.
+    """
+    layer = Layer()
+    warnings = []
+    known = [PREFIX + name.upper() for name in SHORT_NAMES]
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        if variable in NOT_SETTINGS or variable.startswith(OTHER_PREFIXES):
+            continue
+        if variable not in known:
+            if hint := _near(variable, known):
+                raise ConfigError(f"The environment variable {variable} is not a setting of Parley.", mend=hint)
+            warnings.append(f"The environment variable {variable} is not a setting of Parley and changes nothing.")
+        elif environ[variable]:
+            name = variable.removeprefix(PREFIX).lower()
+            layer.put(_expand(SHORT_NAMES[name], pipeline), environ[variable], f"env {variable}")
+    return layer, warnings
+
+
+def _near(variable: str, known: list[str]) -> str:
+    """The prefix they all share would make every variable look alike, so it is compared without."""
+    hint = did_you_mean(variable.removeprefix(PREFIX).lower(), [name.removeprefix(PREFIX).lower() for name in known])
+    return re.sub(r"'(\w+)'", lambda match: PREFIX + match[1].upper(), hint)
+
+
+def read_flags(flags: Mapping[str, object], pipeline: str) -> Layer:
+    """The command line as a layer over `pipeline`; None means that a flag was not given."""
+    layer = Layer()
+    for name, value in flags.items():
+        if name not in SHORT_NAMES:
+            raise ConfigError(f"The flag --{name.replace('_', '-')} does not exist.", mend=did_you_mean(name, SHORT_NAMES))
+        if value is not None and value is not False:
+            layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{name.replace('_', '-')}")
+    return layer
+
+
+def _expand(key: KeyPath, pipeline: str) -> KeyPath:
+    return tuple(pipeline if part == "*" else part for part in key)
+
+
+def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -> None:
+    """Forget the file's options of a stage whose engine a later layer replaces: they are another engine's."""
+    table = file.data.get("pipelines", {}).get(pipeline, {})
+    if not isinstance(table, dict):
+        return
+    for stage in STAGE_KEYS:
+        named = [layer.data.get("pipelines", {}).get(pipeline, {}).get(stage) for layer in later]
+        chosen = next((str(name) for name in reversed(named) if name), "")
+        before = str(table.get(stage, "auto")).partition(":")[0]
+        if chosen and before not in ("auto", chosen.partition(":")[0]):
+            table.pop(f"{stage}_options", None)

@@ -1,0 +1,234 @@
+"""Merges the layers into one `Config`, validated, each value with its source.
+
+Laws: later wins, key by key: built-in < file < environment < flags. Every fault of one load is told at once, each with its place.
+A public address without a key is refused unless `insecure`. Never prints or logs a secret.
+Does not know: how an engine is made; it only asks the registry for the names that exist.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from parley.config.errors import ConfigError, did_you_mean
+from parley.config.layers import (
+    KeyPath,
+    Layer,
+    drop_foreign_options,
+    find_file,
+    flatten,
+    read_environment,
+    read_file,
+    read_flags,
+)
+from parley.config.schema import BUILT_IN_PIPELINES, STAGE_KEYS, PipelineSection, ServerSection, Settings
+from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
+from parley.engines.ports import EngineSpec
+
+_SECRET = re.compile(r"(^|_)(keys?|token|secret|password)$")
+
+
+def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
+    """The effective configuration from a file, `environ` and `flags` (names as in `--help`, `-` as `_`; None: not given).
+
+    Raises `ConfigError`, which names every wrong setting, where it was set and how to mend it.
+    """
+    path = find_file(config_path, environ)
+    file = read_file(path) if path else Layer()
+    pipeline = _chosen_pipeline(file, environ, flags)
+    environment, warnings = read_environment(environ, pipeline)
+    command_line = read_flags(flags, pipeline)
+    served = _served(file, pipeline)
+    drop_foreign_options(file, (environment, command_line), pipeline)
+    layers = (Layer(data={"pipelines": served}), file, environment, command_line)
+    settings = _validate(layers)
+    _check_default(settings, file, pipeline, layers)
+    places = {key: place for layer in layers for key, place in layer.places.items()}
+    keys = _api_keys(settings.server, places, environ)
+    _check_address(settings.server, keys, places)
+    pipelines = {name: _pipeline(name, section) for name, section in settings.pipelines.items()}
+    return Config(
+        server=_server(settings.server, keys),
+        pipelines=MappingProxyType(pipelines),
+        default_pipeline=pipeline,
+        path=path,
+        settings=tuple(_explain(settings, places, keys)),
+        warnings=tuple(warnings),
+    )
+
+
+def _chosen_pipeline(file: Layer, environ: Mapping[str, str], flags: Mapping[str, object]) -> str:
+    chosen = flags.get("pipeline") or environ.get("PARLEY_PIPELINE") or file.data.get("default_pipeline") or "default"
+    return str(chosen)
+
+
+def _served(file: Layer, pipeline: str) -> dict[str, dict[str, Any]]:
+    """The built-in pipelines that are served: what is chosen or named in the file, and `bench`, which costs nothing."""
+    named = file.data.get("pipelines", {})
+    return {
+        name: dict(fields)
+        for name, fields in BUILT_IN_PIPELINES.items()
+        if name in (pipeline, "bench") or name in named
+    }
+
+
+class _LayerSource(PydanticBaseSettingsSource):
+    """One layer, as pydantic-settings wants its sources."""
+
+    def __init__(self, settings: type[BaseSettings], layer: Layer) -> None:
+        super().__init__(settings)
+        self._layer = layer
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._layer.data.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._layer.data
+
+
+def _validate(layers: tuple[Layer, ...]) -> Settings:
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return tuple(_LayerSource(settings_cls, layer) for layer in reversed(layers))
+
+    try:
+        return Layered()
+    except ValidationError as error:
+        places = {key: place for layer in layers for key, place in layer.places.items()}
+        faults = [_fault(dict(fault), places) for fault in error.errors(include_url=False, include_context=False)]
+        raise ConfigError("\n".join(faults)) from None
+
+
+def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
+    key = tuple(str(part) for part in fault["loc"] if not isinstance(part, int))
+    place = places.get(key) or next((there for known, there in places.items() if known[: len(key)] == key), "")
+    where = f"{place}: " if place else ""
+    if fault["type"] == "extra_forbidden":
+        hint = did_you_mean(key[-1], _known_keys(key[:-1]))
+        return f"{where}unknown setting {'.'.join(key)}. {hint}".rstrip()
+    return f"{where}{'.'.join(key)}: {fault['msg']}."
+
+
+def _known_keys(table: KeyPath) -> list[str]:
+    match table:
+        case ():
+            return list(Settings.model_fields)
+        case ("server",):
+            return list(ServerSection.model_fields)
+        case _:
+            return list(PipelineSection.model_fields)
+
+
+def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:
+    defined = {*BUILT_IN_PIPELINES, *file.data.get("pipelines", {})}
+    if pipeline in defined:
+        return
+    place = next((layer.places[("default_pipeline",)] for layer in reversed(layers) if ("default_pipeline",) in layer.places), "")
+    raise ConfigError(
+        f"{place}: there is no pipeline {pipeline!r}; the pipelines are {', '.join(sorted(defined))}.",
+        mend=did_you_mean(pipeline, defined) or f"Add a table [pipelines.{pipeline}] to parley.toml.",
+    )
+
+
+def _api_keys(server: ServerSection, places: dict[KeyPath, str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that open the server. `api_key_env` counts as a setting of the file: a key in the environment or a flag wins."""
+    given = places.get(("server", "api_keys"), "")
+    if not server.api_key_env or given.startswith(("env ", "flag ")):
+        return server.api_keys
+    value = environ.get(server.api_key_env, "")
+    keys = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not keys:
+        raise ConfigError(
+            f"{places[('server', 'api_key_env')]}: server.api_key_env names {server.api_key_env}, which is not set.",
+            mend=f"Set {server.api_key_env} to the key that clients must send, or remove the setting.",
+        )
+    places[("server", "api_keys")] = f"env {server.api_key_env}"
+    return (*server.api_keys, *keys)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_address(server: ServerSection, keys: tuple[str, ...], places: Mapping[KeyPath, str]) -> None:
+    if is_loopback(server.host) or keys or server.insecure:
+        return
+    raise ConfigError(
+        f"{places.get(('server', 'host'), 'default')}: server.host {server.host} can be reached from other machines, "
+        "and no API key is set.",
+        mend="Set a key (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on 127.0.0.1, "
+        "or let everybody in with --insecure.",
+    )
+
+
+def _server(section: ServerSection, keys: tuple[str, ...]) -> ServerConfig:
+    values = section.model_dump(exclude={"api_key_env", "api_keys", "trace_dir"})
+    trace_dir = Path(section.trace_dir).expanduser() if section.trace_dir else None
+    return ServerConfig(**values, api_keys=keys, trace_dir=trace_dir)
+
+
+class _Options(dict[str, object]):
+    """An engine's options, whose secrets stay out of logs and tracebacks."""
+
+    def __repr__(self) -> str:
+        return repr({key: mask(key, value, "") for key, value in self.items()})
+
+
+def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
+    engines = {stage: _engine(getattr(section, stage), getattr(section, f"{stage}_options")) for stage in STAGE_KEYS}
+    return PipelineConfig(
+        name=name,
+        **engines,
+        voice=section.voice,
+        instructions=section.instructions,
+        language=section.language,
+        speculation=section.speculation == "on",
+        speculate_after_ms=section.speculate_after_ms,
+        barge_in=section.barge_in,
+        context_tokens=section.context_tokens,
+    )
+
+
+def _engine(text: str, options: Mapping[str, object]) -> EngineSpec:
+    parsed = EngineSpec.parse(text)
+    return EngineSpec(parsed.name, parsed.model, _Options(options))
+
+
+def _explain(settings: Settings, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:
+    values = settings.model_dump()
+    values["server"]["api_keys"] = keys
+    shown = []
+    for key, value in flatten(values):
+        if key[-1].endswith("_options") and not value:
+            continue
+        source = places.get(key, "default")
+        shown.append(Setting(".".join(key), mask(key[-1], value, source), source))
+    return shown
+
+
+def mask(name: str, value: object, source: str) -> object:
+    """`value` as it may be shown: secrets only as set or not set, URLs without the user and password in them."""
+    if _SECRET.search(name):
+        return f"set (from {source})" if value and source else "set" if value else "not set"
+    if isinstance(value, str) and "://" in value and "@" in value:
+        parts = urlsplit(value)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return value

@@ -1,0 +1,112 @@
+"""The shape of a configuration: every key, its type, its range and its default, as pydantic-settings models.
+
+Laws: an unknown key is an error; every number has a range; defaults live here and nowhere else.
+Does not know: where a value came from (`layers.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful voice assistant. Everything you write is spoken aloud: answer in a few short sentences of plain "
+    "words, without markdown, lists or emoji, in the language the user speaks."
+)
+
+MAX_MESSAGE_BYTES = 24 * 1024 * 1024
+"""One append may carry 15 MiB of audio, 20 MiB in base64; the rest is room for the JSON around it."""
+
+
+def _split(value: object) -> object:
+    """Environment variables and flags give lists as `a,b`."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _switch(value: object) -> object:
+    """TOML's true and false, and the environment's words for them, mean on and off."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str):
+        return {"true": "on", "1": "on", "yes": "on", "false": "off", "0": "off", "no": "off"}.get(value.lower(), value)
+    return value
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
+Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
+EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Options = dict[str, JsonValue]
+
+
+class ServerSection(BaseModel):
+    """`[server]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "127.0.0.1"
+    # Not 8000 or 8080, where `llm = "auto"` looks for somebody else's server.
+    port: int = Field(default=8765, ge=0, le=65535)
+    api_keys: Keys = ()
+    api_key_env: str = ""
+    allowed_origins: Origins = ()
+    insecure: bool = False
+    max_sessions: int = Field(default=400, ge=1, le=100_000)
+    session_minutes: float = Field(default=60, gt=0, le=24 * 60)
+    # Fifty frames a second are speech; the rest lets a client push a recording, or a stalled link catch up.
+    messages_per_second: int = Field(default=1000, ge=1)
+    responses_per_minute: int = Field(default=300, ge=1)
+    max_message_bytes: int = Field(default=MAX_MESSAGE_BYTES, ge=64 * 1024, le=256 * 1024 * 1024)
+    admission_lag_ms: float = Field(default=30, gt=0, le=10_000)
+    shutdown_grace_s: float = Field(default=10, ge=0, le=600)
+    trace_dir: str = ""
+
+
+class PipelineSection(BaseModel):
+    """`[pipelines.NAME]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    vad: EngineName = "silero"
+    vad_options: Options = {}
+    turn: EngineName = "rules"
+    turn_options: Options = {}
+    stt: EngineName = "auto"
+    stt_options: Options = {}
+    llm: EngineName = "auto"
+    llm_options: Options = {}
+    tts: EngineName = "espeak"
+    tts_options: Options = {}
+    voice: str = "alloy"
+    instructions: str = DEFAULT_INSTRUCTIONS
+    language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")
+    # A guess costs a request to the language model that may be thrown away, so it is asked for.
+    speculation: Switch = "off"
+    speculate_after_ms: int = Field(default=200, ge=0, le=10_000)
+    barge_in: Literal["immediate", "confirmed"] = "immediate"
+    context_tokens: int = Field(default=8192, ge=256, le=10_000_000)
+
+
+class Settings(BaseSettings):
+    """The whole file. Its sources are the layers of `layers.py`, so nothing is read from the process by itself."""
+
+    model_config = SettingsConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    default_pipeline: str = "default"
+    server: ServerSection = ServerSection()
+    pipelines: dict[str, PipelineSection] = {}
+
+
+BUILT_IN_PIPELINES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "bench": {"stt": "bench", "llm": "bench", "tts": "bench"},
+}
+"""Pipelines that exist without a file; a table of the same name in the file changes single fields of them."""
+
+STAGE_KEYS = ("vad", "turn", "stt", "llm", "tts")

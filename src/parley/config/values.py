@@ -1,0 +1,111 @@
+"""The effective configuration, as values that the rest of the program reads.
+
+Laws: frozen; complete (every default filled in) and valid; a secret is in no `repr` and in no `Setting`.
+Does not know: files, environments and flags (`loading.py`), nor how an engine is made (`engines.registry`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from parley.config.errors import UnknownModel
+from parley.engines.ports import EngineSpec
+
+BargeIn = Literal["immediate", "confirmed"]
+
+HOSTED_MODEL_PREFIXES = (
+    "gpt-realtime",
+    "gpt-4o-realtime",
+    "gpt-4o-mini-realtime",
+    "gpt-audio",
+    "gpt-4o-audio",
+    "gpt-4o-mini-audio",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "whisper-1",
+)
+"""Model names that OpenAI's clients write by themselves, with their dated variants; the default pipeline serves them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """How the server listens, whom it lets in, and its limits.
+
+    `api_keys` empty means that no key is asked for. `trace_dir` None means that no trace is written.
+    A new session is refused while the event loop runs more than `admission_lag_ms` late.
+    """
+
+    host: str
+    port: int
+    api_keys: tuple[str, ...] = field(repr=False)
+    allowed_origins: tuple[str, ...]
+    insecure: bool
+    max_sessions: int
+    session_minutes: float
+    messages_per_second: int
+    responses_per_minute: int
+    max_message_bytes: int
+    admission_lag_ms: float
+    shutdown_grace_s: float
+    trace_dir: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """One named chain of engines and how it talks. `language` "" lets the engines find out."""
+
+    name: str
+    vad: EngineSpec
+    turn: EngineSpec
+    stt: EngineSpec
+    llm: EngineSpec
+    tts: EngineSpec
+    voice: str
+    instructions: str
+    language: str
+    speculation: bool
+    speculate_after_ms: int
+    barge_in: BargeIn
+    context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective setting: `source` is `default`, `FILE:LINE`, `env NAME` or `flag --NAME`; secrets are masked in `value`."""
+
+    key: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. `pipelines` holds what is served (the file's, the chosen one, and `bench`).
+
+    `warnings` are sentences for the person who starts the server. Next: `server.app.serve(config)`.
+    """
+
+    server: ServerConfig
+    pipelines: Mapping[str, PipelineConfig]
+    default_pipeline: str
+    path: Path | None
+    settings: tuple[Setting, ...]
+    warnings: tuple[str, ...] = ()
+
+    def pipeline_for(self, model: str) -> PipelineConfig:
+        """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.
+
+        Raises `UnknownModel`.
+        """
+        if model in self.pipelines:
+            return self.pipelines[model]
+        if not model or model.startswith(HOSTED_MODEL_PREFIXES):
+            return self.pipelines[self.default_pipeline]
+        raise UnknownModel(model, self.pipelines)
+
+    def explain(self) -> list[Setting]:
+        """Every effective setting and where its value comes from, in the order of the documentation."""
+        return list(self.settings)
