@@ -112,7 +112,9 @@ def flatten(table: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[Ke
 
 
 _HEADER = re.compile(r"^\s*\[\[?\s*(?P<path>[^\[\]#]+?)\s*\]\]?\s*(#.*)?$")
-_ASSIGNMENT = re.compile(r"""^\s*(?P<path>(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_ASSIGNMENT = re.compile(
+    r"""^\s*(?P<path>(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""
+)
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _MULTILINE = re.compile(r"\"\"\"|'''")
 
@@ -170,7 +172,9 @@ def read_flags(flags: Mapping[str, object], pipeline: str) -> Layer:
     layer = Layer()
     for name, value in flags.items():
         if name not in SHORT_NAMES:
-            raise ConfigError(f"The flag --{name.replace('_', '-')} does not exist.", mend=did_you_mean(name, SHORT_NAMES))
+            raise ConfigError(
+                f"The flag --{name.replace('_', '-')} does not exist.", mend=did_you_mean(name, SHORT_NAMES)
+            )
         if value is not None and value is not False:
             layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{name.replace('_', '-')}")
     return layer

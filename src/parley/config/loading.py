@@ -135,7 +135,9 @@ def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple
     defined = {*BUILT_IN_PIPELINES, *file.data.get("pipelines", {})}
     if pipeline in defined:
         return
-    place = next((layer.places[("default_pipeline",)] for layer in reversed(layers) if ("default_pipeline",) in layer.places), "")
+    place = next(
+        (layer.places[("default_pipeline",)] for layer in reversed(layers) if ("default_pipeline",) in layer.places), ""
+    )
     raise ConfigError(
         f"{place}: there is no pipeline {pipeline!r}; the pipelines are {', '.join(sorted(defined))}.",
         mend=did_you_mean(pipeline, defined) or f"Add a table [pipelines.{pipeline}] to parley.toml.",

@@ -1,0 +1,70 @@
+# Parley's everyday commands. Each makes the environment it needs, and is quick when nothing changed.
+# Needs python3 (3.11 or newer), pip and make. `make PYTHON=python3.13 serve` chooses another interpreter.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+CLIENTS := .venv-clients
+BASE := $(VENV)/.base-installed
+DEV := $(VENV)/.dev-installed
+CLIENT_TOOLS := $(CLIENTS)/.installed
+NODE_DIR := tests/clients/node
+NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
+SOURCES := src tests scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-clients check bench clean
+
+help:
+	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
+	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
+	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
+	@echo "make check         format, lint, types, import contracts, file sizes, fast tests"
+	@echo "make bench         load benchmark against a server started for it"
+	@echo "make clean         remove the environments and everything generated"
+
+serve: $(BASE)
+	@exec $(VENV)/bin/parley serve $(ARGS)
+
+test: $(DEV)
+	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients $(ARGS)
+
+check: $(DEV)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python scripts/size_report.py
+	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients -m "not slow"
+
+bench: $(BASE)
+	$(VENV)/bin/python benchmarks/realtime.py $(ARGS)
+
+# Node's part is skipped, aloud, where there is no Node.
+test-clients: $(CLIENT_TOOLS)
+	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_TOOLS); \
+	else echo "skipped: the tests of @openai/agents, because npm is not installed (Debian: apt-get install nodejs npm)"; fi
+	$(CLIENTS)/bin/pytest tests/clients $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(CLIENTS) $(NODE_DIR)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BASE): pyproject.toml scripts/make_venv.sh
+	@scripts/make_venv.sh $(PYTHON) $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEV): $(BASE)
+	$(VENV)/bin/python -m pip install --quiet --group dev
+	@touch $@
+
+$(CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/requirements.txt
+	@scripts/make_venv.sh $(PYTHON) $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --editable . --group dev --requirement tests/clients/requirements.txt
+	@touch $@
+
+$(NODE_TOOLS): $(NODE_DIR)/package.json $(wildcard $(NODE_DIR)/package-lock.json)
+	cd $(NODE_DIR) && if [ -f package-lock.json ]; then npm ci --no-audit --no-fund; else npm install --no-audit --no-fund; fi
+	@touch $@
