@@ -184,14 +184,51 @@ def _expand(key: KeyPath, pipeline: str) -> KeyPath:
     return tuple(pipeline if part == "*" else part for part in key)
 
 
+def pipeline_table(layer: Layer, pipeline: str) -> dict[str, Any]:
+    """A layer's `[pipelines.NAME]`; empty where it has none (what is not a table is refused later, with its place)."""
+    pipelines = layer.data.get("pipelines")
+    table = pipelines.get(pipeline) if isinstance(pipelines, dict) else None
+    return table if isinstance(table, dict) else {}
+
+
+def pipeline_names(layer: Layer) -> list[str]:
+    pipelines = layer.data.get("pipelines")
+    return list(pipelines) if isinstance(pipelines, dict) else []
+
+
 def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -> None:
     """Forget the file's options of a stage whose engine a later layer replaces: they are another engine's."""
-    table = file.data.get("pipelines", {}).get(pipeline, {})
-    if not isinstance(table, dict):
-        return
+    table = pipeline_table(file, pipeline)
     for stage in STAGE_KEYS:
-        named = [layer.data.get("pipelines", {}).get(pipeline, {}).get(stage) for layer in later]
-        chosen = next((str(name) for name in reversed(named) if name), "")
+        chosen = _engine(later, pipeline, stage)
         before = str(table.get(stage, "auto")).partition(":")[0]
-        if chosen and before not in ("auto", chosen.partition(":")[0]):
+        if chosen and before not in ("auto", chosen):
             table.pop(f"{stage}_options", None)
+            file.places = {
+                key: place
+                for key, place in file.places.items()
+                if key[:3] != ("pipelines", pipeline, f"{stage}_options")
+            }
+
+
+def _engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> str:
+    """The engine that the last layer to name one names for a stage, without its model; "" where none does."""
+    named = (pipeline_table(layer, pipeline).get(stage) for layer in reversed(layers))
+    return next((str(name).partition(":")[0].strip() for name in named if name), "")
+
+
+ENDPOINT_ENGINES = ("", "auto", "openai")
+"""Language models that `PARLEY_LLM_BASE_URL` and `PARLEY_LLM_API_KEY` speak of ("" is the default, `auto`)."""
+
+
+def drop_endpoint_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
+    """Forget the environment's endpoint when the pipeline's language model is not one that has any; returns warnings."""
+    engine = _engine(layers, pipeline, "llm")
+    table = pipeline_table(environment, pipeline)
+    if engine in ENDPOINT_ENGINES or "llm_options" not in table:
+        return []
+    del table["llm_options"]
+    endpoint = [key for key in environment.places if "llm_options" in key]
+    return [
+        f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {engine}." for key in endpoint
+    ]

@@ -23,9 +23,11 @@ from parley.config.errors import ConfigError, did_you_mean
 from parley.config.layers import (
     KeyPath,
     Layer,
+    drop_endpoint_of_others,
     drop_foreign_options,
     find_file,
     flatten,
+    pipeline_names,
     read_environment,
     read_file,
     read_flags,
@@ -50,6 +52,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     served = _served(file, pipeline)
     drop_foreign_options(file, (environment, command_line), pipeline)
     layers = (Layer(data={"pipelines": served}), file, environment, command_line)
+    warnings += drop_endpoint_of_others(environment, layers, pipeline)
     settings = _validate(layers)
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
@@ -73,7 +76,7 @@ def _chosen_pipeline(file: Layer, environ: Mapping[str, str], flags: Mapping[str
 
 def _served(file: Layer, pipeline: str) -> dict[str, dict[str, Any]]:
     """The built-in pipelines that are served: what is chosen or named in the file, and `bench`, which costs nothing."""
-    named = file.data.get("pipelines", {})
+    named = pipeline_names(file)
     return {
         name: dict(fields)
         for name, fields in BUILT_IN_PIPELINES.items()
@@ -132,7 +135,7 @@ def _known_keys(table: KeyPath) -> list[str]:
 
 
 def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:
-    defined = {*BUILT_IN_PIPELINES, *file.data.get("pipelines", {})}
+    defined = {*BUILT_IN_PIPELINES, *pipeline_names(file)}
     if pipeline in defined:
         return
     place = next(

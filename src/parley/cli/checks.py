@@ -1,0 +1,208 @@
+"""The checks of `parley doctor`: each looks at one thing and says how to mend it.
+
+Laws: a check never changes anything and never raises for what it looks for; what it can't know it doesn't claim.
+`required` says whether the server can't do without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from parley.config import Config, PipelineConfig
+    from parley.engines.ports import EngineSpec, Stage
+
+OPEN_TIMEOUT_S = 120.0
+"""An engine may load weights from a slow disk; a download longer than this is worth seeing in `parley serve` instead."""
+ENDPOINT_TIMEOUT_S = 3.0
+"""An endpoint that can't answer its list of models by then would make a poor partner in a conversation."""
+
+MIN_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor: what was looked at, whether it is well, what was seen, and how to mend it."""
+
+    name: str
+    ok: bool
+    seen: str
+    mend: str = ""
+    required: bool = True
+
+
+def check_python() -> Check:
+    seen = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= MIN_PYTHON
+    return Check("python", ok, seen, "" if ok else "Install Python 3.11 or newer.")
+
+
+def check_packages() -> Iterator[Check]:
+    """Every package that Parley's own metadata demands (environment markers and extras aside)."""
+    missing = []
+    found = 0
+    for requirement in metadata.requires("parley") or ():
+        if ";" in requirement:
+            continue
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            metadata.version(name)
+            found += 1
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Check("packages", False, f"missing: {', '.join(missing)}", f"python -m pip install {' '.join(missing)}")
+    else:
+        yield Check("packages", True, f"{found} installed")
+
+
+def check_port(config: Config) -> Check:
+    host, port = config.server.host, config.server.port
+    name = f"address {host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return Check(
+            name,
+            False,
+            error.strerror or str(error),
+            "Stop what listens there, or choose another: --port 0 takes any free one.",
+        )
+    return Check(name, True, "free")
+
+
+def check_keys(config: Config) -> Check:
+    from parley.config import is_loopback
+
+    count = len(config.server.api_keys)
+    if count:
+        return Check("API key", True, f"{count} set")
+    if is_loopback(config.server.host):
+        return Check("API key", True, "not set; not needed, because only this machine can connect")
+    return Check(
+        "API key", False, "not set; everybody who reaches this machine may talk", "Set PARLEY_API_KEY.", required=False
+    )
+
+
+def _engines(config: Config) -> Iterator[tuple[Stage, EngineSpec, list[str]]]:
+    """Each distinct engine of all pipelines once, with the pipelines that name it."""
+    seen: list[tuple[Stage, EngineSpec, list[str]]] = []
+    for pipeline in config.pipelines.values():
+        for stage, spec in _stages(pipeline):
+            users = next((names for known, other, names in seen if (known, other) == (stage, spec)), None)
+            if users is None:
+                seen.append((stage, spec, [pipeline.name]))
+            else:
+                users.append(pipeline.name)
+    yield from seen
+
+
+def _stages(pipeline: PipelineConfig) -> tuple[tuple[Stage, EngineSpec], ...]:
+    return (
+        ("vad", pipeline.vad),
+        ("turn", pipeline.turn),
+        ("stt", pipeline.stt),
+        ("llm", pipeline.llm),
+        ("tts", pipeline.tts),
+    )
+
+
+def check_engines(config: Config) -> Iterator[Check]:
+    """Opens and closes every engine, one after the other."""
+    for stage, spec, pipelines in _engines(config):
+        label = f"{spec.name}:{spec.model}" if spec.model else spec.name
+        yield asyncio.run(_check_engine(stage, spec, f"{stage} {label} ({', '.join(pipelines)})"))
+
+
+async def _check_engine(stage: Stage, spec: EngineSpec, name: str) -> Check:
+    from parley.engines import registry
+    from parley.engines.ports import EngineError
+
+    started = time.monotonic()
+    try:
+        engine = registry.create(stage, spec)
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await engine.open()
+        finally:
+            await engine.close()
+    except EngineError as error:
+        return Check(name, False, error.message, error.mend)
+    except ValueError as error:
+        return Check(name, False, str(error), "Correct the option in parley.toml.")
+    except TimeoutError:
+        return Check(name, False, f"not open after {OPEN_TIMEOUT_S:.0f} s", "See what it waits for: parley serve")
+    return Check(name, True, f"opens in {time.monotonic() - started:.1f} s")
+
+
+def check_endpoints(config: Config) -> Iterator[Check]:
+    """Every language-model endpoint that is configured: does its list of models answer?"""
+    urls = {
+        str(p.llm.options["base_url"]): p.llm.options.get("api_key")
+        for p in config.pipelines.values()
+        if p.llm.options.get("base_url")
+    }
+    for url, key in urls.items():
+        yield _check_endpoint(url, str(key) if key else "")
+
+
+def _check_endpoint(url: str, key: str) -> Check:
+    from parley.config.loading import mask
+
+    name = f"endpoint {mask('base_url', url, '')}"
+    if not url.startswith(("http://", "https://")):
+        return Check(
+            name, False, "not an http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."
+        )
+    request = urllib.request.Request(f"{url.rstrip('/')}/models")
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=ENDPOINT_TIMEOUT_S) as answer:
+            return Check(name, True, f"answers (HTTP {answer.status})")
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return Check(name, False, f"refuses the key (HTTP {error.code})", "Set PARLEY_LLM_API_KEY.")
+        return Check(
+            name,
+            False,
+            f"answers HTTP {error.code} to /models",
+            "Is the path right? It usually ends in /v1.",
+            required=False,
+        )
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        return Check(name, False, f"cannot be reached: {reason}", "Start it, or correct --llm-base-url.")
+
+
+def check_audio() -> Check:
+    """Microphone and loudspeaker: only for talking from this machine; a server needs none."""
+    name = "audio devices"
+    try:
+        import sounddevice
+    except ImportError:
+        return Check(name, False, "sounddevice is not installed", "python -m pip install sounddevice", required=False)
+    except OSError:
+        mend = "Install PortAudio (Debian: apt-get install libportaudio2; macOS: brew install portaudio)."
+        return Check(name, False, "PortAudio is not installed", mend, required=False)
+    devices = sounddevice.query_devices()
+    inputs = sum(device["max_input_channels"] > 0 for device in devices)
+    outputs = sum(device["max_output_channels"] > 0 for device in devices)
+    ok = inputs > 0 and outputs > 0
+    mend = "" if ok else "Connect a microphone and a loudspeaker to talk from this machine; a server needs none."
+    return Check(name, ok, f"{inputs} to record, {outputs} to play", mend, required=False)

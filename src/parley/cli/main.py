@@ -1,0 +1,111 @@
+"""The command `parley`: finds the command's file, and turns what went wrong into one line and an exit code.
+
+Laws: results on stdout, chatter on stderr; exit 0 done, 1 the answer is no, 2 it could not be asked (usage, configuration,
+engine), 130 interrupted. A command's file is imported only when that command runs, so that `parley --help` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from parley import __version__
+
+if TYPE_CHECKING:
+    from parley.config import ConfigError
+    from parley.engines.ports import EngineError
+
+COMMANDS = {
+    "serve": "Start the server.",
+    "engines": "List the engines that can be named in a pipeline.",
+    "config": "Print the effective configuration and where each value comes from.",
+    "doctor": "Check this machine and this configuration, and say how to mend what is wrong.",
+    "replay": "Run a recorded session through the core again and compare.",
+    "bench": "Load any Realtime server with real-time speech and measure it.",
+}
+"""Each is a click command of the same name in the file of the same name beside this one."""
+
+EXIT_UNASKED = 2
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"parley.cli.{cmd_name}"), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"parley.cli.{cmd_name}.{cmd_name} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from parley.config.errors import did_you_mean
+
+            ctx.fail(f"There is no command {args[0]!r}. {did_you_mean(args[0], COMMANDS)}".rstrip())
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExamples:\n  parley serve\n  parley serve --llm openai:gpt-5-mini\n  parley doctor",
+)
+@click.version_option(__version__, prog_name="parley")
+def cli() -> None:
+    """A self-hosted real-time voice server: OpenAI's Realtime API on your own machine."""
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; every expected error is told on stderr."""
+    try:
+        code = cli.main(args=args, prog_name="parley", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except _expected_errors() as error:
+        _tell(error.message, error.mend)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`parley config | head`); Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return EXIT_UNASKED
+
+
+def _expected_errors() -> tuple[type[ConfigError], type[EngineError]]:
+    """Imported only once something went wrong: the happy `--help` needs neither pydantic nor numpy."""
+    from parley.config.errors import ConfigError
+    from parley.engines.ports import EngineError
+
+    return ConfigError, EngineError
+
+
+def _tell(message: str, mend: str) -> None:
+    for line in message.splitlines():
+        click.echo(f"parley: {line}", err=True)
+    if mend:
+        click.echo(f"  {mend}", err=True)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

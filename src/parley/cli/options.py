@@ -1,0 +1,57 @@
+"""The flags that every command reading the configuration shares, and the one way to load it from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from parley.config import Config
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_OPTIONS = (
+    click.option(
+        "--config",
+        "config_path",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Read this file [default: $PARLEY_CONFIG, ./parley.toml, ~/.config/parley/parley.toml].",
+    ),
+    click.option("--pipeline", metavar="NAME", help="The pipeline that serves, unless a client's model names another."),
+    click.option("--host", metavar="ADDRESS", help="Listen on this address [default: 127.0.0.1]."),
+    click.option("--port", metavar="PORT", help="Listen on this port, 0 for any free one [default: 8765]."),
+    click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small."),
+    click.option("--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini."),
+    click.option(
+        "--llm-base-url", metavar="URL", help="Endpoint of the language model, such as http://localhost:11434/v1."
+    ),
+    click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as espeak."),
+    click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
+    click.option(
+        "--api-key", metavar="KEY", help="Ask clients for this key (PARLEY_API_KEY keeps it out of process lists)."
+    ),
+    click.option("--insecure", is_flag=True, help="Serve a public address without any key."),
+)
+
+
+def configured(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds the shared flags; the command takes them as `config_path` and `**flags`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config:
+    """The effective configuration of this process; its warnings go to stderr. Raises `ConfigError`."""
+    from parley.config import load
+
+    config = load(config_path, flags, os.environ)
+    for warning in config.warnings:
+        click.echo(f"parley: {warning}", err=True)
+    return config

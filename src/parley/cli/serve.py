@@ -1,0 +1,30 @@
+"""`parley serve`: load the configuration, start the server, say where to point clients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from parley.cli.options import configured, load_config
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  parley serve
+  parley serve --llm openai:qwen3 --llm-base-url http://localhost:11434/v1
+  PARLEY_API_KEY=secret parley serve --host 0.0.0.0
+"""
+)
+@configured
+def serve(config_path: Path | None, **flags: object) -> None:
+    """Start the server and serve until Ctrl-C; running replies may end first.
+
+    Works without any setting: recognition and synthesis run here, and the language model is one found on this machine's
+    usual ports, or a small built-in responder that says how to connect one.
+    """
+    config = load_config(config_path, flags)
+    from parley.server.app import serve as serve_forever
+
+    serve_forever(config)
