@@ -36,6 +36,12 @@ def _switch(value: object) -> object:
     return value
 
 
+def _bare(value: object) -> object:
+    """`[::1]`, as in a URL, is the address ::1."""
+    return value.strip().strip("[]") if isinstance(value, str) else value
+
+
+Host = Annotated[str, BeforeValidator(_bare), StringConstraints(min_length=1)]
 Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
@@ -50,7 +56,7 @@ class ServerSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     # Not 8000 or 8080, where `llm = "auto"` looks for somebody else's server.
     port: int = Field(default=8765, ge=0, le=65535)
     api_keys: Keys = ()

@@ -1,0 +1,163 @@
+"""Where a setting may come from, and which source wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from parley.config import Config, load
+
+HOSTED = [
+    "",
+    "gpt-realtime",
+    "gpt-realtime-2025-08-28",
+    "gpt-4o-mini-realtime-preview",
+    "whisper-1",
+    "gpt-4o-transcribe",
+]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def source(config: Config, key: str) -> str:
+    return next(setting.source for setting in config.explain() if setting.key == key)
+
+
+def test_without_any_setting_the_default_pipeline_serves_this_machine_only() -> None:
+    config = load(None, {}, {})
+    assert config.server.host == "127.0.0.1"
+    assert config.server.api_keys == ()
+    assert config.server.max_message_bytes == 24 * 1024 * 1024
+    assert config.default_pipeline == "default"
+    engines = config.pipelines["default"]
+    assert [e.name for e in (engines.vad, engines.turn, engines.stt, engines.llm, engines.tts)] == [
+        "silero",
+        "rules",
+        "auto",
+        "auto",
+        "espeak",
+    ]
+
+
+def test_later_sources_win_key_by_key(tmp_path: Path) -> None:
+    write(tmp_path / "parley.toml", '[server]\nhost = "::1"\nport = 1001\nmax_sessions = 7\n')
+    config = load(None, {"port": "1003"}, {"PARLEY_PORT": "1002", "PARLEY_MAX_SESSIONS": "9"})
+    assert (config.server.host, config.server.port, config.server.max_sessions) == ("::1", 1003, 9)
+    assert source(config, "server.host") == "parley.toml:2"
+    assert source(config, "server.port") == "flag --port"
+    assert source(config, "server.max_sessions") == "env PARLEY_MAX_SESSIONS"
+    assert source(config, "server.session_minutes") == "default"
+
+
+def test_the_named_file_comes_before_the_folder_and_the_folder_before_the_home(tmp_path: Path) -> None:
+    home = write(tmp_path / "home/.config/parley/parley.toml", "[server]\nport = 1\n")
+    xdg = write(tmp_path / "xdg/parley/parley.toml", "[server]\nport = 2\n")
+    environ = {"HOME": str(tmp_path / "home")}
+    assert load(None, {}, environ).path == home
+    environ["XDG_CONFIG_HOME"] = str(tmp_path / "xdg")
+    assert load(None, {}, environ).path == xdg
+    write(tmp_path / "parley.toml", "[server]\nport = 3\n")
+    assert load(None, {}, environ).server.port == 3
+    environ["PARLEY_CONFIG"] = str(write(tmp_path / "env.toml", "[server]\nport = 4\n"))
+    assert load(None, {}, environ).server.port == 4
+    assert load(write(tmp_path / "flag.toml", "[server]\nport = 5\n"), {}, environ).server.port == 5
+
+
+def test_flags_and_environment_change_the_chosen_pipeline_and_no_other(tmp_path: Path) -> None:
+    write(tmp_path / "parley.toml", '[pipelines.es]\nvoice = "cedar"\n[pipelines.de]\nvoice = "ash"\n')
+    config = load(None, {"pipeline": "es", "stt": "whisper:small"}, {"PARLEY_VOICE": "coral", "PARLEY_LANGUAGE": "es"})
+    assert config.default_pipeline == "es"
+    assert (config.pipelines["es"].stt.name, config.pipelines["es"].stt.model) == ("whisper", "small")
+    assert (config.pipelines["es"].voice, config.pipelines["es"].language) == ("coral", "es")
+    assert (config.pipelines["de"].stt.name, config.pipelines["de"].voice) == ("auto", "ash")
+
+
+def test_an_endpoint_from_the_environment_becomes_an_option_of_the_language_model() -> None:
+    environ = {"PARLEY_LLM": "openai:qwen3", "PARLEY_LLM_BASE_URL": "http://localhost:1/v1", "PARLEY_LLM_API_KEY": "k"}
+    llm = load(None, {}, environ).pipelines["default"].llm
+    assert (llm.name, llm.model) == ("openai", "qwen3")
+    assert llm.options == {"base_url": "http://localhost:1/v1", "api_key": "k"}
+
+
+def test_the_benchmark_pipeline_is_not_given_an_endpoint_that_its_model_has_no_use_for() -> None:
+    config = load(None, {"pipeline": "bench"}, {"PARLEY_LLM_BASE_URL": "http://localhost:1/v1"})
+    assert config.pipelines["bench"].llm.options == {}
+    assert "PARLEY_LLM_BASE_URL changes nothing" in config.warnings[0]
+
+
+def test_options_of_an_engine_that_a_flag_replaces_are_not_given_to_the_new_one(tmp_path: Path) -> None:
+    write(
+        tmp_path / "parley.toml",
+        '[pipelines.default]\nstt = "whisper:small"\n[pipelines.default.stt_options]\nbeam_size = 5\n',
+    )
+    assert load(None, {}, {}).pipelines["default"].stt.options == {"beam_size": 5}
+    assert load(None, {"stt": "whisper:base"}, {}).pipelines["default"].stt.options == {"beam_size": 5}
+    replaced = load(None, {"stt": "pocketsphinx"}, {})
+    assert replaced.pipelines["default"].stt.options == {}
+    assert not [setting for setting in replaced.explain() if "beam_size" in setting.key]
+
+
+def test_a_table_with_the_name_of_a_built_in_pipeline_changes_single_fields_of_it(tmp_path: Path) -> None:
+    write(tmp_path / "parley.toml", '[pipelines.bench]\nvoice = "ash"\n')
+    bench = load(None, {}, {}).pipelines["bench"]
+    assert (bench.stt.name, bench.voice) == ("bench", "ash")
+
+
+def test_only_what_can_be_asked_for_is_loaded() -> None:
+    assert set(load(None, {"pipeline": "bench"}, {}).pipelines) == {"bench"}
+    assert set(load(None, {}, {}).pipelines) == {"default", "bench"}
+
+
+@pytest.mark.parametrize("model", HOSTED)
+def test_names_that_openai_clients_write_by_themselves_are_served_by_the_default_pipeline(model: str) -> None:
+    config = load(None, {"pipeline": "bench"}, {})
+    assert config.pipeline_for(model).name == "bench"
+
+
+def test_a_model_that_names_a_pipeline_gets_it(tmp_path: Path) -> None:
+    write(tmp_path / "parley.toml", '[pipelines.gpt-realtime]\nvoice = "ash"\n')
+    config = load(None, {}, {})
+    assert config.pipeline_for("bench").name == "bench"
+    assert config.pipeline_for("gpt-realtime").voice == "ash"
+
+
+@pytest.mark.parametrize(("written", "on"), [('"on"', True), ("true", True), ('"off"', False), ("false", False)])
+def test_speculation_can_be_written_as_a_word_or_a_truth(tmp_path: Path, written: str, on: bool) -> None:
+    write(tmp_path / "parley.toml", f"[pipelines.default]\nspeculation = {written}\n")
+    assert load(None, {}, {}).pipelines["default"].speculation is on
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    config = load(None, {}, {"PARLEY_API_KEY": "", "PARLEY_PIPELINE": "", "PARLEY_PORT": ""})
+    assert (config.server.api_keys, config.default_pipeline, config.server.port) == ((), "default", 8765)
+
+
+def test_settings_are_found_on_their_lines_whatever_the_tables_look_like(tmp_path: Path) -> None:
+    text = """
+server.port = 9
+[pipelines.default] # a comment
+instructions = \"\"\"
+voice = "not this one"
+\"\"\"
+voice = "ash"
+llm_options = { base_url = "http://localhost:1/v1" }
+["pipelines"."two"]
+"language" = "de"
+"""
+    write(tmp_path / "parley.toml", text)
+    config = load(None, {}, {})
+    assert source(config, "server.port") == "parley.toml:2"
+    assert source(config, "pipelines.default.voice") == "parley.toml:7"
+    assert source(config, "pipelines.default.llm_options.base_url") == "parley.toml:8"
+    assert source(config, "pipelines.two.language") == "parley.toml:10"
