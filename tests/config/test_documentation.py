@@ -1,0 +1,69 @@
+"""The configuration page tells the truth: every key, variable and default, and its example loads."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from parley.cli.options import configured
+from parley.config import load
+from parley.config.layers import PREFIX, SHORT_NAMES
+from parley.config.schema import PipelineSection, ServerSection
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+ROWS = {
+    row[0].strip("`"): row
+    for line in PAGE.splitlines()
+    if line.startswith("| `")
+    for row in [re.split(r"\s*\|\s*", line)[1:-1]]
+}
+
+
+@pytest.mark.parametrize("section", [ServerSection, PipelineSection])
+def test_every_key_is_documented_with_its_default(section: type[ServerSection | PipelineSection]) -> None:
+    for key, field in section.model_fields.items():
+        if key.endswith("_options"):
+            assert f"`{key}`" in PAGE
+        elif isinstance(field.default, int | float | str) and field.default != "" and key != "instructions":
+            shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
+            assert ROWS[key][1] == f"`{shown}`", key
+        else:
+            assert key in ROWS
+
+
+def test_every_variable_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"`(PARLEY_[A-Z_]+)`", PAGE)) - {"PARLEY_CONFIG"}
+    assert documented == {PREFIX + name.upper() for name in SHORT_NAMES}
+
+
+def test_every_flag_is_documented() -> None:
+    def command() -> None: ...
+
+    flags = {name for option in configured(command).__click_params__ for name in option.opts}  # type: ignore[attr-defined]
+    assert flags == set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
+
+
+def test_the_example_loads(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert example
+    path = tmp_path / "parley.toml"
+    path.write_text(example[1], encoding="utf-8")
+    config = load(path, {}, {"MY_PARLEY_KEYS": "key"})
+    assert config.pipeline_for("gpt-realtime").name == "desk"
+    assert config.pipeline_for("spanish").language == "es"
+
+
+def test_every_dependency_is_justified() -> None:
+    root = Path(__file__).resolve().parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    demanded = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in demanded}
+    rows = [
+        line
+        for line in (root / "docs/dependencies.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    assert {name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row.split(" | ")[0])} == names
