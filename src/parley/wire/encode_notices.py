@@ -1,0 +1,206 @@
+"""Notices as server events of the GA protocol: the event's type and its members, in the order of the real wire.
+
+Laws: the table is closed, a new notice without a line here is a type error; what a dialect doesn't say is None. The event's own id
+and JSON text are the encoder's.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from parley.core import notices as n
+from parley.core.settings import Modality
+from parley.wire.encode_items import Json, base64_text, item_object
+from parley.wire.encode_response import response_object
+
+InputNotice = (
+    n.SpeechStarted
+    | n.SpeechStopped
+    | n.IdleTimeoutTriggered
+    | n.InputCommitted
+    | n.InputCleared
+    | n.TranscriptionDelta
+    | n.TranscriptionCompleted
+    | n.TranscriptionFailedNotice
+)
+ItemNotice = n.ItemAdded | n.ItemDone | n.ItemRetrieved | n.ItemTruncated | n.ItemDeleted
+ResponseNotice = (
+    n.ResponseCreated
+    | n.ResponseDone
+    | n.OutputItemAdded
+    | n.OutputItemDone
+    | n.FunctionArgumentsDelta
+    | n.FunctionArgumentsDone
+    | n.OutputBufferStarted
+    | n.OutputBufferStopped
+    | n.OutputBufferCleared
+)
+PartNotice = (
+    n.ContentPartAdded
+    | n.ContentPartDone
+    | n.OutputTextDelta
+    | n.OutputTextDone
+    | n.OutputTranscriptDelta
+    | n.OutputTranscriptDone
+    | n.OutputAudioDelta
+    | n.OutputAudioDone
+)
+Named = tuple[str, Json]
+
+
+def input_event(notice: InputNotice) -> Named:
+    """What happened to the user's audio."""
+    match notice:
+        case n.SpeechStarted():
+            return "input_audio_buffer.speech_started", {
+                "audio_start_ms": notice.audio_start_ms,
+                "item_id": notice.item_id,
+            }
+        case n.SpeechStopped():
+            return "input_audio_buffer.speech_stopped", {"audio_end_ms": notice.audio_end_ms, "item_id": notice.item_id}
+        case n.IdleTimeoutTriggered():
+            return "input_audio_buffer.timeout_triggered", {
+                "audio_start_ms": notice.audio_start_ms,
+                "audio_end_ms": notice.audio_end_ms,
+                "item_id": notice.item_id,
+            }
+        case n.InputCommitted():
+            return "input_audio_buffer.committed", {
+                "previous_item_id": notice.previous_item_id,
+                "item_id": notice.item_id,
+            }
+        case n.InputCleared():
+            return "input_audio_buffer.cleared", {}
+        case n.TranscriptionDelta() | n.TranscriptionCompleted() | n.TranscriptionFailedNotice():
+            return _transcription_event(notice)
+        case _:
+            assert_never(notice)
+
+
+def _transcription_event(
+    notice: n.TranscriptionDelta | n.TranscriptionCompleted | n.TranscriptionFailedNotice,
+) -> Named:
+    prefix = "conversation.item.input_audio_transcription."
+    body: Json = {"item_id": notice.item_id, "content_index": notice.content_index}
+    match notice:
+        case n.TranscriptionDelta():
+            return prefix + "delta", body | {"delta": notice.delta}
+        case n.TranscriptionCompleted():
+            body |= {"transcript": notice.transcript, "usage": {"type": "duration", "seconds": notice.seconds}}
+            if notice.logprobs:
+                body["logprobs"] = msgspec.Raw(notice.logprobs.encode())
+            return prefix + "completed", body
+        case n.TranscriptionFailedNotice():
+            error: Json = {"type": "transcription_error", "code": notice.code, "message": notice.message}
+            return prefix + "failed", body | {"error": error}
+        case _:
+            assert_never(notice)
+
+
+def item_event(notice: ItemNotice) -> Named:
+    """What happened to the conversation."""
+    match notice:
+        case n.ItemAdded():
+            return "conversation.item.added", {
+                "previous_item_id": notice.previous_item_id,
+                "item": item_object(notice.item),
+            }
+        case n.ItemDone():
+            return "conversation.item.done", {
+                "previous_item_id": notice.previous_item_id,
+                "item": item_object(notice.item),
+            }
+        case n.ItemRetrieved():
+            return "conversation.item.retrieved", {"item": item_object(notice.item, whole=True)}
+        case n.ItemTruncated():
+            return "conversation.item.truncated", {
+                "item_id": notice.item_id,
+                "content_index": notice.content_index,
+                "audio_end_ms": notice.audio_end_ms,
+            }
+        case n.ItemDeleted():
+            return "conversation.item.deleted", {"item_id": notice.item_id}
+        case _:
+            assert_never(notice)
+
+
+def response_event(notice: ResponseNotice) -> Named:
+    """What happened to a response as a whole, to its items and its calls."""
+    match notice:
+        case n.ResponseCreated():
+            return "response.created", {"response": response_object(notice.response)}
+        case n.ResponseDone():
+            return "response.done", {"response": response_object(notice.response)}
+        case n.OutputItemAdded():
+            return "response.output_item.added", _output_item(notice)
+        case n.OutputItemDone():
+            return "response.output_item.done", _output_item(notice)
+        case n.FunctionArgumentsDelta():
+            return "response.function_call_arguments.delta", _call(notice) | {"delta": notice.delta}
+        case n.FunctionArgumentsDone():
+            body = _call(notice) | {"name": notice.name, "arguments": notice.arguments}
+            return "response.function_call_arguments.done", body
+        case n.OutputBufferStarted():
+            return "output_audio_buffer.started", {"response_id": notice.response_id}
+        case n.OutputBufferStopped():
+            return "output_audio_buffer.stopped", {"response_id": notice.response_id}
+        case n.OutputBufferCleared():
+            return "output_audio_buffer.cleared", {"response_id": notice.response_id}
+        case _:
+            assert_never(notice)
+
+
+def _output_item(notice: n.OutputItemAdded | n.OutputItemDone) -> Json:
+    return {
+        "response_id": notice.response_id,
+        "output_index": notice.output_index,
+        "item": item_object(notice.item),
+    }
+
+
+def _call(notice: n.FunctionArgumentsDelta | n.FunctionArgumentsDone) -> Json:
+    return {
+        "response_id": notice.response_id,
+        "item_id": notice.item_id,
+        "output_index": notice.output_index,
+        "call_id": notice.call_id,
+    }
+
+
+def part_event(notice: PartNotice) -> Named:
+    """What happened to one content part."""
+    body = part_members(notice.at)
+    match notice:
+        case n.ContentPartAdded():
+            return "response.content_part.added", body | {"part": _part(notice.modality, "")}
+        case n.ContentPartDone():
+            return "response.content_part.done", body | {"part": _part(notice.modality, notice.text)}
+        case n.OutputTextDelta():
+            return "response.output_text.delta", body | {"delta": notice.delta}
+        case n.OutputTextDone():
+            return "response.output_text.done", body | {"text": notice.text}
+        case n.OutputTranscriptDelta():
+            return "response.output_audio_transcript.delta", body | {"delta": notice.delta}
+        case n.OutputTranscriptDone():
+            return "response.output_audio_transcript.done", body | {"transcript": notice.transcript}
+        case n.OutputAudioDelta():
+            return "response.output_audio.delta", body | {"delta": base64_text(notice.audio)}
+        case n.OutputAudioDone():
+            return "response.output_audio.done", body
+        case _:
+            assert_never(notice)
+
+
+def part_members(at: n.PartAt) -> Json:
+    return {
+        "response_id": at.response_id,
+        "item_id": at.item_id,
+        "output_index": at.output_index,
+        "content_index": at.content_index,
+    }
+
+
+def _part(modality: Modality, text: str) -> Json:
+    return {"type": "audio", "transcript": text} if modality == "audio" else {"type": "text", "text": text}

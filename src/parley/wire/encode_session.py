@@ -1,0 +1,154 @@
+"""The session object of the GA protocol, its members in the order of the real wire.
+
+Laws: it shows the full effective settings; optional members that are not set are absent unless the wire shows them as null
+(`tracing`, `prompt`, `transcription`, `noise_reduction`, `turn_detection`, `idle_timeout_ms`, `include`); `voice` is a string.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from parley.core.ids import SessionId
+from parley.core.settings import (
+    AudioFormat,
+    ForceFunction,
+    FunctionTool,
+    NoiseReduction,
+    SemanticVad,
+    ServerVad,
+    Settings,
+    ToolChoice,
+    Transcription,
+    Truncation,
+    TurnDetection,
+)
+from parley.wire.encode_items import Json
+
+
+def session_object(session_id: SessionId, settings: Settings, expires_at: int) -> Json:
+    """The session as clients and key requests see it; `expires_at` in Unix seconds."""
+    if settings.kind == "transcription":
+        return {
+            "type": "transcription",
+            "object": "realtime.transcription_session",
+            "id": session_id,
+            "expires_at": expires_at,
+            "audio": {"input": _input(settings)},
+            "include": list(settings.include) or None,
+        }
+    session: Json = {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": session_id,
+        "model": settings.model,
+        "output_modalities": [settings.modality],
+        "instructions": settings.instructions,
+        "tools": [_tool(tool) for tool in settings.tools],
+        "tool_choice": _tool_choice(settings.tool_choice),
+    }
+    if settings.parallel_tool_calls is not None:
+        session["parallel_tool_calls"] = settings.parallel_tool_calls
+    session["max_output_tokens"] = token_limit(settings.max_output_tokens)
+    if settings.reasoning_effort:
+        session["reasoning"] = {"effort": settings.reasoning_effort}
+    session |= {
+        "tracing": None if settings.tracing is None else msgspec.Raw(settings.tracing.encode()),
+        "truncation": _truncation(settings.truncation),
+        "prompt": None,
+        "expires_at": expires_at,
+        "audio": {
+            "input": _input(settings),
+            "output": {
+                "format": format_object(settings.output_format),
+                "voice": settings.voice,
+                "speed": settings.speed,
+            },
+        },
+        "include": list(settings.include) or None,
+    }
+    return session
+
+
+def format_object(encoding: AudioFormat) -> Json:
+    if encoding is AudioFormat.PCM16:
+        return {"type": encoding.value, "rate": encoding.rate}
+    return {"type": encoding.value}
+
+
+def token_limit(limit: int | None) -> int | str:
+    return "inf" if limit is None else limit
+
+
+def _input(settings: Settings) -> Json:
+    return {
+        "format": format_object(settings.input_format),
+        "transcription": _transcription(settings.transcription),
+        "noise_reduction": _noise_reduction(settings.noise_reduction),
+        "turn_detection": _turn_detection(settings.turn_detection),
+    }
+
+
+def _transcription(wanted: Transcription | None) -> Json | None:
+    if wanted is None:
+        return None
+    shown: Json = {
+        "model": wanted.model,
+        "language": wanted.language,
+        "languages": list(wanted.languages),
+        "prompt": wanted.prompt,
+        "keywords": list(wanted.keywords),
+    }
+    return {name: value for name, value in shown.items() if value}
+
+
+def _noise_reduction(wanted: NoiseReduction | None) -> Json | None:
+    return None if wanted is None else {"type": wanted.type, "strength": wanted.strength}
+
+
+def _turn_detection(wanted: TurnDetection | None) -> Json | None:
+    match wanted:
+        case None:
+            return None
+        case ServerVad():
+            return {
+                "type": "server_vad",
+                "threshold": wanted.threshold,
+                "prefix_padding_ms": wanted.prefix_padding_ms,
+                "silence_duration_ms": wanted.silence_duration_ms,
+                "idle_timeout_ms": wanted.idle_timeout_ms,
+                "create_response": wanted.create_response,
+                "interrupt_response": wanted.interrupt_response,
+            }
+        case SemanticVad():
+            return {
+                "type": "semantic_vad",
+                "eagerness": wanted.eagerness,
+                "create_response": wanted.create_response,
+                "interrupt_response": wanted.interrupt_response,
+            }
+        case _:
+            assert_never(wanted)
+
+
+def _tool(tool: FunctionTool) -> Json:
+    shown: Json = {"type": "function", "name": tool.name}
+    if tool.description:
+        shown["description"] = tool.description
+    if tool.parameters:
+        shown["parameters"] = msgspec.Raw(tool.parameters.encode())
+    return shown
+
+
+def _tool_choice(choice: ToolChoice) -> str | Json:
+    return {"type": "function", "name": choice.name} if isinstance(choice, ForceFunction) else choice
+
+
+def _truncation(truncation: Truncation) -> str | Json:
+    if truncation.mode != "retention_ratio":
+        return truncation.mode
+    shown: Json = {"type": "retention_ratio", "retention_ratio": truncation.retention_ratio}
+    if truncation.post_instructions is not None:
+        shown["token_limits"] = {"post_instructions": truncation.post_instructions}
+    return shown
