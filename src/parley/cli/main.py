@@ -7,7 +7,6 @@ engine), 130 interrupted. A command's file is imported only when that command ru
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -84,10 +83,6 @@ def run(args: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except _expected_errors() as error:
         _tell(error.message, error.mend)
-    except BrokenPipeError:
-        # The reader of a pipe went away (`parley config | head`); Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return EXIT_UNASKED
 
 

@@ -20,7 +20,7 @@ def replay(ctx: click.Context, /, trace: Path) -> None:
     try:
         result = replay_trace(trace)
     except ValueError as error:
-        raise click.ClickException(f"{trace} is not a trace of this version: {error}") from error
+        raise click.BadParameter(f"{trace} is not a trace of this version: {error}") from error
     if result.mismatch is not None:
         click.echo(f"{trace}: differs. {result.mismatch}")
         ctx.exit(1)

@@ -1,0 +1,174 @@
+"""What a person at a terminal sees: help, errors, exit codes, and nothing secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import parley
+from parley.cli.main import COMMANDS, run
+
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("PARLEY_")]:
+        monkeypatch.delenv(name)
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert parley.__version__ in capsys.readouterr().out
+
+
+def test_help_lists_every_command_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "parley serve --llm" in out
+    for name in COMMANDS:
+        assert f"\n  {name} " in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    assert f"  parley {command}" in capsys.readouterr().out
+
+
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doktor"]) == 2
+    captured = capsys.readouterr()
+    assert "Did you mean 'doctor'?" in captured.err
+    assert captured.out == ""
+
+
+def test_a_misspelt_flag_ends_with_code_2_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "--pipelin", "bench"]) == 2
+    assert "--pipeline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "config", "engines --nonsense"])
+def test_a_wrong_setting_ends_with_code_2_before_anything_starts(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command.split(), "--host", "0.0.0.0"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+def test_config_tells_each_value_and_its_source_but_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("parley.toml").write_text("[server]\nmax_sessions = 12\n", encoding="utf-8")
+    monkeypatch.setenv("PARLEY_API_KEY", "open-sesame")
+    assert run(["config", "--json", "--port", "9001"]) == 0
+    out = capsys.readouterr().out
+    rows = {row["key"]: row for row in json.loads(out)}
+    assert rows["server.port"] == {"key": "server.port", "value": 9001, "source": "flag --port"}
+    assert rows["server.max_sessions"]["source"] == "parley.toml:2"
+    assert rows["server.api_keys"]["value"] == "set (from env PARLEY_API_KEY)"
+    assert run(["config"]) == 0
+    assert "sesame" not in out + capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_not_answered_with_a_traceback() -> None:
+    command = f"{sys.executable} -c 'from parley.cli.main import main; main()' config | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("#", "")
+
+
+def test_doctor_says_which_address_is_taken_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(["doctor", "--json", "--pipeline", "bench", "--port", str(port)]) == 1
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["python"]["ok"]
+    assert rows["packages"]["ok"]
+    address = rows[f"address 127.0.0.1:{port}"]
+    assert not address["ok"]
+    assert "--port 0" in address["mend"]
+
+
+def test_doctor_is_content_with_the_benchmark_pipeline(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["doctor", "--pipeline", "bench", "--port", "0"])
+    out = capsys.readouterr().out
+    assert code == 0, out
+    assert "stt bench (bench): opens in" in out
+
+
+def test_doctor_says_that_an_endpoint_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+    assert run(["doctor", "--port", "0", "--llm", "openai:none", "--llm-base-url", url]) == 1
+    out = capsys.readouterr().out
+    assert f"endpoint {url}: cannot be reached" in out
+
+
+def test_doctor_reports_a_configuration_that_cannot_load(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--pipeline", "bnech"]) == 1
+    assert "Did you mean 'bench'?" in capsys.readouterr().out
+
+
+def test_engines_lists_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["engines", "--json"]) == 0
+    found = {(row["stage"], row["name"]) for row in json.loads(capsys.readouterr().out)}
+    assert {
+        ("vad", "silero"),
+        ("turn", "rules"),
+        ("stt", "pocketsphinx"),
+        ("llm", "openai"),
+        ("tts", "espeak"),
+    } <= found
+    assert run(["engines"]) == 0
+    assert "espeak" in capsys.readouterr().out
+
+
+def test_replay_refuses_what_is_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "not.trace").write_text("hello\n", encoding="utf-8")
+    assert run(["replay", "not.trace"]) == 2
+    assert "not.trace" in capsys.readouterr().err
+    assert run(["replay", "missing.trace"]) == 2
+
+
+def imported_by(statement: str) -> set[str]:
+    script = f"import sys; {statement}; print(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=True
+    )
+    return set(done.stdout.split())
+
+
+HEAVY = {
+    "onnxruntime",
+    "onnx",
+    "ctranslate2",
+    "faster_whisper",
+    "pocketsphinx",
+    "av",
+    "openai",
+    "espeakng_loader",
+    "torch",
+}
+
+
+@pytest.mark.parametrize(
+    "module", ["parley", "parley.cli.main", "parley.config", "parley.engines.ports", "parley.server.app"]
+)
+def test_importing_loads_no_heavy_library(module: str) -> None:
+    assert not imported_by(f"import {module}") & HEAVY
+
+
+def test_importing_parley_and_the_command_line_is_light() -> None:
+    assert not imported_by("import parley, parley.cli.main") & {"numpy", "pydantic", "asyncio", "msgspec", "starlette"}
