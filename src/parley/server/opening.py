@@ -1,0 +1,65 @@
+"""Reads a WebSocket handshake: which conversation is asked for, by whom, in which dialect.
+
+Laws: pure; every query parameter that means something is honoured or refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, unquote
+
+from parley.core.settings import SessionKind
+from parley.server.auth import presented_key
+from parley.server.refusals import Refusal
+
+Dialect = Literal["ga", "beta"]
+
+REALTIME_PATHS = ("/v1/realtime", "/realtime")
+"""The second for clients whose base URL was given without `/v1`."""
+
+SUBPROTOCOL = "realtime"
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a handshake asks for. `key` is what was presented, unchecked; `origin` None: not a browser."""
+
+    path: str
+    model: str
+    kind: SessionKind
+    dialect: Dialect
+    key: str | None
+    origin: str | None
+    refusal: Refusal | None = None
+
+
+def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Opening:
+    """The handshake for `target` (path and query). `headers` has lower-case names. A fault stands in `refusal`."""
+    raw_path, _, query = target.partition("?")
+    path = unquote(raw_path)
+    fields = parse_qs(query, keep_blank_values=True, max_num_fields=None)
+    intent = fields.get("intent", ["realtime"])[-1]
+    beta = "realtime=v1" in headers.get("openai-beta", "").replace(" ", "") or BETA_SUBPROTOCOL in subprotocols
+    return Opening(
+        path=path,
+        model=fields.get("model", [""])[-1],
+        kind="transcription" if intent == "transcription" else "realtime",
+        dialect="beta" if beta else "ga",
+        key=presented_key(headers.get("authorization"), subprotocols),
+        origin=headers.get("origin"),
+        refusal=_fault(path, intent, fields),
+    )
+
+
+def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refusal | None:
+    if path.rstrip("/") not in REALTIME_PATHS:
+        return Refusal(404, "not_found", f"There is no WebSocket at {path[:200]}. Connect to /v1/realtime?model=NAME.")
+    if intent not in ("realtime", "transcription"):
+        return Refusal(400, "invalid_value", "intent must be 'transcription' or absent.", param="intent")
+    if "call_id" in fields:
+        call = fields["call_id"][-1]
+        return Refusal(404, "call_id_not_found", f"No call {call[:100]!r} is running here.", param="call_id")
+    return None
