@@ -9,7 +9,7 @@ if ! command -v "$python" >/dev/null 2>&1; then
     exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "parley: $("$python" --version) is too old; Parley needs 3.11 or newer. Choose another: make PYTHON=python3.12 ..." >&2
+    echo "parley: $python does not run or is older than 3.11. Choose another: make PYTHON=python3.12 ..." >&2
     exit 1
 fi
 
