@@ -1,4 +1,4 @@
-"""Draws which package imports which, from the code itself, into ARCHITECTURE.md; `--check` fails when the drawing is out of date."""
+"""Draws into ARCHITECTURE.md which package imports which, from the code itself; `--check` fails when the drawing is out of date."""
 
 from __future__ import annotations
 
