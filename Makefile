@@ -35,16 +35,17 @@ check: $(DEV)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/size_report.py
+	$(VENV)/bin/python scripts/import_diagram.py --check
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients -m "not slow"
 
 bench: $(BASE)
 	$(VENV)/bin/python benchmarks/realtime.py $(ARGS)
 
-# Node's part is skipped, aloud, where there is no Node.
+# Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS)
 	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_TOOLS); \
 	else echo "skipped: the tests of @openai/agents, because npm is not installed (Debian: apt-get install nodejs npm)"; fi
-	$(CLIENTS)/bin/pytest tests/clients $(ARGS)
+	$(CLIENTS)/bin/pytest -W default tests/clients $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(NODE_DIR)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
