@@ -94,26 +94,26 @@ class VoiceCatalogue:
 
         A voice that names a language keeps it; every other speaks `language`, else the default voice's.
         """
-        name, _, variant = (voice.strip() or default).partition("+")
-        if name.lower() in OPENAI_VARIANTS and not variant:
-            name, variant = "", OPENAI_VARIANTS[name.lower()]
-        own = self.language_tag(name) if name and voice.strip() else None
-        if name and voice.strip() and own is None:
-            return None
-        spoken = (
-            own or self.language_tag(language) or (None if language else self.language_tag(name) or DEFAULT_LANGUAGE)
-        )
-        if spoken is None:
-            return None
-        if not variant:
-            return spoken
+        name, variant = _language_and_variant(voice)
+        default_name, default_variant = _language_and_variant(default)
+        if not voice.strip():
+            variant = default_variant
+        tag = self.language_tag(name or language or default_name or DEFAULT_LANGUAGE)
+        if tag is None or not variant:
+            return tag
         known = self.variants.get(variant.lower())
-        return f"{spoken}+{known}" if known else None
+        return f"{tag}+{known}" if known else None
 
     def identifier(self, resolved: str) -> str:
         """What `espeak_SetVoiceByName` takes for a resolved voice."""
         tag, plus, variant = resolved.partition("+")
         return f"{self.languages[tag]}{plus}{variant}"
+
+
+def _language_and_variant(voice: str) -> tuple[str, str]:
+    name, _, variant = voice.strip().partition("+")
+    openai = OPENAI_VARIANTS.get(name.lower())
+    return ("", variant or openai) if openai else (name, variant)
 
 
 def names_language(catalogue: VoiceCatalogue, voice: str) -> bool:

@@ -1,0 +1,92 @@
+"""The fixed-latency engines take as long as they say, no longer and no shorter: a benchmark rests on it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from parley.engines.llm import bench as llm_bench
+from parley.engines.ports import (
+    ChatEnd,
+    ChatMessage,
+    ChatRequest,
+    LanguageModel,
+    RecognitionSpec,
+    SpeechRecognizer,
+    SpeechRequest,
+    SpeechSynthesizer,
+    TextDelta,
+)
+from parley.engines.stt import bench as stt_bench
+from parley.engines.tts import bench as tts_bench
+
+TOLERANCE_S = 0.06
+"""What a busy test machine may be late by; never early."""
+
+
+def assert_took(measured_s: float, expected_s: float) -> None:
+    assert expected_s - 0.005 <= measured_s <= expected_s + TOLERANCE_S
+
+
+async def test_the_model_writes_one_clause_200_ms_after_it_is_asked() -> None:
+    model = llm_bench.create("", {})
+    assert isinstance(model, LanguageModel)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    events = [
+        (loop.time() - began, event) async for event in model.reply(ChatRequest((ChatMessage("user", "one two"),)))
+    ]
+    assert_took(events[0][0], 0.2)
+    text = "".join(event.text for _, event in events if isinstance(event, TextDelta))
+    assert text == llm_bench.SENTENCE
+    assert text.count(".") == 1
+    assert "," not in text
+    end = events[-1][1]
+    assert isinstance(end, ChatEnd)
+    assert end.usage is not None
+    assert (end.reason, end.usage.input_tokens, end.usage.output_tokens) == ("stop", 2, 7)
+
+
+async def test_the_model_honours_max_tokens() -> None:
+    model = llm_bench.create("", {"first_token_ms": 0})
+    events = [event async for event in model.reply(ChatRequest((), max_tokens=3))]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "This is the"
+    assert isinstance(events[-1], ChatEnd)
+    assert events[-1].reason == "length"
+
+
+async def test_the_voice_gives_ten_audible_chunks_at_twice_real_time() -> None:
+    voice = tts_bench.create("", {})
+    assert isinstance(voice, SpeechSynthesizer)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    chunks = [(loop.time() - began, chunk) async for chunk in voice.speak(SpeechRequest("Anything."))]
+    assert len(chunks) == 10
+    for i, (moment, chunk) in enumerate(chunks):
+        assert_took(moment, 0.1 + i * 0.05)
+        assert len(chunk.audio) * 1000 / chunk.sample_rate == 100
+        assert float(np.sqrt(np.mean(chunk.audio**2))) > 0.03
+    assert voice.resolve_voice("marin") == "tone"
+
+
+async def test_the_transcript_comes_100_ms_after_the_turn_and_never_before() -> None:
+    recognizer = stt_bench.create("", {})
+    assert isinstance(recognizer, SpeechRecognizer)
+    partials: list[object] = []
+    stream = recognizer.open_stream(RecognitionSpec(), partials.append)
+    stream.feed(np.zeros(1600, dtype=np.float32))
+    loop = asyncio.get_running_loop()
+    for ask in (stream.flush, stream.finish):
+        began = loop.time()
+        assert (await ask()).text == "bench"
+        assert_took(loop.time() - began, 0.1)
+    assert partials == []
+
+
+@pytest.mark.parametrize("create", [llm_bench.create, tts_bench.create, stt_bench.create])
+def test_a_wrong_option_is_named(create: object) -> None:
+    assert callable(create)
+    with pytest.raises(ValueError, match="knows no option 'latency'"):
+        create("", {"latency": 3})
