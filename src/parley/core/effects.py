@@ -130,16 +130,6 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True)
-class PausePlayback:
-    """Hold the queue where it is; it may go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePlayback:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
 class StopPlayback:
     """Silence the listener now and empty the queue."""
 
@@ -164,8 +154,6 @@ Effect = (
     | StartGeneration
     | CancelGeneration
     | Play
-    | PausePlayback
-    | ResumePlayback
     | StopPlayback
     | CloseLink
 )

@@ -91,3 +91,9 @@ JUDGE_AFTER_MS = 64
 
 JUDGE_AUDIO_MS = 8_000
 """What a turn judge hears at the most: the last eight seconds, the window such models are made for."""
+
+STALLED_MICROPHONE_NS = 3 * 1_000_000_000
+"""Audio that stops in the middle of a turn for this long ended it: links stall for less, and a client that sent a file waits no longer."""
+
+SPEECH_MS_PER_CHARACTER = 65
+"""How long a character of a clause is spoken, where the clause is not finished and nothing has been measured: about 15 a second."""

@@ -176,9 +176,14 @@ def merged(settings: Settings, patch: SettingsPatch) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the session's pipeline can do; known at construction. `voices` are the accepted names, in the engine's order."""
+    """What the session's pipeline can do; known at construction.
+
+    `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*` matching any ending
+    (empty: any).
+    """
 
     voices: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     images: bool = False
     logprobs: bool = False
     noise_reduction: bool = False
@@ -193,12 +198,10 @@ class Conduct:
     `responses_per_minute` the session's rate limit (None: none).
     """
 
-    policy: Literal["assistant", "transcriber"] = "assistant"
     speculation: bool = False
     speculate_after_ms: int = 200
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     resume_false_stops: bool = True
-    judged_turns: bool = True
     context_tokens: int = 32_000
-    responses_per_minute: int | None = None
+    responses_per_minute: int | None = 600
     session_ms: int = 60 * 60 * 1000

@@ -1,0 +1,44 @@
+"""One attempt at generating a reply: held (a guess in a pause) or released, and the basis it was started on.
+
+Laws: a held attempt's output is kept here, bounded, and tells and plays nothing; a released one feeds its response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parley.core.effects import Prompt
+from parley.core.events import GenerationEvent, SpeechGenerated
+from parley.core.ids import AttemptId
+from parley.core.response import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a guess rests on: it may be released only if all three still hold when the turn is over."""
+
+    transcript: str
+    settings_version: int
+    conversation_version: int
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A generation under way. `response` is None while it is held; `input_tokens` and `input_audio_ms` are its prompt's, reckoned."""
+
+    id: AttemptId
+    prompt: Prompt
+    input_tokens: int
+    input_audio_ms: int
+    progress_ns: int
+    response: Response | None = None
+    basis: Basis | None = None
+    held: list[GenerationEvent] = field(default_factory=list)
+    held_bytes: int = 0
+    ended: bool = False
+    ended_badly: bool = False
+
+    def hold(self, event: GenerationEvent) -> None:
+        """Keep the guess's output until it is known whether the guess was right."""
+        self.held.append(event)
+        self.held_bytes += len(event.audio) if isinstance(event, SpeechGenerated) else 256

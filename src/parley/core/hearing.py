@@ -1,0 +1,471 @@
+"""The user's side: audio in, turns found in it, their transcripts, and who has the floor.
+
+Laws: whatever is decided about the user's voice is decided in samples; the recogniser is given exactly the turn's audio; a turn is told
+to the client at once, a transcript when it comes; a voice over a reply takes the floor at once or, where `barge_in` is "confirmed",
+once it has shown that it wants it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from parley.core.backchannels import is_backchannel, takes_floor
+from parley.core.conversation import Entry
+from parley.core.effects import (
+    DropTranscription,
+    FinishTranscription,
+    FlushTranscription,
+    JudgePause,
+    OpenTranscription,
+    ScoreVoice,
+    Transcribe,
+)
+from parley.core.endpointing import pause_needed_ms, prefix_ms, threshold_of
+from parley.core.errors import Fault, PeerError
+from parley.core.events import PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed, VoiceScored
+from parley.core.ids import FlushId, ItemId
+from parley.core.items import InputAudio, Message
+from parley.core.limits import (
+    CONFIRM_SPEECH_MS,
+    CONFIRM_WORDS,
+    JUDGE_AFTER_MS,
+    JUDGE_AUDIO_MS,
+    MANUAL_FEED_MS,
+    MAX_APPEND_BYTES,
+    MAX_BUFFERED_MS,
+    MAX_PENDING_TURNS,
+    MAX_TURN_MS,
+    MIN_COMMIT_MS,
+    REJECT_PAUSE_MS,
+    SAMPLES_PER_MS,
+    TRANSCRIPT_WAIT_NS,
+)
+from parley.core.notices import (
+    ErrorRaised,
+    IdleTimeoutTriggered,
+    InputCleared,
+    InputCommitted,
+    ItemAdded,
+    ItemDone,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptionCompleted,
+    TranscriptionDelta,
+    TranscriptionFailedNotice,
+)
+from parley.core.replying import Replying
+from parley.core.settings import SemanticVad, Transcription, TurnDetection
+from parley.core.state import Pending, State
+from parley.core.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
+
+
+class Hearing:
+    """Owns every decision about the user's voice. Shares the session's state."""
+
+    def __init__(self, state: State, replying: Replying) -> None:
+        self.st = state
+        self.replying = replying
+
+    # --- audio ---------------------------------------------------------------------------------------------------------------
+
+    def audio(self, audio: bytes) -> None:
+        """The next of the microphone."""
+        st = self.st
+        if len(audio) > MAX_APPEND_BYTES:
+            raise PeerError(
+                f"One append carries at most {MAX_APPEND_BYTES // 1024 // 1024} MiB of audio; send it in smaller pieces.",
+                code="invalid_value",
+                param="audio",
+            )
+        buffered_ms = (st.input.buffered + st.input.format.samples(len(audio))) // SAMPLES_PER_MS
+        if buffered_ms > MAX_BUFFERED_MS:
+            raise PeerError(
+                f"The input buffer holds at most {MAX_BUFFERED_MS // 60_000} minutes; commit or clear it.",
+                code="input_audio_buffer_full",
+                param="audio",
+            )
+        if st.winding_down:
+            return
+        start, piece = st.input.append(audio)
+        st.last_audio_ns = st.now
+        if not piece:
+            return
+        if st.settings.turn_detection is not None:
+            st.do(ScoreVoice(start, piece, st.input.format))
+            return
+        turn = st.manual
+        if turn is None:
+            turn = st.manual = self._open_turn(st.input.begins, st.input.begins)
+        if st.input.received - turn.fed_to >= MANUAL_FEED_MS * SAMPLES_PER_MS:
+            self._feed(turn, st.input.received)
+
+    def _open_turn(self, start: int, onset: int, *, provisional: bool = False) -> Turn:
+        turn = Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional)
+        self._open_transcription(turn)
+        return turn
+
+    def _open_transcription(self, turn: Turn) -> None:
+        wanted = self.st.settings.transcription or Transcription()
+        self.st.do(
+            OpenTranscription(
+                turn.id,
+                self.st.input.format,
+                wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else ""),
+                wanted.prompt,
+                wanted.keywords,
+                bool(self.st.settings.include),
+            )
+        )
+
+    def _feed(self, turn: Turn, end: int) -> None:
+        if end > turn.fed_to:
+            piece = self.st.input.span(turn.fed_to, end)
+            turn.fed_to = end
+            if piece:
+                self.st.do(Transcribe(turn.id, piece))
+
+    # --- the voice -----------------------------------------------------------------------------------------------------------
+
+    def scored(self, event: VoiceScored) -> None:
+        """One frame's voice probability: find the turn's beginning, its pauses and its end."""
+        st = self.st
+        detection = st.settings.turn_detection
+        if detection is None or event.end_sample > st.input.received or event.end_sample <= st.turns.scored_to:
+            st.late += 1
+            return
+        if event.end_sample <= st.input.begins:
+            return  # that audio was committed or cleared meanwhile
+        change = st.turns.heard(event.end_sample, event.probability, threshold_of(detection))
+        match change:
+            case Began(onset=onset):
+                self._begin(detection, onset)
+            case Paused(since=since):
+                turn = st.turns.turn
+                if turn is not None:
+                    st.turns.pause(turn, since)
+            case Resumed():
+                self.replying.drop_guess()
+                turn = st.turns.turn
+                if turn is not None:
+                    st.turns.speak(turn)
+            case None:
+                pass
+            case _:
+                assert_never(change)
+        match st.turns.position:
+            case Quiet():
+                keep = (prefix_ms(detection) + 100) * SAMPLES_PER_MS
+                oldest = event.end_sample - keep
+                st.input.trim(min(oldest, st.idle.since_sample) if st.idle is not None else oldest)
+            case Speaking(turn=turn):
+                self._feed(turn, event.end_sample)
+                if turn.provisional:
+                    self._contest(turn, (event.end_sample - turn.onset_sample) // SAMPLES_PER_MS >= CONFIRM_SPEECH_MS)
+                if event.end_sample - turn.start_sample >= MAX_TURN_MS * SAMPLES_PER_MS:
+                    self._end_turn(turn, event.end_sample, None)
+            case Pausing(turn=turn) as pausing:
+                self._feed(turn, event.end_sample)
+                self._pause(detection, pausing)
+
+    def _begin(self, detection: TurnDetection, onset: int) -> None:
+        st = self.st
+        start = max(onset - prefix_ms(detection) * SAMPLES_PER_MS, st.input.begins)
+        over_reply = st.main is not None or st.playback.audible(st.now)
+        provisional = over_reply and detection.interrupt_response and st.conduct.barge_in == "confirmed"
+        turn = self._open_turn(start, onset, provisional=provisional)
+        st.turns.speak(turn)
+        st.idle = None
+        if not provisional:
+            self._claim(turn)
+
+    def _claim(self, turn: Turn) -> None:
+        """The turn has the floor."""
+        st = self.st
+        turn.provisional = False
+        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
+        detection = st.settings.turn_detection
+        if detection is not None and detection.interrupt_response:
+            self.replying.silence("turn_detected", by=turn.id)
+        self._tell_stable(turn)
+
+    def _contest(self, turn: Turn, long_enough: bool) -> None:
+        """A voice over a reply: does it want the floor?"""
+        st = self.st
+        if long_enough or takes_floor(turn.text, CONFIRM_WORDS) or (st.main is None and not st.playback.audible(st.now)):
+            self._claim(turn)
+
+    def _pause(self, detection: TurnDetection, pausing: Pausing) -> None:
+        st, turn = self.st, pausing.turn
+        pause_ms = (st.turns.scored_to - pausing.since) // SAMPLES_PER_MS
+        if turn.provisional:
+            self._contest(turn, False)
+            if turn.provisional:
+                if pause_ms >= REJECT_PAUSE_MS:
+                    self._abandon(turn)
+                return
+        if pause_ms >= pause_needed_ms(detection, pausing.finished):
+            self._end_turn(turn, st.turns.scored_to, pausing)
+            return
+        semantic = isinstance(detection, SemanticVad)
+        flush_after_ms = JUDGE_AFTER_MS if semantic else st.conduct.speculate_after_ms if st.conduct.speculation else None
+        if pausing.flush is None and flush_after_ms is not None and pause_ms >= flush_after_ms:
+            flush = st.ids.flush()
+            pausing = replace(pausing, flush=flush)
+            st.turns.position = pausing
+            st.do(FlushTranscription(turn.id, flush))
+            if semantic:
+                self._judge(pausing, turn.text)
+
+    def _judge(self, pausing: Pausing, text: str) -> None:
+        st, turn = self.st, pausing.turn
+        judgement = st.ids.judgement()
+        st.turns.position = replace(pausing, judgement=judgement, judged_text=text)
+        start = max(turn.start_sample, pausing.since - JUDGE_AUDIO_MS * SAMPLES_PER_MS)
+        language = st.settings.transcription.language if st.settings.transcription else ""
+        st.do(JudgePause(turn.id, judgement, text, st.input.span(start, st.turns.scored_to), st.input.format, language))
+
+    def judged(self, event: PauseJudged) -> None:
+        pausing = self.st.turns.position
+        if not isinstance(pausing, Pausing) or pausing.turn.id != event.turn or pausing.judgement != event.judgement:
+            self.st.late += 1
+            return
+        self.st.turns.position = replace(pausing, finished=event.finished)
+
+    def _abandon(self, turn: Turn) -> None:
+        """It was a backchannel or a cough: nobody need know."""
+        st = self.st
+        st.do(DropTranscription(turn.id))
+        st.input.trim(st.turns.scored_to)
+        st.turns.rest()
+
+    # --- the end of a turn ---------------------------------------------------------------------------------------------------
+
+    def _end_turn(self, turn: Turn, end: int, pausing: Pausing | None) -> None:
+        st = self.st
+        if turn.provisional:
+            self._claim(turn)
+        detection = st.settings.turn_detection
+        self._feed(turn, end)
+        st.turns.rest()
+        st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
+        wants_reply = detection is not None and detection.create_response and st.policy.speaks
+        version = st.conversation.version
+        pending = self._commit(turn, turn.start_sample, end, wants_reply)
+        if turn.fault is not None:
+            self.replying.drop_guess()
+            self._lose(pending, turn.fault)
+            return
+        if pausing is None or pausing.flush is None:
+            self.replying.drop_guess()
+            st.do(FinishTranscription(turn.id))
+            return
+        if pausing.text is None:
+            pending.flush = pausing.flush
+            return
+        st.do(DropTranscription(turn.id))
+        self._resolve(pending, pausing.text, "", guessed_at=version)
+
+    def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool) -> Pending:
+        """The turn's audio becomes an item of the conversation, whose words are still to come."""
+        st = self.st
+        audio = st.input.commit(start, end)
+        item = Message(turn.item_id, "user", (InputAudio(None, audio, st.input.format),))
+        entry = Entry(item, input_samples=st.input.format.samples(len(audio)), awaiting=True)
+        previous = st.conversation.insert(entry)
+        st.tell(InputCommitted(turn.item_id, previous))
+        view = entry.view()
+        st.tell(ItemAdded(view, previous))
+        st.tell(ItemDone(view, previous))
+        return self.await_transcript(turn, entry, wants_reply)
+
+    def await_transcript(self, turn: Turn, entry: Entry, wants_reply: bool) -> Pending:
+        """Wait for the turn's words, bounded in time and number."""
+        st = self.st
+        pending = Pending(turn, entry, entry.input_samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
+        st.pending[turn.id] = pending
+        if len(st.pending) > MAX_PENDING_TURNS:
+            oldest = next(iter(st.pending.values()))
+            self._lose(oldest, Fault("transcription_backlog", "Speech recognition is too far behind; this turn was given up."))
+        return pending
+
+    def commit(self) -> None:
+        """The client ends the turn itself; it never causes a reply."""
+        st = self.st
+        turn = st.manual or st.turns.turn
+        start = turn.start_sample if turn is not None else st.input.begins
+        buffered_ms = (st.input.received - max(start, st.input.begins)) / SAMPLES_PER_MS
+        if buffered_ms < MIN_COMMIT_MS:
+            raise PeerError(
+                "Error committing input audio buffer: buffer too small. Expected at least "
+                f"{MIN_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
+        end = st.input.received
+        if turn is None:
+            turn = self._open_turn(start, start)
+        elif turn is st.turns.turn:
+            self.replying.drop_guess()
+            st.turns.rest()
+            if not turn.provisional:
+                st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
+        st.manual = None
+        self._feed(turn, end)
+        pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
+        if turn.fault is not None:
+            self._lose(pending, turn.fault)
+        else:
+            st.do(FinishTranscription(turn.id))
+
+    def clear(self) -> None:
+        self.stop_listening()
+        self.st.input.clear()
+        self.st.tell(InputCleared())
+
+    def stop_listening(self) -> None:
+        """Whatever turn is open ends without being committed."""
+        st = self.st
+        for turn in filter(None, (st.manual, st.turns.turn)):
+            st.do(DropTranscription(turn.id))
+            if turn is st.turns.turn and not turn.provisional:
+                st.tell(SpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
+        self.replying.drop_guess()
+        st.manual = None
+        st.turns.rest()
+
+    def stalled(self) -> None:
+        """The microphone has fallen silent in the middle of a turn: what was said is the turn."""
+        turn = self.st.turns.turn
+        if turn is not None:
+            self._end_turn(turn, self.st.input.received, None)
+
+    def idle_timeout(self, since_sample: int) -> None:
+        """Nobody has spoken for long: what the microphone heard meanwhile is committed, and answered."""
+        st = self.st
+        st.idle = None
+        end = st.input.received
+        start = max(min(since_sample, end), st.input.begins)
+        turn = self._open_turn(start, start)
+        st.tell(IdleTimeoutTriggered(turn.item_id, since_sample // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
+        self._feed(turn, end)
+        pending = self._commit(turn, start, end, True)
+        pending.silent_prompt = True
+        st.do(FinishTranscription(turn.id))
+
+    def audio_item(self, entry: Entry, audio: bytes) -> None:
+        """The client has brought audio as an item: its words are wanted too."""
+        turn = self._open_turn(0, 0)
+        turn.item_id = ItemId(entry.item.id)
+        self.st.do(Transcribe(turn.id, audio))
+        self.await_transcript(turn, entry, False)
+        self.st.do(FinishTranscription(turn.id))
+
+    # --- the words -----------------------------------------------------------------------------------------------------------
+
+    def _turn(self, event: PartialTranscribed | Transcribed) -> Turn | None:
+        st = self.st
+        if event.turn in st.pending:
+            return st.pending[event.turn].turn
+        return next((turn for turn in (st.manual, st.turns.turn) if turn is not None and turn.id == event.turn), None)
+
+    def partial(self, event: PartialTranscribed) -> None:
+        turn = self._turn(event)
+        if turn is None:
+            self.st.late += 1
+            return
+        turn.text = event.text
+        if event.stable.startswith(turn.stable):
+            turn.stable = event.stable
+        if not turn.provisional:
+            self._tell_stable(turn)
+
+    def _tell_stable(self, turn: Turn) -> None:
+        """A word is told once nothing can take it back."""
+        if self.st.settings.transcription is not None and len(turn.stable) > len(turn.told):
+            self.st.tell(TranscriptionDelta(turn.item_id, 0, turn.stable[len(turn.told) :]))
+            turn.told = turn.stable
+
+    def transcribed(self, event: Transcribed) -> None:
+        st = self.st
+        pending = st.pending.get(event.turn)
+        if pending is not None:
+            if event.flush is None or event.flush == pending.flush:
+                if event.flush is not None:
+                    st.do(DropTranscription(event.turn))
+                self._resolve(pending, event.text, event.logprobs)
+            return
+        pausing = st.turns.position
+        if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
+            st.late += 1
+            return
+        self._flushed(pausing, event.flush, event.text)
+
+    def _flushed(self, pausing: Pausing, flush: FlushId, text: str) -> None:
+        """In a pause: all that was said so far is known."""
+        st, turn = self.st, pausing.turn
+        turn.text = text
+        if text.startswith(turn.stable) and not turn.provisional:
+            turn.stable = text
+            self._tell_stable(turn)
+        pausing = replace(pausing, text=text)
+        st.turns.position = pausing
+        detection = st.settings.turn_detection
+        if isinstance(detection, SemanticVad) and text != pausing.judged_text:
+            self._judge(pausing, text)
+        if st.conduct.speculation and detection is not None and detection.create_response and not turn.provisional:
+            self.replying.speculate(text)
+
+    def _resolve(self, pending: Pending, text: str, logprobs: str, *, guessed_at: int | None = None) -> None:
+        """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
+        st, turn = self.st, pending.turn
+        st.pending.pop(turn.id, None)
+        st.conversation.transcribed(pending.entry, text)
+        if st.settings.transcription is not None:
+            if text.startswith(turn.told) and len(text) > len(turn.told):
+                st.tell(TranscriptionDelta(turn.item_id, 0, text[len(turn.told) :]))
+            seconds = pending.samples / (1000 * SAMPLES_PER_MS)
+            st.tell(TranscriptionCompleted(turn.item_id, 0, text, seconds, logprobs))
+        stopped = st.interrupted is not None and st.interrupted.turn == turn.id
+        if pending.wants_reply and guessed_at is not None and st.policy.wants_reply(text) and not (stopped and is_backchannel(text)):
+            if self.replying.redeem_guess(text, guessed_at):
+                return
+        if guessed_at is not None:
+            self.replying.drop_guess()
+        self.replying.transcripts_changed()
+        if stopped and pending.wants_reply and is_backchannel(text) and self.replying.false_stop():
+            return
+        if pending.silent_prompt:
+            self.replying.owe(silent=True)
+        elif pending.wants_reply and st.policy.wants_reply(text):
+            self.replying.owe()
+
+    def transcription_failed(self, event: TranscriptionFailed) -> None:
+        st = self.st
+        pending = st.pending.get(event.turn)
+        if pending is not None:
+            self._lose(pending, event.fault)
+            return
+        turn = next((turn for turn in (st.manual, st.turns.turn) if turn is not None and turn.id == event.turn), None)
+        if turn is not None:
+            turn.fault = event.fault
+        else:
+            st.late += 1
+
+    def _lose(self, pending: Pending, fault: Fault) -> None:
+        """This turn's words will never be known; whoever waited for them is told."""
+        st, turn = self.st, pending.turn
+        st.pending.pop(turn.id, None)
+        pending.entry.awaiting = False
+        if st.settings.transcription is not None:
+            st.tell(TranscriptionFailedNotice(turn.item_id, 0, fault.code, fault.message))
+        else:
+            st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
+        self.replying.transcript_failed(pending.entry, fault)
+        self.replying.transcripts_changed()
+
+    def give_up_on_transcripts(self) -> None:
+        """Fail every turn whose words have been waited for too long."""
+        for pending in list(self.st.pending.values()):
+            if pending.deadline_ns <= self.st.now:
+                self.st.do(DropTranscription(pending.turn.id))
+                self._lose(pending, Fault("timeout", "Speech recognition did not answer in time."))

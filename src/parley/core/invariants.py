@@ -1,0 +1,37 @@
+"""What must always be true of a session, looked at from inside after every event.
+
+The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about what is told over time; a checker outside watches them, and
+`Response.finish` refuses a second terminal on the spot.)
+"""
+
+from __future__ import annotations
+
+from parley.core.errors import InvariantBroken
+from parley.core.limits import MAX_BUFFERED_MS, MAX_HELD_BYTES, MAX_PENDING_TURNS, MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.state import State
+from parley.core.turn_taking import Pausing
+
+
+def check(st: State) -> None:
+    """Raises `InvariantBroken`, naming the invariant, if the state contradicts itself."""
+    if st.closed:
+        if st.attempts or st.pending or st.main is not None:
+            raise InvariantBroken("12: something lives on after the end")
+        return
+    if st.main is not None and st.main.done:
+        raise InvariantBroken("1: a finished response still holds the conversation")
+    guess = st.guess
+    if guess is not None:
+        if not isinstance(st.turns.position, Pausing):
+            raise InvariantBroken("4: a reply is held although nobody pauses")
+        if guess.response is not None or guess.id not in st.attempts and not guess.ended:
+            raise InvariantBroken("5: a held reply is not held")
+        if guess.held_bytes > MAX_HELD_BYTES:
+            raise InvariantBroken("11: the held reply is over its limit")
+    if st.input.buffered > MAX_BUFFERED_MS * SAMPLES_PER_MS or st.input.buffered < 0:
+        raise InvariantBroken("10: the input buffer is out of its bounds")
+    if len(st.pending) > MAX_PENDING_TURNS or len(st.sides) > MAX_SIDE_RESPONSES:
+        raise InvariantBroken("11: too many turns or responses wait")
+    for attempt in st.attempts.values():
+        if attempt.response is not None and attempt.response.done:
+            raise InvariantBroken("8: a finished response is still being generated")

@@ -1,0 +1,365 @@
+"""What a client may ask for, checked against the session's state and done.
+
+Laws: everything is checked before anything is changed, so that a refused request leaves no trace; a refusal is a `PeerError` that names
+the field and the mend; one answer to each request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from parley.core.conversation import Entry, text_of
+from parley.core.effects import DropTranscription
+from parley.core.errors import PeerError
+from parley.core.events import (
+    CancelRequested,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ItemRetrieveRequested,
+    ItemTruncateRequested,
+    ResponseParams,
+    ResponseRequested,
+)
+from parley.core.hearing import Hearing
+from parley.core.items import FunctionCall, FunctionCallOutput, InputAudio, InputImage, Item, ItemReference, Message
+from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, MAX_TOOLS, SAMPLES_PER_MS
+from parley.core.notices import (
+    ItemAdded,
+    ItemDeleted,
+    ItemDone,
+    ItemRetrieved,
+    ItemTruncated,
+    OutputBufferCleared,
+    SessionUpdated,
+)
+from parley.core.policy import policy_of
+from parley.core.replying import Replying
+from parley.core.settings import ForceFunction, FunctionTool, Settings, SettingsPatch, ToolChoice, merged
+from parley.core.state import State
+
+
+class Requests:
+    """Owns the answers to a client's requests. Shares the session's state."""
+
+    def __init__(self, state: State, replying: Replying, hearing: Hearing) -> None:
+        self.st = state
+        self.replying = replying
+        self.hearing = hearing
+
+    # --- the session -----------------------------------------------------------------------------------------------------------
+
+    def update(self, patch: SettingsPatch) -> None:
+        st, old = self.st, self.st.settings
+        new = merged(old, patch)
+        self._check_settings(old, new)
+        if new.kind != old.kind:
+            if len(st.conversation) or st.input.received or st.main is not None:
+                raise PeerError(
+                    "The type of a session can only be set before it has received anything; open a new session.",
+                    code="invalid_value",
+                    param="session.type",
+                )
+            if not st.custom_policy:
+                st.policy = policy_of(new.kind)
+        if (old.turn_detection is None) != (new.turn_detection is None):
+            self.hearing.stop_listening()
+        if new.input_format is not old.input_format:
+            st.input.change_format(new.input_format)
+        st.settings = new
+        self.replying.drop_guess()
+        st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
+
+    def expires_in_ms(self) -> int:
+        st = self.st
+        return max(0, st.conduct.session_ms - (st.now - st.started_ns) // 1_000_000)
+
+    def _check_settings(self, old: Settings, new: Settings) -> None:
+        st, can = self.st, self.st.capabilities
+        if new.voice != old.voice:
+            if st.conversation.spoken:
+                raise PeerError(
+                    "Cannot update a conversation's voice if assistant audio is present.",
+                    code="cannot_update_voice",
+                    param="session.audio.output.voice",
+                )
+            self._check_voice(new.voice, "session.audio.output.voice")
+        if new.model != old.model and not _answers_to(can.models, new.model):
+            raise PeerError(
+                f"This session runs '{old.model}'; the model cannot be changed. Connect with ?model={new.model} instead.",
+                code="invalid_value",
+                param="session.model",
+            )
+        if new.speed != old.speed and st.main is not None:
+            raise PeerError(
+                "The speed can only be changed between turns, not while a response is in progress.",
+                code="invalid_value",
+                param="session.audio.output.speed",
+            )
+        if new.noise_reduction is not None and not can.noise_reduction:
+            raise PeerError(
+                "Noise reduction is not available on this server; set session.audio.input.noise_reduction to null.",
+                code="invalid_value",
+                param="session.audio.input.noise_reduction",
+            )
+        if new.include and not can.logprobs:
+            raise PeerError(
+                "The speech recogniser of this pipeline gives no log probabilities; leave them out of session.include.",
+                code="invalid_value",
+                param="session.include",
+            )
+        if new.reasoning_effort and not can.reasoning:
+            raise PeerError(
+                "The language model of this pipeline takes no reasoning effort; leave session.reasoning out.",
+                code="invalid_value",
+                param="session.reasoning.effort",
+            )
+        if new.input_format is not old.input_format and (st.turns.turn is not None or st.manual is not None):
+            raise PeerError(
+                "The input format cannot be changed while audio is in the buffer; commit or clear it first.",
+                code="invalid_value",
+                param="session.audio.input.format",
+            )
+        self._check_tools(new.tools, new.tool_choice, "session")
+
+    def _check_voice(self, voice: str, param: str) -> None:
+        voices = self.st.capabilities.voices
+        if voices and voice not in voices:
+            shown = ", ".join(voices[:16]) + (", ..." if len(voices) > 16 else "")
+            raise PeerError(f"Unknown voice '{voice}'; this pipeline has {shown}.", code="invalid_value", param=param)
+
+    def _check_tools(self, tools: tuple[FunctionTool, ...], choice: ToolChoice, where: str) -> None:
+        if len(tools) > MAX_TOOLS:
+            raise PeerError(f"At most {MAX_TOOLS} tools.", code="invalid_value", param=f"{where}.tools")
+        names = [tool.name for tool in tools]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise PeerError(f"Two tools are named '{name}'.", code="invalid_value", param=f"{where}.tools[{index}].name")
+        if isinstance(choice, ForceFunction) and choice.name not in names:
+            raise PeerError(
+                f"tool_choice names the function '{choice.name}', which is not among the tools.",
+                code="invalid_value",
+                param=f"{where}.tool_choice",
+            )
+        if choice == "required" and not tools:
+            raise PeerError("tool_choice is 'required' but there are no tools.", code="invalid_value", param=f"{where}.tool_choice")
+
+    # --- items -----------------------------------------------------------------------------------------------------------------
+
+    def create_item(self, event: ItemCreateRequested) -> None:
+        st = self.st
+        place = st.conversation.place(event.previous_item_id)
+        st.conversation.room()
+        entry = self._entry(event.item, "item")
+        if entry.item.id in st.conversation:
+            raise PeerError(
+                f"An item with the id '{entry.item.id}' exists already; leave item.id out to have one made.",
+                code="item_create_duplicate_item_id",
+                param="item.id",
+            )
+        if isinstance(entry.item, FunctionCallOutput):
+            self._check_call(entry.item)
+        previous = st.conversation.insert(entry, place)
+        self._transcribe(entry)
+        view = entry.view()
+        st.tell(ItemAdded(view, previous))
+        st.tell(ItemDone(view, previous))
+
+    def _check_call(self, output: FunctionCallOutput) -> None:
+        calls = (entry.item for entry in self.st.conversation.entries())
+        if not any(isinstance(item, FunctionCall) and item.call_id == output.call_id for item in calls):
+            raise PeerError(
+                f"No function call with the call_id '{output.call_id}' is in the conversation.",
+                code="invalid_tool_call_id",
+                param="item.call_id",
+            )
+
+    def _entry(self, item: Item, where: str) -> Entry:
+        """An item of the client's, checked and with an id; its audio's words are not asked for yet."""
+        st = self.st
+        if not item.id:
+            item = replace(item, id=st.ids.item())
+        size = 0
+        audio = 0
+        match item:
+            case Message(content=content):
+                for index, part in enumerate(content):
+                    size += len(text_of(part))
+                    if isinstance(part, InputImage):
+                        self._check_image(part, f"{where}.content[{index}]")
+                    if isinstance(part, InputAudio) and part.audio is not None:
+                        audio += st.input.format.samples(len(part.audio))
+                        content = (*content[:index], replace(part, format=st.input.format), *content[index + 1 :])
+                item = replace(item, content=content)
+            case FunctionCall(arguments=text) | FunctionCallOutput(output=text):
+                size = len(text)
+            case _:
+                assert_never(item)
+        if size > MAX_ITEM_TEXT:
+            raise PeerError(f"An item holds at most {MAX_ITEM_TEXT} characters.", code="invalid_value", param=where)
+        return Entry(replace(item, status="completed") if item.status == "in_progress" else item, input_samples=audio)
+
+    def _check_image(self, image: InputImage, where: str) -> None:
+        if not self.st.capabilities.images:
+            raise PeerError(
+                "The language model of this pipeline cannot see images; choose one that can.",
+                code="unsupported_content_type",
+                param=f"{where}.type",
+            )
+        if len(image.image_url) > MAX_IMAGE_BYTES:
+            raise PeerError(
+                f"An image may take {MAX_IMAGE_BYTES // 1024 // 1024} MiB at the most.", code="invalid_value", param=f"{where}.image_url"
+            )
+
+    def _transcribe(self, entry: Entry) -> None:
+        """Ask for the words of an audio item that came without them."""
+        if not isinstance(entry.item, Message):
+            return
+        audio = b"".join(part.audio for part in entry.item.content if isinstance(part, InputAudio) and part.audio and part.transcript is None)
+        if audio:
+            entry.awaiting = True
+            self.hearing.audio_item(entry, audio)
+
+    def retrieve_item(self, event: ItemRetrieveRequested) -> None:
+        entry = self.st.conversation.entry(event.item_id)
+        if entry is None:
+            raise _unknown_item(event.item_id, "item_retrieve_invalid_item_id")
+        self.st.tell(ItemRetrieved(entry.with_audio()))
+
+    def delete_item(self, event: ItemDeleteRequested) -> None:
+        st = self.st
+        entry = st.conversation.delete(event.item_id)
+        if entry is None:
+            raise _unknown_item(event.item_id, "item_delete_invalid_item_id")
+        for turn_id, pending in list(st.pending.items()):
+            if pending.entry is entry:
+                del st.pending[turn_id]
+                st.do(DropTranscription(turn_id))
+        entry.awaiting = False
+        st.tell(ItemDeleted(event.item_id))
+        self.replying.transcripts_changed()
+
+    def truncate_item(self, event: ItemTruncateRequested) -> None:
+        st = self.st
+        entry = st.conversation.entry(event.item_id)
+        if entry is None:
+            raise _unknown_item(event.item_id, "item_truncate_invalid_item_id")
+        if entry.speech is None:
+            raise PeerError(
+                "Only model output audio messages can be truncated.", code="unsupported_content_type", param="item_id"
+            )
+        if event.content_index != 0:
+            raise PeerError("The item has only the content part 0.", code="invalid_value", param="content_index")
+        known = entry.heard if entry.by_client and entry.heard is not None else entry.speech.samples
+        known_ms = -(-known // SAMPLES_PER_MS)
+        if event.audio_end_ms > known_ms:
+            raise PeerError(
+                f"Audio content of {known_ms}ms is already shorter than {event.audio_end_ms}ms",
+                code="invalid_value",
+                param="audio_end_ms",
+            )
+        st.conversation.cut(entry, min(event.audio_end_ms * SAMPLES_PER_MS, known), by_client=True)
+        st.playback.drop(event.item_id, st.now)
+        self.replying.drop_guess()
+        st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
+
+    # --- responses -------------------------------------------------------------------------------------------------------------
+
+    def create_response(self, event: ResponseRequested) -> None:
+        st, params = self.st, event.params
+        if not st.policy.speaks:
+            raise PeerError(
+                "A transcription session makes no responses; open a session of type 'realtime'.",
+                code="invalid_request",
+                param="type",
+            )
+        if params.in_conversation and st.main is not None:
+            raise PeerError(
+                f"Conversation already has an active response in progress: {st.main.id}. Wait until the response is finished.",
+                code="conversation_already_has_active_response",
+            )
+        if not params.in_conversation and len(st.sides) >= MAX_SIDE_RESPONSES:
+            raise PeerError(
+                f"At most {MAX_SIDE_RESPONSES} out-of-band responses at once; wait for one to end.",
+                code="rate_limit_exceeded",
+                kind="rate_limit_error",
+            )
+        self._check_params(params)
+        entries = None if params.input is None else self._context(params.input)
+        self.replying.spend_allowance()
+        if entries is not None:
+            for entry, given in zip(entries, params.input or (), strict=True):
+                if not isinstance(given, ItemReference):
+                    self._transcribe(entry)
+        self.replying.create(params, entries)
+
+    def _check_params(self, params: ResponseParams) -> None:
+        st, settings = self.st, self.st.settings
+        if params.voice is not None and params.voice != settings.voice:
+            if params.in_conversation and st.conversation.spoken:
+                raise PeerError(
+                    "Cannot update a conversation's voice if assistant audio is present.",
+                    code="cannot_update_voice",
+                    param="response.audio.output.voice",
+                )
+            self._check_voice(params.voice, "response.audio.output.voice")
+        tools = settings.tools if params.tools is None else params.tools
+        choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
+        self._check_tools(tools, choice, "response")
+        if params.reasoning_effort and not st.capabilities.reasoning:
+            raise PeerError(
+                "The language model of this pipeline takes no reasoning effort; leave response.reasoning out.",
+                code="invalid_value",
+                param="response.reasoning.effort",
+            )
+
+    def _context(self, given: tuple[Item | ItemReference, ...]) -> tuple[Entry, ...]:
+        entries: list[Entry] = []
+        for index, item in enumerate(given):
+            if isinstance(item, ItemReference):
+                entry = self.st.conversation.entry(item.id)
+                if entry is None:
+                    raise PeerError(
+                        f"The item with id '{item.id}' does not exist.",
+                        code="invalid_item_reference",
+                        param=f"response.input[{index}].id",
+                    )
+                entries.append(entry)
+            else:
+                entries.append(self._entry(item, f"response.input[{index}]"))
+        return tuple(entries)
+
+    def cancel_response(self, event: CancelRequested) -> None:
+        st = self.st
+        if event.response_id is None:
+            found = st.main
+        else:
+            found = st.main if st.main is not None and st.main.id == event.response_id else st.sides.get(event.response_id)
+        if found is None:
+            raise PeerError("Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id")
+        self.replying.cancel(found)
+
+    def clear_output(self) -> None:
+        st = self.st
+        if not st.paced:
+            raise PeerError(
+                "output_audio_buffer.clear is for links whose audio the server plays (WebRTC); over WebSocket the client holds the buffer.",
+                code="invalid_value",
+                param="type",
+            )
+        playing = st.main or st.draining
+        if playing is None or not st.playback.audible(st.now):
+            if playing is not None:
+                st.tell(OutputBufferCleared(playing.id))
+            return
+        self.replying.silence("client_cancelled")
+
+
+def _unknown_item(item_id: str, code: str) -> PeerError:
+    return PeerError(f"The item with id '{item_id}' does not exist.", code=code, param="item_id")
+
+
+def _answers_to(names: tuple[str, ...], model: str) -> bool:
+    if not names:
+        return True
+    return any(model.startswith(name[:-1]) if name.endswith("*") else model == name for name in names)

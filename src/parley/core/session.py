@@ -1,0 +1,304 @@
+"""The one door to a conversation: `handle(event, now) -> effects`.
+
+Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same times cause the same
+effects. Each event is routed to the room that decides about it; then the rules that follow from the state alone are run to a fixed
+point; then the invariants are checked, in production too.
+
+    hearing.py    the user's side          audio, voice, turns, transcripts, the floor
+    replying.py   the agent's side         responses, guesses, speaking, being stopped
+    requests.py   the client's wishes      settings, items, response.create and cancel
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+from parley.core.conversation import Conversation
+from parley.core.effects import CancelGeneration, CloseLink, DropTranscription, Effect, StopPlayback
+from parley.core.errors import PeerError
+from parley.core.events import (
+    AudioArrived,
+    AudioPlayed,
+    CancelRequested,
+    ClauseStarted,
+    ClearRequested,
+    ClientErred,
+    CommitRequested,
+    Event,
+    GenerationFailed,
+    GenerationFinished,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ItemRetrieveRequested,
+    ItemTruncateRequested,
+    LinkClosed,
+    OutputClearRequested,
+    PartialTranscribed,
+    PauseJudged,
+    ResponseRequested,
+    SessionUpdateRequested,
+    SpeechGenerated,
+    TextGenerated,
+    TimePassed,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    Transcribed,
+    TranscriptionFailed,
+    VoiceScored,
+    WindDownRequested,
+)
+from parley.core.hearing import Hearing
+from parley.core.ids import Minter, SessionId
+from parley.core.input_audio import InputAudio
+from parley.core.invariants import check
+from parley.core.limits import GENERATION_SILENCE_NS, STALLED_MICROPHONE_NS
+from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
+from parley.core.playback import PacedPlayback, RemotePlayback
+from parley.core.policy import Policy, policy_of
+from parley.core.replying import Replying
+from parley.core.requests import Requests
+from parley.core.settings import Capabilities, Conduct, ServerVad, Settings
+from parley.core.state import Idle, State
+from parley.core.turn_taking import TurnTaking
+
+PlaybackKind = Literal["remote", "paced"]
+
+
+class Session:
+    """One conversation with one client.
+
+    Call `start()` once, then `handle()` for every event in the order it happened, with a monotonic clock in nanoseconds; perform the
+    effects in order. Post `TimePassed` when `next_deadline()` has come. After `closed` nothing is answered any more.
+
+    `seed` names the session's ids and must differ between sessions; `playback` says who holds the buffer of sound: the client
+    ("remote", WebSocket) or the server ("paced", WebRTC). Raises `InvariantBroken` on a bug of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: bytes,
+        settings: Settings,
+        conduct: Conduct,
+        capabilities: Capabilities,
+        playback: PlaybackKind,
+        now_ns: int,
+        policy: Policy | None = None,
+    ) -> None:
+        ids = Minter(seed)
+        self._st = State(
+            session_id=ids.session(),
+            settings=settings,
+            conduct=conduct,
+            capabilities=capabilities,
+            policy=policy or policy_of(settings.kind),
+            custom_policy=policy is not None,
+            ids=ids,
+            paced=playback == "paced",
+            started_ns=now_ns,
+            input=InputAudio(settings.input_format),
+            turns=TurnTaking(),
+            playback=PacedPlayback() if playback == "paced" else RemotePlayback(),
+            conversation=Conversation(ids.conversation()),
+            now=now_ns,
+            last_audio_ns=now_ns,
+            allowance=float(conduct.responses_per_minute or 0),
+            allowance_ns=now_ns,
+        )
+        self._replying = Replying(self._st)
+        self._hearing = Hearing(self._st, self._replying)
+        self._requests = Requests(self._st, self._replying, self._hearing)
+
+    @property
+    def id(self) -> SessionId:
+        return self._st.session_id
+
+    @property
+    def closed(self) -> bool:
+        return self._st.closed
+
+    @property
+    def settings(self) -> Settings:
+        return self._st.settings
+
+    @property
+    def late_events(self) -> int:
+        """Events that came for work no longer alive, and were dropped."""
+        return self._st.late
+
+    def start(self) -> list[Effect]:
+        """Greet the client. Call it once, before anything else."""
+        st = self._st
+        st.tell(SessionCreated(st.session_id, st.settings, self._requests.expires_in_ms()))
+        st.tell(ConversationCreated(st.conversation.id))
+        return self._taken()
+
+    def handle(self, event: Event, now_ns: int) -> list[Effect]:
+        """Take one event; returns what is to be done about it, in order."""
+        st = self._st
+        if st.closed:
+            st.late += 1
+            return []
+        st.now = max(now_ns, st.now)
+        try:
+            self._route(event)
+        except PeerError as error:
+            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind, getattr(event, "event_id", None)))
+        if isinstance(event, AudioArrived):
+            return self._taken()  # audio alone changes no other region; what follows from it comes with its score
+        self._settle()
+        check(st)
+        return self._taken()
+
+    def _taken(self) -> list[Effect]:
+        out, self._st.out = self._st.out, []
+        return out
+
+    def _route(self, event: Event) -> None:
+        hearing, replying, requests = self._hearing, self._replying, self._requests
+        match event:
+            case AudioArrived(audio=audio):
+                hearing.audio(audio)
+            case VoiceScored():
+                hearing.scored(event)
+            case TextGenerated() | ClauseStarted() | SpeechGenerated() | ToolCallStarted() | ToolArgumentsGenerated():
+                replying.generated(event)
+            case GenerationFinished() | GenerationFailed():
+                replying.generated(event)
+            case AudioPlayed(samples=samples):
+                self._st.playback.played(samples)
+            case TimePassed():
+                self._time_passed()
+            case PartialTranscribed():
+                hearing.partial(event)
+            case Transcribed():
+                hearing.transcribed(event)
+            case TranscriptionFailed():
+                hearing.transcription_failed(event)
+            case PauseJudged():
+                hearing.judged(event)
+            case SessionUpdateRequested(patch=patch):
+                requests.update(patch)
+            case CommitRequested():
+                hearing.commit()
+            case ClearRequested():
+                hearing.clear()
+            case OutputClearRequested():
+                requests.clear_output()
+            case ItemCreateRequested():
+                requests.create_item(event)
+            case ItemRetrieveRequested():
+                requests.retrieve_item(event)
+            case ItemDeleteRequested():
+                requests.delete_item(event)
+            case ItemTruncateRequested():
+                requests.truncate_item(event)
+            case ResponseRequested():
+                requests.create_response(event)
+            case CancelRequested():
+                requests.cancel_response(event)
+            case ClientErred(code=code, message=message, param=param, kind=kind):
+                raise PeerError(message, code=code, param=param, kind=kind)
+            case WindDownRequested():
+                self._st.winding_down = True
+                replying.drop_guess()
+            case LinkClosed():
+                self._close()
+            case _:
+                assert_never(event)
+
+    # --- time ------------------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> int | None:
+        """When (monotonic ns) `TimePassed` is to be posted; None: never. It may be posted at any other time too."""
+        st = self._st
+        if st.closed:
+            return None
+        deadline = st.started_ns + st.conduct.session_ms * 1_000_000
+        if st.turns.turn is not None:
+            deadline = min(deadline, st.last_audio_ns + STALLED_MICROPHONE_NS)
+        for pending in st.pending.values():
+            deadline = min(deadline, pending.deadline_ns)
+        if (silence := self._replying.next_silence_ns()) is not None:
+            deadline = min(deadline, silence + GENERATION_SILENCE_NS)
+        if (silent_at := st.playback.silent_at(st.now)) is not None:
+            deadline = min(deadline, silent_at)
+        if (idle_at := self._idle_at()) is not None:
+            deadline = min(deadline, idle_at)
+        return deadline
+
+    def _idle_at(self) -> int | None:
+        st, detection = self._st, self._st.settings.turn_detection
+        if st.idle is None or not isinstance(detection, ServerVad) or detection.idle_timeout_ms is None:
+            return None
+        return st.idle.since_ns + detection.idle_timeout_ms * 1_000_000
+
+    def _time_passed(self) -> None:
+        st = self._st
+        if st.now >= st.started_ns + st.conduct.session_ms * 1_000_000:
+            minutes = st.conduct.session_ms / 60_000
+            st.tell(ErrorRaised("session_expired", f"Your session hit the maximum duration of {minutes:g} minutes."))
+            st.do(CloseLink(1001, "session expired"))
+            self._close()
+            return
+        if st.turns.turn is not None and st.now >= st.last_audio_ns + STALLED_MICROPHONE_NS:
+            self._hearing.stalled()
+        self._hearing.give_up_on_transcripts()
+        self._replying.give_up_on_the_silent()
+        idle_at = self._idle_at()
+        if idle_at is not None and st.idle is not None and st.now >= idle_at:
+            self._hearing.idle_timeout(st.idle.since_sample)
+
+    # --- what follows from the state alone -------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        st = self._st
+        if st.closed:
+            return
+        while self._replying.drained() or self._answer_owed():
+            pass
+        self._watch_idleness()
+        if st.winding_down and st.main is None and not st.sides and not st.owed and not st.pending and not st.playback.audible(st.now):
+            st.do(CloseLink(1001, "the server is shutting down"))
+            self._close()
+
+    def _answer_owed(self) -> bool:
+        """A reply is owed and the floor is free."""
+        st = self._st
+        if not st.owed or st.main is not None or st.user_turn() is not None or st.playback.audible(st.now):
+            return False
+        if any(pending.wants_reply for pending in st.pending.values()):
+            return False
+        try:
+            self._replying.reply()
+        except PeerError as error:
+            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind))
+        return True
+
+    def _watch_idleness(self) -> None:
+        st, detection = self._st, self._st.settings.turn_detection
+        wanted = isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None and st.answered
+        busy = st.main is not None or st.turns.turn is not None or bool(st.pending) or st.owed
+        if not wanted or busy or not st.policy.speaks or st.playback.audible(st.now):
+            st.idle = None
+        elif st.idle is None:
+            st.idle = Idle(st.now, st.input.received)
+
+    def _close(self) -> None:
+        """The end of everything: nothing is told after this, all work is stopped."""
+        st = self._st
+        for attempt in st.attempts.values():
+            if not attempt.ended:
+                st.do(CancelGeneration(attempt.id))
+        turns = [turn.id for turn in (st.manual, st.turns.turn) if turn is not None]
+        for turn_id in (*turns, *st.pending):
+            st.do(DropTranscription(turn_id))
+        if st.paced and st.playback.audible(st.now):
+            st.do(StopPlayback())
+        st.closed = True
+        st.attempts.clear()
+        st.pending.clear()
+        st.waiting.clear()
+        st.sides.clear()
+        st.guess = st.main = st.draining = st.manual = None
+        st.turns.rest()
