@@ -1,0 +1,189 @@
+"""Notices to encode: at least one of every kind, and strategies for arbitrary ones of any size and shape."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from hypothesis import strategies as st
+
+from parley.core import items as i
+from parley.core import notices as n
+from parley.core.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
+from parley.core.settings import (
+    AudioFormat,
+    ForceFunction,
+    FunctionTool,
+    NoiseReduction,
+    SemanticVad,
+    ServerVad,
+    Settings,
+    Transcription,
+    Truncation,
+)
+
+SESSION = SessionId("sess_ABCDEFGHIJKLMNOPQRSTU")
+ITEM, PREVIOUS = ItemId("item_ABCDEFGHIJKLMNOPQRSTU"), ItemId("item_0123456789ABCDEFGHIJK")
+RESPONSE, CALL = ResponseId("resp_ABCDEFGHIJKLMNOPQRSTU"), CallId("call_ABCDEFGHIJKLMNOPQRSTU")
+CONVERSATION = ConversationId("conv_ABCDEFGHIJKLMNOPQRSTU")
+AT = n.PartAt(RESPONSE, ITEM, 0, 0)
+
+SAID = i.Message(ITEM, "user", (i.InputAudio(),))
+ANSWER = i.Message(ITEM, "assistant", (i.OutputAudio("Hello there."),))
+OPEN = i.Message(ITEM, "assistant", (), "in_progress")
+CALLED = i.FunctionCall(ITEM, CALL, "weather", '{"city":"Oslo"}')
+CALLING = i.FunctionCall(ITEM, CALL, "weather", "", "in_progress")
+RESULT = i.FunctionCallOutput(ITEM, CALL, "rain")
+USAGE = n.Usage(input_text=30, input_audio=12, input_image=5, input_cached=20, output_text=7, output_audio=40)
+
+RICH = Settings(
+    model="default",
+    instructions="Be brief.",
+    modality="text",
+    voice="marin",
+    speed=1.25,
+    input_format=AudioFormat.PCMU,
+    output_format=AudioFormat.PCMA,
+    turn_detection=SemanticVad("low", create_response=False, interrupt_response=False),
+    transcription=Transcription("whisper-1", "en", "names of cities", ("Oslo",), ("en", "no")),
+    noise_reduction=NoiseReduction("near_field", 0.5),
+    tools=(FunctionTool("weather", "Tells the weather.", '{"type":"object","default":null}'), FunctionTool("time")),
+    tool_choice=ForceFunction("weather"),
+    parallel_tool_calls=False,
+    max_output_tokens=200,
+    truncation=Truncation("retention_ratio", 0.8, 5000),
+    reasoning_effort="low",
+    tracing='{"workflow_name":"test","metadata":{"a":null}}',
+    include=("item.input_audio_transcription.logprobs",),
+)
+
+
+def response(status: n.ResponseStatus = "in_progress", **members: object) -> n.ResponseView:
+    """A response in the default conversation, changed by `members`."""
+    plain: dict[str, object] = {
+        "conversation_id": CONVERSATION,
+        "modality": "audio",
+        "voice": "marin",
+        "output_format": AudioFormat.PCM16,
+        "max_output_tokens": None,
+        "metadata": None,
+    }
+    return n.ResponseView(RESPONSE, status, **(plain | members))  # type: ignore[arg-type]
+
+
+SAMPLES: tuple[n.Notice, ...] = (
+    n.SessionCreated(SESSION, Settings(model="default", voice="marin"), 3_600_000),
+    n.SessionUpdated(SESSION, RICH, 3_000_000),
+    n.SessionUpdated(SESSION, Settings(turn_detection=None, tracing='"auto"'), 3_000_000),
+    n.SessionCreated(SESSION, Settings(kind="transcription", transcription=Transcription()), 3_600_000),
+    n.ErrorRaised("invalid_value", "No.", "session.speed", client_event_id=ClientEventId("mine")),
+    n.ErrorRaised("session_expired", "Over."),
+    n.SpeechStarted(ITEM, 120),
+    n.SpeechStopped(ITEM, 1980),
+    n.IdleTimeoutTriggered(ITEM, 13216, 19232),
+    n.InputCommitted(ITEM, PREVIOUS),
+    n.InputCommitted(ITEM, None),
+    n.InputCleared(),
+    n.ItemAdded(SAID, None),
+    n.ItemAdded(CALLING, PREVIOUS),
+    n.ItemAdded(OPEN, PREVIOUS),
+    n.ItemDone(ANSWER, PREVIOUS),
+    n.ItemDone(CALLED, PREVIOUS),
+    n.ItemDone(RESULT, PREVIOUS),
+    n.ItemDone(i.Message(ITEM, "system", (i.InputText("Be kind."),)), PREVIOUS),
+    n.ItemAdded(i.Message(ITEM, "user", (i.InputText("Look:"), i.InputImage("data:image/png;base64,AAAA"))), PREVIOUS),
+    n.ItemRetrieved(i.Message(ITEM, "user", (i.InputAudio("Hi.", b"\x00\x01"), i.InputImage("https://x/y.png", "low")))),
+    n.ItemRetrieved(i.Message(ITEM, "assistant", (i.OutputAudio("Hi.", b"\x00\x01"), i.OutputText("!")), "incomplete")),
+    n.ItemTruncated(ITEM, 0, 1500),
+    n.ItemDeleted(ITEM),
+    n.TranscriptionDelta(ITEM, 0, "Hel"),
+    n.TranscriptionCompleted(ITEM, 0, "Hello.", 1.25),
+    n.TranscriptionCompleted(ITEM, 0, "Hi", 1.0, '[{"token":"Hi","logprob":-0.25,"bytes":[72,105]}]'),
+    n.TranscriptionFailedNotice(ITEM, 0, "audio_unintelligible", "No words were heard."),
+    n.ResponseCreated(response(metadata=(("client_event_id", "abc"),), max_output_tokens=100)),
+    n.ResponseCreated(response(conversation_id=None, modality="text", output_format=AudioFormat.PCMU)),
+    n.ResponseDone(response("completed", output=(ANSWER, CALLED), usage=USAGE)),
+    n.ResponseDone(response("cancelled", output=(ANSWER,), reason="turn_detected", usage=USAGE)),
+    n.ResponseDone(response("incomplete", reason="max_output_tokens", usage=USAGE)),
+    n.ResponseDone(response("failed", error=n.ResponseError("server_error", "llm_unreachable", "No model."))),
+    n.OutputItemAdded(RESPONSE, 0, OPEN),
+    n.OutputItemAdded(RESPONSE, 1, CALLING),
+    n.OutputItemDone(RESPONSE, 1, CALLED),
+    n.ContentPartAdded(AT, "audio"),
+    n.ContentPartAdded(AT, "text"),
+    n.ContentPartDone(AT, "audio", "Hello there."),
+    n.ContentPartDone(AT, "text", "Hello there."),
+    n.OutputTextDelta(AT, "Hel"),
+    n.OutputTextDone(AT, "Hello"),
+    n.OutputTranscriptDelta(AT, 'He said: "\\é\n😀"'),
+    n.OutputTranscriptDone(AT, "Hello"),
+    n.OutputAudioDelta(AT, bytes(range(256))),
+    n.OutputAudioDone(AT),
+    n.FunctionArgumentsDelta(RESPONSE, ITEM, 0, CALL, '{"ci'),
+    n.FunctionArgumentsDone(RESPONSE, ITEM, 0, CALL, "weather", '{"city":"Oslo"}'),
+    n.OutputBufferStarted(RESPONSE),
+    n.OutputBufferStopped(RESPONSE),
+    n.OutputBufferCleared(RESPONSE),
+    n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
+)
+
+NOTICE_KINDS: tuple[type, ...] = get_args(n.Notice)
+
+# --- arbitrary ones ------------------------------------------------------------------------------------------------------
+
+_words = st.text(max_size=20)
+_ids = st.text(min_size=1, max_size=12)
+_tools = st.builds(FunctionTool, st.text("abcXYZ_-09", min_size=1, max_size=9), _words, st.sampled_from(["", "{}", '{"a":[1]}']))
+_unit = st.floats(0, 1)
+_turns = st.none() | st.builds(ServerVad, threshold=_unit) | st.builds(SemanticVad)
+SETTINGS = st.builds(
+    Settings,
+    turn_detection=_turns,
+    speed=st.floats(0.25, 1.5),
+    noise_reduction=st.none() | st.builds(NoiseReduction, strength=_unit),
+    tools=st.lists(_tools, max_size=3).map(tuple),
+    tool_choice=st.sampled_from(["auto", "none", "required"]) | st.builds(ForceFunction, _ids),
+    truncation=st.builds(Truncation, retention_ratio=_unit, post_instructions=st.none() | st.integers(1, 9999)),
+    reasoning_effort=st.sampled_from(["", "minimal", "low", "medium", "high", "xhigh"]),
+    tracing=st.sampled_from([None, '"auto"', '{"group_id":"g"}']),
+    include=st.sampled_from([(), ("item.input_audio_transcription.logprobs",)]),
+)
+_audio = st.none() | st.binary(max_size=9)
+_user = st.builds(i.InputText) | st.builds(i.InputAudio, audio=_audio) | st.builds(i.InputImage)
+_assistant = st.builds(i.OutputText) | st.builds(i.OutputAudio, audio=_audio)
+
+
+def _messages(role: str, part: st.SearchStrategy[i.Content]) -> st.SearchStrategy[i.Message]:
+    return st.builds(i.Message, role=st.just(role), content=st.lists(part, max_size=3).map(tuple))  # type: ignore[arg-type]
+
+
+ITEMS = (
+    _messages("user", _user)
+    | _messages("assistant", _assistant)
+    | _messages("system", st.builds(i.InputText))
+    | st.builds(i.FunctionCall)
+    | st.builds(i.FunctionCallOutput)
+)
+_GENERATED = ITEMS.filter(lambda item: not isinstance(item, i.FunctionCall) or item.status != "completed")
+_tokens = st.integers(0, 10**6)
+VIEWS = st.builds(
+    n.ResponseView,
+    output=st.lists(ITEMS, max_size=2).map(tuple),
+    usage=st.none() | st.builds(n.Usage, _tokens, _tokens, _tokens, _tokens, _tokens, _tokens),
+)
+_SPECIAL: dict[type, st.SearchStrategy[n.Notice]] = {
+    n.SessionCreated: st.builds(n.SessionCreated, settings=SETTINGS),
+    n.SessionUpdated: st.builds(n.SessionUpdated, settings=SETTINGS),
+    n.ItemAdded: st.builds(n.ItemAdded, item=ITEMS),
+    n.ItemDone: st.builds(n.ItemDone, item=ITEMS),
+    n.ItemRetrieved: st.builds(n.ItemRetrieved, item=ITEMS),
+    n.OutputItemAdded: st.builds(n.OutputItemAdded, item=_GENERATED),
+    n.OutputItemDone: st.builds(n.OutputItemDone, item=ITEMS),
+    n.ResponseCreated: st.builds(n.ResponseCreated, VIEWS),
+    n.ResponseDone: st.builds(n.ResponseDone, VIEWS),
+    n.TranscriptionCompleted: st.builds(n.TranscriptionCompleted, seconds=st.floats(0, 600), logprobs=st.just("")),
+    n.RateLimitsUpdated: st.builds(
+        n.RateLimitsUpdated,
+        st.lists(st.builds(n.RateLimit, reset_seconds=st.floats(0, 60)), max_size=2).map(tuple),
+    ),
+}
+NOTICES: st.SearchStrategy[n.Notice] = st.one_of(*(_SPECIAL.get(kind, st.builds(kind)) for kind in NOTICE_KINDS))
