@@ -1,0 +1,1 @@
+"""Pure signal code: sample formats, G.711, resampling, framing, levels, audio files. Knows no session and no engine."""

@@ -1,0 +1,156 @@
+"""Audio files in and out: WAV through the standard library, every other container through PyAV.
+
+Laws:
+- What is read is mono float32 at the file's own rate; more channels are averaged.
+- PyAV is loaded only for a file that is not plain PCM WAV.
+- A file is read whole, so its length is bounded (`MAX_SECONDS`).
+"""
+
+from __future__ import annotations
+
+import os
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from parley.audio import pcm
+from parley.audio.types import Samples
+
+MAX_SECONDS = 4 * 3600
+"""Longest file read into memory: four hours, about 700 MB as 48 kHz float32 twice over; longer ones should be streamed."""
+
+_CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac", ".mp4": "aac"}
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+
+
+class AudioFileError(ValueError):
+    """A file cannot be read or written as audio; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Mono audio `[n]` float32 at `sample_rate` Hz."""
+
+    audio: Samples
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.audio) / self.sample_rate
+
+
+def read(source: str | os.PathLike[str] | BinaryIO) -> Recording:
+    """Read a whole file of any common container, or an open binary stream that can seek. Raises `AudioFileError`, `OSError`."""
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as stream:
+            return _read_stream(stream, str(source))
+    return _read_stream(source, getattr(source, "name", "the audio"))
+
+
+def write(path: str | os.PathLike[str], recording: Recording) -> None:
+    """Write a file whose format follows from its suffix: .wav (16 bit), .flac, .ogg and .opus (Opus), .mp3, .m4a."""
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix == ".wav":
+        with wave.open(str(target), "wb") as wav:
+            wav.setnchannels(1)
+            wav.setsampwidth(2)
+            wav.setframerate(recording.sample_rate)
+            wav.writeframes(pcm.to_bytes(recording.audio))
+    elif suffix in _CODECS:
+        _write_av(target, recording, _CODECS[suffix])
+    else:
+        raise AudioFileError(f"cannot write {target.name}: use one of .wav, {', '.join(_CODECS)}")
+
+
+def _read_stream(stream: BinaryIO, name: str) -> Recording:
+    start = stream.tell()
+    try:
+        with wave.open(stream) as wav:
+            return _read_wav(wav, name)
+    except (wave.Error, EOFError):
+        stream.seek(start)
+        return _read_av(stream, name)
+
+
+def _read_wav(wav: wave.Wave_read, name: str) -> Recording:
+    rate, channels, width = wav.getframerate(), wav.getnchannels(), wav.getsampwidth()
+    _check_length(wav.getnframes() / rate if rate else 0.0, name)
+    data = wav.readframes(wav.getnframes())
+    data = data[: len(data) // (width * channels) * width * channels]
+    match width:
+        case 1:
+            audio = (np.frombuffer(data, dtype=np.uint8).astype(np.float32) - 128.0) / 128.0
+        case 2:
+            audio = pcm.to_float(data)
+        case 3:
+            packed = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3)
+            wide = np.zeros((packed.shape[0], 4), dtype=np.uint8)
+            wide[:, 1:] = packed
+            audio = wide.view("<i4")[:, 0].astype(np.float32) / 2147483648.0
+        case _:
+            audio = np.frombuffer(data, dtype="<i4").astype(np.float32) / 2147483648.0
+    return Recording(_to_mono(audio.astype(np.float32, copy=False), channels), rate)
+
+
+def _to_mono(interleaved: Samples, channels: int) -> Samples:
+    if channels == 1:
+        return interleaved
+    mono: Samples = interleaved.reshape(-1, channels).mean(axis=1, dtype=np.float32)
+    return mono
+
+
+def _check_length(seconds: float, name: str) -> None:
+    if seconds > MAX_SECONDS:
+        raise AudioFileError(f"{name} is longer than {MAX_SECONDS // 3600} hours; cut it into pieces first")
+
+
+def _read_av(stream: BinaryIO, name: str) -> Recording:
+    import av
+
+    try:
+        with av.open(stream, mode="r") as container:
+            if not container.streams.audio:
+                raise AudioFileError(f"{name} holds no audio track")
+            rate = container.streams.audio[0].rate
+            to_mono = av.AudioResampler(format="flt", layout="mono", rate=rate)
+            parts: list[Samples] = []
+            total = 0
+            for frame in container.decode(audio=0):
+                for mono in to_mono.resample(frame):
+                    parts.append(mono.to_ndarray()[0])
+                    total += parts[-1].shape[0]
+                _check_length(total / rate, name)
+            parts.extend(mono.to_ndarray()[0] for mono in to_mono.resample(None))
+    except av.error.FFmpegError as error:
+        raise AudioFileError(f"{name} cannot be read as audio: {error}") from error
+    if not parts:
+        raise AudioFileError(f"{name} holds no audio")
+    return Recording(np.concatenate(parts).astype(np.float32, copy=False), rate)
+
+
+def _write_av(target: Path, recording: Recording, codec: str) -> None:
+    import av
+
+    if codec == "libopus" and recording.sample_rate not in _OPUS_RATES:
+        raise AudioFileError(f"Opus cannot carry {recording.sample_rate} Hz; resample to one of {_OPUS_RATES} first")
+    try:
+        with av.open(str(target), mode="w") as container:
+            track = container.add_stream(codec, rate=recording.sample_rate, layout="mono")
+            assert isinstance(track, av.AudioStream)
+            samples = pcm.to_int16(recording.audio).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate = recording.sample_rate
+            frame.pts = 0
+            resampler = av.AudioResampler(format=track.format, layout="mono", rate=recording.sample_rate)
+            fifo = av.AudioFifo()
+            for converted in resampler.resample(frame):
+                fifo.write(converted)
+            while (piece := fifo.read(track.frame_size or 4096, partial=True)) is not None:
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
+    except av.error.FFmpegError as error:
+        raise AudioFileError(f"{target.name} cannot be written: {error}") from error
