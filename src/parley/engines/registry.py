@@ -1,0 +1,87 @@
+"""Finds engines by name through the entry-point group `parley.engines`, and makes them.
+
+Laws:
+- Built-ins and third parties register the same way: an entry point `STAGE.NAME = "package.module:create"` whose function is an
+  `EngineFactory`. Nothing here knows any engine by name.
+- Making an engine loads nothing heavy; that is `open()`'s part.
+- A wrong name or option is an `EngineUnavailable` that says what was meant, or what there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from collections.abc import Mapping
+
+from parley.engines.ports import STAGES, Engine, EngineFactory, EngineInfo, EngineSpec, EngineUnavailable, Stage
+
+GROUP = "parley.engines"
+
+
+def names(stage: Stage) -> tuple[str, ...]:
+    """The names of the installed engines of one stage, sorted."""
+    return tuple(sorted(_entry_points(stage)))
+
+
+def create(stage: Stage, spec: EngineSpec) -> Engine:
+    """Make the engine that `spec` names; call its `open()` next. Raises `EngineUnavailable` for a wrong name or option."""
+    points = _entry_points(stage)
+    point = points.get(spec.name)
+    if point is None:
+        raise EngineUnavailable(
+            f"There is no {stage} engine named {spec.name!r}.",
+            code="unknown_engine",
+            mend=_suggestion(spec.name, sorted(points)),
+        )
+    factory = _load(point)
+    try:
+        return factory(spec.model, spec.options)
+    except ValueError as error:
+        raise EngineUnavailable(
+            f"The {stage} engine {spec.name!r} cannot be set up so: {error}",
+            code="invalid_engine_option",
+            mend="Correct the option in this pipeline's engine table; `parley engines` lists the engines.",
+        ) from error
+
+
+def available() -> list[EngineInfo]:
+    """What every installed engine says about itself, in the order of the stages, then by name.
+
+    One that cannot even be imported is left out: `create()` tells why.
+    """
+    found: list[EngineInfo] = []
+    for stage in STAGES:
+        for name in names(stage):
+            try:
+                found.append(create(stage, EngineSpec(name)).info)
+            except EngineUnavailable as error:
+                summary = f"{stage} engine that cannot be set up: {error.message}"
+                found.append(EngineInfo(stage=stage, name=name, summary=summary))
+    return found
+
+
+def _entry_points(stage: Stage) -> Mapping[str, importlib.metadata.EntryPoint]:
+    prefix = f"{stage}."
+    points = importlib.metadata.entry_points(group=GROUP)
+    return {point.name.removeprefix(prefix): point for point in points if point.name.startswith(prefix)}
+
+
+def _load(point: importlib.metadata.EntryPoint) -> EngineFactory:
+    package = point.dist.name if point.dist else point.module
+    try:
+        loaded: EngineFactory = point.load()
+    except (ImportError, AttributeError) as error:
+        raise EngineUnavailable(
+            f"The engine {point.name!r} of the package {package!r} cannot be imported: {error}.",
+            code="engine_import_failed",
+            mend=f"Reinstall it: pip install --force-reinstall {package}",
+        ) from error
+    return loaded
+
+
+def _suggestion(wanted: str, known: list[str]) -> str:
+    if not known:
+        return "None is installed for this stage; reinstall the package: pip install --force-reinstall parley"
+    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{meant}Installed: {', '.join(known)}."
