@@ -59,6 +59,14 @@ def test_a_value_out_of_range_or_of_the_wrong_kind_is_named_with_its_line(text: 
     assert fault(text).startswith("parley.toml:")
 
 
+def test_a_misspelt_engine_is_named_with_its_place_and_the_one_that_was_meant() -> None:
+    message = fault('[pipelines.default]\nstt = "wisper:small"\n', flags={"tts": "espeek"})
+    assert "parley.toml:2: there is no stt engine 'wisper'" in message
+    assert "Did you mean 'whisper'?" in message
+    assert "flag --tts" in message
+    assert "Did you mean 'espeak'?" in message
+
+
 def test_every_fault_of_a_file_is_told_at_once() -> None:
     message = fault("[server]\nport = -1\nmax_sessions = 0\n[pipelines.default]\ncontext_tokens = 'many'\n")
     assert [line.partition(" ")[0] for line in message.splitlines()] == [

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
-from parley.config.schema import STAGE_KEYS, PipelineSection, ServerSection
+from parley.config.schema import PipelineSection, ServerSection
+from parley.engines.ports import STAGES
 
 FILE_NAME = "parley.toml"
 
@@ -199,7 +200,7 @@ def pipeline_names(layer: Layer) -> list[str]:
 def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -> None:
     """Forget the file's options of a stage whose engine a later layer replaces: they are another engine's."""
     table = pipeline_table(file, pipeline)
-    for stage in STAGE_KEYS:
+    for stage in STAGES:
         chosen = _engine(later, pipeline, stage)
         before = str(table.get(stage, "auto")).partition(":")[0]
         if chosen and before not in ("auto", chosen):

@@ -32,9 +32,10 @@ from parley.config.layers import (
     read_file,
     read_flags,
 )
-from parley.config.schema import BUILT_IN_PIPELINES, STAGE_KEYS, PipelineSection, ServerSection, Settings
+from parley.config.schema import BUILT_IN_PIPELINES, PipelineSection, ServerSection, Settings
 from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
-from parley.engines.ports import EngineSpec
+from parley.engines import registry
+from parley.engines.ports import STAGES, EngineSpec
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password)$")
 
@@ -56,6 +57,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     settings = _validate(layers)
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
+    _check_engines(settings, places)
     keys = _api_keys(settings.server, places, environ)
     _check_address(settings.server, keys, places)
     pipelines = {name: _pipeline(name, section) for name, section in settings.pipelines.items()}
@@ -147,6 +149,23 @@ def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple
     )
 
 
+def _check_engines(settings: Settings, places: Mapping[KeyPath, str]) -> None:
+    """Refuses names that nobody registered, before anything is loaded."""
+    faults = []
+    for name, section in settings.pipelines.items():
+        for stage in STAGES:
+            key = ("pipelines", name, stage)
+            engine = EngineSpec.parse(getattr(section, stage)).name
+            known = registry.names(stage) if key in places else ()
+            if known and engine not in known:
+                hint = did_you_mean(engine, known)
+                faults.append(
+                    f"{places[key]}: there is no {stage} engine {engine!r}; there are {', '.join(known)}. {hint}".rstrip()
+                )
+    if faults:
+        raise ConfigError("\n".join(faults), mend="`parley engines` describes them.")
+
+
 def _api_keys(server: ServerSection, places: dict[KeyPath, str], environ: Mapping[str, str]) -> tuple[str, ...]:
     """The keys that open the server. `api_key_env` counts as a setting of the file: a key in the environment or a flag wins."""
     given = places.get(("server", "api_keys"), "")
@@ -198,7 +217,7 @@ class _Options(dict[str, object]):
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
-    engines = {stage: _engine(getattr(section, stage), getattr(section, f"{stage}_options")) for stage in STAGE_KEYS}
+    engines = {stage: _engine(getattr(section, stage), getattr(section, f"{stage}_options")) for stage in STAGES}
     return PipelineConfig(
         name=name,
         **engines,

@@ -114,5 +114,3 @@ BUILT_IN_PIPELINES: dict[str, dict[str, Any]] = {
     "bench": {"stt": "bench", "llm": "bench", "tts": "bench"},
 }
 """Pipelines that exist without a file; a table of the same name in the file changes single fields of them."""
-
-STAGE_KEYS = ("vad", "turn", "stt", "llm", "tts")
