@@ -1,19 +1,55 @@
 """Which words only say "I am listening".
 
-Source of the list: the response tokens common to conversation-analytic corpora of these languages. Laws: pure; a text is a backchannel
-only if every word of it is one; an unknown language falls back to all lists together.
+Source of the list: the response tokens common to conversation-analytic corpora of these languages. Laws: pure; a
+text is a backchannel only if every word of it is one; an unknown language falls back to all lists together.
 """
 
 from __future__ import annotations
 
-_SOUNDS = frozenset({"mm", "mhm", "hm", "hmm", "mmm", "uhhuh", "uh", "huh", "um", "ah", "oh", "eh", "aha", "ha", "mmhm", "mmhmm", "er"})
+_SOUNDS = frozenset(
+    {"mm", "mhm", "hm", "hmm", "mmm", "uhhuh", "uh", "huh", "um", "ah", "oh", "eh", "aha", "ha", "mmhm", "mmhmm", "er"}
+)
 _WORDS = _SOUNDS | frozenset(
     # English, German, Spanish, French, Italian, Portuguese, Dutch
-    "yeah yes yep yup ok okay right sure wow cool nice really exactly"
-    " ja jaja genau gut klar ach so stimmt"
-    " sí si claro vale ya bueno"
-    " oui ouais voilà bien d'accord"
-    " certo sim pois tá goed".split()
+    [
+        "yeah",
+        "yes",
+        "yep",
+        "yup",
+        "ok",
+        "okay",
+        "right",
+        "sure",
+        "wow",
+        "cool",
+        "nice",
+        "really",
+        "exactly",
+        "ja",
+        "jaja",
+        "genau",
+        "gut",
+        "klar",
+        "ach",
+        "so",
+        "stimmt",
+        "sí",
+        "si",
+        "claro",
+        "vale",
+        "ya",
+        "bueno",
+        "oui",
+        "ouais",
+        "voilà",
+        "bien",
+        "d'accord",
+        "certo",
+        "sim",
+        "pois",
+        "tá",
+        "goed",
+    ]
 )
 
 

@@ -1,7 +1,8 @@
 """Items in order, cut to what was heard, and the prompt made of them.
 
-Laws: the version grows with every change a prompt could show; an assistant's spoken item is its `Speech` seen through how much of it was
-heard; audio of old items is let go before the words are. Knows nothing of responses or playback.
+Laws: the version grows with every change a prompt could show; an assistant's spoken item is its `Speech` seen
+through how much of it was heard; audio of old items is let go before the words are. Knows nothing of responses or
+playback.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from parley.core.speech import Speech
 class Entry:
     """An item and what stands behind it.
 
-    `heard` is the sample to which a spoken item was heard (None: all of it, as far as anybody knows); `by_client`: the client said so.
-    `input_samples` is the length of a user's audio, `awaiting` that its transcript is still to come.
+    `heard` is the sample to which a spoken item was heard (None: all of it, as far as anybody knows); `by_client`:
+    the client said so. `input_samples` is the length of a user's audio, `awaiting` that its transcript is still to
+    come.
     """
 
     item: Item
@@ -83,7 +85,9 @@ def _bounded(audio: bytes | None) -> bytes | None:
     return None if audio is None else audio[: MAX_RETRIEVED_AUDIO_BYTES & ~1]
 
 
-def _bounded_part(part: InputText | InputAudio | InputImage | OutputText | OutputAudio) -> InputText | InputAudio | InputImage | OutputText | OutputAudio:
+def _bounded_part(
+    part: InputText | InputAudio | InputImage | OutputText | OutputAudio,
+) -> InputText | InputAudio | InputImage | OutputText | OutputAudio:
     return replace(part, audio=_bounded(part.audio)) if isinstance(part, InputAudio) else part
 
 
@@ -167,7 +171,9 @@ class Conversation:
         entry.awaiting = False
         if isinstance(entry.item, Message):
             content = tuple(
-                replace(part, transcript=transcript) if isinstance(part, InputAudio) and part.transcript is None else part
+                replace(part, transcript=transcript)
+                if isinstance(part, InputAudio) and part.transcript is None
+                else part
                 for part in entry.item.content
             )
             entry.item = replace(entry.item, content=content)
@@ -199,10 +205,19 @@ class Conversation:
 
     # --- the prompt ------------------------------------------------------------------------------------------------------
 
-    def prompt_items(self, truncation: Truncation, context_tokens: int, fixed_tokens: int, extra: tuple[Item, ...] = ()) -> tuple[Item, ...]:
+    def prompt_items(
+        self,
+        truncation: Truncation,
+        context_tokens: int,
+        fixed_tokens: int,
+        extra: tuple[Item, ...] = (),
+        *,
+        settle: bool = True,
+    ) -> tuple[Item, ...]:
         """The items a model is to see, oldest dropped until they fit; `extra` come last and are never dropped.
 
-        `fixed_tokens` are the instructions' and tools'. Raises `PeerError` (`context_length_exceeded`) when truncation is disabled.
+        `fixed_tokens` are the instructions' and tools'. Raises `PeerError` (`context_length_exceeded`) when
+        truncation is disabled.
         """
         start = self._order.index(self._first_kept) if self._first_kept in self._entries and self._first_kept else 0
         items = [view for item_id in self._order[start:] if not is_empty(view := self._entries[item_id].view())]
@@ -227,7 +242,8 @@ class Conversation:
             dropped += 1
         while dropped < len(items) and isinstance(items[dropped], FunctionCallOutput):
             dropped += 1  # an output without its call means nothing to a model
-        self._first_kept = items[dropped].id if dropped < len(items) else None
+        if settle:
+            self._first_kept = items[dropped].id if dropped < len(items) else None
         return (*items[dropped:], *extra)
 
 

@@ -1,7 +1,8 @@
 """Everything a session may ask its shell to do, in the imperative.
 
-Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that carry its id, and
-stops when it is told to. Every `StartGeneration` ends in exactly one of `GenerationFinished`, `GenerationFailed` or a `CancelGeneration`.
+Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that
+carry its id, and stops when it is told to. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
+`GenerationFailed` or a `CancelGeneration`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Tell:
 class ScoreVoice:
     """Score these bytes for voice: whole samples in the input format, beginning at `start_sample` (24 kHz).
 
-    A `start_sample` that does not follow the last call's end begins a new stream. Answer: a `VoiceScored` for each 32 ms.
+    A `start_sample` that does not follow the last call's end begins a new stream. Answer: a `VoiceScored` for each
+    32 ms.
     """
 
     start_sample: int
@@ -55,7 +57,8 @@ class Transcribe:
 
 @dataclass(frozen=True, slots=True)
 class FlushTranscription:
-    """Ask for the best transcript of what the turn has so far. Answer: `Transcribed` with this flush, or `TranscriptionFailed`."""
+    """Ask for the best transcript of what the turn has so far. Answer: `Transcribed` with this flush, or
+    `TranscriptionFailed`."""
 
     turn: TurnId
     flush: FlushId

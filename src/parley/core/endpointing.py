@@ -10,8 +10,8 @@ from typing import Final
 from parley.core.settings import SemanticVad, ServerVad, TurnDetection
 
 # eagerness: pause in ms for a turn judged (surely, probably, hardly) finished, and the longest wait for any other.
-# The longest waits are OpenAI's documented ones; the short ones lie around the 200 ms gap of human turn-taking (Stivers et al. 2009)
-# plus what a mistaken interruption costs at that eagerness.
+# The longest waits are OpenAI's documented ones; the short ones lie around the 200 ms gap of human turn-taking
+# (Stivers et al. 2009) plus what a mistaken interruption costs at that eagerness.
 _WAITS: Final = {
     "low": (700, 1_500, 4_000, 8_000),
     "medium": (400, 900, 2_000, 4_000),

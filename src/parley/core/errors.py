@@ -17,7 +17,9 @@ ErrorType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
 class PeerError(Exception):
     """A client's event that cannot be honoured. `param` is the dotted path of the offending field as the client wrote it."""
 
-    def __init__(self, message: str, *, code: str, param: str | None = None, kind: ErrorType = "invalid_request_error") -> None:
+    def __init__(
+        self, message: str, *, code: str, param: str | None = None, kind: ErrorType = "invalid_request_error"
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code

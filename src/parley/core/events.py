@@ -1,7 +1,7 @@
 """Everything that can happen to a session, in the past tense.
 
-Client events carry the client's own `event_id` (None when it gave none) so that an error can name it. Events of engines carry the id
-of the work they belong to; one whose work is no longer alive is counted and dropped.
+Client events carry the client's own `event_id` (None when it gave none) so that an error can name it. Events of
+engines carry the id of the work they belong to; one whose work is no longer alive is counted and dropped.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscribed:
-    """A hypothesis while the turn goes on; `stable` is its leading part that is never taken back (see `engines.ports.Partial`)."""
+    """A hypothesis while the turn goes on; `stable` is its leading part that is never taken back (see
+    `engines.ports.Partial`)."""
 
     turn: TurnId
     text: str
@@ -182,7 +183,8 @@ class PauseJudged:
 
 @dataclass(frozen=True, slots=True)
 class TextGenerated:
-    """The model's next text, exactly as it is to be shown. In audio replies it comes with its clause, see `SpeechGenerated`."""
+    """The model's next text, exactly as it is to be shown. In audio replies it comes with its clause, see
+    `SpeechGenerated`."""
 
     attempt: AttemptId
     text: str
@@ -206,7 +208,8 @@ class ClauseStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechGenerated:
-    """Audio of the clause last started, in the attempt's output format; `words` timed by the engine so far (empty: not timed)."""
+    """Audio of the clause last started, in the attempt's output format; `words` timed by the engine so far (empty:
+    not timed)."""
 
     attempt: AttemptId
     audio: bytes

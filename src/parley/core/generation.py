@@ -24,7 +24,8 @@ class Basis:
 
 @dataclass(slots=True)
 class Attempt:
-    """A generation under way. `response` is None while it is held; `input_tokens` and `input_audio_ms` are its prompt's, reckoned."""
+    """A generation under way. `response` is None while it is held; `input_tokens` and `input_audio_ms` are its
+    prompt's, reckoned."""
 
     id: AttemptId
     prompt: Prompt

@@ -1,8 +1,8 @@
 """The user's side: audio in, turns found in it, their transcripts, and who has the floor.
 
-Laws: whatever is decided about the user's voice is decided in samples; the recogniser is given exactly the turn's audio; a turn is told
-to the client at once, a transcript when it comes; a voice over a reply takes the floor at once or, where `barge_in` is "confirmed",
-once it has shown that it wants it.
+Laws: whatever is decided about the user's voice is decided in samples; the recogniser is given exactly the turn's
+audio; a turn is told to the client at once, a transcript when it comes; a voice over a reply takes the floor at
+once or, where `barge_in` is "confirmed", once it has shown that it wants it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.backchannels import is_backchannel, takes_floor
+from parley.core.backchannels import takes_floor
 from parley.core.conversation import Entry
 from parley.core.effects import (
     DropTranscription,
@@ -22,9 +22,9 @@ from parley.core.effects import (
     Transcribe,
 )
 from parley.core.endpointing import pause_needed_ms, prefix_ms, threshold_of
-from parley.core.errors import Fault, PeerError
-from parley.core.events import PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed, VoiceScored
-from parley.core.ids import FlushId, ItemId
+from parley.core.errors import PeerError
+from parley.core.events import PauseJudged, Transcribed, VoiceScored
+from parley.core.ids import ItemId
 from parley.core.items import InputAudio, Message
 from parley.core.limits import (
     CONFIRM_SPEECH_MS,
@@ -34,15 +34,12 @@ from parley.core.limits import (
     MANUAL_FEED_MS,
     MAX_APPEND_BYTES,
     MAX_BUFFERED_MS,
-    MAX_PENDING_TURNS,
     MAX_TURN_MS,
     MIN_COMMIT_MS,
     REJECT_PAUSE_MS,
     SAMPLES_PER_MS,
-    TRANSCRIPT_WAIT_NS,
 )
 from parley.core.notices import (
-    ErrorRaised,
     IdleTimeoutTriggered,
     InputCleared,
     InputCommitted,
@@ -50,13 +47,11 @@ from parley.core.notices import (
     ItemDone,
     SpeechStarted,
     SpeechStopped,
-    TranscriptionCompleted,
-    TranscriptionDelta,
-    TranscriptionFailedNotice,
 )
 from parley.core.replying import Replying
 from parley.core.settings import SemanticVad, Transcription, TurnDetection
 from parley.core.state import Pending, State
+from parley.core.transcripts import Transcripts
 from parley.core.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
 
 
@@ -66,6 +61,7 @@ class Hearing:
     def __init__(self, state: State, replying: Replying) -> None:
         self.st = state
         self.replying = replying
+        self.transcripts = Transcripts(state, replying)
 
     # --- audio ---------------------------------------------------------------------------------------------------------------
 
@@ -187,12 +183,16 @@ class Hearing:
         detection = st.settings.turn_detection
         if detection is not None and detection.interrupt_response:
             self.replying.silence("turn_detected", by=turn.id)
-        self._tell_stable(turn)
+        self.transcripts.tell_stable(turn)
 
     def _contest(self, turn: Turn, long_enough: bool) -> None:
         """A voice over a reply: does it want the floor?"""
         st = self.st
-        if long_enough or takes_floor(turn.text, CONFIRM_WORDS) or (st.main is None and not st.playback.audible(st.now)):
+        if (
+            long_enough
+            or takes_floor(turn.text, CONFIRM_WORDS)
+            or (st.main is None and not st.playback.audible(st.now))
+        ):
             self._claim(turn)
 
     def _pause(self, detection: TurnDetection, pausing: Pausing) -> None:
@@ -208,7 +208,9 @@ class Hearing:
             self._end_turn(turn, st.turns.scored_to, pausing)
             return
         semantic = isinstance(detection, SemanticVad)
-        flush_after_ms = JUDGE_AFTER_MS if semantic else st.conduct.speculate_after_ms if st.conduct.speculation else None
+        flush_after_ms = (
+            JUDGE_AFTER_MS if semantic else st.conduct.speculate_after_ms if st.conduct.speculation else None
+        )
         if pausing.flush is None and flush_after_ms is not None and pause_ms >= flush_after_ms:
             flush = st.ids.flush()
             pausing = replace(pausing, flush=flush)
@@ -254,7 +256,7 @@ class Hearing:
         pending = self._commit(turn, turn.start_sample, end, wants_reply)
         if turn.fault is not None:
             self.replying.drop_guess()
-            self._lose(pending, turn.fault)
+            self.transcripts.lose(pending, turn.fault)
             return
         if pausing is None or pausing.flush is None:
             self.replying.drop_guess()
@@ -264,7 +266,7 @@ class Hearing:
             pending.flush = pausing.flush
             return
         st.do(DropTranscription(turn.id))
-        self._resolve(pending, pausing.text, "", guessed_at=version)
+        self.transcripts.resolve(pending, pausing.text, "", guessed_at=version)
 
     def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool) -> Pending:
         """The turn's audio becomes an item of the conversation, whose words are still to come."""
@@ -277,17 +279,7 @@ class Hearing:
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
-        return self.await_transcript(turn, entry, wants_reply)
-
-    def await_transcript(self, turn: Turn, entry: Entry, wants_reply: bool) -> Pending:
-        """Wait for the turn's words, bounded in time and number."""
-        st = self.st
-        pending = Pending(turn, entry, entry.input_samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
-        st.pending[turn.id] = pending
-        if len(st.pending) > MAX_PENDING_TURNS:
-            oldest = next(iter(st.pending.values()))
-            self._lose(oldest, Fault("transcription_backlog", "Speech recognition is too far behind; this turn was given up."))
-        return pending
+        return self.transcripts.expect(turn, entry, wants_reply)
 
     def commit(self) -> None:
         """The client ends the turn itself; it never causes a reply."""
@@ -313,7 +305,7 @@ class Hearing:
         self._feed(turn, end)
         pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
         if turn.fault is not None:
-            self._lose(pending, turn.fault)
+            self.transcripts.lose(pending, turn.fault)
         else:
             st.do(FinishTranscription(turn.id))
 
@@ -357,56 +349,31 @@ class Hearing:
         turn = self._open_turn(0, 0)
         turn.item_id = ItemId(entry.item.id)
         self.st.do(Transcribe(turn.id, audio))
-        self.await_transcript(turn, entry, False)
+        self.transcripts.expect(turn, entry, False)
         self.st.do(FinishTranscription(turn.id))
 
-    # --- the words -----------------------------------------------------------------------------------------------------------
-
-    def _turn(self, event: PartialTranscribed | Transcribed) -> Turn | None:
-        st = self.st
-        if event.turn in st.pending:
-            return st.pending[event.turn].turn
-        return next((turn for turn in (st.manual, st.turns.turn) if turn is not None and turn.id == event.turn), None)
-
-    def partial(self, event: PartialTranscribed) -> None:
-        turn = self._turn(event)
-        if turn is None:
-            self.st.late += 1
-            return
-        turn.text = event.text
-        if event.stable.startswith(turn.stable):
-            turn.stable = event.stable
-        if not turn.provisional:
-            self._tell_stable(turn)
-
-    def _tell_stable(self, turn: Turn) -> None:
-        """A word is told once nothing can take it back."""
-        if self.st.settings.transcription is not None and len(turn.stable) > len(turn.told):
-            self.st.tell(TranscriptionDelta(turn.item_id, 0, turn.stable[len(turn.told) :]))
-            turn.told = turn.stable
+    # --- the words --------------------------------------------------------------------------------------
 
     def transcribed(self, event: Transcribed) -> None:
+        """The words so far (a flush) or for good."""
         st = self.st
         pending = st.pending.get(event.turn)
         if pending is not None:
             if event.flush is None or event.flush == pending.flush:
                 if event.flush is not None:
                     st.do(DropTranscription(event.turn))
-                self._resolve(pending, event.text, event.logprobs)
+                self.transcripts.resolve(pending, event.text, event.logprobs)
             return
         pausing = st.turns.position
         if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
             st.late += 1
             return
-        self._flushed(pausing, event.flush, event.text)
+        self._flushed(pausing, event.text)
 
-    def _flushed(self, pausing: Pausing, flush: FlushId, text: str) -> None:
+    def _flushed(self, pausing: Pausing, text: str) -> None:
         """In a pause: all that was said so far is known."""
         st, turn = self.st, pausing.turn
         turn.text = text
-        if text.startswith(turn.stable) and not turn.provisional:
-            turn.stable = text
-            self._tell_stable(turn)
         pausing = replace(pausing, text=text)
         st.turns.position = pausing
         detection = st.settings.turn_detection
@@ -414,58 +381,3 @@ class Hearing:
             self._judge(pausing, text)
         if st.conduct.speculation and detection is not None and detection.create_response and not turn.provisional:
             self.replying.speculate(text)
-
-    def _resolve(self, pending: Pending, text: str, logprobs: str, *, guessed_at: int | None = None) -> None:
-        """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
-        st, turn = self.st, pending.turn
-        st.pending.pop(turn.id, None)
-        st.conversation.transcribed(pending.entry, text)
-        if st.settings.transcription is not None:
-            if text.startswith(turn.told) and len(text) > len(turn.told):
-                st.tell(TranscriptionDelta(turn.item_id, 0, text[len(turn.told) :]))
-            seconds = pending.samples / (1000 * SAMPLES_PER_MS)
-            st.tell(TranscriptionCompleted(turn.item_id, 0, text, seconds, logprobs))
-        stopped = st.interrupted is not None and st.interrupted.turn == turn.id
-        if pending.wants_reply and guessed_at is not None and st.policy.wants_reply(text) and not (stopped and is_backchannel(text)):
-            if self.replying.redeem_guess(text, guessed_at):
-                return
-        if guessed_at is not None:
-            self.replying.drop_guess()
-        self.replying.transcripts_changed()
-        if stopped and pending.wants_reply and is_backchannel(text) and self.replying.false_stop():
-            return
-        if pending.silent_prompt:
-            self.replying.owe(silent=True)
-        elif pending.wants_reply and st.policy.wants_reply(text):
-            self.replying.owe()
-
-    def transcription_failed(self, event: TranscriptionFailed) -> None:
-        st = self.st
-        pending = st.pending.get(event.turn)
-        if pending is not None:
-            self._lose(pending, event.fault)
-            return
-        turn = next((turn for turn in (st.manual, st.turns.turn) if turn is not None and turn.id == event.turn), None)
-        if turn is not None:
-            turn.fault = event.fault
-        else:
-            st.late += 1
-
-    def _lose(self, pending: Pending, fault: Fault) -> None:
-        """This turn's words will never be known; whoever waited for them is told."""
-        st, turn = self.st, pending.turn
-        st.pending.pop(turn.id, None)
-        pending.entry.awaiting = False
-        if st.settings.transcription is not None:
-            st.tell(TranscriptionFailedNotice(turn.item_id, 0, fault.code, fault.message))
-        else:
-            st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
-        self.replying.transcript_failed(pending.entry, fault)
-        self.replying.transcripts_changed()
-
-    def give_up_on_transcripts(self) -> None:
-        """Fail every turn whose words have been waited for too long."""
-        for pending in list(self.st.pending.values()):
-            if pending.deadline_ns <= self.st.now:
-                self.st.do(DropTranscription(pending.turn.id))
-                self._lose(pending, Fault("timeout", "Speech recognition did not answer in time."))

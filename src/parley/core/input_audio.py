@@ -1,7 +1,7 @@
 """Input audio by sample position: append, span, commit, clear, trim.
 
-Laws: positions are 24 kHz samples since the session began and only grow; every sample is committed or cleared at most once; a
-sample split over two chunks is joined again. Knows nothing of turns.
+Laws: positions are 24 kHz samples since the session began and only grow; every sample is committed or cleared at
+most once; a sample split over two chunks is joined again. Knows nothing of turns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What must always be true of a session, looked at from inside after every event.
 
-The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about what is told over time; a checker outside watches them, and
-`Response.finish` refuses a second terminal on the spot.)
+The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about what is told over time; a checker
+outside watches them, and `Response.finish` refuses a second terminal on the spot.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check(st: State) -> None:
     if guess is not None:
         if not isinstance(st.turns.position, Pausing):
             raise InvariantBroken("4: a reply is held although nobody pauses")
-        if guess.response is not None or guess.id not in st.attempts and not guess.ended:
+        if guess.response is not None or (guess.id not in st.attempts and not guess.ended):
             raise InvariantBroken("5: a held reply is not held")
         if guess.held_bytes > MAX_HELD_BYTES:
             raise InvariantBroken("11: the held reply is over its limit")

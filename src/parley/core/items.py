@@ -1,7 +1,7 @@
 """The values a conversation is made of.
 
-Laws: frozen; audio is bytes in the wire format they came or went in; `transcript` is None while it is unknown. What the listener
-heard of an assistant's words is already applied in the items that leave the core.
+Laws: frozen; audio is bytes in the wire format they came or went in; `transcript` is None while it is unknown. What
+the listener heard of an assistant's words is already applied in the items that leave the core.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ KEPT_AUDIO_BYTES = 16 * 1024 * 1024
 """Audio of past items kept for `conversation.item.retrieve`: about five minutes; older items keep their words only."""
 
 MAX_RETRIEVED_AUDIO_BYTES = 700 * 1024
-"""Audio in one `conversation.item.retrieved`: as base64 it stays under the 1 MiB at which a common client closes the socket."""
+"""Audio in one `conversation.item.retrieved`: as base64 it stays under the 1 MiB at which a common client closes
+the socket."""
 
 AUDIO_DELTA_BYTES = 48_000
 """One audio delta at the most: a second of PCM, 64 kB of base64; far under every client's receive limit."""
@@ -69,7 +70,8 @@ MANUAL_FEED_MS = 200
 """With manual turns, audio goes to the recogniser in pieces of this length."""
 
 CONFIRM_SPEECH_MS = 700
-"""`barge_in = "confirmed"`: voice this long over a reply takes the floor whatever the words (backchannels last under 600 ms)."""
+"""`barge_in = "confirmed"`: voice this long over a reply takes the floor whatever the words (backchannels last
+under 600 ms)."""
 
 CONFIRM_WORDS = 2
 """... or this many words that are not all backchannels."""
@@ -93,7 +95,9 @@ JUDGE_AUDIO_MS = 8_000
 """What a turn judge hears at the most: the last eight seconds, the window such models are made for."""
 
 STALLED_MICROPHONE_NS = 3 * 1_000_000_000
-"""Audio that stops in the middle of a turn for this long ended it: links stall for less, and a client that sent a file waits no longer."""
+"""Audio that stops in the middle of a turn for this long ended it: links stall for less, and a client that sent a
+file waits no longer."""
 
 SPEECH_MS_PER_CHARACTER = 65
-"""How long a character of a clause is spoken, where the clause is not finished and nothing has been measured: about 15 a second."""
+"""How long a character of a clause is spoken, where the clause is not finished and nothing has been measured: about
+15 a second."""

@@ -1,8 +1,9 @@
 """What the listener has heard: a queue of sound, and how much of it is still unheard.
 
-Laws: heard <= played <= sent; samples of 24 kHz. `RemotePlayback` is for links whose client holds the buffer (WebSocket): everything is
-sent at once and taken to play in real time from then on, without a pause. `PacedPlayback` is for links where the server holds it
-(WebRTC, telephony): it is told what went out. The two differ only in `_unheard`.
+Laws: heard <= played <= sent; samples of 24 kHz. `RemotePlayback` is for links whose client holds the buffer
+(WebSocket): everything is sent at once and taken to play in real time from then on, without a pause.
+`PacedPlayback` is for links where the server holds it (WebRTC, telephony): it is told what went out. The two differ
+only in `_unheard`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a finished turn causes. A policy is asked, it never acts.
 
-Laws: pure functions of what they are given. Write your own by meeting the `Policy` protocol and handing it to the session.
+Laws: pure functions of what they are given. Write your own by meeting the `Policy` protocol and handing it to the
+session.
 """
 
 from __future__ import annotations

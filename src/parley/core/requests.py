@@ -1,7 +1,7 @@
 """What a client may ask for, checked against the session's state and done.
 
-Laws: everything is checked before anything is changed, so that a refused request leaves no trace; a refusal is a `PeerError` that names
-the field and the mend; one answer to each request.
+Laws: everything is checked before anything is changed, so that a refused request leaves no trace; a refusal is a
+`PeerError` that names the field and the mend; one answer to each request.
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ class Requests:
         names = [tool.name for tool in tools]
         for index, name in enumerate(names):
             if name in names[:index]:
-                raise PeerError(f"Two tools are named '{name}'.", code="invalid_value", param=f"{where}.tools[{index}].name")
+                raise PeerError(
+                    f"Two tools are named '{name}'.", code="invalid_value", param=f"{where}.tools[{index}].name"
+                )
         if isinstance(choice, ForceFunction) and choice.name not in names:
             raise PeerError(
                 f"tool_choice names the function '{choice.name}', which is not among the tools.",
@@ -142,7 +144,9 @@ class Requests:
                 param=f"{where}.tool_choice",
             )
         if choice == "required" and not tools:
-            raise PeerError("tool_choice is 'required' but there are no tools.", code="invalid_value", param=f"{where}.tool_choice")
+            raise PeerError(
+                "tool_choice is 'required' but there are no tools.", code="invalid_value", param=f"{where}.tool_choice"
+            )
 
     # --- items -----------------------------------------------------------------------------------------------------------------
 
@@ -208,14 +212,20 @@ class Requests:
             )
         if len(image.image_url) > MAX_IMAGE_BYTES:
             raise PeerError(
-                f"An image may take {MAX_IMAGE_BYTES // 1024 // 1024} MiB at the most.", code="invalid_value", param=f"{where}.image_url"
+                f"An image may take {MAX_IMAGE_BYTES // 1024 // 1024} MiB at the most.",
+                code="invalid_value",
+                param=f"{where}.image_url",
             )
 
     def _transcribe(self, entry: Entry) -> None:
         """Ask for the words of an audio item that came without them."""
         if not isinstance(entry.item, Message):
             return
-        audio = b"".join(part.audio for part in entry.item.content if isinstance(part, InputAudio) and part.audio and part.transcript is None)
+        audio = b"".join(
+            part.audio
+            for part in entry.item.content
+            if isinstance(part, InputAudio) and part.audio and part.transcript is None
+        )
         if audio:
             entry.awaiting = True
             self.hearing.audio_item(entry, audio)
@@ -286,7 +296,7 @@ class Requests:
             )
         self._check_params(params)
         entries = None if params.input is None else self._context(params.input)
-        self.replying.spend_allowance()
+        st.allowance.spend(st.now)
         if entries is not None:
             for entry, given in zip(entries, params.input or (), strict=True):
                 if not isinstance(given, ItemReference):
@@ -334,16 +344,21 @@ class Requests:
         if event.response_id is None:
             found = st.main
         else:
-            found = st.main if st.main is not None and st.main.id == event.response_id else st.sides.get(event.response_id)
+            found = (
+                st.main if st.main is not None and st.main.id == event.response_id else st.sides.get(event.response_id)
+            )
         if found is None:
-            raise PeerError("Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id")
+            raise PeerError(
+                "Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id"
+            )
         self.replying.cancel(found)
 
     def clear_output(self) -> None:
         st = self.st
         if not st.paced:
             raise PeerError(
-                "output_audio_buffer.clear is for links whose audio the server plays (WebRTC); over WebSocket the client holds the buffer.",
+                "output_audio_buffer.clear is for links whose audio the server plays (WebRTC); "
+                "over WebSocket the client holds the buffer.",
                 code="invalid_value",
                 param="type",
             )

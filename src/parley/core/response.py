@@ -1,7 +1,7 @@
 """The public life of a response: which items and parts are open, and exactly one terminal.
 
-Laws: every *added* gets its *done*; the deltas of a part join to its done text; nothing is told after the terminal. A ledger of what was
-told: it returns notices and decides nothing.
+Laws: every *added* gets its *done*; the deltas of a part join to its done text; nothing is told after the terminal.
+A ledger of what was told: it returns notices and decides nothing.
 """
 
 from __future__ import annotations
@@ -94,7 +94,12 @@ class Response:
             raise InvariantBroken(f"2: response {self.id} got a second terminal")
         item_status: ItemStatus = "completed" if status == "completed" else "incomplete"
         whole = status in ("completed", "incomplete")
-        notices = [notice for output in self.outputs if not output.closed for notice in self.close(output, item_status, whole=whole)]
+        notices = [
+            notice
+            for output in self.outputs
+            if not output.closed
+            for notice in self.close(output, item_status, whole=whole)
+        ]
         self.done = True
         output = tuple(output.entry.view() for output in self.outputs)
         notices.append(
@@ -104,7 +109,14 @@ class Response:
 
     def _view(self, status: ResponseStatus) -> ResponseView:
         return ResponseView(
-            self.id, status, self.conversation_id, self.modality, self.voice, self.format, self.max_output_tokens, self.metadata
+            self.id,
+            status,
+            self.conversation_id,
+            self.modality,
+            self.voice,
+            self.format,
+            self.max_output_tokens,
+            self.metadata,
         )
 
     # --- a message -----------------------------------------------------------------------------------------------------------

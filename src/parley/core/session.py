@@ -1,8 +1,8 @@
 """The one door to a conversation: `handle(event, now) -> effects`.
 
-Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same times cause the same
-effects. Each event is routed to the room that decides about it; then the rules that follow from the state alone are run to a fixed
-point; then the invariants are checked, in production too.
+Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same
+times cause the same effects. Each event is routed to the room that decides about it; then the rules that follow
+from the state alone are run to a fixed point; then the invariants are checked, in production too.
 
     hearing.py    the user's side          audio, voice, turns, transcripts, the floor
     replying.py   the agent's side         responses, guesses, speaking, being stopped
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Literal, assert_never
 
+from parley.core.allowance import Allowance
 from parley.core.conversation import Conversation
 from parley.core.effects import CancelGeneration, CloseLink, DropTranscription, Effect, StopPlayback
 from parley.core.errors import PeerError
@@ -67,11 +68,12 @@ PlaybackKind = Literal["remote", "paced"]
 class Session:
     """One conversation with one client.
 
-    Call `start()` once, then `handle()` for every event in the order it happened, with a monotonic clock in nanoseconds; perform the
-    effects in order. Post `TimePassed` when `next_deadline()` has come. After `closed` nothing is answered any more.
+    Call `start()` once, then `handle()` for every event in the order it happened, with a monotonic clock in
+    nanoseconds; perform the effects in order. Post `TimePassed` when `next_deadline()` has come. After `closed`
+    nothing is answered any more.
 
-    `seed` names the session's ids and must differ between sessions; `playback` says who holds the buffer of sound: the client
-    ("remote", WebSocket) or the server ("paced", WebRTC). Raises `InvariantBroken` on a bug of its own.
+    `seed` names the session's ids and must differ between sessions; `playback` says who holds the buffer of sound:
+    the client ("remote", WebSocket) or the server ("paced", WebRTC). Raises `InvariantBroken` on a bug of its own.
     """
 
     def __init__(
@@ -102,8 +104,7 @@ class Session:
             conversation=Conversation(ids.conversation()),
             now=now_ns,
             last_audio_ns=now_ns,
-            allowance=float(conduct.responses_per_minute or 0),
-            allowance_ns=now_ns,
+            allowance=Allowance(conduct.responses_per_minute, now_ns),
         )
         self._replying = Replying(self._st)
         self._hearing = Hearing(self._st, self._replying)
@@ -170,11 +171,11 @@ class Session:
             case TimePassed():
                 self._time_passed()
             case PartialTranscribed():
-                hearing.partial(event)
+                hearing.transcripts.partial(event)
             case Transcribed():
                 hearing.transcribed(event)
             case TranscriptionFailed():
-                hearing.transcription_failed(event)
+                hearing.transcripts.failed(event)
             case PauseJudged():
                 hearing.judged(event)
             case SessionUpdateRequested(patch=patch):
@@ -243,7 +244,7 @@ class Session:
             return
         if st.turns.turn is not None and st.now >= st.last_audio_ns + STALLED_MICROPHONE_NS:
             self._hearing.stalled()
-        self._hearing.give_up_on_transcripts()
+        self._hearing.transcripts.give_up_on_the_late()
         self._replying.give_up_on_the_silent()
         idle_at = self._idle_at()
         if idle_at is not None and st.idle is not None and st.now >= idle_at:
@@ -258,7 +259,14 @@ class Session:
         while self._replying.drained() or self._answer_owed():
             pass
         self._watch_idleness()
-        if st.winding_down and st.main is None and not st.sides and not st.owed and not st.pending and not st.playback.audible(st.now):
+        if (
+            st.winding_down
+            and st.main is None
+            and not st.sides
+            and not st.owed
+            and not st.pending
+            and not st.playback.audible(st.now)
+        ):
             st.do(CloseLink(1001, "the server is shutting down"))
             self._close()
 

@@ -1,7 +1,7 @@
 """What a session is told to be: frozen values, merged whole, never edited.
 
-Laws: a `Settings` is replaced, never changed, and its `version` grows with each replacement; range checks of single fields
-belong to the wire's schema, checks that need the session's state to the session.
+Laws: a `Settings` is replaced, never changed, and its `version` grows with each replacement; range checks of single
+fields belong to the wire's schema, checks that need the session's state to the session.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ ToolChoice = Literal["auto", "none", "required"] | ForceFunction
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """What happens when the conversation outgrows the model. `retention_ratio` 1.0 is `auto`; `post_instructions` in tokens."""
+    """What happens when the conversation outgrows the model. `retention_ratio` 1.0 is `auto`; `post_instructions`
+    in tokens."""
 
     mode: Literal["auto", "disabled", "retention_ratio"] = "auto"
     retention_ratio: float = 1.0
@@ -121,7 +122,8 @@ SessionKind = Literal["realtime", "transcription"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The client's view of its session. `max_output_tokens` None is "inf"; `tracing` and `prompt` are kept JSON text, echoed."""
+    """The client's view of its session. `max_output_tokens` None is "inf"; `tracing` and `prompt` are kept JSON
+    text, echoed."""
 
     kind: SessionKind = "realtime"
     model: str = ""
@@ -178,8 +180,8 @@ def merged(settings: Settings, patch: SettingsPatch) -> Settings:
 class Capabilities:
     """What the session's pipeline can do; known at construction.
 
-    `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*` matching any ending
-    (empty: any).
+    `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*`
+    matching any ending (empty: any).
     """
 
     voices: tuple[str, ...] = ()
@@ -194,8 +196,8 @@ class Capabilities:
 class Conduct:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
-    `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the model's input holds;
-    `responses_per_minute` the session's rate limit (None: none).
+    `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
+    model's input holds; `responses_per_minute` the session's rate limit (None: none).
     """
 
     speculation: bool = False

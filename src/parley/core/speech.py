@@ -1,7 +1,8 @@
 """What an assistant's item sounds like, and which of its words lie before a given sample.
 
-Laws: the text is the clauses' texts joined; a word counts as heard only if all of it was; where the engine timed its words they
-decide, else the words are reckoned in proportion to the clause's audio and marked so. Knows nothing of playback.
+Laws: the text is the clauses' texts joined; a word counts as heard only if all of it was; where the engine timed
+its words they decide, else the words are reckoned in proportion to the clause's audio and marked so. Knows nothing
+of playback.
 """
 
 from __future__ import annotations

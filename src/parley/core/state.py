@@ -1,13 +1,14 @@
 """All that a session remembers, in one place.
 
-Laws: one mutable owner, `Session`; the rooms that decide (`hearing`, `replying`, `requests`) share this and nothing else. Regions
-(`input`, `turns`, `playback`, `conversation`, a `Response`) do not know each other.
+Laws: one mutable owner, `Session`; the rooms that decide (`hearing`, `replying`, `requests`) share this and nothing
+else. Regions (`input`, `turns`, `playback`, `conversation`, a `Response`) do not know each other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from parley.core.allowance import Allowance
 from parley.core.conversation import Conversation, Entry
 from parley.core.effects import Effect, Tell
 from parley.core.events import ResponseParams
@@ -25,7 +26,8 @@ from parley.core.turn_taking import Turn, TurnTaking
 
 @dataclass(slots=True)
 class Pending:
-    """A committed turn whose transcript is still to come. `flush`: its answer will do, nothing was said after it was asked for."""
+    """A committed turn whose transcript is still to come. `flush`: its answer will do, nothing was said after it
+    was asked for."""
 
     turn: Turn
     entry: Entry
@@ -81,6 +83,7 @@ class State:
     turns: TurnTaking
     playback: Playback
     conversation: Conversation
+    allowance: Allowance
     now: int
     custom_policy: bool = False
     out: list[Effect] = field(default_factory=list)
@@ -104,8 +107,6 @@ class State:
     last_audio_ns: int = 0
     late: int = 0
     """Events of work that was no longer alive."""
-    allowance: float = 0.0
-    allowance_ns: int = 0
 
     def tell(self, notice: Notice) -> None:
         self.out.append(Tell(notice))

@@ -1,8 +1,8 @@
 """Whose voice it is: Quiet, Speaking(turn) or Pausing(turn, since), moved by voice scores alone.
 
-Laws: everything here is counted in samples; a turn exists only while somebody is speaking or pausing. Speech begins after
-`ONSET_FRAMES` voiced frames in a row, and a frame stays voiced down to `OFF_THRESHOLD_DROP` below the threshold (hysteresis). Knows
-nothing of replies.
+Laws: everything here is counted in samples; a turn exists only while somebody is speaking or pausing. Speech begins
+after `ONSET_FRAMES` voiced frames in a row, and a frame stays voiced down to `OFF_THRESHOLD_DROP` below the
+threshold (hysteresis). Knows nothing of replies.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FRAME = 768
 class Turn:
     """One stretch of the user's speech.
 
-    `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: it lies over a reply
-    and has not been granted the floor, so the client has not been told of it.
+    `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: it
+    lies over a reply and has not been granted the floor, so the client has not been told of it.
     """
 
     id: TurnId
@@ -54,8 +54,8 @@ class Speaking:
 class Pausing:
     """The voice stopped at `since`; what is known of the pause so far.
 
-    `flush`: a transcript was asked for in this pause, `text` is its answer. `judgement` likewise and `finished`. `stale` text can't be:
-    speech ends the pause and this value with it.
+    `flush`: a transcript was asked for in this pause, `text` is its answer. `judgement` likewise and `finished`.
+    `stale` text can't be: speech ends the pause and this value with it.
     """
 
     turn: Turn

@@ -1,0 +1,184 @@
+"""How what the engines make becomes a response: its items, its words, its sound, its end.
+
+Laws: a response ends here and nowhere else; sound is queued for the listener as it is told; the conversation's
+items grow with what is told of them.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from parley.core.conversation import Entry, text_tokens
+from parley.core.effects import CancelGeneration, Play
+from parley.core.errors import ErrorType, Fault
+from parley.core.events import (
+    ClauseStarted,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    SpeechGenerated,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+)
+from parley.core.generation import Attempt
+from parley.core.ids import ItemId
+from parley.core.limits import MAX_RESPONSE_AUDIO_MS, MAX_RESPONSE_TEXT, SAMPLES_PER_MS
+from parley.core.notices import OutputBufferStarted, ResponseError, ResponseStatus, StatusReason, Usage
+from parley.core.response import Output, Response, new_call
+from parley.core.state import State
+
+
+class Delivering:
+    """Owns what a response tells between its beginning and its end. Shares the session's state."""
+
+    def __init__(self, state: State) -> None:
+        self.st = state
+
+    def apply(self, attempt: Attempt, response: Response, event: GenerationEvent) -> None:
+        """Add what an engine has made to the response."""
+        st = self.st
+        if response.done:
+            return
+        match event:
+            case TextGenerated(text=text):
+                st.tell_all(response.say(self.open_message(response), text))
+            case ClauseStarted(text=text):
+                output = self.open_message(response)
+                if output.entry.speech is not None:
+                    output.entry.speech.begin(text)
+                st.tell_all(response.say(output, text))
+                st.conversation.changed()
+            case SpeechGenerated():
+                self.speak(response, event)
+            case ToolCallStarted(index=index, call_id=call_id, name=name):
+                if response.calls() and not response.parallel_calls:
+                    return
+                message = response.message()
+                if message is not None:
+                    st.tell_all(response.close(message, "completed"))
+                entry = new_call(st.ids.item(), call_id or st.ids.call(), name)
+                st.tell_all(response.open(entry, self._insert(response, entry), index))
+            case ToolArgumentsGenerated(index=index, arguments=arguments):
+                call = response.call(index)
+                if call is not None:
+                    st.tell_all(response.argue(call, arguments))
+            case GenerationFinished(reason=reason):
+                st.attempts.pop(attempt.id, None)
+                usage = self._usage(attempt, response, event)
+                match reason:
+                    case "length":
+                        self.end(response, "incomplete", reason="max_output_tokens", usage=usage)
+                    case "content_filter":
+                        self.end(response, "incomplete", reason="content_filter", usage=usage)
+                    case "stop" | "tool_calls":
+                        self.end(response, "completed", usage=usage)
+                    case _:
+                        assert_never(reason)
+                return
+            case GenerationFailed(fault=fault):
+                st.attempts.pop(attempt.id, None)
+                self.fail(response, fault)
+                return
+            case _:
+                assert_never(event)
+        if response.text_length > MAX_RESPONSE_TEXT or response.audio_samples > MAX_RESPONSE_AUDIO_MS * SAMPLES_PER_MS:
+            self.end(response, "incomplete", reason="max_output_tokens", usage=self._usage(attempt, response, None))
+
+    def open_message(self, response: Response) -> Output:
+        """The message now open, announced if it is new."""
+        output = response.message()
+        if output is None:
+            entry = response.new_message(self.st.ids.item())
+            self.st.tell_all(response.open(entry, self._insert(response, entry)))
+            output = response.outputs[-1]
+        return output
+
+    def _insert(self, response: Response, entry: Entry) -> ItemId | None:
+        return self.st.conversation.insert(entry) if response.conversation_id is not None else None
+
+    def speak(self, response: Response, event: SpeechGenerated) -> None:
+        """More of the reply's sound: keep it, queue it for the listener, tell of it."""
+        st = self.st
+        output = self.open_message(response)
+        entry = output.entry
+        if entry.speech is None or not event.audio:
+            return
+        if not entry.speech.clauses:
+            entry.speech.begin("")
+        start = entry.speech.samples
+        samples = entry.speech.add(event.audio, event.words)
+        if response.conversation_id is None:
+            st.tell_all(response.sound(output, event.audio))
+            return
+        st.conversation.spoken = True
+        notices = response.sound(output, event.audio)
+        if not entry.by_client:
+            if st.paced and response.audio_samples == samples:
+                st.tell(OutputBufferStarted(response.id))
+            st.playback.queue(entry.item.id, response.id, start, samples, st.now)
+            if st.paced:
+                st.do(Play(response.id, event.audio, response.format))
+        if not st.paced:
+            st.tell_all(notices)
+
+    def _usage(self, attempt: Attempt, response: Response, event: GenerationFinished | None) -> Usage:
+        measured = event.usage if event is not None else None
+        spoken_ms = response.audio_samples // SAMPLES_PER_MS
+        return Usage(
+            input_text=measured.input_tokens if measured else attempt.input_tokens,
+            input_audio=-(-attempt.input_audio_ms // 100),
+            input_cached=min(measured.cached_tokens, measured.input_tokens) if measured else 0,
+            output_text=measured.output_tokens if measured else text_tokens(response.text_length),
+            output_audio=-(-spoken_ms // 50),
+        )
+
+    def cut_unspoken(self, response: Response, cut: set[ItemId]) -> None:
+        """Words of an unfinished reply whose sound was not made yet were not heard either."""
+        for output in response.outputs:
+            speech = output.entry.speech
+            if (
+                speech is not None
+                and not output.closed
+                and output.entry.item.id not in cut
+                and output.entry.heard is None
+            ):
+                self.st.conversation.cut(output.entry, speech.samples)
+
+    def fail(self, response: Response, fault: Fault, kind: ErrorType = "server_error") -> None:
+        """An engine could not go on: what was heard is kept, the rest never was."""
+        self.cut_unspoken(response, set())
+        self.end(response, "failed", error=ResponseError(kind, fault.code, fault.message))
+
+    def end(
+        self,
+        response: Response,
+        status: ResponseStatus,
+        *,
+        reason: StatusReason | None = None,
+        error: ResponseError | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """The one way a response ends: its attempt is forgotten, its terminal told."""
+        st = self.st
+        st.waiting.pop(response.id, None)
+        attempt = st.attempts.get(response.attempt) if response.attempt is not None else None
+        if attempt is not None:
+            usage = usage or self._usage(attempt, response, None)
+            self.forget(attempt)
+        st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))
+        if response is st.main:
+            st.main = None
+            st.answered = True
+            st.conversation.changed()
+            if st.playback.plays(response.id, st.now):
+                st.draining = response
+        else:
+            st.sides.pop(response.id, None)
+        if (limits := st.allowance.notice(st.now)) is not None:
+            st.tell(limits)
+
+    def forget(self, attempt: Attempt) -> None:
+        """Nobody wants the attempt's output any more."""
+        if self.st.attempts.pop(attempt.id, None) is not None and not attempt.ended:
+            self.st.do(CancelGeneration(attempt.id))

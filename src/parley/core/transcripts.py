@@ -1,0 +1,120 @@
+"""The user's words: waited for, told as they become certain, and what follows when they are there.
+
+Laws: a word once told is never taken back; every committed turn gets its transcript, its failure, or is deleted by
+the client; the wait is bounded in time and number.
+"""
+
+from __future__ import annotations
+
+from parley.core.backchannels import is_backchannel
+from parley.core.conversation import Entry
+from parley.core.effects import DropTranscription
+from parley.core.errors import Fault
+from parley.core.events import PartialTranscribed, TranscriptionFailed
+from parley.core.ids import TurnId
+from parley.core.limits import MAX_PENDING_TURNS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
+from parley.core.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
+from parley.core.replying import Replying
+from parley.core.state import Pending, State
+from parley.core.turn_taking import Turn
+
+
+class Transcripts:
+    """Owns every decision about the words of committed turns. Shares the session's state."""
+
+    def __init__(self, state: State, replying: Replying) -> None:
+        self.st = state
+        self.replying = replying
+
+    def expect(self, turn: Turn, entry: Entry, wants_reply: bool) -> Pending:
+        """Wait for the turn's words, bounded in time and number."""
+        st = self.st
+        pending = Pending(turn, entry, entry.input_samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
+        st.pending[turn.id] = pending
+        if len(st.pending) > MAX_PENDING_TURNS:
+            oldest = next(iter(st.pending.values()))
+            self.lose(
+                oldest, Fault("transcription_backlog", "Speech recognition is too far behind; this turn was given up.")
+            )
+        return pending
+
+    def _turn(self, turn_id: TurnId) -> Turn | None:
+        st = self.st
+        if turn_id in st.pending:
+            return st.pending[turn_id].turn
+        return next((turn for turn in (st.manual, st.turns.turn) if turn is not None and turn.id == turn_id), None)
+
+    def partial(self, event: PartialTranscribed) -> None:
+        """A hypothesis: what is promised of it may be told."""
+        turn = self._turn(event.turn)
+        if turn is None:
+            self.st.late += 1
+            return
+        turn.text = event.text
+        if event.stable.startswith(turn.stable):
+            turn.stable = event.stable
+        if not turn.provisional:
+            self.tell_stable(turn)
+
+    def tell_stable(self, turn: Turn) -> None:
+        """A word is told once nothing can take it back."""
+        if self.st.settings.transcription is not None and len(turn.stable) > len(turn.told):
+            self.st.tell(TranscriptionDelta(turn.item_id, 0, turn.stable[len(turn.told) :]))
+            turn.told = turn.stable
+
+    def resolve(self, pending: Pending, text: str, logprobs: str, *, guessed_at: int | None = None) -> None:
+        """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
+        st, turn = self.st, pending.turn
+        st.pending.pop(turn.id, None)
+        st.conversation.transcribed(pending.entry, text)
+        if st.settings.transcription is not None:
+            if text.startswith(turn.told) and len(text) > len(turn.told):
+                st.tell(TranscriptionDelta(turn.item_id, 0, text[len(turn.told) :]))
+            seconds = pending.samples / (1000 * SAMPLES_PER_MS)
+            st.tell(TranscriptionCompleted(turn.item_id, 0, text, seconds, logprobs))
+        stopped = st.interrupted is not None and st.interrupted.turn == turn.id
+        nothing_said = stopped and is_backchannel(text)
+        answer = pending.wants_reply and st.policy.wants_reply(text) and not nothing_said
+        if guessed_at is not None:
+            if answer and self.replying.redeem_guess(text, guessed_at, pending.samples // SAMPLES_PER_MS):
+                return
+            self.replying.drop_guess()
+        self.replying.transcripts_changed()
+        if nothing_said and pending.wants_reply and self.replying.false_stop():
+            return
+        if pending.silent_prompt:
+            self.replying.owe(silent=True)
+        elif pending.wants_reply and st.policy.wants_reply(text):
+            self.replying.owe()
+
+    def failed(self, event: TranscriptionFailed) -> None:
+        """The recogniser has given a turn up; if it is still being spoken, its end will say so."""
+        st = self.st
+        pending = st.pending.get(event.turn)
+        if pending is not None:
+            self.lose(pending, event.fault)
+            return
+        turn = self._turn(event.turn)
+        if turn is not None:
+            turn.fault = event.fault
+        else:
+            st.late += 1
+
+    def lose(self, pending: Pending, fault: Fault) -> None:
+        """This turn's words will never be known; whoever waited for them is told."""
+        st, turn = self.st, pending.turn
+        st.pending.pop(turn.id, None)
+        pending.entry.awaiting = False
+        if st.settings.transcription is not None:
+            st.tell(TranscriptionFailedNotice(turn.item_id, 0, fault.code, fault.message))
+        else:
+            st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
+        self.replying.transcript_failed(pending.entry, fault)
+        self.replying.transcripts_changed()
+
+    def give_up_on_the_late(self) -> None:
+        """Fail every turn whose words have been waited for too long."""
+        for pending in list(self.st.pending.values()):
+            if pending.deadline_ns <= self.st.now:
+                self.st.do(DropTranscription(pending.turn.id))
+                self.lose(pending, Fault("timeout", "Speech recognition did not answer in time."))
