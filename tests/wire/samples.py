@@ -91,7 +91,9 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.ItemDone(RESULT, PREVIOUS),
     n.ItemDone(i.Message(ITEM, "system", (i.InputText("Be kind."),)), PREVIOUS),
     n.ItemAdded(i.Message(ITEM, "user", (i.InputText("Look:"), i.InputImage("data:image/png;base64,AAAA"))), PREVIOUS),
-    n.ItemRetrieved(i.Message(ITEM, "user", (i.InputAudio("Hi.", b"\x00\x01"), i.InputImage("https://x/y.png", "low")))),
+    n.ItemRetrieved(
+        i.Message(ITEM, "user", (i.InputAudio("Hi.", b"\x00\x01"), i.InputImage("https://x/y.png", "low")))
+    ),
     n.ItemRetrieved(i.Message(ITEM, "assistant", (i.OutputAudio("Hi.", b"\x00\x01"), i.OutputText("!")), "incomplete")),
     n.ItemTruncated(ITEM, 0, 1500),
     n.ItemDeleted(ITEM),
@@ -132,7 +134,9 @@ NOTICE_KINDS: tuple[type, ...] = get_args(n.Notice)
 
 _words = st.text(max_size=20)
 _ids = st.text(min_size=1, max_size=12)
-_tools = st.builds(FunctionTool, st.text("abcXYZ_-09", min_size=1, max_size=9), _words, st.sampled_from(["", "{}", '{"a":[1]}']))
+_tools = st.builds(
+    FunctionTool, st.text("abcXYZ_-09", min_size=1, max_size=9), _words, st.sampled_from(["", "{}", '{"a":[1]}'])
+)
 _unit = st.floats(0, 1)
 _turns = st.none() | st.builds(ServerVad, threshold=_unit) | st.builds(SemanticVad)
 SETTINGS = st.builds(
@@ -153,7 +157,7 @@ _assistant = st.builds(i.OutputText) | st.builds(i.OutputAudio, audio=_audio)
 
 
 def _messages(role: str, part: st.SearchStrategy[i.Content]) -> st.SearchStrategy[i.Message]:
-    return st.builds(i.Message, role=st.just(role), content=st.lists(part, max_size=3).map(tuple))  # type: ignore[arg-type]
+    return st.builds(i.Message, role=st.just(role), content=st.lists(part, max_size=3).map(tuple))
 
 
 ITEMS = (

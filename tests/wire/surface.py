@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from openai._types import SequenceNotStr
 from openai.types.realtime import RealtimeClientEventParam, RealtimeServerEvent
 from openai.types.realtime.response_create_event_with_references_param import ResponseCreateEventWithReferencesParam
-from typing_extensions import NotRequired, Required, is_typeddict
+from typing_extensions import is_typeddict
 
-_WRAPPERS = (Required, NotRequired, typing.Required, typing.NotRequired)
+_WRAPPERS = (typing.Required, typing.NotRequired)
 _UNIONS = (typing.Union, types.UnionType)
 _ARRAYS = (list, Iterable, SequenceNotStr)
 

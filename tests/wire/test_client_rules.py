@@ -10,6 +10,7 @@ import pytest
 
 from parley.core import items as i
 from parley.core import notices as n
+from parley.core.settings import Settings
 from tests.wire import samples
 from tests.wire.sdk import parse_server_event
 from tests.wire.test_encode import encoded
@@ -49,7 +50,7 @@ DELETE = object()
         pytest.param(COMPLETED, "usage", DELETE, id="transcription-without-usage"),
         pytest.param(n.SpeechStarted(samples.ITEM, 1), "audio_start_ms", 1.5, id="fractional-milliseconds"),
         pytest.param(n.SpeechStarted(samples.ITEM, 1), "audio_start_ms", "1", id="milliseconds-in-a-string"),
-        pytest.param(n.SessionCreated(samples.SESSION, samples.Settings(), 1), "session.voice", "x", id="beta-session"),
+        pytest.param(n.SessionCreated(samples.SESSION, Settings(), 1), "session.voice", "x", id="beta-session"),
     ],
 )
 def test_a_fault_that_trips_a_stock_client_is_noticed(notice: n.Notice, path: str, value: object) -> None:

@@ -143,7 +143,9 @@ def test_a_transcription_session_has_no_output_no_model_and_no_instructions() ->
 
 def test_audio_and_pictures_are_shown_only_to_whoever_retrieves_the_item() -> None:
     picture = "data:image/png;base64,AAAA"
-    item = i.Message(ITEM, "user", (i.InputAudio("Hi.", b"\x01\x02"), i.InputImage(picture), i.InputImage("https://a/b")))
+    item = i.Message(
+        ITEM, "user", (i.InputAudio("Hi.", b"\x01\x02"), i.InputImage(picture), i.InputImage("https://a/b"))
+    )
     for notice in (n.ItemAdded(item, None), n.ItemDone(item, None), n.OutputItemDone(RESPONSE, 0, item)):
         content = encoded(notice)["item"]["content"]
         assert "audio" not in content[0]

@@ -17,7 +17,7 @@ import msgspec
 
 from parley.core import notices as n
 from parley.core.errors import PeerError
-from parley.core.events import AudioArrived, ClientErred, ClientEvent
+from parley.core.events import AudioArrived, ClientErred, ClientEvent, CommitRequested
 from parley.core.ids import ClientEventId
 from parley.core.limits import MAX_APPEND_BYTES
 from parley.wire import limits
@@ -46,7 +46,14 @@ class _Append(
     event_id: ClientEventId | None = None
 
 
-_read_append = msgspec.json.Decoder(_Append).decode
+class _Commit(
+    msgspec.Struct, tag_field="type", tag="input_audio_buffer.commit", forbid_unknown_fields=True, frozen=True, gc=False
+):
+    event_id: ClientEventId | None = None
+
+
+# Two, because a lone tagged struct may come without its tag; one of a union may not.
+_read_fast = msgspec.json.Decoder(_Append | _Commit).decode
 _read_any = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
 
@@ -54,12 +61,16 @@ _write = msgspec.json.Encoder().encode
 def decode(data: str | bytes) -> ClientEvent:
     """The event that a text frame holds; one that cannot be read is a `ClientErred`. Next: `Session.handle` it."""
     try:
-        append = _read_append(data)
+        event = _read_fast(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _decode_any(data)
-    if len(append.audio) > MAX_APPEND_BYTES or len(append.event_id or "") > limits.MAX_EVENT_ID:
+    if event.event_id is not None and len(event.event_id) > limits.MAX_EVENT_ID:
         return _decode_any(data)
-    return AudioArrived(append.audio, append.event_id)
+    if isinstance(event, _Commit):
+        return CommitRequested(event.event_id)
+    if len(event.audio) > MAX_APPEND_BYTES:
+        return _decode_any(data)
+    return AudioArrived(event.audio, event.event_id)
 
 
 def _decode_any(data: str | bytes) -> ClientEvent:

@@ -1,0 +1,175 @@
+"""Whatever a client sends, the codec answers with an event or an error, never with an exception."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, get_args
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.core.events import ClientErred, ClientEvent
+from parley.wire.realtime_ga import decode, decode_object
+from tests.wire.test_items import READ
+from tests.wire.test_session_update import RATIO, TOOL, TRACE, VAD, WORDS
+
+KINDS = get_args(ClientEvent)
+PCM = {"type": "audio/pcm", "rate": 24000}
+
+VALID: list[dict[str, Any]] = [
+    {"type": "input_audio_buffer.append", "audio": "AAECAwQF"},
+    {"type": "input_audio_buffer.commit"},
+    {"type": "input_audio_buffer.clear"},
+    {"type": "output_audio_buffer.clear"},
+    {"type": "conversation.item.retrieve", "item_id": "item_1"},
+    {"type": "conversation.item.delete", "item_id": "item_1"},
+    {"type": "conversation.item.truncate", "item_id": "item_1", "content_index": 0, "audio_end_ms": 100},
+    {"type": "response.cancel", "response_id": "resp_1"},
+    {"type": "response.create"},
+    {
+        "type": "response.create",
+        "response": {
+            "conversation": "none",
+            "input": [{"type": "item_reference", "id": "item_1"}, READ[0][0]],
+            "audio": {"output": {"format": PCM, "voice": {"id": "marin"}}},
+            "tools": [TOOL],
+            "metadata": {"a": "b"},
+            "max_output_tokens": "inf",
+        },
+    },
+    {
+        "type": "session.update",
+        "session": {
+            "type": "realtime",
+            "instructions": "Be brief.",
+            "tools": [TOOL],
+            "tool_choice": {"type": "function", "name": "weather"},
+            "truncation": RATIO,
+            "tracing": TRACE,
+            "reasoning": {"effort": "low"},
+            "audio": {
+                "input": {
+                    "format": PCM,
+                    "transcription": WORDS,
+                    "turn_detection": VAD,
+                    "noise_reduction": {"type": "far_field"},
+                },
+                "output": {"format": {"type": "audio/pcma"}, "voice": "marin", "speed": 1.1},
+            },
+        },
+    },
+    *({"type": "conversation.item.create", "item": item, "previous_item_id": "root"} for item, _ in READ),
+]
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12)
+)
+TELLING = st.sampled_from(
+    ["realtime", "message", "user", "function", "mcp", "server_vad", "inf", "auto", "", "AAEC", "input_text"]
+)
+JSON = st.recursive(
+    SCALARS | TELLING, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=8), v, max_size=3)
+)
+
+
+def check(event: ClientEvent, event_id: str | None) -> None:
+    assert isinstance(event, KINDS)
+    assert event.event_id == event_id
+    if isinstance(event, ClientErred):
+        assert event.code
+        assert event.message
+        json.dumps([event.code, event.message, event.param]).encode()
+
+
+def test_the_valid_events_are_valid() -> None:
+    for event in VALID:
+        decoded = decode(json.dumps({**event, "event_id": "mine"}))
+        assert not isinstance(decoded, ClientErred), decoded
+        check(decoded, "mine")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_any_bytes_get_an_answer(frame: str | bytes) -> None:
+    assert isinstance(decode(frame), KINDS)
+
+
+@given(JSON)
+def test_any_json_gets_an_answer(value: Any) -> None:
+    given_id = value.get("event_id") if isinstance(value, dict) else None
+    check(decode(json.dumps(value)), given_id if isinstance(given_id, str) else None)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> dict[str, Any]:
+    """A valid event with members replaced, removed, renamed or added somewhere inside, a few times."""
+    event: dict[str, Any] = json.loads(json.dumps(draw(st.sampled_from(VALID))))
+    for _ in range(draw(st.integers(1, 3))):
+        places = [place for place in containers(event) if place]
+        if not places:
+            break
+        place = draw(st.sampled_from(places))
+        key = draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        match draw(st.sampled_from(["replace", "remove", "rename", "add", "nest"])):
+            case "replace":
+                place[key] = draw(JSON)
+            case "remove":
+                del place[key]
+            case "rename" if isinstance(place, dict):
+                place[draw(st.text(max_size=8))] = place.pop(key)
+            case "add" if isinstance(place, dict):
+                place[draw(st.text(max_size=8) | TELLING)] = draw(JSON)
+            case _:
+                place[key] = draw(st.sampled_from([[place[key]], {"type": place[key]}]))
+    return event
+
+
+def containers(value: Any) -> list[Any]:
+    found: list[Any] = []
+    if isinstance(value, dict | list):
+        found.append(value)
+        for inner in value.values() if isinstance(value, dict) else value:
+            found += containers(inner)
+    return found
+
+
+@given(mutated())
+def test_any_mutation_of_a_valid_event_gets_an_answer_with_its_id(event: dict[str, Any]) -> None:
+    event["event_id"] = "mine"
+    check(decode(json.dumps(event)), "mine")
+
+
+@given(mutated(), st.data())
+def test_a_frame_cut_or_damaged_on_its_way_gets_an_answer(event: dict[str, Any], data: st.DataObject) -> None:
+    frame = bytearray(json.dumps(event).encode())
+    place = data.draw(st.integers(0, len(frame) - 1))
+    if data.draw(st.booleans()):
+        del frame[place:]
+    else:
+        frame[place] ^= 1 << data.draw(st.integers(0, 7))
+    assert isinstance(decode(bytes(frame)), KINDS)
+
+
+@given(mutated())
+def test_the_fast_way_and_the_careful_way_agree(event: dict[str, Any]) -> None:
+    """Audio is read by a way of its own; it must not take or refuse what the readers would not."""
+    assert decode(json.dumps(event)) == decode_object(event)
+
+
+@given(st.binary(max_size=64), st.none() | st.text(max_size=20))
+def test_any_append_arrives_as_it_was_sent(audio: bytes, event_id: str | None) -> None:
+    frame = json.dumps(
+        {"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode(), "event_id": event_id}
+    )
+    event = decode(frame)
+    assert getattr(event, "audio", None) == audio
+    assert event.event_id == event_id
+
+
+def test_nesting_as_deep_as_it_goes_gets_an_answer() -> None:
+    for depth in (10, 100, 900, 990, 1_000, 5_000):
+        deep = '{"a":' * depth + "1" + "}" * depth
+        for head in ('"session":{"type":"realtime","tools":[{"name":"f","parameters":', '"response":{"x":'):
+            tail = "}]}" if "tools" in head else "}"
+            frame = f'{{"type":"session.update","event_id":"mine",{head}{deep}{tail}}}'
+            assert isinstance(decode(frame), KINDS)
