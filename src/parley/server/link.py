@@ -24,15 +24,13 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHeaderFormat
 from websockets.frames import Frame, Opcode
-from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from parley.server.budget import MessageBudget
+from parley.server.opening import offered_subprotocols, select_subprotocol
 from parley.server.refusals import Refusal
 
 log = logging.getLogger("parley.server")
@@ -45,6 +43,9 @@ STALL_S = 20.0
 
 SLICE_BYTES = 16 * 1024
 """Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn."""
+
+BEHIND_S = 0.02
+"""Until a peer that is behind is asked again; a voice worker scores about a second of one session's audio in that time."""
 
 CLOSE_S = 5.0
 """From our close to the end of the connection, whatever the peer does."""
@@ -59,8 +60,13 @@ MAX_FRAGMENTS = 1024
 
 
 class Peer(Protocol):
-    """What a link carries messages to and from. `lost` is the last call, exactly one after `opened`."""
+    """What a link carries messages to and from. `lost` is the last call, exactly one after `opened`.
 
+    While it is `behind` with what it has received, nothing more is read from the socket.
+    """
+
+    @property
+    def behind(self) -> bool: ...
     def opened(self, link: Link) -> None: ...
     def received(self, data: bytes) -> None: ...
     def lost(self, code: int, reason: str) -> None: ...
@@ -88,11 +94,6 @@ def link_class(door: Door) -> type[asyncio.Protocol]:
     return DoorLink
 
 
-def _select_subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """A browser that offered subprotocols gives up unless one is chosen; the others carry keys and must not be echoed."""
-    return Subprotocol("realtime") if "realtime" in offered else None
-
-
 class Link(asyncio.Protocol):
     """`connections` is uvicorn's set of what it must close when it stops."""
 
@@ -100,8 +101,8 @@ class Link(asyncio.Protocol):
         self._door = door
         self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._wire = ServerProtocol(select_subprotocol=_select_subprotocol, max_size=door.max_message_bytes)
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._wire = ServerProtocol(select_subprotocol=select_subprotocol, max_size=door.max_message_bytes)
         self._budget = MessageBudget(door.messages_per_second, time.monotonic_ns)
         self._peer: Peer | None = None
         self._close: tuple[int, str] | None = None
@@ -147,13 +148,13 @@ class Link(asyncio.Protocol):
     # --- asyncio -------------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._unread and self._next_slice is None and len(data) <= SLICE_BYTES:
             self._read(data)
-            if self._budget.spent:
+            if self._budget.spent or (self._peer is not None and self._peer.behind):
                 self._read_later()
             return
         self._unread += data
@@ -183,40 +184,39 @@ class Link(asyncio.Protocol):
         if self._peer is None:
             return
         peer, self._peer = self._peer, None
-        if self._close is not None:
-            code, reason = self._close
-        else:
-            code, reason = self._wire.close_code or 1006, self._wire.close_reason or ""
-        self._close = (code, reason)
-        peer.lost(code, reason)
+        self._close = self._close or (1006, "the connection broke")
+        peer.lost(*self._close)
 
     def shutdown(self) -> None:
         """uvicorn stops."""
         if self._peer is None:
-            self._transport.close()
+            self.transport.close()
         else:
             self.close(1012, "the server is restarting")
 
     # --- reading -------------------------------------------------------------------------------------------------------
 
     def _read_later(self) -> None:
-        """Read no more from the socket until what is here has had its turn and the budget allows."""
-        self._transport.pause_reading()
+        """Read no more from the socket until what is here has had its turn, the budget allows and the peer has caught up."""
+        self.transport.pause_reading()
         wait_s = self._budget.wait_s()
+        if self._peer is not None and self._peer.behind:
+            wait_s = max(wait_s, BEHIND_S)
         self._next_slice = (
             self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
         )
 
     def _read_slice(self) -> None:
         self._next_slice = None
-        if self._unread:
+        behind = self._peer is not None and self._peer.behind
+        if self._unread and not behind:
             data = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
             self._read(data)
-        if self._unread or self._budget.spent:
+        if behind or self._unread or self._budget.spent:
             self._read_later()
-        elif not self._transport.is_closing():
-            self._transport.resume_reading()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
         wire = self._wire
@@ -276,7 +276,15 @@ class Link(asyncio.Protocol):
             self._refuse(Refusal(response.status_code, "invalid_handshake", said or response.reason_phrase))
             return
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        answer = self._door.knock(request.path, headers, _offered(request), _address(self._transport))
+        try:
+            answer = self._door.knock(
+                request.path, headers, offered_subprotocols(request.headers), _address(self.transport)
+            )
+        except Exception:  # as in `_hand_over`
+            log.exception("a handshake is refused because of a bug in the server")
+            answer = Refusal(
+                500, "internal_error", "An internal error; the server's log tells more.", None, "server_error"
+            )
         if isinstance(answer, Refusal):
             self._refuse(answer)
             return
@@ -297,7 +305,7 @@ class Link(asyncio.Protocol):
         self._wire.send_response(Response(status.value, status.phrase, headers, body))
         self._flush()
         self._end_within(CLOSE_S)
-        self._transport.close()
+        self.transport.close()
 
     def _send_close(self) -> None:
         assert self._close is not None
@@ -309,17 +317,18 @@ class Link(asyncio.Protocol):
     def _closed_by_peer(self) -> None:
         """The peer's close: `websockets` has made the answer, and nothing follows it."""
         if self._close is None:
-            self._close = (self._wire.close_code or 1005, self._wire.close_reason or "")
+            received = self._wire.close_rcvd
+            self._close = (int(received.code), received.reason) if received else (1005, "")
         self._let_go()
         self._flush()
         self._end_within(CLOSE_S)
-        self._transport.close()
+        self.transport.close()
 
     def _fail(self) -> None:
         """The peer broke the protocol (or its limit): say so, and go on reading into nothing, so that the close frame arrives."""
         if self._close is None:
             sent = self._wire.close_sent
-            self._close = (sent.code, sent.reason) if sent else (1002, "")
+            self._close = (int(sent.code), sent.reason) if sent else (1002, "")
             self._let_go()
             self._end_within(CLOSE_S)
         self._flush()
@@ -329,10 +338,10 @@ class Link(asyncio.Protocol):
         self._cancel("_stall")
         self._let_go()
         if self._close is None:
-            log.info("%s does not read and is closed: %s", _address(self._transport), reason)
+            log.info("%s does not read and is closed: %s", _address(self.transport), reason)
             self.close(1008, reason)
         else:
-            self._transport.abort()
+            self.transport.abort()
 
     def _let_go(self) -> None:
         self._outbox.clear()
@@ -357,17 +366,17 @@ class Link(asyncio.Protocol):
         self._write(self._wire.data_to_send())
 
     def _write(self, pieces: list[bytes]) -> None:
-        if not pieces or self._transport.is_closing():
+        if not pieces or self.transport.is_closing():
             return
         data = b"".join(pieces)
         if data:
-            self._transport.write(data)
-        if pieces[-1] == b"" and self._wire.parser_exc is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+            self.transport.write(data)
+        if pieces[-1] == b"" and self._wire.parser_exc is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def _end_within(self, seconds: float) -> None:
         if self._abort is None:
-            self._abort = self._loop.call_later(seconds, self._transport.abort)
+            self._abort = self._loop.call_later(seconds, self.transport.abort)
 
     def _cancel(self, name: str) -> None:
         handle: asyncio.Handle | None = getattr(self, name)
@@ -379,16 +388,6 @@ class Link(asyncio.Protocol):
 def _fitting(reason: str) -> str:
     """A close reason holds 123 bytes."""
     return reason.encode()[:123].decode("utf-8", "ignore")
-
-
-def _offered(request: Request) -> list[str]:
-    offered: list[str] = []
-    for header in request.headers.get_all("Sec-WebSocket-Protocol"):
-        try:
-            offered += parse_subprotocol(header)
-        except InvalidHeaderFormat:
-            continue
-    return offered
 
 
 def _address(transport: asyncio.Transport) -> str:

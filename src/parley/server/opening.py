@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote
 
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeaderFormat
+from websockets.headers import parse_subprotocol
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
 from parley.core.settings import SessionKind
 from parley.server.auth import presented_key
 from parley.server.refusals import Refusal
@@ -19,7 +25,7 @@ Dialect = Literal["ga", "beta"]
 REALTIME_PATHS = ("/v1/realtime", "/realtime")
 """The second for clients whose base URL was given without `/v1`."""
 
-SUBPROTOCOL = "realtime"
+SUBPROTOCOL = Subprotocol("realtime")
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
@@ -63,3 +69,19 @@ def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refus
         call = fields["call_id"][-1]
         return Refusal(404, "call_id_not_found", f"No call {call[:100]!r} is running here.", param="call_id")
     return None
+
+
+def offered_subprotocols(headers: Headers) -> list[str]:
+    """What the client offered, in its order; a header that cannot be read offers nothing."""
+    offered: list[str] = []
+    for header in headers.get_all("Sec-WebSocket-Protocol"):
+        try:
+            offered += parse_subprotocol(header)
+        except InvalidHeaderFormat:
+            continue
+    return offered
+
+
+def select_subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """A browser that offered subprotocols gives up unless one is chosen; the others carry keys and must not be echoed."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None

@@ -1,0 +1,165 @@
+"""The HTTP endpoints: models, health, metrics; every error in OpenAI's shape, CORS headers for allowed pages on all of them.
+
+Laws: `/health` asks for no key and tells no secret; `/metrics` asks for one unless only this machine can connect.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from parley import __version__
+from parley.config import Config, is_loopback
+from parley.config.values import HOSTED_MODEL_PREFIXES
+from parley.runtime.engines import LoadedEngines
+from parley.server.admission import Sessions
+from parley.server.auth import KeyRing, presented_key
+from parley.server.opening import REALTIME_PATHS
+from parley.server.origins import OriginRule
+from parley.server.refusals import Refusal, Refused
+from parley.server.websocket import find_pipeline
+
+log = logging.getLogger("parley.server")
+
+METHODS = ("GET", "POST", "DELETE", "OPTIONS")
+
+
+def rest_app(
+    config: Config,
+    engines: LoadedEngines,
+    *,
+    keys: KeyRing,
+    origins: OriginRule,
+    sessions: Sessions,
+    metrics: CollectorRegistry,
+) -> ASGIApp:
+    """The HTTP half of the server."""
+    rest = _Rest(config, engines, keys, sessions, metrics)
+    routes = [
+        Route("/v1/models", rest.list_models),
+        Route("/v1/models/{model:path}", rest.retrieve_model),
+        Route("/health", rest.health),
+        Route("/metrics", rest.metrics),
+        *(Route(path, rest.upgrade_required) for path in REALTIME_PATHS),
+    ]
+    handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
+        Refused: _refused,
+        HTTPException: _http_error,
+        Exception: _bug,
+    }
+    # Outside of everything, so that a page can read errors too.
+    return CORSMiddleware(
+        Starlette(routes=routes, exception_handlers=handlers),
+        allow_origins=["*"] if origins.everyone else (),
+        allow_origin_regex=None if origins.everyone else origins.pattern,
+        allow_methods=METHODS,
+        allow_headers=["*"],
+        expose_headers=["Location", "Retry-After"],
+        allow_private_network=True,
+    )
+
+
+class _Rest:
+    def __init__(
+        self,
+        config: Config,
+        engines: LoadedEngines,
+        keys: KeyRing,
+        sessions: Sessions,
+        metrics: CollectorRegistry,
+    ) -> None:
+        self._config = config
+        self._engines = engines
+        self._keys = keys
+        self._sessions = sessions
+        self._metrics = metrics
+        self._started_s = int(time.time())
+
+    async def list_models(self, request: Request) -> Response:
+        self._authorize(request)
+        names = [name for name in self._config.pipelines if name not in self._engines.failures]
+        if self._config.default_pipeline in names:
+            names += [name for name in HOSTED_MODEL_PREFIXES if name not in names]
+        return _json({"object": "list", "data": [self._model(name) for name in names]})
+
+    async def retrieve_model(self, request: Request) -> Response:
+        self._authorize(request)
+        name = request.path_params["model"]
+        pipeline = find_pipeline(self._config, self._engines, name)
+        if isinstance(pipeline, Refusal):
+            raise Refused(pipeline)
+        return _json(self._model(name))
+
+    def _model(self, name: str) -> dict[str, object]:
+        return {"id": name, "object": "model", "created": self._started_s, "owned_by": "parley"}
+
+    async def health(self, request: Request) -> Response:
+        pipelines = {
+            name: {"state": "failed" if name in self._engines.failures else "ready"} for name in self._config.pipelines
+        }
+        serving = any(pipeline["state"] == "ready" for pipeline in pipelines.values())
+        told = {
+            "parley": __version__,
+            "status": "ok" if serving else "unavailable",
+            "pipelines": pipelines,
+            "default_pipeline": self._config.default_pipeline,
+            "sessions": len(self._sessions),
+        }
+        return _json(told, 200 if serving else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        if not is_loopback(self._config.server.host):
+            self._authorize(request)
+        return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE_LATEST)
+
+    async def upgrade_required(self, request: Request) -> Response:
+        message = f"{request.url.path} is a WebSocket: connect to it with ws:// or wss://."
+        refusal = Refusal(426, "upgrade_required", message)
+        return _refusal_response(refusal, {"upgrade": "websocket"})
+
+    def _authorize(self, request: Request) -> None:
+        refusal = self._keys.refusal(presented_key(request.headers.get("authorization")))
+        if refusal is not None:
+            raise Refused(refusal)
+
+
+async def _refused(request: Request, error: Refused) -> Response:
+    return _refusal_response(error.refusal)
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    path = request.url.path
+    match error.status_code:
+        case 404:
+            hint = "" if path.startswith("/v1/") else f" Did you mean /v1{path}?"
+            refusal = Refusal(404, "not_found", f"There is no {request.method} {path} here.{hint}")
+        case 405:
+            refusal = Refusal(405, "method_not_allowed", f"{path} does not take {request.method}.")
+        case status:
+            refusal = Refusal(status, "invalid_request", str(error.detail))
+    return _refusal_response(refusal, error.headers)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    message = "An internal error; the server's log tells more."
+    return _refusal_response(Refusal(500, "internal_error", message, None, "server_error"))
+
+
+def _refusal_response(refusal: Refusal, extra: Any = None) -> Response:
+    return Response(refusal.body(), refusal.status, {**(extra or {}), **refusal.headers()})
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

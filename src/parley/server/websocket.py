@@ -1,0 +1,176 @@
+"""`/v1/realtime` over WebSocket: a handshake becomes a session, its frames become events, its notices become frames.
+
+Laws: `session.created` is the first frame and is sent at once; a message goes from the socket to the core in one synchronous call;
+all that a session holds is let go when its link is lost. Every refusal is an HTTP answer, given before a session exists.
+Does not know: what an event means (`core`), how it is written (`wire`), how frames travel (`link`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from parley.config import Config, UnknownModel
+from parley.core.events import WindDownRequested
+from parley.core.notices import ErrorRaised, Notice
+from parley.core.session import Session
+from parley.core.settings import SessionKind
+from parley.runtime.driver import Driver
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.metrics import Metrics
+from parley.runtime.pipeline import Pipeline
+from parley.server.admission import Sessions
+from parley.server.auth import KeyRing
+from parley.server.link import Link, Peer
+from parley.server.opening import Opening, read_opening
+from parley.server.origins import OriginRule
+from parley.server.refusals import Refusal
+from parley.wire.realtime_ga import Encoder, decode
+
+log = logging.getLogger("parley.server")
+
+BETA_REFUSED = "beta_api_shape_disabled"
+BETA_CLOSE = 4000
+
+SEED_BYTES = 32
+
+
+class RealtimeDoor:
+    """Judges WebSocket handshakes (see `link.Door`): place, page, key, model, room; in this order."""
+
+    def __init__(
+        self,
+        config: Config,
+        engines: LoadedEngines,
+        *,
+        keys: KeyRing,
+        origins: OriginRule,
+        sessions: Sessions,
+        metrics: Metrics | None,
+    ) -> None:
+        self.max_message_bytes = config.server.max_message_bytes
+        self.messages_per_second = config.server.messages_per_second
+        self._config = config
+        self._engines = engines
+        self._keys = keys
+        self._origins = origins
+        self._sessions = sessions
+        self._metrics = metrics
+
+    def knock(
+        self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
+    ) -> Peer | Refusal:
+        opening = read_opening(target, headers, subprotocols)
+        answer = self._answer(opening, client)
+        if isinstance(answer, Refusal):
+            log.info("%s is refused: %d %s", client, answer.status, answer.code)
+        return answer
+
+    def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
+        refusal = opening.refusal or self._origins.refusal(opening.origin) or self._keys.refusal(opening.key)
+        if refusal is not None:
+            return refusal
+        if opening.dialect == "beta":
+            return BetaRefused()
+        pipeline = find_pipeline(self._config, self._engines, opening.model)
+        if isinstance(pipeline, Refusal):
+            return pipeline
+        return self._sessions.refusal() or self._session(pipeline, opening.kind, opening.model, client)
+
+    def _session(self, pipeline: Pipeline, kind: SessionKind, model: str, client: str) -> RealtimeSession:
+        server = self._config.server
+        conduct = replace(
+            pipeline.conduct("transcriber" if kind == "transcription" else "assistant"),
+            session_ms=round(server.session_minutes * 60_000),
+            responses_per_minute=server.responses_per_minute,
+        )
+        session = Session(
+            seed=os.urandom(SEED_BYTES),
+            settings=pipeline.default_settings(kind, model or pipeline.name),
+            conduct=conduct,
+            capabilities=pipeline.capabilities(),
+            playback="remote",
+            now_ns=time.monotonic_ns(),
+        )
+        return RealtimeSession(session, pipeline, self._sessions, self._metrics, client)
+
+
+def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipeline | Refusal:
+    """The pipeline that serves `model`, or why none does."""
+    try:
+        name = config.pipeline_for(model).name
+    except UnknownModel as error:
+        return Refusal(404, "model_not_found", str(error), param="model")
+    if name in engines.failures:
+        return Refusal(404, "model_not_found", f"The pipeline {name!r} could not be loaded.", param="model")
+    return engines.pipeline(name)
+
+
+class RealtimeSession:
+    """One conversation on one link."""
+
+    def __init__(
+        self, session: Session, pipeline: Pipeline, sessions: Sessions, metrics: Metrics | None, client: str
+    ) -> None:
+        self._session = session
+        self._sessions = sessions
+        self._who = f"{session.id} from {client} on pipeline {pipeline.name}"
+        self._encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
+        self._opened_ns = time.monotonic_ns()
+        self._link: Link
+        self._driver = Driver(session, pipeline, self._tell, self.close, metrics=metrics)
+
+    @property
+    def behind(self) -> bool:
+        return self._driver.behind
+
+    def opened(self, link: Link) -> None:
+        self._link = link
+        self._sessions.enter(self)
+        log.info("%s begins", self._who)
+        self._driver.start()
+
+    def received(self, data: bytes) -> None:
+        self._driver.post(decode(data))
+
+    def lost(self, code: int, reason: str) -> None:
+        self._sessions.leave(self)
+        lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
+        log.info("%s is over after %.1f s: %d %s", self._session.id, lasted_s, code, reason or "(no reason given)")
+        self._driver.shut(f"{code} {reason}".strip())
+
+    def wind_down(self) -> None:
+        self._driver.post(WindDownRequested())
+
+    def close(self, code: int, reason: str) -> None:
+        self._link.close(code, reason)
+
+    def _tell(self, notice: Notice) -> None:
+        frame = self._encoder.encode(notice)
+        if frame is not None:
+            self._link.send(frame)
+
+
+class BetaRefused:
+    """Who asks for the retired beta protocol is told so, as OpenAI does: an `error` event, and close 4000."""
+
+    behind = False
+
+    def opened(self, link: Link) -> None:
+        encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
+        message = (
+            "The beta Realtime API is not served here. Leave out 'OpenAI-Beta: realtime=v1' and use the GA events."
+        )
+        frame = encoder.encode(ErrorRaised(BETA_REFUSED, message))
+        assert frame is not None
+        link.send(frame)
+        link.close(BETA_CLOSE, BETA_REFUSED)
+
+    def received(self, data: bytes) -> None:
+        pass
+
+    def lost(self, code: int, reason: str) -> None:
+        pass

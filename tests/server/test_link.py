@@ -1,0 +1,370 @@
+"""The WebSocket link over real sockets, with a peer that echoes: what abuse does to it, and to a connection beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import struct
+import tracemalloc
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+import websockets.asyncio.client as ws
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+
+from parley.server import link as link_module
+from parley.server.link import Link, Peer, link_class
+from parley.server.refusals import Refusal
+
+MIB = 1024 * 1024
+
+
+@dataclass
+class Echo:
+    """Sends every message back, `times` over; keeps what happened to it."""
+
+    times: int = 1
+    behind: bool = False
+    messages: list[bytes] = field(default_factory=list)
+    lost_as: list[tuple[int, str]] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def opened(self, link: Link) -> None:
+        self.link = link
+        link.send("hello")
+
+    def received(self, data: bytes) -> None:
+        if data == b"break":
+            raise RuntimeError("a bug")
+        self.messages.append(data)
+        for _ in range(self.times):
+            self.link.send(data.decode("utf-8", "replace"))
+
+    def lost(self, code: int, reason: str) -> None:
+        self.lost_as.append((code, reason))
+        self.over.set()
+
+
+@dataclass
+class OpenDoor:
+    max_message_bytes: int = MIB
+    messages_per_second: int = 1_000_000
+    times: int = 1
+    peers: list[Echo] = field(default_factory=list)
+
+    def knock(
+        self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
+    ) -> Peer | Refusal:
+        if target == "/refuse":
+            return Refusal(401, "invalid_api_key", "No key.")
+        if target == "/broken":
+            raise RuntimeError("a bug")
+        self.peers.append(Echo(self.times))
+        return self.peers[-1]
+
+
+@asynccontextmanager
+async def serving(door: OpenDoor) -> AsyncIterator[str]:
+    async def no_http(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("no HTTP is spoken here")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(no_http, ws=link_class(door), loop="none", lifespan="off", log_config=None)  # type: ignore[arg-type]
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+        assert not server.server_state.connections
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[ws.ClientConnection]:
+    async with ws.connect(url, compression=None, max_size=None, ping_interval=None) as client:
+        assert await client.recv() == "hello"
+        yield client
+
+
+async def closed_with(client: ws.ClientConnection) -> tuple[int, str]:
+    """Read to the end; the close code and reason that the server gave."""
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            await client.recv()
+    received = closed.value.rcvd
+    return (received.code, received.reason) if received else (1006, "")
+
+
+async def raw_connection(url: str) -> socket.socket:
+    """A client that shakes hands and then does nothing by itself: no reading, no pongs."""
+    host, port = url.removeprefix("ws://").split(":")
+    raw = socket.create_connection((host, int(port)))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    raw.setblocking(False)
+    loop = asyncio.get_running_loop()
+    request = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    await loop.sock_sendall(raw, (request + "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n").encode())
+    head = b""
+    while b"hello" not in head:
+        head += await loop.sock_recv(raw, 4096)
+    assert b" 101 " in head
+    return raw
+
+
+def masked(opcode: Opcode, data: bytes, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+async def test_text_and_binary_frames_are_both_read_as_messages() -> None:
+    door = OpenDoor()
+    async with serving(door) as url, connected(url) as client:
+        await client.send("text")
+        await client.send(b"bytes")
+        await client.send(["in ", "three ", "pieces"])
+        assert [await client.recv() for _ in range(3)] == ["text", "bytes", "in three pieces"]
+
+
+async def test_a_refused_handshake_is_answered_with_json() -> None:
+    async with serving(OpenDoor()) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            await ws.connect(url + "/refuse")
+    response = refused.value.response
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/json"
+    assert json.loads(response.body or b"")["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_bug_in_the_door_is_a_500_and_the_server_goes_on() -> None:
+    async with serving(OpenDoor()) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            await ws.connect(url + "/broken")
+        assert refused.value.response.status_code == 500
+        async with connected(url) as client:
+            await client.send("still here")
+            assert await client.recv() == "still here"
+
+
+async def test_a_bug_behind_one_link_closes_that_link_only() -> None:
+    door = OpenDoor()
+    async with serving(door) as url, connected(url) as beside, connected(url) as client:
+        await client.send("break")
+        assert (await closed_with(client))[0] == 1011
+        await beside.send("still here")
+        assert await beside.recv() == "still here"
+
+
+async def test_a_message_over_the_limit_is_closed_with_1009_that_the_sender_sees() -> None:
+    door = OpenDoor(max_message_bytes=MIB)
+    async with serving(door) as url, connected(url) as beside:
+        client = await ws.connect(url, compression=None, ping_interval=None)
+        assert await client.recv() == "hello"
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.send("x" * (25 * MIB))
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+        await beside.send("still here")
+        assert await beside.recv() == "still here"
+    assert [peer.lost_as[0][0] for peer in door.peers if peer.lost_as] == [1000, 1009]
+
+
+async def test_who_stops_reading_is_closed_with_a_reason_before_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "OUTBOX_BYTES", 2 * MIB)
+    monkeypatch.setattr(link_module, "CLOSE_S", 1.0)
+    door = OpenDoor(times=8)
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        tracemalloc.start()
+        while not door.peers[0].lost_as and door.peers[0].link._close is None:
+            await loop.sock_sendall(raw, masked(Opcode.TEXT, b"x" * 100_000))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 * MIB
+        assert not door.peers[0].link._outbox
+        # It can still read why.
+        seen = b""
+        while chunk := await loop.sock_recv(raw, MIB):
+            seen = (seen + chunk)[-400:]
+        assert struct.pack("!H", 1008) + b"you read too slowly" in seen
+        raw.close()
+        await door.peers[0].over.wait()
+    assert door.peers[0].lost_as[0][0] == 1008
+
+
+async def test_a_link_that_takes_nothing_is_ended_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "STALL_S", 0.05)
+    monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
+    door = OpenDoor(times=100)
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        await loop.sock_sendall(raw, masked(Opcode.TEXT, b"x" * 130_000))
+        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        raw.close()
+    code, reason = door.peers[0].lost_as[0]
+    assert code == 1008
+    assert "read nothing" in reason
+
+
+async def test_pings_of_a_client_that_does_not_read_pile_up_nowhere() -> None:
+    door = OpenDoor()
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url, connected(url) as beside:
+        raw = await raw_connection(url)
+        door.peers[1].times = 100
+        await loop.sock_sendall(raw, masked(Opcode.TEXT, b"x" * 130_000))
+        while not door.peers[1].link._write_paused:
+            await beside.send("turn the loop")
+            await beside.recv()
+        before = door.peers[1].link.transport.get_write_buffer_size()
+        await loop.sock_sendall(raw, masked(Opcode.PING, b"p" * 125) * 10_000)
+        await beside.send("turn the loop")
+        await beside.recv()
+        assert door.peers[1].link.transport.get_write_buffer_size() <= before
+        raw.close()
+        await door.peers[1].over.wait()
+
+
+async def test_endless_fragments_end_the_link() -> None:
+    door = OpenDoor()
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        await loop.sock_sendall(raw, masked(Opcode.TEXT, b"{", fin=False) + masked(Opcode.CONT, b"", fin=False) * 2000)
+        assert struct.pack("!H", 1008) in await loop.sock_recv(raw, 4096)
+        raw.close()
+        await door.peers[0].over.wait()
+
+
+async def test_a_flood_is_slowed_to_its_rate_and_nothing_of_it_is_lost() -> None:
+    door = OpenDoor(messages_per_second=2_000)
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url, connected(url) as client:
+        started = loop.time()
+        for number in range(6_000):
+            await client.send(str(number))
+        answers = [await client.recv() for _ in range(6_000)]
+        # The bucket pays for the first 2,000, and one slice may be overdrawn.
+        assert loop.time() - started > 0.8
+    assert answers == [str(number) for number in range(6_000)]
+
+
+async def test_a_flood_of_tiny_messages_does_not_hold_up_a_link_beside_it() -> None:
+    door = OpenDoor(messages_per_second=2_000)
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url, connected(url) as beside:
+        raw = await raw_connection(url)
+        flood = loop.create_task(loop.sock_sendall(raw, masked(Opcode.TEXT, b"{}") * 200_000))
+        waits = []
+        for _ in range(50):
+            at = loop.time()
+            await beside.send("ping")
+            await beside.recv()
+            waits.append(loop.time() - at)
+        assert len(door.peers[1].messages) < 10_000
+        flood.cancel()
+        raw.close()
+        await door.peers[1].over.wait()
+    assert sorted(waits)[len(waits) // 2] < 0.1
+
+
+async def test_nothing_more_is_read_for_a_peer_that_is_behind() -> None:
+    door = OpenDoor()
+    async with serving(door) as url, connected(url) as beside, connected(url) as client:
+        door.peers[1].behind = True
+        for number in range(100):
+            await client.send("x" * 1000 + str(number))
+        await beside.send("turn the loop")
+        await beside.recv()
+        assert len(door.peers[1].messages) < 100
+        door.peers[1].behind = False
+        for _ in range(100):
+            await client.recv()
+        assert len(door.peers[1].messages) == 100
+
+
+async def test_a_stall_and_then_a_burst_lose_nothing() -> None:
+    door = OpenDoor(messages_per_second=1_000)
+    loop = asyncio.get_running_loop()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        burst = b"".join(masked(Opcode.TEXT, str(number).encode() * 300) for number in range(400))
+        await loop.sock_sendall(raw, burst)
+        seen = 0
+        while seen < 400:
+            assert await loop.sock_recv(raw, MIB)
+            seen = len(door.peers[0].messages)
+        raw.close()
+        await door.peers[0].over.wait()
+    assert door.peers[0].messages == [str(number).encode() * 300 for number in range(400)]
+
+
+async def test_a_sudden_disconnect_is_noticed_once() -> None:
+    door = OpenDoor()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.close()
+        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+    assert [code for code, _ in door.peers[0].lost_as] == [1006]
+
+
+async def test_our_close_ends_the_connection_though_the_client_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
+    door = OpenDoor()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        door.peers[0].link.close(4000, "because")
+        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        raw.close()
+    assert door.peers[0].lost_as == [(4000, "because")]
+
+
+async def test_what_was_sent_before_a_close_arrives_before_it() -> None:
+    door = OpenDoor()
+    async with serving(door) as url, connected(url) as client:
+        for _ in range(100):
+            door.peers[0].link.send("x" * 100_000)
+        door.peers[0].link.close(4001, "a reason " * 50)
+        door.peers[0].link.send("too late")
+        answers = [await client.recv() for _ in range(100)]
+        assert answers == ["x" * 100_000] * 100
+        code, reason = await closed_with(client)
+    assert code == 4001
+    assert reason.startswith("a reason a reason")
+
+
+async def test_a_client_that_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PING_S", "PONG_S", "CLOSE_S"):
+        monkeypatch.setattr(link_module, name, 0.05)
+    door = OpenDoor()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        raw.close()
+    assert door.peers[0].lost_as[0][0] == 1011
+
+
+async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    loop = asyncio.get_running_loop()
+    async with serving(OpenDoor()) as url:
+        host, port = url.removeprefix("ws://").split(":")
+        raw = socket.create_connection((host, int(port)))
+        raw.setblocking(False)
+        await loop.sock_sendall(raw, b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        answer = b""
+        while chunk := await loop.sock_recv(raw, 4096):
+            answer += chunk
+        raw.close()
+    assert b" 400 " in answer.splitlines()[0]
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_handshake"
