@@ -1,0 +1,185 @@
+"""Drives one session: an event goes in, its effects are performed, the one timer is set again.
+
+Laws:
+- One synchronous call per event; no queue, task or thread stands before the core. Events that arise while effects are
+  being performed wait until all of these are done, and then follow in order.
+- One timer per session, moved earlier at once and later lazily: when it rings too soon it is set again.
+- A fault in the core or in performing ends this session alone: 1011, and its trace is dumped.
+
+Does not know: the transport, the dialect, or what any event means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from parley.core.events import Event, LinkClosed, TimePassed
+from parley.core.notices import Notice
+from parley.core.session import Session
+from parley.runtime.listening import Listening
+from parley.runtime.metrics import Metrics, SessionMetrics
+from parley.runtime.perform import Loudspeaker, Performer
+from parley.runtime.pipeline import Pipeline
+from parley.runtime.speaking import Speaking
+from parley.runtime.trace import Trace
+
+logger = logging.getLogger(__name__)
+
+INTERNAL_ERROR = 1011
+"""The WebSocket close code of a server's own fault (RFC 6455, 7.4.1)."""
+
+MAX_FOLLOWING = 10_000
+"""Events that may follow from performing one event's effects; more is an endless loop."""
+
+MIN_TIMER_S = 0.001
+"""The event loop's clock is coarser than the core's: a timer that rings early waits this much more."""
+
+
+class Driver:
+    """One session and everything that runs for it.
+
+    `tell` hands a notice to the client and `close` ends the link with a WebSocket close code and a reason; both return
+    at once. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is gone.
+    `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        pipeline: Pipeline,
+        tell: Callable[[Notice], None],
+        close: Callable[[int, str], None],
+        *,
+        trace: Trace | None = None,
+        metrics: Metrics | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        loudspeaker: Loudspeaker | None = None,
+    ) -> None:
+        self.session = session
+        self.closed = asyncio.Event()
+        """Set when the session is over and everything that ran for it has been let go."""
+        self._close = close
+        self._trace = trace
+        self._metrics: SessionMetrics | None = metrics.session(pipeline.name) if metrics is not None else None
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        language = pipeline.config.language
+        voice = pipeline.vad.stream(self.post, self._deaf)
+        listening = Listening(voice, pipeline.turn, pipeline.stt, language, self.post)
+        speaking = Speaking(pipeline.llm, pipeline.tts, language, self.post)
+        self._performer = Performer(tell, close, listening, speaking, loudspeaker)
+        self._busy = False
+        self._over = False
+        self._following: deque[Event] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
+
+    def start(self) -> None:
+        """Let the session begin: it greets its client."""
+        self._run(None)
+
+    def post(self, event: Event) -> None:
+        """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more."""
+        if self._busy:
+            self._following.append(event)
+        elif not self._over:
+            self._run(event)
+
+    def shut(self, reason: str = "") -> None:
+        """The link is gone (or the server ends it): the session ends, and all that runs for it."""
+        self.post(LinkClosed(reason))
+
+    def _run(self, event: Event | None) -> None:
+        self._busy = True
+        try:
+            self._step(event)
+            if self._following:
+                self._follow()
+            if not self._over:
+                self._set_timer()
+        except Exception as error:
+            logger.exception("session %s broke", self.session.id)
+            self._abandon(INTERNAL_ERROR, "internal error", fault=error)
+        finally:
+            self._busy = False
+            self._following.clear()
+
+    def _step(self, event: Event | None) -> None:
+        session = self.session
+        now = self._clock()
+        try:
+            effects = session.start() if event is None else session.handle(event, now)
+        except Exception as error:
+            if self._trace is not None:
+                self._trace.saw(event, now, (), repr(error))
+            raise
+        if self._trace is not None:
+            self._trace.saw(event, now, effects)
+        if self._metrics is not None:
+            self._metrics.saw(event, now, effects)
+        perform = self._performer.perform
+        for effect in effects:
+            perform(effect)
+        if session.closed:
+            self._end()
+
+    def _follow(self) -> None:
+        for _ in range(MAX_FOLLOWING):
+            if not self._following:
+                return
+            event = self._following.popleft()
+            if not self._over:
+                self._step(event)
+        raise RuntimeError(f"more than {MAX_FOLLOWING} events followed from one")
+
+    def _set_timer(self) -> None:
+        deadline = self.session.next_deadline()
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(MIN_TIMER_S, (deadline - self._clock()) / 1e9), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        deadline = self.session.next_deadline()
+        if deadline is None or self._over:
+            return
+        if self._clock() >= deadline:
+            self.post(TimePassed())
+        else:
+            self._set_timer()
+
+    def _deaf(self, error: Exception) -> None:
+        """The voice activity model cannot score this session any more, so it can do nothing."""
+        self._abandon(INTERNAL_ERROR, "the voice activity model failed", fault=error)
+
+    def _abandon(self, code: int, reason: str, fault: Exception | None = None) -> None:
+        """End a session that cannot go on, without asking it."""
+        if self._over:
+            return
+        if fault is not None and self._trace is not None:
+            self._trace.dump(repr(fault))
+        self._end()
+        try:
+            self._close(code, reason)
+        except Exception:
+            logger.exception("session %s: its link could not be closed", self.session.id)
+
+    def _end(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._performer.release()
+        if self._trace is not None:
+            self._trace.close()
+        if self._metrics is not None:
+            self._metrics.close(self.session.late_events)
+        self.closed.set()

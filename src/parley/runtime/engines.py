@@ -1,0 +1,214 @@
+"""Opens every engine of every configured pipeline, before the first session.
+
+Laws:
+- Equal engines are one object, opened once, whatever pipelines name them; all open at the same time.
+- A pipeline one of whose engines cannot open is not served, and says which, why and how to mend it; the others are.
+- An engine that no served pipeline needs is closed again.
+
+Does not know: how an engine is made (`engines.registry`), nor what a session does with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, cast
+
+from parley.config.values import PipelineConfig
+from parley.engines import registry
+from parley.engines.ports import (
+    STAGES,
+    Engine,
+    EngineError,
+    EngineSpec,
+    EngineUnavailable,
+    LanguageModel,
+    SpeechRecognizer,
+    SpeechSynthesizer,
+    Stage,
+    TurnJudge,
+    VoiceActivityModel,
+)
+from parley.runtime.pipeline import Pipeline
+from parley.runtime.voice_worker import VoiceWorker
+
+logger = logging.getLogger(__name__)
+
+Create = Callable[[Stage, EngineSpec], Engine]
+
+_PORTS: Mapping[Stage, type] = {
+    "vad": VoiceActivityModel,
+    "turn": TurnJudge,
+    "stt": SpeechRecognizer,
+    "llm": LanguageModel,
+    "tts": SpeechSynthesizer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """Where one engine stands. `name` is what the configuration calls it; `message` and `mend` are there when it failed."""
+
+    stage: Stage
+    name: str
+    pipelines: tuple[str, ...]
+    state: Literal["opening", "ready", "failed"]
+    seconds: float = 0.0
+    message: str = ""
+    mend: str = ""
+
+
+@dataclass(slots=True)
+class _Opening:
+    """One engine on its way."""
+
+    stage: Stage
+    spec: EngineSpec
+    pipelines: list[str] = field(default_factory=list)
+    engine: Engine | None = None
+    report: EngineReport | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.spec.name}:{self.spec.model}" if self.spec.model else self.spec.name
+
+    def tell(
+        self, state: Literal["opening", "ready", "failed"], since: float, message: str = "", mend: str = ""
+    ) -> EngineReport:
+        seconds = time.perf_counter() - since
+        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, mend)
+        return self.report
+
+
+class LoadedEngines:
+    """The pipelines that can be served. Make it with `open_all()`, end it with `close()`."""
+
+    def __init__(
+        self,
+        pipelines: Mapping[str, Pipeline],
+        failures: Mapping[str, tuple[EngineReport, ...]],
+        engines: Iterable[Engine],
+    ) -> None:
+        self.pipelines = MappingProxyType(dict(pipelines))
+        self.failures = MappingProxyType(dict(failures))
+        """The pipelines that are not served, each with the engines that could not be opened."""
+        self._engines = list(engines)
+        self._workers = list({id(pipeline.vad): pipeline.vad for pipeline in pipelines.values()}.values())
+
+    @classmethod
+    async def open_all(
+        cls,
+        configs: Iterable[PipelineConfig],
+        report: Callable[[EngineReport], None] = lambda _: None,
+        *,
+        create: Create = registry.create,
+    ) -> LoadedEngines:
+        """Open what `configs` name. `report` hears of each engine's progress. Never raises for an engine: see `failures`."""
+        configs = tuple(configs)
+        openings: dict[tuple[Stage, str], _Opening] = {}
+        for config in configs:
+            for stage in STAGES:
+                spec = _spec(config, stage)
+                opening = openings.setdefault((stage, repr(_key(spec))), _Opening(stage, spec))
+                opening.pipelines.append(config.name)
+        tasks = [asyncio.ensure_future(_open(opening, create, report)) for opening in openings.values()]
+        try:
+            await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await _close(opening.engine for opening in openings.values())
+            raise
+        return await cls._assembled(configs, openings)
+
+    @classmethod
+    async def _assembled(
+        cls, configs: Iterable[PipelineConfig], openings: Mapping[tuple[Stage, str], _Opening]
+    ) -> LoadedEngines:
+        workers: dict[int, VoiceWorker] = {}
+        pipelines: dict[str, Pipeline] = {}
+        failures: dict[str, tuple[EngineReport, ...]] = {}
+        for config in configs:
+            mine = {stage: openings[stage, repr(_key(_spec(config, stage)))] for stage in STAGES}
+            failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
+            if failed:
+                failures[config.name] = tuple(failed)
+                continue
+            vad = cast(VoiceActivityModel, mine["vad"].engine)
+            if id(vad) not in workers:
+                workers[id(vad)] = VoiceWorker(vad)
+            pipelines[config.name] = Pipeline(
+                config.name,
+                workers[id(vad)],
+                cast(TurnJudge, mine["turn"].engine),
+                cast(SpeechRecognizer, mine["stt"].engine),
+                cast(LanguageModel, mine["llm"].engine),
+                cast(SpeechSynthesizer, mine["tts"].engine),
+                config,
+            )
+        opened = [one for one in openings.values() if one.engine is not None]
+        needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
+        await _close(one.engine for one in opened if one.engine not in needed)
+        return cls(pipelines, failures, [engine for engine in needed if engine is not None])
+
+    def pipeline(self, name: str) -> Pipeline:
+        """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
+        return self.pipelines[name]
+
+    def tick_lag_ms(self) -> float:
+        """How late the event loop runs (see `VoiceWorker.tick_lag_ms`): what admission looks at."""
+        return max((worker.tick_lag_ms for worker in self._workers), default=0.0)
+
+    async def close(self) -> None:
+        """Let go of all models; idempotent."""
+        engines, self._engines = self._engines, []
+        await _close(engines)
+
+
+def _spec(config: PipelineConfig, stage: Stage) -> EngineSpec:
+    spec: EngineSpec = getattr(config, stage)
+    return spec
+
+
+def _key(spec: EngineSpec) -> tuple[object, ...]:
+    # An option that hides itself in its `repr` (a key) must still tell two engines apart: hence not the mapping's own.
+    return (spec.name, spec.model, sorted((key, repr(value)) for key, value in spec.options.items()))
+
+
+async def _open(opening: _Opening, create: Create, report: Callable[[EngineReport], None]) -> None:
+    since = time.perf_counter()
+    report(opening.tell("opening", since))
+    try:
+        opening.engine = create(opening.stage, opening.spec)
+        if not isinstance(opening.engine, _PORTS[opening.stage]):
+            raise EngineUnavailable(
+                f"The engine {opening.name!r} is registered for {opening.stage}, but it is no {_PORTS[opening.stage].__name__}.",
+                mend="Update the package that brings it, or name another engine.",
+            )
+        await opening.engine.open()
+    except Exception as error:  # noqa: BLE001 - the engine boundary
+        await _close([opening.engine])
+        opening.engine = None
+        message, mend = _reason(error, opening)
+        report(opening.tell("failed", since, message, mend))
+    else:
+        report(opening.tell("ready", since))
+
+
+def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
+    if isinstance(error, EngineError):
+        return error.message, error.mend
+    logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
+    return f"{type(error).__name__}: {error}", "See the server's log; `parley doctor` checks the installation."
+
+
+async def _close(engines: Iterable[Engine | None]) -> None:
+    closing = [engine.close() for engine in engines if engine is not None]
+    for outcome in await asyncio.gather(*closing, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            logger.error("an engine could not be closed", exc_info=outcome)

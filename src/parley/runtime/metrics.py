@@ -1,0 +1,224 @@
+"""Figures for Prometheus, read off the events and effects of each session: the waterfall of every turn, and what went wrong.
+
+Laws: watches, never takes part; a frame of audio costs two look-ups and an addition, no metric object; labels are few and bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from parley.core.effects import CancelGeneration, Effect, Play, StartGeneration, Tell
+from parley.core.events import (
+    AudioArrived,
+    ClauseStarted,
+    Event,
+    GenerationFailed,
+    SpeechGenerated,
+    TextGenerated,
+    ToolCallStarted,
+    Transcribed,
+    TranscriptionFailed,
+    VoiceScored,
+)
+from parley.core.ids import AttemptId
+from parley.core.limits import SAMPLES_PER_MS
+from parley.core.notices import (
+    ErrorRaised,
+    Notice,
+    OutputAudioDelta,
+    ResponseCreated,
+    ResponseDone,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+)
+from parley.core.settings import AudioFormat
+
+BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Where a talker notices a difference: fine below half a second."""
+
+VOICED = 0.5
+"""The probability from which a frame counts as speech for the waterfall, whatever the session's own threshold."""
+
+
+class Metrics:
+    """A server's figures; `registry` is what `/metrics` prints. Call `session()` for each session."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        made = self.registry
+        self.sessions = Gauge("parley_sessions", "Sessions that are open.", ["pipeline"], registry=made)
+        self.turns = Counter("parley_turns", "Turns of users that ended.", ["pipeline"], registry=made)
+        self.responses = Counter(
+            "parley_responses", "Responses, by how they ended.", ["pipeline", "status"], registry=made
+        )
+        self.stages = Histogram(
+            "parley_stage_seconds",
+            "The waterfall of a turn. endpointing: last voice to end of turn, in audio. transcript, reply: from the end of the "
+            "turn to its transcript, to the first audio sent. model, speech: from the request to its first clause, first audio.",
+            ["pipeline", "stage"],
+            buckets=BUCKETS_S,
+            registry=made,
+        )
+        self.guesses = Counter(
+            "parley_guesses", "Replies started in a pause, by outcome.", ["pipeline", "outcome"], registry=made
+        )
+        self.barge_ins = Counter("parley_barge_ins", "Replies that users talked over.", ["pipeline"], registry=made)
+        self.errors = Counter(
+            "parley_errors", "Errors, by where they arose and their code.", ["source", "code"], registry=made
+        )
+        self.audio = Counter(
+            "parley_audio_seconds", "Audio received and generated.", ["pipeline", "direction"], registry=made
+        )
+        self.late = Counter(
+            "parley_late_events", "Events that came for work no longer alive.", ["pipeline"], registry=made
+        )
+        self._lag = Gauge("parley_tick_lag_ms", "How late the event loop runs.", registry=made)
+
+    def watch_lag(self, lag_ms: Callable[[], float]) -> None:
+        """Read the tick lag from `lag_ms` whenever the figures are asked for."""
+        self._lag.set_function(lag_ms)
+
+    def session(self, pipeline: str) -> SessionMetrics:
+        """The watcher of one session that begins now."""
+        return SessionMetrics(self, pipeline)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """An attempt at a reply, as far as it has come."""
+
+    started_ns: int
+    format: AudioFormat
+    in_pause: bool
+    written: bool = False
+    spoken: bool = False
+
+
+class SessionMetrics:
+    """Watches one session. The driver calls `saw()` for each step and `close()` at the end."""
+
+    def __init__(self, metrics: Metrics, pipeline: str) -> None:
+        self._metrics = metrics
+        self._pipeline = pipeline
+        self._format = AudioFormat.PCM16
+        self._received = 0
+        self._voiced_to = 0
+        self._speaking = False
+        self._turn_ended_ns: int | None = None
+        self._transcript_due = False
+        self._attempts: dict[AttemptId, _Attempt] = {}
+        metrics.sessions.labels(pipeline).inc()
+
+    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect]) -> None:
+        """One step: an event (None: the start) and what came of it."""
+        match event:
+            case AudioArrived(audio=audio):
+                self._received += len(audio)
+            case VoiceScored(end_sample=end_sample, probability=probability):
+                if probability >= VOICED:
+                    self._voiced_to = end_sample
+            case Transcribed():
+                if self._transcript_due and self._turn_ended_ns is not None:
+                    self._transcript_due = False
+                    self._stage("transcript", now_ns - self._turn_ended_ns)
+            case TranscriptionFailed(fault=fault):
+                self._metrics.errors.labels("transcription", fault.code).inc()
+            case GenerationFailed(fault=fault):
+                self._metrics.errors.labels("reply", fault.code).inc()
+            case TextGenerated() | ClauseStarted() | ToolCallStarted():
+                self._wrote(event.attempt, now_ns)
+            case SpeechGenerated():
+                self._spoke(event, now_ns)
+            case _:
+                pass
+        for effect in effects:
+            match effect:
+                case Tell(notice=notice):
+                    self._told(notice, now_ns, effects)
+                case Play():
+                    self._replied(now_ns)
+                case StartGeneration():
+                    self._attempts[effect.attempt] = _Attempt(now_ns, effect.format, self._speaking)
+                case CancelGeneration():
+                    attempt = self._attempts.pop(effect.attempt, None)
+                    if attempt is not None and attempt.in_pause:
+                        self._metrics.guesses.labels(self._pipeline, "lost").inc()
+                case _:
+                    pass
+
+    def close(self, late_events: int) -> None:
+        """The session is over."""
+        self._count_received()
+        self._metrics.late.labels(self._pipeline).inc(late_events)
+        self._metrics.sessions.labels(self._pipeline).dec()
+
+    def _told(self, notice: Notice, now_ns: int, effects: Sequence[Effect]) -> None:
+        metrics = self._metrics
+        match notice:
+            case OutputAudioDelta():
+                self._replied(now_ns)
+            case SpeechStarted():
+                self._speaking = True
+                self._turn_ended_ns = None
+            case SpeechStopped(audio_end_ms=audio_end_ms):
+                self._speaking = False
+                self._turn_ended_ns = now_ns
+                self._transcript_due = True
+                metrics.turns.labels(self._pipeline).inc()
+                silence_ms = max(0.0, audio_end_ms - self._voiced_to / SAMPLES_PER_MS)
+                metrics.stages.labels(self._pipeline, "endpointing").observe(silence_ms / 1e3)
+                self._count_received()
+            case ResponseCreated():
+                if not any(isinstance(effect, StartGeneration) for effect in effects):
+                    self._redeemed()
+            case ResponseDone(response=view):
+                metrics.responses.labels(self._pipeline, view.status).inc()
+                if view.reason == "turn_detected":
+                    metrics.barge_ins.labels(self._pipeline).inc()
+            case ErrorRaised(code=code):
+                metrics.errors.labels("client", code).inc()
+            case SessionCreated(settings=settings) | SessionUpdated(settings=settings):
+                self._count_received()
+                self._format = settings.input_format
+            case _:
+                pass
+
+    def _stage(self, stage: str, duration_ns: int) -> None:
+        self._metrics.stages.labels(self._pipeline, stage).observe(duration_ns / 1e9)
+
+    def _wrote(self, attempt_id: AttemptId, now_ns: int) -> None:
+        attempt = self._attempts.get(attempt_id)
+        if attempt is not None and not attempt.written:
+            attempt.written = True
+            self._stage("model", now_ns - attempt.started_ns)
+
+    def _spoke(self, event: SpeechGenerated, now_ns: int) -> None:
+        attempt = self._attempts.get(event.attempt)
+        if attempt is None:
+            return
+        self._metrics.audio.labels(self._pipeline, "generated").inc(
+            len(event.audio) / attempt.format.bytes_per_ms / 1e3
+        )
+        if not attempt.spoken:
+            attempt.spoken = True
+            self._stage("speech", now_ns - attempt.started_ns)
+
+    def _replied(self, now_ns: int) -> None:
+        if self._turn_ended_ns is not None:
+            self._stage("reply", now_ns - self._turn_ended_ns)
+            self._turn_ended_ns = None
+
+    def _redeemed(self) -> None:
+        for attempt in self._attempts.values():
+            if attempt.in_pause:
+                attempt.in_pause = False
+                self._metrics.guesses.labels(self._pipeline, "won").inc()
+
+    def _count_received(self) -> None:
+        self._metrics.audio.labels(self._pipeline, "received").inc(self._received / self._format.bytes_per_ms / 1e3)
+        self._received = 0

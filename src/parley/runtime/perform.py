@@ -1,0 +1,103 @@
+"""Turns a session's effects into actions.
+
+Laws: one match, closed; nothing here blocks, waits or decides. What an action answers comes back as events through the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from parley.core.effects import (
+    CancelGeneration,
+    CloseLink,
+    DropTranscription,
+    Effect,
+    FinishTranscription,
+    FlushTranscription,
+    JudgePause,
+    OpenTranscription,
+    Play,
+    ScoreVoice,
+    StartGeneration,
+    StopPlayback,
+    Tell,
+    Transcribe,
+)
+from parley.core.notices import Notice
+from parley.runtime.listening import Listening
+from parley.runtime.speaking import Speaking
+
+
+class Loudspeaker(Protocol):
+    """Where the server holds the playback: the queue of audio on its way to the listener.
+
+    It posts `AudioPlayed` to the driver as audio goes out.
+    """
+
+    def play(self, effect: Play) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Performer:
+    """A session's hands: the link to its client, its ears, its mouth, and the loudspeaker where the server holds one."""
+
+    __slots__ = ("_close", "_listening", "_loudspeaker", "_speaking", "_tell")
+
+    def __init__(
+        self,
+        tell: Callable[[Notice], None],
+        close: Callable[[int, str], None],
+        listening: Listening,
+        speaking: Speaking,
+        loudspeaker: Loudspeaker | None,
+    ) -> None:
+        self._tell = tell
+        self._close = close
+        self._listening = listening
+        self._speaking = speaking
+        self._loudspeaker = loudspeaker
+
+    def perform(self, effect: Effect) -> None:
+        """Do it, or start doing it, now."""
+        match effect:
+            case Tell():
+                self._tell(effect.notice)
+            case ScoreVoice():
+                self._listening.voice.hear(effect.start_sample, effect.audio, effect.format)
+            case Transcribe():
+                self._listening.transcribe(effect)
+            case OpenTranscription():
+                self._listening.open(effect)
+            case FlushTranscription():
+                self._listening.flush(effect)
+            case FinishTranscription():
+                self._listening.finish(effect)
+            case DropTranscription():
+                self._listening.drop(effect)
+            case JudgePause():
+                self._listening.judge(effect)
+            case StartGeneration():
+                self._speaking.start(effect)
+            case CancelGeneration():
+                self._speaking.cancel(effect)
+            case Play():
+                self._speaker().play(effect)
+            case StopPlayback():
+                if self._loudspeaker is not None:
+                    self._loudspeaker.stop()
+            case CloseLink():
+                self._close(effect.code, effect.reason)
+            case _:
+                assert_never(effect)
+
+    def _speaker(self) -> Loudspeaker:
+        if self._loudspeaker is None:
+            raise RuntimeError("this session holds the playback, but its driver was given no loudspeaker")
+        return self._loudspeaker
+
+    def release(self) -> None:
+        """Let go of everything that runs for this session."""
+        self._listening.release()
+        self._speaking.release()

@@ -1,0 +1,71 @@
+"""A named chain of loaded engines, and what the core is told of it.
+
+Laws: frozen; the engines are open and shared by all sessions; what a session is told here is fixed while it lives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
+from parley.core.settings import Capabilities, Conduct, SessionKind, Settings, Transcription
+from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
+from parley.runtime.voice_worker import VoiceWorker
+
+OPENAI_VOICES = (
+    "alloy",
+    "ash",
+    "ballad",
+    "cedar",
+    "coral",
+    "echo",
+    "fable",
+    "marin",
+    "nova",
+    "onyx",
+    "sage",
+    "shimmer",
+    "verse",
+)
+"""The names that stock clients ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything that one kind of session needs. `turn` None: pauses are judged by their length alone."""
+
+    name: str
+    vad: VoiceWorker
+    turn: TurnJudge | None
+    stt: SpeechRecognizer
+    llm: LanguageModel
+    tts: SpeechSynthesizer
+    config: PipelineConfig
+
+    def capabilities(self) -> Capabilities:
+        """What a session of this pipeline can ask for."""
+        known = (voice for voice in OPENAI_VOICES if self.tts.resolve_voice(voice) is not None)
+        voices = dict.fromkeys((self.config.voice, *known, *self.tts.info.voices))
+        return Capabilities(
+            voices=tuple(voice for voice in voices if voice),
+            models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
+            images=self.llm.info.images,
+            logprobs=self.stt.info.logprobs,
+        )
+
+    def default_settings(self, kind: SessionKind, model: str) -> Settings:
+        """What a session is before its client changes anything."""
+        if kind == "transcription":
+            return Settings(kind=kind, model=model, transcription=Transcription(model=self.stt.info.name))
+        config = self.config
+        return Settings(kind=kind, model=model, instructions=config.instructions, voice=config.voice)
+
+    def conduct(self) -> Conduct:
+        """How the owner wants these sessions to behave; limits of the whole server are added by the caller."""
+        config = self.config
+        return Conduct(
+            speculation=config.speculation,
+            speculate_after_ms=config.speculate_after_ms,
+            barge_in=config.barge_in,
+            context_tokens=config.context_tokens,
+        )

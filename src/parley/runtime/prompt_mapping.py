@@ -1,0 +1,125 @@
+"""From the core's prompt to a chat request.
+
+Laws: pure. The chat protocols demand that every tool call be answered right after the message that made it: calls in a row become
+one assistant message, each with its output at once, wherever in the conversation the output came; a call without output says so.
+Audio is represented by its words alone. Nothing is shortened or left out here; that is the core's decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from parley.core.effects import Prompt, StartGeneration
+from parley.core.ids import CallId
+from parley.core.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from parley.core.settings import ForceFunction, FunctionTool, Modality
+from parley.engines.ports import ChatMessage, ChatRequest, ForceTool, ImagePart, Tool, ToolCall
+
+SPOKEN_NOTE = (
+    "Your reply is read aloud by a speech synthesizer. Write only plain sentences to be spoken: no markdown, lists, "
+    "tables, emoji or links."
+)
+"""Follows the session's own instructions where the reply is spoken, as those may have been written for a screen."""
+
+UNHEARD = "(inaudible)"
+"""Stands for a turn of the user's whose words nobody could make out, so that the model knows that something was said."""
+
+NO_OUTPUT = "(no result yet)"
+"""The answer to a call whose output has not come."""
+
+
+def chat_request(effect: StartGeneration, language: str = "") -> ChatRequest:
+    """The whole request for one attempt."""
+    prompt = effect.prompt
+    choice = prompt.tool_choice
+    return ChatRequest(
+        messages=(*_instructions(prompt, effect.modality), *chat_messages(prompt.items)),
+        tools=tuple(map(_tool, prompt.tools)),
+        tool_choice=ForceTool(choice.name) if isinstance(choice, ForceFunction) else choice,
+        parallel_tool_calls=prompt.parallel_tool_calls,
+        max_tokens=prompt.max_output_tokens,
+        reasoning_effort=prompt.reasoning_effort,
+        language=effect.language or language,
+    )
+
+
+def _instructions(prompt: Prompt, modality: Modality) -> tuple[ChatMessage, ...]:
+    parts = [prompt.instructions] if prompt.instructions else []
+    if modality == "audio":
+        parts.append(SPOKEN_NOTE)
+    return (ChatMessage("system", "\n\n".join(parts)),) if parts else ()
+
+
+def _tool(tool: FunctionTool) -> Tool:
+    return Tool(tool.name, tool.description, tool.parameters) if tool.parameters else Tool(tool.name, tool.description)
+
+
+def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
+    """The conversation as chat messages; see the laws above for tool calls."""
+    items = tuple(items)
+    outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionCallOutput)}
+    called = {item.call_id for item in items if isinstance(item, FunctionCall)}
+    messages: list[ChatMessage] = []
+    calls: list[FunctionCall] = []
+    for item in items:
+        match item:
+            case FunctionCall():
+                calls.append(item)
+            case FunctionCallOutput(call_id=call_id, output=output):
+                if call_id not in called:
+                    # Its call was deleted or truncated away: what it says still counts.
+                    _answer_calls(messages, calls, outputs)
+                    messages.append(ChatMessage("user", f"[Result of an earlier tool call] {output}"))
+            case Message():
+                _answer_calls(messages, calls, outputs)
+                message = _message(item)
+                if message is not None:
+                    messages.append(message)
+    _answer_calls(messages, calls, outputs)
+    return messages
+
+
+def _answer_calls(messages: list[ChatMessage], calls: list[FunctionCall], outputs: Mapping[CallId, str]) -> None:
+    """Write the calls gathered so far, and their outputs, and empty the list.
+
+    What the assistant said just before its calls belongs to the same message, as the model wrote it.
+    """
+    if not calls:
+        return
+    said = ""
+    if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
+        said = messages.pop().text
+    made = tuple(ToolCall(call.call_id, call.name, call.arguments or "{}") for call in calls)
+    messages.append(ChatMessage("assistant", said, tool_calls=made))
+    messages.extend(ChatMessage("tool", outputs.get(call.call_id, NO_OUTPUT), call_id=call.call_id) for call in calls)
+    calls.clear()
+
+
+def _message(item: Message) -> ChatMessage | None:
+    """One message; None where nothing of it is left to say (an answer cut off before a word was heard)."""
+    texts: list[str] = []
+    images: list[ImagePart] = []
+    for part in item.content:
+        match part:
+            case InputText(text=text) | OutputText(text=text):
+                texts.append(text)
+            case InputAudio(transcript=transcript):
+                texts.append(transcript or UNHEARD)
+            case OutputAudio(transcript=transcript):
+                texts.append(transcript)
+            case InputImage(image_url=url, detail=detail):
+                images.append(ImagePart(url, detail))
+    text = "\n".join(text for text in texts if text)
+    if not text and not images:
+        return None
+    return ChatMessage(item.role, text, tuple(images))

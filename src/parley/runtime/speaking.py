@@ -1,0 +1,262 @@
+"""A session's mouth: each attempt at a reply is one task that runs the language model and the synthesizer and posts their events.
+
+Laws:
+- An attempt posts in the order the model wrote: clauses with their audio, then the tool calls that follow them; last,
+  exactly one of `GenerationFinished` and `GenerationFailed`. Once cancelled it posts nothing.
+- The model goes on writing while a clause is spoken; one clause is synthesized at a time. (A second one at once would take the
+  processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
+- Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio.
+
+Does not know: whether anybody hears the attempt; held and released are the core's words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from parley.core.effects import CancelGeneration, StartGeneration
+from parley.core.errors import Fault
+from parley.core.events import (
+    ClauseStarted,
+    Event,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    MeasuredUsage,
+    SpeechGenerated,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+)
+from parley.core.ids import AttemptId, CallId
+from parley.engines.clauses import Clause, ClauseCutter
+from parley.engines.ports import (
+    ChatEnd,
+    ChatRequest,
+    EngineError,
+    LanguageModel,
+    SpeechRequest,
+    SpeechSynthesizer,
+    TextDelta,
+    TokenUsage,
+    ToolCallDelta,
+)
+from parley.runtime.faults import fault_of
+from parley.runtime.prompt_mapping import chat_request
+from parley.runtime.sound import OutputEncoder
+from parley.runtime.word_timing import WordTiming
+
+MAX_CLAUSES_AHEAD = 256
+"""What the model may have written that is not spoken yet, in clauses and pieces of tool calls: some ten minutes of
+speech. Beyond it the model's stream is left waiting."""
+
+MAX_AHEAD_S = 60.0
+"""Audio generated ahead of a listener who began to listen at the first sample. A cancelled answer wastes a minute of
+synthesis at the most, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to buffer more."""
+
+CLOSING_S = 1.0
+"""How long the end of an attempt waits for the model's stream to close; all has been said by then, except a synthesizer's fault."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """The model's stream broke off."""
+
+    fault: Fault
+
+
+_Piece = Clause | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished | _Failed
+
+
+def _measured(usage: TokenUsage | None) -> MeasuredUsage | None:
+    if usage is None:
+        return None
+    return MeasuredUsage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+
+
+@asynccontextmanager
+async def _closing(stream: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
+    """Close the engine's stream whatever happens: for a model this is what ends the request upstream."""
+    try:
+        yield stream
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class _Attempt:
+    """One attempt. `run()` is its task; after `cancel()` it is silent."""
+
+    def __init__(
+        self,
+        effect: StartGeneration,
+        request: ChatRequest,
+        model: LanguageModel,
+        synthesizer: SpeechSynthesizer,
+        post: Callable[[Event], None],
+    ) -> None:
+        self._effect = effect
+        self._request = request
+        self._model = model
+        self._synthesizer = synthesizer
+        self._post = post
+        self._alive = True
+        self._encoder = OutputEncoder(effect.format)
+        self._first_audio_at: float | None = None
+        self._generated_s = 0.0
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        self._alive = False
+        if self.task is not None:
+            self.task.cancel()
+
+    def _say(self, event: GenerationEvent) -> None:
+        if self._alive:
+            self._post(event)
+
+    async def run(self) -> None:
+        try:
+            if self._effect.modality == "text":
+                await self._write()
+            else:
+                await self._speak()
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            self._say(GenerationFailed(self._effect.attempt, fault_of(error, "The reply's engine")))
+
+    # --- the model ---
+
+    async def _pieces(
+        self,
+    ) -> AsyncGenerator[TextDelta | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished, None]:
+        """What the model writes, its calls and its end as events; raises what it raises."""
+        attempt = self._effect.attempt
+        started: set[int] = set()
+        async with _closing(self._model.reply(self._request)) as stream:
+            async for event in stream:
+                match event:
+                    case TextDelta():
+                        yield event
+                    case ToolCallDelta(index, call_id, name, arguments):
+                        if index not in started:
+                            started.add(index)
+                            yield ToolCallStarted(attempt, index, CallId(call_id), name)
+                        if arguments:
+                            yield ToolArgumentsGenerated(attempt, index, arguments)
+                    case ChatEnd(reason, usage):
+                        yield GenerationFinished(attempt, reason, _measured(usage))
+                        return
+        raise EngineError("The language model's stream ended in the middle of the reply.", code="connection_failed")
+
+    async def _write(self) -> None:
+        """A text reply: everything as it comes."""
+        async with _closing(self._pieces()) as pieces:
+            async for piece in pieces:
+                self._say(TextGenerated(self._effect.attempt, piece.text) if isinstance(piece, TextDelta) else piece)
+
+    # --- the model and the synthesizer side by side ---
+
+    async def _speak(self) -> None:
+        pieces: asyncio.Queue[_Piece] = asyncio.Queue(MAX_CLAUSES_AHEAD)
+        writer = asyncio.get_running_loop().create_task(self._cut_into(pieces))
+        try:
+            while True:
+                piece = await pieces.get()
+                match piece:
+                    case Clause():
+                        await self._speak_clause(piece)
+                    case _Failed(fault):
+                        self._say(GenerationFailed(self._effect.attempt, fault))
+                        return
+                    case GenerationFinished():
+                        self._say(piece)
+                        return
+                    case _:
+                        self._say(piece)
+        finally:
+            writer.cancel()
+            await asyncio.wait([writer], timeout=CLOSING_S)
+
+    async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
+        """Queue what the model writes, its text cut into clauses; a failure comes after all that was written before it."""
+        cutter = ClauseCutter(self._request.language)
+        try:
+            async with _closing(self._pieces()) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, TextDelta):
+                        for clause in cutter.push(piece.text):
+                            await queue.put(clause)
+                        continue
+                    for clause in cutter.finish():
+                        await queue.put(clause)
+                    await queue.put(piece)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            for clause in cutter.finish():
+                await queue.put(clause)
+            await queue.put(_Failed(fault_of(error, "The language model")))
+
+    async def _speak_clause(self, clause: Clause) -> None:
+        effect = self._effect
+        self._say(ClauseStarted(effect.attempt, clause.text))
+        if not clause.spoken:
+            return
+        timing = WordTiming(clause.text, clause.spoken)
+        request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed)
+        async with _closing(self._synthesizer.speak(request)) as chunks:
+            async for chunk in chunks:
+                words = timing.spoken(chunk.words)
+                for audio in self._encoder.encode(chunk.audio, chunk.sample_rate):
+                    self._say(SpeechGenerated(effect.attempt, audio, words))
+                    await self._wait_for_listener(len(audio))
+        for audio in self._encoder.finish():
+            self._say(SpeechGenerated(effect.attempt, audio, timing.last))
+
+    async def _wait_for_listener(self, size: int) -> None:
+        """Sleep while more than `MAX_AHEAD_S` of audio lies before a listener who has heard everything without a break."""
+        now = asyncio.get_running_loop().time()
+        if self._first_audio_at is None:
+            self._first_audio_at = now
+        self._generated_s += size / self._effect.format.bytes_per_ms / 1_000
+        ahead = self._generated_s - (now - self._first_audio_at)
+        if ahead > MAX_AHEAD_S:
+            await asyncio.sleep(ahead - MAX_AHEAD_S)
+
+
+class Speaking:
+    """What one session speaks with: any number of attempts at once, each cancelled by its id."""
+
+    __slots__ = ("_attempts", "_language", "_model", "_post", "_synthesizer")
+
+    def __init__(
+        self, model: LanguageModel, synthesizer: SpeechSynthesizer, language: str, post: Callable[[Event], None]
+    ) -> None:
+        self._model = model
+        self._synthesizer = synthesizer
+        self._language = language
+        self._post = post
+        self._attempts: dict[AttemptId, _Attempt] = {}
+
+    def start(self, effect: StartGeneration) -> None:
+        """Begin; the answers are the events of `GenerationEvent`."""
+        request = chat_request(effect, self._language)
+        attempt = _Attempt(effect, request, self._model, self._synthesizer, self._post)
+        self._attempts[effect.attempt] = attempt
+        attempt.task = asyncio.get_running_loop().create_task(attempt.run())
+        attempt.task.add_done_callback(lambda _: self._attempts.pop(effect.attempt, None))
+
+    def cancel(self, effect: CancelGeneration) -> None:
+        """Nothing of this attempt is posted from here on."""
+        attempt = self._attempts.get(effect.attempt)
+        if attempt is not None:
+            attempt.cancel()
+
+    def release(self) -> None:
+        for attempt in self._attempts.values():
+            attempt.cancel()

@@ -1,0 +1,310 @@
+"""What happened to a session: a ring of its last steps, or a recording of all of them that can be replayed.
+
+Laws:
+- Without a folder only the ring is kept (`RING_STEPS`, `RING_BYTES`), audio as counts; a broken session writes it to the log.
+- With a folder the whole session goes into one file, `SESSION.trace`: JSON lines, a header and then each event in full
+  with its clock reading and the effects (audio in them by digest). It ends at `RECORDING_BYTES`.
+- Recording changes nothing of what the session does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import msgspec
+
+from parley import __version__
+from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, Tell, Transcribe
+from parley.core.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
+from parley.core.notices import OutputAudioDelta
+from parley.core.session import Session
+from parley.core.settings import Capabilities, Conduct, Settings
+from parley.runtime.trace_format import from_plain, to_plain
+
+logger = logging.getLogger(__name__)
+
+RING_STEPS = 200
+"""Steps in the ring: two or three turns with everything that led to them, as runs of audio count as one."""
+
+RING_BYTES = 128 * 1024
+"""Audio that the ring may keep alive (a turn judge is given 384 kB at a time): a session must stay small."""
+
+RECORDING_BYTES = 1024 * 1024 * 1024
+"""One file at the most: an hour of talk is 350 MB."""
+
+BUFFER_BYTES = 256 * 1024
+
+FORMAT = 1
+
+_QUIET_EVENTS = frozenset({AudioArrived, VoiceScored, SpeechGenerated, AudioPlayed})
+_QUIET_EFFECTS = frozenset({ScoreVoice, Transcribe, Play})
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a session was made of; the same makes the same session again. `now_ns` is what its constructor was given."""
+
+    seed: bytes
+    settings: Settings
+    conduct: Conduct
+    capabilities: Capabilities
+    playback: Literal["remote", "paced"]
+    now_ns: int
+
+    def session(self) -> Session:
+        return Session(
+            seed=self.seed,
+            settings=self.settings,
+            conduct=self.conduct,
+            capabilities=self.capabilities,
+            playback=self.playback,
+            now_ns=self.now_ns,
+        )
+
+
+@dataclass(slots=True)
+class _Run:
+    """Steps of one kind of audio in a row, folded."""
+
+    kind: type
+    first_ns: int
+    last_ns: int
+    count: int = 1
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    at_ns: int
+    event: Event | None
+    effects: Sequence[Effect]
+    raised: str
+    bytes: int
+
+
+class Trace:
+    """One session's trace. The driver calls `saw()` for each step, `dump()` if the session breaks, `close()` at its end.
+
+    With `folder`, everything is recorded into a file there; a file that cannot be written is logged, and the session goes on.
+    """
+
+    def __init__(self, beginning: Beginning, session_id: str, folder: Path | None = None) -> None:
+        self._id = session_id
+        self._ring: deque[_Run | _Step] = deque(maxlen=RING_STEPS)
+        self._ring_bytes = 0
+        self._file: BinaryIO | None = None
+        self._written = 0
+        self.path: Path | None = None
+        if folder is not None:
+            self._open(folder, beginning)
+
+    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
+        """One step: what came in (None: the start), when, and what came of it. `raised`: the fault that came instead."""
+        if self._file is not None:
+            self._record(event, now_ns, effects, raised)
+        else:
+            self._keep(event, now_ns, effects, raised)
+
+    def dump(self, fault: str) -> Path | None:
+        """The session broke: make its trace safe. Returns the file, or None where the ring went to the log."""
+        if self._file is not None:
+            self._write({"fault": fault})
+            self._file.flush()
+            logger.error("the trace of %s is in %s; `parley replay` runs it again", self._id, self.path)
+            return self.path
+        logger.error("the last steps of %s, which broke (%s):\n%s", self._id, fault, "\n".join(self.recent()))
+        return None
+
+    def close(self) -> None:
+        """The session is over; idempotent."""
+        self._ring.clear()
+        self._shut()
+
+    def recent(self) -> list[str]:
+        """The ring, a line for each step, times in milliseconds before the last."""
+        end_ns = max((one.last_ns if isinstance(one, _Run) else one.at_ns for one in self._ring), default=0)
+        return [_line(one, end_ns) for one in self._ring]
+
+    # --- the ring ---
+
+    def _keep(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
+        kind = type(event)
+        size = _audio_bytes(effects)
+        if kind in _QUIET_EVENTS and size >= 0 and not raised:
+            ring = self._ring
+            last = ring[-1] if ring else None
+            size = len(event.audio) if isinstance(event, AudioArrived | SpeechGenerated) else 0
+            if type(last) is _Run and last.kind is kind:
+                last.count += 1
+                last.last_ns = now_ns
+                last.bytes += size
+                return
+            self._add(_Run(kind, now_ns, now_ns, 1, size))
+            return
+        step = _Step(now_ns, event, effects, raised, abs(size))
+        self._ring_bytes += step.bytes
+        self._add(step)
+        while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
+            self._forget(self._ring.popleft())
+
+    def _add(self, one: _Run | _Step) -> None:
+        if len(self._ring) == RING_STEPS:
+            self._forget(self._ring.popleft())
+        self._ring.append(one)
+
+    def _forget(self, one: _Run | _Step) -> None:
+        if isinstance(one, _Step):
+            self._ring_bytes -= one.bytes
+
+    # --- the recording ---
+
+    def _open(self, folder: Path, beginning: Beginning) -> None:
+        path = folder / f"{self._id}.trace"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("wb", buffering=BUFFER_BYTES)
+        except OSError as error:
+            logger.error("%s is not traced: %s. Check server.trace_dir.", self._id, error)
+            return
+        self.path = path
+        header = {name: to_plain(getattr(beginning, name)) for name in Beginning.__slots__}
+        self._write({"parley": __version__, "trace": FORMAT, **header})
+
+    def _record(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
+        line = {"at": now_ns, "event": to_plain(event), "effects": [to_plain(one, summary=True) for one in effects]}
+        if raised:
+            line["raised"] = raised
+        self._write(line)
+        if self._written > RECORDING_BYTES:
+            logger.warning("the trace of %s has reached %d bytes and ends here", self._id, self._written)
+            self._shut()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._file is None:
+            return
+        data = msgspec.json.encode(line)
+        try:
+            self._file.write(data)
+            self._file.write(b"\n")
+        except OSError as error:
+            logger.error("the trace of %s ends: %s", self._id, error)
+            self._shut()
+        self._written += len(data) + 1
+
+    def _shut(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                logger.error("the trace of %s is incomplete: %s", self._id, error)
+
+
+def _audio_bytes(effects: Sequence[Effect]) -> int:
+    """Audio that the effects carry; negative (or -1) where there are others than the everyday ones of audio."""
+    size, quiet = 0, True
+    for effect in effects:
+        kind = type(effect)
+        if kind in _QUIET_EFFECTS:
+            size += len(effect.audio)  # type: ignore[union-attr]
+        elif isinstance(effect, Tell) and isinstance(effect.notice, OutputAudioDelta):
+            size += len(effect.notice.audio)
+        else:
+            quiet = False
+            if isinstance(effect, JudgePause):
+                size += len(effect.audio)
+    return size if quiet else -size or -1
+
+
+def _line(one: _Run | _Step, end_ns: int) -> str:
+    if isinstance(one, _Run):
+        ms = (end_ns - one.first_ns) / 1e6
+        return f"-{ms:9.1f} ms  {one.count} x {one.kind.__name__}, {one.bytes} bytes, until -{(end_ns - one.last_ns) / 1e6:.1f} ms"
+    event = msgspec.json.encode(to_plain(one.event, summary=True)).decode()
+    effects = ", ".join(_name(effect) for effect in one.effects)
+    return f"-{(end_ns - one.at_ns) / 1e6:9.1f} ms  {event} -> [{effects}] {one.raised}".rstrip()
+
+
+def _name(effect: Effect) -> str:
+    return f"Tell({type(effect.notice).__name__})" if isinstance(effect, Tell) else type(effect).__name__
+
+
+# --- replay ---
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """`mismatch` None: all effects were the same. Else the first step at which they were not, and how."""
+
+    events: int
+    effects: int
+    mismatch: str | None
+
+
+def replay(path: Path) -> ReplayResult:
+    """Run a recording through a fresh session and compare its effects, byte for byte.
+
+    Raises `ValueError` for a file that is no trace of this version, `OSError` for one that cannot be read.
+    """
+    events = effects = 0
+    with path.open("rb") as file:
+        session = _beginning(file.readline()).session()
+        for number, text in enumerate(file, start=2):
+            line = _decoded(text, number)
+            if "fault" in line:
+                break
+            try:
+                event = from_plain(line["event"])
+                at_ns, expected = line["at"], line["effects"]
+            except (KeyError, ValueError) as error:
+                raise ValueError(f"line {number}: {error}") from error
+            raised = ""
+            again: list[Effect] = []
+            try:
+                again = session.start() if event is None else session.handle(event, at_ns)
+            except Exception as error:  # noqa: BLE001 - the session boundary
+                raised = repr(error)
+            events += 1
+            effects += len(again)
+            found = [to_plain(one, summary=True) for one in again]
+            if raised != line.get("raised", "") or msgspec.json.encode(found) != msgspec.json.encode(expected):
+                return ReplayResult(events, effects, _difference(number, line, found, raised))
+    return ReplayResult(events, effects, None)
+
+
+def _decoded(text: bytes, number: int) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"line {number} is not readable: {error}") from error
+
+
+def _beginning(text: bytes) -> Beginning:
+    line = _decoded(text, 1)
+    if line.get("trace") != FORMAT:
+        raise ValueError(f"line 1 is not the header of a trace of format {FORMAT}")
+    try:
+        return Beginning(**{name: from_plain(line[name]) for name in Beginning.__slots__})
+    except KeyError as error:
+        raise ValueError(f"its header has no {error}") from error
+
+
+def _difference(number: int, line: dict[str, Any], found: list[Any], raised: str) -> str:
+    expected = line["effects"]
+    where = f"Line {number}, event {(line['event'] or {}).get('$', 'start')}"
+    if raised != line.get("raised", ""):
+        return f"{where}: raised {raised or 'nothing'}, recorded {line.get('raised') or 'nothing'}."
+    for index, (one, other) in enumerate(zip(found, expected, strict=False)):
+        if msgspec.json.encode(one) != msgspec.json.encode(other):
+            return f"{where}, effect {index}: {_short(one)}, recorded {_short(other)}."
+    return f"{where}: {len(found)} effects, recorded {len(expected)}."
+
+
+def _short(plain: object) -> str:
+    text = msgspec.json.encode(plain).decode()
+    return text if len(text) <= 300 else text[:300] + "..."
