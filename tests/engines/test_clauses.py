@@ -1,0 +1,173 @@
+"""A reply is cut where a speaker would pause, early at its beginning, and not a character of it is lost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parley.engines.clauses import CLAUSE_MAX_CHARS, OPENING_MAX_CHARS, WORD_MAX_CHARS, Clause, ClauseCutter
+
+
+def cut(text: str, language: str = "") -> list[Clause]:
+    cutter = ClauseCutter(language)
+    return cutter.push(text) + cutter.finish()
+
+
+def texts(text: str, language: str = "") -> list[str]:
+    return [clause.text.strip() for clause in cut(text, language)]
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("", ["Sure!", "Here is the plan, step by step.", "First of all, buy milk."]),
+        ("", ["I looked it up,", "and it says that the museum opens at ten."]),
+        ("", ["Dr. Smith and Mrs. Jones met at 3.30 p.m. on Monday.", "They talked about version 2.1.0 of it."]),
+        ("", ["It costs 3.50 or 1,234.56 dollars.", "That is e.g. a lunch."]),
+        ("", ["Visit https://www.example.com/a.b?c=d.e today.", "Or write to bob.b@example.org instead."]),
+        ("", ["Well, I think...", "Let me see what there is."]),
+        ("", ["We sell apples,", "pears, etc. and more.", "Come at ten."]),
+        ("", ["We sell apples,", "pears, plums, etc.", "Come at ten."]),
+        ("", ["No. 5 is alive.", "No. It is not so."]),
+        ("", ["He lives in the U.S. now.", "J. R. Tolkien did not live there."]),
+        ("", ["So they met.", '"Is it really you?" she asked.', '(Yes, it is me.)', "And so they met again."]),
+        ("", ["Yahoo! is a company.", "So is Google."]),
+        ("", ["Buy these things:", "1. Milk and honey", "2. Bread", "- Butter, too", "* **Salt.** It is cheap."]),
+        ("", ["你好，世界。", "今天天气很好，我们去公园吧！", "他说：「是的，我们走吧。」", "然后他们就都走了。"]),
+        ("", ["今日は元気ですか？", "はい、とても元気です。ありがとう。"]),
+        ("", ["नमस्ते दुनिया।", "आप कैसे हैं आज?", "मैं ठीक हूँ।"]),
+        ("", ["كيف حالك اليوم؟", "أنا بخير شكرا لك."]),
+        ("de", ["Am 3. Mai war es schön.", "Am 14. Juni z.B. auch ganz gut."]),
+        ("es", ["¿Cómo estás hoy?", "¡Muy bien, gracias a todos!", "Adiós a todos."]),
+        (
+            "",
+            ["so this is all small letters.", "no capitals here. it goes on. and on and on, for quite some time, and then some more of it.", "so there."],
+        ),
+    ],
+)  # fmt: skip
+def test_a_reply_is_cut_where_a_speaker_would_pause(language: str, expected: list[str]) -> None:
+    glue = "" if "。" in expected[0] or "？" in expected[0] else "\n" if expected[0].endswith(":") else " "
+    assert texts(glue.join(expected), language) == expected
+
+
+def test_the_first_clause_is_spoken_while_the_sentence_is_still_being_written() -> None:
+    cutter = ClauseCutter()
+    assert cutter.push("As far as I know,") == []
+    assert cutter.push(" t") == [Clause("As far as I know, ", "As far as I know,")]
+    assert cutter.push("he opening hours are long, and the sea is near, ") == []
+    assert cutter.push("so go.") == []
+    assert [clause.spoken for clause in cutter.push(" D")] == [
+        "the opening hours are long, and the sea is near, so go."
+    ]
+
+
+def test_a_model_that_writes_without_punctuation_is_heard_all_the_same() -> None:
+    clauses = cut("word " * 400)
+    assert len(clauses[0].text) <= OPENING_MAX_CHARS
+    assert all(len(clause.text) <= CLAUSE_MAX_CHARS for clause in clauses)
+    assert all(clause.text.endswith("word ") for clause in clauses)
+    assert max(len(clause.text) for clause in cut("天" * 5000)) <= CLAUSE_MAX_CHARS
+    assert max(len(clause.text) for clause in cut("x" * 5000)) <= WORD_MAX_CHARS
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("## The heading\n", "The heading"),
+        ("- **Bold**, *italic*, __both__ and ~~gone~~", "Bold, italic, both and gone"),
+        ("> a quote", "a quote"),
+        ("Read [the docs](https://x.y/z?a=b) and ![a cat](cat.png).", "Read the docs and a cat."),
+        ("See https://www.example.com/a/b?c=d#e.", "See example.com."),
+        ("See <http://user@host.example:8080/x> now", "See host.example now"),
+        ("Great 🎉👍🏽 news 👨‍👩‍👧!", "Great news!"),
+        ("It's 20 °C, 5 % more © you", "It's 20 °C, 5 % more © you"),
+        ("Use `pip install x` or snake_case and 2 * 3", "Use pip install x or snake_case and 2 * 3"),
+        ("| Name | Age |", "Name, Age"),
+        ("|---|:--:|\n", ""),
+        ("---\n", ""),
+        ("🙂", ""),
+        ("...", ""),
+        ("a   b\t c", "a b c"),
+        ("A → B", "A, B"),
+        ("line<br>break <b>bold</b>", "line break bold"),
+        ("if a < b and c > d", "if a < b and c > d"),
+        ("As shown before [1], it holds.[^2]", "As shown before, it holds."),
+        ("key: " + "a1B2" * 30 + " end", "key: end"),
+        ("Mail bob@example.org", "Mail bob@example.org"),
+        ("- [x] done", "done"),
+        ("First, ", "First,"),
+    ],
+)
+def test_what_is_spoken_has_no_marks_for_the_eye(text: str, spoken: str) -> None:
+    cutter = ClauseCutter()
+    clauses = cutter.push(text) + cutter.finish()
+    assert " ".join(clause.spoken for clause in clauses if clause.spoken) == spoken
+
+
+def test_code_is_shown_but_not_spoken() -> None:
+    text = "Here it is:\n```python\nprint('Hello, world. Yes?')\n\nx = [1, 2]\n```\nThat is all there is.\n"
+    clauses = cut(text)
+    assert "".join(clause.text for clause in clauses) == text
+    assert [clause.spoken for clause in clauses if clause.spoken] == ["Here it is:", "That is all there is."]
+
+
+def test_a_link_is_never_torn() -> None:
+    text = "Look at [this, that, and more of it](https://example.com/a,b) and then go home, please. Thanks a lot."
+    assert next(clause.spoken for clause in cut(text)) == "Look at this, that, and more of it and then go home,"
+
+
+def test_a_lone_bracket_does_not_hold_the_reply_back() -> None:
+    assert len(cut("An array [0, 1 and so on. " + "This is another sentence. " * 10)) > 6
+
+
+def test_the_cutter_goes_on_after_a_tool_call() -> None:
+    cutter = ClauseCutter()
+    assert [c.text for c in cutter.push("Let me look") + cutter.finish()] == ["Let me look"]
+    assert cutter.finish() == []
+    assert [c.text for c in cutter.push("It is sunny. Go") + cutter.finish()] == ["It is sunny. ", "Go"]
+
+
+TRICKY = st.text(
+    alphabet=st.sampled_from(list("ab AB.,!?;:\n*_`[]()#-|>\"'0123…。，「」天あनहै।؟🙂 http://x.y&é")), max_size=400
+) | st.text(max_size=300)
+PIECES = st.lists(
+    st.sampled_from(
+        ["Hello", " ", ". ", ", ", "\n", "```", "```\n", "Dr", "3.5", "e.g.", "**",
+          "[a", "](http://b.c)", "天気", "。", "!", '"', "x" * 90]
+    ),
+    max_size=120,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=TRICKY | PIECES, data=st.data())
+def test_the_clauses_join_to_the_text_however_it_was_split(text: str, data: st.DataObject) -> None:
+    whole = cut(text)
+    assert "".join(clause.text for clause in whole) == text
+    assert all(clause.text for clause in whole)
+    assert all(len(clause.text) <= WORD_MAX_CHARS for clause in whole)
+    cutter = ClauseCutter()
+    split: list[Clause] = []
+    start = 0
+    while start < len(text):
+        end = start + data.draw(st.integers(1, 30))
+        split += cutter.push(text[start:end])
+        start = end
+    assert split + cutter.finish() == whole
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", " ", "a", "a ", ". ", "A. b, ", "[", "天", "```\n", "(", "*", "<a", "http://", "| ", "."]
+)
+def test_the_work_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
+    def seconds(length: int) -> float:
+        text = (unit * length)[:length]
+        began = time.process_time()
+        assert "".join(clause.text for clause in cut(text)) == text
+        return time.process_time() - began
+
+    seconds(5_000)
+    assert seconds(80_000) < 40 * max(seconds(5_000), 0.005), "16 times the text"
