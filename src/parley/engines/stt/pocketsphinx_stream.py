@@ -1,0 +1,235 @@
+"""One turn being transcribed by PocketSphinx: its audio, its pauses, and the text that has been promised.
+
+Laws:
+- Every pause (`flush`) commits its text. Decoding starts anew behind it, so a long turn costs no more per second than a short
+  one, and what was committed is a promise (`Partial.stable`). Measured on read speech, cutting at pauses loses no words.
+- Without a pause, the turn is cut at the quietest place of the last ten seconds before `MAX_SEGMENT`.
+- Text depends on the audio and on where it was flushed, never on how it was chunked or on who else speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from parley.audio import levels, pcm
+from parley.audio.types import Samples
+from parley.engines.ports import EngineError, EngineRefused, Partial, RecognitionSpec, TokenLogprob, Transcript, Word
+from parley.engines.stt.pocketsphinx_pool import SLICE, DecoderPool
+from parley.engines.stt.pocketsphinx_process import Hypothesis
+
+SAMPLE_RATE = 16000
+BYTES_PER_MS = 32
+
+MAX_SEGMENT = 20_000 * BYTES_PER_MS
+"""Longest audio decoded at once: twenty seconds take about two and a half to decode."""
+
+MAX_BACKLOG = 180_000 * BYTES_PER_MS
+"""Audio that may wait: three minutes (6 MB); a recogniser so far behind will never be of use to a conversation."""
+
+LEAD_IN = 300 * BYTES_PER_MS
+"""Silence kept in front of the next word."""
+
+_FRAME = 320
+_SPEECH_FRAMES = 5
+"""Frames of 20 ms louder than the threshold that count as speech: a tenth of a second; less is a click or the last word's end."""
+
+_SPEECH_SHARE = 0.06
+"""Threshold relative to how loud this turn's speech was: 24 dB below."""
+
+_DIGITAL_SILENCE = 10 / 32768
+"""Threshold while nothing has been said yet: -70 dBFS."""
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A pause at an absolute byte position; `waiter` gets the transcript up to there."""
+
+    position: int
+    waiter: asyncio.Future[Transcript] | None = None
+
+
+class PocketsphinxStream:
+    """The `RecognizerStream` port, and the pool's `Segment`.
+
+    An overflow or a crashed decoder is raised by the next `flush()` or `finish()`; audio fed after it is dropped.
+    """
+
+    def __init__(
+        self,
+        spec: RecognitionSpec,
+        on_partial: Callable[[Partial], None],
+        pool: DecoderPool,
+        on_end: Callable[[PocketsphinxStream], None],
+    ) -> None:
+        self.closed = False
+        self.busy = False
+        self.queued = False
+        self.muted = False
+        self.decoded = 0
+        self.last_fed_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._logprobs = spec.logprobs
+        self._on_partial = on_partial
+        self._on_end = on_end
+        self._pool = pool
+        self._pcm = bytearray()
+        self._base = 0
+        self._last_cut = 0
+        self._cuts: deque[_Cut] = deque()
+        self._error: EngineError | None = None
+        self._told = Partial("")
+        self._level = 0.0
+        self._text = ""
+        self._words: list[Word] = []
+        self._posteriors: list[float] = []
+
+    # --- the port ---
+
+    def feed(self, audio: Samples) -> None:
+        if self.closed or self._error is not None:
+            return
+        self._pcm += pcm.to_bytes(audio)
+        self.last_fed_s = self._loop.time()
+        if len(self._pcm) > MAX_BACKLOG:
+            self.fail(_overflow())
+            return
+        while self._end - self._last_cut > MAX_SEGMENT:
+            self._cut(self._quietest_place())
+        if len(self._pcm) - self.decoded >= SLICE:
+            self._pool.want_partials(self)
+
+    async def flush(self) -> Transcript:
+        if self._error is not None:
+            raise self._error
+        if self.closed:
+            raise _closed()
+        if not self._cuts and not self.worth_decoding(len(self._pcm)):
+            return self._transcript()
+        waiter: asyncio.Future[Transcript] = self._loop.create_future()
+        self._cut(self._end, waiter)
+        return await waiter
+
+    async def finish(self) -> Transcript:
+        try:
+            return await self.flush()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._settle(_closed())
+            self._pcm.clear()
+            self._on_end(self)
+
+    # --- what the pool sees ---
+
+    def available(self) -> int:
+        return len(self._pcm)
+
+    def audio(self, start: int, end: int) -> bytes:
+        return bytes(self._pcm[start:end])
+
+    def next_cut(self) -> int | None:
+        return self._cuts[0].position - self._base if self._cuts else None
+
+    def guess(self, text: str) -> None:
+        self._tell(Partial(_join(self._text, text), self._text))
+
+    def worth_decoding(self, size: int) -> bool:
+        loud = levels.frame_rms(pcm.to_float(self.audio(0, size)), _FRAME)
+        threshold = self._level * _SPEECH_SHARE or _DIGITAL_SILENCE
+        return int(np.count_nonzero(loud > threshold)) >= _SPEECH_FRAMES
+
+    def commit(self, size: int, hypothesis: Hypothesis | None) -> None:
+        if not self._cuts:
+            return  # failed while it was being decoded
+        cut = self._cuts.popleft()
+        if hypothesis is None:
+            size = max(0, size - LEAD_IN)
+        else:
+            self._keep(hypothesis, size)
+            self._tell(Partial(self._text, self._text))
+        del self._pcm[:size]
+        self._base += size
+        self.decoded = 0
+        self.muted = False
+        if cut.waiter is not None and not cut.waiter.done():
+            cut.waiter.set_result(self._transcript())
+        if not self._cuts and len(self._pcm) >= SLICE:
+            self._pool.want_partials(self)
+
+    def fail(self, error: EngineError) -> None:
+        self._error = error
+        self._pcm.clear()
+        self._settle(error)
+
+    # --- inside ---
+
+    @property
+    def _end(self) -> int:
+        return self._base + len(self._pcm)
+
+    def _cut(self, position: int, waiter: asyncio.Future[Transcript] | None = None) -> None:
+        self._last_cut = position
+        self._cuts.append(_Cut(position, waiter))
+        self._pool.want_pause(self)
+
+    def _quietest_place(self) -> int:
+        start = self._last_cut - self._base + MAX_SEGMENT // 2
+        loud = levels.frame_rms(pcm.to_float(self.audio(start, start + MAX_SEGMENT // 2)), _FRAME)
+        return self._base + start + 2 * _FRAME * int(loud.argmin())
+
+    def _keep(self, hypothesis: Hypothesis, size: int) -> None:
+        loud = levels.frame_rms(pcm.to_float(self.audio(0, size)), _FRAME)
+        self._level = max(self._level, float(np.percentile(loud, 90)))
+        offset_ms = self._base / BYTES_PER_MS
+        self._text = _join(self._text, hypothesis.text)
+        self._words += [Word(w.text, w.start_ms + offset_ms, w.end_ms + offset_ms) for w in hypothesis.words]
+        self._posteriors += hypothesis.posteriors
+
+    def _transcript(self) -> Transcript:
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if self._logprobs:
+            pairs = zip(self._words, self._posteriors, strict=True)
+            logprobs = tuple(TokenLogprob(word.text, math.log(max(p, 1e-9))) for word, p in pairs)
+        confidence = sum(self._posteriors) / len(self._posteriors) if self._posteriors else None
+        return Transcript(self._text, tuple(self._words), "en", confidence, logprobs)
+
+    def _tell(self, partial: Partial) -> None:
+        if partial != self._told:
+            self._told = partial
+            # by way of the loop: a listener that raises must not stop the decoder that serves everybody
+            self._loop.call_soon(self._deliver, partial)
+
+    def _deliver(self, partial: Partial) -> None:
+        if not self.closed:
+            self._on_partial(partial)
+
+    def _settle(self, error: EngineError) -> None:
+        while self._cuts:
+            waiter = self._cuts.popleft().waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+
+
+def _join(before: str, after: str) -> str:
+    return f"{before} {after}".strip()
+
+
+def _closed() -> EngineRefused:
+    return EngineRefused("This transcription was closed before its text was ready.", code="transcription_closed")
+
+
+def _overflow() -> EngineError:
+    return EngineError(
+        f"Speech recognition is more than {MAX_BACKLOG // BYTES_PER_MS // 1000} seconds behind and gave this turn up.",
+        code="transcription_backlog",
+        mend="Give it more processes (the engine option `threads`), fewer sessions, or a faster recogniser.",
+    )
