@@ -1,0 +1,154 @@
+"""A session on a stage: the test says what happens, the scene keeps the clock and collects what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from parley.core.effects import CancelGeneration, Effect, FlushTranscription, OpenTranscription, StartGeneration, Tell
+from parley.core.events import (
+    AudioArrived,
+    ClauseStarted,
+    Event,
+    GenerationFinished,
+    SpeechGenerated,
+    SpokenWord,
+    TimePassed,
+    Transcribed,
+    VoiceScored,
+)
+from parley.core.ids import AttemptId, FlushId, TurnId
+from parley.core.items import Item
+from parley.core.notices import ItemRetrieved, Notice
+from parley.core.session import Session
+from parley.core.settings import Capabilities, Conduct, Settings
+
+MS = 1_000_000
+FRAME_MS = 32
+
+T = TypeVar("T")
+
+
+@dataclass
+class Scene:
+    """Drive `session` in steps of 32 ms of audio; `now` is in nanoseconds, `position` in 24 kHz samples."""
+
+    settings: Settings = field(default_factory=Settings)
+    conduct: Conduct = field(default_factory=Conduct)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    playback: Literal["remote", "paced"] = "remote"
+    now: int = 1_000 * MS
+    position: int = 0
+    effects: list[Effect] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.session = Session(
+            seed=b"scene",
+            settings=self.settings,
+            conduct=self.conduct,
+            capabilities=self.capabilities,
+            playback=self.playback,
+            now_ns=self.now,
+        )
+        self.effects += self.session.start()
+
+    def happens(self, *events: Event) -> list[Effect]:
+        """All that these events, at this moment, cause."""
+        caused = [effect for event in events for effect in self.session.handle(event, self.now)]
+        self.effects += caused
+        return caused
+
+    def hears(self, ms: int, voice: float) -> list[Effect]:
+        """The microphone goes on for about `ms`, with this voice probability in each frame."""
+        caused: list[Effect] = []
+        for _ in range(max(1, round(ms / FRAME_MS))):
+            self.position += 768
+            self.now += FRAME_MS * MS
+            caused += self.happens(AudioArrived(bytes(1536)), VoiceScored(self.position, voice))
+            caused += self.passes(0)
+        return caused
+
+    def passes(self, ms: int) -> list[Effect]:
+        """Time goes by without audio; deadlines are met as they come."""
+        caused: list[Effect] = []
+        end = self.now + ms * MS
+        while (deadline := self.session.next_deadline()) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            before = self.session.next_deadline()
+            caused += self.happens(TimePassed())
+            if self.session.next_deadline() == before:
+                break
+        self.now = max(self.now, end)
+        return caused
+
+    def says(self, text: str, ms: int = 640) -> list[Effect]:
+        """The user speaks, falls silent until the turn ends, and is understood."""
+        caused = self.hears(ms, 0.9)
+        caused += self.hears(self._silence_ms() + 64, 0.0)
+        return caused + self.happens(Transcribed(self.turn(), text))
+
+    def _silence_ms(self) -> int:
+        return getattr(self.session.settings.turn_detection, "silence_duration_ms", 500)
+
+    def turn(self) -> TurnId:
+        """The turn opened last."""
+        return self.last(OpenTranscription).turn
+
+    def flush(self) -> FlushId:
+        return self.last(FlushTranscription).flush
+
+    def attempt(self) -> AttemptId:
+        """The attempt started last."""
+        return self.last(StartGeneration).attempt
+
+    def answers(self, *clauses: tuple[str, int], words: bool = False, finish: bool = True) -> list[Effect]:
+        """The engines make these clauses, each (text, milliseconds of sound)."""
+        attempt = self.attempt()
+        caused: list[Effect] = []
+        for text, ms in clauses:
+            timed = _evenly(text, ms) if words else ()
+            caused += self.happens(ClauseStarted(attempt, text), SpeechGenerated(attempt, bytes(48 * ms), timed))
+        if finish:
+            caused += self.happens(GenerationFinished(attempt))
+        return caused
+
+    def last(self, kind: type[T]) -> T:
+        return [effect for effect in self.effects if isinstance(effect, kind)][-1]
+
+    def told(self, kind: type[T]) -> list[T]:
+        """Every notice of this kind so far."""
+        return [notice for notice in notices(self.effects) if isinstance(notice, kind)]
+
+    def item(self, item_id: str) -> Item:
+        """The item as the client would retrieve it."""
+        from parley.core.events import ItemRetrieveRequested
+        from parley.core.ids import ItemId
+
+        (retrieved,) = (
+            notice
+            for notice in notices(self.happens(ItemRetrieveRequested(ItemId(item_id))))
+            if isinstance(notice, ItemRetrieved)
+        )
+        return retrieved.item
+
+
+def notices(effects: Iterable[Effect]) -> list[Notice]:
+    return [effect.notice for effect in effects if isinstance(effect, Tell)]
+
+
+def kinds(effects: Iterable[Effect]) -> list[str]:
+    """The names of what was told, audio left out."""
+    return [type(notice).__name__ for notice in notices(effects)]
+
+
+def cancelled(effects: Iterable[Effect]) -> list[AttemptId]:
+    return [effect.attempt for effect in effects if isinstance(effect, CancelGeneration)]
+
+
+def _evenly(text: str, ms: int) -> tuple[SpokenWord, ...]:
+    words, position, timed = text.split(), 0, []
+    for index, word in enumerate(words):
+        position = text.index(word, position) + len(word)
+        timed.append(SpokenWord(position, (index + 1) * ms * 24 // len(words)))
+    return tuple(timed)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from parley.core.endpointing import pause_needed_ms
+from parley.core.settings import Eagerness, SemanticVad, ServerVad
+
+
+def test_server_vad_waits_for_exactly_its_silence() -> None:
+    assert pause_needed_ms(ServerVad(silence_duration_ms=320), None) == 320
+    assert pause_needed_ms(ServerVad(silence_duration_ms=320), 0.01) == 320
+
+
+@pytest.mark.parametrize(("eagerness", "longest"), [("low", 8000), ("medium", 4000), ("high", 2000), ("auto", 4000)])
+def test_an_unfinished_turn_waits_for_the_documented_longest_time(eagerness: Eagerness, longest: int) -> None:
+    assert pause_needed_ms(SemanticVad(eagerness), 0.0) == longest
+    assert pause_needed_ms(SemanticVad(eagerness), None) == longest
+
+
+@pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
+def test_the_surer_the_judge_the_shorter_the_wait(eagerness: Eagerness) -> None:
+    waits = [pause_needed_ms(SemanticVad(eagerness), p / 20) for p in range(21)]
+    assert waits == sorted(waits, reverse=True)
+    assert waits[-1] < waits[0]
+
+
+def test_a_more_eager_session_never_waits_longer() -> None:
+    for p in (0.0, 0.3, 0.6, 0.9):
+        low, medium, high = (pause_needed_ms(SemanticVad(e), p) for e in ("low", "medium", "high"))
+        assert low > medium > high

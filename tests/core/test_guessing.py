@@ -1,0 +1,121 @@
+"""A reply may be started in a pause; nothing of a lost guess is ever seen, heard or run."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.effects import FinishTranscription, FlushTranscription, StartGeneration
+from parley.core.errors import Fault
+from parley.core.events import (
+    ClauseStarted,
+    GenerationFailed,
+    GenerationFinished,
+    ItemCreateRequested,
+    SessionUpdateRequested,
+    SpeechGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    Transcribed,
+)
+from parley.core.ids import CallId, ItemId
+from parley.core.items import InputText, Message
+from parley.core.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated
+from parley.core.settings import Conduct, SemanticVad, Settings
+from tests.core.scene import Scene, cancelled, kinds
+
+GUESSING = Conduct(speculation=True, speculate_after_ms=200)
+
+
+def pausing(scene: Scene, text: str = "hello there") -> None:
+    """The user has spoken and paused; the words so far are known."""
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), text, flush=scene.flush()))
+
+
+def test_a_guess_is_silent_until_the_turn_is_over_and_then_comes_at_once() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    caused = scene.answers(("Hi!", 300), finish=False)
+    assert caused == []
+    ended = scene.hears(320, 0.0)
+    assert "ResponseCreated" in kinds(ended)
+    assert kinds(ended).index("InputCommitted") < kinds(ended).index("ResponseCreated")
+    assert "OutputAudioDelta" in kinds(ended)
+    assert not any(isinstance(effect, FinishTranscription | StartGeneration) for effect in ended)
+
+
+def test_speech_after_the_pause_drops_the_guess_without_a_trace() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    attempt = scene.attempt()
+    scene.answers(("Hi!", 300), finish=False)
+    caused = scene.hears(32, 0.9)
+    assert cancelled(caused) == [attempt]
+    scene.happens(ClauseStarted(attempt, "late"))
+    assert scene.told(ResponseCreated) == scene.told(OutputItemAdded) == scene.told(OutputAudioDelta) == []
+
+
+def test_a_guessed_tool_call_is_neither_told_nor_run_before_the_turn_is_over() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    attempt = scene.attempt()
+    assert (
+        scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "pay"), ToolArgumentsGenerated(attempt, 0, "{}")) == []
+    )
+    assert scene.happens(GenerationFinished(attempt, "tool_calls")) == []
+    assert "FunctionArgumentsDone" in kinds(scene.hears(320, 0.0))
+
+
+@pytest.mark.parametrize("change", ["settings", "conversation"])
+def test_a_guess_whose_ground_has_moved_is_made_anew(change: str) -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    attempt = scene.attempt()
+    if change == "settings":
+        caused = scene.happens(SessionUpdateRequested({"instructions": "be brief"}))
+    else:
+        caused = scene.happens(ItemCreateRequested(Message(ItemId(""), "system", (InputText("be brief"),))))
+    caused += scene.hears(320, 0.0)
+    assert cancelled(caused) == [attempt]
+    assert scene.attempt() != attempt
+    assert len(scene.told(ResponseCreated)) == 1
+
+
+def test_a_guess_that_failed_is_tried_again_in_earnest() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    attempt = scene.attempt()
+    scene.happens(GenerationFailed(attempt, Fault("timeout", "late")))
+    scene.hears(320, 0.0)
+    assert scene.attempt() != attempt
+
+
+def test_a_guess_larger_than_its_limit_is_dropped() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "la"))
+    caused = [effect for _ in range(6) for effect in scene.happens(SpeechGenerated(attempt, bytes(1024 * 1024)))]
+    assert cancelled(caused) == [attempt]
+
+
+def test_without_speculation_nothing_is_asked_for_in_a_pause() -> None:
+    scene = Scene()
+    scene.hears(640, 0.9)
+    caused = scene.hears(448, 0.0)
+    assert not any(isinstance(effect, FlushTranscription | StartGeneration) for effect in caused)
+
+
+def test_listening_noises_are_not_guessed_at() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene, "mm-hm")
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
+
+
+def test_a_judged_turn_guesses_too() -> None:
+    scene = Scene(Settings(turn_detection=SemanticVad("low")), GUESSING)
+    scene.hears(640, 0.9)
+    scene.hears(128, 0.0)
+    scene.happens(Transcribed(scene.turn(), "what is that", flush=scene.flush()))
+    assert any(isinstance(effect, StartGeneration) for effect in scene.effects)

@@ -1,0 +1,188 @@
+"""What the conversation keeps of a reply is what the listener heard."""
+
+from __future__ import annotations
+
+from parley.core.effects import StartGeneration, StopPlayback
+from parley.core.events import (
+    AudioPlayed,
+    CancelRequested,
+    ClauseStarted,
+    ItemTruncateRequested,
+    SpeechGenerated,
+    Transcribed,
+)
+from parley.core.ids import ClientEventId, ItemId
+from parley.core.items import Message, OutputAudio
+from parley.core.notices import ErrorRaised, ItemTruncated, OutputBufferCleared, OutputItemAdded, ResponseDone
+from tests.core.scene import Scene, cancelled, kinds
+
+
+def spoken_item(scene: Scene) -> ItemId:
+    return scene.told(OutputItemAdded)[-1].item.id
+
+
+def kept(scene: Scene, item_id: ItemId) -> OutputAudio:
+    item = scene.item(item_id)
+    assert isinstance(item, Message)
+    (part,) = item.content
+    assert isinstance(part, OutputAudio)
+    return part
+
+
+def prompt_text(scene: Scene) -> list[str]:
+    items = scene.last(StartGeneration).prompt.items
+    return [
+        part.transcript or ""
+        for item in items
+        if isinstance(item, Message)
+        for part in item.content
+        if hasattr(part, "transcript")
+    ]
+
+
+def test_talking_over_a_reply_keeps_the_words_heard_and_the_next_prompt_holds_no_more() -> None:
+    scene = Scene()
+    scene.says("tell me a story")
+    scene.answers(("Once upon a time there was a king.", 4000), words=True)
+    item = spoken_item(scene)
+    scene.passes(2000)
+    caused = scene.hears(128, 0.9)
+    assert kinds(caused)[0] == "SpeechStarted"
+    part = kept(scene, item)
+    assert part.transcript == "Once upon a time"
+    assert part.exact
+    assert part.audio is not None
+    assert 2000 * 48 <= len(part.audio) <= 2200 * 48
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), "shorter please"))
+    assert prompt_text(scene) == ["tell me a story", "Once upon a time", "shorter please"]
+
+
+def test_a_reply_cut_while_it_is_made_ends_cancelled_and_its_maker_is_stopped() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("One two three four.", 2000), finish=False)
+    attempt = scene.attempt()
+    scene.passes(1000)
+    caused = scene.hears(96, 0.9)
+    assert cancelled(caused) == [attempt]
+    done = scene.told(ResponseDone)[-1].response
+    assert (done.status, done.reason) == ("cancelled", "turn_detected")
+    (item,) = done.output
+    assert isinstance(item, Message)
+    assert item.status == "incomplete"
+    before = len(scene.effects)
+    scene.happens(ClauseStarted(attempt, "late"), SpeechGenerated(attempt, bytes(4800)))
+    assert len(scene.effects) == before
+    assert scene.session.late_events == 2
+
+
+def test_words_whose_sound_was_never_made_were_not_heard() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("Heard.", 500), finish=False)
+    scene.happens(ClauseStarted(scene.attempt(), " Never spoken."))
+    scene.passes(5000)
+    scene.happens(CancelRequested())
+    assert kept(scene, spoken_item(scene)).transcript == "Heard."
+
+
+def test_the_clients_word_goes_over_our_reckoning_also_upwards() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two three four five six seven eight", 4000), words=True)
+    item = spoken_item(scene)
+    scene.passes(900)
+    scene.hears(96, 0.9)
+    assert kept(scene, item).transcript == "one"
+    scene.happens(ItemTruncateRequested(item, 0, 3000))
+    assert kept(scene, item).transcript == "one two three four five six"
+    assert scene.told(ItemTruncated)[-1] == ItemTruncated(item, 0, 3000)
+
+
+def test_truncating_an_item_still_being_made_holds_for_what_comes_later() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two", 1000), words=True, finish=False)
+    item = spoken_item(scene)
+    scene.happens(ItemTruncateRequested(item, 0, 500))
+    scene.answers((" three four", 1000), words=True)
+    assert kept(scene, item).transcript == "one"
+    scene.passes(10_000)
+    assert kept(scene, item).transcript == "one"
+
+
+def test_truncating_beyond_the_audio_is_refused_with_both_lengths() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two", 1000))
+    item = spoken_item(scene)
+    scene.happens(ItemTruncateRequested(item, 0, 1000))
+    scene.happens(ItemTruncateRequested(item, 0, 1001, ClientEventId("mine")))
+    error = scene.told(ErrorRaised)[-1]
+    assert error.message == "Audio content of 1000ms is already shorter than 1001ms"
+    assert (error.param, error.client_event_id) == ("audio_end_ms", "mine")
+
+
+def test_a_client_that_says_nothing_hears_in_real_time() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two three four", 2000), words=True)
+    item = spoken_item(scene)
+    scene.passes(5000)
+    scene.hears(96, 0.9)
+    assert kept(scene, item).transcript == "one two three four"
+
+
+def test_untimed_words_are_reckoned_and_marked() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two three four", 2000))
+    item = spoken_item(scene)
+    scene.passes(1000)
+    scene.hears(96, 0.9)
+    part = kept(scene, item)
+    assert part.transcript in ("one two", "one two three")
+    assert not part.exact
+
+
+def test_where_the_server_plays_only_what_went_out_was_heard() -> None:
+    scene = Scene(playback="paced")
+    scene.says("go on")
+    scene.answers(("one two three four", 2000), words=True)
+    item = spoken_item(scene)
+    scene.happens(AudioPlayed(24 * 1100))
+    scene.passes(60_000)
+    caused = scene.hears(96, 0.9)
+    assert kept(scene, item).transcript == "one two"
+    assert any(isinstance(effect, StopPlayback) for effect in caused)
+    assert scene.told(OutputBufferCleared)
+    assert scene.told(ItemTruncated)[-1].audio_end_ms == 1100
+
+
+def test_a_cough_over_a_finished_reply_lets_it_go_on_where_it_was() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two three four", 2000), words=True)
+    scene.passes(900)
+    scene.hears(96, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), ""))
+    rest = scene.told(ResponseDone)[-1].response
+    assert rest.status == "completed"
+    (item,) = rest.output
+    assert isinstance(item, Message)
+    part = item.content[0]
+    assert isinstance(part, OutputAudio)
+    assert part.transcript.split() == ["two", "three", "four"]
+
+
+def test_a_cough_before_the_first_word_does_not_cost_the_answer() -> None:
+    scene = Scene()
+    scene.says("what time is it")
+    first = scene.attempt()
+    assert cancelled(scene.hears(96, 0.9)) == [first]
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), ""))
+    assert scene.attempt() != first
+    assert prompt_text(scene)[0] == "what time is it"

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.core.ids import ItemId, ResponseId
+from parley.core.playback import Heard, PacedPlayback, RemotePlayback
+
+A, B = ItemId("a"), ItemId("b")
+R, S = ResponseId("r"), ResponseId("s")
+MS = 1_000_000
+
+
+def test_a_remote_listener_hears_in_real_time_from_the_first_chunk_on() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 24_000, 0)
+    playback.queue(A, R, 24_000, 24_000, 10 * MS)
+    assert playback.silent_at(10 * MS) == 2000 * MS
+    assert playback.stop(500 * MS) == [Heard(A, 12_000)]
+    assert not playback.audible(500 * MS)
+
+
+def test_a_late_chunk_is_heard_only_after_it_came() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 2400, 0)
+    playback.queue(A, R, 2400, 2400, 1000 * MS)  # 900 ms of silence between
+    assert playback.stop(1050 * MS) == [Heard(A, 2400 + 1200)]
+
+
+def test_stopping_two_replies_tells_how_much_of_each_was_heard() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 24_000, 0)
+    playback.queue(B, S, 0, 24_000, 0)
+    assert playback.plays(S, 0)
+    assert playback.stop(1250 * MS) == [Heard(B, 6_000)]
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 24_000, 0)
+    playback.queue(B, S, 0, 24_000, 0)
+    assert playback.stop(250 * MS) == [Heard(A, 6_000), Heard(B, 0)]
+
+
+def test_what_was_heard_out_is_not_cut() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 2400, 0)
+    assert playback.stop(101 * MS) == []
+
+
+def test_paced_playback_believes_only_what_went_out() -> None:
+    playback = PacedPlayback()
+    playback.queue(A, R, 0, 4800, 0)
+    playback.played(1000)
+    assert playback.audible(10**12)
+    assert playback.silent_at(0) is None
+    assert playback.stop(10**12) == [Heard(A, 1000)]
+
+
+def test_an_item_the_client_silenced_leaves_the_rest_playing() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 24_000, 0)
+    playback.queue(B, S, 0, 24_000, 0)
+    playback.drop(A, 500 * MS)
+    assert not playback.plays(R, 500 * MS)
+    assert playback.silent_at(500 * MS) == 1500 * MS
+
+
+@given(st.lists(st.tuples(st.integers(1, 48_000), st.integers(0, 3000)), min_size=1, max_size=10), st.integers(0, 5000))
+def test_heard_is_never_more_than_sent_nor_than_the_time_allows(chunks: list[tuple[int, int]], wait_ms: int) -> None:
+    playback, now, sent = RemotePlayback(), 0, 0
+    for samples, gap_ms in chunks:
+        playback.queue(A, R, sent, samples, now)
+        sent += samples
+        now += gap_ms * MS
+    now += wait_ms * MS
+    for cut in playback.stop(now):
+        assert 0 <= cut.samples < sent
+        assert cut.samples <= now * 24 // MS + 1

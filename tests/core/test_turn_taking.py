@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from parley.core.ids import ItemId, TurnId
+from parley.core.turn_taking import FRAME, Began, Change, Paused, Pausing, Quiet, Resumed, Speaking, Turn, TurnTaking
+
+TURN = Turn(TurnId(1), ItemId("i"), 0, 0, 0)
+
+
+def region(position: Quiet | Speaking | Pausing) -> TurnTaking:
+    return TurnTaking(position, 10 * FRAME)
+
+
+@pytest.mark.parametrize(
+    ("position", "probability", "change"),
+    [
+        (Quiet(), 0.2, None),
+        (Quiet(), 0.9, None),  # one voiced frame is a click
+        (Quiet(1, 9 * FRAME), 0.9, Began(9 * FRAME)),
+        (Quiet(1, 9 * FRAME), 0.2, None),
+        (Speaking(TURN), 0.9, None),
+        (Speaking(TURN), 0.4, None),  # still voiced: above the lower threshold
+        (Speaking(TURN), 0.2, Paused(10 * FRAME)),
+        (Pausing(TURN, 10 * FRAME), 0.2, None),
+        (Pausing(TURN, 10 * FRAME), 0.4, None),  # not voiced again: below the upper threshold
+        (Pausing(TURN, 10 * FRAME), 0.9, Resumed()),
+    ],
+)
+def test_each_position_meets_each_score(
+    position: Quiet | Speaking | Pausing, probability: float, change: Change
+) -> None:
+    assert region(position).heard(11 * FRAME, probability, 0.5) == change
+
+
+def test_a_click_is_forgotten() -> None:
+    turns = region(Quiet(1, 9 * FRAME))
+    turns.heard(11 * FRAME, 0.1, 0.5)
+    assert turns.position == Quiet()
+    assert turns.turn is None
