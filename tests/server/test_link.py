@@ -30,7 +30,6 @@ class Echo:
     """Sends every message back, `times` over; keeps what happened to it."""
 
     times: int = 1
-    behind: bool = False
     messages: list[bytes] = field(default_factory=list)
     lost_as: list[tuple[int, str]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -275,21 +274,6 @@ async def test_a_flood_of_tiny_messages_does_not_hold_up_a_link_beside_it() -> N
         raw.close()
         await door.peers[1].over.wait()
     assert sorted(waits)[len(waits) // 2] < 0.1
-
-
-async def test_nothing_more_is_read_for_a_peer_that_is_behind() -> None:
-    door = OpenDoor()
-    async with serving(door) as url, connected(url) as beside, connected(url) as client:
-        door.peers[1].behind = True
-        for number in range(100):
-            await client.send("x" * 1000 + str(number))
-        await beside.send("turn the loop")
-        await beside.recv()
-        assert len(door.peers[1].messages) < 100
-        door.peers[1].behind = False
-        for _ in range(100):
-            await client.recv()
-        assert len(door.peers[1].messages) == 100
 
 
 async def test_a_stall_and_then_a_burst_lose_nothing() -> None:

@@ -44,9 +44,6 @@ STALL_S = 20.0
 SLICE_BYTES = 16 * 1024
 """Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn."""
 
-BEHIND_S = 0.02
-"""Until a peer that is behind is asked again; a voice worker scores about a second of one session's audio in that time."""
-
 CLOSE_S = 5.0
 """From our close to the end of the connection, whatever the peer does."""
 
@@ -60,13 +57,8 @@ MAX_FRAGMENTS = 1024
 
 
 class Peer(Protocol):
-    """What a link carries messages to and from. `lost` is the last call, exactly one after `opened`.
+    """What a link carries messages to and from. `lost` is the last call, exactly one after `opened`."""
 
-    While it is `behind` with what it has received, nothing more is read from the socket.
-    """
-
-    @property
-    def behind(self) -> bool: ...
     def opened(self, link: Link) -> None: ...
     def received(self, data: bytes) -> None: ...
     def lost(self, code: int, reason: str) -> None: ...
@@ -154,7 +146,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._unread and self._next_slice is None and len(data) <= SLICE_BYTES:
             self._read(data)
-            if self._budget.spent or (self._peer is not None and self._peer.behind):
+            if self._budget.spent:
                 self._read_later()
             return
         self._unread += data
@@ -197,23 +189,20 @@ class Link(asyncio.Protocol):
     # --- reading -------------------------------------------------------------------------------------------------------
 
     def _read_later(self) -> None:
-        """Read no more from the socket until what is here has had its turn, the budget allows and the peer has caught up."""
+        """Read no more from the socket until what is here has had its turn and the budget allows."""
         self.transport.pause_reading()
         wait_s = self._budget.wait_s()
-        if self._peer is not None and self._peer.behind:
-            wait_s = max(wait_s, BEHIND_S)
         self._next_slice = (
             self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
         )
 
     def _read_slice(self) -> None:
         self._next_slice = None
-        behind = self._peer is not None and self._peer.behind
-        if self._unread and not behind:
+        if self._unread:
             data = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
             self._read(data)
-        if behind or self._unread or self._budget.spent:
+        if self._unread or self._budget.spent:
             self._read_later()
         elif not self.transport.is_closing():
             self.transport.resume_reading()

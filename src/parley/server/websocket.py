@@ -10,18 +10,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from parley.config import Config, UnknownModel
 from parley.core.events import WindDownRequested
 from parley.core.notices import ErrorRaised, Notice
-from parley.core.session import Session
 from parley.core.settings import SessionKind
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.runtime.pipeline import Pipeline
+from parley.runtime.trace import Beginning, Trace
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
 from parley.server.link import Link, Peer
@@ -49,7 +50,8 @@ class RealtimeDoor:
         keys: KeyRing,
         origins: OriginRule,
         sessions: Sessions,
-        metrics: Metrics | None,
+        metrics: Metrics,
+        refused: Callable[[str], None],
     ) -> None:
         self.max_message_bytes = config.server.max_message_bytes
         self.messages_per_second = config.server.messages_per_second
@@ -59,6 +61,7 @@ class RealtimeDoor:
         self._origins = origins
         self._sessions = sessions
         self._metrics = metrics
+        self._refused = refused
 
     def knock(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
@@ -66,6 +69,7 @@ class RealtimeDoor:
         opening = read_opening(target, headers, subprotocols)
         answer = self._answer(opening, client)
         if isinstance(answer, Refusal):
+            self._refused(answer.code)
             log.info("%s is refused: %d %s", client, answer.status, answer.code)
         return answer
 
@@ -83,11 +87,11 @@ class RealtimeDoor:
     def _session(self, pipeline: Pipeline, kind: SessionKind, model: str, client: str) -> RealtimeSession:
         server = self._config.server
         conduct = replace(
-            pipeline.conduct("transcriber" if kind == "transcription" else "assistant"),
+            pipeline.conduct(),
             session_ms=round(server.session_minutes * 60_000),
             responses_per_minute=server.responses_per_minute,
         )
-        session = Session(
+        beginning = Beginning(
             seed=os.urandom(SEED_BYTES),
             settings=pipeline.default_settings(kind, model or pipeline.name),
             conduct=conduct,
@@ -95,7 +99,7 @@ class RealtimeDoor:
             playback="remote",
             now_ns=time.monotonic_ns(),
         )
-        return RealtimeSession(session, pipeline, self._sessions, self._metrics, client)
+        return RealtimeSession(beginning, pipeline, self._sessions, self._metrics, client, server.trace_dir)
 
 
 def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipeline | Refusal:
@@ -113,19 +117,22 @@ class RealtimeSession:
     """One conversation on one link."""
 
     def __init__(
-        self, session: Session, pipeline: Pipeline, sessions: Sessions, metrics: Metrics | None, client: str
+        self,
+        beginning: Beginning,
+        pipeline: Pipeline,
+        sessions: Sessions,
+        metrics: Metrics,
+        client: str,
+        trace_dir: Path | None,
     ) -> None:
-        self._session = session
+        session = beginning.session()
         self._sessions = sessions
         self._who = f"{session.id} from {client} on pipeline {pipeline.name}"
         self._encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
-        self._driver = Driver(session, pipeline, self._tell, self.close, metrics=metrics)
-
-    @property
-    def behind(self) -> bool:
-        return self._driver.behind
+        trace = Trace(beginning, session.id, trace_dir)
+        self._driver = Driver(session, pipeline, self._tell, self.close, trace=trace, metrics=metrics)
 
     def opened(self, link: Link) -> None:
         self._link = link
@@ -139,7 +146,7 @@ class RealtimeSession:
     def lost(self, code: int, reason: str) -> None:
         self._sessions.leave(self)
         lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
-        log.info("%s is over after %.1f s: %d %s", self._session.id, lasted_s, code, reason or "(no reason given)")
+        log.info("%s is over after %.1f s: %d %s", self._who, lasted_s, code, reason or "(no reason given)")
         self._driver.shut(f"{code} {reason}".strip())
 
     def wind_down(self) -> None:
@@ -156,8 +163,6 @@ class RealtimeSession:
 
 class BetaRefused:
     """Who asks for the retired beta protocol is told so, as OpenAI does: an `error` event, and close 4000."""
-
-    behind = False
 
     def opened(self, link: Link) -> None:
         encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)

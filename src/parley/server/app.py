@@ -1,0 +1,126 @@
+"""The server put together: engines loaded, doors hung, served until told to stop.
+
+Next on the reading path: `websocket.py` (a handshake becomes a session), then `runtime/driver.py`.
+
+Laws: the port is taken and every engine is loaded and warm before the first connection; the server does not start without its
+default pipeline, and serves no other that could not be loaded. Chatter goes to stderr; secrets go nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+from collections.abc import Callable
+
+from prometheus_client import Counter
+from starlette.types import Receive, Scope, Send
+
+from parley.config import Config
+from parley.engines.ports import EngineUnavailable
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.metrics import Metrics
+from parley.server.admission import Sessions
+from parley.server.auth import KeyRing
+from parley.server.lifetime import Uvicorn, listen
+from parley.server.origins import OriginRule
+from parley.server.rest import rest_app
+from parley.server.startup import Startup
+from parley.server.websocket import RealtimeDoor
+
+QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpcore", "openai")
+"""They tell of single requests, in which keys and words may stand."""
+
+
+class Application:
+    """The ASGI application (HTTP), and beside it the door for WebSockets, which do not pass through ASGI; see `link.py`.
+
+    Serve it with `lifetime.Uvicorn`, which knows both.
+    """
+
+    def __init__(self, config: Config, engines: LoadedEngines) -> None:
+        self.config = config
+        keys = KeyRing(config.server.api_keys)
+        origins = OriginRule(config.server.allowed_origins)
+        metrics = Metrics()
+        metrics.watch_lag(engines.tick_lag_ms)
+        refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
+        self.sessions = Sessions(config.server.max_sessions, config.server.admission_lag_ms, engines.tick_lag_ms)
+        self.door = RealtimeDoor(
+            config,
+            engines,
+            keys=keys,
+            origins=origins,
+            sessions=self.sessions,
+            metrics=metrics,
+            refused=lambda code: refusals.labels(code).inc(),
+        )
+        self._rest = rest_app(
+            config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics.registry
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError("Parley's WebSockets need parley.server.lifetime.Uvicorn; start it with `parley serve`.")
+        await self._rest(scope, receive, send)
+
+    def server(self, on_started: Callable[[], None] = lambda: None) -> Uvicorn:
+        """What serves it. Next: `await server.serve_on(listen(config.server))`."""
+        return Uvicorn(self, self.door, self.sessions, self.config.server.shutdown_grace_s, on_started)
+
+
+def create_app(config: Config, engines: LoadedEngines) -> Application:
+    """The application for engines that are open."""
+    return Application(config, engines)
+
+
+def serve(config: Config) -> None:
+    """Load the engines and serve until SIGINT or SIGTERM. Blocks.
+
+    Raises `ConfigError` when the address cannot be had, `EngineUnavailable` when the default pipeline cannot be loaded.
+    """
+    _set_up_logging()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(config))
+
+
+async def _serve(config: Config) -> None:
+    startup = Startup(config)
+    startup.warn()
+    listener = listen(config.server)
+    try:
+        with startup.loading():
+            engines = await LoadedEngines.open_all(config.pipelines.values(), startup.report)
+        try:
+            if config.default_pipeline in engines.failures:
+                raise EngineUnavailable(
+                    f"The pipeline {config.default_pipeline!r} cannot be served: {startup.reasons(engines)}",
+                    code="pipeline_unavailable",
+                    mend="`parley doctor` checks each engine; --pipeline chooses another pipeline.",
+                )
+            # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
+            gc.collect()
+            gc.freeze()
+            server = create_app(config, engines).server(lambda: startup.announce(listener, engines))
+            await server.serve_on(listener)
+        finally:
+            await engines.close()
+    finally:
+        listener.close()
+    startup.farewell()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _set_up_logging() -> None:
+    """Log lines go to stderr, unless whoever embeds the server has decided otherwise."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)

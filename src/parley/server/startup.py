@@ -1,0 +1,109 @@
+"""What the person who starts the server sees: engines loading, where it listens, how to talk to it. All on stderr.
+
+Laws: colours and a spinner only on a terminal that wants them (`NO_COLOR` and pipes are respected by `rich`); no secret is shown.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from parley import __version__
+from parley.config import Config
+from parley.runtime.engines import EngineReport, LoadedEngines
+from parley.runtime.pipeline import Pipeline
+
+EVERYWHERE = ("0.0.0.0", "::", "")
+
+
+class Startup:
+    """One start. `warn`, `loading` around the engines' reports, `announce` once connections are taken, `farewell` at the end."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._pending: dict[tuple[str, str], EngineReport] = {}
+        self._status: Status | None = None
+
+    def warn(self) -> None:
+        """What the configuration wants said."""
+        for warning in self._config.warnings:
+            self._console.print(f"[yellow]{escape(warning)}[/]")
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """While engines are opened: a terminal shows which of them are still waited for."""
+        self._console.print(f"Parley {__version__} is loading its engines.")
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status("loading") as self._status:
+            yield
+        self._status = None
+
+    def report(self, report: EngineReport) -> None:
+        """For `LoadedEngines.open_all`."""
+        key = (report.stage, report.name)
+        match report.state:
+            case "opening":
+                self._pending[key] = report
+            case "ready":
+                self._pending.pop(key, None)
+                self._console.print(
+                    f"  [green]ready[/]   {report.stage:<5}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
+                )
+            case "failed":
+                self._pending.pop(key, None)
+                self._console.print(
+                    f"  [red]failed[/]  {report.stage:<5}{escape(report.name)}: {escape(report.message)}"
+                )
+                if report.mend:
+                    self._console.print(f"          {escape(report.mend)}")
+        if self._status is not None:
+            self._status.update("loading " + ", ".join(escape(f"{stage} {name}") for stage, name in self._pending))
+
+    def reasons(self, engines: LoadedEngines) -> str:
+        """Why the default pipeline is not served."""
+        failures = engines.failures[self._config.default_pipeline]
+        return " ".join(f"{failure.stage} {failure.name}: {failure.message}" for failure in failures)
+
+    def announce(self, listener: socket.socket, engines: LoadedEngines) -> None:
+        """Where the server listens, what it serves, how to talk to it."""
+        say = self._console.print
+        url = self._url(listener)
+        say(f"\nParley listens on [bold]{url}[/]" + self._who())
+        for name, pipeline in engines.pipelines.items():
+            default = " [dim](default)[/]" if name == self._config.default_pipeline else ""
+            say(f"  [bold]{escape(name)}[/]{default}  {escape(_chain(pipeline))}")
+        for name in engines.failures:
+            say(f"  [red]{escape(name)} is not served: an engine could not be loaded, see above[/]")
+        key = "KEY" if self._config.server.api_keys else "none"
+        say("\nTalk to it with any OpenAI Realtime client, such as openai for Python:")
+        say(f'  client = openai.OpenAI(base_url="{url}/v1", api_key="{key}")', markup=False)
+        say(f'  with client.realtime.connect(model="{self._config.default_pipeline}") as connection: ...', markup=False)
+        say("Ctrl-C stops it.\n")
+
+    def _url(self, listener: socket.socket) -> str:
+        host, port = self._config.server.host.strip("[]"), listener.getsockname()[1]
+        if host in EVERYWHERE:
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _who(self) -> str:
+        server = self._config.server
+        if server.host in EVERYWHERE:
+            return " and this machine's other addresses" + ("" if server.api_keys else " [red](no key is asked for)[/]")
+        return ""
+
+    def farewell(self) -> None:
+        self._console.print("Parley has stopped.")
+
+
+def _chain(pipeline: Pipeline) -> str:
+    engines = (pipeline.stt, pipeline.llm, pipeline.tts)
+    return " > ".join(engine.info.name for engine in engines)
