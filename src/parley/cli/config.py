@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from parley.cli.options import configured, load_config
+from parley.cli.options import configured, load_config, warn
 
 
 @click.command(epilog="\b\nExamples:\n  parley config\n  parley config --llm openai:gpt-5-mini --json")
@@ -19,6 +19,7 @@ def config(config_path: Path | None, as_json: bool, **flags: object) -> None:
     Later wins: default, file, environment, flag. The flags are those of `parley serve`.
     """
     effective = load_config(config_path, flags)
+    warn(effective)
     settings = effective.explain()
     if as_json:
         rows = [{"key": setting.key, "value": setting.value, "source": setting.source} for setting in settings]

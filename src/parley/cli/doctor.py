@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from parley.cli import checks
-from parley.cli.options import configured, load_config
+from parley.cli.options import configured, load_config, warn
 
 
 @click.command(epilog="\b\nExamples:\n  parley doctor\n  parley doctor --pipeline bench --json")
@@ -45,6 +45,7 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
     except ConfigError as error:
         yield checks.Check("configuration", False, error.message, error.mend)
         return
+    warn(config)
     yield checks.Check(
         "configuration", True, str(config.path) if config.path else "no file; defaults, environment and flags"
     )

@@ -48,10 +48,13 @@ def configured(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config:
-    """The effective configuration of this process; its warnings go to stderr. Raises `ConfigError`."""
+    """The effective configuration of this process. Raises `ConfigError`."""
     from parley.config import load
 
-    config = load(config_path, flags, os.environ)
+    return load(config_path, flags, os.environ)
+
+
+def warn(config: Config) -> None:
+    """Tell the configuration's warnings on stderr (the server tells them by itself)."""
     for warning in config.warnings:
         click.echo(f"parley: {warning}", err=True)
-    return config
