@@ -36,6 +36,7 @@ check: $(DEV)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/size_report.py
 	$(VENV)/bin/python scripts/import_diagram.py --check
+	$(VENV)/bin/python scripts/conformance.py --check
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients -m "not slow"
 
 bench: $(BASE)

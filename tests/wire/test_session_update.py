@@ -250,7 +250,6 @@ WRONG = [
     ("temperature", 0.8, "temperature", "unknown_parameter"),
     ("tools", {}, "tools", "invalid_type"),
     ("tools", [5], "tools[0]", "invalid_type"),
-    ("tools", [TOOL] * 2, "tools[1].name", "invalid_value"),
     ("tools", [{"name": f"t{n}"} for n in range(129)], "tools", "invalid_value"),
     ("tools", [TOOL, {"type": "function"}], "tools[1].name", "missing_required_parameter"),
     ("tools", [{"type": "function", "name": "get weather"}], "tools[0].name", "invalid_value"),

@@ -212,17 +212,8 @@ def _tool(value: object, path: str) -> FunctionTool:
     return tool
 
 
-def tools_of(value: object, path: str) -> tuple[FunctionTool, ...]:
-    tools = array(_tool, MAX_TOOLS)(value, path)
-    seen: set[str] = set()
-    for index, tool in enumerate(tools):
-        if tool.name in seen:
-            where = f"{path}[{index}].name"
-            raise invalid(
-                where, f"Invalid '{where}': two tools are named {shown(tool.name)}; a call could mean either."
-            )
-        seen.add(tool.name)
-    return tools
+tools_of: Reader[tuple[FunctionTool, ...]] = array(_tool, MAX_TOOLS)
+"""The functions of a session or response; what they are to each other (two of one name) is the session's to judge."""
 
 
 def _truncation(value: object, path: str) -> Truncation:

@@ -1,0 +1,77 @@
+"""docs/conformance.md has a line for everything that the SDK's types name, and the script that writes it notices what is amiss."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from scripts.conformance import CLIENT_STATES, PAGE, SERVER_STATES, WHOLE, Ledger, Line, unproved
+from tests.wire.surface import client_events, server_events
+
+ROW = re.compile(r"^\| (?:`(?P<name>[^`]+)`|\(the event\)) \| (?P<state>[^|]+) \|", re.MULTILINE)
+
+
+def sections() -> dict[str, dict[str, str]]:
+    """Each section of the page: its lines and their states."""
+    parts = re.split(r"^##+ `?([^`\n]+)`?$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {
+        title: {row["name"] or WHOLE: row["state"] for row in ROW.finditer(text)}
+        for title, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+@pytest.mark.parametrize("event", client_events())
+def test_every_option_of_a_client_event_is_in_the_table(event: str) -> None:
+    states = sections()[event]
+    assert unproved(event, states) == []
+    assert set(states) - {WHOLE} <= set(client_events()[event])
+    assert set(states.values()) <= set(CLIENT_STATES)
+
+
+def test_every_server_event_is_in_the_table() -> None:
+    states = sections()["Server events"]
+    assert set(states) == set(server_events())
+    assert set(states.values()) <= set(SERVER_STATES)
+
+
+def ledger() -> Ledger:
+    options = ("event_id", "response_id", WHOLE)
+    return Ledger({"response.cancel": {option: Line() for option in options}}, {"error": Line()})
+
+
+def mark(*names: str, state: str, note: str = "") -> pytest.Mark:
+    return pytest.mark.proves(*names, state=state, note=note).mark
+
+
+GOOD = [
+    mark("response.cancel", "event_id", "response_id", state="honoured"),
+    mark("response.cancel", state="honoured"),
+    mark("error", state="sent"),
+]
+
+
+def test_marks_for_everything_leave_nothing_to_say() -> None:
+    complete = ledger()
+    for good in GOOD:
+        complete.add(good, "test")
+    assert complete.verdicts() == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "complaint"),
+    [
+        (GOOD[1:], "response.cancel response_id: no test proves it"),
+        (GOOD[:2], "error: no test proves whether it is sent"),
+        ([*GOOD, mark("response.cancel", "responses", state="honoured")], "no option 'responses'"),
+        ([*GOOD, mark("response.cancle", state="honoured")], "no event 'response.cancle'"),
+        ([*GOOD, mark("response.cancel", "event_id", state="refused")], "the tests disagree, honoured or refused?"),
+        ([*GOOD, mark("response.cancel", "event_id", state="done")], "not 'done'"),
+        ([*GOOD, mark("error", "code", state="sent")], "no event 'error' with options"),
+    ],
+)
+def test_what_is_missing_misspelt_or_contradicted_is_named(marks: list[pytest.Mark], complaint: str) -> None:
+    flawed = ledger()
+    for each in marks:
+        flawed.add(each, "test")
+    assert any(complaint in verdict for verdict in flawed.verdicts())
