@@ -33,8 +33,8 @@ This page is written by `scripts/conformance.py` from the tests in its last colu
   (`unknown_parameter`), unless it is null.
 - **sent** / **not sent**: server events. Each one sent is read back with the `openai` package's own types, strictly.
 
-`wire` proves that an option is read, checked and shown; `core` and the others prove what it does. Where `wire` stands alone, no test
-has said yet that it shows the effect.
+`wire` proves that an option is read, checked and shown; `core` and the others prove what it does. Where `wire` stands alone,
+no test has said yet that it shows the effect.
 """
 
 
