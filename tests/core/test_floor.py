@@ -17,8 +17,8 @@ from tests.core.scene import Scene, kinds
 CONFIRMED = Conduct(barge_in="confirmed")
 
 
-def replying(conduct: Conduct = Conduct(), settings: Settings = Settings()) -> Scene:
-    scene = Scene(settings, conduct)
+def replying(conduct: Conduct | None = None, settings: Settings | None = None) -> Scene:
+    scene = Scene(settings or Settings(), conduct or Conduct())
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king who talked and talked.", 9000))
     scene.passes(500)

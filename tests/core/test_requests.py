@@ -1,0 +1,364 @@
+"""What a client may ask for, and the error it gets when it asks for what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.effects import FinishTranscription, StartGeneration, Transcribe
+from parley.core.errors import Fault
+from parley.core.events import (
+    AudioArrived,
+    CancelRequested,
+    ClearRequested,
+    ClientErred,
+    CommitRequested,
+    Event,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ItemRetrieveRequested,
+    ItemTruncateRequested,
+    OutputClearRequested,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+    Transcribed,
+    TranscriptionFailed,
+)
+from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
+from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
+from parley.core.notices import (
+    ErrorRaised,
+    InputCleared,
+    InputCommitted,
+    ItemAdded,
+    ItemDeleted,
+    ResponseCreated,
+    ResponseDone,
+    SessionUpdated,
+    TranscriptionCompleted,
+    TranscriptionDelta,
+    TranscriptionFailedNotice,
+)
+from parley.core.settings import (
+    AudioFormat,
+    Capabilities,
+    ForceFunction,
+    FunctionTool,
+    NoiseReduction,
+    ServerVad,
+    Settings,
+    SettingsPatch,
+    Transcription,
+)
+from tests.core.scene import Scene, kinds, notices
+
+ID = ClientEventId("event_of_the_client")
+TEXT = Message(ItemId("mine"), "user", (InputText("hello"),))
+MANUAL = Settings(turn_detection=None)
+
+
+def refused(scene: Scene, event: Event) -> ErrorRaised:
+    """The one thing told is an error that names the client's event."""
+    (notice,) = notices(scene.happens(event))
+    assert isinstance(notice, ErrorRaised)
+    assert notice.client_event_id == ID
+    return notice
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "param"),
+    [
+        (ItemRetrieveRequested(ItemId("no"), ID), "item_retrieve_invalid_item_id", "item_id"),
+        (ItemDeleteRequested(ItemId("no"), ID), "item_delete_invalid_item_id", "item_id"),
+        (ItemTruncateRequested(ItemId("no"), 0, 0, ID), "item_truncate_invalid_item_id", "item_id"),
+        (ItemTruncateRequested(ItemId("mine"), 0, 0, ID), "unsupported_content_type", "item_id"),
+        (ItemCreateRequested(TEXT, None, ID), "item_create_duplicate_item_id", "item.id"),
+        (
+            ItemCreateRequested(Message(ItemId(""), "user", (InputText("x"),)), "no", ID),
+            "item_create_invalid_previous_item_id",
+            "previous_item_id",
+        ),
+        (
+            ItemCreateRequested(Message(ItemId(""), "user", (InputImage("data:image/png;base64,AA"),)), None, ID),
+            "unsupported_content_type",
+            "item.content[0].type",
+        ),
+        (
+            ItemCreateRequested(FunctionCallOutput(ItemId(""), CallId("no"), "1"), None, ID),
+            "invalid_tool_call_id",
+            "item.call_id",
+        ),
+        (CommitRequested(ID), "input_audio_buffer_commit_empty", None),
+        (CancelRequested(None, ID), "response_cancel_not_active", "response_id"),
+        (CancelRequested(ResponseId("no"), ID), "response_cancel_not_active", "response_id"),
+        (OutputClearRequested(ID), "invalid_value", "type"),
+        (
+            ResponseRequested(ResponseParams(input=(ItemReference(ItemId("no")),)), ID),
+            "invalid_item_reference",
+            "response.input[0].id",
+        ),
+        (ResponseRequested(ResponseParams(voice="nobody"), ID), "invalid_value", "response.audio.output.voice"),
+        (ResponseRequested(ResponseParams(tool_choice="required"), ID), "invalid_value", "response.tool_choice"),
+        (SessionUpdateRequested({"voice": "nobody"}, ID), "invalid_value", "session.audio.output.voice"),
+        (SessionUpdateRequested({"model": "other"}, ID), "invalid_value", "session.model"),
+        (SessionUpdateRequested({"kind": "transcription"}, ID), "invalid_value", "session.type"),
+        (
+            SessionUpdateRequested({"noise_reduction": NoiseReduction("near_field")}, ID),
+            "invalid_value",
+            "session.audio.input.noise_reduction",
+        ),
+        (
+            SessionUpdateRequested({"include": ("item.input_audio_transcription.logprobs",)}, ID),
+            "invalid_value",
+            "session.include",
+        ),
+        (SessionUpdateRequested({"reasoning_effort": "low"}, ID), "invalid_value", "session.reasoning.effort"),
+        (SessionUpdateRequested({"tool_choice": ForceFunction("no")}, ID), "invalid_value", "session.tool_choice"),
+        (
+            SessionUpdateRequested({"tools": (FunctionTool("a"), FunctionTool("a"))}, ID),
+            "invalid_value",
+            "session.tools[1].name",
+        ),
+        (ClientErred("invalid_json", "no", None, "invalid_request_error", ID), "invalid_json", None),
+        (AudioArrived(bytes(16 * 1024 * 1024), ID), "invalid_value", "audio"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, code: str, param: str | None) -> None:
+    can = Capabilities(voices=("alloy",), models=("gpt-*",), reasoning=False)
+    scene = Scene(Settings(model="gpt-realtime", voice="alloy"), capabilities=can)
+    scene.happens(ItemCreateRequested(TEXT))
+    before = scene.session.settings
+    error = refused(scene, event)
+    assert (error.code, error.param) == (code, param)
+    assert error.message[-1] in ".d0ms" or len(error.message) > 1
+    assert scene.session.settings == before
+    assert scene.item("mine") == TEXT
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"voice": "alloy"},
+        {"model": "gpt-realtime-2025-08-28"},
+        {"speed": 1.5},
+        {"input_format": AudioFormat.PCMU, "output_format": AudioFormat.PCMA},
+        {"turn_detection": None},
+        {"tools": (FunctionTool("a"),), "tool_choice": ForceFunction("a")},
+        {},
+    ],
+)
+def test_a_legal_update_is_answered_with_the_whole_session(patch: SettingsPatch) -> None:
+    scene = Scene(Settings(model="gpt-realtime"), capabilities=Capabilities(voices=("alloy",), models=("gpt-*",)))
+    (notice,) = notices(scene.happens(SessionUpdateRequested(patch)))
+    assert isinstance(notice, SessionUpdated)
+    for name, value in patch.items():
+        assert getattr(notice.settings, name) == value
+
+
+def test_the_voice_is_settled_once_it_was_heard_and_the_same_voice_passes() -> None:
+    scene = Scene(Settings(voice="a"))
+    scene.says("hello")
+    scene.answers(("Hi.", 100))
+    assert refused(scene, SessionUpdateRequested({"voice": "b"}, ID)).code == "cannot_update_voice"
+    assert kinds(scene.happens(SessionUpdateRequested({"voice": "a"}))) == ["SessionUpdated"]
+
+
+def test_speed_changes_only_between_turns() -> None:
+    scene = Scene()
+    scene.says("hello")
+    assert refused(scene, SessionUpdateRequested({"speed": 1.2}, ID)).param == "session.audio.output.speed"
+    assert kinds(scene.happens(SessionUpdateRequested({"speed": 1.0}))) == ["SessionUpdated"]
+
+
+def test_items_are_placed_where_the_client_says() -> None:
+    scene = Scene()
+    for name, previous in (("b", None), ("a", "root"), ("d", None), ("c", "b")):
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (InputText(name),)), previous))
+    assert [(added.item.id, added.previous_item_id) for added in scene.told(ItemAdded)] == [
+        ("b", None),
+        ("a", None),
+        ("d", "b"),
+        ("c", "b"),
+    ]
+    scene.happens(ItemDeleteRequested(ItemId("b")))
+    assert scene.told(ItemDeleted) == [ItemDeleted(ItemId("b"))]
+    scene.happens(ResponseRequested())
+    assert [item.id for item in scene.last(StartGeneration).prompt.items] == ["a", "c", "d"]
+
+
+def test_a_second_response_is_refused_while_one_runs_and_welcome_while_it_is_heard() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    assert refused(scene, ResponseRequested(event_id=ID)).code == "conversation_already_has_active_response"
+    scene.answers(("A long answer.", 5000))
+    assert "ResponseCreated" in kinds(scene.happens(ResponseRequested()))
+
+
+def test_cancel_ends_the_response_once_and_the_second_cancel_is_an_error() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    scene.answers(("A long", 500), finish=False)
+    caused = kinds(scene.happens(CancelRequested()))
+    assert caused == [
+        "OutputAudioDone",
+        "OutputTranscriptDone",
+        "ContentPartDone",
+        "ItemDone",
+        "OutputItemDone",
+        "ResponseDone",
+        "RateLimitsUpdated",
+    ]
+    assert scene.told(ResponseDone)[0].response.reason == "client_cancelled"
+    assert refused(scene, CancelRequested(event_id=ID)).message.startswith("Cancellation failed")
+
+
+def test_out_of_band_responses_run_beside_the_main_one_and_leave_no_trace_in_the_conversation() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    main = scene.attempt()
+    params = ResponseParams(False, (ItemReference(ItemId("mine")),), "classify", "text", metadata=(("k", "v"),))
+    created = [n for n in notices(scene.happens(ResponseRequested(params))) if isinstance(n, ResponseCreated)]
+    assert created[0].response.conversation_id is None
+    assert created[0].response.metadata == (("k", "v"),)
+    side = scene.last(StartGeneration)
+    assert side.attempt != main
+    assert (side.prompt.instructions, side.modality) == ("classify", "text")
+    assert [item.id for item in side.prompt.items] == ["mine"]
+    from parley.core.events import GenerationFinished, TextGenerated
+
+    caused = scene.happens(TextGenerated(side.attempt, "greeting"), GenerationFinished(side.attempt))
+    assert "ItemAdded" not in kinds(caused)
+    assert scene.told(ResponseDone)[0].response.metadata == (("k", "v"),)
+    scene.happens(CancelRequested())
+    assert scene.told(ResponseDone)[1].response.id != created[0].response.id
+
+
+def test_an_empty_input_is_an_empty_context() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested(ResponseParams(False, ())))
+    assert scene.last(StartGeneration).prompt.items == ()
+
+
+def test_too_many_out_of_band_responses_are_refused() -> None:
+    scene = Scene()
+    for _ in range(8):
+        scene.happens(ResponseRequested(ResponseParams(False)))
+    assert refused(scene, ResponseRequested(ResponseParams(False), ID)).kind == "rate_limit_error"
+
+
+def test_a_committed_turn_waits_for_its_words_before_the_reply_is_made() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48 * 500)))
+    caused = scene.happens(CommitRequested())
+    assert kinds(caused) == ["InputCommitted", "ItemAdded", "ItemDone"]
+    assert any(isinstance(effect, FinishTranscription) for effect in caused)
+    caused = scene.happens(ResponseRequested())
+    assert kinds(caused) == ["ResponseCreated"]
+    assert not any(isinstance(effect, StartGeneration) for effect in caused)
+    scene.happens(Transcribed(scene.turn(), "what now"))
+    assert len(scene.last(StartGeneration).prompt.items) == 1
+
+
+def test_a_commit_alone_never_causes_a_reply() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested())
+    scene.happens(Transcribed(scene.turn(), "what now"))
+    scene.passes(10_000)
+    assert scene.told(ResponseCreated) == []
+
+
+def test_a_reply_whose_words_could_not_be_recognised_fails_and_says_why() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
+    done = scene.told(ResponseDone)[0].response
+    assert (done.status, done.error.message if done.error else "") == ("failed", "no ears")
+    assert scene.told(ErrorRaised)[0].code == "engine_error"
+
+
+def test_manual_audio_reaches_the_recogniser_whole_however_it_was_split() -> None:
+    scene = Scene(MANUAL)
+    audio = bytes(range(256)) * 100
+    for start in range(0, len(audio), 333):
+        scene.happens(AudioArrived(audio[start : start + 333]))
+    scene.happens(CommitRequested())
+    fed = b"".join(effect.audio for effect in scene.effects if isinstance(effect, Transcribe))
+    assert fed == audio
+
+
+def test_clear_forgets_the_audio_and_a_commit_after_it_has_nothing() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48 * 500)))
+    assert notices(scene.happens(ClearRequested())) == [InputCleared()]
+    assert "only has 0.00ms" in refused(scene, CommitRequested(ID)).message
+
+
+def test_a_commit_in_the_middle_of_detected_speech_ends_that_turn() -> None:
+    scene = Scene()
+    scene.hears(640, 0.9)
+    assert kinds(scene.happens(CommitRequested())) == ["SpeechStopped", "InputCommitted", "ItemAdded", "ItemDone"]
+
+
+def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
+    scene = Scene(Settings(transcription=Transcription()))
+    scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", (InputAudio(None, bytes(9600)),))))
+    assert scene.last(Transcribe).audio == bytes(9600)
+    scene.happens(ResponseRequested())
+    scene.happens(Transcribed(scene.turn(), "from a file"))
+    assert scene.told(TranscriptionCompleted)[0].transcript == "from a file"
+    assert scene.item("a") == Message(ItemId("a"), "user", (InputAudio("from a file", bytes(9600)),))
+    assert scene.last(StartGeneration).prompt.items
+
+
+def test_deleting_an_item_ends_the_wait_for_its_words() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
+    scene.happens(ItemDeleteRequested(scene.told(InputCommitted)[0].item_id))
+    assert scene.last(StartGeneration).prompt.items == ()
+
+
+def test_the_words_told_are_never_taken_back() -> None:
+    from parley.core.events import PartialTranscribed
+
+    scene = Scene(Settings(transcription=Transcription()))
+    scene.hears(640, 0.9)
+    turn = scene.turn()
+    scene.happens(PartialTranscribed(turn, "hello word", "hello"))
+    scene.happens(PartialTranscribed(turn, "hello world and", "hello world"))
+    scene.happens(PartialTranscribed(turn, "goodbye", "goodbye"))
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(turn, "hello world and all"))
+    assert [delta.delta for delta in scene.told(TranscriptionDelta)] == ["hello", " world", " and all"]
+    assert scene.told(TranscriptionCompleted)[0].transcript == "hello world and all"
+
+
+def test_a_transcription_session_transcribes_and_never_answers() -> None:
+    scene = Scene(Settings(kind="transcription", transcription=Transcription()))
+    scene.says("hello there")
+    assert scene.told(TranscriptionCompleted)[0].transcript == "hello there"
+    assert scene.told(ResponseCreated) == []
+    assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
+
+
+def test_a_failed_transcript_is_told_as_such_where_transcripts_are_wanted() -> None:
+    scene = Scene(Settings(kind="transcription", transcription=Transcription()))
+    scene.hears(640, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
+    assert scene.told(TranscriptionFailedNotice)[0].message == "no ears"
+
+
+def test_switching_detection_off_and_on_in_mid_speech_leaves_no_turn_behind() -> None:
+    scene = Scene()
+    scene.hears(640, 0.9)
+    assert kinds(scene.happens(SessionUpdateRequested({"turn_detection": None}))) == ["SpeechStopped", "SessionUpdated"]
+    scene.happens(AudioArrived(bytes(48 * 200)))
+    scene.happens(SessionUpdateRequested({"turn_detection": ServerVad()}))
+    assert kinds(scene.passes(10_000)) == []
+
+
+def test_images_reach_a_model_that_can_see() -> None:
+    scene = Scene(capabilities=Capabilities(images=True))
+    image = Message(ItemId("i"), "user", (InputImage("data:image/png;base64,AA"),))
+    scene.happens(ItemCreateRequested(image), ResponseRequested())
+    assert scene.last(StartGeneration).prompt.items == (image,)
