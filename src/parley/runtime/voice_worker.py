@@ -95,7 +95,8 @@ class VoiceStream:
         if start_sample != self._next or format is not self._format:
             self._restart(start_sample, format)
         self._next = start_sample + format.samples(len(audio))
-        if self._waiting or len(audio) > SLICE_MS * format.bytes_per_ms:
+        unread = self._fill - self._read
+        if self._waiting or len(audio) > SLICE_MS * format.bytes_per_ms or unread > self._worker.max_unread:
             self._wait(audio)
         else:
             self._take(audio)
@@ -128,7 +129,7 @@ class VoiceStream:
         self._fill = end
 
     def _make_room(self, coming: int) -> int:
-        """Move what is unread to the front; the ring takes a slice beside an unfinished frame, so that there is always room."""
+        """Move what is unread to the front. There is always room then: the ring takes a slice beside `max_unread`."""
         left = self._fill - self._read
         self._pending[:left] = self._pending[self._read : self._fill]
         self._read, self._fill = 0, left
@@ -169,8 +170,10 @@ class VoiceWorker:
         self.frame_24k, rest = divmod(self.frame * SAMPLE_RATE, self.rate)
         if rest:
             raise EngineError(f"frames of {self.frame} samples at {self.rate} Hz do not end on whole 24 kHz samples")
-        # A slice beside an unfinished frame, and what the resampler held back.
-        self.ring_samples = SLICE_MS * self.rate // 1_000 + 2 * self.frame
+        # Real time leaves at most a frame and a chunk between ticks; more than two frames are a burst.
+        self.max_unread = 2 * self.frame
+        # A slice beside them, and the few samples that the resampler held back.
+        self.ring_samples = SLICE_MS * self.rate // 1_000 + 3 * self.frame
         self._frames = np.empty((MAX_BATCH, self.frame), np.float32)
         self._queue: deque[VoiceStream] = deque()
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None

@@ -1,0 +1,163 @@
+"""A session on fakes, driven for real, and a client that remembers what it was told and can wait for more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from parley.config.values import PipelineConfig
+from parley.core.events import AudioArrived, ItemCreateRequested, ResponseRequested
+from parley.core.ids import ItemId
+from parley.core.items import InputText, Message
+from parley.core.notices import Notice
+from parley.core.session import Session
+from parley.core.settings import Conduct, Settings
+from parley.engines.ports import EngineSpec, VoiceActivityModel
+from parley.runtime.driver import Driver
+from parley.runtime.metrics import Metrics
+from parley.runtime.pipeline import Pipeline
+from parley.runtime.trace import Beginning, Trace
+from parley.runtime.voice_worker import VoiceWorker
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
+
+N = TypeVar("N")
+
+WAIT_S = 10.0
+"""No wait of these tests takes longer on a busy machine; one that does has failed."""
+
+
+def pipeline_config(name: str = "test", **fields: Any) -> PipelineConfig:
+    values: dict[str, Any] = {stage: EngineSpec("fake") for stage in ("vad", "turn", "stt", "llm", "tts")}
+    values |= {
+        "voice": "alloy",
+        "instructions": "Be brief.",
+        "language": "en",
+        "speculation": False,
+        "speculate_after_ms": 200,
+        "barge_in": "immediate",
+        "context_tokens": 8192,
+    }
+    return PipelineConfig(name=name, **(values | fields))
+
+
+def pipeline(
+    *,
+    vad: VoiceActivityModel | None = None,
+    turn: FakeTurnJudge | None = None,
+    stt: FakeRecognizer | None = None,
+    llm: FakeModel | None = None,
+    tts: FakeSynthesizer | None = None,
+    **fields: Any,
+) -> Pipeline:
+    config = pipeline_config(**fields)
+    return Pipeline(
+        config.name,
+        VoiceWorker(vad or FakeVoiceActivity()),
+        turn or FakeTurnJudge(),
+        stt or FakeRecognizer("hello there"),
+        llm or FakeModel(),
+        tts or FakeSynthesizer(),
+        config,
+    )
+
+
+class Client:
+    """What one client is told. `heard()` waits for a notice of a kind."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+        self.closed: tuple[int, str] | None = None
+        self.on_notice: Callable[[Notice], None] = lambda _: None
+        self._news = asyncio.Event()
+
+    def tell(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self._news.set()
+        self.on_notice(notice)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+        self._news.set()
+
+    def all(self, kind: type[N]) -> list[N]:
+        return [notice for notice in self.notices if isinstance(notice, kind)]
+
+    async def heard(self, kind: type[N], count: int = 1) -> N:
+        """The `count`-th notice of this kind."""
+        await self.until(lambda: len(self.all(kind)) >= count)
+        return self.all(kind)[count - 1]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+class Rig:
+    """One session: its driver, its client, and what drives it."""
+
+    def __init__(
+        self,
+        pipe: Pipeline,
+        *,
+        settings: Settings | None = None,
+        conduct: Conduct | None = None,
+        trace: Callable[[Beginning, str], Trace] | None = None,
+        metrics: Metrics | None = None,
+        session: type[Session] = Session,
+        seed: bytes = b"seed",
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.client = Client()
+        beginning = Beginning(
+            seed,
+            settings or pipe.default_settings("realtime", "test"),
+            conduct or pipe.conduct(),
+            pipe.capabilities(),
+            "remote",
+            clock(),
+        )
+        made = session(
+            seed=seed,
+            settings=beginning.settings,
+            conduct=beginning.conduct,
+            capabilities=beginning.capabilities,
+            playback="remote",
+            now_ns=beginning.now_ns,
+        )
+        self.trace = trace(beginning, made.id) if trace is not None else None
+        self.driver = Driver(
+            made, pipe, self.client.tell, self.client.close, trace=self.trace, metrics=metrics, clock=clock
+        )
+        self.driver.start()
+
+    def say(self, text: str) -> None:
+        """A typed turn that asks for a reply."""
+        self.driver.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
+        self.driver.post(ResponseRequested())
+
+    def speak(self, *, ms: int = 600, silence_ms: int = 1000) -> None:
+        """A spoken turn, pushed at once: a tone, then silence."""
+        times = np.arange(24 * ms) / 24_000
+        tone = (8000 * np.sin(2 * np.pi * 300 * times)).astype("<i2")
+        audio = bytes(48 * 200) + tone.tobytes() + bytes(48 * silence_ms)
+        for at in range(0, len(audio), 960):
+            self.driver.post(AudioArrived(audio[at : at + 960]))
+
+    async def over(self) -> None:
+        """End it as a lost link does, and wait until nothing runs for it."""
+        self.driver.shut("test")
+        async with asyncio.timeout(WAIT_S):
+            await self.driver.closed.wait()
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    """Let the event loop run until something that nobody announces has come true."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0)

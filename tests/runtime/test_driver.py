@@ -1,0 +1,177 @@
+"""One session driven for real, on engines that do what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from parley.core.effects import Effect
+from parley.core.errors import InvariantBroken
+from parley.core.events import AudioArrived, CancelRequested, ClientErred, CommitRequested, Event, ItemRetrieveRequested
+from parley.core.ids import ClientEventId, ItemId
+from parley.core.notices import (
+    ErrorRaised,
+    ItemAdded,
+    Notice,
+    OutputAudioDelta,
+    OutputTextDone,
+    OutputTranscriptDone,
+    ResponseCreated,
+    ResponseDone,
+    SessionCreated,
+    SpeechStarted,
+    SpeechStopped,
+)
+from parley.core.session import Session
+from parley.core.settings import Conduct, Settings
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
+from tests.runtime.rig import WAIT_S, Rig, pipeline, settled
+
+
+class _BreaksOnCommit(Session):
+    """A session with a bug."""
+
+    def handle(self, event: Event, now_ns: int) -> list[Effect]:
+        if isinstance(event, CommitRequested):
+            raise InvariantBroken("7: heard more than was played")
+        return super().handle(event, now_ns)
+
+
+async def test_the_client_is_greeted_before_anything_else() -> None:
+    rig = Rig(pipeline())
+    assert isinstance(rig.client.notices[0], SessionCreated)
+    await rig.over()
+
+
+async def test_a_spoken_question_gets_a_spoken_answer() -> None:
+    llm = FakeModel(["It is ", "noon."])
+    rig = Rig(pipeline(stt=FakeRecognizer("what time is it"), llm=llm))
+    rig.speak()
+    await rig.client.heard(ResponseDone)
+    kinds = [type(notice) for notice in rig.client.notices]
+    order = [SpeechStarted, SpeechStopped, ResponseCreated, OutputAudioDelta, OutputTranscriptDone, ResponseDone]
+    assert [kind for kind in dict.fromkeys(kinds) if kind in order] == order
+    assert rig.client.all(OutputTranscriptDone)[0].transcript == "It is noon."
+    assert sum(len(delta.audio) for delta in rig.client.all(OutputAudioDelta)) == 3 * 100 * 48
+    assert [message.text for message in llm.requests[0].messages if message.role == "user"] == ["what time is it"]
+    await rig.over()
+
+
+async def test_a_typed_question_gets_a_written_answer() -> None:
+    rig = Rig(pipeline(llm=FakeModel(["Four."])), settings=Settings(modality="text"))
+    rig.say("two and two?")
+    await rig.client.heard(ResponseDone)
+    assert rig.client.all(OutputTextDone)[0].text == "Four."
+    assert not rig.client.all(OutputAudioDelta)
+    await rig.over()
+
+
+async def test_what_happens_while_effects_are_performed_comes_after_all_of_them() -> None:
+    rig = Rig(pipeline(llm=FakeModel([Hold()])), settings=Settings(modality="text"))
+    retrieved = ClientEventId("from-inside")
+
+    def interject(notice: Notice) -> None:
+        if isinstance(notice, ItemAdded):
+            rig.driver.post(ItemRetrieveRequested(ItemId("nothing"), retrieved))
+
+    rig.client.on_notice = interject
+    rig.say("hello")
+    names = [type(notice).__name__ for notice in rig.client.notices]
+    # The item's own ItemDone belongs to the event that was being performed; the error to the one that interrupted.
+    assert names.index("ItemDone") < names.index("ErrorRaised")
+    assert rig.client.all(ErrorRaised)[0].client_event_id == retrieved
+    await rig.over()
+
+
+async def test_a_chain_of_reactions_without_end_ends_the_session_not_the_server() -> None:
+    rig = Rig(pipeline())
+    rig.client.on_notice = lambda notice: rig.driver.post(ClientErred("again", "again"))
+    rig.driver.post(ClientErred("once", "once"))
+    assert rig.client.closed is not None
+    assert rig.client.closed[0] == 1011
+
+
+async def test_a_session_ends_when_its_time_is_up_though_nobody_says_anything() -> None:
+    rig = Rig(pipeline(), conduct=Conduct(session_ms=30))
+    async with asyncio.timeout(WAIT_S):
+        await rig.driver.closed.wait()
+    assert rig.client.all(ErrorRaised)[0].code == "session_expired"
+    assert rig.client.closed == (1001, "session expired")
+
+
+async def test_the_timer_waits_for_the_sessions_clock_not_for_the_event_loops() -> None:
+    now = 0
+    rig = Rig(pipeline(), conduct=Conduct(session_ms=5), clock=lambda: now)
+    loop = asyncio.get_running_loop()
+    rung = loop.time() + 0.05
+    await settled(lambda: loop.time() > rung)
+    assert rig.client.closed is None, "the session's clock stands still"
+    now = 6_000_000
+    async with asyncio.timeout(WAIT_S):
+        await rig.driver.closed.wait()
+
+
+async def test_a_bug_ends_its_own_session_with_1011_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    pipe = pipeline(llm=FakeModel(["Still here."]))
+    broken = Rig(pipe, session=_BreaksOnCommit)
+    other = Rig(pipe, settings=Settings(modality="text"))
+    broken.driver.post(AudioArrived(bytes(960)))
+    with caplog.at_level(logging.CRITICAL):
+        broken.driver.post(CommitRequested())
+    assert broken.client.closed == (1011, "internal error")
+    assert broken.driver.closed.is_set()
+    told = len(broken.client.notices)
+    broken.driver.post(AudioArrived(bytes(960)))
+    assert len(broken.client.notices) == told
+    other.say("hello?")
+    await other.client.heard(ResponseDone)
+    assert other.client.all(OutputTextDone)[0].text == "Still here."
+    await other.over()
+
+
+async def test_a_client_that_cannot_be_told_loses_its_session_only() -> None:
+    rig = Rig(pipeline())
+
+    def fail(notice: Notice) -> None:
+        raise TypeError("cannot be encoded")
+
+    rig.client.on_notice = fail
+    rig.driver.post(ClientErred("code", "message"))
+    assert rig.client.closed == (1011, "internal error")
+
+
+async def test_a_deaf_voice_model_closes_the_session_with_a_reason() -> None:
+    vad = FakeVoiceActivity()
+    rig = Rig(pipeline(vad=vad))
+    vad.error = RuntimeError("out of memory")
+    rig.speak()
+    await rig.client.until(lambda: rig.client.closed is not None)
+    assert rig.client.closed == (1011, "the voice activity model failed")
+
+
+async def test_cancelling_stops_the_model_and_the_synthesizer() -> None:
+    llm, tts = FakeModel(["One. ", "Two. ", Hold()]), FakeSynthesizer(script={"Two.": Hold()})
+    rig = Rig(pipeline(llm=llm, tts=tts))
+    rig.say("count")
+    await rig.client.heard(OutputAudioDelta)
+    rig.driver.post(CancelRequested())
+    assert rig.client.all(ResponseDone)[0].response.status == "cancelled"
+    told = len(rig.client.all(OutputAudioDelta))
+    await settled(lambda: llm.running == 0 and tts.running == 0)
+    assert len(rig.client.all(OutputAudioDelta)) == told
+    await rig.over()
+
+
+async def test_a_lost_link_leaves_nothing_running() -> None:
+    vad, llm, stt = FakeVoiceActivity(), FakeModel(["I shall count to ten for you. ", "One", Hold()]), FakeRecognizer(Hold())
+    rig = Rig(pipeline(vad=vad, llm=llm, stt=stt))
+    rig.say("count")
+    await rig.client.heard(OutputAudioDelta)
+    rig.speak(silence_ms=100)
+    await settled(lambda: bool(stt.streams))
+    await rig.over()
+    await settled(lambda: llm.running == 0)
+    assert not vad.slots
+    assert stt.streams[0].closed

@@ -1,0 +1,230 @@
+"""One attempt at a reply: what is posted, in which order, and what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+
+from parley.core.effects import CancelGeneration, Prompt, StartGeneration
+from parley.core.events import (
+    ClauseStarted,
+    Event,
+    GenerationFailed,
+    GenerationFinished,
+    MeasuredUsage,
+    SpeechGenerated,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+)
+from parley.core.ids import AttemptId
+from parley.core.settings import AudioFormat
+from parley.engines.ports import ChatEnd, EngineError, TokenUsage, ToolCallDelta
+from parley.runtime import speaking as speaking_module
+from parley.runtime.speaking import Speaking
+from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
+from tests.runtime.rig import WAIT_S, settled
+
+ATTEMPT = AttemptId(7)
+START = StartGeneration(ATTEMPT, Prompt("", ()), "audio", "alloy", 1.0, AudioFormat.PCM16, "")
+TWO_SENTENCES = "The weather is very fine today. Tomorrow it will rain again."
+
+
+class _Mouth:
+    """A `Speaking` and everything it has posted."""
+
+    def __init__(self, llm: FakeModel, tts: FakeSynthesizer | None = None) -> None:
+        self.llm = llm
+        self.tts = tts or FakeSynthesizer()
+        self.events: list[Event] = []
+        self.speaking = Speaking(self.llm, self.tts, "en", self.events.append)
+
+    @property
+    def over(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], GenerationFinished | GenerationFailed)
+
+    async def said(self, start: StartGeneration = START) -> list[Event]:
+        self.speaking.start(start)
+        await settled(lambda: self.over)
+        await settled(lambda: self.llm.running == 0 and self.tts.running == 0)
+        return self.events
+
+    def of(self, kind: type[SpeechGenerated]) -> list[SpeechGenerated]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+async def test_each_clause_comes_with_its_own_audio_and_their_texts_join_to_the_reply() -> None:
+    mouth = _Mouth(FakeModel([TWO_SENTENCES]))
+    events = await mouth.said()
+    clauses = [event.text for event in events if isinstance(event, ClauseStarted)]
+    assert "".join(clauses) == TWO_SENTENCES
+    assert len(clauses) == 2
+    assert isinstance(events[0], ClauseStarted)
+    seconds: list[float] = []
+    for event in events:
+        if isinstance(event, ClauseStarted):
+            seconds.append(0)
+        elif isinstance(event, SpeechGenerated):
+            seconds[-1] += len(event.audio) / 48_000
+    assert seconds == pytest.approx([0.6, 0.5])
+    assert events[-1] == GenerationFinished(ATTEMPT, "stop", None)
+
+
+async def test_a_text_reply_is_posted_as_it_is_written_and_nothing_is_spoken() -> None:
+    mouth = _Mouth(FakeModel(["One", ". Two.", ChatEnd("length", TokenUsage(9, 4, 2))]))
+    events = await mouth.said(replace(START, modality="text"))
+    assert events == [
+        TextGenerated(ATTEMPT, "One"),
+        TextGenerated(ATTEMPT, ". Two."),
+        GenerationFinished(ATTEMPT, "length", MeasuredUsage(9, 4, 2)),
+    ]
+    assert not mouth.tts.requests
+
+
+async def test_tool_calls_come_after_the_words_before_them() -> None:
+    call = [ToolCallDelta(0, "call_a", "look_up", '{"city"'), ToolCallDelta(0, arguments=':"Paris"}')]
+    more = [ToolCallDelta(1, "call_b", "look_up", "{}")]
+    llm = FakeModel(["Let me look", *call, *more, ChatEnd("tool_calls")])
+    events = await _Mouth(llm).said()
+    first_call = events.index(next(event for event in events if isinstance(event, ToolCallStarted)))
+    assert all(isinstance(event, ClauseStarted | SpeechGenerated) for event in events[:first_call])
+    assert sum(isinstance(event, SpeechGenerated) for event in events[:first_call]) == 3
+    assert events[first_call:] == [
+        ToolCallStarted(ATTEMPT, 0, "call_a", "look_up"),
+        ToolArgumentsGenerated(ATTEMPT, 0, '{"city"'),
+        ToolArgumentsGenerated(ATTEMPT, 0, ':"Paris"}'),
+        ToolCallStarted(ATTEMPT, 1, "call_b", "look_up"),
+        ToolArgumentsGenerated(ATTEMPT, 1, "{}"),
+        GenerationFinished(ATTEMPT, "tool_calls"),
+    ]
+
+
+async def test_the_first_clause_is_spoken_while_the_model_still_writes() -> None:
+    rest = Hold()
+    mouth = _Mouth(FakeModel(["The weather is very fine today. Tom", rest, "orrow it will rain."]))
+    mouth.speaking.start(START)
+    await settled(lambda: len(mouth.of(SpeechGenerated)) == 6)
+    assert not mouth.over
+    rest.event.set()
+    await settled(lambda: mouth.over)
+
+
+async def test_the_model_goes_on_writing_while_a_clause_is_spoken() -> None:
+    held = Hold()
+    mouth = _Mouth(FakeModel([TWO_SENTENCES]), FakeSynthesizer(script={"very": held}))
+    mouth.speaking.start(START)
+    await settled(lambda: held.reached.is_set() and mouth.llm.running == 0)
+    held.event.set()
+    await settled(lambda: mouth.over)
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+async def test_nothing_follows_a_cancellation_and_both_streams_are_closed(modality: str) -> None:
+    mouth = _Mouth(FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"fine": Hold()}))
+    mouth.speaking.start(replace(START, modality=modality))  # type: ignore[arg-type]
+    await settled(lambda: bool(mouth.events) and mouth.llm.running == 1)
+    posted = len(mouth.events)
+    mouth.speaking.cancel(CancelGeneration(ATTEMPT))
+    await settled(lambda: mouth.llm.running == 0 and mouth.tts.running == 0)
+    assert len(mouth.events) == posted
+
+
+async def test_an_attempt_cancelled_before_it_ran_never_asks_the_model() -> None:
+    mouth = _Mouth(FakeModel(["Too late."]))
+    mouth.speaking.start(START)
+    mouth.speaking.cancel(CancelGeneration(ATTEMPT))
+    after = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, after.set)
+    async with asyncio.timeout(WAIT_S):
+        await after.wait()
+    assert not mouth.events
+    assert not mouth.llm.requests
+
+
+async def test_two_attempts_at_once_do_not_mix() -> None:
+    mouth = _Mouth(FakeModel([Hold()], ["The second one speaks."]))
+    mouth.speaking.start(START)
+    await settled(lambda: mouth.llm.running == 1)
+    mouth.speaking.start(replace(START, attempt=AttemptId(8)))
+    await settled(lambda: mouth.over)
+    assert {event.attempt for event in mouth.events} == {8}  # type: ignore[union-attr]
+    mouth.speaking.release()
+    await settled(lambda: mouth.llm.running == 0)
+
+
+async def test_a_models_fault_comes_after_the_words_it_had_written() -> None:
+    fault = EngineError("The endpoint is down.", code="connection_failed", mend="Start it.")
+    events = await _Mouth(FakeModel(["It is now exactly", fault])).said()
+    assert sum(isinstance(event, SpeechGenerated) for event in events) == 4
+    failed = events[-1]
+    assert isinstance(failed, GenerationFailed)
+    assert (failed.fault.code, failed.fault.message) == ("connection_failed", "The endpoint is down. Start it.")
+
+
+async def test_a_synthesizers_fault_ends_the_reply_and_the_model() -> None:
+    fault = EngineError("No such voice.", code="voice_not_found")
+    mouth = _Mouth(FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"very": fault}))
+    events = await mouth.said()
+    assert [type(event) for event in events] == [ClauseStarted, SpeechGenerated, SpeechGenerated, SpeechGenerated, GenerationFailed]
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+async def test_an_unexpected_error_fails_the_reply_and_stands_in_the_log(
+    modality: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        events = await _Mouth(FakeModel([ZeroDivisionError("oh")])).said(replace(START, modality=modality))  # type: ignore[arg-type]
+    failed = events[-1]
+    assert isinstance(failed, GenerationFailed)
+    assert failed.fault.code == "engine_error"
+    assert "ZeroDivisionError" in failed.fault.message
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_a_stream_that_breaks_off_is_a_failure_not_an_end() -> None:
+    events = await _Mouth(FakeModel(["Half an answ"], cut=True)).said()
+    failed = events[-1]
+    assert isinstance(failed, GenerationFailed)
+    assert failed.fault.code == "connection_failed"
+
+
+@pytest.mark.parametrize(
+    ("rate", "format", "size"),
+    [
+        (22_050, AudioFormat.PCM16, 9_600),
+        (16_000, AudioFormat.PCM16, 9_600),
+        (24_000, AudioFormat.PCMU, 1_600),
+        (22_050, AudioFormat.PCMA, 1_600),
+    ],
+)
+async def test_every_clause_is_whole_in_the_sessions_format(rate: int, format: AudioFormat, size: int) -> None:
+    """Two words of 100 ms are 200 ms in every format, with nothing held back by the resampler."""
+    mouth = _Mouth(FakeModel(["Good morning."]), FakeSynthesizer(sample_rate=rate))
+    await mouth.said(replace(START, format=format))
+    assert sum(len(event.audio) for event in mouth.of(SpeechGenerated)) == pytest.approx(size, abs=2)
+
+
+async def test_no_delta_is_longer_than_a_second() -> None:
+    mouth = _Mouth(FakeModel(["Loooong."]), FakeSynthesizer(word_ms=2_500))
+    await mouth.said()
+    assert [len(event.audio) for event in mouth.of(SpeechGenerated)] == [48_000, 48_000, 24_000]
+
+
+async def test_words_are_timed_in_the_text_that_is_shown() -> None:
+    mouth = _Mouth(FakeModel(["Good **morning**, Anna!"]))
+    await mouth.said()
+    last = mouth.of(SpeechGenerated)[-1]
+    assert [(word.text_end, word.end_sample) for word in last.words] == [(4, 2_400), (17, 4_800), (23, 7_200)]
+
+
+async def test_audio_is_not_made_hours_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speaking_module, "MAX_AHEAD_S", 0.3)
+    mouth = _Mouth(FakeModel(["one two three four five six seven eight nine"]))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await mouth.said()
+    assert loop.time() - begun == pytest.approx(0.9 - 0.3, abs=0.25)
+    assert len(mouth.of(SpeechGenerated)) == 9
