@@ -1,0 +1,444 @@
+"""Every attempt at a reply: when it was started, what it generated, which response it became, how it ended.
+
+Laws kept here: 8 (each generation started ends in exactly one of finished, failed, cancelled), 4 and 5 (a held attempt lives only in a
+pause, tells and plays nothing), and that a response tells exactly what its own attempt generated: nothing of a dead one, nothing twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from parley.core.effects import CancelGeneration, Play, StartGeneration, Tell
+from parley.core.events import (
+    ClauseStarted,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    SpeechGenerated,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    VoiceScored,
+)
+from parley.core.ids import AttemptId, ResponseId
+from parley.core.items import FunctionCall
+from parley.core.limits import MAX_HELD_BYTES
+from parley.core.notices import (
+    ContentPartAdded,
+    ContentPartDone,
+    FunctionArgumentsDelta,
+    FunctionArgumentsDone,
+    InputCommitted,
+    OutputAudioDelta,
+    OutputItemAdded,
+    OutputItemDone,
+    OutputTextDelta,
+    OutputTranscriptDelta,
+    ResponseCreated,
+    ResponseDone,
+)
+from parley.core.settings import Conduct, ServerVad
+from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.input import Arrived
+from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.transcripts import Streams
+
+
+class ChangeCount(Protocol):
+    """What attempts need to know of the conversation: how often it has changed."""
+
+    changes: int
+
+
+class End(Enum):
+    """How an attempt ended."""
+
+    NOT_YET = auto()
+    FINISHED = auto()
+    FAILED = auto()
+    CANCELLED = auto()
+
+
+@dataclass(slots=True)
+class Clause:
+    """A clause and its audio: `start` and `samples` within the attempt's audio, `words` from text end to audio end."""
+
+    text: str
+    start: int
+    samples: int = 0
+    words: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Call:
+    call_id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One StartGeneration and all it has yielded while it lived."""
+
+    started: StartGeneration
+    changes: int
+    settings_version: int
+    response: ResponseId | None = None
+    end: End = End.NOT_YET
+    reason: str = ""
+    text: str = ""
+    audio: bytearray = field(default_factory=bytearray)
+    clauses: list[Clause] = field(default_factory=list)
+    calls: dict[int, Call] = field(default_factory=dict)
+    told_chars: int = 0
+    told_bytes: int = 0
+    stale: bool = False
+    """Held and finished, and nothing could make it right any more."""
+    resumed: tuple[Attempt, int] | None = None
+    """The attempt whose unheard rest this is, and the sample it goes on from."""
+
+    @property
+    def id(self) -> AttemptId:
+        return self.started.attempt
+
+    @property
+    def alive(self) -> bool:
+        return self.end is End.NOT_YET
+
+    @property
+    def samples(self) -> int:
+        return self.started.format.samples(len(self.audio))
+
+
+class Attempts(Rule):
+    """8: each generation started ends once, and which response each attempt speaks for."""
+
+    law = "8"
+
+    def __init__(self, ledgers: Ledgers, arrived: Arrived, changes: ChangeCount) -> None:
+        self.by_id: dict[AttemptId, Attempt] = {}
+        self.of_response: dict[ResponseId, Attempt] = {}
+        self.released: list[tuple[Attempt, int]] = []
+        """Held attempts that this step released, with the count of conversation changes at that moment."""
+        self.linked: list[Attempt] = []
+        """Attempts whose response became known in this step."""
+        self._ledgers = ledgers
+        self._arrived = arrived
+        self._changes = changes
+        self._awaiting: list[ResponseId] = []
+        self._coming: list[AttemptId] = []
+        self._committing = False
+        self._created_now: ResponseId | None = None
+        self._fresh: list[Attempt] = []
+        """Attempts of no response, that may still get one."""
+
+    @property
+    def held(self) -> list[Attempt]:
+        """Attempts that run and belong to no response."""
+        return [attempt for attempt in self._fresh if attempt.alive]
+
+    def before(self, step: Step) -> None:
+        self.released.clear()
+        self.linked.clear()
+        self._committing = False
+        self._created_now = None
+        self._coming = [effect.attempt for effect in step.effects if isinstance(effect, StartGeneration)]
+
+    def sees(self) -> Hearing:
+        return {
+            TextGenerated: self._text,
+            ClauseStarted: self._clause,
+            SpeechGenerated: self._speech,
+            ToolCallStarted: self._call,
+            ToolArgumentsGenerated: self._arguments,
+            GenerationFinished: self._finished,
+            GenerationFailed: self._failed,
+            VoiceScored: self._scored,
+        }
+
+    def hears(self) -> Hearing:
+        return {
+            StartGeneration: self._start,
+            CancelGeneration: self._cancel,
+            InputCommitted: self._committed,
+            ResponseCreated: self._created,
+            ResponseDone: self._done,
+        }
+
+    def finish(self, quiet: bool) -> None:
+        running = [attempt.id for attempt in self.by_id.values() if attempt.alive]
+        self.require(not running, f"attempts {running} never ended")
+
+    # --- what it yields
+
+    def living(self, attempt: AttemptId) -> Attempt | None:
+        known = self.by_id.get(attempt)
+        return known if known is not None and known.alive else None
+
+    def _text(self, event: TextGenerated) -> None:
+        if attempt := self.living(event.attempt):
+            attempt.text += event.text
+
+    def _clause(self, event: ClauseStarted) -> None:
+        if attempt := self.living(event.attempt):
+            attempt.text += event.text
+            attempt.clauses.append(Clause(event.text, attempt.samples))
+
+    def _speech(self, event: SpeechGenerated) -> None:
+        if (attempt := self.living(event.attempt)) and attempt.clauses:
+            attempt.audio += event.audio
+            clause = attempt.clauses[-1]
+            clause.samples = attempt.samples - clause.start
+            clause.words.update((word.text_end, word.end_sample) for word in event.words)
+
+    def _call(self, event: ToolCallStarted) -> None:
+        if attempt := self.living(event.attempt):
+            attempt.calls[event.index] = Call(event.call_id, event.name)
+
+    def _arguments(self, event: ToolArgumentsGenerated) -> None:
+        if (attempt := self.living(event.attempt)) and event.index in attempt.calls:
+            attempt.calls[event.index].arguments += event.arguments
+
+    def _finished(self, event: GenerationFinished) -> None:
+        if attempt := self.living(event.attempt):
+            attempt.end = End.FINISHED
+            attempt.reason = event.reason
+
+    def _failed(self, event: GenerationFailed) -> None:
+        if attempt := self.living(event.attempt):
+            attempt.end = End.FAILED
+
+    def _scored(self, event: VoiceScored) -> None:
+        if self._fresh and event.probability >= voice_threshold(self._arrived):
+            self._spoil()
+
+    def _spoil(self) -> None:
+        """Guesses that had finished are no longer right."""
+        for attempt in self._fresh:
+            attempt.stale = attempt.end is End.FINISHED
+        self._fresh = [attempt for attempt in self._fresh if attempt.alive]
+
+    # --- whose it is
+
+    def _start(self, effect: StartGeneration) -> None:
+        self.require(effect.attempt not in self.by_id, f"attempt {effect.attempt} is started twice")
+        attempt = Attempt(effect, self._changes.changes, self._arrived.settings.version)
+        self.by_id[effect.attempt] = attempt
+        if effect.attempt in self._coming:
+            self._coming.remove(effect.attempt)
+            response = self._waiting_for(effect)
+            if response is not None:
+                self._awaiting.remove(response)
+                self._link(attempt, response)
+                return
+        self._fresh.append(attempt)
+
+    def _waiting_for(self, effect: StartGeneration) -> ResponseId | None:
+        """The response this generation is for: the one just created, else the oldest that waits and asks for the like."""
+        if self._created_now in self._awaiting:
+            return self._created_now
+        for response in self._awaiting:
+            view = self._ledgers.by_id[response].created
+            if (view.modality, view.voice, view.output_format) == (effect.modality, effect.voice, effect.format):
+                return response
+        return None
+
+    def _cancel(self, effect: CancelGeneration) -> None:
+        attempt = self.by_id.get(effect.attempt)
+        if attempt is None:
+            self.fail(f"attempt {effect.attempt} is cancelled, it was never started")
+        self.require(attempt.alive, f"attempt {effect.attempt} is cancelled, it had already ended ({attempt.end.name})")
+        attempt.end = End.CANCELLED
+
+    def _committed(self, told: InputCommitted) -> None:
+        self._committing = True
+
+    def _created(self, told: ResponseCreated) -> None:
+        response = told.response.id
+        self._created_now = response
+        candidates = [attempt for attempt in self._fresh if attempt.end in (End.NOT_YET, End.FINISHED)]
+        guessed = self._committing and self._ledgers.by_id[response].in_conversation
+        if self._coming or not guessed or not candidates:
+            self._awaiting.append(response)
+            return
+        attempt = candidates[-1]
+        self.released.append((attempt, self._changes.changes))
+        self._link(attempt, response)
+
+    def resume(self, attempt: Attempt, response: ResponseId) -> None:
+        """`response` goes on with what `attempt` had left."""
+        if response in self._awaiting:
+            self._awaiting.remove(response)
+        self._link(attempt, response)
+
+    def _link(self, attempt: Attempt, response: ResponseId) -> None:
+        attempt.response = response
+        self.of_response[response] = attempt
+        self.linked.append(attempt)
+        if attempt in self._fresh:
+            self._fresh.remove(attempt)
+
+    def _done(self, told: ResponseDone) -> None:
+        if told.response.id in self._awaiting:
+            self._awaiting.remove(told.response.id)
+
+    def after(self, step: Step) -> None:
+        if self._committing:
+            self._spoil()
+        for response, attempt in list(self.of_response.items()):
+            ledger = self._ledgers.by_id[response]
+            if ledger.done is not None:
+                self.require(not attempt.alive, f"response {response} is over, its generation {attempt.id} still runs")
+                del self.of_response[response]
+
+
+_CONTENT: frozenset[type] = frozenset(
+    {
+        OutputAudioDelta,
+        OutputTextDelta,
+        OutputTranscriptDelta,
+        OutputItemAdded,
+        OutputItemDone,
+        ContentPartAdded,
+        ContentPartDone,
+        FunctionArgumentsDelta,
+        FunctionArgumentsDone,
+    }
+)
+"""What is told of a response while it is being generated."""
+
+
+class OwnWords(Rule):
+    """6: a response tells, of words and of sound, exactly what its own living attempt generated, in order and once."""
+
+    law = "6"
+
+    def __init__(self, attempts: Attempts, ledgers: Ledgers) -> None:
+        self._attempts = attempts
+        self._ledgers = ledgers
+
+    def hears(self) -> Hearing:
+        return {
+            OutputTextDelta: self._words,
+            OutputTranscriptDelta: self._words,
+            OutputAudioDelta: self._sound,
+            Play: self._play,
+            ResponseDone: self._done,
+        }
+
+    def _attempt(self, response: ResponseId, what: str) -> Attempt:
+        attempt = self._attempts.of_response.get(response)
+        if attempt is None:
+            self.fail(f"{what} of response {response}, for which nothing was generated")
+        return attempt
+
+    def _words(self, told: OutputTextDelta | OutputTranscriptDelta) -> None:
+        attempt = self._attempt(told.at.response_id, "words")
+        generated = attempt.text[attempt.told_chars : attempt.told_chars + len(told.delta)]
+        self.require(generated == told.delta, f"told {told.delta!r}, the attempt generated {generated!r}")
+        attempt.told_chars += len(told.delta)
+
+    def _sound(self, told: OutputAudioDelta) -> None:
+        self._audio(self._attempt(told.at.response_id, "audio"), told.audio)
+
+    def _play(self, effect: Play) -> None:
+        attempt = self._attempt(effect.response, "audio")
+        self.require(
+            effect.format is attempt.started.format, f"played as {effect.format}, made as {attempt.started.format}"
+        )
+        self._audio(attempt, effect.audio)
+
+    def _audio(self, attempt: Attempt, audio: bytes) -> None:
+        generated = attempt.audio[attempt.told_bytes : attempt.told_bytes + len(audio)]
+        self.require(generated == audio, f"{len(audio)} bytes told that attempt {attempt.id} did not generate next")
+        self.require(attempt.end is not End.CANCELLED, f"audio of attempt {attempt.id} told after it was cancelled")
+        attempt.told_bytes += len(audio)
+
+    def _done(self, told: ResponseDone) -> None:
+        view = told.response
+        attempt = self._attempts.of_response.get(view.id)
+        if view.status != "completed":
+            return
+        if attempt is None:
+            self.fail(f"response {view.id} completed, nothing was generated for it")
+        self.require(attempt.end is End.FINISHED, f"response {view.id} completed, its attempt {attempt.end.name}")
+        self.require(
+            attempt.told_chars == len(attempt.text),
+            f"response {view.id} withheld {attempt.text[attempt.told_chars :]!r}",
+        )
+        withheld = len(attempt.audio) - attempt.told_bytes
+        self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
+        calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
+        made = [(call.call_id, call.name, call.arguments) for _, call in sorted(attempt.calls.items())]
+        same = len(calls) == len(made) and all(
+            told_call[1:] == made_call[1:] and made_call[0] in ("", told_call[0])
+            for told_call, made_call in zip(calls, made, strict=False)
+        )
+        self.require(same, f"response {view.id} holds the calls {calls}, generated were {made}")
+
+
+def voice_threshold(arrived: Arrived) -> float:
+    """The probability from which a frame counts as voice."""
+    detection = arrived.settings.turn_detection
+    return detection.threshold if isinstance(detection, ServerVad) else 0.5
+
+
+class HeldInAPause(Rule):
+    """4: a held attempt exists only in a pause: there is a turn, and voice that has come back has ended the guess."""
+
+    law = "4"
+
+    VOICED_FRAMES = 3
+    """Frames of voice in a row that no rule could take for noise."""
+
+    def __init__(self, attempts: Attempts, streams: Streams, arrived: Arrived, conduct: Conduct) -> None:
+        self._attempts = attempts
+        self._streams = streams
+        self._arrived = arrived
+        self._conduct = conduct
+        self._voiced = 0
+
+    def sees(self) -> Hearing:
+        return {VoiceScored: self._scored}
+
+    def _scored(self, event: VoiceScored) -> None:
+        self._voiced = self._voiced + 1 if event.probability >= voice_threshold(self._arrived) else 0
+
+    def after(self, step: Step) -> None:
+        if not self._attempts.by_id:
+            return
+        held = self._attempts.held
+        if not held:
+            return
+        self.require(len(held) == 1, f"{len(held)} attempts are held at once")
+        attempt = held[0]
+        self.require(self._conduct.speculation, f"attempt {attempt.id} is held though speculation is off")
+        self.require(bool(self._streams.open), f"attempt {attempt.id} is held and no turn goes on")
+        self.require(self._voiced < self.VOICED_FRAMES, f"attempt {attempt.id} is held while the user speaks")
+        self.require(len(attempt.audio) <= MAX_HELD_BYTES, f"{len(attempt.audio)} bytes are held", "11")
+
+
+class HeldIsSilent(Rule):
+    """5: a held attempt tells and plays nothing."""
+
+    law = "5"
+
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+        self._quiet: Attempt | None = None
+
+    def before(self, step: Step) -> None:
+        event = step.event
+        self._quiet = None
+        if isinstance(event, GenerationEvent):
+            attempt = self._attempts.by_id.get(event.attempt)
+            if attempt is None or attempt.response is None or attempt.end is End.CANCELLED:
+                self._check(step, event.attempt, known=attempt is not None and attempt.alive)
+
+    def _check(self, step: Step, attempt: AttemptId, *, known: bool) -> None:
+        for effect in step.effects:
+            silent = not isinstance(effect, Play) and not (isinstance(effect, Tell) and type(effect.notice) in _CONTENT)
+            what = "held" if known else "dead"
+            self.require(silent, f"the {what} attempt {attempt} made the session say {effect}")

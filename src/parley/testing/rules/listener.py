@@ -1,0 +1,351 @@
+"""A second reckoning of what the listener has heard of each reply, and of the words that were in it.
+
+Where the client holds the playback ("remote"), it plays what it gets at once and in real time, and falls silent when the user's
+speech begins; where the server does ("paced"), `AudioPlayed` says it. A client's own truncation overrides both.
+Laws kept here: 7 (heard <= played <= sent; the words kept are the words heard) and the paced playback's part of 6.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from parley.core.effects import Play, StopPlayback
+from parley.core.events import AudioPlayed, Event, ItemTruncateRequested
+from parley.core.ids import ItemId, ResponseId
+from parley.core.items import Item, Message, OutputAudio, OutputText
+from parley.core.limits import SAMPLES_PER_MS
+from parley.core.notices import (
+    ItemDone,
+    ItemRetrieved,
+    ItemTruncated,
+    OutputAudioDelta,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    OutputBufferStopped,
+    OutputItemDone,
+    OutputTranscriptDelta,
+    ResponseDone,
+    SpeechStarted,
+)
+from parley.core.settings import AudioFormat
+from parley.testing.rules.attempts import Attempt, Attempts, Clause, End
+from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.input import Arrived
+from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.resuming import align, continuation
+
+NS_PER_SAMPLE = 1e9 / 24_000
+TOLERANCE = SAMPLES_PER_MS
+"""One millisecond: positions travel as whole milliseconds, so two honest reckonings may differ by so much."""
+
+
+@dataclass(slots=True)
+class Track:
+    """The audio of one assistant item: when each piece began to sound, and where it was cut."""
+
+    item: ItemId
+    response: ResponseId
+    attempt: Attempt
+    first_char: int
+    first_sample: int
+    format: AudioFormat
+    pieces: list[tuple[float, int]] = field(default_factory=list)
+    sent: int = 0
+    played: int = 0
+    cut: int | None = None
+    """Samples heard, once the reply was interrupted or truncated."""
+    by_client: bool = False
+    """The client said where: its word goes over any reckoning."""
+
+    def heard(self, now_ns: float, *, paced: bool) -> int:
+        if paced:
+            return self.played
+        return int(sum(min(max((now_ns - start) / NS_PER_SAMPLE, 0.0), samples) for start, samples in self.pieces))
+
+
+class Listener(Rule):
+    """7, the model: how much of each item has been heard by now."""
+
+    law = "7"
+
+    def __init__(self, ledgers: Ledgers, attempts: Attempts, arrived: Arrived, playback: str) -> None:
+        self.tracks: dict[ItemId, Track] = {}
+        self.now_ns = 0
+        self.paced = playback == "paced"
+        self._ledgers = ledgers
+        self._attempts = attempts
+        self._arrived = arrived
+        self._free_ns = 0.0
+        self._event: Event | None = None
+        self._queue: deque[list[object]] = deque()
+        self._sounding: list[Track] = []
+        self._stopped: set[ResponseId] = set()
+        self._last_cut: Track | None = None
+
+    def before(self, step: Step) -> None:
+        self.now_ns = step.now_ns
+        self._event = step.event
+
+    def sees(self) -> Hearing:
+        return {AudioPlayed: self._played}
+
+    def hears(self) -> Hearing:
+        return {
+            OutputTranscriptDelta: self._words,
+            OutputAudioDelta: self._delta,
+            Play: self._play,
+            StopPlayback: self._stop,
+            SpeechStarted: self._speech,
+            ResponseDone: self._done,
+            ItemTruncated: self._truncated,
+        }
+
+    def silent_at_ns(self) -> float:
+        """When a remote listener will have heard everything sent so far."""
+        return self._free_ns
+
+    def _track(self, response: ResponseId, item: ItemId) -> Track | None:
+        if item not in self.tracks:
+            attempt = self._attempts.of_response.get(response)
+            if attempt is None:
+                return None
+            before = self._ledgers.by_id[response].told
+            own = self._ledgers.items[item][1].told
+            size = attempt.started.format.samples(attempt.told_bytes)
+            track = Track(item, response, attempt, len(before) - len(own), size, attempt.started.format)
+            self.tracks[item] = track
+            self._sounding.append(track)
+        return self.tracks[item]
+
+    def _words(self, told: OutputTranscriptDelta) -> None:
+        response = told.at.response_id
+        if response in self._attempts.of_response or self._last_cut is None or self._last_cut.cut is None:
+            return
+        cut = self._last_cut
+        assert cut.cut is not None
+        least, most = (len(words) + cut.first_char for words in self.words_heard(cut))
+        rest = continuation(cut.attempt, response, cut.first_sample + cut.cut, least, most, told.delta)
+        if rest is not None:
+            self._attempts.resume(rest, response)
+
+    def _delta(self, told: OutputAudioDelta) -> None:
+        ledger = self._ledgers.by_id[told.at.response_id]
+        self.require(not (self.paced and ledger.in_conversation), "an audio delta where the server holds the playback")
+        track = self._track(told.at.response_id, told.at.item_id) if ledger.in_conversation else None
+        if track is None:
+            return
+        align(track.attempt, told.audio)
+        samples = track.format.samples(len(told.audio))
+        track.sent += samples
+        if track.by_client:
+            return
+        start = max(float(self.now_ns), self._free_ns)
+        track.pieces.append((start, samples))
+        self._free_ns = start + samples * NS_PER_SAMPLE
+
+    def _play(self, effect: Play) -> None:
+        self.require(self.paced, "Play where the client holds the playback", "6")
+        self.require(
+            effect.response not in self._stopped, f"response {effect.response} plays on after it was stopped", "6"
+        )
+        ledger = self._ledgers.by_id[effect.response]
+        self.require(ledger.done is None, f"response {effect.response} plays after its terminal", "6")
+        messages = [entry for entry in ledger.items if isinstance(entry.item, Message)]
+        self.require(bool(messages), f"response {effect.response} plays and has no message", "6")
+        track = self._track(effect.response, messages[-1].item.id)
+        if track is not None:
+            align(track.attempt, effect.audio)
+            samples = effect.format.samples(len(effect.audio))
+            track.sent += samples
+            self._queue.append([track, samples])
+
+    def _played(self, event: AudioPlayed) -> None:
+        left = event.samples
+        while left > 0 and self._queue:
+            entry = self._queue[0]
+            track, queued = entry
+            assert isinstance(track, Track) and isinstance(queued, int)
+            taken = min(left, queued)
+            track.played += taken
+            left -= taken
+            entry[1] = queued - taken
+            if entry[1] == 0:
+                self._queue.popleft()
+
+    def _stop(self, effect: StopPlayback) -> None:
+        self.require(self.paced, "StopPlayback where the client holds the playback", "6")
+        self._interrupt()
+        self._queue.clear()
+
+    def _speech(self, told: SpeechStarted) -> None:
+        detection = self._arrived.settings.turn_detection
+        if detection is not None and detection.interrupt_response and not self.paced:
+            self._interrupt()
+
+    def _done(self, told: ResponseDone) -> None:
+        if told.response.status == "cancelled" and told.response.conversation_id is not None and not self.paced:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """The listener hears no more of anything sent so far."""
+        for track in self._sounding:
+            self._stopped.add(track.response)
+            heard = track.heard(self.now_ns, paced=self.paced)
+            if not track.by_client and (heard < track.sent or self._ledgers.by_id[track.response].done is None):
+                track.cut = heard
+                self._last_cut = track
+        self._sounding.clear()
+        self._free_ns = float(self.now_ns)
+
+    def _truncated(self, told: ItemTruncated) -> None:
+        track = self.tracks.get(told.item_id)
+        if track is None:
+            return
+        if isinstance(self._event, ItemTruncateRequested):
+            self._drop(track)
+            track.cut = min(told.audio_end_ms * SAMPLES_PER_MS, track.sent)
+            track.by_client = True
+
+    def _drop(self, dropped: Track) -> None:
+        """The client has stopped playing this item; what was queued behind it follows at once."""
+        free = float(self.now_ns)
+        for track in self._sounding:
+            kept: list[tuple[float, int]] = []
+            for start, samples in track.pieces:
+                if start + samples * NS_PER_SAMPLE <= self.now_ns:
+                    kept.append((start, samples))
+                    continue
+                begun = int(max(0.0, (self.now_ns - start) / NS_PER_SAMPLE))
+                if begun:
+                    kept.append((start, begun))
+                if track is not dropped:
+                    kept.append((free, samples - begun))
+                    free += (samples - begun) * NS_PER_SAMPLE
+            track.pieces = kept
+        if dropped in self._sounding:
+            self._sounding.remove(dropped)
+            self._free_ns = free
+
+    # --- words
+
+    def words_heard(self, track: Track) -> tuple[str, str]:
+        """The least and the most text of the item that `track.cut` samples may hold."""
+        assert track.cut is not None
+        limit = track.first_sample + track.cut
+        least = track.attempt.text[track.first_char : _chars(track.attempt, limit - TOLERANCE, most=False)]
+        most = track.attempt.text[track.first_char : _chars(track.attempt, limit + TOLERANCE, most=True)]
+        return least.rstrip(), most.rstrip()
+
+
+def _chars(attempt: Attempt, limit: int, *, most: bool) -> int:
+    """How many characters of the attempt's text have been heard after `limit` samples of its audio."""
+    total = 0
+    for place, clause in enumerate(attempt.clauses):
+        finished = place + 1 < len(attempt.clauses) or attempt.end is End.FINISHED or bool(attempt.calls)
+        chars = _clause_chars(clause, limit - clause.start, finished=finished, most=most)
+        total += chars
+        if chars < len(clause.text):
+            break
+    return total
+
+
+def _clause_chars(clause: Clause, heard: int, *, finished: bool, most: bool) -> int:
+    if heard < 0 or (heard == 0 and not most):
+        return 0
+    if heard >= clause.samples and (finished or (most and not clause.words)):
+        return len(clause.text)
+    if clause.words:
+        ends = [text_end for text_end, sample in clause.words.items() if sample <= heard]
+        return max(ends, default=0)
+    share = min(1.0, heard / clause.samples) if clause.samples else 1.0
+    reached = int(len(clause.text) * share)
+    if most:
+        return min(len(clause.text), reached + 1)
+    if not finished:
+        return 0
+    return max(clause.text.rfind(" ", 0, reached), 0)
+
+
+def spoken_text(item: Item) -> str:
+    """The words of an assistant message."""
+    if not isinstance(item, Message):
+        return ""
+    parts = [part for part in item.content if isinstance(part, OutputAudio | OutputText)]
+    return "".join(part.transcript if isinstance(part, OutputAudio) else part.text for part in parts)
+
+
+class OnlyHeardIsKept(Rule):
+    """7: an item that was interrupted or truncated keeps the words that were heard: none beyond them, none of them lost."""
+
+    law = "7"
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._closing: list[Item] = []
+
+    def hears(self) -> Hearing:
+        return {ItemDone: self._item, OutputItemDone: self._item, ItemRetrieved: self._retrieved}
+
+    def _item(self, told: ItemDone | OutputItemDone) -> None:
+        if told.item.status == "incomplete" and told.item.id in self._listener.tracks:
+            self._closing.append(told.item)
+
+    def after(self, step: Step) -> None:
+        for item in self._closing:
+            self.check(item, "is closed")
+        self._closing.clear()
+
+    def check(self, item: Item, what: str) -> None:
+        """Raise unless the item's words are those heard."""
+        track = self._listener.tracks.get(item.id)
+        if track is None or track.cut is None:
+            return
+        least, most = self._listener.words_heard(track)
+        kept = spoken_text(item).rstrip()
+        heard = f"after {track.cut / SAMPLES_PER_MS:.0f} of {track.sent / SAMPLES_PER_MS:.0f} ms"
+        self.require(most.startswith(kept), f"item {item.id} {what} with {kept!r}; heard was at most {most!r} {heard}")
+        self.require(
+            kept.startswith(least), f"item {item.id} {what} with {kept!r}; heard was at least {least!r} {heard}"
+        )
+
+    def _retrieved(self, told: ItemRetrieved) -> None:
+        self.check(told.item, "is retrieved")
+        track = self._listener.tracks.get(told.item.id)
+        if track is None or not isinstance(told.item, Message):
+            return
+        audio = b"".join(part.audio or b"" for part in told.item.content if isinstance(part, OutputAudio))
+        most = track.sent if track.cut is None else track.cut + TOLERANCE
+        samples = track.format.samples(len(audio))
+        self.require(samples <= most, f"retrieved {samples} samples of {told.item.id}, kept are {most}")
+        start = track.format.size(track.first_sample)
+        own = bytes(track.attempt.audio[start : start + len(audio)])
+        self.require(own == audio, f"retrieved audio of {told.item.id} is not what was told")
+
+
+class BufferNotices(Rule):
+    """4.13: where the server plays, each response's buffer starts once and ends once: stopped when drained, or cleared."""
+
+    law = "order 4.13"
+
+    def __init__(self, playback: str) -> None:
+        self._paced = playback == "paced"
+        self._started: set[ResponseId] = set()
+        self._ended: set[ResponseId] = set()
+
+    def hears(self) -> Hearing:
+        return {OutputBufferStarted: self._start, OutputBufferStopped: self._end, OutputBufferCleared: self._end}
+
+    def _start(self, told: OutputBufferStarted) -> None:
+        self.require(self._paced, "output_audio_buffer.started where the client plays")
+        self.require(told.response_id not in self._started, f"the playback of {told.response_id} started twice")
+        self._started.add(told.response_id)
+
+    def _end(self, told: OutputBufferStopped | OutputBufferCleared) -> None:
+        self.require(told.response_id in self._started, f"{told} and it never started")
+        self.require(told.response_id not in self._ended, f"the playback of {told.response_id} ended twice")
+        self._ended.add(told.response_id)
+
+    def finish(self, quiet: bool) -> None:
+        left = self._started - self._ended
+        self.require(not (quiet and left), f"the playback of {left} never ended")

@@ -1,0 +1,86 @@
+"""What a finished turn owes: a transcript always, a reply where the policy and the settings say so.
+
+Laws kept here: a transcription session never answers (protocol 4.10), and liveness: when all is quiet, every turn that was to be answered
+has been.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley.core.effects import StartGeneration
+from parley.core.events import CancelRequested, ClearRequested, SessionUpdateRequested, WindDownRequested
+from parley.core.ids import ItemId
+from parley.core.notices import InputCommitted, ResponseCreated, SpeechStopped
+from parley.testing.rules.base import Hearing, Rule
+from parley.testing.rules.input import Arrived
+from parley.testing.rules.transcripts import Streams
+
+
+class OnlyTranscripts(Rule):
+    """4.10: a transcription session never generates a response."""
+
+    law = "order 4.10"
+
+    def __init__(self, arrived: Arrived) -> None:
+        self._arrived = arrived
+
+    def hears(self) -> Hearing:
+        return {StartGeneration: self._never, ResponseCreated: self._never}
+
+    def _never(self, effect: StartGeneration | ResponseCreated) -> None:
+        silent = self._arrived.settings.kind == "transcription"
+        self.require(not silent, f"a session that only transcribes did this: {effect}")
+
+
+@dataclass(slots=True)
+class Owed:
+    """The last turn that was to be answered, until it is or something excuses it."""
+
+    item: ItemId
+
+
+class Turns(Rule):
+    """Liveness: the last turn that voice activity ended with `create_response` is answered, unless the user's wishes changed."""
+
+    law = "liveness"
+
+    def __init__(self, arrived: Arrived, streams: Streams) -> None:
+        self._arrived = arrived
+        self._streams = streams
+        self._owed: Owed | None = None
+        self._stopped: ItemId | None = None
+
+    def sees(self) -> Hearing:
+        return {
+            CancelRequested: self._excused,
+            ClearRequested: self._excused,
+            SessionUpdateRequested: self._excused,
+            WindDownRequested: self._excused,
+        }
+
+    def hears(self) -> Hearing:
+        return {SpeechStopped: self._on_stopped, InputCommitted: self._on_committed, ResponseCreated: self._on_created}
+
+    def _excused(self, event: CancelRequested | ClearRequested | SessionUpdateRequested | WindDownRequested) -> None:
+        self._owed = None
+
+    def _on_stopped(self, told: SpeechStopped) -> None:
+        self._stopped = told.item_id
+
+    def _on_committed(self, told: InputCommitted) -> None:
+        detection = self._arrived.settings.turn_detection
+        answered = detection is not None and detection.create_response
+        if told.item_id == self._stopped and answered and self._arrived.settings.kind == "realtime":
+            self._owed = Owed(told.item_id)
+
+    def _on_created(self, told: ResponseCreated) -> None:
+        if told.response.conversation_id is not None:
+            self._owed = None
+
+    def finish(self, quiet: bool) -> None:
+        if not quiet or self._owed is None:
+            return
+        stream = self._streams.by_item.get(self._owed.item)
+        spoken = stream is not None and bool((stream.resolved or "").strip())
+        self.require(not spoken, f"the turn {self._owed.item} was to be answered and never was")

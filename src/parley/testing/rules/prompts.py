@@ -1,0 +1,174 @@
+"""What the model is shown: the conversation as it stands, with the words known to be said and the words known to be heard.
+
+Laws kept here: 9 (a released attempt's basis equals the basis at commit), 7 for prompts (no word beyond what was heard), and that
+nothing is generated while a transcript it depends on is missing.
+"""
+
+from __future__ import annotations
+
+from parley.core.effects import StartGeneration
+from parley.core.events import ResponseRequested
+from parley.core.ids import ItemId, ResponseId
+from parley.core.items import InputAudio, InputText, Item, Message
+from parley.core.limits import TRANSCRIPT_WAIT_NS
+from parley.core.notices import InputCommitted, ResponseCreated
+from parley.core.settings import Conduct
+from parley.testing.rules.attempts import Attempt, Attempts
+from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.input import Arrived
+from parley.testing.rules.listener import OnlyHeardIsKept
+from parley.testing.rules.transcripts import Stream, Streams
+
+
+def user_text(item: Item) -> str:
+    """The words of a user's message, as a model would be shown them."""
+    if not isinstance(item, Message):
+        return ""
+    texts = [
+        part.transcript or "" if isinstance(part, InputAudio) else part.text
+        for part in item.content
+        if isinstance(part, InputAudio | InputText)
+    ]
+    return " ".join(texts)
+
+
+class Prompts(Rule):
+    """9 and 7: every prompt is the conversation as it stands; a released guess was made from what was then committed."""
+
+    law = "9"
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        conversation: Conversation,
+        streams: Streams,
+        arrived: Arrived,
+        kept: OnlyHeardIsKept,
+        conduct: Conduct,
+    ) -> None:
+        self._attempts = attempts
+        self._conversation = conversation
+        self._streams = streams
+        self._arrived = arrived
+        self._kept = kept
+        self._conduct = conduct
+        self._own_input: set[ResponseId] = set()
+        self._started: list[StartGeneration] = []
+        self._asked: ResponseRequested | None = None
+        self._committed_ns: dict[ItemId, int] = {}
+        self._committed_now: ItemId | None = None
+        self._now_ns = 0
+
+    def before(self, step: Step) -> None:
+        self._now_ns = step.now_ns
+        self._committed_now = None
+        self._asked = step.event if isinstance(step.event, ResponseRequested) else None
+
+    def hears(self) -> Hearing:
+        return {StartGeneration: self._start, ResponseCreated: self._created, InputCommitted: self._committed}
+
+    def _committed(self, told: InputCommitted) -> None:
+        self._committed_ns[told.item_id] = self._now_ns
+        self._committed_now = told.item_id
+
+    def _created(self, told: ResponseCreated) -> None:
+        if self._asked is not None and self._asked.params.input is not None:
+            self._own_input.add(told.response.id)
+
+    def _start(self, effect: StartGeneration) -> None:
+        self._started.append(effect)
+
+    def after(self, step: Step) -> None:
+        for effect in self._started:
+            self._check(self._attempts.by_id[effect.attempt])
+        self._started.clear()
+        for attempt, changes in self._attempts.released:
+            self._check_release(attempt, changes)
+
+    # --- every prompt
+
+    def _check(self, attempt: Attempt) -> None:
+        items = attempt.started.prompt.items
+        for item in items:
+            if isinstance(item, Message) and item.role == "assistant":
+                self._kept.check(item, "is shown to the model")
+            if isinstance(item, Message) and any(isinstance(part, InputAudio) for part in item.content):
+                self._check_words(item, held=attempt.response is None)
+        if attempt.response is None or attempt.response not in self._own_input:
+            self._check_order(attempt)
+
+    def _check_words(self, item: Message, *, held: bool) -> None:
+        stream = self._streams.by_item.get(item.id)
+        for part in item.content:
+            blank = not (isinstance(part, InputAudio) and part.audio is not None)
+            self.require(blank, f"audio stands in the prompt: {item.id}")
+        if stream is None or held:
+            return
+        self.require(
+            self._known(item.id, stream), f"a reply is generated while the words of {item.id} are still to come"
+        )
+        if stream.texts:
+            self.require(
+                user_text(item) in stream.texts, f"{item.id} is shown as {user_text(item)!r}, heard was {stream.texts}"
+            )
+
+    def _known(self, item: ItemId, stream: Stream) -> bool:
+        waited = self._now_ns - self._committed_ns.get(item, self._now_ns)
+        return stream.settled or waited >= TRANSCRIPT_WAIT_NS
+
+    def _check_order(self, attempt: Attempt) -> None:
+        """The prompt's items are the conversation's, in its order, and none with words is missing while there is room."""
+        shown = [item.id for item in attempt.started.prompt.items]
+        order = self._conversation.order
+        if shown and shown[-1] not in self._conversation.items and self._may_come_last(attempt):
+            shown = shown[:-1]
+        at = 0
+        for item in shown:
+            self.require(
+                item in order[at:],
+                f"the prompt holds {item} out of its place; the conversation is {order}, shown {shown}",
+            )
+            at = order.index(item) + 1
+        room = self._conduct.context_tokens > sum(len(self._words(item)) + 50 for item in order)
+        if not room or self._arrived.settings.truncation.mode == "retention_ratio":
+            return
+        for item in order:
+            if item in shown or not self._words(item).strip():
+                continue
+            own = self._attempts.of_response.get(attempt.response) if attempt.response is not None else None
+            if own is None or self._conversation.items[item].done:
+                self.fail(f"item {item} ({self._words(item)!r}) is missing in the prompt {shown}")
+
+    def _words(self, item: ItemId) -> str:
+        held = self._conversation.items[item]
+        stream = self._streams.by_item.get(item)
+        if held.spoken and stream is not None:
+            return stream.resolved or ""
+        return user_text(held.item)
+
+    def _may_come_last(self, attempt: Attempt) -> bool:
+        """A guess ends with the user's words that are not an item yet; any prompt may end with a hint of the server's."""
+        last = attempt.started.prompt.items[-1]
+        guess = attempt.response is None or any(attempt is released for released, _ in self._attempts.released)
+        return isinstance(last, Message) and (last.role == "system" or (guess and last.role == "user"))
+
+    # --- a released guess
+
+    def _check_release(self, attempt: Attempt, changes: int) -> None:
+        version = self._arrived.settings.version
+        self.require(
+            attempt.settings_version == version, f"attempt {attempt.id}, made under other settings, was released"
+        )
+        own = 1
+        self.require(
+            changes - attempt.changes <= own,
+            f"attempt {attempt.id} was released though the conversation had changed {changes - attempt.changes} times",
+        )
+        last = attempt.started.prompt.items[-1] if attempt.started.prompt.items else None
+        stream = self._streams.by_item.get(self._committed_now) if self._committed_now is not None else None
+        if last is None or stream is None or not isinstance(last, Message):
+            self.fail(f"attempt {attempt.id} was released and saw no turn of the user's")
+        self.require(bool(stream.texts), f"attempt {attempt.id} was released, the words of {stream.item} are not known")
+        same = user_text(last) == stream.texts[-1]
+        self.require(same, f"attempt {attempt.id} answered {user_text(last)!r}, committed was {stream.texts[-1]!r}")

@@ -1,0 +1,259 @@
+"""What is known of the user's words: which recogniser streams live, what they said, and what the client was told of it.
+
+Laws kept here: every recogniser stream is opened once and ends once, is fed what arrived, and answers one item; transcription deltas
+only append and the completed transcript begins with them; one completed or failed per item, and only where the client asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parley.core.effects import (
+    DropTranscription,
+    FinishTranscription,
+    FlushTranscription,
+    JudgePause,
+    OpenTranscription,
+    Transcribe,
+)
+from parley.core.events import Event, ItemCreateRequested, ResponseRequested, Transcribed, TranscriptionFailed
+from parley.core.ids import FlushId, ItemId, JudgementId, TurnId
+from parley.core.limits import MAX_PENDING_TURNS
+from parley.core.notices import (
+    InputCommitted,
+    ItemAdded,
+    SpeechStarted,
+    TranscriptionCompleted,
+    TranscriptionDelta,
+    TranscriptionFailedNotice,
+)
+from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.input import Arrived, Stretch
+
+
+@dataclass(slots=True)
+class Stream:
+    """One recogniser stream. `texts` are all the transcripts it has given so far, `final` the last word, `over` its end."""
+
+    turn: TurnId
+    bytes_fed: int = 0
+    stretch: Stretch | None = None
+    offset: int = 0
+    flushes: set[FlushId] = field(default_factory=set)
+    item: ItemId | None = None
+    finished: bool = False
+    over: bool = False
+    texts: list[str] = field(default_factory=list)
+    resolved: str | None = None
+    """The turn's words, once they are settled."""
+    failed: bool = False
+    brought: bool = False
+    """The audio came with an item of the client's, not through the microphone."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be known of its words."""
+        return self.over
+
+
+class Streams(Rule):
+    """8, for the ears: a recogniser stream is opened once, fed in order with what arrived, and ends exactly once."""
+
+    law = "8"
+
+    def __init__(self, arrived: Arrived) -> None:
+        self.by_turn: dict[TurnId, Stream] = {}
+        self.by_item: dict[ItemId, Stream] = {}
+        self._arrived = arrived
+        self._judgements: set[JudgementId] = set()
+        self._committed: list[ItemId] = []
+        self._ended: list[Stream] = []
+        self._event: Event | None = None
+
+    @property
+    def open(self) -> list[Stream]:
+        """Streams of turns that still go on."""
+        return [stream for stream in self.by_turn.values() if not stream.finished and not stream.over]
+
+    def before(self, step: Step) -> None:
+        self._event = step.event
+
+    def sees(self) -> Hearing:
+        return {Transcribed: self._transcribed, TranscriptionFailed: self._failed}
+
+    def hears(self) -> Hearing:
+        return {
+            OpenTranscription: self._open,
+            Transcribe: self._feed,
+            FlushTranscription: self._flush,
+            FinishTranscription: self._finish,
+            DropTranscription: self._drop,
+            JudgePause: self._judge,
+            InputCommitted: self._commit,
+            ItemAdded: self._added,
+        }
+
+    def after(self, step: Step) -> None:
+        for item, stream in zip(self._committed, self._ended, strict=False):
+            if stream.item is None and item not in self.by_item:
+                stream.item = item
+                self.by_item[item] = stream
+        self._committed.clear()
+        self._ended.clear()
+
+    def ended(self) -> None:
+        """The link is closed: every stream must have been let go."""
+        alive = [stream.turn for stream in self.by_turn.values() if not stream.settled]
+        self.require(not alive, f"the session ended and left the recogniser streams of turns {alive}")
+
+    def _living(self, turn: TurnId, what: str) -> Stream:
+        stream = self.by_turn.get(turn)
+        if stream is None:
+            self.fail(f"{what} turn {turn}, which was never opened")
+        self.require(stream.failed or not (stream.finished or stream.over), f"{what} turn {turn}, which is over")
+        return stream
+
+    def _open(self, effect: OpenTranscription) -> None:
+        self.require(effect.turn not in self.by_turn, f"turn {effect.turn} is opened twice")
+        brought = isinstance(self._event, ItemCreateRequested | ResponseRequested)
+        self.by_turn[effect.turn] = Stream(effect.turn, brought=brought)
+        waiting = [stream for stream in self.by_turn.values() if not stream.settled]
+        self.require(len(waiting) <= MAX_PENDING_TURNS + 1, f"{len(waiting)} turns wait for their transcript", "11")
+
+    def _feed(self, effect: Transcribe) -> None:
+        stream = self._living(effect.turn, "transcribe")
+        self.require(effect.audio != b"", f"turn {effect.turn} is fed nothing")
+        if stream.brought:
+            pass
+        elif stream.bytes_fed == 0:
+            self._place(stream, effect.audio)
+        elif stream.stretch is not None:
+            at = stream.offset + stream.bytes_fed
+            expected = bytes(stream.stretch.audio[at : at + len(effect.audio)])
+            self.require(expected == effect.audio, f"turn {effect.turn} is fed what did not arrive there", "10")
+        stream.bytes_fed += len(effect.audio)
+
+    def _place(self, stream: Stream, audio: bytes) -> None:
+        """Find where the turn's first audio arrived; known only where those bytes arrived once."""
+        stretch = self._arrived.stretches[-1]
+        self.require(audio in stretch.audio, f"turn {stream.turn} is fed what never arrived", "10")
+        if (offset := stretch.audio.find(audio)) == stretch.audio.rfind(audio):
+            stream.stretch, stream.offset = stretch, offset
+            for other in self.by_turn.values():
+                if other is not stream and other.finished and other.stretch is stretch:
+                    apart = offset >= other.offset + other.bytes_fed or offset + len(audio) <= other.offset
+                    self.require(apart, f"turns {other.turn} and {stream.turn} hold the same audio", "10")
+
+    def _flush(self, effect: FlushTranscription) -> None:
+        stream = self._living(effect.turn, "flush")
+        known = any(effect.flush in other.flushes for other in self.by_turn.values())
+        self.require(not known, f"flush {effect.flush} is asked for twice")
+        stream.flushes.add(effect.flush)
+
+    def _finish(self, effect: FinishTranscription) -> None:
+        stream = self._living(effect.turn, "finish")
+        stream.finished = True
+        self._ended.append(stream)
+
+    def _drop(self, effect: DropTranscription) -> None:
+        stream = self.by_turn.get(effect.turn)
+        if stream is None:
+            self.fail(f"turn {effect.turn} is dropped, which was never opened")
+        self.require(stream.failed or not stream.over, f"turn {effect.turn} is dropped twice or after its transcript")
+        stream.over = True
+        if stream.texts and (self._committed or isinstance(self._event, Transcribed)):
+            stream.resolved = stream.texts[-1]
+        self._ended.append(stream)
+
+    def _judge(self, effect: JudgePause) -> None:
+        self._living(effect.turn, "judge the pause of")
+        self.require(effect.judgement not in self._judgements, f"judgement {effect.judgement} is asked for twice")
+        self._judgements.add(effect.judgement)
+
+    def _commit(self, told: InputCommitted) -> None:
+        self._committed.append(told.item_id)
+
+    def _added(self, told: ItemAdded) -> None:
+        if isinstance(self._event, ItemCreateRequested):
+            self._committed.append(told.item.id)
+
+    def _transcribed(self, event: Transcribed) -> None:
+        stream = self.by_turn.get(event.turn)
+        if stream is None or stream.over or stream.failed:
+            return
+        if event.flush is None and stream.finished:
+            stream.resolved = event.text
+            stream.texts.append(event.text)
+            stream.over = True
+        elif event.flush in stream.flushes:
+            stream.texts.append(event.text)
+
+    def _failed(self, event: TranscriptionFailed) -> None:
+        stream = self.by_turn.get(event.turn)
+        if stream is not None and not stream.over:
+            stream.failed = True
+            stream.over = True
+
+
+class TranscriptionTold(Rule):
+    """10 and 4.2, for the words: deltas append and are kept, one completed or failed per item, and only when asked for."""
+
+    law = "order 4.2"
+
+    def __init__(self, arrived: Arrived, streams: Streams) -> None:
+        self.ended: dict[ItemId, str | None] = {}
+        self._arrived = arrived
+        self._streams = streams
+        self._committed: dict[ItemId, bool] = {}
+        self._deltas: dict[ItemId, str] = {}
+        self._known: set[ItemId] = set()
+
+    def hears(self) -> Hearing:
+        return {
+            SpeechStarted: self._started,
+            InputCommitted: self._commit,
+            ItemAdded: self._added,
+            TranscriptionDelta: self._delta,
+            TranscriptionCompleted: self._completed,
+            TranscriptionFailedNotice: self._failed,
+        }
+
+    def missing(self) -> list[ItemId]:
+        """Items whose transcript was asked for and never came, nor its failure."""
+        return [item for item, asked in self._committed.items() if asked and item not in self.ended]
+
+    def _commit(self, told: InputCommitted) -> None:
+        self._committed[told.item_id] = self._arrived.settings.transcription is not None
+
+    def _started(self, told: SpeechStarted) -> None:
+        self._known.add(told.item_id)
+
+    def _added(self, told: ItemAdded) -> None:
+        self._known.add(told.item.id)
+
+    def _open(self, item: ItemId, what: str) -> None:
+        self.require(item not in self.ended, f"{what} of {item} after its transcription's end")
+        self.require(item in self._known, f"{what} of {item}, of which the client has not heard")
+
+    def _delta(self, told: TranscriptionDelta) -> None:
+        self._open(told.item_id, "a transcription delta")
+        self.require(told.delta != "", f"an empty transcription delta of {told.item_id}")
+        self._deltas[told.item_id] = self._deltas.get(told.item_id, "") + told.delta
+
+    def _completed(self, told: TranscriptionCompleted) -> None:
+        self._open(told.item_id, "transcription.completed")
+        deltas = self._deltas.get(told.item_id, "")
+        self.require(
+            told.transcript.startswith(deltas), f"the deltas said {deltas!r}, the transcript {told.transcript!r}"
+        )
+        self.require(told.seconds >= 0, f"{told.seconds} s transcribed")
+        stream = self._streams.by_item.get(told.item_id)
+        if stream is not None:
+            self.require(
+                told.transcript in stream.texts, f"told {told.transcript!r}, the recogniser said {stream.texts}"
+            )
+        self.ended[told.item_id] = told.transcript
+
+    def _failed(self, told: TranscriptionFailedNotice) -> None:
+        self._open(told.item_id, "transcription.failed")
+        self.ended[told.item_id] = None

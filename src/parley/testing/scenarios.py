@@ -1,0 +1,141 @@
+"""What kind of session a seed stands for: its settings, the owner's conduct, and the temper of everybody in it.
+
+Laws: drawn from the seed's generator alone; rare kinds (failing engines, paced playback, transcription) come often enough that a
+thousand seeds hold dozens of each.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from parley.core.settings import (
+    AudioFormat,
+    Capabilities,
+    Conduct,
+    SemanticVad,
+    ServerVad,
+    Settings,
+    Transcription,
+    TurnDetection,
+)
+from parley.testing.actors.ears import EarTraits
+from parley.testing.actors.mouth import MouthTraits
+from parley.testing.actors.person import PersonTraits
+from parley.testing.actors.whims import CLOCK, WEATHER
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A session before it begins, and the world around it. `ends` says how it is left."""
+
+    settings: Settings
+    conduct: Conduct
+    capabilities: Capabilities
+    playback: Literal["remote", "paced"]
+    ears: EarTraits
+    mouth: MouthTraits
+    person: PersonTraits
+    ends: Literal["quiet", "hangs_up", "winds_down"] = "quiet"
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> Scenario:
+        """One at random."""
+        faults = rng.choice([0.0, 0.0, 0.15])
+        return cls(
+            settings=_settings(rng),
+            conduct=Conduct(
+                speculation=rng.random() < 0.5,
+                speculate_after_ms=rng.choice([100, 200, 350]),
+                barge_in=rng.choice(["immediate", "immediate", "confirmed"]),
+                resume_false_stops=rng.random() < 0.7,
+                context_tokens=rng.choice([32_000, 32_000, 200]),
+            ),
+            capabilities=Capabilities(images=rng.random() < 0.5, voices=("alloy", "marin")),
+            playback="paced" if rng.random() < 0.3 else "remote",
+            ears=_ears(rng, faults),
+            mouth=_mouth(rng, faults),
+            person=_person(rng),
+            ends=rng.choice(["quiet", "quiet", "quiet", "hangs_up", "winds_down"]),
+        )
+
+    def clean(self) -> Scenario:
+        """The same without faults, noise and whims: everything said must come through."""
+        return replace(
+            self,
+            ears=replace(self.ears, failing=0.0, silent=0.0, naughty=0.0, vad_error=0.0),
+            mouth=replace(self.mouth, failing=0.0, silent=0.0, naughty=0.0, cut_short=0.0),
+            person=replace(self.person, whims=0.0, stalls=0.0, truncates_wrongly=0.0),
+        )
+
+
+def _settings(rng: random.Random) -> Settings:
+    detection: TurnDetection | None = rng.choice(
+        [
+            ServerVad(silence_duration_ms=rng.choice([200, 350, 500])),
+            ServerVad(silence_duration_ms=500, idle_timeout_ms=rng.choice([None, None, 5_000])),
+            SemanticVad(rng.choice(["low", "high", "auto"])),
+            ServerVad(interrupt_response=False, create_response=rng.random() < 0.8),
+            None,
+        ]
+    )
+    format = rng.choice([AudioFormat.PCM16, AudioFormat.PCM16, AudioFormat.PCMU])
+    return Settings(
+        kind="transcription" if rng.random() < 0.1 else "realtime",
+        instructions="Be kind.",
+        modality="text" if rng.random() < 0.15 else "audio",
+        voice="alloy",
+        input_format=format,
+        output_format=format if rng.random() < 0.8 else AudioFormat.PCMA,
+        turn_detection=detection,
+        transcription=Transcription("whisper") if rng.random() < 0.6 else None,
+        tools=rng.choice([(), (), (WEATHER,), (WEATHER, CLOCK)]),
+        parallel_tool_calls=rng.choice([None, None, False]),
+    )
+
+
+def _ears(rng: random.Random, faults: float) -> EarTraits:
+    return EarTraits(
+        vad_delay_ms=rng.choice([5, 12, 30]),
+        vad_error=rng.choice([0.0, 0.01, 0.05]),
+        transcript_delay_ms=rng.choice([20, 120, 700]),
+        partials=rng.random(),
+        failing=faults,
+        silent=faults * 0.3,
+        naughty=faults * 2,
+        judge_delay_ms=rng.choice([15, 80, 400]),
+        judge_silent=faults,
+    )
+
+
+def _mouth(rng: random.Random, faults: float) -> MouthTraits:
+    return MouthTraits(
+        first_delay_ms=rng.choice([30, 200, 900]),
+        clauses=rng.randint(1, 4),
+        real_time_factor=rng.choice([0.05, 0.4, 1.3]),
+        chunk_ms=rng.choice([60, 120, 400]),
+        timed_words=rng.random() < 0.5,
+        tools=0.4,
+        failing=faults,
+        silent=faults * 0.3,
+        cut_short=faults,
+        naughty=faults * 2,
+    )
+
+
+def _person(rng: random.Random) -> PersonTraits:
+    return PersonTraits(
+        acts=rng.randint(1, 4),
+        chunk_ms=rng.choice([100, 100, 200, 20]),
+        odd_chunks=rng.random() < 0.1,
+        hesitates=rng.random() * 0.6,
+        coughs=rng.choice([0.0, 0.1]),
+        backchannels=rng.choice([0.0, 0.15]),
+        interrupts=rng.random(),
+        types=rng.choice([0.0, 0.2]),
+        whims=rng.choice([0.0, 0.2, 0.5]),
+        truncates=rng.choice([0.0, 0.8]),
+        truncates_wrongly=rng.choice([0.0, 0.3]),
+        stalls=rng.choice([0.0, 0.1]),
+    )
