@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from parley.core.errors import PeerError
 from parley.core.ids import ConversationId, ItemId
 from parley.core.items import (
+    Content,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -50,7 +51,7 @@ class Entry:
         if isinstance(item, Message) and self.speech is not None:
             text, exact = self._heard_text(self.speech)
             return replace(item, content=(OutputAudio(text, exact=exact, format=self.speech.format),))
-        if isinstance(item, Message) and item.role == "user":
+        if isinstance(item, Message):
             return replace(item, content=tuple(_silent(part) for part in item.content))
         return item
 
@@ -71,24 +72,16 @@ class Entry:
         return item
 
 
-def _silent(part: object) -> InputText | InputAudio | InputImage | OutputText | OutputAudio:
-    match part:
-        case InputAudio():
-            return replace(part, audio=None)
-        case InputText() | InputImage() | OutputText() | OutputAudio():
-            return part
-        case _:
-            raise TypeError(part)
+def _silent(part: Content) -> Content:
+    return replace(part, audio=None) if isinstance(part, InputAudio | OutputAudio) else part
 
 
 def _bounded(audio: bytes | None) -> bytes | None:
     return None if audio is None else audio[: MAX_RETRIEVED_AUDIO_BYTES & ~1]
 
 
-def _bounded_part(
-    part: InputText | InputAudio | InputImage | OutputText | OutputAudio,
-) -> InputText | InputAudio | InputImage | OutputText | OutputAudio:
-    return replace(part, audio=_bounded(part.audio)) if isinstance(part, InputAudio) else part
+def _bounded_part(part: Content) -> Content:
+    return replace(part, audio=_bounded(part.audio)) if isinstance(part, InputAudio | OutputAudio) else part
 
 
 class Conversation:
@@ -269,7 +262,7 @@ def is_empty(item: Item) -> bool:
     return not any(isinstance(part, InputImage) or text_of(part).strip() for part in item.content)
 
 
-def text_of(part: object) -> str:
+def text_of(part: Content) -> str:
     match part:
         case InputText(text=text) | OutputText(text=text):
             return text
@@ -277,7 +270,7 @@ def text_of(part: object) -> str:
             return transcript or ""
         case OutputAudio(transcript=transcript):
             return transcript
-        case _:
+        case InputImage():
             return ""
 
 

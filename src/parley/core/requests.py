@@ -22,7 +22,17 @@ from parley.core.events import (
     ResponseRequested,
 )
 from parley.core.hearing import Hearing
-from parley.core.items import FunctionCall, FunctionCallOutput, InputAudio, InputImage, Item, ItemReference, Message
+from parley.core.items import (
+    Content,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    Item,
+    ItemReference,
+    Message,
+    OutputAudio,
+)
 from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, MAX_TOOLS, SAMPLES_PER_MS
 from parley.core.notices import (
     ItemAdded,
@@ -193,15 +203,27 @@ class Requests:
                         self._check_image(part, f"{where}.content[{index}]")
                     if isinstance(part, InputAudio) and part.audio is not None:
                         audio += st.input.format.samples(len(part.audio))
-                        content = (*content[:index], replace(part, format=st.input.format), *content[index + 1 :])
-                item = replace(item, content=content)
-            case FunctionCall(arguments=text) | FunctionCallOutput(output=text):
+                item = replace(item, content=tuple(self._in_our_formats(part) for part in content))
+            case FunctionCall(arguments=text):
+                size = len(text)
+                item = item if item.call_id else replace(item, call_id=st.ids.call())
+            case FunctionCallOutput(output=text):
                 size = len(text)
             case _:
                 assert_never(item)
         if size > MAX_ITEM_TEXT:
             raise PeerError(f"An item holds at most {MAX_ITEM_TEXT} characters.", code="invalid_value", param=where)
         return Entry(replace(item, status="completed") if item.status == "in_progress" else item, input_samples=audio)
+
+    def _in_our_formats(self, part: Content) -> Content:
+        """Audio a client brings is in the session's formats: what it hears with, what it speaks with."""
+        match part:
+            case InputAudio():
+                return replace(part, format=self.st.settings.input_format)
+            case OutputAudio():
+                return replace(part, format=self.st.settings.output_format)
+            case _:
+                return part
 
     def _check_image(self, image: InputImage, where: str) -> None:
         if not self.st.capabilities.images:

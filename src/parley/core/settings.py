@@ -83,8 +83,10 @@ class Transcription:
 
 @dataclass(frozen=True, slots=True)
 class NoiseReduction:
+    """`strength` 0..1; None in a patch keeps what it was (1.0 at first)."""
+
     type: Literal["near_field", "far_field"]
-    strength: float = 1.0
+    strength: float | None = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,12 @@ class SettingsPatch(TypedDict, total=False):
 
 def merged(settings: Settings, patch: SettingsPatch) -> Settings:
     """The settings with the patch applied and the next version number."""
-    return replace(settings, **patch, version=settings.version + 1)
+    new = replace(settings, **patch, version=settings.version + 1)
+    reduction, before = new.noise_reduction, settings.noise_reduction
+    if reduction is not None and reduction.strength is None:
+        kept = before.strength if before is not None else 1.0
+        new = replace(new, noise_reduction=replace(reduction, strength=kept))
+    return new
 
 
 @dataclass(frozen=True, slots=True)

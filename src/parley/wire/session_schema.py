@@ -262,7 +262,7 @@ def _language(value: object, path: str) -> str:
 
 def _noise_reduction(members: Fields) -> NoiseReduction:
     strength = members.find("strength", number(0.0, 1.0))
-    return NoiseReduction(type=members.take("type", _FIELD), strength=1.0 if strength is None else strength)
+    return NoiseReduction(type=members.take("type", _FIELD), strength=strength)
 
 
 def _turn_detection(members: Fields) -> TurnDetection:
