@@ -1,0 +1,106 @@
+"""A real `parley serve` for the stock clients: its own process and port, offline engines, a chat endpoint that is foretold."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
+
+AUDIO = Path(os.environ.get("PARLEY_TEST_AUDIO") or Path(__file__).resolve().parents[3] / "shared" / "audio")
+START_LIMIT_S = 90
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where it listens: `host` is `127.0.0.1:PORT`."""
+
+    host: str
+
+    @property
+    def http(self) -> str:
+        return f"http://{self.host}/v1"
+
+    @property
+    def realtime(self) -> str:
+        return f"ws://{self.host}/v1/realtime"
+
+
+@pytest.fixture(scope="session")
+def chat() -> Iterator[ChatEndpoint]:
+    with chat_endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    command = [
+        str(Path(sys.executable).parent / "parley"),
+        "serve",
+        "--port",
+        "0",
+        "--stt",
+        "pocketsphinx",
+        "--tts",
+        "espeak",
+    ]
+    command += ["--llm", "openai:scripted", "--llm-base-url", chat.base_url]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PARLEY_", "OPENAI_"))}
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path_factory.mktemp("server")
+    )
+    assert process.stderr is not None
+    told: list[str] = []
+    expired = threading.Timer(START_LIMIT_S, process.kill)
+    expired.start()
+    try:
+        for line in process.stderr:
+            told.append(line)
+            if listening := re.search(r"listens on http://([^\s]+)", line):
+                break
+        else:
+            pytest.fail(f"parley serve did not start:\n{''.join(told)}")
+        expired.cancel()
+        drain = threading.Thread(target=lambda stream: told.extend(stream), args=(process.stderr,), daemon=True)
+        drain.start()
+        yield Server(listening.group(1))
+        assert process.poll() is None, f"the server ended by itself:\n{''.join(told)}"
+    finally:
+        expired.cancel()
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def speech() -> Callable[[str], bytes]:
+    """Recorded speech by name, PCM16 at 24 kHz, followed by 1.5 s of silence: a turn that ends."""
+
+    def load(name: str) -> bytes:
+        path = AUDIO / f"{name}.wav"
+        if not path.exists():
+            pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
+        with wave.open(str(path)) as wav:
+            samples = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2")
+            rate = wav.getframerate()
+        pcm = samples if rate == 24_000 else soxr.resample(samples, rate, 24_000)
+        return pcm.astype("<i2").tobytes() + bytes(2 * 36_000)
+
+    return load
+
+
+def chunks(pcm: bytes, length_ms: int = 100) -> Iterator[bytes]:
+    """Sample positions, not arrival times, decide where a turn ends: tests need not take as long as the speech."""
+    size = 48 * length_ms
+    for at in range(0, len(pcm), size):
+        yield pcm[at : at + size]
