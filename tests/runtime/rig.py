@@ -145,7 +145,10 @@ class Rig:
         """A spoken turn, pushed at once: a tone, then silence."""
         times = np.arange(24 * ms) / 24_000
         tone = (8000 * np.sin(2 * np.pi * 300 * times)).astype("<i2")
-        audio = bytes(48 * 200) + tone.tobytes() + bytes(48 * silence_ms)
+        self.hear(bytes(48 * 200) + tone.tobytes() + bytes(48 * silence_ms))
+
+    def hear(self, audio: bytes) -> None:
+        """Push audio at once, in frames of 20 ms."""
         for at in range(0, len(audio), 960):
             self.driver.post(AudioArrived(audio[at : at + 960]))
 
@@ -159,5 +162,5 @@ class Rig:
 async def settled(condition: Callable[[], bool]) -> None:
     """Let the event loop run until something that nobody announces has come true."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0)

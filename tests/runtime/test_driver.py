@@ -165,7 +165,11 @@ async def test_cancelling_stops_the_model_and_the_synthesizer() -> None:
 
 
 async def test_a_lost_link_leaves_nothing_running() -> None:
-    vad, llm, stt = FakeVoiceActivity(), FakeModel(["I shall count to ten for you. ", "One", Hold()]), FakeRecognizer(Hold())
+    vad, llm, stt = (
+        FakeVoiceActivity(),
+        FakeModel(["I shall count to ten for you. ", "One", Hold()]),
+        FakeRecognizer(Hold()),
+    )
     rig = Rig(pipeline(vad=vad, llm=llm, stt=stt))
     rig.say("count")
     await rig.client.heard(OutputAudioDelta)

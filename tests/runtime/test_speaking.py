@@ -123,7 +123,9 @@ async def test_the_model_goes_on_writing_while_a_clause_is_spoken() -> None:
 
 @pytest.mark.parametrize("modality", ["audio", "text"])
 async def test_nothing_follows_a_cancellation_and_both_streams_are_closed(modality: str) -> None:
-    mouth = _Mouth(FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"fine": Hold()}))
+    mouth = _Mouth(
+        FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"fine": Hold()})
+    )
     mouth.speaking.start(replace(START, modality=modality))  # type: ignore[arg-type]
     await settled(lambda: bool(mouth.events) and mouth.llm.running == 1)
     posted = len(mouth.events)
@@ -166,9 +168,17 @@ async def test_a_models_fault_comes_after_the_words_it_had_written() -> None:
 
 async def test_a_synthesizers_fault_ends_the_reply_and_the_model() -> None:
     fault = EngineError("No such voice.", code="voice_not_found")
-    mouth = _Mouth(FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"very": fault}))
+    mouth = _Mouth(
+        FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"very": fault})
+    )
     events = await mouth.said()
-    assert [type(event) for event in events] == [ClauseStarted, SpeechGenerated, SpeechGenerated, SpeechGenerated, GenerationFailed]
+    assert [type(event) for event in events] == [
+        ClauseStarted,
+        SpeechGenerated,
+        SpeechGenerated,
+        SpeechGenerated,
+        GenerationFailed,
+    ]
 
 
 @pytest.mark.parametrize("modality", ["audio", "text"])

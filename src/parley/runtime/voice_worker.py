@@ -43,6 +43,10 @@ TICK_BUDGET_S = 0.006
 SLICE_MS = 200
 """Audio converted at once at the most, so that a file pushed in one message does not hold up the loop."""
 
+PRIMING = {AudioFormat.PCM16: 3, AudioFormat.PCMU: 2, AudioFormat.PCMA: 2}
+"""Samples of silence before a stream, a quarter of a millisecond at the most: what QQ holds back, so that a frame is whole as
+soon as its last sample has come."""
+
 LAG_WEIGHT = 0.05
 """Each tick's share in `tick_lag_ms`: a lasting lag shows within 20 ticks, a single hiccup does not."""
 
@@ -113,6 +117,7 @@ class VoiceStream:
         self._origin = start_sample
         self._scored = self._read = self._fill = 0
         self._waiting.clear()
+        self._add(self._resampler.push(np.zeros(PRIMING[format], np.float32)))
 
     def _wait(self, audio: bytes) -> None:
         assert self._format is not None
@@ -121,7 +126,9 @@ class VoiceStream:
 
     def _take(self, audio: bytes) -> None:
         assert self._format is not None
-        samples = self._resampler.push(decode(audio, self._format))
+        self._add(self._resampler.push(decode(audio, self._format)))
+
+    def _add(self, samples: Samples) -> None:
         end = self._fill + len(samples)
         if end > len(self._pending):
             end = self._make_room(len(samples))

@@ -1,0 +1,177 @@
+"""Loading: one object for equal engines, all at once, and an honest word about what could not be loaded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from parley.engines.ports import Engine, EngineSpec, EngineUnavailable, Stage
+from parley.runtime.engines import EngineReport, LoadedEngines
+from parley.runtime.pipeline import Pipeline
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
+from tests.runtime.rig import WAIT_S, pipeline_config
+
+FAKES: dict[Stage, Callable[[], Any]] = {
+    "vad": FakeVoiceActivity,
+    "turn": FakeTurnJudge,
+    "stt": FakeRecognizer,
+    "llm": FakeModel,
+    "tts": FakeSynthesizer,
+}
+
+
+class _Shop:
+    """Makes fakes, and remembers them; `broken` names what cannot be opened."""
+
+    def __init__(self, **broken: Exception) -> None:
+        self.broken = broken
+        self.made: list[tuple[Stage, EngineSpec, Any]] = []
+        self.reports: list[EngineReport] = []
+
+    def create(self, stage: Stage, spec: EngineSpec) -> Engine:
+        engine: Any = FAKES[stage]()
+        self.made.append((stage, spec, engine))
+        error = self.broken.get(spec.model or spec.name)
+        if error is not None:
+
+            async def fail() -> None:
+                raise error
+
+            engine.open = fail
+        made: Engine = engine
+        return made
+
+    async def open(self, *configs: Any) -> LoadedEngines:
+        return await LoadedEngines.open_all(configs, self.reports.append, create=self.create)
+
+
+async def test_equal_engines_are_loaded_once_and_shared() -> None:
+    shop = _Shop()
+    same = EngineSpec("fake", "m", {"beam": 5, "device": "cpu"})
+    again = EngineSpec("fake", "m", {"device": "cpu", "beam": 5})
+    other = EngineSpec("fake", "m", {"device": "cpu", "beam": 1})
+    loaded = await shop.open(
+        pipeline_config("a", stt=same), pipeline_config("b", stt=again), pipeline_config("c", stt=other)
+    )
+    a, b, c = (loaded.pipeline(name) for name in "abc")
+    assert a.stt is b.stt
+    assert a.stt is not c.stt
+    assert a.vad is b.vad is c.vad
+    assert a.llm is c.llm
+    assert all(engine.opened == 1 for _, _, engine in shop.made)
+    assert len(shop.made) == 6
+    await loaded.close()
+    await loaded.close()
+    assert all(engine.closed == 1 for _, _, engine in shop.made)
+
+
+async def test_a_pipeline_that_cannot_be_loaded_says_why_and_the_others_are_served() -> None:
+    shop = _Shop(whisper=EngineUnavailable("The weights of 'small' are missing.", mend="Run parley pull small."))
+    loaded = await shop.open(
+        pipeline_config("good"), pipeline_config("bad", stt=EngineSpec("whisper"), llm=EngineSpec("fake", "big"))
+    )
+    assert list(loaded.pipelines) == ["good"]
+    (failure,) = loaded.failures["bad"]
+    assert (failure.stage, failure.name, failure.state) == ("stt", "whisper", "failed")
+    assert (failure.message, failure.mend) == ("The weights of 'small' are missing.", "Run parley pull small.")
+    with pytest.raises(KeyError):
+        loaded.pipeline("bad")
+    unneeded = [engine for stage, spec, engine in shop.made if spec.model == "big"]
+    assert [engine.closed for engine in unneeded] == [1], "an engine that only the failed pipeline wanted is let go"
+    states = {(report.stage, report.name): report.state for report in shop.reports}
+    assert states["stt", "whisper"] == "failed"
+    assert states["stt", "fake"] == "ready"
+    await loaded.close()
+
+
+async def test_an_engine_of_the_wrong_kind_is_refused() -> None:
+    def create(stage: Stage, spec: EngineSpec) -> Engine:
+        made: Engine = FAKES["tts" if stage == "llm" else stage]()
+        return made
+
+    loaded = await LoadedEngines.open_all([pipeline_config("odd")], create=create)
+    (failure,) = loaded.failures["odd"]
+    assert "LanguageModel" in failure.message
+
+
+async def test_an_unknown_engine_is_reported_with_what_there_is() -> None:
+    config = pipeline_config("typo", vad=EngineSpec("silero"), stt=EngineSpec("whispr"), llm=EngineSpec("bench"))
+    loaded = await LoadedEngines.open_all([config])
+    failed = {failure.stage: failure for failure in loaded.failures["typo"]}
+    assert "whispr" in failed["stt"].message
+    assert "whisper" in failed["stt"].mend
+    assert set(failed) == {"turn", "stt", "tts"}, "the fakes are not installed engines either"
+
+
+async def test_all_engines_load_at_the_same_time() -> None:
+    waiting = 0
+    everybody = asyncio.Event()
+    shop = _Shop()
+
+    def create(stage: Stage, spec: EngineSpec) -> Engine:
+        engine: Any = shop.create(stage, spec)
+
+        async def wait() -> None:
+            nonlocal waiting
+            waiting += 1
+            if waiting == 5:
+                everybody.set()
+            await everybody.wait()
+
+        engine.open = wait
+        made: Engine = engine
+        return made
+
+    async with asyncio.timeout(WAIT_S):
+        loaded = await LoadedEngines.open_all([pipeline_config("a")], create=create)
+    assert "a" in loaded.pipelines
+
+
+async def test_giving_up_while_loading_lets_go_of_what_was_loaded() -> None:
+    shop = _Shop()
+    stuck = asyncio.Event()
+
+    def create(stage: Stage, spec: EngineSpec) -> Engine:
+        engine: Any = shop.create(stage, spec)
+        if stage == "tts":
+
+            async def wait() -> None:
+                stuck.set()
+                await asyncio.Event().wait()
+
+            engine.open = wait
+        made: Engine = engine
+        return made
+
+    opening = asyncio.ensure_future(LoadedEngines.open_all([pipeline_config("a")], create=create))
+    async with asyncio.timeout(WAIT_S):
+        await stuck.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert all(engine.closed == 1 for _, _, engine in shop.made)
+
+
+def _pipeline(loaded: LoadedEngines) -> Pipeline:
+    return loaded.pipeline("a")
+
+
+async def test_the_core_is_told_what_the_engines_can_do_and_what_the_owner_wants() -> None:
+    shop = _Shop()
+    config = pipeline_config("a", voice="marin", speculation=True, barge_in="confirmed", context_tokens=1000)
+    pipe = _pipeline(await shop.open(config))
+    capabilities = pipe.capabilities()
+    assert capabilities.voices[0] == "marin"
+    assert set(capabilities.voices) == {"marin", "alloy"}
+    assert (capabilities.images, capabilities.logprobs) == (False, True)
+    assert "gpt-realtime*" in capabilities.models
+    conduct = pipe.conduct()
+    assert (conduct.speculation, conduct.barge_in, conduct.context_tokens) == (True, "confirmed", 1000)
+    settings = pipe.default_settings("realtime", "gpt-realtime")
+    assert (settings.voice, settings.instructions, settings.model) == ("marin", "Be brief.", "gpt-realtime")
+    transcribing = pipe.default_settings("transcription", "x")
+    assert transcribing.kind == "transcription"
+    assert transcribing.transcription is not None

@@ -1,0 +1,81 @@
+"""The figures an operator sees after some turns."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import generate_latest
+
+from parley.core.events import CommitRequested
+from parley.core.notices import OutputAudioDelta, ResponseDone
+from parley.engines.ports import EngineError
+from parley.runtime.metrics import Metrics
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold, Pause
+from tests.runtime.rig import Rig, pipeline, settled
+
+
+def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def test_a_turns_waterfall_is_counted_stage_by_stage() -> None:
+    metrics = Metrics()
+    llm = FakeModel([Pause(0.03), "It is noon."])
+    rig = Rig(pipeline(llm=llm, stt=FakeRecognizer(Pause(0.02), "what time is it")), metrics=metrics)
+    assert _value(metrics, "parley_sessions", pipeline="test") == 1
+    rig.speak(ms=600, silence_ms=1_000)
+    await rig.client.heard(ResponseDone)
+    seconds = {
+        stage: _value(metrics, "parley_stage_seconds_sum", pipeline="test", stage=stage)
+        for stage in ("endpointing", "transcript", "model", "speech", "reply")
+    }
+    assert all(_value(metrics, "parley_stage_seconds_count", pipeline="test", stage=stage) == 1 for stage in seconds), (
+        seconds
+    )
+    endpointing, transcript, model, reply = (
+        seconds[name] or 0 for name in ("endpointing", "transcript", "model", "reply")
+    )
+    assert 0.45 <= endpointing <= 0.6
+    assert transcript >= 0.02
+    assert model >= 0.03
+    assert reply >= transcript + model
+    await rig.over()
+    assert _value(metrics, "parley_turns_total", pipeline="test") == 1
+    assert _value(metrics, "parley_responses_total", pipeline="test", status="completed") == 1
+    assert _value(metrics, "parley_audio_seconds_total", pipeline="test", direction="generated") == pytest.approx(0.3)
+    assert _value(metrics, "parley_audio_seconds_total", pipeline="test", direction="received") == pytest.approx(1.8)
+    assert _value(metrics, "parley_sessions", pipeline="test") == 0
+    assert b"parley_stage_seconds_bucket" in generate_latest(metrics.registry)
+
+
+async def test_barge_ins_and_errors_are_counted_by_their_codes() -> None:
+    metrics = Metrics()
+    llm = FakeModel(
+        ["One two three four five six seven eight. And so on", Hold()], [EngineError("No.", code="invalid_api_key")]
+    )
+    rig = Rig(pipeline(llm=llm, tts=FakeSynthesizer(word_ms=500)), metrics=metrics)
+    rig.driver.post(CommitRequested())
+    rig.say("count")
+    await rig.client.heard(OutputAudioDelta, 4)
+    rig.speak()
+    await rig.client.heard(ResponseDone, 2)
+    assert _value(metrics, "parley_barge_ins_total", pipeline="test") == 1
+    assert _value(metrics, "parley_errors_total", source="reply", code="invalid_api_key") == 1
+    assert _value(metrics, "parley_errors_total", source="client", code="input_audio_buffer_commit_empty") == 1
+    await rig.over()
+
+
+async def test_guesses_are_counted_as_won_or_lost() -> None:
+    metrics = Metrics()
+    llm = FakeModel(["It is noon.", Hold()], ["It is noon."])
+    stt = FakeRecognizer("what time", "what time is it", "what time is it")
+    pipe = pipeline(stt=stt, llm=llm, speculation=True, speculate_after_ms=100)
+    rig = Rig(pipe, metrics=metrics)
+    rig.speak(silence_ms=300)
+    await settled(lambda: len(llm.requests) == 1)
+    rig.speak(silence_ms=300)
+    await settled(lambda: len(llm.requests) == 2)
+    rig.hear(bytes(48 * 600))
+    await rig.client.heard(ResponseDone)
+    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
+    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
+    await rig.over()

@@ -1,0 +1,138 @@
+"""What a model is shown of a conversation."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.effects import Prompt, StartGeneration
+from parley.core.ids import AttemptId, CallId, ItemId
+from parley.core.items import (
+    Content,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, Modality
+from parley.engines.ports import ChatMessage, ForceTool, ImagePart, Tool, ToolCall
+from parley.runtime.prompt_mapping import NO_OUTPUT, SPOKEN_NOTE, UNHEARD, chat_messages, chat_request
+
+ID = ItemId("item")
+
+
+def user(*content: Content) -> Message:
+    return Message(ID, "user", content)
+
+
+def assistant(*content: Content) -> Message:
+    return Message(ID, "assistant", content)
+
+
+def call(name: str, arguments: str = "{}") -> FunctionCall:
+    return FunctionCall(ID, CallId(f"call_{name}"), name, arguments)
+
+
+def output(name: str, text: str) -> FunctionCallOutput:
+    return FunctionCallOutput(ID, CallId(f"call_{name}"), text)
+
+
+def made(*names: str, said: str = "") -> ChatMessage:
+    return ChatMessage("assistant", said, tool_calls=tuple(ToolCall(f"call_{name}", name, "{}") for name in names))
+
+
+def answer(name: str, text: str) -> ChatMessage:
+    return ChatMessage("tool", text, call_id=f"call_{name}")
+
+
+@pytest.mark.parametrize(
+    ("items", "messages"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param(
+            [user(InputAudio("what is this"), InputImage("data:image/png;base64,AA", "low"))],
+            [ChatMessage("user", "what is this", (ImagePart("data:image/png;base64,AA", "low"),))],
+            id="speech stands as its words, beside the image",
+        ),
+        pytest.param(
+            [user(InputAudio(None))], [ChatMessage("user", UNHEARD)], id="a turn nobody understood is not hidden"
+        ),
+        pytest.param(
+            [
+                Message(ID, "system", (InputText("Be kind."),)),
+                assistant(OutputText("Yes.")),
+                assistant(OutputAudio("No.")),
+            ],
+            [ChatMessage("system", "Be kind."), ChatMessage("assistant", "Yes."), ChatMessage("assistant", "No.")],
+            id="roles and both kinds of answer",
+        ),
+        pytest.param([assistant(OutputAudio(""))], [], id="an answer of which nothing was heard is nothing"),
+        pytest.param([call("a"), output("a", "1")], [made("a"), answer("a", "1")], id="a call and its output"),
+        pytest.param(
+            [call("a"), call("b"), output("b", "2"), output("a", "1")],
+            [made("a", "b"), answer("a", "1"), answer("b", "2")],
+            id="calls in a row are one message, outputs in the order of the calls",
+        ),
+        pytest.param(
+            [call("a"), output("a", "1"), call("b"), output("b", "2")],
+            [made("a", "b"), answer("a", "1"), answer("b", "2")],
+            id="no message between two rounds: one message",
+        ),
+        pytest.param(
+            [assistant(OutputAudio("Let me see.")), call("a"), output("a", "1")],
+            [made("a", said="Let me see."), answer("a", "1")],
+            id="what was said before a call belongs to it",
+        ),
+        pytest.param(
+            [call("a"), user(InputText("hurry")), output("a", "1")],
+            [made("a"), answer("a", "1"), ChatMessage("user", "hurry")],
+            id="an output that came after more talk stands right after its call",
+        ),
+        pytest.param(
+            [call("a"), user(InputText("hurry"))],
+            [made("a"), answer("a", NO_OUTPUT), ChatMessage("user", "hurry")],
+            id="a call without output says so",
+        ),
+        pytest.param(
+            [output("a", "1"), user(InputText("so?"))],
+            [ChatMessage("user", "[Result of an earlier tool call] 1"), ChatMessage("user", "so?")],
+            id="an output whose call is gone is still told",
+        ),
+    ],
+)
+def test_a_conversation_as_chat_messages(items: list[Item], messages: list[ChatMessage]) -> None:
+    assert chat_messages(items) == messages
+
+
+def _start(prompt: Prompt, modality: Modality = "text", language: str = "") -> StartGeneration:
+    return StartGeneration(AttemptId(1), prompt, modality, "alloy", 1.0, AudioFormat.PCM16, language)
+
+
+def test_a_spoken_reply_is_asked_for_in_words_that_can_be_spoken() -> None:
+    spoken = chat_request(_start(Prompt("Be brief.", ()), "audio"))
+    assert spoken.messages == (ChatMessage("system", f"Be brief.\n\n{SPOKEN_NOTE}"),)
+    assert chat_request(_start(Prompt("Be brief.", ()))).messages == (ChatMessage("system", "Be brief."),)
+    assert chat_request(_start(Prompt("", ()))).messages == ()
+
+
+def test_the_request_carries_every_option_of_the_prompt() -> None:
+    schema = '{"type":"object","properties":{"x":{"type":"string"}}}'
+    prompt = Prompt(
+        "",
+        (),
+        tools=(FunctionTool("plain"), FunctionTool("full", "does it", schema)),
+        tool_choice=ForceFunction("full"),
+        parallel_tool_calls=False,
+        max_output_tokens=50,
+        reasoning_effort="low",
+    )
+    request = chat_request(_start(prompt), language="de")
+    assert request.tools == (Tool("plain", ""), Tool("full", "does it", schema))
+    assert request.tool_choice == ForceTool("full")
+    assert (request.parallel_tool_calls, request.max_tokens, request.reasoning_effort) == (False, 50, "low")
+    assert request.language == "de"
+    assert chat_request(_start(prompt, language="fr"), language="de").language == "fr"

@@ -1,0 +1,192 @@
+"""A recorded conversation runs again the same, byte for byte; a broken session leaves its trace."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from parley.core.effects import Effect
+from parley.core.errors import InvariantBroken
+from parley.core.events import (
+    AudioArrived,
+    CommitRequested,
+    Event,
+    ItemCreateRequested,
+    ItemRetrieveRequested,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+    VoiceScored,
+)
+from parley.core.ids import CallId, ItemId
+from parley.core.items import FunctionCallOutput, InputImage, InputText, ItemReference, Message
+from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, SpeechStarted
+from parley.core.session import Session
+from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, NoiseReduction, SemanticVad, ServerVad
+from parley.engines.ports import ChatEnd, ToolCallDelta
+from parley.runtime import trace as trace_module
+from parley.runtime.trace import Trace, replay
+from parley.runtime.trace_format import from_plain, to_plain
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold
+from tests.runtime.rig import Rig, pipeline
+
+
+async def _conversation(folder: Path) -> Path:
+    """A spoken turn with a tool call, its answer, a barge-in over the next reply, and a refused wish."""
+    llm = FakeModel(
+        ["Let me look that up.", ToolCallDelta(0, "call_1", "weather", '{"city":"Paris"}'), ChatEnd("tool_calls")],
+        ["It is sunny in Paris, and warm. ", "One two three four five six seven.", Hold()],
+        ["All right then."],
+    )
+    stt = FakeRecognizer("what is the weather in Paris", "stop")
+    rig = Rig(
+        pipeline(llm=llm, stt=stt, tts=FakeSynthesizer(word_ms=400)),
+        trace=lambda beginning, name: Trace(beginning, name, folder),
+    )
+    rig.driver.post(SessionUpdateRequested({"tools": (FunctionTool("weather", "", "{}"),), "tool_choice": "auto"}))
+    rig.speak()
+    await rig.client.heard(ResponseDone)
+    rig.driver.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), CallId("call_1"), '"sunny"')))
+    rig.driver.post(ResponseRequested())
+    await rig.client.until(lambda: len(rig.client.all(OutputAudioDelta)) >= 10)
+    rig.speak()
+    await rig.client.heard(ResponseDone, 3)
+    rig.driver.post(ItemRetrieveRequested(ItemId("nothing")))
+    rig.driver.post(ItemRetrieveRequested(rig.client.all(ItemDone)[0].item.id))
+    assert [done.response.status for done in rig.client.all(ResponseDone)] == ["completed", "cancelled", "completed"]
+    assert len(rig.client.all(SpeechStarted)) == 2
+    await rig.over()
+    assert rig.trace is not None
+    assert rig.trace.path is not None
+    return rig.trace.path
+
+
+async def test_a_recorded_conversation_gives_the_same_effects_again(tmp_path: Path) -> None:
+    path = await _conversation(tmp_path)
+    result = replay(path)
+    assert result.mismatch is None
+    assert result.events > 150
+    assert result.effects > result.events
+
+
+async def test_an_effect_that_differs_is_named(tmp_path: Path) -> None:
+    path = await _conversation(tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace('"text":"what is the weather in Paris"', '"text":"what is the weather in Rome"', 1))
+    mismatch = replay(path).mismatch
+    assert mismatch is not None
+    assert "Rome" in mismatch
+    assert "Paris" in mismatch
+    assert "event Transcribed" in mismatch
+
+
+async def test_a_file_that_is_no_trace_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = await _conversation(tmp_path)
+    lines = path.read_text().splitlines()
+    for number, wrong, said in (
+        (0, '{"trace":99}', "line 1"),
+        (0, "RIFF....WAVE", "line 1"),
+        (4, '{"at":1,"event":{"$":"Unheard"},"effects":[]}', "line 5: it holds a 'Unheard'"),
+        (4, '{"at":1,"event":{"$":"VoiceScored","loudness":1},"effects":[]}', "line 5: its VoiceScored"),
+        (4, "[]", "line 5"),
+    ):
+        path.write_text("\n".join([*lines[:number], wrong, *lines[number + 1 :]]))
+        with pytest.raises(ValueError, match=said):
+            replay(path)
+
+
+class _BreaksOnCommit(Session):
+    def handle(self, event: Event, now_ns: int) -> list[Effect]:
+        if isinstance(event, CommitRequested):
+            raise InvariantBroken("7: heard more than was played")
+        return super().handle(event, now_ns)
+
+
+async def test_a_broken_session_leaves_its_recording(tmp_path: Path) -> None:
+    rig = Rig(pipeline(), session=_BreaksOnCommit, trace=lambda beginning, name: Trace(beginning, name, tmp_path))
+    rig.driver.post(AudioArrived(bytes(960)))
+    rig.driver.post(CommitRequested())
+    assert rig.trace is not None
+    assert rig.trace.path is not None
+    mismatch = replay(rig.trace.path).mismatch
+    assert mismatch is not None, "a sound session does not break here"
+    assert "heard more than was played" in mismatch
+
+
+async def test_without_a_folder_the_last_steps_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(pipeline(), session=_BreaksOnCommit, trace=Trace)
+    rig.speak(ms=500, silence_ms=0)
+    await rig.client.heard(SpeechStarted)
+    with caplog.at_level(logging.ERROR):
+        rig.driver.post(CommitRequested())
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    assert "7: heard more than was played" in text
+    assert "35 x AudioArrived, 33600 bytes" in text
+    assert "Tell(SpeechStarted)" in text
+    assert '"$":"CommitRequested"' in text
+
+
+async def test_the_ring_stays_small_however_long_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_module, "RING_STEPS", 10)
+    rig = Rig(pipeline(), trace=Trace)
+    assert rig.trace is not None
+    for number in range(50):
+        rig.driver.post(ItemRetrieveRequested(ItemId(f"nothing_{number}")))
+        for _ in range(5):
+            rig.driver.post(AudioArrived(bytes(960)))
+    recent = rig.trace.recent()
+    assert len(recent) <= 10
+    assert "nothing_49" in recent[-2]
+    assert "5 x AudioArrived, 4800 bytes" in recent[-1]
+    await rig.over()
+
+
+async def test_a_folder_that_cannot_be_written_costs_the_trace_not_the_session(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    rig = Rig(pipeline(llm=FakeModel(["Fine."])), trace=lambda beginning, name: Trace(beginning, name, occupied))
+    rig.say("hello")
+    await rig.client.heard(ResponseDone)
+    assert "server.trace_dir" in caplog.text
+    await rig.over()
+
+
+async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_module, "RECORDING_BYTES", 20_000)
+    rig = Rig(pipeline(), trace=lambda beginning, name: Trace(beginning, name, tmp_path))
+    for _ in range(100):
+        rig.driver.post(AudioArrived(bytes(960)))
+    await rig.over()
+    assert rig.trace is not None
+    path = rig.trace.path
+    assert path is not None
+    assert 20_000 < path.stat().st_size < 25_000
+    assert replay(path).mismatch is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AudioArrived(b"\x00\xff\x80"),
+        VoiceScored(768, 0.1),
+        SessionUpdateRequested(
+            {
+                "turn_detection": SemanticVad("low"),
+                "input_format": AudioFormat.PCMU,
+                "tool_choice": ForceFunction("f"),
+                "noise_reduction": NoiseReduction("near_field", 0.5),
+                "max_output_tokens": None,
+            }
+        ),
+        SessionUpdateRequested({"turn_detection": ServerVad(idle_timeout_ms=6_000)}),
+        ItemCreateRequested(Message(ItemId("a"), "user", (InputText("ü"), InputImage("data:,"))), "root"),
+        ResponseRequested(ResponseParams(input=(ItemReference(ItemId("a")),), metadata=(("k", "v"),), tools=())),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_an_event_survives_being_written_and_read(event: Event) -> None:
+    assert from_plain(to_plain(event)) == event

@@ -1,0 +1,186 @@
+"""The one voice model of all sessions: the same scores whatever came in which pieces and beside whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import cycle
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from parley.audio import g711
+from parley.audio.resampling import resample_int16
+from parley.core.events import VoiceScored
+from parley.core.settings import AudioFormat
+from parley.engines.vad.silero import SileroVad
+from parley.runtime.voice_worker import VoiceStream, VoiceWorker
+from parley.testing.fakes import FakeVoiceActivity
+from tests.runtime.rig import settled
+
+Speech = Callable[[str], tuple[NDArray[np.int16], int]]
+Scores = list[tuple[int, float]]
+
+
+@pytest.fixture
+async def silero() -> AsyncIterator[SileroVad]:
+    model = SileroVad()
+    await model.open()
+    yield model
+    await model.close()
+
+
+class _Ear:
+    """One stream and the scores it has had."""
+
+    def __init__(self, worker: VoiceWorker) -> None:
+        self.scores: Scores = []
+        self.failures: list[Exception] = []
+        self.stream: VoiceStream = worker.stream(self._scored, self.failures.append)
+        self._at = 0
+
+    def _scored(self, event: VoiceScored) -> None:
+        self.scores.append((event.end_sample, event.probability))
+
+    def hear(self, audio: bytes, sizes: Iterator[int], format: AudioFormat = AudioFormat.PCM16) -> None:
+        at = 0
+        while at < len(audio):
+            piece = audio[at : at + next(sizes)]
+            self.stream.hear(self._at, piece, format)
+            self._at += format.samples(len(piece))
+            at += len(piece)
+
+
+def _clip(speech: Speech, name: str, seconds: float = 8) -> bytes:
+    pcm, rate = speech(name)
+    at_24 = resample_int16(pcm, rate, 24_000) if rate != 24_000 else pcm
+    return at_24[: int(24_000 * seconds)].astype("<i2").tobytes()
+
+
+async def _scores(
+    worker: VoiceWorker, audio: bytes, sizes: Iterator[int], format: AudioFormat = AudioFormat.PCM16
+) -> Scores:
+    ear = _Ear(worker)
+    ear.hear(audio, sizes, format)
+    frames = format.samples(len(audio)) // 768
+    await settled(lambda: len(ear.scores) >= frames)
+    ear.stream.release()
+    return ear.scores
+
+
+async def test_the_scores_do_not_depend_on_how_the_audio_was_cut(silero: SileroVad, speech: Speech) -> None:
+    audio = _clip(speech, "beckett")
+    worker = VoiceWorker(silero)
+    whole = await _scores(worker, audio, cycle([len(audio)]))
+    assert max(probability for _, probability in whole) > 0.9
+    assert min(probability for _, probability in whole) < 0.1
+    assert [end for end, _ in whole] == [768 * (n + 1) for n in range(len(whole))]
+    for sizes in ([960], [2], [640, 1922, 26, 50_000], [9_600], [9_602]):
+        assert await _scores(worker, audio, cycle(sizes)) == whole, sizes
+
+
+async def test_the_scores_do_not_depend_on_who_else_speaks(silero: SileroVad, speech: Speech) -> None:
+    clips = [_clip(speech, name, 4) for name in ("beckett", "two_cities", "weather_question", "hello_world")]
+    worker = VoiceWorker(silero)
+    alone = [await _scores(worker, clip, cycle([960])) for clip in clips]
+    together = await asyncio.gather(*(_scores(worker, clips[n % 4], cycle([320 + 2 * n])) for n in range(100)))
+    for number, scores in enumerate(together):
+        assert scores == alone[number % 4]
+
+
+async def test_telephone_audio_is_scored_on_the_same_positions(silero: SileroVad, speech: Speech) -> None:
+    pcm = np.frombuffer(_clip(speech, "weather_question"), "<i2")
+    codes = g711.encode_mulaw(resample_int16(pcm, 24_000, 8_000)).tobytes()
+    scores = await _scores(VoiceWorker(silero), codes, cycle([160]), AudioFormat.PCMU)
+    assert [end for end, _ in scores] == [768 * (n + 1) for n in range(len(scores))]
+    assert max(probability for _, probability in scores) > 0.9
+
+
+async def test_a_burst_after_a_stall_loses_nothing_and_holds_up_nobody() -> None:
+    model = FakeVoiceActivity()
+    worker = VoiceWorker(model)
+    late, calm = _Ear(worker), _Ear(worker)
+    late.hear(bytes(48 * 20_000), cycle([960]))
+    calm.hear(bytes(48 * 40), cycle([960]))
+    await settled(lambda: bool(calm.scores))
+    assert model.batches[0] == 2, "a lone frame shares the first batch with one frame of the burst"
+    await settled(lambda: len(late.scores) == 20_000 * 24 // 768)
+    assert late.scores[-1][0] == 480_000
+
+
+async def test_no_batch_is_longer_than_the_event_loop_can_bear() -> None:
+    model = FakeVoiceActivity()
+    worker = VoiceWorker(model)
+    ears = [_Ear(worker) for _ in range(150)]
+    for ear in ears:
+        ear.hear(bytes(48 * 70), cycle([48 * 70]))
+    await settled(lambda: all(len(ear.scores) == 2 for ear in ears))
+    assert max(model.batches) == 64
+    assert len(model.batches) == 5
+
+
+async def test_a_gap_in_the_positions_begins_a_new_stream(silero: SileroVad, speech: Speech) -> None:
+    audio = _clip(speech, "weather_question")
+    worker = VoiceWorker(silero)
+    fresh = await _scores(worker, audio, cycle([960]))
+    ear = _Ear(worker)
+    ear.stream.hear(0, audio[:9_000], AudioFormat.PCM16)
+    await settled(lambda: len(ear.scores) >= 5)
+    ear.scores.clear()
+    ear.stream.hear(1_000_000, audio, AudioFormat.PCM16)
+    await settled(lambda: len(ear.scores) == len(fresh))
+    assert ear.scores == [(1_000_000 + end, probability) for end, probability in fresh]
+
+
+@pytest.mark.parametrize("format", list(AudioFormat))
+async def test_a_frame_is_scored_as_soon_as_its_last_sample_has_come(format: AudioFormat) -> None:
+    worker = VoiceWorker(FakeVoiceActivity())
+    ear = _Ear(worker)
+    for count in range(1, 9):
+        ear.hear(bytes(32 * format.bytes_per_ms), cycle([32 * format.bytes_per_ms]), format)
+        await settled(lambda count=count: len(ear.scores) == count)  # type: ignore[misc]
+
+
+async def test_a_released_stream_is_not_scored_any_more() -> None:
+    model = FakeVoiceActivity()
+    worker = VoiceWorker(model)
+    gone, here = _Ear(worker), _Ear(worker)
+    gone.hear(bytes(9_600), cycle([960]))
+    here.hear(bytes(9_600), cycle([960]))
+    gone.stream.release()
+    gone.stream.release()
+    await settled(lambda: len(here.scores) == 6)
+    assert not gone.scores
+    assert model.slots == {here.stream.slot}
+
+
+async def test_a_model_that_fails_for_one_stream_fails_that_stream_only() -> None:
+    class Picky(FakeVoiceActivity):
+        def score(self, slots: object, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+            if np.abs(frames).max() > 0.9:
+                raise ValueError("too loud")
+            return np.zeros(len(frames), np.float32)
+
+    worker = VoiceWorker(Picky())
+    loud, quiet = _Ear(worker), _Ear(worker)
+    loud.hear(np.full(2_400, 32_000, "<i2").tobytes(), cycle([960]))
+    quiet.hear(bytes(4_800), cycle([960]))
+    await settled(lambda: len(quiet.scores) == 3)
+    assert loud.failures
+    assert not loud.scores
+    assert not quiet.failures
+
+
+async def test_a_loop_that_runs_late_shows_in_the_lag_and_is_forgotten_in_time() -> None:
+    worker = VoiceWorker(FakeVoiceActivity())
+    ear = _Ear(worker)
+    assert worker.tick_lag_ms == 0
+    loop = asyncio.get_running_loop()
+    for count in range(1, 30):
+        ear.hear(bytes(1_536), cycle([1_536]))
+        until = loop.time() + 0.025
+        while loop.time() < until:  # the loop is kept busy, as by somebody's long computation
+            pass
+        await settled(lambda count=count: len(ear.scores) >= count - 1)  # type: ignore[misc]
+    assert 5 < worker.tick_lag_ms < 100

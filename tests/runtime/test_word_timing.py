@@ -1,0 +1,45 @@
+"""Which words are timed, and where they lie in what is shown."""
+
+from __future__ import annotations
+
+from parley.core.events import SpokenWord
+from parley.engines.ports import Word
+from parley.runtime.word_timing import WordTiming
+
+
+def timed(*words: str) -> list[Word]:
+    return [Word(word, 100.0 * index, 100.0 * (index + 1)) for index, word in enumerate(words)]
+
+
+def test_words_end_behind_their_punctuation() -> None:
+    timing = WordTiming(" Hello, world!", "Hello, world!")
+    assert timing.spoken(timed("Hello", "world")) == (SpokenWord(7, 2_400), SpokenWord(14, 4_800))
+
+
+def test_words_come_as_they_are_spoken() -> None:
+    timing = WordTiming("one two", "one two")
+    assert timing.spoken([]) == ()
+    assert timing.spoken(timed("one")) == (SpokenWord(3, 2_400),)
+    assert timing.spoken(timed("one", "two")) == (SpokenWord(3, 2_400), SpokenWord(7, 4_800))
+    assert timing.last == (SpokenWord(3, 2_400), SpokenWord(7, 4_800))
+
+
+def test_marks_of_layout_are_not_words() -> None:
+    timing = WordTiming("**Well** - I don't know", "Well, I don't know")
+    assert [word.text_end for word in timing.spoken(timed("Well,", "I", "don't", "know"))] == [8, 12, 18, 23]
+
+
+def test_a_text_spelled_out_for_the_voice_is_not_timed_at_all() -> None:
+    timing = WordTiming("It is 3 pm", "It is three p m")
+    assert timing.spoken(timed("It", "is", "three", "p", "m")) == ()
+
+
+def test_timing_stops_where_the_engine_says_another_word() -> None:
+    timing = WordTiming("to be or not", "to be or not")
+    assert [word.text_end for word in timing.spoken(timed("to", "bee", "or", "not"))] == [2]
+
+
+def test_words_never_end_before_the_one_before_them() -> None:
+    timing = WordTiming("a b", "a b")
+    words = timing.spoken([Word("a", 0, 50), Word("b", 10, 40)])
+    assert [word.end_sample for word in words] == [1_200, 1_200]
