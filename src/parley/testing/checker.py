@@ -90,6 +90,12 @@ class Checker:
         """Whether the session has ended."""
         return self.closing.closed
 
+    @property
+    def busy(self) -> bool:
+        """Whether a response or a transcript is still under way."""
+        waiting = any(not stream.settled for stream in self.streams.by_turn.values())
+        return bool(self.ledgers.open) or waiting
+
     def saw(self, event: Event | None, now_ns: int, effects: Iterable[Effect]) -> None:
         """One step: the event (None: the start), when it was handled, and everything that came of it."""
         step = Step(event, now_ns, tuple(effects))

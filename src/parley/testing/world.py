@@ -135,6 +135,7 @@ class World:
         except (CheckFailed, InvariantBroken) as error:
             law = error.law if isinstance(error, CheckFailed) else "inside"
             raise WorldFailed(self.seed, law, str(error), self._tail()) from error
+        self.counts.update(self.checker.attempts.seen)
         return Outcome(self.seed, self.scenario, tuple(self.steps), self.counts, (self.now_ns - START_NS) / 1e9)
 
     def _live(self) -> None:
@@ -161,25 +162,18 @@ class World:
         self.post(LinkClosed("the client is gone"))
 
     def _until_quiet(self) -> None:
-        while self._due:
-            due_ns, _, act = self._due[0]
+        while self._due or not self._resting():
+            due_ns = self._due[0][0] if self._due else START_NS + 2 * LONGEST_NS
             if self._armed is not None and self._armed <= due_ns:
                 self._ring(self._armed)
                 continue
-            heapq.heappop(self._due)
             self.now_ns = max(self.now_ns, due_ns)
-            act()
-        while not self.session.closed and self._armed is not None and not self._resting():
-            self._ring(self._armed)
-            while self._due and (self._armed is None or self._due[0][0] < self._armed):
-                due_ns, _, act = heapq.heappop(self._due)
-                self.now_ns = max(self.now_ns, due_ns)
-                act()
+            heapq.heappop(self._due)[2]()
 
     def _resting(self) -> bool:
         """Only the session's own end, or another idle prompt, is still to come."""
         expiry = START_NS + self.scenario.conduct.session_ms * 1_000_000
-        return not self._due and (self._armed == expiry or (self._idles() and self.counts["timers"] > 200))
+        return self._armed in (None, expiry) or (self._idles() and not self.checker.busy)
 
     def _idles(self) -> bool:
         detection = self.session.settings.turn_detection

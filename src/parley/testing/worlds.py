@@ -6,6 +6,7 @@ Results go to stdout, progress to stderr; exit code 1 when a seed failed.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -13,6 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from parley.testing.world import WorldFailed, simulate
+
+_PARTICULARS = re.compile(r"\b(item|resp|sess|conv|call)_\w+|'[^']*'|\d+(?= of| ms| bytes)")
 
 BATCH = 50
 """Seeds handed to a worker at once: a second or two of work."""
@@ -74,7 +77,7 @@ def _run(first: int, end: int, jobs: int, *, keep_going: bool) -> int:
         simulated += batch.simulated_s
         done = last - first
         for _, what, text in batch.failures:
-            laws[what[:70]] += 1
+            laws[_PARTICULARS.sub("*", what)[:90]] += 1
             sys.stdout.write((text.split("\n")[0] if keep_going else text) + "\n")
         elapsed = time.monotonic() - began
         sys.stderr.write(

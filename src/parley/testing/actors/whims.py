@@ -82,33 +82,31 @@ def _requests(person: Person, rng: random.Random) -> list[ClientEvent]:
 
 def nonsense(rng: random.Random) -> ClientEvent:
     """A request that cannot be honoured."""
-    return rng.choice(
-        [
-            CancelRequested(ResponseId("resp_unknown")),
-            ItemRetrieveRequested(ItemId("item_unknown")),
-            ItemDeleteRequested(ItemId("item_unknown")),
-            ItemTruncateRequested(ItemId("item_unknown"), 0, 10),
-            ClientErred("invalid_json", "That is no JSON."),
-            ResponseRequested(ResponseParams(input=(ItemReference(ItemId("item_unknown")),))),
-            ResponseRequested(ResponseParams(tool_choice="required", tools=())),
-            SessionUpdateRequested({"voice": "nobody"}),
-        ]
-    )
+    requests: list[ClientEvent] = [
+        CancelRequested(ResponseId("resp_unknown")),
+        ItemRetrieveRequested(ItemId("item_unknown")),
+        ItemDeleteRequested(ItemId("item_unknown")),
+        ItemTruncateRequested(ItemId("item_unknown"), 0, 10),
+        ClientErred("invalid_json", "That is no JSON."),
+        ResponseRequested(ResponseParams(input=(ItemReference(ItemId("item_unknown")),))),
+        ResponseRequested(ResponseParams(tool_choice="required", tools=())),
+        SessionUpdateRequested({"voice": "nobody"}),
+    ]
+    return rng.choice(requests)
 
 
 def new_item(rng: random.Random, known: ItemId) -> Item:
     """An item a client may bring, good or bad."""
     name = ItemId(rng.choice(["", "", f"client_{rng.randrange(1_000_000)}", known]))
-    return rng.choice(
-        [
-            Message(name, "user", (InputText("something written"),)),
-            Message(name, "system", (InputText("be brief"),)),
-            Message(name, "assistant", (OutputText("something I said before"),)),
-            Message(name, "user", (InputAudio("something said before"),)),
-            Message(name, "user", (InputImage("data:image/png;base64,AAAA"),)),
-            FunctionCallOutput(name, CallId("call_unknown"), "{}"),
-        ]
-    )
+    items: list[Item] = [
+        Message(name, "user", (InputText("something written"),)),
+        Message(name, "system", (InputText("be brief"),)),
+        Message(name, "assistant", (OutputText("something I said before"),)),
+        Message(name, "user", (InputAudio("something said before"),)),
+        Message(name, "user", (InputImage("data:image/png;base64,AAAA"),)),
+        FunctionCallOutput(name, CallId("call_unknown"), "{}"),
+    ]
+    return rng.choice(items)
 
 
 def side(rng: random.Random, known: ItemId) -> ResponseParams:

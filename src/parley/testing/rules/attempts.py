@@ -6,6 +6,7 @@ pause, tells and plays nothing), and that a response tells exactly what its own 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
@@ -127,6 +128,7 @@ class Attempts(Rule):
         self._ledgers = ledgers
         self._arrived = arrived
         self._changes = changes
+        self.seen: Counter[str] = Counter()
         self._awaiting: list[ResponseId] = []
         self._coming: list[AttemptId] = []
         self._committing = False
@@ -234,6 +236,7 @@ class Attempts(Rule):
                 self._link(attempt, response)
                 return
         self._fresh.append(attempt)
+        self.seen["guesses"] += 1
 
     def _waiting_for(self, effect: StartGeneration) -> ResponseId | None:
         """The response this generation is for: the one just created, else the oldest that waits and asks for the like."""
@@ -264,11 +267,13 @@ class Attempts(Rule):
             self._awaiting.append(response)
             return
         attempt = candidates[-1]
+        self.seen["guesses released"] += 1
         self.released.append((attempt, self._changes.changes))
         self._link(attempt, response)
 
     def resume(self, attempt: Attempt, response: ResponseId) -> None:
         """`response` goes on with what `attempt` had left."""
+        self.seen["replies resumed"] += 1
         if response in self._awaiting:
             self._awaiting.remove(response)
         self._link(attempt, response)
@@ -368,10 +373,14 @@ class OwnWords(Rule):
             attempt.told_chars == len(attempt.text),
             f"response {view.id} withheld {attempt.text[attempt.told_chars :]!r}",
         )
+        if any(entry.truncated for entry in self._ledgers.by_id[view.id].items):
+            return  # the client has cut it while it was being made; what follows is not played
         withheld = len(attempt.audio) - attempt.told_bytes
         self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
         calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
         made = [(call.call_id, call.name, call.arguments) for _, call in sorted(attempt.calls.items())]
+        if attempt.started.prompt.parallel_tool_calls is False:
+            made = made[:1]  # the client wants one call at a time
         same = len(calls) == len(made) and all(
             told_call[1:] == made_call[1:] and made_call[0] in ("", told_call[0])
             for told_call, made_call in zip(calls, made, strict=False)

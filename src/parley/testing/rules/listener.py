@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from parley.core.effects import Play, StopPlayback
-from parley.core.events import AudioPlayed, Event, ItemTruncateRequested
+from parley.core.events import AudioPlayed, Event, ItemTruncateRequested, OutputClearRequested
 from parley.core.ids import ItemId, ResponseId
 from parley.core.items import Item, Message, OutputAudio, OutputText
 from parley.core.limits import SAMPLES_PER_MS
@@ -32,7 +32,7 @@ from parley.core.settings import AudioFormat
 from parley.testing.rules.attempts import Attempt, Attempts, Clause, End
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.ledgers import Ledger, Ledgers
 from parley.testing.rules.resuming import align, continuation
 
 NS_PER_SAMPLE = 1e9 / 24_000
@@ -78,6 +78,7 @@ class Listener(Rule):
         self._arrived = arrived
         self._free_ns = 0.0
         self._event: Event | None = None
+        self._must_stop = False
         self._queue: deque[list[object]] = deque()
         self._sounding: list[Track] = []
         self._stopped: set[ResponseId] = set()
@@ -96,10 +97,16 @@ class Listener(Rule):
             OutputAudioDelta: self._delta,
             Play: self._play,
             StopPlayback: self._stop,
+            OutputBufferCleared: self._cleared,
             SpeechStarted: self._speech,
             ResponseDone: self._done,
             ItemTruncated: self._truncated,
         }
+
+    def ledger_of(self, item: ItemId) -> Ledger | None:
+        """The response that made this item."""
+        known = self._ledgers.items.get(item)
+        return None if known is None else known[0]
 
     def silent_at_ns(self) -> float:
         """When a remote listener will have heard everything sent so far."""
@@ -173,10 +180,18 @@ class Listener(Rule):
             if entry[1] == 0:
                 self._queue.popleft()
 
+    def after(self, step: Step) -> None:
+        if self._must_stop:
+            self.fail("the item the client truncated plays on: no StopPlayback", "6")
+
     def _stop(self, effect: StopPlayback) -> None:
+        self._must_stop = False
         self.require(self.paced, "StopPlayback where the client holds the playback", "6")
         self._interrupt()
         self._queue.clear()
+
+    def _cleared(self, told: OutputBufferCleared) -> None:
+        self._stopped.add(told.response_id)
 
     def _speech(self, told: SpeechStarted) -> None:
         detection = self._arrived.settings.turn_detection
@@ -184,8 +199,17 @@ class Listener(Rule):
             self._interrupt()
 
     def _done(self, told: ResponseDone) -> None:
-        if told.response.status == "cancelled" and told.response.conversation_id is not None and not self.paced:
+        view = told.response
+        if view.conversation_id is None:
+            return
+        if view.status == "cancelled" and not self.paced:
             self._interrupt()
+        if view.status not in ("cancelled", "failed"):
+            return
+        for track in self.tracks.values():  # nothing beyond what was sent can ever be heard
+            if track.response == view.id and track.cut is None:
+                track.cut = track.sent
+                self._last_cut = track if view.status == "cancelled" else self._last_cut
 
     def _interrupt(self) -> None:
         """The listener hears no more of anything sent so far."""
@@ -203,6 +227,7 @@ class Listener(Rule):
         if track is None:
             return
         if isinstance(self._event, ItemTruncateRequested):
+            self._must_stop = self.paced and any(entry[0] is track for entry in self._queue)
             self._drop(track)
             track.cut = min(told.audio_end_ms * SAMPLES_PER_MS, track.sent)
             track.by_client = True
@@ -288,7 +313,7 @@ class OnlyHeardIsKept(Rule):
         return {ItemDone: self._item, OutputItemDone: self._item, ItemRetrieved: self._retrieved}
 
     def _item(self, told: ItemDone | OutputItemDone) -> None:
-        if told.item.status == "incomplete" and told.item.id in self._listener.tracks:
+        if told.item.status == "incomplete":
             self._closing.append(told.item)
 
     def after(self, step: Step) -> None:
@@ -299,7 +324,10 @@ class OnlyHeardIsKept(Rule):
     def check(self, item: Item, what: str) -> None:
         """Raise unless the item's words are those heard."""
         track = self._listener.tracks.get(item.id)
-        if track is None or track.cut is None:
+        if track is None:
+            self._check_unspoken(item, what)
+            return
+        if track.cut is None:
             return
         least, most = self._listener.words_heard(track)
         kept = spoken_text(item).rstrip()
@@ -308,6 +336,16 @@ class OnlyHeardIsKept(Rule):
         self.require(
             kept.startswith(least), f"item {item.id} {what} with {kept!r}; heard was at least {least!r} {heard}"
         )
+
+    def _check_unspoken(self, item: Item, what: str) -> None:
+        """Nothing was heard of a reply that was stopped before its first sound."""
+        ledger = self._listener.ledger_of(item.id)
+        if ledger is None or ledger.created.modality != "audio" or not ledger.in_conversation or ledger.done is None:
+            return
+        if ledger.done.status == "cancelled":
+            self.require(
+                not spoken_text(item).strip(), f"item {item.id} {what} with {spoken_text(item)!r}; it never sounded"
+            )
 
     def _retrieved(self, told: ItemRetrieved) -> None:
         self.check(told.item, "is retrieved")
@@ -332,9 +370,13 @@ class BufferNotices(Rule):
         self._paced = playback == "paced"
         self._started: set[ResponseId] = set()
         self._ended: set[ResponseId] = set()
+        self._asked = False
 
     def hears(self) -> Hearing:
         return {OutputBufferStarted: self._start, OutputBufferStopped: self._end, OutputBufferCleared: self._end}
+
+    def before(self, step: Step) -> None:
+        self._asked = isinstance(step.event, OutputClearRequested)
 
     def _start(self, told: OutputBufferStarted) -> None:
         self.require(self._paced, "output_audio_buffer.started where the client plays")
@@ -342,6 +384,8 @@ class BufferNotices(Rule):
         self._started.add(told.response_id)
 
     def _end(self, told: OutputBufferStopped | OutputBufferCleared) -> None:
+        if self._asked and told.response_id not in self._started:
+            return
         self.require(told.response_id in self._started, f"{told} and it never started")
         self.require(told.response_id not in self._ended, f"the playback of {told.response_id} ended twice")
         self._ended.add(told.response_id)
