@@ -138,13 +138,21 @@ def test_keys_come_from_the_variable_that_the_file_names() -> None:
 
 
 def test_no_secret_is_shown_anywhere() -> None:
-    text = '[server]\napi_keys = ["sesame-1"]\n[pipelines.default.llm_options]\napi_key = "sesame-2"\nbase_url = "http://me:sesame-3@host/v1"\n'
+    text = """
+[server]
+api_keys = ["sesame-1"]
+[pipelines.default.llm_options]
+api_key = "sesame-2"
+base_url = "http://me:sesame-3@host/v1"
+headers = { Authorization = "sesame-5" }
+"""
     Path("parley.toml").write_text(text, encoding="utf-8")
     config = load(None, {}, {"PARLEY_LLM_API_KEY": "sesame-4"})
     assert "sesame" not in repr(config)
     assert "sesame" not in repr(config.explain())
     shown = {setting.key: setting.value for setting in config.explain()}
-    assert shown["server.api_keys"] == "set (from parley.toml:2)"
+    assert shown["server.api_keys"] == "set (from parley.toml:3)"
+    assert shown["pipelines.default.llm_options.headers.Authorization"] == "set (from parley.toml:7)"
     assert shown["pipelines.default.llm_options.api_key"] == "set (from env PARLEY_LLM_API_KEY)"
     assert shown["pipelines.default.llm_options.base_url"] == "http://host/v1"
     assert config.pipelines["default"].llm.options["api_key"] == "sesame-4"

@@ -164,7 +164,7 @@ def check_endpoints(config: Config) -> Iterator[Check]:
 def _check_endpoint(url: str, key: str) -> Check:
     from parley.config.loading import mask
 
-    name = f"endpoint {mask('base_url', url, '')}"
+    name = f"endpoint {mask(('base_url',), url, '')}"
     if not url.startswith(("http://", "https://")):
         return Check(
             name, False, "not an http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."

@@ -37,7 +37,7 @@ from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.ports import STAGES, EngineSpec
 
-_SECRET = re.compile(r"(^|_)(keys?|token|secret|password)$")
+_SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
 
 
 def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
@@ -213,7 +213,7 @@ class _Options(dict[str, object]):
     """An engine's options, whose secrets stay out of logs and tracebacks."""
 
     def __repr__(self) -> str:
-        return repr({key: mask(key, value, "") for key, value in self.items()})
+        return repr({key: mask((key,), value, "") for key, value in self.items()})
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
@@ -244,13 +244,13 @@ def _explain(settings: Settings, places: Mapping[KeyPath, str], keys: tuple[str,
         if key[-1].endswith("_options") and not value:
             continue
         source = places.get(key, "default")
-        shown.append(Setting(".".join(key), mask(key[-1], value, source), source))
+        shown.append(Setting(".".join(key), mask(key, value, source), source))
     return shown
 
 
-def mask(name: str, value: object, source: str) -> object:
+def mask(key: KeyPath, value: object, source: str) -> object:
     """`value` as it may be shown: secrets only as set or not set, URLs without the user and password in them."""
-    if _SECRET.search(name):
+    if any(_SECRET.search(part) for part in (key[2:] if key[0] == "pipelines" else key)):
         return f"set (from {source})" if value and source else "set" if value else "not set"
     if isinstance(value, str) and "://" in value and "@" in value:
         parts = urlsplit(value)
