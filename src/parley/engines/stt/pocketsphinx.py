@@ -19,7 +19,8 @@ from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.stt.pocketsphinx_pool import DecoderPool
 from parley.engines.stt.pocketsphinx_process import DecoderProcess
-from parley.engines.stt.pocketsphinx_stream import SAMPLE_RATE, PocketsphinxStream
+from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
+from parley.engines.stt.turn_audio import SAMPLE_RATE
 
 MAX_STREAMS = 1024
 """Turns open at once; far more than any machine can decode, so reaching it means streams are not being closed."""

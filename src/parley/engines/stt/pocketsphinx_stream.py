@@ -15,40 +15,25 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from parley.audio import levels, pcm
 from parley.audio.types import Samples
 from parley.engines.ports import EngineError, EngineRefused, Partial, RecognitionSpec, TokenLogprob, Transcript, Word
 from parley.engines.stt.pocketsphinx_pool import SLICE, DecoderPool
 from parley.engines.stt.pocketsphinx_process import Hypothesis
+from parley.engines.stt.turn_audio import SAMPLE_RATE, TurnAudio
 
-SAMPLE_RATE = 16000
-BYTES_PER_MS = 32
-
-MAX_SEGMENT = 20_000 * BYTES_PER_MS
+MAX_SEGMENT = 20 * SAMPLE_RATE
 """Longest audio decoded at once: twenty seconds take about two and a half to decode."""
 
-MAX_BACKLOG = 180_000 * BYTES_PER_MS
+MAX_BACKLOG = 180 * SAMPLE_RATE
 """Audio that may wait: three minutes (6 MB); a recogniser so far behind will never be of use to a conversation."""
 
-LEAD_IN = 300 * BYTES_PER_MS
+LEAD_IN = SAMPLE_RATE * 3 // 10
 """Silence kept in front of the next word."""
-
-_FRAME = 320
-_SPEECH_FRAMES = 5
-"""Frames of 20 ms louder than the threshold that count as speech: a tenth of a second; less is a click or the last word's end."""
-
-_SPEECH_SHARE = 0.06
-"""Threshold relative to how loud this turn's speech was: 24 dB below."""
-
-_DIGITAL_SILENCE = 10 / 32768
-"""Threshold while nothing has been said yet: -70 dBFS."""
 
 
 @dataclass(slots=True)
 class _Cut:
-    """A pause at an absolute byte position; `waiter` gets the transcript up to there."""
+    """A pause at a position; `waiter` gets the transcript up to there."""
 
     position: int
     waiter: asyncio.Future[Transcript] | None = None
@@ -78,13 +63,11 @@ class PocketsphinxStream:
         self._on_partial = on_partial
         self._on_end = on_end
         self._pool = pool
-        self._pcm = bytearray()
-        self._base = 0
+        self._audio = TurnAudio()
         self._last_cut = 0
         self._cuts: deque[_Cut] = deque()
         self._error: EngineError | None = None
         self._told = Partial("")
-        self._level = 0.0
         self._text = ""
         self._words: list[Word] = []
         self._posteriors: list[float] = []
@@ -94,14 +77,15 @@ class PocketsphinxStream:
     def feed(self, audio: Samples) -> None:
         if self.closed or self._error is not None:
             return
-        self._pcm += pcm.to_bytes(audio)
+        self._audio.append(audio)
         self.last_fed_s = self._loop.time()
-        if len(self._pcm) > MAX_BACKLOG:
+        if self._audio.held > MAX_BACKLOG:
             self.fail(_overflow())
             return
-        while self._end - self._last_cut > MAX_SEGMENT:
-            self._cut(self._quietest_place())
-        if len(self._pcm) - self.decoded >= SLICE:
+        while self._audio.end - self._last_cut > MAX_SEGMENT:
+            middle = self._last_cut + MAX_SEGMENT // 2
+            self._cut(self._audio.quietest(middle, self._last_cut + MAX_SEGMENT))
+        if self.available() - self.decoded >= SLICE:
             self._pool.want_partials(self)
 
     async def flush(self) -> Transcript:
@@ -109,10 +93,10 @@ class PocketsphinxStream:
             raise self._error
         if self.closed:
             raise _closed()
-        if not self._cuts and not self.worth_decoding(len(self._pcm)):
+        if not self._cuts and not self._audio.has_speech(self._audio.start, self._audio.end):
             return self._transcript()
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
-        self._cut(self._end, waiter)
+        self._cut(self._audio.end, waiter)
         return await waiter
 
     async def finish(self) -> Transcript:
@@ -125,71 +109,61 @@ class PocketsphinxStream:
         if not self.closed:
             self.closed = True
             self._settle(_closed())
-            self._pcm.clear()
+            self._audio.clear()
             self._on_end(self)
 
-    # --- what the pool sees ---
+    # --- what the pool sees: bytes of the present segment ---
 
     def available(self) -> int:
-        return len(self._pcm)
+        return 2 * self._audio.held
 
     def audio(self, start: int, end: int) -> bytes:
-        return bytes(self._pcm[start:end])
+        origin = self._audio.start
+        return self._audio.pcm16(origin + start // 2, origin + end // 2)
 
     def next_cut(self) -> int | None:
-        return self._cuts[0].position - self._base if self._cuts else None
+        return 2 * (self._cuts[0].position - self._audio.start) if self._cuts else None
 
     def guess(self, text: str) -> None:
         self._tell(Partial(_join(self._text, text), self._text))
 
     def worth_decoding(self, size: int) -> bool:
-        loud = levels.frame_rms(pcm.to_float(self.audio(0, size)), _FRAME)
-        threshold = self._level * _SPEECH_SHARE or _DIGITAL_SILENCE
-        return int(np.count_nonzero(loud > threshold)) >= _SPEECH_FRAMES
+        return self._audio.has_speech(self._audio.start, self._audio.start + size // 2)
 
     def commit(self, size: int, hypothesis: Hypothesis | None) -> None:
         if not self._cuts:
-            return  # failed while it was being decoded
+            return  # it failed while it was being decoded
         cut = self._cuts.popleft()
+        position = self._audio.start + size // 2
         if hypothesis is None:
-            size = max(0, size - LEAD_IN)
+            self._audio.drop(position - LEAD_IN)
         else:
-            self._keep(hypothesis, size)
+            self._keep(hypothesis, position)
+            self._audio.drop(position)
             self._tell(Partial(self._text, self._text))
-        del self._pcm[:size]
-        self._base += size
         self.decoded = 0
         self.muted = False
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(self._transcript())
-        if not self._cuts and len(self._pcm) >= SLICE:
+        if not self._cuts and self.available() >= SLICE:
             self._pool.want_partials(self)
 
     def fail(self, error: EngineError) -> None:
         self._error = error
-        self._pcm.clear()
+        self._audio.clear()
         self._settle(error)
 
     # --- inside ---
-
-    @property
-    def _end(self) -> int:
-        return self._base + len(self._pcm)
 
     def _cut(self, position: int, waiter: asyncio.Future[Transcript] | None = None) -> None:
         self._last_cut = position
         self._cuts.append(_Cut(position, waiter))
         self._pool.want_pause(self)
 
-    def _quietest_place(self) -> int:
-        start = self._last_cut - self._base + MAX_SEGMENT // 2
-        loud = levels.frame_rms(pcm.to_float(self.audio(start, start + MAX_SEGMENT // 2)), _FRAME)
-        return self._base + start + 2 * _FRAME * int(loud.argmin())
-
-    def _keep(self, hypothesis: Hypothesis, size: int) -> None:
-        loud = levels.frame_rms(pcm.to_float(self.audio(0, size)), _FRAME)
-        self._level = max(self._level, float(np.percentile(loud, 90)))
-        offset_ms = self._base / BYTES_PER_MS
+    def _keep(self, hypothesis: Hypothesis, position: int) -> None:
+        start = self._audio.start
+        self._audio.learn_level(start, position)
+        offset_ms = 1000 * start / SAMPLE_RATE
         self._text = _join(self._text, hypothesis.text)
         self._words += [Word(w.text, w.start_ms + offset_ms, w.end_ms + offset_ms) for w in hypothesis.words]
         self._posteriors += hypothesis.posteriors
@@ -229,7 +203,7 @@ def _closed() -> EngineRefused:
 
 def _overflow() -> EngineError:
     return EngineError(
-        f"Speech recognition is more than {MAX_BACKLOG // BYTES_PER_MS // 1000} seconds behind and gave this turn up.",
+        f"Speech recognition is more than {MAX_BACKLOG // SAMPLE_RATE} seconds behind and gave this turn up.",
         code="transcription_backlog",
         mend="Give it more processes (the engine option `threads`), fewer sessions, or a faster recogniser.",
     )

@@ -1,0 +1,184 @@
+"""One loaded Whisper model: audio and forced tokens in, tokens out. Synchronous; the only file that touches faster-whisper.
+
+Laws:
+- Given tokens are kept: the decoder is made to begin with them, so what was promised to a listener is in every later result.
+- Deterministic: no sampling. A result that runs in circles is decoded once more with repeated four-grams forbidden.
+- Knows no streams and no queue. Calls from several threads run in parallel up to `workers`; the GIL is free while it computes.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parley.audio.types import Samples
+from parley.engines.ports import EngineUnavailable, TokenLogprob
+
+MAX_SECONDS = 30
+"""The window the model was trained for."""
+
+MAX_TOKENS = 448
+"""The decoder's context."""
+
+_TOKENS_PER_SECOND = 20
+"""More than any speech needs (English: four; scripts spelt in bytes: fifteen); what exceeds it is running in circles."""
+
+_SPARE_TOKENS = 24
+_MAX_NEW_TOKENS = 224
+_COMPRESSION_LIMIT = 2.4
+_NO_SPEECH = 0.6
+_UNLIKELY = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to decode: at most 30 s of 16 kHz audio. `language` "" is detected; `kept` tokens begin the result."""
+
+    audio: Samples
+    language: str = ""
+    prompt: str = ""
+    kept: tuple[int, ...] = ()
+    beam_size: int = 1
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """`tokens` begin with the kept ones. `confidence` is the geometric mean of the new tokens' probabilities."""
+
+    tokens: tuple[int, ...]
+    language: str
+    confidence: float | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class WhisperModel:
+    """Make it with `load()`; then `decode()` and `text()`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.multilingual: bool = model.model.is_multilingual
+        self.languages: tuple[str, ...] = tuple(model.supported_languages)
+        self._tokenizers: dict[str, Any] = {}
+
+    @classmethod
+    def load(cls, folder: Path, device: str, compute_type: str, threads: int, workers: int) -> WhisperModel:
+        """Load and warm up. Blocks. Raises `EngineUnavailable`."""
+        try:
+            import faster_whisper
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"faster-whisper cannot be imported: {error}.",
+                code="missing_package",
+                mend="Install it: pip install faster-whisper",
+            ) from error
+        try:
+            loaded = faster_whisper.WhisperModel(
+                str(folder),
+                device=device,
+                compute_type=compute_type,
+                cpu_threads=threads,
+                num_workers=workers,
+                local_files_only=True,
+            )
+            model = cls(loaded)
+            model.decode(Task(np.zeros(8000, np.float32)))
+        except (RuntimeError, ValueError, OSError) as error:
+            raise EngineUnavailable(
+                f"The Whisper weights in {folder} cannot be loaded: {error}.",
+                code="load_failed",
+                mend="Correct `device` or `compute_type` (int8, float16, default), or delete the folder and download again.",
+            ) from error
+        return model
+
+    def text(self, tokens: tuple[int, ...]) -> str:
+        """The text of tokens, with the space it begins with."""
+        tokenizer = self._model.hf_tokenizer
+        text: str = tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+    def decode(self, task: Task) -> Decoding:
+        """Transcribe. Blocks for tenths of seconds on a CPU. Raises `RuntimeError` when the library fails."""
+        encoded = self._encode(task.audio)
+        language = task.language or self._detect(encoded)
+        tokenizer = self._tokenizer(language)
+        new_limit = min(_MAX_NEW_TOKENS, int(task.audio.size / 16000 * _TOKENS_PER_SECOND) + _SPARE_TOKENS)
+        prompt = self._prompt(tokenizer, task, new_limit)
+        result = self._generate(encoded, prompt, task, new_limit)
+        if _in_circles(self.text(tuple(result.sequences_ids[0]))):
+            result = self._generate(encoded, prompt, task, new_limit, no_repeat_ngram_size=4)
+        # the library returns the forced tokens too, and scores them as certain
+        everything = result.sequences_ids[0]
+        new = [token for token in everything[len(task.kept) :] if token < tokenizer.eot]
+        mean_logprob = float(result.scores[0]) * len(everything) / max(1, len(new))
+        if not task.kept and result.no_speech_prob > _NO_SPEECH and mean_logprob < _UNLIKELY:
+            return Decoding((), language)
+        logprobs = self._logprobs(result.logits[0][len(task.kept) :], new) if task.logprobs else ()
+        return Decoding((*task.kept, *new), language, math.exp(min(0.0, mean_logprob)) if new else None, logprobs)
+
+    def _encode(self, audio: Samples) -> Any:
+        from faster_whisper.audio import pad_or_trim
+
+        return self._model.encode(pad_or_trim(self._model.feature_extractor(audio)))
+
+    def _detect(self, encoded: Any) -> str:
+        if not self.multilingual:
+            return "en"
+        (ranked,) = self._model.model.detect_language(encoded)
+        language: str = ranked[0][0]
+        return language.strip("<|>")
+
+    def _tokenizer(self, language: str) -> Any:
+        from faster_whisper.tokenizer import Tokenizer
+
+        if language not in self._tokenizers:
+            self._tokenizers[language] = Tokenizer(
+                self._model.hf_tokenizer, self.multilingual, task="transcribe", language=language
+            )
+        return self._tokenizers[language]
+
+    def _prompt(self, tokenizer: Any, task: Task, new_limit: int) -> list[int]:
+        start = [*tokenizer.sot_sequence, tokenizer.no_timestamps, *task.kept]
+        if not task.prompt.strip():
+            return start
+        # the most recent part of the context is the most useful one
+        room = MAX_TOKENS // 2 - len(start) - 1
+        context = tokenizer.encode(" " + task.prompt.strip())[-room:] if room > 0 else []
+        return [tokenizer.sot_prev, *context, *start]
+
+    def _generate(self, encoded: Any, prompt: list[int], task: Task, new_limit: int, **extra: int) -> Any:
+        # the library's limit counts the whole context, of which half is for the result, forced tokens included
+        wanted = len(task.kept) + new_limit
+        limit = min(MAX_TOKENS, max(2 * wanted, len(prompt) + wanted))
+        (result,) = self._model.model.generate(
+            encoded,
+            [prompt],
+            beam_size=1 if task.logprobs else task.beam_size,
+            max_length=limit,
+            return_scores=True,
+            return_no_speech_prob=True,
+            return_logits_vocab=task.logprobs,
+            suppress_blank=not task.kept,
+            **extra,
+        )
+        return result
+
+    def _logprobs(self, rows: Sequence[Any], new: list[int]) -> tuple[TokenLogprob, ...]:
+        found = []
+        for token, row in zip(new, rows, strict=False):
+            logits = np.asarray(row, dtype=np.float32).reshape(-1)
+            top = float(logits.max())
+            normaliser = top + math.log(float(np.exp(logits - top).sum()))
+            found.append(TokenLogprob(self.text((token,)), min(0.0, float(logits[token]) - normaliser)))
+        return tuple(found)
+
+
+def _in_circles(text: str) -> bool:
+    data = text.encode()
+    return len(data) > 40 and len(data) / len(zlib.compress(data)) > _COMPRESSION_LIMIT

@@ -1,0 +1,228 @@
+"""One turn being transcribed by Whisper: its audio, its pauses, and the tokens that have been promised.
+
+Laws:
+- Promised tokens (two hypotheses in a row agreed on them) are forced on every later decoding, so finals begin with them.
+- The window is at most `MAX_SEGMENT`. A pause behind `COMMIT_SAMPLES` ends it for good; when none comes, the quietest place does.
+- At most one partial is wanted at a time, always of the latest audio: a busy model makes partials rarer, never late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from parley.audio.types import Samples
+from parley.engines.ports import EngineError, EngineRefused, Partial, RecognitionSpec, TokenLogprob, Transcript
+from parley.engines.stt.agreement import UNSPACED, agreed
+from parley.engines.stt.turn_audio import SAMPLE_RATE, TurnAudio
+from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
+from parley.engines.stt.whisper_queue import WorkQueue
+
+MAX_SEGMENT = 28 * SAMPLE_RATE
+"""Just below the model's window of 30 s."""
+
+COMMIT_SAMPLES = 10 * SAMPLE_RATE
+"""A pause behind so much audio is a good place to start anew: the context carries over as a prompt."""
+
+MAX_BACKLOG = 180 * SAMPLE_RATE
+"""Audio that may wait: three minutes (6 MB); a recogniser so far behind will never be of use to a conversation."""
+
+FIRST_PARTIAL = SAMPLE_RATE
+"""A second of audio before the first partial: on less, Whisper mostly invents."""
+
+PARTIAL_STEP = SAMPLE_RATE // 2
+"""New audio between partials at least."""
+
+LEAD_IN = SAMPLE_RATE * 3 // 10
+"""Silence kept in front of the next word."""
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A pause at a position; `final` ends the window there for good; `waiter` gets the transcript up to there."""
+
+    position: int
+    final: bool
+    waiter: asyncio.Future[Transcript] | None = None
+
+
+class WhisperStream:
+    """The `RecognizerStream` port, and what the engine's queue works on.
+
+    An overflow or a failed decoding is raised by the next `flush()` or `finish()`; audio fed after it is dropped.
+    A stream that asks for logprobs promises nothing while audio still comes: forced tokens have no probability.
+    """
+
+    def __init__(
+        self,
+        spec: RecognitionSpec,
+        on_partial: Callable[[Partial], None],
+        model: WhisperModel,
+        queue: WorkQueue,
+        beam_size: int,
+        partials: bool,
+    ) -> None:
+        self.closed = False
+        self.busy = False
+        self._loop = asyncio.get_running_loop()
+        self._spec = spec
+        self._on_partial = on_partial
+        self._model = model
+        self._queue = queue
+        self._beam_size = beam_size
+        self._partials = partials
+        self._context = " ".join((spec.prompt, ", ".join(spec.keywords))).strip()
+        self._language = spec.language
+        self._audio = TurnAudio()
+        self._cuts: deque[_Cut] = deque()
+        self._last_end = 0
+        self._next_partial = FIRST_PARTIAL
+        self._error: EngineError | None = None
+        self._told = Partial("")
+        self._text = ""
+        self._kept: tuple[int, ...] = ()
+        self._before: tuple[int, ...] = ()
+        self._confidences: list[float] = []
+        self._logprobs: tuple[TokenLogprob, ...] = ()
+        self._pause: tuple[int, Transcript] = (0, Transcript(""))
+
+    # --- the port ---
+
+    def feed(self, audio: Samples) -> None:
+        if self.closed or self._error is not None:
+            return
+        self._audio.append(audio)
+        if self._audio.held > MAX_BACKLOG:
+            self.fail(_overflow())
+            return
+        while self._audio.end - self._last_end > MAX_SEGMENT:
+            place = self._audio.quietest(self._last_end + MAX_SEGMENT // 2, self._last_end + MAX_SEGMENT)
+            self._cut(_Cut(place, final=True))
+        if self._partials and self._audio.end >= self._next_partial:
+            self._queue.want_partial(self)
+
+    async def flush(self) -> Transcript:
+        if self._error is not None:
+            raise self._error
+        if self.closed:
+            raise _closed()
+        end = self._audio.end
+        position, transcript = self._pause
+        if not self._cuts and not self._audio.has_speech(max(position, self._audio.start), end):
+            return transcript
+        waiter: asyncio.Future[Transcript] = self._loop.create_future()
+        self._cut(_Cut(end, end - self._last_end >= COMMIT_SAMPLES, waiter))
+        return await waiter
+
+    async def finish(self) -> Transcript:
+        try:
+            return await self.flush()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._settle(_closed())
+            self._audio.clear()
+            self._queue.forget(self)
+
+    # --- what the queue sees ---
+
+    def pause_task(self) -> Task | None:
+        """The next pause that waits for its text."""
+        if self.closed or not self._cuts:
+            return None
+        return self._task(self._cuts[0].position, self._beam_size, self._spec.logprobs)
+
+    def partial_task(self) -> Task | None:
+        """The latest audio, if it is worth a partial."""
+        if self.closed or self._cuts or self._audio.end < self._next_partial or self._error is not None:
+            return None
+        return self._task(min(self._audio.end, self._audio.start + MAX_SEGMENT), 1, False)
+
+    def paused(self, decoding: Decoding) -> None:
+        """The result of `pause_task()`."""
+        if not self._cuts:
+            return  # it failed or was closed while it was being decoded
+        cut = self._cuts.popleft()
+        if decoding.tokens:
+            self._audio.learn_level(self._audio.start, cut.position)
+        text = self._text + self._model.text(decoding.tokens)
+        confidences = [*self._confidences, *([decoding.confidence] if decoding.confidence is not None else [])]
+        logprobs = self._logprobs + decoding.logprobs
+        confidence = sum(confidences) / len(confidences) if confidences else None
+        transcript = Transcript(text.strip(), (), decoding.language, confidence, logprobs)
+        self._pause = (cut.position, transcript)
+        if cut.final:
+            self._text, self._confidences, self._logprobs = text, confidences, logprobs
+            self._kept = self._before = ()
+            self._audio.drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
+            self._tell(text, text)
+        else:
+            self._tell(text, self._text + self._model.text(self._kept))
+        if cut.waiter is not None and not cut.waiter.done():
+            cut.waiter.set_result(transcript)
+
+    def guessed(self, decoding: Decoding, took_s: float) -> None:
+        """The result of `partial_task()`, and how long it took: half of the time at most goes into partials."""
+        self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took_s * SAMPLE_RATE))
+        if self.closed or self._cuts or self._error is not None:
+            return
+        if decoding.tokens and not self._spec.logprobs:
+            spaced = decoding.language not in UNSPACED
+            count = agreed(self._before, decoding.tokens, len(self._kept), self._model.text, spaced)
+            if count > len(self._kept):
+                # a promise fixes the language as well: what follows must fit what was said
+                self._kept, self._language = decoding.tokens[:count], decoding.language
+        self._before = decoding.tokens
+        self._tell(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
+
+    def fail(self, error: EngineError) -> None:
+        self._error = error
+        self._audio.clear()
+        self._settle(error)
+
+    # --- inside ---
+
+    def _task(self, end: int, beam_size: int, logprobs: bool) -> Task:
+        audio = self._audio.samples(self._audio.start, end)
+        prompt = f"{self._context} {self._text}".strip()
+        return Task(audio, self._language, prompt, self._kept, beam_size, logprobs)
+
+    def _cut(self, cut: _Cut) -> None:
+        if cut.final:
+            self._last_end = cut.position
+        self._cuts.append(cut)
+        self._queue.want_pause(self)
+
+    def _tell(self, text: str, stable: str) -> None:
+        partial = Partial(text.strip(), stable.strip())
+        if partial != self._told:
+            self._told = partial
+            # by way of the loop: a listener that raises must not stop the worker that serves everybody
+            self._loop.call_soon(self._deliver, partial)
+
+    def _deliver(self, partial: Partial) -> None:
+        if not self.closed:
+            self._on_partial(partial)
+
+    def _settle(self, error: EngineError) -> None:
+        while self._cuts:
+            waiter = self._cuts.popleft().waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+
+
+def _closed() -> EngineRefused:
+    return EngineRefused("This transcription was closed before its text was ready.", code="transcription_closed")
+
+
+def _overflow() -> EngineError:
+    return EngineError(
+        f"Speech recognition is more than {MAX_BACKLOG // SAMPLE_RATE} seconds behind and gave this turn up.",
+        code="transcription_backlog",
+        mend="Choose a smaller Whisper model, raise the engine option `threads`, or allow fewer sessions.",
+    )

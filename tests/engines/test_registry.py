@@ -1,0 +1,65 @@
+"""What someone who configures engines would notice: a wrong name or option that is not explained, a plug-in that is not found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import pytest
+
+from parley.engines import registry
+from parley.engines.ports import STAGES, EngineSpec, EngineUnavailable
+
+
+def test_every_built_in_engine_describes_itself_before_it_is_opened() -> None:
+    engines = registry.available()
+    found = {(info.stage, info.name) for info in engines}
+    assert {("vad", "silero"), ("stt", "pocketsphinx"), ("stt", "whisper"), ("stt", "auto")} <= found
+    for info in engines:
+        assert info.stage in STAGES
+        assert info.summary
+        assert "cannot be set up" not in info.summary
+
+
+def test_a_mistyped_engine_gets_a_suggestion_and_the_list() -> None:
+    with pytest.raises(EngineUnavailable) as caught:
+        registry.create("stt", EngineSpec.parse("wisper:small.en"))
+    assert caught.value.code == "unknown_engine"
+    assert "Did you mean 'whisper'?" in str(caught.value)
+    assert "pocketsphinx" in str(caught.value)
+
+
+def test_an_engine_of_another_stage_is_not_found() -> None:
+    with pytest.raises(EngineUnavailable, match="no vad engine named 'whisper'"):
+        registry.create("vad", EngineSpec("whisper"))
+
+
+def test_a_wrong_option_is_named() -> None:
+    with pytest.raises(EngineUnavailable, match="'wieghts'") as caught:
+        registry.create("vad", EngineSpec("silero", options={"wieghts": "x"}))
+    assert caught.value.code == "invalid_engine_option"
+    assert "Did you mean 'weights'?" in str(caught.value)
+
+
+def test_a_third_party_engine_is_found_like_a_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dist = tmp_path / "acme_voice-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-voice\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(
+        "[parley.engines]\nvad.acme = acme_voice:create\nvad.broken = acme_voice_absent:create\n"
+    )
+    (tmp_path / "acme_voice.py").write_text(
+        "from parley.engines.vad.silero import SileroVad\n\n\ndef create(model, options):\n    return SileroVad()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.metadata.MetadataPathFinder.invalidate_caches()
+    try:
+        assert "acme" in registry.names("vad")
+        assert registry.create("vad", EngineSpec("acme")).info.stage == "vad"
+        with pytest.raises(EngineUnavailable, match=r"acme-voice.*pip install --force-reinstall acme-voice"):
+            registry.create("vad", EngineSpec("broken"))
+        # a broken plug-in must not take the list of the others down with it
+        assert any(info.name == "broken" and "cannot" in info.summary for info in registry.available())
+    finally:
+        sys.modules.pop("acme_voice", None)
