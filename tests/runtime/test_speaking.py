@@ -20,7 +20,7 @@ from parley.core.events import (
     ToolArgumentsGenerated,
     ToolCallStarted,
 )
-from parley.core.ids import AttemptId
+from parley.core.ids import AttemptId, CallId
 from parley.core.settings import AudioFormat
 from parley.engines.ports import ChatEnd, EngineError, TokenUsage, ToolCallDelta
 from parley.runtime import speaking as speaking_module
@@ -93,10 +93,10 @@ async def test_tool_calls_come_after_the_words_before_them() -> None:
     assert all(isinstance(event, ClauseStarted | SpeechGenerated) for event in events[:first_call])
     assert sum(isinstance(event, SpeechGenerated) for event in events[:first_call]) == 3
     assert events[first_call:] == [
-        ToolCallStarted(ATTEMPT, 0, "call_a", "look_up"),
+        ToolCallStarted(ATTEMPT, 0, CallId("call_a"), "look_up"),
         ToolArgumentsGenerated(ATTEMPT, 0, '{"city"'),
         ToolArgumentsGenerated(ATTEMPT, 0, ':"Paris"}'),
-        ToolCallStarted(ATTEMPT, 1, "call_b", "look_up"),
+        ToolCallStarted(ATTEMPT, 1, CallId("call_b"), "look_up"),
         ToolArgumentsGenerated(ATTEMPT, 1, "{}"),
         GenerationFinished(ATTEMPT, "tool_calls"),
     ]

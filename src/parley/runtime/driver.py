@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from parley.core.events import Event, LinkClosed, TimePassed
+from parley.core.events import AudioArrived, Event, LinkClosed, TimePassed
 from parley.core.notices import Notice
 from parley.core.session import Session
 from parley.runtime.listening import Listening
@@ -99,7 +99,8 @@ class Driver:
             self._step(event)
             if self._following:
                 self._follow()
-            if not self._over:
+            # Audio alone moves no deadline forward (see `Session.handle`), and comes fifty times a second.
+            if not self._over and type(event) is not AudioArrived:
                 self._set_timer()
         except Exception as error:
             logger.exception("session %s broke", self.session.id)

@@ -46,6 +46,10 @@ from parley.runtime.voice_worker import VoiceStream
 
 logger = logging.getLogger(__name__)
 
+FEED_MS = 96
+"""Audio that a recogniser is given at a time: three frames of the voice model. Each piece costs it a hop to its own
+thread; a partial transcript does not come noticeably later."""
+
 JUDGE_RATE = 16_000
 """What `PauseContext` is made of."""
 
@@ -55,7 +59,7 @@ Post = Callable[[Event], None]
 class _Turn:
     """One turn on its way through the recogniser: open until it is answered for the last time, or dropped."""
 
-    __slots__ = ("_fault", "_forget", "_format", "_post", "_resampler", "_stream", "_tasks", "id", "over")
+    __slots__ = ("_fault", "_forget", "_format", "_post", "_resampler", "_stream", "_tasks", "_waiting", "id", "over")
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class _Turn:
         self._fault: Fault | None = None
         self._stream: RecognizerStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting = b""
         self._resampler = Resampler(effect.format.rate, recognizer.info.sample_rate, "HQ")
         spec = RecognitionSpec(effect.language or language, effect.prompt, effect.keywords, effect.logprobs)
         try:
@@ -85,6 +90,12 @@ class _Turn:
             self._post(PartialTranscribed(self.id, partial.text, partial.stable))
 
     def feed(self, audio: bytes) -> None:
+        self._waiting += audio
+        if len(self._waiting) >= FEED_MS * self._format.bytes_per_ms:
+            self._feed_waiting()
+
+    def _feed_waiting(self) -> None:
+        audio, self._waiting = self._waiting, b""
         self._feed(self._resampler.push(decode(audio, self._format)))
 
     def _feed(self, samples: Samples) -> None:
@@ -97,9 +108,11 @@ class _Turn:
 
     def flush(self, flush: FlushId) -> None:
         # What the resampler still holds back lies in the pause that caused the flush.
+        self._feed_waiting()
         self._ask(flush)
 
     def finish(self) -> None:
+        self._feed_waiting()
         self._feed(self._resampler.finish())
         self._ask(None)
 
