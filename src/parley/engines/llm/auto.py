@@ -1,0 +1,174 @@
+"""Chooses a language model: the configured endpoint, else a server found on this machine, else the built-in responder.
+
+Laws:
+- What was configured is used or fails with its mend: a wrong key or URL is never papered over by the responder.
+- Looking for local servers takes at most `PROBE_TIMEOUT_S`, all ports at once; Parley's own server is never taken for a model.
+- `notice` says in one sentence what was chosen, and how to change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, is_chat_model, read_config
+from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
+from parley.engines.options import OptionReader
+from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
+
+if TYPE_CHECKING:
+    import openai
+
+logger = logging.getLogger(__name__)
+
+USUAL_PORTS: Final = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 8000: "vLLM"}
+PROBE_TIMEOUT_S: Final = 0.7
+"""A server on this machine answers within a few ms unless it is busy; nobody wants to wait for those that are not there."""
+
+_CHANGE: Final = "Choose another with --llm openai:MODEL and --llm-base-url."
+
+
+def create(model: str, options: Mapping[str, object]) -> AutoModel:
+    """`auto`; the options of `openai`, and `ports` (local ports to look at, separated by commas)."""
+    reader = OptionReader("llm auto", options)
+    ports = _ports(reader.text("ports"))
+    configured = bool(options.get("base_url") or os.environ.get("PARLEY_LLM_BASE_URL"))
+    config = read_config(model, reader)
+    reader.close()
+    return AutoModel(config, configured, ports)
+
+
+def _ports(text: str) -> Mapping[int, str]:
+    if not text:
+        return USUAL_PORTS
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"llm auto: ports must be numbers separated by commas, not {text!r}.") from None
+    return {number: USUAL_PORTS.get(number, f"the server on port {number}") for number in numbers}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """An OpenAI-compatible server found on this machine, and the chat models it lists."""
+
+    name: str
+    base_url: str
+    models: tuple[str, ...]
+
+
+class AutoModel:
+    """A `LanguageModel` that stands for the one it chose when it was opened."""
+
+    def __init__(self, config: OpenAIConfig, configured: bool, ports: Mapping[int, str] = USUAL_PORTS) -> None:
+        self._config = config
+        self._configured = configured
+        self._ports = ports
+        self._chosen: OpenAIModel | Responder | None = None
+        self._failures: list[str] = []
+        self.notice = ""
+
+    @property
+    def info(self) -> EngineInfo:
+        if self._chosen is not None:
+            return replace(self._chosen.info, name="auto")
+        return EngineInfo(
+            stage="llm",
+            name="auto",
+            summary="The configured endpoint, else a local server on its usual port, else the built-in responder.",
+            needs=("openai",),
+        )
+
+    async def open(self) -> None:
+        self._failures.clear()
+        if self._configured or (self._config.model and self._config.api_key):
+            self._chosen = await self._open_configured()
+        else:
+            self._chosen = await self._open_local() or self._responder()
+
+    async def close(self) -> None:
+        chosen, self._chosen = self._chosen, None
+        if chosen is not None:
+            await chosen.close()
+
+    def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        if self._chosen is None:
+            raise EngineUnavailable("The language model is not open.", code="not_open")
+        return self._chosen.reply(request)
+
+    async def _open_configured(self) -> OpenAIModel:
+        engine = OpenAIModel(self._config)
+        await engine.open()
+        self.notice = f"The language model is {engine.model} at {engine.shown_url}. {_CHANGE}"
+        return engine
+
+    async def _open_local(self) -> OpenAIModel | None:
+        for server in await find_local_servers(self._ports):
+            wanted = self._config.model
+            if wanted and wanted.removesuffix(":latest") not in {
+                name.removesuffix(":latest") for name in server.models
+            }:
+                continue
+            # (a key in the environment is somebody else's)
+            config = replace(self._config, base_url=server.base_url, model=wanted or server.models[0], api_key="")
+            engine = OpenAIModel(config)
+            try:
+                await engine.open()
+            except EngineError as error:
+                logger.warning("%s was found, but cannot be used: %s", server.name, error)
+                self._failures.append(f"{server.name} was found, but cannot be used: {error.message}")
+                continue
+            self.notice = f"The language model is {engine.model} of {server.name} on this machine. {_CHANGE}"
+            return engine
+        return None
+
+    def _responder(self) -> Responder:
+        if self._config.model:
+            raise EngineUnavailable(
+                f"No server with the model {self._config.model!r} was found on this machine, and no key is set.",
+                code="model_not_found",
+                mend="Name its endpoint: --llm-base-url, or set OPENAI_API_KEY for OpenAI's.",
+            )
+        key = os.environ.get("OPENAI_API_KEY") or self._config.api_key
+        how = "An API key is set, but no model: name one with --llm openai:MODEL." if key else HOW_TO_CONNECT
+        self.notice = " ".join(["No language model was found: the built-in responder answers.", *self._failures, how])
+        return Responder()
+
+
+async def find_local_servers(ports: Mapping[int, str]) -> list[LocalServer]:
+    """The servers on this machine's `ports` that list a chat model, in the order of the ports; Parley's own left out."""
+
+    def new_client() -> openai.DefaultAsyncHttpxClient:
+        import openai
+
+        return openai.DefaultAsyncHttpxClient(timeout=PROBE_TIMEOUT_S, trust_env=False, follow_redirects=False)
+
+    client = await asyncio.to_thread(new_client)
+    async with client:
+        found = await asyncio.gather(*(_probe(client, port, name) for port, name in ports.items()))
+    return [server for server in found if server is not None]
+
+
+async def _probe(client: Any, port: int, name: str) -> LocalServer | None:
+    root = f"http://127.0.0.1:{port}"
+    health, listed = await asyncio.gather(_get_json(client, f"{root}/health"), _get_json(client, f"{root}/v1/models"))
+    if (isinstance(health, dict) and "parley" in health) or not isinstance(listed, dict):
+        return None
+    entries = listed.get("data") or []
+    ids = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")]
+    models = tuple(model for model in ids if is_chat_model(model))
+    return LocalServer(name, f"{root}/v1", models) if models else None
+
+
+async def _get_json(client: Any, url: str) -> object:
+    """The JSON at a URL; None for whatever else there may be."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            response = await client.get(url)
+            return response.json() if response.status_code == 200 else None
+    except Exception:  # noqa: BLE001 - a port of this machine may answer anything
+        return None

@@ -1,0 +1,372 @@
+"""A language model behind any OpenAI-compatible chat endpoint: OpenAI, Ollama, vLLM, llama.cpp, LM Studio and their like.
+
+Laws:
+- Closing the iterator of `reply()` (or cancelling its task) closes the HTTP request, so that the server stops computing.
+- Retries happen only before anything of the reply has come: at most `MAX_RETRIES`, after 0.25 and 0.5 s or what the server asks for
+  if that is short. What the server refuses to be told (`stream_options`, the name of the token limit) is learnt once.
+- Reasoning is never yielded. Errors name the endpoint and the mend, never the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from parley.engines.llm.openai_errors import Endpoint, Failure, failure_of, model_not_found
+from parley.engines.llm.openai_request import Dialect, request_body
+from parley.engines.llm.openai_stream import StreamReader
+from parley.engines.options import OptionReader
+from parley.engines.ports import (
+    ChatEnd,
+    ChatEvent,
+    ChatMessage,
+    ChatRequest,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+)
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+logger = logging.getLogger(__name__)
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+MAX_RETRIES: Final = 2
+FIRST_PAUSE_S: Final = 0.25
+MAX_PAUSE_S: Final = 2.0
+"""A server that asks for a longer pause gets none: somebody waits for the answer, and an error is heard sooner."""
+
+CHECK_TIMEOUT_S: Final = 5.0
+"""For the list of models at start-up."""
+
+USAGE_WAIT_S: Final = 1.0
+"""How long the usage may lag behind the end of the text."""
+
+_UNOPENED_REASONERS: Final = ("deepseek-r1", "deepseek-reasoner", "qwq", "-thinking")
+"""Models whose templates are known to swallow the opening <think>. A wrong guess is noticed at the first reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIConfig:
+    """All of it optional but the model, which `open()` finds out where the server has only one."""
+
+    model: str = ""
+    base_url: str = OPENAI_URL
+    api_key: str = field(default="", repr=False)
+    key_setting: str = "PARLEY_LLM_API_KEY"
+    connect_timeout_s: float = 5.0
+    timeout_s: float = 60.0
+    token_timeout_s: float = 20.0
+    temperature: float | None = None
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, object] = field(default_factory=dict, repr=False)
+    images: bool = True
+    warm_up: bool = True
+
+
+def create(model: str, options: Mapping[str, object]) -> OpenAIModel:
+    """`openai:MODEL`; options: see `read_config`."""
+    reader = OptionReader("llm openai", options)
+    config = read_config(model, reader)
+    reader.close()
+    return OpenAIModel(config)
+
+
+def read_config(model: str, reader: OptionReader) -> OpenAIConfig:
+    """Options `base_url`, `api_key`, `api_key_env` (the variable that holds it), `connect_timeout_s`, `timeout_s` (to the first
+    token), `token_timeout_s` (between tokens), `temperature`, `extra_body`, `headers`, `images`, `warm_up` (one token at
+    start-up, so that a local server loads the model; only asked of servers on this machine)."""
+    base_url = (reader.text("base_url") or os.environ.get("PARLEY_LLM_BASE_URL", "") or OPENAI_URL).rstrip("/")
+    key, variable = reader.text("api_key"), reader.text("api_key_env")
+    # OpenAI's own key goes to OpenAI only.
+    setting = variable or ("OPENAI_API_KEY" if is_openai(base_url) else "PARLEY_LLM_API_KEY")
+    if not key:
+        key = os.environ.get(setting, "") or ("" if variable else os.environ.get("PARLEY_LLM_API_KEY", ""))
+    return OpenAIConfig(
+        model=model,
+        base_url=base_url,
+        api_key=key.strip(),
+        key_setting=setting,
+        connect_timeout_s=reader.number("connect_timeout_s", 5, 0.01, 600),
+        timeout_s=reader.number("timeout_s", 60, 0.01, 3600),
+        token_timeout_s=reader.number("token_timeout_s", 20, 0.01, 3600),
+        temperature=reader.optional_number("temperature", 0, 5),
+        extra_body=reader.table("extra_body"),
+        headers=reader.table("headers"),
+        images=reader.flag("images", True),
+        warm_up=reader.flag("warm_up", True),
+    )
+
+
+def is_openai(base_url: str) -> bool:
+    return (urlsplit(base_url).hostname or "").endswith((".openai.com", ".openai.azure.com"))
+
+
+class OpenAIModel:
+    """One model at one endpoint, shared by all sessions."""
+
+    def __init__(self, config: OpenAIConfig) -> None:
+        self._config = config
+        self._model = config.model
+        self._client: AsyncOpenAI | None = None
+        self._models: tuple[str, ...] = ()
+        self._dialect = Dialect("max_completion_tokens" if is_openai(config.base_url) else "max_tokens")
+        self._reasoning_opened = any(name in config.model.lower() for name in _UNOPENED_REASONERS)
+        self._reasoning_seen = False
+
+    @property
+    def info(self) -> EngineInfo:
+        endpoint = self._endpoint()
+        named = f"{self._model or 'a model'} at {endpoint.shown_url}"
+        return EngineInfo(
+            stage="llm",
+            name="openai",
+            summary=f"Any OpenAI-compatible chat endpoint: {named}.",
+            needs=("openai",),
+            images=self._config.images,
+        )
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def shown_url(self) -> str:
+        """The endpoint without any password in it."""
+        return self._endpoint().shown_url
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What the server listed when the engine was opened (empty where it has no list)."""
+        return self._models
+
+    async def open(self) -> None:
+        """Connect, check the key, the URL and the model. Raises `EngineUnavailable` with the mend."""
+        if is_openai(self._config.base_url):
+            if not self._config.api_key:
+                raise EngineUnavailable(
+                    f"OpenAI wants an API key for {self._model or 'its models'}.",
+                    code="invalid_api_key",
+                    mend=f"Set {self._config.key_setting}, or name another endpoint with --llm-base-url.",
+                )
+            if not self._model:
+                raise EngineUnavailable(
+                    "No model is named.", code="model_not_found", mend="Name one: --llm openai:MODEL"
+                )
+        self._client = await asyncio.to_thread(self._new_client, self._config.base_url)
+        try:
+            await self._check()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        """Stream one reply (see the port). Raises `EngineError`s with the codes listed there."""
+        pause_s = FIRST_PAUSE_S
+        for attempt in range(MAX_RETRIES + 1):
+            begun = False
+            try:
+                async with aclosing(self._stream(request)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+                return
+            except Exception as error:  # noqa: BLE001 - the engine boundary: everything becomes an EngineError
+                failure = failure_of(error, self._endpoint())
+                if begun or not self._may_retry(failure, attempt):
+                    raise failure.error from None  # (the cause may repeat a key)
+                wait_s = max(pause_s, failure.retry_after_s or 0)
+                logger.info("Asking the language model again in %.2f s: %s", wait_s, failure.error.message)
+            await asyncio.sleep(wait_s)
+            pause_s *= 2
+
+    def _may_retry(self, failure: Failure, attempt: int) -> bool:
+        after = failure.retry_after_s
+        return attempt < MAX_RETRIES and after is not None and after <= MAX_PAUSE_S
+
+    async def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """One HTTP request; raises whatever the `openai` package raises."""
+        config = self._config
+        deadline = asyncio.get_running_loop().time() + config.timeout_s
+        async with asyncio.timeout_at(deadline):
+            stream = await self._send(request)
+        reader = StreamReader(request, self._reasoning_opened)
+        try:
+            chunks = aiter(stream)
+            while True:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    break
+                except TimeoutError:
+                    if reader.finished:  # only the usage is missing
+                        break
+                    raise
+                for event in reader.read(chunk):
+                    yield event
+                # Reckoned after the yield: a listener who takes his time is not the server's fault.
+                deadline = asyncio.get_running_loop().time()
+                deadline += USAGE_WAIT_S if reader.finished else config.token_timeout_s
+        finally:
+            await stream.close()
+        for event in reader.end():
+            self._learn_reasoning(event, reader)
+            yield event
+
+    def _learn_reasoning(self, event: ChatEvent, reader: StreamReader) -> None:
+        """Whether the next reply is to be taken for reasoning until a closing tag comes."""
+        if reader.reasoning_unopened:
+            self._reasoning_opened = self._reasoning_seen = True
+        elif isinstance(event, ChatEnd) and event.reason == "stop" and not self._reasoning_seen:
+            self._reasoning_opened = False  # the guess by its name was wrong
+
+    async def _send(self, request: ChatRequest) -> Any:
+        """Begin the stream; says again, in other words, what the server refuses to be told."""
+        if self._client is None:
+            raise EngineUnavailable("The language model is not open.", code="not_open")
+        dialect = self._dialect
+        tried = {dialect}
+        while True:
+            body: dict[str, Any] = {**request_body(request, self._model, dialect), "stream": True}
+            if self._config.temperature is not None:
+                body["temperature"] = self._config.temperature
+            if self._config.extra_body:
+                body["extra_body"] = dict(self._config.extra_body)
+            try:
+                stream = await self._client.chat.completions.create(**body)
+            except Exception as error:
+                if getattr(error, "status_code", None) not in (400, 422):
+                    raise
+                changed = dialect.without(f"{error} {getattr(error, 'body', '')}")
+                if changed is None or changed in tried:
+                    raise
+                dialect = changed
+                tried.add(dialect)
+            else:
+                self._dialect = dialect
+                return stream
+
+    def _new_client(self, base_url: str) -> AsyncOpenAI:
+        import openai
+
+        host = urlsplit(base_url).hostname or ""
+        timeout = openai.Timeout(None, connect=self._config.connect_timeout_s)
+        # A proxy from the environment is not for servers on this machine.
+        http = openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not is_loopback(host))
+        headers = {name: str(value) for name, value in self._config.headers.items()}
+        if not self._config.api_key and "authorization" not in map(str.lower, headers):
+            http.event_hooks = {"request": [_drop_authorization]}  # the package wants a key; not every server does
+        return openai.AsyncOpenAI(
+            api_key=self._config.api_key or "none",
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout,
+            default_headers=headers,
+            http_client=http,
+        )
+
+    async def _check(self) -> None:
+        listed = await self._list_models()
+        if listed is None and not urlsplit(self._config.base_url).path.strip("/"):
+            listed = await self._try_v1()
+        self._models = tuple(listed or ())
+        if not self._model:
+            chat = [name for name in self._models if is_chat_model(name)]
+            if not chat:
+                raise EngineUnavailable(
+                    f"No model is named, and the server at {self._endpoint().shown_url} lists none.",
+                    code="model_not_found",
+                    mend="Name one: --llm openai:MODEL",
+                )
+            self._model = chat[0]
+        known = {name.removesuffix(":latest") for name in self._models}
+        unlisted = bool(known) and self._model.removesuffix(":latest") not in known
+        if unlisted or (self._config.warm_up and is_loopback(urlsplit(self._config.base_url).hostname or "")):
+            await self._probe(unlisted)
+
+    async def _list_models(self) -> list[str] | None:
+        """The server's models; None where it has no such list. Raises `EngineUnavailable` when it can't be used at all."""
+        assert self._client is not None
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                answer: Any = await self._client.get("/models", cast_to=object)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            status = getattr(error, "status_code", None)
+            if isinstance(status, int) and status not in (401, 403) and status < 500:
+                return None
+            failed = failure_of(error, self._endpoint()).error
+            if isinstance(error, ValueError):  # no JSON
+                raise self._no_api() from None
+            raise EngineUnavailable(failed.message, code=failed.code, mend=failed.mend) from None
+        if not isinstance(answer, dict):
+            raise self._no_api()
+        entries = answer.get("data") or answer.get("models") or []
+        return [str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")]
+
+    def _no_api(self) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"What answers at {self.shown_url} is no OpenAI-compatible API.",
+            code="invalid_base_url",
+            mend="Correct --llm-base-url; it usually ends in /v1.",
+        )
+
+    async def _try_v1(self) -> list[str] | None:
+        """For a base URL without a path: most servers have the API under /v1."""
+        assert self._client is not None
+        before = self._client.base_url
+        self._client.base_url = f"{self._config.base_url}/v1"
+        listed = await self._list_models()
+        if listed is None:
+            self._client.base_url = before
+        else:
+            self._config = replace(self._config, base_url=f"{self._config.base_url}/v1")
+        return listed
+
+    async def _probe(self, unlisted: bool) -> None:
+        """Ask for one token: loads a local model, and shows whether one that isn't listed is there all the same."""
+        request = ChatRequest((ChatMessage("user", "Hi"),), max_tokens=1)
+        try:
+            async with aclosing(self.reply(request)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if isinstance(event, ChatEnd):
+                        break
+        except EngineError as error:
+            if unlisted and error.code in ("model_not_found", "invalid_request", "invalid_base_url"):
+                raise model_not_found(self._endpoint()) from error
+            raise EngineUnavailable(error.message, code=error.code, mend=error.mend) from error
+
+    def _endpoint(self) -> Endpoint:
+        config = self._config
+        return Endpoint(config.base_url, self._model, config.api_key, config.key_setting, self._models)
+
+
+async def _drop_authorization(request: Any) -> None:
+    request.headers.pop("authorization", None)
+
+
+def is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+_NOT_CHAT: Final = (
+    "embed", "bge-", "rerank", "whisper", "tts", "minilm", "clip", "dall-e", "image", "moderation", "transcribe", "realtime",
+    "audio", "babbage", "davinci", "sora", "flux", "kokoro", "diffusion", "e5-", "gte-",
+)  # fmt: skip
+
+
+def is_chat_model(name: str) -> bool:
+    """Whether a model's name is not that of an embedding, speech or image model."""
+    return not any(mark in name.lower() for mark in _NOT_CHAT)

@@ -1,0 +1,97 @@
+"""A chat request in the words of OpenAI's chat-completions API.
+
+Laws: pure; says everything the request says and nothing more (an option that was not given is not sent, as many servers refuse
+what they do not know).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from parley.engines.ports import ChatMessage, ChatRequest, EngineRefused, ForceTool, Tool, ToolChoice
+
+_UNKNOWN: Final = re.compile(
+    r"unsupported|not support|unrecogni|unknown|unexpected|extra|not permitted|instead", re.IGNORECASE
+)
+"""How servers say that they do not know a parameter, and not that its value is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one server takes; changed when it refuses something (`without`)."""
+
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    stream_options: bool = True
+
+    def without(self, refusal: str) -> Dialect | None:
+        """The dialect to try after a 400 or 422 that says `refusal`; None when it names nothing that could be said otherwise."""
+        if self.stream_options and ("stream_options" in refusal or "include_usage" in refusal):
+            return replace(self, stream_options=False)
+        if self.max_tokens in refusal and _UNKNOWN.search(refusal):
+            other: Literal["max_tokens", "max_completion_tokens"] = (
+                "max_tokens" if self.max_tokens == "max_completion_tokens" else "max_completion_tokens"
+            )
+            return replace(self, max_tokens=other)
+        return None
+
+
+def request_body(request: ChatRequest, model: str, dialect: Dialect) -> dict[str, object]:
+    """The JSON body, without `stream`. Raises `EngineRefused` when a tool's or the reply's JSON Schema is no JSON."""
+    body: dict[str, object] = {"model": model, "messages": [_message(message) for message in request.messages]}
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+        if request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.max_tokens is not None:
+        body[dialect.max_tokens] = request.max_tokens
+    if request.reasoning_effort:
+        body["reasoning_effort"] = request.reasoning_effort
+    if request.json_schema:
+        schema = _json(request.json_schema, "the reply's JSON Schema")
+        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+    if dialect.stream_options:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def _message(message: ChatMessage) -> dict[str, object]:
+    match message.role:
+        case "tool":
+            return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+        case "assistant" if message.tool_calls:
+            calls = [
+                {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in message.tool_calls
+            ]
+            return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+        case _ if message.images:
+            parts: list[dict[str, object]] = [{"type": "text", "text": message.text}] if message.text else []
+            parts += [{"type": "image_url", "image_url": {"url": i.url, "detail": i.detail}} for i in message.images]
+            return {"role": message.role, "content": parts}
+        case role:
+            return {"role": role, "content": message.text}
+
+
+def _tool(tool: Tool) -> dict[str, object]:
+    parameters = _json(tool.parameters, f"the parameters of the tool {tool.name!r}")
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": parameters},
+    }
+
+
+def _tool_choice(choice: ToolChoice) -> object:
+    if isinstance(choice, ForceTool):
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice
+
+
+def _json(text: str, what: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise EngineRefused(f"JSON was expected in {what}: {error}.", code="invalid_value") from None
