@@ -44,6 +44,7 @@ class Entry:
     by_client: bool = False
     input_samples: int = 0
     awaiting: bool = False
+    deleted: bool = False
 
     def view(self) -> Item:
         """The item as the conversation holds it: without audio, with the words that were heard."""
@@ -152,6 +153,7 @@ class Conversation:
     def delete(self, item_id: ItemId) -> Entry | None:
         entry = self._entries.pop(item_id, None)
         if entry is not None:
+            entry.deleted = True
             if item_id == self._first_kept:
                 index = self._order.index(item_id) + 1
                 self._first_kept = self._order[index] if index < len(self._order) else None

@@ -114,8 +114,10 @@ class Delivering:
         st.conversation.spoken = True
         notices = response.sound(output, event.audio)
         if not entry.by_client:
-            if st.paced and response.audio_samples == samples:
-                st.tell(OutputBufferStarted(response.id))
+            if response.id not in st.sounding:
+                st.sounding[response.id] = None
+                if st.paced:
+                    st.tell(OutputBufferStarted(response.id))
             st.playback.queue(entry.item.id, response.id, start, samples, st.now)
             if st.paced:
                 st.do(Play(response.id, event.audio, response.format))
@@ -171,8 +173,6 @@ class Delivering:
             st.main = None
             st.answered = True
             st.conversation.changed()
-            if st.playback.plays(response.id, st.now):
-                st.draining = response
         else:
             st.sides.pop(response.id, None)
         if (limits := st.allowance.notice(st.now)) is not None:

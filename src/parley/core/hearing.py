@@ -92,7 +92,7 @@ class Hearing:
             return
         turn = st.manual
         if turn is None:
-            turn = st.manual = self._open_turn(st.input.begins, st.input.begins)
+            turn = st.manual = self._open_turn(st.input.begins, st.input.begins, provisional=True)
         if st.input.received - turn.fed_to >= MANUAL_FEED_MS * SAMPLES_PER_MS:
             self._feed(turn, st.input.received)
 
@@ -223,7 +223,7 @@ class Hearing:
         st, turn = self.st, pausing.turn
         judgement = st.ids.judgement()
         st.turns.position = replace(pausing, judgement=judgement, judged_text=text)
-        start = max(turn.start_sample, pausing.since - JUDGE_AUDIO_MS * SAMPLES_PER_MS)
+        start = max(turn.start_sample, st.turns.scored_to - JUDGE_AUDIO_MS * SAMPLES_PER_MS)
         language = st.settings.transcription.language if st.settings.transcription else ""
         st.do(JudgePause(turn.id, judgement, text, st.input.span(start, st.turns.scored_to), st.input.format, language))
 
@@ -304,6 +304,8 @@ class Hearing:
         st.manual = None
         self._feed(turn, end)
         pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
+        turn.provisional = False
+        self.transcripts.tell_stable(turn)
         if turn.fault is not None:
             self.transcripts.lose(pending, turn.fault)
         else:

@@ -20,7 +20,7 @@ from parley.core.events import (
     SpeechGenerated,
 )
 from parley.core.generation import Basis
-from parley.core.ids import AttemptId, ResponseId, TurnId
+from parley.core.ids import AttemptId, ItemId, ResponseId, TurnId
 from parley.core.items import InputAudio, InputText, Message
 from parley.core.limits import (
     GENERATION_SILENCE_NS,
@@ -34,6 +34,7 @@ from parley.core.notices import (
     StatusReason,
     Usage,
 )
+from parley.core.playback import Heard
 from parley.core.response import Response
 from parley.core.state import Interrupted, Plan, State
 
@@ -235,28 +236,47 @@ class Replying:
         `by` is the turn that wants the floor, None where it is the client who stops it.
         """
         st = self.st
-        main, draining = st.main, st.draining
-        cuts = st.playback.stop(st.now)
+        main = st.main
+        cuts = self._stop_playback()
         st.interrupted = Interrupted(by, None, False) if by is not None and (main is not None or cuts) else None
+        if by is not None and cuts:
+            st.interrupted = Interrupted(by, cuts[-1].item, main is None)
+        if main is not None:
+            self.delivering.cut_unspoken(main, {cut.item for cut in cuts})
+            self.delivering.end(main, "cancelled", reason=reason)
+        self._tell_cleared(cuts)
+
+    def hush(self, item: ItemId) -> None:
+        """The client wants no more of this item's sound; where the server plays, everything queued falls silent with it."""
+        st = self.st
+        if not st.paced:
+            st.playback.drop(item, st.now)
+        elif any(sound.item == item for sound, _ in st.playback.unheard(st.now)):
+            self._tell_cleared([cut for cut in self._stop_playback() if cut.item != item])
+
+    def _stop_playback(self) -> list[Heard]:
+        """Silence the listener; of each item that was not heard out, what was heard is kept."""
+        st = self.st
+        cuts = st.playback.stop(st.now)
         for cut in cuts:
             entry = st.conversation.entry(cut.item)
             if entry is not None and entry.speech is not None:
                 st.conversation.cut(entry, cut.samples)
-                if by is not None:
-                    st.interrupted = Interrupted(by, cut.item, main is None)
-        if main is not None:
-            self.delivering.cut_unspoken(main, {cut.item for cut in cuts})
-        if st.paced and cuts:
+        if st.paced and st.sounding:
             st.do(StopPlayback())
-        if main is not None:
-            self.delivering.end(main, "cancelled", reason=reason)
-        if st.paced and cuts:
-            for response in filter(None, (draining, main)):
-                st.tell(OutputBufferCleared(response.id))
-            for cut in cuts:
-                if cut.item in st.conversation:
-                    st.tell(ItemTruncated(cut.item, 0, cut.samples // SAMPLES_PER_MS))
-        st.draining = None
+        return cuts
+
+    def _tell_cleared(self, cuts: list[Heard]) -> None:
+        st = self.st
+        cleared = list(st.sounding)
+        st.sounding.clear()
+        if not st.paced:
+            return
+        for response_id in cleared:
+            st.tell(OutputBufferCleared(response_id))
+        for cut in cuts:
+            if cut.item in st.conversation:
+                st.tell(ItemTruncated(cut.item, 0, cut.samples // SAMPLES_PER_MS))
 
     def cancel(self, response: Response) -> None:
         """The client wants no more of this response."""
@@ -315,14 +335,18 @@ class Replying:
         return True
 
     def drained(self) -> bool:
-        """If the last reply has been heard to its end, that is over too. True if something changed."""
+        """Whatever reply is done and has been heard to its end is over. True if something changed."""
         st = self.st
-        if st.draining is None or st.playback.plays(st.draining.id, st.now):
-            return False
-        response, st.draining = st.draining, None
-        if st.paced:
-            st.tell(OutputBufferStopped(response.id))
-        return True
+        over = [
+            response_id
+            for response_id in st.sounding
+            if (st.main is None or st.main.id != response_id) and not st.playback.plays(response_id, st.now)
+        ]
+        for response_id in over:
+            del st.sounding[response_id]
+            if st.paced:
+                st.tell(OutputBufferStopped(response_id))
+        return bool(over)
 
     def next_silence_ns(self) -> int | None:
         """When the slowest attempt counts as dead."""

@@ -40,7 +40,6 @@ from parley.core.notices import (
     ItemDone,
     ItemRetrieved,
     ItemTruncated,
-    OutputBufferCleared,
     SessionUpdated,
 )
 from parley.core.policy import policy_of
@@ -291,7 +290,7 @@ class Requests:
                 param="audio_end_ms",
             )
         st.conversation.cut(entry, min(event.audio_end_ms * SAMPLES_PER_MS, known), by_client=True)
-        st.playback.drop(event.item_id, st.now)
+        self.replying.hush(event.item_id)
         self.replying.drop_guess()
         st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
 
@@ -384,12 +383,8 @@ class Requests:
                 code="invalid_value",
                 param="type",
             )
-        playing = st.main or st.draining
-        if playing is None or not st.playback.audible(st.now):
-            if playing is not None:
-                st.tell(OutputBufferCleared(playing.id))
-            return
-        self.replying.silence("client_cancelled")
+        if st.sounding:
+            self.replying.silence("client_cancelled")
 
 
 def _unknown_item(item_id: str, code: str) -> PeerError:

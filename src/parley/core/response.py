@@ -203,7 +203,7 @@ class Response:
             case _:
                 raise InvariantBroken(f"3: {entry.item.id} is no item a response can make")
         view = entry.view()
-        if self.conversation_id is not None:
+        if self.conversation_id is not None and not entry.deleted:
             notices.append(ItemDone(view, output.previous))
         notices.append(OutputItemDone(self.id, output.index, view))
         return notices

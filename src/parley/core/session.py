@@ -308,5 +308,6 @@ class Session:
         st.pending.clear()
         st.waiting.clear()
         st.sides.clear()
-        st.guess = st.main = st.draining = st.manual = None
+        st.guess = st.main = st.manual = None
+        st.sounding.clear()
         st.turns.rest()

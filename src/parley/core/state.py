@@ -94,7 +94,8 @@ class State:
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
     guess: Attempt | None = None
     main: Response | None = None
-    draining: Response | None = None
+    sounding: dict[ResponseId, None] = field(default_factory=dict)
+    """Responses whose sound has begun and has not been heard to its end, in order; they may be done already (draining)."""
     sides: dict[ResponseId, Response] = field(default_factory=dict)
     waiting: dict[ResponseId, Plan] = field(default_factory=dict)
     owed: bool = False

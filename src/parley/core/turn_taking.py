@@ -21,8 +21,8 @@ FRAME = 768
 class Turn:
     """One stretch of the user's speech.
 
-    `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: it
-    lies over a reply and has not been granted the floor, so the client has not been told of it.
+    `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: the
+    client has not been told of it yet, as it lies over a reply and has not been granted the floor, or is the client's own to end.
     """
 
     id: TurnId
