@@ -108,6 +108,16 @@ def test_options_of_an_engine_that_a_flag_replaces_are_not_given_to_the_new_one(
     assert not [setting for setting in replaced.explain() if "beam_size" in setting.key]
 
 
+def test_automatic_choice_shares_its_options_with_the_engine_it_prefers(tmp_path: Path) -> None:
+    write(
+        tmp_path / "parley.toml",
+        '[pipelines.default]\nllm_options.base_url = "http://localhost:1/v1"\nstt_options.beam_size = 5\n',
+    )
+    config = load(None, {"llm": "openai:qwen3", "stt": "pocketsphinx"}, {})
+    assert config.pipelines["default"].llm.options == {"base_url": "http://localhost:1/v1"}
+    assert config.pipelines["default"].stt.options == {}
+
+
 def test_a_table_with_the_name_of_a_built_in_pipeline_changes_single_fields_of_it(tmp_path: Path) -> None:
     write(tmp_path / "parley.toml", '[pipelines.bench]\nvoice = "ash"\n')
     bench = load(None, {}, {}).pipelines["bench"]

@@ -185,6 +185,10 @@ def _expand(key: KeyPath, pipeline: str) -> KeyPath:
     return tuple(pipeline if part == "*" else part for part in key)
 
 
+AUTO_FAMILY = {"auto", "openai", "whisper"}
+"""`auto` takes the options of the engine it prefers in its stage, so that they outlive a change between the two."""
+
+
 def pipeline_table(layer: Layer, pipeline: str) -> dict[str, Any]:
     """A layer's `[pipelines.NAME]`; empty where it has none (what is not a table is refused later, with its place)."""
     pipelines = layer.data.get("pipelines")
@@ -203,7 +207,7 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
     for stage in STAGES:
         chosen = _engine(later, pipeline, stage)
         before = str(table.get(stage, "auto")).partition(":")[0]
-        if chosen and before not in ("auto", chosen):
+        if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILY:
             table.pop(f"{stage}_options", None)
             file.places = {
                 key: place
