@@ -25,9 +25,9 @@ MAX_RECORDING_S = 600
 """A user's turn longer than ten minutes measures nothing that one of ten seconds does not."""
 
 _WINDOW_MS = 10
-_VOICED_BELOW_PEAK_DB = 30.0
-"""Speech is what lies within 30 dB of the loudest 10 ms: vowels stand 30 dB above a quiet room, final consonants 15
-to 25 dB below vowels."""
+_VOICED_BELOW_PEAK_DB = 40.0
+"""Speech is what lies within 40 dB of the loudest 10 ms: a fading last vowel or a final consonant is 20 to 35 dB below a
+stressed vowel, and still heard as speech."""
 _VOICED_ABOVE_FLOOR_DB = 8.0
 """... and at least 8 dB above the recording's own noise (its quietest tenth), so that a noisy room is not taken for
 speech."""

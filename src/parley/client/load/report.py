@@ -10,7 +10,7 @@ import numpy as np
 from parley.client.load.conversation import LATE_BEYOND_IDEAL_S
 from parley.client.load.drive import LoadPlan, LoadRecord
 
-BELIEVED_LATE_SHARE = 0.001
+BELIEVED_LATE_SHARE = 0.01
 """More than one chunk in a thousand a whole chunk late: the client was starved, and measures itself rather than the
 server."""
 
