@@ -126,7 +126,7 @@ def _mouth(rng: random.Random, faults: float) -> MouthTraits:
 
 def _person(rng: random.Random) -> PersonTraits:
     return PersonTraits(
-        acts=rng.randint(1, 4),
+        acts=rng.randint(1, 7),
         chunk_ms=rng.choice([100, 100, 200, 20]),
         odd_chunks=rng.random() < 0.1,
         hesitates=rng.random() * 0.6,

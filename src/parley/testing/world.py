@@ -107,7 +107,7 @@ class World:
         self._armed: int | None = None
         self._rung = 0
         self._rung_ns = 0
-        room = Room()
+        self.room = room = Room()
         self.person = Person(self, room, made.person, made.settings)
         self._voice = VoiceDetector(self, room, made.ears)
         self._recogniser = Recogniser(self, room, made.ears)

@@ -69,11 +69,12 @@ class Streams(Rule):
         self._committed: list[ItemId] = []
         self._ended: list[Stream] = []
         self._event: Event | None = None
+        self._brought_item: ItemId | None = None
 
     @property
     def open(self) -> list[Stream]:
         """Streams of turns that still go on."""
-        return [stream for stream in self.by_turn.values() if not stream.finished and not stream.over]
+        return [stream for stream in self.by_turn.values() if not (stream.finished or stream.over or stream.item)]
 
     def before(self, step: Step) -> None:
         self._event = step.event
@@ -94,12 +95,15 @@ class Streams(Rule):
         }
 
     def after(self, step: Step) -> None:
-        for item, stream in zip(self._committed, self._ended, strict=False):
+        # A turn whose flush is still under way is committed without an end: its answer will do.
+        streams = self._ended or [stream for stream in self.open[-1:] if self._committed]
+        for item, stream in zip(self._committed, streams, strict=False):
             if stream.item is None and item not in self.by_item:
                 stream.item = item
                 self.by_item[item] = stream
         self._committed.clear()
         self._ended.clear()
+        self._brought_item = None
 
     def ended(self) -> None:
         """The link is closed: every stream must have been let go."""
@@ -153,7 +157,11 @@ class Streams(Rule):
     def _finish(self, effect: FinishTranscription) -> None:
         stream = self._living(effect.turn, "finish")
         stream.finished = True
-        self._ended.append(stream)
+        if not stream.brought:
+            self._ended.append(stream)
+        elif self._brought_item is not None:
+            stream.item = self._brought_item
+            self.by_item[self._brought_item] = stream
 
     def _drop(self, effect: DropTranscription) -> None:
         stream = self.by_turn.get(effect.turn)
@@ -175,7 +183,7 @@ class Streams(Rule):
 
     def _added(self, told: ItemAdded) -> None:
         if isinstance(self._event, ItemCreateRequested):
-            self._committed.append(told.item.id)
+            self._brought_item = told.item.id
 
     def _transcribed(self, event: Transcribed) -> None:
         stream = self.by_turn.get(event.turn)
