@@ -111,7 +111,7 @@ class Speech:
             text = clause.text[max(0, skipped - position) :]
             position += len(clause.text)
             end = clause.start + clause.samples
-            if end > sample and text:
+            if end > sample and text.strip():
                 pieces.append((text, max(clause.start, sample), end))
         return pieces
 
