@@ -75,9 +75,7 @@ async def serving(door: OpenDoor) -> AsyncIterator[str]:
         raise AssertionError("no HTTP is spoken here")
 
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(no_http, ws=link_class(door), loop="none", lifespan="off", log_config=None)  # type: ignore[arg-type]
-    )
+    server = uvicorn.Server(uvicorn.Config(no_http, ws=link_class(door), loop="none", lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
