@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import sys
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_third_party_engine_is_found_like_a_built_in(tmp_path: Path, monkeypat
         "from parley.engines.vad.silero import SileroVad\n\n\ndef create(model, options):\n    return SileroVad()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.metadata.MetadataPathFinder.invalidate_caches()
+    importlib.invalidate_caches()
     try:
         assert "acme" in registry.names("vad")
         assert registry.create("vad", EngineSpec("acme")).info.stage == "vad"

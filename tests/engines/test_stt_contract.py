@@ -1,7 +1,7 @@
 """What every recogniser owes a session, whichever it is: the same text for the same audio, promises kept, and a clean end.
 
-PocketSphinx runs on recorded speech. Whisper runs its real loading and decoding code on a random model: what it hears means nothing,
-but promises, queueing and cancellation are the real ones.
+PocketSphinx runs on recorded speech. Whisper runs its real loading and decoding code on a random model: what it hears means
+nothing, but promises, queueing and cancellation are the real ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from numpy.typing import NDArray
 
 from parley.audio import pcm
@@ -31,6 +32,7 @@ from parley.engines.registry import create
 from tests.engines.tiny_models import whisper_folder
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
@@ -59,15 +61,21 @@ def whisper_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whisper_folder(tmp_path_factory.mktemp("whisper") / "tiny")
 
 
-@pytest.fixture(params=["pocketsphinx", "whisper"])
-async def recognizer(request: pytest.FixtureRequest, whisper_weights: Path) -> AsyncIterator[SpeechRecognizer]:
+async def opened(name: str, weights: Path) -> SpeechRecognizer:
     specs = {
         "pocketsphinx": EngineSpec("pocketsphinx"),
-        "whisper": EngineSpec("whisper", str(whisper_weights), {"device": "cpu"}),
+        "whisper": EngineSpec("whisper", str(weights), {"device": "cpu"}),
     }
-    engine = create("stt", specs[request.param])
+    engine = create("stt", specs[name])
     assert isinstance(engine, SpeechRecognizer)
     await engine.open()
+    return engine
+
+
+@pytest_asyncio.fixture(params=["pocketsphinx", "whisper"], scope="module", loop_scope="module")
+async def recognizer(request: pytest.FixtureRequest, whisper_weights: Path) -> AsyncIterator[SpeechRecognizer]:
+    """Shared by the tests, as a server shares it among sessions."""
+    engine = await opened(request.param, whisper_weights)
     yield engine
     await engine.close()
 
@@ -143,7 +151,7 @@ async def test_partials_come_while_audio_is_fed(recognizer: SpeechRecognizer, at
 async def test_many_turns_at_once_do_not_mix(recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]) -> None:
     hello, weather = at_16k("hello_world"), at_16k("weather_question")
     alone = [(await transcribe(recognizer, audio))[0].text for audio in (hello, weather)]
-    results = await asyncio.gather(*(transcribe(recognizer, (hello, weather)[i % 2]) for i in range(8)))
+    results = await asyncio.gather(*(transcribe(recognizer, (hello, weather)[i % 2]) for i in range(5)))
     assert alone[0] != alone[1]
     for i, (final, listener) in enumerate(results):
         listener.check(final)
@@ -211,7 +219,8 @@ async def test_a_listener_that_raises_harms_nobody_else(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
     faults: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
 
     def broken(partial: Partial) -> None:
         raise ZeroDivisionError
@@ -220,9 +229,11 @@ async def test_a_listener_that_raises_harms_nobody_else(
     feed(stream, at_16k("weather_question"))
     assert (await stream.finish()).text
     assert any(isinstance(fault, ZeroDivisionError) for fault in faults)
+    loop.set_exception_handler(None)
     assert (await transcribe(recognizer, at_16k("hello_world")))[0].text
 
 
+@pytest.mark.slow
 async def test_a_turn_without_pauses_is_cut_and_goes_on(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
@@ -256,9 +267,11 @@ async def test_logprobs_come_when_asked_for(recognizer: SpeechRecognizer, at_16k
     assert 0 < final.confidence <= 1
 
 
+@pytest.mark.parametrize("name", ["pocketsphinx", "whisper"])
 async def test_closing_the_engine_ends_its_turns(
-    recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
+    name: str, whisper_weights: Path, at_16k: Callable[[str], Samples]
 ) -> None:
+    recognizer = await opened(name, whisper_weights)
     stream = recognizer.open_stream(RecognitionSpec(), Listener())
     feed(stream, at_16k("weather_question"))
     pending = asyncio.create_task(stream.finish())

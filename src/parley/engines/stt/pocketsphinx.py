@@ -58,21 +58,34 @@ class PocketsphinxRecognizer:
             logprobs=True,
         )
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the running decoders."""
+        return self._pool.pids if self._pool else ()
+
     async def open(self) -> None:
         if self._pool is not None:
             return
         options = dict(_TUNING)
         if self._grammar is not None:
             if not self._grammar.is_file():
-                raise EngineUnavailable(
-                    f"The grammar {self._grammar} does not exist.",
-                    code="missing_grammar",
-                    mend="Correct the option `grammar` of the engine pocketsphinx.",
-                )
+                raise self._bad_grammar("it does not exist")
             options["jsgf"] = str(self._grammar)
         pool = DecoderPool([DecoderProcess(options) for _ in range(self._threads)])
-        await pool.start()
+        try:
+            await pool.start()
+        except EngineUnavailable as error:
+            if self._grammar is not None and error.code == "load_failed":
+                raise self._bad_grammar("it is not valid JSGF, or has a word that the dictionary lacks") from error
+            raise
         self._pool = pool
+
+    def _bad_grammar(self, why: str) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"The grammar {self._grammar} cannot be used: {why}.",
+            code="bad_grammar",
+            mend="Correct the file, or the option `grammar` of the engine pocketsphinx.",
+        )
 
     async def close(self) -> None:
         for stream in tuple(self._streams):

@@ -95,6 +95,10 @@ class DecoderPool:
         self._wake = asyncio.Event()
         self._mean = ""
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(worker.process.pid for worker in self._workers)
+
     async def start(self) -> None:
         """Start every process and serve. Raises `EngineUnavailable`."""
         results = await asyncio.gather(*(w.process.start() for w in self._workers), return_exceptions=True)

@@ -1,0 +1,155 @@
+"""What a user of the offline recogniser would notice: wrong words, another language taken for English, a crash that spreads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from parley.audio import pcm
+from parley.audio.resampling import resample
+from parley.audio.types import Samples
+from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.registry import create
+from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
+
+Speech = Callable[[str], tuple[NDArray[np.int16], int]]
+
+
+def ignore(partial: Partial) -> None:
+    """A listener that does not mind."""
+
+
+@pytest.fixture
+async def recognizer() -> AsyncIterator[PocketsphinxRecognizer]:
+    engine = PocketsphinxRecognizer(threads=1)
+    await engine.open()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+def at_16k(speech: Speech) -> Callable[[str], Samples]:
+    def load(name: str) -> Samples:
+        ints, rate = speech(name)
+        return resample(pcm.to_float(ints), rate, 16000)
+
+    return load
+
+
+async def test_the_recordings_are_understood(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    texts = {}
+    for name in ("hello_world", "weather_question"):
+        stream = recognizer.open_stream(RecognitionSpec(language="en-US"), ignore)
+        stream.feed(at_16k(name))
+        texts[name] = (await stream.finish()).text
+    assert texts["hello_world"] == "hello world"
+    assert {"weather", "paris"} <= set(texts["weather_question"].split())
+
+
+async def test_words_are_where_they_were_said(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    hello, silence = at_16k("hello_world"), np.zeros(8000, np.float32)
+    stream = recognizer.open_stream(RecognitionSpec(), ignore)
+    stream.feed(hello)
+    await stream.flush()
+    stream.feed(silence)
+    stream.feed(hello)
+    final = await stream.finish()
+    assert [word.text for word in final.words] == ["hello", "world", "hello", "world"]
+    starts = [word.start_ms for word in final.words]
+    assert starts == sorted(starts)
+    between = 1000 * (len(hello) + len(silence)) / 16000
+    assert final.words[2].start_ms - final.words[0].start_ms == pytest.approx(between, abs=80)
+    assert all(0 <= word.start_ms < word.end_ms for word in final.words)
+
+
+async def test_another_language_is_refused_by_name(recognizer: PocketsphinxRecognizer) -> None:
+    with pytest.raises(EngineRefused, match="'es'") as caught:
+        recognizer.open_stream(RecognitionSpec(language="es"), ignore)
+    assert caught.value.code == "unsupported_language"
+
+
+async def test_the_event_loop_keeps_its_pace_while_speech_is_decoded(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    loop = asyncio.get_running_loop()
+    stream = recognizer.open_stream(RecognitionSpec(), ignore)
+    stream.feed(np.tile(at_16k("weather_question"), 3))
+    final = asyncio.create_task(stream.finish())
+    longest, began = 0.0, loop.time()
+    last = began
+    while not final.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, loop.time() - last), loop.time()
+    assert "weather" in final.result().text
+    # in this process, decoding would have been one gap of its whole length: PocketSphinx keeps the GIL
+    assert longest < (last - began) / 4
+
+
+async def test_a_dead_process_fails_its_turn_and_is_replaced(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    (pid,) = recognizer.pids
+    stream = recognizer.open_stream(RecognitionSpec(), ignore)
+    os.kill(pid, signal.SIGKILL)
+    stream.feed(at_16k("hello_world"))
+    with pytest.raises(EngineError) as caught:
+        await stream.finish()
+    assert caught.value.code == "recognizer_crashed"
+    again = recognizer.open_stream(RecognitionSpec(), ignore)
+    again.feed(at_16k("hello_world"))
+    assert (await again.finish()).text == "hello world"
+    assert recognizer.pids != (pid,)
+
+
+async def test_closing_leaves_no_process_behind() -> None:
+    engine = PocketsphinxRecognizer(threads=2)
+    await engine.open()
+    pids = engine.pids
+    assert len(set(pids)) == 2
+    await engine.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+GRAMMAR = """#JSGF V1.0;
+grammar talk;
+public <talk> = hello world | good morning | what is the weather in (paris | london);
+"""
+
+
+async def test_a_grammar_allows_its_sentences_only(tmp_path: Path, at_16k: Callable[[str], Samples]) -> None:
+    path = tmp_path / "talk.gram"
+    path.write_text(GRAMMAR)
+    engine = create("stt", EngineSpec("pocketsphinx", options={"grammar": str(path), "threads": "1"}))
+    assert isinstance(engine, PocketsphinxRecognizer)
+    await engine.open()
+    try:
+        for name, text in (("weather_question", "what is the weather in paris"), ("hello_world", "hello world")):
+            stream = engine.open_stream(RecognitionSpec(), ignore)
+            stream.feed(at_16k(name))
+            assert (await stream.finish()).text == text
+    finally:
+        await engine.close()
+
+
+@pytest.mark.parametrize("content", [None, "this is no grammar"])
+async def test_a_bad_grammar_is_named_at_start_up(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "talk.gram"
+    if content is not None:
+        path.write_text(content)
+    engine = create("stt", EngineSpec("pocketsphinx", options={"grammar": str(path)}))
+    with pytest.raises(EngineUnavailable, match=r"talk\.gram.*option `grammar`"):
+        await engine.open()
+    await engine.close()

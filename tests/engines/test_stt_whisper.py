@@ -1,0 +1,196 @@
+"""What a user of Whisper would notice: a start that hangs without a network, a choice nobody explained, a language mistaken."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from parley.audio import pcm
+from parley.audio.resampling import resample
+from parley.audio.types import Samples
+from parley.engines.ports import EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.registry import create
+from parley.engines.stt.agreement import agreed
+from parley.engines.stt.auto import AutoRecognizer
+from parley.engines.stt.whisper import WhisperRecognizer
+from parley.engines.stt.whisper_model import Task, WhisperModel
+from tests.engines.tiny_models import languages, whisper_folder
+
+Speech = Callable[[str], tuple[NDArray[np.int16], int]]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return whisper_folder(tmp_path_factory.mktemp("whisper") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> WhisperModel:
+    return WhisperModel.load(weights, "cpu", "int8", 1, 1)
+
+
+@pytest.fixture
+async def recognizer(weights: Path) -> AsyncIterator[WhisperRecognizer]:
+    engine = create("stt", EngineSpec("whisper", str(weights), {"device": "cpu", "threads": 1}))
+    assert isinstance(engine, WhisperRecognizer)
+    await engine.open()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine whose cache is empty and whose hub refuses every connection: port 9 (discard) of this machine."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+
+
+def a_tone() -> Samples:
+    return (0.3 * np.sin(np.arange(48000) / 9)).astype(np.float32)
+
+
+def test_forced_tokens_begin_the_result_and_change_nothing_before_them(model: WhisperModel) -> None:
+    audio = a_tone()
+    free = model.decode(Task(audio, "en"))
+    assert len(free.tokens) > 8
+    assert model.decode(Task(audio, "en", kept=free.tokens[:5])).tokens[:5] == free.tokens[:5]
+    forced = model.decode(Task(audio, "en", kept=(300, 400, 500)))
+    assert forced.tokens[:3] == (300, 400, 500)
+    assert forced.tokens != free.tokens
+
+
+def test_a_prompt_reaches_the_model(model: WhisperModel) -> None:
+    audio = a_tone()
+    plain = model.decode(Task(audio, "en"))
+    assert model.decode(Task(audio, "en")).tokens == plain.tokens
+    assert model.decode(Task(audio, "en", prompt=" abad obed")).tokens != plain.tokens
+    # a prompt of any length leaves room for the answer
+    assert model.decode(Task(audio, "en", prompt=" abad obed" * 900)).tokens
+
+
+def test_a_result_is_never_longer_than_speech_can_be(model: WhisperModel) -> None:
+    assert len(model.decode(Task(a_tone()[:8000], "en")).tokens) <= 10 + 24
+    assert len(model.decode(Task(np.tile(a_tone(), 10), "en")).tokens) <= 224
+
+
+async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperRecognizer) -> None:
+    for asked in ("", "es-MX"):
+        stream = recognizer.open_stream(RecognitionSpec(language=asked), lambda partial: None)
+        stream.feed(a_tone())
+        final = await stream.finish()
+        assert final.language == "es" if asked else final.language in languages()
+    with pytest.raises(EngineRefused, match="'tlh'"):
+        recognizer.open_stream(RecognitionSpec(language="tlh"), lambda partial: None)
+
+
+async def test_words_are_promised_while_someone_speaks(recognizer: WhisperRecognizer, speech: Speech) -> None:
+    ints, rate = speech("beckett")
+    audio = resample(pcm.to_float(ints), rate, 16000)
+    partials: list[Partial] = []
+    news = asyncio.Event()
+
+    def listen(partial: Partial) -> None:
+        partials.append(partial)
+        news.set()
+
+    stream = recognizer.open_stream(RecognitionSpec(language="en"), listen)
+    for start in range(0, len(audio), 16000):
+        news.clear()
+        stream.feed(audio[start : start + 16000])
+        try:
+            async with asyncio.timeout(2):
+                await news.wait()
+        except TimeoutError:
+            continue  # the hypothesis did not change
+    final = await stream.finish()
+    # a random model changes its mind all the time, yet a promise once made must have been kept
+    for before, after in itertools.pairwise(partials):
+        assert after.stable.startswith(before.stable)
+    assert len(partials) > 3
+    assert final.text.startswith(partials[-1].stable)
+
+
+def test_two_hypotheses_agree_on_whole_words_only() -> None:
+    letters = dict(enumerate(" the weather in paris today"))
+
+    def text(tokens: tuple[int, ...]) -> str:
+        return "".join(letters[t] for t in tokens)
+
+    the_weather_in = list(range(15))
+    so_far = list(range(12))
+    assert text(tuple(so_far[: agreed(the_weather_in, [*so_far, 12, 17], 0, text, spaced=True)])) == " the weather"
+    assert agreed([0, 1, 2], [0, 1, 2], 0, text, spaced=True) == 0  # " th": the word may go on
+    assert agreed([0, 1, 9], [0, 2, 9], 0, text, spaced=True) == 0
+    assert agreed([0, 1], [0, 1, 2], 1, text, spaced=True) == 1  # never less than was promised
+
+
+async def test_unspaced_scripts_are_promised_by_whole_characters() -> None:
+    pieces = {0: b"\xe4\xbd", 1: b"\xa0", 2: b"\xe5\xa5\xbd", 3: b"\xe5\x90\x97"}
+
+    def text(tokens: tuple[int, ...]) -> str:
+        return b"".join(pieces[t] for t in tokens).decode(errors="replace")
+
+    assert agreed([0, 1, 2], [0, 1, 3], 0, text, spaced=False) == 2
+    assert agreed([0, 2], [0, 1, 3], 0, text, spaced=False) == 0  # half a character
+
+
+@pytest.mark.usefixtures("no_hub")
+async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> None:
+    engine = create("stt", EngineSpec.parse("whisper:small.en"))
+    began = time.monotonic()
+    with pytest.raises(EngineUnavailable) as caught:
+        await engine.open()
+    assert time.monotonic() - began < 5
+    assert caught.value.code == "download_failed"
+    assert "hf download Systran/faster-whisper-small.en" in caught.value.mend
+    assert "pocketsphinx" in caught.value.mend
+
+
+@pytest.mark.usefixtures("no_hub")
+async def test_auto_falls_back_and_says_so(speech: Speech) -> None:
+    ints, rate = speech("hello_world")
+    engine = create("stt", EngineSpec("auto"))
+    assert isinstance(engine, AutoRecognizer)
+    assert engine.notice == ""
+    await engine.open()
+    try:
+        assert "PocketSphinx" in engine.notice
+        assert "hf download" in engine.notice
+        assert engine.info.name == "pocketsphinx"
+        stream = engine.open_stream(RecognitionSpec(), lambda partial: None)
+        stream.feed(resample(pcm.to_float(ints), rate, 16000))
+        assert (await stream.finish()).text == "hello world"
+    finally:
+        await engine.close()
+
+
+async def test_auto_prefers_weights_that_are_here(weights: Path) -> None:
+    engine = create("stt", EngineSpec("auto", str(weights), {"device": "cpu"}))
+    assert isinstance(engine, AutoRecognizer)
+    await engine.open()
+    assert engine.info.name == "whisper"
+    assert engine.notice == ""
+    await engine.close()
+
+
+async def test_a_mistyped_model_is_a_mistake_not_a_reason_to_fall_back() -> None:
+    for name in ("whisper", "auto"):
+        with pytest.raises(EngineUnavailable, match=r"whisper:small\.en") as caught:
+            await create("stt", EngineSpec(name, "smal.en")).open()
+        assert caught.value.code == "model_not_found"
+
+
+async def test_a_folder_without_its_tokenizer_does_not_ask_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(EngineUnavailable, match=r"lack config\.json, tokenizer\.json"):
+        await create("stt", EngineSpec("whisper", str(tmp_path))).open()
+    with pytest.raises(EngineUnavailable, match="no folder"):
+        await create("stt", EngineSpec("whisper", "./nowhere")).open()
