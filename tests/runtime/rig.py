@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from parley.core.settings import Conduct, Settings
 from parley.engines.ports import EngineSpec, VoiceActivityModel
 from parley.runtime.driver import Driver
 from parley.runtime.metrics import Metrics
+from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.trace import Beginning, Trace
 from parley.runtime.voice_worker import VoiceWorker
@@ -112,6 +113,8 @@ class Rig:
         session: type[Session] = Session,
         seed: bytes = b"seed",
         clock: Callable[[], int] = time.monotonic_ns,
+        playback: Literal["remote", "paced"] = "remote",
+        loudspeaker: Loudspeaker | None = None,
     ) -> None:
         self.client = Client()
         beginning = Beginning(
@@ -119,7 +122,7 @@ class Rig:
             settings or pipe.default_settings("realtime", "test"),
             conduct or pipe.conduct(),
             pipe.capabilities(),
-            "remote",
+            playback,
             clock(),
         )
         made = session(
@@ -127,12 +130,19 @@ class Rig:
             settings=beginning.settings,
             conduct=beginning.conduct,
             capabilities=beginning.capabilities,
-            playback="remote",
+            playback=playback,
             now_ns=beginning.now_ns,
         )
         self.trace = trace(beginning, made.id) if trace is not None else None
         self.driver = Driver(
-            made, pipe, self.client.tell, self.client.close, trace=self.trace, metrics=metrics, clock=clock
+            made,
+            pipe,
+            self.client.tell,
+            self.client.close,
+            trace=self.trace,
+            metrics=metrics,
+            clock=clock,
+            loudspeaker=loudspeaker,
         )
         self.driver.start()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from parley.core.events import CommitRequested
-from parley.core.notices import OutputAudioDelta, ResponseDone
+from parley.core.events import CommitRequested, SessionUpdateRequested
+from parley.core.notices import InputCommitted, OutputAudioDelta, ResponseDone
+from parley.core.settings import Transcription
 from parley.engines.ports import EngineError
 from parley.runtime.metrics import Metrics
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold, Pause
@@ -78,4 +79,57 @@ async def test_guesses_are_counted_as_won_or_lost() -> None:
     await rig.client.heard(ResponseDone)
     assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
     assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
+    await rig.over()
+
+
+async def test_a_sessions_own_waterfall_tells_where_the_time_of_each_turn_went() -> None:
+    metrics = Metrics()
+    llm = FakeModel([Pause(0.03), "It is noon."])
+    rig = Rig(pipeline(llm=llm, stt=FakeRecognizer(Pause(0.02), "what time is it")), metrics=metrics)
+    rig.driver.post(SessionUpdateRequested({"transcription": Transcription()}))
+    rig.speak(ms=600, silence_ms=1_000)
+    await rig.client.heard(ResponseDone)
+    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    (committed,) = rig.client.all(InputCommitted)
+    (done,) = rig.client.all(ResponseDone)
+    assert (turn["ending"], turn["item_id"], turn["response_id"]) == ("voice", committed.item_id, done.response.id)
+    transcript, requested, token, audio, sent = (
+        turn[name] or 0.0 for name in ("transcript_ms", "requested_ms", "first_token_ms", "first_audio_ms", "sent_ms")
+    )
+    assert 20 <= transcript <= requested <= token <= audio <= sent
+    assert token - requested >= 30
+    assert 450 <= (turn["turn_end_at_ms"] or 0) - (turn["voice_end_at_ms"] or 0) <= 600
+    assert turn["speculation"] == "none"
+    await rig.over()
+    assert metrics.turns_of == {}, "nothing is kept of a session that is over"
+
+
+async def test_the_waterfall_tells_of_a_guess_that_was_right_and_of_one_that_was_not() -> None:
+    metrics = Metrics()
+    llm = FakeModel(["It is noon.", Hold()], ["It is noon."])
+    stt = FakeRecognizer("what time", "what time is it", "what time is it")
+    rig = Rig(pipeline(stt=stt, llm=llm, speculation=True, speculate_after_ms=100), metrics=metrics)
+    rig.speak(silence_ms=300)
+    await settled(lambda: len(llm.requests) == 1)
+    rig.speak(silence_ms=300)
+    await settled(lambda: len(llm.requests) == 2)
+    rig.hear(bytes(48 * 600))
+    await rig.client.heard(ResponseDone)
+    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    assert (turn["speculation"], turn["guesses_lost"]) == ("won", 1)
+    assert turn["requested_ms"] is not None
+    assert turn["requested_ms"] < 0, "the guess began before the turn was over"
+    assert turn["first_token_ms"] is not None
+    assert turn["first_token_ms"] < 0
+    await rig.over()
+
+
+async def test_a_typed_turn_is_timed_from_its_request() -> None:
+    metrics = Metrics()
+    rig = Rig(pipeline(llm=FakeModel([Pause(0.03), "It is noon."])), metrics=metrics)
+    rig.say("what time is it")
+    await rig.client.heard(ResponseDone)
+    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    assert (turn["ending"], turn["item_id"], turn["voice_end_at_ms"]) == ("request", None, None)
+    assert (turn["first_token_ms"] or 0) >= 30
     await rig.over()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from parley.audio.resampling import resample_int16
 from parley.core.effects import Effect
 from parley.core.errors import InvariantBroken
 from parley.core.events import (
@@ -26,6 +30,7 @@ from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, Speech
 from parley.core.session import Session
 from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, NoiseReduction, SemanticVad, ServerVad
 from parley.engines.ports import ChatEnd, ToolCallDelta
+from parley.engines.vad.silero import SileroVad
 from parley.runtime import trace as trace_module
 from parley.runtime.trace import Trace, replay
 from parley.runtime.trace_format import from_plain, to_plain
@@ -69,6 +74,27 @@ async def test_a_recorded_conversation_gives_the_same_effects_again(tmp_path: Pa
     assert result.mismatch is None
     assert result.events > 150
     assert result.effects > result.events
+
+
+async def test_a_conversation_in_recorded_speech_gives_the_same_effects_again(
+    tmp_path: Path, speech: Callable[[str], tuple[NDArray[np.int16], int]]
+) -> None:
+    pcm, rate = speech("beckett")
+    silero = SileroVad()
+    await silero.open()
+    rig = Rig(
+        pipeline(vad=silero, stt=FakeRecognizer("ever tried", "ever failed"), llm=FakeModel(["No matter."])),
+        trace=lambda beginning, name: Trace(beginning, name, tmp_path),
+    )
+    rig.hear(resample_int16(pcm, rate, 24_000).tobytes() + bytes(48_000))
+    await rig.client.until(lambda: len(rig.client.all(SpeechStarted)) >= 4 and bool(rig.client.all(ResponseDone)))
+    await rig.over()
+    assert rig.trace is not None
+    assert rig.trace.path is not None
+    result = replay(rig.trace.path)
+    assert result.mismatch is None
+    assert result.events > 600
+    await silero.close()
 
 
 async def test_an_effect_that_differs_is_named(tmp_path: Path) -> None:
