@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 from parley.core.events import AudioArrived, Event, LinkClosed, TimePassed
+from parley.core.ids import AttemptId
 from parley.core.notices import Notice
 from parley.core.session import Session
 from parley.runtime.listening import Listening
@@ -64,13 +65,15 @@ class Driver:
         """Set when the session is over and everything that ran for it has been let go."""
         self._close = close
         self._trace = trace
-        self._metrics: SessionMetrics | None = metrics.session(pipeline.name) if metrics is not None else None
+        self._metrics: SessionMetrics | None = (
+            metrics.session(pipeline.name, session.id) if metrics is not None else None
+        )
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         language = pipeline.config.language
         voice = pipeline.vad.stream(self.post, self._deaf)
         listening = Listening(voice, pipeline.turn, pipeline.stt, language, self.post)
-        speaking = Speaking(pipeline.llm, pipeline.tts, language, self.post)
+        speaking = Speaking(pipeline.llm, pipeline.tts, language, self.post, self._wrote_first)
         self._performer = Performer(tell, close, listening, speaking, loudspeaker)
         self._busy = False
         self._over = False
@@ -155,6 +158,10 @@ class Driver:
             self.post(TimePassed())
         else:
             self._set_timer()
+
+    def _wrote_first(self, attempt: AttemptId) -> None:
+        if self._metrics is not None:
+            self._metrics.first_token(attempt, self._clock())
 
     def _deaf(self, error: Exception) -> None:
         """The voice activity model cannot score this session any more, so it can do nothing."""

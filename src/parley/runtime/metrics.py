@@ -23,10 +23,11 @@ from parley.core.events import (
     TranscriptionFailed,
     VoiceScored,
 )
-from parley.core.ids import AttemptId
+from parley.core.ids import AttemptId, SessionId
 from parley.core.limits import SAMPLES_PER_MS
 from parley.core.notices import (
     ErrorRaised,
+    InputCommitted,
     Notice,
     OutputAudioDelta,
     ResponseCreated,
@@ -35,8 +36,10 @@ from parley.core.notices import (
     SessionUpdated,
     SpeechStarted,
     SpeechStopped,
+    TranscriptionCompleted,
 )
 from parley.core.settings import AudioFormat
+from parley.runtime.waterfall import SessionTurns, TurnFigures
 
 BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Where a talker notices a difference: fine below half a second."""
@@ -78,14 +81,16 @@ class Metrics:
             "parley_late_events", "Events that came for work no longer alive.", ["pipeline"], registry=made
         )
         self._lag = Gauge("parley_tick_lag_ms", "How late the event loop runs.", registry=made)
+        self.turns_of: dict[SessionId, SessionTurns] = {}
+        """The last turns of each session that is open."""
 
     def watch_lag(self, lag_ms: Callable[[], float]) -> None:
         """Read the tick lag from `lag_ms` whenever the figures are asked for."""
         self._lag.set_function(lag_ms)
 
-    def session(self, pipeline: str) -> SessionMetrics:
+    def session(self, pipeline: str, session_id: SessionId) -> SessionMetrics:
         """The watcher of one session that begins now."""
-        return SessionMetrics(self, pipeline)
+        return SessionMetrics(self, pipeline, session_id)
 
 
 @dataclass(slots=True)
@@ -97,14 +102,20 @@ class _Attempt:
     in_pause: bool
     written: bool = False
     spoken: bool = False
+    first_token_ns: int | None = None
+    first_audio_ns: int | None = None
 
 
 class SessionMetrics:
     """Watches one session. The driver calls `saw()` for each step and `close()` at the end."""
 
-    def __init__(self, metrics: Metrics, pipeline: str) -> None:
+    def __init__(self, metrics: Metrics, pipeline: str, session_id: SessionId) -> None:
         self._metrics = metrics
         self._pipeline = pipeline
+        self._session_id = session_id
+        self._turns = metrics.turns_of[session_id] = SessionTurns()
+        self._turn: TurnFigures | None = None
+        self._answering: AttemptId | None = None
         self._format = AudioFormat.PCM16
         self._received = 0
         self._voiced_to = 0
@@ -144,28 +155,35 @@ class SessionMetrics:
                     self._replied(now_ns)
                 case StartGeneration():
                     self._attempts[effect.attempt] = _Attempt(now_ns, effect.format, self._speaking)
+                    if not self._speaking and self._turn is not None and self._turn.requested_ns is None:
+                        self._turn.requested_ns = now_ns
+                        self._answering = effect.attempt
                 case CancelGeneration():
                     attempt = self._attempts.pop(effect.attempt, None)
                     if attempt is not None and attempt.in_pause:
                         self._metrics.guesses.labels(self._pipeline, "lost").inc()
+                        self._turns.guess_lost()
                 case _:
                     pass
 
     def close(self, late_events: int) -> None:
         """The session is over."""
         self._count_received()
+        self._metrics.turns_of.pop(self._session_id, None)
         self._metrics.late.labels(self._pipeline).inc(late_events)
         self._metrics.sessions.labels(self._pipeline).dec()
 
     def _told(self, notice: Notice, now_ns: int, effects: Sequence[Effect]) -> None:
         metrics = self._metrics
         match notice:
-            case OutputAudioDelta():
+            case OutputAudioDelta(at=at):
                 self._replied(now_ns)
+                if self._turn is not None and self._turn.sent_ns is None and self._turn.response == at.response_id:
+                    self._turn.sent_ns = now_ns
             case SpeechStarted():
                 self._speaking = True
                 self._turn_ended_ns = None
-            case SpeechStopped(audio_end_ms=audio_end_ms):
+            case SpeechStopped(item_id=item_id, audio_end_ms=audio_end_ms):
                 self._speaking = False
                 self._turn_ended_ns = now_ns
                 self._transcript_due = True
@@ -173,7 +191,14 @@ class SessionMetrics:
                 silence_ms = max(0.0, audio_end_ms - self._voiced_to / SAMPLES_PER_MS)
                 metrics.stages.labels(self._pipeline, "endpointing").observe(silence_ms / 1e3)
                 self._count_received()
-            case ResponseCreated():
+                self._turns.voice_ended(item_id, audio_end_ms, audio_end_ms - silence_ms, now_ns)
+            case InputCommitted(item_id=item_id):
+                self._turns.committed(item_id, now_ns)
+            case TranscriptionCompleted(item_id=item_id):
+                self._turns.transcribed(item_id, now_ns)
+            case ResponseCreated(response=view):
+                if view.conversation_id is not None:
+                    self._turn = self._turns.response_created(view.id, now_ns)
                 if not any(isinstance(effect, StartGeneration) for effect in effects):
                     self._redeemed()
             case ResponseDone(response=view):
@@ -191,6 +216,14 @@ class SessionMetrics:
     def _stage(self, stage: str, duration_ns: int) -> None:
         self._metrics.stages.labels(self._pipeline, stage).observe(duration_ns / 1e9)
 
+    def first_token(self, attempt_id: AttemptId, now_ns: int) -> None:
+        """The attempt's model has begun to write."""
+        attempt = self._attempts.get(attempt_id)
+        if attempt is not None and attempt.first_token_ns is None:
+            attempt.first_token_ns = now_ns
+            if self._turn is not None and self._answering == attempt_id:
+                self._turn.first_token_ns = now_ns
+
     def _wrote(self, attempt_id: AttemptId, now_ns: int) -> None:
         attempt = self._attempts.get(attempt_id)
         if attempt is not None and not attempt.written:
@@ -206,6 +239,9 @@ class SessionMetrics:
         )
         if not attempt.spoken:
             attempt.spoken = True
+            attempt.first_audio_ns = now_ns
+            if self._turn is not None and self._answering == event.attempt:
+                self._turn.first_audio_ns = now_ns
             self._stage("speech", now_ns - attempt.started_ns)
 
     def _replied(self, now_ns: int) -> None:
@@ -214,10 +250,16 @@ class SessionMetrics:
             self._turn_ended_ns = None
 
     def _redeemed(self) -> None:
-        for attempt in self._attempts.values():
+        for attempt_id, attempt in self._attempts.items():
             if attempt.in_pause:
                 attempt.in_pause = False
                 self._metrics.guesses.labels(self._pipeline, "won").inc()
+                if self._turn is not None:
+                    self._answering = attempt_id
+                    self._turn.won = True
+                    self._turn.requested_ns = attempt.started_ns
+                    self._turn.first_token_ns = attempt.first_token_ns
+                    self._turn.first_audio_ns = attempt.first_audio_ns
 
     def _count_received(self) -> None:
         self._metrics.audio.labels(self._pipeline, "received").inc(self._received / self._format.bytes_per_ms / 1e3)

@@ -101,8 +101,10 @@ class _Attempt:
         model: LanguageModel,
         synthesizer: SpeechSynthesizer,
         post: Callable[[Event], None],
+        wrote_first: Callable[[AttemptId], None],
     ) -> None:
         self._effect = effect
+        self._wrote_first = wrote_first
         self._request = request
         self._model = model
         self._synthesizer = synthesizer
@@ -139,8 +141,12 @@ class _Attempt:
         """What the model writes, its calls and its end as events; raises what it raises."""
         attempt = self._effect.attempt
         started: set[int] = set()
+        written = False
         async with _closing(self._model.reply(self._request)) as stream:
             async for event in stream:
+                if not written:
+                    written = True
+                    self._wrote_first(attempt)
                 match event:
                     case TextDelta():
                         yield event
@@ -230,23 +236,32 @@ class _Attempt:
 
 
 class Speaking:
-    """What one session speaks with: any number of attempts at once, each cancelled by its id."""
+    """What one session speaks with: any number of attempts at once, each cancelled by its id.
 
-    __slots__ = ("_attempts", "_language", "_model", "_post", "_synthesizer")
+    `wrote_first` is called when an attempt's model begins to write, which no event tells.
+    """
+
+    __slots__ = ("_attempts", "_language", "_model", "_post", "_synthesizer", "_wrote_first")
 
     def __init__(
-        self, model: LanguageModel, synthesizer: SpeechSynthesizer, language: str, post: Callable[[Event], None]
+        self,
+        model: LanguageModel,
+        synthesizer: SpeechSynthesizer,
+        language: str,
+        post: Callable[[Event], None],
+        wrote_first: Callable[[AttemptId], None] = lambda _: None,
     ) -> None:
         self._model = model
         self._synthesizer = synthesizer
         self._language = language
         self._post = post
+        self._wrote_first = wrote_first
         self._attempts: dict[AttemptId, _Attempt] = {}
 
     def start(self, effect: StartGeneration) -> None:
         """Begin; the answers are the events of `GenerationEvent`."""
         request = chat_request(effect, self._language)
-        attempt = _Attempt(effect, request, self._model, self._synthesizer, self._post)
+        attempt = _Attempt(effect, request, self._model, self._synthesizer, self._post, self._wrote_first)
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())
         attempt.task.add_done_callback(lambda _: self._attempts.pop(effect.attempt, None))
