@@ -34,6 +34,17 @@ def test_a_text_spelled_out_for_the_voice_is_not_timed_at_all() -> None:
     assert timing.spoken(timed("It", "is", "three", "p", "m")) == ()
 
 
+def test_a_word_that_is_said_differently_is_still_one_word() -> None:
+    timing = WordTiming("Ask Dr. Who at https://x.org.", "Ask Doctor Who at x.org.")
+    assert [word.text_end for word in timing.spoken(timed("Ask", "Doctor", "Who", "at", "x.org."))] == [
+        3,
+        7,
+        11,
+        14,
+        29,
+    ]
+
+
 def test_timing_stops_where_the_engine_says_another_word() -> None:
     timing = WordTiming("to be or not", "to be or not")
     assert [word.text_end for word in timing.spoken(timed("to", "bee", "or", "not"))] == [2]

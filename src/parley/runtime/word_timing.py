@@ -1,7 +1,8 @@
 """Maps the words that a synthesizer timed onto the words of the text that is shown.
 
-Laws: pure; exact or silent. Timings are used only where what was spoken is, word by word, what is shown: where the text was spelled
-out for the voice ("3 pm" as "three p m") no word of the clause is timed, and at the first word that differs the timing stops.
+Laws: pure; exact or silent. Timings are used only where each word that was spoken stands for one word that is shown: where
+words were spelled out for the voice ("3 pm" as "three p m") no word of the clause is timed, and where the engine reports
+another word than it was given the timing stops.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def _words(text: str) -> list[tuple[str, int]]:
 class WordTiming:
     """One clause's words as they are timed. `last` is what was known after the last call of `spoken()`."""
 
-    __slots__ = ("_shown", "last")
+    __slots__ = ("_expected", "last")
 
     def __init__(self, text: str, spoken: str) -> None:
-        shown = _words(text)
-        same = [letters for letters, _ in shown] == [letters for letters, _ in _words(spoken)]
-        self._shown = shown if same else []
+        shown, said = _words(text), _words(spoken)
+        pairs = zip(said, shown, strict=True) if len(said) == len(shown) else ()
+        self._expected = [(letters, text_end) for (letters, _), (_, text_end) in pairs]
         self.last: tuple[SpokenWord, ...] = ()
 
     def spoken(self, words: Sequence[Word]) -> tuple[SpokenWord, ...]:
@@ -42,7 +43,7 @@ class WordTiming:
         timed: list[SpokenWord] = []
         end_sample = 0
         for word, (letters, text_end) in zip(
-            (word for word in words if _letters(word.text)), self._shown, strict=False
+            (word for word in words if _letters(word.text)), self._expected, strict=False
         ):
             if _letters(word.text) != letters:
                 break
