@@ -37,7 +37,7 @@ class WhisperOptions:
 
     model: str = DEFAULT_MODEL
     device: str = "auto"
-    compute_type: str = "default"
+    compute_type: str = "auto"
     threads: int = 0
     workers: int = 1
     beam_size: int = 1
@@ -137,7 +137,7 @@ def read_options(engine: str, model: str, options: Mapping[str, object]) -> Whis
     result = WhisperOptions(
         model=model or DEFAULT_MODEL,
         device=device,
-        compute_type=given.text("compute_type", "int8" if device == "cpu" else "default"),
+        compute_type=given.text("compute_type", "auto"),
         threads=int(given.number("threads", min(4, os.cpu_count() or 1), 0, 256)),
         workers=int(given.number("workers", 1, 1, 16)),
         beam_size=int(given.number("beam_size", 1, 1, 20)),

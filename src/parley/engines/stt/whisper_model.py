@@ -69,8 +69,9 @@ class WhisperModel:
 
     @classmethod
     def load(cls, folder: Path, device: str, compute_type: str, threads: int, workers: int) -> WhisperModel:
-        """Load and warm up. Blocks. Raises `EngineUnavailable`."""
+        """Load and warm up. Blocks. `compute_type` "auto" is int8 on a CPU, float16 on a GPU. Raises `EngineUnavailable`."""
         try:
+            import ctranslate2
             import faster_whisper
         except ImportError as error:
             raise EngineUnavailable(
@@ -78,6 +79,10 @@ class WhisperModel:
                 code="missing_package",
                 mend="Install it: pip install faster-whisper",
             ) from error
+        if device == "auto":
+            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        if compute_type == "auto":
+            compute_type = "int8" if device == "cpu" else "float16"
         try:
             loaded = faster_whisper.WhisperModel(
                 str(folder),
