@@ -133,6 +133,16 @@ async def test_a_gap_in_the_positions_begins_a_new_stream(silero: SileroVad, spe
     assert ear.scores == [(1_000_000 + end, probability) for end, probability in fresh]
 
 
+async def test_a_new_stream_that_begins_before_the_old_one_was_scored_replaces_it() -> None:
+    worker = VoiceWorker(FakeVoiceActivity())
+    ear = _Ear(worker)
+    ear.stream.hear(0, bytes(48 * 100), AudioFormat.PCM16)
+    ear.stream.hear(240_000, bytes(48 * 20), AudioFormat.PCM16)
+    ear.stream.hear(240_480, bytes(48 * 50), AudioFormat.PCM16)
+    await settled(lambda: len(ear.scores) == 2)
+    assert [end for end, _ in ear.scores] == [240_768, 241_536]
+
+
 @pytest.mark.parametrize("format", list(AudioFormat))
 async def test_a_frame_is_scored_as_soon_as_its_last_sample_has_come(format: AudioFormat) -> None:
     worker = VoiceWorker(FakeVoiceActivity())
@@ -170,6 +180,16 @@ async def test_a_model_that_fails_for_one_stream_fails_that_stream_only() -> Non
     assert loud.failures
     assert not loud.scores
     assert not quiet.failures
+
+
+async def test_audio_that_cannot_be_read_fails_its_stream_only() -> None:
+    worker = VoiceWorker(FakeVoiceActivity())
+    torn, sound = _Ear(worker), _Ear(worker)
+    torn.stream.hear(0, bytes(9_600) * 2 + b"x", AudioFormat.PCM16)
+    sound.hear(bytes(48 * 1_000), cycle([960]))
+    await settled(lambda: len(sound.scores) == 31)
+    assert torn.failures
+    assert not sound.failures
 
 
 async def test_a_loop_that_runs_late_shows_in_the_lag_and_is_forgotten_in_time() -> None:

@@ -104,7 +104,7 @@ class VoiceStream:
             self._wait(audio)
         else:
             self._take(audio)
-        if not self.queued and (self.frame_ready() or self._waiting):
+        if not self.queued and self.frame_ready():
             self.queued = True
             self._worker.wake(self)
 
@@ -213,13 +213,13 @@ class VoiceWorker:
         self._lag_at = loop.time()
         self._lag_ms += LAG_WEIGHT * (max(0.0, self._lag_at - self._due) * 1e3 - self._lag_ms)
         until = perf_counter() + TICK_BUDGET_S
-        while self._queue and perf_counter() < until:
-            self._score_batch()
-        if self._queue:
+        try:
+            while self._queue and perf_counter() < until:
+                self._score_batch()
+        finally:
+            # Whatever happens, the ticks go on for everybody.
             self._due = loop.time()
-            self._timer = loop.call_soon(self._tick)
-        else:
-            self._timer = None
+            self._timer = loop.call_soon(self._tick) if self._queue else None
 
     def _score_batch(self) -> None:
         queue, frames = self._queue, self._frames
@@ -227,25 +227,29 @@ class VoiceWorker:
         ends: list[int] = []
         for _ in range(min(len(queue), MAX_BATCH)):
             stream = queue.popleft()
-            if stream.released:
-                continue
-            if not stream.frame_ready():
-                stream.queued = False
+            # A new stream may have begun since it was queued.
+            if stream.released or not self._has_frame(stream):
                 continue
             ends.append(stream.next_frame(frames[len(batch)]))
             batch.append(stream)
         if not batch:
             return
-        for stream in batch:
-            if stream.frame_ready():
-                queue.append(stream)
-            else:
-                stream.queued = False
+        queue.extend(stream for stream in batch if self._has_frame(stream))
         ready = frames[: len(batch)]
         ready *= PCM_SCALE
         for stream, end, probability in zip(batch, ends, self._score(batch, ready), strict=True):
             if probability is not None and not stream.released:
                 stream.post(VoiceScored(end, probability))
+
+    def _has_frame(self, stream: VoiceStream) -> bool:
+        """Whether the stream belongs in the queue; one that cannot even be read fails alone."""
+        try:
+            stream.queued = stream.frame_ready()
+        except Exception as error:
+            logger.exception("audio could not be taken in")
+            stream.failed(error)
+            return False
+        return stream.queued
 
     def _score(self, batch: list[VoiceStream], frames: Samples) -> list[float | None]:
         try:
