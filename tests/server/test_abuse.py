@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from websockets.frames import Frame, Opcode
 
 from parley.core.limits import MAX_APPEND_BYTES
+from parley.server import link as link_module
+from parley.server.link import Link
 from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
-from tests.server.harness import Engines, Talk, running, talking, turn_the_loop
+from tests.server.harness import Engines, Running, Talk, running, talking, turn_the_loop
 
 SILENCE = base64.b64encode(bytes(960)).decode()
 
@@ -205,3 +208,44 @@ async def test_sessions_that_come_and_go_leave_no_memory_behind() -> None:
         before = parley_objects()
         await come_and_go(server, 20)
         assert parley_objects() <= before + 5
+
+
+async def test_who_never_reads_a_long_answer_is_closed_and_a_session_beside_it_talks_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "STALL_S", 0.3)
+    engines = Engines(llm=FakeModel(["one two."], ["Yes."]), tts=FakeSynthesizer(word_ms=300_000))
+    loop = asyncio.get_running_loop()
+    async with running(engines=engines) as server, talking(server) as beside:
+        raw = await handshaken(server)
+        links = [link for link in server.server.server_state.connections if isinstance(link, Link)]
+        await loop.sock_sendall(raw, masked('{"type":"response.create"}'))
+        while not (closed := [link for link in links if link._close]):
+            await turn_the_loop()
+        assert closed[0]._close is not None
+        assert closed[0]._close[0] == 1008
+        assert closed[0]._outbox_bytes == 0
+        engines.tts.word_ms = 100
+        await say(beside, "Are you there?")
+        assert (await beside.until("response.done")).response.status == "completed"
+        raw.close()
+
+
+async def handshaken(server: Running) -> socket.socket:
+    """A client on a session that reads nothing unless it is told to."""
+    host, port = server.host.split(":")
+    raw = socket.create_connection((host, int(port)))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    raw.setblocking(False)
+    loop = asyncio.get_running_loop()
+    request = "GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    request += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    await loop.sock_sendall(raw, request.encode())
+    head = b""
+    while b"session.created" not in head:
+        head += await loop.sock_recv(raw, 65536)
+    return raw
+
+
+def masked(text: str) -> bytes:
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=True)

@@ -85,7 +85,8 @@ async def test_metrics_ask_for_the_key_where_others_can_connect() -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/unheard_of", 404, "not_found"),
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/unheard_of", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("GET", "/v1/models/gpt-9", 404, "model_not_found"),
         ("GET", "/v1/realtime", 426, "upgrade_required"),

@@ -35,8 +35,8 @@ from parley.server.refusals import Refusal
 
 log = logging.getLogger("parley.server")
 
-OUTBOX_BYTES = 16 * 1024 * 1024
-"""Four minutes of speech as base64: a long reply, made at once, may wait for a slow link; more is a client that does not read."""
+OUTBOX_BYTES = 8 * 1024 * 1024
+"""Speech is generated up to a minute ahead (4 MB as base64) and may wait for a slow link; with twice that, nobody is reading."""
 
 STALL_S = 20.0
 """A link that takes not one byte for so long is dead; mobile networks recover sooner or not at all."""
@@ -192,6 +192,8 @@ class Link(asyncio.Protocol):
         """Read no more from the socket until what is here has had its turn and the budget allows."""
         self.transport.pause_reading()
         wait_s = self._budget.wait_s()
+        if wait_s > 0 and self._budget.throttled == 1:
+            log.info("%s sends more than its messages per second and is read more slowly", _address(self.transport))
         self._next_slice = (
             self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
         )
