@@ -134,11 +134,13 @@ async def _check_engine(stage: Stage, spec: EngineSpec, name: str) -> Check:
     from parley.engines.ports import EngineError
 
     started = time.monotonic()
+    chosen = ""
     try:
         engine = registry.create(stage, spec)
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await engine.open()
+            chosen = f"; {engine.info.summary}" if spec.name == "auto" else ""
         finally:
             await engine.close()
     except EngineError as error:
@@ -147,7 +149,7 @@ async def _check_engine(stage: Stage, spec: EngineSpec, name: str) -> Check:
         return Check(name, False, str(error), "Correct the option in parley.toml.")
     except TimeoutError:
         return Check(name, False, f"not open after {OPEN_TIMEOUT_S:.0f} s", "See what it waits for: parley serve")
-    return Check(name, True, f"opens in {time.monotonic() - started:.1f} s")
+    return Check(name, True, f"opens in {time.monotonic() - started:.1f} s{chosen}")
 
 
 def check_endpoints(config: Config) -> Iterator[Check]:
