@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from parley.audio.resampling import resample_int16
-from parley.core.effects import Effect
+from parley.core.effects import Effect, JudgePause
 from parley.core.errors import InvariantBroken
 from parley.core.events import (
     AudioArrived,
@@ -24,7 +24,7 @@ from parley.core.events import (
     SessionUpdateRequested,
     VoiceScored,
 )
-from parley.core.ids import CallId, ItemId
+from parley.core.ids import CallId, ItemId, JudgementId, TurnId
 from parley.core.items import FunctionCallOutput, InputImage, InputText, ItemReference, Message
 from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, SpeechStarted
 from parley.core.session import Session
@@ -166,6 +166,16 @@ async def test_the_ring_stays_small_however_long_the_session(monkeypatch: pytest
     assert len(recent) <= 10
     assert "nothing_49" in recent[-2]
     assert "5 x AudioArrived, 4800 bytes" in recent[-1]
+    await rig.over()
+
+
+async def test_the_ring_does_not_keep_hours_of_audio_alive() -> None:
+    rig = Rig(pipeline(), trace=Trace)
+    assert rig.trace is not None
+    judged = JudgePause(TurnId(1), JudgementId(1), "", bytes(100_000), AudioFormat.PCM16, "")
+    for number in range(20):
+        rig.trace.saw(ItemRetrieveRequested(ItemId(f"nothing_{number}")), number, [judged])
+    assert ["nothing_19" in line for line in rig.trace.recent()] == [True]
     await rig.over()
 
 

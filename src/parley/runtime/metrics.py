@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from parley.core.effects import CancelGeneration, Effect, Play, StartGeneration, Tell
+from parley.core.effects import CancelGeneration, Effect, Play, ScoreVoice, StartGeneration, Tell, Transcribe
 from parley.core.events import (
     AudioArrived,
     ClauseStarted,
@@ -46,6 +46,10 @@ BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2
 
 VOICED = 0.5
 """The probability from which a frame counts as speech for the waterfall, whatever the session's own threshold."""
+
+
+_UNWATCHED = frozenset({ScoreVoice, Transcribe})
+"""What happens for every frame."""
 
 
 class Metrics:
@@ -148,6 +152,8 @@ class SessionMetrics:
             case _:
                 pass
         for effect in effects:
+            if type(effect) in _UNWATCHED:
+                continue
             match effect:
                 case Tell(notice=notice):
                     self._told(notice, now_ns, effects)

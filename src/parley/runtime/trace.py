@@ -107,8 +107,10 @@ class Trace:
         """One step: what came in (None: the start), when, and what came of it. `raised`: the fault that came instead."""
         if self._file is not None:
             self._record(event, now_ns, effects, raised)
-        else:
+        elif type(event) not in _QUIET_EVENTS or raised or not _is_quiet(effects):
             self._keep(event, now_ns, effects, raised)
+        else:
+            self._fold(event, now_ns)
 
     def dump(self, fault: str) -> Path | None:
         """The session broke: make its trace safe. Returns the file, or None where the ring went to the log."""
@@ -133,24 +135,23 @@ class Trace:
     # --- the ring ---
 
     def _keep(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
-        kind = type(event)
-        size = _audio_bytes(effects)
-        if kind in _QUIET_EVENTS and size >= 0 and not raised:
-            ring = self._ring
-            last = ring[-1] if ring else None
-            size = len(event.audio) if isinstance(event, AudioArrived | SpeechGenerated) else 0
-            if type(last) is _Run and last.kind is kind:
-                last.count += 1
-                last.last_ns = now_ns
-                last.bytes += size
-                return
-            self._add(_Run(kind, now_ns, now_ns, 1, size))
-            return
-        step = _Step(now_ns, event, effects, raised, abs(size))
+        size = sum(map(_audio_bytes, effects))
+        step = _Step(now_ns, event, effects, raised, size)
         self._ring_bytes += step.bytes
         self._add(step)
         while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
             self._forget(self._ring.popleft())
+
+    def _fold(self, event: Event | None, now_ns: int) -> None:
+        ring, kind = self._ring, type(event)
+        last = ring[-1] if ring else None
+        size = 0 if kind is VoiceScored or kind is AudioPlayed else len(event.audio)  # type: ignore[union-attr]
+        if type(last) is _Run and last.kind is kind:
+            last.count += 1
+            last.last_ns = now_ns
+            last.bytes += size
+        else:
+            self._add(_Run(kind, now_ns, now_ns, 1, size))
 
     def _add(self, one: _Run | _Step) -> None:
         if len(self._ring) == RING_STEPS:
@@ -205,20 +206,21 @@ class Trace:
                 logger.error("the trace of %s is incomplete: %s", self._id, error)
 
 
-def _audio_bytes(effects: Sequence[Effect]) -> int:
-    """Audio that the effects carry; negative (or -1) where there are others than the everyday ones of audio."""
-    size, quiet = 0, True
+def _is_quiet(effects: Sequence[Effect]) -> bool:
+    """Whether nothing but audio goes on."""
     for effect in effects:
-        kind = type(effect)
-        if kind in _QUIET_EFFECTS:
-            size += len(effect.audio)  # type: ignore[union-attr]
-        elif isinstance(effect, Tell) and isinstance(effect.notice, OutputAudioDelta):
-            size += len(effect.notice.audio)
-        else:
-            quiet = False
-            if isinstance(effect, JudgePause):
-                size += len(effect.audio)
-    return size if quiet else -size or -1
+        if type(effect) not in _QUIET_EFFECTS and not (
+            isinstance(effect, Tell) and type(effect.notice) is OutputAudioDelta
+        ):
+            return False
+    return True
+
+
+def _audio_bytes(effect: Effect) -> int:
+    """Audio that the effect would keep alive: a released guess tells a minute of it in one step."""
+    if isinstance(effect, Tell):
+        return len(effect.notice.audio) if isinstance(effect.notice, OutputAudioDelta) else 0
+    return len(effect.audio) if isinstance(effect, JudgePause | ScoreVoice | Transcribe | Play) else 0
 
 
 def _line(one: _Run | _Step, end_ns: int) -> str:
