@@ -44,7 +44,11 @@ def texts(text: str, language: str = "") -> list[str]:
         ("es", ["¿Cómo estás hoy?", "¡Muy bien, gracias a todos!", "Adiós a todos."]),
         (
             "",
-            ["so this is all small letters.", "no capitals here. it goes on. and on and on, for some time, and then some more of it.", "so there."],
+            [
+                "so this is all small letters.",
+                "no capitals here. it goes on and on and on and on, for quite some time, and then some more.",
+                "so there.",
+            ],
         ),
     ],
 )  # fmt: skip

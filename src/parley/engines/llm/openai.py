@@ -269,7 +269,7 @@ class OpenAIModel:
         headers = {name: str(value) for name, value in self._config.headers.items()}
         if not self._config.api_key and "authorization" not in map(str.lower, headers):
             http.event_hooks = {"request": [_drop_authorization]}  # the package wants a key; not every server does
-        return openai.AsyncOpenAI(
+        client = openai.AsyncOpenAI(
             api_key=self._config.api_key or "none",
             base_url=base_url,
             max_retries=0,
@@ -277,6 +277,8 @@ class OpenAIModel:
             default_headers=headers,
             http_client=http,
         )
+        _ = client.chat.completions  # imports what the first reply would wait 100 ms for
+        return client
 
     async def _check(self) -> None:
         listed = await self._list_models()
