@@ -200,7 +200,7 @@ async def test_who_stops_reading_is_closed_with_a_reason_before_memory_grows(mon
 async def test_a_link_that_takes_nothing_is_ended_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "STALL_S", 0.05)
     monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
-    door = OpenDoor(times=100)
+    door = OpenDoor(times=50)
     loop = asyncio.get_running_loop()
     async with serving(door) as url:
         raw = await raw_connection(url)
