@@ -112,6 +112,24 @@ async def test_a_dead_process_fails_its_turn_and_is_replaced(
     assert recognizer.pids != (pid,)
 
 
+async def test_turns_closed_in_the_middle_of_any_step_harm_no_process(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    hello, pids = at_16k("hello_world"), recognizer.pids
+    for steps in range(40):
+        stream = recognizer.open_stream(RecognitionSpec(), ignore)
+        stream.feed(hello)
+        waiting = asyncio.create_task(stream.flush()) if steps % 2 else None
+        await asyncio.sleep(steps * 0.002)  # waits for nothing: the moment of closing is what varies
+        stream.close()
+        if waiting is not None:
+            await asyncio.gather(waiting, return_exceptions=True)
+    stream = recognizer.open_stream(RecognitionSpec(), ignore)
+    stream.feed(hello)
+    assert (await stream.finish()).text == "hello world"
+    assert recognizer.pids == pids
+
+
 async def test_closing_leaves_no_process_behind() -> None:
     engine = PocketsphinxRecognizer(threads=2)
     await engine.open()

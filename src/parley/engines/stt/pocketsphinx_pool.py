@@ -149,6 +149,9 @@ class DecoderPool:
                 worker.follows = None
                 segment.fail(error)
                 await self._restart(worker)
+            except EngineError as error:
+                worker.follows = None
+                segment.fail(error)
             finally:
                 segment.busy = False
                 self._wake.set()
@@ -211,6 +214,8 @@ class DecoderPool:
             worker.follows = segment
             segment.decoded = 0
             await worker.process.begin(self._mean)
+            if segment.available() < SLICE:
+                return  # closed meanwhile
         start = segment.decoded
         segment.decoded = start + SLICE
         text = await worker.process.decode(segment.audio(start, start + SLICE))
@@ -234,8 +239,8 @@ class DecoderPool:
         mean = await worker.process.mean(segment.audio(0, size))
         await worker.process.begin(mean)
         for start in range(0, size, SLICE):
-            if segment.closed:
-                return
+            if segment.next_cut() is None:
+                return  # closed or failed meanwhile
             await worker.process.decode(segment.audio(start, min(start + SLICE, size)))
         hypothesis = await worker.process.end()
         self._mean = mean

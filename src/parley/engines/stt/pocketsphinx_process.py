@@ -66,7 +66,7 @@ class DecoderProcess:
         try:
             self._child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
             async with asyncio.timeout(START_TIMEOUT_S):
-                reply = await self._ask(b"C", json.dumps(self._options).encode())
+                reply = await self._exchange(b"C", json.dumps(self._options).encode())
         except (OSError, TimeoutError, DecoderDied) as error:
             await self.stop()
             raise EngineUnavailable(
@@ -113,6 +113,12 @@ class DecoderProcess:
         return Hypothesis(str(reply["text"]), words, posteriors)
 
     async def _ask(self, operation: bytes, payload: bytes) -> dict[str, Any]:
+        reply = await self._exchange(operation, payload)
+        if "error" in reply:
+            raise EngineError(f"PocketSphinx failed ({reply['error']}).", code="recognizer_failed")
+        return reply
+
+    async def _exchange(self, operation: bytes, payload: bytes) -> dict[str, Any]:
         child = self._child
         if child is None:
             raise DecoderDied

@@ -12,6 +12,8 @@ Protocol, little-endian: a request is one byte of operation, u32 length, payload
     B  begin an utterance with this mean ("" keeps the present one); one still open is abandoned -> {}
     D  decode this PCM16                    -> {"text": the hypothesis so far}
     E  end the utterance                    -> {"text", "words": [[word, first frame, last frame, posterior]...]}
+
+A request that fails is answered with {"error": text}.
 """
 
 from __future__ import annotations
@@ -91,6 +93,21 @@ def _configure(payload: bytes) -> tuple[_Decoder | None, dict[str, object]]:
         return None, {"error": f"{type(error).__name__}: {error}"}
 
 
+def _perform(decoder: _Decoder, operation: bytes, payload: bytes) -> dict[str, object]:
+    try:
+        if operation == b"M":
+            return decoder.mean(payload)
+        if operation == b"B":
+            return decoder.begin(payload.decode())
+        if operation == b"D":
+            return decoder.decode(payload)
+        if operation == b"E":
+            return decoder.end()
+    except (IndexError, RuntimeError, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"error": f"unknown operation {operation!r}"}
+
+
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests until the input ends."""
     decoder: _Decoder | None = None
@@ -102,16 +119,8 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
             decoder, reply = _configure(payload)
         elif decoder is None:
             reply = {"error": "not configured"}
-        elif operation == b"M":
-            reply = decoder.mean(payload)
-        elif operation == b"B":
-            reply = decoder.begin(payload.decode())
-        elif operation == b"D":
-            reply = decoder.decode(payload)
-        elif operation == b"E":
-            reply = decoder.end()
         else:
-            reply = {"error": f"unknown operation {operation!r}"}
+            reply = _perform(decoder, operation, payload)
         body = json.dumps(reply).encode()
         replies.write(REPLY.pack(len(body)) + body)
         replies.flush()
