@@ -12,7 +12,7 @@ FILE_LINES = 400
 CORE_FILE_LINES = 300
 FUNCTION_LINES = 50
 TOLERANCE = 1.2
-"""Budgets are soft by a fifth; above that the check fails."""
+"""Budgets are soft by a fifth; a core file may grow to what any file may. Above that the check fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Size:
 
     @property
     def verdict(self) -> str:
-        if self.lines > self.budget * TOLERANCE:
+        limit = FILE_LINES if self.budget == CORE_FILE_LINES else self.budget * TOLERANCE
+        if self.lines > limit:
             return "too large"
         return "over budget" if self.lines > self.budget else ""
 
@@ -34,13 +35,16 @@ def file_size(path: Path) -> Size:
 
 
 def function_sizes(path: Path) -> list[Size]:
+    """Lines of each function's body: without its signature and its docstring, which may be as long as they must."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     place = path.relative_to(ROOT)
-    return [
-        Size(f"{place}:{f.lineno} {f.name}", (f.end_lineno or f.lineno) - f.lineno + 1, FUNCTION_LINES)
-        for f in functions
-    ]
+    sizes = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = (node.end_lineno or node.lineno) - body[0].lineno + 1 if body else 0
+            sizes.append(Size(f"{place}:{node.lineno} {node.name}", lines, FUNCTION_LINES))
+    return sizes
 
 
 def main() -> int:
