@@ -131,7 +131,7 @@ class Conversation(Rule):
         self.require(
             told.previous_item_id in places, f"{told.item.id} done after {told.previous_item_id}, stands after {places}"
         )
-        from_response = told.item.id in self._ledgers.items
+        from_response = self._ledgers.makes(told.item.id)
         if not from_response:
             self.require(
                 told.item == held.item, f"item differs in added and done: {held.item} / {told.item}", "order 4.2"

@@ -109,6 +109,11 @@ class Ledgers(Rule):
         """The open response of the default conversation."""
         return next((ledger for ledger in self.by_id.values() if ledger.done is None and ledger.in_conversation), None)
 
+    def makes(self, item: ItemId) -> bool:
+        """Whether this item of the conversation is a response's own (a client may reuse the id of one that it has deleted)."""
+        known = self.items.get(item)
+        return known is not None and not known[1].deleted
+
     def hears(self) -> Hearing:
         return {
             ResponseCreated: self._created,
@@ -249,7 +254,7 @@ class Ledgers(Rule):
 
     def _conversation_added(self, told: ItemAdded) -> None:
         known = self.items.get(told.item.id)
-        if known is None:
+        if known is None or known[1].deleted:
             self.require(
                 self._awaiting_added is None, f"{told.item.id} added while another item waits for it", "order 4.1"
             )
@@ -301,7 +306,7 @@ class Ledgers(Rule):
 
     def _conversation_done(self, told: ItemDone) -> None:
         known = self.items.get(told.item.id)
-        if known is None:
+        if known is None or known[1].deleted:
             return
         ledger, entry = known
         self.require(ledger.done is None, f"conversation.item.done of {told.item.id} after its response's terminal")

@@ -9,10 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parley.core.effects import StartGeneration
-from parley.core.events import CancelRequested, ClearRequested, SessionUpdateRequested, WindDownRequested
+from parley.core.events import (
+    CancelRequested,
+    ClearRequested,
+    CommitRequested,
+    SessionUpdateRequested,
+    WindDownRequested,
+)
 from parley.core.ids import ItemId
 from parley.core.notices import InputCommitted, ResponseCreated, SpeechStopped
-from parley.testing.rules.base import Hearing, Rule
+from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
 
@@ -50,6 +56,7 @@ class Turns(Rule):
         self._streams = streams
         self._owed: Owed | None = None
         self._stopped: ItemId | None = None
+        self._by_client = False
 
     def sees(self) -> Hearing:
         return {
@@ -65,13 +72,21 @@ class Turns(Rule):
     def _excused(self, event: CancelRequested | ClearRequested | SessionUpdateRequested | WindDownRequested) -> None:
         self._owed = None
 
+    def before(self, step: Step) -> None:
+        self._by_client = isinstance(step.event, CommitRequested)
+
     def _on_stopped(self, told: SpeechStopped) -> None:
         self._stopped = told.item_id
 
     def _on_committed(self, told: InputCommitted) -> None:
         detection = self._arrived.settings.turn_detection
         answered = detection is not None and detection.create_response
-        if told.item_id == self._stopped and answered and self._arrived.settings.kind == "realtime":
+        if (
+            told.item_id == self._stopped
+            and not self._by_client
+            and answered
+            and self._arrived.settings.kind == "realtime"
+        ):
             self._owed = Owed(told.item_id)
 
     def _on_created(self, told: ResponseCreated) -> None:

@@ -39,7 +39,9 @@ class Stream:
     bytes_fed: int = 0
     stretch: Stretch | None = None
     offset: int = 0
-    flushes: set[FlushId] = field(default_factory=set)
+    flushes: list[FlushId] = field(default_factory=list)
+    answered: int = 0
+    """Of the flushes asked for, those up to here are answered or overtaken."""
     item: ItemId | None = None
     finished: bool = False
     over: bool = False
@@ -152,7 +154,7 @@ class Streams(Rule):
         stream = self._living(effect.turn, "flush")
         known = any(effect.flush in other.flushes for other in self.by_turn.values())
         self.require(not known, f"flush {effect.flush} is asked for twice")
-        stream.flushes.add(effect.flush)
+        stream.flushes.append(effect.flush)
 
     def _finish(self, effect: FinishTranscription) -> None:
         stream = self._living(effect.turn, "finish")
@@ -193,7 +195,8 @@ class Streams(Rule):
             stream.resolved = event.text
             stream.texts.append(event.text)
             stream.over = True
-        elif event.flush in stream.flushes:
+        elif event.flush in stream.flushes[stream.answered :]:
+            stream.answered = stream.flushes.index(event.flush) + 1
             stream.texts.append(event.text)
 
     def _failed(self, event: TranscriptionFailed) -> None:
