@@ -1,4 +1,4 @@
-"""Thousands of simulated sessions: users who hesitate, cough and interrupt, links that stall, engines that fail, stay silent and answer late.
+"""Thousands of simulated sessions: users who hesitate and interrupt, links that stall, engines that fail, stay silent and answer late.
 
 More of them by hand: `python -m parley.testing.world --seeds 0:100000 --jobs 2`.
 """
@@ -26,7 +26,9 @@ SLOW_BATCH = 400
 
 def _assert_clean(first: int, end: int) -> Counter[str]:
     batch = run_batch(first, end)
-    assert not batch.failures, f"{len(batch.failures)} of {end - first} seeds failed; the first:\n{batch.failures[0][2]}"
+    assert not batch.failures, (
+        f"{len(batch.failures)} of {end - first} seeds failed; the first:\n{batch.failures[0][2]}"
+    )
     return batch.counts
 
 

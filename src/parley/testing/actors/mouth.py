@@ -107,13 +107,12 @@ class Model:
         rng, traits, attempt = self._stage.rng, self._traits, effect.attempt
         first = traits.first_delay_ms * (0.5 + rng.random())
         fails_after = rng.randrange(6) if rng.random() < traits.failing else None
-        steps, called = 0, False
-        for delay, event in self._content(effect):
+        called = False
+        for steps, (delay, event) in enumerate(self._content(effect)):
             if fails_after == steps:
                 yield delay, GenerationFailed(attempt, Fault("server_error", "The model's server went away."))
                 return
             yield delay + (first if steps == 0 else 0), event
-            steps += 1
             called = called or isinstance(event, ToolCallStarted)
         usage = MeasuredUsage(40, 20, 5) if rng.random() < 0.5 else None
         cut = rng.random() < traits.cut_short

@@ -172,7 +172,8 @@ class Listener(Rule):
         while left > 0 and self._queue:
             entry = self._queue[0]
             track, queued = entry
-            assert isinstance(track, Track) and isinstance(queued, int)
+            assert isinstance(track, Track)
+            assert isinstance(queued, int)
             taken = min(left, queued)
             track.played += taken
             left -= taken
