@@ -149,7 +149,8 @@ async def test_without_a_folder_the_last_steps_go_to_the_log(caplog: pytest.LogC
         rig.driver.post(CommitRequested())
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert "7: heard more than was played" in text
-    assert "35 x AudioArrived, 33600 bytes" in text
+    assert "35 x AudioArrived" in text
+    assert "33600 bytes" in text
     assert "Tell(SpeechStarted)" in text
     assert '"$":"CommitRequested"' in text
 

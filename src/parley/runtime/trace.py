@@ -69,12 +69,11 @@ class Beginning:
 
 @dataclass(slots=True)
 class _Run:
-    """Steps of one kind of audio in a row, folded."""
+    """Steps of nothing but audio in a row, folded: how many of each kind."""
 
-    kind: type
     first_ns: int
     last_ns: int
-    count: int = 1
+    counts: dict[type, int]
     bytes: int = 0
 
 
@@ -143,15 +142,15 @@ class Trace:
             self._forget(self._ring.popleft())
 
     def _fold(self, event: Event | None, now_ns: int) -> None:
-        ring, kind = self._ring, type(event)
-        last = ring[-1] if ring else None
-        size = 0 if kind is VoiceScored or kind is AudioPlayed else len(event.audio)  # type: ignore[union-attr]
-        if type(last) is _Run and last.kind is kind:
-            last.count += 1
-            last.last_ns = now_ns
-            last.bytes += size
-        else:
-            self._add(_Run(kind, now_ns, now_ns, 1, size))
+        run = self._ring[-1] if self._ring else None
+        if type(run) is not _Run:
+            run = _Run(now_ns, now_ns, {})
+            self._add(run)
+        kind, counts = type(event), run.counts
+        counts[kind] = counts.get(kind, 0) + 1
+        run.last_ns = now_ns
+        if kind is AudioArrived or kind is SpeechGenerated:
+            run.bytes += len(event.audio)  # type: ignore[union-attr]
 
     def _add(self, one: _Run | _Step) -> None:
         if len(self._ring) == RING_STEPS:
@@ -226,7 +225,8 @@ def _audio_bytes(effect: Effect) -> int:
 def _line(one: _Run | _Step, end_ns: int) -> str:
     if isinstance(one, _Run):
         ms = (end_ns - one.first_ns) / 1e6
-        return f"-{ms:9.1f} ms  {one.count} x {one.kind.__name__}, {one.bytes} bytes, until -{(end_ns - one.last_ns) / 1e6:.1f} ms"
+        kinds = ", ".join(f"{count} x {kind.__name__}" for kind, count in one.counts.items())
+        return f"-{ms:9.1f} ms  {kinds}, {one.bytes} bytes, until -{(end_ns - one.last_ns) / 1e6:.1f} ms"
     event = msgspec.json.encode(to_plain(one.event, summary=True)).decode()
     effects = ", ".join(_name(effect) for effect in one.effects)
     return f"-{(end_ns - one.at_ns) / 1e6:9.1f} ms  {event} -> [{effects}] {one.raised}".rstrip()
