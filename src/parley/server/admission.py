@@ -50,12 +50,13 @@ class Sessions:
 
     def refusal(self) -> Refusal | None:
         """Why no session may begin now; None where one may."""
-        refusal = self._refusal()
+        refusal = self.outlook()
         if refusal is not None:
             self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
         return refusal
 
-    def _refusal(self) -> Refusal | None:
+    def outlook(self) -> Refusal | None:
+        """The same without counting it: somebody only asks."""
         if self._leaving:
             return Refusal(503, "server_shutting_down", "The server is restarting.", None, "server_error", FULL_RETRY_S)
         if len(self._running) >= self._max:

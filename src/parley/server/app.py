@@ -57,7 +57,7 @@ class Application:
             refused=lambda code: refusals.labels(code).inc(),
         )
         self._rest = rest_app(
-            config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics.registry
+            config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,6 @@
-"""The HTTP endpoints: models, health, metrics; every error in OpenAI's shape, CORS headers for allowed pages on all of them.
+"""The HTTP endpoints: models, health, metrics, the page (`web.py`).
+
+Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
 Laws: `/health` asks for no key and tells no secret; `/metrics` asks for one unless only this machine can connect.
 """
@@ -24,11 +26,13 @@ from parley import __version__
 from parley.config import Config, is_loopback
 from parley.config.values import HOSTED_MODEL_PREFIXES
 from parley.runtime.engines import LoadedEngines
+from parley.runtime.metrics import Metrics
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing, presented_key
 from parley.server.opening import REALTIME_PATHS
 from parley.server.origins import OriginRule
 from parley.server.refusals import Refusal, Refused
+from parley.server.web import Page, PageAnswers
 from parley.server.websocket import find_pipeline
 
 log = logging.getLogger("parley.server")
@@ -43,16 +47,19 @@ def rest_app(
     keys: KeyRing,
     origins: OriginRule,
     sessions: Sessions,
-    metrics: CollectorRegistry,
+    metrics: Metrics,
 ) -> ASGIApp:
     """The HTTP half of the server."""
-    rest = _Rest(config, engines, keys, sessions, metrics)
+    rest = _Rest(config, engines, keys, sessions, metrics.registry)
+    page = PageAnswers(config, engines, keys=keys, origins=origins, sessions=sessions, turns_of=metrics.turns_of)
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in REALTIME_PATHS),
+        *Page().routes(),
+        *page.routes(),
     ]
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         Refused: _refused,

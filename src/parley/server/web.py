@@ -1,0 +1,179 @@
+"""The browser page at `/`, and the few answers it needs that the Realtime protocol does not give.
+
+Laws: GET only; the page's files hold no secret and ask for no key, everything below `/parley/` asks for one. The page may load
+nothing from elsewhere and be framed by nobody. A file is read once, at start-up; a browser asks each time whether it has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from parley.config import Config
+from parley.core.ids import SessionId
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.pipeline import OPENAI_VOICES, Pipeline
+from parley.runtime.waterfall import SessionTurns
+from parley.server.admission import Sessions
+from parley.server.auth import KeyRing, presented_key
+from parley.server.origins import OriginRule
+from parley.server.refusals import Refusal, Refused
+from parley.server.websocket import find_pipeline
+from parley.web import TYPES, page_files
+
+ENTRANCE = "index.html"
+
+GUARD = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
+        "media-src 'self' blob: mediastream:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "permissions-policy": "microphone=(self), speaker-selection=(self), camera=(), geolocation=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+"""Whatever stands in a caption or comes from a model, nothing but the page's own files can run in it."""
+
+ALWAYS_ASK = "no-cache"
+FONTS_KEPT = "public, max-age=2592000"
+"""Fonts change with a release at the most, and text that waits for one jumps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Page:
+    """The page's files, in memory. `routes()` is what to mount."""
+
+    def __init__(self) -> None:
+        self._files = {name: _loaded(name, path.read_bytes()) for name, path in page_files().items()}
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.entrance, methods=["GET"]),
+            Route("/assets/{name:path}", self.asset, methods=["GET"]),
+        ]
+
+    async def entrance(self, request: Request) -> Response:
+        return _served(self._files[ENTRANCE], request)
+
+    async def asset(self, request: Request) -> Response:
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            raise Refused(Refusal(404, "not_found", f"The page has no file {request.url.path[:200]}."))
+        return _served(file, request)
+
+
+def _loaded(name: str, body: bytes) -> _File:
+    suffix = name[name.rindex(".") :]
+    return _File(
+        body,
+        {
+            **GUARD,
+            "content-type": TYPES[suffix],
+            "etag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
+            "cache-control": FONTS_KEPT if suffix == ".woff2" else ALWAYS_ASK,
+        },
+    )
+
+
+def _served(file: _File, request: Request) -> Response:
+    known = request.headers.get("if-none-match", "")
+    if known.strip() == "*" or file.headers["etag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=304, headers=file.headers)
+    return Response(file.body, headers=file.headers)
+
+
+class PageAnswers:
+    """What the page asks beside the wire: `/parley/pipelines`, `/parley/door`, `/parley/sessions/{id}/turns`."""
+
+    def __init__(
+        self,
+        config: Config,
+        engines: LoadedEngines,
+        *,
+        keys: KeyRing,
+        origins: OriginRule,
+        sessions: Sessions,
+        turns_of: Mapping[SessionId, SessionTurns],
+    ) -> None:
+        self._config = config
+        self._engines = engines
+        self._keys = keys
+        self._origins = origins
+        self._sessions = sessions
+        self._turns_of = turns_of
+
+    def routes(self) -> list[Route]:
+        answers: dict[str, Callable[[Request], object]] = {
+            "/parley/pipelines": self.pipelines,
+            "/parley/door": self.door,
+            "/parley/sessions/{session_id}/turns": self.turns,
+        }
+        return [Route(path, self._guarded(answer), methods=["GET"]) for path, answer in answers.items()]
+
+    def _guarded(self, answer: Callable[[Request], object]) -> Callable[[Request], object]:
+        async def endpoint(request: Request) -> Response:
+            refusal = self._keys.refusal(presented_key(request.headers.get("authorization")))
+            if refusal is not None:
+                raise Refused(refusal)
+            body = msgspec.json.encode(answer(request))
+            return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+        return endpoint
+
+    def pipelines(self, request: Request) -> object:
+        """What can be talked to, the default first; voices as `session.audio.output.voice` takes them."""
+        served = sorted(self._engines.pipelines.items(), key=lambda named: named[0] != self._config.default_pipeline)
+        return {"pipelines": [_described(name, pipeline) for name, pipeline in served]}
+
+    def door(self, request: Request) -> object:
+        """Whether a session could begin now: a browser does not tell a page why its WebSocket was refused."""
+        asked = request.query_params
+        refusal = self._origins.refusal(asked.get("origin")) or self._model_refusal(asked.get("model", ""))
+        refusal = refusal or self._sessions.outlook()
+        if refusal is not None:
+            raise Refused(refusal)
+        return {"open": True}
+
+    def _model_refusal(self, model: str) -> Refusal | None:
+        found = find_pipeline(self._config, self._engines, model)
+        return found if isinstance(found, Refusal) else None
+
+    def turns(self, request: Request) -> object:
+        """The session's last turns, oldest first; see `runtime/waterfall.py`."""
+        session_id = request.path_params["session_id"]
+        turns = self._turns_of.get(SessionId(session_id))
+        if turns is None:
+            raise Refused(Refusal(404, "session_not_found", f"No session {session_id[:100]!r} is open here."))
+        return {"session_id": session_id, "turns": turns.told()}
+
+
+def _described(name: str, pipeline: Pipeline) -> dict[str, object]:
+    config = pipeline.config
+    voices = pipeline.capabilities().voices
+    return {
+        "name": name,
+        "engines": {
+            stage: {"name": engine.info.name, "summary": engine.info.summary}
+            for stage, engine in (("stt", pipeline.stt), ("llm", pipeline.llm), ("tts", pipeline.tts))
+        },
+        "voice": config.voice,
+        "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
+        "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
+        "instructions": config.instructions,
+        "language": config.language,
+        "speculation": config.speculation,
+        "barge_in": config.barge_in,
+    }

@@ -1,0 +1,150 @@
+// Draws the transcript as a list of entries, touching only what has changed.
+//
+// Laws: text is only ever set as text, never as markup; the list follows its end unless the reader has scrolled away; a screen reader is
+// told whole sentences once, not every word.
+
+import { element } from "./dom.js";
+import { heardLength, textOf } from "./transcript.js";
+import { strip, waterfall } from "./waterfall.js";
+
+const NEAR_END_PX = 80;
+
+export class Captions {
+  constructor({ list, scroll, empty, down, said }) {
+    Object.assign(this, { list, scroll, empty, down, said });
+    this.nodes = new Map();
+    this.announced = new Set();
+    this.following = true;
+    scroll.addEventListener("scroll", () => {
+      this.following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+      down.hidden = this.following;
+    }, { passive: true });
+    down.addEventListener("click", () => this.follow(true));
+    new ResizeObserver(() => this.follow()).observe(scroll);
+  }
+
+  show(entry) {
+    let node = this.nodes.get(entry.id);
+    if (!node) {
+      node = element("li", { class: `entry ${entry.kind}` });
+      this.nodes.set(entry.id, node);
+      this.list.append(node);
+      this.empty.hidden = true;
+    }
+    DRAW[entry.kind](node, entry);
+    this.announce(entry);
+    this.follow();
+  }
+
+  remove(entry) {
+    this.nodes.get(entry.id)?.remove();
+    this.nodes.delete(entry.id);
+    this.empty.hidden = this.nodes.size > 0;
+  }
+
+  clear() {
+    this.list.replaceChildren();
+    this.nodes.clear();
+    this.announced.clear();
+    this.empty.hidden = false;
+  }
+
+  /** The figures of a reply, below it: `entry` is the last of its entries. */
+  figures(entry, turn) {
+    const node = this.nodes.get(entry.id);
+    if (!node) return;
+    const open = node.querySelector("details")?.open ?? false;
+    node.querySelector("details")?.remove();
+    const details = element("details", { class: "figures" });
+    details.open = open;
+    details.append(strip(turn), waterfall(turn));
+    node.append(details);
+    this.follow();
+  }
+
+  follow(jump = false) {
+    if (jump) this.following = true;
+    if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
+
+  announce(entry) {
+    const sentence = ANNOUNCE[entry.kind](entry);
+    if (!sentence || this.announced.has(entry.id + sentence)) return;
+    this.announced.add(entry.id + sentence);
+    this.said.append(element("p", {}, sentence));
+    while (this.said.childElementCount > 20) this.said.firstChild.remove();
+  }
+}
+
+const ANNOUNCE = {
+  user: (entry) => (entry.partial ? "" : entry.typed ? "" : `You: ${entry.text || "nothing that could be made out"}`),
+  assistant(entry) {
+    if (entry.state === "streaming" || (entry.state === "cut" && entry.kept === null)) return "";
+    if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${entry.kept}` : "Parley was cut off.";
+    return `Parley: ${textOf(entry)}`;
+  },
+  tool: (entry) => (entry.state === "done" || entry.state === "failed" ? `Tool ${entry.name}: ${entry.output}` : ""),
+  note: (entry) => entry.text,
+};
+
+const DRAW = {
+  user(node, entry) {
+    const words = part(node, "You", entry.typed ? "typed" : "");
+    if (entry.failed) words.replaceChildren(element("span", { class: "nothing" }, entry.failed));
+    else if (entry.partial) {
+      words.replaceChildren(element("span", { class: "partial" }, entry.text.trimStart()), element("span", { class: "caret", "aria-hidden": "true" }));
+    } else if (entry.text) words.replaceChildren(entry.text);
+    else words.replaceChildren(element("span", { class: "nothing" }, "I could not make that out."));
+    node.dataset.state = entry.partial ? "partial" : "final";
+  },
+
+  assistant(node, entry) {
+    const text = textOf(entry);
+    const heard = heardLength(entry);
+    const drawn = `${entry.state} ${heard} ${text.length}`;
+    node.dataset.state = entry.state;
+    node.dataset.heard = heard;
+    if (node.dataset.drawn === drawn) return;
+    node.dataset.drawn = drawn;
+    const words = part(node, "Parley");
+    const before = element("span", { class: "heard" }, text.slice(0, heard).trimStart());
+    const rest = text.slice(heard);
+    if (entry.state === "cut") {
+      words.replaceChildren(before, ...(rest.trim() ? [element("del", { title: "You cut this off: it was not heard, and is not remembered" }, rest)] : []));
+      if (!text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
+    } else words.replaceChildren(before, element("span", { class: "ahead" }, rest));
+  },
+
+  tool(node, entry) {
+    node.dataset.state = entry.state;
+    part(node, "Tool");
+    const words = node.querySelector(".words");
+    words.className = "words call";
+    words.replaceChildren(element("span", { class: "name" }, entry.name), `(${shownArguments(entry.args)})`);
+    if (entry.output) words.append(element("span", { class: "answer" }, entry.output));
+  },
+
+  note(node, entry) {
+    node.replaceChildren(element("span", {}, entry.text));
+  },
+};
+
+/** The place for an entry's words, beside the name of who said them. */
+function part(node, who, remark = "") {
+  let words = node.querySelector(".words");
+  if (!words) {
+    const name = element("span", { class: "who" }, who);
+    if (remark) name.append(" ", element("span", { class: "typed" }, remark));
+    words = element("div", { class: "words" });
+    node.prepend(name, words);
+  }
+  return words;
+}
+
+function shownArguments(text) {
+  try {
+    return Object.entries(JSON.parse(text || "{}")).map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ");
+  } catch {
+    return text;
+  }
+}

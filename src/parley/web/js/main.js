@@ -1,0 +1,314 @@
+// The page: puts sound, talk and picture together, and answers to pointer and keyboard.
+//
+// Reading path: talk.js (the conversation), link.js (the connection), transcript.js (what was said), dial.js and captions.js (the picture).
+
+import { Alerts } from "./alerts.js";
+import { Captions } from "./captions.js";
+import { Dial } from "./dial.js";
+import { byId } from "./dom.js";
+import { Keys } from "./keys.js";
+import { Loudspeaker } from "./loudspeaker.js";
+import { Microphone } from "./microphone.js";
+import { prefer, preferences } from "./preferences.js";
+import { pipelines, storedKey, storeKey } from "./server.js";
+import { SettingsPanel } from "./settings-panel.js";
+import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
+import { Talk } from "./talk.js";
+import { nextTheme, theme } from "./theme.js";
+import { waterfall } from "./waterfall.js";
+
+const FIRST_LOOK_MS = 1000; // Until the server is asked again when it did not answer at first; doubled up to fifteen seconds.
+
+class Page {
+  constructor() {
+    this.loudspeaker = new Loudspeaker();
+    this.loudspeaker.sinkId = preferences.speaker;
+    this.talk = new Talk(this.loudspeaker);
+    this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
+    this.settings = new SettingsPanel(this.loudspeaker);
+    this.alerts = new Alerts(byId("alert"));
+    this.dial = new Dial(byId("ring"));
+    this.captions = new Captions({
+      list: byId("entries"), scroll: byId("scroll"), empty: byId("empty"), down: byId("down"), said: byId("said"),
+    });
+    this.starting = false;
+    this.labelled = new Set();
+    this.watchTalk();
+    this.watchControls();
+    new Keys(this);
+    byId("host").textContent = location.host;
+    this.showTheme();
+    this.draw();
+    this.findServer(FIRST_LOOK_MS);
+  }
+
+  get hold() {
+    return preferences.turns === "hold";
+  }
+
+  // --- the server ---------------------------------------------------------------------------------------------------------------------
+
+  async findServer(retryMs) {
+    try {
+      this.settings.serve(await pipelines());
+      this.alerts.clear("server");
+      this.showLink(this.talk.link.state);
+    } catch (error) {
+      if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
+      this.linkText("Not connected", "refused");
+      const again = () => this.findServer(Math.min(15_000, retryMs * 2));
+      this.alerts.show("server", { ...serverTrouble(error), until: performance.now() + retryMs, action: ["Try now", again], whenDue: again });
+    }
+    return undefined;
+  }
+
+  askForKey(why) {
+    if (why) {
+      byId("key-why").textContent = why;
+      byId("key").value = "";
+    }
+    this.linkText("Locked", "refused");
+    if (!byId("key-box").open) byId("key-box").showModal();
+  }
+
+  connect() {
+    if (this.talk.link.state.name === "closed" || this.talk.link.state.name === "refused") this.talk.connect(this.settings.model);
+  }
+
+  showLink(state) {
+    switch (state.name) {
+      case "open":
+        this.alerts.clear("server");
+        return this.linkText(`Connected to ${this.talk.session?.model || this.settings.model || "the server"}`, "open");
+      case "connecting":
+        return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
+      case "waiting": {
+        const { title, text } = serverTrouble(state.error);
+        const lost = state.again ? "Your settings are kept; the conversation will start anew." : "";
+        this.alerts.show("server", { title, text: [text, lost].filter(Boolean).join(" "), until: state.until, action: ["Try now", () => this.talk.connect(this.settings.model)] });
+        return this.linkText(state.again ? "Reconnecting" : "Waiting for the server", "waiting");
+      }
+      case "refused":
+        if (state.error.code === "invalid_api_key") return this.askForKey("That key does not open this server.");
+        this.alerts.show("server", { ...serverTrouble(state.error), action: ["Try again", () => this.talk.connect(this.settings.model)] });
+        return this.linkText("Not connected", "refused");
+      default:
+        return this.linkText("Ready", "closed");
+    }
+  }
+
+  linkText(text, state) {
+    byId("link").dataset.state = state;
+    if (byId("link-text").textContent === text) return;
+    byId("link-text").textContent = text;
+    byId("status").textContent = text;
+  }
+
+  // --- talking ------------------------------------------------------------------------------------------------------------------------
+
+  /** Opens the microphone and the connection; call it from a gesture. */
+  async start() {
+    if (this.starting || this.talk.listening) return;
+    this.starting = true;
+    this.draw();
+    this.connect();
+    try {
+      await this.loudspeaker.open();
+      await this.openMicrophone();
+      this.talk.setListening(true);
+    } catch (error) {
+      this.microphoneLost(error.reason ?? "broken");
+    }
+    this.starting = false;
+    this.draw();
+  }
+
+  async openMicrophone() {
+    const { microphone: deviceId, echoCancellation, noiseSuppression } = preferences;
+    await this.microphone.start({ deviceId, echoCancellation, noiseSuppression });
+    this.alerts.clear("microphone");
+  }
+
+  microphoneLost(reason) {
+    this.talk.setListening(false);
+    this.alerts.show("microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
+    this.draw();
+  }
+
+  rest() {
+    this.talk.release();
+    this.talk.setListening(false);
+    this.microphone.stop();
+    this.draw();
+  }
+
+  toggle() {
+    if (this.talk.listening) this.rest();
+    else this.start();
+  }
+
+  press() {
+    if (this.talk.holdable) this.talk.press();
+    this.draw();
+  }
+
+  release() {
+    if (!this.talk.release()) this.alerts.show("hint", { title: "Hold it while you speak", text: "and let go when you are done.", forMs: 4000 });
+    this.draw();
+  }
+
+  async say(text) {
+    this.connect();
+    this.loudspeaker.open();
+    this.talk.type(text);
+  }
+
+  startAnew() {
+    this.talk.disconnect();
+    this.talk.transcript.entries.clear();
+    this.captions.clear();
+    byId("last").hidden = true;
+    if (this.talk.listening) this.connect();
+    this.draw();
+  }
+
+  setMuted(muted) {
+    this.talk.setMuted(muted);
+    this.draw();
+  }
+
+  setMode(mode) {
+    const free = this.freeTurns ?? "server_vad";
+    if (preferences.turns !== "hold") this.freeTurns = preferences.turns;
+    this.settings.chooseTurns(mode === "hold" ? "hold" : free);
+  }
+
+  // --- what happens -------------------------------------------------------------------------------------------------------------------
+
+  watchTalk() {
+    const { talk, dial, captions } = this;
+    talk.addEventListener("state", ({ detail }) => this.showLink(detail));
+    talk.addEventListener("session", () => this.showLink(talk.link.state));
+    talk.addEventListener("phase", () => this.draw());
+    talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
+    talk.addEventListener("level", ({ detail }) => {
+      if (detail.input !== undefined && talk.listening && (!this.hold || talk.hold)) dial.heard(detail.input);
+      if (detail.output !== undefined) dial.sounded(detail.output);
+    });
+    talk.addEventListener("turn", ({ detail }) => this.showTurn(detail));
+    talk.transcript.addEventListener("entry", ({ detail }) => {
+      captions.show(detail);
+      byId("anew").hidden = false;
+    });
+    talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
+  }
+
+  showTurn(turn) {
+    const replies = [...this.talk.transcript.entries.values()].filter((entry) => entry.responseId === turn.responseId);
+    if (replies.length > 0) this.captions.figures(replies.at(-1), turn);
+    const last = byId("last");
+    last.replaceChildren(waterfall(turn, { title: true }));
+    last.hidden = false;
+    if (this.labelled.has(turn.responseId)) return;
+    this.labelled.add(turn.responseId);
+    this.dial.answered(turn.totalMs);
+  }
+
+  watchControls() {
+    const { settings, talk } = this;
+    settings.addEventListener("behaviour", () => talk.configure());
+    settings.addEventListener("mode", () => {
+      talk.release();
+      talk.configure();
+      this.draw();
+    });
+    settings.addEventListener("anew", () => talk.connected && talk.connect(settings.model));
+    settings.addEventListener("voice", () => (talk.hasSpoken ? talk.connect(settings.model) : talk.configure()));
+    settings.addEventListener("microphone", () => this.microphone.open && this.openMicrophone().catch((error) => this.microphoneLost(error.reason)));
+    settings.addEventListener("speaker", () => this.loudspeaker.useDevice(preferences.speaker).catch(() => {
+      prefer({ speaker: "" });
+      this.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
+    }));
+    for (const radio of document.getElementsByName("mode")) radio.addEventListener("change", () => this.setMode(radio.value));
+    byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
+    byId("quiet").addEventListener("click", () => talk.interrupt());
+    byId("anew").addEventListener("click", () => this.startAnew());
+    byId("theme").addEventListener("click", () => nextTheme());
+    addEventListener("theme", () => this.showTheme());
+    byId("settings-open").addEventListener("click", () => settings.open());
+    byId("help").addEventListener("click", () => byId("shortcuts-box").showModal());
+    this.watchHeart();
+    this.watchForms();
+  }
+
+  watchHeart() {
+    const heart = byId("heart");
+    heart.addEventListener("pointerdown", (event) => {
+      if (!this.hold || !this.talk.holdable || event.button !== 0) return;
+      heart.setPointerCapture(event.pointerId);
+      this.pressedByPointer = true;
+      this.press();
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      heart.addEventListener(end, () => {
+        if (!this.talk.hold || !this.pressedByPointer) return;
+        this.pressedByPointer = false;
+        this.release();
+      });
+    }
+    heart.addEventListener("click", () => {
+      if (!this.hold || !this.talk.listening) this.toggle();
+    });
+    heart.addEventListener("contextmenu", (event) => event.preventDefault());
+  }
+
+  watchForms() {
+    byId("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = byId("message").value.trim();
+      if (!text) return;
+      byId("message").value = "";
+      this.say(text);
+    });
+    for (const suggestion of document.querySelectorAll(".try")) suggestion.addEventListener("click", () => this.say(suggestion.textContent));
+    byId("key-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      storeKey(byId("key").value.trim());
+      byId("key-box").close();
+      if (this.talk.link.state.name === "refused") this.talk.disconnect();
+      this.findServer(FIRST_LOOK_MS);
+    });
+    byId("key-box").addEventListener("cancel", (event) => event.preventDefault());
+  }
+
+  // --- the picture --------------------------------------------------------------------------------------------------------------------
+
+  draw() {
+    const { talk, hold, starting } = this;
+    const { phase, listening, muted } = talk;
+    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting });
+    byId("heart-state").textContent = state;
+    byId("heart-hint").textContent = hint;
+    const heart = byId("heart");
+    const label = hold && listening ? "Hold to talk" : listening ? "Stop listening" : "Start talking";
+    heart.setAttribute("aria-label", `${label}. ${state}`);
+    if (hold && listening) heart.setAttribute("aria-pressed", String(Boolean(talk.hold)));
+    else heart.removeAttribute("aria-pressed");
+    byId("dial").dataset.phase = phase;
+    this.dial.setPhase(listening && phase === "idle" ? "listening" : phase);
+    byId("mute").disabled = !listening || hold;
+    byId("mute").setAttribute("aria-pressed", String(muted));
+    byId("mute").setAttribute("aria-label", muted ? "Unmute the microphone" : "Mute the microphone");
+    byId("quiet").disabled = phase !== "speaking" && talk.response === null;
+    for (const radio of document.getElementsByName("mode")) radio.checked = (radio.value === "hold") === hold;
+  }
+
+  showTheme() {
+    const says = { auto: "as the device", light: "light", dark: "dark" }[theme()];
+    byId("theme").setAttribute("aria-label", `Theme: ${says}. Change it`);
+    byId("theme").title = `Theme: ${says}`;
+  }
+}
+
+/** For the browser's console, and for tests. */
+globalThis.parley = new Page();

@@ -1,0 +1,87 @@
+// The microphone: permission, device, and 20 ms frames.
+//
+// Laws: opened only when the user asks; a refusal is a `MicrophoneError` that names the state to show; echo cancellation on, since most
+// people talk to loudspeakers.
+
+import { deviceContext, runningContext } from "./sound.js";
+
+/** `reason`: "insecure", "denied", "absent", "busy" or "broken". */
+export class MicrophoneError extends Error {
+  constructor(reason, cause) {
+    super(`microphone ${reason}`, { cause });
+    this.reason = reason;
+  }
+}
+
+const REASONS = {
+  NotAllowedError: "denied",
+  SecurityError: "denied",
+  NotFoundError: "absent",
+  OverconstrainedError: "absent",
+  NotReadableError: "busy",
+  AbortError: "busy",
+};
+
+export class Microphone {
+  /** `onFrame({pcm, level})` for each 20 ms; `onLost()` when the device is unplugged or the permission withdrawn. */
+  constructor(onFrame, onLost) {
+    this.onFrame = onFrame;
+    this.onLost = onLost;
+    this.stream = null;
+    this.parts = [];
+  }
+
+  get open() {
+    return this.stream !== null;
+  }
+
+  async start({ deviceId = "", echoCancellation = true, noiseSuppression = true } = {}) {
+    this.stop();
+    if (!navigator.mediaDevices?.getUserMedia) throw new MicrophoneError("insecure");
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({
+        audio: {
+          channelCount: 1,
+          echoCancellation,
+          noiseSuppression,
+          autoGainControl: true,
+          ...(deviceId && { deviceId: { exact: deviceId } }),
+        },
+      });
+    } catch (error) {
+      if (deviceId && error.name === "OverconstrainedError") return this.start({ echoCancellation, noiseSuppression });
+      throw new MicrophoneError(REASONS[error.name] ?? "broken", error);
+    }
+    this.stream = stream;
+    stream.getAudioTracks()[0].addEventListener("ended", () => {
+      if (this.stream !== stream) return;
+      this.stop();
+      this.onLost();
+    });
+    await this.listen(stream);
+    return undefined;
+  }
+
+  async listen(stream) {
+    let context = await runningContext();
+    let source;
+    try {
+      source = context.createMediaStreamSource(stream);
+    } catch {
+      context = await deviceContext();
+      this.parts.push({ disconnect: () => context.close() });
+      source = context.createMediaStreamSource(stream);
+    }
+    const capture = new AudioWorkletNode(context, "parley-capture", { numberOfOutputs: 0 });
+    capture.port.onmessage = ({ data }) => this.onFrame(data);
+    source.connect(capture);
+    this.parts.push(source, { disconnect: () => capture.port.postMessage("over") });
+  }
+
+  stop() {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    this.parts.splice(0).forEach((part) => part.disconnect());
+  }
+}

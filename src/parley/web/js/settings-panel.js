@@ -1,0 +1,150 @@
+// The settings sheet: shows what was chosen, and says what has changed.
+//
+// Events: "behaviour" (a session.update will do), "anew" (needs a new conversation), "microphone", "speaker", "mode".
+
+import { byId, element } from "./dom.js";
+import { prefer, preferences } from "./preferences.js";
+import { storeKey, storedKey } from "./server.js";
+import { devices } from "./sound.js";
+
+export class SettingsPanel extends EventTarget {
+  constructor(loudspeaker) {
+    super();
+    this.loudspeaker = loudspeaker;
+    this.dialog = byId("settings");
+    this.pipelines = [];
+    this.wire();
+    this.show();
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.dialog.open && this.showDevices());
+  }
+
+  open() {
+    this.show();
+    this.showDevices();
+    byId("forget-key").hidden = !storedKey();
+    this.dialog.showModal();
+  }
+
+  /** The pipelines that the server serves, the default first. */
+  serve(pipelines) {
+    this.pipelines = pipelines;
+    this.show();
+  }
+
+  get pipeline() {
+    return this.pipelines.find(({ name }) => name === preferences.pipeline) ?? this.pipelines[0];
+  }
+
+  /** What to connect to; "" is the server's default. */
+  get model() {
+    return this.pipeline?.name ?? "";
+  }
+
+  wire() {
+    const on = (id, name, read, effect) =>
+      byId(id).addEventListener("change", ({ target }) => {
+        prefer({ [name]: read(target) });
+        this.show();
+        this.tell(effect);
+      });
+    const value = (target) => target.value;
+    const number = (target) => Number(target.value);
+    const checked = (target) => target.checked;
+    byId("pipeline").addEventListener("change", ({ target }) => {
+      prefer({ pipeline: target.value, voice: "", instructions: null });
+      this.show();
+      this.tell("anew");
+    });
+    on("voice", "voice", value, "voice");
+    on("speed", "speed", number, "behaviour");
+    on("instructions", "instructions", ({ value: text }) => (text.trim() && text !== this.pipeline?.instructions ? text : null), "behaviour");
+    on("with-tools", "tools", checked, "behaviour");
+    on("silence", "silenceMs", number, "behaviour");
+    on("threshold", "threshold", number, "behaviour");
+    on("eagerness", "eagerness", value, "behaviour");
+    on("interruptible", "interruptible", checked, "behaviour");
+    on("microphone", "microphone", value, "microphone");
+    on("speaker", "speaker", value, "speaker");
+    on("echo", "echoCancellation", checked, "microphone");
+    on("noise", "noiseSuppression", checked, "microphone");
+    on("shortcuts", "shortcuts", checked, "");
+    for (const id of ["speed", "silence", "threshold"]) byId(id).addEventListener("input", () => this.showNumbers());
+    for (const radio of document.getElementsByName("turns")) {
+      radio.addEventListener("change", () => this.chooseTurns(radio.value));
+    }
+    byId("forget-key").addEventListener("click", () => {
+      storeKey("");
+      location.reload();
+    });
+    this.dialog.addEventListener("click", (event) => event.target === this.dialog && event.offsetX < 0 && this.dialog.close());
+  }
+
+  chooseTurns(turns) {
+    prefer({ turns });
+    this.show();
+    this.tell("mode");
+  }
+
+  show() {
+    const { pipeline } = this;
+    fill(byId("pipeline"), this.pipelines.map(({ name }, index) => [name, index === 0 ? `${name} (default)` : name]), this.model);
+    byId("chain").textContent = pipeline ? ["stt", "llm", "tts"].map((stage) => pipeline.engines[stage].name).join(" → ") : "";
+    this.showVoices(pipeline);
+    byId("speed").value = preferences.speed;
+    byId("instructions").value = preferences.instructions ?? pipeline?.instructions ?? "";
+    byId("with-tools").checked = preferences.tools;
+    byId("silence").value = preferences.silenceMs;
+    byId("threshold").value = preferences.threshold;
+    byId("eagerness").value = preferences.eagerness;
+    byId("interruptible").checked = preferences.interruptible;
+    byId("echo").checked = preferences.echoCancellation;
+    byId("noise").checked = preferences.noiseSuppression;
+    byId("shortcuts").checked = preferences.shortcuts;
+    for (const radio of document.getElementsByName("turns")) radio.checked = radio.value === preferences.turns;
+    for (const part of this.dialog.querySelectorAll("[data-for]")) {
+      const free = preferences.turns !== "hold";
+      part.hidden = part.dataset.for === "free" ? !free : part.dataset.for !== preferences.turns;
+    }
+    this.showNumbers();
+  }
+
+  showNumbers() {
+    byId("speed-value").textContent = `${Number(byId("speed").value).toFixed(2)} ×`;
+    byId("silence-value").textContent = `${byId("silence").value} ms`;
+    byId("threshold-value").textContent = Number(byId("threshold").value).toFixed(2);
+  }
+
+  showVoices(pipeline) {
+    const select = byId("voice");
+    const groups = [["OpenAI's names", pipeline?.voices ?? []], ["The engine's own", pipeline?.own_voices ?? []]];
+    select.replaceChildren(
+      ...groups.filter(([, voices]) => voices.length > 0).map(([label, voices]) => {
+        const group = element("optgroup", { label });
+        group.append(...voices.map((voice) => element("option", { value: voice }, voice === pipeline.voice ? `${voice} (default)` : voice)));
+        return group;
+      }),
+    );
+    select.value = groups.some(([, voices]) => voices.includes(preferences.voice)) ? preferences.voice : pipeline?.voice ?? "";
+  }
+
+  async showDevices() {
+    const [microphones, speakers] = await Promise.all([devices("audioinput"), devices("audiooutput")]);
+    fill(byId("microphone"), [["", "The device's choice"], ...named(microphones, "Microphone")], preferences.microphone);
+    fill(byId("speaker"), [["", "The device's choice"], ...named(speakers, "Loudspeaker")], preferences.speaker);
+    byId("speaker").disabled = !this.loudspeaker.choosable;
+    byId("devices-note").hidden = microphones.length > 0;
+  }
+
+  tell(type) {
+    if (type) this.dispatchEvent(new Event(type));
+  }
+}
+
+function named(all, kind) {
+  return all.filter(({ deviceId }) => deviceId !== "default").map(({ deviceId, label }, index) => [deviceId, label || `${kind} ${index + 1}`]);
+}
+
+function fill(select, options, chosen) {
+  select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+  select.value = options.some(([value]) => value === chosen) ? chosen : options[0]?.[0] ?? "";
+}

@@ -1,0 +1,45 @@
+// The page's one AudioContext, and where it sounds.
+//
+// Laws: 24 kHz where the browser agrees, so that nothing need be resampled; made on the first gesture, since browsers play nothing before.
+
+const WIRE_RATE = 24_000;
+
+let context = null;
+
+/** The context, running. Call it from a gesture the first time. */
+export async function runningContext() {
+  if (context === null) {
+    context = makeContext();
+    await Promise.all([module("capture"), module("playback")]);
+  }
+  if (context.state !== "running") await context.resume();
+  return context;
+}
+
+function makeContext() {
+  const Context = globalThis.AudioContext ?? globalThis.webkitAudioContext;
+  try {
+    return new Context({ sampleRate: WIRE_RATE, latencyHint: "interactive" });
+  } catch {
+    return new Context({ latencyHint: "interactive" });
+  }
+}
+
+function module(name, target = context) {
+  return target.audioWorklet.addModule(new URL(`./${name}.worklet.js`, import.meta.url));
+}
+
+/** A context at the device's own rate, for browsers that refuse to read a microphone at another one. */
+export async function deviceContext() {
+  const Context = globalThis.AudioContext ?? globalThis.webkitAudioContext;
+  const own = new Context({ latencyHint: "interactive" });
+  await module("capture", own);
+  await own.resume();
+  return own;
+}
+
+/** Devices of a kind ("audioinput", "audiooutput") that may be picked; names are only told once the microphone was allowed. */
+export async function devices(kind) {
+  const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return all.filter((device) => device.kind === kind && device.deviceId !== "");
+}

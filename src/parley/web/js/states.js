@@ -1,0 +1,48 @@
+// What the page says when something stands in the way: what it is, and what mends it.
+
+const MICROPHONE = {
+  denied: ["The microphone is blocked", "This browser does not let the page use it. Allow the microphone beside the address, then try again. Typing works meanwhile."],
+  absent: ["No microphone was found", "Plug one in, or choose another in the settings. Typing works meanwhile."],
+  busy: ["The microphone is taken", "Another program holds it. Close that one, then try again."],
+  insecure: ["A microphone needs https or localhost", "Browsers hand out the microphone only there. Open this page as https://, or through a tunnel to localhost. Typing works here too."],
+  broken: ["The microphone could not be opened", "Unplug it and plug it in again, or choose another in the settings."],
+  lost: ["The microphone is gone", "It was unplugged, or the permission was withdrawn."],
+};
+
+const SERVER = {
+  unreachable: ["The server does not answer", "Nothing listens at this address. Start it with: parley serve"],
+  lost: ["The connection broke", ""],
+  restarting: ["The server is restarting", ""],
+  busy: ["The server is busy", "All its sessions are taken."],
+  session_limit_reached: ["The server is full", "All its sessions are taken."],
+  server_overloaded: ["The server is at its limit", "It takes nobody new until it has caught up."],
+  server_shutting_down: ["The server is restarting", ""],
+  origin_not_allowed: ["This address is not on the server's list", ""],
+  model_not_found: ["That pipeline is not served", "Choose another in the settings."],
+  session_expired: ["The conversation has reached its longest duration", "Start a new one whenever you like."],
+  internal_error: ["The server had an internal error", "Its log tells more."],
+};
+
+/** {title, text} for a `MicrophoneError`'s reason. */
+export function microphoneTrouble(reason) {
+  const [title, text] = MICROPHONE[reason] ?? MICROPHONE.broken;
+  return { title, text };
+}
+
+/** {title, text} for a `ServerError`. */
+export function serverTrouble(error) {
+  const [title, text] = SERVER[error.code] ?? ["The server refused", ""];
+  return { title, text: text || (error.code === "lost" || error.code === "restarting" ? "" : error.message) };
+}
+
+/** What the dial says: [state, hint], by phase and mode. */
+export function dialWords({ phase, listening, hold, muted, held, starting }) {
+  if (starting) return ["One moment", ""];
+  if (held) return ["Listening", "let go when you are done"];
+  if (phase === "hearing") return ["Listening", "go on"];
+  if (phase === "thinking") return ["Thinking", ""];
+  if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : "cut in any time"];
+  if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];
+  if (muted) return ["Muted", "press M to be heard"];
+  return hold ? ["Hold", "this, or the space bar"] : ["Your turn", "just speak"];
+}

@@ -1,0 +1,432 @@
+// One conversation: what the microphone hears goes to the server, what the server says is played, shown and, when cut off, accounted for.
+//
+// Events: "state" (link state), "phase" ("idle"|"listening"|"hearing"|"thinking"|"speaking"), "session" (effective session),
+// "level" {input}|{output}, "fault" {message, param}, "turn" (see figures.js), "notice" {text}.
+//
+// Laws: only GA events go over the wire; the server's settings count, not what was asked for; a reply that is stopped is silent at once
+// and then truncated to the millisecond played. Does not know the page.
+
+import { Figures } from "./figures.js";
+import { Link } from "./link.js";
+import { fromBase64, toBase64 } from "./pcm.js";
+import { preferences, turnDetection } from "./preferences.js";
+import * as tools from "./tools.js";
+import { milliseconds, Transcript } from "./transcript.js";
+
+const PREROLL_FRAMES = 10; // 200 ms: who presses a key speaks at once, and the first sound must not be lost.
+const SHORTEST_HOLD_MS = 250; // Less was a slip; the server refuses less than 100 ms anyway.
+const MUTED_TAIL_FRAMES = 450; // 9 s of silence after muting: a turn under way ends by itself, however patient the detector.
+const ANSWER_COMES_MS = 500; // From a transcript to its response, which the server begins at once or not at all.
+const QUIET_ERRORS = new Set(["response_cancel_not_active", "conversation_already_has_active_response"]);
+
+export class Talk extends EventTarget {
+  constructor(loudspeaker) {
+    super();
+    this.loudspeaker = loudspeaker;
+    this.transcript = new Transcript();
+    this.figures = new Figures((turn) => this.emit("turn", turn));
+    this.link = new Link();
+    this.link.addEventListener("state", ({ detail }) => this.linked(detail));
+    this.link.addEventListener("event", ({ detail }) => this.take(detail));
+    loudspeaker.addEventListener("started", ({ detail }) => this.begun(detail));
+    loudspeaker.addEventListener("playing", ({ detail }) => this.playing(detail));
+    loudspeaker.addEventListener("finished", ({ detail }) => this.transcript.played(detail.item, detail.played));
+    loudspeaker.addEventListener("silent", () => this.silent());
+    this.session = null;
+    this.phase = "idle";
+    this.muted = false;
+    this.listening = false;
+    this.queued = []; // typed before there was a session
+    this.reset();
+  }
+
+  /** All that belongs to one session of the server. */
+  reset() {
+    this.response = null;
+    this.speaking = false;
+    this.audible = false;
+    this.hold = null;
+    this.preroll = [];
+    this.tail = 0;
+    this.sentSamples = 0;
+    this.answers = 0;
+    this.truncations = new Map();
+    this.serial = 0; // of truncations
+    this.session = null;
+    this.awaiting = false;
+    this.toAnswer = null;
+    this.figures.reset();
+  }
+
+  // --- the link ---------------------------------------------------------------------------------------------------------------------
+
+  connect(model) {
+    this.link.open(model);
+  }
+
+  get connected() {
+    return this.link.state.name === "open" && this.session !== null;
+  }
+
+  disconnect() {
+    this.queued = [];
+    this.link.close();
+  }
+
+  linked(state) {
+    if (state.name !== "open") {
+      if (this.session !== null) this.abandon();
+      this.reset();
+    }
+    this.emit("state", state);
+    this.settle();
+  }
+
+  /** The session is gone: whatever it was saying ends here. */
+  abandon() {
+    const cut = this.transcript.unfinished();
+    this.loudspeaker.stop().then((played) => cut.forEach((entry) => this.transcript.cut(entry, played[entry.id] ?? entry.played)));
+    for (const entry of this.transcript.entries.values()) {
+      if (entry.kind === "user" && entry.partial) {
+        if (entry.text) this.transcript.user(entry.id, { partial: false });
+        else this.transcript.forget(entry.id);
+      }
+    }
+    this.transcript.add({ id: `note-${performance.now()}`, kind: "note", text: "A new conversation: the server remembers nothing from above." });
+  }
+
+  send(type, fields = {}) {
+    this.link.send({ type, ...fields });
+  }
+
+  // --- settings ---------------------------------------------------------------------------------------------------------------------
+
+  /** Tells the server what was chosen; `voice` only where it may still be changed. */
+  configure() {
+    if (!this.connected) return;
+    const { voice, speed, instructions, tools: withTools } = preferences;
+    this.send("session.update", {
+      session: {
+        type: "realtime",
+        ...(instructions !== null && { instructions }),
+        tools: withTools ? tools.declarations : [],
+        audio: {
+          input: { transcription: {}, turn_detection: turnDetection() },
+          output: { ...(voice && !this.hasSpoken && { voice }), ...(this.response === null && { speed }) },
+        },
+      },
+    });
+  }
+
+  get hasSpoken() {
+    return [...this.transcript.entries.values()].some((entry) => entry.kind === "assistant" && entry.session === this.session?.id && entry.received > 0);
+  }
+
+  // --- the user's side ----------------------------------------------------------------------------------------------------------------
+
+  /** A frame of the microphone. */
+  hear({ pcm, level }) {
+    this.emit("level", { input: this.muted ? 0 : level });
+    if (!this.connected || !this.listening) return;
+    if (this.session.audio.input.turn_detection === null) {
+      if (this.hold) this.append(pcm);
+      else {
+        this.preroll.push(pcm);
+        if (this.preroll.length > PREROLL_FRAMES) this.preroll.shift();
+      }
+      return;
+    }
+    if (!this.muted) this.tail = MUTED_TAIL_FRAMES;
+    else if (this.tail > 0) {
+      this.tail -= 1;
+      pcm.fill(0);
+    } else return;
+    this.append(pcm);
+  }
+
+  append(pcm) {
+    this.sentSamples += pcm.length;
+    this.figures.captured(milliseconds(this.sentSamples));
+    this.send("input_audio_buffer.append", { audio: toBase64(pcm) });
+  }
+
+  setListening(listening) {
+    this.listening = listening;
+    this.preroll = [];
+    if (!listening && this.connected && !this.hold) this.send("input_audio_buffer.clear");
+    this.settle();
+  }
+
+  setMuted(muted) {
+    this.muted = muted;
+    this.settle();
+  }
+
+  get holdable() {
+    return this.connected && this.listening && this.session.audio.input.turn_detection === null;
+  }
+
+  press() {
+    if (!this.holdable || this.hold) return;
+    this.interrupt();
+    this.hold = { since: performance.now() };
+    this.preroll.splice(0).forEach((pcm) => this.append(pcm));
+    this.settle();
+  }
+
+  /** The end of what was said while holding; answers false where that was too short to be meant. */
+  release() {
+    if (!this.hold) return true;
+    const heldMs = performance.now() - this.hold.since;
+    this.hold = null;
+    if (heldMs < SHORTEST_HOLD_MS) {
+      this.send("input_audio_buffer.clear");
+      this.settle();
+      return false;
+    }
+    this.figures.asked("hold");
+    this.send("input_audio_buffer.commit");
+    this.answer();
+    this.settle();
+    return true;
+  }
+
+  /** A typed message. Where no session is open yet, it is sent as soon as there is one. */
+  type(text) {
+    if (!this.connected) {
+      this.queued.push(text);
+      return;
+    }
+    this.interrupt();
+    this.figures.asked("typed");
+    const id = `item_${crypto.getRandomValues(new Uint32Array(2)).join("")}`.slice(0, 32);
+    this.transcript.user(id, { text, partial: false, typed: true });
+    this.send("conversation.item.create", { item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] } });
+    this.answer();
+  }
+
+  answer() {
+    this.answers += 1;
+    this.send("response.create");
+    this.settle();
+  }
+
+  // --- being interrupted --------------------------------------------------------------------------------------------------------------
+
+  /** The user wants it to be quiet. */
+  interrupt() {
+    if (this.response !== null) this.send("response.cancel");
+    this.hush();
+  }
+
+  /** Silence at once; then tell the server, for each item that was not heard out, how much of it was. */
+  async hush() {
+    const cut = this.transcript.unfinished();
+    if (cut.length === 0) return;
+    cut.forEach((entry) => this.transcript.cut(entry, entry.played));
+    const played = await this.loudspeaker.stop();
+    for (const entry of cut) {
+      const samples = Math.min(entry.received, played[entry.id] ?? 0);
+      this.transcript.cut(entry, samples);
+      this.serial += 1;
+      const eventId = `truncate_${this.serial}`;
+      this.truncations.set(eventId, entry.id);
+      this.send("conversation.item.truncate", {
+        event_id: eventId, item_id: entry.id, content_index: 0, audio_end_ms: milliseconds(samples),
+      });
+    }
+  }
+
+  // --- the server's events ------------------------------------------------------------------------------------------------------------
+
+  take(event) {
+    const handler = HANDLERS[event.type];
+    if (handler) handler.call(this, event);
+  }
+
+  begun({ item, at }) {
+    const entry = this.transcript.entries.get(item);
+    this.audible = true;
+    if (entry) this.figures.played(entry.responseId, at);
+    this.settle();
+  }
+
+  playing({ item, played, level }) {
+    this.emit("level", { output: level });
+    this.transcript.played(item, played);
+  }
+
+  silent() {
+    this.audible = false;
+    this.emit("level", { output: 0 });
+    this.settle();
+  }
+
+  /** Carries a call out; once the response that made it is done, the model goes on with the answer. */
+  call({ call_id: callId, id, name, arguments: argumentsText, response }) {
+    const began = performance.now();
+    const entry = this.transcript.entries.get(id);
+    const { output, failed } = tools.run(name, argumentsText);
+    Object.assign(entry, { args: argumentsText, output, state: failed ? "failed" : "done", ms: performance.now() - began });
+    this.transcript.changed(entry);
+    this.send("conversation.item.create", { item: { type: "function_call_output", call_id: callId, output } });
+    this.toAnswer = response;
+  }
+
+  settle() {
+    const phase = this.currentPhase();
+    if (phase === this.phase) return;
+    this.phase = phase;
+    this.emit("phase", phase);
+  }
+
+  currentPhase() {
+    if (this.hold || this.speaking) return "hearing";
+    if (this.audible) return "speaking";
+    if (this.response !== null || this.answers > 0 || this.awaiting) return "thinking";
+    return this.connected && this.listening ? "listening" : "idle";
+  }
+
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+const HANDLERS = {
+  "session.created"({ session }) {
+    this.session = session;
+    this.figures.reset(session.id);
+    this.configure();
+    this.emit("session", session);
+  },
+
+  "session.updated"({ session }) {
+    this.session = session;
+    this.emit("session", session);
+    this.queued.splice(0).forEach((text) => this.type(text));
+    this.settle();
+  },
+
+  "input_audio_buffer.speech_started"({ item_id: item }) {
+    this.speaking = true;
+    this.awaiting = false;
+    if (this.session.audio.input.turn_detection?.interrupt_response) this.hush();
+    this.transcript.user(item);
+    this.settle();
+  },
+
+  "input_audio_buffer.speech_stopped"({ item_id: item, audio_end_ms: endMs }) {
+    this.speaking = false;
+    this.awaiting = this.session.audio.input.turn_detection?.create_response ?? false;
+    this.figures.turnEnded(item, endMs);
+    this.settle();
+  },
+
+  "input_audio_buffer.committed"({ item_id: item }) {
+    this.transcript.user(item);
+    this.figures.committed(item);
+  },
+
+  "conversation.item.input_audio_transcription.delta"({ item_id: item, delta }) {
+    this.transcript.heardWords(item, delta);
+  },
+
+  "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {
+    this.transcript.user(item, { text: transcript.trim(), partial: false });
+    this.figures.transcribed(item);
+    setTimeout(() => {
+      // Nothing was said that wants an answer.
+      this.awaiting = false;
+      this.settle();
+    }, ANSWER_COMES_MS);
+  },
+
+  "conversation.item.input_audio_transcription.failed"({ item_id: item, error }) {
+    this.awaiting = false;
+    this.transcript.user(item, { partial: false, failed: error.message ?? "The words could not be recognised." });
+  },
+
+  "response.created"({ response }) {
+    if (response.conversation_id === null) return;
+    this.response = response.id;
+    this.awaiting = false;
+    this.answers = Math.max(0, this.answers - 1);
+    this.figures.answered(response.id);
+    this.settle();
+  },
+
+  "response.output_item.added"({ item, response_id: response }) {
+    if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
+    if (item.type === "function_call") {
+      this.transcript.add({ id: item.id, kind: "tool", name: item.name, args: "", output: "", state: "writing", ms: 0 });
+    }
+  },
+
+  "response.output_audio_transcript.delta"({ item_id: item, response_id: response, delta }) {
+    this.transcript.said(item, response, delta);
+  },
+
+  "response.output_audio.delta"({ item_id: item, response_id: response, delta }) {
+    const entry = this.transcript.assistant(item, response);
+    if (entry.state === "cut") return;
+    const pcm = fromBase64(delta);
+    this.transcript.sounded(item, response, pcm.length);
+    this.figures.sounded(response);
+    this.loudspeaker.play(item, pcm);
+  },
+
+  "response.output_audio.done"({ item_id: item }) {
+    this.loudspeaker.end(item);
+  },
+
+  "response.function_call_arguments.delta"({ item_id: item, delta }) {
+    const entry = this.transcript.entries.get(item);
+    if (entry) this.transcript.changed(Object.assign(entry, { args: entry.args + delta }));
+  },
+
+  "response.output_item.done"({ item, response_id: response }) {
+    const entry = this.transcript.entries.get(item.id);
+    if (entry?.kind === "assistant" && entry.state === "streaming") this.transcript.changed(Object.assign(entry, { state: "done" }));
+    if (item.type === "function_call" && item.status === "completed") this.call({ ...item, response });
+    else if (entry?.kind === "tool") this.transcript.changed(Object.assign(entry, { state: "failed" }));
+  },
+
+  "response.done"({ response }) {
+    if (response.conversation_id === null) return;
+    if (this.response === response.id) this.response = null;
+    if (response.status === "failed") {
+      this.emit("fault", { message: response.status_details?.error?.message ?? "The reply failed.", param: "" });
+    }
+    this.figures.done(response.id);
+    if (this.toAnswer === response.id) {
+      this.toAnswer = null;
+      if (response.status === "completed") this.answer();
+    }
+    this.settle();
+  },
+
+  "conversation.item.truncated"({ item_id: item }) {
+    for (const [eventId, cut] of this.truncations) if (cut === item) this.truncations.delete(eventId);
+    this.send("conversation.item.retrieve", { item_id: item });
+  },
+
+  "conversation.item.retrieved"({ item }) {
+    if (item.role === "assistant") this.transcript.kept(item.id, item.content[0]?.transcript ?? "");
+  },
+
+  error({ error }) {
+    const truncated = this.truncations.get(error.event_id);
+    if (truncated !== undefined) {
+      // It holds less than we played, or it is gone; either way the server knows what it kept.
+      this.truncations.delete(error.event_id);
+      this.send("conversation.item.retrieve", { item_id: truncated });
+      return;
+    }
+    if (error.code === "conversation_already_has_active_response") this.answers = Math.max(0, this.answers - 1);
+    if (!QUIET_ERRORS.has(error.code)) {
+      this.answers = 0;
+      this.emit("fault", { message: error.message, param: error.param ?? "" });
+    }
+    this.settle();
+  },
+};

@@ -1,0 +1,67 @@
+// Draws where the time of a turn went: a strip to glance at, a table to read.
+//
+// Laws: a table is a table, bars are its decoration; positions are set through the style object, which the page's policy allows.
+
+import { seconds } from "./dial.js";
+import { element } from "./dom.js";
+
+const NAMES = {
+  pause: "Sure you were done",
+  transcript: "Your words",
+  model: "First token",
+  voice: "First sound made",
+  wait: "Held until sure",
+  playback: "Reaching your ear",
+};
+
+const TITLES = {
+  spoken: "from your last sound to the first of the reply",
+  hold: "from letting go to the first sound of the reply",
+  typed: "from sending to the first sound of the reply",
+  again: "from the tool's answer to the first sound",
+};
+
+/** A line: the figure, and the stages in one bar. */
+export function strip(turn) {
+  const bar = element("span", { class: "strip", "aria-hidden": "true" });
+  let reached = 0;
+  for (const { name, from, to } of inOrder(turn)) {
+    const piece = element("i", { "data-stage": name });
+    piece.style.flexGrow = String(Math.max(0, to - Math.max(from, reached)));
+    piece.style.flexBasis = "0";
+    reached = Math.max(reached, to);
+    bar.append(piece);
+  }
+  return element("summary", {}, element("strong", {}, seconds(turn.totalMs)), bar, "to answer");
+}
+
+function inOrder({ stages }) {
+  return stages.filter(({ to, from }) => to > from).sort((one, other) => one.to - other.to);
+}
+
+/** The whole of it. */
+export function waterfall(turn, { title = false } = {}) {
+  const table = element("table", { class: "waterfall" });
+  if (title) table.append(element("caption", {}, element("b", {}, seconds(turn.totalMs)), TITLES[turn.kind]));
+  const body = element("tbody");
+  const span = Math.max(turn.totalMs, ...turn.stages.map(({ to }) => to)) || 1;
+  for (const { name, from, to } of turn.stages) {
+    const bar = element("i", { "data-stage": name });
+    bar.style.left = `${(100 * Math.max(0, from)) / span}%`;
+    bar.style.width = `${(100 * Math.max(0, to - Math.max(0, from))) / span}%`;
+    body.append(
+      element("tr", {}, element("th", { scope: "row" }, NAMES[name]), element("td", { class: "track" }, bar), element("td", { class: "ms" }, seconds(to - from))),
+    );
+  }
+  table.append(body);
+  const whole = document.createDocumentFragment();
+  whole.append(table);
+  if (turn.won || turn.lost) whole.append(guess(turn));
+  return whole;
+}
+
+function guess({ won, lost }) {
+  const dropped = lost === 1 ? "One guess was dropped." : `${lost} guesses were dropped.`;
+  const text = won ? "The reply was begun in your pause, and the guess was right." : "The reply was begun too soon and made again.";
+  return element("p", { class: "guess", "data-outcome": won ? "won" : "lost" }, won && !lost ? text : `${text} ${dropped}`);
+}
