@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
-SOURCES := src tests scripts
+SOURCES := src tests scripts benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-clients check bench clean
