@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -42,6 +43,11 @@ BAR_CPU_MS = ["--max-cpu-ms", "3.5"]
 
 SILERO_64_FRAMES_MS = 1.7
 """Where the bar was set. Processor time is quoted as it was measured, never divided by this."""
+
+TABLE_TITLE = (
+    "Pipeline bench, 20 ms chunks, Silero, silence wait 500 ms. p50, p95, p99: first audio beyond the ideal, ms; "
+    "silence: barge-in to silence, ms; CPU: of the server, ms per session-second"
+)
 
 QUIET_PERCENT = 10.0
 """Of one core. What other processes use beyond this shows in the delays: the run is kept, and marked."""
@@ -242,12 +248,10 @@ def machine() -> dict[str, Any]:
 
 
 def table(found: list[dict[str, Any]]) -> Table:
-    shown = Table(
-        title="Parley, pipeline bench, 20 ms chunks, Silero, silence wait 500 ms; in ms", title_justify="left"
-    )
-    columns = ("run", "beyond ideal p50", "p95", "p99", "missed", "early", "late %", "to silence p95")
-    for column in (*columns, "CPU /session s", "MiB", "client %", "others %", "bar"):
-        shown.add_column(column, justify="left" if column == "run" else "right")
+    shown = Table(title=TABLE_TITLE, title_justify="left", box=SIMPLE, padding=0)
+    columns = ("run", "p50", "p95", "p99", "missed", "early", "late %", "silence p95")
+    for column in (*columns, "CPU", "MiB", "client %", "others %", "bar"):
+        shown.add_column(column, justify="left" if column == "run" else "right", no_wrap=True)
     for each in found:
         figures = each["figures"]
         beyond = figures["beyond_ideal"]
