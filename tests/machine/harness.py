@@ -98,6 +98,7 @@ class Watched:
             case Transcribed(turn=turn, flush=None) | TranscriptionFailed(turn=turn):
                 self.work.streams.discard(turn)
                 self.work.finishing.discard(turn)
+                self.work.flushes = [flush for flush in self.work.flushes if flush[0] != turn]
             case _:
                 pass
         return self._took(event, self.session.handle(event, self.now_ns))
@@ -149,7 +150,7 @@ class Watched:
                 work.generations.pop(attempt, None)
             case OpenTranscription(turn=turn):
                 work.streams.add(turn)
-            case FlushTranscription(turn=turn, flush=flush):
+            case FlushTranscription(turn=turn, flush=flush) if turn in work.streams:
                 work.flushes.append((turn, flush))
             case FinishTranscription(turn=turn):
                 work.finishing.add(turn)

@@ -21,7 +21,7 @@ from parley.testing.rules.base import CheckFailed, Hearing, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
 from parley.testing.rules.conversation import Conversation
 from parley.testing.rules.input import Arrived, Speech
-from parley.testing.rules.ledgers import Ledgers, OneAtATime
+from parley.testing.rules.ledgers import Ledgers, OneAtATime, SpeechFirst
 from parley.testing.rules.listener import BufferNotices, Listener, OnlyHeardIsKept
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
@@ -62,6 +62,7 @@ class Checker:
             self.arrived,
             self.ledgers,
             OneAtATime(self.ledgers),
+            SpeechFirst(self.arrived),
             self.conversation,
             self.streams,
             self.attempts,
@@ -94,7 +95,7 @@ class Checker:
     def busy(self) -> bool:
         """Whether a response or a transcript is still under way."""
         waiting = any(not stream.settled for stream in self.streams.by_turn.values())
-        return bool(self.ledgers.open) or waiting
+        return bool(self.ledgers.open) or waiting or self.turns.owing
 
     def saw(self, event: Event | None, now_ns: int, effects: Iterable[Effect]) -> None:
         """One step: the event (None: the start), when it was handled, and everything that came of it."""

@@ -127,6 +127,8 @@ class Recogniser:
         stable = " ".join(words[:-1])
         if stable.startswith(stream.stable):
             stream.stable = stable
+        if words and self._stage.rng.random() < 0.3:
+            words = [*words[:-1], words[-1] + "s"]  # the last word is a guess that may be taken back
         stream.text = " ".join(words)
         self._later(PartialTranscribed(stream.turn, stream.text, stream.stable), stream.turn)
 

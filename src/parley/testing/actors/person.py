@@ -17,6 +17,7 @@ from parley.core.events import (
     ClientEvent,
     CommitRequested,
     ItemCreateRequested,
+    ItemRetrieveRequested,
     ItemTruncateRequested,
     ResponseRequested,
 )
@@ -26,6 +27,7 @@ from parley.core.notices import (
     ErrorRaised,
     ItemAdded,
     ItemDeleted,
+    ItemTruncated,
     Notice,
     OutputAudioDelta,
     ResponseCreated,
@@ -283,6 +285,9 @@ class Person:
                 self._play(notice)
             case SpeechStarted():
                 self._interrupted()
+            case ItemTruncated(item_id=item_id):
+                if self.stage.rng.random() < 0.5:
+                    self.send(ItemRetrieveRequested(item_id))
             case _:
                 pass
 

@@ -31,9 +31,11 @@ from parley.core.notices import (
     ResponseCreated,
     ResponseDone,
     ResponseView,
+    SpeechStarted,
 )
 from parley.core.settings import Modality
-from parley.testing.rules.base import Hearing, Rule
+from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.input import Arrived
 
 
 @dataclass(slots=True)
@@ -432,6 +434,32 @@ class Ledgers(Rule):
 
 def _output(item: Message) -> list[OutputText | OutputAudio]:
     return [part for part in item.content if isinstance(part, OutputText | OutputAudio)]
+
+
+class SpeechFirst(Rule):
+    """4.7: when speech stops a reply, the client learns of the speech before it learns of anything that follows from it."""
+
+    law = "order 4.7"
+
+    def __init__(self, arrived: Arrived) -> None:
+        self._arrived = arrived
+        self._started = False
+
+    def hears(self) -> Hearing:
+        return {SpeechStarted: self._on_started, ResponseDone: self._on_done}
+
+    def after(self, step: Step) -> None:
+        self._started = False
+
+    def _on_started(self, told: SpeechStarted) -> None:
+        self._started = True
+
+    def _on_done(self, told: ResponseDone) -> None:
+        if told.response.reason == "turn_detected":
+            detection = self._arrived.settings.turn_detection
+            wanted = detection is not None and detection.interrupt_response
+            self.require(wanted, f"response {told.response.id} was stopped by speech; the settings say it shall not be")
+            self.require(self._started, f"response {told.response.id} was stopped by speech that was not told first")
 
 
 class OneAtATime(Rule):

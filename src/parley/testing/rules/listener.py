@@ -79,6 +79,7 @@ class Listener(Rule):
         self._free_ns = 0.0
         self._event: Event | None = None
         self._must_stop = False
+        self._cleared_now: list[ResponseId] = []
         self._queue: deque[list[object]] = deque()
         self._sounding: list[Track] = []
         self._stopped: set[ResponseId] = set()
@@ -184,6 +185,10 @@ class Listener(Rule):
     def after(self, step: Step) -> None:
         if self._must_stop:
             self.fail("the item the client truncated plays on: no StopPlayback", "6")
+        for response in self._cleared_now:
+            queued = any(isinstance(track := entry[0], Track) and track.response == response for entry in self._queue)
+            self.require(not queued, f"the playback of {response} was cleared and plays on: no StopPlayback", "6")
+        self._cleared_now.clear()
 
     def _stop(self, effect: StopPlayback) -> None:
         self._must_stop = False
@@ -193,6 +198,7 @@ class Listener(Rule):
 
     def _cleared(self, told: OutputBufferCleared) -> None:
         self._stopped.add(told.response_id)
+        self._cleared_now.append(told.response_id)
 
     def _speech(self, told: SpeechStarted) -> None:
         detection = self._arrived.settings.turn_detection

@@ -93,9 +93,12 @@ class Turns(Rule):
         if told.response.conversation_id is not None:
             self._owed = None
 
+    @property
+    def owing(self) -> bool:
+        """Whether the last turn still waits for its reply."""
+        stream = self._streams.by_item.get(self._owed.item) if self._owed is not None else None
+        return stream is not None and bool((stream.resolved or "").strip())
+
     def finish(self, quiet: bool) -> None:
-        if not quiet or self._owed is None:
-            return
-        stream = self._streams.by_item.get(self._owed.item)
-        spoken = stream is not None and bool((stream.resolved or "").strip())
-        self.require(not spoken, f"the turn {self._owed.item} was to be answered and never was")
+        if quiet and self._owed is not None:
+            self.require(not self.owing, f"the turn {self._owed.item} was to be answered and never was")

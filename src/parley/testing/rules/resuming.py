@@ -24,6 +24,13 @@ def continuation(
         return None
     rest = Attempt(cut.started, cut.changes, cut.settings_version, response, End.FINISHED, cut.reason)
     rest.text = cut.text[place:]
+    position = 0
+    for clause in (
+        cut.clauses
+    ):  # words that begin a later clause begin with its sound: what is left of the one before has no words
+        if position == place and clause.start > sample:
+            sample = clause.start
+        position += len(clause.text)
     rest.audio = cut.audio[cut.started.format.size(sample) :]
     rest.resumed = (cut, sample)
     position = 0

@@ -1,0 +1,345 @@
+"""Small faults put into the core one at a time, to see that the checker in the simulated world finds each of them.
+
+Laws: a mutant is an edit of one method's source that must apply exactly once, so that a mutant that no longer fits the core is noticed;
+the core's own inner check is switched off, so that only what shows outside can give it away.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from parley.core import (
+    conversation,
+    delivering,
+    hearing,
+    input_audio,
+    playback,
+    replying,
+    requests,
+    response,
+    session,
+    transcripts,
+)
+
+
+class DoesNotApply(AssertionError):
+    """The core no longer has the line that the mutant edits: write the mutant anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """In `owner.method`, `old` becomes `new`."""
+
+    owner: type
+    method: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault. `what` says what a user would suffer."""
+
+    name: str
+    what: str
+    edits: tuple[Edit, ...]
+
+
+def _one(name: str, what: str, owner: type, method: str, old: str, new: str) -> Mutant:
+    return Mutant(name, what, (Edit(owner, method, old, new),))
+
+
+@contextmanager
+def applied(mutant: Mutant) -> Iterator[None]:
+    """The core with this fault in it. Raises `DoesNotApply`."""
+    edits: dict[tuple[type, str], list[Edit]] = {}
+    for edit in mutant.edits:
+        edits.setdefault((edit.owner, edit.method), []).append(edit)
+    edited = {place: _edited(mutant, *place, some) for place, some in edits.items()}
+    originals = {place: place[0].__dict__[place[1]] for place in edited}
+    inner = vars(session)
+    inner_check = inner["check"]
+    try:
+        for (owner, method), function in edited.items():
+            setattr(owner, method, function)
+        inner["check"] = lambda st: None
+        yield
+    finally:
+        inner["check"] = inner_check
+        for (owner, method), original in originals.items():
+            setattr(owner, method, original)
+
+
+def _edited(mutant: Mutant, owner: type, method: str, edits: list[Edit]) -> Any:
+    original = owner.__dict__.get(method)
+    if original is None:
+        raise DoesNotApply(f"{mutant.name}: {owner.__name__} has no {method} any more")
+    source = textwrap.dedent(inspect.getsource(original))
+    for edit in edits:
+        if source.count(edit.old) != 1:
+            raise DoesNotApply(
+                f"{mutant.name}: {owner.__name__}.{method} holds {edit.old!r} {source.count(edit.old)} times"
+            )
+        source = source.replace(edit.old, edit.new)
+    module = inspect.getmodule(owner)
+    assert isinstance(module, ModuleType)
+    scope: dict[str, Any] = {}
+    exec(compile("from __future__ import annotations\n" + source, f"<{mutant.name}>", "exec"), vars(module), scope)
+    return scope[method]
+
+
+MUTANTS = (
+    _one(
+        "nothing is cut",
+        "the conversation keeps words nobody heard",
+        replying.Replying,
+        "_stop_playback",
+        "st.conversation.cut(entry, cut.samples)",
+        "pass",
+    ),
+    _one(
+        "heard too much",
+        "100 ms more than was heard is kept",
+        playback.Playback,
+        "stop",
+        "sound.start + sound.samples - left",
+        "sound.start + sound.samples - left + 2_400",
+    ),
+    _one(
+        "heard too little",
+        "the playing is reckoned from the last piece, not from the queue",
+        playback.RemotePlayback,
+        "_extend",
+        "max(self._ends, now)",
+        "now",
+    ),
+    _one(
+        "unspoken words kept",
+        "words whose sound was never made stay in the conversation",
+        replying.Replying,
+        "silence",
+        "self.delivering.cut_unspoken(main, {cut.item for cut in cuts})",
+        "pass",
+    ),
+    _one(
+        "uncut audio retrieved",
+        "an item is handed out with audio that was not heard",
+        conversation.Entry,
+        "with_audio",
+        "self.speech.samples if self.heard is None else self.heard",
+        "self.speech.samples",
+    ),
+    _one(
+        "two terminals",
+        "response.done comes twice",
+        delivering.Delivering,
+        "end",
+        "st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))",
+        "ends = response.finish(status, reason=reason, error=error, usage=usage); st.tell_all([*ends, ends[-1]])",
+    ),
+    _one(
+        "a part never done",
+        "content_part.done is forgotten",
+        response.Response,
+        "close",
+        "notices.append(ContentPartDone(at, self.modality, text))",
+        "pass",
+    ),
+    _one(
+        "a turn never done",
+        "conversation.item.done of the user's item is forgotten",
+        hearing.Hearing,
+        "_commit",
+        "st.tell(ItemDone(view, previous))",
+        "pass",
+    ),
+    Mutant(
+        "a stale guess released",
+        "the answer is to half a sentence",
+        (
+            Edit(hearing.Hearing, "scored", "self.replying.drop_guess()", "pass"),
+            Edit(
+                replying.Replying,
+                "redeem_guess",
+                "holds = guess.basis == Basis(transcript, st.settings.version, conversation_version)",
+                "holds = True",
+            ),
+        ),
+    ),
+    _one(
+        "a guess outlives its pause",
+        "a held reply goes on while the user speaks",
+        hearing.Hearing,
+        "scored",
+        "self.replying.drop_guess()",
+        "pass",
+    ),
+    _one(
+        "the loudspeaker is not stopped",
+        "the server's playback goes on over the user",
+        replying.Replying,
+        "_stop_playback",
+        "st.do(StopPlayback())",
+        "pass",
+    ),
+    _one(
+        "errors without event_id",
+        "clients cannot tell which request was refused",
+        session.Session,
+        "handle",
+        'getattr(event, "event_id", None)',
+        "None",
+    ),
+    _one(
+        "generations run on",
+        "a cancelled generation is not stopped",
+        delivering.Delivering,
+        "forget",
+        "self.st.do(CancelGeneration(attempt.id))",
+        "pass",
+    ),
+    Mutant(
+        "late audio is taken",
+        "a dead attempt's audio is played",
+        (
+            Edit(delivering.Delivering, "forget", "self.st.attempts.pop(attempt.id, None) is not None", "True"),
+            Edit(delivering.Delivering, "apply", "if response.done:\n        return\n", "pass\n"),
+        ),
+    ),
+    _one(
+        "audio committed twice",
+        "the same words stand in two turns",
+        input_audio.InputAudio,
+        "commit",
+        "self.trim(end)",
+        "pass",
+    ),
+    _one(
+        "two responses at once",
+        "response.create is accepted while one runs",
+        requests.Requests,
+        "create_response",
+        "params.in_conversation and st.main is not None",
+        "False",
+    ),
+    _one(
+        "answers before the words",
+        "a reply is generated before the transcript is there",
+        replying.Replying,
+        "_awaits",
+        "if not self.st.pending:",
+        "if True:",
+    ),
+    _one(
+        "guesses become promises",
+        "a transcription delta is taken back",
+        transcripts.Transcripts,
+        "partial",
+        "turn.stable = event.stable",
+        "turn.stable = event.text",
+    ),
+    _one(
+        "waits forever for words",
+        "a silent recogniser blocks the session",
+        transcripts.Transcripts,
+        "give_up_on_the_late",
+        "pending.deadline_ns <= self.st.now",
+        "False",
+    ),
+    _one(
+        "no queue of one",
+        "a turn spoken over a reply is never answered",
+        replying.Replying,
+        "owe",
+        "st.owed = True",
+        "st.owed = st.main is None",
+    ),
+    _one(
+        "wrong place in the chain",
+        "previous_item_id names the wrong item",
+        conversation.Conversation,
+        "insert",
+        "return self._order[index - 1] if index else None",
+        "return self._order[0] if index else None",
+    ),
+    _one(
+        "audio told twice",
+        "the listener hears everything twice",
+        response.Response,
+        "sound",
+        "return [OutputAudioDelta(at, audio)]",
+        "return [OutputAudioDelta(at, audio), OutputAudioDelta(at, audio)]",
+    ),
+    _one(
+        "metadata lost",
+        "clients that match replies by metadata wait forever",
+        response.Response,
+        "_view",
+        "self.metadata",
+        "None",
+    ),
+    _one(
+        "asides enter the conversation",
+        "an out-of-band reply shows up in the prompt",
+        delivering.Delivering,
+        "_insert",
+        "if response.conversation_id is not None else None",
+        "",
+    ),
+    _one(
+        "stops when told not to",
+        "interrupt_response: false is ignored",
+        hearing.Hearing,
+        "_claim",
+        "detection is not None and detection.interrupt_response",
+        "detection is not None",
+    ),
+    Mutant(
+        "stopped before the speech is told",
+        "the client learns of the cancelled reply before it learns why",
+        (
+            Edit(
+                hearing.Hearing,
+                "_claim",
+                "st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
+                "pass",
+            ),
+            Edit(
+                hearing.Hearing,
+                "_claim",
+                'self.replying.silence("turn_detected", by=turn.id)',
+                'self.replying.silence("turn_detected", by=turn.id)\n        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))',
+            ),
+        ),
+    ),
+    _one(
+        "streams left open",
+        "a recogniser stream leaks when the session ends",
+        session.Session,
+        "_close",
+        "st.do(DropTranscription(turn_id))",
+        "pass",
+    ),
+    _one(
+        "a client's truncation is ignored",
+        "the prompt holds what the client says was not heard",
+        requests.Requests,
+        "truncate_item",
+        "st.conversation.cut(entry, min(event.audio_end_ms * SAMPLES_PER_MS, known), by_client=True)",
+        "pass",
+    ),
+    _one(
+        "side replies have no end",
+        "an out-of-band response is never cancelled",
+        replying.Replying,
+        "cancel",
+        'self.delivering.end(response, "cancelled", reason="client_cancelled")',
+        "pass",
+    ),
+)

@@ -1,0 +1,26 @@
+"""A test of the tests: each fault put into the core must be found by the checker in the simulated world."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.testing.world import WorldFailed, simulate
+from tests.machine.mutants import MUTANTS, Mutant, applied
+
+SEEDS = 600
+"""Within so many sessions a fault must show; most do within ten."""
+
+
+def test_there_are_enough_mutants() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 15
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
+def test_the_checker_finds(mutant: Mutant) -> None:
+    with applied(mutant):
+        for seed in range(SEEDS):
+            try:
+                simulate(seed)
+            except WorldFailed:
+                return
+    pytest.fail(f"survived {SEEDS} sessions: {mutant.name} ({mutant.what})")
