@@ -153,7 +153,8 @@ class TranscribedWord:
 class Transcribed:
     """The transcript of all audio handed over: for a flush when `flush` names one, else the turn's final.
 
-    `logprobs` is JSON text ("" for none), passed through to a client that asked for it.
+    `logprobs` is JSON text ("" for none), passed through to a client that asked for it; `words` are timed from the
+    start of the turn's audio, where the recogniser times them.
     """
 
     turn: TurnId
@@ -161,6 +162,7 @@ class Transcribed:
     flush: FlushId | None = None
     language: str = ""
     logprobs: str = ""
+    words: tuple[TranscribedWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from parley.core.effects import (
     ScoreVoice,
     Transcribe,
 )
-from parley.core.endpointing import pause_needed_ms, prefix_ms, threshold_of
+from parley.core.endpointing import threshold_of
 from parley.core.errors import PeerError
 from parley.core.events import PauseJudged, Transcribed, VoiceScored
 from parley.core.ids import ItemId
@@ -49,6 +49,7 @@ from parley.core.notices import (
     SpeechStopped,
 )
 from parley.core.replying import Replying
+from parley.core.rules import MAX_PRE_ROLL_MS, PauseSeen
 from parley.core.settings import SemanticVad, Transcription, TurnDetection
 from parley.core.state import Pending, State
 from parley.core.transcripts import Transcripts
@@ -151,13 +152,14 @@ class Hearing:
                 assert_never(change)
         match st.turns.position:
             case Quiet():
-                keep = (prefix_ms(detection) + 100) * SAMPLES_PER_MS
+                longest = st.rules.pre_roll.pre_roll_ms(detection, ()) if st.rules.settled_pre_roll else MAX_PRE_ROLL_MS
+                keep = (longest + 100) * SAMPLES_PER_MS
                 oldest = event.end_sample - keep
                 st.input.trim(min(oldest, st.idle.since_sample) if st.idle is not None else oldest)
             case Speaking(turn=turn):
                 self._feed(turn, event.end_sample)
                 if turn.provisional:
-                    self._contest(turn, (event.end_sample - turn.onset_sample) // SAMPLES_PER_MS >= CONFIRM_SPEECH_MS)
+                    self._contest(turn, (event.end_sample - turn.onset_sample) // SAMPLES_PER_MS)
                 if event.end_sample - turn.start_sample >= MAX_TURN_MS * SAMPLES_PER_MS:
                     self._end_turn(turn, event.end_sample, None)
             case Pausing(turn=turn) as pausing:
@@ -166,9 +168,11 @@ class Hearing:
 
     def _begin(self, detection: TurnDetection, onset: int) -> None:
         st = self.st
-        start = max(onset - prefix_ms(detection) * SAMPLES_PER_MS, st.input.begins)
+        pre_roll_ms = min(st.rules.pre_roll.pre_roll_ms(detection, st.turns.before), MAX_PRE_ROLL_MS)
+        start = max(onset - max(0, pre_roll_ms) * SAMPLES_PER_MS, st.input.begins)
         over_reply = st.main is not None or st.playback.audible(st.now)
-        provisional = over_reply and detection.interrupt_response and st.conduct.barge_in == "confirmed"
+        confirms = st.rules.floor is not None or st.conduct.barge_in == "confirmed"
+        provisional = over_reply and detection.interrupt_response and confirms
         turn = self._open_turn(start, onset, provisional=provisional)
         st.turns.speak(turn)
         st.idle = None
@@ -185,26 +189,29 @@ class Hearing:
             self.replying.silence("turn_detected", by=turn.id)
         self.transcripts.tell_stable(turn)
 
-    def _contest(self, turn: Turn, long_enough: bool) -> None:
+    def _contest(self, turn: Turn, voice_ms: int) -> None:
         """A voice over a reply: does it want the floor?"""
-        st = self.st
-        if (
-            long_enough
-            or takes_floor(turn.text, CONFIRM_WORDS)
-            or (st.main is None and not st.playback.audible(st.now))
-        ):
+        st, floor = self.st, self.st.rules.floor
+        if st.main is None and not st.playback.audible(st.now):
+            self._claim(turn)
+        elif floor is not None:
+            if floor.takes_floor(turn.text, voice_ms):
+                self._claim(turn)
+        elif voice_ms >= CONFIRM_SPEECH_MS or takes_floor(turn.text, CONFIRM_WORDS):
             self._claim(turn)
 
     def _pause(self, detection: TurnDetection, pausing: Pausing) -> None:
         st, turn = self.st, pausing.turn
         pause_ms = (st.turns.scored_to - pausing.since) // SAMPLES_PER_MS
         if turn.provisional:
-            self._contest(turn, False)
+            self._contest(turn, (pausing.since - turn.onset_sample) // SAMPLES_PER_MS)
             if turn.provisional:
                 if pause_ms >= REJECT_PAUSE_MS:
                     self._abandon(turn)
                 return
-        if pause_ms >= pause_needed_ms(detection, pausing.finished):
+        turn_ms = (pausing.since - turn.start_sample) // SAMPLES_PER_MS
+        seen = PauseSeen(pause_ms, turn_ms, turn.text, pausing.finished)
+        if pause_ms >= st.rules.endpointing.pause_needed_ms(detection, seen):
             self._end_turn(turn, st.turns.scored_to, pausing)
             return
         semantic = isinstance(detection, SemanticVad)
@@ -340,7 +347,7 @@ class Hearing:
         end = st.input.received
         start = max(min(since_sample, end), st.input.begins)
         turn = self._open_turn(start, start)
-        st.tell(IdleTimeoutTriggered(turn.item_id, since_sample // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
+        st.tell(IdleTimeoutTriggered(turn.item_id, start // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
         self._feed(turn, end)
         pending = self._commit(turn, start, end, True)
         pending.silent_prompt = True

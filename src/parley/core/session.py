@@ -52,12 +52,14 @@ from parley.core.hearing import Hearing
 from parley.core.ids import Minter, SessionId
 from parley.core.input_audio import InputAudio
 from parley.core.invariants import check
+from parley.core.items import Item
 from parley.core.limits import GENERATION_SILENCE_NS, STALLED_MICROPHONE_NS
 from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.playback import PacedPlayback, RemotePlayback
 from parley.core.policy import Policy, policy_of
 from parley.core.replying import Replying
 from parley.core.requests import Requests
+from parley.core.rules import Rules
 from parley.core.settings import Capabilities, Conduct, ServerVad, Settings
 from parley.core.state import Idle, State
 from parley.core.turn_taking import TurnTaking
@@ -73,7 +75,8 @@ class Session:
     nothing is answered any more.
 
     `seed` names the session's ids and must differ between sessions; `playback` says who holds the buffer of sound:
-    the client ("remote", WebSocket) or the server ("paced", WebRTC). Raises `InvariantBroken` on a bug of its own.
+    the client ("remote", WebSocket) or the server ("paced", WebRTC). `policy` and `rules` are your own judgements, where
+    you have any. Raises `InvariantBroken` on a bug of its own.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Session:
         playback: PlaybackKind,
         now_ns: int,
         policy: Policy | None = None,
+        rules: Rules | None = None,
     ) -> None:
         ids = Minter(seed)
         self._st = State(
@@ -95,6 +99,7 @@ class Session:
             capabilities=capabilities,
             policy=policy or policy_of(settings.kind),
             custom_policy=policy is not None,
+            rules=rules or Rules(),
             ids=ids,
             paced=playback == "paced",
             started_ns=now_ns,
@@ -121,6 +126,11 @@ class Session:
     @property
     def settings(self) -> Settings:
         return self._st.settings
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The conversation as it stands: without audio, with the words that were heard."""
+        return tuple(entry.view() for entry in self._st.conversation.entries())
 
     @property
     def late_events(self) -> int:

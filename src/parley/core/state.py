@@ -20,6 +20,7 @@ from parley.core.notices import Notice
 from parley.core.playback import Playback
 from parley.core.policy import Policy
 from parley.core.response import Response
+from parley.core.rules import Rules
 from parley.core.settings import Capabilities, Conduct, Settings
 from parley.core.turn_taking import Turn, TurnTaking
 
@@ -86,6 +87,7 @@ class State:
     allowance: Allowance
     now: int
     custom_policy: bool = False
+    rules: Rules = Rules()
     out: list[Effect] = field(default_factory=list)
     closed: bool = False
     winding_down: bool = False

@@ -7,7 +7,9 @@ threshold (hysteresis). Knows nothing of replies.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 from parley.core.errors import Fault
 from parley.core.ids import FlushId, ItemId, JudgementId, TurnId
@@ -91,6 +93,9 @@ Change = Began | Paused | Resumed | None
 
 _QUIET = Quiet()
 
+_REMEMBERED = 2_000 // 32 + ONSET_FRAMES
+"""Frames of silence whose scores are kept for a pre-roll that looks at them: as many as its audio."""
+
 
 @dataclass(slots=True)
 class TurnTaking:
@@ -98,12 +103,19 @@ class TurnTaking:
 
     position: Position = field(default_factory=Quiet)
     scored_to: int = 0
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    @property
+    def before(self) -> tuple[float, ...]:
+        """Where a voice has just begun: the scores of the frames before it, the last one first."""
+        return tuple(islice(self._recent, ONSET_FRAMES, None))
 
     def heard(self, end_sample: int, probability: float, threshold: float) -> Change:
         """Take one score; says what changed. The caller sets the position that follows from it."""
         self.scored_to = end_sample
         match self.position:
             case Quiet(voiced=voiced, onset=onset):
+                self._recent.appendleft(probability)
                 if probability < threshold:
                     if voiced:
                         self.position = _QUIET
@@ -122,6 +134,7 @@ class TurnTaking:
         return None
 
     def speak(self, turn: Turn) -> None:
+        self._recent.clear()
         self.position = Speaking(turn)
 
     def pause(self, turn: Turn, since: int) -> None:

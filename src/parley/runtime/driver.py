@@ -15,8 +15,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
+from parley.core.effects import Effect
 from parley.core.events import AudioArrived, Event, LinkClosed, TimePassed
 from parley.core.ids import AttemptId
 from parley.core.notices import Notice
@@ -26,7 +28,6 @@ from parley.runtime.metrics import Metrics, SessionMetrics
 from parley.runtime.perform import Loudspeaker, Performer
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.speaking import Speaking
-from parley.runtime.trace import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,29 @@ MIN_TIMER_S = 0.001
 """The event loop's clock is coarser than the core's: a timer that rings early waits this much more."""
 
 
+class Watcher(Protocol):
+    """What is shown every step of a session, and takes no part: a `Trace`, for one."""
+
+    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
+        """One step, before its effects are performed; `event` None is the beginning, `raised` the fault that came instead."""
+        ...
+
+    def dump(self, fault: str) -> object:
+        """The session broke."""
+        ...
+
+    def close(self) -> None:
+        """The session is over."""
+        ...
+
+
 class Driver:
     """One session and everything that runs for it.
 
     `tell` hands a notice to the client and `close` ends the link with a WebSocket close code and a reason; both return
     at once. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is gone.
-    `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`.
+    `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. Whoever moves
+    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock.
     """
 
     def __init__(
@@ -55,10 +73,12 @@ class Driver:
         tell: Callable[[Notice], None],
         close: Callable[[int, str], None],
         *,
-        trace: Trace | None = None,
+        trace: Watcher | None = None,
         metrics: Metrics | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         loudspeaker: Loudspeaker | None = None,
+        timed: bool = True,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
@@ -69,11 +89,14 @@ class Driver:
             metrics.session(pipeline.name, session.id) if metrics is not None else None
         )
         self._clock = clock
+        self._timed = timed
         self._loop = asyncio.get_running_loop()
         language = pipeline.config.language
         voice = pipeline.vad.stream(self.post, self._deaf)
         listening = Listening(voice, pipeline.turn, pipeline.stt, language, self.post)
-        speaking = Speaking(pipeline.llm, pipeline.tts, language, self.post, self._wrote_first)
+        speaking = Speaking(
+            pipeline.llm, pipeline.tts, language, self.post, self._wrote_first, clock=clock, sleep=sleep
+        )
         self._performer = Performer(tell, close, listening, speaking, loudspeaker)
         self._busy = False
         self._over = False
@@ -140,8 +163,13 @@ class Driver:
                 self._step(event)
         raise RuntimeError(f"more than {MAX_FOLLOWING} events followed from one")
 
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """What the engines are asked at this moment: once these tasks are done, all has been said that follows from the events
+        so far. Raises nothing; they may cause others."""
+        return self._performer.tasks()
+
     def _set_timer(self) -> None:
-        deadline = self.session.next_deadline()
+        deadline = self.session.next_deadline() if self._timed else None
         if deadline is None or (self._timer is not None and self._timer_at <= deadline):
             return
         if self._timer is not None:

@@ -28,7 +28,14 @@ from parley.core.effects import (
     Transcribe,
 )
 from parley.core.errors import Fault
-from parley.core.events import Event, PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed
+from parley.core.events import (
+    Event,
+    PartialTranscribed,
+    PauseJudged,
+    Transcribed,
+    TranscribedWord,
+    TranscriptionFailed,
+)
 from parley.core.ids import FlushId, TurnId
 from parley.engines.ports import (
     Partial,
@@ -134,7 +141,9 @@ class _Turn:
             self._fail(error)
         else:
             if not self.over:
-                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs_json(heard.logprobs)))
+                words = tuple(TranscribedWord(word.text, word.start_ms, word.end_ms) for word in heard.words)
+                logprobs = logprobs_json(heard.logprobs)
+                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words))
         if flush is None:
             self._end()
 
@@ -151,6 +160,10 @@ class _Turn:
         if stream is not None:
             stream.close()
         self._post(TranscriptionFailed(self.id, self._fault))
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        return self._tasks
 
     def drop(self) -> None:
         """Abandon the turn: nothing is posted any more."""
@@ -217,6 +230,12 @@ class Listening:
             self._judge_failed = True
             return
         self._post(PauseJudged(effect.turn, effect.judgement, finished))
+
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The questions that are open: transcripts asked for, and the judgement of a pause."""
+        judging = () if self._judging is None else (self._judging,)
+        answers = (task for turn in self._turns.values() for task in turn.tasks)
+        return {task for task in (*judging, *answers) if not task.done()}
 
     def release(self) -> None:
         self.voice.release()

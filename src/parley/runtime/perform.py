@@ -5,6 +5,7 @@ Laws: one match, closed; nothing here blocks, waits or decides. What an action a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
@@ -96,6 +97,10 @@ class Performer:
         if self._loudspeaker is None:
             raise RuntimeError("this session holds the playback, but its driver was given no loudspeaker")
         return self._loudspeaker
+
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The questions to engines that are open."""
+        return self._listening.tasks() | self._speaking.tasks()
 
     def release(self) -> None:
         """Let go of everything that runs for this session."""

@@ -13,7 +13,8 @@ Does not know: whether anybody hears the attempt; held and released are the core
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -102,8 +103,12 @@ class _Attempt:
         synthesizer: SpeechSynthesizer,
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None],
+        clock: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._effect = effect
+        self._clock = clock
+        self._sleep = sleep
         self._wrote_first = wrote_first
         self._request = request
         self._model = model
@@ -226,22 +231,23 @@ class _Attempt:
 
     async def _wait_for_listener(self, size: int) -> None:
         """Sleep while more than `MAX_AHEAD_S` of audio lies before a listener who has heard everything without a break."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock() / 1e9
         if self._first_audio_at is None:
             self._first_audio_at = now
         self._generated_s += size / self._effect.format.bytes_per_ms / 1_000
         ahead = self._generated_s - (now - self._first_audio_at)
         if ahead > MAX_AHEAD_S:
-            await asyncio.sleep(ahead - MAX_AHEAD_S)
+            await self._sleep(ahead - MAX_AHEAD_S)
 
 
 class Speaking:
     """What one session speaks with: any number of attempts at once, each cancelled by its id.
 
-    `wrote_first` is called when an attempt's model begins to write, which no event tells.
+    `wrote_first` is called when an attempt's model begins to write, which no event tells. `clock` (monotonic ns) and `sleep`
+    measure how far the audio runs ahead of the listener.
     """
 
-    __slots__ = ("_attempts", "_language", "_model", "_post", "_synthesizer", "_wrote_first")
+    __slots__ = ("_attempts", "_clock", "_language", "_model", "_post", "_sleep", "_synthesizer", "_wrote_first")
 
     def __init__(
         self,
@@ -250,18 +256,25 @@ class Speaking:
         language: str,
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None] = lambda _: None,
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._model = model
         self._synthesizer = synthesizer
         self._language = language
         self._post = post
         self._wrote_first = wrote_first
+        self._clock = clock
+        self._sleep = sleep
         self._attempts: dict[AttemptId, _Attempt] = {}
 
     def start(self, effect: StartGeneration) -> None:
         """Begin; the answers are the events of `GenerationEvent`."""
         request = chat_request(effect, self._language)
-        attempt = _Attempt(effect, request, self._model, self._synthesizer, self._post, self._wrote_first)
+        attempt = _Attempt(
+            effect, request, self._model, self._synthesizer, self._post, self._wrote_first, self._clock, self._sleep
+        )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())
         attempt.task.add_done_callback(lambda _: self._attempts.pop(effect.attempt, None))
@@ -271,6 +284,11 @@ class Speaking:
         attempt = self._attempts.get(effect.attempt)
         if attempt is not None:
             attempt.cancel()
+
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The attempts that are under way."""
+        tasks = (attempt.task for attempt in self._attempts.values())
+        return {task for task in tasks if task is not None and not task.done()}
 
     def release(self) -> None:
         for attempt in self._attempts.values():

@@ -208,6 +208,11 @@ class VoiceWorker:
             self._due = (math.floor(loop.time() / TICK_S) + 1) * TICK_S
             self._timer = loop.call_at(self._due, self._tick)
 
+    def score_pending(self) -> None:
+        """Score all that is pending now: for whoever pushes audio faster than it was spoken, and waits for what follows from it."""
+        while self._queue:
+            self._score_batch()
+
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._lag_at = loop.time()
