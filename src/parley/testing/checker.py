@@ -16,13 +16,18 @@ from parley.core.effects import Effect, Tell
 from parley.core.events import Event
 from parley.core.settings import Capabilities, Conduct, Settings
 from parley.testing.rules.answers import Answers
-from parley.testing.rules.attempts import Attempts, HeldInAPause, HeldIsSilent, OwnWords
+from parley.testing.rules.attempts import Attempts
 from parley.testing.rules.base import CheckFailed, Hearing, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
+from parley.testing.rules.buffer import BufferNotices
 from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.held import HeldInAPause, HeldIsSilent
 from parley.testing.rules.input import Arrived, Speech
-from parley.testing.rules.ledgers import Ledgers, OneAtATime, SpeechFirst
-from parley.testing.rules.listener import BufferNotices, Listener, OnlyHeardIsKept
+from parley.testing.rules.kept import OnlyHeardIsKept
+from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.listener import Listener
+from parley.testing.rules.order import OneAtATime, SpeechFirst
+from parley.testing.rules.own_words import OwnWords
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
 from parley.testing.rules.transcripts import Streams, TranscriptionTold

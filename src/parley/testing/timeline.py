@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from parley.core.effects import Effect, Play, ScoreVoice, StartGeneration, Tell, Transcribe
+from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, StartGeneration, Tell, Transcribe
 from parley.core.events import (
     AudioArrived,
     AudioPlayed,
     ClauseStarted,
     ClientEvent,
     Event,
+    ResponseParams,
     SpeechGenerated,
     TimePassed,
     VoiceScored,
@@ -29,11 +30,12 @@ from parley.core.items import (
     InputImage,
     InputText,
     Item,
+    ItemReference,
     Message,
     OutputAudio,
 )
-from parley.core.notices import Notice, PartAt, ResponseView
-from parley.core.settings import AudioFormat, Settings
+from parley.core.notices import Notice, OutputAudioDelta, PartAt, RateLimit, ResponseCreated, ResponseView
+from parley.core.settings import AudioFormat, FunctionTool, Settings
 from parley.testing.rules.base import Step
 
 _WIRE_NAMES = {
@@ -87,6 +89,7 @@ _WIRE_NAMES = {
 }
 _ID = re.compile(r"\b(sess|conv|item|resp|call)_[A-Za-z0-9]{21}\b")
 _QUIET: tuple[type, ...] = (ScoreVoice, Transcribe, VoiceScored)
+_SPOKEN = ("delta", "text", "transcript", "arguments")
 _EMPTY: tuple[object, ...] = (None, "", (), False)
 
 
@@ -98,6 +101,7 @@ class Timeline:
         self._inner = inner
         self._names: dict[str, str] = {}
         self._format = AudioFormat.PCM16
+        self._formats: dict[object, AudioFormat] = {}
         self._appended = 0
         self._appended_ns = 0
         self.lines: list[str] = []
@@ -133,7 +137,7 @@ class Timeline:
         if isinstance(event, ClientEvent):
             return True
         if isinstance(event, TimePassed | VoiceScored | AudioPlayed):
-            return False if not self._inner else caused and isinstance(event, TimePassed)
+            return self._inner and caused and not isinstance(event, VoiceScored)
         return self._inner
 
     def _flush(self) -> None:
@@ -153,13 +157,27 @@ class Timeline:
             self._names[id] = f"{prefix}-{_letters(kind)}"
         return self._names[id]
 
+    def _length(self, value: SpeechGenerated | Play | OutputAudioDelta | JudgePause) -> str:
+        match value:
+            case SpeechGenerated():
+                owner: object = value.attempt
+            case Play():
+                owner = value.response
+            case OutputAudioDelta():
+                owner = value.at.response_id
+            case JudgePause():
+                return f"{len(value.audio) / value.format.bytes_per_ms:.0f} ms"
+        format = self._formats.get(owner, AudioFormat.PCM16)
+        return f"{len(value.audio) / format.bytes_per_ms:.0f} ms"
+
     def _words(self, value: Event | Notice | Effect) -> str:
         kind = type(value).__name__
-        if isinstance(value, SpeechGenerated | Play):
-            return f"{kind} {_fields(value, skip=('audio', 'words', 'format'))} audio={len(value.audio)} bytes".replace(
-                "  ", " "
-            )
+        if isinstance(value, SpeechGenerated | Play | OutputAudioDelta | JudgePause):
+            return f"{_WIRE_NAMES.get(kind, kind)} {_fields(value, skip=('audio', 'words', 'format'))} {self._length(value)}"
+        if isinstance(value, ResponseCreated):
+            self._formats[value.response.id] = value.response.output_format
         if isinstance(value, StartGeneration):
+            self._formats[value.attempt] = value.format
             shown = ", ".join(_item(item, ids=False) for item in value.prompt.items)
             return f"{kind} attempt={value.attempt} {value.modality} prompt=[{shown}]"
         if isinstance(value, ClauseStarted):
@@ -177,16 +195,25 @@ def _letters(index: int) -> str:
 
 
 def _settings(settings: Settings) -> str:
+    """What tells one session from another; defaults are left out."""
     detection = settings.turn_detection
-    turns = "manual" if detection is None else type(detection).__name__
-    return f"{settings.kind} {settings.modality} turns={turns} version={settings.version}"
+    turns = "manual" if detection is None else _value(detection)
+    changed = [
+        _field(name, getattr(settings, name))
+        for name in ("instructions", "voice", "speed", "transcription", "tools", "max_output_tokens")
+        if getattr(settings, name) != getattr(_PLAIN, name)
+    ]
+    return " ".join([settings.kind, settings.modality, f"turns={turns}", *changed])
+
+
+_PLAIN = Settings()
 
 
 def _fields(value: Any, skip: tuple[str, ...] = ()) -> str:
     shown = []
     for field in fields(value):
         part = getattr(value, field.name)
-        if field.name in skip or part in _EMPTY:
+        if field.name in skip or (field.name not in _SPOKEN and (part in _EMPTY or part == field.default)):
             continue
         name = {"response_id": "response", "item_id": "item", "previous_item_id": "after"}.get(field.name, field.name)
         shown.append(_field(name, part))
@@ -199,16 +226,41 @@ def _field(name: str, part: Any) -> str:
             return f"{part.item_id}"
         case ResponseView():
             return _response(part)
-        case bytes():
-            return f"{name}={len(part)} bytes"
+        case ResponseParams():
+            return _fields(part)
         case Message() | FunctionCall() | FunctionCallOutput():
             return _item(part)
-        case str() if name in ("delta", "text", "transcript", "message", "arguments"):
+        case str() if name in _SPOKEN or name in ("message", "instructions"):
             return f"{name}={part!r}"
-        case float():
-            return f"{name}={part:g}"
         case _:
-            return f"{name}={part.value if isinstance(part, AudioFormat) else part}"
+            return f"{name}={_value(part)}"
+
+
+def _value(part: Any) -> str:
+    match part:
+        case bytes():
+            return f"{len(part)} bytes"
+        case float():
+            return f"{part:g}"
+        case AudioFormat():
+            return str(part.value)
+        case dict():
+            return "{" + ", ".join(_field(name, value) for name, value in part.items()) + "}"
+        case tuple():
+            return "[" + ", ".join(map(_value, part)) + "]"
+        case RateLimit():
+            return f"{part.remaining} of {part.limit} {part.name}"
+        case FunctionTool():
+            return part.name
+        case ItemReference():
+            return f"reference to {part.id}"
+        case Message() | FunctionCall() | FunctionCallOutput():
+            return _item(part)
+        case _ if is_dataclass(part):
+            inside = _fields(part)
+            return f"{type(part).__name__}({inside})" if inside else type(part).__name__
+        case _:
+            return str(part)
 
 
 def _response(view: ResponseView) -> str:
@@ -221,7 +273,7 @@ def _response(view: ResponseView) -> str:
 
 
 def _item(item: Item, *, ids: bool = True) -> str:
-    name = f"{item.id} " if ids else ""
+    name = f"{item.id} " if ids and item.id else ""
     state = "" if item.status == "completed" else f" {item.status}"
     match item:
         case FunctionCall():

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from parley.core.effects import CancelGeneration, Play, StartGeneration, Tell
+from parley.core.effects import CancelGeneration, StartGeneration
 from parley.core.events import (
     ClauseStarted,
-    GenerationEvent,
     GenerationFailed,
     GenerationFinished,
     SpeechGenerated,
@@ -24,27 +23,15 @@ from parley.core.events import (
     VoiceScored,
 )
 from parley.core.ids import AttemptId, ResponseId
-from parley.core.items import FunctionCall
-from parley.core.limits import MAX_HELD_BYTES
 from parley.core.notices import (
-    ContentPartAdded,
-    ContentPartDone,
-    FunctionArgumentsDelta,
-    FunctionArgumentsDone,
     InputCommitted,
-    OutputAudioDelta,
-    OutputItemAdded,
-    OutputItemDone,
-    OutputTextDelta,
-    OutputTranscriptDelta,
     ResponseCreated,
     ResponseDone,
 )
-from parley.core.settings import Conduct, ServerVad
+from parley.core.settings import ServerVad
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.ledgers import Ledgers
-from parley.testing.rules.transcripts import Streams
 
 
 class ChangeCount(Protocol):
@@ -299,155 +286,7 @@ class Attempts(Rule):
                 del self.of_response[response]
 
 
-_CONTENT: frozenset[type] = frozenset(
-    {
-        OutputAudioDelta,
-        OutputTextDelta,
-        OutputTranscriptDelta,
-        OutputItemAdded,
-        OutputItemDone,
-        ContentPartAdded,
-        ContentPartDone,
-        FunctionArgumentsDelta,
-        FunctionArgumentsDone,
-    }
-)
-"""What is told of a response while it is being generated."""
-
-
-class OwnWords(Rule):
-    """6: a response tells, of words and of sound, exactly what its own living attempt generated, in order and once."""
-
-    law = "6"
-
-    def __init__(self, attempts: Attempts, ledgers: Ledgers) -> None:
-        self._attempts = attempts
-        self._ledgers = ledgers
-
-    def hears(self) -> Hearing:
-        return {
-            OutputTextDelta: self._words,
-            OutputTranscriptDelta: self._words,
-            OutputAudioDelta: self._sound,
-            Play: self._play,
-            ResponseDone: self._done,
-        }
-
-    def _attempt(self, response: ResponseId, what: str) -> Attempt:
-        attempt = self._attempts.of_response.get(response)
-        if attempt is None:
-            self.fail(f"{what} of response {response}, for which nothing was generated")
-        return attempt
-
-    def _words(self, told: OutputTextDelta | OutputTranscriptDelta) -> None:
-        attempt = self._attempt(told.at.response_id, "words")
-        generated = attempt.text[attempt.told_chars : attempt.told_chars + len(told.delta)]
-        self.require(generated == told.delta, f"told {told.delta!r}, the attempt generated {generated!r}")
-        attempt.told_chars += len(told.delta)
-
-    def _sound(self, told: OutputAudioDelta) -> None:
-        self._audio(self._attempt(told.at.response_id, "audio"), told.audio)
-
-    def _play(self, effect: Play) -> None:
-        attempt = self._attempt(effect.response, "audio")
-        self.require(
-            effect.format is attempt.started.format, f"played as {effect.format}, made as {attempt.started.format}"
-        )
-        self._audio(attempt, effect.audio)
-
-    def _audio(self, attempt: Attempt, audio: bytes) -> None:
-        generated = attempt.audio[attempt.told_bytes : attempt.told_bytes + len(audio)]
-        self.require(generated == audio, f"{len(audio)} bytes told that attempt {attempt.id} did not generate next")
-        self.require(attempt.end is not End.CANCELLED, f"audio of attempt {attempt.id} told after it was cancelled")
-        attempt.told_bytes += len(audio)
-
-    def _done(self, told: ResponseDone) -> None:
-        view = told.response
-        attempt = self._attempts.of_response.get(view.id)
-        if view.status != "completed":
-            return
-        if attempt is None:
-            self.fail(f"response {view.id} completed, nothing was generated for it")
-        self.require(attempt.end is End.FINISHED, f"response {view.id} completed, its attempt {attempt.end.name}")
-        self.require(
-            attempt.told_chars == len(attempt.text),
-            f"response {view.id} withheld {attempt.text[attempt.told_chars :]!r}",
-        )
-        if any(entry.truncated for entry in self._ledgers.by_id[view.id].items):
-            return  # the client has cut it while it was being made; what follows is not played
-        withheld = len(attempt.audio) - attempt.told_bytes
-        self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
-        calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
-        made = [(call.call_id, call.name, call.arguments) for _, call in sorted(attempt.calls.items())]
-        if attempt.started.prompt.parallel_tool_calls is False:
-            made = made[:1]  # the client wants one call at a time
-        same = len(calls) == len(made) and all(
-            told_call[1:] == made_call[1:] and made_call[0] in ("", told_call[0])
-            for told_call, made_call in zip(calls, made, strict=False)
-        )
-        self.require(same, f"response {view.id} holds the calls {calls}, generated were {made}")
-
-
 def voice_threshold(arrived: Arrived) -> float:
     """The probability from which a frame counts as voice."""
     detection = arrived.settings.turn_detection
     return detection.threshold if isinstance(detection, ServerVad) else 0.5
-
-
-class HeldInAPause(Rule):
-    """4: a held attempt exists only in a pause: there is a turn, and voice that has come back has ended the guess."""
-
-    law = "4"
-
-    VOICED_FRAMES = 3
-    """Frames of voice in a row that no rule could take for noise."""
-
-    def __init__(self, attempts: Attempts, streams: Streams, arrived: Arrived, conduct: Conduct) -> None:
-        self._attempts = attempts
-        self._streams = streams
-        self._arrived = arrived
-        self._conduct = conduct
-        self._voiced = 0
-
-    def sees(self) -> Hearing:
-        return {VoiceScored: self._scored}
-
-    def _scored(self, event: VoiceScored) -> None:
-        self._voiced = self._voiced + 1 if event.probability >= voice_threshold(self._arrived) else 0
-
-    def after(self, step: Step) -> None:
-        if not self._attempts.by_id:
-            return
-        held = self._attempts.held
-        if not held:
-            return
-        self.require(len(held) == 1, f"{len(held)} attempts are held at once")
-        attempt = held[0]
-        self.require(self._conduct.speculation, f"attempt {attempt.id} is held though speculation is off")
-        self.require(bool(self._streams.open), f"attempt {attempt.id} is held and no turn goes on")
-        self.require(self._voiced < self.VOICED_FRAMES, f"attempt {attempt.id} is held while the user speaks")
-        self.require(len(attempt.audio) <= MAX_HELD_BYTES, f"{len(attempt.audio)} bytes are held", "11")
-
-
-class HeldIsSilent(Rule):
-    """5: a held attempt tells and plays nothing."""
-
-    law = "5"
-
-    def __init__(self, attempts: Attempts) -> None:
-        self._attempts = attempts
-        self._quiet: Attempt | None = None
-
-    def before(self, step: Step) -> None:
-        event = step.event
-        self._quiet = None
-        if isinstance(event, GenerationEvent):
-            attempt = self._attempts.by_id.get(event.attempt)
-            if attempt is None or attempt.response is None or attempt.end is End.CANCELLED:
-                self._check(step, event.attempt, known=attempt is not None and attempt.alive)
-
-    def _check(self, step: Step, attempt: AttemptId, *, known: bool) -> None:
-        for effect in step.effects:
-            silent = not isinstance(effect, Play) and not (isinstance(effect, Tell) and type(effect.notice) in _CONTENT)
-            what = "held" if known else "dead"
-            self.require(silent, f"the {what} attempt {attempt} made the session say {effect}")

@@ -6,8 +6,6 @@ to 4.9. This is a model as well as a judge: the rules about audio, words and gen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from parley.core.ids import ItemId, ResponseId
 from parley.core.items import FunctionCall, FunctionCallOutput, Item, Message, OutputAudio, OutputText
 from parley.core.notices import (
@@ -31,64 +29,10 @@ from parley.core.notices import (
     ResponseCreated,
     ResponseDone,
     ResponseView,
-    SpeechStarted,
 )
 from parley.core.settings import Modality
-from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.input import Arrived
-
-
-@dataclass(slots=True)
-class PartEntry:
-    """One content part: what was told of it, and which of its ends have come."""
-
-    modality: Modality
-    told: str = ""
-    audio_bytes: int = 0
-    audio_done: bool = False
-    text_done: bool = False
-    done: bool = False
-
-
-@dataclass(slots=True)
-class ItemEntry:
-    """One output item of a response."""
-
-    item: Item
-    index: int
-    parts: list[PartEntry] = field(default_factory=list)
-    arguments: str = ""
-    arguments_done: bool = False
-    added_to_conversation: bool = False
-    done_in_conversation: Item | None = None
-    deleted: bool = False
-    truncated: bool = False
-    done: Item | None = None
-
-    @property
-    def told(self) -> str:
-        return "".join(part.told for part in self.parts)
-
-
-@dataclass(slots=True)
-class Ledger:
-    """One response from created to done."""
-
-    created: ResponseView
-    items: list[ItemEntry] = field(default_factory=list)
-    done: ResponseView | None = None
-
-    @property
-    def id(self) -> ResponseId:
-        return self.created.id
-
-    @property
-    def in_conversation(self) -> bool:
-        return self.created.conversation_id is not None
-
-    @property
-    def told(self) -> str:
-        return "".join(entry.told for entry in self.items)
+from parley.testing.rules.base import Hearing, Rule
+from parley.testing.rules.entries import ItemEntry, Ledger, PartEntry
 
 
 class Ledgers(Rule):
@@ -434,45 +378,3 @@ class Ledgers(Rule):
 
 def _output(item: Message) -> list[OutputText | OutputAudio]:
     return [part for part in item.content if isinstance(part, OutputText | OutputAudio)]
-
-
-class SpeechFirst(Rule):
-    """4.7: when speech stops a reply, the client learns of the speech before it learns of anything that follows from it."""
-
-    law = "order 4.7"
-
-    def __init__(self, arrived: Arrived) -> None:
-        self._arrived = arrived
-        self._started = False
-
-    def hears(self) -> Hearing:
-        return {SpeechStarted: self._on_started, ResponseDone: self._on_done}
-
-    def after(self, step: Step) -> None:
-        self._started = False
-
-    def _on_started(self, told: SpeechStarted) -> None:
-        self._started = True
-
-    def _on_done(self, told: ResponseDone) -> None:
-        if told.response.reason == "turn_detected":
-            detection = self._arrived.settings.turn_detection
-            wanted = detection is not None and detection.interrupt_response
-            self.require(wanted, f"response {told.response.id} was stopped by speech; the settings say it shall not be")
-            self.require(self._started, f"response {told.response.id} was stopped by speech that was not told first")
-
-
-class OneAtATime(Rule):
-    """1: at most one response in the default conversation at a time."""
-
-    law = "1"
-
-    def __init__(self, ledgers: Ledgers) -> None:
-        self._ledgers = ledgers
-
-    def hears(self) -> Hearing:
-        return {ResponseCreated: self._created}
-
-    def _created(self, told: ResponseCreated) -> None:
-        running = [ledger.id for ledger in self._ledgers.open if ledger.in_conversation]
-        self.require(len(running) <= 1, f"responses {running} run at once in the default conversation")

@@ -11,19 +11,14 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from parley.core.effects import Play, StopPlayback
-from parley.core.events import AudioPlayed, Event, ItemTruncateRequested, OutputClearRequested
+from parley.core.events import AudioPlayed, Event, ItemTruncateRequested
 from parley.core.ids import ItemId, ResponseId
-from parley.core.items import Item, Message, OutputAudio, OutputText
+from parley.core.items import Message
 from parley.core.limits import SAMPLES_PER_MS
 from parley.core.notices import (
-    ItemDone,
-    ItemRetrieved,
     ItemTruncated,
     OutputAudioDelta,
     OutputBufferCleared,
-    OutputBufferStarted,
-    OutputBufferStopped,
-    OutputItemDone,
     OutputTranscriptDelta,
     ResponseDone,
     SpeechStarted,
@@ -31,8 +26,9 @@ from parley.core.notices import (
 from parley.core.settings import AudioFormat
 from parley.testing.rules.attempts import Attempt, Attempts, Clause, End
 from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.entries import Ledger
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.ledgers import Ledger, Ledgers
+from parley.testing.rules.ledgers import Ledgers
 from parley.testing.rules.resuming import align, continuation
 
 NS_PER_SAMPLE = 1e9 / 24_000
@@ -297,106 +293,3 @@ def _clause_chars(clause: Clause, heard: int, *, finished: bool, most: bool) -> 
     if not finished:
         return 0
     return max(clause.text.rfind(" ", 0, reached), 0)
-
-
-def spoken_text(item: Item) -> str:
-    """The words of an assistant message."""
-    if not isinstance(item, Message):
-        return ""
-    parts = [part for part in item.content if isinstance(part, OutputAudio | OutputText)]
-    return "".join(part.transcript if isinstance(part, OutputAudio) else part.text for part in parts)
-
-
-class OnlyHeardIsKept(Rule):
-    """7: an item that was interrupted or truncated keeps the words that were heard: none beyond them, none of them lost."""
-
-    law = "7"
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._closing: list[Item] = []
-
-    def hears(self) -> Hearing:
-        return {ItemDone: self._item, OutputItemDone: self._item, ItemRetrieved: self._retrieved}
-
-    def _item(self, told: ItemDone | OutputItemDone) -> None:
-        if told.item.status == "incomplete":
-            self._closing.append(told.item)
-
-    def after(self, step: Step) -> None:
-        for item in self._closing:
-            self.check(item, "is closed")
-        self._closing.clear()
-
-    def check(self, item: Item, what: str) -> None:
-        """Raise unless the item's words are those heard."""
-        track = self._listener.tracks.get(item.id)
-        if track is None:
-            self._check_unspoken(item, what)
-            return
-        if track.cut is None:
-            return
-        least, most = self._listener.words_heard(track)
-        kept = spoken_text(item).rstrip()
-        heard = f"after {track.cut / SAMPLES_PER_MS:.0f} of {track.sent / SAMPLES_PER_MS:.0f} ms"
-        self.require(most.startswith(kept), f"item {item.id} {what} with {kept!r}; heard was at most {most!r} {heard}")
-        self.require(
-            kept.startswith(least), f"item {item.id} {what} with {kept!r}; heard was at least {least!r} {heard}"
-        )
-
-    def _check_unspoken(self, item: Item, what: str) -> None:
-        """Nothing was heard of a reply that was stopped before its first sound."""
-        ledger = self._listener.ledger_of(item.id)
-        if ledger is None or ledger.created.modality != "audio" or not ledger.in_conversation or ledger.done is None:
-            return
-        if ledger.done.status == "cancelled":
-            self.require(
-                not spoken_text(item).strip(), f"item {item.id} {what} with {spoken_text(item)!r}; it never sounded"
-            )
-
-    def _retrieved(self, told: ItemRetrieved) -> None:
-        self.check(told.item, "is retrieved")
-        track = self._listener.tracks.get(told.item.id)
-        if track is None or not isinstance(told.item, Message):
-            return
-        audio = b"".join(part.audio or b"" for part in told.item.content if isinstance(part, OutputAudio))
-        most = track.sent if track.cut is None else track.cut + TOLERANCE
-        samples = track.format.samples(len(audio))
-        self.require(samples <= most, f"retrieved {samples} samples of {told.item.id}, kept are {most}")
-        start = track.format.size(track.first_sample)
-        own = bytes(track.attempt.audio[start : start + len(audio)])
-        self.require(own == audio, f"retrieved audio of {told.item.id} is not what was told")
-
-
-class BufferNotices(Rule):
-    """4.13: where the server plays, each response's buffer starts once and ends once: stopped when drained, or cleared."""
-
-    law = "order 4.13"
-
-    def __init__(self, playback: str) -> None:
-        self._paced = playback == "paced"
-        self._started: set[ResponseId] = set()
-        self._ended: set[ResponseId] = set()
-        self._asked = False
-
-    def hears(self) -> Hearing:
-        return {OutputBufferStarted: self._start, OutputBufferStopped: self._end, OutputBufferCleared: self._end}
-
-    def before(self, step: Step) -> None:
-        self._asked = isinstance(step.event, OutputClearRequested)
-
-    def _start(self, told: OutputBufferStarted) -> None:
-        self.require(self._paced, "output_audio_buffer.started where the client plays")
-        self.require(told.response_id not in self._started, f"the playback of {told.response_id} started twice")
-        self._started.add(told.response_id)
-
-    def _end(self, told: OutputBufferStopped | OutputBufferCleared) -> None:
-        if self._asked and told.response_id not in self._started:
-            return
-        self.require(told.response_id in self._started, f"{told} and it never started")
-        self.require(told.response_id not in self._ended, f"the playback of {told.response_id} ended twice")
-        self._ended.add(told.response_id)
-
-    def finish(self, quiet: bool) -> None:
-        left = self._started - self._ended
-        self.require(not (quiet and left), f"the playback of {left} never ended")

@@ -17,7 +17,7 @@ from parley.testing.rules.attempts import Attempt, Attempts
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.conversation import Conversation
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.listener import OnlyHeardIsKept
+from parley.testing.rules.kept import OnlyHeardIsKept
 from parley.testing.rules.transcripts import Stream, Streams
 
 

@@ -1,0 +1,63 @@
+"""What is written down of a response: its items, their parts, and which of their ends have come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parley.core.ids import ResponseId
+from parley.core.items import Item
+from parley.core.notices import ResponseView
+from parley.core.settings import Modality
+
+
+@dataclass(slots=True)
+class PartEntry:
+    """One content part: what was told of it, and which of its ends have come."""
+
+    modality: Modality
+    told: str = ""
+    audio_bytes: int = 0
+    audio_done: bool = False
+    text_done: bool = False
+    done: bool = False
+
+
+@dataclass(slots=True)
+class ItemEntry:
+    """One output item of a response."""
+
+    item: Item
+    index: int
+    parts: list[PartEntry] = field(default_factory=list)
+    arguments: str = ""
+    arguments_done: bool = False
+    added_to_conversation: bool = False
+    done_in_conversation: Item | None = None
+    deleted: bool = False
+    truncated: bool = False
+    done: Item | None = None
+
+    @property
+    def told(self) -> str:
+        return "".join(part.told for part in self.parts)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One response from created to done."""
+
+    created: ResponseView
+    items: list[ItemEntry] = field(default_factory=list)
+    done: ResponseView | None = None
+
+    @property
+    def id(self) -> ResponseId:
+        return self.created.id
+
+    @property
+    def in_conversation(self) -> bool:
+        return self.created.conversation_id is not None
+
+    @property
+    def told(self) -> str:
+        return "".join(entry.told for entry in self.items)

@@ -1,0 +1,9 @@
+"""`pytest tests/golden --update` writes the timelines anew; read the difference before you commit it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write the golden timelines anew")

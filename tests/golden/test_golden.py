@@ -1,0 +1,41 @@
+"""Readable timelines of every flow of the protocol: what a client sees, in order, beside what the session asks of its engines.
+
+`->` the client sends, `<-` it is told, `..` an engine or the clock, `**` what the session asks for. After a wanted change:
+`pytest tests/golden --update`, then read the difference.
+"""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.golden.flows import FLOWS
+
+TIMELINES = Path(__file__).parent / "timelines"
+
+
+def written(name: str) -> str:
+    """The flow's page: what it shows, then what happens."""
+    script = FLOWS[name]
+    return textwrap.fill(script.__doc__ or name, 120) + "\n\n" + script().timeline()
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_flow_goes_as_written_down(name: str, request: pytest.FixtureRequest) -> None:
+    page = TIMELINES / f"{name}.txt"
+    now = written(name)
+    if request.config.getoption("--update", default=False):
+        TIMELINES.mkdir(exist_ok=True)
+        page.write_text(now, encoding="utf-8")
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    difference = "\n".join(
+        difflib.unified_diff(before.splitlines(), now.splitlines(), "written down", "now", lineterm="")
+    )
+    assert not difference, f"{name} goes otherwise (pytest tests/golden --update writes it anew):\n{difference}"
+
+
+def test_no_page_is_left_over() -> None:
+    assert {page.stem for page in TIMELINES.glob("*.txt")} == set(FLOWS)
