@@ -1,0 +1,367 @@
+"""Microphone and loudspeaker of this machine, through PortAudio (`sounddevice`).
+
+Laws:
+- Devices are opened at 48 kHz, mono, 16 bit; whoever wants another rate resamples.
+- The device's threads only copy: what they played and recorded is handed over in the order in which it happened, as `Sound`s,
+  on the event loop.
+- `sounddevice` is imported when devices are first asked for; without it, or without PortAudio, `DevicesUnavailable` says what to
+  install.
+- A device that vanishes is told (`lost`), never waited for in a callback.
+Does not know: sessions, servers, what is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import ctypes.util
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from parley.audio.types import Int16
+from parley.client.playback import Heard, Playback, Progress
+
+RATE = 48_000
+"""What every device and every sound server takes without trouble; at 24 or 16 kHz virtual devices stutter."""
+
+FRAMES = 480 * 2
+"""20 ms a callback: a tenth of what the ear notices, fifty wake-ups a second."""
+
+LATENCY_S = 0.04
+"""Asked of PortAudio, which rounds it to what the device can do: two callbacks."""
+
+STALL_S = 2.0
+"""A device whose callback has not come for so long is gone, whatever PortAudio believes."""
+
+WAITING_SOUNDS = 500
+"""Ten seconds that the event loop may be late; beyond that the oldest sound is lost, and counted."""
+
+Direction = Literal["input", "output"]
+
+
+class DevicesUnavailable(Exception):
+    """No sound can be had: `message` says why, `mend` what to do."""
+
+    def __init__(self, message: str, mend: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.mend}"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device as PortAudio names it. `inputs` and `outputs` are channels."""
+
+    index: int
+    name: str
+    host: str
+    inputs: int
+    outputs: int
+    default_input: bool
+    default_output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What a device did: audio int16 `[n]` at `RATE`, and when its last sample was recorded, or its first one is played."""
+
+    kind: Literal["recorded", "played"]
+    audio: Int16
+    at_s: float
+
+
+def list_devices() -> list[Device]:
+    """The devices of this machine. Raises `DevicesUnavailable`."""
+    sd = _sounddevice()
+    try:
+        hosts = sd.query_hostapis()
+        default_input, default_output = sd.default.device
+        found = [
+            Device(
+                index,
+                str(device["name"]),
+                str(hosts[device["hostapi"]]["name"]),
+                int(device["max_input_channels"]),
+                int(device["max_output_channels"]),
+                index == default_input,
+                index == default_output,
+            )
+            for index, device in enumerate(sd.query_devices())
+        ]
+    except sd.PortAudioError as error:
+        raise DevicesUnavailable(f"PortAudio cannot list the sound devices: {error}.", "Is sound set up?") from error
+    return found
+
+
+def find_device(devices: Sequence[Device], wanted: str, direction: Direction) -> Device:
+    """The device of that index or name (any part of it, in any case). "" is the default. Raises `DevicesUnavailable`."""
+    able = [device for device in devices if (device.inputs if direction == "input" else device.outputs)]
+    if not wanted:
+        for device in able:
+            if device.default_input if direction == "input" else device.default_output:
+                return device
+        if able:
+            return able[0]
+        what = "microphone" if direction == "input" else "loudspeaker"
+        raise DevicesUnavailable(f"This machine has no {what}.", "Connect one; `parley talk --devices` lists them.")
+    if wanted.isdecimal():
+        for device in able:
+            if device.index == int(wanted):
+                return device
+    named = [device for device in able if wanted.casefold() in device.name.casefold()]
+    exact = [device for device in named if device.name.casefold() == wanted.casefold()]
+    if exact or named:
+        return (exact or named)[0]
+    names = ", ".join(f"{device.index} {device.name!r}" for device in able) or "none"
+    raise DevicesUnavailable(
+        f"There is no {direction} device {wanted!r}; there are: {names}.", f"Choose with --{direction}."
+    )
+
+
+class DeviceAudio:
+    """The two devices and the playback between them and the rest. On one event loop: `open()`, then `push`, `end`, `interrupt`, while
+    `on_sound` is called for what the devices do; `lost` is set when one has vanished; `close()` at the end.
+
+    `on_first(item_id, at_s)`: an item's first sample leaves the loudspeaker at that time of `time.monotonic()`.
+    """
+
+    def __init__(self, on_sound: Callable[[Sound], None], on_first: Callable[[str, float], None]) -> None:
+        self._on_sound = on_sound
+        self._on_first = on_first
+        self._playback = Playback(RATE, on_first=self._first_taken)
+        self._lock = threading.Lock()
+        self._sounds: deque[Sound] = deque(maxlen=WAITING_SOUNDS)
+        self._firsts: deque[tuple[str, float]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._streams: list[Any] = []
+        self._played_at_s = 0.0
+        self._last_s = {"input": 0.0, "output": 0.0}
+        self._closing = False
+        self.lost = asyncio.Event()
+        self.names = ("", "")
+        self.device_underruns = 0
+        self.sounds_lost = 0
+
+    # --- opening and closing ---------------------------------------------------------------------------------------------
+
+    async def open(self, wanted_input: str, wanted_output: str, *, refresh: bool = False) -> None:
+        """Open both devices (see `find_device`); `refresh` looks for new ones first. Raises `DevicesUnavailable`."""
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._open, wanted_input, wanted_output, refresh)
+        self.lost.clear()
+
+    def _open(self, wanted_input: str, wanted_output: str, refresh: bool) -> None:
+        self._close()
+        sd = _sounddevice()
+        if refresh:
+            # PortAudio looks for devices only when it starts.
+            sd._terminate()
+            sd._initialize()
+        devices = list_devices()
+        microphone = find_device(devices, wanted_input, "input")
+        loudspeaker = find_device(devices, wanted_output, "output")
+        self._closing = False
+        now_s = time.monotonic()
+        self._last_s = {"input": now_s, "output": now_s}
+        common = {
+            "samplerate": RATE,
+            "blocksize": FRAMES,
+            "dtype": "int16",
+            "latency": LATENCY_S,
+            "finished_callback": self._finished,
+        }
+        try:
+            for make, device, callback in (
+                (sd.RawOutputStream, loudspeaker, self._play),
+                (sd.RawInputStream, microphone, self._record),
+            ):
+                stream = _opened(sd, make, device, callback, common)
+                self._streams.append(stream)
+                stream.start()
+        except (sd.PortAudioError, ValueError) as error:
+            self._close()
+            mend = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
+            raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", mend) from error
+        self.names = (microphone.name, loudspeaker.name)
+
+    async def close(self) -> None:
+        """Let go of the devices; what is being played stops."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._closing = True
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)
+
+    def check(self) -> None:
+        """Set `lost` if a device has fallen silent. Call it now and then."""
+        if self._streams and not self._closing and min(self._last_s.values()) < time.monotonic() - STALL_S:
+            self.lost.set()
+
+    # --- playing ---------------------------------------------------------------------------------------------------------
+
+    def push(self, item_id: str, content_index: int, audio: Int16) -> bool:
+        """More of an item (24 kHz); False where it was interrupted. Raises `BacklogFull`."""
+        with self._lock:
+            taken = self._playback.push(item_id, content_index, audio)
+            self._playback.produce()
+        return taken
+
+    def end(self, item_id: str) -> None:
+        """No more comes for the item."""
+        with self._lock:
+            self._playback.end(item_id)
+            self._playback.produce()
+
+    def interrupt(self) -> list[Heard]:
+        """Silence within one block; what was heard of what was playing."""
+        with self._lock:
+            return self._playback.interrupt()
+
+    @property
+    def audible(self) -> bool:
+        with self._lock:
+            return self._playback.audible
+
+    @property
+    def underruns(self) -> int:
+        """Gaps within replies: the server's audio came too late, or the device's own buffer ran dry."""
+        return self._playback.underruns + self.device_underruns
+
+    def progress(self) -> Progress:
+        with self._lock:
+            return self._playback.progress()
+
+    # --- the devices' threads --------------------------------------------------------------------------------------------
+
+    def _play(self, out: Any, frames: int, times: Any, status: Any) -> None:
+        now_s = time.monotonic()
+        self._last_s["output"] = now_s
+        at_s = now_s + _sane(times.outputBufferDacTime - times.currentTime)
+        with self._lock:
+            self._played_at_s = at_s
+            audio = self._playback.take(frames)
+            if status.output_underflow and self._playback.audible:
+                self.device_underruns += 1
+        channels = len(out) // (2 * frames)
+        out[:] = (audio if channels == 1 else np.repeat(audio, channels)).tobytes()
+        self._hand_over(Sound("played", audio, at_s))
+
+    def _record(self, data: Any, frames: int, times: Any, status: Any) -> None:
+        now_s = time.monotonic()
+        self._last_s["input"] = now_s
+        audio = np.frombuffer(data, dtype=np.int16)
+        if len(audio) > frames:
+            audio = np.ascontiguousarray(audio.reshape(frames, -1)[:, 0])
+        began_s = now_s - _sane(times.currentTime - times.inputBufferAdcTime)
+        self._hand_over(Sound("recorded", audio.copy(), min(now_s, began_s + frames / RATE)))
+
+    def _first_taken(self, item_id: str, offset: int) -> None:
+        self._firsts.append((item_id, self._played_at_s + offset / RATE))
+
+    def _finished(self) -> None:
+        if not self._closing:
+            self._call(self.lost.set)
+
+    def _hand_over(self, sound: Sound) -> None:
+        if len(self._sounds) == WAITING_SOUNDS:
+            self.sounds_lost += 1
+        self._sounds.append(sound)
+        self._call(self._drain)
+
+    def _call(self, what: Callable[[], None]) -> None:
+        # The loop may be gone when the last callback comes.
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(what)
+
+    # --- back on the event loop ------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        with self._lock:
+            if self._playback.wants_more:
+                self._playback.produce()
+            firsts = list(self._firsts)
+            self._firsts.clear()
+        for item_id, at_s in firsts:
+            self._on_first(item_id, at_s)
+        for sound in _taken(self._sounds):
+            self._on_sound(sound)
+
+
+def _taken(sounds: deque[Sound]) -> Iterator[Sound]:
+    while sounds:
+        yield sounds.popleft()
+
+
+def _opened(sd: Any, make: Any, device: Device, callback: Any, common: dict[str, Any]) -> Any:
+    """The stream with one channel, or with two where the device insists."""
+    try:
+        return make(device=device.index, channels=1, callback=callback, **common)
+    except sd.PortAudioError:
+        if (device.outputs if make is sd.RawOutputStream else device.inputs) < 2:
+            raise
+        return make(device=device.index, channels=2, callback=callback, **common)
+
+
+def _sane(latency_s: float) -> float:
+    """Some hosts give no times, or those of another clock."""
+    return latency_s if 0.0 <= latency_s < 1.0 else 0.0
+
+
+def _sounddevice() -> Any:
+    """The library, imported now. Raises `DevicesUnavailable`."""
+    _hush_alsa()
+    try:
+        import sounddevice
+    except ModuleNotFoundError as error:
+        raise DevicesUnavailable(
+            "The package sounddevice, which reaches microphone and loudspeaker, is not installed.",
+            'Install it with: pip install "parley[talk]"',
+        ) from error
+    except OSError as error:
+        how = {
+            "linux": "Install it with: apt-get install libportaudio2 (Fedora: dnf install portaudio)",
+            "darwin": "Install it with: brew install portaudio",
+        }.get(sys.platform, "Reinstall sounddevice, whose wheel carries it: pip install --force-reinstall sounddevice")
+        raise DevicesUnavailable("The PortAudio library is not installed.", how) from error
+    return sounddevice
+
+
+_hushed: list[Any] = []
+"""Keeps the callback alive that ALSA holds."""
+
+
+def _hush_alsa() -> None:
+    """ALSA writes its doubts about every device straight to the terminal, over whatever is drawn there."""
+    if _hushed or sys.platform != "linux":
+        return
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+    callback = kind(lambda file, line, function, code, text: None)
+    _hushed.append(callback)
+    name = ctypes.util.find_library("asound")
+    if name is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(name).snd_lib_error_set_handler(callback)
+    jack_kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+    jack_callback = jack_kind(lambda text: None)
+    _hushed.append(jack_callback)
+    name = ctypes.util.find_library("jack")
+    if name is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL(name)
+            library.jack_set_error_function(jack_callback)
+            library.jack_set_info_function(jack_callback)

@@ -1,0 +1,67 @@
+"""Who has the floor, in one word for the screen.
+
+Laws: pure; follows the happenings, and is told by its caller what only the loudspeaker knows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from parley.client.happenings import Happening, ReplyBegan, ReplyEnded, SessionBegan, UserBegan, UserEnded, UserLost
+
+State = Literal[
+    "connecting", "reconnecting", "listening", "you speak", "thinking", "it speaks", "muted", "hold the key"
+]
+
+
+class Floor:
+    """Call `saw()` for each happening, `lost()` when the link is gone, then ask `state()`."""
+
+    def __init__(self) -> None:
+        self._linked = False
+        self._ever = False
+        self._user = False
+        self._thinking = False
+        self._replying = False
+
+    def saw(self, happening: Happening) -> None:
+        match happening:
+            case SessionBegan():
+                self._linked = self._ever = True
+                self._user = self._thinking = self._replying = False
+            case UserBegan(item_id=item_id):
+                self._user = not item_id.startswith("item_typed_")
+                self._thinking = not self._user
+            case UserEnded():
+                self._user, self._thinking = False, True
+            case UserLost():
+                self._user = self._thinking = False
+            case ReplyBegan():
+                self._thinking = self._replying = True
+            case ReplyEnded():
+                self._thinking = self._replying = False
+            case _:
+                pass
+
+    def lost(self) -> None:
+        """The link is gone."""
+        self._linked = self._user = self._thinking = self._replying = False
+
+    @property
+    def replying(self) -> bool:
+        """The server is still making a reply."""
+        return self._replying
+
+    def state(self, *, audible: bool, muted: bool, hands_free: bool) -> State:
+        """`audible`: the loudspeaker plays a reply."""
+        if not self._linked:
+            return "reconnecting" if self._ever else "connecting"
+        if self._user:
+            return "you speak"
+        if audible:
+            return "it speaks"
+        if self._thinking:
+            return "thinking"
+        if muted:
+            return "muted"
+        return "listening" if hands_free else "hold the key"

@@ -1,0 +1,411 @@
+"""A conversation as its client sees it: the server's events in, what to send and what to show out.
+
+Laws:
+- SANS-IO: no socket, clock, thread or asyncio; `now_s` is the caller's monotonic clock.
+- Tolerant of what it does not know: an unknown event is passed over, a missing field is taken as empty.
+- The loudspeaker is told to stop (`UserBegan.over_reply`) in the call that hears of the interruption; the caller answers at once
+  with `silenced()`, which tells the server exactly what was heard.
+Knows GA event names only. Does not know: devices, how anything is drawn, figures.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from parley.client.happenings import (
+    Happening,
+    Level,
+    ReplyBegan,
+    ReplyCut,
+    ReplyEnded,
+    ReplySounded,
+    ReplySoundEnded,
+    ReplyWorded,
+    SessionBegan,
+    Told,
+    ToolAsked,
+    UserBegan,
+    UserEnded,
+    UserHeard,
+    UserLost,
+)
+from parley.client.input_clock import InputClock
+from parley.client.playback import Heard
+
+Json = dict[str, Any]
+
+MIN_COMMIT_MS = 100
+"""Servers refuse to commit less."""
+
+BYTES_PER_MS = 48
+"""PCM16 at 24 kHz."""
+
+ITEMS_KEPT = 200
+"""Items whose words are still at hand: an hour of quick talk; older ones can no longer be cut."""
+
+HARMLESS = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_empty"})
+"""Errors that only say that the server was quicker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the client asks of the server; None leaves it as the server has it. `transcription_model` is asked for only where the
+    server transcribes nothing by itself. `hands_free` False: the user ends turns with a key."""
+
+    hands_free: bool = True
+    voice: str | None = None
+    instructions: str | None = None
+    language: str | None = None
+    turn_detection: str | None = None
+    transcription_model: str = "gpt-4o-mini-transcribe"
+
+
+@dataclass(slots=True)
+class _Item:
+    """An item's words, and for the assistant's: the response, and how much of its audio came."""
+
+    response_id: str = ""
+    text: str = ""
+    final: bool = False
+    received_ms: float = 0.0
+    heard_ms: int | None = None
+
+
+@dataclass(slots=True)
+class _Detection:
+    """What the server's turn detection was when the session began, to be put back."""
+
+    type: str = "server_vad"
+    silence_ms: float | None = None
+    interrupts: bool = True
+    asked: Json = field(default_factory=dict)
+
+
+class ClientSession:
+    """Call `received()` for each message of the server and `appended()` for microphone audio; send what `outgoing()` yields
+    after every call. `exact_cuts`: the server keeps the words that were heard, and is asked for them (a Parley is one).
+    """
+
+    def __init__(self, wishes: Wishes, *, exact_cuts: bool = False) -> None:
+        self._wishes = wishes
+        self._exact_cuts = exact_cuts
+        self._outgoing: deque[str] = deque()
+        self._items: dict[str, _Item] = {}
+        self._response = ""
+        self._user_item = ""
+        self._detection = _Detection()
+        self._clock = InputClock()
+        self._turn_bytes = 0
+        self._event_count = 0
+        self.hands_free = wishes.hands_free
+        self.talking = wishes.hands_free
+        self.session_id = ""
+
+    # --- what goes out ---------------------------------------------------------------------------------------------------
+
+    def outgoing(self) -> list[str]:
+        """The messages to send now, in order; empty afterwards."""
+        messages = list(self._outgoing)
+        self._outgoing.clear()
+        return messages
+
+    def appended(self, audio: bytes, now_s: float) -> None:
+        """Microphone audio (PCM16, 24 kHz) whose last sample was recorded at `now_s`. Ignored while the user does not talk."""
+        if not self.talking or not self.session_id or not audio:
+            return
+        self._clock.recorded(len(audio) / BYTES_PER_MS, now_s)
+        self._turn_bytes += len(audio)
+        self._send("input_audio_buffer.append", audio=b64encode(audio).decode("ascii"))
+
+    def press(self, now_s: float) -> list[Happening]:
+        """The talk key goes down: the user has the floor. Next: `silenced()` where `over_reply` says so."""
+        if self.hands_free or self.talking or not self.session_id:
+            return []
+        self.talking = True
+        self._turn_bytes = 0
+        self._send("input_audio_buffer.clear")
+        self._cancel()
+        return [UserBegan("", over_reply=True)]
+
+    def release(self, now_s: float) -> list[Happening]:
+        """The talk key goes up: the turn is over and a reply is wanted."""
+        if self.hands_free or not self.talking:
+            return []
+        self.talking = False
+        if self._turn_bytes < MIN_COMMIT_MS * BYTES_PER_MS:
+            self._send("input_audio_buffer.clear")
+            return [UserLost("", f"the key was held for less than {MIN_COMMIT_MS} ms")]
+        self._send("input_audio_buffer.commit")
+        self._send("response.create")
+        return [UserEnded("", now_s, now_s)]
+
+    def say(self, text: str) -> list[Happening]:
+        """A typed message, and a reply to it. Next: `silenced()`, for what is still being played."""
+        item_id = f"item_typed_{self._event_count}"
+        self._cancel()
+        content = [{"type": "input_text", "text": text}]
+        item = {"id": item_id, "type": "message", "role": "user", "content": content}
+        self._send("conversation.item.create", item=item)
+        self._send("response.create")
+        return [UserBegan(item_id, over_reply=True), UserHeard(item_id, text, final=True)]
+
+    def interrupt(self) -> None:
+        """The user wants silence. Next: `silenced()`."""
+        self._cancel()
+
+    def silenced(self, heard: Sequence[Heard]) -> list[Happening]:
+        """The loudspeaker has stopped: the server and the transcript shall know what was heard."""
+        happened: list[Happening] = []
+        for cut in heard:
+            item = self._items.get(cut.item_id)
+            if item is None:
+                continue
+            self._send(
+                "conversation.item.truncate",
+                item_id=cut.item_id,
+                content_index=cut.content_index,
+                audio_end_ms=cut.heard_ms,
+            )
+            item.heard_ms = cut.heard_ms
+            words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
+            happened.append(ReplyCut(cut.item_id, words, rest, cut.heard_ms, exact=False))
+            if self._exact_cuts:
+                self._send("conversation.item.retrieve", item_id=cut.item_id)
+        return happened
+
+    def set_hands_free(self, hands_free: bool) -> None:
+        """Let the server find the turns' ends, or the user's key."""
+        if hands_free == self.hands_free:
+            return
+        self.hands_free = self.talking = hands_free
+        self._send("input_audio_buffer.clear")
+        detection = self._detection.asked if hands_free else None
+        self._update({"audio": {"input": {"turn_detection": detection}}})
+
+    def _cancel(self) -> None:
+        if self._response:
+            self._send("response.cancel", response_id=self._response)
+
+    def _update(self, session: Json) -> None:
+        self._send("session.update", session={"type": "realtime", **session})
+
+    def _send(self, kind: str, **fields: Any) -> None:
+        self._event_count += 1
+        event = {"type": kind, "event_id": f"event_{self._event_count}", **fields}
+        self._outgoing.append(msgspec.json.encode(event).decode())
+
+    # --- what comes in ---------------------------------------------------------------------------------------------------
+
+    def received(self, data: str | bytes, now_s: float) -> list[Happening]:
+        """One message of the server. Call `outgoing()` afterwards."""
+        try:
+            event = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            return [Told("warning", "The server sent a message that is not JSON.")]
+        if not isinstance(event, dict):
+            return [Told("warning", "The server sent a message that is not an event.")]
+        match event.get("type"):
+            case "session.created" | "session.updated" as kind:
+                return self._session(_object(event, "session"), kind == "session.created")
+            case "error":
+                return self._error(_object(event, "error"))
+            case "input_audio_buffer.speech_started":
+                return self._user_began(_text(event, "item_id"))
+            case "input_audio_buffer.speech_stopped":
+                return self._user_ended(_text(event, "item_id"), _number(event, "audio_end_ms"), now_s)
+            case "input_audio_buffer.committed":
+                self._user_item = _text(event, "item_id")
+                return []
+            case str(kind) if kind.startswith("conversation.item."):
+                return self._item_event(kind.removeprefix("conversation.item."), event)
+            case str(kind) if kind.startswith("response."):
+                return self._response_event(kind.removeprefix("response."), event)
+            case _:
+                return []
+
+    def _session(self, session: Json, created: bool) -> list[Happening]:
+        heard = _object(_object(session, "audio"), "input")
+        detection = heard.get("turn_detection")
+        if isinstance(detection, dict):
+            silence_ms = detection.get("silence_duration_ms")
+            self._detection = _Detection(
+                _text(detection, "type") or "server_vad",
+                float(silence_ms) if isinstance(silence_ms, int | float) else None,
+                detection.get("interrupt_response") is not False,
+                {name: value for name, value in detection.items() if value is not None},
+            )
+        if not created:
+            return []
+        self.session_id = _text(session, "id") or "?"
+        self._clock = InputClock()
+        if not self._detection.asked:
+            self._detection.asked = {"type": "server_vad"}
+        if wanted := self._wanted(heard):
+            self._update(wanted)
+        voice = _text(_object(_object(session, "audio"), "output"), "voice")
+        return [SessionBegan(self.session_id, _text(session, "model"), self._wishes.voice or voice)]
+
+    def _wanted(self, heard: Json) -> Json:
+        """The difference between what the server offers and what is wished."""
+        wishes = self._wishes
+        wanted: Json = {}
+        listening: Json = {}
+        if wishes.instructions is not None:
+            wanted["instructions"] = wishes.instructions
+        if wishes.turn_detection is not None:
+            self._detection.asked = {"type": wishes.turn_detection}
+            listening["turn_detection"] = self._detection.asked
+        if not self.hands_free:
+            listening["turn_detection"] = None
+        if not heard.get("transcription"):
+            listening["transcription"] = {"model": wishes.transcription_model}
+            if wishes.language:
+                listening["transcription"]["language"] = wishes.language
+        audio: Json = {}
+        if listening:
+            audio["input"] = listening
+        if wishes.voice is not None:
+            audio["output"] = {"voice": wishes.voice}
+        if audio:
+            wanted["audio"] = audio
+        return wanted
+
+    def _error(self, error: Json) -> list[Happening]:
+        code, message = _text(error, "code"), _text(error, "message")
+        if code in HARMLESS:
+            return []
+        level: Level = "error" if _text(error, "type") == "server_error" else "warning"
+        return [Told(level, message or code or "The server reports an error and does not say which.")]
+
+    def _user_began(self, item_id: str) -> list[Happening]:
+        self._user_item = item_id
+        return [UserBegan(item_id, over_reply=self._detection.interrupts)]
+
+    def _user_ended(self, item_id: str, audio_end_ms: float, now_s: float) -> list[Happening]:
+        turn_end_s = min(now_s, self._clock.time_of(audio_end_ms) or now_s)
+        silence_ms = self._detection.silence_ms or 0.0
+        voice_end_s = min(turn_end_s, self._clock.time_of(audio_end_ms - silence_ms) or turn_end_s)
+        return [UserEnded(item_id, voice_end_s, turn_end_s)]
+
+    def time_of_input(self, audio_ms: float) -> float | None:
+        """When the sample at this position of the input audio was recorded; None: too long ago, or not yet."""
+        return self._clock.time_of(audio_ms)
+
+    def _item_event(self, kind: str, event: Json) -> list[Happening]:
+        item_id = _text(event, "item_id")
+        match kind:
+            case "input_audio_transcription.delta":
+                item = self._item(item_id)
+                item.text += _text(event, "delta")
+                return [UserHeard(item_id, item.text, final=False)]
+            case "input_audio_transcription.completed":
+                item = self._item(item_id)
+                item.text, item.final = _text(event, "transcript"), True
+                if not item.text.strip():
+                    return [UserLost(item_id, "nothing was understood")]
+                return [UserHeard(item_id, item.text, final=True)]
+            case "input_audio_transcription.failed":
+                return [UserLost(item_id, _text(_object(event, "error"), "message") or "the transcription failed")]
+            case "retrieved":
+                return self._retrieved(_object(event, "item"))
+            case _:
+                return []
+
+    def _retrieved(self, told: Json) -> list[Happening]:
+        item = self._items.get(_text(told, "id"))
+        if item is None or item.heard_ms is None:
+            return []
+        parts = told.get("content")
+        words = " ".join(_text(part, "transcript") for part in parts if isinstance(part, dict)) if parts else ""
+        if not item.text.startswith(words):
+            return []
+        return [ReplyCut(_text(told, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
+
+    def _response_event(self, kind: str, event: Json) -> list[Happening]:
+        response_id, item_id = _text(event, "response_id"), _text(event, "item_id")
+        match kind:
+            case "created":
+                response = _object(event, "response")
+                self._response = _text(response, "id")
+                return [ReplyBegan(self._response)]
+            case "done":
+                return self._done(_object(event, "response"))
+            case "output_audio_transcript.delta" | "output_text.delta":
+                return self._worded(response_id, item_id, _text(event, "delta"))
+            case "output_audio_transcript.done" | "output_text.done":
+                item = self._item(item_id, response_id)
+                item.text, item.final = _text(event, "transcript") or _text(event, "text") or item.text, True
+                return [ReplyWorded(response_id, item_id, item.text, final=True)]
+            case "output_audio.delta":
+                return self._sounded(response_id, item_id, event)
+            case "output_audio.done":
+                return [ReplySoundEnded(item_id)]
+            case "function_call_arguments.done":
+                return [ToolAsked(_text(event, "name"), _text(event, "arguments"))]
+            case _:
+                return []
+
+    def _worded(self, response_id: str, item_id: str, delta: str) -> list[Happening]:
+        item = self._item(item_id, response_id)
+        item.text += delta
+        return [ReplyWorded(response_id, item_id, item.text, final=False)]
+
+    def _sounded(self, response_id: str, item_id: str, event: Json) -> list[Happening]:
+        try:
+            audio = b64decode(_text(event, "delta"), validate=True)
+        except binascii.Error:
+            return [Told("warning", "The server sent audio that is not base64.")]
+        item = self._item(item_id, response_id)
+        audio = audio[: len(audio) // 2 * 2]
+        item.received_ms += len(audio) / BYTES_PER_MS
+        return [ReplySounded(response_id, item_id, int(_number(event, "content_index")), audio)]
+
+    def _done(self, response: Json) -> list[Happening]:
+        response_id, status = _text(response, "id"), _text(response, "status")
+        if response_id == self._response:
+            self._response = ""
+        details = _object(response, "status_details")
+        reason = _text(_object(details, "error"), "message") or _text(details, "reason")
+        happened: list[Happening] = [ReplyEnded(response_id, status, reason)]
+        if status == "failed":
+            happened.append(Told("error", f"The reply failed: {reason or 'the server does not say why'}"))
+        return happened
+
+    def _item(self, item_id: str, response_id: str = "") -> _Item:
+        item = self._items.get(item_id)
+        if item is None:
+            while len(self._items) >= ITEMS_KEPT:
+                del self._items[next(iter(self._items))]
+            item = self._items[item_id] = _Item(response_id)
+        return item
+
+
+def _cut_in_proportion(text: str, share: float) -> tuple[str, str]:
+    """The words that a share (0..1) of the audio holds, if all letters take equal time; a word begun is a word not heard."""
+    if share >= 1.0:
+        return text, ""
+    end = round(len(text) * max(0.0, share))
+    end = max(text.rfind(" ", 0, end + 1), 0)
+    return text[:end], text[end:]
+
+
+def _object(event: Json, name: str) -> Json:
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(event: Json, name: str) -> str:
+    value = event.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(event: Json, name: str) -> float:
+    value = event.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
