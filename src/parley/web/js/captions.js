@@ -15,8 +15,12 @@ export class Captions {
     this.nodes = new Map();
     this.announced = new Set();
     this.following = true;
+    let before = 0;
     scroll.addEventListener("scroll", () => {
-      this.following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+      const nearEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+      if (nearEnd) this.following = true;
+      else if (scroll.scrollTop < before - 1) this.following = false; // Only the reader scrolls upward.
+      before = scroll.scrollTop;
       down.hidden = this.following;
     }, { passive: true });
     down.addEventListener("click", () => this.follow(true));

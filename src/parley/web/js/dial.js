@@ -8,9 +8,13 @@
 const SLOTS = 240;
 const ROUND_MS = 20_000;
 const SLOT_MS = ROUND_MS / SLOTS;
-const QUIET_DB = -56;
-const LOUD_DB = -14;
+const LOUD_INPUT = 0.2; // Loudness (RMS) that fills a bar: a close voice,
+const LOUD_OUTPUT = 0.34; // and synthesized speech, which is louder than most people.
+const QUIET = 0.045; // Less is drawn as silence.
+const LABELS_FROM_PX = 300; // Below it there is no room for them.
 const CALM_MS = 1000; // Between pictures with reduced motion.
+
+const RING = 0.385; // Its radius, of the width.
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -46,11 +50,11 @@ export class Dial {
   }
 
   heard(level) {
-    this.input = Math.max(this.input, loudness(level));
+    this.input = Math.max(this.input, fullness(level, LOUD_INPUT));
   }
 
   sounded(level) {
-    this.output = Math.max(this.output, loudness(level));
+    this.output = Math.max(this.output, fullness(level, LOUD_OUTPUT));
   }
 
   /** A reply has begun so many milliseconds after the question: written where it begins. */
@@ -84,8 +88,8 @@ export class Dial {
     slot.output = Math.max(slot.output, this.output);
     const goal = this.phase === "speaking" ? this.output : this.phase === "hearing" ? this.input : 0.12;
     this.glow += (goal - this.glow) * 0.18;
-    this.input *= 0.8;
-    this.output *= 0.86;
+    this.input *= 0.7;
+    this.output *= 0.7;
   }
 
   fit() {
@@ -123,7 +127,7 @@ export class Dial {
     if (colour && !calm.matches) {
       const halo = brush.createRadialGradient(0, 0, radius * 0.9, 0, 0, radius * (1.15 + 0.35 * this.glow));
       halo.addColorStop(0, colour);
-      halo.addColorStop(1, "transparent");
+      halo.addColorStop(1, `${colour}00`); // the same colour, so that the fade does not turn grey
       brush.globalAlpha = 0.16 + 0.3 * this.glow;
       brush.fillStyle = halo;
       circle(brush, radius * 1.6);
@@ -149,15 +153,15 @@ export class Dial {
     const angle = angleOf(((performance.now() - this.epoch) / SLOT_MS) % SLOTS);
     brush.fillStyle = this.phase === "hearing" ? ink.you : this.phase === "speaking" ? ink.me : ink.soft;
     brush.beginPath();
-    brush.arc(Math.cos(angle) * size * 0.36, Math.sin(angle) * size * 0.36, size * 0.011 + 1.2, 0, 2 * Math.PI);
+    brush.arc(Math.cos(angle) * size * RING, Math.sin(angle) * size * RING, size * 0.011 + 1.2, 0, 2 * Math.PI);
     brush.fill();
   }
 
   drawSlot(place, { input, output, phase, label }, strength) {
     const { brush, size, ink } = this;
-    const radius = size * 0.36;
-    const reach = size * 0.095;
-    const gap = size * 0.008;
+    const radius = size * RING;
+    const reach = size * 0.1;
+    const gap = size * 0.007;
     const angle = angleOf(place + 0.5);
     const [x, y] = [Math.cos(angle), Math.sin(angle)];
     brush.lineCap = "round";
@@ -170,9 +174,9 @@ export class Dial {
       brush.stroke();
     };
     brush.globalAlpha = strength;
-    if (input > 0.08) bar(ink.you, radius + gap, radius + gap + reach * input);
-    if (output > 0.04) bar(ink.me, radius - gap, radius - gap - reach * output);
-    if (input <= 0.08 && output <= 0.04) {
+    if (input > QUIET) bar(ink.you, radius + gap, radius + gap + reach * input);
+    if (output > QUIET) bar(ink.me, radius - gap, radius - gap - reach * output);
+    if (input <= QUIET && output <= QUIET) {
       const waiting = phase === "thinking";
       brush.globalAlpha = waiting ? strength : Math.min(1, strength + 0.25);
       brush.fillStyle = waiting ? ink.soft : ink.line;
@@ -180,7 +184,7 @@ export class Dial {
       brush.arc(x * radius, y * radius, waiting ? size * 0.0052 + 0.4 : size * 0.003 + 0.4, 0, 2 * Math.PI);
       brush.fill();
     }
-    if (label) this.drawLabel(label, x, y, strength);
+    if (label && size >= LABELS_FROM_PX) this.drawLabel(label, x, y, strength);
     brush.globalAlpha = 1;
   }
 
@@ -191,7 +195,7 @@ export class Dial {
     brush.textBaseline = "middle";
     brush.globalAlpha = strength;
     brush.fillStyle = ink.soft;
-    brush.fillText(label, x * size * 0.385, y * size * 0.385);
+    brush.fillText(label, x * size * (RING + 0.02), y * size * (RING + 0.02));
   }
 
   /** A conversation that might be: turns of different lengths, with short waits between them. */
@@ -224,11 +228,10 @@ function angleOf(place) {
   return (place / SLOTS) * 2 * Math.PI - Math.PI / 2;
 }
 
-function loudness(level) {
-  if (level <= 0) return 0;
-  return Math.max(0, Math.min(1, (20 * Math.log10(level) - QUIET_DB) / (LOUD_DB - QUIET_DB)));
+function fullness(level, loud) {
+  return Math.min(1, (Math.max(0, level) / loud) ** 0.8);
 }
 
 export function seconds(ms) {
-  return ms < 995 ? `${Math.round(ms / 10) * 10} ms` : `${(ms / 1000).toFixed(ms < 9950 ? 2 : 1)} s`;
+  return ms < 999.5 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 9950 ? 2 : 1)} s`;
 }

@@ -87,7 +87,7 @@ export class SettingsPanel extends EventTarget {
 
   show() {
     const { pipeline } = this;
-    fill(byId("pipeline"), this.pipelines.map(({ name }, index) => [name, index === 0 ? `${name} (default)` : name]), this.model);
+    fill(byId("pipeline"), this.pipelines.map(({ name }, index) => [name, index === 0 && name !== "default" ? `${name} (default)` : name]), this.model);
     byId("chain").textContent = pipeline ? ["stt", "llm", "tts"].map((stage) => pipeline.engines[stage].name).join(" → ") : "";
     this.showVoices(pipeline);
     byId("speed").value = preferences.speed;

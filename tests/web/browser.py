@@ -1,0 +1,309 @@
+"""A real Chromium, headless, driven over its DevTools protocol, with a WAV for a microphone."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import os
+import shutil
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+PATIENCE_S = 40.0
+"""Longer than anything here takes on a busy machine."""
+
+LOG_LINES = 200
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--mute-audio",
+    "--hide-scrollbars",
+    "--autoplay-policy=no-user-gesture-required",
+    "--remote-debugging-port=0",
+    "--use-fake-device-for-media-stream",
+)
+
+ALLOW = "--use-fake-ui-for-media-stream"
+
+
+def chromium() -> str | None:
+    """The browser's path, None where there is none."""
+    return os.environ.get("PARLEY_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+Json = dict[str, Any]
+
+
+class Tab:
+    """One page. Everything that it throws, or writes to its console as an error, is in `errors`."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Json]] = {}
+        self._session = ""
+        self.errors: list[str] = []
+        self.sent: list[Json] = []
+        self.received: list[Json] = []
+        self.received_audio = bytearray()
+
+    async def open(self) -> None:
+        target = await self.call("Target.createTarget", url="about:blank")
+        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Runtime", "Page", "Network", "Log"):
+            await self.call(f"{domain}.enable")
+
+    async def listen(self) -> None:
+        """The connection's reader; a task of its own."""
+        async for frame in self._connection:
+            message = json.loads(frame)
+            if "id" in message:
+                answer = self._answers.pop(message["id"], None)
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+            else:
+                self._note(message["method"], message.get("params", {}))
+
+    def _note(self, method: str, params: Json) -> None:
+        match method:
+            case "Runtime.exceptionThrown":
+                details = params["exceptionDetails"]
+                self.errors.append(details.get("exception", {}).get("description") or details["text"])
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "assert"):
+                self.errors.append(" ".join(str(arg.get("value", arg.get("description"))) for arg in params["args"]))
+            case "Log.entryAdded" if params["entry"]["level"] == "error":
+                self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+            case "Network.webSocketFrameSent":
+                self.sent.append(json.loads(params["response"]["payloadData"]))
+            case "Network.webSocketFrameReceived" if params["response"]["opcode"] == 1:
+                event = json.loads(params["response"]["payloadData"])
+                if event["type"] == "response.output_audio.delta":
+                    self.received_audio += base64.b64decode(event["delta"])
+                self.received.append(event)
+
+    async def call(self, method: str, **params: Any) -> Json:
+        number = next(self._ids)
+        message: Json = {"id": number, "method": method, "params": params}
+        if self._session and not method.startswith("Target."):
+            message["sessionId"] = self._session
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._connection.send(json.dumps(message))
+        told = await asyncio.wait_for(answer, PATIENCE_S)
+        assert "error" not in told, f"{method}: {told['error']}"
+        result: Json = told["result"]
+        return result
+
+    async def goto(self, url: str) -> None:
+        await self.call("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def js(self, expression: str, *, gesture: bool = False) -> Any:
+        """The value of an expression, awaited if it is a promise. `gesture`: as if the user had done it."""
+        told = await self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=gesture
+        )
+        assert "exceptionDetails" not in told, f"{expression}: {told['exceptionDetails']}"
+        return told["result"].get("value")
+
+    async def until(self, condition: str, patience_s: float = PATIENCE_S) -> Any:
+        """The value of `condition` once it is truthy."""
+        watch = (
+            f"new Promise((resolve, reject) => {{ const end = performance.now() + {patience_s * 1000}; "
+            f"const look = () => {{ let value; try {{ value = {condition} }} catch (error) {{ value = null }} "
+            "if (value) resolve(value); else if (performance.now() > end) reject(new Error('never came')); "
+            "else setTimeout(look, 20) }; look() })"
+        )
+        told = await asyncio.wait_for(
+            self.call("Runtime.evaluate", expression=watch, awaitPromise=True, returnByValue=True), patience_s + 5
+        )
+        if "exceptionDetails" in told:
+            raise AssertionError(
+                f"never came true: {condition}\npage: {await self.text('body')}\nerrors: {self.errors}"
+            )
+        return told["result"].get("value")
+
+    async def text(self, selector: str) -> str:
+        """What a reader sees there."""
+        return str(await self.js(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
+
+    async def click(self, selector: str) -> None:
+        """With a real pointer, in the middle of the element."""
+        x, y = await self.middle(selector)
+        await self.pointer("mousePressed", x, y)
+        await self.pointer("mouseReleased", x, y)
+
+    async def middle(self, selector: str) -> tuple[float, float]:
+        box = await self.js(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect(); "
+            "return [box.x + box.width / 2, box.y + box.height / 2] })()"
+        )
+        return box[0], box[1]
+
+    async def pointer(self, kind: str, x: float, y: float) -> None:
+        await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def key(self, kind: str, key: str, code: str = "", text: str = "") -> None:
+        """`kind` is keyDown or keyUp."""
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
+        await self.call(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key=key,
+            code=code or {" ": "Space"}.get(key, key),
+            windowsVirtualKeyCode=codes.get(key, ord(key.upper()) if len(key) == 1 else 0),
+            text=text if kind == "keyDown" else "",
+        )
+
+    async def press(self, key: str) -> None:
+        text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else "")
+        await self.key("keyDown", key, text=text)
+        await self.key("keyUp", key)
+
+    async def type(self, text: str) -> None:
+        await self.call("Input.insertText", text=text)
+
+    async def size(self, width: int, height: int) -> None:
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+
+    async def media(self, **features: str) -> None:
+        """`prefers_color_scheme="dark"`, `prefers_reduced_motion="reduce"`."""
+        wanted = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        await self.call("Emulation.setEmulatedMedia", features=wanted)
+
+    async def screenshot(self, path: Path) -> None:
+        shot = await self.call("Page.captureScreenshot", format="png")
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(shot["data"]))
+
+    def told(self, kind: str) -> list[Json]:
+        """The server's events of a type."""
+        return [event for event in self.received if event["type"] == kind]
+
+    def asked(self, kind: str) -> list[Json]:
+        """The page's events of a type."""
+        return [event for event in self.sent if event["type"] == kind]
+
+
+@asynccontextmanager
+async def browsing(profile: Path, microphone: Path | None = None, *, allow: bool = True) -> AsyncIterator[Tab]:
+    """A tab in a browser of its own. `microphone` is played once, from the moment the page opens the microphone."""
+    program = chromium()
+    assert program is not None
+    heard = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *FLAGS,
+        *([ALLOW] if allow else []),
+        *heard,
+        f"--user-data-dir={profile}",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "no_proxy": "*"},
+    )
+    assert process.stderr is not None
+    drain: asyncio.Task[None] | None = None
+    try:
+        url = await asyncio.wait_for(_line(process.stderr, "DevTools listening on "), PATIENCE_S)
+        drain = asyncio.create_task(_drain(process.stderr))
+        async with connect(url, max_size=None, proxy=None, compression=None) as connection:
+            tab = Tab(connection)
+            listening = asyncio.create_task(tab.listen())
+            try:
+                await tab.open()
+                yield tab
+            finally:
+                listening.cancel()
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        if drain is not None:
+            drain.cancel()
+
+
+async def _line(stream: asyncio.StreamReader, beginning: str) -> str:
+    while line := (await stream.readline()).decode(errors="replace"):
+        if line.startswith(beginning):
+            return line.removeprefix(beginning).strip()
+    raise AssertionError(f"the program ended before it said {beginning!r}")
+
+
+async def _drain(stream: asyncio.StreamReader, into: deque[str] | None = None) -> None:
+    while line := await stream.readline():
+        if into is not None:
+            into.append(line.decode(errors="replace"))
+
+
+class Server:
+    """`parley serve` in a process of its own. `url` has no path."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        assert process.stderr is not None
+        self._process = process
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self._drain = asyncio.create_task(_drain(process.stderr, self.log))
+        self.url = url
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    async def end(self, kill: bool = False) -> None:
+        with suppress(ProcessLookupError):
+            (self._process.kill if kill else self._process.terminate)()
+        await self._process.wait()
+        self._drain.cancel()
+
+
+async def serve(*arguments: str, port: int = 0, cwd: Path) -> Server:
+    """Start it and wait until it listens; with engines that need no network."""
+    program = Path(sys.executable).with_name("parley")
+    process = await asyncio.create_subprocess_exec(
+        str(program),
+        "serve",
+        "--port",
+        str(port),
+        *arguments,
+        cwd=cwd,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
+    )
+    assert process.stderr is not None
+    try:
+        url = await asyncio.wait_for(_line(process.stderr, "Parley listens on "), PATIENCE_S)
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    return Server(process, url)
+
+
+Condition = Callable[[], bool]
+
+
+async def eventually(condition: Condition, what: str, tab: Tab) -> None:
+    """Wait on something that the tab's traffic will show."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await tab.js("new Promise((resolve) => setTimeout(resolve, 30))")
+    assert condition(), what

@@ -1,0 +1,58 @@
+"""A server and a browser for each test, and recordings put together for its microphone."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+from numpy.typing import NDArray
+
+from tests.web.browser import Server, chromium, serve
+
+MICROPHONE_HZ = 48_000
+OFFLINE = ("--stt", "pocketsphinx", "--llm", "responder", "--tts", "espeak")
+"""Engines that need no network, whatever runs on this machine."""
+
+Speech = Callable[[str], tuple[NDArray[np.int16], int]]
+
+
+@pytest.fixture(autouse=True)
+def _browser(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("slow") is not None and chromium() is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium); PARLEY_TEST_CHROMIUM names another one")
+
+
+@pytest.fixture
+def microphone(tmp_path: Path, speech: Speech) -> Callable[..., Path]:
+    """A WAV of recordings (by name) and silences (in seconds), one after the other."""
+
+    def record(*parts: str | float) -> Path:
+        pieces: list[NDArray[np.int16]] = []
+        for part in parts:
+            if isinstance(part, str):
+                pcm, rate = speech(part)
+                pieces.append(np.asarray(soxr.resample(pcm.astype(np.float32), rate, MICROPHONE_HZ)).astype(np.int16))
+            else:
+                pieces.append(np.zeros(int(part * MICROPHONE_HZ), np.int16))
+        path = tmp_path / "microphone.wav"
+        with wave.open(str(path), "wb") as wav:
+            wav.setnchannels(1)
+            wav.setsampwidth(2)
+            wav.setframerate(MICROPHONE_HZ)
+            wav.writeframes(np.concatenate(pieces).tobytes())
+        return path
+
+    return record
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    running = await serve(*OFFLINE, cwd=tmp_path)
+    try:
+        yield running
+    finally:
+        await running.end()
