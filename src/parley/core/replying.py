@@ -258,8 +258,9 @@ class Replying:
         """Silence the listener; of each item that was not heard out, what was heard is kept."""
         st = self.st
         cuts = st.playback.stop(st.now)
+        being_made = {} if st.main is None else {output.entry.item.id: output.entry for output in st.main.outputs}
         for cut in cuts:
-            entry = st.conversation.entry(cut.item)
+            entry = st.conversation.entry(cut.item) or being_made.get(cut.item)  # the client may have deleted it
             if entry is not None and entry.speech is not None:
                 st.conversation.cut(entry, cut.samples)
         if st.paced and st.sounding:
