@@ -60,7 +60,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return f"{self.sessions} sessions" + (", barging in" if self.barge_in else "")
+        return f"{self.sessions} session{'s' * (self.sessions > 1)}" + (", barging in" if self.barge_in else "")
 
 
 def main() -> int:
