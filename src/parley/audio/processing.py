@@ -1,0 +1,239 @@
+"""Echo control, noise reduction and gain control for one microphone: WebRTC's audio processing, through LiveKit's wheel.
+
+Laws:
+- The output is the input, sample for sample: as many samples come out as went in (the last of them by `flush()`), and each stands
+  where it stood; what the filters hold back is constant and told by `latency_samples`.
+- The output depends only on the samples given and, with echo control, on when the far end was given; never on how the microphone's
+  were chunked.
+- With everything off the audio passes through untouched and the library is not loaded.
+
+Does not know: devices, sessions, or what is said.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from parley.audio.types import Int16
+
+NoiseLevel = Literal["off", "near_field", "far_field"]
+
+FRAMES_PER_S = 100
+"""The module takes frames of 10 ms and nothing else."""
+
+NOISE_MS = 6
+"""What one stage of noise suppression holds back."""
+
+ECHO_MS = 4
+"""What echo cancellation holds back."""
+
+_PATH = {8_000: 24, 16_000: 0, 24_000: 32, 32_000: 4, 48_000: 46}
+"""Samples that the way through the module costs at each rate it is used at: its resamplers and band splitters."""
+
+_GAIN_PATH = {8_000: 24, 16_000: 0, 24_000: 28, 32_000: 0, 48_000: 0}
+"""The same where gain control is all it does, which splits no bands."""
+
+SAMPLE_RATES = tuple(_PATH)
+
+MEND = "install it with: pip install livekit"
+
+
+class ProcessingUnavailable(RuntimeError):
+    """The library is not installed or does not load here; the message names the mend."""
+
+
+@cache
+def available() -> bool:
+    """Whether the library is installed, without loading it."""
+    try:
+        return importlib.util.find_spec("livekit.rtc") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@cache
+def load() -> Any:
+    """Load the library (0.2 s, once in a process). Raises `ProcessingUnavailable`.
+
+    `AudioProcessor` does it by itself; who cannot wait then, as an event loop cannot, does it beforehand.
+    """
+    try:
+        rtc = importlib.import_module("livekit.rtc")
+        # The native part is loaded with the first module.
+        rtc.AudioProcessingModule()
+    except ImportError as error:
+        raise ProcessingUnavailable(
+            f"Echo control and noise reduction need the package 'livekit', which does not load ({error}); {MEND}"
+        ) from error
+    return rtc
+
+
+class _Module:
+    """One WebRTC module and the 10 ms that it works on in place."""
+
+    __slots__ = ("_frame", "_module", "samples")
+
+    def __init__(self, rate: int, *, echo: bool, noise: bool, gain: bool) -> None:
+        rtc = load()
+        self._module = rtc.AudioProcessingModule(
+            echo_cancellation=echo, noise_suppression=noise, high_pass_filter=echo or noise, auto_gain_control=gain
+        )
+        # The library works in place on a bytearray; it would copy any other buffer.
+        buffer = bytearray(rate // FRAMES_PER_S * 2)
+        self.samples: Int16 = np.frombuffer(buffer, np.int16)
+        self._frame = rtc.AudioFrame(buffer, rate, 1, len(self.samples))
+
+    def process(self, frame: Int16) -> Int16:
+        """The microphone's frame, processed; good until the next call."""
+        self.samples[:] = frame
+        self._module.process_stream(self._frame)
+        return self.samples
+
+    def play(self, frame: Int16) -> None:
+        """The loudspeaker's frame."""
+        self.samples[:] = frame
+        self._module.process_reverse_stream(self._frame)
+
+
+class _Residue:
+    """Cuts what comes into whole frames and keeps the rest."""
+
+    __slots__ = ("_rest", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._rest: Int16 = np.empty(0, np.int16)
+
+    def push(self, audio: Int16) -> Int16:
+        """The frames now whole, `[k, size]`."""
+        joined = np.concatenate([self._rest, audio]) if len(self._rest) else audio
+        whole = len(joined) // self._size * self._size
+        self._rest = joined[whole:].copy()
+        return joined[:whole].reshape(-1, self._size)
+
+    @property
+    def held(self) -> int:
+        return len(self._rest)
+
+
+class _Delay:
+    """Holds samples back by a constant number."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, samples: int) -> None:
+        self._kept: Int16 = np.zeros(samples, np.int16)
+
+    def push(self, frame: Int16) -> Int16:
+        joined = np.concatenate([self._kept, frame])
+        self._kept = joined[len(frame) :]
+        return joined[: len(frame)]
+
+
+class AudioProcessor:
+    """Cleans one microphone's int16 samples `[n]` at `sample_rate` Hz (8, 16, 24, 32 or 48 thousand).
+
+    Call `render()` with what the loudspeaker plays, as it plays it, `capture()` with what the microphone hears, in chunks of any
+    size, and `flush()` at the end (or to stop in the middle: it may be used again afterwards).
+
+    echo: the far end's echo is taken out; without it `render()` does nothing. No delay need be given: it is found, and followed.
+    noise: `near_field`, for a microphone at the mouth (a headset): one stage of suppression, which lowers a steady noise by
+        12 to 17 dB. `far_field`, for a microphone across the table (a laptop, a conference room): two stages, 24 to 29 dB, at
+        6 ms more latency. Either takes what lies below about 100 Hz away, as echo control does too.
+    gain: quiet voices are brought to a common level, slowly; a far-field microphone wants it, so does a laptop's.
+    strength: how much of the noise reduction, 0..1: the share of the cleaned sound in a mix with the same sound without noise
+        reduction, delayed to match. At 0.5 a noise can be lowered by 6 dB at most, at 0.75 by 12; 0 is `off`. It weakens neither
+        echo control nor gain.
+
+    Raises `ProcessingUnavailable` where the library is missing and `ValueError` for a rate or a strength outside its range.
+    Source: WebRTC's audio processing module (AEC3, its Wiener-filter noise suppressor, AGC2) in the package `livekit`.
+    """
+
+    def __init__(self, sample_rate: int, *, echo: bool, noise: NoiseLevel, gain: bool, strength: float = 1.0) -> None:
+        if sample_rate not in _PATH:
+            raise ValueError(f"audio is processed at {', '.join(map(str, SAMPLE_RATES))} Hz, not at {sample_rate}")
+        if not 0.0 <= strength <= 1.0:
+            raise ValueError(f"strength is between 0 and 1, not {strength}")
+        self.sample_rate = sample_rate
+        self.frame_samples = sample_rate // FRAMES_PER_S
+        stages = 0 if strength == 0 else {"off": 0, "near_field": 1, "far_field": 2}[noise]
+        mixed = stages > 0 and strength < 1.0
+        per_ms, path = sample_rate // 1_000, _PATH[sample_rate]
+        self._wet: list[_Module] = []
+        self._dry: list[_Module] = []
+        self._echo: list[_Module] = []
+        self._strength = strength
+        self._gain: _Module | None = None
+        delay = 0
+        for stage in range(max(stages, 1 if echo else 0)):
+            last = stage == stages - 1 or not stages
+            made = _Module(sample_rate, echo=echo and stage == 0, noise=stages > 0, gain=gain and last and not mixed)
+            self._wet.append(made)
+            delay += path + (ECHO_MS * per_ms if echo and stage == 0 else 0) + (NOISE_MS * per_ms if stages else 0)
+        if mixed:
+            # The same way through as many modules, so that phases match: echo cancellation without a far end changes nothing.
+            self._dry = [_Module(sample_rate, echo=True, noise=False, gain=False) for _ in range(stages)]
+            self._dry_delay = _Delay(delay - stages * (path + ECHO_MS * per_ms))
+        if gain and (mixed or not self._wet):
+            self._gain = _Module(sample_rate, echo=False, noise=False, gain=True)
+            delay += _GAIN_PATH[sample_rate]
+        if echo:
+            self._echo = [self._wet[0], *self._dry[:1]]
+        self._delay = delay
+        self._skip = delay
+        self._near = _Residue(self.frame_samples)
+        self._far = _Residue(self.frame_samples)
+
+    @property
+    def latency_samples(self) -> int:
+        """How many samples the output lags behind the input at the most; constant. Up to a frame less, as chunks fall."""
+        return self._delay + self.frame_samples if self._wet or self._gain is not None else 0
+
+    def render(self, audio: Int16) -> None:
+        """The far end: what the loudspeaker plays, in order, within about a tenth of a second of when it sounds."""
+        for frame in self._far.push(audio) if self._echo else ():
+            for module in self._echo:
+                module.play(frame)
+
+    def capture(self, audio: Int16) -> Int16:
+        """The microphone's next samples; returns those that are ready, which lie `latency_samples` back at the most."""
+        if not self.latency_samples:
+            return audio
+        frames = self._near.push(audio)
+        if not len(frames):
+            return np.empty(0, np.int16)
+        cleaned = np.empty(frames.shape, np.int16)
+        for index, frame in enumerate(frames):
+            cleaned[index] = self._clean(frame)
+        out = cleaned.reshape(-1)
+        skipped = min(self._skip, len(out))
+        self._skip -= skipped
+        return out[skipped:]
+
+    def flush(self) -> Int16:
+        """What is still held back: with it, as much has come out as went in. The next sample given may follow at once."""
+        held = self._near.held + self._delay - self._skip
+        if not self.latency_samples or (not held and self._skip == self._delay):
+            return np.empty(0, np.int16)
+        # In frames from here on: silence until everything that was held has come out.
+        silence = -(-(self._near.held + self._delay) // self.frame_samples) * self.frame_samples - self._near.held
+        out = self.capture(np.zeros(silence, np.int16))[:held]
+        self._skip = self._delay
+        return out
+
+    def _clean(self, frame: Int16) -> Int16:
+        wet = frame
+        for module in self._wet:
+            wet = module.process(wet)
+        if self._dry:
+            dry = frame
+            for module in self._dry:
+                dry = module.process(dry)
+            mix = self._strength * wet + (1.0 - self._strength) * self._dry_delay.push(dry)
+            wet = np.rint(mix).astype(np.int16)
+        return wet if self._gain is None else self._gain.process(wet)
