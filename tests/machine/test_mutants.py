@@ -18,9 +18,14 @@ def test_there_are_enough_mutants() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
 def test_the_checker_finds(mutant: Mutant) -> None:
     with applied(mutant):
-        for seed in range(SEEDS):
-            try:
-                simulate(seed)
-            except WorldFailed:
-                return
-    pytest.fail(f"survived {SEEDS} sessions: {mutant.name} ({mutant.what})")
+        found = next((seed for seed in range(SEEDS) if not _lives_through(seed)), None)
+    assert found is not None, f"survived {SEEDS} sessions: {mutant.name} ({mutant.what})"
+    assert _lives_through(found), f"seed {found} fails without the fault, too"
+
+
+def _lives_through(seed: int) -> bool:
+    try:
+        simulate(seed)
+    except WorldFailed:
+        return False
+    return True

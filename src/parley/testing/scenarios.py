@@ -51,6 +51,8 @@ class Scenario:
                 barge_in=rng.choice(["immediate", "immediate", "confirmed"]),
                 resume_false_stops=rng.random() < 0.7,
                 context_tokens=rng.choice([32_000, 32_000, 200]),
+                responses_per_minute=rng.choice([600, 600, None, 4]),
+                session_ms=8_000 if rng.random() < 0.03 else 3_600_000,
             ),
             capabilities=Capabilities(images=rng.random() < 0.5, voices=("alloy", "marin")),
             playback="paced" if rng.random() < 0.3 else "remote",

@@ -32,6 +32,7 @@ from parley.core.items import (
     OutputText,
 )
 from parley.core.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
+from parley.testing.actors.stage import piece
 
 if TYPE_CHECKING:
     from parley.testing.actors.person import Person
@@ -103,6 +104,7 @@ def new_item(rng: random.Random, known: ItemId) -> Item:
         Message(name, "system", (InputText("be brief"),)),
         Message(name, "assistant", (OutputText("something I said before"),)),
         Message(name, "user", (InputAudio("something said before"),)),
+        Message(name, "user", (InputAudio(None, piece(3, 1_000 * rng.randrange(1_000), 9_600)),)),
         Message(name, "user", (InputImage("data:image/png;base64,AAAA"),)),
         FunctionCallOutput(name, CallId("call_unknown"), "{}"),
     ]

@@ -17,7 +17,7 @@ from parley.core.events import (
     WindDownRequested,
 )
 from parley.core.ids import ItemId
-from parley.core.notices import InputCommitted, ResponseCreated, SpeechStopped
+from parley.core.notices import ErrorRaised, InputCommitted, ResponseCreated, SpeechStopped
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
@@ -67,13 +67,22 @@ class Turns(Rule):
         }
 
     def hears(self) -> Hearing:
-        return {SpeechStopped: self._on_stopped, InputCommitted: self._on_committed, ResponseCreated: self._on_created}
+        return {
+            ErrorRaised: self._on_error,
+            SpeechStopped: self._on_stopped,
+            InputCommitted: self._on_committed,
+            ResponseCreated: self._on_created,
+        }
 
     def _excused(self, event: CancelRequested | ClearRequested | SessionUpdateRequested | WindDownRequested) -> None:
         self._owed = None
 
     def before(self, step: Step) -> None:
         self._by_client = isinstance(step.event, CommitRequested)
+
+    def _on_error(self, told: ErrorRaised) -> None:
+        if told.kind == "rate_limit_error":
+            self._owed = None  # the client has been told why there is no answer
 
     def _on_stopped(self, told: SpeechStopped) -> None:
         self._stopped = told.item_id
