@@ -46,12 +46,17 @@ def original_scores(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     return scores.reshape(-1)
 
 
+def assert_as_published(scores: NDArray[np.float32], frames: NDArray[np.float32]) -> None:
+    """The same sums in another order: rounding alone may differ, and no threshold is crossed by it."""
+    np.testing.assert_allclose(scores, original_scores(frames), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["hello_world", "weather_question", "beckett"])
-async def test_scores_are_bit_identical_to_the_original_graph(vad: SileroVad, speech: Speech, name: str) -> None:
+async def test_scores_are_those_of_the_published_graph(vad: SileroVad, speech: Speech, name: str) -> None:
     frames = frames_of(speech, name)
     slot = vad.allocate()
     scores = np.concatenate([vad.score([slot], frame[None]) for frame in frames])
-    assert np.array_equal(scores, original_scores(frames))
+    assert_as_published(scores, frames)
     assert scores.max() > 0.9
 
 
@@ -68,7 +73,20 @@ async def test_a_batch_scores_each_stream_as_if_alone(vad: SileroVad, speech: Sp
         for i, score in zip(chosen, vad.score([slots[i] for i in chosen], batch), strict=True):
             scores[i].append(float(score))
     for mine, frames in zip(scores, streams, strict=True):
-        assert np.array_equal(np.array(mine, np.float32), original_scores(frames))
+        slot = vad.allocate()
+        assert mine == [float(vad.score([slot], frame[None])[0]) for frame in frames]
+
+
+async def test_a_score_does_not_depend_on_how_many_are_scored(vad: SileroVad) -> None:
+    rng = np.random.default_rng(7)
+    steps = rng.normal(0, 0.1, (3, 130, FRAME_SAMPLES)).astype(np.float32)
+    slots = [vad.allocate() for _ in range(130)]
+    together = [vad.score(slots, frames).tolist() for frames in steps]
+    for count in (1, 2, 3, 5, 16, 17, 31, 63, 64, 65, 129):
+        for slot in slots[:count]:
+            vad.reset(slot)
+        fewer = [vad.score(slots[:count], frames[:count]).tolist() for frames in steps]
+        assert fewer == [row[:count] for row in together]
 
 
 async def test_speech_is_heard_and_silence_is_not(vad: SileroVad, speech: Speech) -> None:
@@ -98,7 +116,7 @@ async def test_more_streams_than_at_first_keep_their_state(vad: SileroVad, speec
     others = [vad.allocate() for _ in range(3 * FIRST_SLOTS)]
     assert len({early, *others}) == 3 * FIRST_SLOTS + 1
     scores += [float(vad.score([early], f[None])[0]) for f in frames[10:]]
-    assert np.array_equal(np.array(scores, np.float32), original_scores(frames))
+    assert_as_published(np.array(scores, np.float32), frames)
     assert vad.score(others, np.zeros((len(others), FRAME_SAMPLES), np.float32)).shape == (len(others),)
 
 
