@@ -87,7 +87,7 @@ class State:
     allowance: Allowance
     now: int
     custom_policy: bool = False
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     out: list[Effect] = field(default_factory=list)
     closed: bool = False
     winding_down: bool = False

@@ -1,0 +1,85 @@
+"""The library: the server's machine in a program of your own.
+
+`Pipeline` names the engines, `VoiceSession` is one conversation, fed frame by frame, run over frames, or live; what happens is told as
+the values of `parley.library.events`. Everything here is also a name of `parley` itself. See docs/library.md.
+"""
+
+from __future__ import annotations
+
+from parley.audio.files import AudioFileError, Recording
+from parley.core.assistant import Assistant
+from parley.core.policy import Policy
+from parley.core.rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
+from parley.core.settings import SemanticVad, ServerVad
+from parley.core.transcriber import Transcriber
+from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable
+from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SinkRefused
+from parley.library.events import (
+    Failed,
+    Figures,
+    PartialTranscript,
+    ReplyAudio,
+    ReplyEnded,
+    ReplyText,
+    SpeechStarted,
+    SpeechStopped,
+    ToolAnswered,
+    ToolCalled,
+    Turn,
+    TurnEnded,
+    VoiceEvent,
+    Word,
+)
+from parley.library.models import CallTool
+from parley.library.pipeline import Pipeline
+from parley.library.recordings import frames, read_audio, write_audio
+from parley.library.session import VoiceSession
+from parley.library.speech import Spoken, synthesize
+from parley.library.transcription import Segment, SegmentWord, transcribe
+
+__all__ = [
+    "Assistant",
+    "AudioFileError",
+    "CallTool",
+    "Endpointing",
+    "EngineError",
+    "EngineSpec",
+    "EngineUnavailable",
+    "Failed",
+    "Figures",
+    "FloorRule",
+    "FrameRefused",
+    "LibraryError",
+    "PartialTranscript",
+    "PauseSeen",
+    "Pipeline",
+    "Policy",
+    "PreRoll",
+    "Recording",
+    "ReplyAudio",
+    "ReplyEnded",
+    "ReplyText",
+    "RuleTable",
+    "Segment",
+    "SegmentWord",
+    "SemanticVad",
+    "ServerVad",
+    "SessionBroken",
+    "SinkRefused",
+    "SpeechStarted",
+    "SpeechStopped",
+    "Spoken",
+    "ToolAnswered",
+    "ToolCalled",
+    "Transcriber",
+    "Turn",
+    "TurnEnded",
+    "VoiceEvent",
+    "VoiceSession",
+    "Word",
+    "frames",
+    "read_audio",
+    "synthesize",
+    "transcribe",
+    "write_audio",
+]

@@ -1,0 +1,69 @@
+"""The two times a session can live in: that of the samples it is fed, and that of the wall.
+
+Laws: nanoseconds, never backwards; a `SampleClock` moves only when it is told to, so that a file pushed at any speed
+gives the same turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from parley.core.limits import SAMPLE_RATE
+
+
+class SampleClock:
+    """Time as counted in 24 kHz samples; `skip()` adds what nobody has spoken."""
+
+    def __init__(self) -> None:
+        self._samples = 0
+        self._skipped_ns = 0
+        self._sleepers: dict[asyncio.Task[object], tuple[int, asyncio.Future[None]]] = {}
+
+    def __call__(self) -> int:
+        return self._samples * 1_000_000_000 // SAMPLE_RATE + self._skipped_ns
+
+    def advance(self, samples: int) -> None:
+        self._samples += samples
+        self._wake()
+
+    def skip(self, ns: int) -> None:
+        self._skipped_ns += ns
+        self._wake()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until that much audio has passed."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("SampleClock.sleep() is for tasks")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers[task] = (self() + int(seconds * 1e9), future)
+        try:
+            await future
+        finally:
+            self._sleepers.pop(task, None)
+
+    def asleep(self) -> set[asyncio.Task[object]]:
+        """The tasks that wait for audio to pass."""
+        return {task for task, (_, future) in self._sleepers.items() if not future.done()}
+
+    def _wake(self) -> None:
+        now = self()
+        for until, future in self._sleepers.values():
+            if until <= now and not future.done():
+                future.set_result(None)
+
+
+class WallClock:
+    """Monotonic time, with whatever was skipped."""
+
+    def __init__(self, read: Callable[[], int] = time.monotonic_ns) -> None:
+        self._read = read
+        self._skipped_ns = 0
+
+    def __call__(self) -> int:
+        return self._read() + self._skipped_ns
+
+    def skip(self, ns: int) -> None:
+        self._skipped_ns += ns

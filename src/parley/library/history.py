@@ -1,0 +1,65 @@
+"""A conversation as plain chat messages, in and out.
+
+Laws: what goes out is JSON values in the shape of the chat protocols (`role`, `content`, `tool_calls`, `tool_call_id`) and can come in
+again; of the assistant's words it holds what the listener heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from parley.core.conversation import is_empty
+from parley.core.ids import CallId, ItemId
+from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText
+from parley.engines.ports import ChatMessage
+from parley.library.errors import LibraryError
+from parley.runtime.prompt_mapping import chat_messages
+
+ChatDict = dict[str, Any]
+"""`{"role": "user", "content": "..."}`, and what tools add to it; JSON-serialisable."""
+
+
+def as_dict(message: ChatMessage) -> ChatDict:
+    """One message of the chat protocol."""
+    told: ChatDict = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        told["tool_calls"] = [
+            {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.call_id:
+        told["tool_call_id"] = message.call_id
+    return told
+
+
+def history_of(items: Iterable[Item]) -> list[ChatDict]:
+    """The conversation that these items make."""
+    return [as_dict(message) for message in chat_messages(item for item in items if not is_empty(item))]
+
+
+def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
+    """The items that these messages make; the session gives them ids. Raises `LibraryError` naming the message that is wrong."""
+    items: list[Item] = []
+    for index, message in enumerate(history):
+        role, content = message.get("role"), message.get("content") or ""
+        if not isinstance(content, str):
+            raise LibraryError(f"history[{index}]: content is {type(content).__name__}.", mend="Give it as a string.")
+        match role:
+            case "user" | "system":
+                items.append(Message(ItemId(""), role, (InputText(content),)))
+            case "assistant":
+                if content:
+                    items.append(Message(ItemId(""), "assistant", (OutputText(content),)))
+                for call in message.get("tool_calls") or ():
+                    function = call["function"]
+                    items.append(
+                        FunctionCall(ItemId(""), CallId(call["id"]), function["name"], function["arguments"] or "{}")
+                    )
+            case "tool":
+                items.append(FunctionCallOutput(ItemId(""), CallId(message.get("tool_call_id", "")), content))
+            case _:
+                raise LibraryError(
+                    f"history[{index}]: there is no role {role!r}.", mend="Use system, user, assistant or tool."
+                )
+    return items

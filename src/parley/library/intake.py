@@ -1,0 +1,101 @@
+"""Frames of any size and type become chunks of one length: checked, counted, resampled.
+
+Laws: the chunks depend only on the samples, never on how they were cut into frames; every sample is in exactly one
+chunk or in the residue; a frame of another kind than was agreed is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parley.audio import pcm
+from parley.audio.files import Recording
+from parley.audio.resampling import Resampler
+from parley.audio.types import Samples
+from parley.core.limits import SAMPLE_RATE
+from parley.library.errors import FrameRefused
+
+Frame = NDArray[np.int16] | NDArray[np.float32] | bytes | Recording
+"""Mono audio: int16 `[n]`, float32 `[n]` in [-1, 1], PCM16 little-endian bytes, or a `Recording` (whose rate is checked)."""
+
+MIN_RATE, MAX_RATE = 4_000, 384_000
+"""What a microphone or a file may have; anything else is a mistake."""
+
+
+class Intake:
+    """Makes chunks of `chunk_samples` (at 24 kHz) of frames at `sample_rate` Hz."""
+
+    def __init__(self, sample_rate: int, chunk_samples: int) -> None:
+        if not MIN_RATE <= sample_rate <= MAX_RATE:
+            raise FrameRefused(
+                f"A sample rate of {sample_rate} Hz is not possible.", mend="Give the rate of your frames in Hz."
+            )
+        self.sample_rate = sample_rate
+        self.taken = 0
+        """Samples taken so far, at `sample_rate`."""
+        self._chunk_bytes = 2 * chunk_samples
+        self._resampler = Resampler(sample_rate, SAMPLE_RATE, "HQ")
+        self._held = bytearray()
+
+    def push(self, frame: Frame) -> list[bytes]:
+        """The chunks (PCM16 at 24 kHz) that are whole now. Raises `FrameRefused`, and has taken nothing then."""
+        samples = _checked(frame, self.sample_rate)
+        self.taken += len(samples)
+        return self._add(samples)
+
+    def finish(self) -> list[bytes]:
+        """All that is left, the last chunk as short as it is; the next frame begins anew."""
+        chunks = self._cut(pcm.to_bytes(self._resampler.finish()))
+        if self._held:
+            chunks.append(bytes(self._held))
+            self._held.clear()
+        return chunks
+
+    def _add(self, samples: NDArray[Any]) -> list[bytes]:
+        if self.sample_rate == SAMPLE_RATE:
+            return self._cut(pcm.to_bytes(samples))
+        wide: Samples = pcm.to_float(samples) if samples.dtype == np.int16 else samples
+        return self._cut(pcm.to_bytes(self._resampler.push(wide)))
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        self._held += data
+        size = self._chunk_bytes
+        whole = len(self._held) // size * size
+        chunks = [bytes(self._held[at : at + size]) for at in range(0, whole, size)]
+        del self._held[:whole]
+        return chunks
+
+
+def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
+    """The frame's samples, int16 or float32. Raises `FrameRefused`: callers without a type checker give anything."""
+    if isinstance(frame, Recording):
+        if frame.sample_rate != sample_rate:
+            raise FrameRefused(
+                f"The frame has {frame.sample_rate} Hz, the session was told {sample_rate} Hz.",
+                mend=f"Make the session with sample_rate={frame.sample_rate}.",
+            )
+        frame = frame.audio
+    if isinstance(frame, bytes | bytearray | memoryview):
+        if len(frame) % 2:
+            raise FrameRefused(
+                f"A frame of {len(frame)} bytes cuts a 16-bit sample in two.",
+                mend="Give PCM16 in whole samples of two bytes.",
+            )
+        return pcm.as_int16(frame)
+    if not isinstance(frame, np.ndarray) or frame.dtype not in (np.int16, np.float32):
+        kind = frame.dtype if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise FrameRefused(
+            f"A frame is int16 or float32 samples or PCM16 bytes, not {kind}.",
+            mend="Convert it, for instance with frame.astype(np.float32) in [-1, 1].",
+        )
+    if frame.ndim != 1:
+        raise FrameRefused(
+            f"A frame is mono, of shape [n], not {list(frame.shape)}.",
+            mend="Average the channels first: frame.mean(axis=1).",
+        )
+    if frame.dtype == np.float32 and not np.isfinite(frame).all():
+        raise FrameRefused("The frame holds samples that are no finite numbers.", mend="Look at where it comes from.")
+    return frame

@@ -1,0 +1,81 @@
+"""A session in the time of the wall: a source is heard as it comes, a sink is filled as it is played.
+
+Laws: whatever ends the call ends all of it: the source's end (after the last turn was answered and heard), a fault of the source, of the
+sink, or of the session; nothing runs on when the iterator of events is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from parley.library.clocks import WallClock
+from parley.library.events import ReplyAudio, VoiceEvent
+from parley.library.intake import Frame, Intake
+from parley.library.loudspeakers import Int16, Sink, SinkLoudspeaker
+from parley.library.machine import Machine, Plan
+from parley.runtime.pipeline import Pipeline
+
+
+class LiveCall:
+    """One call. Iterate over `events()`, once."""
+
+    def __init__(self, pipeline: Pipeline, plan: Plan, intake: Intake, output_rate: int, sink: Sink | None) -> None:
+        self._intake = intake
+        self._speaker = SinkLoudspeaker(output_rate, sink, self._went_out)
+        self.machine = Machine(pipeline, plan, WallClock(), self._speaker)
+
+    async def events(self, source: AsyncIterator[Frame]) -> AsyncGenerator[VoiceEvent, None]:
+        """What happens, as it happens."""
+        machine = self.machine
+        machine.start()
+        work = asyncio.get_running_loop().create_task(self._run(source))
+        work.add_done_callback(lambda _: machine.news.set())
+        try:
+            while True:
+                machine.news.clear()
+                for event in machine.taken():
+                    yield event
+                if machine.events or machine.fault is not None:
+                    continue
+                if work.done():
+                    work.result()
+                    return
+                await machine.news.wait()
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+            machine.shut()
+
+    async def _run(self, source: AsyncIterator[Frame]) -> None:
+        """Hear, and play, until both are over; raises what either raises."""
+        loop = asyncio.get_running_loop()
+        playing = loop.create_task(self._speaker.serve())
+        hearing = loop.create_task(self._hear(source))
+        try:
+            done, _ = await asyncio.wait({playing, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (playing, hearing):
+                task.cancel()
+            await asyncio.wait([playing, hearing])
+
+    async def _hear(self, source: AsyncIterator[Frame]) -> None:
+        machine = self.machine
+        async for frame in source:
+            for chunk in self._intake.push(frame):
+                machine.hear(chunk)
+        for chunk in self._intake.finish():
+            machine.hear(chunk)
+        machine.score()
+        machine.end_input()
+        await machine.settled()
+        while machine.working() or not self._speaker.empty:
+            await self._speaker.silent()
+            await machine.settled()
+
+    def _went_out(self, count: int, audio: Int16) -> None:
+        if len(audio):
+            self.machine.emit(ReplyAudio(audio, self._speaker.output_rate))
+        self.machine.played(count)

@@ -1,0 +1,263 @@
+"""One session as the library runs it: the core, its driver, the narrator, the tools, and the way out of its audio.
+
+Laws: the core is the server's, and decides everything; here is no logic of turns. All of this lives on one event loop. The engines are
+never asked without somebody waiting for their answer: `settled()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from parley.core.events import (
+    AudioArrived,
+    AudioPlayed,
+    CommitRequested,
+    Event,
+    ItemCreateRequested,
+    ResponseParams,
+    ResponseRequested,
+    TimePassed,
+)
+from parley.core.ids import ItemId
+from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message
+from parley.core.limits import (
+    GENERATION_SILENCE_NS,
+    MIN_COMMIT_MS,
+    SAMPLES_PER_MS,
+    STALLED_MICROPHONE_NS,
+    TRANSCRIPT_WAIT_NS,
+)
+from parley.core.notices import Notice, ResponseDone, ResponseView
+from parley.core.policy import Policy
+from parley.core.rules import Rules
+from parley.core.session import Session
+from parley.core.settings import Conduct, Settings
+from parley.library.clocks import SampleClock, WallClock
+from parley.library.errors import LibraryError, SessionBroken
+from parley.library.events import Failed, ToolAnswered, VoiceEvent
+from parley.library.history import ChatDict, history_of
+from parley.library.narration import Narrator
+from parley.library.tools import FunctionAsTool
+from parley.runtime.driver import Driver
+from parley.runtime.perform import Loudspeaker
+from parley.runtime.pipeline import Pipeline
+
+MAX_TOOL_ROUNDS = 8
+"""Times that one reply may call tools and go on; then it must answer without: a model that calls for ever."""
+
+MAX_EVENTS = 100_000
+"""Events that nobody has taken: half an hour of audio in blocks of 20 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session is to be."""
+
+    settings: Settings
+    conduct: Conduct
+    policy: Policy | None
+    rules: Rules
+    tools: Mapping[str, FunctionAsTool]
+    history: Sequence[Item]
+    sample_rate: int
+    answers: bool
+    engine_timeout_s: float
+
+
+class Machine:
+    """Make it on the event loop of its engines; call `start()` next, `shut()` at the end."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        plan: Plan,
+        clock: SampleClock | WallClock,
+        loudspeaker: Loudspeaker,
+    ) -> None:
+        self.events: deque[VoiceEvent] = deque()
+        self.news = asyncio.Event()
+        """Set with every event, and when the session breaks."""
+        self.fault: LibraryError | None = None
+        self._pipeline = pipeline
+        self._plan = plan
+        self._clock = clock
+        self._calls: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
+        self._rounds = 0
+        self._over = False
+        self.session = Session(
+            seed=secrets.token_bytes(16),
+            settings=_voiced(plan.settings, pipeline),
+            conduct=plan.conduct,
+            capabilities=pipeline.capabilities(),
+            playback="paced",
+            now_ns=clock(),
+            policy=plan.policy,
+            rules=plan.rules,
+        )
+        self.narrator = Narrator(plan.sample_rate, lambda: self.session.items, self.emit, plan.tools)
+        sleep: Callable[[float], Awaitable[None]] = clock.sleep if isinstance(clock, SampleClock) else asyncio.sleep
+        self.driver = Driver(
+            self.session,
+            pipeline,
+            self._told,
+            self._closed,
+            trace=self.narrator,
+            clock=clock,
+            loudspeaker=loudspeaker,
+            timed=isinstance(clock, WallClock),
+            sleep=sleep,
+        )
+
+    # --- begin, tell, end ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let the session begin, with its history. Raises `LibraryError` for a history that the conversation does not take."""
+        self.driver.start()
+        for item in self._plan.history:
+            self.driver.post(ItemCreateRequested(item))
+        failed = next((event for event in self.events if isinstance(event, Failed)), None)
+        if failed is not None:
+            self.driver.shut()
+            raise LibraryError(f"The history cannot be taken: {failed.message}")
+
+    def post(self, event: Event) -> None:
+        self.driver.post(event)
+
+    def emit(self, event: VoiceEvent) -> None:
+        if len(self.events) >= MAX_EVENTS:
+            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", mend="Take them as they come."))
+            return
+        self.events.append(event)
+        self.news.set()
+
+    def taken(self) -> list[VoiceEvent]:
+        """What was told since the last call. Raises what broke the session."""
+        if self.fault is not None:
+            raise self.fault
+        events = list(self.events)
+        self.events.clear()
+        return events
+
+    def history(self) -> list[ChatDict]:
+        return history_of(self.session.items)
+
+    def say(self, text: str) -> None:
+        """A typed message of the user's, and the wish for an answer."""
+        self.narrator.typed(text)
+        self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
+        self.post(ResponseRequested())
+
+    def shut(self) -> None:
+        """Let go of everything; idempotent."""
+        self._over = True
+        for call in self._calls:
+            call.cancel()
+        self.driver.shut()
+
+    def _closed(self, code: int, reason: str) -> None:
+        if not self._over:
+            self._break(SessionBroken(f"The session ended: {reason}.", mend="The log holds the traceback."))
+
+    def _break(self, fault: LibraryError) -> None:
+        if self.fault is None:
+            self.fault = fault
+        self.news.set()
+
+    # --- the input ----------------------------------------------------------------------------------------------------
+
+    def hear(self, chunk: bytes) -> None:
+        """The next chunk of the microphone: PCM16 at 24 kHz."""
+        self.narrator.took_chunk()
+        self.post(AudioArrived(chunk))
+
+    def score(self) -> None:
+        """Score all that was heard, now."""
+        self._pipeline.vad.score_pending()
+
+    def end_input(self) -> None:
+        """There is no more: what was said last is the turn."""
+        if self.session.settings.turn_detection is not None:
+            self._clock.skip(STALLED_MICROPHONE_NS)
+            self.post(TimePassed())
+        elif self.narrator.uncommitted >= MIN_COMMIT_MS * SAMPLES_PER_MS:
+            self.post(CommitRequested())
+            if self._plan.answers:
+                self.post(ResponseRequested())
+
+    def pass_time(self) -> None:
+        """Whatever was to happen by now happens."""
+        deadline = self.session.next_deadline()
+        if deadline is not None and deadline <= self._clock():
+            self.post(TimePassed())
+
+    # --- the engines --------------------------------------------------------------------------------------------------
+
+    def played(self, samples: int) -> None:
+        """So much of the reply has gone out to the listener."""
+        self.post(AudioPlayed(samples))
+
+    def working(self) -> set[asyncio.Task[None]]:
+        """The tasks whose answers are waited for: engines and tools, but none that waits for the listener."""
+        asleep = self._clock.asleep() if isinstance(self._clock, SampleClock) else set()
+        return {task for task in (self.driver.tasks() | self._calls) - self._given_up if task not in asleep}
+
+    async def settled(self) -> None:
+        """Wait until all has been said that follows from what was heard. What says nothing for too long is given up."""
+        await asyncio.sleep(0)
+        while tasks := self.working():
+            steps = self.narrator.steps
+            done, left = await asyncio.wait(tasks, timeout=self._plan.engine_timeout_s, return_when="FIRST_COMPLETED")
+            if not done and steps == self.narrator.steps and left <= self.working():
+                self._give_up(left)
+            await asyncio.sleep(0)
+
+    def _give_up(self, tasks: set[asyncio.Task[None]]) -> None:
+        """The core fails what has said nothing for so long, as it would on the wall's clock."""
+        self._clock.skip(max(GENERATION_SILENCE_NS, TRANSCRIPT_WAIT_NS))
+        self.post(TimePassed())
+        self._given_up |= tasks
+
+    # --- tools --------------------------------------------------------------------------------------------------------
+
+    def _told(self, notice: Notice) -> None:
+        if isinstance(notice, ResponseDone):
+            self._call_tools(notice.response)
+
+    def _call_tools(self, response: ResponseView) -> None:
+        calls = [
+            item
+            for item in response.output
+            if isinstance(item, FunctionCall) and item.status == "completed" and item.name in self._plan.tools
+        ]
+        if calls:
+            task = asyncio.get_running_loop().create_task(self._answer_calls(calls))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+        else:
+            self._rounds = 0
+
+    async def _answer_calls(self, calls: list[FunctionCall]) -> None:
+        turns = self.narrator.turns
+        self._rounds += 1
+        outcomes = await asyncio.gather(*(self._plan.tools[call.name].call(call.arguments) for call in calls))
+        for call, outcome in zip(calls, outcomes, strict=True):
+            self.emit(ToolAnswered(call.name, outcome.output, outcome.failed))
+            self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, outcome.output)))
+        if turns == self.narrator.turns:
+            last = self._rounds >= MAX_TOOL_ROUNDS
+            self.post(ResponseRequested(ResponseParams(tool_choice="none" if last else None)))
+        self.narrator.calls_over()
+
+
+def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
+    """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
+    voice = settings.voice or pipeline.config.voice
+    if settings.modality == "audio" and voice and pipeline.tts.resolve_voice(voice, pipeline.config.language) is None:
+        known = ", ".join(pipeline.tts.info.voices[:12])
+        raise LibraryError(f"The synthesizer has no voice {voice!r}.", mend=f"It has {known}, and OpenAI's names.")
+    return replace(settings, voice=voice)

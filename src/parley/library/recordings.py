@@ -1,0 +1,55 @@
+"""Audio files for sessions: read, cut into frames, written.
+
+Laws: everything is mono; whatever container PyAV reads can be read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parley.audio import files, pcm
+from parley.audio.files import Recording
+from parley.audio.types import Samples
+from parley.library.events import ReplyAudio, VoiceEvent
+
+
+def read_audio(source: str | os.PathLike[str] | BinaryIO) -> Recording:
+    """A whole file, mono: `.audio` float32 `[n]` in [-1, 1], `.sample_rate` in Hz. Raises `AudioFileError`, `OSError`.
+
+    Next: `VoiceSession(pipeline, sample_rate=recording.sample_rate).run(frames(recording))`.
+    """
+    return files.read(source)
+
+
+def frames(recording: Recording, frame_ms: float = 100.0) -> Iterator[Samples]:
+    """The recording in pieces of `frame_ms`, float32 `[n]`; the last one is as short as it is."""
+    size = max(1, round(recording.sample_rate * frame_ms / 1000))
+    for start in range(0, len(recording.audio), size):
+        yield recording.audio[start : start + size]
+
+
+def write_audio(
+    path: str | os.PathLike[str],
+    events: Iterable[VoiceEvent] | NDArray[np.int16] | Recording,
+    sample_rate: int = 24_000,
+) -> Recording:
+    """Write the audio of these events (or int16 samples at `sample_rate`, or a recording); the suffix says the format. Returns it.
+
+    Raises `AudioFileError` for a suffix that is not known.
+    """
+    if isinstance(events, Recording):
+        recording = events
+    elif isinstance(events, np.ndarray):
+        recording = Recording(pcm.to_float(events), sample_rate)
+    else:
+        spoken = [event for event in events if isinstance(event, ReplyAudio)]
+        rate = spoken[0].sample_rate if spoken else sample_rate
+        pieces = [event.samples for event in spoken] or [np.empty(0, np.int16)]
+        recording = Recording(pcm.to_float(np.concatenate(pieces)), rate)
+    files.write(path, recording)
+    return recording

@@ -1,0 +1,112 @@
+"""Text to speech, clause by clause, without a conversation.
+
+Laws: the text is cut and made speakable as a reply's is; audio comes as soon as the first clause has any; closing the iterator stops the
+synthesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parley.audio import pcm
+from parley.audio.resampling import Resampler
+from parley.engines.clauses import Clause, ClauseCutter
+from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
+from parley.library.errors import LibraryError
+from parley.library.pipeline import Pipeline
+
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+"""Beyond these nobody understands a word."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """Audio of a clause, int16 `[n]` at `sample_rate` Hz. `text` is the clause where its audio begins, "" where it goes on."""
+
+    samples: NDArray[np.int16]
+    sample_rate: int
+    text: str = ""
+
+
+def synthesize(
+    text: str | Iterable[str],
+    *,
+    tts: str | EngineSpec | SpeechSynthesizer = "espeak",
+    voice: str = "",
+    language: str = "",
+    speed: float = 1.0,
+    sample_rate: int = 24_000,
+) -> Iterator[Spoken]:
+    """Speak `text`, or pieces of text as they come (lines of a file, deltas of a model); yields audio as it is made.
+
+    `sample_rate` is what you want. Raises `EngineUnavailable` for an engine that cannot be opened, `EngineError` for one that fails,
+    `LibraryError` for a voice that it does not have.
+    """
+    if not MIN_SPEED <= speed <= MAX_SPEED:
+        raise LibraryError(f"speed={speed} is not possible.", mend=f"Choose {MIN_SPEED} to {MAX_SPEED}; 1 is usual.")
+    pieces = [text] if isinstance(text, str) else text
+    with Pipeline(turn=None, llm=None, tts=tts, voice=voice, language=language) as pipeline:
+        mouth = _Mouth(pipeline, voice, language, speed, sample_rate)
+        pipeline._run(mouth.open())
+        for clause in _clauses(pieces, language):
+            speaking = mouth.speak(clause)
+            try:
+                while (spoken := pipeline._run(_next(speaking))) is not None:
+                    yield spoken
+            finally:
+                pipeline._run(speaking.aclose())
+
+
+def _clauses(pieces: Iterable[str], language: str) -> Iterator[Clause]:
+    cutter = ClauseCutter(language)
+    for piece in pieces:
+        yield from cutter.push(piece)
+    yield from cutter.finish()
+
+
+async def _next(speaking: AsyncGenerator[Spoken, None]) -> Spoken | None:
+    return await anext(speaking, None)
+
+
+class _Mouth:
+    """Speaks clauses with the pipeline's synthesizer, on its loop."""
+
+    def __init__(self, pipeline: Pipeline, voice: str, language: str, speed: float, sample_rate: int) -> None:
+        self._pipeline = pipeline
+        self._voice = voice
+        self._language = language
+        self._speed = speed
+        self._rate = sample_rate
+        self._tts: SpeechSynthesizer
+
+    async def open(self) -> None:
+        loaded = await self._pipeline._here()
+        self._tts = loaded.tts
+        self._voice = self._voice or loaded.config.voice
+        if self._voice and self._tts.resolve_voice(self._voice, self._language) is None:
+            known = ", ".join(self._tts.info.voices[:12])
+            raise LibraryError(
+                f"The synthesizer has no voice {self._voice!r}.", mend=f"It has {known}, and OpenAI's names."
+            )
+
+    async def speak(self, clause: Clause) -> AsyncGenerator[Spoken, None]:
+        text = clause.text
+        if not clause.spoken:
+            return
+        request = SpeechRequest(clause.spoken, self._voice, self._language, self._speed)
+        resampler: Resampler | None = None
+        async with aclosing(self._tts.speak(request)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                if resampler is None:
+                    resampler = Resampler(chunk.sample_rate, self._rate, "HQ")
+                out = resampler.push(chunk.audio)
+                if len(out):
+                    yield Spoken(pcm.to_int16(out), self._rate, text)
+                    text = ""
+        if resampler is not None and len(rest := resampler.finish()):
+            yield Spoken(pcm.to_int16(rest), self._rate, text)

@@ -1,0 +1,150 @@
+"""Your own functions as the model's tools: described by their type hints and docstrings, called with checked arguments.
+
+Laws: what a function accepts is its signature, nothing else; arguments that do not fit, and whatever it raises, are told to the
+model as the call's output, so that it can mend them; a call ends within `TOOL_TIMEOUT_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from parley.core.settings import FunctionTool
+from parley.library.errors import LibraryError
+
+logger = logging.getLogger(__name__)
+
+TOOL_TIMEOUT_S = 60.0
+"""A listener who has waited a minute is gone."""
+
+_ARGUMENT = re.compile(r"^\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.+?)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call: the text for the model."""
+
+    output: str
+    failed: bool = False
+
+
+class FunctionAsTool:
+    """One Python function that a model may call. `declared` is what the session is told of it.
+
+    Raises `LibraryError` for a function whose parameters have no type hints, or hints that JSON has no values for.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.name = function.__name__
+        self._arguments = _arguments_of(function)
+        schema = msgspec.json.schema(self._arguments)
+        definitions = schema.pop("$defs")
+        parameters = definitions.pop(self._arguments.__name__)
+        parameters.pop("title", None)
+        if definitions:
+            parameters["$defs"] = definitions
+        self.parameters: dict[str, Any] = parameters
+        summary = (inspect.getdoc(function) or "").split("\n\n")[0]
+        self.declared = FunctionTool(self.name, " ".join(summary.split()), json.dumps(parameters))
+
+    async def call(self, arguments: str) -> Outcome:
+        """Call it with JSON text; a plain function runs in a thread."""
+        try:
+            given = msgspec.json.decode(arguments or "{}", type=self._arguments)
+        except msgspec.MsgspecError as error:
+            return Outcome(_error(f"wrong arguments: {error}"), failed=True)
+        values = {field: getattr(given, field) for field in self._arguments.__struct_fields__}
+        try:
+            async with asyncio.timeout(TOOL_TIMEOUT_S):
+                if inspect.iscoroutinefunction(self._function):
+                    result = await self._function(**values)
+                else:
+                    result = await asyncio.to_thread(self._function, **values)
+            return Outcome(result if isinstance(result, str) else msgspec.json.encode(result).decode())
+        except TimeoutError:
+            return Outcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
+        except Exception as error:
+            logger.exception("the tool %s failed", self.name)
+            return Outcome(_error(f"{type(error).__name__}: {error}"), failed=True)
+
+
+def arguments_shown(arguments: str) -> dict[str, object]:
+    """The arguments as the model wrote them; text that is no JSON object stands under `""`."""
+    try:
+        value = json.loads(arguments or "{}")
+    except ValueError:
+        value = arguments
+    return value if isinstance(value, dict) else {"": value}
+
+
+def by_name(functions: typing.Iterable[Callable[..., Any]]) -> Mapping[str, FunctionAsTool]:
+    """The tools of a session. Raises `LibraryError` for two of one name."""
+    tools: dict[str, FunctionAsTool] = {}
+    for function in functions:
+        tool = FunctionAsTool(function)
+        if tool.name in tools:
+            raise LibraryError(f"Two tools are named {tool.name!r}.", mend="Rename one of the functions.")
+        tools[tool.name] = tool
+    return tools
+
+
+def _error(message: str) -> str:
+    return json.dumps({"error": message}, ensure_ascii=False)
+
+
+def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    told = _told_of_arguments(function)
+    fields: list[Any] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise LibraryError(
+                f"The tool {function.__name__} takes *{name}.", mend="Give it parameters that have names only."
+            )
+        if name not in hints:
+            raise LibraryError(
+                f"The parameter {name!r} of the tool {function.__name__} has no type hint.",
+                mend="Add one (str, int, float, bool, list, dict, Literal, a dataclass): it tells the model what to send.",
+            )
+        hint = _described(hints[name], told.get(name, ""))
+        default = () if parameter.default is parameter.empty else (parameter.default,)
+        fields.append((name, hint, *default))
+    try:
+        made = msgspec.defstruct(f"{function.__name__}_arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        msgspec.json.schema(made)
+    except TypeError as error:
+        raise LibraryError(
+            f"The parameters of the tool {function.__name__} cannot be described to a model: {error}.",
+            mend="Use str, int, float, bool, list, dict, Literal or dataclasses.",
+        ) from error
+    return made
+
+
+def _described(hint: Any, told: str) -> Any:
+    if typing.get_origin(hint) is Annotated:
+        base, *extras = typing.get_args(hint)
+        texts = [extra for extra in extras if isinstance(extra, str)]
+        others = [extra for extra in extras if not isinstance(extra, str)]
+        described = _described(base, " ".join(texts) or told)
+        return Annotated[(described, *others)] if others else described
+    return Annotated[hint, msgspec.Meta(description=told)] if told else hint
+
+
+def _told_of_arguments(function: Callable[..., Any]) -> dict[str, str]:
+    """The `Args:` of the docstring, one line each."""
+    lines = (inspect.getdoc(function) or "").splitlines()
+    heads = [index for index, line in enumerate(lines) if line.strip() in ("Args:", "Arguments:", "Parameters:")]
+    if not heads:
+        return {}
+    found = (_ARGUMENT.match(line) for line in lines[heads[0] + 1 :])
+    return {match[1]: match[2] for match in found if match}

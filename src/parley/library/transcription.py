@@ -1,0 +1,123 @@
+"""Recordings to text, turn by turn.
+
+Laws: the audio is cut where somebody pauses, by the same machine that a conversation runs on; a segment comes as soon as it is finished;
+the longer a segment already is, the shorter the pause that ends it, so that hours of talk stay in pieces a recogniser can take.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from parley.audio.files import Recording
+from parley.core.rules import PauseSeen
+from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer
+from parley.library.events import Failed, PartialTranscript, TurnEnded
+from parley.library.intake import Frame
+from parley.library.pipeline import Pipeline
+from parley.library.recordings import frames, read_audio
+from parley.library.session import VoiceSession
+
+PAUSE_MS = 500
+"""The silence that ends a segment at first."""
+
+LONG_SEGMENT_MS = 12_000
+"""From here on a shorter pause will do."""
+
+SHORT_PAUSE_MS = 200
+BREATH_MS = 96
+"""After twice that long, a breath."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentWord:
+    """A word and its place in the recording, in seconds."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech: its text, its place in the recording (seconds), its words where the recogniser times them."""
+
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[SegmentWord, ...] = ()
+    language: str = ""
+
+
+def segment_pause_ms(pause: PauseSeen) -> int:
+    """How long a silence ends a segment that is so long already."""
+    if pause.turn_ms < LONG_SEGMENT_MS:
+        return PAUSE_MS
+    return SHORT_PAUSE_MS if pause.turn_ms < 2 * LONG_SEGMENT_MS else BREATH_MS
+
+
+def transcribe(
+    audio: str | os.PathLike[str] | Recording | Iterable[Frame],
+    *,
+    sample_rate: int | None = None,
+    stt: str | EngineSpec | SpeechRecognizer = "pocketsphinx",
+    vad: str | EngineSpec = "silero",
+    language: str = "",
+    pipeline: Pipeline | None = None,
+    on_partial: Callable[[str], None] | None = None,
+) -> Iterator[Segment]:
+    """The segments of a file, a recording, or frames at `sample_rate`, as they are finished.
+
+    `pipeline` saves loading the engines again (its own `stt`, `vad` and `language` count then). `on_partial` hears of words that are not
+    final yet. Raises `EngineUnavailable`, `EngineError` where the recogniser fails, `AudioFileError` and `OSError` for a file.
+    """
+    if isinstance(audio, str | os.PathLike):
+        audio = read_audio(audio)
+    if isinstance(audio, Recording):
+        sample_rate = audio.sample_rate
+        audio = frames(audio, 500)
+    if sample_rate is None:
+        raise TypeError("transcribe() needs the sample_rate of frames")
+    if pipeline is not None:
+        yield from _segments(pipeline, audio, sample_rate, on_partial)
+        return
+    with Pipeline(vad=vad, turn=None, stt=stt, llm=None, tts=None, language=language) as opened:
+        yield from _segments(opened, audio, sample_rate, on_partial)
+
+
+def _segments(
+    pipeline: Pipeline, audio: Iterable[Frame], rate: int, on_partial: Callable[[str], None] | None
+) -> Iterator[Segment]:
+    session = transcriber(pipeline, rate)
+    try:
+        for event in session.run(audio):
+            match event:
+                case PartialTranscript(text) if on_partial is not None:
+                    on_partial(text)
+                case TurnEnded():
+                    if (segment := segment_of(event, rate)).text:
+                        yield segment
+                case Failed(code, message):
+                    raise EngineError(message, code=code)
+                case _:
+                    pass
+    finally:
+        session.close()
+
+
+def transcriber(pipeline: Pipeline, sample_rate: int) -> VoiceSession:
+    """A session that only transcribes, cut as `transcribe()` cuts."""
+    return VoiceSession(
+        pipeline, sample_rate=sample_rate, turn_detection="silence", endpointing=segment_pause_ms, modality="text"
+    )
+
+
+def segment_of(event: TurnEnded, sample_rate: int) -> Segment:
+    """What a session's turn says, in seconds."""
+    turn = event.turn
+    words = tuple(
+        SegmentWord(word.text, word.start_sample / sample_rate, word.end_sample / sample_rate) for word in turn.words
+    )
+    start, end = turn.start_sample / sample_rate, turn.end_sample / sample_rate
+    return Segment(turn.heard, start, end, words, turn.language)
