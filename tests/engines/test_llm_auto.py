@@ -53,7 +53,7 @@ async def test_a_configured_endpoint_is_used(closed_port: int) -> None:
         assert "beta" in engine.notice
         assert str(server.port) in engine.notice
         assert "--llm" in engine.notice
-        assert engine.info.name == "auto"
+        assert engine.info.name == "openai"
         assert await answer_of(engine) == "I am beta."
 
 

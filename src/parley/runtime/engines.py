@@ -51,7 +51,10 @@ _PORTS: Mapping[Stage, type] = {
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """Where one engine stands. `name` is what the configuration calls it; `message` and `mend` are there when it failed."""
+    """Where one engine stands. `name` is what the configuration calls it.
+
+    `message` is what it wants said once it is ready, or why it failed; `mend` what puts that right.
+    """
 
     stage: Stage
     name: str
@@ -197,7 +200,7 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
         message, mend = _reason(error, opening)
         report(opening.tell("failed", since, message, mend))
     else:
-        report(opening.tell("ready", since))
+        report(opening.tell("ready", since, getattr(opening.engine, "notice", "")))
 
 
 def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:

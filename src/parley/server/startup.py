@@ -57,6 +57,8 @@ class Startup:
                 self._console.print(
                     f"  [green]ready[/]   {report.stage:<5}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
                 )
+                if report.message:
+                    self._console.print(f"          [yellow]{escape(report.message)}[/]")
             case "failed":
                 self._pending.pop(key, None)
                 self._console.print(
@@ -83,7 +85,8 @@ class Startup:
         for name in engines.failures:
             say(f"  [red]{escape(name)} is not served: an engine could not be loaded, see above[/]")
         key = "KEY" if self._config.server.api_keys else "none"
-        say("\nTalk to it with any OpenAI Realtime client, such as openai for Python:")
+        say(f"\nOpen [bold]{url}[/] in a browser and talk.")
+        say("Or talk to it with any OpenAI Realtime client, such as openai for Python:")
         say(f'  client = openai.OpenAI(base_url="{url}/v1", api_key="{key}")', markup=False)
         say(f'  with client.realtime.connect(model="{self._config.default_pipeline}") as connection: ...', markup=False)
         say("Ctrl-C stops it.\n")

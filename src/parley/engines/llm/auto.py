@@ -75,7 +75,7 @@ class AutoModel:
     @property
     def info(self) -> EngineInfo:
         if self._chosen is not None:
-            return replace(self._chosen.info, name="auto")
+            return self._chosen.info
         return EngineInfo(
             stage="llm",
             name="auto",

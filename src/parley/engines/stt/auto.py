@@ -60,7 +60,6 @@ class AutoRecognizer:
             "Speech is recognised by PocketSphinx: English only, and rough on anything but short clear sentences. "
             f"{reason.message} {reason.mend}"
         )
-        log.warning("%s", self.notice)
 
     async def close(self) -> None:
         chosen, self._chosen = self._chosen, None
