@@ -241,10 +241,12 @@ async def browsing(profile: Path, microphone: Path | None = None, *, allow: bool
 
 
 async def _line(stream: asyncio.StreamReader, beginning: str) -> str:
+    said: list[str] = []
     while line := (await stream.readline()).decode(errors="replace"):
         if line.startswith(beginning):
             return line.removeprefix(beginning).strip()
-    raise AssertionError(f"the program ended before it said {beginning!r}")
+        said.append(line)
+    raise AssertionError(f"the program ended before it said {beginning!r}:\n{''.join(said)}")
 
 
 async def _drain(stream: asyncio.StreamReader, into: deque[str] | None = None) -> None:

@@ -119,7 +119,7 @@ async def test_talking_over_the_reply_silences_it_and_strikes_out_what_was_not_h
         )
         assert kept
         assert struck.strip()
-        assert kept + struck == whole, "every word is either kept or struck out"
+        assert f"{kept} {struck}".split() == whole.split(), "every word is either kept or struck out"
         assert item["id"] == truncate["item_id"]
 
         before = len(sounding(await played(tab))) / 24
@@ -145,6 +145,45 @@ async def test_a_typed_message_is_answered_and_escape_stops_the_answer(server: S
         await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')")
         assert tab.asked("input_audio_buffer.append") == [], "the microphone was never opened"
         assert tab.errors == []
+
+
+async def test_muting_sends_silence_until_the_turn_is_over(
+    server: Server, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with page(server, tmp_path, microphone(0.4, "two_cities")) as tab:
+        await tab.click("#heart")
+        await tab.until("parley.talk.phase === 'hearing'")
+        await tab.press("m")
+        assert await tab.js("document.querySelector('#mute').getAttribute('aria-pressed')") == "true"
+        await eventually(lambda: bool(tab.told("input_audio_buffer.speech_stopped")), "the turn ends by itself", tab)
+        last = base64.b64decode(tab.asked("input_audio_buffer.append")[-1]["audio"])
+        assert last == bytes(len(last)), "nothing that is said meanwhile leaves the page"
+        assert tab.errors == []
+
+
+async def test_choices_reach_the_server_and_are_remembered(server: Server, tmp_path: Path) -> None:
+    async with page(server, tmp_path) as tab:
+        await tab.press(",")
+        await tab.until(
+            "document.querySelector('#settings').open && document.querySelector('#voice').options.length > 13"
+        )
+        assert await tab.text("#chain") == "pocketsphinx → responder → espeak"
+        for control, value in (("voice", "echo"), ("silence", "800"), ("speed", "1.25")):
+            await tab.js(
+                f"(() => {{ const control = document.querySelector('#{control}'); control.value = '{value}'; "
+                "control.dispatchEvent(new Event('change')) })()"
+            )
+        await tab.press("Escape")
+        await tab.js("parley.say('Hello')", gesture=True)
+        await eventually(lambda: bool(tab.told("session.updated")), "the settings are answered", tab)
+        audio = tab.told("session.updated")[0]["session"]["audio"]
+        assert audio["output"]["voice"] == "echo"
+        assert audio["output"]["speed"] == 1.25
+        assert audio["input"]["turn_detection"]["silence_duration_ms"] == 800
+        await tab.goto(server.url)
+        await tab.until("globalThis.parley && document.querySelector('#voice').value === 'echo'")
+        assert await tab.js("document.querySelector('#silence').value") == "800"
+        assert tab.told("error") == []
 
 
 async def test_a_tool_is_shown_with_its_arguments_and_its_answer(server: Server, tmp_path: Path) -> None:
@@ -177,6 +216,25 @@ async def test_holding_the_space_bar_is_a_turn(server: Server, tmp_path: Path, m
         await tab.until("parley.talk.phase === 'listening'")
         assert len(tab.asked("input_audio_buffer.append")) == sent_before, "nothing is sent while nothing is held"
         assert tab.errors == []
+
+
+async def test_a_guess_that_was_right_is_shown_in_the_waterfall(tmp_path: Path, microphone: Microphone) -> None:
+    (tmp_path / "parley.toml").write_text(
+        '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\nspeculation = "on"\nspeculate_after_ms = 100\n'
+    )
+    server = await serve(cwd=tmp_path)
+    try:
+        async with page(server, tmp_path, microphone(0.5, "hello_world", 60.0)) as tab:
+            await tab.click("#heart")
+            await tab.until("document.querySelector('#last .guess')?.dataset.outcome === 'won'")
+            assert "the guess was right" in await tab.text("#last")
+            left = await tab.js(
+                "[...document.querySelectorAll('#last i')].map((bar) => [bar.dataset.stage, bar.style.left])"
+            )
+            starts = {stage: float(start.removesuffix("%")) for stage, start in left}
+            assert starts["pause"] <= starts["model"] < starts["playback"], "the model began in the pause"
+    finally:
+        await server.end()
 
 
 async def test_a_restarted_server_is_found_again_and_the_conversation_starts_anew(

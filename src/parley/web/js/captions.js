@@ -114,7 +114,9 @@ const DRAW = {
     const before = element("span", { class: "heard" }, text.slice(0, heard).trimStart());
     const rest = text.slice(heard);
     if (entry.state === "cut") {
-      words.replaceChildren(before, ...(rest.trim() ? [element("del", { title: "You cut this off: it was not heard, and is not remembered" }, rest)] : []));
+      const unheard = rest.trimStart();
+      words.replaceChildren(before, rest.slice(0, rest.length - unheard.length));
+      if (unheard) words.append(element("del", { title: "Not heard, and so not remembered" }, unheard));
       if (!text.trim()) words.replaceChildren(element("span", { class: "nothing" }, "was cut off before the first word."));
     } else words.replaceChildren(before, element("span", { class: "ahead" }, rest));
   },

@@ -8,8 +8,8 @@
 const SLOTS = 240;
 const ROUND_MS = 20_000;
 const SLOT_MS = ROUND_MS / SLOTS;
-const LOUD_INPUT = 0.2; // Loudness (RMS) that fills a bar: a close voice,
-const LOUD_OUTPUT = 0.34; // and synthesized speech, which is louder than most people.
+const LOUD_INPUT = 0.36; // Loudness (RMS) that fills a bar: a close voice,
+const LOUD_OUTPUT = 0.4; // and synthesized speech, which is louder than most people.
 const QUIET = 0.045; // Less is drawn as silence.
 const LABELS_FROM_PX = 300; // Below it there is no room for them.
 const CALM_MS = 1000; // Between pictures with reduced motion.
@@ -229,7 +229,7 @@ function angleOf(place) {
 }
 
 function fullness(level, loud) {
-  return Math.min(1, (Math.max(0, level) / loud) ** 0.8);
+  return Math.min(1, (Math.max(0, level) / loud) ** 0.7);
 }
 
 export function seconds(ms) {

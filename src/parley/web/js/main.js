@@ -187,8 +187,14 @@ class Page {
 
   watchTalk() {
     const { talk, dial, captions } = this;
-    talk.addEventListener("state", ({ detail }) => this.showLink(detail));
-    talk.addEventListener("session", () => this.showLink(talk.link.state));
+    talk.addEventListener("state", ({ detail }) => {
+      this.showLink(detail);
+      this.draw();
+    });
+    talk.addEventListener("session", () => {
+      this.showLink(talk.link.state);
+      this.draw();
+    });
     talk.addEventListener("phase", () => this.draw());
     talk.addEventListener("fault", ({ detail }) => this.alerts.show("fault", { title: "The server objects", text: detail.message, forMs: 9000 }));
     talk.addEventListener("level", ({ detail }) => {
@@ -286,7 +292,7 @@ class Page {
   draw() {
     const { talk, hold, starting } = this;
     const { phase, listening, muted } = talk;
-    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting });
+    const [state, hint] = dialWords({ phase, listening, hold, muted: muted && !hold, held: Boolean(talk.hold), starting, connected: talk.connected });
     byId("heart-state").textContent = state;
     byId("heart-hint").textContent = hint;
     const heart = byId("heart");

@@ -10,7 +10,7 @@ const MICROPHONE = {
 };
 
 const SERVER = {
-  unreachable: ["The server does not answer", "Nothing listens at this address. Start it with: parley serve"],
+  unreachable: ["The server does not answer", "Start it with `parley serve`, or look whether this machine is online."],
   lost: ["The connection broke", ""],
   restarting: ["The server is restarting", ""],
   busy: ["The server is busy", "All its sessions are taken."],
@@ -36,13 +36,14 @@ export function serverTrouble(error) {
 }
 
 /** What the dial says: [state, hint], by phase and mode. */
-export function dialWords({ phase, listening, hold, muted, held, starting }) {
+export function dialWords({ phase, listening, hold, muted, held, starting, connected }) {
   if (starting) return ["One moment", ""];
   if (held) return ["Listening", "let go when you are done"];
   if (phase === "hearing") return ["Listening", "go on"];
   if (phase === "thinking") return ["Thinking", ""];
   if (phase === "speaking") return ["Speaking", hold ? "hold to cut in" : "cut in any time"];
+  if (listening && !connected) return ["Waiting", "for the server"];
   if (!listening) return hold ? ["Start", "then hold to talk"] : ["Start", "and just speak"];
   if (muted) return ["Muted", "press M to be heard"];
-  return hold ? ["Hold", "this, or the space bar"] : ["Your turn", "just speak"];
+  return hold ? ["Hold", "to talk"] : ["Your turn", "just speak"];
 }

@@ -92,7 +92,7 @@ export class Talk extends EventTarget {
         else this.transcript.forget(entry.id);
       }
     }
-    this.transcript.add({ id: `note-${performance.now()}`, kind: "note", text: "A new conversation: the server remembers nothing from above." });
+    this.transcript.add({ id: `note-${performance.now()}`, kind: "note", text: "The conversation ended here. The server remembers nothing from above." });
   }
 
   send(type, fields = {}) {
