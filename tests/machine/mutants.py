@@ -314,7 +314,8 @@ MUTANTS = (
                 hearing.Hearing,
                 "_claim",
                 'self.replying.silence("turn_detected", by=turn.id)',
-                'self.replying.silence("turn_detected", by=turn.id)\n        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))',
+                'self.replying.silence("turn_detected", by=turn.id)'
+                "\n        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
             ),
         ),
     ),

@@ -328,4 +328,4 @@ class Person:
 
     def cancel(self) -> None:
         """Press stop."""
-        self.send(CancelRequested(self._main if self.stage.rng.random() < 0.5 else None))
+        self.send(CancelRequested(self.stage.rng.choice([None, self._main, *self.responses[-2:]])))

@@ -50,6 +50,8 @@ def whim(person: Person) -> None:
         return
     for event in _requests(person, rng):
         person.send(event)
+        if isinstance(event, ResponseRequested) and rng.random() < 0.4:
+            person.stage.at(100 + rng.random() * 600, person.cancel)
 
 
 def _requests(person: Person, rng: random.Random) -> list[ClientEvent]:

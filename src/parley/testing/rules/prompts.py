@@ -123,6 +123,10 @@ class Prompts(Rule):
         order = self._conversation.order
         if shown and shown[-1] not in self._conversation.items and self._may_come_last(attempt):
             shown = shown[:-1]
+        for item in order:
+            stream = self._streams.by_item.get(item)
+            known = stream is None or self._known(item, stream)
+            self.require(known, f"a reply is generated while the words of {item} are still to come")
         at = 0
         for item in shown:
             self.require(
