@@ -31,6 +31,7 @@ from websockets.server import ServerProtocol
 
 from parley.server.budget import MessageBudget
 from parley.server.opening import offered_subprotocols, select_subprotocol
+from parley.server.plain_frames import awaits_message, plain_message
 from parley.server.refusals import Refusal
 
 log = logging.getLogger("parley.server")
@@ -99,6 +100,8 @@ class Link(asyncio.Protocol):
         self._peer: Peer | None = None
         self._close: tuple[int, str] | None = None
         # reading
+        self._max_size = door.max_message_bytes
+        self._at_message = False
         self._fragments: list[bytes] = []
         self._unread = bytearray()
         self._next_slice: asyncio.Handle | None = None
@@ -210,6 +213,16 @@ class Link(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
+        at = 0
+        while self._at_message and self._close is None and (plain := plain_message(data, at, self._max_size)):
+            message, at = plain
+            self._budget.spend(len(message))
+            self._hand_over(message)
+        if at < len(data):
+            self._parse(data[at:] if at else data)
+
+    def _parse(self, data: bytes) -> None:
+        """All that is not plain."""
         wire = self._wire
         wire.receive_data(data)
         for event in wire.events_received():
@@ -219,6 +232,7 @@ class Link(asyncio.Protocol):
                 self._answer_handshake(event)
         if wire.parser_exc is not None:
             self._fail()
+        self._at_message = self._peer is not None and awaits_message(wire)
 
     def _take(self, frame: Frame) -> None:
         self._budget.spend(len(frame.data))
