@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIONS = (
+_PIPELINE_OPTIONS = (
     click.option(
         "--config",
         "config_path",
@@ -24,8 +24,6 @@ _OPTIONS = (
         help="Read this file [default: $PARLEY_CONFIG, ./parley.toml, ~/.config/parley/parley.toml].",
     ),
     click.option("--pipeline", metavar="NAME", help="The pipeline that serves, unless a client's model names another."),
-    click.option("--host", metavar="ADDRESS", help="Listen on this address [default: 127.0.0.1]."),
-    click.option("--port", metavar="PORT", help="Listen on this port, 0 for any free one [default: 8765]."),
     click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small."),
     click.option("--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini."),
     click.option(
@@ -33,6 +31,12 @@ _OPTIONS = (
     ),
     click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as espeak."),
     click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
+)
+"""Which engines, and how they talk."""
+
+_SERVER_OPTIONS = (
+    click.option("--host", metavar="ADDRESS", help="Listen on this address [default: 127.0.0.1]."),
+    click.option("--port", metavar="PORT", help="Listen on this port, 0 for any free one [default: 8765]."),
     click.option(
         "--api-key", metavar="KEY", help="Ask clients for this key (PARLEY_API_KEY keeps it out of process lists)."
     ),
@@ -42,7 +46,16 @@ _OPTIONS = (
 
 def configured(command: Callable[P, R]) -> Callable[P, R]:
     """Adds the shared flags; the command takes them as `config_path` and `**flags`."""
-    for option in reversed(_OPTIONS):
+    return _with(command, (*_PIPELINE_OPTIONS, *_SERVER_OPTIONS))
+
+
+def pipeline_configured(command: Callable[P, R]) -> Callable[P, R]:
+    """The same without the flags of a server that others reach."""
+    return _with(command, _PIPELINE_OPTIONS)
+
+
+def _with(command: Callable[P, R], options: Sequence[Callable[[Callable[P, R]], Callable[P, R]]]) -> Callable[P, R]:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -38,7 +38,7 @@ FRAMES = 480 * 2
 LATENCY_S = 0.04
 """Asked of PortAudio, which rounds it to what the device can do: two callbacks."""
 
-STALL_S = 2.0
+STALL_S = 4.0
 """A device whose callback has not come for so long is gone, whatever PortAudio believes."""
 
 WAITING_SOUNDS = 500

@@ -1,0 +1,281 @@
+"""`parley talk`: a spoken conversation in the terminal, with a server of its own or any Realtime server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from parley.cli.options import load_config, pipeline_configured
+
+if TYPE_CHECKING:
+    from parley.client.connection import Server
+    from parley.client.microphone import Cleaner
+    from parley.client.session import Wishes
+    from parley.client.talk import Chosen, Talk, View
+    from parley.config import Config
+
+EXTRA = 'Install it with: pip install "parley[talk]"'
+
+
+class Unasked(click.ClickException):
+    """The conversation could not be had."""
+
+    exit_code = 2
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  parley talk
+  parley talk --llm openai:qwen3 --llm-base-url http://localhost:11434/v1
+  parley talk --url ws://192.168.1.5:8765 --api-key-env PARLEY_API_KEY
+  parley talk --url wss://api.openai.com/v1/realtime --api-key-env OPENAI_API_KEY
+  parley talk --devices
+"""
+)
+@pipeline_configured
+@click.option("--url", metavar="URL", help="Talk to this Realtime server [default: one of its own, in this process].")
+@click.option("--model", metavar="NAME", help="Ask that server for this model [default: gpt-realtime].")
+@click.option("--api-key-env", metavar="NAME", help="The environment variable that holds that server's key.")
+@click.option("--input", "input_device", metavar="DEVICE", default="", help="Microphone, by index or part of its name.")
+@click.option(
+    "--output", "output_device", metavar="DEVICE", default="", help="Loudspeaker, by index or part of its name."
+)
+@click.option("--devices", "show_devices", is_flag=True, help="List the sound devices and end.")
+@click.option("--push-to-talk", is_flag=True, help="Turns begin and end with the space key, instead of by themselves.")
+@click.option(
+    "--turn-detection",
+    type=click.Choice(["server_vad", "semantic_vad"]),
+    help="How the server finds the end of a turn [default: the server's own way].",
+)
+@click.option(
+    "--echo-control",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Keep the loudspeaker out of the microphone; off for headsets.",
+)
+@click.option("--plain", is_flag=True, help="Print one line for each event, for logs and screen readers.")
+@click.option(
+    "--record",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep audio (left you, right the reply as heard), trace and transcript in this folder.",
+)
+def talk(config_path: Path | None, show_devices: bool, **options: object) -> None:
+    """Talk to an assistant: through this machine's microphone and loudspeaker, interruptible at any time.
+
+    Brings the server of `parley serve` along, with the engines that parley.toml and the flags name, or talks to any other with --url. While
+    you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, Q leaves.
+    """
+    if show_devices:
+        _list_devices()
+        return
+    flags = {name: options.pop(name) for name in ("pipeline", "stt", "llm", "llm_base_url", "tts", "voice")}
+    config = load_config(config_path, flags)
+    _check_packages(plain=_is_plain(options))
+    with _server(config, options) as server:
+        _converse(server, config, options)
+
+
+def _list_devices() -> None:
+    from parley.client.devices import DevicesUnavailable, list_devices
+
+    try:
+        devices = list_devices()
+    except DevicesUnavailable as error:
+        raise Unasked(str(error)) from error
+    if not devices:
+        raise Unasked("This machine has no sound devices.")
+    width = max(len(device.name) for device in devices)
+    for device in devices:
+        able = ", ".join(
+            f"{name}{' (default)' if default else ''}"
+            for name, channels, default in (
+                ("input", device.inputs, device.default_input),
+                ("output", device.outputs, device.default_output),
+            )
+            if channels
+        )
+        click.echo(f"{device.index:>3}  {device.name:<{width}}  {device.host}: {able}")
+
+
+def _is_plain(options: dict[str, object]) -> bool:
+    """A screen needs a terminal; a pipe, a log and a dumb terminal get lines."""
+    terminal = sys.stdin.isatty() and sys.stderr.isatty() and sys.stdout.isatty()
+    return bool(options["plain"]) or not terminal or os.environ.get("TERM") == "dumb"
+
+
+def _check_packages(*, plain: bool) -> None:
+    """Before any engine is loaded: a missing package should not cost a minute."""
+    from importlib.util import find_spec
+
+    from parley.client.devices import DevicesUnavailable, list_devices
+
+    if not plain and find_spec("textual") is None:
+        raise Unasked(f"The screen needs the package textual. {EXTRA}; --plain does without.")
+    try:
+        list_devices()
+    except DevicesUnavailable as error:
+        raise Unasked(str(error)) from error
+
+
+@contextmanager
+def _server(config: Config, options: dict[str, object]) -> Iterator[Server]:
+    from parley.client.connection import Server, ServerUnavailable
+
+    url = options["url"]
+    if not isinstance(url, str):
+        for name in ("model", "api_key_env"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name.replace('_', '-')} belongs to --url.")
+        from parley.cli.talk_server import own_server
+
+        record = options["record"]
+        with own_server(config, record if isinstance(record, Path) else None) as server:
+            yield server
+        return
+    try:
+        yield Server.at(url, model=str(options["model"] or _model_of(url)), key=_key(options["api_key_env"]))
+    except ServerUnavailable as error:
+        raise Unasked(str(error)) from error
+
+
+def _model_of(url: str) -> str:
+    """The URL's own, or the name that OpenAI's server knows and a Parley's default pipeline answers to."""
+    from urllib.parse import parse_qs, urlsplit
+
+    return parse_qs(urlsplit(url).query).get("model", ["gpt-realtime"])[-1]
+
+
+def _key(name: object) -> str:
+    if not isinstance(name, str):
+        return ""
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise Unasked(f"The environment variable {name}, which --api-key-env names, is not set.")
+    return key
+
+
+def _wishes(config: Config, options: dict[str, object]) -> Wishes:
+    """What is asked of the server. One of our own has the configuration; another is sent what somebody set on purpose."""
+    from parley.client.session import Wishes
+
+    pipeline = config.pipelines[config.default_pipeline]
+    voice = instructions = None
+    if options["url"] is not None:
+        set_here = {
+            setting.key.rpartition(".")[2]
+            for setting in config.settings
+            if setting.source != "default" and setting.key.startswith(f"pipelines.{pipeline.name}.")
+        }
+        voice = pipeline.voice if "voice" in set_here else None
+        instructions = pipeline.instructions if "instructions" in set_here else None
+    detection = options["turn_detection"]
+    return Wishes(
+        hands_free=not options["push_to_talk"],
+        voice=voice,
+        instructions=instructions,
+        language=pipeline.language or None,
+        turn_detection=detection if isinstance(detection, str) else None,
+    )
+
+
+def _converse(server: Server, config: Config, options: dict[str, object]) -> None:
+    from parley.audio.processing import ProcessingUnavailable
+    from parley.client.connection import ServerUnavailable
+    from parley.client.devices import DevicesUnavailable
+    from parley.client.talk import Chosen
+
+    record = options["record"]
+    chosen = Chosen(
+        server,
+        _wishes(config, options),
+        str(options["input_device"]),
+        str(options["output_device"]),
+        record if isinstance(record, Path) else None,
+    )
+    cleaner = _cleaner(options["echo_control"] == "on")
+    try:
+        talk = _plainly(chosen, cleaner) if _is_plain(options) else _on_screen(chosen, cleaner, config)
+    except (ServerUnavailable, DevicesUnavailable) as error:
+        raise Unasked(str(error)) from error
+    except ProcessingUnavailable as error:
+        raise Unasked(f"{error}. --echo-control off does without, and needs a headset.") from error
+    except OSError as error:
+        raise Unasked(f"The recording cannot be kept: {error}.") from error
+    _summarize(talk)
+
+
+def _cleaner(on: bool) -> Callable[[], Cleaner | None]:
+    from parley.client.devices import RATE
+    from parley.client.microphone import echo_control
+
+    return (lambda: echo_control(RATE)) if on else (lambda: None)
+
+
+def _plainly(chosen: Chosen, cleaner: Callable[[], Cleaner | None]) -> Talk:
+    from parley.client.talk import Talk
+    from parley.tui.plain import PlainView, run_plain
+
+    view = PlainView(lambda line: print(line, flush=True))  # noqa: T201 - the result of the command
+
+    async def main() -> Talk:
+        conversation = Talk(chosen, view, cleaner)
+        await run_plain(conversation, view)
+        return conversation
+
+    return asyncio.run(main())
+
+
+def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Config) -> Talk:
+    from parley.client.talk import Talk
+    from parley.tui.drawing import glyphs_for
+    from parley.tui.screen import TalkScreen
+
+    def make(view: View) -> Talk:
+        return Talk(chosen, view, cleaner)
+
+    asked = config.default_pipeline if chosen.server.name == "in this process" else _model_of(chosen.server.url)
+    screen = TalkScreen(make, f"parley talk: {asked}, {chosen.server.name}", glyphs_for(sys.stdout.encoding))
+    with _logs_to(screen.talk):
+        ended = screen.run()
+    if isinstance(ended, BaseException):
+        raise ended
+    return screen.talk
+
+
+@contextmanager
+def _logs_to(conversation: Talk) -> Iterator[None]:
+    """Warnings of the server in this process would be written over the screen: they become notes on it."""
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            conversation.note_from_elsewhere("warning", record.getMessage())
+
+    handler = Notes(logging.WARNING)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+def _summarize(conversation: Talk) -> None:
+    from parley.client.figures import spreads
+    from parley.tui.drawing import summary
+
+    figures = conversation.figures
+    for line in summary(figures.turns, figures.interruptions, conversation.devices.underruns, spreads(figures.turns)):
+        click.echo(line)
+    if conversation.chosen.record is not None:
+        click.echo(f"recorded in {conversation.chosen.record}")

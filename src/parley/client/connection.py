@@ -1,0 +1,193 @@
+"""The WebSocket to a Realtime server: messages in order, both ways.
+
+Laws: what waits to be sent is bounded; a refusal carries the server's own words and what to do. A key is sent to the server that was
+named and nowhere else, and appears in no message.
+Does not know: what a message means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from parley.client.load.link import MAX_MESSAGE_BYTES, UnusableUrl, realtime_url
+
+OPEN_TIMEOUT_S = 15
+"""A server that has not answered the handshake by then is not there for a conversation."""
+
+CLOSE_TIMEOUT_S = 1
+"""Nobody waits longer for a goodbye."""
+
+UNSENT_MESSAGES = 1500
+"""Half a minute of microphone: a server that has stopped reading for so long is gone."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+WRONG_KEY = 401
+GONE_FOR_GOOD = range(400, 500)
+TOO_MANY = 429
+
+
+class ServerUnavailable(Exception):
+    """No session can be had. `again`: it may be worth trying once more."""
+
+    def __init__(self, message: str, mend: str = "", *, again: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+        self.again = again
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.mend}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to talk to: a complete WebSocket URL (`Server.at`), and the key, which shows in no `repr`."""
+
+    url: str
+    key: str = field(default="", repr=False)
+    name: str = ""
+
+    @classmethod
+    def at(cls, url: str, model: str = "", key: str = "", name: str = "") -> Server:
+        """Complete a URL as people write it. Raises `ServerUnavailable`."""
+        try:
+            whole = realtime_url(url, None)
+            if model or not parse_qs(urlsplit(whole).query).get("model"):
+                whole = realtime_url(url, model or None)
+        except UnusableUrl as error:
+            raise ServerUnavailable(f"{error}.", "Write --url like ws://127.0.0.1:8765.") from error
+        return cls(whole, key, name or urlsplit(whole).netloc.rpartition("@")[2])
+
+    @property
+    def http(self) -> str:
+        """The server's address for HTTP, without a path."""
+        parts = urlsplit(self.url)
+        return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}"
+
+    @property
+    def here(self) -> bool:
+        """The server is on this machine: no proxy leads there."""
+        return urlsplit(self.url).hostname in LOOPBACK
+
+
+class Connection:
+    """One open WebSocket: iterate over it for messages, `send` never waits. Made by `dial`."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._unsent: asyncio.Queue[str] = asyncio.Queue(UNSENT_MESSAGES)
+        self._writer = asyncio.create_task(self._write())
+        self.why_ended = ""
+
+    def send(self, messages: Iterable[str]) -> None:
+        """Queue messages; a server that no longer reads loses the connection."""
+        for message in messages:
+            try:
+                self._unsent.put_nowait(message)
+            except asyncio.QueueFull:
+                self.why_ended = "the server stopped reading"
+                self._socket.transport.abort()
+                return
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        try:
+            async for message in self._socket:
+                yield message
+        except ConnectionClosed:
+            pass
+        closed = self._socket.close_code, self._socket.close_reason
+        self.why_ended = self.why_ended or f"the server closed with {closed[0]}{f' ({closed[1]})' if closed[1] else ''}"
+
+    async def flush(self) -> None:
+        """Until everything queued has been handed to the socket, or the connection is over."""
+        done = asyncio.create_task(self._unsent.join())
+        await asyncio.wait((done, self._writer), timeout=CLOSE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        done.cancel()
+
+    async def close(self) -> None:
+        self._writer.cancel()
+        await self._socket.close()
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                message = await self._unsent.get()
+                await self._socket.send(message)
+                self._unsent.task_done()
+        except ConnectionClosed:
+            # The reader says why.
+            return
+
+
+@asynccontextmanager
+async def dial(server: Server) -> AsyncIterator[Connection]:
+    """A connection to the server, closed at the end. Raises `ServerUnavailable`."""
+    headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+    try:
+        socket = await connect(
+            server.url,
+            additional_headers=headers,
+            max_size=MAX_MESSAGE_BYTES,
+            compression=None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            proxy=None if server.here else True,
+        )
+    except InvalidStatus as error:
+        raise _refusal(server, error) from error
+    except InvalidURI as error:
+        raise ServerUnavailable(
+            f"{server.name} is not a WebSocket URL.", "Write --url like ws://127.0.0.1:8765."
+        ) from error
+    except InvalidHandshake as error:
+        raise ServerUnavailable(
+            f"{server.name} does not speak WebSocket: {error}.", "Is it a Realtime server?"
+        ) from error
+    except TimeoutError as error:
+        raise ServerUnavailable(f"{server.name} did not answer within {OPEN_TIMEOUT_S} s.", again=True) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        mend = "Is it running? `parley serve` starts one; without --url, `parley talk` brings its own."
+        raise ServerUnavailable(f"{server.name} cannot be reached: {reason}.", mend, again=True) from error
+    connection = Connection(socket)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _refusal(server: Server, error: InvalidStatus) -> ServerUnavailable:
+    response = error.response
+    said = _message(bytes(response.body or b""))
+    status = response.status_code
+    if status == WRONG_KEY:
+        mend = "Name the environment variable that holds the key with --api-key-env."
+        return ServerUnavailable(f"{server.name} refuses the key: {said or 'HTTP 401'}", mend)
+    again = status not in GONE_FOR_GOOD or status == TOO_MANY
+    return ServerUnavailable(
+        f"{server.name} refuses the session: HTTP {status}{f': {said}' if said else ''}", again=again
+    )
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _Refused(msgspec.Struct):
+    error: _Error = msgspec.field(default_factory=_Error)
+
+
+def _message(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Refused).error.message
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body[:200].decode(errors="replace").strip()

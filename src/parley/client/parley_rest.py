@@ -1,0 +1,60 @@
+"""What a Parley tells over HTTP beside the conversation: that it is one, and where the time of each turn went.
+
+Laws: asks for nothing that the conversation needs; whoever does not answer as a Parley is none. The key goes only to a server that
+said it is one. Small answers, short patience, never on the event loop's own thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from parley.client.connection import Server
+
+PATIENCE_S = 2.0
+"""A figure that comes later than this is no longer looked at."""
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""32 turns are some 12 kB."""
+
+
+class ParleyRest:
+    """One server's HTTP side. `ask()` first; `turns()` answers None where it is no Parley, or does not say."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        handlers = [urllib.request.ProxyHandler({})] if server.here else []
+        self._opener = urllib.request.build_opener(*handlers)
+        self.is_parley = False
+
+    async def ask(self) -> bool:
+        """Whether the server is a Parley."""
+        answer = await self._get("/health", "")
+        self.is_parley = isinstance(answer, dict) and isinstance(answer.get("parley"), str)
+        return self.is_parley
+
+    async def turns(self, session_id: str) -> list[dict[str, Any]] | None:
+        """The session's last turns as `runtime/waterfall.py` tells them, oldest first."""
+        if not self.is_parley:
+            return None
+        answer = await self._get(f"/parley/sessions/{quote(session_id)}/turns", self._server.key)
+        turns = answer.get("turns") if isinstance(answer, dict) else None
+        return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else None
+
+    async def _get(self, path: str, key: str) -> Any:
+        return await asyncio.to_thread(self._fetch, path, key)
+
+    def _fetch(self, path: str, key: str) -> Any:
+        request = urllib.request.Request(self._server.http + path)
+        if key:
+            request.add_header("Authorization", f"Bearer {key}")
+        try:
+            with self._opener.open(request, timeout=PATIENCE_S) as response:
+                return msgspec.json.decode(response.read(MAX_ANSWER_BYTES))
+        except (OSError, urllib.error.URLError, msgspec.DecodeError, ValueError):
+            return None
