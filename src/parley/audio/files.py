@@ -68,18 +68,22 @@ def write(path: str | os.PathLike[str], recording: Recording) -> None:
 
 def _read_stream(stream: BinaryIO, name: str) -> Recording:
     start = stream.tell()
+    size = stream.seek(0, os.SEEK_END) - start
+    stream.seek(start)
     try:
         with wave.open(stream) as wav:
-            return _read_wav(wav, name)
+            return _read_wav(wav, size, name)
     except (wave.Error, EOFError):
         stream.seek(start)
         return _read_av(stream, name)
 
 
-def _read_wav(wav: wave.Wave_read, name: str) -> Recording:
+def _read_wav(wav: wave.Wave_read, size: int, name: str) -> Recording:
     rate, channels, width = wav.getframerate(), wav.getnchannels(), wav.getsampwidth()
-    _check_length(wav.getnframes() / rate if rate else 0.0, name)
-    data = wav.readframes(wav.getnframes())
+    # A program that writes to a pipe says the largest length there is, as it does not know its own.
+    count = min(wav.getnframes(), size // (channels * width))
+    _check_length(count / rate if rate else 0.0, name)
+    data = wav.readframes(count)
     data = data[: len(data) // (width * channels) * width * channels]
     match width:
         case 1:

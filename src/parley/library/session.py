@@ -8,7 +8,7 @@ wall's time. A session is one or the other.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping
 from typing import Any, Literal
 
 from parley.core.limits import SAMPLES_PER_MS
@@ -146,7 +146,7 @@ class VoiceSession:
             return []
         return self._pipeline._run(self._say(text))
 
-    def run(self, frames: Iterable[Frame]) -> Iterator[VoiceEvent]:
+    def run(self, frames: Iterable[Frame]) -> Generator[VoiceEvent, None, None]:
         """Step through all frames, then flush; yields the events as they come."""
         for frame in frames:
             yield from self.step(frame)

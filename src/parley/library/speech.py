@@ -6,7 +6,7 @@ synthesis.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ def synthesize(
     language: str = "",
     speed: float = 1.0,
     sample_rate: int = 24_000,
-) -> Iterator[Spoken]:
+) -> Generator[Spoken, None, None]:
     """Speak `text`, or pieces of text as they come (lines of a file, deltas of a model); yields audio as it is made.
 
     `sample_rate` is what you want. Raises `EngineUnavailable` for an engine that cannot be opened, `EngineError` for one that fails,

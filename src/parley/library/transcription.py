@@ -7,7 +7,7 @@ the longer a segment already is, the shorter the pause that ends it, so that hou
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from parley.audio.files import Recording
@@ -41,7 +41,8 @@ class SegmentWord:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech: its text, its place in the recording (seconds), its words where the recogniser times them."""
+    """A stretch of speech: its text, its place in the recording (seconds, without the silence that ended it), its words where the
+    recogniser times them."""
 
     text: str
     start_s: float
@@ -66,7 +67,7 @@ def transcribe(
     language: str = "",
     pipeline: Pipeline | None = None,
     on_partial: Callable[[str], None] | None = None,
-) -> Iterator[Segment]:
+) -> Generator[Segment, None, None]:
     """The segments of a file, a recording, or frames at `sample_rate`, as they are finished.
 
     `pipeline` saves loading the engines again (its own `stt`, `vad` and `language` count then). `on_partial` hears of words that are not
@@ -88,7 +89,7 @@ def transcribe(
 
 def _segments(
     pipeline: Pipeline, audio: Iterable[Frame], rate: int, on_partial: Callable[[str], None] | None
-) -> Iterator[Segment]:
+) -> Generator[Segment, None, None]:
     session = transcriber(pipeline, rate)
     try:
         for event in session.run(audio):
@@ -119,5 +120,6 @@ def segment_of(event: TurnEnded, sample_rate: int) -> Segment:
     words = tuple(
         SegmentWord(word.text, word.start_sample / sample_rate, word.end_sample / sample_rate) for word in turn.words
     )
-    start, end = turn.start_sample / sample_rate, turn.end_sample / sample_rate
+    start = turn.start_sample / sample_rate
+    end = max(start, turn.end_sample / sample_rate - (turn.figures.pause_ms or 0.0) / 1000)
     return Segment(turn.heard, start, end, words, turn.language)
