@@ -60,7 +60,7 @@ class Checker:
         self.attempts = Attempts(self.ledgers, self.arrived, self.conversation)
         self.listener = Listener(self.ledgers, self.attempts, self.arrived, playback)
         self.speech = Speech(self.arrived)
-        self.told = TranscriptionTold(self.arrived, self.streams)
+        self.told = TranscriptionTold(self.arrived, self.streams, self.conversation)
         self.turns = Turns(self.arrived, self.streams)
         kept = OnlyHeardIsKept(self.listener)
         self._rules: list[Rule] = [

@@ -18,16 +18,19 @@ from parley.core.effects import (
 )
 from parley.core.events import Event, ItemCreateRequested, ResponseRequested, Transcribed, TranscriptionFailed
 from parley.core.ids import FlushId, ItemId, JudgementId, TurnId
+from parley.core.items import InputAudio, Message
 from parley.core.limits import MAX_PENDING_TURNS
 from parley.core.notices import (
     InputCommitted,
     ItemAdded,
+    ItemRetrieved,
     SpeechStarted,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
 from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.conversation import Conversation
 from parley.testing.rules.input import Arrived, Stretch
 
 
@@ -53,6 +56,11 @@ class Stream:
     """The audio came with an item of the client's, not through the microphone."""
 
     @property
+    def going_on(self) -> bool:
+        """Whether its turn is still being spoken; that its recogniser has failed does not end a turn."""
+        return not (self.finished or self.item or (self.over and not self.failed) or self.brought)
+
+    @property
     def settled(self) -> bool:
         """Whether nothing more is to be known of its words."""
         return self.over
@@ -76,7 +84,7 @@ class Streams(Rule):
     @property
     def open(self) -> list[Stream]:
         """Streams of turns that still go on."""
-        return [stream for stream in self.by_turn.values() if not (stream.finished or stream.over or stream.item)]
+        return [stream for stream in self.by_turn.values() if stream.going_on]
 
     def before(self, step: Step) -> None:
         self._event = step.event
@@ -94,6 +102,7 @@ class Streams(Rule):
             JudgePause: self._judge,
             InputCommitted: self._commit,
             ItemAdded: self._added,
+            ItemRetrieved: self._retrieved,
         }
 
     def after(self, step: Step) -> None:
@@ -171,6 +180,7 @@ class Streams(Rule):
             self.fail(f"turn {effect.turn} is dropped, which was never opened")
         self.require(stream.failed or not stream.over, f"turn {effect.turn} is dropped twice or after its transcript")
         stream.over = True
+        stream.finished = stream.finished or stream.failed
         if stream.texts and (self._committed or isinstance(self._event, Transcribed)):
             stream.resolved = stream.texts[-1]
         self._ended.append(stream)
@@ -186,6 +196,17 @@ class Streams(Rule):
     def _added(self, told: ItemAdded) -> None:
         if isinstance(self._event, ItemCreateRequested):
             self._brought_item = told.item.id
+
+    def _retrieved(self, told: ItemRetrieved) -> None:
+        stream = self.by_item.get(told.item.id)
+        if stream is None or stream.stretch is None or not isinstance(told.item, Message):
+            return
+        for part in told.item.content:
+            if isinstance(part, InputAudio) and part.audio:
+                own = bytes(stream.stretch.audio[stream.offset : stream.offset + len(part.audio)])
+                self.require(
+                    own == part.audio, f"{told.item.id} was retrieved with audio that did not arrive there", "10"
+                )
 
     def _transcribed(self, event: Transcribed) -> None:
         stream = self.by_turn.get(event.turn)
@@ -211,7 +232,8 @@ class TranscriptionTold(Rule):
 
     law = "order 4.2"
 
-    def __init__(self, arrived: Arrived, streams: Streams) -> None:
+    def __init__(self, arrived: Arrived, streams: Streams, conversation: Conversation) -> None:
+        self._conversation = conversation
         self.ended: dict[ItemId, str | None] = {}
         self._arrived = arrived
         self._streams = streams
@@ -229,9 +251,14 @@ class TranscriptionTold(Rule):
             TranscriptionFailedNotice: self._failed,
         }
 
-    def missing(self) -> list[ItemId]:
-        """Items whose transcript was asked for and never came, nor its failure."""
-        return [item for item, asked in self._committed.items() if asked and item not in self.ended]
+    def finish(self, quiet: bool) -> None:
+        if not quiet or self._arrived.settings.transcription is None:
+            return
+        here = self._conversation.items
+        missing = [item for item, asked in self._committed.items() if asked and item not in self.ended and item in here]
+        self.require(
+            not missing, f"the transcripts of {missing} were asked for and never came, nor their failures", "liveness"
+        )
 
     def _commit(self, told: InputCommitted) -> None:
         self._committed[told.item_id] = self._arrived.settings.transcription is not None
