@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from parley.audio import files, g711, levels, pcm
 from parley.audio.framing import Framer
+from parley.audio.interpolation import FrameInterpolation
 from parley.audio.resampling import Int16Resampler, Quality, Resampler, resample
 
 EVERY_INT16 = np.arange(-32768, 32768, dtype=np.int32).astype(np.int16)
@@ -155,6 +156,30 @@ def test_a_tone_keeps_its_pitch_level_and_position() -> None:
     tone = (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert np.abs(resample(tone, 24000, 16000)[200:-200] - expected[200:-200]).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "rates", [(24_000, 16_000), (8_000, 16_000), (16_000, 16_000), (24_000, 8_000), (48_000, 32_000)]
+)
+def test_interpolated_frames_join_into_the_same_tone(rates: tuple[int, int]) -> None:
+    frame = rates[1] * 32 // 1_000
+    shape = FrameInterpolation(*rates, frame)
+    silence = shape.before + shape.after
+    tone = 0.5 * np.sin(2 * np.pi * 440 * (np.arange(rates[0]) - silence) / rates[0])
+    tone[:silence] = 0
+    windows = np.stack([tone[n * shape.step :][: shape.window] for n in range(30)]).astype(np.float32)
+    frames = np.empty((30, frame), np.float32)
+    shape.convert(windows, frames)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * (np.arange(30 * frame) / rates[1] - shape.after / rates[0]))
+    assert np.abs(frames.ravel() - expected)[50:].max() < 0.01
+    alone = np.empty((1, frame), np.float32)
+    shape.convert(windows[7:8], alone)
+    assert np.array_equal(alone[0], frames[7])
+
+
+def test_frames_of_no_whole_number_of_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="512 samples at 16000 Hz"):
+        FrameInterpolation(44_100, 16_000, 512)
 
 
 def test_a_reset_stream_starts_anew() -> None:

@@ -97,6 +97,22 @@ async def test_telephone_audio_is_scored_on_the_same_positions(silero: SileroVad
     assert max(probability for _, probability in scores) > 0.9
 
 
+async def test_callers_of_different_encodings_share_a_model(silero: SileroVad, speech: Speech) -> None:
+    pcm = np.frombuffer(_clip(speech, "weather_question"), "<i2")
+    at_8k = resample_int16(pcm, 24_000, 8_000)
+    heard = {
+        AudioFormat.PCM16: (pcm.tobytes(), 960),
+        AudioFormat.PCMU: (g711.encode_mulaw(at_8k).tobytes(), 160),
+        AudioFormat.PCMA: (g711.encode_alaw(at_8k).tobytes(), 160),
+    }
+    worker = VoiceWorker(silero)
+    alone = [await _scores(worker, audio, cycle([size]), format) for format, (audio, size) in heard.items()]
+    together = await asyncio.gather(
+        *(_scores(worker, audio, cycle([size]), format) for format, (audio, size) in [*heard.items()] * 3)
+    )
+    assert together == alone * 3
+
+
 async def test_a_burst_after_a_stall_loses_nothing_and_holds_up_nobody() -> None:
     model = FakeVoiceActivity()
     worker = VoiceWorker(model)
@@ -180,16 +196,6 @@ async def test_a_model_that_fails_for_one_stream_fails_that_stream_only() -> Non
     assert loud.failures
     assert not loud.scores
     assert not quiet.failures
-
-
-async def test_audio_that_cannot_be_read_fails_its_stream_only() -> None:
-    worker = VoiceWorker(FakeVoiceActivity())
-    torn, sound = _Ear(worker), _Ear(worker)
-    torn.stream.hear(0, bytes(9_600) * 2 + b"x", AudioFormat.PCM16)
-    sound.hear(bytes(48 * 1_000), cycle([960]))
-    await settled(lambda: len(sound.scores) == 31)
-    assert torn.failures
-    assert not sound.failures
 
 
 async def test_a_loop_that_runs_late_shows_in_the_lag_and_is_forgotten_in_time() -> None:

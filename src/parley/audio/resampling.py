@@ -5,8 +5,8 @@ Laws:
 - Equal rates pass audio through untouched.
 
 Which quality (mean lag at 24 -> 16 kHz in 20 ms chunks; CPU is the same 2-4 us a chunk for all of them):
-`QQ` 0.1 ms, cubic, for voice activity only; `LQ` 11 ms and `MQ` 21 ms for live paths; `HQ` 21 ms for recognition;
-`VHQ` 43 ms for files.
+`QQ` 0.1 ms, cubic (`interpolation.py` does that for the voice activity of all streams at once); `LQ` 11 ms and `MQ` 21 ms for
+live paths; `HQ` 21 ms for recognition; `VHQ` 43 ms for files.
 """
 
 from __future__ import annotations
