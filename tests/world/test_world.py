@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -24,6 +25,7 @@ SLOW_BATCH = 400
 """In `make test`: four thousand more, about a minute on one core."""
 
 
+@cache
 def _assert_clean(first: int, end: int) -> Counter[str]:
     batch = run_batch(first, end)
     assert not batch.failures, (
