@@ -8,19 +8,20 @@ import itertools
 import json
 import os
 import shutil
-import sys
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 """Longer than anything here takes on a busy machine."""
 
-LOG_LINES = 200
+ANSWER_S = PATIENCE_S + 10
+"""The browser's own answers come after a wait inside the page has given up."""
 
 FLAGS = (
     "--headless=new",
@@ -105,7 +106,7 @@ class Tab:
             message["sessionId"] = self._session
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._connection.send(json.dumps(message))
-        told = await asyncio.wait_for(answer, PATIENCE_S)
+        told = await asyncio.wait_for(answer, ANSWER_S)
         assert "error" not in told, f"{method}: {told['error']}"
         result: Json = told["result"]
         return result
@@ -130,9 +131,7 @@ class Tab:
             "if (value) resolve(value); else if (performance.now() > end) reject(new Error('never came')); "
             "else setTimeout(look, 20) }; look() })"
         )
-        told = await asyncio.wait_for(
-            self.call("Runtime.evaluate", expression=watch, awaitPromise=True, returnByValue=True), patience_s + 5
-        )
+        told = await self.call("Runtime.evaluate", expression=watch, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in told:
             raise AssertionError(
                 f"never came true: {condition}\npage: {await self.text('body')}\nerrors: {self.errors}"
@@ -249,55 +248,9 @@ async def _line(stream: asyncio.StreamReader, beginning: str) -> str:
     raise AssertionError(f"the program ended before it said {beginning!r}:\n{''.join(said)}")
 
 
-async def _drain(stream: asyncio.StreamReader, into: deque[str] | None = None) -> None:
-    while line := await stream.readline():
-        if into is not None:
-            into.append(line.decode(errors="replace"))
-
-
-class Server:
-    """`parley serve` in a process of its own. `url` has no path."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        assert process.stderr is not None
-        self._process = process
-        self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self._drain = asyncio.create_task(_drain(process.stderr, self.log))
-        self.url = url
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
-
-    async def end(self, kill: bool = False) -> None:
-        with suppress(ProcessLookupError):
-            (self._process.kill if kill else self._process.terminate)()
-        await self._process.wait()
-        self._drain.cancel()
-
-
-async def serve(*arguments: str, port: int = 0, cwd: Path) -> Server:
-    """Start it and wait until it listens; with engines that need no network."""
-    program = Path(sys.executable).with_name("parley")
-    process = await asyncio.create_subprocess_exec(
-        str(program),
-        "serve",
-        "--port",
-        str(port),
-        *arguments,
-        cwd=cwd,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
-    )
-    assert process.stderr is not None
-    try:
-        url = await asyncio.wait_for(_line(process.stderr, "Parley listens on "), PATIENCE_S)
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
-    return Server(process, url)
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.readline():
+        pass
 
 
 Condition = Callable[[], bool]
@@ -309,3 +262,47 @@ async def eventually(condition: Condition, what: str, tab: Tab) -> None:
         while not condition():
             await tab.js("new Promise((resolve) => setTimeout(resolve, 30))")
     assert condition(), what
+
+
+RECORD = """(async () => {
+  await parley.loudspeaker.open();
+  const { context, output } = parley.loudspeaker;
+  globalThis.recorded = [];
+  globalThis.tap = new AudioWorkletNode(context, "parley-capture", { numberOfOutputs: 0 });
+  tap.port.onmessage = ({ data }) => recorded.push(data.pcm);
+  output.connect(tap);
+  return context.sampleRate;
+})()"""
+"""Keeps everything that goes to the loudspeaker, from the last node before it, on the audio thread."""
+
+PLAYED = """(() => {
+  const length = recorded.reduce((sum, chunk) => sum + chunk.length, 0);
+  const all = new Int16Array(length);
+  let at = 0;
+  for (const chunk of recorded) { all.set(chunk, at); at += chunk.length; }
+  const bytes = new Uint8Array(all.buffer);
+  let text = "";
+  for (let from = 0; from < bytes.length; from += 32768) text += String.fromCharCode(...bytes.subarray(from, from + 32768));
+  return btoa(text);
+})()"""
+
+
+@asynccontextmanager
+async def page(
+    url: str, tmp_path: Path, microphone: Path | None = None, *, allow: bool = True, width: int = 1280
+) -> AsyncIterator[Tab]:
+    async with browsing(tmp_path / "profile", microphone, allow=allow) as tab:
+        await tab.size(width, 844 if width < 600 else 900)
+        await tab.goto(url)
+        await tab.until("globalThis.parley")
+        yield tab
+
+
+async def played(tab: Tab) -> NDArray[np.int16]:
+    return np.frombuffer(base64.b64decode(await tab.js(PLAYED)), "<i2")
+
+
+def sounding(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Without the silence before and after."""
+    loud = np.flatnonzero(np.abs(pcm) > 100)
+    return pcm[loud[0] : loud[-1] + 1] if loud.size else pcm[:0]

@@ -1,9 +1,9 @@
-"""A server and a browser for each test, and recordings put together for its microphone."""
+"""A server to talk to, and recordings put together for the browser's microphone."""
 
 from __future__ import annotations
 
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from tests.web.browser import Server, chromium, serve
+from tests.web.browser import chromium
+from tests.web.server import Server
 
 MICROPHONE_HZ = 48_000
 OFFLINE = ("--stt", "pocketsphinx", "--llm", "responder", "--tts", "espeak")
@@ -49,10 +50,9 @@ def microphone(tmp_path: Path, speech: Speech) -> Callable[..., Path]:
     return record
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    running = await serve(*OFFLINE, cwd=tmp_path)
-    try:
-        yield running
-    finally:
-        await running.end()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests of a file; those that end it, lock it or fill it start their own."""
+    running = Server(*OFFLINE, cwd=tmp_path_factory.mktemp("server"))
+    yield running
+    running.end()

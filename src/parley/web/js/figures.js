@@ -25,9 +25,9 @@ export class Figures {
     this.open = null;
   }
 
-  /** The frame that ends at this position of the input audio has just been recorded. */
-  captured(positionMs) {
-    this.positions.push({ positionMs, at: performance.now() });
+  /** The frame that ends at this position of the input audio was recorded at this time. */
+  captured(positionMs, at) {
+    this.positions.push({ positionMs, at });
     if (this.positions.length > POSITIONS_KEPT) this.positions.shift();
   }
 

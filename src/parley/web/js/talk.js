@@ -14,6 +14,7 @@ import * as tools from "./tools.js";
 import { milliseconds, Transcript } from "./transcript.js";
 
 const PREROLL_FRAMES = 10; // 200 ms: who presses a key speaks at once, and the first sound must not be lost.
+const EARLY_FRAMES = 150; // 3 s: who presses Start speaks at once, while the connection is still being made.
 const SHORTEST_HOLD_MS = 250; // Less was a slip; the server refuses less than 100 ms anyway.
 const MUTED_TAIL_FRAMES = 450; // 9 s of silence after muting: a turn under way ends by itself, however patient the detector.
 const ANSWER_COMES_MS = 500; // From a transcript to its response, which the server begins at once or not at all.
@@ -37,6 +38,7 @@ export class Talk extends EventTarget {
     this.muted = false;
     this.listening = false;
     this.queued = []; // typed before there was a session
+    this.early = []; // said before there was one
     this.reset();
   }
 
@@ -47,6 +49,7 @@ export class Talk extends EventTarget {
     this.audible = false;
     this.hold = null;
     this.preroll = [];
+    this.configured = false; // whether the server has taken our settings
     this.tail = 0;
     this.sentSamples = 0;
     this.answers = 0;
@@ -127,11 +130,16 @@ export class Talk extends EventTarget {
   /** A frame of the microphone. */
   hear({ pcm, level }) {
     this.emit("level", { input: this.muted ? 0 : level });
-    if (!this.connected || !this.listening) return;
+    if (!this.listening) return;
+    const at = performance.now();
+    if (!this.configured) {
+      if (!this.muted && this.early.push({ pcm, at }) > EARLY_FRAMES) this.early.shift();
+      return;
+    }
     if (this.session.audio.input.turn_detection === null) {
-      if (this.hold) this.append(pcm);
+      if (this.hold) this.append(pcm, at);
       else {
-        this.preroll.push(pcm);
+        this.preroll.push({ pcm, at });
         if (this.preroll.length > PREROLL_FRAMES) this.preroll.shift();
       }
       return;
@@ -141,18 +149,19 @@ export class Talk extends EventTarget {
       this.tail -= 1;
       pcm.fill(0);
     } else return;
-    this.append(pcm);
+    this.append(pcm, at);
   }
 
-  append(pcm) {
+  append(pcm, at) {
     this.sentSamples += pcm.length;
-    this.figures.captured(milliseconds(this.sentSamples));
+    this.figures.captured(milliseconds(this.sentSamples), at);
     this.send("input_audio_buffer.append", { audio: toBase64(pcm) });
   }
 
   setListening(listening) {
     this.listening = listening;
     this.preroll = [];
+    this.early = [];
     if (!listening && this.connected && !this.hold) this.send("input_audio_buffer.clear");
     this.settle();
   }
@@ -163,14 +172,14 @@ export class Talk extends EventTarget {
   }
 
   get holdable() {
-    return this.connected && this.listening && this.session.audio.input.turn_detection === null;
+    return this.connected && this.configured && this.listening && this.session.audio.input.turn_detection === null;
   }
 
   press() {
     if (!this.holdable || this.hold) return;
     this.interrupt();
     this.hold = { since: performance.now() };
-    this.preroll.splice(0).forEach((pcm) => this.append(pcm));
+    this.preroll.splice(0).forEach(({ pcm, at }) => this.append(pcm, at));
     this.settle();
   }
 
@@ -302,7 +311,10 @@ const HANDLERS = {
 
   "session.updated"({ session }) {
     this.session = session;
+    this.configured = true;
     this.emit("session", session);
+    const early = this.early.splice(0);
+    if (session.audio.input.turn_detection !== null) early.forEach(({ pcm, at }) => this.append(pcm, at));
     this.queued.splice(0).forEach((text) => this.type(text));
     this.settle();
   },

@@ -1,0 +1,141 @@
+"""Talking to the page: what is heard, shown, interrupted, timed. The microphone is a WAV, the loudspeaker is listened to."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.web.browser import RECORD, eventually, page, played, sounding
+from tests.web.server import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+Microphone = Callable[..., Path]
+
+
+async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
+    server: Server, tmp_path: Path, microphone: Microphone
+) -> None:
+    mic = microphone(0.2, "weather_question", 60.0)  # spoken while the connection is still being made
+    async with page(server.url, tmp_path, mic) as tab:
+        assert await tab.js(RECORD, gesture=True) == 24_000
+        await tab.click("#heart")
+        await tab.until("document.querySelector('.entry.user[data-state=partial]')")
+        said = await tab.until("document.querySelector('.entry.user[data-state=final] .words')?.innerText")
+        assert "weather" in said
+        assert "paris" in said.lower()
+        await tab.until("document.querySelector('.entry.assistant[data-state=done] .ahead')?.textContent === ''")
+        assert "weather" in await tab.text(".entry.assistant .words")
+        await tab.until("parley.talk.phase === 'listening' && recorded.at(-1).every((sample) => sample === 0)")
+
+        heard, sent = sounding(await played(tab)), sounding(np.frombuffer(bytes(tab.received_audio), "<i2"))
+        assert len(sent) > 2 * 24_000, "the server sent a sentence"
+        assert abs(len(heard) - len(sent)) <= 24, "what was played is as long as what was sent"
+        alike = np.corrcoef(heard[: len(sent)].astype(float), sent[: len(heard)].astype(float))[0, 1]
+        assert alike > 0.999, "what was played is what was sent"
+        assert await tab.js("parley.loudspeaker.underruns") == 0
+
+        rows = await tab.until(
+            "[...document.querySelectorAll('#last tr')].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
+        )
+        assert [row[0] for row in rows] == [
+            "Sure you were done", "Your words", "First token", "First sound made", "Reaching your ear",
+        ]  # fmt: skip
+        pause_ms = float(rows[0][2].removesuffix(" ms"))
+        assert 450 <= pause_ms <= 900, "the silence of half a second, and no more than a moment"
+        assert "from your last sound" in await tab.text("#last caption")
+        assert "You: " + said in await tab.js("document.querySelector('#said').textContent")
+        assert tab.told("error") == []
+        assert tab.errors == []
+
+
+async def test_talking_over_the_reply_silences_it_and_strikes_out_what_was_not_heard(
+    server: Server, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with page(server.url, tmp_path, microphone(0.5, "weather_question", 4.6, "two_cities", 60.0)) as tab:
+        await tab.js(RECORD, gesture=True)
+        await tab.click("#heart")
+        struck = await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')?.textContent")
+        (truncate, *_) = tab.asked("conversation.item.truncate")
+        await eventually(lambda: bool(tab.told("conversation.item.retrieved")), "the item is read back", tab)
+        item = tab.told("conversation.item.retrieved")[0]["item"]
+        kept = item["content"][0]["transcript"]
+        await tab.until(f"document.querySelector('.entry.assistant .heard').textContent === {kept!r}.trimStart()")
+        struck = await tab.js("document.querySelector('.entry.assistant del').textContent")
+        whole = "".join(
+            event["delta"]
+            for event in tab.told("response.output_audio_transcript.delta")
+            if event["item_id"] == item["id"]
+        )
+        assert kept
+        assert struck.strip()
+        assert f"{kept} {struck}".split() == whole.split(), "every word is either kept or struck out"
+        assert item["id"] == truncate["item_id"]
+
+        before = len(sounding(await played(tab))) / 24
+        assert abs(before - truncate["audio_end_ms"]) < 40, "the server was told, to the millisecond, what was played"
+        started = tab.received.index(tab.told("input_audio_buffer.speech_started")[1])
+        assert not any(
+            event["type"] == "response.output_audio.delta" and event["item_id"] == item["id"]
+            for event in tab.received[started:]
+        )
+        assert [error["error"] for error in tab.told("error")] == []
+        assert tab.errors == []
+
+
+async def test_muting_sends_silence_until_the_turn_is_over(
+    server: Server, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with page(server.url, tmp_path, microphone(0.4, "two_cities")) as tab:
+        await tab.click("#heart")
+        await tab.until("parley.talk.phase === 'hearing'")
+        await tab.press("m")
+        assert await tab.js("document.querySelector('#mute').getAttribute('aria-pressed')") == "true"
+        await eventually(lambda: bool(tab.told("input_audio_buffer.speech_stopped")), "the turn ends by itself", tab)
+        last = base64.b64decode(tab.asked("input_audio_buffer.append")[-1]["audio"])
+        assert last == bytes(len(last)), "nothing that is said meanwhile leaves the page"
+        assert tab.errors == []
+
+
+async def test_holding_the_space_bar_is_a_turn(server: Server, tmp_path: Path, microphone: Microphone) -> None:
+    async with page(server.url, tmp_path, microphone("weather_question", 60.0)) as tab:
+        await tab.press("h")
+        assert await tab.js("document.querySelector('input[name=mode][value=hold]').checked")
+        await tab.press(" ")
+        await tab.until("parley.talk.holdable")
+        assert tab.asked("session.update")[0]["session"]["audio"]["input"]["turn_detection"] is None
+        await tab.key("keyDown", " ", text=" ")
+        await tab.until("parley.talk.sentSamples > 24000 * 2.2")
+        await tab.key("keyUp", " ")
+        await tab.until("document.querySelector('.entry.assistant[data-state=done]')")
+        assert "weather" in await tab.text(".entry.user .words")
+        assert [event["type"] for event in tab.sent if "audio" not in event][-2:] == [
+            "input_audio_buffer.commit", "response.create",
+        ]  # fmt: skip
+        sent_before = len(tab.asked("input_audio_buffer.append"))
+        await tab.until("parley.talk.phase === 'listening'")
+        assert len(tab.asked("input_audio_buffer.append")) == sent_before, "nothing is sent while nothing is held"
+        assert tab.errors == []
+
+
+async def test_a_guess_that_was_right_is_shown_in_the_waterfall(tmp_path: Path, microphone: Microphone) -> None:
+    (tmp_path / "parley.toml").write_text(
+        '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\nspeculation = "on"\nspeculate_after_ms = 100\n'
+    )
+    server = Server(cwd=tmp_path)
+    try:
+        async with page(server.url, tmp_path, microphone(0.5, "hello_world", 3.0, "hello_world", 60.0)) as tab:
+            await tab.click("#heart")
+            await tab.until("document.querySelector('#last .guess')?.dataset.outcome === 'won'")
+            assert "the guess was right" in await tab.text("#last")
+            left = await tab.js(
+                "[...document.querySelectorAll('#last i')].map((bar) => [bar.dataset.stage, bar.style.left])"
+            )
+            starts = {stage: float(start.removesuffix("%")) for stage, start in left}
+            assert starts["pause"] <= starts["model"] < starts["playback"], "the model began in the pause"
+    finally:
+        server.end()
