@@ -13,7 +13,6 @@ Does not know: devices, sessions, or what is said.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from functools import cache
 from typing import Any, Literal
 
@@ -48,15 +47,6 @@ class ProcessingUnavailable(RuntimeError):
 
 
 @cache
-def available() -> bool:
-    """Whether the library is installed, without loading it."""
-    try:
-        return importlib.util.find_spec("livekit.rtc") is not None
-    except ModuleNotFoundError:
-        return False
-
-
-@cache
 def load() -> Any:
     """Load the library (0.2 s, once in a process). Raises `ProcessingUnavailable`.
 
@@ -71,6 +61,16 @@ def load() -> Any:
             f"Echo control and noise reduction need the package 'livekit', which does not load ({error}); {MEND}"
         ) from error
     return rtc
+
+
+@cache
+def available() -> bool:
+    """Whether sound can be processed here: the library is installed and loads. The first call loads it."""
+    try:
+        load()
+    except ProcessingUnavailable:
+        return False
+    return True
 
 
 class _Module:

@@ -19,12 +19,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from parley.core.effects import Effect
-from parley.core.events import AudioArrived, Event, LinkClosed, TimePassed
+from parley.core.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
 from parley.core.ids import AttemptId
 from parley.core.notices import Notice
 from parley.core.session import Session
 from parley.runtime.listening import Listening
 from parley.runtime.metrics import Metrics, SessionMetrics
+from parley.runtime.noise_reduction import CleanedInput
 from parley.runtime.perform import Loudspeaker, Performer
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.speaking import Speaking
@@ -103,6 +104,8 @@ class Driver:
         self._following: deque[Event] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
+        self._cleaned: CleanedInput | None = None
+        self._set_cleaning()
 
     def start(self) -> None:
         """Let the session begin: it greets its client."""
@@ -119,7 +122,8 @@ class Driver:
         """The link is gone (or the server ends it): the session ends, and all that runs for it."""
         self.post(LinkClosed(reason))
 
-    def _run(self, event: Event | None) -> None:
+    def _run(self, event: Event | CleanedInput | None) -> None:
+        """Let `event` happen: None is the beginning, the cleaned input is the next slice of it."""
         self._busy = True
         try:
             self._step(event)
@@ -135,7 +139,32 @@ class Driver:
             self._busy = False
             self._following.clear()
 
-    def _step(self, event: Event | None) -> None:
+    def _step(self, event: Event | CleanedInput | None) -> None:
+        if self._cleaned is None or event is None:
+            assert not isinstance(event, CleanedInput)
+            self._happen(event)
+            return
+        for one in self._cleaned.go_on() if isinstance(event, CleanedInput) else self._cleaned.take(event):
+            self._happen(one)
+            if self._over:
+                return
+        if self._cleaned.idle:
+            self._cleaned = None
+
+    def _go_on_cleaning(self) -> None:
+        """The sockets have had their turn: what waits behind a long append goes on."""
+        if self._cleaned is not None and not self._over:
+            self._run(self._cleaned)
+
+    def _set_cleaning(self) -> None:
+        """The settings may have changed; where noise reduction is off, nothing stands in the audio's way."""
+        settings = self.session.settings
+        if self._cleaned is None and settings.noise_reduction is not None:
+            self._cleaned = CleanedInput(lambda: self._loop.call_soon(self._go_on_cleaning))
+        if self._cleaned is not None:
+            self._cleaned.set(settings.noise_reduction, settings.input_format)
+
+    def _happen(self, event: Event | None) -> None:
         session = self.session
         now = self._clock()
         try:
@@ -151,6 +180,8 @@ class Driver:
         perform = self._performer.perform
         for effect in effects:
             perform(effect)
+        if type(event) is SessionUpdateRequested:
+            self._set_cleaning()
         if session.closed:
             self._end()
 

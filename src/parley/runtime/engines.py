@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, cast
 
+from parley.audio import processing
 from parley.config.values import PipelineConfig
 from parley.engines import registry
 from parley.engines.ports import (
@@ -120,7 +121,8 @@ class LoadedEngines:
                 opening.pipelines.append(config.name)
         tasks = [asyncio.ensure_future(_open(opening, create, report)) for opening in openings.values()]
         try:
-            await asyncio.gather(*tasks)
+            # Loaded beside the engines, so that the first session that wants noise reduction keeps nobody waiting.
+            await asyncio.gather(asyncio.to_thread(processing.available), *tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()

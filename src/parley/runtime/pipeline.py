@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.settings import Capabilities, Conduct, SessionKind, Settings, Transcription
 from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
@@ -51,6 +52,7 @@ class Pipeline:
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=self.llm.info.images,
             logprobs=self.stt.info.logprobs,
+            noise_reduction=processing.available(),
         )
 
     def default_settings(self, kind: SessionKind, model: str) -> Settings:
