@@ -20,28 +20,31 @@ async def test_a_restarted_server_is_found_again_and_the_conversation_starts_ane
     tmp_path: Path, microphone: Microphone
 ) -> None:
     server = Server(*OFFLINE, cwd=tmp_path)
-    async with page(server.url, tmp_path, microphone(2.0, "hello_world", 60.0)) as tab:
-        await tab.js("parley.settings.chooseTurns('semantic_vad')")
-        await tab.js("parley.say('Good bye.')", gesture=True)
-        await tab.click("#heart")
-        await tab.until("document.querySelector('.entry.assistant')")
-        server.end(kill=True)
-        await tab.until("document.querySelector('#alert').innerText.includes('Trying again in')")
-        assert "the conversation will start anew" in await tab.text("#alert")
-        assert await tab.js("document.querySelector('#link').dataset.state") in ("waiting", "connecting")
-        again = Server(*OFFLINE, port=server.port, cwd=tmp_path)
-        try:
-            await tab.until("parley.talk.connected && document.querySelector('#alert').hidden")
-            assert "remembers nothing" in await tab.text(".entry.note")
-            await eventually(lambda: len(tab.told("session.updated")) == 2, "the settings are told again", tab)
-            session = tab.told("session.updated")[-1]["session"]
-            assert session["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
-            await tab.js("parley.say('Hello?')", gesture=True)
-            await tab.until(
-                "[...document.querySelectorAll('.entry.assistant .words')].at(-1).innerText.includes('Hello')"
-            )
-        finally:
-            again.end()
+    try:
+        async with page(server.url, tmp_path, microphone(2.0, "hello_world", 60.0)) as tab:
+            await tab.js("parley.settings.chooseTurns('semantic_vad')")
+            await tab.js("parley.say('Good bye.')", gesture=True)
+            await tab.click("#heart")
+            await tab.until("document.querySelector('.entry.assistant')")
+            server.end(kill=True)
+            await tab.until("document.querySelector('#alert').innerText.includes('Trying again in')")
+            assert "the conversation will start anew" in await tab.text("#alert")
+            assert await tab.js("document.querySelector('#link').dataset.state") in ("waiting", "connecting")
+            again = Server(*OFFLINE, port=server.port, cwd=tmp_path)
+            try:
+                await tab.until("parley.talk.connected && document.querySelector('#alert').hidden")
+                assert "remembers nothing" in await tab.text(".entry.note")
+                await eventually(lambda: len(tab.told("session.updated")) == 2, "the settings are told again", tab)
+                session = tab.told("session.updated")[-1]["session"]
+                assert session["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
+                await tab.js("parley.say('Hello?')", gesture=True)
+                await tab.until(
+                    "[...document.querySelectorAll('.entry.assistant .words')].at(-1).innerText.includes('Hello')"
+                )
+            finally:
+                again.end()
+    finally:
+        server.end()
 
 
 async def test_a_locked_server_asks_for_its_key_and_says_when_it_is_wrong(tmp_path: Path) -> None:
