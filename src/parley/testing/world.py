@@ -173,7 +173,9 @@ class World:
     def _resting(self) -> bool:
         """Only the session's own end, or another idle prompt, is still to come."""
         expiry = START_NS + self.scenario.conduct.session_ms * 1_000_000
-        return self._armed in (None, expiry) or (self._idles() and not self.checker.busy)
+        if self._armed is None or (self._armed == expiry and expiry > START_NS + LONGEST_NS):
+            return True
+        return not self.checker.busy and (self._armed == expiry or self._idles())
 
     def _idles(self) -> bool:
         detection = self.session.settings.turn_detection
