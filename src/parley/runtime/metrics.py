@@ -16,6 +16,7 @@ from parley.core.events import (
     ClauseStarted,
     Event,
     GenerationFailed,
+    GenerationFinished,
     SpeechGenerated,
     TextGenerated,
     ToolCallStarted,
@@ -106,6 +107,7 @@ class _Attempt:
     in_pause: bool
     written: bool = False
     spoken: bool = False
+    ended: bool = False
     first_token_ns: int | None = None
     first_audio_ns: int | None = None
 
@@ -143,8 +145,11 @@ class SessionMetrics:
                     self._stage("transcript", now_ns - self._turn_ended_ns)
             case TranscriptionFailed(fault=fault):
                 self._metrics.errors.labels("transcription", fault.code).inc()
-            case GenerationFailed(fault=fault):
+            case GenerationFailed(attempt=attempt_id, fault=fault):
                 self._metrics.errors.labels("reply", fault.code).inc()
+                self._finished(attempt_id)
+            case GenerationFinished(attempt=attempt_id):
+                self._finished(attempt_id)
             case TextGenerated() | ClauseStarted() | ToolCallStarted():
                 self._wrote(event.attempt, now_ns)
             case SpeechGenerated():
@@ -211,6 +216,11 @@ class SessionMetrics:
                 metrics.responses.labels(self._pipeline, view.status).inc()
                 if view.reason == "turn_detected":
                     metrics.barge_ins.labels(self._pipeline).inc()
+                self._attempts = {
+                    attempt_id: attempt
+                    for attempt_id, attempt in self._attempts.items()
+                    if attempt.in_pause or not attempt.ended
+                }
             case ErrorRaised(code=code):
                 metrics.errors.labels("client", code).inc()
             case SessionCreated(settings=settings) | SessionUpdated(settings=settings):
@@ -229,6 +239,11 @@ class SessionMetrics:
             attempt.first_token_ns = now_ns
             if self._turn is not None and self._answering == attempt_id:
                 self._turn.first_token_ns = now_ns
+
+    def _finished(self, attempt_id: AttemptId) -> None:
+        attempt = self._attempts.get(attempt_id)
+        if attempt is not None:
+            attempt.ended = True
 
     def _wrote(self, attempt_id: AttemptId, now_ns: int) -> None:
         attempt = self._attempts.get(attempt_id)
