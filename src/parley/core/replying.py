@@ -240,7 +240,9 @@ class Replying:
         cuts = self._stop_playback()
         st.interrupted = Interrupted(by, None, False) if by is not None and (main is not None or cuts) else None
         if by is not None and cuts:
-            st.interrupted = Interrupted(by, cuts[-1].item, main is None)
+            last = st.conversation.entry(cuts[-1].item)
+            made = main is None and last is not None and last.item.status == "completed"
+            st.interrupted = Interrupted(by, cuts[-1].item, made)
         if main is not None:
             self.delivering.cut_unspoken(main, {cut.item for cut in cuts})
             self.delivering.end(main, "cancelled", reason=reason)
