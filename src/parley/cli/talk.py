@@ -250,6 +250,8 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
         ended = screen.run()
     if isinstance(ended, BaseException):
         raise ended
+    if screen.return_code:
+        raise Unasked("The screen failed; --plain does without.")
     return screen.talk
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.client.happenings import (
+    TYPED,
     Happening,
     ReplyBegan,
     ReplyCut,
@@ -153,6 +154,9 @@ class Figures:
                 turn.voice_end_s, turn.turn_end_s = voice_end_s, turn_end_s
             case UserHeard(item_id=item_id, text=text, final=final):
                 turn = self._turn_of(item_id, now_s)
+                if item_id.startswith(TYPED):
+                    # Nobody spoke: there is nothing to recognise.
+                    return
                 if text.strip() and turn.first_words_s is None:
                     turn.first_words_s = now_s
                 if final and not turn.by_server:

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from parley.client.happenings import Happening, ReplyBegan, ReplyEnded, SessionBegan, UserBegan, UserEnded, UserLost
+from parley.client.happenings import (
+    TYPED,
+    Happening,
+    ReplyBegan,
+    ReplyEnded,
+    SessionBegan,
+    UserBegan,
+    UserEnded,
+    UserLost,
+)
 
 State = Literal[
     "connecting", "reconnecting", "listening", "you speak", "thinking", "it speaks", "muted", "hold the key"
@@ -30,7 +39,7 @@ class Floor:
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
             case UserBegan(item_id=item_id):
-                self._user = not item_id.startswith("item_typed_")
+                self._user = not item_id.startswith(TYPED)
                 self._thinking = not self._user
             case UserEnded():
                 self._user, self._thinking = False, True

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+TYPED = "item_typed_"
+"""How the ids of typed messages begin."""
+
 Level = Literal["note", "warning", "error"]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from parley.client.happenings import (
+    TYPED,
     Happening,
     Level,
     ReplyBegan,
@@ -148,7 +149,7 @@ class ClientSession:
 
     def say(self, text: str) -> list[Happening]:
         """A typed message, and a reply to it. Next: `silenced()`, for what is still being played."""
-        item_id = f"item_typed_{self._event_count}"
+        item_id = f"{TYPED}{self._event_count}"
         self._cancel()
         content = [{"type": "input_text", "text": text}]
         item = {"id": item_id, "type": "message", "role": "user", "content": content}

@@ -48,6 +48,9 @@ TICK_S = 0.05
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Between attempts to reach a lost server; the last goes on for ever."""
 
+SETTLED_S = 10.0
+"""A link that has held for so long was a good one: after it the attempts begin anew."""
+
 DEVICE_RETRY_S = 2.0
 """Between looks for a device to replace one that vanished."""
 
@@ -180,13 +183,14 @@ class Talk:
         """One session after another, until `stop()`. Only the first that cannot be had is an error."""
         attempt = 0
         while not self._stopping.is_set():
+            began_s = time.monotonic()
             try:
                 await self._one_session()
-                attempt = 0
-                continue
             except ServerUnavailable as error:
                 if not self.began.session_id or not error.again:
                     raise
+            if time.monotonic() - began_s >= SETTLED_S:
+                attempt = 0
             await self._pause(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
@@ -26,7 +27,7 @@ from parley.tui.drawing import FIGURES_WIDTH, Glyphs, figures, meter, waterfall
 LINES_SHOWN = 200
 """Widgets on the page at most; who wants more has `--record`."""
 
-FIGURE_ROWS = 9
+NAME_WIDTH = 6
 
 METER_WIDTH = 16
 
@@ -57,12 +58,19 @@ class Spoken(Static):
         super().__init__(spoken(line, glyphs), classes=line.speaker)
 
 
-def spoken(line: Line, glyphs: Glyphs) -> Text:
-    """A line as it is shown: partial words in italics with dots, unheard words struck through between marks."""
+def spoken(line: Line, glyphs: Glyphs) -> Table:
+    """A line as it is shown, the speaker beside the words."""
     name, style = {"you": ("you", "bold cyan"), "reply": ("reply", "bold green"), "note": ("", "dim")}[line.speaker]
+    table = Table.grid(expand=True)
+    table.add_column(width=NAME_WIDTH)
+    table.add_column(ratio=1)
+    table.add_row(Text(name, style), said_words(line, glyphs))
+    return table
+
+
+def said_words(line: Line, glyphs: Glyphs) -> Text:
+    """Partial words in italics with dots, unheard words struck through between marks."""
     text = Text()
-    if name:
-        text.append(f"{name:<6}", style)
     words = line.text.strip()
     text.append(words, "dim" if line.speaker == "note" else "italic" if line.partial else "")
     if line.partial:
@@ -83,12 +91,12 @@ class TalkScreen(App[BaseException | None]):
     """
 
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
     CSS = """
     Screen { layout: vertical; background: $background; }
     #head { height: 1; background: $panel; color: $foreground; }
     #said { height: 1fr; min-height: 3; padding: 0 1; scrollbar-size-vertical: 1; }
-    #said > Static { height: auto; width: 1fr; margin: 0; padding-left: 6; text-indent: -6; }
-    .note { padding-left: 6; }
+    #said > Static { height: auto; width: 1fr; }
     #measured { height: 10; border-top: solid $primary; border-title-color: $foreground; padding: 0 1; }
     #figures { width: 39; height: 9; }
     #waterfall { width: 1fr; height: 9; }

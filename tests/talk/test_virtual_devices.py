@@ -1,0 +1,193 @@
+"""`parley talk`, the whole of it, on virtual sound devices: what is said into the microphone, what comes out of the loudspeaker."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import AUDIO
+from tests.talk.virtual_room import Room, virtual_room
+
+pytestmark = pytest.mark.slow
+
+START_S = 60
+PATIENCE_S = 30
+
+
+class Conversation:
+    """`parley talk --plain` in a process; `wait_for` reads its lines."""
+
+    def __init__(self, room: Room, folder: Path, *flags: str) -> None:
+        command = [sys.executable, "-c", "from parley.cli.main import main; main()", "talk", "--plain"]
+        command += ["--stt", "pocketsphinx", "--llm", "responder", "--record", str(folder / "kept"), *flags]
+        environment = {name: value for name, value in room.environment.items() if not name.startswith("PARLEY_")}
+        self._told = (folder / "stderr").open("w+")
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._told,
+        )
+        self.lines: list[str] = []
+        self.kept = folder / "kept"
+
+    def wait_for(self, pattern: str, limit_s: float = PATIENCE_S) -> re.Match[str]:
+        """Read lines until one matches."""
+        assert self._process.stdout is not None
+        timer = threading.Timer(limit_s, self._process.kill)
+        timer.start()
+        try:
+            for line in self._process.stdout:
+                self.lines.append(line.rstrip())
+                if found := re.search(pattern, line):
+                    return found
+        finally:
+            timer.cancel()
+        self._told.seek(0)
+        pytest.fail(f"no line matches {pattern!r}:\n" + "\n".join(self.lines) + "\n" + self._told.read())
+
+    def leave(self) -> list[str]:
+        """Ctrl-C; the summary's lines."""
+        self._process.send_signal(signal.SIGINT)
+        rest, _ = self._process.communicate(timeout=PATIENCE_S)
+        assert self._process.returncode == 0, rest
+        return str(rest).splitlines()
+
+    def end(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+        self._told.close()
+
+
+@contextmanager
+def conversation(room: Room, folder: Path, *flags: str) -> Iterator[Conversation]:
+    talk = Conversation(room, folder, *flags)
+    try:
+        talk.wait_for("state: listening", START_S)
+        yield talk
+    finally:
+        talk.end()
+
+
+@pytest.fixture
+def question() -> Path:
+    path = AUDIO / "weather_question.wav"
+    if not path.exists():
+        pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
+    return path
+
+
+def test_a_spoken_question_is_answered_through_the_loudspeaker(tmp_path: Path, question: Path) -> None:
+    with virtual_room(tmp_path) as room, conversation(room, tmp_path, "--echo-control", "off") as talk:
+        with room.tapped() as (microphone, loudspeaker):
+            room.play(question)
+            said = talk.wait_for(r"\] you: (.*)")[1]
+            replied = talk.wait_for(r"\] reply: (.*)")[1]
+            talk.wait_for("state: listening")
+        summary = talk.leave()
+    assert "weather" in said
+    assert "paris" in said
+    assert said in replied
+    (_, asked_until), *_ = microphone.spans(gap_s=1.0)
+    (answered_from, _), *_ = spans = loudspeaker.spans()
+    # Half a second of silence ends the turn, then comes recognition; what the client adds is little.
+    told_ms = _figure(summary, "QUESTION-TO-RESPONSE_MS")
+    measured_ms = (answered_from - asked_until) * 1000
+    assert 500 < measured_ms < 4000
+    assert abs(told_ms - measured_ms) < 250, "the figure on the screen is not what was heard"
+    assert _figure(summary, "STT_MS") < told_ms
+    # No word is lost, and none is torn apart: all that the server sent came out, in one piece.
+    sent_s = _reply_seconds(talk.kept)
+    assert sum(end - start for start, end in spans) > sent_s - 1.0
+    assert spans[-1][1] - spans[0][0] < sent_s + 0.3
+    document = json.loads((talk.kept / "transcript.json").read_text(encoding="utf-8"))
+    assert [line["speaker"] for line in document["lines"] if line["speaker"] != "note"] == ["user", "assistant"]
+    _check_tracks(talk.kept / "audio.wav")
+
+
+def test_talking_over_the_answer_silences_it_though_the_microphone_hears_the_loudspeaker(
+    tmp_path: Path, question: Path
+) -> None:
+    with virtual_room(tmp_path, echo=0.1) as room, conversation(room, tmp_path) as talk:
+        with room.tapped() as (microphone, loudspeaker):
+            room.play(question)
+            talk.wait_for("state: it speaks")
+            talk.wait_for("figures of turn 1")
+            assert not any("reply cut" in line for line in talk.lines), "the answer interrupted itself"
+            threading.Event().wait(1.5)
+            room.play(question)
+            heard_ms = int(talk.wait_for(r"reply cut after (\d+) ms: heard '")[1])
+            talk.wait_for(r"\] you: ")
+            talk.wait_for("state: listening")
+        summary = talk.leave()
+    assert any("1 interruption" in line for line in summary)
+    interrupted_from = _second_question_begins(microphone, question)
+    answer_from, answer_until = next(span for span in loudspeaker.spans(gap_s=0.5) if span[1] > interrupted_from)
+    assert answer_from < interrupted_from < answer_until, "the answer was over before it was interrupted"
+    # Voice activity must be sure of itself before it says so; then one block, and the fade.
+    assert answer_until - interrupted_from < 1.0
+    first_answer_from = loudspeaker.spans()[0][0]
+    assert abs((answer_until - first_answer_from) * 1000 - heard_ms) < 300, (
+        "the server was told something else than was heard"
+    )
+
+
+def _second_question_begins(microphone: object, question: Path) -> float:
+    """Where in the microphone's cable, which carries the echo too, the question begins for the second time."""
+    from tests.talk.virtual_room import RATE, Tap
+
+    assert isinstance(microphone, Tap)
+    begin_s, audio = microphone.sound()
+    with wave.open(str(question)) as wav:
+        pattern = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").astype(np.float32)
+        step = RATE // wav.getframerate()
+    found = audio[: len(audio) // step * step].reshape(-1, step).mean(axis=1)
+    size = 1 << (len(found) + len(pattern)).bit_length()
+    match = np.fft.irfft(np.fft.rfft(found, size) * np.conj(np.fft.rfft(pattern, size)))[: len(found)]
+    first = int(np.argmax(match))
+    width = len(pattern)
+    match[max(0, first - width) : first + width] = 0
+    later = max(first, int(np.argmax(match)))
+    onset = int(np.flatnonzero(np.abs(pattern) > 300)[0])
+    return begin_s + (later + onset) * step / RATE
+
+
+def _figure(summary: list[str], name: str) -> float:
+    """The median in the summary."""
+    row = next(line for line in summary if line.startswith(name))
+    return float(row.split()[2])
+
+
+def _reply_seconds(kept: Path) -> float:
+    sizes = 0
+    for line in (kept / "trace.jsonl").read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)["event"]
+        if isinstance(event, dict) and event.get("type") == "response.output_audio.delta":
+            sizes += int(re.sub(r"\D", "", event["delta"]))
+    return sizes / 48_000
+
+
+def _check_tracks(path: Path) -> None:
+    """Left the question, right the answer, one after the other."""
+    with wave.open(str(path)) as wav:
+        assert (wav.getnchannels(), wav.getframerate()) == (2, 24_000)
+        tracks = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").reshape(-1, 2)
+    user, assistant = (np.flatnonzero(np.abs(tracks[:, side].astype(int)) > 300) for side in (0, 1))
+    assert len(user)
+    assert len(assistant)
+    assert user[-1] < assistant[0]
