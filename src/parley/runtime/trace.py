@@ -22,6 +22,7 @@ from parley import __version__
 from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, Tell, Transcribe
 from parley.core.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
 from parley.core.notices import OutputAudioDelta
+from parley.core.policy import Policy
 from parley.core.session import Session
 from parley.core.settings import Capabilities, Conduct, Settings
 from parley.runtime.trace_format import from_plain, to_plain
@@ -56,7 +57,8 @@ class Beginning:
     playback: Literal["remote", "paced"]
     now_ns: int
 
-    def session(self) -> Session:
+    def session(self, policy: Policy | None = None) -> Session:
+        """The session. A `policy` of one's own is not in the trace: replaying it needs the same."""
         return Session(
             seed=self.seed,
             settings=self.settings,
@@ -64,6 +66,7 @@ class Beginning:
             capabilities=self.capabilities,
             playback=self.playback,
             now_ns=self.now_ns,
+            policy=policy,
         )
 
 

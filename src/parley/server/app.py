@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
 from parley.config import Config
+from parley.core.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
@@ -39,7 +40,7 @@ class Application:
     Serve it with `lifetime.Uvicorn`, which knows both.
     """
 
-    def __init__(self, config: Config, engines: LoadedEngines) -> None:
+    def __init__(self, config: Config, engines: LoadedEngines, policy: Policy | None = None) -> None:
         self.config = config
         keys = KeyRing(config.server.api_keys)
         origins = OriginRule(config.server.allowed_origins)
@@ -55,6 +56,7 @@ class Application:
             sessions=self.sessions,
             metrics=metrics,
             refused=lambda code: refusals.labels(code).inc(),
+            policy=policy,
         )
         self._rest = rest_app(
             config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics
@@ -70,22 +72,22 @@ class Application:
         return Uvicorn(self, self.door, self.sessions, self.config.server.shutdown_grace_s, on_started)
 
 
-def create_app(config: Config, engines: LoadedEngines) -> Application:
-    """The application for engines that are open."""
-    return Application(config, engines)
+def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None = None) -> Application:
+    """The application for engines that are open. `policy`: one of your own for the sessions that converse."""
+    return Application(config, engines, policy)
 
 
-def serve(config: Config) -> None:
-    """Load the engines and serve until SIGINT or SIGTERM. Blocks.
+def serve(config: Config, *, policy: Policy | None = None) -> None:
+    """Load the engines and serve until SIGINT or SIGTERM. Blocks. `policy` as for `create_app`.
 
     Raises `ConfigError` when the address cannot be had, `EngineUnavailable` when the default pipeline cannot be loaded.
     """
     _set_up_logging()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config))
+        runner.run(_serve(config, policy))
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, policy: Policy | None) -> None:
     startup = Startup(config)
     startup.warn()
     listener = listen(config.server)
@@ -102,7 +104,7 @@ async def _serve(config: Config) -> None:
             # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
             gc.collect()
             gc.freeze()
-            server = create_app(config, engines).server(lambda: startup.announce(listener, engines))
+            server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
             await server.serve_on(listener)
         finally:
             await engines.close()

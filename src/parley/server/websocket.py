@@ -17,6 +17,8 @@ from pathlib import Path
 from parley.config import Config, UnknownModel
 from parley.core.events import WindDownRequested
 from parley.core.notices import ErrorRaised, Notice
+from parley.core.policy import Policy
+from parley.core.session import Session
 from parley.core.settings import SessionKind
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
@@ -52,6 +54,7 @@ class RealtimeDoor:
         sessions: Sessions,
         metrics: Metrics,
         refused: Callable[[str], None],
+        policy: Policy | None = None,
     ) -> None:
         self.max_message_bytes = config.server.max_message_bytes
         self.messages_per_second = config.server.messages_per_second
@@ -62,6 +65,7 @@ class RealtimeDoor:
         self._sessions = sessions
         self._metrics = metrics
         self._refused = refused
+        self._policy = policy
 
     def knock(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
@@ -99,7 +103,9 @@ class RealtimeDoor:
             playback="remote",
             now_ns=time.monotonic_ns(),
         )
-        return RealtimeSession(beginning, pipeline, self._sessions, self._metrics, client, server.trace_dir)
+        policy = self._policy if kind == "realtime" else None
+        session = beginning.session(policy)
+        return RealtimeSession(beginning, session, pipeline, self._sessions, self._metrics, client, server.trace_dir)
 
 
 def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipeline | Refusal:
@@ -119,13 +125,13 @@ class RealtimeSession:
     def __init__(
         self,
         beginning: Beginning,
+        session: Session,
         pipeline: Pipeline,
         sessions: Sessions,
         metrics: Metrics,
         client: str,
         trace_dir: Path | None,
     ) -> None:
-        session = beginning.session()
         self._sessions = sessions
         self._who = f"{session.id} from {client} on pipeline {pipeline.name}"
         self._encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
