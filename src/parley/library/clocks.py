@@ -20,6 +20,8 @@ class SampleClock:
         self._samples = 0
         self._skipped_ns = 0
         self._sleepers: dict[asyncio.Task[object], tuple[int, asyncio.Future[None]]] = {}
+        self.fell_asleep = asyncio.Event()
+        """Set whenever a task begins to wait for audio to pass; whoever looks at it clears it."""
 
     def __call__(self) -> int:
         return self._samples * 1_000_000_000 // SAMPLE_RATE + self._skipped_ns
@@ -39,6 +41,7 @@ class SampleClock:
             raise RuntimeError("SampleClock.sleep() is for tasks")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers[task] = (self() + int(seconds * 1e9), future)
+        self.fell_asleep.set()
         try:
             await future
         finally:

@@ -11,6 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from parley.core.events import (
     AudioArrived,
@@ -211,10 +212,24 @@ class Machine:
         await asyncio.sleep(0)
         while tasks := self.working():
             steps = self.narrator.steps
-            done, left = await asyncio.wait(tasks, timeout=self._plan.engine_timeout_s, return_when="FIRST_COMPLETED")
-            if not done and steps == self.narrator.steps and left <= self.working():
-                self._give_up(left)
+            if not await self._moved(tasks) and steps == self.narrator.steps:
+                self._give_up(tasks & self.working())
             await asyncio.sleep(0)
+
+    async def _moved(self, tasks: set[asyncio.Task[None]]) -> bool:
+        """Wait until one of the tasks is done or waits for the listener; False when nothing moves for too long."""
+        watching: set[asyncio.Task[Any]] = set()
+        if isinstance(self._clock, SampleClock):
+            self._clock.fell_asleep.clear()
+            watching.add(asyncio.get_running_loop().create_task(self._clock.fell_asleep.wait()))
+        try:
+            done, _ = await asyncio.wait(
+                tasks | watching, timeout=self._plan.engine_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in watching:
+                task.cancel()
+        return bool(done)
 
     def _give_up(self, tasks: set[asyncio.Task[None]]) -> None:
         """The core fails what has said nothing for so long, as it would on the wall's clock."""

@@ -259,6 +259,7 @@ class Narrator:
                 pass
 
     def _answer(self, response_id: ResponseId) -> None:
+        self._end_if_over()  # the reply before may have ended in this same step
         turn, self._unanswered = self._unanswered, None
         if turn is None and self._answering is None:
             self.turns += 1

@@ -1,0 +1,49 @@
+"""A wake word: nothing is answered until somebody says it, and what follows within a minute is answered too.
+
+python examples/wake_word.py hello recording.wav...
+"""
+
+import sys
+
+import parley
+
+AWAKE_TURNS = 3
+"""Turns that are answered after the wake word, before it is wanted again."""
+
+
+class WakeWord:
+    """A policy: asked of each finished turn whether it is answered."""
+
+    speaks = True
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self._left = 0
+
+    def wants_reply(self, transcript: str) -> bool:
+        if self._word in transcript.lower().split():
+            self._left = AWAKE_TURNS
+        if not self._left or not transcript:
+            return False
+        self._left -= 1
+        return True
+
+    def may_guess(self, transcript: str) -> bool:
+        return False
+
+
+def main(word: str, paths: list[str]) -> None:
+    with parley.Pipeline(llm=lambda messages: f"Yes? You said: {messages[-1]['content']}.") as pipeline:
+        session = None
+        for path in paths:
+            recording = parley.read_audio(path)
+            session = session or parley.VoiceSession(pipeline, sample_rate=recording.sample_rate, policy=WakeWord(word))
+            for event in session.run(parley.frames(recording)):
+                if isinstance(event, parley.TurnEnded):
+                    print("heard:   ", event.turn.heard)
+                elif isinstance(event, parley.ReplyEnded):
+                    print("answered:", event.turn.answered)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
