@@ -16,7 +16,7 @@ from parley.core.items import InputText, Message
 from parley.core.notices import Notice
 from parley.core.session import Session
 from parley.core.settings import Conduct, Settings
-from parley.engines.ports import EngineSpec, VoiceActivityModel
+from parley.engines.ports import EngineSpec, SpeechRecognizer, VoiceActivityModel
 from parley.runtime.driver import Driver
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
@@ -49,7 +49,7 @@ def pipeline(
     *,
     vad: VoiceActivityModel | None = None,
     turn: FakeTurnJudge | None = None,
-    stt: FakeRecognizer | None = None,
+    stt: SpeechRecognizer | None = None,
     llm: FakeModel | None = None,
     tts: FakeSynthesizer | None = None,
     **fields: Any,
