@@ -6,6 +6,7 @@ ARGS ?=
 VENV := .venv
 CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
+TALK := $(VENV)/.talk-installed
 DEV := $(VENV)/.dev-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
 NODE_DIR := tests/clients/node
@@ -13,10 +14,11 @@ NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 SOURCES := src tests scripts benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-clients check bench clean
+.PHONY: help serve talk test test-clients check bench clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
+	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make check         format, lint, types, import contracts, file sizes, fast tests"
@@ -25,6 +27,9 @@ help:
 
 serve: $(BASE)
 	@exec $(VENV)/bin/parley serve $(ARGS)
+
+talk: $(TALK)
+	@exec $(VENV)/bin/parley talk $(ARGS)
 
 test: $(DEV)
 	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients $(ARGS)
@@ -58,7 +63,11 @@ $(BASE): pyproject.toml scripts/make_venv.sh
 	$(VENV)/bin/python -m pip install --quiet --editable .
 	@touch $@
 
-$(DEV): $(BASE)
+$(TALK): $(BASE)
+	$(VENV)/bin/python -m pip install --quiet --editable ".[talk]"
+	@touch $@
+
+$(DEV): $(TALK)
 	$(VENV)/bin/python -m pip install --quiet --group dev
 	@touch $@
 

@@ -164,7 +164,7 @@ def _second_question_begins(microphone: object, question: Path) -> float:
     match[max(0, first - width) : first + width] = 0
     later = max(first, int(np.argmax(match)))
     onset = int(np.flatnonzero(np.abs(pattern) > 300)[0])
-    return begin_s + (later + onset) * step / RATE
+    return float(begin_s + (later + onset) * step / RATE)
 
 
 def _figure(summary: list[str], name: str) -> float:

@@ -1,0 +1,236 @@
+"""The client's side of a conversation: what it sends for what it hears, and what it tells the screen."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from parley.client.happenings import (
+    Happening,
+    ReplyCut,
+    ReplySounded,
+    ReplyWorded,
+    SessionBegan,
+    Told,
+    UserBegan,
+    UserEnded,
+    UserHeard,
+    UserLost,
+)
+from parley.client.playback import Heard
+from parley.client.session import ClientSession, Wishes
+
+VAD = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "silence_duration_ms": 500,
+    "idle_timeout_ms": None,
+    "interrupt_response": True,
+}
+
+
+class Wire:
+    """A session with a clock that stands still unless told otherwise."""
+
+    def __init__(self, wishes: Wishes | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
+        self.session = ClientSession(wishes or Wishes(), exact_cuts=exact_cuts)
+        self.now_s = 100.0
+        audio = {"input": {"turn_detection": VAD, "transcription": None, **heard}, "output": {"voice": "alloy"}}
+        self.began = self.receive("session.created", session={"id": "sess_1", "model": "default", "audio": audio})
+
+    def receive(self, kind: str, **fields: Any) -> list[Happening]:
+        return self.session.received(json.dumps({"type": kind, "event_id": "e", **fields}), self.now_s)
+
+    def sent(self) -> list[dict[str, Any]]:
+        return [json.loads(message) for message in self.session.outgoing()]
+
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.sent()]
+
+    def reply(self, text: str, audio_ms: int) -> None:
+        """A reply under way: its words and so much audio have come."""
+        self.receive("response.created", response={"id": "resp_1"})
+        common = {"response_id": "resp_1", "item_id": "item_r", "content_index": 0, "output_index": 0}
+        self.receive("response.output_audio_transcript.delta", **common, delta=text)
+        audio = base64.b64encode(bytes(48 * audio_ms)).decode()
+        self.receive("response.output_audio.delta", **common, delta=audio)
+
+
+def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone() -> None:
+    wire = Wire()
+    assert wire.began == [SessionBegan("sess_1", "default", "alloy")]
+    (update,) = wire.sent()
+    assert update["session"] == {
+        "type": "realtime",
+        "audio": {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}},
+    }
+    assert Wire(transcription={"model": "whisper"}).sent() == []
+
+
+def test_what_the_person_wishes_is_asked_for() -> None:
+    wishes = Wishes(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
+    (update,) = Wire(wishes).sent()
+    assert update["session"]["instructions"] == "Be brief."
+    assert update["session"]["audio"] == {
+        "input": {
+            "turn_detection": {"type": "semantic_vad"},
+            "transcription": {"model": "gpt-4o-mini-transcribe", "language": "es"},
+        },
+        "output": {"voice": "verse"},
+    }
+
+
+def test_microphone_audio_goes_out_once_the_session_is_there() -> None:
+    early = ClientSession(Wishes())
+    early.appended(b"\x01\x02" * 480, 1.0)
+    assert early.outgoing() == []
+    wire = Wire(transcription={"model": "x"})
+    wire.session.appended(b"\x01\x02" * 480, 100.0)
+    (append,) = wire.sent()
+    assert append["type"] == "input_audio_buffer.append"
+    assert base64.b64decode(append["audio"]) == b"\x01\x02" * 480
+
+
+def test_talking_over_a_reply_tells_the_server_exactly_what_was_heard() -> None:
+    wire = Wire()
+    wire.reply("One two three four", 2000)
+    wire.sent()
+    assert wire.receive("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=0) == [
+        UserBegan("item_u", over_reply=True)
+    ]
+    (cut,) = wire.session.silenced([Heard("item_r", 0, 1234, 2000)])
+    (truncate,) = wire.sent()
+    assert truncate["type"] == "conversation.item.truncate"
+    assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("item_r", 0, 1234)
+    assert cut == ReplyCut("item_r", "One two", " three four", 1234, exact=False)
+
+
+def test_a_reply_goes_on_where_the_server_says_that_speech_does_not_interrupt() -> None:
+    wire = Wire(turn_detection={**VAD, "interrupt_response": False})
+    assert wire.receive("input_audio_buffer.speech_started", item_id="item_u") == [
+        UserBegan("item_u", over_reply=False)
+    ]
+
+
+def test_a_parley_is_asked_for_the_very_words_that_were_heard() -> None:
+    wire = Wire(exact_cuts=True)
+    wire.reply("One two three four", 2000)
+    wire.sent()
+    wire.session.silenced([Heard("item_r", 0, 1234, 2000)])
+    assert wire.kinds() == ["conversation.item.truncate", "conversation.item.retrieve"]
+    item = {
+        "id": "item_r",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_audio", "transcript": "One"}],
+    }
+    assert wire.receive("conversation.item.retrieved", item=item) == [
+        ReplyCut("item_r", "One", " two three four", 1234, exact=True)
+    ]
+
+
+def test_the_talk_key_ends_the_turn_and_asks_for_a_reply() -> None:
+    wire = Wire(Wishes(hands_free=False))
+    (update,) = wire.sent()
+    assert update["session"]["audio"]["input"]["turn_detection"] is None
+    wire.session.appended(bytes(960), 100.0)
+    assert wire.sent() == [], "nothing is sent while the key is up"
+    assert wire.session.press(100.0) == [UserBegan("", over_reply=True)]
+    wire.session.appended(bytes(48 * 500), 100.5)
+    assert wire.session.release(100.6) == [UserEnded("", 100.6, 100.6)]
+    assert wire.kinds() == [
+        "input_audio_buffer.clear",
+        "input_audio_buffer.append",
+        "input_audio_buffer.commit",
+        "response.create",
+    ]
+
+
+def test_a_tap_on_the_talk_key_is_no_turn() -> None:
+    wire = Wire(Wishes(hands_free=False))
+    wire.sent()
+    wire.session.press(100.0)
+    wire.session.appended(bytes(48 * 60), 100.05)
+    (lost,) = wire.session.release(100.06)
+    assert isinstance(lost, UserLost)
+    assert wire.kinds() == ["input_audio_buffer.clear", "input_audio_buffer.append", "input_audio_buffer.clear"]
+
+
+def test_the_talk_key_over_a_reply_cancels_it() -> None:
+    wire = Wire(Wishes(hands_free=False))
+    wire.reply("One", 100)
+    wire.sent()
+    wire.session.press(100.0)
+    assert wire.kinds() == ["input_audio_buffer.clear", "response.cancel"]
+
+
+def test_changing_to_hands_free_puts_the_servers_own_turn_detection_back() -> None:
+    wire = Wire(Wishes(hands_free=False))
+    wire.sent()
+    wire.session.set_hands_free(True)
+    update = wire.sent()[-1]
+    detection = update["session"]["audio"]["input"]["turn_detection"]
+    assert detection == {name: value for name, value in VAD.items() if value is not None}
+
+
+def test_transcripts_are_told_whole_with_each_delta() -> None:
+    wire = Wire()
+    kind = "conversation.item.input_audio_transcription"
+    assert wire.receive(f"{kind}.delta", item_id="item_u", delta="what ") == [UserHeard("item_u", "what ", final=False)]
+    assert wire.receive(f"{kind}.delta", item_id="item_u", delta="is") == [UserHeard("item_u", "what is", final=False)]
+    assert wire.receive(f"{kind}.completed", item_id="item_u", transcript="What is?") == [
+        UserHeard("item_u", "What is?", final=True)
+    ]
+    common = {"response_id": "resp_1", "item_id": "item_r"}
+    wire.receive("response.created", response={"id": "resp_1"})
+    wire.receive("response.output_audio_transcript.delta", **common, delta="It ")
+    assert wire.receive("response.output_audio_transcript.delta", **common, delta="is") == [
+        ReplyWorded("resp_1", "item_r", "It is", final=False)
+    ]
+
+
+def test_the_end_of_speech_is_placed_where_the_voice_ended_and_not_where_the_news_came() -> None:
+    wire = Wire()
+    # Three seconds of microphone, recorded from 100.0 to 103.0; the voice ended at 2.1, the server waited half a second.
+    for chunk in range(150):
+        wire.session.appended(bytes(960), 100.0 + (chunk + 1) * 0.02)
+    wire.now_s = 103.4
+    (ended,) = wire.receive("input_audio_buffer.speech_stopped", item_id="item_u", audio_end_ms=2600)
+    assert isinstance(ended, UserEnded)
+    assert ended.turn_end_s == pytest.approx(102.6, abs=0.001)
+    assert ended.voice_end_s == pytest.approx(102.1, abs=0.001)
+
+
+def test_an_odd_byte_of_audio_does_not_reach_the_loudspeaker() -> None:
+    wire = Wire()
+    common = {"response_id": "r", "item_id": "i", "content_index": 0}
+    (sounded,) = wire.receive("response.output_audio.delta", **common, delta=base64.b64encode(bytes(5)).decode())
+    assert isinstance(sounded, ReplySounded)
+    assert len(sounded.audio) == 4
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["", "nonsense", "[]", "3", '{"type": 3}', '{"type": "never.heard.of"}', '{"type": "session.created", "session": null}',
+     '{"type": "response.output_audio.delta", "delta": "%%%"}', '{"type": "error", "error": "oh"}',
+     '{"type": "conversation.item.retrieved", "item": {"id": "x", "content": "y"}}', '{"type": "response.done"}'],
+)  # fmt: skip
+def test_nonsense_from_a_server_does_not_end_the_conversation(message: str) -> None:
+    wire = Wire()
+    wire.session.received(message, 100.0)
+    assert wire.receive(
+        "conversation.item.input_audio_transcription.completed", item_id="i", transcript="still here"
+    ) == [UserHeard("i", "still here", final=True)]
+
+
+def test_errors_are_told_in_the_servers_words_and_harmless_ones_are_not() -> None:
+    wire = Wire()
+    assert wire.receive("error", error={"type": "invalid_request_error", "code": "x", "message": "No such voice."}) == [
+        Told("warning", "No such voice.")
+    ]
+    assert wire.receive("error", error={"type": "invalid_request_error", "code": "response_cancel_not_active"}) == []
+    done = {"id": "resp_1", "status": "failed", "status_details": {"type": "failed", "error": {"message": "no key"}}}
+    assert Told("error", "The reply failed: no key") in wire.receive("response.done", response=done)

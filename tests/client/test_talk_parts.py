@@ -1,0 +1,272 @@
+"""The figures, the transcript, the talk key and the recording of a conversation."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parley.client.devices import Device, DevicesUnavailable, find_device
+from parley.client.figures import NAMES, Figures, spreads
+from parley.client.floor import Floor
+from parley.client.happenings import (
+    Happening,
+    ReplyBegan,
+    ReplyCut,
+    ReplyEnded,
+    ReplySounded,
+    ReplyWorded,
+    SessionBegan,
+    UserBegan,
+    UserEnded,
+    UserHeard,
+    UserLost,
+)
+from parley.client.recording import RATE, Recording
+from parley.client.talk_key import TalkKey
+from parley.client.transcript import Line, Transcript
+
+# --- figures -----------------------------------------------------------------------------------------------------------------
+
+
+def one_turn(figures: Figures) -> None:
+    """Voice until 10.0, turn end 10.5, words 10.9, first token 11.2, first audio 11.5, played 11.6."""
+    for at_s, happening in (
+        (9.0, UserBegan("u", over_reply=True)),
+        (9.4, UserHeard("u", "what", final=False)),
+        (10.52, UserEnded("u", 10.0, 10.5)),
+        (10.9, UserHeard("u", "what is it", final=True)),
+        (10.95, ReplyBegan("r")),
+        (11.2, ReplyWorded("r", "i", "It", final=False)),
+        (11.5, ReplySounded("r", "i", 0, b"")),
+        (11.9, ReplyWorded("r", "i", "It is", final=False)),
+        (12.4, ReplySounded("r", "i", 0, b"")),
+    ):
+        figures.saw(happening, at_s)
+    figures.played("i", 11.6)
+    figures.saw(ReplyEnded("r", "completed", ""), 12.5)
+
+
+def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
+    figures = Figures()
+    one_turn(figures)
+    (turn,) = figures.turns
+    told = {name: (round(figure.ms), figure.estimated) for name, figure in turn.figures().items()}
+    assert told == {
+        "QUESTION-TO-RESPONSE_MS": (1600, False),
+        "STT_MS": (400, True),
+        "STT-TTF_MS": (400, False),
+        "STT-TOTAL_MS": (900, True),
+        "LLM-TTF_MS": (700, True),
+        "LLM-TOTAL_MS": (1400, True),
+        "TTS-TTF_MS": (300, True),
+        "TTS-TOTAL_MS": (1200, True),
+    }
+    assert tuple(told) == NAMES
+
+
+def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
+    figures = Figures()
+    one_turn(figures)
+    row = {
+        "item_id": "u",
+        "response_id": "r",
+        "voice_end_at_ms": 9980.0,
+        "turn_end_at_ms": 10500.0,
+        "transcript_ms": 350.0,
+    }
+    row |= {"requested_ms": 351.0, "first_token_ms": 551.0, "first_audio_ms": 651.0, "speculation": "won"}
+    figures.server_turns([row])
+    (turn,) = figures.turns
+    told = turn.figures()
+    account = {name: (round(told[name].ms), told[name].estimated) for name in ("STT_MS", "LLM-TTF_MS", "TTS-TTF_MS")}
+    assert account == {"STT_MS": (350, False), "LLM-TTF_MS": (200, False), "TTS-TTF_MS": (100, False)}
+    assert told["QUESTION-TO-RESPONSE_MS"].ms == pytest.approx(1620)
+    steps = turn.waterfall()
+    assert [step.label for step in steps] == ["turn end", "transcript", "first token", "first audio", "played"]
+    assert steps[0].end_ms == pytest.approx(520)
+    assert steps[-1].end_ms == pytest.approx(1620)
+
+
+def test_the_summary_gives_median_and_95th_percentile() -> None:
+    figures = Figures()
+    for number in range(20):
+        figures.saw(UserBegan(f"u{number}", over_reply=False), 0.0)
+        figures.saw(UserEnded(f"u{number}", 1.0, 1.5), 1.5)
+        figures.saw(ReplyBegan(f"r{number}"), 1.6)
+        figures.saw(ReplySounded(f"r{number}", f"i{number}", 0, b""), 1.7)
+        figures.played(f"i{number}", 2.0 + number / 10)
+    found = {each.name: each for each in spreads(figures.turns)}
+    response = found["QUESTION-TO-RESPONSE_MS"]
+    assert (response.count, round(response.p50), round(response.p95)) == (20, 1900, 2800)
+
+
+def test_a_reply_that_was_cut_counts_as_one_interruption() -> None:
+    figures = Figures()
+    one_turn(figures)
+    figures.saw(ReplyCut("i", "It", " is", 100, exact=False), 12.6)
+    figures.saw(ReplyCut("i", "It", " is", 100, exact=True), 12.7)
+    assert figures.interruptions == 1
+
+
+# --- transcript --------------------------------------------------------------------------------------------------------------
+
+
+def lines_after(*happenings: Happening) -> list[Line]:
+    transcript = Transcript()
+    for happening in happenings:
+        transcript.saw(happening, 1.0)
+    return list(transcript.lines.values())
+
+
+def test_words_that_were_cut_off_stay_apart_from_those_heard() -> None:
+    (line,) = lines_after(
+        ReplyWorded("r", "i", "One two three", final=False),
+        ReplyCut("i", "One", " two three", 500, exact=False),
+        # The server's last delta was under way.
+        ReplyWorded("r", "i", "One two three four", final=True),
+    )
+    assert (line.text, line.unheard, line.heard_ms) == ("One", " two three four", 500)
+
+
+def test_a_turn_that_a_key_began_gets_its_words_though_its_item_comes_later() -> None:
+    first, reply, second = lines_after(
+        UserBegan("", over_reply=True),
+        UserEnded("", 1.0, 1.0),
+        UserHeard("u1", "hello", final=True),
+        ReplyWorded("r", "i", "Hi", final=True),
+        UserBegan("", over_reply=True),
+        UserHeard("u2", "again", final=True),
+    )
+    assert (first.text, reply.text, second.text) == ("hello", "Hi", "again")
+    assert not first.partial
+
+
+def test_a_turn_of_which_nothing_was_understood_says_so() -> None:
+    (line,) = lines_after(UserBegan("u", over_reply=False), UserLost("u", "nothing was understood"))
+    assert (line.text, line.note, line.partial) == ("", "nothing was understood", False)
+
+
+# --- the talk key ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_talk_key_toggles() -> None:
+    key = TalkKey()
+    assert key.pressed(10.0) == "down"
+    assert key.deadline is None
+    assert key.pressed(12.0) == "up"
+    assert not key.down
+
+
+def test_the_talk_key_held_down_ends_when_its_repeats_cease() -> None:
+    key = TalkKey()
+    assert key.pressed(10.0) == "down"
+    now_s = 10.5
+    for _ in range(30):
+        assert key.pressed(now_s) is None
+        assert key.passed(now_s + 0.02) is None
+        now_s += 0.03
+    assert key.deadline is not None
+    assert key.passed(key.deadline) == "up"
+
+
+def test_a_quick_second_press_ends_the_turn_too() -> None:
+    key = TalkKey()
+    key.pressed(10.0)
+    assert key.pressed(10.4) is None, "it may be the first repeat of a held key"
+    assert key.deadline is not None
+    assert key.passed(key.deadline) == "up"
+
+
+# --- who has the floor -------------------------------------------------------------------------------------------------------
+
+
+def test_the_state_follows_a_turn_from_listening_to_the_reply() -> None:
+    floor = Floor()
+
+    def state(audible: bool = False) -> str:
+        return floor.state(audible=audible, muted=False, hands_free=True)
+
+    assert state() == "connecting"
+    floor.saw(SessionBegan("s", "m", "v"))
+    assert state() == "listening"
+    floor.saw(UserBegan("u", over_reply=False))
+    assert state() == "you speak"
+    floor.saw(UserEnded("u", 1.0, 1.0))
+    assert state() == "thinking"
+    floor.saw(ReplyBegan("r"))
+    assert state(audible=True) == "it speaks"
+    floor.saw(ReplyEnded("r", "completed", ""))
+    assert state(audible=True) == "it speaks", "it is still to be heard"
+    assert state() == "listening"
+    floor.lost()
+    assert state() == "reconnecting"
+
+
+# --- devices -----------------------------------------------------------------------------------------------------------------
+
+DEVICES = [
+    Device(0, "USB Audio: #1", "ALSA", 1, 2, default_input=False, default_output=False),
+    Device(1, "Built-in Microphone", "ALSA", 2, 0, default_input=True, default_output=False),
+    Device(2, "Built-in Speaker", "ALSA", 0, 2, default_input=False, default_output=True),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "direction", "index"), [("", "input", 1), ("", "output", 2), ("usb", "input", 0), ("0", "output", 0)]
+)
+def test_a_device_is_chosen_by_index_or_name(wanted: str, direction: str, index: int) -> None:
+    assert find_device(DEVICES, wanted, "input" if direction == "input" else "output").index == index
+
+
+def test_a_device_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(
+        DevicesUnavailable, match=r"no output device 'headset'; there are: 0 'USB Audio: #1', 2 'Built-in"
+    ):
+        find_device(DEVICES, "headset", "output")
+
+
+# --- recording ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_holds_both_sides_in_their_places(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "kept", 100.0, 48_000)
+    voice = np.full(RATE, 5000, dtype=np.int16)
+    chunk = RATE // 50
+    # The user speaks in the second second, the assistant in the fourth; chunks come with jitter.
+    for at in range(50):
+        jitter_s = 0.03 if at % 2 else 0.0
+        recording.tracks.user(voice[:chunk], 101.0 + (at + 1) * 0.02 + jitter_s)
+    for at in range(250):
+        loud = 150 <= at < 200
+        recording.tracks.assistant(np.full(2 * chunk, 7000 if loud else 0, dtype=np.int16), 100.0 + at * 0.02)
+    recording.event("sent", json.dumps({"type": "input_audio_buffer.append", "audio": "QUJD" * 100}), 101.0)
+    transcript = Transcript()
+    transcript.saw(UserHeard("u", "hello", final=True), 101.0)
+    transcript.saw(ReplyWorded("r", "i", "Hi there you", final=True), 103.0)
+    transcript.saw(ReplyCut("i", "Hi there", " you", 800, exact=True), 104.0)
+    figures = Figures()
+    one_turn(figures)
+    recording.finish(transcript.lines.values(), figures.turns)
+
+    with wave.open(str(tmp_path / "kept/audio.wav")) as wav:
+        tracks = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").reshape(-1, 2)
+    assert len(tracks) / RATE == pytest.approx(5.0, abs=0.05)
+    for side, begin_s in ((0, 1.0), (1, 3.0)):
+        heard = np.flatnonzero(np.abs(tracks[:, side]) > 1000)
+        assert heard[0] / RATE == pytest.approx(begin_s, abs=0.06)
+        assert (heard[-1] - heard[0]) / RATE == pytest.approx(1.0, abs=0.02)
+    assert (tmp_path / "kept/transcript.txt").read_text() == "you: hello\nreply: Hi there [not heard: you]\n"
+    document = json.loads((tmp_path / "kept/transcript.json").read_text())
+    assert document["lines"][1] == {
+        "speaker": "assistant", "at_ms": 3000, "text": "Hi there", "unheard": " you", "heard_ms": 800, "heard_exactly": True
+    }  # fmt: skip
+    assert set(document["turns"][0]["figures"]) == set(NAMES)
+    (row,) = [json.loads(line) for line in (tmp_path / "kept/trace.jsonl").read_text().splitlines()]
+    assert row == {
+        "at_ms": 1000.0, "what": "sent",
+        "event": {"type": "input_audio_buffer.append", "audio": "<300 bytes of audio>"},
+    }  # fmt: skip
