@@ -33,8 +33,8 @@ STAGES: tuple[Stage, ...] = ("vad", "turn", "stt", "llm", "tts")
 class EngineError(Exception):
     """Something an engine could not do.
 
-    `code` is a short stable identifier (`invalid_api_key`, `timeout`, `model_not_found`...), `message` one sentence for a
-    person, `mend` the command or setting that puts it right (may be empty).
+    `code` is a short stable identifier (`invalid_api_key`, `timeout`, `model_not_found`...), `message` one sentence
+    for a person, `mend` the command or setting that puts it right (may be empty).
     """
 
     def __init__(self, message: str, *, code: str = "engine_error", mend: str = "") -> None:
@@ -101,8 +101,8 @@ class Engine(Protocol):
 class VoiceActivityModel(Engine, Protocol):
     """A frame-by-frame voice activity model whose streams are scored together.
 
-    Call `allocate()` for each stream, `score()` with one frame for each of any number of distinct slots, `release()` at the end.
-    Not thread-safe: one owner calls it.
+    Call `allocate()` for each stream, `score()` with one frame for each of any number of distinct slots,
+    `release()` at the end. Not thread-safe: one owner calls it.
     """
 
     frame_samples: int
@@ -176,8 +176,9 @@ class RecognitionSpec:
 class Partial:
     """A hypothesis while audio still comes.
 
-    `text` is the best guess so far; `stable` is the leading part of the transcript that the engine promises never to take back:
-    it only ever grows, and every later final begins with it ("" where the engine can promise nothing).
+    `text` is the best guess so far; `stable` is the leading part of the transcript that the engine promises never
+    to take back: it only ever grows, and every later final begins with it ("" where the engine can promise
+    nothing).
     """
 
     text: str
@@ -295,7 +296,8 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call. `call_id` and `name` come with the first piece of each `index`; later ones carry `arguments` only."""
+    """A piece of a tool call. `call_id` and `name` come with the first piece of each `index`; later ones carry
+    `arguments` only."""
 
     index: int
     call_id: str = ""
@@ -328,8 +330,8 @@ class LanguageModel(Engine, Protocol):
     def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
         """Stream one reply; ends with exactly one `ChatEnd`. Closing the iterator (`aclose`) closes the upstream request.
 
-        Raises `EngineError` (`invalid_api_key`, `model_not_found`, `connection_failed`, `timeout`, `rate_limit_exceeded`,
-        `context_length_exceeded`, `server_error`).
+        Raises `EngineError` (`invalid_api_key`, `model_not_found`, `connection_failed`, `timeout`,
+        `rate_limit_exceeded`, `context_length_exceeded`, `server_error`).
         """
         ...
 
@@ -339,7 +341,8 @@ class LanguageModel(Engine, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """One clause to be spoken. `voice` is one of `info.voices` or an alias the engine knows; `speed` 0.25..4, 1.0 is natural."""
+    """One clause to be spoken. `voice` is one of `info.voices` or an alias the engine knows; `speed` 0.25..4, 1.0
+    is natural."""
 
     text: str
     voice: str = ""
@@ -370,7 +373,8 @@ class SpeechSynthesizer(Engine, Protocol):
 EngineFactory = Callable[[str, Mapping[str, object]], Engine]
 """What an entry point of the group `parley.engines` names (`stage.name`): (model, options) -> engine.
 
-`model` is what follows the colon in `engine:model` ("" when absent); unknown options raise `ValueError` naming the option."""
+`model` is what follows the colon in `engine:model` ("" when absent); unknown options raise `ValueError` naming the
+option."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,7 @@ class Application:
             refused=lambda code: refusals.labels(code).inc(),
             policy=policy,
         )
-        self._rest = rest_app(
-            config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics
-        )
+        self._rest = rest_app(config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
