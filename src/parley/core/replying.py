@@ -340,6 +340,8 @@ class Replying:
     def drained(self) -> bool:
         """Whatever reply is done and has been heard to its end is over. True if something changed."""
         st = self.st
+        if not st.sounding:
+            return False
         over = [
             response_id
             for response_id in st.sounding
@@ -353,6 +355,8 @@ class Replying:
 
     def next_silence_ns(self) -> int | None:
         """When the slowest attempt counts as dead."""
+        if not self.st.attempts:
+            return None
         return min((attempt.progress_ns for attempt in self.st.attempts.values() if not attempt.ended), default=None)
 
     def give_up_on_the_silent(self) -> None:
