@@ -23,9 +23,9 @@ TITLES = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of every engine's declaration.")
 def engines(as_json: bool) -> None:
     """List the engines that can be named in a pipeline, as `engine` or `engine:model`."""
-    from parley.engines import registry
+    from parley.engines.registry import available
 
-    found = sorted(registry.available(), key=lambda info: (STAGES.index(info.stage), info.name))
+    found = sorted(available(), key=lambda info: (STAGES.index(info.stage), info.name))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(info) for info in found], indent=2, ensure_ascii=False))
         return
