@@ -87,7 +87,9 @@ async def test_talking_over_a_reply_silences_it_and_keeps_what_was_heard() -> No
     assert first.written.startswith(first.answered)
     assert loudspeaker.stops == 1
     at = [index for index, event in enumerate(events) if isinstance(event, SpeechStarted | ReplyEnded)]
-    assert not of(ReplyAudio, events[at[1] : at[2] + 1]), "nothing is heard between the interruption and the end of the reply"
+    assert not of(ReplyAudio, events[at[1] : at[2] + 1]), (
+        "nothing is heard between the interruption and the end of the reply"
+    )
     assert second.answered == "Yes?"
     assert loudspeaker.ms < 10 * 200
     assert [message.text for message in story.requests[1].messages if message.role == "assistant"] == [first.answered]
@@ -110,8 +112,8 @@ async def test_a_sink_that_takes_too_little_is_an_error_and_ends_the_session() -
 @pytest.mark.parametrize("kind", [asyncio.Queue, queue.Queue])
 async def test_a_queue_that_is_full_is_an_error(kind: type) -> None:
     async with pipeline() as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE)
         with pytest.raises(SinkRefused, match="full"):
-            session = VoiceSession(pipe, sample_rate=RATE)
             await all_of(session.live(microphone(voice(400), silence(2000)), kind(maxsize=2)))
 
 

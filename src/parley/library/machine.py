@@ -50,6 +50,8 @@ from parley.runtime.pipeline import Pipeline
 MAX_TOOL_ROUNDS = 8
 """Times that one reply may call tools and go on; then it must answer without: a model that calls for ever."""
 
+TOO_MANY_CALLS = '{"error": "not called: too many calls without an answer"}'
+
 MAX_EVENTS = 100_000
 """Events that nobody has taken: half an hour of audio in blocks of 20 ms."""
 
@@ -249,7 +251,14 @@ class Machine:
             for item in response.output
             if isinstance(item, FunctionCall) and item.status == "completed" and item.name in self._plan.tools
         ]
-        if calls:
+        if calls and self._rounds >= MAX_TOOL_ROUNDS:
+            # It was told to answer without tools, and calls all the same.
+            self.emit(Failed("too_many_tool_calls", f"The model called tools {self._rounds} times without an answer."))
+            for call in calls:
+                self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, TOO_MANY_CALLS)))
+            self._rounds = 0
+            self.narrator.calls_over()
+        elif calls:
             task = asyncio.get_running_loop().create_task(self._answer_calls(calls))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
