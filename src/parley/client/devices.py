@@ -2,7 +2,7 @@
 
 Laws:
 - Devices are opened at 48 kHz, mono, 16 bit; whoever wants another rate resamples.
-- The device's threads only copy: what they played and recorded is handed over in the order in which it happened, as `Sound`s,
+- The devices' threads only copy, and a thread of its own makes the blocks, so that a busy screen does not tear a reply. What they played and recorded is handed over in the order in which it happened, as `Sound`s,
   on the event loop.
 - `sounddevice` is imported when devices are first asked for; without it, or without PortAudio, `DevicesUnavailable` says what to
   install.
@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -45,6 +45,8 @@ WAITING_SOUNDS = 500
 """Ten seconds that the event loop may be late; beyond that the oldest sound is lost, and counted."""
 
 Direction = Literal["input", "output"]
+
+T = TypeVar("T")
 
 
 class DevicesUnavailable(Exception):
@@ -141,6 +143,8 @@ class DeviceAudio:
         self._on_first = on_first
         self._playback = Playback(RATE, on_first=self._first_taken)
         self._lock = threading.Lock()
+        self._room = threading.Event()
+        self._producer: threading.Thread | None = None
         self._sounds: deque[Sound] = deque(maxlen=WAITING_SOUNDS)
         self._firsts: deque[tuple[str, float]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -172,6 +176,8 @@ class DeviceAudio:
         microphone = find_device(devices, wanted_input, "input")
         loudspeaker = find_device(devices, wanted_output, "output")
         self._closing = False
+        self._producer = threading.Thread(target=self._produce, name="playback", daemon=True)
+        self._producer.start()
         now_s = time.monotonic()
         self._last_s = {"input": now_s, "output": now_s}
         common = {
@@ -205,6 +211,10 @@ class DeviceAudio:
         for stream in streams:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
+        if self._producer is not None:
+            self._room.set()
+            self._producer.join()
+            self._producer = None
 
     def check(self) -> None:
         """Set `lost` if a device has fallen silent. Call it now and then."""
@@ -245,6 +255,15 @@ class DeviceAudio:
         with self._lock:
             return self._playback.progress()
 
+    def _produce(self) -> None:
+        """The producer's thread: blocks are made however busy the event loop is."""
+        while not self._closing:
+            self._room.wait()
+            self._room.clear()
+            with self._lock:
+                if self._playback.wants_more:
+                    self._playback.produce()
+
     # --- the devices' threads --------------------------------------------------------------------------------------------
 
     def _play(self, out: Any, frames: int, times: Any, status: Any) -> None:
@@ -256,6 +275,8 @@ class DeviceAudio:
             audio = self._playback.take(frames)
             if status.output_underflow and self._playback.audible:
                 self.device_underruns += 1
+            if self._playback.wants_more:
+                self._room.set()
         channels = len(out) // (2 * frames)
         out[:] = (audio if channels == 1 else np.repeat(audio, channels)).tobytes()
         self._hand_over(Sound("played", audio, at_s))
@@ -291,20 +312,15 @@ class DeviceAudio:
     # --- back on the event loop ------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        with self._lock:
-            if self._playback.wants_more:
-                self._playback.produce()
-            firsts = list(self._firsts)
-            self._firsts.clear()
-        for item_id, at_s in firsts:
+        for item_id, at_s in _taken(self._firsts):
             self._on_first(item_id, at_s)
         for sound in _taken(self._sounds):
             self._on_sound(sound)
 
 
-def _taken(sounds: deque[Sound]) -> Iterator[Sound]:
-    while sounds:
-        yield sounds.popleft()
+def _taken(waiting: deque[T]) -> Iterator[T]:
+    while waiting:
+        yield waiting.popleft()
 
 
 def _opened(sd: Any, make: Any, device: Device, callback: Any, common: dict[str, Any]) -> Any:

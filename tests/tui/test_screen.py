@@ -1,0 +1,293 @@
+"""The screen of `parley talk`, driven by its keys, against a server of our own and devices that are a tape."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from textual.pilot import Pilot
+
+from parley.client.connection import Server, ServerUnavailable
+from parley.client.figures import NAMES, Step
+from parley.client.session import Wishes
+from parley.client.talk import Chosen, Talk, View
+from parley.client.transcript import Line
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Pause
+from parley.tui.drawing import ASCII, Glyphs, glyphs_for, meter, waterfall
+from parley.tui.plain import PlainView
+from parley.tui.screen import TalkScreen, said_words
+from tests.server.harness import Engines, Running, running
+from tests.talk.tape import TapeDevices
+
+PATIENCE_S = 20.0
+LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+
+
+@dataclass
+class Shown:
+    """A running screen."""
+
+    app: TalkScreen
+    pilot: Pilot[Any]
+    server: Running
+
+    @property
+    def talk(self) -> Talk:
+        return self.app.talk
+
+    @property
+    def tape(self) -> TapeDevices:
+        assert isinstance(self.talk.devices, TapeDevices)
+        return self.talk.devices
+
+    def text(self) -> str:
+        """The whole screen, as it is drawn."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+    async def until(self, what: str, condition: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline_s, f"waited in vain for {what}:\n{self.text()}"
+            await self.pilot.pause(0.02)
+
+    async def until_state(self, state: str) -> None:
+        await self.until(state, lambda: self.talk.state == state)
+
+    def lines(self, speaker: str) -> list[Line]:
+        return [line for line in self.talk.transcript.lines.values() if line.speaker == speaker]
+
+
+def scripted(*heard: str, reply: Sequence[str] = (LONG,)) -> Engines:
+    return Engines(stt=FakeRecognizer(*heard), llm=FakeModel(list(reply)), tts=FakeSynthesizer(word_ms=200))
+
+
+@asynccontextmanager
+async def screen(
+    engines: Engines,
+    size: tuple[int, int] = (80, 24),
+    wishes: Wishes | None = None,
+    record: Path | None = None,
+    glyphs: Glyphs | None = None,
+) -> AsyncIterator[Shown]:
+    async with running(engines=engines) as server:
+        chosen = Chosen(Server.at(server.ws, model="default"), wishes or Wishes(), record=record)
+
+        def make(view: View) -> Talk:
+            return Talk(chosen, view, lambda: None, TapeDevices)
+
+        app = TalkScreen(make, "parley talk: default", glyphs or Glyphs())
+        async with app.run_test(size=size) as pilot:
+            shown = Shown(app, pilot, server)
+            await shown.until("a session", lambda: bool(shown.talk.began.session_id))
+            yield shown
+            await leave(shown)
+
+
+async def leave(shown: Shown) -> None:
+    if shown.app.is_running:
+        await shown.pilot.press("q")
+        await shown.until("the end", lambda: not shown.app.is_running or shown.app._exit)
+
+
+async def test_a_spoken_turn_is_shown_with_both_transcripts_and_every_figure() -> None:
+    async with screen(scripted("what is it", reply=["It is one two."])) as shown:
+        await shown.until_state("listening")
+        shown.tape.speak(0.6)
+        await shown.until_state("you speak")
+        assert "you speak" in shown.text()
+        await shown.until_state("it speaks")
+        await shown.until_state("listening")
+        turn = shown.talk.figures.last
+        assert turn is not None
+        await shown.until("the figures of the server", lambda: turn.by_server)
+        await shown.pilot.pause()
+        text = shown.text()
+        assert "you   what is it" in text
+        assert "reply It is one two." in text
+        figures = turn.figures()
+        assert set(figures) == set(NAMES)
+        for name in NAMES:
+            assert f"{name} " in text
+        assert f"{figures['QUESTION-TO-RESPONSE_MS'].ms:.0f}" in text
+        # Half a second of silence ends a turn; before that no answer can be right.
+        assert 500 < figures["QUESTION-TO-RESPONSE_MS"].ms < 3000
+        for step in ("turn end", "transcript", "first token", "first audio", "played"):
+            assert step in text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 20)])
+async def test_everything_fits_the_terminal(size: tuple[int, int]) -> None:
+    async with screen(scripted(), size) as shown:
+        await shown.until_state("listening")
+        rows = shown.text().splitlines()
+        assert len(rows) <= size[1]
+        assert "listening" in rows[0]
+        assert rows[-1].startswith(" Space silence")
+        assert sum(name in row for row in rows for name in NAMES) >= len(NAMES)
+        if size[0] >= 80:
+            assert "Q leave" in rows[-1]
+
+
+async def test_silencing_a_reply_strikes_out_the_words_that_were_not_heard() -> None:
+    async with screen(scripted("count")) as shown:
+        await shown.until_state("listening")
+        shown.tape.speak(0.5)
+        await shown.until_state("it speaks")
+        await shown.until(
+            "a second of the reply", lambda: sum(np.abs(part).max() > 1000 for part in shown.tape.played) > 50
+        )
+        await shown.pilot.press("space")
+        silenced = len(shown.tape.played)
+        await shown.until("the exact words", lambda: any(line.heard_ms and line.exact for line in shown.lines("reply")))
+        (line,) = shown.lines("reply")
+        assert line.heard_ms is not None
+        assert 1000 <= line.heard_ms < 2500
+        # 200 ms a word, so the words follow from the milliseconds.
+        heard = line.heard_ms // 200
+        assert line.text.split() == LONG.split()[:heard]
+        assert (line.text + line.unheard).split() == LONG.split()
+        assert not any(part.any() for part in shown.tape.played[silenced + 1 :])
+        assert f"~{line.unheard.split()[0]} " in shown.text()
+        assert shown.talk.figures.interruptions == 1
+
+
+async def test_speaking_over_a_reply_stops_it_and_the_next_answer_knows_what_was_heard() -> None:
+    engines = scripted("count", "stop")
+    async with screen(engines) as shown:
+        await shown.until_state("listening")
+        shown.tape.speak(0.5)
+        await shown.until_state("it speaks")
+        await shown.until("some of it", lambda: sum(np.abs(part).max() > 1000 for part in shown.tape.played) > 60)
+        shown.tape.speak(0.5)
+        await shown.until_state("you speak")
+        await shown.until("two replies", lambda: len(shown.lines("reply")) == 2)
+        cut, _ = shown.lines("reply")
+        await shown.until("the second question", lambda: len(engines.llm.requests) == 2)
+        assert cut.heard_ms is not None
+        assert cut.unheard
+        assert "sixteen" not in str(engines.llm.requests[1])
+
+
+async def test_push_to_talk_begins_and_ends_a_turn_with_the_space_key() -> None:
+    async with screen(scripted("hello there", reply=["Hello."]), wishes=Wishes(hands_free=False)) as shown:
+        await shown.until_state("hold the key")
+        shown.tape.speak(0.4)
+        await shown.pilot.pause(0.1)
+        assert shown.talk.state == "hold the key", "nothing is heard while the key is up"
+        await shown.pilot.press("space")
+        await shown.until_state("you speak")
+        assert "Space end turn" in shown.text()
+        shown.tape.speak(0.5)
+        # Longer than a keyboard waits before it repeats a key.
+        await shown.pilot.pause(1.0)
+        await shown.pilot.press("space")
+        await shown.until("the answer", lambda: [line.text for line in shown.lines("reply")] == ["Hello."])
+        assert [line.text for line in shown.lines("you")] == ["hello there"]
+
+
+async def test_a_typed_message_is_answered() -> None:
+    async with screen(scripted(reply=["Typed too."])) as shown:
+        await shown.until_state("listening")
+        await shown.pilot.press("t", *"quick", "space", *"now", "enter")
+        await shown.until("the answer", lambda: [line.text for line in shown.lines("reply")] == ["Typed too."])
+        assert [line.text for line in shown.lines("you")] == ["quick now"]
+
+
+async def test_mute_hands_free_and_devices_are_a_key_each_and_said_in_words() -> None:
+    async with screen(scripted()) as shown:
+        await shown.until_state("listening")
+        await shown.pilot.press("m")
+        await shown.until_state("muted")
+        shown.tape.speak(0.5)
+        await shown.until("it has been said", lambda: not shown.tape.speaking)
+        assert "you muted" in shown.text()
+        assert "M unmute" in shown.text()
+        await shown.pilot.press("m", "h")
+        await shown.until_state("hold the key")
+        await shown.pilot.press("h", "d")
+        await shown.until("the devices opened anew", lambda: shown.tape.opened == [False, True])
+        await shown.until("the news", lambda: "looking for another" in shown.text())
+        assert not shown.lines("you")
+
+
+async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
+    async with screen(scripted("again", reply=["Yes."]), record=tmp_path / "kept") as shown:
+        await shown.until_state("listening")
+        first = shown.talk.began.session_id
+        for session in shown.server.app.sessions:
+            session.close(1012, "restarting")
+        await shown.until("a new session", lambda: shown.talk.began.session_id not in ("", first))
+        assert "The link is lost" in shown.text()
+        shown.tape.speak(0.5)
+        await shown.until("an answer", lambda: [line.text for line in shown.lines("reply")] == ["Yes."])
+        await shown.until_state("listening")
+    assert "reply: Yes." in (tmp_path / "kept/transcript.txt").read_text()
+
+
+async def test_a_server_that_is_not_there_ends_the_screen_with_the_reason() -> None:
+    chosen = Chosen(Server.at("ws://127.0.0.1:9"), Wishes())
+    app = TalkScreen(lambda view: Talk(chosen, view, lambda: None, TapeDevices), "nobody", Glyphs())
+    async with app.run_test(size=(80, 24)) as pilot:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while app.return_value is None:
+            assert time.monotonic() < deadline_s
+            await pilot.pause(0.02)
+    assert isinstance(app.return_value, ServerUnavailable)
+    assert "cannot be reached" in str(app.return_value)
+    assert "parley serve" in str(app.return_value)
+
+
+async def test_plain_lines_tell_the_same_story() -> None:
+    engines = Engines(
+        stt=FakeRecognizer("what is it"), llm=FakeModel([Pause(0.05), "It is one."]), tts=FakeSynthesizer(word_ms=100)
+    )
+    told: list[str] = []
+    more = asyncio.Event()
+
+    def write(line: str) -> None:
+        told.append(line)
+        more.set()
+
+    async def until(part: str) -> None:
+        while not any(part in line for line in told):
+            more.clear()
+            await more.wait()
+
+    async with running(engines=engines) as server:
+        view = PlainView(write)
+        talk = Talk(Chosen(Server.at(server.ws, model="default"), Wishes()), view, lambda: None, TapeDevices)
+        view.talk = talk
+        conversation = asyncio.create_task(talk.run())
+        async with asyncio.timeout(PATIENCE_S):
+            await until("state: listening")
+            assert isinstance(talk.devices, TapeDevices)
+            talk.devices.speak(0.5)
+            await until("figures of turn 1")
+            talk.stop()
+            await conversation
+    story = [line.split("] ", 1)[1] for line in told]
+    order = ["state: you speak", "state: thinking", "you: what is it", "reply: It is one.", "state: it speaks"]
+    assert [line for line in story if line in order] == order or sorted(
+        line for line in story if line in order
+    ) == sorted(order)
+    (figures,) = [line for line in story if line.startswith("figures of turn 1: ")]
+    assert all(f"{name} " in figures for name in NAMES)
+
+
+def test_nothing_is_drawn_that_the_terminal_cannot_show() -> None:
+    assert glyphs_for("UTF-8") == Glyphs()
+    assert glyphs_for("ANSI_X3.4-1968") == glyphs_for(None) == ASCII
+    line = Line(1, "reply", "i", 0.0, text="One", unheard=" two", partial=False, heard_ms=100)
+    drawn = [meter(-30, 16, ASCII), *waterfall([Step("turn end", 0, 500), Step("played", 500, 501)], 60, ASCII)]
+    drawn.append(said_words(line, ASCII).plain)
+    assert all(text.isascii() for text in drawn)
+    assert drawn[-1] == "One ~two~"
+    assert all(len(text) <= 60 for text in drawn)
