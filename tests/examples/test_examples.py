@@ -1,0 +1,156 @@
+"""Every example is run as a reader would run it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+from parley.library import read_audio, synthesize, write_audio
+from tests.conftest import AUDIO
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+MAX_LINES = 66
+"""More is no example."""
+
+
+def run(name: str, *arguments: object, timeout_s: float = 90) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr.strip(), done.stderr
+    return done.stdout
+
+
+def recorded(name: str) -> Path:
+    path = AUDIO / f"{name}.wav"
+    if not path.exists():
+        pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
+    return path
+
+
+def test_every_example_is_run_here_and_is_short() -> None:
+    here = Path(__file__).read_text(encoding="utf-8")
+    found = sorted(EXAMPLES.glob("*.py"))
+    assert len(found) >= 7
+    for path in found:
+        assert f'"{path.name}"' in here, f"{path.name} is not run by any test"
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def test_a_file_is_written_down() -> None:
+    lines = run("transcribe_file.py", recorded("beckett")).splitlines()
+    assert len(lines) >= 5
+    assert any(line.endswith("try again") for line in lines)
+
+
+def test_your_own_function_answers(tmp_path: Path) -> None:
+    said = run("own_llm.py", recorded("hello_world"), tmp_path / "answer.wav")
+    assert "answered: Backwards, that is: world hello." in said
+    assert read_audio(tmp_path / "answer.wav").seconds > 0.5
+
+
+def test_a_tool_answers() -> None:
+    said = run("tool_that_answers.py", recorded("weather_question"))
+    assert "called:   get_weather {'city': 'Paris'}" in said
+    assert "answered: It is 21 degrees in Paris." in said
+
+
+def test_nothing_is_answered_before_the_wake_word() -> None:
+    question, hello = recorded("weather_question"), recorded("hello_world")
+    said = run("wake_word.py", "hello", question, hello, question).splitlines()
+    assert [line.split(":")[0] for line in said] == ["heard", "heard", "answered", "heard", "answered"]
+
+
+def test_two_bots_take_turns(tmp_path: Path) -> None:
+    said = run("two_bots.py", tmp_path / "both.wav").splitlines()
+    assert [line.split(":")[0] for line in said] == ["Anna", "Ben"] * 3
+    assert "(heard: -)" not in "".join(said), "each of them heard the other"
+    assert read_audio(tmp_path / "both.wav").seconds > 6
+
+
+def test_commands_are_obeyed(tmp_path: Path) -> None:
+    files = []
+    for number, command in enumerate(["turn on the radio", "what is on", "turn off the radio", "what is on"]):
+        path = tmp_path / f"{number}.wav"
+        write_audio(path, np.concatenate([spoken.samples for spoken in synthesize(command, tts="espeak")]))
+        files.append(path)
+    assert run("command_agent.py", *files).splitlines() == [
+        "turn on the radio: The radio is on.",
+        "what is on: On: radio.",
+        "turn off the radio: The radio is off.",
+        "what is on: On: nothing.",
+    ]
+
+
+@pytest.fixture
+def policy_server(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "custom_policy_server.py"), str(port)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={"PARLEY_LLM": "responder", "PARLEY_STT": "pocketsphinx", "PATH": "", "HOME": str(tmp_path)},
+    )
+    try:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if f":{port}" in line:
+                break
+        else:
+            pytest.fail("the server did not start")
+        yield f"ws://127.0.0.1:{port}/v1/realtime?model=default"
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def test_a_server_with_a_policy_answers_only_questions(policy_server: str) -> None:
+    question, statement = recorded("weather_question"), recorded("hello_world")
+    assert _responses(policy_server, question) == 1
+    assert _responses(policy_server, statement) == 0
+
+
+def _responses(url: str, path: Path) -> int:
+    """How many responses a recording causes before the turn that follows it (a commit, which never causes one) is there."""
+    with wave.open(str(path)) as wav:
+        pcm = wav.readframes(wav.getnframes())
+    with connect(url) as link:
+
+        def append(audio: bytes) -> None:
+            link.send(json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()}))
+
+        def until(kind: str) -> list[str]:
+            seen: list[str] = []
+            while not seen or seen[-1] != kind:
+                seen.append(json.loads(link.recv(timeout=60))["type"])
+            return seen
+
+        until("session.created")
+        transcription = {"type": "realtime", "audio": {"input": {"transcription": {"model": "default"}}}}
+        link.send(json.dumps({"type": "session.update", "session": transcription}))
+        append(pcm + bytes(48 * 1000))
+        seen = until("conversation.item.input_audio_transcription.completed")
+        if "response.created" not in seen:
+            link.send(json.dumps({"type": "conversation.item.retrieve", "item_id": "none"}))
+            seen += until("error")
+        return seen.count("response.created")
