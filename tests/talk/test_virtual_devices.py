@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from parley.client.figures import NAMES
 from tests.conftest import AUDIO
-from tests.talk.virtual_room import Room, virtual_room
+from tests.talk.virtual_room import RATE, Room, Tap, virtual_room
 
 pytestmark = pytest.mark.slow
 
@@ -147,11 +151,8 @@ def test_talking_over_the_answer_silences_it_though_the_microphone_hears_the_lou
     )
 
 
-def _second_question_begins(microphone: object, question: Path) -> float:
-    """Where in the microphone's cable, which carries the echo too, the question begins for the second time."""
-    from tests.talk.virtual_room import RATE, Tap
-
-    assert isinstance(microphone, Tap)
+def _second_question_begins(microphone: Tap, question: Path) -> float:
+    """When, in the microphone's cable, which carries the echo too, the question begins for the second time."""
     begin_s, audio = microphone.sound()
     with wave.open(str(question)) as wav:
         pattern = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").astype(np.float32)
@@ -191,3 +192,61 @@ def _check_tracks(path: Path) -> None:
     assert len(user)
     assert len(assistant)
     assert user[-1] < assistant[0]
+
+
+def test_the_screen_shows_the_conversation_in_tmux_at_80_by_24(tmp_path: Path, question: Path) -> None:
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    pytest.importorskip("textual", reason='the screen needs textual: pip install "parley[talk]"')
+    with virtual_room(tmp_path) as room:
+        command = [sys.executable, "-c", "from parley.cli.main import main; main()", "talk"]
+        command += ["--stt", "pocketsphinx", "--llm", "responder", "--echo-control", "off"]
+        with tmux(room, tmp_path, f"{shlex.join(command)}; sleep {START_S}") as look:
+            until(look, "listening", START_S)
+            room.play(question)
+            until(look, "it speaks")
+            until(look, "listening")
+            seen = until(look, "played")
+            subprocess.run([*TMUX, "send-keys", "q"], env=room.environment, check=True)
+            left = until(look, "1 turn, 1 reply, 0 interruptions")
+    rows = seen.splitlines()
+    assert len(rows) == 24
+    assert max(map(len, rows)) <= 80
+    assert rows[0].startswith(" parley talk: default, in this process")
+    assert rows[-1].startswith(" Space silence")
+    assert "you   " in seen
+    assert "paris" in seen
+    assert "reply I heard: " in seen
+    assert all(f" {name} " in seen for name in NAMES)
+    assert "QUESTION-TO-RESPONSE_MS      1" in left
+
+
+TMUX = ["tmux", "-L", "parley-test", "-f", "/dev/null", "-u"]
+
+
+@contextmanager
+def tmux(room: Room, folder: Path, command: str) -> Iterator[Callable[[], str]]:
+    """A terminal of 80x24 in which the command runs; what is called with no argument looks at it."""
+    environment = {**room.environment, "TERM": "screen-256color", "LC_ALL": "C.UTF-8"}
+    new = [*TMUX, "new-session", "-d", "-x", "80", "-y", "24", "-c", str(folder), command]
+    subprocess.run(new, env=environment, check=True)
+
+    def look() -> str:
+        done = subprocess.run(
+            [*TMUX, "capture-pane", "-p"], env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout.rstrip("\n")
+
+    try:
+        yield look
+    finally:
+        subprocess.run([*TMUX, "kill-server"], env=environment, check=False)
+
+
+def until(look: Callable[[], str], part: str, limit_s: float = PATIENCE_S) -> str:
+    """Look until `part` is to be seen; the whole terminal then."""
+    deadline_s = time.monotonic() + limit_s
+    while part not in (seen := look()):
+        assert time.monotonic() < deadline_s, f"{part!r} was never to be seen:\n{seen}"
+        threading.Event().wait(0.1)
+    return seen

@@ -178,10 +178,10 @@ async def test_speaking_over_a_reply_stops_it_and_the_next_answer_knows_what_was
 
 async def test_push_to_talk_begins_and_ends_a_turn_with_the_space_key() -> None:
     async with screen(scripted("hello there", reply=["Hello."]), wishes=Wishes(hands_free=False)) as shown:
-        await shown.until_state("hold the key")
+        await shown.until_state("press to talk")
         shown.tape.speak(0.4)
         await shown.pilot.pause(0.1)
-        assert shown.talk.state == "hold the key", "nothing is heard while the key is up"
+        assert shown.talk.state == "press to talk", "nothing is heard while the key is up"
         await shown.pilot.press("space")
         await shown.until_state("you speak")
         assert "Space end turn" in shown.text()
@@ -211,7 +211,7 @@ async def test_mute_hands_free_and_devices_are_a_key_each_and_said_in_words() ->
         assert "you muted" in shown.text()
         assert "M unmute" in shown.text()
         await shown.pilot.press("m", "h")
-        await shown.until_state("hold the key")
+        await shown.until_state("press to talk")
         await shown.pilot.press("h", "d")
         await shown.until("the devices opened anew", lambda: shown.tape.opened == [False, True])
         await shown.until("the news", lambda: "looking for another" in shown.text())

@@ -2,8 +2,8 @@
 
 Laws:
 - Devices are opened at 48 kHz, mono, 16 bit; whoever wants another rate resamples.
-- The devices' threads only copy, and a thread of its own makes the blocks, so that a busy screen does not tear a reply. What they played and recorded is handed over in the order in which it happened, as `Sound`s,
-  on the event loop.
+- The devices' threads only copy, and a thread of its own makes the blocks, so that a busy screen does not tear a reply. What was
+  played and recorded is handed over on the event loop, in the order in which it happened, as `Sound`s.
 - `sounddevice` is imported when devices are first asked for; without it, or without PortAudio, `DevicesUnavailable` says what to
   install.
 - A device that vanishes is told (`lost`), never waited for in a callback.

@@ -19,7 +19,7 @@ from parley.client.happenings import (
 )
 
 State = Literal[
-    "connecting", "reconnecting", "listening", "you speak", "thinking", "it speaks", "muted", "hold the key"
+    "connecting", "reconnecting", "listening", "you speak", "thinking", "it speaks", "muted", "press to talk"
 ]
 
 
@@ -73,4 +73,4 @@ class Floor:
             return "thinking"
         if muted:
             return "muted"
-        return "listening" if hands_free else "hold the key"
+        return "listening" if hands_free else "press to talk"
