@@ -167,11 +167,14 @@ def test_the_clauses_join_to_the_text_however_it_was_split(text: str, data: st.D
     "unit", ["\n", " ", "a", "a ", ". ", "A. b, ", "[", "天", "```\n", "(", "*", "<a", "http://", "| ", "."]
 )
 def test_the_work_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
-    def seconds(length: int) -> float:
+    def cpu_s(length: int) -> float:
         text = (unit * length)[:length]
-        began = time.process_time()
-        assert "".join(clause.text for clause in cut(text)) == text
-        return time.process_time() - began
+        spent = []
+        for _ in range(3):
+            began = time.process_time()
+            assert "".join(clause.text for clause in cut(text)) == text
+            spent.append(time.process_time() - began)
+        return min(spent)
 
-    seconds(5_000)
-    assert seconds(80_000) < 40 * max(seconds(5_000), 0.005), "16 times the text"
+    # 16 times the text is 16 times the work, 256 times where the work is its square; other processes blur both.
+    assert cpu_s(80_000) < 100 * max(cpu_s(5_000), 0.002)
