@@ -55,7 +55,7 @@ def write(path: str | os.PathLike[str], recording: Recording) -> None:
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix == ".wav":
-        with wave.open(str(target), "wb") as wav:
+        with target.open("wb") as file, wave.open(file, "wb") as wav:
             wav.setnchannels(1)
             wav.setsampwidth(2)
             wav.setframerate(recording.sample_rate)
