@@ -3,8 +3,8 @@
 Laws:
 - The output is the input, sample for sample: as many samples come out as went in (the last of them by `flush()`), and each stands
   where it stood; what the filters hold back is constant and told by `latency_samples`.
-- The output depends only on the samples given and, with echo control, on when the far end was given; never on how the microphone's
-  were chunked.
+- The output does not depend on how the input was chunked. With echo control it depends on when the far end was given, and holds a
+  little random noise where an echo was.
 - With everything off the audio passes through untouched and the library is not loaded.
 
 Does not know: devices, sessions, or what is said.
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from parley.audio.echo_gate import EchoGate
 from parley.audio.types import Int16
 
 NoiseLevel = Literal["off", "near_field", "far_field"]
@@ -141,7 +142,8 @@ class AudioProcessor:
     Call `render()` with what the loudspeaker plays, as it plays it, `capture()` with what the microphone hears, in chunks of any
     size, and `flush()` at the end (or to stop in the middle: it may be used again afterwards).
 
-    echo: the far end's echo is taken out; without it `render()` does nothing. No delay need be given: it is found, and followed.
+    echo: the far end's echo is taken out, and what that leaves is silenced (`echo_gate.py`); without it `render()` does nothing. No
+        delay need be given: it is found, and followed.
     noise: `near_field`, for a microphone at the mouth (a headset): one stage of suppression, which lowers a steady noise by
         12 to 17 dB. `far_field`, for a microphone across the table (a laptop, a conference room): two stages, 24 to 29 dB, at
         6 ms more latency. Either takes what lies below about 100 Hz away, as echo control does too.
@@ -163,27 +165,32 @@ class AudioProcessor:
         self.frame_samples = sample_rate // FRAMES_PER_S
         stages = 0 if strength == 0 else {"off": 0, "near_field": 1, "far_field": 2}[noise]
         mixed = stages > 0 and strength < 1.0
+        # Gain comes after all that compares levels.
+        apart = mixed or echo or not stages
         per_ms, path = sample_rate // 1_000, _PATH[sample_rate]
         self._wet: list[_Module] = []
         self._dry: list[_Module] = []
         self._echo: list[_Module] = []
         self._strength = strength
         self._gain: _Module | None = None
+        self.gate: EchoGate | None = None
+        """Set it to None to hear what cancellation alone leaves."""
         delay = 0
         for stage in range(max(stages, 1 if echo else 0)):
             last = stage == stages - 1 or not stages
-            made = _Module(sample_rate, echo=echo and stage == 0, noise=stages > 0, gain=gain and last and not mixed)
+            made = _Module(sample_rate, echo=echo and stage == 0, noise=stages > 0, gain=gain and last and not apart)
             self._wet.append(made)
             delay += path + (ECHO_MS * per_ms if echo and stage == 0 else 0) + (NOISE_MS * per_ms if stages else 0)
         if mixed:
             # The same way through as many modules, so that phases match: echo cancellation without a far end changes nothing.
             self._dry = [_Module(sample_rate, echo=True, noise=False, gain=False) for _ in range(stages)]
             self._dry_delay = _Delay(delay - stages * (path + ECHO_MS * per_ms))
-        if gain and (mixed or not self._wet):
+        if gain and apart:
             self._gain = _Module(sample_rate, echo=False, noise=False, gain=True)
             delay += _GAIN_PATH[sample_rate]
         if echo:
             self._echo = [self._wet[0], *self._dry[:1]]
+            self.gate = EchoGate()
         self._delay = delay
         self._skip = delay
         self._near = _Residue(self.frame_samples)
@@ -197,6 +204,8 @@ class AudioProcessor:
     def render(self, audio: Int16) -> None:
         """The far end: what the loudspeaker plays, in order, within about a tenth of a second of when it sounds."""
         for frame in self._far.push(audio) if self._echo else ():
+            if self.gate is not None:
+                self.gate.played(frame)
             for module in self._echo:
                 module.play(frame)
 
@@ -236,4 +245,6 @@ class AudioProcessor:
                 dry = module.process(dry)
             mix = self._strength * wet + (1.0 - self._strength) * self._dry_delay.push(dry)
             wet = np.rint(mix).astype(np.int16)
+        if self.gate is not None:
+            wet = self.gate.pass_through(frame, wet)
         return wet if self._gain is None else self._gain.process(wet)
