@@ -11,7 +11,7 @@ DEV := $(VENV)/.dev-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
-SOURCES := src tests scripts benchmarks
+SOURCES := src tests scripts benchmarks examples
 
 .DEFAULT_GOAL := help
 .PHONY: help serve talk test test-clients check bench clean
@@ -42,6 +42,7 @@ check: $(DEV)
 	$(VENV)/bin/python scripts/size_report.py
 	$(VENV)/bin/python scripts/import_diagram.py --check
 	$(VENV)/bin/python scripts/conformance.py --check
+	$(VENV)/bin/python scripts/reference.py --check
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients -m "not slow"
 
 bench: $(BASE)
