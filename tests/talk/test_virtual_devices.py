@@ -74,7 +74,9 @@ class Conversation:
     def end(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self._process.communicate()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._told.close()
 
 
@@ -192,6 +194,18 @@ def _check_tracks(path: Path) -> None:
     assert len(user)
     assert len(assistant)
     assert user[-1] < assistant[0]
+
+
+def test_devices_that_vanish_are_said_and_those_that_come_are_used(tmp_path: Path, question: Path) -> None:
+    with virtual_room(tmp_path) as room, conversation(room, tmp_path, "--echo-control", "off") as talk:
+        room.stop()
+        talk.wait_for("state: no sound device")
+        room.start()
+        talk.wait_for("state: listening")
+        room.play(question)
+        assert "paris" in talk.wait_for(r"\] you: (.*)")[1]
+        talk.wait_for(r"\] reply: ")
+        assert any("A sound device is gone" in line for line in talk.lines)
 
 
 def test_the_screen_shows_the_conversation_in_tmux_at_80_by_24(tmp_path: Path, question: Path) -> None:

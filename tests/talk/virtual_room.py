@@ -93,11 +93,46 @@ class Tap:
         ]
 
 
-@dataclass
 class Room:
-    """The running server; `environment` is for whoever shall use it."""
+    """The running server; `environment` is for whoever shall use it. `start()`, and `stop()` to pull every plug."""
 
-    environment: dict[str, str]
+    def __init__(self, environment: dict[str, str], echo: float) -> None:
+        self.environment = environment
+        self._echo = echo
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        environment = self.environment
+        sinks = [f"--load=module-null-sink sink_name={name} rate={RATE}" for name in ("mic", "speakers")]
+        door = f"--load=module-native-protocol-unix socket={environment['XDG_RUNTIME_DIR']}/native auth-anonymous=1"
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=null", *sinks, door]
+        daemon = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        self._processes = [daemon]
+        _wait_for(environment, daemon)
+        _ask(environment, "set-default-sink", "speakers")
+        _ask(environment, "set-default-source", "mic.monitor")
+        # A null sink works in blocks as long as its most patient listener allows, two seconds at worst: these keep it at 20 ms.
+        for sink in ("mic", "speakers"):
+            common = ["--latency-msec=20", f"--rate={RATE}", "--channels=1"]
+            for command in (
+                ["pacat", f"--device={sink}", *common, "/dev/zero"],
+                ["parec", f"--device={sink}.monitor", *common],
+            ):
+                quiet = subprocess.DEVNULL
+                self._processes.append(subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet))
+        if self._echo:
+            _ask(
+                environment, "load-module", "module-loopback", "source=speakers.monitor", "sink=mic", "latency_msec=60"
+            )
+            _turn_down(environment, self._echo)
+
+    def stop(self) -> None:
+        daemon, *streams = self._processes
+        for stream in streams:
+            stream.kill()
+            stream.wait()
+        daemon.terminate()
+        daemon.wait()
 
     def play(self, recording: Path) -> None:
         """Say a recording into the microphone, and wait until it has been said."""
@@ -130,36 +165,12 @@ def virtual_room(folder: Path, *, echo: float = 0.0) -> Iterator[Room]:
         "HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder / "config"),
     }
-    sinks = [f"--load=module-null-sink sink_name={name} rate={RATE}" for name in ("mic", "speakers")]
-    door = f"--load=module-native-protocol-unix socket={runtime}/native auth-anonymous=1"
-    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=null", *sinks, door]
-    daemon = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    streams: list[subprocess.Popen[bytes]] = []
+    room = Room(environment, echo)
     try:
-        _wait_for(environment, daemon)
-        _ask(environment, "set-default-sink", "speakers")
-        _ask(environment, "set-default-source", "mic.monitor")
-        # A null sink works in blocks as long as its most patient listener allows, two seconds at worst: these keep it at 20 ms.
-        for sink in ("mic", "speakers"):
-            common = ["--latency-msec=20", f"--rate={RATE}", "--channels=1"]
-            streams.append(subprocess.Popen(["pacat", f"--device={sink}", *common, "/dev/zero"], env=environment))
-            streams.append(
-                subprocess.Popen(
-                    ["parec", f"--device={sink}.monitor", *common], env=environment, stdout=subprocess.DEVNULL
-                )
-            )
-        if echo:
-            _ask(
-                environment, "load-module", "module-loopback", "source=speakers.monitor", "sink=mic", "latency_msec=60"
-            )
-            _turn_down(environment, echo)
-        yield Room(environment)
+        room.start()
+        yield room
     finally:
-        for stream in streams:
-            stream.kill()
-            stream.wait()
-        daemon.terminate()
-        daemon.wait()
+        room.stop()
         shutil.rmtree(runtime, ignore_errors=True)
 
 

@@ -81,6 +81,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
         return
     flags = {name: options.pop(name) for name in ("pipeline", "stt", "llm", "llm_base_url", "tts", "voice")}
     config = load_config(config_path, flags)
+    _check_server(options)
     _check_packages(plain=_is_plain(options))
     with _server(config, options) as server:
         _converse(server, config, options)
@@ -114,6 +115,16 @@ def _is_plain(options: dict[str, object]) -> bool:
     return bool(options["plain"]) or not terminal or os.environ.get("TERM") == "dumb"
 
 
+def _check_server(options: dict[str, object]) -> None:
+    """What can be known to be wrong before anything is loaded."""
+    if options["url"] is not None:
+        _key(options["api_key_env"])
+        return
+    for name in ("model", "api_key_env"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} belongs to --url.")
+
+
 def _check_packages(*, plain: bool) -> None:
     """Before any engine is loaded: a missing package should not cost a minute."""
     from importlib.util import find_spec
@@ -134,9 +145,6 @@ def _server(config: Config, options: dict[str, object]) -> Iterator[Server]:
 
     url = options["url"]
     if not isinstance(url, str):
-        for name in ("model", "api_key_env"):
-            if options[name] is not None:
-                raise click.UsageError(f"--{name.replace('_', '-')} belongs to --url.")
         from parley.cli.talk_server import own_server
 
         record = options["record"]
@@ -246,7 +254,7 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
 
     asked = config.default_pipeline if chosen.server.name == "in this process" else _model_of(chosen.server.url)
     screen = TalkScreen(make, f"parley talk: {asked}, {chosen.server.name}", glyphs_for(sys.stdout.encoding))
-    with _logs_to(screen.talk):
+    with _logs_to(screen.talk), _terminal_to_ourselves():
         ended = screen.run()
     if isinstance(ended, BaseException):
         raise ended
@@ -270,6 +278,28 @@ def _logs_to(conversation: Talk) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
+
+
+@contextmanager
+def _terminal_to_ourselves() -> Iterator[None]:
+    """PortAudio writes its troubles to file descriptor 2, which on a terminal is the screen: it gets another one while there is one."""
+    if sys.platform == "win32":
+        yield
+        return
+    kept, standard, current = os.dup(2), sys.__stderr__, sys.stderr
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(kept, "w", encoding=current.encoding, errors="replace", closefd=False) as terminal:
+        try:
+            # Textual draws on what it finds here.
+            sys.__stderr__ = sys.stderr = terminal  # type: ignore[misc]
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            terminal.flush()
+            os.dup2(kept, 2)
+            sys.__stderr__, sys.stderr = standard, current  # type: ignore[misc]
+            os.close(nowhere)
+    os.close(kept)
 
 
 def _summarize(conversation: Talk) -> None:

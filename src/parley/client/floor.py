@@ -19,7 +19,15 @@ from parley.client.happenings import (
 )
 
 State = Literal[
-    "connecting", "reconnecting", "listening", "you speak", "thinking", "it speaks", "muted", "press to talk"
+    "connecting",
+    "reconnecting",
+    "listening",
+    "you speak",
+    "thinking",
+    "it speaks",
+    "muted",
+    "press to talk",
+    "no sound device",
 ]
 
 
@@ -61,10 +69,12 @@ class Floor:
         """The server is still making a reply."""
         return self._replying
 
-    def state(self, *, audible: bool, muted: bool, hands_free: bool) -> State:
-        """`audible`: the loudspeaker plays a reply."""
+    def state(self, *, audible: bool, muted: bool, hands_free: bool, deaf: bool = False) -> State:
+        """`audible`: the loudspeaker plays a reply. `deaf`: a device is away."""
         if not self._linked:
             return "reconnecting" if self._ever else "connecting"
+        if deaf:
+            return "no sound device"
         if self._user:
             return "you speak"
         if audible:

@@ -410,7 +410,12 @@ class Talk:
         self._asking = None
 
     def _show(self) -> None:
-        state = self._floor.state(audible=self.devices.audible, muted=self.microphone.muted, hands_free=self.hands_free)
+        state = self._floor.state(
+            audible=self.devices.audible,
+            muted=self.microphone.muted,
+            hands_free=self.hands_free,
+            deaf=self.devices.lost.is_set(),
+        )
         if state != self.state:
             self.state = state
             self._view.state_changed(state)

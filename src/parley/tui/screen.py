@@ -38,6 +38,7 @@ STATE_STYLES = {
     "connecting": "bold yellow",
     "reconnecting": "bold red",
     "muted": "bold red",
+    "no sound device": "bold red",
 }
 
 KEYS = (
