@@ -177,7 +177,6 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
     shown = sys.stderr.isatty()
     async with _pipeline(config) as pipeline, aclosing(_microphone(device, stop)) as source:
         session = transcriber(pipeline, RATE)
-        click.echo("Listening; Ctrl-C ends.", err=True)
         async with aclosing(session.live(source)) as events:
             async for event in events:
                 match event:
@@ -215,6 +214,7 @@ async def _microphone(wanted: str, stop: asyncio.Event) -> AsyncGenerator[Any, N
         with sounddevice.RawInputStream(
             samplerate=RATE, blocksize=FRAMES, channels=1, dtype="int16", device=device.index, callback=recorded
         ):
+            click.echo(f"Listening to {device.name}; Ctrl-C ends.", err=True)
             while (data := await waiting.get()) is not None:
                 if waiting.qsize() > WAITING_SOUNDS:
                     raise Unasked(
