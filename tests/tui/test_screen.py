@@ -17,7 +17,8 @@ from textual.pilot import Pilot
 from parley.client.connection import Server, ServerUnavailable
 from parley.client.figures import NAMES, Step
 from parley.client.session import Wishes
-from parley.client.talk import Chosen, Talk, View
+from parley.client.talk import Talk
+from parley.client.talk_ports import Chosen, View
 from parley.client.transcript import Line
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Pause
 from parley.tui.drawing import ASCII, Glyphs, glyphs_for, meter, waterfall

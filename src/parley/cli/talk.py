@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from parley.client.connection import Server
     from parley.client.microphone import Cleaner
     from parley.client.session import Wishes
-    from parley.client.talk import Chosen, Talk, View
+    from parley.client.talk import Talk
+    from parley.client.talk_ports import Chosen, View
     from parley.config import Config
 
 EXTRA = 'Install it with: pip install "parley[talk]"'
@@ -201,7 +202,7 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     from parley.audio.processing import ProcessingUnavailable
     from parley.client.connection import ServerUnavailable
     from parley.client.devices import DevicesUnavailable
-    from parley.client.talk import Chosen
+    from parley.client.talk_ports import Chosen
 
     record = options["record"]
     chosen = Chosen(

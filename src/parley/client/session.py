@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.happenings import (
     TYPED,
     Happening,
@@ -39,8 +40,6 @@ from parley.client.happenings import (
 )
 from parley.client.input_clock import InputClock
 from parley.client.playback import Heard
-
-Json = dict[str, Any]
 
 MIN_COMMIT_MS = 100
 """Servers refuse to commit less."""
@@ -214,15 +213,15 @@ class ClientSession:
             return [Told("warning", "The server sent a message that is not an event.")]
         match event.get("type"):
             case "session.created" | "session.updated" as kind:
-                return self._session(_object(event, "session"), kind == "session.created")
+                return self._session(object_of(event, "session"), kind == "session.created")
             case "error":
-                return self._error(_object(event, "error"))
+                return self._error(object_of(event, "error"))
             case "input_audio_buffer.speech_started":
-                return self._user_began(_text(event, "item_id"))
+                return self._user_began(text_of(event, "item_id"))
             case "input_audio_buffer.speech_stopped":
-                return self._user_ended(_text(event, "item_id"), _number(event, "audio_end_ms"), now_s)
+                return self._user_ended(text_of(event, "item_id"), number_of(event, "audio_end_ms"), now_s)
             case "input_audio_buffer.committed":
-                self._user_item = _text(event, "item_id")
+                self._user_item = text_of(event, "item_id")
                 return []
             case str(kind) if kind.startswith("conversation.item."):
                 return self._item_event(kind.removeprefix("conversation.item."), event)
@@ -232,26 +231,26 @@ class ClientSession:
                 return []
 
     def _session(self, session: Json, created: bool) -> list[Happening]:
-        heard = _object(_object(session, "audio"), "input")
+        heard = object_of(object_of(session, "audio"), "input")
         detection = heard.get("turn_detection")
         if isinstance(detection, dict):
             silence_ms = detection.get("silence_duration_ms")
             self._detection = _Detection(
-                _text(detection, "type") or "server_vad",
+                text_of(detection, "type") or "server_vad",
                 float(silence_ms) if isinstance(silence_ms, int | float) else None,
                 detection.get("interrupt_response") is not False,
                 {name: value for name, value in detection.items() if value is not None},
             )
         if not created:
             return []
-        self.session_id = _text(session, "id") or "?"
+        self.session_id = text_of(session, "id") or "?"
         self._clock = InputClock()
         if not self._detection.asked:
             self._detection.asked = {"type": "server_vad"}
         if wanted := self._wanted(heard):
             self._update(wanted)
-        voice = _text(_object(_object(session, "audio"), "output"), "voice")
-        return [SessionBegan(self.session_id, _text(session, "model"), self._wishes.voice or voice)]
+        voice = text_of(object_of(object_of(session, "audio"), "output"), "voice")
+        return [SessionBegan(self.session_id, text_of(session, "model"), self._wishes.voice or voice)]
 
     def _wanted(self, heard: Json) -> Json:
         """The difference between what the server offers and what is wished."""
@@ -279,10 +278,10 @@ class ClientSession:
         return wanted
 
     def _error(self, error: Json) -> list[Happening]:
-        code, message = _text(error, "code"), _text(error, "message")
+        code, message = text_of(error, "code"), text_of(error, "message")
         if code in HARMLESS:
             return []
-        level: Level = "error" if _text(error, "type") == "server_error" else "warning"
+        level: Level = "error" if text_of(error, "type") == "server_error" else "warning"
         return [Told(level, message or code or "The server reports an error and does not say which.")]
 
     def _user_began(self, item_id: str) -> list[Happening]:
@@ -300,56 +299,56 @@ class ClientSession:
         return self._clock.time_of(audio_ms)
 
     def _item_event(self, kind: str, event: Json) -> list[Happening]:
-        item_id = _text(event, "item_id")
+        item_id = text_of(event, "item_id")
         match kind:
             case "input_audio_transcription.delta":
                 item = self._item(item_id)
-                item.text += _text(event, "delta")
+                item.text += text_of(event, "delta")
                 return [UserHeard(item_id, item.text, final=False)]
             case "input_audio_transcription.completed":
                 item = self._item(item_id)
-                item.text, item.final = _text(event, "transcript"), True
+                item.text, item.final = text_of(event, "transcript"), True
                 if not item.text.strip():
                     return [UserLost(item_id, "nothing was understood")]
                 return [UserHeard(item_id, item.text, final=True)]
             case "input_audio_transcription.failed":
-                return [UserLost(item_id, _text(_object(event, "error"), "message") or "the transcription failed")]
+                return [UserLost(item_id, text_of(object_of(event, "error"), "message") or "the transcription failed")]
             case "retrieved":
-                return self._retrieved(_object(event, "item"))
+                return self._retrieved(object_of(event, "item"))
             case _:
                 return []
 
     def _retrieved(self, told: Json) -> list[Happening]:
-        item = self._items.get(_text(told, "id"))
+        item = self._items.get(text_of(told, "id"))
         if item is None or item.heard_ms is None:
             return []
         parts = told.get("content")
-        words = " ".join(_text(part, "transcript") for part in parts if isinstance(part, dict)) if parts else ""
+        words = " ".join(text_of(part, "transcript") for part in parts if isinstance(part, dict)) if parts else ""
         if not item.text.startswith(words):
             return []
-        return [ReplyCut(_text(told, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
+        return [ReplyCut(text_of(told, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
 
     def _response_event(self, kind: str, event: Json) -> list[Happening]:
-        response_id, item_id = _text(event, "response_id"), _text(event, "item_id")
+        response_id, item_id = text_of(event, "response_id"), text_of(event, "item_id")
         match kind:
             case "created":
-                response = _object(event, "response")
-                self._response = _text(response, "id")
+                response = object_of(event, "response")
+                self._response = text_of(response, "id")
                 return [ReplyBegan(self._response)]
             case "done":
-                return self._done(_object(event, "response"))
+                return self._done(object_of(event, "response"))
             case "output_audio_transcript.delta" | "output_text.delta":
-                return self._worded(response_id, item_id, _text(event, "delta"))
+                return self._worded(response_id, item_id, text_of(event, "delta"))
             case "output_audio_transcript.done" | "output_text.done":
                 item = self._item(item_id, response_id)
-                item.text, item.final = _text(event, "transcript") or _text(event, "text") or item.text, True
+                item.text, item.final = text_of(event, "transcript") or text_of(event, "text") or item.text, True
                 return [ReplyWorded(response_id, item_id, item.text, final=True)]
             case "output_audio.delta":
                 return self._sounded(response_id, item_id, event)
             case "output_audio.done":
                 return [ReplySoundEnded(item_id)]
             case "function_call_arguments.done":
-                return [ToolAsked(_text(event, "name"), _text(event, "arguments"))]
+                return [ToolAsked(text_of(event, "name"), text_of(event, "arguments"))]
             case _:
                 return []
 
@@ -360,20 +359,20 @@ class ClientSession:
 
     def _sounded(self, response_id: str, item_id: str, event: Json) -> list[Happening]:
         try:
-            audio = b64decode(_text(event, "delta"), validate=True)
+            audio = b64decode(text_of(event, "delta"), validate=True)
         except binascii.Error:
             return [Told("warning", "The server sent audio that is not base64.")]
         item = self._item(item_id, response_id)
         audio = audio[: len(audio) // 2 * 2]
         item.received_ms += len(audio) / BYTES_PER_MS
-        return [ReplySounded(response_id, item_id, int(_number(event, "content_index")), audio)]
+        return [ReplySounded(response_id, item_id, int(number_of(event, "content_index")), audio)]
 
     def _done(self, response: Json) -> list[Happening]:
-        response_id, status = _text(response, "id"), _text(response, "status")
+        response_id, status = text_of(response, "id"), text_of(response, "status")
         if response_id == self._response:
             self._response = ""
-        details = _object(response, "status_details")
-        reason = _text(_object(details, "error"), "message") or _text(details, "reason")
+        details = object_of(response, "status_details")
+        reason = text_of(object_of(details, "error"), "message") or text_of(details, "reason")
         happened: list[Happening] = [ReplyEnded(response_id, status, reason)]
         if status == "failed":
             happened.append(Told("error", f"The reply failed: {reason or 'the server does not say why'}"))
@@ -395,18 +394,3 @@ def _cut_in_proportion(text: str, share: float) -> tuple[str, str]:
     end = round(len(text) * max(0.0, share))
     end = max(text.rfind(" ", 0, end + 1), 0)
     return text[:end], text[end:]
-
-
-def _object(event: Json, name: str) -> Json:
-    value = event.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(event: Json, name: str) -> str:
-    value = event.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _number(event: Json, name: str) -> float:
-    value = event.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0

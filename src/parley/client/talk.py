@@ -13,13 +13,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from parley.audio import pcm
-from parley.audio.types import Int16
-from parley.client.connection import Connection, Server, ServerUnavailable, dial
+from parley.client.connection import Connection, ServerUnavailable, dial
 from parley.client.devices import RATE, DeviceAudio, DevicesUnavailable, Sound
 from parley.client.figures import Figures
 from parley.client.floor import Floor, State
@@ -36,11 +32,12 @@ from parley.client.happenings import (
 )
 from parley.client.microphone import Cleaner, Microphone
 from parley.client.parley_rest import ParleyRest
-from parley.client.playback import BacklogFull, Heard
+from parley.client.playback import BacklogFull
 from parley.client.recording import Recording
-from parley.client.session import ClientSession, Wishes
+from parley.client.session import ClientSession
 from parley.client.talk_key import Change, TalkKey
-from parley.client.transcript import Line, Transcript
+from parley.client.talk_ports import Chosen, MakeDevices, View
+from parley.client.transcript import Transcript
 
 TICK_S = 0.05
 """How often the screen learns of levels and state, and the talk key of its deadline."""
@@ -59,58 +56,6 @@ FIGURES_WAIT_S = 0.15
 
 LAST_WORDS_S = 2.0
 """At the end: what the server still owes (a cut's exact words, figures) is waited for so long."""
-
-
-class View(Protocol):
-    """What shows the conversation. Called on the event loop; must return at once."""
-
-    def line_changed(self, line: Line) -> None: ...
-
-    def figures_changed(self) -> None: ...
-
-    def state_changed(self, state: State) -> None: ...
-
-    def ticked(self) -> None: ...
-
-
-class Devices(Protocol):
-    """Microphone and loudspeaker; `devices.DeviceAudio` says what each does."""
-
-    names: tuple[str, str]
-    lost: asyncio.Event
-
-    async def open(self, wanted_input: str, wanted_output: str, *, refresh: bool = False) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def check(self) -> None: ...
-
-    def push(self, item_id: str, content_index: int, audio: Int16) -> bool: ...
-
-    def end(self, item_id: str) -> None: ...
-
-    def interrupt(self) -> list[Heard]: ...
-
-    @property
-    def audible(self) -> bool: ...
-
-    @property
-    def underruns(self) -> int: ...
-
-
-MakeDevices = Callable[[Callable[[Sound], None], Callable[[str, float], None]], Devices]
-"""`DeviceAudio`, or something that stands in its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What the person chose on the command line."""
-
-    server: Server
-    wishes: Wishes
-    input: str = ""
-    output: str = ""
-    record: Path | None = None
 
 
 class Talk:

@@ -20,7 +20,8 @@ from textual.widgets import Input, Static
 
 from parley.client.figures import spreads
 from parley.client.floor import State
-from parley.client.talk import Talk, View
+from parley.client.talk import Talk
+from parley.client.talk_ports import View
 from parley.client.transcript import Line
 from parley.tui.drawing import FIGURES_WIDTH, Glyphs, figures, meter, waterfall
 
