@@ -24,6 +24,25 @@ def test_importing_the_package_loads_nothing_heavy_and_naming_a_pipeline_loads_n
     assert done.stdout.splitlines() == ["[]", "[]"]
 
 
+FORGOTTEN = """
+import parley
+pipeline = parley.Pipeline(llm=lambda messages: "Hi.")
+session = parley.VoiceSession(pipeline, sample_rate=16_000)
+print(len(session.say("hello")))
+"""
+
+
+def test_a_pipeline_that_nobody_closes_ends_with_the_program_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", FORGOTTEN],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "1", "")
+
+
 def test_the_package_has_every_name_of_the_library_and_no_other() -> None:
     assert set(parley.library.__all__) <= set(dir(parley))
     for name in parley.library.__all__:

@@ -7,6 +7,7 @@ pipeline lives on one event loop: its own (`with`, `open()`) or the caller's (`a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -98,6 +99,7 @@ class Pipeline:
         """How a server would be told the same; frozen."""
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
+        self._opened: list[LoadedEngines] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[..., Pipeline] | None = None
@@ -148,7 +150,7 @@ class Pipeline:
                     mend="Use session.live() there, or open the pipeline with `with` instead of `async with`.",
                 )
             self._thread = LoopThread()
-            self._finalizer = weakref.finalize(self, LoopThread.stop, self._thread)
+            self._finalizer = weakref.finalize(self, _forgotten, self._thread, self._opened)
         try:
             self._thread.run(self.aopen())
         except BaseException:
@@ -190,12 +192,14 @@ class Pipeline:
         if not self.config.voice and self.speaks:
             loaded = replace(loaded, config=replace(self.config, voice=_usual_voice(loaded.tts, self.config.language)))
         self._engines, self._loaded, self._loop = engines, loaded, asyncio.get_running_loop()
+        self._opened.append(engines)
         return self
 
     async def aclose(self) -> None:
         """Let go of everything; idempotent."""
         engines, self._engines, self._loaded, self._loop = self._engines, None, None, None
         if engines is not None:
+            self._opened.remove(engines)
             await engines.close()
 
     def __enter__(self) -> Self:
@@ -236,6 +240,15 @@ class Pipeline:
                 mend="Open it where you use it: `async with pipeline:` for session.live(), `with pipeline:` for step() and run().",
             )
         return self._loaded
+
+
+def _forgotten(thread: LoopThread, opened: list[LoadedEngines]) -> None:
+    """Nobody closed the pipeline: it is closed when it is collected, or when the program ends."""
+    # At the end of the program nothing can be handed to a thread any more; the operating system takes back the rest.
+    with contextlib.suppress(RuntimeError):
+        for engines in opened:
+            thread.run(engines.close())
+    thread.stop()
 
 
 def _usual_voice(tts: SpeechSynthesizer, language: str) -> str:
