@@ -355,6 +355,8 @@ class Talk:
         self._asking = None
 
     def _show(self) -> None:
+        if self._stopping.is_set():
+            return
         state = self._floor.state(
             audible=self.devices.audible,
             muted=self.microphone.muted,
