@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_the_example_loads(tmp_path: Path) -> None:
 def test_every_dependency_is_justified() -> None:
     root = Path(__file__).resolve().parents[2]
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    demanded = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"].values()
+    demanded = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *chain.from_iterable(extras)]
     names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in demanded}
     rows = [
         line
