@@ -66,7 +66,19 @@ Post = Callable[[Event], None]
 class _Turn:
     """One turn on its way through the recogniser: open until it is answered for the last time, or dropped."""
 
-    __slots__ = ("_fault", "_forget", "_format", "_post", "_resampler", "_stream", "_tasks", "_waiting", "id", "over")
+    __slots__ = (
+        "_fault",
+        "_forget",
+        "_format",
+        "_logprobs",
+        "_post",
+        "_resampler",
+        "_stream",
+        "_tasks",
+        "_waiting",
+        "id",
+        "over",
+    )
 
     def __init__(
         self,
@@ -81,6 +93,7 @@ class _Turn:
         self._post = post
         self._forget = forget
         self._format = effect.format
+        self._logprobs = effect.logprobs
         self._fault: Fault | None = None
         self._stream: RecognizerStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,7 +155,8 @@ class _Turn:
         else:
             if not self.over:
                 words = tuple(TranscribedWord(word.text, word.start_ms, word.end_ms) for word in heard.words)
-                logprobs = logprobs_json(heard.logprobs)
+                # An engine may give them unasked; they are for who asked.
+                logprobs = logprobs_json(heard.logprobs) if self._logprobs else ""
                 self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words))
         if flush is None:
             self._end()

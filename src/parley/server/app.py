@@ -30,7 +30,7 @@ from parley.server.rest import rest_app
 from parley.server.startup import Startup
 from parley.server.websocket import RealtimeDoor
 
-QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpcore", "openai")
+QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
 """They tell of single requests, in which keys and words may stand."""
 
 
