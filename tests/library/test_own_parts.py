@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def test_a_function_that_gives_no_words_is_told_what_a_reply_is() -> None:
 
 
 def test_an_interrupted_generator_is_closed() -> None:
-    closed: list[bool] = []
+    closed = threading.Event()
 
     def endless(messages: list[dict[str, Any]]) -> Iterator[str]:
         try:
@@ -110,14 +111,14 @@ def test_an_interrupted_generator_is_closed() -> None:
                 yield "And on. "
                 time.sleep(0.001)  # lest the test write a million clauses
         finally:
-            closed.append(True)
+            closed.set()
 
     with pipeline(llm=endless, stt=FakeRecognizer("stop")) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         session.say("begin")
         events = session.step(np.concatenate([silence(200), voice(600)]))
         assert of(ReplyEnded, events)[0].turn.interrupted
-    assert closed
+    assert closed.wait(10)  # in the generator's own thread
 
 
 # --- tools ------------------------------------------------------------------------------------------------------------
