@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from parley.audio.types import Samples
-from parley.engines.ports import EngineError, EngineRefused, Partial, RecognitionSpec, TokenLogprob, Transcript, Word
+from parley.engines.ports import EngineError, Partial, RecognitionSpec, TokenLogprob, Transcript, Word
 from parley.engines.stt.pocketsphinx_pool import SLICE, DecoderPool
 from parley.engines.stt.pocketsphinx_process import Hypothesis
-from parley.engines.stt.turn_audio import SAMPLE_RATE, TurnAudio
+from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_stream import Cut, TurnStream
 
 MAX_SEGMENT = 20 * SAMPLE_RATE
 """Longest audio decoded at once: twenty seconds take about two and a half to decode."""
@@ -31,15 +30,7 @@ LEAD_IN = SAMPLE_RATE * 3 // 10
 """Silence kept in front of the next word."""
 
 
-@dataclass(slots=True)
-class _Cut:
-    """A pause at a position; `waiter` gets the transcript up to there."""
-
-    position: int
-    waiter: asyncio.Future[Transcript] | None = None
-
-
-class PocketsphinxStream:
+class PocketsphinxStream(TurnStream[Cut]):
     """The `RecognizerStream` port, and the pool's `Segment`.
 
     An overflow or a crashed decoder is raised by the next `flush()` or `finish()`; audio fed after it is dropped.
@@ -52,22 +43,16 @@ class PocketsphinxStream:
         pool: DecoderPool,
         on_end: Callable[[PocketsphinxStream], None],
     ) -> None:
-        self.closed = False
+        super().__init__(on_partial)
         self.busy = False
         self.queued = False
         self.muted = False
         self.decoded = 0
         self.last_fed_s = 0.0
-        self._loop = asyncio.get_running_loop()
         self._logprobs = spec.logprobs
-        self._on_partial = on_partial
         self._on_end = on_end
         self._pool = pool
-        self._audio = TurnAudio()
         self._last_cut = 0
-        self._cuts: deque[_Cut] = deque()
-        self._error: EngineError | None = None
-        self._told = Partial("")
         self._text = ""
         self._words: list[Word] = []
         self._posteriors: list[float] = []
@@ -89,28 +74,15 @@ class PocketsphinxStream:
             self._pool.want_partials(self)
 
     async def flush(self) -> Transcript:
-        if self._error is not None:
-            raise self._error
-        if self.closed:
-            raise _closed()
+        self._raise_if_over()
         if not self._cuts and not self._audio.has_speech(self._audio.start, self._audio.end):
             return self._transcript()
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
         self._cut(self._audio.end, waiter)
         return await waiter
 
-    async def finish(self) -> Transcript:
-        try:
-            return await self.flush()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._settle(_closed())
-            self._audio.clear()
-            self._on_end(self)
+    def _leave(self) -> None:
+        self._on_end(self)
 
     # --- what the pool sees: bytes of the present segment ---
 
@@ -148,16 +120,11 @@ class PocketsphinxStream:
         if not self._cuts and self.available() >= SLICE:
             self._pool.want_partials(self)
 
-    def fail(self, error: EngineError) -> None:
-        self._error = error
-        self._audio.clear()
-        self._settle(error)
-
     # --- inside ---
 
     def _cut(self, position: int, waiter: asyncio.Future[Transcript] | None = None) -> None:
         self._last_cut = position
-        self._cuts.append(_Cut(position, waiter))
+        self._cuts.append(Cut(position, waiter))
         self._pool.want_pause(self)
 
     def _keep(self, hypothesis: Hypothesis, position: int) -> None:
@@ -176,29 +143,9 @@ class PocketsphinxStream:
         confidence = sum(self._posteriors) / len(self._posteriors) if self._posteriors else None
         return Transcript(self._text, tuple(self._words), "en", confidence, logprobs)
 
-    def _tell(self, partial: Partial) -> None:
-        if partial != self._told:
-            self._told = partial
-            # by way of the loop: a listener that raises must not stop the decoder that serves everybody
-            self._loop.call_soon(self._deliver, partial)
-
-    def _deliver(self, partial: Partial) -> None:
-        if not self.closed:
-            self._on_partial(partial)
-
-    def _settle(self, error: EngineError) -> None:
-        while self._cuts:
-            waiter = self._cuts.popleft().waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
-
 
 def _join(before: str, after: str) -> str:
     return f"{before} {after}".strip()
-
-
-def _closed() -> EngineRefused:
-    return EngineRefused("This transcription was closed before its text was ready.", code="transcription_closed")
 
 
 def _overflow() -> EngineError:

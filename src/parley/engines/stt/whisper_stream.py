@@ -9,14 +9,14 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from parley.audio.types import Samples
-from parley.engines.ports import EngineError, EngineRefused, Partial, RecognitionSpec, TokenLogprob, Transcript
+from parley.engines.ports import EngineError, Partial, RecognitionSpec, TokenLogprob, Transcript
 from parley.engines.stt.agreement import UNSPACED, agreed
-from parley.engines.stt.turn_audio import SAMPLE_RATE, TurnAudio
+from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_stream import Cut, TurnStream
 from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
 from parley.engines.stt.whisper_queue import WorkQueue
 
@@ -40,15 +40,13 @@ LEAD_IN = SAMPLE_RATE * 3 // 10
 
 
 @dataclass(slots=True)
-class _Cut:
-    """A pause at a position; `final` ends the window there for good; `waiter` gets the transcript up to there."""
+class _Cut(Cut):
+    """`final` ends the window there for good."""
 
-    position: int
-    final: bool
-    waiter: asyncio.Future[Transcript] | None = None
+    final: bool = False
 
 
-class WhisperStream:
+class WhisperStream(TurnStream[_Cut]):
     """The `RecognizerStream` port, and what the engine's queue works on.
 
     An overflow or a failed decoding is raised by the next `flush()` or `finish()`; audio fed after it is dropped.
@@ -64,23 +62,17 @@ class WhisperStream:
         beam_size: int,
         partials: bool,
     ) -> None:
-        self.closed = False
+        super().__init__(on_partial)
         self.busy = False
-        self._loop = asyncio.get_running_loop()
         self._spec = spec
-        self._on_partial = on_partial
         self._model = model
         self._queue = queue
         self._beam_size = beam_size
         self._partials = partials
         self._context = " ".join((spec.prompt, ", ".join(spec.keywords))).strip()
         self._language = spec.language
-        self._audio = TurnAudio()
-        self._cuts: deque[_Cut] = deque()
         self._last_end = 0
         self._next_partial = FIRST_PARTIAL
-        self._error: EngineError | None = None
-        self._told = Partial("")
         self._text = ""
         self._kept: tuple[int, ...] = ()
         self._before: tuple[int, ...] = ()
@@ -104,30 +96,17 @@ class WhisperStream:
             self._queue.want_partial(self)
 
     async def flush(self) -> Transcript:
-        if self._error is not None:
-            raise self._error
-        if self.closed:
-            raise _closed()
+        self._raise_if_over()
         end = self._audio.end
         position, transcript = self._pause
         if not self._cuts and not self._audio.has_speech(max(position, self._audio.start), end):
             return transcript
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
-        self._cut(_Cut(end, end - self._last_end >= COMMIT_SAMPLES, waiter))
+        self._cut(_Cut(end, waiter, final=end - self._last_end >= COMMIT_SAMPLES))
         return await waiter
 
-    async def finish(self) -> Transcript:
-        try:
-            return await self.flush()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._settle(_closed())
-            self._audio.clear()
-            self._queue.forget(self)
+    def _leave(self) -> None:
+        self._queue.forget(self)
 
     # --- what the queue sees ---
 
@@ -160,9 +139,9 @@ class WhisperStream:
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
             self._kept = self._before = ()
             self._audio.drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
-            self._tell(text, text)
+            self._guess(text, text)
         else:
-            self._tell(text, self._text + self._model.text(self._kept))
+            self._guess(text, self._text + self._model.text(self._kept))
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(transcript)
 
@@ -178,12 +157,7 @@ class WhisperStream:
                 # a promise fixes the language as well: what follows must fit what was said
                 self._kept, self._language = decoding.tokens[:count], decoding.language
         self._before = decoding.tokens
-        self._tell(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
-
-    def fail(self, error: EngineError) -> None:
-        self._error = error
-        self._audio.clear()
-        self._settle(error)
+        self._guess(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
     # --- inside ---
 
@@ -198,26 +172,8 @@ class WhisperStream:
         self._cuts.append(cut)
         self._queue.want_pause(self)
 
-    def _tell(self, text: str, stable: str) -> None:
-        partial = Partial(text.strip(), stable.strip())
-        if partial != self._told:
-            self._told = partial
-            # by way of the loop: a listener that raises must not stop the worker that serves everybody
-            self._loop.call_soon(self._deliver, partial)
-
-    def _deliver(self, partial: Partial) -> None:
-        if not self.closed:
-            self._on_partial(partial)
-
-    def _settle(self, error: EngineError) -> None:
-        while self._cuts:
-            waiter = self._cuts.popleft().waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
-
-
-def _closed() -> EngineRefused:
-    return EngineRefused("This transcription was closed before its text was ready.", code="transcription_closed")
+    def _guess(self, text: str, stable: str) -> None:
+        self._tell(Partial(text.strip(), stable.strip()))
 
 
 def _overflow() -> EngineError:
