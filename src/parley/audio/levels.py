@@ -41,11 +41,6 @@ def rms_dbfs(audio: Samples) -> float:
     return to_dbfs(rms(audio))
 
 
-def peak_dbfs(audio: Samples) -> float:
-    """Peak level in dBFS, not below `SILENCE_DBFS`."""
-    return to_dbfs(peak(audio))
-
-
 def frame_rms(audio: Samples, frame_samples: int) -> Samples:
     """RMS of each whole frame: `[n]` -> `[n // frame_samples]`; a last unfinished frame is left out."""
     count = audio.shape[0] // frame_samples

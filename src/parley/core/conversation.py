@@ -19,7 +19,6 @@ from parley.core.items import (
     InputImage,
     InputText,
     Item,
-    ItemStatus,
     Message,
     OutputAudio,
     OutputText,
@@ -173,9 +172,6 @@ class Conversation:
             )
             entry.item = replace(entry.item, content=content)
         self.version += 1
-
-    def set_status(self, entry: Entry, status: ItemStatus) -> None:
-        entry.item = replace(entry.item, status=status)
 
     def changed(self) -> None:
         """An item's words grew."""

@@ -15,9 +15,6 @@ from parley.core.settings import TurnDetection
 MAX_PRE_ROLL_MS = 2_000
 """Audio kept from before a voice, whatever a rule asks for: no breath before a word is longer."""
 
-FRAME_MS = 32
-"""What one voice probability stands for."""
-
 
 @dataclass(frozen=True, slots=True)
 class PauseSeen:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal, NewType, TypedDict
-
-Milliseconds = NewType("Milliseconds", int)
+from typing import Literal, TypedDict
 
 
 class AudioFormat(Enum):

@@ -34,11 +34,6 @@ class KeyRing:
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = tuple(_digest(key) for key in keys)
 
-    @property
-    def locked(self) -> bool:
-        """Whether a key is asked for at all."""
-        return bool(self._digests)
-
     def refusal(self, key: str | None) -> Refusal | None:
         """Why `key` does not open the server; None where it does."""
         if not self._digests:

@@ -105,10 +105,6 @@ class Listener(Rule):
         known = self._ledgers.items.get(item)
         return None if known is None else known[0]
 
-    def silent_at_ns(self) -> float:
-        """When a remote listener will have heard everything sent so far."""
-        return self._free_ns
-
     def _track(self, response: ResponseId, item: ItemId) -> Track | None:
         if item not in self.tracks:
             attempt = self._attempts.of_response.get(response)
