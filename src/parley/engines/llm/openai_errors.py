@@ -96,9 +96,9 @@ def _status_failure(status: int, error: BaseException, endpoint: Endpoint) -> Fa
     where = endpoint.shown_url
     match status:
         case 401:
-            given = "refuses the API key" if endpoint.key else "wants an API key"
+            wants, mend = ("refuses the API key", "Correct") if endpoint.key else ("wants an API key", "Set")
             return Failure(
-                EngineUnavailable(f"{where} {given}.", code="invalid_api_key", mend=f"Set {endpoint.key_setting}.")
+                EngineUnavailable(f"{where} {wants}.", code="invalid_api_key", mend=f"{mend} {endpoint.key_setting}.")
             )
         case 403:
             return Failure(
