@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import numpy as np
+import pytest
 
 from parley.engines.ports import ToolCallDelta
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold
@@ -48,6 +49,17 @@ def spoken(talk: Talk) -> bytes:
     return b"".join(base64.b64decode(event.delta) for event in talk.of("response.output_audio.delta"))
 
 
+@pytest.mark.proves(
+    "conversation.item.create",
+    "item",
+    "item.content",
+    "item.content[].text",
+    "item.content[].type",
+    "item.role",
+    "item.type",
+    state="honoured",
+)
+@pytest.mark.proves("response.create", "response", state="honoured")
 async def test_a_written_question_gets_a_written_answer() -> None:
     engines = Engines(llm=FakeModel(["Par", "is."]))
     async with running(engines=engines) as server, talking(server) as talk:
@@ -72,6 +84,8 @@ async def test_a_written_question_gets_a_written_answer() -> None:
     assert engines.llm.requests[0].messages[-1].text == "What is the capital of France?"
 
 
+@pytest.mark.proves("input_audio_buffer.append", "audio", state="honoured")
+@pytest.mark.proves("session.update", "session.audio.input.transcription", state="honoured")
 async def test_a_spoken_turn_gets_a_spoken_answer() -> None:
     engines = Engines(stt=FakeRecognizer(*["What time is it?"] * 4), llm=FakeModel(["Half past nine."]))
     async with running(engines=engines) as server, talking(server) as talk:
@@ -97,6 +111,8 @@ async def test_a_spoken_turn_gets_a_spoken_answer() -> None:
     assert [kind for kind in kinds if kind in REPLY_TAIL] == REPLY_TAIL
 
 
+@pytest.mark.proves("input_audio_buffer.commit", state="honoured")
+@pytest.mark.proves("session.update", "session.audio.input.turn_detection", state="honoured")
 async def test_a_manual_turn_is_answered_only_when_asked() -> None:
     engines = Engines(stt=FakeRecognizer("Good morning."), llm=FakeModel(["Good morning to you."]))
     async with running(engines=engines) as server, talking(server) as talk:
@@ -118,6 +134,17 @@ TOOL = {
 }
 
 
+@pytest.mark.proves("conversation.item.create", "item.call_id", "item.output", state="honoured")
+@pytest.mark.proves(
+    "session.update",
+    "session.tools",
+    "session.tools[].name",
+    "session.tools[].description",
+    "session.tools[].parameters",
+    "session.tools[].type",
+    "session.tool_choice",
+    state="honoured",
+)
 async def test_a_tool_is_called_and_its_output_answered() -> None:
     call = [
         ToolCallDelta(0, "call_w", "weather"),
@@ -148,6 +175,7 @@ async def test_a_tool_is_called_and_its_output_answered() -> None:
     assert (last[-1].call_id, last[-1].text) == ("call_w", '{"sky":"blue"}')
 
 
+@pytest.mark.proves("response.cancel", "event_id", state="honoured")
 async def test_a_cancelled_reply_ends_once_and_says_nothing_more() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["One sentence. Another", hold, " sentence."], ["Next."]))
@@ -171,6 +199,7 @@ async def test_a_cancelled_reply_ends_once_and_says_nothing_more() -> None:
     assert engines.llm.running == 0
 
 
+@pytest.mark.proves("response.create", "event_id", state="honoured")
 async def test_a_second_response_beside_a_running_one_is_refused() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["Well, ", hold, "yes."]))
@@ -184,6 +213,9 @@ async def test_a_second_response_beside_a_running_one_is_refused() -> None:
         assert (await talk.until("response.done")).response.status == "completed"
 
 
+@pytest.mark.proves(
+    "conversation.item.truncate", "item_id", "content_index", "audio_end_ms", "event_id", state="honoured"
+)
 async def test_talking_over_the_answer_stops_it_and_the_conversation_keeps_what_was_heard() -> None:
     hold = Hold()
     engines = Engines(
@@ -229,6 +261,9 @@ async def test_truncating_more_than_there_is_is_an_error_that_names_the_field() 
         assert (await talk.until("error")).error.code == "item_truncate_invalid_item_id"
 
 
+@pytest.mark.proves("conversation.item.create", "item.id", "previous_item_id", state="honoured")
+@pytest.mark.proves("conversation.item.retrieve", "item_id", "event_id", state="honoured")
+@pytest.mark.proves("conversation.item.delete", "item_id", state="honoured")
 async def test_items_keep_their_ids_and_order_and_can_be_read_and_deleted() -> None:
     async with running() as server, talking(server) as talk:
         await write(talk, "second", id="item_b")
@@ -271,6 +306,19 @@ async def test_a_spoken_item_can_be_read_back_with_its_audio() -> None:
     assert base64.b64decode(item.content[0].audio) == spoken(talk)
 
 
+@pytest.mark.proves(
+    "response.create",
+    "response.conversation",
+    "response.metadata",
+    "response.instructions",
+    "response.input",
+    "response.input[].content",
+    "response.input[].content[].text",
+    "response.input[].content[].type",
+    "response.input[].role",
+    "response.input[].type",
+    state="honoured",
+)
 async def test_a_side_response_runs_beside_the_main_one_and_leaves_no_trace_in_the_conversation() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["The main ", hold, "answer."], ["positive"], ["Done."]))
@@ -320,6 +368,9 @@ async def test_a_transcription_session_writes_down_and_never_answers() -> None:
     assert engines.llm.requests == []
 
 
+@pytest.mark.proves(
+    "session.update", "session.audio.input.format.type", "session.audio.output.format.type", state="honoured"
+)
 async def test_telephone_audio_goes_both_ways() -> None:
     engines = Engines(stt=FakeRecognizer(*["Hello?"] * 4), llm=FakeModel(["Hello."]))
     async with running(engines=engines) as server, talking(server) as talk:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from parley.engines.ports import ChatEnd, ForceTool, ImagePart, ToolCallDelta
-from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
+from parley.engines.ports import ChatEnd, ForceTool, ImagePart, ToolCall, ToolCallDelta
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold
 from tests.server.harness import Engines, Talk, configured, running, talking
 from tests.server.test_conversation import TOOL, configure, spoken, write
 
@@ -59,8 +61,6 @@ async def test_the_voice_is_the_sessions_or_the_responses_own() -> None:
 @pytest.mark.proves(UPDATE, "session.audio.output.format.type", state="honoured")
 @pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
 async def test_a_voice_for_the_telephone_decodes_to_the_same_tone(kind: str) -> None:
-    import numpy as np
-
     from parley.audio import g711
 
     decode = g711.decode_mulaw if kind == "audio/pcmu" else g711.decode_alaw
@@ -94,7 +94,9 @@ async def test_instructions_and_modality_are_the_sessions_or_the_responses_own()
 
 @pytest.mark.proves(UPDATE, "session.tools", "session.tool_choice", "session.parallel_tool_calls", state="honoured")
 @pytest.mark.proves(CREATE, "response.tools", "response.tool_choice", "response.parallel_tool_calls", state="honoured")
+@pytest.mark.proves(UPDATE, "session.tool_choice.type", "session.tool_choice.name", state="honoured")
 @pytest.mark.proves(CREATE, "response.tool_choice.type", "response.tool_choice.name", state="honoured")
+@pytest.mark.proves(CREATE, *(f"response.tools[].{name}" for name in TOOL), state="honoured")
 @pytest.mark.parametrize(
     ("choice", "asked"),
     [
@@ -116,6 +118,7 @@ async def test_the_tool_choice_reaches_the_model(choice: Any, asked: object) -> 
         other = {**TOOL, "name": "time"}
         await reply(talk, tools=[other], tool_choice="auto", parallel_tool_calls=True)
         request = engines.llm.requests[-1]
+        assert (request.tools[0].description, '"city"' in request.tools[0].parameters) == (TOOL["description"], True)
         assert ([tool.name for tool in request.tools], request.parallel_tool_calls) == (["time"], True)
 
 
@@ -255,3 +258,70 @@ async def test_side_responses_run_together_each_with_its_own_input() -> None:
     assert (ends["main"].conversation_id is None, ends["one"].conversation_id) == (False, None)
     given = [[each.text for each in request.messages if each.role == "user"] for request in engines.llm.requests]
     assert given == [["The sky is blue.", "And grass is green."], ["The sky is blue."], []]
+
+
+SPEECH = base64.b64encode((8000 * np.sin(np.arange(24_000) / 20)).astype("<i2").tobytes()).decode()
+ITEMS: list[dict[str, Any]] = [
+    {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Be exact."}]},
+    {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": SPEECH}]},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": "It is nine."}]},
+    {"type": "function_call", "call_id": "call_z", "name": "weather", "arguments": '{"city":"Z"}'},
+    {"type": "function_call_output", "call_id": "call_z", "output": "hail"},
+    {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": PIXEL, "detail": "high"}]},
+]
+
+
+def read_by_the_model(engines: Engines) -> None:
+    """Asserts that ITEMS end the last request: what was said before a call belongs to the call's message."""
+    messages = engines.llm.requests[-1].messages[-5:]
+    assert [message.role for message in messages] == ["system", "user", "assistant", "tool", "user"]
+    assert [message.text for message in messages[:3]] == ["Be exact.", "What time is it?", "It is nine."]
+    assert messages[2].tool_calls == (ToolCall("call_z", "weather", '{"city":"Z"}'),)
+    assert (messages[3].call_id, messages[3].text) == ("call_z", "hail")
+    assert messages[4].images == (ImagePart(PIXEL, "high"),)
+
+
+AUDIO_AND_CALLS = ("content[].audio", "content[].transcript", "arguments", "name", "call_id", "output")
+
+
+@pytest.mark.proves("conversation.item.create", *(f"item.{name}" for name in AUDIO_AND_CALLS), state="honoured")
+async def test_items_of_every_kind_are_read_by_the_model() -> None:
+    engines = Engines(stt=FakeRecognizer(*["What time is it?"] * 3), llm=FakeModel(["Yes."], images=True))
+    async with running(engines=engines) as server, talking(server) as talk:
+        for item in ITEMS:
+            await talk.send(type="conversation.item.create", item=item)
+            await talk.until("conversation.item.done")
+        await reply(talk)
+    read_by_the_model(engines)
+
+
+@pytest.mark.proves(CREATE, *(f"response.input[].{name}" for name in AUDIO_AND_CALLS), state="honoured")
+@pytest.mark.proves(
+    CREATE,
+    "response.input[].content[].image_url",
+    "response.input[].content[].detail",
+    state="honoured",
+    note=IMAGES,
+)
+async def test_a_responses_own_input_may_hold_items_of_every_kind() -> None:
+    engines = Engines(stt=FakeRecognizer(*["What time is it?"] * 3), llm=FakeModel(["Yes."], images=True))
+    async with running(engines=engines) as server, talking(server) as talk:
+        assert (await reply(talk, conversation="none", input=ITEMS)).status == "completed"
+    read_by_the_model(engines)
+
+
+@pytest.mark.proves("response.cancel", "response_id", state="honoured")
+async def test_a_side_response_is_cancelled_by_its_id_and_the_main_one_goes_on() -> None:
+    hold = Hold()
+    engines = Engines(llm=FakeModel(["Main ", hold, "answer."], ["aside ", hold, "never"]))
+    async with running(engines=engines) as server, talking(server) as talk:
+        await talk.send(type="response.create")
+        await talk.send(type="response.create", response={"conversation": "none", "input": []})
+        while len(talk.of("response.created")) < 2:
+            await talk.next()
+        side = next(event.response for event in talk.of("response.created") if event.response.conversation_id is None)
+        await talk.send(type="response.cancel", response_id=side.id)
+        done = (await talk.until("response.done")).response
+        assert (done.id, done.status) == (side.id, "cancelled")
+        hold.event.set()
+        assert (await talk.until("response.done")).response.status == "completed"

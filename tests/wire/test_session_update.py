@@ -104,7 +104,8 @@ OPTIONS = [
 @inner("tool_choice.", "type", "name")
 @inner("truncation.", "type", "retention_ratio", "token_limits", "token_limits.post_instructions")
 @inner("tracing.", "workflow_name", "group_id", "metadata", state="accepted and echoed", note=ECHOED)
-@inner("audio.input.transcription.", "model", "language", "languages", "prompt", "keywords")
+@inner("audio.input.transcription.", "model", "language", "prompt", "keywords")
+@inner("audio.input.transcription.", "languages", note="one is the language; of several the recogniser finds out which")
 @inner("audio.input.turn_detection.", *VAD)
 @pytest.mark.parametrize(("path", "value", "expected"), OPTIONS)
 def test_an_option_is_read_and_the_answer_shows_it(path: str, value: object, expected: dict[str, object]) -> None:
