@@ -22,13 +22,6 @@ def rms(audio: Samples) -> float:
     return math.sqrt(float(np.dot(audio, audio)) / audio.size)
 
 
-def peak(audio: Samples) -> float:
-    """Largest magnitude, 0..1; 0 for an empty array."""
-    if audio.size == 0:
-        return 0.0
-    return float(max(audio.max(), -audio.min()))
-
-
 def to_dbfs(amplitude: float) -> float:
     """Linear amplitude -> dBFS, not below `SILENCE_DBFS`."""
     if amplitude <= 0.0:
