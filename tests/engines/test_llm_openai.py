@@ -410,7 +410,12 @@ def failing(status: int, body: object, headers: dict[str, str] | None = None) ->
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "Correct PARLEY_LLM_API_KEY"),
+        (
+            401,
+            {"error": {"message": f"Incorrect API key provided: {KEY}."}},
+            "invalid_api_key",
+            "Correct PARLEY_LLM_API_KEY",
+        ),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (
             404,
