@@ -1,0 +1,96 @@
+"""A server whose language model is behind an HTTP endpoint: what becomes of the upstream request, and of its faults, in a session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from parley.engines.llm.openai import create
+from parley.runtime.engines import LoadedEngines
+from parley.testing.fakes import FakeSynthesizer
+from tests.engines.chat_server import Answer, ChatServer, Request, Script
+from tests.server.harness import PATIENCE_S, Engines, Running, configured, loaded, running, talking
+from tests.server.test_conversation import VOICE, push, write
+
+KEY = "sk-very-secret"
+
+
+@asynccontextmanager
+async def served(*scripts: Script) -> AsyncIterator[tuple[Running, ChatServer]]:
+    """A server before a chat endpoint that answers by these scripts."""
+    config = configured()
+    async with ChatServer(list(scripts)).running() as chat:
+        model = create("m", {"base_url": chat.url, "api_key": KEY, "warm_up": False})
+        await model.open()
+        engines = loaded(config, Engines(tts=FakeSynthesizer(word_ms=500)))
+        name = config.default_pipeline
+        pipelines = {name: replace(engines.pipelines[name], llm=model)}
+        async with running(config, LoadedEngines(pipelines, engines.failures, [])) as server:
+            yield server, chat
+        await model.close()
+
+
+async def endless(request: Request, answer: Answer) -> None:
+    await answer.delta(content="One two three four five six. And then")
+    await answer.until_client_leaves()
+
+
+async def well(request: Request, answer: Answer) -> None:
+    await answer.text("All ", "right.")
+
+
+async def test_talking_over_the_reply_closes_the_upstream_request() -> None:
+    async with served(endless, well) as (server, chat), talking(server) as talk:
+        await talk.send(type="response.create")
+        await talk.until("response.output_audio.delta")
+        await push(talk, VOICE)
+        done = (await talk.until("response.done")).response
+        assert (done.status, done.status_details.reason) == ("cancelled", "turn_detected")
+        await asyncio.wait_for(chat.client_left.wait(), PATIENCE_S)
+
+
+async def test_cancelling_the_reply_closes_the_upstream_request() -> None:
+    async with served(endless, well) as (server, chat), talking(server) as talk:
+        await talk.send(type="response.create")
+        await talk.until("response.output_audio.delta")
+        await talk.send(type="response.cancel")
+        await talk.until("response.done")
+        await asyncio.wait_for(chat.client_left.wait(), PATIENCE_S)
+
+
+async def test_a_client_that_leaves_closes_the_upstream_request() -> None:
+    async with served(endless) as (server, chat):
+        async with talking(server) as talk:
+            await talk.send(type="response.create")
+            await talk.until("response.output_audio.delta")
+        await asyncio.wait_for(chat.client_left.wait(), PATIENCE_S)
+
+
+async def test_a_model_that_dies_in_mid_reply_fails_that_reply_and_the_next_one_comes() -> None:
+    async def dies(request: Request, answer: Answer) -> None:
+        await answer.delta(content="One two three four five six. And then")
+        answer.break_off()
+
+    async with served(dies, well) as (server, chat), talking(server) as talk:
+        await write(talk, "Tell me.")
+        await talk.send(type="response.create")
+        failed = (await talk.until("response.done")).response
+        assert (failed.status, failed.status_details.error.code) == ("failed", "connection_failed")
+        assert failed.output[0].status == "incomplete"
+        await talk.send(type="response.create")
+        assert (await talk.until("response.done")).response.output[0].content[0].transcript == "All right."
+    assert len(chat.bodies) == 2, "a reply that has begun is never asked for again"
+
+
+async def test_a_key_that_is_refused_in_mid_session_is_told_with_its_mend_and_never_shown() -> None:
+    async def refuses(request: Request, answer: Answer) -> None:
+        await answer.json(401, {"error": {"message": f"Incorrect API key provided: {KEY}"}})
+
+    async with served(refuses) as (server, _), talking(server) as talk:
+        await talk.send(type="response.create")
+        error = (await talk.until("response.done")).response.status_details.error
+        text = f"{error.to_dict()}"
+    assert error.code == "invalid_api_key"
+    assert KEY not in text
