@@ -60,6 +60,7 @@ async def test_talking_over_the_reply_silences_it_and_strikes_out_what_was_not_h
         await tab.js(RECORD, gesture=True)
         await tab.click("#heart")
         struck = await tab.until("document.querySelector('.entry.assistant[data-state=cut] del')?.textContent")
+        await eventually(lambda: bool(tab.asked("conversation.item.truncate")), "the item is truncated", tab)
         (truncate, *_) = tab.asked("conversation.item.truncate")
         await eventually(lambda: bool(tab.told("conversation.item.retrieved")), "the item is read back", tab)
         item = tab.told("conversation.item.retrieved")[0]["item"]

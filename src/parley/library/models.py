@@ -7,10 +7,10 @@ it raises is the reply's failure, with its message.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import json
 import logging
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,17 +122,33 @@ class FunctionModel:
                 if hasattr(answer, "aclose"):
                     await answer.aclose()
         elif hasattr(answer, "__iter__"):
-            iterator = iter(answer)
+            pieces = _ThreadedPieces(answer)
             try:
-                while (piece := await asyncio.to_thread(next, iterator, _END)) is not _END:
+                while (piece := await asyncio.to_thread(pieces.next)) is not _END:
                     yield piece
             finally:
-                if hasattr(iterator, "close"):
-                    # A thread may still be inside, where the reply was cancelled: it ends with the piece it is making.
-                    with contextlib.suppress(ValueError):
-                        iterator.close()
+                # Not awaited: a cancelled reply waits for nobody, and a thread may still be making a piece.
+                asyncio.get_running_loop().run_in_executor(None, pieces.close)
         else:
             yield answer
+
+
+class _ThreadedPieces:
+    """A plain iterator that threads step through, one at a time; it is closed after the step under way."""
+
+    def __init__(self, pieces: Iterable[Any]) -> None:
+        self._iterator = iter(pieces)
+        self._one_at_a_time = threading.Lock()
+
+    def next(self) -> Any:
+        with self._one_at_a_time:
+            return next(self._iterator, _END)
+
+    def close(self) -> None:
+        with self._one_at_a_time:
+            close = getattr(self._iterator, "close", None)
+            if close is not None:
+                close()
 
 
 class Absent:
