@@ -83,7 +83,8 @@ async def outcome(pieces: Sequence[bytes], *, shorter_way: bool) -> Outcome:
         await wire.wait_until_read()
         link.connection_lost(None)
     (echo,) = door.peers
-    return echo.messages, wire.written, wire.ended, echo.lost_as
+    _, _, frames_written = wire.written.partition(b"\r\n\r\n")  # the handshake before them has the time of day in it
+    return echo.messages, frames_written, wire.ended, echo.lost_as
 
 
 sizes = st.sampled_from([0, 1, 3, 125, 126, 127, 1_300, 65_535, 65_536, LIMIT, LIMIT + 1])
