@@ -42,7 +42,8 @@ async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
         rows = await tab.until(
             "[...document.querySelectorAll('#last tr')].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
         )
-        assert [row[0] for row in rows] == [
+        # A guess that was ready before the turn was over has been held meanwhile.
+        assert [row[0] for row in rows if row[0] != "Held until sure"] == [
             "Sure you were done", "Your words", "First token", "First sound made", "Reaching your ear",
         ]  # fmt: skip
         pause_ms = float(rows[0][2].removesuffix(" ms"))
