@@ -141,7 +141,7 @@ def test_talking_over_the_answer_silences_it_though_the_microphone_hears_the_lou
             talk.wait_for(r"\] you: ")
             talk.wait_for("state: listening")
         summary = talk.leave()
-    assert any("1 interruption" in line for line in summary)
+    assert any("1 interruption" in line for line in summary), summary
     interrupted_from = _second_question_begins(microphone, question)
     answer_from, answer_until = next(span for span in loudspeaker.spans(gap_s=0.5) if span[1] > interrupted_from)
     assert answer_from < interrupted_from < answer_until, "the answer was over before it was interrupted"
