@@ -1,9 +1,10 @@
-"""The README's two programs, word for word, against a server started as the README says."""
+"""The README's programs and file commands, word for word, against a server started as the README says."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,3 +85,15 @@ def test_the_javascript_program_is_answered(port: int, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bytes of speech" in done.stdout
     assert "Parley" in done.stdout
+
+
+def test_what_parley_says_into_a_file_it_writes_down_again(tmp_path: Path) -> None:
+    commands = re.findall(r"^\.venv/bin/parley ((?:say|transcribe) .+)$", README, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["say", "transcribe"]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-c", "from parley.cli.main import main; main()", *shlex.split(command)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.strip(), "something was written down"

@@ -79,34 +79,15 @@ def _serve(config: Config, running: _Running) -> None:
 
 
 async def _main(config: Config, running: _Running) -> None:
-    from parley.engines.ports import EngineUnavailable
-    from parley.runtime.engines import LoadedEngines
-    from parley.server.app import create_app
-    from parley.server.lifetime import listen
+    from parley.server.app import create_app, opened
     from parley.server.startup import Startup
 
     running.loop = asyncio.get_running_loop()
     running.task = asyncio.current_task()
-    startup = Startup(config)
-    startup.warn()
-    listener = listen(config.server)
-    try:
-        with startup.loading():
-            engines = await LoadedEngines.open_all(config.pipelines.values(), startup.report)
-        try:
-            if config.default_pipeline in engines.failures:
-                raise EngineUnavailable(
-                    f"The pipeline {config.default_pipeline!r} cannot be used: {startup.reasons(engines)}",
-                    code="pipeline_unavailable",
-                    mend="`parley doctor` checks each engine; --pipeline chooses another pipeline.",
-                )
-            running.port = listener.getsockname()[1]
-            running.server = create_app(config, engines).server(running.ready.set)
-            await running.server.serve_on(listener)
-        finally:
-            await engines.close()
-    finally:
-        listener.close()
+    async with opened(config, Startup(config), "used") as (listener, engines):
+        running.port = listener.getsockname()[1]
+        running.server = create_app(config, engines).server(running.ready.set)
+        await running.server.serve_on(listener)
 
 
 def _stop(running: _Running) -> None:

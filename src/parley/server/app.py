@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
@@ -87,6 +89,21 @@ def serve(config: Config, *, policy: Policy | None = None) -> None:
 
 async def _serve(config: Config, policy: Policy | None) -> None:
     startup = Startup(config)
+    async with opened(config, startup, "served") as (listener, engines):
+        # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
+        gc.collect()
+        gc.freeze()
+        server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
+        await server.serve_on(listener)
+    startup.farewell()
+
+
+@asynccontextmanager
+async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tuple[socket.socket, LoadedEngines]]:
+    """The port taken and the engines loaded; both are let go at the end.
+
+    Raises `EngineUnavailable` where the default pipeline cannot be had; `use` says what it was wanted for ("served").
+    """
     startup.warn()
     listener = listen(config.server)
     try:
@@ -95,20 +112,15 @@ async def _serve(config: Config, policy: Policy | None) -> None:
         try:
             if config.default_pipeline in engines.failures:
                 raise EngineUnavailable(
-                    f"The pipeline {config.default_pipeline!r} cannot be served: {startup.reasons(engines)}",
+                    f"The pipeline {config.default_pipeline!r} cannot be {use}: {startup.reasons(engines)}",
                     code="pipeline_unavailable",
                     mend="`parley doctor` checks each engine; --pipeline chooses another pipeline.",
                 )
-            # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
-            gc.collect()
-            gc.freeze()
-            server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
-            await server.serve_on(listener)
+            yield listener, engines
         finally:
             await engines.close()
     finally:
         listener.close()
-    startup.farewell()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
