@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from parley.core.effects import (
+    CallTool,
     CancelGeneration,
     DropTranscription,
     Effect,
     FinishTranscription,
     FlushTranscription,
     JudgePause,
+    ListTools,
     OpenTranscription,
     Play,
     ScoreVoice,
@@ -32,6 +34,7 @@ from parley.core.events import (
     TranscriptionFailed,
 )
 from parley.core.ids import AttemptId, FlushId, ItemId, JudgementId, ResponseId, TurnId
+from parley.core.items import McpApprovalRequest
 from parley.core.notices import ItemAdded, Notice, ResponseCreated
 from parley.core.session import Session
 from parley.core.settings import Capabilities, Conduct, Settings
@@ -61,6 +64,8 @@ class Work:
     finishing: set[TurnId] = field(default_factory=set)
     flushes: list[tuple[TurnId, FlushId]] = field(default_factory=list)
     judgements: list[tuple[TurnId, JudgementId]] = field(default_factory=list)
+    listings: list[ListTools] = field(default_factory=list)
+    mcp_calls: list[CallTool] = field(default_factory=list)
     queued: int = 0
     stable: dict[TurnId, str] = field(default_factory=dict)
     scored_to: int = 0
@@ -73,7 +78,7 @@ class Watched:
     def __init__(
         self, settings: Settings, conduct: Conduct, playback: Literal["remote", "paced"], *, seed: bytes = b"watched"
     ) -> None:
-        capabilities = Capabilities(voices=("alloy", "marin"))
+        capabilities = Capabilities(voices=("alloy", "marin"), mcp_urls=("*",))
         self.now_ns = START_NS
         self.session = Session(
             seed=seed, settings=settings, conduct=conduct, capabilities=capabilities, playback=playback, now_ns=START_NS
@@ -82,6 +87,8 @@ class Watched:
         self.work = Work()
         self.items: list[ItemId] = []
         self.responses: list[ResponseId] = []
+        self.requests: list[ItemId] = []
+        """Approval requests so far."""
         self.steps: list[Step] = []
         self.notices: list[Notice] = []
         self.broken = False
@@ -142,6 +149,8 @@ class Watched:
                 self.notices.append(notice)
                 if isinstance(notice, ItemAdded):
                     self.items.append(notice.item.id)
+                    if isinstance(notice.item, McpApprovalRequest):
+                        self.requests.append(notice.item.id)
                 elif isinstance(notice, ResponseCreated):
                     self.responses.append(notice.response.id)
             case StartGeneration():
@@ -159,6 +168,10 @@ class Watched:
                 work.finishing.discard(turn)
             case JudgePause():
                 work.judgements.append((effect.turn, effect.judgement))
+            case ListTools():
+                work.listings.append(effect)
+            case CallTool():
+                work.mcp_calls.append(effect)
             case ScoreVoice():
                 self._to_score(effect)
             case Play():

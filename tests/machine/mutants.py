@@ -233,7 +233,7 @@ MUTANTS = (
         "a reply is generated before the transcript is there",
         replying.Replying,
         "_awaits",
-        "if not self.st.pending:",
+        "if not self.st.pending and not self.st.calls:",
         "if True:",
     ),
     _one(

@@ -42,19 +42,34 @@ from parley.core.events import (
     SpokenWord,
     TextGenerated,
     TimePassed,
+    ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
+    ToolFailed,
+    ToolListingFailed,
+    ToolsListed,
     Transcribed,
     TranscriptionFailed,
     VoiceScored,
     WindDownRequested,
 )
 from parley.core.ids import AttemptId, CallId, ClientEventId, FlushId, ItemId, JudgementId, ResponseId, TurnId
-from parley.core.items import FunctionCallOutput, InputText, Item, ItemReference, Message, OutputText
+from parley.core.items import (
+    FunctionCallOutput,
+    InputText,
+    Item,
+    ItemReference,
+    McpApprovalResponse,
+    McpError,
+    Message,
+    OutputText,
+)
 from parley.core.settings import (
     AudioFormat,
     Conduct,
+    ForceMcp,
     FunctionTool,
+    McpServer,
     SemanticVad,
     ServerVad,
     SessionKind,
@@ -62,6 +77,7 @@ from parley.core.settings import (
     SettingsPatch,
     Transcription,
 )
+from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY, TOOLS
 from tests.machine.harness import FRAME, Watched
 
 EXAMPLES = int(os.environ.get("PARLEY_MACHINE_EXAMPLES", "20"))
@@ -84,6 +100,9 @@ PATCHES: list[SettingsPatch] = [
     {"voice": "nobody"},
     {"speed": 1.2},
     {"tools": (TOOL,)},
+    {"tools": (TOOL, LIBRARY)},
+    {"tools": (OPEN_LIBRARY,)},
+    {"tool_choice": ForceMcp("library", "search")},
     {"tool_choice": "required"},
     {"input_format": AudioFormat.PCMU},
     {"output_format": AudioFormat.PCMU},
@@ -277,7 +296,9 @@ class Machine(RuleBasedStateMachine):
         generation = self.it.work.generations[(attempt := self._living(data))]
         index = generation.calls
         generation.calls += 1
-        self.it.post(ToolCallStarted(attempt, index, CallId(f"call_{attempt}_{index}"), "weather"))
+        names = [tool.name for tool in generation.started.prompt.tools] or ["weather"]
+        name = data.draw(st.sampled_from(names))
+        self.it.post(ToolCallStarted(attempt, index, CallId(f"call_{attempt}_{index}"), name))
         self.it.post(ToolArgumentsGenerated(attempt, index, arguments))
 
     @precondition(lambda self: bool(self.it.work.generations))
@@ -303,6 +324,37 @@ class Machine(RuleBasedStateMachine):
             GenerationFailed(dead, FAULT),
         ]
         self.it.post(data.draw(st.sampled_from(events)))
+
+    # --- MCP servers
+
+    @precondition(lambda self: bool(self.it.work.listings))
+    @rule(data=st.data(), well=st.integers(0, 3))
+    def server_tells_its_tools(self, data: st.DataObject, well: int) -> None:
+        asked = data.draw(st.sampled_from(self.it.work.listings))
+        if data.draw(st.booleans()):
+            self.it.work.listings.remove(asked)  # else it answers once more, later
+        self.it.post(ToolsListed(asked.listing, TOOLS) if well else ToolListingFailed(asked.listing, FAULT))
+
+    @precondition(lambda self: bool(self.it.work.mcp_calls))
+    @rule(data=st.data(), well=st.integers(0, 2))
+    def tool_answers(self, data: st.DataObject, well: int) -> None:
+        made = data.draw(st.sampled_from(self.it.work.mcp_calls))
+        if data.draw(st.booleans()):
+            self.it.work.mcp_calls.remove(made)
+        failed = ToolFailed(made.call, McpError("tool_execution_error", "It is lent out."))
+        self.it.post(ToolAnswered(made.call, "Third shelf.") if well else failed)
+
+    @precondition(lambda self: bool(self.it.requests))
+    @rule(data=st.data(), approve=st.booleans())
+    def client_decides(self, data: st.DataObject, approve: bool) -> None:
+        request = data.draw(st.sampled_from(self.it.requests))
+        self.it.post(ItemCreateRequested(McpApprovalResponse(ItemId(""), request, approve)))
+
+    @rule(server=st.sampled_from([LIBRARY, OPEN_LIBRARY]))
+    def uses_a_library(self, server: McpServer) -> None:
+        self.it.post(SessionUpdateRequested({"tools": (TOOL, server), "tool_choice": "auto"}))
+        if self.it.work.listings:
+            self.it.post(ToolsListed(self.it.work.listings[-1].listing, TOOLS))
 
     # --- the loudspeaker, the clock, the link
 

@@ -19,6 +19,10 @@ from parley.core.items import (
     InputImage,
     InputText,
     Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpListTools,
     Message,
     OutputAudio,
     OutputText,
@@ -254,7 +258,9 @@ def _discard(entry: Entry) -> None:
 
 
 def is_empty(item: Item) -> bool:
-    """True for a message that says nothing to a model: an assistant's of which nothing was heard, a cough."""
+    """True for what says nothing to a model: an answer of which nothing was heard, a cough, a list of tools."""
+    if isinstance(item, McpListTools):
+        return True  # the model is told of tools as tools
     if not isinstance(item, Message):
         return False
     return not any(isinstance(part, InputImage) or text_of(part).strip() for part in item.content)
@@ -289,6 +295,15 @@ def tokens_of(item: Item) -> int:
             return _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments))
         case FunctionCallOutput(output=output):
             return _MESSAGE_TOKENS + text_tokens(len(output))
+        case McpCall(name=name, arguments=arguments, output=output, error=error):
+            said = output or (error.message if error is not None else "")
+            return 2 * _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments) + len(said))
+        case McpApprovalRequest(name=name, arguments=arguments):
+            return _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments))
+        case McpApprovalResponse(reason=reason):
+            return _MESSAGE_TOKENS + text_tokens(len(reason))
+        case McpListTools():
+            return 0
         case Message(content=content):
             images = sum(isinstance(part, InputImage) for part in content)
             return _MESSAGE_TOKENS + images * _IMAGE_TOKENS + sum(text_tokens(len(text_of(part))) for part in content)

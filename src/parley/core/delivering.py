@@ -6,6 +6,7 @@ items grow with what is told of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from parley.core.conversation import Entry, text_tokens
@@ -23,10 +24,19 @@ from parley.core.events import (
 )
 from parley.core.generation import Attempt
 from parley.core.ids import ItemId
+from parley.core.items import McpCall
 from parley.core.limits import MAX_RESPONSE_AUDIO_MS, MAX_RESPONSE_TEXT, SAMPLES_PER_MS
-from parley.core.notices import OutputBufferStarted, ResponseError, ResponseStatus, StatusReason, Usage
-from parley.core.response import Output, Response, new_call
-from parley.core.state import State
+from parley.core.mcp_calls import begin_call, let_run, may_call
+from parley.core.notices import (
+    McpCallProgress,
+    OutputBufferStarted,
+    ResponseError,
+    ResponseStatus,
+    StatusReason,
+    Usage,
+)
+from parley.core.response import Output, Response, new_approval_request, new_call, new_mcp_call
+from parley.core.state import Acting, State
 
 
 class Delivering:
@@ -51,14 +61,8 @@ class Delivering:
                 st.conversation.changed()
             case SpeechGenerated():
                 self.speak(response, event)
-            case ToolCallStarted(index=index, call_id=call_id, name=name):
-                if response.calls() and not response.parallel_calls:
-                    return
-                message = response.message()
-                if message is not None:
-                    st.tell_all(response.close(message, "completed"))
-                entry = new_call(st.ids.item(), call_id or st.ids.call(), name)
-                st.tell_all(response.open(entry, self._insert(response, entry), index))
+            case ToolCallStarted():
+                self._call(attempt, response, event)
             case ToolArgumentsGenerated(index=index, arguments=arguments):
                 call = response.call(index)
                 if call is not None:
@@ -72,7 +76,7 @@ class Delivering:
                     case "content_filter":
                         self.end(response, "incomplete", reason="content_filter", usage=usage)
                     case "stop" | "tool_calls":
-                        self.end(response, "completed", usage=usage)
+                        self._complete(attempt, response, usage)
                     case _:
                         assert_never(reason)
                 return
@@ -84,6 +88,59 @@ class Delivering:
                 assert_never(event)
         if response.text_length > MAX_RESPONSE_TEXT or response.audio_samples > MAX_RESPONSE_AUDIO_MS * SAMPLES_PER_MS:
             self.end(response, "incomplete", reason="max_output_tokens", usage=self._usage(attempt, response, None))
+
+    def _call(self, attempt: Attempt, response: Response, event: ToolCallStarted) -> None:
+        """The model begins a call: the client's to make, ours, or ours once the client has approved it."""
+        st = self.st
+        if response.calls() and not response.parallel_calls:
+            return
+        message = response.message()
+        if message is not None:
+            st.tell_all(response.close(message, "completed"))
+        offered = attempt.mcp.get(event.name)
+        if offered is None:
+            entry = new_call(st.ids.item(), event.call_id or st.ids.call(), event.name)
+        elif offered.asks:
+            response.ask(new_approval_request(st.ids.item(), offered), event.index)
+            return
+        else:
+            entry = new_mcp_call(st.ids.item(), offered)
+        st.tell_all(response.open(entry, self._insert(response, entry), event.index))
+
+    def _complete(self, attempt: Attempt, response: Response, usage: Usage) -> None:
+        """All has been generated: the response is done, or done when the MCP servers that it calls have answered."""
+        st = self.st
+        for output in response.outputs:
+            if not output.closed and not isinstance(output.entry.item, McpCall):
+                st.tell_all(response.close(output, "completed"))
+        for asked in response.asking:
+            st.tell_all(response.open(asked.entry, self._insert(response, asked.entry), asked.call))
+            opened = response.outputs[-1]
+            opened.told = asked.told
+            st.tell_all(response.close(opened, "completed"))
+        response.asking.clear()
+        for output in response.outputs:
+            if not output.closed:
+                self._act(response, output)
+        if any(call.response is response for call in st.calls.values()):
+            st.acting[response.id] = Acting(attempt.plan, usage)
+        else:
+            self.end(response, "completed", usage=usage)
+
+    def _act(self, response: Response, output: Output) -> None:
+        """Have an MCP server's tool called as the model wrote it."""
+        st = self.st
+        st.tell_all(response.argued(output))
+        item = output.entry.item
+        assert isinstance(item, McpCall)
+        refused = may_call(st, item)
+        if refused is None:
+            output.running = True
+            begin_call(st, output.entry, output.index, response)
+        else:
+            output.entry.item = replace(item, error=refused)
+            st.tell(McpCallProgress(item.id, output.index, "failed"))
+            st.tell_all(response.close(output, "completed"))
 
     def open_message(self, response: Response) -> Output:
         """The message now open, announced if it is new."""
@@ -164,6 +221,10 @@ class Delivering:
         """The one way a response ends: its attempt is forgotten, its terminal told."""
         st = self.st
         st.waiting.pop(response.id, None)
+        acting = st.acting.pop(response.id, None)
+        if acting is not None:
+            usage = usage or acting.usage
+            let_run(st, response, wanted=reason == "turn_detected")
         attempt = st.attempts.get(response.attempt) if response.attempt is not None else None
         if attempt is not None:
             usage = usage or self._usage(attempt, response, None)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from parley.core.conversation import audio_ms, is_empty, text_tokens, tokens_of
 from parley.core.effects import Prompt, StartGeneration
-from parley.core.generation import Attempt
-from parley.core.items import Item
+from parley.core.generation import Attempt, Plan
+from parley.core.items import Item, McpListTools
+from parley.core.mcp_offer import offer
 from parley.core.response import Response
-from parley.core.state import Plan, State
+from parley.core.state import State
 
 
 class Drafting:
@@ -23,11 +24,19 @@ class Drafting:
     def draft(self, plan: Plan, extra: tuple[Item, ...], *, guess: bool = False) -> Attempt:
         """Freeze the prompt that the plan amounts to now. Raises `PeerError` if it cannot fit."""
         st, params, settings = self.st, plan.params, self.st.settings
-        tools = settings.tools if params.tools is None else params.tools
+        sources = settings.tools if params.tools is None else params.tools
+        choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
+        told = {
+            label: listing.entry.item.tools
+            for label, listing in st.servers.items()
+            if isinstance(listing.entry.item, McpListTools)
+        }
+        offered = offer(told, sources, choice)
         instructions = settings.instructions if params.instructions is None else params.instructions
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
         fixed = text_tokens(
-            len(instructions) + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in tools)
+            len(instructions)
+            + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in offered.tools)
         )
         if plan.entries is None:
             items = st.conversation.prompt_items(
@@ -37,13 +46,13 @@ class Drafting:
         else:
             items = (*(view for entry in plan.entries if not is_empty(view := entry.view())), *extra)
             entries = list(plan.entries)
-        choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
-        prompt = Prompt(instructions, items, tools, choice, parallel, limit, effort)
+        prompt = Prompt(instructions, items, offered.tools, offered.choice, parallel, limit, effort)
         shown = {item.id for item in items}
         heard_ms = sum(audio_ms(entry) for entry in entries if entry.item.id in shown)
-        attempt = Attempt(st.ids.attempt(), prompt, fixed + sum(map(tokens_of, items)), heard_ms, st.now)
+        tokens = fixed + sum(map(tokens_of, items))
+        attempt = Attempt(st.ids.attempt(), prompt, tokens, heard_ms, st.now, plan, offered.mcp)
         st.attempts[attempt.id] = attempt
         return attempt
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parley.core.ids import AttemptId, FlushId, JudgementId, ResponseId, TurnId
+from parley.core.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.items import Item
 from parley.core.notices import Notice
-from parley.core.settings import AudioFormat, FunctionTool, Modality, ToolChoice
+from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Prompt:
     instructions: str
     items: tuple[Item, ...]
     tools: tuple[FunctionTool, ...] = ()
-    tool_choice: ToolChoice = "auto"
+    tool_choice: ModelToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = None
     reasoning_effort: str = ""
@@ -121,6 +121,32 @@ class CancelGeneration:
     """Stop the attempt and forget it; no answer."""
 
     attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class ListTools:
+    """Ask an MCP server for its tools, and stay connected. Answer: `ToolsListed` or `ToolListingFailed`."""
+
+    listing: ListingId
+    server: McpServer
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Have an MCP server run a tool; `arguments` is JSON text as the model wrote it. Answer: `ToolAnswered` or
+    `ToolFailed`. It is never called back: what a tool does cannot be undone."""
+
+    call: ToolCallId
+    server: McpServer
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseServer:
+    """This MCP server is wanted no more: disconnect once its calls have ended."""
+
+    server: McpServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +182,9 @@ Effect = (
     | JudgePause
     | StartGeneration
     | CancelGeneration
+    | ListTools
+    | CallTool
+    | ReleaseServer
     | Play
     | StopPlayback
     | CloseLink

@@ -10,9 +10,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from parley.core.errors import ErrorType, Fault
-from parley.core.ids import AttemptId, CallId, ClientEventId, FlushId, ItemId, JudgementId, ResponseId, TurnId
-from parley.core.items import Item, ItemReference
-from parley.core.settings import AudioFormat, FunctionTool, Modality, SettingsPatch, ToolChoice
+from parley.core.ids import (
+    AttemptId,
+    CallId,
+    ClientEventId,
+    FlushId,
+    ItemId,
+    JudgementId,
+    ListingId,
+    ResponseId,
+    ToolCallId,
+    TurnId,
+)
+from parley.core.items import Item, ItemReference, McpError, McpTool
+from parley.core.settings import AudioFormat, Modality, SettingsPatch, ToolChoice, ToolSource
 
 # --- the client ----------------------------------------------------------------------------------------------------------
 
@@ -90,7 +101,7 @@ class ResponseParams:
     modality: Modality | None = None
     voice: str | None = None
     output_format: AudioFormat | None = None
-    tools: tuple[FunctionTool, ...] | None = None
+    tools: tuple[ToolSource, ...] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = None
@@ -98,9 +109,13 @@ class ResponseParams:
     metadata: tuple[tuple[str, str], ...] | None = None
 
 
+AS_THE_SESSION = ResponseParams()
+"""A reply of which nothing special is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseRequested:
-    params: ResponseParams = ResponseParams()
+    params: ResponseParams = AS_THE_SESSION
     event_id: ClientEventId | None = None
 
 
@@ -267,6 +282,37 @@ GenerationEvent = (
     | GenerationFailed
 )
 
+# --- MCP servers -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsListed:
+    """An MCP server has told its tools, all of them."""
+
+    listing: ListingId
+    tools: tuple[McpTool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolListingFailed:
+    listing: ListingId
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A call of an MCP server's tool has ended well; `output` is what the model is to read."""
+
+    call: ToolCallId
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFailed:
+    call: ToolCallId
+    error: McpError
+
+
 # --- the loudspeaker, the clock, the link ----------------------------------------------------------------------------------
 
 
@@ -316,6 +362,10 @@ Event = (
     | TranscriptionFailed
     | PauseJudged
     | GenerationEvent
+    | ToolsListed
+    | ToolListingFailed
+    | ToolAnswered
+    | ToolFailed
     | AudioPlayed
     | TimePassed
     | WindDownRequested

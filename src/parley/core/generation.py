@@ -5,12 +5,25 @@ Laws: a held attempt's output is kept here, bounded, and tells and plays nothing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from parley.core.conversation import Entry
 from parley.core.effects import Prompt
-from parley.core.events import GenerationEvent, SpeechGenerated
+from parley.core.events import AS_THE_SESSION, GenerationEvent, ResponseParams, SpeechGenerated
 from parley.core.ids import AttemptId
+from parley.core.items import Message
+from parley.core.mcp_offer import OfferedTool
 from parley.core.response import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a response will be generated from, once the transcripts it needs are there. `entries` None: the conversation."""
+
+    params: ResponseParams = AS_THE_SESSION
+    entries: tuple[Entry, ...] | None = None
+    hint: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,9 @@ class Attempt:
     input_tokens: int
     input_audio_ms: int
     progress_ns: int
+    plan: Plan
+    mcp: Mapping[str, OfferedTool]
+    """Which of the tools that the model was offered are MCP servers', by the names it knows them by."""
     response: Response | None = None
     basis: Basis | None = None
     held: list[GenerationEvent] = field(default_factory=list)

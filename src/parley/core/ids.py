@@ -20,6 +20,8 @@ TurnId = NewType("TurnId", int)
 AttemptId = NewType("AttemptId", int)
 FlushId = NewType("FlushId", int)
 JudgementId = NewType("JudgementId", int)
+ListingId = NewType("ListingId", int)
+ToolCallId = NewType("ToolCallId", int)
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LENGTH = 21
@@ -69,6 +71,12 @@ class Minter:
 
     def judgement(self) -> JudgementId:
         return JudgementId(self._next())
+
+    def listing(self) -> ListingId:
+        return ListingId(self._next())
+
+    def tool_call(self) -> ToolCallId:
+        return ToolCallId(self._next())
 
     def _next(self) -> int:
         self._inner += 1

@@ -7,7 +7,15 @@ outside watches them, and `Response.finish` refuses a second terminal on the spo
 from __future__ import annotations
 
 from parley.core.errors import InvariantBroken
-from parley.core.limits import MAX_BUFFERED_MS, MAX_HELD_BYTES, MAX_PENDING_TURNS, MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.limits import (
+    MAX_BUFFERED_MS,
+    MAX_HELD_BYTES,
+    MAX_MCP_SERVERS,
+    MAX_PENDING_TURNS,
+    MAX_RUNNING_CALLS,
+    MAX_SIDE_RESPONSES,
+    SAMPLES_PER_MS,
+)
 from parley.core.state import State
 from parley.core.turn_taking import Pausing
 
@@ -32,6 +40,11 @@ def check(st: State) -> None:
         raise InvariantBroken("10: the input buffer is out of its bounds")
     if len(st.pending) > MAX_PENDING_TURNS or len(st.sides) > MAX_SIDE_RESPONSES:
         raise InvariantBroken("11: too many turns or responses wait")
+    if len(st.calls) > MAX_RUNNING_CALLS or len(st.servers) > MAX_MCP_SERVERS:
+        raise InvariantBroken("11: too many calls of tools, or MCP servers")
+    for response_id in st.acting:
+        if not any(call.response is not None and call.response.id == response_id for call in st.calls.values()):
+            raise InvariantBroken("2: a response waits for calls that are over")
     for attempt in st.attempts.values():
         if attempt.response is not None and attempt.response.done:
             raise InvariantBroken("8: a finished response is still being generated")

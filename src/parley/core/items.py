@@ -80,7 +80,72 @@ class FunctionCallOutput:
     status: ItemStatus = "completed"
 
 
-Item = Message | FunctionCall | FunctionCallOutput
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """A tool of an MCP server. `input_schema` and `annotations` are JSON text ("" for no annotations)."""
+
+    name: str
+    description: str = ""
+    input_schema: str = "{}"
+    read_only: bool = False
+    annotations: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class McpListTools:
+    """The tools that an MCP server was found to have; none while it is still being asked."""
+
+    id: ItemId
+    server_label: str
+    tools: tuple[McpTool, ...] = ()
+    status: ItemStatus = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class McpError:
+    """Why a call of an MCP tool came to nothing. `code` is HTTP's or JSON-RPC's, 0 where the tool itself failed."""
+
+    type: Literal["protocol_error", "tool_execution_error", "http_error"]
+    message: str
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class McpCall:
+    """A call of an MCP server's tool, made by us. `arguments` is JSON text; `output` and `error` None: not answered."""
+
+    id: ItemId
+    server_label: str
+    name: str
+    arguments: str
+    output: str | None = None
+    error: McpError | None = None
+    approval_request_id: ItemId | None = None
+    status: ItemStatus = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class McpApprovalRequest:
+    """The model wants this call made; the client is to answer with an `McpApprovalResponse`."""
+
+    id: ItemId
+    server_label: str
+    name: str
+    arguments: str
+    status: ItemStatus = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class McpApprovalResponse:
+    id: ItemId
+    approval_request_id: ItemId
+    approve: bool
+    reason: str = ""
+    status: ItemStatus = "completed"
+
+
+McpItem = McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse
+Item = Message | FunctionCall | FunctionCallOutput | McpItem
 
 
 @dataclass(frozen=True, slots=True)

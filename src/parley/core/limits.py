@@ -44,6 +44,18 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""
 
+MAX_MCP_SERVERS = 8
+"""MCP servers in one session: each is a connection kept open, and a list of tools that the model reads every time."""
+
+MAX_MCP_TOOLS = 256
+"""Tools of one MCP server; models lose their way among far fewer."""
+
+MAX_RUNNING_CALLS = 32
+"""Calls of MCP tools at once; a model that makes more in one breath is looping."""
+
+MAX_TOOL_ROUNDS = 16
+"""Replies in a row that only went on because a tool had answered: a model that calls tools forever is stopped."""
+
 MAX_SIDE_RESPONSES = 8
 """Out-of-band responses at once: each is a model request; a client that wants more is looping."""
 
@@ -87,6 +99,16 @@ TRANSCRIPT_WAIT_NS = 30 * 1_000_000_000
 
 GENERATION_SILENCE_NS = 60 * 1_000_000_000
 """An attempt that has produced nothing for this long has failed."""
+
+LIST_TOOLS_WAIT_NS = 30 * 1_000_000_000
+"""An MCP server that has not told its tools by then is not there."""
+
+TOOL_CALL_WAIT_NS = 60 * 1_000_000_000
+"""A tool's answer that takes longer has failed: nobody on a call waits a minute."""
+
+FOLLOW_UP_WAIT_NS = 300 * 1_000_000
+"""When a tool has answered, some clients ask for the reply themselves and some wait for it: so long a client's own
+`response.create` is waited for before the reply is made without it (a round trip, and some)."""
 
 JUDGE_AFTER_MS = 64
 """A pause this long is worth asking the turn judge about; shorter ones lie between words."""

@@ -279,6 +279,38 @@ class FunctionArgumentsDone:
 
 
 @dataclass(frozen=True, slots=True)
+class McpArgumentsDelta:
+    response_id: ResponseId
+    item_id: ItemId
+    output_index: int
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpArgumentsDone:
+    response_id: ResponseId
+    item_id: ItemId
+    output_index: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpCallProgress:
+    """A call of an MCP server's tool has begun, or ended. It belongs to the item: a response that was interrupted
+    meanwhile is over already."""
+
+    item_id: ItemId
+    output_index: int
+    state: Literal["in_progress", "completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class McpListProgress:
+    item_id: ItemId
+    state: Literal["in_progress", "completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
 class OutputBufferStarted:
     """Only where the server holds the playback."""
 
@@ -340,6 +372,10 @@ Notice = (
     | OutputAudioDone
     | FunctionArgumentsDelta
     | FunctionArgumentsDone
+    | McpArgumentsDelta
+    | McpArgumentsDone
+    | McpCallProgress
+    | McpListProgress
     | OutputBufferStarted
     | OutputBufferStopped
     | OutputBufferCleared

@@ -19,7 +19,7 @@ from parley.core.events import (
     ResponseParams,
     SpeechGenerated,
 )
-from parley.core.generation import Basis
+from parley.core.generation import Basis, Plan
 from parley.core.ids import AttemptId, ItemId, ResponseId, TurnId
 from parley.core.items import InputAudio, InputText, Message
 from parley.core.limits import (
@@ -28,6 +28,7 @@ from parley.core.limits import (
     SAMPLES_PER_MS,
 )
 from parley.core.notices import (
+    ErrorRaised,
     ItemTruncated,
     OutputBufferCleared,
     OutputBufferStopped,
@@ -36,7 +37,7 @@ from parley.core.notices import (
 )
 from parley.core.playback import Heard
 from parley.core.response import Response
-from parley.core.state import Interrupted, Plan, State
+from parley.core.state import Interrupted, Owed, State
 
 _SILENCE_HINT = "The user has said nothing for a while. Say something short that helps them go on."
 _RESUME_HINT = (
@@ -57,9 +58,17 @@ class Replying:
     # --- starting ------------------------------------------------------------------------------------------------------------
 
     def create(
-        self, params: ResponseParams, entries: tuple[Entry, ...] | None, hint: Message | None = None
+        self,
+        params: ResponseParams,
+        entries: tuple[Entry, ...] | None,
+        hint: Message | None = None,
+        *,
+        goes_on: bool = False,
     ) -> Response:
-        """Make a response, tell of it, and start it as soon as the transcripts it needs are there."""
+        """Make a response, tell of it, and start it as soon as all that it is made from is there.
+
+        `goes_on`: nobody asked for it but the tools that the last one had called.
+        """
         st = self.st
         settings = st.settings
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
@@ -77,7 +86,7 @@ class Replying:
         if params.in_conversation:
             self.drop_guess()
             st.main = response
-            st.owed, st.owed_hint, st.interrupted = False, None, None
+            self._settled(goes_on=goes_on)
         else:
             st.sides[response.id] = response
         st.tell(response.created())
@@ -91,22 +100,32 @@ class Replying:
     def reply(self) -> None:
         """Answer the turn that is owed one."""
         st = self.st
-        hint = st.owed_hint
+        owed, st.owed = st.owed, None
+        if owed is not None:
+            self.answer(owed)
+
+    def answer(self, owed: Owed) -> None:
+        """Make this reply, if the session may make any more of them."""
+        st = self.st
         try:
             st.allowance.spend(st.now)
-        except PeerError:
-            st.owed, st.owed_hint = False, None
-            raise
-        self.create(ResponseParams(), None, hint)
+        except PeerError as error:
+            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind))
+            return
+        self.create(owed.params, owed.entries, owed.hint, goes_on=owed.goes_on)
+
+    def _settled(self, *, goes_on: bool = False) -> None:
+        """The default conversation gets its reply: no other is owed, and none can be taken up again."""
+        st = self.st
+        st.owed, st.interrupted = None, None
+        st.tool_rounds = st.tool_rounds + 1 if goes_on else 0
 
     def owe(self, *, silent: bool = False) -> None:
         """A finished turn wants a reply; it is started when the session comes to rest."""
-        st = self.st
-        st.owed = True
-        st.owed_hint = self._hint(_SILENCE_HINT) if silent else None
+        self.st.owed = Owed(hint=self._hint(_SILENCE_HINT) if silent else None)
 
-    def transcripts_changed(self) -> None:
-        """Start the responses that were waiting for a transcript and have it now."""
+    def awaited_came(self) -> None:
+        """Start the responses that were waiting for a transcript, or for an approved call, and have it now."""
         for response_id, plan in list(self.st.waiting.items()):
             if not self._awaits(plan):
                 del self.st.waiting[response_id]
@@ -120,7 +139,7 @@ class Replying:
                 self.delivering.fail(self._alive(response_id), fault)
 
     def _awaits(self, plan: Plan) -> bool:
-        if not self.st.pending:
+        if not self.st.pending and not self.st.calls:
             return False
         return any(
             entry.awaiting for entry in (self.st.conversation.entries() if plan.entries is None else plan.entries)
@@ -194,7 +213,7 @@ class Replying:
         guess.response = response
         guess.input_audio_ms += turn_ms
         st.main = response
-        st.owed, st.owed_hint, st.interrupted = False, None, None
+        self._settled()
         st.tell(response.created())
         held, guess.held = guess.held, []
         for event in held:
@@ -285,7 +304,7 @@ class Replying:
         """The client wants no more of this response."""
         if response is self.st.main:
             self.silence("client_cancelled")
-            self.st.owed, self.st.owed_hint = False, None
+            self.st.owed = None
         else:
             self.delivering.end(response, "cancelled", reason="client_cancelled")
 
@@ -296,14 +315,14 @@ class Replying:
         if stopped is None or not st.conduct.resume_false_stops or st.main is not None:
             return False
         if stopped.item is None:
-            st.owed, st.owed_hint = True, None
+            st.owed = Owed()
             return True
         entry = st.conversation.entry(stopped.item)
         if entry is None or entry.speech is None or entry.heard is None:
             return False
         speech, heard = entry.speech, entry.heard
         if not stopped.whole or speech.discarded:
-            st.owed, st.owed_hint = True, self._hint(_RESUME_HINT)
+            st.owed = Owed(hint=self._hint(_RESUME_HINT))
             return True
         audio = speech.audio_until(speech.samples)
         rest = speech.rest(heard)

@@ -30,10 +30,15 @@ from parley.core.items import (
     InputImage,
     Item,
     ItemReference,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpListTools,
     Message,
     OutputAudio,
 )
-from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, MAX_TOOLS, SAMPLES_PER_MS
+from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.mcp import ToolServers
 from parley.core.notices import (
     ItemAdded,
     ItemDeleted,
@@ -44,17 +49,19 @@ from parley.core.notices import (
 )
 from parley.core.policy import policy_of
 from parley.core.replying import Replying
-from parley.core.settings import ForceFunction, FunctionTool, Settings, SettingsPatch, ToolChoice, merged
+from parley.core.settings import Settings, SettingsPatch, merged
 from parley.core.state import State
+from parley.core.tool_checks import check_tools, for_response
 
 
 class Requests:
     """Owns the answers to a client's requests. Shares the session's state."""
 
-    def __init__(self, state: State, replying: Replying, hearing: Hearing) -> None:
+    def __init__(self, state: State, replying: Replying, hearing: Hearing, tools: ToolServers) -> None:
         self.st = state
         self.replying = replying
         self.hearing = hearing
+        self.tools = tools
 
     # --- the session -----------------------------------------------------------------------------------------------------------
 
@@ -78,6 +85,7 @@ class Requests:
         st.settings = new
         self.replying.drop_guess()
         st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
+        self.tools.configure(new.tools)
 
     def expires_in_ms(self) -> int:
         st = self.st
@@ -129,33 +137,13 @@ class Requests:
                 code="invalid_value",
                 param="session.audio.input.format",
             )
-        self._check_tools(new.tools, new.tool_choice, "session")
+        check_tools(new.tools, new.tool_choice, "session", can.mcp_urls)
 
     def _check_voice(self, voice: str, param: str) -> None:
         voices = self.st.capabilities.voices
         if voices and voice not in voices:
             shown = ", ".join(voices[:16]) + (", ..." if len(voices) > 16 else "")
             raise PeerError(f"Unknown voice '{voice}'; this pipeline has {shown}.", code="invalid_value", param=param)
-
-    def _check_tools(self, tools: tuple[FunctionTool, ...], choice: ToolChoice, where: str) -> None:
-        if len(tools) > MAX_TOOLS:
-            raise PeerError(f"At most {MAX_TOOLS} tools.", code="invalid_value", param=f"{where}.tools")
-        names = [tool.name for tool in tools]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise PeerError(
-                    f"Two tools are named '{name}'.", code="invalid_value", param=f"{where}.tools[{index}].name"
-                )
-        if isinstance(choice, ForceFunction) and choice.name not in names:
-            raise PeerError(
-                f"tool_choice names the function '{choice.name}', which is not among the tools.",
-                code="invalid_value",
-                param=f"{where}.tool_choice",
-            )
-        if choice == "required" and not tools:
-            raise PeerError(
-                "tool_choice is 'required' but there are no tools.", code="invalid_value", param=f"{where}.tool_choice"
-            )
 
     # --- items -----------------------------------------------------------------------------------------------------------------
 
@@ -172,11 +160,15 @@ class Requests:
             )
         if isinstance(entry.item, FunctionCallOutput):
             self._check_call(entry.item)
+        elif isinstance(entry.item, McpApprovalResponse):
+            self.tools.check_decision(entry.item)
         previous = st.conversation.insert(entry, place)
         self._transcribe(entry)
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
+        if isinstance(entry.item, McpApprovalResponse):
+            self.tools.decided(entry.item)
 
     def _check_call(self, output: FunctionCallOutput) -> None:
         calls = (entry.item for entry in self.st.conversation.entries())
@@ -208,6 +200,8 @@ class Requests:
                 item = item if item.call_id else replace(item, call_id=st.ids.call())
             case FunctionCallOutput(output=text):
                 size = len(text)
+            case McpCall() | McpListTools() | McpApprovalRequest() | McpApprovalResponse():
+                pass  # the wire has bounded them
             case _:
                 assert_never(item)
         if size > MAX_ITEM_TEXT:
@@ -268,7 +262,7 @@ class Requests:
                 st.do(DropTranscription(turn_id))
         entry.awaiting = False
         st.tell(ItemDeleted(event.item_id))
-        self.replying.transcripts_changed()
+        self.replying.awaited_came()
 
     def truncate_item(self, event: ItemTruncateRequested) -> None:
         st = self.st
@@ -315,6 +309,8 @@ class Requests:
                 code="rate_limit_exceeded",
                 kind="rate_limit_error",
             )
+        if params.tools is not None:
+            params = replace(params, tools=for_response(params.tools, st.servers))
         self._check_params(params)
         entries = None if params.input is None else self._context(params.input)
         st.allowance.spend(st.now)
@@ -336,7 +332,7 @@ class Requests:
             self._check_voice(params.voice, "response.audio.output.voice")
         tools = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
-        self._check_tools(tools, choice, "response")
+        check_tools(tools, choice, "response", st.capabilities.mcp_urls)
         if params.reasoning_effort and not st.capabilities.reasoning:
             raise PeerError(
                 "The language model of this pipeline takes no reasoning effort; leave response.reasoning out.",

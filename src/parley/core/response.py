@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from parley.core.conversation import Entry
 from parley.core.errors import InvariantBroken
 from parley.core.ids import AttemptId, CallId, ConversationId, ItemId, ResponseId
-from parley.core.items import FunctionCall, ItemStatus, Message, OutputAudio, OutputText
+from parley.core.items import FunctionCall, ItemStatus, McpApprovalRequest, McpCall, Message, OutputAudio, OutputText
 from parley.core.limits import AUDIO_DELTA_BYTES
+from parley.core.mcp_offer import OfferedTool
 from parley.core.notices import (
     ContentPartAdded,
     ContentPartDone,
@@ -20,6 +21,8 @@ from parley.core.notices import (
     FunctionArgumentsDone,
     ItemAdded,
     ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
     Notice,
     OutputAudioDelta,
     OutputAudioDone,
@@ -44,7 +47,7 @@ from parley.core.speech import Speech
 
 @dataclass(slots=True)
 class Output:
-    """One item of a response: what was told of it so far."""
+    """One item of a response: what was told of it so far. `running`: an MCP server has been called and has not answered."""
 
     entry: Entry
     index: int
@@ -52,6 +55,8 @@ class Output:
     call: int | None = None
     told: list[str] = field(default_factory=list)
     closed: bool = False
+    argued: bool = False
+    running: bool = False
 
     @property
     def text(self) -> str:
@@ -60,7 +65,10 @@ class Output:
 
 @dataclass(slots=True)
 class Response:
-    """A response from `response.created` to `response.done`. `waiting`: transcripts it needs are still to come."""
+    """A response from `response.created` to `response.done`.
+
+    `asking` are the approval requests that the model is still writing; nothing is told of them before they are whole.
+    """
 
     id: ResponseId
     conversation_id: ConversationId | None
@@ -72,6 +80,7 @@ class Response:
     parallel_calls: bool = True
     attempt: AttemptId | None = None
     outputs: list[Output] = field(default_factory=list)
+    asking: list[Output] = field(default_factory=list)
     done: bool = False
     text_length: int = 0
     audio_samples: int = 0
@@ -164,19 +173,46 @@ class Response:
 
     def call(self, index: int) -> Output | None:
         """The open call the model numbers `index`."""
-        return next((output for output in self.outputs if output.call == index and not output.closed), None)
+        calls = (*self.outputs, *self.asking)
+        return next((output for output in calls if output.call == index and not output.closed), None)
 
     def calls(self) -> int:
-        return sum(output.call is not None for output in self.outputs)
+        return sum(output.call is not None for output in self.outputs) + len(self.asking)
 
     def argue(self, output: Output, arguments: str) -> list[Notice]:
         """More of the call's arguments (JSON text)."""
-        item = output.entry.item
-        if not arguments or not isinstance(item, FunctionCall):
+        if not arguments:
             return []
         output.told.append(arguments)
         self.text_length += len(arguments)
-        return [FunctionArgumentsDelta(self.id, item.id, output.index, item.call_id, arguments)]
+        match output.entry.item:
+            case FunctionCall() as item:
+                return [FunctionArgumentsDelta(self.id, item.id, output.index, item.call_id, arguments)]
+            case McpCall() as item:
+                return [McpArgumentsDelta(self.id, item.id, output.index, arguments)]
+            case _:
+                return []
+
+    # --- MCP servers' tools ------------------------------------------------------------------------------------------------------
+
+    def ask(self, entry: Entry, call: int) -> None:
+        """The model begins a call that needs approval."""
+        self.asking.append(Output(entry, -1, None, call))
+
+    def argued(self, output: Output) -> list[Notice]:
+        """The model has written all the arguments of an MCP call."""
+        item, text = output.entry.item, output.text
+        if output.argued or not isinstance(item, McpCall):
+            return []
+        output.argued = True
+        output.entry.item = replace(item, arguments=text)
+        return [McpArgumentsDone(self.id, item.id, output.index, text)]
+
+    def answered(self, index: int) -> list[Notice]:
+        """The MCP call at `index` has its outcome."""
+        output = self.outputs[index]
+        output.running = False
+        return self.close(output, "completed")
 
     # --- the end of an item ------------------------------------------------------------------------------------------------------
 
@@ -189,6 +225,12 @@ class Response:
             case FunctionCall() as item:
                 entry.item = replace(item, arguments=text, status=status)
                 notices.append(FunctionArgumentsDone(self.id, item.id, output.index, item.call_id, item.name, text))
+            case McpCall():
+                notices += self.argued(output)
+                if isinstance(entry.item, McpCall):
+                    entry.item = replace(entry.item, status=status)
+            case McpApprovalRequest() as item:
+                entry.item = replace(item, arguments=text, status=status)
             case Message() as item:
                 at = self._at(output)
                 if entry.speech is not None:
@@ -203,7 +245,7 @@ class Response:
             case _:
                 raise InvariantBroken(f"3: {entry.item.id} is no item a response can make")
         view = entry.view()
-        if self.conversation_id is not None and not entry.deleted:
+        if self.conversation_id is not None and not entry.deleted and not output.running:
             notices.append(ItemDone(view, output.previous))
         notices.append(OutputItemDone(self.id, output.index, view))
         return notices
@@ -215,3 +257,13 @@ class Response:
 def new_call(item_id: ItemId, call_id: CallId, name: str) -> Entry:
     """An entry for a function call, as it is announced."""
     return Entry(FunctionCall(item_id, call_id, name, "", "in_progress"))
+
+
+def new_mcp_call(item_id: ItemId, offered: OfferedTool) -> Entry:
+    """An entry for a call of an MCP server's tool, as it is announced."""
+    return Entry(McpCall(item_id, offered.server.label, offered.tool.name, "", status="in_progress"))
+
+
+def new_approval_request(item_id: ItemId, offered: OfferedTool) -> Entry:
+    """An entry for such a call that the client must approve first."""
+    return Entry(McpApprovalRequest(item_id, offered.server.label, offered.tool.name, "", "in_progress"))

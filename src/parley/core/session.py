@@ -6,6 +6,7 @@ from the state alone are run to a fixed point; then the invariants are checked, 
 
     hearing.py    the user's side          audio, voice, turns, transcripts, the floor
     replying.py   the agent's side         responses, guesses, speaking, being stopped
+    mcp.py        the tools' side          MCP servers, their tools, the outcome of calls
     requests.py   the client's wishes      settings, items, response.create and cancel
 """
 
@@ -41,8 +42,12 @@ from parley.core.events import (
     SpeechGenerated,
     TextGenerated,
     TimePassed,
+    ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
+    ToolFailed,
+    ToolListingFailed,
+    ToolsListed,
     Transcribed,
     TranscriptionFailed,
     VoiceScored,
@@ -54,6 +59,7 @@ from parley.core.input_audio import InputAudio
 from parley.core.invariants import check
 from parley.core.items import Item
 from parley.core.limits import GENERATION_SILENCE_NS, STALLED_MICROPHONE_NS
+from parley.core.mcp import ToolServers
 from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.playback import PacedPlayback, RemotePlayback
 from parley.core.policy import Policy, policy_of
@@ -113,7 +119,8 @@ class Session:
         )
         self._replying = Replying(self._st)
         self._hearing = Hearing(self._st, self._replying)
-        self._requests = Requests(self._st, self._replying, self._hearing)
+        self._tools = ToolServers(self._st, self._replying)
+        self._requests = Requests(self._st, self._replying, self._hearing, self._tools)
 
     @property
     def id(self) -> SessionId:
@@ -142,6 +149,7 @@ class Session:
         st = self._st
         st.tell(SessionCreated(st.session_id, st.settings, self._requests.expires_in_ms()))
         st.tell(ConversationCreated(st.conversation.id))
+        self._tools.configure(st.settings.tools)
         return self._taken()
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
@@ -176,6 +184,8 @@ class Session:
                 replying.generated(event)
             case GenerationFinished() | GenerationFailed():
                 replying.generated(event)
+            case ToolsListed() | ToolListingFailed() | ToolAnswered() | ToolFailed():
+                self._tools.heard_of(event)
             case AudioPlayed(samples=samples):
                 self._st.playback.played(samples)
             case TimePassed():
@@ -236,7 +246,9 @@ class Session:
             deadline = min(deadline, silent_at)
         if (idle_at := self._idle_at()) is not None:
             deadline = min(deadline, idle_at)
-        return deadline
+        if st.owed is not None and st.owed.not_before_ns > st.now:
+            deadline = min(deadline, st.owed.not_before_ns)
+        return min((deadline, *self._tools.deadlines()))
 
     def _idle_at(self) -> int | None:
         st, detection = self._st, self._st.settings.turn_detection
@@ -256,6 +268,7 @@ class Session:
             self._hearing.stalled()
         self._hearing.transcripts.give_up_on_the_late()
         self._replying.give_up_on_the_silent()
+        self._tools.give_up_on_the_late()
         idle_at = self._idle_at()
         if idle_at is not None and st.idle is not None and st.now >= idle_at:
             self._hearing.idle_timeout(st.idle.since_sample)
@@ -273,8 +286,9 @@ class Session:
             st.winding_down
             and st.main is None
             and not st.sides
-            and not st.owed
+            and st.owed is None
             and not st.pending
+            and not st.calls
             and not st.playback.audible(st.now)
         ):
             st.do(CloseLink(1001, "the server is shutting down"))
@@ -283,20 +297,20 @@ class Session:
     def _answer_owed(self) -> bool:
         """A reply is owed and the floor is free."""
         st = self._st
-        if not st.owed or st.main is not None or st.user_turn() is not None or st.playback.audible(st.now):
+        owed = st.owed
+        if owed is None or owed.not_before_ns > st.now or st.main is not None or st.user_turn() is not None:
+            return False
+        if st.playback.audible(st.now) and not owed.goes_on:
             return False
         if any(pending.wants_reply for pending in st.pending.values()):
             return False
-        try:
-            self._replying.reply()
-        except PeerError as error:
-            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind))
+        self._replying.reply()
         return True
 
     def _watch_idleness(self) -> None:
         st, detection = self._st, self._st.settings.turn_detection
         wanted = isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None and st.answered
-        busy = st.main is not None or st.turns.turn is not None or bool(st.pending) or st.owed
+        busy = st.main is not None or st.turns.turn is not None or bool(st.pending or st.calls) or st.owed is not None
         if not wanted or busy or not st.policy.speaks or st.playback.audible(st.now):
             st.idle = None
         elif st.idle is None:
@@ -318,6 +332,9 @@ class Session:
         st.pending.clear()
         st.waiting.clear()
         st.sides.clear()
+        st.calls.clear()
+        st.acting.clear()
+        st.servers.clear()
         st.guess = st.main = st.manual = None
         st.sounding.clear()
         st.turns.rest()

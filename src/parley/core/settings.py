@@ -97,13 +97,90 @@ class FunctionTool:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolFilter:
+    """Some of an MCP server's tools: those of these names (None: of any), and only those that change nothing where
+    `read_only` is True, only those that may where it is False."""
+
+    names: tuple[str, ...] | None = None
+    read_only: bool | None = None
+
+    def passes(self, name: str, read_only: bool) -> bool:
+        named = self.names is None or name in self.names
+        return named and (self.read_only is None or self.read_only is read_only)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Which of an MCP server's tools the user must approve, call by call: those in `always`, and of the others those
+    not in `never`; where only `always` is given, the others run unasked. None is a filter that was not given."""
+
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+    def needed(self, name: str, read_only: bool) -> bool:
+        if self.always is not None and self.always.passes(name, read_only):
+            return True
+        if self.never is not None:
+            return not self.never.passes(name, read_only)
+        return self.always is None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What opens an MCP server: a bearer token and further HTTP headers. Never shown, logged or traced."""
+
+    authorization: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return "Credentials(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A Model Context Protocol server whose tools we call ourselves.
+
+    `url` "" stands, in a response's own tools, for the session's server of that label. `allowed` None: all its tools;
+    `approval` None: the user approves every call.
+    """
+
+    label: str
+    url: str = ""
+    description: str = ""
+    credentials: Credentials = Credentials()
+    allowed: ToolFilter | None = None
+    approval: Approval | None = None
+
+    def allows(self, name: str, read_only: bool) -> bool:
+        return self.allowed is None or self.allowed.passes(name, read_only)
+
+    def asks(self, name: str, read_only: bool) -> bool:
+        """Whether this tool is called only when the user has approved it."""
+        return self.approval is None or self.approval.needed(name, read_only)
+
+
+ToolSource = FunctionTool | McpServer
+
+
+@dataclass(frozen=True, slots=True)
 class ForceFunction:
     """`tool_choice` naming one function."""
 
     name: str
 
 
-ToolChoice = Literal["auto", "none", "required"] | ForceFunction
+@dataclass(frozen=True, slots=True)
+class ForceMcp:
+    """`tool_choice` naming an MCP server, and one of its tools ("": any of them)."""
+
+    label: str
+    name: str = ""
+
+
+ModelToolChoice = Literal["auto", "none", "required"] | ForceFunction
+"""What a model can be told of choosing its tools."""
+
+ToolChoice = ModelToolChoice | ForceMcp
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +213,7 @@ class Settings:
     turn_detection: TurnDetection | None = ServerVad()
     transcription: Transcription | None = None
     noise_reduction: NoiseReduction | None = None
-    tools: tuple[FunctionTool, ...] = ()
+    tools: tuple[ToolSource, ...] = ()
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = None
@@ -161,7 +238,7 @@ class SettingsPatch(TypedDict, total=False):
     turn_detection: TurnDetection | None
     transcription: Transcription | None
     noise_reduction: NoiseReduction | None
-    tools: tuple[FunctionTool, ...]
+    tools: tuple[ToolSource, ...]
     tool_choice: ToolChoice
     parallel_tool_calls: bool | None
     max_output_tokens: int | None
@@ -186,7 +263,8 @@ class Capabilities:
     """What the session's pipeline can do; known at construction.
 
     `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*`
-    matching any ending (empty: any).
+    matching any ending (empty: any); `mcp_urls` the MCP servers that may be named, each by its URL or the beginning
+    of one, "*" for any.
     """
 
     voices: tuple[str, ...] = ()
@@ -195,6 +273,7 @@ class Capabilities:
     logprobs: bool = False
     noise_reduction: bool = False
     reasoning: bool = True
+    mcp_urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from parley.core.allowance import Allowance
 from parley.core.conversation import Conversation, Entry
 from parley.core.effects import Effect, Tell
-from parley.core.events import ResponseParams
-from parley.core.generation import Attempt
-from parley.core.ids import AttemptId, FlushId, ItemId, Minter, ResponseId, SessionId, TurnId
+from parley.core.events import AS_THE_SESSION, ResponseParams
+from parley.core.generation import Attempt, Plan
+from parley.core.ids import AttemptId, FlushId, ItemId, ListingId, Minter, ResponseId, SessionId, ToolCallId, TurnId
 from parley.core.input_audio import InputAudio
 from parley.core.items import Message
-from parley.core.notices import Notice
+from parley.core.notices import Notice, Usage
 from parley.core.playback import Playback
 from parley.core.policy import Policy
 from parley.core.response import Response
 from parley.core.rules import Rules
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.settings import Capabilities, Conduct, McpServer, Settings
 from parley.core.turn_taking import Turn, TurnTaking
 
 
@@ -40,12 +40,48 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a response will be generated from, once the transcripts it needs are there. `entries` None: the conversation."""
+class Owed:
+    """A reply that is to be made when the session comes to rest, not before `not_before_ns`.
 
-    params: ResponseParams
-    entries: tuple[Entry, ...] | None
+    `goes_on`: the reply before it had tools called, and this one says what came of them; it need not wait until that
+    one has been heard.
+    """
+
+    params: ResponseParams = AS_THE_SESSION
+    entries: tuple[Entry, ...] | None = None
     hint: Message | None = None
+    not_before_ns: int = 0
+    goes_on: bool = False
+
+
+@dataclass(slots=True)
+class Listing:
+    """An MCP server of the session's and what it was asked. `deadline_ns` None: it has answered."""
+
+    id: ListingId
+    server: McpServer
+    entry: Entry
+    deadline_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A response whose generation is over, and whose MCP calls are not: it is done when they are."""
+
+    plan: Plan
+    usage: Usage
+
+
+@dataclass(slots=True)
+class RunningCall:
+    """A call of an MCP tool under way. `index` is its place in its response; `response` None: it belongs to none, or to
+    one that was interrupted. `wanted`: a reply is to say what came of it."""
+
+    entry: Entry
+    index: int
+    deadline_ns: int
+    response: Response | None
+    wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +136,15 @@ class State:
     """Responses whose sound has begun and has not been heard to its end, in order; they may be done already (draining)."""
     sides: dict[ResponseId, Response] = field(default_factory=dict)
     waiting: dict[ResponseId, Plan] = field(default_factory=dict)
-    owed: bool = False
-    """A turn wants a reply that could not be started yet."""
-    owed_hint: Message | None = None
+    owed: Owed | None = None
+    """A reply that is wanted and could not be started yet."""
+    servers: dict[str, Listing] = field(default_factory=dict)
+    """The MCP servers of the session, by their labels."""
+    calls: dict[ToolCallId, RunningCall] = field(default_factory=dict)
+    acting: dict[ResponseId, Acting] = field(default_factory=dict)
+    """Responses that only wait for their MCP calls."""
+    tool_rounds: int = 0
+    """Replies in a row that only went on because a tool had answered."""
     interrupted: Interrupted | None = None
     idle: Idle | None = None
     answered: bool = False

@@ -79,7 +79,7 @@ class Transcripts:
             if answer and self.replying.redeem_guess(text, guessed_at, pending.samples // SAMPLES_PER_MS):
                 return
             self.replying.drop_guess()
-        self.replying.transcripts_changed()
+        self.replying.awaited_came()
         if nothing_said and pending.wants_reply and self.replying.false_stop():
             return
         if pending.silent_prompt:
@@ -110,7 +110,7 @@ class Transcripts:
         else:
             st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
         self.replying.transcript_failed(pending.entry, fault)
-        self.replying.transcripts_changed()
+        self.replying.awaited_came()
 
     def give_up_on_the_late(self) -> None:
         """Fail every turn whose words have been waited for too long."""

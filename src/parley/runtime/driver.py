@@ -29,6 +29,7 @@ from parley.runtime.noise_reduction import CleanedInput
 from parley.runtime.perform import Loudspeaker, Performer
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.speaking import Speaking
+from parley.runtime.tool_servers import ToolServers
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Driver:
         speaking = Speaking(
             pipeline.llm, pipeline.tts, language, self.post, self._wrote_first, clock=clock, sleep=sleep
         )
-        self._performer = Performer(tell, close, listening, speaking, loudspeaker)
+        self._performer = Performer(tell, close, listening, speaking, ToolServers(self.post), loudspeaker)
         self._busy = False
         self._over = False
         self._following: deque[Event] = deque()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from parley.core.effects import (
+    CallTool,
     CancelGeneration,
     CloseLink,
     DropTranscription,
@@ -17,8 +18,10 @@ from parley.core.effects import (
     FinishTranscription,
     FlushTranscription,
     JudgePause,
+    ListTools,
     OpenTranscription,
     Play,
+    ReleaseServer,
     ScoreVoice,
     StartGeneration,
     StopPlayback,
@@ -28,6 +31,7 @@ from parley.core.effects import (
 from parley.core.notices import Notice
 from parley.runtime.listening import Listening
 from parley.runtime.speaking import Speaking
+from parley.runtime.tool_servers import ToolServers
 
 
 class Loudspeaker(Protocol):
@@ -42,9 +46,9 @@ class Loudspeaker(Protocol):
 
 
 class Performer:
-    """A session's hands: the link to its client, its ears, its mouth, and the loudspeaker where the server holds one."""
+    """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
 
-    __slots__ = ("_close", "_listening", "_loudspeaker", "_speaking", "_tell")
+    __slots__ = ("_close", "_listening", "_loudspeaker", "_speaking", "_tell", "_tools")
 
     def __init__(
         self,
@@ -52,12 +56,14 @@ class Performer:
         close: Callable[[int, str], None],
         listening: Listening,
         speaking: Speaking,
+        tools: ToolServers,
         loudspeaker: Loudspeaker | None,
     ) -> None:
         self._tell = tell
         self._close = close
         self._listening = listening
         self._speaking = speaking
+        self._tools = tools
         self._loudspeaker = loudspeaker
 
     def perform(self, effect: Effect) -> None:
@@ -83,6 +89,12 @@ class Performer:
                 self._speaking.start(effect)
             case CancelGeneration():
                 self._speaking.cancel(effect)
+            case ListTools():
+                self._tools.list_tools(effect)
+            case CallTool():
+                self._tools.call(effect)
+            case ReleaseServer():
+                self._tools.let_go(effect)
             case Play():
                 self._speaker().play(effect)
             case StopPlayback():
@@ -100,9 +112,10 @@ class Performer:
 
     def tasks(self) -> set[asyncio.Task[None]]:
         """The questions to engines that are open."""
-        return self._listening.tasks() | self._speaking.tasks()
+        return self._listening.tasks() | self._speaking.tasks() | self._tools.tasks()
 
     def release(self) -> None:
         """Let go of everything that runs for this session."""
         self._listening.release()
         self._speaking.release()
+        self._tools.release()

@@ -1,13 +1,14 @@
 """From the core's prompt to a chat request.
 
-Laws: pure. The chat protocols demand that every tool call be answered right after the message that made it: calls in a row become
+Laws: pure. A call of an MCP server's tool is a call like any other to the model, which need not know who made it. The chat
+protocols demand that every tool call be answered right after the message that made it: calls in a row become
 one assistant message, each with its output at once, wherever in the conversation the output came; a call without output says so.
 Audio is represented by its words alone. Nothing is shortened or left out here; that is the core's decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from parley.core.effects import Prompt, StartGeneration
 from parley.core.ids import CallId
@@ -18,10 +19,15 @@ from parley.core.items import (
     InputImage,
     InputText,
     Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpListTools,
     Message,
     OutputAudio,
     OutputText,
 )
+from parley.core.mcp_offer import model_name
 from parley.core.settings import ForceFunction, FunctionTool, Modality
 from parley.engines.ports import ChatMessage, ChatRequest, ForceTool, ImagePart, Tool, ToolCall
 
@@ -33,6 +39,9 @@ SPOKEN_NOTE = (
 
 UNHEARD = "(inaudible)"
 """Stands for a turn of the user's whose words nobody could make out, so that the model knows that something was said."""
+
+UNAPPROVED = "(not called: waiting for the user's approval)"
+REFUSED = "The user did not approve this call."
 
 NO_OUTPUT = "(no result yet)"
 """The answer to a call whose output has not come."""
@@ -66,7 +75,7 @@ def _tool(tool: FunctionTool) -> Tool:
 
 def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
     """The conversation as chat messages; see the laws above for tool calls."""
-    items = tuple(items)
+    items = tuple(_with_plain_calls(tuple(items)))
     outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionCallOutput)}
     called = {item.call_id for item in items if isinstance(item, FunctionCall)}
     messages: list[ChatMessage] = []
@@ -85,8 +94,47 @@ def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
                 message = _message(item)
                 if message is not None:
                     messages.append(message)
+            case _:
+                pass  # what MCP servers' items say to a model is said already, see `_with_plain_calls`
     _answer_calls(messages, calls, outputs)
     return messages
+
+
+def _with_plain_calls(items: tuple[Item, ...]) -> Iterator[Item]:
+    """The items, with the calls of MCP servers' tools, and those that wait for approval, as calls with their outputs."""
+    decisions = {item.approval_request_id: item for item in items if isinstance(item, McpApprovalResponse)}
+    made = {item.approval_request_id for item in items if isinstance(item, McpCall)}
+    for item in items:
+        match item:
+            case McpCall():
+                yield from _plain_call(item, _outcome(item))
+            case McpApprovalRequest() if item.id not in made:
+                decision = decisions.get(item.id)
+                yield from _plain_call(item, UNAPPROVED if decision is None else _decision(decision))
+            case McpApprovalRequest() | McpApprovalResponse() | McpListTools():
+                pass
+            case _:
+                yield item
+
+
+def _plain_call(item: McpCall | McpApprovalRequest, output: str) -> tuple[FunctionCall, FunctionCallOutput]:
+    call = CallId(item.id)
+    return (
+        FunctionCall(item.id, call, model_name(item.name), item.arguments),
+        FunctionCallOutput(item.id, call, output),
+    )
+
+
+def _outcome(item: McpCall) -> str:
+    if item.error is not None:
+        return f"The call failed: {item.error.message}"
+    return NO_OUTPUT if item.output is None else item.output
+
+
+def _decision(decision: McpApprovalResponse) -> str:
+    if decision.approve:
+        return NO_OUTPUT
+    return f"{REFUSED} {decision.reason}".strip()
 
 
 def _answer_calls(messages: list[ChatMessage], calls: list[FunctionCall], outputs: Mapping[CallId, str]) -> None:

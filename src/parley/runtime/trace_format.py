@@ -1,13 +1,15 @@
 """The core's values as JSON values and back, for traces.
 
 Laws: every dataclass carries its name under `$`, so that any event can be read again without knowing where it stood; sequences are
-tuples, as everywhere in the core; `summary` replaces bytes by their length and digest, which is all that comparing needs.
+tuples, as everywhere in the core; `summary` replaces bytes by their length and digest, which is all that comparing needs;
+credentials are never written.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -15,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from parley.core import errors, events, items, settings
-from parley.core.settings import AudioFormat
+from parley.core.settings import AudioFormat, Credentials
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -33,12 +35,20 @@ def _dataclasses(*modules: ModuleType) -> dict[str, type]:
 
 
 _READABLE = _dataclasses(events, items, settings, errors)
+_HIDDEN = "hidden:"
+_MARKS_KEY = secrets.token_bytes(16)
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
 def to_plain(value: object, *, summary: bool = False) -> Plain:
     """`value` as JSON values. Raises `TypeError` for what no event or effect holds."""
     match value:
+        case Credentials():
+            return {
+                "$": "Credentials",
+                "authorization": _hidden(value.authorization),
+                "headers": [[name, _hidden(secret)] for name, secret in value.headers],
+            }
         case None | bool() | int() | float() | str():
             return value
         case bytes():
@@ -62,6 +72,13 @@ def to_plain(value: object, *, summary: bool = False) -> Plain:
     for name in names:
         plain[name] = to_plain(getattr(value, name), summary=summary)
     return plain
+
+
+def _hidden(secret: str) -> str:
+    """A mark in a secret's place: equal secrets have equal marks, so that the session decides alike when it is replayed."""
+    if not secret or secret.startswith(_HIDDEN):
+        return secret
+    return _HIDDEN + hashlib.blake2b(secret.encode(), key=_MARKS_KEY, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def from_plain(plain: Plain) -> Any:

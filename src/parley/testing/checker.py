@@ -30,6 +30,7 @@ from parley.testing.rules.order import OneAtATime, SpeechFirst
 from parley.testing.rules.own_words import OwnWords
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
+from parley.testing.rules.tools import McpServers
 from parley.testing.rules.transcripts import Streams, TranscriptionTold
 
 __all__ = ["CheckFailed", "Checker"]
@@ -61,6 +62,7 @@ class Checker:
         self.listener = Listener(self.ledgers, self.attempts, self.arrived, playback)
         self.speech = Speech(self.arrived)
         self.told = TranscriptionTold(self.arrived, self.streams, self.conversation)
+        self.tools = McpServers()
         self.turns = Turns(self.arrived, self.streams)
         kept = OnlyHeardIsKept(self.listener)
         self._rules: list[Rule] = [
@@ -82,6 +84,7 @@ class Checker:
             BufferNotices(playback),
             OnlyTranscripts(self.arrived),
             self.turns,
+            self.tools,
             Answers(self.ledgers, self.conversation, playback, lambda: self.closing.closed),
             Bounds(self.ledgers),
             self.closing,
@@ -98,9 +101,9 @@ class Checker:
 
     @property
     def busy(self) -> bool:
-        """Whether a response or a transcript is still under way."""
+        """Whether a response, a transcript or a tool is still under way."""
         waiting = any(not stream.settled for stream in self.streams.by_turn.values())
-        return bool(self.ledgers.open) or waiting or self.turns.owing
+        return bool(self.ledgers.open) or waiting or self.turns.owing or self.tools.busy
 
     def saw(self, event: Event | None, now_ns: int, effects: Iterable[Effect]) -> None:
         """One step: the event (None: the start), when it was handled, and everything that came of it."""

@@ -23,6 +23,7 @@ from parley.core.settings import (
 from parley.testing.actors.ears import EarTraits
 from parley.testing.actors.mouth import MouthTraits
 from parley.testing.actors.person import PersonTraits
+from parley.testing.actors.tool_servers import ANSWERING, LIBRARY, OPEN_LIBRARY, ToolServerTraits
 from parley.testing.actors.whims import CLOCK, WEATHER
 
 
@@ -37,6 +38,7 @@ class Scenario:
     ears: EarTraits
     mouth: MouthTraits
     person: PersonTraits
+    tools: ToolServerTraits = ANSWERING
     ends: Literal["quiet", "hangs_up", "winds_down"] = "quiet"
 
     @classmethod
@@ -54,11 +56,12 @@ class Scenario:
                 responses_per_minute=rng.choice([600, 600, None, 4]),
                 session_ms=8_000 if rng.random() < 0.03 else 3_600_000,
             ),
-            capabilities=Capabilities(images=rng.random() < 0.5, voices=("alloy", "marin")),
+            capabilities=Capabilities(images=rng.random() < 0.5, voices=("alloy", "marin"), mcp_urls=("*",)),
             playback="paced" if rng.random() < 0.3 else "remote",
             ears=_ears(rng, faults),
             mouth=_mouth(rng, faults),
             person=_person(rng),
+            tools=_tool_servers(rng, faults),
             ends=rng.choice(["quiet", "quiet", "quiet", "hangs_up", "winds_down"]),
         )
 
@@ -67,6 +70,7 @@ class Scenario:
         return replace(
             self,
             ears=replace(self.ears, failing=0.0, silent=0.0, naughty=0.0, vad_error=0.0),
+            tools=ANSWERING,
             mouth=replace(self.mouth, failing=0.0, silent=0.0, naughty=0.0, cut_short=0.0),
             person=replace(self.person, whims=0.0, stalls=0.0, truncates_wrongly=0.0),
         )
@@ -92,7 +96,7 @@ def _settings(rng: random.Random) -> Settings:
         output_format=format if rng.random() < 0.8 else AudioFormat.PCMA,
         turn_detection=detection,
         transcription=Transcription("whisper") if rng.random() < 0.6 else None,
-        tools=rng.choice([(), (), (WEATHER,), (WEATHER, CLOCK)]),
+        tools=rng.choice([(), (), (WEATHER,), (WEATHER, CLOCK), (LIBRARY,), (WEATHER, OPEN_LIBRARY)]),
         parallel_tool_calls=rng.choice([None, None, False]),
     )
 
@@ -123,6 +127,12 @@ def _mouth(rng: random.Random, faults: float) -> MouthTraits:
         silent=faults * 0.3,
         cut_short=faults,
         naughty=faults * 2,
+    )
+
+
+def _tool_servers(rng: random.Random, faults: float) -> ToolServerTraits:
+    return ToolServerTraits(
+        delay_ms=rng.choice([20, 300, 2_000]), failing=faults * 2, silent=faults * 0.3, naughty=faults * 2
     )
 
 

@@ -31,11 +31,16 @@ from parley.core.items import (
     InputText,
     Item,
     ItemReference,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpListTools,
+    McpTool,
     Message,
     OutputAudio,
 )
 from parley.core.notices import Notice, OutputAudioDelta, PartAt, RateLimit, ResponseCreated, ResponseView
-from parley.core.settings import AudioFormat, FunctionTool, Settings
+from parley.core.settings import AudioFormat, FunctionTool, McpServer, Settings
 from parley.testing.rules.base import Step
 
 _WIRE_NAMES = {
@@ -82,6 +87,10 @@ _WIRE_NAMES = {
     "OutputAudioDone": "response.output_audio.done",
     "FunctionArgumentsDelta": "response.function_call_arguments.delta",
     "FunctionArgumentsDone": "response.function_call_arguments.done",
+    "McpArgumentsDelta": "response.mcp_call_arguments.delta",
+    "McpArgumentsDone": "response.mcp_call_arguments.done",
+    "McpCallProgress": "response.mcp_call",
+    "McpListProgress": "mcp_list_tools",
     "OutputBufferStarted": "output_audio_buffer.started",
     "OutputBufferStopped": "output_audio_buffer.stopped",
     "OutputBufferCleared": "output_audio_buffer.cleared",
@@ -228,7 +237,15 @@ def _field(name: str, part: Any) -> str:
             return _response(part)
         case ResponseParams():
             return _fields(part)
-        case Message() | FunctionCall() | FunctionCallOutput():
+        case (
+            Message()
+            | FunctionCall()
+            | FunctionCallOutput()
+            | McpListTools()
+            | McpCall()
+            | McpApprovalRequest()
+            | McpApprovalResponse()
+        ):
             return _item(part)
         case str() if name in _SPOKEN or name in ("message", "instructions"):
             return f"{name}={part!r}"
@@ -254,8 +271,20 @@ def _value(part: Any) -> str:
             return part.name
         case ItemReference():
             return f"reference to {part.id}"
-        case Message() | FunctionCall() | FunctionCallOutput():
+        case (
+            Message()
+            | FunctionCall()
+            | FunctionCallOutput()
+            | McpListTools()
+            | McpCall()
+            | McpApprovalRequest()
+            | McpApprovalResponse()
+        ):
             return _item(part)
+        case McpServer():
+            return f"MCP server {part.label}"
+        case McpTool():
+            return part.name
         case _ if is_dataclass(part):
             inside = _fields(part)
             return f"{type(part).__name__}({inside})" if inside else type(part).__name__
@@ -280,6 +309,17 @@ def _item(item: Item, *, ids: bool = True) -> str:
             return f"{name}call {item.name}({item.arguments}) {item.call_id}{state}"
         case FunctionCallOutput():
             return f"{name}output {item.output!r} of {item.call_id}{state}"
+        case McpListTools():
+            return f"{name}tools of {item.server_label} [{', '.join(tool.name for tool in item.tools)}]{state}"
+        case McpCall():
+            came = f" = {item.output!r}" if item.error is None else f" failed: {item.error.message}"
+            ended = "" if item.output is None and item.error is None else came
+            asked = "" if item.approval_request_id is None else f" approved by {item.approval_request_id}"
+            return f"{name}MCP call {item.server_label}.{item.name}({item.arguments}){ended}{asked}{state}"
+        case McpApprovalRequest():
+            return f"{name}may I call {item.server_label}.{item.name}({item.arguments})?{state}"
+        case McpApprovalResponse():
+            return f"{name}{'yes' if item.approve else 'no'} to {item.approval_request_id}{state}"
         case Message():
             return f"{name}{item.role}{state} {' '.join(map(_content, item.content))}".rstrip()
 

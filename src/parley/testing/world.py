@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import assert_never
 
 from parley.core.effects import (
+    CallTool,
     CancelGeneration,
     CloseLink,
     DropTranscription,
@@ -24,8 +25,10 @@ from parley.core.effects import (
     FinishTranscription,
     FlushTranscription,
     JudgePause,
+    ListTools,
     OpenTranscription,
     Play,
+    ReleaseServer,
     ScoreVoice,
     StartGeneration,
     StopPlayback,
@@ -39,6 +42,7 @@ from parley.testing.actors.ears import Judge, Recogniser, VoiceDetector
 from parley.testing.actors.mouth import Loudspeaker, Model
 from parley.testing.actors.person import Person
 from parley.testing.actors.stage import Room
+from parley.testing.actors.tool_servers import ToolServer
 from parley.testing.checker import Checker, CheckFailed
 from parley.testing.rules.base import Step
 from parley.testing.scenarios import Scenario
@@ -113,6 +117,7 @@ class World:
         self._recogniser = Recogniser(self, room, made.ears)
         self._judge = Judge(self, made.ears)
         self._model = Model(self, made.mouth)
+        self._tools = ToolServer(self, made.tools)
         self._loudspeaker = Loudspeaker(self)
 
     # --- what actors use
@@ -233,6 +238,12 @@ class World:
                 self._model.start(effect)
             case CancelGeneration(attempt=attempt):
                 self._model.cancel(attempt)
+            case ListTools():
+                self._tools.list_tools(effect)
+            case CallTool():
+                self._tools.call(effect)
+            case ReleaseServer():
+                self.counts["MCP servers let go"] += 1
             case Play():
                 self._loudspeaker.play(effect)
             case StopPlayback():

@@ -36,9 +36,9 @@ from parley.wire.session_schema import (
     audio_format,
     modality_of,
     reasoning_of,
+    response_tools_of,
     token_limit,
     tool_choice_of,
-    tools_of,
     voice_of,
 )
 
@@ -145,7 +145,7 @@ def _response(members: Fields) -> ResponseParams:
         modality=members.find("output_modalities", modality_of),
         voice=voice,
         output_format=encoding,
-        tools=members.find("tools", tools_of),
+        tools=members.find("tools", response_tools_of),
         tool_choice=members.find("tool_choice", tool_choice_of),
         parallel_tool_calls=members.find("parallel_tool_calls", boolean),
         max_output_tokens=members.find("max_output_tokens", token_limit),

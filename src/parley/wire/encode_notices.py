@@ -47,6 +47,7 @@ PartNotice = (
     | n.OutputAudioDelta
     | n.OutputAudioDone
 )
+McpNotice = n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
 Named = tuple[str, Json]
 
 
@@ -167,6 +168,27 @@ def _call(notice: n.FunctionArgumentsDelta | n.FunctionArgumentsDone) -> Json:
         "output_index": notice.output_index,
         "call_id": notice.call_id,
     }
+
+
+def mcp_event(notice: McpNotice) -> Named:
+    """What happens to a call of an MCP server's tool, and to the question which tools it has."""
+    match notice:
+        case n.McpArgumentsDelta():
+            # A stock client drops the event without `obfuscation`.
+            return "response.mcp_call_arguments.delta", _argued(notice) | {"delta": notice.delta, "obfuscation": ""}
+        case n.McpArgumentsDone():
+            return "response.mcp_call_arguments.done", _argued(notice) | {"arguments": notice.arguments}
+        case n.McpCallProgress():
+            body: Json = {"item_id": notice.item_id, "output_index": notice.output_index}
+            return f"response.mcp_call.{notice.state}", body
+        case n.McpListProgress():
+            return f"mcp_list_tools.{notice.state}", {"item_id": notice.item_id}
+        case _:
+            assert_never(notice)
+
+
+def _argued(notice: n.McpArgumentsDelta | n.McpArgumentsDone) -> Json:
+    return {"response_id": notice.response_id, "item_id": notice.item_id, "output_index": notice.output_index}
 
 
 def part_event(notice: PartNotice) -> Named:

@@ -12,14 +12,19 @@ import msgspec
 
 from parley.core.ids import SessionId
 from parley.core.settings import (
+    Approval,
     AudioFormat,
     ForceFunction,
+    ForceMcp,
     FunctionTool,
+    McpServer,
     NoiseReduction,
     SemanticVad,
     ServerVad,
     Settings,
     ToolChoice,
+    ToolFilter,
+    ToolSource,
     Transcription,
     Truncation,
     TurnDetection,
@@ -132,7 +137,41 @@ def _turn_detection(wanted: TurnDetection | None) -> Json | None:
             assert_never(wanted)
 
 
-def _tool(tool: FunctionTool) -> Json:
+def _tool(tool: ToolSource) -> Json:
+    return _mcp_server(tool) if isinstance(tool, McpServer) else _function(tool)
+
+
+def _mcp_server(server: McpServer) -> Json:
+    """Without what opens it: a session's echo ends up in logs."""
+    shown: Json = {"type": "mcp", "server_label": server.label, "server_url": server.url}
+    if server.description:
+        shown["server_description"] = server.description
+    if server.allowed is not None:
+        names_alone = server.allowed.read_only is None and server.allowed.names is not None
+        shown["allowed_tools"] = list(server.allowed.names or ()) if names_alone else _filter(server.allowed)
+    shown["require_approval"] = _approval(server.approval)
+    return shown
+
+
+def _filter(wanted: ToolFilter) -> Json:
+    shown: Json = {}
+    if wanted.names is not None:
+        shown["tool_names"] = list(wanted.names)
+    if wanted.read_only is not None:
+        shown["read_only"] = wanted.read_only
+    return shown
+
+
+def _approval(approval: Approval | None) -> str | Json:
+    if approval is None or approval == Approval():
+        return "always"
+    if approval == Approval(never=ToolFilter()):
+        return "never"
+    filters = {"always": approval.always, "never": approval.never}
+    return {name: _filter(wanted) for name, wanted in filters.items() if wanted is not None}
+
+
+def _function(tool: FunctionTool) -> Json:
     shown: Json = {"type": "function", "name": tool.name}
     if tool.description:
         shown["description"] = tool.description
@@ -142,7 +181,14 @@ def _tool(tool: FunctionTool) -> Json:
 
 
 def _tool_choice(choice: ToolChoice) -> str | Json:
-    return {"type": "function", "name": choice.name} if isinstance(choice, ForceFunction) else choice
+    match choice:
+        case ForceFunction():
+            return {"type": "function", "name": choice.name}
+        case ForceMcp():
+            named = {"name": choice.name} if choice.name else {}
+            return {"type": "mcp", "server_label": choice.label, **named}
+        case _:
+            return choice
 
 
 def _truncation(truncation: Truncation) -> str | Json:

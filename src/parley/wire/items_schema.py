@@ -25,12 +25,11 @@ from parley.core.items import (
     OutputText,
 )
 from parley.core.limits import MAX_APPEND_BYTES, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
-from parley.wire import limits
+from parley.wire import limits, mcp_schema
 from parley.wire.schema import Fields, Reader, array, audio, fields, invalid, missing, one_of, record, shown, text
 
 ID = text(limits.MAX_ID, 1)
-ITEM_TYPES = ("message", "function_call", "function_call_output")
-MCP_ITEM_TYPES = ("mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response")
+ITEM_TYPES = ("message", "function_call", "function_call_output", *mcp_schema.ITEM_TYPES)
 
 _WORDS = text(MAX_ITEM_TEXT)
 _AUDIO = audio(MAX_APPEND_BYTES)
@@ -49,27 +48,18 @@ _BETA_CONTENT = {"text": "output_text", "audio": "output_audio"}
 def item(value: object, path: str) -> Item:
     """An item of `conversation.item.create`."""
     members = fields(value, path)
-    return _item(members, members.take("type", _item_type(ITEM_TYPES)))
+    return _item(members, members.take("type", one_of(*ITEM_TYPES)))
 
 
 def input_item(value: object, path: str) -> Item | ItemReference:
     """An element of a response's own input: an item, or the id of one in the conversation."""
     members = fields(value, path)
-    named = members.take("type", _item_type((*ITEM_TYPES, "item_reference")))
+    named = members.take("type", one_of(*ITEM_TYPES, "item_reference"))
     if named != "item_reference":
         return _item(members, named)
     reference = ItemReference(ItemId(members.take("id", ID)))
     members.finish()
     return reference
-
-
-def _item_type(served: tuple[str, ...]) -> Reader[str]:
-    def reader(value: object, path: str) -> str:
-        if value in MCP_ITEM_TYPES:
-            raise invalid(path, f"Invalid value for '{path}': {shown(value)}. MCP items are not served yet.")
-        return one_of(*served)(value, path)
-
-    return reader
 
 
 def _item(members: Fields, named: str) -> Item:
@@ -85,6 +75,8 @@ def _item(members: Fields, named: str) -> Item:
         made = FunctionCall(
             given, CallId(members.find("call_id", ID) or ""), name, members.take("arguments", _WORDS), status
         )
+    elif named in mcp_schema.ITEM_TYPES:
+        made = mcp_schema.mcp_item(members, named, given)
     else:
         made = FunctionCallOutput(given, CallId(members.take("call_id", ID)), members.take("output", _WORDS), status)
     members.finish()

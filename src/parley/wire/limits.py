@@ -20,6 +20,15 @@ MAX_TOOL_DESCRIPTION = 32_768
 MAX_TOOL_PARAMETERS = 256 * 1024
 """Characters of one function's JSON Schema."""
 
+MAX_URL = 2_048
+"""Characters of an MCP server's address."""
+
+MAX_HEADERS = 32
+"""HTTP headers given for one MCP server."""
+
+MAX_HEADER = 8_192
+"""Characters of one such header or of a bearer token: what common servers accept at the most."""
+
 MAX_LANGUAGE = 35
 """Characters of a language tag: the longest that RFC 5646 asks implementations to hold."""
 

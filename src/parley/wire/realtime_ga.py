@@ -26,11 +26,13 @@ from parley.wire.encode_items import Json
 from parley.wire.encode_notices import (
     InputNotice,
     ItemNotice,
+    McpNotice,
     Named,
     PartNotice,
     ResponseNotice,
     input_event,
     item_event,
+    mcp_event,
     part_event,
     part_members,
     response_event,
@@ -173,6 +175,8 @@ class Encoder:
             return item_event(notice)
         if isinstance(notice, ResponseNotice):
             return response_event(notice)
+        if isinstance(notice, McpNotice):
+            return mcp_event(notice)
         assert_never(notice)
 
     def _session(self, notice: n.SessionCreated | n.SessionUpdated) -> Json:

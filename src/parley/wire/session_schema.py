@@ -23,11 +23,13 @@ from parley.core.settings import (
     SessionKind,
     SettingsPatch,
     ToolChoice,
+    ToolSource,
     Transcription,
     Truncation,
     TurnDetection,
 )
 from parley.wire import limits
+from parley.wire.mcp_schema import force_mcp, mcp_server
 from parley.wire.schema import (
     Fields,
     Reader,
@@ -49,7 +51,6 @@ from parley.wire.schema import (
 INSTRUCTIONS = text(MAX_ITEM_TEXT)
 NAME = text(limits.MAX_NAME, 1)
 PROMPT_UNSERVED = "stored prompts live only in OpenAI's account. Send the prompt's text as 'instructions'."
-MCP_UNSERVED = "MCP is not served yet. Call the MCP server in your client and declare its tools as functions."
 
 _KIND: Reader[SessionKind] = one_of("realtime", "transcription")
 _FORMAT: Reader[str] = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
@@ -192,28 +193,35 @@ def tool_choice_of(value: object, path: str) -> ToolChoice:
         return _MODES[one_of(*_MODES)(value, path)]
     members = fields(value, path)
     named = members.take("type", one_of("function", "mcp"))
-    if named == "mcp":
-        raise invalid(f"{path}.type", f"Invalid value for '{path}.type': 'mcp'. {MCP_UNSERVED}")
-    choice = ForceFunction(members.take("name", _TOOL_NAME))
+    choice = force_mcp(members) if named == "mcp" else ForceFunction(members.take("name", _TOOL_NAME))
     members.finish()
     return choice
 
 
-def _tool(value: object, path: str) -> FunctionTool:
-    members = fields(value, path)
-    if members.find("type", one_of("function", "mcp")) == "mcp":
-        raise invalid(f"{path}.type", f"Invalid value for '{path}.type': 'mcp'. {MCP_UNSERVED}")
-    tool = FunctionTool(
+def _tool(*, referable: bool) -> Reader[ToolSource]:
+    def reader(value: object, path: str) -> ToolSource:
+        members = fields(value, path)
+        mcp = members.find("type", one_of("function", "mcp")) == "mcp"
+        tool = mcp_server(members, referable=referable) if mcp else _function(members)
+        members.finish()
+        return tool
+
+    return reader
+
+
+def _function(members: Fields) -> FunctionTool:
+    return FunctionTool(
         name=members.take("name", _TOOL_NAME),
         description=members.find("description", text(limits.MAX_TOOL_DESCRIPTION)) or "",
         parameters=members.find("parameters", json_text(limits.MAX_TOOL_PARAMETERS)) or "",
     )
-    members.finish()
-    return tool
 
 
-tools_of: Reader[tuple[FunctionTool, ...]] = array(_tool, MAX_TOOLS)
-"""The functions of a session or response; what they are to each other (two of one name) is the session's to judge."""
+tools_of: Reader[tuple[ToolSource, ...]] = array(_tool(referable=False), MAX_TOOLS)
+"""A session's functions and MCP servers; what they are to each other (two of one name) is the session's to judge."""
+
+response_tools_of: Reader[tuple[ToolSource, ...]] = array(_tool(referable=True), MAX_TOOLS)
+"""A response's own, in which an MCP server may be named by its label alone."""
 
 
 def _truncation(value: object, path: str) -> Truncation:

@@ -22,11 +22,19 @@ from parley.core.events import (
     ResponseRequested,
 )
 from parley.core.ids import ClientEventId, ItemId, ResponseId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Message
+from parley.core.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputText,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    Message,
+)
 from parley.core.notices import (
     ErrorRaised,
     ItemAdded,
     ItemDeleted,
+    ItemDone,
     ItemTruncated,
     Notice,
     OutputAudioDelta,
@@ -263,6 +271,8 @@ class Person:
         match notice:
             case ItemAdded(item=item):
                 self.items.append(item.id)
+            case ItemDone(item=McpApprovalRequest(id=request)):
+                self._decide(request)
             case ItemDeleted(item_id=item_id):
                 if item_id in self.items:
                     self.items.remove(item_id)
@@ -313,6 +323,13 @@ class Person:
             heard = rng.choice([0.0, sent, sent + 500, 1e6])
         if rng.random() < self.traits.truncates:
             self.send(ItemTruncateRequested(item, 0, int(heard)))
+
+    def _decide(self, request: ItemId) -> None:
+        rng = self.stage.rng
+        if rng.random() < self.traits.answers_tools:
+            decision = McpApprovalResponse(ItemId(""), request, rng.random() < 0.7)
+            self.stage.counts["decisions"] += 1
+            self.stage.at(rng.random() * 500, lambda: self.send(ItemCreateRequested(decision)))
 
     def _run_tools(self, calls: list[FunctionCall]) -> None:
         rng = self.stage.rng

@@ -28,11 +28,14 @@ from parley.core.items import (
     InputText,
     Item,
     ItemReference,
+    McpApprovalRequest,
+    McpApprovalResponse,
     Message,
     OutputText,
 )
 from parley.core.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
 from parley.testing.actors.stage import piece
+from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
 
 if TYPE_CHECKING:
     from parley.testing.actors.person import Person
@@ -109,6 +112,8 @@ def new_item(rng: random.Random, known: ItemId) -> Item:
         Message(name, "user", (InputAudio(None, piece(3, 1_000 * rng.randrange(1_000), 9_600)),)),
         Message(name, "user", (InputImage("data:image/png;base64,AAAA"),)),
         FunctionCallOutput(name, CallId("call_unknown"), "{}"),
+        McpApprovalResponse(name, known, True),
+        McpApprovalRequest(name, "library", "lend", "{}"),
     ]
     return rng.choice(items)
 
@@ -133,7 +138,7 @@ def patch(rng: random.Random) -> SettingsPatch:
         {"instructions": "Speak like a pirate."},
         {"modality": rng.choice(["audio", "text"])},
         {"speed": rng.choice([0.8, 1.0, 1.3])},
-        {"tools": rng.choice([(), (WEATHER,), (WEATHER, CLOCK)])},
+        {"tools": rng.choice([(), (WEATHER,), (WEATHER, CLOCK), (LIBRARY,), (OPEN_LIBRARY, CLOCK)])},
         {"turn_detection": None},
         {"turn_detection": ServerVad(silence_duration_ms=rng.choice([200, 500]), create_response=rng.random() < 0.7)},
         {"turn_detection": ServerVad(interrupt_response=rng.random() < 0.5)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.core.effects import Play, Tell
+from parley.core.effects import CallTool, Play, Tell
 from parley.core.events import GenerationEvent, VoiceScored
 from parley.core.ids import AttemptId
 from parley.core.limits import MAX_HELD_BYTES
@@ -11,6 +11,8 @@ from parley.core.notices import (
     ContentPartDone,
     FunctionArgumentsDelta,
     FunctionArgumentsDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
     OutputAudioDelta,
     OutputItemAdded,
     OutputItemDone,
@@ -34,6 +36,8 @@ _CONTENT: frozenset[type] = frozenset(
         ContentPartDone,
         FunctionArgumentsDelta,
         FunctionArgumentsDone,
+        McpArgumentsDelta,
+        McpArgumentsDone,
     }
 )
 """What is told of a response while it is being generated."""
@@ -93,6 +97,8 @@ class HeldIsSilent(Rule):
 
     def _check(self, step: Step, attempt: AttemptId, *, known: bool) -> None:
         for effect in step.effects:
-            silent = not isinstance(effect, Play) and not (isinstance(effect, Tell) and type(effect.notice) in _CONTENT)
+            silent = not isinstance(effect, Play | CallTool) and not (
+                isinstance(effect, Tell) and type(effect.notice) in _CONTENT
+            )
             what = "held" if known else "dead"
             self.require(silent, f"the {what} attempt {attempt} made the session say {effect}")

@@ -7,7 +7,15 @@ to 4.9. This is a model as well as a judge: the rules about audio, words and gen
 from __future__ import annotations
 
 from parley.core.ids import ItemId, ResponseId
-from parley.core.items import FunctionCall, FunctionCallOutput, Item, Message, OutputAudio, OutputText
+from parley.core.items import (
+    FunctionCall,
+    Item,
+    McpApprovalRequest,
+    McpCall,
+    Message,
+    OutputAudio,
+    OutputText,
+)
 from parley.core.notices import (
     ContentPartAdded,
     ContentPartDone,
@@ -17,6 +25,8 @@ from parley.core.notices import (
     ItemDeleted,
     ItemDone,
     ItemTruncated,
+    McpArgumentsDelta,
+    McpArgumentsDone,
     OutputAudioDelta,
     OutputAudioDone,
     OutputItemAdded,
@@ -75,6 +85,8 @@ class Ledgers(Rule):
             ContentPartDone: self._part_done,
             FunctionArgumentsDelta: self._arguments,
             FunctionArgumentsDone: self._arguments_done,
+            McpArgumentsDelta: self._mcp_arguments,
+            McpArgumentsDone: self._mcp_arguments_done,
             ItemDone: self._conversation_done,
             ItemDeleted: self._deleted,
             ItemTruncated: self._truncated,
@@ -117,7 +129,8 @@ class Ledgers(Rule):
         ledger = self._alive(view.id, "response.done")
         for entry in ledger.items:
             self.require(entry.done is not None, f"response {view.id} is done, its item {entry.item.id} is not")
-            if ledger.in_conversation and not entry.deleted:
+            running = isinstance(entry.item, McpCall) and view.status != "completed"
+            if ledger.in_conversation and not entry.deleted and not running:
                 self.require(
                     entry.done_in_conversation is not None,
                     f"item {entry.item.id} was added to the conversation, never done",
@@ -190,7 +203,9 @@ class Ledgers(Rule):
                     f"bad call added: {item}",
                     "order 4.5",
                 )
-            case FunctionCallOutput():
+            case McpCall() | McpApprovalRequest():
+                self.require(item.arguments == "" and item.name != "", f"bad call added: {item}", "order 4.12")
+            case _:
                 self.fail(f"a response cannot hold {item}", "order 4.5")
         entry = ItemEntry(item, told.output_index)
         ledger.items.append(entry)
@@ -247,7 +262,12 @@ class Ledgers(Rule):
                     )
                 else:
                     self.require(entry.told.startswith(text), f"item {item.id} holds {text!r}, never told", "order 4.6")
-            case FunctionCallOutput():
+            case McpCall():
+                same = entry.arguments_done and item.arguments == entry.arguments
+                self.require(same, f"call {item.id}: other arguments than told", "order 4.12")
+            case McpApprovalRequest():
+                pass
+            case _:
                 self.fail(f"a response cannot hold {item}", "order 4.5")
 
     def _conversation_done(self, told: ItemDone) -> None:
@@ -255,11 +275,14 @@ class Ledgers(Rule):
         if known is None or known[1].deleted:
             return
         ledger, entry = known
-        self.require(ledger.done is None, f"conversation.item.done of {told.item.id} after its response's terminal")
+        outlives = isinstance(entry.item, McpCall)  # what comes of an interrupted call is told when it comes
+        self.require(
+            ledger.done is None or outlives, f"conversation.item.done of {told.item.id} after its response's terminal"
+        )
         self.require(entry.added_to_conversation, f"conversation.item.done of {told.item.id}, never added", "order 4.1")
         self.require(entry.done_in_conversation is None, f"conversation.item.done of {told.item.id} twice")
         self._check_closed(entry, told.item)
-        if entry.done is not None:
+        if entry.done is not None and not outlives:
             self.require(entry.done == told.item, f"item {told.item.id} differs in its two dones", "order 4.1")
         entry.done_in_conversation = told.item
 
@@ -364,6 +387,23 @@ class Ledgers(Rule):
             isinstance(entry.item, FunctionCall) and told.name == entry.item.name, f"other name in {told}", "order 4.5"
         )
         entry.arguments_done = True
+
+    def _mcp_arguments(self, told: McpArgumentsDelta) -> None:
+        self._mcp_call(told, "mcp_call_arguments.delta").arguments += told.delta
+
+    def _mcp_arguments_done(self, told: McpArgumentsDone) -> None:
+        entry = self._mcp_call(told, "mcp_call_arguments.done")
+        self.require(
+            told.arguments == entry.arguments, f"deltas {entry.arguments!r}, done {told.arguments!r}", "order 4.12"
+        )
+        entry.arguments_done = True
+
+    def _mcp_call(self, told: McpArgumentsDelta | McpArgumentsDone, what: str) -> ItemEntry:
+        ledger = self._alive(told.response_id, what)
+        entry = self._entry(ledger, told.output_index, told.item_id, what)
+        self.require(isinstance(entry.item, McpCall), f"{what} of {entry.item}", "order 4.12")
+        self.require(entry.done is None and not entry.arguments_done, f"{what} after the call's end")
+        return entry
 
     def _call(self, response: ResponseId, index: int, item: ItemId, call: str, what: str) -> ItemEntry:
         entry = self._entry(self._alive(response, what), index, item, what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parley.core.effects import Play
 from parley.core.ids import ResponseId
-from parley.core.items import FunctionCall
+from parley.core.items import FunctionCall, McpApprovalRequest, McpCall
 from parley.core.notices import OutputAudioDelta, OutputTextDelta, OutputTranscriptDelta, ResponseDone
 from parley.testing.rules.attempts import Attempt, Attempts, End
 from parley.testing.rules.base import Hearing, Rule
@@ -73,10 +73,16 @@ class OwnWords(Rule):
             return  # the client has cut it while it was being made; what follows is not played
         withheld = len(attempt.audio) - attempt.told_bytes
         self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
-        calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
         made = [(call.call_id, call.name, call.arguments) for _, call in sorted(attempt.calls.items())]
         if attempt.started.prompt.parallel_tool_calls is False:
             made = made[:1]  # the client wants one call at a time
+        calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
+        mcp = [item for item in view.output if isinstance(item, McpCall | McpApprovalRequest)]
+        for item in mcp:
+            found = next((one for one in made if one[1:] == (item.name, item.arguments)), None)
+            self.require(found is not None, f"response {view.id} holds {item}, generated were {made}")
+            if found is not None:
+                made.remove(found)
         same = len(calls) == len(made) and all(
             told_call[1:] == made_call[1:] and made_call[0] in ("", told_call[0])
             for told_call, made_call in zip(calls, made, strict=False)

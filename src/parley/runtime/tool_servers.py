@@ -1,0 +1,163 @@
+"""A session's connections to MCP servers: opened when the session names a server, kept while it does, used for its calls.
+
+Laws: one task owns each connection, from its opening to its closing; each question to it is a task of its own, which ends in exactly one
+event; a connection that failed is opened again for the next question. Decides nothing: the core says whom to ask and what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from parley.core.effects import CallTool, ListTools, ReleaseServer
+from parley.core.errors import Fault
+from parley.core.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
+from parley.core.items import McpError, McpTool
+from parley.core.limits import MAX_MCP_TOOLS
+from parley.core.settings import McpServer
+from parley.engines.tools.mcp import connect
+from parley.engines.tools.ports import Connect, ToolConnection, ToolDescription, ToolServerAddress, ToolServerError
+
+logger = logging.getLogger(__name__)
+
+
+class _Link:
+    """One connection and the task that owns it."""
+
+    def __init__(self, address: ToolServerAddress, connect: Connect) -> None:
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[ToolConnection] = loop.create_future()
+        self._unwanted = asyncio.Event()
+        self.asking = 0
+        self.released = False
+        self.task = loop.create_task(self._own(address, connect))
+
+    async def _own(self, address: ToolServerAddress, connect: Connect) -> None:
+        try:
+            async with connect(address) as connection:
+                self._ready.set_result(connection)
+                await self._unwanted.wait()
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            if self._ready.done():
+                logger.info("the connection to the MCP server %r ended: %s", address, error)
+            else:
+                self._ready.set_exception(error)
+                self._ready.exception()  # whoever asks is told; nobody may be asking any more
+
+    @property
+    def broken(self) -> bool:
+        return self.task.done()
+
+    async def connection(self) -> ToolConnection:
+        return await asyncio.shield(self._ready)
+
+    def close(self) -> None:
+        self._unwanted.set()
+        if not self._ready.done():
+            self.task.cancel()
+
+
+class ToolServers:
+    """What one session asks its MCP servers. Call from the event loop; `shut()` when the session is over."""
+
+    __slots__ = ("_connect", "_links", "_post", "_tasks")
+
+    def __init__(self, post: Callable[[Event], None], connect: Connect = connect) -> None:
+        self._post = post
+        self._connect = connect
+        self._links: dict[McpServer, _Link] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def list_tools(self, effect: ListTools) -> None:
+        self._start(self._list(effect))
+
+    def call(self, effect: CallTool) -> None:
+        self._start(self._call(effect))
+
+    def let_go(self, effect: ReleaseServer) -> None:
+        """The connection is closed when the calls under way have ended."""
+        link = self._links.pop(effect.server, None)
+        if link is not None:
+            link.released = True
+            self._close_if_idle(link)
+
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The questions that are open."""
+        return set(self._tasks)
+
+    def release(self) -> None:
+        """The session is over: nothing more is asked, and all connections are closed."""
+        for task in self._tasks:
+            task.cancel()
+        for link in self._links.values():
+            link.close()
+        self._links.clear()
+
+    def _start(self, question: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(question)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _list(self, effect: ListTools) -> None:
+        link = self._link(effect.server)
+        try:
+            tools = await (await link.connection()).tools(MAX_MCP_TOOLS)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            fault = _error(error)
+            self._drop(effect.server, link)
+            self._post(ToolListingFailed(effect.listing, Fault(f"mcp_{fault.type}", fault.message)))
+        else:
+            self._post(ToolsListed(effect.listing, tuple(map(_tool, tools))))
+        finally:
+            self._left(link)
+
+    async def _call(self, effect: CallTool) -> None:
+        link = self._link(effect.server)
+        try:
+            output = await (await link.connection()).call(effect.name, effect.arguments)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            fault = _error(error)
+            if fault.type != "tool_execution_error":
+                self._drop(effect.server, link)
+            self._post(ToolFailed(effect.call, fault))
+        else:
+            self._post(ToolAnswered(effect.call, output))
+        finally:
+            self._left(link)
+
+    def _link(self, server: McpServer) -> _Link:
+        link = self._links.get(server)
+        if link is None or link.broken:
+            headers = server.credentials.headers
+            if server.credentials.authorization:
+                headers = (*headers, ("Authorization", f"Bearer {server.credentials.authorization}"))
+            link = self._links[server] = _Link(ToolServerAddress(server.url, headers), self._connect)
+        link.asking += 1
+        return link
+
+    def _drop(self, server: McpServer, link: _Link) -> None:
+        """It has failed: the next question opens another."""
+        if self._links.get(server) is link:
+            del self._links[server]
+        link.released = True
+
+    def _left(self, link: _Link) -> None:
+        link.asking -= 1
+        self._close_if_idle(link)
+
+    def _close_if_idle(self, link: _Link) -> None:
+        if link.released and link.asking == 0:
+            link.close()
+
+
+def _error(error: Exception) -> McpError:
+    if isinstance(error, ToolServerError):
+        return McpError(error.type, error.message, error.code)
+    logger.error("an MCP server could not be asked", exc_info=error)
+    return McpError("protocol_error", f"{type(error).__name__}. The server's log has the details.")
+
+
+def _tool(tool: ToolDescription) -> McpTool:
+    return McpTool(tool.name, tool.description, tool.input_schema, tool.read_only, tool.annotations)
