@@ -257,8 +257,8 @@ MUTANTS = (
         "a turn spoken over a reply is never answered",
         replying.Replying,
         "owe",
-        "st.owed = True",
-        "st.owed = st.main is None",
+        "self.st.owed = Owed(hint=self._hint(_SILENCE_HINT) if silent else None)",
+        "self.st.owed = None if self.st.main else Owed()",
     ),
     _one(
         "wrong place in the chain",

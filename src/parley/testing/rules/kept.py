@@ -55,11 +55,11 @@ class OnlyHeardIsKept(Rule):
         )
 
     def _check_unspoken(self, item: Item, what: str) -> None:
-        """Nothing was heard of a reply that was stopped before its first sound."""
+        """Nothing was heard of a message that was stopped before its first sound (one that has none of its own is not)."""
         ledger = self._listener.ledger_of(item.id)
         if ledger is None or ledger.created.modality != "audio" or not ledger.in_conversation or ledger.done is None:
             return
-        if ledger.done.status == "cancelled":
+        if ledger.done.status == "cancelled" and item.status == "incomplete":
             self.require(
                 not spoken_text(item).strip(), f"item {item.id} {what} with {spoken_text(item)!r}; it never sounded"
             )

@@ -9,9 +9,9 @@ from __future__ import annotations
 from parley.core.effects import StartGeneration
 from parley.core.events import ResponseRequested
 from parley.core.ids import ItemId, ResponseId
-from parley.core.items import InputAudio, InputText, Item, Message
+from parley.core.items import InputAudio, InputText, Item, McpCall, Message
 from parley.core.limits import TRANSCRIPT_WAIT_NS
-from parley.core.notices import InputCommitted, ResponseCreated
+from parley.core.notices import InputCommitted, ResponseCreated, ResponseDone
 from parley.core.settings import Conduct
 from parley.testing.rules.attempts import Attempt, Attempts
 from parley.testing.rules.base import Hearing, Rule, Step
@@ -54,6 +54,7 @@ class Prompts(Rule):
         self._kept = kept
         self._conduct = conduct
         self._own_input: set[ResponseId] = set()
+        self._goes_on_from_own_input = False
         self._started: list[StartGeneration] = []
         self._asked: ResponseRequested | None = None
         self._committed_ns: dict[ItemId, int] = {}
@@ -66,15 +67,33 @@ class Prompts(Rule):
         self._asked = step.event if isinstance(step.event, ResponseRequested) else None
 
     def hears(self) -> Hearing:
-        return {StartGeneration: self._start, ResponseCreated: self._created, InputCommitted: self._committed}
+        return {
+            StartGeneration: self._start,
+            ResponseCreated: self._created,
+            ResponseDone: self._done,
+            InputCommitted: self._committed,
+        }
 
     def _committed(self, told: InputCommitted) -> None:
         self._committed_ns[told.item_id] = self._now_ns
         self._committed_now = told.item_id
 
     def _created(self, told: ResponseCreated) -> None:
-        if self._asked is not None and self._asked.params.input is not None:
-            self._own_input.add(told.response.id)
+        view = told.response
+        if self._asked is not None:
+            own = self._asked.params.input is not None
+        else:  # what goes on after its tools have answered sees what the reply before it saw
+            own = view.conversation_id is None or self._goes_on_from_own_input
+        if own:
+            self._own_input.add(view.id)
+        if view.conversation_id is not None:
+            self._goes_on_from_own_input = False
+
+    def _done(self, told: ResponseDone) -> None:
+        view = told.response
+        calls = any(isinstance(item, McpCall) for item in view.output)
+        if calls and view.conversation_id is not None and view.status == "completed":
+            self._goes_on_from_own_input = view.id in self._own_input
 
     def _start(self, effect: StartGeneration) -> None:
         self._started.append(effect)
