@@ -15,16 +15,30 @@ from parley.core.events import (
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
+    ToolAnswered,
+    ToolsListed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import FunctionCallOutput, InputText, ItemReference, Message
-from parley.core.settings import Conduct, FunctionTool, SemanticVad, ServerVad, Settings, Transcription
+from parley.core.items import FunctionCallOutput, InputText, ItemReference, McpApprovalResponse, McpTool, Message
+from parley.core.settings import (
+    Approval,
+    Conduct,
+    FunctionTool,
+    McpServer,
+    SemanticVad,
+    ServerVad,
+    Settings,
+    ToolFilter,
+    Transcription,
+)
 from tests.golden.script import Script
 
 FLOWS: dict[str, Callable[[], Script]] = {}
 
 TOLD = Transcription("any")
 WEATHER = FunctionTool("weather", "The weather in a place", '{"type":"object"}')
+BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter(read_only=True)))
+SHELF = (McpTool("find", "Finds a book", read_only=True), McpTool("lend", "Lends a book"))
 VAD = Settings(voice="alloy", transcription=TOLD)
 MANUAL = Settings(voice="alloy", turn_detection=None, transcription=TOLD)
 
@@ -366,4 +380,47 @@ def idle_timeout() -> Script:
     script.clause("Are you still there?")
     script.finishes()
     script.client(SessionUpdateRequested({"turn_detection": ServerVad()}))
+    return script
+
+
+def books() -> Script:
+    """A session that has an MCP server, which has told its tools."""
+    script = Script(MANUAL)
+    script.client(SessionUpdateRequested({"tools": (BOOKS,)}))
+    script.wait(80)
+    script.post(ToolsListed(script.work.listings[-1].listing, SHELF))
+    return script
+
+
+@flow("4.12-mcp-call")
+def mcp_call() -> Script:
+    """4.12 A tool of an MCP server, called by the server itself; the reply goes on without being asked."""
+    script = books()
+    script.client(typed("Where is Emma?"))
+    script.client(ResponseRequested(event_id=ClientEventId("evt_1")))
+    script.calls(0, "call_1", "find", ['{"title":"Emma"}'])
+    script.finishes()
+    script.wait(200)
+    script.post(ToolAnswered(script.work.mcp_calls[-1].call, "Third shelf."))
+    script.wait(400)
+    script.clause("It is on the third shelf. ")
+    script.finishes()
+    return script
+
+
+@flow("4.12-mcp-approval")
+def mcp_approval() -> Script:
+    """4.12 A tool that needs the user's approval: asked for, given, called, answered."""
+    script = books()
+    script.client(typed("Lend me Emma."))
+    script.client(ResponseRequested(event_id=ClientEventId("evt_1")))
+    script.calls(0, "call_1", "lend", ['{"title":"Emma"}'])
+    script.finishes()
+    script.wait(500)
+    script.client(ItemCreateRequested(McpApprovalResponse(ItemId(""), script.requests[-1], True)))
+    script.wait(200)
+    script.post(ToolAnswered(script.work.mcp_calls[-1].call, "Lent until Monday."))
+    script.client(ResponseRequested(event_id=ClientEventId("evt_2")))
+    script.clause("It is yours until Monday. ")
+    script.finishes()
     return script

@@ -14,6 +14,7 @@ Json = dict[str, object]
 NULLABLE = {
     "previous_item_id",
     "transcript",
+    "output",
     # the response
     "status_details",
     "usage",
@@ -79,11 +80,14 @@ def _nulls(event: Json) -> Iterator[Broken]:
 def _item(path: str, item: Json, event: str) -> Iterator[Broken]:
     if path.rsplit(".", 1)[-1].split("[")[0] not in ("item", "output"):
         return
-    for name in ("id", "status"):
+    about_mcp = str(item["type"]).startswith("mcp_")
+    for name in ("id",) if about_mcp else ("id", "status"):
         if not isinstance(item.get(name), str):
             yield Broken(f"{path}.{name}", "agents-js throws on an item without it")
     if item["type"] == "message" and not isinstance(item.get("content"), list):
         yield Broken(f"{path}.content", "agents-js throws on a message without content")
+    if item["type"] == "mcp_call" and "output" not in item:
+        yield Broken(f"{path}.output", "agents-js throws on an MCP call without the key")
     if item["type"] == "function_call":
         for name in ("call_id", "name", "arguments"):
             if not isinstance(item.get(name), str):

@@ -10,13 +10,18 @@ from parley.core import items as i
 from parley.core import notices as n
 from parley.core.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
 from parley.core.settings import (
+    Approval,
     AudioFormat,
+    Credentials,
     ForceFunction,
+    ForceMcp,
     FunctionTool,
+    McpServer,
     NoiseReduction,
     SemanticVad,
     ServerVad,
     Settings,
+    ToolFilter,
     Transcription,
     Truncation,
 )
@@ -27,6 +32,17 @@ RESPONSE, CALL = ResponseId("resp_ABCDEFGHIJKLMNOPQRSTU"), CallId("call_ABCDEFGH
 CONVERSATION = ConversationId("conv_ABCDEFGHIJKLMNOPQRSTU")
 AT = n.PartAt(RESPONSE, ITEM, 0, 0)
 
+LISTING = i.McpListTools(ITEM, "books", status="in_progress")
+LISTED = i.McpListTools(
+    ITEM,
+    "books",
+    (i.McpTool("find", "Finds a book.", '{"type":"object"}', True, '{"readOnlyHint":true}'), i.McpTool("lend")),
+)
+MCP_CALLING = i.McpCall(ITEM, "books", "find", "", status="in_progress")
+MCP_CALLED = i.McpCall(ITEM, "books", "find", "{}", "Third shelf.", approval_request_id=PREVIOUS)
+MCP_REFUSED = i.McpCall(ITEM, "books", "find", "{}", error=i.McpError("http_error", "No.", 401))
+MCP_FAILED = i.McpCall(ITEM, "books", "find", "{}", error=i.McpError("tool_execution_error", "No such book."))
+MCP_ASKED = i.McpApprovalRequest(ITEM, "books", "lend", '{"title":"Emma"}')
 SAID = i.Message(ITEM, "user", (i.InputAudio(),))
 ANSWER = i.Message(ITEM, "assistant", (i.OutputAudio("Hello there."),))
 OPEN = i.Message(ITEM, "assistant", (), "in_progress")
@@ -46,7 +62,17 @@ RICH = Settings(
     turn_detection=SemanticVad("low", create_response=False, interrupt_response=False),
     transcription=Transcription("whisper-1", "en", "names of cities", ("Oslo",), ("en", "no")),
     noise_reduction=NoiseReduction("near_field", 0.5),
-    tools=(FunctionTool("weather", "Tells the weather.", '{"type":"object","default":null}'), FunctionTool("time")),
+    tools=(
+        FunctionTool("weather", "Tells the weather.", '{"type":"object","default":null}'),
+        FunctionTool("time"),
+        McpServer("books", "https://books.example/mcp", "A library.", Credentials("s3cret", (("X-Key", "s3cret"),))),
+        McpServer(
+            "free", "https://free.example/mcp", allowed=ToolFilter(("a",)), approval=Approval(never=ToolFilter())
+        ),
+        McpServer(
+            "some", "https://some.example/mcp", allowed=ToolFilter(None, True), approval=Approval(ToolFilter(("b",)))
+        ),
+    ),
     tool_choice=ForceFunction("weather"),
     parallel_tool_calls=False,
     max_output_tokens=200,
@@ -73,6 +99,7 @@ def response(status: n.ResponseStatus = "in_progress", **members: object) -> n.R
 SAMPLES: tuple[n.Notice, ...] = (
     n.SessionCreated(SESSION, Settings(model="default", voice="marin"), 3_600_000),
     n.SessionUpdated(SESSION, RICH, 3_000_000),
+    n.SessionUpdated(SESSION, Settings(tool_choice=ForceMcp("books", "find")), 3_000_000),
     n.SessionUpdated(SESSION, Settings(turn_detection=None, tracing='"auto"'), 3_000_000),
     n.SessionCreated(SESSION, Settings(kind="transcription", transcription=Transcription()), 3_600_000),
     n.ErrorRaised("invalid_value", "No.", "session.speed", client_event_id=ClientEventId("mine")),
@@ -95,6 +122,13 @@ SAMPLES: tuple[n.Notice, ...] = (
         i.Message(ITEM, "user", (i.InputAudio("Hi.", b"\x00\x01"), i.InputImage("https://x/y.png", "low")))
     ),
     n.ItemRetrieved(i.Message(ITEM, "assistant", (i.OutputAudio("Hi.", b"\x00\x01"), i.OutputText("!")), "incomplete")),
+    n.ItemAdded(LISTING, PREVIOUS),
+    n.ItemDone(LISTED, PREVIOUS),
+    n.ItemAdded(MCP_CALLING, PREVIOUS),
+    n.ItemDone(MCP_CALLED, PREVIOUS),
+    n.ItemRetrieved(MCP_REFUSED),
+    n.ItemDone(MCP_ASKED, None),
+    n.ItemAdded(i.McpApprovalResponse(ITEM, PREVIOUS, False, "Not now."), PREVIOUS),
     n.ItemTruncated(ITEM, 0, 1500),
     n.ItemDeleted(ITEM),
     n.TranscriptionDelta(ITEM, 0, "Hel"),
@@ -104,6 +138,7 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.ResponseCreated(response(metadata=(("client_event_id", "abc"),), max_output_tokens=100)),
     n.ResponseCreated(response(conversation_id=None, modality="text", output_format=AudioFormat.PCMU)),
     n.ResponseDone(response("completed", output=(ANSWER, CALLED), usage=USAGE)),
+    n.ResponseDone(response("completed", output=(ANSWER, MCP_FAILED, MCP_ASKED), usage=USAGE)),
     n.ResponseDone(response("cancelled", output=(ANSWER,), reason="turn_detected", usage=USAGE)),
     n.ResponseDone(response("incomplete", reason="max_output_tokens", usage=USAGE)),
     n.ResponseDone(response("failed", error=n.ResponseError("server_error", "llm_unreachable", "No model."))),
@@ -122,6 +157,14 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.OutputAudioDone(AT),
     n.FunctionArgumentsDelta(RESPONSE, ITEM, 0, CALL, '{"ci'),
     n.FunctionArgumentsDone(RESPONSE, ITEM, 0, CALL, "weather", '{"city":"Oslo"}'),
+    n.McpArgumentsDelta(RESPONSE, ITEM, 0, '{"ti'),
+    n.McpArgumentsDone(RESPONSE, ITEM, 0, "{}"),
+    n.McpCallProgress(ITEM, 0, "in_progress"),
+    n.McpCallProgress(ITEM, 0, "completed"),
+    n.McpCallProgress(ITEM, 0, "failed"),
+    n.McpListProgress(ITEM, "in_progress"),
+    n.McpListProgress(ITEM, "completed"),
+    n.McpListProgress(ITEM, "failed"),
     n.OutputBufferStarted(RESPONSE),
     n.OutputBufferStopped(RESPONSE),
     n.OutputBufferCleared(RESPONSE),
@@ -137,6 +180,8 @@ _ids = st.text(min_size=1, max_size=12)
 _tools = st.builds(
     FunctionTool, st.text("abcXYZ_-09", min_size=1, max_size=9), _words, st.sampled_from(["", "{}", '{"a":[1]}'])
 )
+_json_objects = st.sampled_from(["{}", '{"a":[1]}'])
+_mcp_tools = st.builds(i.McpTool, input_schema=_json_objects, annotations=st.sampled_from(["", "{}"]))
 _unit = st.floats(0, 1)
 _turns = st.none() | st.builds(ServerVad, threshold=_unit) | st.builds(SemanticVad)
 SETTINGS = st.builds(
@@ -166,6 +211,10 @@ ITEMS = (
     | _messages("system", st.builds(i.InputText))
     | st.builds(i.FunctionCall)
     | st.builds(i.FunctionCallOutput)
+    | st.builds(i.McpListTools, tools=st.lists(_mcp_tools, max_size=2).map(tuple))
+    | st.builds(i.McpCall, arguments=_json_objects)
+    | st.builds(i.McpApprovalRequest, arguments=_json_objects)
+    | st.builds(i.McpApprovalResponse)
 )
 _GENERATED = ITEMS.filter(lambda item: not isinstance(item, i.FunctionCall) or item.status != "completed")
 _tokens = st.integers(0, 10**6)

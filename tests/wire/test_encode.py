@@ -24,14 +24,6 @@ NEVER = {
     "conversation.item.created": "the beta's name; `conversation.item.added` and `.done` take its place",
     "conversation.item.input_audio_transcription.segment": "no built-in recogniser tells speakers apart",
     "input_audio_buffer.dtmf_event_received": "belongs to telephone calls, which are not served yet",
-    "mcp_list_tools.in_progress": "MCP is not served yet",
-    "mcp_list_tools.completed": "MCP is not served yet",
-    "mcp_list_tools.failed": "MCP is not served yet",
-    "response.mcp_call_arguments.delta": "MCP is not served yet",
-    "response.mcp_call_arguments.done": "MCP is not served yet",
-    "response.mcp_call.in_progress": "MCP is not served yet",
-    "response.mcp_call.completed": "MCP is not served yet",
-    "response.mcp_call.failed": "MCP is not served yet",
 }
 NOTES = {
     "output_audio_buffer.started": "where the server holds the playback",

@@ -16,6 +16,12 @@ from parley.core.items import (
     InputImage,
     InputText,
     Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpError,
+    McpListTools,
+    McpTool,
     Message,
     OutputAudio,
     OutputText,
@@ -109,17 +115,52 @@ def test_an_item_says_where_it_belongs(after: str | None) -> None:
     assert event.event_id == ClientEventId("e1")
 
 
-MCP = "MCP is not served yet"
+MCP_READ: list[tuple[dict[str, object], Item]] = [
+    (
+        {
+            "type": "mcp_list_tools",
+            "server_label": "books",
+            "tools": [{"name": "find", "input_schema": {"type": "object"}}],
+        },
+        McpListTools(NONE, "books", (McpTool("find", "", '{"type":"object"}'),)),
+    ),
+    (
+        {"type": "mcp_call", "id": "m", "server_label": "books", "name": "find", "arguments": "{}", "output": "There."},
+        McpCall(ItemId("m"), "books", "find", "{}", "There."),
+    ),
+    (
+        {
+            "type": "mcp_call",
+            "server_label": "books",
+            "name": "find",
+            "arguments": "{}",
+            "error": {"type": "http_error", "message": "No.", "code": 500},
+            "approval_request_id": "r",
+        },
+        McpCall(NONE, "books", "find", "{}", None, McpError("http_error", "No.", 500), ItemId("r")),
+    ),
+    (
+        {"type": "mcp_approval_request", "server_label": "books", "name": "lend", "arguments": "{}"},
+        McpApprovalRequest(NONE, "books", "lend", "{}"),
+    ),
+    (
+        {"type": "mcp_approval_response", "approval_request_id": "r", "approve": False, "reason": "No."},
+        McpApprovalResponse(NONE, ItemId("r"), False, "No."),
+    ),
+]
 
 
-@proves("item.server_label", "item.tools", "item.approval_request_id", "item.approve", state="refused", note=MCP)
-@proves("item.reason", "item.error", state="refused", note=MCP)
-@pytest.mark.parametrize("kind", ["mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response"])
-def test_mcp_items_are_refused_by_their_type(kind: str) -> None:
-    members = {"server_label": "x", "tools": [], "approval_request_id": "x", "approve": True, "reason": "", "error": {}}
-    error = refused(EVENT, item={"type": kind, **members})
-    assert (error.code, error.param) == ("invalid_value", "item.type")
-    assert "MCP" in error.message
+@proves("item.server_label", "item.tools", "item.approval_request_id", "item.approve", "item.reason", "item.error")
+@proves(*(f"item.tools[].{name}" for name in ("name", "description", "input_schema", "annotations")))
+@proves("item.error.type", "item.error.message", "item.error.code")
+@pytest.mark.parametrize(("sent", "item"), MCP_READ)
+def test_every_item_about_an_mcp_server_is_read(sent: dict[str, object], item: Item) -> None:
+    assert read(EVENT, item=sent) == ItemCreateRequested(item)
+
+
+def test_the_arguments_of_an_mcp_call_must_be_a_json_object() -> None:
+    item = {"type": "mcp_call", "server_label": "books", "name": "find", "arguments": "[1]"}
+    assert refused(EVENT, item=item).param == "item.arguments"
 
 
 WRONG: list[tuple[object, str, str]] = [

@@ -8,11 +8,11 @@ import pytest
 
 from parley.core.events import ResponseParams, ResponseRequested
 from parley.core.ids import CallId, ItemId
-from parley.core.items import FunctionCallOutput, InputText, ItemReference, Message
-from parley.core.settings import AudioFormat, ForceFunction, FunctionTool
+from parley.core.items import FunctionCallOutput, InputText, Item, ItemReference, Message
+from parley.core.settings import Approval, AudioFormat, ForceFunction, ForceMcp, FunctionTool, McpServer, ToolFilter
 from tests.wire.reading import read, refused, under
-from tests.wire.test_items import BASE64, CALL, IMAGES, MCP, PNG, message, part
-from tests.wire.test_session_update import MCP_TOOL_MEMBERS, WHERE_OFFERED
+from tests.wire.test_items import BASE64, CALL, IMAGES, MCP_READ, PNG, message, part
+from tests.wire.test_session_update import HOSTED_MCP, MCP_FILTERS, MCP_MEMBERS, WHERE_OFFERED
 
 EVENT = "response.create"
 
@@ -107,23 +107,15 @@ def test_a_response_needs_no_options(members: dict[str, object]) -> None:
 
 
 @proves("response.prompt", state="refused", note="stored prompts live only in OpenAI's account")
-@proves(*(f"response.tools[].{name}" for name in MCP_TOOL_MEMBERS), state="refused", note=MCP)
-@proves("response.tool_choice.server_label", state="refused", note=MCP)
-@proves(
-    *(
-        f"response.input[].{name}"
-        for name in ("server_label", "tools", "approval_request_id", "approve", "reason", "error")
-    ),
-    state="refused",
-    note=MCP,
-)
+@proves(*(f"response.tools[].{name}" for name in ("connector_id", "tunnel_id")), state="refused", note=HOSTED_MCP)
+@proves("response.tools[].defer_loading", state="refused", note="all tools are told to the model at once")
 @pytest.mark.parametrize(
     ("path", "value", "param", "code"),
     [
         ("prompt", {"id": "pmpt_1"}, "prompt", "unsupported_parameter"),
-        ("tools", [{"type": "mcp", "server_label": "x"}], "tools[0].type", "invalid_value"),
-        ("tool_choice", {"type": "mcp", "server_label": "x"}, "tool_choice.type", "invalid_value"),
-        ("input", [{"type": "mcp_call", "server_label": "x"}], "input[0].type", "invalid_value"),
+        ("tools", [{"type": "mcp", "connector_id": "x"}], "tools[0].connector_id", "unsupported_parameter"),
+        ("tools", [{"type": "mcp", "server_label": "a b"}], "tools[0].server_label", "invalid_value"),
+        ("input", [{"type": "mcp_call", "server_label": "x"}], "input[0].name", "missing_required_parameter"),
         ("conversation", "conv_1", "conversation", "invalid_value"),
         ("modalities", ["text"], "modalities", "unknown_parameter"),
         ("voice", "marin", "voice", "unknown_parameter"),
@@ -158,3 +150,31 @@ def test_metadata_may_fill_its_limits() -> None:
     event = read(EVENT, response={"metadata": full})
     assert isinstance(event, ResponseRequested)
     assert event.params.metadata == tuple(full.items())
+
+
+@proves(
+    *(
+        f"response.input[].{name}"
+        for name in ("server_label", "tools", "approval_request_id", "approve", "reason", "error")
+    )
+)
+@proves(*(f"response.input[].tools[].{name}" for name in ("name", "description", "input_schema", "annotations")))
+@proves(*(f"response.input[].error.{name}" for name in ("type", "message", "code")))
+@pytest.mark.parametrize(("sent", "item"), MCP_READ)
+def test_items_about_mcp_servers_stand_in_a_responses_own_input(sent: dict[str, object], item: Item) -> None:
+    assert read(EVENT, response={"input": [sent]}) == ResponseRequested(ResponseParams(input=(item,)))
+
+
+@proves(
+    *(f"response.tools[].{name}" for name in MCP_MEMBERS if name != "allowed_callers"),
+    note="a server of the session's, named by its label",
+)
+@proves(*(f"response.tools[].{name}" for name in MCP_FILTERS))
+@proves("response.tools[].allowed_callers", note="'direct', the only one there is")
+@proves("response.tool_choice.server_label")
+def test_a_response_names_an_mcp_server_by_its_label() -> None:
+    tool = {"type": "mcp", "server_label": "books", "allowed_tools": ["find"], "require_approval": "never"}
+    choice = {"type": "mcp", "server_label": "books"}
+    server = McpServer("books", allowed=ToolFilter(("find",)), approval=Approval(never=ToolFilter()))
+    wanted = ResponseParams(tools=(server,), tool_choice=ForceMcp("books"))
+    assert read(EVENT, response={"tools": [tool], "tool_choice": choice}) == ResponseRequested(wanted)

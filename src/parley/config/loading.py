@@ -206,6 +206,9 @@ def _check_address(server: ServerSection, keys: tuple[str, ...], places: Mapping
 def _server(section: ServerSection, keys: tuple[str, ...]) -> ServerConfig:
     values = section.model_dump(exclude={"api_key_env", "api_keys", "trace_dir"})
     trace_dir = Path(section.trace_dir).expanduser() if section.trace_dir else None
+    if values["allowed_mcp_servers"] is None:
+        # Whoever can talk to this server could have it reach into its own network: on one's own machine they can reach it anyway.
+        values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()
     return ServerConfig(**values, api_keys=keys, trace_dir=trace_dir)
 
 

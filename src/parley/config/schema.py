@@ -46,6 +46,8 @@ Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+McpServer = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s]+)$")]
+McpServers = Annotated[tuple[McpServer, ...], BeforeValidator(_split)]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
 EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Options = dict[str, JsonValue]
@@ -62,6 +64,7 @@ class ServerSection(BaseModel):
     api_keys: Keys = ()
     api_key_env: str = ""
     allowed_origins: Origins = ()
+    allowed_mcp_servers: McpServers | None = None
     insecure: bool = False
     max_sessions: int = Field(default=400, ge=1, le=100_000)
     session_minutes: float = Field(default=60, gt=0, le=24 * 60)

@@ -99,7 +99,7 @@ class RealtimeDoor:
             seed=os.urandom(SEED_BYTES),
             settings=pipeline.default_settings(kind, model or pipeline.name),
             conduct=conduct,
-            capabilities=pipeline.capabilities(),
+            capabilities=replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers),
             playback="remote",
             now_ns=time.monotonic_ns(),
         )

@@ -24,6 +24,7 @@ from parley.engines.tools.ports import (
 )
 
 if TYPE_CHECKING:
+    import httpx2
     from mcp import Client
 
 CONNECT_S = 10.0
@@ -42,13 +43,15 @@ async def connect(address: ToolServerAddress) -> AsyncGenerator[ToolConnection, 
     from mcp.client.streamable_http import streamable_http_client
 
     timeout = httpx2.Timeout(CONNECT_S, read=ANSWER_S)
+    answers = _Answers()
+    hooks = {"response": [answers.came]}
     try:
-        async with httpx2.AsyncClient(headers=dict(address.headers), timeout=timeout) as http:
+        async with httpx2.AsyncClient(headers=dict(address.headers), timeout=timeout, event_hooks=hooks) as http:
             transport = streamable_http_client(address.url, http_client=http)
             async with Client(transport, cache=None, read_timeout_seconds=ANSWER_S) as client:
-                yield _Connection(client)
+                yield _Connection(client, answers)
     except Exception as error:
-        raise _explained(error) from error
+        raise answers.explained(error) from error
 
 
 def _load() -> None:
@@ -56,11 +59,28 @@ def _load() -> None:
         importlib.import_module(module)
 
 
+class _Answers:
+    """What the server's last HTTP answer was: the library's errors do not tell."""
+
+    def __init__(self) -> None:
+        self._status = 0
+
+    async def came(self, response: httpx2.Response) -> None:
+        self._status = response.status_code
+
+    def explained(self, error: Exception) -> Exception:
+        """The library's exception as the one that says what happened."""
+        explained = _explained(error)
+        unasked = isinstance(explained, ToolServerError) and explained.type == "protocol_error"
+        return _refused(self._status) if unasked and self._status >= 400 else explained
+
+
 class _Connection:
     """`ToolConnection` over the library's client."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, answers: _Answers) -> None:
         self._client = client
+        self._answers = answers
 
     async def tools(self, most: int) -> tuple[ToolDescription, ...]:
         found: list[ToolDescription] = []
@@ -73,9 +93,9 @@ class _Connection:
                 if cursor is None:
                     break
                 if len(found) > most:
-                    raise ToolServerError("protocol_error", f"It has more than {most} tools.")
+                    break
         except Exception as error:
-            raise _explained(error) from error
+            raise self._answers.explained(error) from error
         size = sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in found)
         if len(found) > most or size > MAX_TOOLS_TEXT:
             raise ToolServerError(
@@ -89,7 +109,7 @@ class _Connection:
         try:
             result = await self._client.call_tool(name, given)
         except Exception as error:
-            raise _explained(error) from error
+            raise self._answers.explained(error) from error
         text = "\n".join(_texts(result.content))
         if not text and result.structured_content is not None:
             text = msgspec.json.encode(result.structured_content).decode()
