@@ -104,6 +104,7 @@ def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
     assert isinstance(prompt.items[-1], McpCall)
 
 
+@pytest.mark.proves("response.create", "response.tool_choice.server_label", state="honoured")
 def test_what_was_forced_is_forced_once() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested(ResponseParams(tool_choice=ForceMcp("books", "find"))))
@@ -144,6 +145,14 @@ def test_a_model_that_calls_tools_for_ever_is_stopped_and_can_be_asked_again() -
     assert of(scene.happens(ResponseRequested()), StartGeneration)
 
 
+@pytest.mark.proves(
+    "response.create",
+    "response.tools[].server_label",
+    "response.tools[].allowed_tools",
+    "response.tools[].allowed_tools.tool_names",
+    state="honoured",
+    note="",
+)
 def test_a_response_may_narrow_its_sessions_server_and_name_no_other() -> None:
     scene = reading()
     narrowed = McpServer("books", allowed=ToolFilter(("lend",)))
@@ -181,6 +190,14 @@ def test_an_allowed_address_covers_what_lies_below_it(allowed: str, url: str, co
     assert covers(allowed, url) is covered
 
 
+@pytest.mark.proves(
+    "session.update",
+    *(f"session.tools[].require_approval.{which}" for which in ("always", "never")),
+    "session.tools[].require_approval.always.tool_names",
+    "session.tools[].require_approval.never.tool_names",
+    "session.tools[].require_approval.never.read_only",
+    state="honoured",
+)
 @pytest.mark.parametrize(
     ("approval", "asked"),
     [

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -100,6 +101,11 @@ async def ask(talk: Talk, text: str) -> None:
     await talk.send(type="response.create")
 
 
+def proves(event: str, *options: str) -> pytest.MarkDecorator:
+    return pytest.mark.proves(event, *options, state="honoured")
+
+
+@proves("session.update", *(f"session.tools[].{name}" for name in ("server_label", "server_url", "authorization")))
 async def test_a_session_learns_the_tools_of_a_server_that_its_client_names() -> None:
     async with library() as books, reading(books, require_approval="never") as (_, talk, model):
         listing = next(event.item for event in talk.of("conversation.item.done") if event.item.type == "mcp_list_tools")
@@ -117,6 +123,7 @@ async def test_a_session_learns_the_tools_of_a_server_that_its_client_names() ->
         assert [tool.name for tool in model.requests[0].tools] == ["find", "lend"]
 
 
+@proves("session.update", "session.tools[].require_approval")
 async def test_a_tool_is_called_and_the_reply_goes_on_with_what_it_said() -> None:
     async with (
         library() as books,
@@ -163,6 +170,7 @@ async def test_a_client_that_asks_for_the_reply_itself_gets_one_and_no_second() 
         assert not talk.of("error")
 
 
+@proves("conversation.item.create", "item.approval_request_id", "item.approve")
 async def test_what_needs_approval_is_asked_for_and_done_only_once_it_is_given() -> None:
     async with library() as books, reading(books, wants("lend", "Emma"), ["It is yours."]) as (_, talk, _model):
         await ask(talk, "Lend me Emma.")
@@ -182,6 +190,7 @@ async def test_what_needs_approval_is_asked_for_and_done_only_once_it_is_given()
         assert (error.param, error.event_id) == ("item.approval_request_id", "again")
 
 
+@proves("conversation.item.create", "item.reason")
 async def test_what_is_not_approved_is_never_done_and_the_model_is_told() -> None:
     async with library() as books, reading(books, wants("lend", "Emma"), ["Then not."]) as (_, talk, model):
         await ask(talk, "Lend me Emma.")
