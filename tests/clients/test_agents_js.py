@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from tests.clients.chat_endpoint import STORY, ChatEndpoint
 from tests.clients.conftest import Server
+from tests.clients.mcp_library import Library, mcp_library
 
 NODE_DIR = Path(__file__).parent / "node"
 LIMIT_S = 90
@@ -20,8 +21,14 @@ LIMIT_S = 90
 Converse = Callable[[str], dict[str, Any]]
 
 
+@pytest.fixture(scope="module")
+def library() -> Iterator[Library]:
+    with mcp_library() as books:
+        yield books
+
+
 @pytest.fixture
-def converse(server: Server, speech: Callable[[str], bytes], tmp_path: Path) -> Converse:
+def converse(server: Server, library: Library, speech: Callable[[str], bytes], tmp_path: Path) -> Converse:
     if shutil.which("node") is None:
         pytest.skip("node is not installed (Debian: apt-get install nodejs npm)")
     if not (NODE_DIR / "node_modules").exists():
@@ -29,6 +36,8 @@ def converse(server: Server, speech: Callable[[str], bytes], tmp_path: Path) -> 
 
     def run(scenario: str) -> dict[str, Any]:
         task = {"url": f"{server.realtime}?model=gpt-realtime", "scenario": scenario}
+        if scenario.startswith("mcp"):
+            task["mcp"] = library.url
         if scenario in ("speech", "barge_in"):
             recording = tmp_path / "speech.pcm"
             recording.write_bytes(speech("weather_question"))
@@ -77,6 +86,19 @@ def test_a_tool_is_called_once_and_its_answer_spoken(converse: Converse) -> None
     seen = converse("tool")
     assert seen["toolCalls"] == ["Paris"]
     assert "sunny in Paris" in messages(seen, "assistant")[-1]
+
+
+@pytest.mark.parametrize("scenario", ["mcp", "mcp_approval"])
+def test_an_mcp_servers_tool_is_called_once_and_its_answer_spoken_once(
+    converse: Converse, library: Library, chat: ChatEndpoint, scenario: str
+) -> None:
+    asked, called = len(chat.requests), len(library.calls)
+    seen = converse(scenario)
+    assert library.calls[called:] == ["Paris"]
+    assert [message for message in messages(seen, "assistant") if message] == [
+        "The tool says: Paris is on the third shelf."
+    ]
+    assert len(chat.requests) - asked == 2
 
 
 def test_talking_over_the_answer_stops_it_and_keeps_what_was_heard(converse: Converse, chat: ChatEndpoint) -> None:

@@ -2,9 +2,10 @@
 //
 //   node session.mjs '{"url": "ws://127.0.0.1:8765/v1/realtime", "scenario": "text", "audio": "speech.pcm"}'
 //
-// Scenarios: text, speech, tool, barge_in, two_turns. A wait that is not met ends the process with an error: the test reads it.
+// Scenarios: text, speech, tool, mcp, mcp_approval, barge_in, two_turns. A wait that is not met ends the process with an error: the test reads it.
 import { readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
+import { hostedMcpTool } from '@openai/agents-core';
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from '@openai/agents-realtime';
 // Not exported: what the client itself parses events with. An event that fails its schema there is silently treated as unknown.
 import { parseRealtimeEvent } from './node_modules/@openai/agents-realtime/dist/openaiRealtimeEvents.mjs';
@@ -12,7 +13,7 @@ import { parseRealtimeEvent } from './node_modules/@openai/agents-realtime/dist/
 const PATIENCE_MS = 40_000;
 const CHUNK_BYTES = 4_800;
 
-const { url, scenario, audio } = JSON.parse(process.argv[2]);
+const { url, scenario, audio, mcp } = JSON.parse(process.argv[2]);
 const seen = { types: [], unparsed: [], errors: [], toolCalls: [], audioBytes: 0, interruptions: 0, history: [], statuses: [] };
 const waiters = new Set();
 
@@ -56,10 +57,18 @@ const weather = tool({
   },
 });
 
+const books = () =>
+  hostedMcpTool({
+    serverLabel: 'books',
+    serverUrl: mcp,
+    ...(scenario === 'mcp' ? { requireApproval: 'never' } : { requireApproval: 'always' }),
+  });
+const tools = { tool: () => [weather], mcp: () => [books()], mcp_approval: () => [books()] };
+
 const agent = new RealtimeAgent({
   name: 'agent',
   instructions: scenario === 'barge_in' ? 'STORY' : 'Repeat.',
-  tools: scenario === 'tool' ? [weather] : [],
+  tools: tools[scenario]?.() ?? [],
 });
 
 const transport = new OpenAIRealtimeWebSocket({
@@ -93,6 +102,7 @@ const session = new RealtimeSession(agent, {
     },
   },
 });
+session.on('tool_approval_requested', (_context, _agent, request) => session.approve(request.approvalItem));
 session.on('error', (error) => seen.errors.push(error));
 session.on('audio', (event) => {
   seen.audioBytes += event.data.byteLength;
@@ -135,6 +145,16 @@ const scenarios = {
   },
   async tool() {
     session.sendMessage('What is the weather in Paris?');
+    await responses(2);
+  },
+  async mcp() {
+    await until('the list of tools', () => count('mcp_list_tools.completed') === 1);
+    session.sendMessage('Where is the book Paris?');
+    await responses(2);
+  },
+  async mcp_approval() {
+    await until('the list of tools', () => count('mcp_list_tools.completed') === 1);
+    session.sendMessage('Where is the book Paris?');
     await responses(2);
   },
   async barge_in() {
