@@ -248,7 +248,9 @@ class Session:
             deadline = min(deadline, idle_at)
         if st.owed is not None and st.owed.not_before_ns > st.now:
             deadline = min(deadline, st.owed.not_before_ns)
-        return min((deadline, *self._tools.deadlines()))
+        if st.servers or st.calls:
+            deadline = min((deadline, *self._tools.deadlines()))
+        return deadline
 
     def _idle_at(self) -> int | None:
         st, detection = self._st, self._st.settings.turn_detection
