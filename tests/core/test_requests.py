@@ -21,6 +21,7 @@ from parley.core.events import (
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
+    TimePassed,
     Transcribed,
     TranscriptionFailed,
 )
@@ -284,6 +285,18 @@ def test_manual_audio_reaches_the_recogniser_whole_however_it_was_split() -> Non
     scene.happens(CommitRequested())
     fed = b"".join(effect.audio for effect in scene.effects if isinstance(effect, Transcribe))
     assert fed == audio
+
+
+def test_a_buffer_that_is_nearly_full_takes_no_more_than_it_can_hold() -> None:
+    scene = Scene(MANUAL)
+    for _ in range(10):
+        scene.happens(AudioArrived(bytes(60_000 * 48)))
+    scene.happens(AudioArrived(b"\0"))
+    assert scene.told(ErrorRaised) == []
+    error = refused(scene, AudioArrived(b"\0", ID))
+    assert error.code == "input_audio_buffer_full"
+    scene.happens(TimePassed(), ClearRequested(), AudioArrived(bytes(4800)))
+    assert len(scene.told(ErrorRaised)) == 1
 
 
 def test_clear_forgets_the_audio_and_a_commit_after_it_has_nothing() -> None:
