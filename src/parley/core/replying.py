@@ -223,9 +223,8 @@ class Replying:
             self.delivering.apply(attempt, attempt.response, event)
             return
         attempt.hold(event)
-        if isinstance(event, GenerationFailed):
-            attempt.ended_badly = True
-        elif attempt.held_bytes > MAX_HELD_BYTES:
+        attempt.ended_badly = isinstance(event, GenerationFailed)
+        if attempt.held_bytes > MAX_HELD_BYTES:
             self.drop_guess()
 
     # --- stopping ------------------------------------------------------------------------------------------------------------
