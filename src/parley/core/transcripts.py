@@ -80,7 +80,7 @@ class Transcripts:
                 return
             self.replying.drop_guess()
         self.replying.transcripts_changed()
-        if nothing_said and pending.wants_reply and self.replying.false_stop():
+        if nothing_said and pending.wants_reply and self.replying.false_stop(text):
             return
         if pending.silent_prompt:
             self.replying.owe(silent=True)
