@@ -115,6 +115,18 @@ def test_a_microphone_that_stops_ends_the_turn() -> None:
     assert len(scene.told(SpeechStopped)) == 1
 
 
+def test_audio_that_waits_to_be_scored_is_no_silence_of_the_microphone() -> None:
+    scene = Scene()
+    scene.hears(320, 0.9)
+    scene.happens(AudioArrived(bytes(1536 * 60)))
+    for index in range(60):
+        scene.passes(100)
+        scene.happens(VoiceScored(scene.position + (index + 1) * 768, 0.9))
+    assert scene.told(SpeechStopped) == []
+    scene.passes(3100)
+    assert [stopped.audio_end_ms for stopped in scene.told(SpeechStopped)] == [70 * 32]
+
+
 def test_a_voice_that_never_stops_is_committed_by_force() -> None:
     scene = Scene()
     scene.hears(5 * 60 * 1000 + 1000, 0.9)

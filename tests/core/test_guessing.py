@@ -102,6 +102,16 @@ def test_a_guess_larger_than_its_limit_is_dropped() -> None:
     assert cancelled(caused) == [attempt]
 
 
+def test_a_guess_that_fails_at_its_limit_is_dropped_too() -> None:
+    scene = Scene(conduct=GUESSING)
+    pausing(scene)
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "la"), SpeechGenerated(attempt, bytes(4 * 1024 * 1024 - 256)))
+    scene.happens(GenerationFailed(attempt, Fault("timeout", "late")))
+    scene.hears(320, 0.0)
+    assert scene.attempt() != attempt
+
+
 def test_without_speculation_nothing_is_asked_for_in_a_pause() -> None:
     scene = Scene()
     scene.hears(640, 0.9)

@@ -12,7 +12,7 @@ from parley.core.events import (
     Transcribed,
 )
 from parley.core.ids import ClientEventId, ItemId
-from parley.core.items import Message, OutputAudio
+from parley.core.items import InputText, Message, OutputAudio
 from parley.core.notices import ErrorRaised, ItemTruncated, OutputBufferCleared, OutputItemAdded, ResponseDone
 from tests.core.scene import Scene, cancelled, kinds
 
@@ -186,3 +186,38 @@ def test_a_cough_before_the_first_word_does_not_cost_the_answer() -> None:
     scene.happens(Transcribed(scene.turn(), ""))
     assert scene.attempt() != first
     assert prompt_text(scene)[0] == "what time is it"
+
+
+def test_a_yes_over_the_end_of_a_question_is_its_answer() -> None:
+    scene = Scene()
+    scene.says("book a table")
+    scene.answers(("I have found one. Shall I book it", 3000), words=True)
+    scene.passes(2400)
+    scene.says("yes", 128)
+    assert prompt_text(scene)[-1] == "yes"
+    assert len(scene.told(ResponseDone)) == 1
+
+
+def test_a_yes_in_the_middle_of_a_reply_lets_it_go_on() -> None:
+    scene = Scene()
+    scene.says("book a table")
+    scene.answers(("I have found one. Shall I book it", 3000), words=True)
+    scene.passes(900)
+    first = scene.attempt()
+    scene.says("yes", 128)
+    assert scene.attempt() == first
+    assert len(scene.told(ResponseDone)) == 2
+
+
+def test_a_cough_while_the_listener_waits_for_more_does_not_begin_the_reply_again() -> None:
+    scene = Scene()
+    scene.says("count to ten")
+    scene.answers(("One two three.", 600), finish=False)
+    scene.passes(1000)
+    scene.hears(96, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), ""))
+    assert prompt_text(scene) == ["count to ten", "One two"]
+    hint = scene.last(StartGeneration).prompt.items[-1]
+    assert isinstance(hint, Message)
+    assert (hint.role, isinstance(hint.content[0], InputText)) == ("system", True)

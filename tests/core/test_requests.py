@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.effects import FinishTranscription, StartGeneration, Transcribe
+from parley.core.effects import DropTranscription, FinishTranscription, StartGeneration, Transcribe
 from parley.core.errors import Fault
 from parley.core.events import (
     AudioArrived,
@@ -21,11 +21,13 @@ from parley.core.events import (
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
+    TimePassed,
     Transcribed,
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
 from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
+from parley.core.limits import MAX_PENDING_TURNS
 from parley.core.notices import (
     ErrorRaised,
     InputCleared,
@@ -286,6 +288,18 @@ def test_manual_audio_reaches_the_recogniser_whole_however_it_was_split() -> Non
     assert fed == audio
 
 
+def test_a_buffer_that_is_nearly_full_takes_no_more_than_it_can_hold() -> None:
+    scene = Scene(MANUAL)
+    for _ in range(10):
+        scene.happens(AudioArrived(bytes(60_000 * 48)))
+    scene.happens(AudioArrived(b"\0"))
+    assert scene.told(ErrorRaised) == []
+    error = refused(scene, AudioArrived(b"\0", ID))
+    assert error.code == "input_audio_buffer_full"
+    scene.happens(TimePassed(), ClearRequested(), AudioArrived(bytes(4800)))
+    assert len(scene.told(ErrorRaised)) == 1
+
+
 def test_clear_forgets_the_audio_and_a_commit_after_it_has_nothing() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)))
@@ -307,6 +321,16 @@ def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
     scene.happens(Transcribed(scene.turn(), "from a file"))
     assert scene.told(TranscriptionCompleted)[0].transcript == "from a file"
     assert scene.item("a") == Message(ItemId("a"), "user", (InputAudio("from a file", bytes(9600)),))
+    assert scene.last(StartGeneration).prompt.items
+
+
+def test_a_sample_cut_in_two_at_the_end_of_an_items_audio_is_left_out() -> None:
+    scene = Scene()
+    parts = InputAudio(None, bytes(4801)), InputAudio(None, bytes(4800))
+    scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", parts)))
+    assert scene.last(Transcribe).audio == bytes(9600)
+    scene.happens(ItemCreateRequested(Message(ItemId("b"), "user", (InputAudio(None, b"x"),))), ResponseRequested())
+    scene.happens(Transcribed(scene.turn(), "two halves"))
     assert scene.last(StartGeneration).prompt.items
 
 
@@ -346,6 +370,24 @@ def test_a_failed_transcript_is_told_as_such_where_transcripts_are_wanted() -> N
     scene.hears(640, 0.0)
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
     assert scene.told(TranscriptionFailedNotice)[0].message == "no ears"
+
+
+def test_a_recogniser_that_fails_in_a_turn_is_let_go_at_its_end() -> None:
+    scene = Scene()
+    scene.hears(640, 0.9)
+    turn = scene.turn()
+    assert scene.happens(TranscriptionFailed(turn, Fault("engine_error", "no ears"))) == []
+    assert DropTranscription(turn) in scene.hears(640, 0.0)
+
+
+def test_a_recogniser_too_far_behind_is_let_go_of_its_oldest_turn() -> None:
+    scene = Scene(MANUAL)
+    turns = []
+    for _ in range(MAX_PENDING_TURNS + 1):
+        caused = scene.happens(AudioArrived(bytes(48 * 200)), CommitRequested())
+        turns.append(scene.turn())
+    assert DropTranscription(turns[0]) in caused
+    assert DropTranscription(turns[1]) not in caused
 
 
 def test_switching_detection_off_and_on_in_mid_speech_leaves_no_turn_behind() -> None:

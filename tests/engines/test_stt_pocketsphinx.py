@@ -18,6 +18,9 @@ from parley.audio.types import Samples
 from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.registry import create
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
+from parley.engines.stt.pocketsphinx_pool import DecoderPool
+from parley.engines.stt.pocketsphinx_process import DecoderProcess, Hypothesis
+from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
@@ -110,6 +113,52 @@ async def test_a_dead_process_fails_its_turn_and_is_replaced(
     again.feed(at_16k("hello_world"))
     assert (await again.finish()).text == "hello world"
     assert recognizer.pids != (pid,)
+
+
+class Unreadable:
+    """A turn that its decoder's result cannot be given to."""
+
+    closed = busy = queued = muted = False
+    decoded = 0
+    last_fed_s = 0.0
+    error: EngineError | None = None
+
+    def available(self) -> int:
+        return 6400
+
+    def audio(self, start: int, end: int) -> bytes:
+        return bytes(end - start)
+
+    def next_cut(self) -> int | None:
+        return None if self.error else 6400
+
+    def guess(self, text: str) -> None:
+        raise ValueError("no such word")
+
+    def worth_decoding(self, size: int) -> bool:
+        return True
+
+    def commit(self, size: int, hypothesis: Hypothesis | None) -> None:
+        raise ValueError("no such word")
+
+    def fail(self, error: EngineError) -> None:
+        self.error = error
+
+
+async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_others_their_decoder(
+    at_16k: Callable[[str], Samples],
+) -> None:
+    pool, turn = DecoderPool([DecoderProcess({"samprate": 16000})]), Unreadable()
+    await pool.start()
+    try:
+        pool.want_pause(turn)
+        stream = PocketsphinxStream(RecognitionSpec(), ignore, pool, lambda _: None)
+        stream.feed(at_16k("hello_world"))
+        assert (await asyncio.wait_for(stream.finish(), 20)).text == "hello world"
+    finally:
+        await pool.stop()
+    assert turn.error is not None
+    assert turn.error.code == "recognizer_failed"
 
 
 async def test_turns_closed_in_the_middle_of_any_step_harm_no_process(

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
-from parley.engines.ports import EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.registry import create
 from parley.engines.stt.agreement import agreed
 from parley.engines.stt.auto import AutoRecognizer
 from parley.engines.stt.whisper import WhisperRecognizer
-from parley.engines.stt.whisper_model import Task, WhisperModel
+from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
+from parley.engines.stt.whisper_queue import WorkQueue
+from parley.engines.stt.whisper_stream import WhisperStream
 from tests.engines.tiny_models import languages, whisper_folder
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
@@ -79,6 +81,43 @@ def test_a_prompt_reaches_the_model(model: WhisperModel) -> None:
 def test_a_result_is_never_longer_than_speech_can_be(model: WhisperModel) -> None:
     assert len(model.decode(Task(a_tone()[:8000], "en")).tokens) <= 10 + 24
     assert len(model.decode(Task(np.tile(a_tone(), 10), "en")).tokens) <= 224
+
+
+class Unreadable:
+    """A turn that its result cannot be given to."""
+
+    closed = busy = False
+    error: EngineError | None = None
+
+    def pause_task(self) -> Task | None:
+        return Task(a_tone())
+
+    def paused(self, decoding: Decoding) -> None:
+        raise ValueError("no such word")
+
+    def partial_task(self) -> Task | None:
+        return None
+
+    def guessed(self, decoding: Decoding, took_s: float) -> None:
+        raise AssertionError("no partial was asked for")
+
+    def fail(self, error: EngineError) -> None:
+        self.error = error
+
+
+async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_others_their_model(
+    model: WhisperModel,
+) -> None:
+    queue, turn = WorkQueue(model.decode, 1), Unreadable()
+    queue.start()
+    try:
+        queue.want_pause(turn)
+        stream = WhisperStream(RecognitionSpec("en"), lambda _: None, model, queue, 1, False)
+        stream.feed(a_tone())
+        await asyncio.wait_for(stream.finish(), 30)
+    finally:
+        await queue.stop()
+    assert turn.error is not None
 
 
 async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperRecognizer) -> None:

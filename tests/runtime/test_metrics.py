@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from parley.core.events import CommitRequested, SessionUpdateRequested
-from parley.core.notices import InputCommitted, OutputAudioDelta, ResponseDone
+from parley.core.events import CancelRequested, CommitRequested, ResponseRequested, SessionUpdateRequested
+from parley.core.notices import InputCommitted, OutputAudioDelta, OutputItemAdded, ResponseDone, SpeechStarted
 from parley.core.settings import Transcription
 from parley.engines.ports import EngineError
 from parley.runtime.metrics import Metrics
@@ -79,6 +79,37 @@ async def test_guesses_are_counted_as_won_or_lost() -> None:
     await rig.client.heard(ResponseDone)
     assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
     assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
+    await rig.over()
+
+
+async def test_a_guess_that_was_wrong_counts_as_lost_though_it_had_been_made_to_its_end() -> None:
+    metrics = Metrics()
+    llm = FakeModel(["It is noon."], ["It is noon."])
+    stt = FakeRecognizer("what time", "what time is it", "what time is it")
+    rig = Rig(pipeline(stt=stt, llm=llm, speculation=True, speculate_after_ms=100), metrics=metrics)
+    rig.speak(silence_ms=300)
+    await settled(lambda: len(llm.requests) == 1 and not rig.driver.tasks())
+    rig.speak(silence_ms=300)
+    await settled(lambda: len(llm.requests) == 2 and not rig.driver.tasks())
+    rig.hear(bytes(48 * 600))
+    await rig.client.heard(ResponseDone)
+    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
+    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
+    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    assert (turn["speculation"], turn["guesses_lost"]) == ("won", 1)
+    await rig.over()
+
+
+async def test_a_reply_asked_for_in_mid_speech_is_no_guess() -> None:
+    metrics = Metrics()
+    rig = Rig(pipeline(llm=FakeModel(["It is noon. And then", Hold()])), metrics=metrics)
+    rig.speak(silence_ms=100)
+    await rig.client.heard(SpeechStarted)
+    rig.driver.post(ResponseRequested())
+    await rig.client.heard(OutputItemAdded)
+    rig.driver.post(CancelRequested())
+    await rig.client.heard(ResponseDone)
+    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") is None
     await rig.over()
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from parley.core.effects import CancelGeneration, Prompt, StartGeneration
+from parley.core.errors import Fault
 from parley.core.events import (
     ClauseStarted,
     Event,
@@ -82,6 +83,22 @@ async def test_a_text_reply_is_posted_as_it_is_written_and_nothing_is_spoken() -
         GenerationFinished(ATTEMPT, "length", MeasuredUsage(9, 4, 2)),
     ]
     assert not mouth.tts.requests
+
+
+async def test_a_character_that_comes_in_two_halves_is_whole_and_half_a_one_is_not_sent() -> None:
+    call = [ToolCallDelta(0, "call", "look_up", '"\ud83d'), ToolCallDelta(0, arguments='\ude00"')]
+    llm = FakeModel(["Yes \ud83d", "\ude00, \ude00 \ud83d", "!", *call, "\ud83d", ChatEnd("tool_calls")])
+    events = await _Mouth(llm).said(replace(START, modality="text"))
+    assert (
+        "".join(event.text for event in events if isinstance(event, TextGenerated)) == "Yes \U0001f600, \ufffd \ufffd!"
+    )
+    arguments = [event.arguments for event in events if isinstance(event, ToolArgumentsGenerated)]
+    assert "".join(arguments) == '"\U0001f600"'
+
+
+async def test_a_fault_told_in_half_a_character_can_be_passed_on() -> None:
+    events = await _Mouth(FakeModel(["Yes.", EngineError("no \ud83d", code="server_error")])).said()
+    assert events[-1] == GenerationFailed(ATTEMPT, Fault("server_error", "no \ufffd"))
 
 
 async def test_tool_calls_come_after_the_words_before_them() -> None:

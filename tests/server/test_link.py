@@ -336,6 +336,24 @@ async def test_a_client_that_answers_no_ping_is_closed(monkeypatch: pytest.Monke
     assert door.peers[0].lost_as[0][0] == 1011
 
 
+async def test_a_client_whose_pong_waits_behind_its_audio_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PING_S", 0.05)
+    monkeypatch.setattr(link_module, "PONG_S", 0.2)
+    monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
+    door = OpenDoor()
+    async with serving(door) as url:
+        raw = await raw_connection(url)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 1.0
+        while loop.time() < until:
+            await loop.sock_sendall(raw, b"\x81\x82\0\0\0\0hi")
+            await asyncio.wait([asyncio.ensure_future(door.peers[0].over.wait())], timeout=0.02)
+        assert not door.peers[0].lost_as
+        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        raw.close()
+    assert door.peers[0].lost_as[0][0] == 1011
+
+
 async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     loop = asyncio.get_running_loop()

@@ -75,8 +75,7 @@ class Hearing:
                 code="invalid_value",
                 param="audio",
             )
-        buffered_ms = (st.input.buffered + st.input.format.samples(len(audio))) // SAMPLES_PER_MS
-        if buffered_ms > MAX_BUFFERED_MS:
+        if st.input.buffered_with(audio) > MAX_BUFFERED_MS * SAMPLES_PER_MS:
             raise PeerError(
                 f"The input buffer holds at most {MAX_BUFFERED_MS // 60_000} minutes; commit or clear it.",
                 code="input_audio_buffer_full",
@@ -85,7 +84,7 @@ class Hearing:
         if st.winding_down:
             return
         start, piece = st.input.append(audio)
-        st.last_audio_ns = st.now
+        st.last_heard_ns = st.now
         if not piece:
             return
         if st.settings.turn_detection is not None:
@@ -131,6 +130,7 @@ class Hearing:
         if detection is None or event.end_sample > st.input.received or event.end_sample <= st.turns.scored_to:
             st.late += 1
             return
+        st.last_heard_ns = st.now  # audio that waited to be scored is no silence
         if event.end_sample <= st.input.begins:
             return  # that audio was committed or cleared meanwhile
         change = st.turns.heard(event.end_sample, event.probability, threshold_of(detection))

@@ -32,6 +32,10 @@ class InputAudio:
         """Samples kept."""
         return self.received - self._base
 
+    def buffered_with(self, audio: bytes) -> int:
+        """Samples that would be kept if these bytes were appended."""
+        return self.buffered + self.format.samples(len(self._split) + len(audio))
+
     def append(self, audio: bytes) -> tuple[int, bytes]:
         """Take the client's next bytes; returns the whole samples that came of them and the position of the first."""
         start = self.received

@@ -91,6 +91,10 @@ CONFIRM_WORDS = 2
 REJECT_PAUSE_MS = 300
 """... and a pause this long before either means it was a backchannel: the reply goes on."""
 
+ANSWERING_MS = 1_000
+"""A "yes" over the last second of a reply answers it, as people answer questions before they have quite ended (most
+overlaps are shorter: Stivers et al. 2009); earlier it only says "I am listening"."""
+
 IDLE_MIN_MS, IDLE_MAX_MS = 5_000, 30_000
 """The accepted range of `idle_timeout_ms`."""
 

@@ -23,6 +23,7 @@ from parley.core.generation import Basis, Plan
 from parley.core.ids import AttemptId, ItemId, ResponseId, TurnId
 from parley.core.items import InputAudio, InputText, Message
 from parley.core.limits import (
+    ANSWERING_MS,
     GENERATION_SILENCE_NS,
     MAX_HELD_BYTES,
     SAMPLES_PER_MS,
@@ -242,9 +243,8 @@ class Replying:
             self.delivering.apply(attempt, attempt.response, event)
             return
         attempt.hold(event)
-        if isinstance(event, GenerationFailed):
-            attempt.ended_badly = True
-        elif attempt.held_bytes > MAX_HELD_BYTES:
+        attempt.ended_badly = isinstance(event, GenerationFailed)
+        if attempt.held_bytes > MAX_HELD_BYTES:
             self.drop_guess()
 
     # --- stopping ------------------------------------------------------------------------------------------------------------
@@ -257,15 +257,22 @@ class Replying:
         st = self.st
         main = st.main
         cuts = self._stop_playback()
-        st.interrupted = Interrupted(by, None, False) if by is not None and (main is not None or cuts) else None
-        if by is not None and cuts:
-            last = st.conversation.entry(cuts[-1].item)
-            made = main is None and last is not None and last.item.status == "completed"
-            st.interrupted = Interrupted(by, cuts[-1].item, made)
+        st.interrupted = None if by is None else self._interrupted(by, main, cuts)
         if main is not None:
             self.delivering.cut_unspoken(main, {cut.item for cut in cuts})
             self.delivering.end(main, "cancelled", reason=reason)
         self._tell_cleared(cuts)
+
+    def _interrupted(self, by: TurnId, main: Response | None, cuts: list[Heard]) -> Interrupted | None:
+        """What the turn has cut: what sounded last, or, where the listener waited for more, what was said so far."""
+        if cuts:
+            last = self.st.conversation.entry(cuts[-1].item)
+            made = main is None and last is not None and last.item.status == "completed"
+            return Interrupted(by, cuts[-1].item, made)
+        if main is None:
+            return None
+        spoken = [output.entry for output in main.outputs if output.entry.speech and output.entry.speech.samples]
+        return Interrupted(by, spoken[-1].item.id if spoken else None, False)
 
     def hush(self, item: ItemId) -> None:
         """The client wants no more of this item's sound; where the server plays, everything queued falls silent with it."""
@@ -308,8 +315,11 @@ class Replying:
         else:
             self.delivering.end(response, "cancelled", reason="client_cancelled")
 
-    def false_stop(self) -> bool:
-        """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one."""
+    def false_stop(self, words: str) -> bool:
+        """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one.
+
+        `words`: listening words, if any; said so near the reply's end they are no listening, but the answer to it.
+        """
         st = self.st
         stopped, st.interrupted = st.interrupted, None
         if stopped is None or not st.conduct.resume_false_stops or st.main is not None:
@@ -321,6 +331,8 @@ class Replying:
         if entry is None or entry.speech is None or entry.heard is None:
             return False
         speech, heard = entry.speech, entry.heard
+        if stopped.whole and words.strip() and speech.samples - heard <= ANSWERING_MS * SAMPLES_PER_MS:
+            return False
         if not stopped.whole or speech.discarded:
             st.owed = Owed(hint=self._hint(_RESUME_HINT))
             return True

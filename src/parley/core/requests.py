@@ -237,7 +237,7 @@ class Requests:
         if not isinstance(entry.item, Message):
             return
         audio = b"".join(
-            part.audio
+            part.audio[: len(part.audio) - len(part.audio) % part.format.frame_bytes]
             for part in entry.item.content
             if isinstance(part, InputAudio) and part.audio and part.transcript is None
         )

@@ -114,7 +114,7 @@ class Session:
             playback=PacedPlayback() if playback == "paced" else RemotePlayback(),
             conversation=Conversation(ids.conversation()),
             now=now_ns,
-            last_audio_ns=now_ns,
+            last_heard_ns=now_ns,
             allowance=Allowance(conduct.responses_per_minute, now_ns),
         )
         self._replying = Replying(self._st)
@@ -237,7 +237,7 @@ class Session:
             return None
         deadline = st.started_ns + st.conduct.session_ms * 1_000_000
         if st.turns.turn is not None:
-            deadline = min(deadline, st.last_audio_ns + STALLED_MICROPHONE_NS)
+            deadline = min(deadline, st.last_heard_ns + STALLED_MICROPHONE_NS)
         for pending in st.pending.values():
             deadline = min(deadline, pending.deadline_ns)
         if (silence := self._replying.next_silence_ns()) is not None:
@@ -266,7 +266,7 @@ class Session:
             st.do(CloseLink(1001, "session expired"))
             self._close()
             return
-        if st.turns.turn is not None and st.now >= st.last_audio_ns + STALLED_MICROPHONE_NS:
+        if st.turns.turn is not None and st.now >= st.last_heard_ns + STALLED_MICROPHONE_NS:
             self._hearing.stalled()
         self._hearing.transcripts.give_up_on_the_late()
         self._replying.give_up_on_the_silent()

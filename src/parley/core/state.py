@@ -149,7 +149,8 @@ class State:
     idle: Idle | None = None
     answered: bool = False
     """Whether any response has been made: the idle timeout runs only after one."""
-    last_audio_ns: int = 0
+    last_heard_ns: int = 0
+    """When audio last came, or was last scored: a turn in which nothing is heard any more has ended."""
     late: int = 0
     """Events of work that was no longer alive."""
 

@@ -80,7 +80,7 @@ class Transcripts:
                 return
             self.replying.drop_guess()
         self.replying.awaited_came()
-        if nothing_said and pending.wants_reply and self.replying.false_stop():
+        if nothing_said and pending.wants_reply and self.replying.false_stop(text):
             return
         if pending.silent_prompt:
             self.replying.owe(silent=True)
@@ -101,9 +101,10 @@ class Transcripts:
             st.late += 1
 
     def lose(self, pending: Pending, fault: Fault) -> None:
-        """This turn's words will never be known; whoever waited for them is told."""
+        """This turn's words will never be known; whoever waited for them is told, and the recogniser let go."""
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
+        st.do(DropTranscription(turn.id))
         pending.entry.awaiting = False
         if st.settings.transcription is not None:
             st.tell(TranscriptionFailedNotice(turn.item_id, 0, fault.code, fault.message))
@@ -116,5 +117,4 @@ class Transcripts:
         """Fail every turn whose words have been waited for too long."""
         for pending in list(self.st.pending.values()):
             if pending.deadline_ns <= self.st.now:
-                self.st.do(DropTranscription(pending.turn.id))
                 self.lose(pending, Fault("timeout", "Speech recognition did not answer in time."))

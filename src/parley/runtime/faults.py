@@ -10,6 +10,7 @@ import logging
 
 from parley.core.errors import Fault
 from parley.engines.ports import EngineError
+from parley.runtime.whole_characters import writable
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +18,6 @@ logger = logging.getLogger(__name__)
 def fault_of(error: Exception, who: str) -> Fault:
     """The fault for the client. `who` begins a sentence: "The speech recogniser"."""
     if isinstance(error, EngineError):
-        return Fault(error.code, str(error))
+        return Fault(error.code, writable(str(error)))
     logger.error("%s failed unexpectedly", who, exc_info=error)
     return Fault("engine_error", f"{who} failed: {type(error).__name__}. The server's log has the details.")

@@ -24,7 +24,7 @@ from parley.core.events import (
     TranscriptionFailed,
     VoiceScored,
 )
-from parley.core.ids import AttemptId, SessionId
+from parley.core.ids import AttemptId, ResponseId, SessionId
 from parley.core.limits import SAMPLES_PER_MS
 from parley.core.notices import (
     ErrorRaised,
@@ -165,15 +165,17 @@ class SessionMetrics:
                 case Play():
                     self._replied(now_ns)
                 case StartGeneration():
-                    self._attempts[effect.attempt] = _Attempt(now_ns, effect.format, self._speaking)
+                    guessed = self._speaking and not _created(effects)
+                    if guessed:
+                        self._lost()
+                    self._attempts[effect.attempt] = _Attempt(now_ns, effect.format, guessed)
                     if not self._speaking and self._turn is not None and self._turn.requested_ns is None:
                         self._turn.requested_ns = now_ns
                         self._answering = effect.attempt
                 case CancelGeneration():
                     attempt = self._attempts.pop(effect.attempt, None)
                     if attempt is not None and attempt.in_pause:
-                        self._metrics.guesses.labels(self._pipeline, "lost").inc()
-                        self._turns.guess_lost()
+                        self._count_lost()
                 case _:
                     pass
 
@@ -209,8 +211,8 @@ class SessionMetrics:
                 self._turns.transcribed(item_id, now_ns)
             case ResponseCreated(response=view):
                 if view.conversation_id is not None:
+                    self._settle_guess(view.id, effects)
                     self._turn = self._turns.response_created(view.id, now_ns)
-                if not any(isinstance(effect, StartGeneration) for effect in effects):
                     self._redeemed()
             case ResponseDone(response=view):
                 metrics.responses.labels(self._pipeline, view.status).inc()
@@ -270,6 +272,28 @@ class SessionMetrics:
             self._stage("reply", now_ns - self._turn_ended_ns)
             self._turn_ended_ns = None
 
+    def _count_lost(self) -> None:
+        self._metrics.guesses.labels(self._pipeline, "lost").inc()
+        self._turns.guess_lost()
+
+    def _lost(self) -> None:
+        """The guess that is still held was dropped; nobody cancels one that was made to its end."""
+        for attempt_id in [attempt_id for attempt_id, attempt in self._attempts.items() if attempt.in_pause]:
+            del self._attempts[attempt_id]
+            self._count_lost()
+
+    def _settle_guess(self, response: ResponseId, effects: Sequence[Effect]) -> None:
+        """A response begins: unless it is the guess, and tells at once what that has made, the guess is lost."""
+        begun = any(isinstance(effect, StartGeneration) for effect in effects)
+        done = any(
+            isinstance(effect, Tell)
+            and isinstance(effect.notice, ResponseDone)
+            and effect.notice.response.id == response
+            for effect in effects
+        )
+        if begun or (not done and any(attempt.in_pause and attempt.ended for attempt in self._attempts.values())):
+            self._lost()
+
     def _redeemed(self) -> None:
         for attempt_id, attempt in self._attempts.items():
             if attempt.in_pause:
@@ -285,3 +309,7 @@ class SessionMetrics:
     def _count_received(self) -> None:
         self._metrics.audio.labels(self._pipeline, "received").inc(self._received / self._format.bytes_per_ms / 1e3)
         self._received = 0
+
+
+def _created(effects: Sequence[Effect]) -> bool:
+    return any(isinstance(effect, Tell) and isinstance(effect.notice, ResponseCreated) for effect in effects)

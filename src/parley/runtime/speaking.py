@@ -49,6 +49,7 @@ from parley.engines.ports import (
 from parley.runtime.faults import fault_of
 from parley.runtime.prompt_mapping import chat_request
 from parley.runtime.sound import OutputEncoder
+from parley.runtime.whole_characters import WholeCharacters, writable
 from parley.runtime.word_timing import WordTiming
 
 MAX_CLAUSES_AHEAD = 256
@@ -143,9 +144,10 @@ class _Attempt:
     async def _pieces(
         self,
     ) -> AsyncGenerator[TextDelta | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished, None]:
-        """What the model writes, its calls and its end as events; raises what it raises."""
+        """What the model writes, in whole characters, its calls and its end as events; raises what it raises."""
         attempt = self._effect.attempt
-        started: set[int] = set()
+        words = WholeCharacters()
+        calls: dict[int, WholeCharacters] = {}
         written = False
         async with _closing(self._model.reply(self._request)) as stream:
             async for event in stream:
@@ -153,13 +155,14 @@ class _Attempt:
                     written = True
                     self._wrote_first(attempt)
                 match event:
-                    case TextDelta():
-                        yield event
+                    case TextDelta(text):
+                        if text := words.push(text):
+                            yield TextDelta(text)
                     case ToolCallDelta(index, call_id, name, arguments):
-                        if index not in started:
-                            started.add(index)
-                            yield ToolCallStarted(attempt, index, CallId(call_id), name)
-                        if arguments:
+                        if index not in calls:
+                            calls[index] = WholeCharacters()
+                            yield ToolCallStarted(attempt, index, CallId(writable(call_id)), writable(name))
+                        if arguments := calls[index].push(arguments):
                             yield ToolArgumentsGenerated(attempt, index, arguments)
                     case ChatEnd(reason, usage):
                         yield GenerationFinished(attempt, reason, _measured(usage))

@@ -147,6 +147,9 @@ class Link(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        self._ping_sent = (
+            False  # whatever comes shows that somebody is there: a pong waits behind what was sent before it
+        )
         if not self._unread and self._next_slice is None and len(data) <= SLICE_BYTES:
             self._read(data)
             if self._budget.spent:
@@ -258,8 +261,6 @@ class Link(asyncio.Protocol):
                 pong = self._wire.data_to_send()
                 if not self._write_paused:
                     self._write(pong)
-            case Opcode.PONG:
-                self._ping_sent = False
             case Opcode.CLOSE:
                 self._closed_by_peer()
 
@@ -357,7 +358,7 @@ class Link(asyncio.Protocol):
         if self._close is not None or self._wire.state is not OPEN:
             return
         if self._ping_sent:
-            self.close(1011, f"no answer to a ping for {PONG_S:.0f} s")
+            self.close(1011, f"nothing has come since a ping {PONG_S:.0f} s ago")
             return
         if not self._write_paused:
             self._ping_sent = True

@@ -152,6 +152,12 @@ class DecoderPool:
             except EngineError as error:
                 worker.follows = None
                 segment.fail(error)
+            except Exception as error:
+                # One turn's fault must not leave all others without a worker; where its process stands, nobody knows.
+                log.exception("PocketSphinx's result could not be taken")
+                worker.follows = None
+                segment.fail(EngineError(f"PocketSphinx failed: {error}", code="recognizer_failed"))
+                await self._restart(worker)
             finally:
                 segment.busy = False
                 self._wake.set()

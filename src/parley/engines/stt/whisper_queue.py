@@ -76,12 +76,19 @@ class WorkQueue:
     async def _run(self) -> None:
         while True:
             if (stream := self._next_pause()) is not None:
-                await self._pause(stream)
+                work = self._pause(stream)
             elif (stream := self._next_partial()) is not None:
-                await self._partial(stream)
+                work = self._partial(stream)
             else:
                 self._wake.clear()
                 await self._wake.wait()
+                continue
+            try:
+                await work
+            except Exception as error:
+                # One turn's fault must not leave all others without a worker.
+                log.exception("Whisper's result could not be taken")
+                stream.fail(EngineError(f"Whisper failed: {error}", code="recognizer_failed"))
 
     def _next_pause(self) -> Listener | None:
         for _ in range(len(self._pauses)):

@@ -181,7 +181,7 @@ class Streams(Rule):
         self.require(stream.failed or not stream.over, f"turn {effect.turn} is dropped twice or after its transcript")
         stream.over = True
         stream.finished = stream.finished or stream.failed
-        if stream.texts and (self._committed or isinstance(self._event, Transcribed)):
+        if stream.texts and not stream.failed and (self._committed or isinstance(self._event, Transcribed)):
             stream.resolved = stream.texts[-1]
         self._ended.append(stream)
 
