@@ -112,6 +112,13 @@ def test_a_reply_that_was_cut_counts_as_one_interruption() -> None:
     assert figures.interruptions == 1
 
 
+def test_a_reply_that_nobody_interrupted_counts_as_no_interruption() -> None:
+    figures = Figures()
+    one_turn(figures)
+    figures.saw(ReplyCut("i", "It", " is", 100, exact=False, by_user=False), 12.6)
+    assert (figures.interruptions, figures.turns[0].interrupted) == (0, False)
+
+
 # --- transcript --------------------------------------------------------------------------------------------------------------
 
 

@@ -246,41 +246,67 @@ async def test_a_server_that_is_not_there_ends_the_screen_with_the_reason() -> N
     assert "parley serve" in str(app.return_value)
 
 
+class Lines:
+    """What was written, and whoever waits for more of it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._more = asyncio.Event()
+
+    def write(self, line: str) -> None:
+        self.told.append(line)
+        self._more.set()
+
+    async def until(self, part: str) -> None:
+        while not any(part in line for line in self.told):
+            self._more.clear()
+            await self._more.wait()
+
+
 async def test_plain_lines_tell_the_same_story() -> None:
     engines = Engines(
         stt=FakeRecognizer("what is it"), llm=FakeModel([Pause(0.05), "It is one."]), tts=FakeSynthesizer(word_ms=100)
     )
-    told: list[str] = []
-    more = asyncio.Event()
-
-    def write(line: str) -> None:
-        told.append(line)
-        more.set()
-
-    async def until(part: str) -> None:
-        while not any(part in line for line in told):
-            more.clear()
-            await more.wait()
-
+    lines = Lines()
     async with running(engines=engines) as server:
-        view = PlainView(write)
+        view = PlainView(lines.write)
         talk = Talk(Chosen(Server.at(server.ws, model="default"), Wishes()), view, lambda: None, TapeDevices)
         view.talk = talk
         conversation = asyncio.create_task(talk.run())
         async with asyncio.timeout(PATIENCE_S):
-            await until("state: listening")
+            await lines.until("state: listening")
             assert isinstance(talk.devices, TapeDevices)
             talk.devices.speak(0.5)
-            await until("figures of turn 1")
+            await lines.until("figures of turn 1")
             talk.stop()
             await conversation
-    story = [line.split("] ", 1)[1] for line in told]
+    story = [line.split("] ", 1)[1] for line in lines.told]
     order = ["state: you speak", "state: thinking", "you: what is it", "reply: It is one.", "state: it speaks"]
     assert [line for line in story if line in order] == order or sorted(
         line for line in story if line in order
     ) == sorted(order)
     (figures,) = [line for line in story if line.startswith("figures of turn 1: ")]
     assert all(f"{name} " in figures for name in NAMES)
+
+
+async def test_leaving_in_the_middle_of_a_reply_interrupts_nobody() -> None:
+    engines = scripted("count")
+    async with running(engines=engines) as server:
+        lines = Lines()
+        view = PlainView(lines.write)
+        talk = Talk(Chosen(Server.at(server.ws, model="default"), Wishes()), view, lambda: None, TapeDevices)
+        view.talk = talk
+        conversation = asyncio.create_task(talk.run())
+        async with asyncio.timeout(PATIENCE_S):
+            await lines.until("state: listening")
+            assert isinstance(talk.devices, TapeDevices)
+            talk.devices.speak(0.5)
+            await lines.until("state: it speaks")
+            talk.stop()
+            await conversation
+    (line,) = [line for line in talk.transcript.lines.values() if line.speaker == "reply"]
+    assert line.unheard
+    assert talk.figures.interruptions == 0
 
 
 def test_nothing_is_drawn_that_the_terminal_cannot_show() -> None:

@@ -188,7 +188,7 @@ class Figures:
                     self._items[item_id] = found
                     found.first_audio_s = found.first_audio_s or now_s
                     found.last_audio_s = now_s
-            case ReplyCut(item_id=item_id, exact=False):
+            case ReplyCut(item_id=item_id, exact=False, by_user=True):
                 found = self._items.get(item_id)
                 if found is not None and not found.interrupted:
                     found.interrupted = True

@@ -101,13 +101,17 @@ class ReplyEnded:
 
 @dataclass(frozen=True, slots=True)
 class ReplyCut:
-    """The reply was silenced after `heard_ms`: of its words `heard` reached the ear, `unheard` did not. `exact`: the server says so."""
+    """The reply was silenced after `heard_ms`: of its words `heard` reached the ear, `unheard` did not. `exact`: the server says so.
+
+    `by_user` False: nobody interrupted it; the conversation ended, or a device or the link was lost.
+    """
 
     item_id: str
     heard: str
     unheard: str
     heard_ms: int
     exact: bool
+    by_user: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,8 @@ class ClientSession:
         """The user wants silence. Next: `silenced()`."""
         self._cancel()
 
-    def silenced(self, heard: Sequence[Heard]) -> list[Happening]:
-        """The loudspeaker has stopped: the server and the transcript shall know what was heard."""
+    def silenced(self, heard: Sequence[Heard], *, by_user: bool = True) -> list[Happening]:
+        """The loudspeaker has stopped: the server and the transcript shall know what was heard. `by_user`: see `ReplyCut`."""
         happened: list[Happening] = []
         for cut in heard:
             item = self._items.get(cut.item_id)
@@ -175,7 +175,7 @@ class ClientSession:
             )
             item.heard_ms = cut.heard_ms
             words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
-            happened.append(ReplyCut(cut.item_id, words, rest, cut.heard_ms, exact=False))
+            happened.append(ReplyCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user))
             if self._exact_cuts:
                 self._send("conversation.item.retrieve", item_id=cut.item_id)
         return happened

@@ -157,7 +157,7 @@ class Talk:
             self._connection = None
             self._floor.lost()
         if not self._stopping.is_set():
-            self._silence()
+            self._silence(by_user=False)
             self._tell(
                 "warning",
                 f"The link is lost: {connection.why_ended}. A new conversation begins as soon as there is one.",
@@ -181,7 +181,9 @@ class Talk:
 
     async def _say_goodbye(self) -> None:
         """Stop the reply, so that the transcript says what was heard, and collect the last figures."""
-        self.interrupt()
+        self._session.interrupt()
+        self._silence(by_user=False)
+        self._send()
         if self._connection is not None:
             await self._connection.flush()
         await _within(LAST_WORDS_S, self._fetch_figures())
@@ -223,8 +225,8 @@ class Talk:
             self._tell("error", f"The reply is stopped: {error}.")
             self.interrupt()
 
-    def _silence(self) -> None:
-        """Silence the loudspeaker and say what was heard."""
+    def _silence(self, *, by_user: bool = True) -> None:
+        """Silence the loudspeaker and say what was heard; `by_user`: somebody wanted to speak, or silence."""
         now_s = time.monotonic()
         heard = self.devices.interrupt()
         if not heard:
@@ -232,7 +234,7 @@ class Talk:
         if self._recording is not None:
             for cut in heard:
                 self._recording.note("silenced", {"item_id": cut.item_id, "heard_ms": cut.heard_ms}, now_s)
-        self._happened(self._session.silenced(heard), now_s)
+        self._happened(self._session.silenced(heard, by_user=by_user), now_s)
         self._send()
 
     def _tell(self, level: Level, message: str) -> None:
@@ -273,7 +275,7 @@ class Talk:
         """Open the devices anew whenever one vanishes, or the person asks for it."""
         while True:
             await self.devices.lost.wait()
-            self._silence()
+            self._silence(by_user=False)
             self._tell("warning", "A sound device is gone; looking for another.")
             while True:
                 try:
