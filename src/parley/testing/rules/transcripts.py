@@ -61,6 +61,11 @@ class Stream:
         return not (self.finished or self.item or (self.over and not self.failed) or self.brought)
 
     @property
+    def kept(self) -> bool:
+        """Whether its audio was committed: a turn whose recogniser had failed may be dropped for good or with its item."""
+        return self.finished and (not self.failed or self.item is not None)
+
+    @property
     def settled(self) -> bool:
         """Whether nothing more is to be known of its words."""
         return self.over
@@ -155,7 +160,7 @@ class Streams(Rule):
         if (offset := stretch.audio.find(audio)) == stretch.audio.rfind(audio):
             stream.stretch, stream.offset = stretch, offset
             for other in self.by_turn.values():
-                if other is not stream and other.finished and other.stretch is stretch:
+                if other is not stream and other.kept and other.stretch is stretch:
                     apart = offset >= other.offset + other.bytes_fed or offset + len(audio) <= other.offset
                     self.require(apart, f"turns {other.turn} and {stream.turn} hold the same audio", "10")
 
