@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from parley.client.load.conversation import Script
 from parley.client.load.drive import Fleet, LoadPlan, NobodyJoined
-from parley.client.load.link import UnusableUrl, realtime_url
+from parley.client.load.link import Link, UnusableUrl, realtime_url
 from parley.client.load.pacing import Wheel
 from parley.client.load.process_usage import NoSuchProcess, read_usage
-from parley.client.load.recording import cut_track, find_speech
+from parley.client.load.recording import cut_track, find_speech, text_frame
 from parley.client.load.report import Figures, broken_bars, figures
 from tests.client.foreign_server import Behaviour, foreign_server
 from tests.client.voices import silence, voice, write_wav
@@ -91,6 +94,30 @@ async def test_sessions_the_server_drops_are_told_with_its_reason() -> None:
         found = await driven(url)
     assert found.dropped == {"the server closed with 1011 (out of turns)": 2}
     assert "2 dropped" in broken_bars(found, max_missed=0)[0]
+
+
+async def test_a_session_left_in_the_middle_of_a_reply_is_closed_and_does_not_break() -> None:
+    closed: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.recv()
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(200):
+                await socket.send("x" * 60_000)
+        await socket.wait_closed()
+        closed.set_result(socket.close_code)
+
+    def leave(message: bytes, now_s: float) -> None:
+        links[0].close()
+        assert not links[0].ended.done(), "hung up on what the server still sends"
+
+    links: list[Link] = []
+    async with serve(talk, "127.0.0.1", 0, compression=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        links.append(await Link.dial(f"ws://127.0.0.1:{port}/", None, leave))
+        links[0].send(text_frame(b"go on"))
+        assert await asyncio.wait_for(links[0].ended, 10) == "closed by the client"
+        assert await asyncio.wait_for(closed, 10) == 1000
 
 
 async def test_a_refused_key_is_told_in_the_servers_words() -> None:

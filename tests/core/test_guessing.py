@@ -11,6 +11,8 @@ from parley.core.events import (
     GenerationFailed,
     GenerationFinished,
     ItemCreateRequested,
+    ItemDeleteRequested,
+    ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
     ToolArgumentsGenerated,
@@ -20,7 +22,7 @@ from parley.core.events import (
 from parley.core.ids import CallId, ItemId
 from parley.core.items import InputText, Message
 from parley.core.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated
-from parley.core.settings import Conduct, SemanticVad, Settings
+from parley.core.settings import Conduct, SemanticVad, Settings, Truncation
 from tests.core.scene import Scene, cancelled, kinds
 
 GUESSING = Conduct(speculation=True, speculate_after_ms=200)
@@ -131,3 +133,17 @@ def test_a_judged_turn_guesses_too() -> None:
     scene.hears(128, 0.0)
     scene.happens(Transcribed(scene.turn(), "what is that", flush=scene.flush()))
     assert any(isinstance(effect, StartGeneration) for effect in scene.effects)
+
+
+def test_what_a_guess_that_was_right_left_out_of_a_full_context_stays_left_out() -> None:
+    truncation = Truncation("retention_ratio", 0.5)
+    scene = Scene(Settings(modality="text", truncation=truncation), Conduct(speculation=True, context_tokens=400))
+    for index in range(20):
+        scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x" * 80),))))
+    pausing(scene)
+    first = scene.last(StartGeneration).prompt.items[0].id
+    scene.hears(320, 0.0)
+    scene.happens(GenerationFinished(scene.attempt()))
+    assert len(scene.told(ResponseCreated)) == 1
+    scene.happens(ItemDeleteRequested(ItemId("i19")), ResponseRequested())
+    assert scene.last(StartGeneration).prompt.items[0].id == first

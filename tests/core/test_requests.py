@@ -27,7 +27,7 @@ from parley.core.events import (
 )
 from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
 from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
-from parley.core.limits import MAX_PENDING_TURNS
+from parley.core.limits import MAX_ITEMS, MAX_PENDING_TURNS
 from parley.core.notices import (
     ErrorRaised,
     InputCleared,
@@ -322,6 +322,16 @@ def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
     assert scene.told(TranscriptionCompleted)[0].transcript == "from a file"
     assert scene.item("a") == Message(ItemId("a"), "user", (InputAudio("from a file", bytes(9600)),))
     assert scene.last(StartGeneration).prompt.items
+
+
+def test_a_full_conversation_takes_no_commit_and_the_audio_stays() -> None:
+    scene = Scene(MANUAL)
+    for index in range(MAX_ITEMS):
+        scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x"),))))
+    scene.happens(AudioArrived(bytes(48 * 200)))
+    assert refused(scene, CommitRequested(ID)).code == "conversation_full"
+    scene.happens(ItemDeleteRequested(ItemId("i0")), CommitRequested())
+    assert len(scene.told(InputCommitted)) == 1
 
 
 def test_a_sample_cut_in_two_at_the_end_of_an_items_audio_is_left_out() -> None:

@@ -241,6 +241,16 @@ class Conversation:
             self._first_kept = items[dropped].id if dropped < len(items) else None
         return (*items[dropped:], *extra)
 
+    def settle(self, shown: tuple[Item, ...]) -> None:
+        """A prompt made without settling was used: what it left out stays left out."""
+        first = next((item.id for item in shown if item.id in self._entries), None)
+        if first is None:
+            return
+        start = self._order.index(self._first_kept) if self._first_kept in self._entries and self._first_kept else 0
+        left_out = self._order[start : self._order.index(first)]
+        if any(not is_empty(self._entries[item_id].view()) for item_id in left_out):
+            self._first_kept = first
+
 
 def _audio_bytes(entry: Entry) -> int:
     if entry.speech is not None:

@@ -300,6 +300,7 @@ class Hearing:
                 f"{MIN_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
                 code="input_audio_buffer_commit_empty",
             )
+        st.conversation.room()
         end = st.input.received
         if turn is None:
             turn = self._open_turn(start, start)

@@ -199,6 +199,7 @@ class Replying:
             return False
         st.guess = None
         st.allowance.spend(st.now)
+        st.conversation.settle(guess.prompt.items)
         settings = st.settings
         response = Response(
             st.ids.response(),

@@ -138,9 +138,10 @@ class Fleet:
         finally:
             self._closing = True
             self._wheel.stop()
-            for member in list(self._members):
-                if member.link is not None:
-                    member.link.close()
+            links = [member.link for member in self._members if member.link is not None]
+            for link in links:
+                link.close()
+            await asyncio.gather(*(link.ended for link in links))
         return record
 
     # -- joining -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidURI
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
+from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 MAX_MESSAGE_BYTES = 32 * 2**20
@@ -27,6 +28,10 @@ MAX_MESSAGE_BYTES = 32 * 2**20
 
 MAX_UNSENT_BYTES = 4 * 2**20
 """About a minute of speech: a server that has stopped reading for so long will not answer in time any more."""
+
+
+FAREWELL_S = 2.0
+"""A server that has not answered our goodbye by then is left without one."""
 
 
 class UnusableUrl(Exception):
@@ -60,6 +65,7 @@ class Link(asyncio.Protocol):
         self._on_message = on_message
         self._parts: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._leaving = False
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
@@ -77,7 +83,7 @@ class Link(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """Write one prepared frame (`recording.text_frame`); nothing happens once the connection is over."""
-        if self._transport is not None:
+        if self._transport is not None and not self._leaving:
             self._transport.write(frame)
 
     @property
@@ -85,11 +91,19 @@ class Link(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def close(self) -> None:
-        """Say goodbye and drop the connection."""
-        if self._transport is not None:
-            self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
-            self._flush()
+        """Say goodbye; the connection is over (`ended`) when the server has answered, or after `FAREWELL_S`.
+
+        To hang up at once, with messages unread, would look to the server like a connection that broke.
+        """
+        if self._transport is None or self._leaving:
+            return
+        if self._protocol.state is not OPEN:
             self._end("closed by the client")
+            return
+        self._leaving = True
+        self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+        self._flush()
+        asyncio.get_running_loop().call_later(FAREWELL_S, self._end, "closed by the client")
 
     def abandon(self, reason: str) -> None:
         """Drop the connection for a reason of ours."""
@@ -139,6 +153,8 @@ class Link(asyncio.Protocol):
         self._end(f"HTTP {response.status_code} {response.reason_phrase}{': ' if body else ''}{body}")
 
     def _take(self, frame: Frame, now_s: float) -> None:
+        if self._leaving:
+            return
         if frame.opcode is Opcode.TEXT or (frame.opcode is Opcode.CONT and self._parts):
             if frame.fin and not self._parts:
                 self._on_message(bytes(frame.data), now_s)
@@ -150,6 +166,8 @@ class Link(asyncio.Protocol):
                 self._on_message(message, now_s)
 
     def _farewell(self) -> str:
+        if self._leaving:
+            return "closed by the client"
         close = self._protocol.close_rcvd
         if close is None:
             return "the server hung up without a close frame"
