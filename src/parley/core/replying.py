@@ -17,13 +17,11 @@ from parley.core.events import (
     GenerationFailed,
     GenerationFinished,
     ResponseParams,
-    SpeechGenerated,
 )
 from parley.core.generation import Basis, Plan
-from parley.core.ids import AttemptId, ItemId, ResponseId, TurnId
+from parley.core.ids import ItemId, ResponseId, TurnId
 from parley.core.items import InputAudio, InputText, Message
 from parley.core.limits import (
-    ANSWERING_MS,
     GENERATION_SILENCE_NS,
     MAX_HELD_BYTES,
     SAMPLES_PER_MS,
@@ -34,18 +32,12 @@ from parley.core.notices import (
     OutputBufferCleared,
     OutputBufferStopped,
     StatusReason,
-    Usage,
 )
 from parley.core.playback import Heard
 from parley.core.response import Response
 from parley.core.state import Interrupted, Owed, State
 
 _SILENCE_HINT = "The user has said nothing for a while. Say something short that helps them go on."
-_RESUME_HINT = (
-    "A noise cut off your last words; nobody spoke. Go on from where you were stopped, without repeating yourself."
-)
-
-_NO_ATTEMPT = AttemptId(0)
 
 
 class Replying:
@@ -315,59 +307,6 @@ class Replying:
             self.st.owed = None
         else:
             self.delivering.end(response, "cancelled", reason="client_cancelled")
-
-    def false_stop(self, words: str) -> bool:
-        """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one.
-
-        `words`: listening words, if any; said so near the reply's end they are no listening, but the answer to it.
-        """
-        st = self.st
-        stopped, st.interrupted = st.interrupted, None
-        if stopped is None or not st.conduct.resume_false_stops or st.main is not None:
-            return False
-        if stopped.item is None:
-            st.owed = Owed()
-            return True
-        entry = st.conversation.entry(stopped.item)
-        if entry is None or entry.speech is None or entry.heard is None:
-            return False
-        speech, heard = entry.speech, entry.heard
-        if stopped.whole and words.strip() and speech.samples - heard <= ANSWERING_MS * SAMPLES_PER_MS:
-            return False
-        if not stopped.whole or speech.discarded:
-            st.owed = Owed(hint=self._hint(_RESUME_HINT))
-            return True
-        audio = speech.audio_until(speech.samples)
-        rest = speech.rest(heard)
-        if (
-            audio is None
-            or not rest
-            or speech.format is not st.settings.output_format
-            or st.settings.modality != "audio"
-        ):
-            return False
-        response = Response(
-            st.ids.response(),
-            st.conversation.id,
-            "audio",
-            st.settings.voice,
-            speech.format,
-            st.settings.max_output_tokens,
-            None,
-        )
-        st.main = response
-        st.tell(response.created())
-        for clause, start, end in rest:
-            output = self.delivering.open_message(response)
-            if output.entry.speech is not None:
-                output.entry.speech.begin(clause)
-            st.tell_all(response.say(output, clause))
-            piece = audio[speech.format.size(start) : speech.format.size(end)]
-            self.delivering.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
-        self.delivering.end(
-            response, "completed", usage=Usage(output_audio=-(-response.audio_samples // SAMPLES_PER_MS // 50))
-        )
-        return True
 
     def drained(self) -> bool:
         """Whatever reply is done and has been heard to its end is over. True if something changed."""

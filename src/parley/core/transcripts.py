@@ -15,6 +15,7 @@ from parley.core.ids import TurnId
 from parley.core.limits import MAX_PENDING_TURNS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
 from parley.core.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
 from parley.core.replying import Replying
+from parley.core.resuming import Resuming
 from parley.core.state import Pending, State
 from parley.core.turn_taking import Turn
 
@@ -25,6 +26,7 @@ class Transcripts:
     def __init__(self, state: State, replying: Replying) -> None:
         self.st = state
         self.replying = replying
+        self.resuming = Resuming(state, replying.delivering)
 
     def expect(self, turn: Turn, entry: Entry, wants_reply: bool) -> Pending:
         """Wait for the turn's words, bounded in time and number."""
@@ -80,7 +82,7 @@ class Transcripts:
                 return
             self.replying.drop_guess()
         self.replying.awaited_came()
-        if nothing_said and pending.wants_reply and self.replying.false_stop(text):
+        if nothing_said and pending.wants_reply and self.resuming.false_stop(text):
             return
         if pending.silent_prompt:
             self.replying.owe(silent=True)
