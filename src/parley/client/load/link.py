@@ -131,7 +131,7 @@ class Link(asyncio.Protocol):
                 case _:
                     self._end("the server sent what only a client may send")
         self._flush()
-        if self._protocol.close_expected():
+        if self._protocol.close_rcvd is not None or (self._protocol.close_expected() and not self._leaving):
             self._end(self._farewell())
 
     def eof_received(self) -> None:
