@@ -40,7 +40,9 @@ def test_a_pipeline_that_nobody_closes_ends_with_the_program_without_a_word() ->
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "1", "")
+    # `-X dev` also has asyncio tell of steps over 100 ms, such as the loading of a model on a busy machine: that is no leak.
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Executing <Task finished")]
+    assert (done.returncode, done.stdout.strip(), told) == (0, "1", [])
 
 
 def test_the_package_has_every_name_of_the_library_and_no_other() -> None:
