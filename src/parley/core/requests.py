@@ -283,7 +283,9 @@ class Requests:
                 code="invalid_value",
                 param="audio_end_ms",
             )
-        st.conversation.cut(entry, min(event.audio_end_ms * SAMPLES_PER_MS, known), by_client=True)
+        # A client counts whole milliseconds: whoever names the last one has heard what is left of it too.
+        all_of_it = event.audio_end_ms >= known // SAMPLES_PER_MS
+        st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
         self.replying.hush(event.item_id)
         self.replying.drop_guess()
         st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))

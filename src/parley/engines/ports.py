@@ -230,10 +230,14 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """An image as a `data:` or `https:` URL."""
+    """An image as a `data:` or `https:` URL.
+
+    `at` is where in its message it stands: how many characters of the text come before it; None: all of them.
+    """
 
     url: str
     detail: Literal["auto", "low", "high"] = "auto"
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
