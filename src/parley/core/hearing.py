@@ -103,14 +103,16 @@ class Hearing:
 
     def _open_transcription(self, turn: Turn) -> None:
         wanted = self.st.settings.transcription or Transcription()
+        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
         self.st.do(
             OpenTranscription(
                 turn.id,
                 self.st.input.format,
-                wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else ""),
+                language,
                 wanted.prompt,
                 wanted.keywords,
                 bool(self.st.settings.include),
+                () if language else wanted.languages,
             )
         )
 

@@ -164,12 +164,16 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionSpec:
-    """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out)."""
+    """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out).
+
+    `languages` are the tags among which it is to find out, () for all; an engine that knows none of them refuses.
+    """
 
     language: str = ""
     prompt: str = ""
     keywords: tuple[str, ...] = ()
     logprobs: bool = False
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
