@@ -37,8 +37,8 @@ class Entry:
     """An item and what stands behind it.
 
     `heard` is the sample to which a spoken item was heard (None: all of it, as far as anybody knows); `by_client`:
-    the client said so. `input_samples` is the length of a user's audio, `awaiting` that its transcript is still to
-    come.
+    the client said so. `input_samples` is the length of a user's audio, `awaiting` how much is still to
+    come: transcripts of its audio, the output of its call.
     """
 
     item: Item
@@ -46,7 +46,7 @@ class Entry:
     heard: int | None = None
     by_client: bool = False
     input_samples: int = 0
-    awaiting: bool = False
+    awaiting: int = 0
     deleted: bool = False
 
     def view(self) -> Item:
@@ -164,15 +164,13 @@ class Conversation:
             self.version += 1
         return entry
 
-    def transcribed(self, entry: Entry, transcript: str) -> None:
-        """The user's words of an audio item are known."""
-        entry.awaiting = False
+    def transcribed(self, entry: Entry, index: int, transcript: str) -> None:
+        """The user's words of one audio part are known."""
+        entry.awaiting -= 1
         if isinstance(entry.item, Message):
             content = tuple(
-                replace(part, transcript=transcript)
-                if isinstance(part, InputAudio) and part.transcript is None
-                else part
-                for part in entry.item.content
+                replace(part, transcript=transcript) if at == index and isinstance(part, InputAudio) else part
+                for at, part in enumerate(entry.item.content)
             )
             entry.item = replace(entry.item, content=content)
         self.version += 1

@@ -38,6 +38,9 @@ MAX_ITEMS = 2_000
 MAX_ITEM_TEXT = 1024 * 1024
 """Characters of text in one item: more than any model's context."""
 
+MAX_AUDIO_PARTS = 16
+"""Parts of audio in one item: the recogniser takes each for a turn, and fewer than `MAX_PENDING_TURNS` may wait at once."""
+
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """One image's URL, base64 included; the limit of the large hosted models."""
 
