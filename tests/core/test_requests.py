@@ -27,8 +27,15 @@ from parley.core.events import (
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
-from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
-from parley.core.limits import KEPT_AUDIO_BYTES, MAX_AUDIO_PARTS, MAX_ITEMS, MAX_PENDING_TURNS
+from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message, OutputAudio
+from parley.core.limits import (
+    KEPT_AUDIO_BYTES,
+    MAX_AUDIO_PARTS,
+    MAX_BROUGHT_CHARACTERS,
+    MAX_IMAGE_BYTES,
+    MAX_ITEMS,
+    MAX_PENDING_TURNS,
+)
 from parley.core.notices import (
     ErrorRaised,
     InputCleared,
@@ -358,6 +365,29 @@ def test_each_audio_part_of_an_item_gets_its_own_words_at_its_place() -> None:
     (item,) = scene.last(StartGeneration).prompt.items
     assert isinstance(item, Message)
     assert item.content == (InputText("compare"), InputAudio("this"), InputAudio("that"))
+
+
+def test_audio_of_the_assistants_items_that_a_client_brings_is_not_kept_without_end() -> None:
+    scene = Scene()
+    spoken = OutputAudio("said before", bytes(KEPT_AUDIO_BYTES // 2))
+    for name in "abc":
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "assistant", (spoken,))))
+    assert scene.item("c") == Message(ItemId("c"), "assistant", (OutputAudio("said before", bytes(716_800)),))
+    assert scene.item("a") == Message(ItemId("a"), "assistant", (OutputAudio("said before"),))
+
+
+def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted() -> None:
+    scene = Scene(capabilities=Capabilities(images=True))
+    image = InputImage("data:image/png;base64," + "A" * (MAX_IMAGE_BYTES // 2))
+    names = [f"i{index}" for index in range(MAX_BROUGHT_CHARACTERS // len(image.image_url))]
+    for name in names:
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (image,))))
+    assert len(scene.told(ItemAdded)) == len(names)
+    one_more = ItemCreateRequested(Message(ItemId("more"), "user", (image,)), None, ID)
+    error = refused(scene, one_more)
+    assert (error.code, error.param) == ("conversation_full", "item")
+    scene.happens(ItemDeleteRequested(ItemId("i0")))
+    assert "ItemAdded" in kinds(scene.happens(one_more))
 
 
 def test_an_item_of_very_many_audio_parts_is_refused_by_name() -> None:

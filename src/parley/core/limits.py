@@ -44,6 +44,9 @@ MAX_AUDIO_PARTS = 16
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """One image's URL, base64 included; the limit of the large hosted models."""
 
+MAX_BROUGHT_CHARACTERS = 64 * 1024 * 1024
+"""Words and images a client may have in one conversation: two hundred large photographs, many times a model's context."""
+
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""
 

@@ -150,7 +150,7 @@ class Requests:
     def create_item(self, event: ItemCreateRequested) -> None:
         st = self.st
         place = st.conversation.place(event.previous_item_id)
-        st.conversation.room()
+        st.conversation.room(event.item)
         entry = self._entry(event.item, "item")
         if entry.item.id in st.conversation:
             raise PeerError(
