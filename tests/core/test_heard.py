@@ -7,8 +7,10 @@ from parley.core.events import (
     AudioPlayed,
     CancelRequested,
     ClauseStarted,
+    GenerationFinished,
     ItemTruncateRequested,
     SpeechGenerated,
+    SpokenWord,
     Transcribed,
 )
 from parley.core.ids import ClientEventId, ItemId
@@ -110,6 +112,18 @@ def test_truncating_an_item_still_being_made_holds_for_what_comes_later() -> Non
     assert kept(scene, item).transcript == "one"
     scene.passes(10_000)
     assert kept(scene, item).transcript == "one"
+
+
+def test_a_client_that_played_everything_and_counts_whole_milliseconds_loses_no_word() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two", 1000), words=True, finish=False)
+    item, attempt = spoken_item(scene), scene.attempt()
+    last = (SpokenWord(3, 12_000), SpokenWord(7, 24_016))
+    scene.happens(SpeechGenerated(attempt, bytes(32), last), GenerationFinished(attempt, "stop"))
+    scene.happens(ItemTruncateRequested(item, 0, 1000))  # of 1000.67
+    assert kept(scene, item).transcript == "one two"
+    assert scene.told(ItemTruncated)[-1] == ItemTruncated(item, 0, 1000)
 
 
 def test_truncating_beyond_the_audio_is_refused_with_both_lengths() -> None:

@@ -18,6 +18,7 @@ from parley.core.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     OutputClearRequested,
+    PartialTranscribed,
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
@@ -26,8 +27,15 @@ from parley.core.events import (
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
-from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
-from parley.core.limits import MAX_ITEMS, MAX_PENDING_TURNS
+from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message, OutputAudio
+from parley.core.limits import (
+    KEPT_AUDIO_BYTES,
+    MAX_AUDIO_PARTS,
+    MAX_BROUGHT_CHARACTERS,
+    MAX_IMAGE_BYTES,
+    MAX_ITEMS,
+    MAX_PENDING_TURNS,
+)
 from parley.core.notices import (
     ErrorRaised,
     InputCleared,
@@ -338,10 +346,77 @@ def test_a_sample_cut_in_two_at_the_end_of_an_items_audio_is_left_out() -> None:
     scene = Scene()
     parts = InputAudio(None, bytes(4801)), InputAudio(None, bytes(4800))
     scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", parts)))
-    assert scene.last(Transcribe).audio == bytes(9600)
+    opened = [effect for effect in scene.effects if isinstance(effect, Transcribe)]
+    assert [effect.audio for effect in opened] == [bytes(4800), bytes(4800)]
     scene.happens(ItemCreateRequested(Message(ItemId("b"), "user", (InputAudio(None, b"x"),))), ResponseRequested())
-    scene.happens(Transcribed(scene.turn(), "two halves"))
+    scene.happens(*(Transcribed(effect.turn, "a half") for effect in opened))
     assert scene.last(StartGeneration).prompt.items
+
+
+def test_each_audio_part_of_an_item_gets_its_own_words_at_its_place() -> None:
+    scene = Scene(Settings(transcription=Transcription()))
+    parts = InputText("compare"), InputAudio(None, bytes(4800)), InputAudio(None, bytes(9600))
+    scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", parts)), ResponseRequested())
+    first, second = (effect.turn for effect in scene.effects if isinstance(effect, Transcribe))
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.happens(Transcribed(second, "that")))
+    scene.happens(Transcribed(first, "this"))
+    told = [(notice.content_index, notice.transcript, notice.seconds) for notice in scene.told(TranscriptionCompleted)]
+    assert told == [(2, "that", 0.2), (1, "this", 0.1)]
+    (item,) = scene.last(StartGeneration).prompt.items
+    assert isinstance(item, Message)
+    assert item.content == (InputText("compare"), InputAudio("this"), InputAudio("that"))
+
+
+def test_audio_of_the_assistants_items_that_a_client_brings_is_not_kept_without_end() -> None:
+    scene = Scene()
+    spoken = OutputAudio("said before", bytes(KEPT_AUDIO_BYTES // 2))
+    for name in "abc":
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "assistant", (spoken,))))
+    assert scene.item("c") == Message(ItemId("c"), "assistant", (OutputAudio("said before", bytes(716_800)),))
+    assert scene.item("a") == Message(ItemId("a"), "assistant", (OutputAudio("said before"),))
+
+
+def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted() -> None:
+    scene = Scene(capabilities=Capabilities(images=True))
+    image = InputImage("data:image/png;base64," + "A" * (MAX_IMAGE_BYTES // 2))
+    names = [f"i{index}" for index in range(MAX_BROUGHT_CHARACTERS // len(image.image_url))]
+    for name in names:
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (image,))))
+    assert len(scene.told(ItemAdded)) == len(names)
+    one_more = ItemCreateRequested(Message(ItemId("more"), "user", (image,)), None, ID)
+    error = refused(scene, one_more)
+    assert (error.code, error.param) == ("conversation_full", "item")
+    scene.happens(ItemDeleteRequested(ItemId("i0")))
+    assert "ItemAdded" in kinds(scene.happens(one_more))
+
+
+def test_an_item_of_very_many_audio_parts_is_refused_by_name() -> None:
+    parts = (InputAudio(None, bytes(480)),) * (MAX_AUDIO_PARTS + 1)
+    error = refused(Scene(), ItemCreateRequested(Message(ItemId("a"), "user", parts), None, ID))
+    assert (error.code, error.param) == ("invalid_value", "item.content")
+
+
+def test_audio_put_before_so_much_other_audio_that_it_is_not_kept_is_understood_all_the_same() -> None:
+    scene = Scene()
+    old = Message(ItemId("a"), "user", (InputAudio("x", bytes(KEPT_AUDIO_BYTES)),))
+    scene.happens(ItemCreateRequested(old))
+    scene.happens(ItemCreateRequested(Message(ItemId("c"), "user", (InputAudio(None, bytes(9600)),)), "root"))
+    assert scene.last(Transcribe).audio == bytes(9600)
+    assert scene.item("c") == Message(ItemId("c"), "user", (InputAudio(None),))
+
+
+@pytest.mark.parametrize("transcription", [None, Transcription()])
+def test_the_words_of_audio_in_a_responses_own_input_are_told_to_nobody(transcription: Transcription | None) -> None:
+    scene = Scene(Settings(transcription=transcription))
+    own = Message(ItemId(""), "user", (InputAudio(None, bytes(9600)),))
+    scene.happens(ResponseRequested(ResponseParams(False, (own,))))
+    turn = scene.turn()
+    assert notices(scene.happens(PartialTranscribed(turn, "from a", "from a"))) == []
+    assert notices(scene.happens(Transcribed(turn, "from a file"))) == []
+    assert scene.last(StartGeneration).prompt.items
+    scene.happens(ResponseRequested(ResponseParams(False, (own,))))
+    caused = kinds(scene.happens(TranscriptionFailed(scene.turn(), Fault("broken", "It broke."))))
+    assert caused == ["ResponseDone", "RateLimitsUpdated"]
 
 
 def test_deleting_an_item_ends_the_wait_for_its_words() -> None:
@@ -352,8 +427,6 @@ def test_deleting_an_item_ends_the_wait_for_its_words() -> None:
 
 
 def test_the_words_told_are_never_taken_back() -> None:
-    from parley.core.events import PartialTranscribed
-
     scene = Scene(Settings(transcription=Transcription()))
     scene.hears(640, 0.9)
     turn = scene.turn()

@@ -106,6 +106,15 @@ async def test_a_reply_streams_as_it_is_written_with_its_usage() -> None:
         assert "parallel_tool_calls" not in server.bodies[0]
 
 
+async def test_images_reach_the_server_in_their_places_between_the_words() -> None:
+    images = (ImagePart("https://a", at=0), ImagePart("https://b", at=2), ImagePart("https://c"))
+    async with connected(say_hello) as (engine, server):
+        await replied(engine, ChatRequest((ChatMessage("user", "or\nwhich?", images),)))
+    content = server.bodies[0]["messages"][0]["content"]
+    told = [part["text"] if part["type"] == "text" else part["image_url"]["url"] for part in content]
+    assert told == ["https://a", "or", "https://b", "which?", "https://c"]
+
+
 async def test_the_whole_request_reaches_the_server() -> None:
     tool = Tool("look", "Looks.", '{"type":"object","properties":{"x":{"type":"string"}}}')
     messages = (

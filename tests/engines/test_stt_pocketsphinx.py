@@ -80,6 +80,9 @@ async def test_another_language_is_refused_by_name(recognizer: PocketsphinxRecog
     with pytest.raises(EngineRefused, match="'es'") as caught:
         recognizer.open_stream(RecognitionSpec(language="es"), ignore)
     assert caught.value.code == "unsupported_language"
+    with pytest.raises(EngineRefused, match="English only, not 'es', 'pt'"):
+        recognizer.open_stream(RecognitionSpec(languages=("es", "pt")), ignore)
+    recognizer.open_stream(RecognitionSpec(languages=("es", "en-GB")), ignore).close()
 
 
 async def test_the_event_loop_keeps_its_pace_while_speech_is_decoded(

@@ -130,6 +130,20 @@ async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperReco
         recognizer.open_stream(RecognitionSpec(language="tlh"), lambda partial: None)
 
 
+async def test_the_language_is_one_of_those_that_may_be_spoken(recognizer: WhisperRecognizer) -> None:
+    async def detected(*among: str) -> str:
+        stream = recognizer.open_stream(RecognitionSpec(languages=among), lambda partial: None)
+        stream.feed(a_tone())
+        return (await stream.finish()).language
+
+    likeliest = await detected()
+    others = [language for language in languages() if language != likeliest][:2]
+    assert await detected(*others, "tlh") in others
+    assert await detected(f"{likeliest.upper()}-XX", *others) == likeliest
+    with pytest.raises(EngineRefused, match="'tlh', 'qya'"):
+        recognizer.open_stream(RecognitionSpec(languages=("tlh", "qya")), lambda partial: None)
+
+
 async def test_words_are_promised_while_someone_speaks(recognizer: WhisperRecognizer, speech: Speech) -> None:
     ints, rate = speech("beckett")
     audio = resample(pcm.to_float(ints), rate, 16000)

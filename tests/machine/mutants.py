@@ -332,7 +332,7 @@ MUTANTS = (
         "the prompt holds what the client says was not heard",
         requests.Requests,
         "truncate_item",
-        "st.conversation.cut(entry, min(event.audio_end_ms * SAMPLES_PER_MS, known), by_client=True)",
+        "st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)",
         "pass",
     ),
     _one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -65,6 +66,13 @@ async def test_the_recogniser_is_told_the_clients_hints_and_the_pipelines_langua
     ears.listening.open(OPEN)
     spec = ears.stt.streams[0].spec
     assert (spec.language, spec.prompt, spec.keywords, spec.logprobs) == ("de", "names: Anna", ("Parley",), True)
+
+
+async def test_the_clients_choice_of_languages_goes_over_the_pipelines_language() -> None:
+    ears = _Ears(FakeRecognizer())
+    ears.listening.open(replace(OPEN, languages=("pt", "es")))
+    spec = ears.stt.streams[0].spec
+    assert (spec.language, spec.languages) == ("", ("pt", "es"))
 
 
 async def test_partials_flushes_and_the_final_come_in_order_with_their_ids() -> None:

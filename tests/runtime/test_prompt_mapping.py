@@ -59,6 +59,11 @@ def answer(name: str, text: str) -> ChatMessage:
             id="speech stands as its words, beside the image",
         ),
         pytest.param(
+            [user(InputImage("https://a"), InputText("or"), InputImage("https://b"), InputText("which?"))],
+            [ChatMessage("user", "or\nwhich?", (ImagePart("https://a", at=0), ImagePart("https://b", at=2)))],
+            id="images keep their places between the words",
+        ),
+        pytest.param(
             [user(InputAudio(None))], [ChatMessage("user", UNHEARD)], id="a turn nobody understood is not hidden"
         ),
         pytest.param(

@@ -21,6 +21,8 @@ DETECTION = "session.audio.input.turn_detection"
 TRANSCRIPTION = "session.audio.input.transcription"
 LONG_PAUSE = PAUSE * 5
 
+LANGUAGES = "one is the language; of several, a recogniser that knows more than one finds out which"
+
 SILENT: dict[str, Any] = {"create_response": False}
 """Turns without replies, for tests that read on only to the end of the turn."""
 
@@ -177,6 +179,19 @@ async def test_an_unfinished_thought_is_waited_for_at_most_as_long_as_documented
                 ends[eagerness] = (await turn(talk, LONG_PAUSE * 2))[1]
     for eagerness, wait_ms in (("low", 8000), ("medium", 4000), ("high", 2000)):
         assert abs(ends[eagerness] - (2000 + wait_ms)) <= 64
+
+
+@pytest.mark.proves(UPDATE, f"{TRANSCRIPTION}.languages", state="honoured", note=LANGUAGES)
+async def test_the_recogniser_is_told_which_languages_may_be_spoken() -> None:
+    engines = hearing("sim")
+    async with running(engines=engines) as server, talking(server) as talk:
+        for given in (["pt", "es"], ["pt"]):
+            await configure(talk, audio={"input": {"turn_detection": None, "transcription": {"languages": given}}})
+            await talk.send(type="input_audio_buffer.append", audio=base64.b64encode(bytes(9600)).decode())
+            await talk.send(type="input_audio_buffer.commit")
+            await talk.until("conversation.item.input_audio_transcription.completed")
+    specs = [stream.spec for stream in engines.stt.streams]
+    assert [(spec.language, spec.languages) for spec in specs] == [("", ("pt", "es")), ("pt", ())]
 
 
 @pytest.mark.proves(UPDATE, TRANSCRIPTION, f"{TRANSCRIPTION}.language", f"{TRANSCRIPTION}.prompt", state="honoured")

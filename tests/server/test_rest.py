@@ -36,6 +36,13 @@ async def test_models_are_the_pipelines_and_the_names_that_stock_clients_use() -
     assert missing.value.param == "model"
 
 
+async def test_a_model_without_a_name_is_no_model() -> None:
+    async with running() as server, http(server) as client:
+        answer = await client.get("/v1/models/")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
 async def test_models_ask_for_the_key() -> None:
     async with running(configured(api_keys=("sk-k",))) as server, http(server) as client:
         assert (await client.get("/v1/models")).status_code == 401

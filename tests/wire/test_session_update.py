@@ -54,6 +54,7 @@ VAD = {
     "create_response": False,
     "interrupt_response": False,
 }
+LANGUAGES_NOTE = "one is the language; of several, a recogniser that knows more than one finds out which"
 WORDS = {"model": "whisper-1", "language": "en", "languages": ["en", "no"], "prompt": "cities", "keywords": ["Oslo"]}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = {"type": "function", "name": "weather", "description": "Tells it.", "parameters": SCHEMA}
@@ -110,7 +111,7 @@ OPTIONS = [
 @inner("truncation.", "type", "retention_ratio", "token_limits", "token_limits.post_instructions")
 @inner("tracing.", "workflow_name", "group_id", "metadata", state="accepted and echoed", note=ECHOED)
 @inner("audio.input.transcription.", "model", "language", "prompt", "keywords")
-@inner("audio.input.transcription.", "languages", note="one is the language; of several the recogniser finds out which")
+@inner("audio.input.transcription.", "languages", note=LANGUAGES_NOTE)
 @inner("audio.input.turn_detection.", *VAD)
 @pytest.mark.parametrize(("path", "value", "expected"), OPTIONS)
 def test_an_option_is_read_and_the_answer_shows_it(path: str, value: object, expected: dict[str, object]) -> None:

@@ -27,7 +27,13 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.limits import KEPT_AUDIO_BYTES, MAX_ITEMS, MAX_RETRIEVED_AUDIO_BYTES, SAMPLES_PER_MS
+from parley.core.limits import (
+    KEPT_AUDIO_BYTES,
+    MAX_BROUGHT_CHARACTERS,
+    MAX_ITEMS,
+    MAX_RETRIEVED_AUDIO_BYTES,
+    SAMPLES_PER_MS,
+)
 from parley.core.settings import Truncation
 from parley.core.speech import Speech
 
@@ -37,8 +43,8 @@ class Entry:
     """An item and what stands behind it.
 
     `heard` is the sample to which a spoken item was heard (None: all of it, as far as anybody knows); `by_client`:
-    the client said so. `input_samples` is the length of a user's audio, `awaiting` that its transcript is still to
-    come.
+    the client said so. `input_samples` is the length of a user's audio, `awaiting` how much is still to
+    come: transcripts of its audio, the output of its call.
     """
 
     item: Item
@@ -46,7 +52,7 @@ class Entry:
     heard: int | None = None
     by_client: bool = False
     input_samples: int = 0
-    awaiting: bool = False
+    awaiting: int = 0
     deleted: bool = False
 
     def view(self) -> Item:
@@ -127,12 +133,21 @@ class Conversation:
             )
         return self._order.index(ItemId(previous)) + 1
 
-    def room(self) -> None:
-        """Raises `PeerError` when the conversation is full."""
+    def room(self, item: Item | None = None) -> None:
+        """Raises `PeerError` when the conversation is full, or too full for `item`."""
         if len(self._order) >= MAX_ITEMS:
             raise PeerError(
                 f"The conversation holds {MAX_ITEMS} items, the most it can; delete some with conversation.item.delete.",
                 code="conversation_full",
+            )
+        if item is None or not (brought := _characters(item)):
+            return
+        if brought + sum(_characters(entry.item) for entry in self._entries.values()) > MAX_BROUGHT_CHARACTERS:
+            raise PeerError(
+                f"The words and images of a conversation take at most {MAX_BROUGHT_CHARACTERS >> 20} MiB; "
+                "delete some items with conversation.item.delete.",
+                code="conversation_full",
+                param="item",
             )
 
     def insert(self, entry: Entry, place: int | None = None) -> ItemId | None:
@@ -164,15 +179,13 @@ class Conversation:
             self.version += 1
         return entry
 
-    def transcribed(self, entry: Entry, transcript: str) -> None:
-        """The user's words of an audio item are known."""
-        entry.awaiting = False
+    def transcribed(self, entry: Entry, index: int, transcript: str) -> None:
+        """The user's words of one audio part are known."""
+        entry.awaiting -= 1
         if isinstance(entry.item, Message):
             content = tuple(
-                replace(part, transcript=transcript)
-                if isinstance(part, InputAudio) and part.transcript is None
-                else part
-                for part in entry.item.content
+                replace(part, transcript=transcript) if at == index and isinstance(part, InputAudio) else part
+                for at, part in enumerate(entry.item.content)
             )
             entry.item = replace(entry.item, content=content)
         self.version += 1
@@ -252,11 +265,23 @@ class Conversation:
             self._first_kept = first
 
 
+def _characters(item: Item) -> int:
+    """What an item keeps for as long as it is there; audio is let go."""
+    match item:
+        case Message(content=content):
+            return sum(len(part.image_url) if isinstance(part, InputImage) else len(text_of(part)) for part in content)
+        case FunctionCall(arguments=text) | FunctionCallOutput(output=text):
+            return len(text)
+        case _:
+            return 0
+
+
 def _audio_bytes(entry: Entry) -> int:
     if entry.speech is not None:
         return 0 if entry.speech.discarded else entry.speech.format.size(entry.speech.samples)
     if isinstance(entry.item, Message):
-        return sum(len(part.audio) for part in entry.item.content if isinstance(part, InputAudio) and part.audio)
+        parts = (part for part in entry.item.content if isinstance(part, InputAudio | OutputAudio))
+        return sum(len(part.audio) for part in parts if part.audio)
     return 0
 
 

@@ -37,7 +37,8 @@ class ScoreVoice:
 
 @dataclass(frozen=True, slots=True)
 class OpenTranscription:
-    """A turn has begun: open a recogniser stream for it."""
+    """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
+    `language` is ""."""
 
     turn: TurnId
     format: AudioFormat
@@ -45,6 +46,7 @@ class OpenTranscription:
     prompt: str
     keywords: tuple[str, ...]
     logprobs: bool
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,14 +103,16 @@ class Hearing:
 
     def _open_transcription(self, turn: Turn) -> None:
         wanted = self.st.settings.transcription or Transcription()
+        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
         self.st.do(
             OpenTranscription(
                 turn.id,
                 self.st.input.format,
-                wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else ""),
+                language,
                 wanted.prompt,
                 wanted.keywords,
                 bool(self.st.settings.include),
+                () if language else wanted.languages,
             )
         )
 
@@ -280,13 +282,13 @@ class Hearing:
         st = self.st
         audio = st.input.commit(start, end)
         item = Message(turn.item_id, "user", (InputAudio(None, audio, st.input.format),))
-        entry = Entry(item, input_samples=st.input.format.samples(len(audio)), awaiting=True)
+        entry = Entry(item, input_samples=st.input.format.samples(len(audio)), awaiting=1)
         previous = st.conversation.insert(entry)
         st.tell(InputCommitted(turn.item_id, previous))
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
-        return self.transcripts.expect(turn, entry, wants_reply)
+        return self.transcripts.expect(turn, entry, entry.input_samples, wants_reply)
 
     def commit(self) -> None:
         """The client ends the turn itself; it never causes a reply."""
@@ -354,12 +356,12 @@ class Hearing:
         pending.silent_prompt = True
         st.do(FinishTranscription(turn.id))
 
-    def audio_item(self, entry: Entry, audio: bytes) -> None:
-        """The client has brought audio as an item: its words are wanted too."""
+    def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
+        """The client has brought audio as part of an item: its words are wanted too."""
         turn = self._open_turn(0, 0)
-        turn.item_id = ItemId(entry.item.id)
+        turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
         self.st.do(Transcribe(turn.id, audio))
-        self.transcripts.expect(turn, entry, False)
+        self.transcripts.expect(turn, entry, self.st.input.format.samples(len(audio)), False)
         self.st.do(FinishTranscription(turn.id))
 
     # --- the words --------------------------------------------------------------------------------------

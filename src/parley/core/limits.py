@@ -38,8 +38,14 @@ MAX_ITEMS = 2_000
 MAX_ITEM_TEXT = 1024 * 1024
 """Characters of text in one item: more than any model's context."""
 
+MAX_AUDIO_PARTS = 16
+"""Parts of audio in one item: the recogniser takes each for a turn, and fewer than `MAX_PENDING_TURNS` may wait at once."""
+
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 """One image's URL, base64 included; the limit of the large hosted models."""
+
+MAX_BROUGHT_CHARACTERS = 64 * 1024 * 1024
+"""Words and images a client may have in one conversation: two hundred large photographs, many times a model's context."""
 
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""

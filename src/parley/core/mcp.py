@@ -154,7 +154,7 @@ class ToolServers:
                 approval_request_id=request.id,
                 status="in_progress",
             ),
-            awaiting=True,
+            awaiting=1,
         )
         st.tell(ItemAdded(call.item, st.conversation.insert(call)))
         refused = may_call(st, call.item) if isinstance(call.item, McpCall) else None
@@ -176,7 +176,7 @@ class ToolServers:
         st, entry, response = self.st, call.entry, call.response
         assert isinstance(entry.item, McpCall)
         entry.item = replace(entry.item, output=output, error=error, status="completed")
-        entry.awaiting = False
+        entry.awaiting = 0
         st.conversation.changed()
         self.replying.drop_guess()
         st.tell(McpCallProgress(entry.item.id, call.index, "completed" if error is None else "failed"))

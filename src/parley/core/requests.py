@@ -37,7 +37,7 @@ from parley.core.items import (
     Message,
     OutputAudio,
 )
-from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, SAMPLES_PER_MS
 from parley.core.mcp import ToolServers
 from parley.core.notices import (
     ItemAdded,
@@ -150,7 +150,7 @@ class Requests:
     def create_item(self, event: ItemCreateRequested) -> None:
         st = self.st
         place = st.conversation.place(event.previous_item_id)
-        st.conversation.room()
+        st.conversation.room(event.item)
         entry = self._entry(event.item, "item")
         if entry.item.id in st.conversation:
             raise PeerError(
@@ -162,8 +162,9 @@ class Requests:
             self._check_call(entry.item)
         elif isinstance(entry.item, McpApprovalResponse):
             self.tools.check_decision(entry.item)
+        wordless = _wordless(entry.item)  # once in its place, an old item may lose its audio
         previous = st.conversation.insert(entry, place)
-        self._transcribe(entry)
+        self._transcribe(entry, wordless)
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
@@ -194,6 +195,12 @@ class Requests:
                         self._check_image(part, f"{where}.content[{index}]")
                     if isinstance(part, InputAudio) and part.audio is not None:
                         audio += st.input.format.samples(len(part.audio))
+                if sum(isinstance(part, InputAudio) for part in content) > MAX_AUDIO_PARTS:
+                    raise PeerError(
+                        f"An item holds at most {MAX_AUDIO_PARTS} parts of audio; join them or send several items.",
+                        code="invalid_value",
+                        param=f"{where}.content",
+                    )
                 item = replace(item, content=tuple(self._in_our_formats(part) for part in content))
             case FunctionCall(arguments=text):
                 size = len(text)
@@ -232,18 +239,11 @@ class Requests:
                 param=f"{where}.image_url",
             )
 
-    def _transcribe(self, entry: Entry) -> None:
-        """Ask for the words of an audio item that came without them."""
-        if not isinstance(entry.item, Message):
-            return
-        audio = b"".join(
-            part.audio[: len(part.audio) - len(part.audio) % part.format.frame_bytes]
-            for part in entry.item.content
-            if isinstance(part, InputAudio) and part.audio and part.transcript is None
-        )
-        if audio:
-            entry.awaiting = True
-            self.hearing.audio_item(entry, audio)
+    def _transcribe(self, entry: Entry, wordless: list[tuple[int, bytes]], *, private: bool = False) -> None:
+        """Ask for the words of an item's audio parts that came without them."""
+        for index, audio in wordless:
+            entry.awaiting += 1
+            self.hearing.audio_part(entry, index, audio, private=private)
 
     def retrieve_item(self, event: ItemRetrieveRequested) -> None:
         entry = self.st.conversation.entry(event.item_id)
@@ -260,7 +260,7 @@ class Requests:
             if pending.entry is entry:
                 del st.pending[turn_id]
                 st.do(DropTranscription(turn_id))
-        entry.awaiting = False
+        entry.awaiting = 0
         st.tell(ItemDeleted(event.item_id))
         self.replying.awaited_came()
 
@@ -283,7 +283,9 @@ class Requests:
                 code="invalid_value",
                 param="audio_end_ms",
             )
-        st.conversation.cut(entry, min(event.audio_end_ms * SAMPLES_PER_MS, known), by_client=True)
+        # A client counts whole milliseconds: whoever names the last one has heard what is left of it too.
+        all_of_it = event.audio_end_ms >= known // SAMPLES_PER_MS
+        st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
         self.replying.hush(event.item_id)
         self.replying.drop_guess()
         st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
@@ -317,7 +319,7 @@ class Requests:
         if entries is not None:
             for entry, given in zip(entries, params.input or (), strict=True):
                 if not isinstance(given, ItemReference):
-                    self._transcribe(entry)
+                    self._transcribe(entry, _wordless(entry.item), private=True)
         self.replying.create(params, entries)
 
     def _check_params(self, params: ResponseParams) -> None:
@@ -381,6 +383,18 @@ class Requests:
             )
         if st.sounding:
             self.replying.silence("client_cancelled")
+
+
+def _wordless(item: Item) -> list[tuple[int, bytes]]:
+    """The audio of a message whose words are not known: where in the content, and its whole samples."""
+    if not isinstance(item, Message):
+        return []
+    parts = [
+        (index, part.audio[: len(part.audio) - len(part.audio) % part.format.frame_bytes])
+        for index, part in enumerate(item.content)
+        if isinstance(part, InputAudio) and part.audio and part.transcript is None
+    ]
+    return [(index, audio) for index, audio in parts if audio]
 
 
 def _unknown_item(item_id: str, code: str) -> PeerError:

@@ -70,7 +70,7 @@ TurnDetection = ServerVad | SemanticVad
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What the client wants to be told of the user's words. `languages` are ISO-639-1 guesses."""
+    """What the client wants to be told of the user's words. `languages` are those that may be spoken (ISO 639-1)."""
 
     model: str = ""
     language: str = ""

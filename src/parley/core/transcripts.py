@@ -28,10 +28,10 @@ class Transcripts:
         self.replying = replying
         self.resuming = Resuming(state, replying.delivering)
 
-    def expect(self, turn: Turn, entry: Entry, wants_reply: bool) -> Pending:
-        """Wait for the turn's words, bounded in time and number."""
+    def expect(self, turn: Turn, entry: Entry, samples: int, wants_reply: bool) -> Pending:
+        """Wait for the words of so many samples, bounded in time and number."""
         st = self.st
-        pending = Pending(turn, entry, entry.input_samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
+        pending = Pending(turn, entry, samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
         st.pending[turn.id] = pending
         if len(st.pending) > MAX_PENDING_TURNS:
             oldest = next(iter(st.pending.values()))
@@ -60,20 +60,23 @@ class Transcripts:
 
     def tell_stable(self, turn: Turn) -> None:
         """A word is told once nothing can take it back."""
-        if self.st.settings.transcription is not None and len(turn.stable) > len(turn.told):
-            self.st.tell(TranscriptionDelta(turn.item_id, 0, turn.stable[len(turn.told) :]))
+        if self._asked_for(turn) and len(turn.stable) > len(turn.told):
+            self.st.tell(TranscriptionDelta(turn.item_id, turn.content_index, turn.stable[len(turn.told) :]))
             turn.told = turn.stable
+
+    def _asked_for(self, turn: Turn) -> bool:
+        return self.st.settings.transcription is not None and not turn.private
 
     def resolve(self, pending: Pending, text: str, logprobs: str, *, guessed_at: int | None = None) -> None:
         """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
-        st.conversation.transcribed(pending.entry, text)
-        if st.settings.transcription is not None:
+        st.conversation.transcribed(pending.entry, turn.content_index, text)
+        if self._asked_for(turn):
             if text.startswith(turn.told) and len(text) > len(turn.told):
-                st.tell(TranscriptionDelta(turn.item_id, 0, text[len(turn.told) :]))
+                st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.told) :]))
             seconds = pending.samples / (1000 * SAMPLES_PER_MS)
-            st.tell(TranscriptionCompleted(turn.item_id, 0, text, seconds, logprobs))
+            st.tell(TranscriptionCompleted(turn.item_id, turn.content_index, text, seconds, logprobs))
         stopped = st.interrupted is not None and st.interrupted.turn == turn.id
         nothing_said = stopped and is_backchannel(text)
         answer = pending.wants_reply and st.policy.wants_reply(text) and not nothing_said
@@ -107,10 +110,10 @@ class Transcripts:
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
         st.do(DropTranscription(turn.id))
-        pending.entry.awaiting = False
-        if st.settings.transcription is not None:
-            st.tell(TranscriptionFailedNotice(turn.item_id, 0, fault.code, fault.message))
-        else:
+        pending.entry.awaiting -= 1
+        if self._asked_for(turn):
+            st.tell(TranscriptionFailedNotice(turn.item_id, turn.content_index, fault.code, fault.message))
+        elif not turn.private:
             st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
         self.replying.transcript_failed(pending.entry, fault)
         self.replying.awaited_came()

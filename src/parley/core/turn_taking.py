@@ -25,6 +25,7 @@ class Turn:
 
     `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: the
     client has not been told of it yet, as it lies over a reply and has not been granted the floor, or is the client's own to end.
+    `content_index` is its audio's place in the item; `private`: the item is in a response's own input, and nobody is told its words.
     """
 
     id: TurnId
@@ -37,6 +38,8 @@ class Turn:
     stable: str = ""
     told: str = ""
     fault: Fault | None = None
+    content_index: int = 0
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

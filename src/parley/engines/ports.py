@@ -164,12 +164,16 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionSpec:
-    """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out)."""
+    """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out).
+
+    `languages` are the tags among which it is to find out, () for all; an engine that knows none of them refuses.
+    """
 
     language: str = ""
     prompt: str = ""
     keywords: tuple[str, ...] = ()
     logprobs: bool = False
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +234,14 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """An image as a `data:` or `https:` URL."""
+    """An image as a `data:` or `https:` URL.
+
+    `at` is where in its message it stands: how many characters of the text come before it; None: all of them.
+    """
 
     url: str
     detail: Literal["auto", "low", "high"] = "auto"
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,10 @@ class _Turn:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = b""
         self._resampler = Resampler(effect.format.rate, recognizer.info.sample_rate, "HQ")
-        spec = RecognitionSpec(effect.language or language, effect.prompt, effect.keywords, effect.logprobs)
+        usual = "" if effect.languages else language
+        spec = RecognitionSpec(
+            effect.language or usual, effect.prompt, effect.keywords, effect.logprobs, effect.languages
+        )
         try:
             self._stream = recognizer.open_stream(spec, self._hear_partial)
         except Exception as error:  # noqa: BLE001 - the engine boundary

@@ -9,6 +9,7 @@ Audio is represented by its words alone. Nothing is shortened or left out here; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from parley.core.effects import Prompt, StartGeneration
 from parley.core.ids import CallId
@@ -166,8 +167,13 @@ def _message(item: Message) -> ChatMessage | None:
             case OutputAudio(transcript=transcript):
                 texts.append(transcript)
             case InputImage(image_url=url, detail=detail):
-                images.append(ImagePart(url, detail))
-    text = "\n".join(text for text in texts if text)
+                images.append(ImagePart(url, detail, len(_joined(texts))))
+    text = _joined(texts)
     if not text and not images:
         return None
-    return ChatMessage(item.role, text, tuple(images))
+    placed = (replace(image, at=None) if image.at == len(text) else image for image in images)
+    return ChatMessage(item.role, text, tuple(placed))
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "\n".join(text for text in texts if text)

@@ -104,6 +104,8 @@ class _Rest:
     async def retrieve_model(self, request: Request) -> Response:
         self._authorize(request)
         name = request.path_params["model"]
+        if not name:
+            raise HTTPException(404)
         pipeline = find_pipeline(self._config, self._engines, name)
         if isinstance(pipeline, Refusal):
             raise Refused(pipeline)

@@ -69,11 +69,28 @@ def _message(message: ChatMessage) -> dict[str, object]:
             ]
             return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
         case _ if message.images:
-            parts: list[dict[str, object]] = [{"type": "text", "text": message.text}] if message.text else []
-            parts += [{"type": "image_url", "image_url": {"url": i.url, "detail": i.detail}} for i in message.images]
-            return {"role": message.role, "content": parts}
+            return {"role": message.role, "content": _parts(message)}
         case role:
             return {"role": role, "content": message.text}
+
+
+def _parts(message: ChatMessage) -> list[dict[str, object]]:
+    """Text and images in the order in which they stand."""
+    parts: list[dict[str, object]] = []
+    told = 0
+    for image in message.images:
+        at = len(message.text) if image.at is None else image.at
+        parts += _text(message.text, told, at)
+        parts.append({"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}})
+        told = max(told, at)
+    return parts + _text(message.text, told, len(message.text))
+
+
+def _text(text: str, start: int, end: int) -> list[dict[str, object]]:
+    """A text part; none where nothing is left without the line break that joined it to the part before."""
+    piece = text[start:end]
+    piece = piece.removeprefix("\n") if start else piece
+    return [{"type": "text", "text": piece}] if piece else []
 
 
 def _tool(tool: Tool) -> dict[str, object]:

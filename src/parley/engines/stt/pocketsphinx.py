@@ -98,10 +98,10 @@ class PocketsphinxRecognizer:
         """Start a turn. Raises `EngineRefused` for another language than English, `EngineError` when too many are open."""
         if self._pool is None:
             raise EngineError("PocketSphinx is not open.", code="engine_closed")
-        language = spec.language.lower().replace("_", "-").partition("-")[0]
-        if language not in ("", "en"):
+        asked = (spec.language,) if spec.language else spec.languages
+        if asked and "en" not in [language.lower().replace("_", "-").partition("-")[0] for language in asked]:
             raise EngineRefused(
-                f"PocketSphinx understands English only, not {spec.language!r}.",
+                f"PocketSphinx understands English only, not {', '.join(map(repr, asked))}.",
                 code="unsupported_language",
                 mend="Choose another recogniser, for example --stt whisper:small.",
             )

@@ -97,18 +97,12 @@ class WhisperRecognizer:
         """Start a turn. Raises `EngineRefused` for a language the model lacks, `EngineError` when too many are open."""
         if self._model is None or self._queue is None:
             raise EngineError("Whisper is not open.", code="engine_closed")
-        language = _primary(spec.language) or _primary(self._options.language)
-        if language and language not in self._model.languages:
-            raise EngineRefused(
-                f"whisper:{self._options.model} does not understand {spec.language!r}.",
-                code="unsupported_language",
-                mend="Use a multilingual model (one without `.en`).",
-            )
+        language, languages = self._spoken(spec, self._model.languages)
         self._streams = {stream for stream in self._streams if not stream.closed}
         if len(self._streams) >= MAX_STREAMS:
             raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
         stream = WhisperStream(
-            replace(spec, language=language),
+            replace(spec, language=language, languages=languages),
             on_partial,
             self._model,
             self._queue,
@@ -117,6 +111,19 @@ class WhisperRecognizer:
         )
         self._streams.add(stream)
         return stream
+
+    def _spoken(self, spec: RecognitionSpec, known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The language of a turn, or "" and those among which it is to be found out."""
+        asked = (spec.language,) if spec.language else spec.languages
+        told = tuple(map(_primary, asked or (self._options.language,)))
+        understood = tuple(language for language in told if language in known)
+        if any(told) and not understood:
+            raise EngineRefused(
+                f"whisper:{self._options.model} does not understand {', '.join(map(repr, asked))}.",
+                code="unsupported_language",
+                mend="Use a multilingual model (one without `.en`).",
+            )
+        return (understood[0], ()) if len(understood) == 1 else ("", understood)
 
 
 def _primary(language: str) -> str:

@@ -38,7 +38,8 @@ _UNLIKELY = -1.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to decode: at most 30 s of 16 kHz audio. `language` "" is detected; `kept` tokens begin the result."""
+    """What to decode: at most 30 s of 16 kHz audio. `language` "" is detected, among `languages` where there are any; `kept`
+    tokens begin the result."""
 
     audio: Samples
     language: str = ""
@@ -46,6 +47,7 @@ class Task:
     kept: tuple[int, ...] = ()
     beam_size: int = 1
     logprobs: bool = False
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class WhisperModel:
     def decode(self, task: Task) -> Decoding:
         """Transcribe. Blocks for tenths of seconds on a CPU. Raises `RuntimeError` when the library fails."""
         encoded = self._encode(task.audio)
-        language = task.language or self._detect(encoded)
+        language = task.language or self._detect(encoded, task.languages)
         tokenizer = self._tokenizer(language)
         new_limit = min(_MAX_NEW_TOKENS, int(task.audio.size / 16000 * _TOKENS_PER_SECOND) + _SPARE_TOKENS)
         prompt = self._prompt(tokenizer, task, new_limit)
@@ -132,12 +134,12 @@ class WhisperModel:
 
         return self._model.encode(pad_or_trim(self._model.feature_extractor(audio)))
 
-    def _detect(self, encoded: Any) -> str:
+    def _detect(self, encoded: Any, among: tuple[str, ...]) -> str:
         if not self.multilingual:
             return "en"
         (ranked,) = self._model.model.detect_language(encoded)
-        language: str = ranked[0][0]
-        return language.strip("<|>")
+        likeliest_first: list[str] = [token.strip("<|>") for token, _ in ranked]
+        return next(language for language in likeliest_first if not among or language in among)
 
     def _tokenizer(self, language: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer

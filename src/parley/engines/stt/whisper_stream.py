@@ -164,7 +164,7 @@ class WhisperStream(TurnStream[_Cut]):
     def _task(self, end: int, beam_size: int, logprobs: bool) -> Task:
         audio = self._audio.samples(self._audio.start, end)
         prompt = f"{self._context} {self._text}".strip()
-        return Task(audio, self._language, prompt, self._kept, beam_size, logprobs)
+        return Task(audio, self._language, prompt, self._kept, beam_size, logprobs, self._spec.languages)
 
     def _cut(self, cut: _Cut) -> None:
         if cut.final:

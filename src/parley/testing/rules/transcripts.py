@@ -239,11 +239,11 @@ class TranscriptionTold(Rule):
 
     def __init__(self, arrived: Arrived, streams: Streams, conversation: Conversation) -> None:
         self._conversation = conversation
-        self.ended: dict[ItemId, str | None] = {}
+        self.ended: dict[tuple[ItemId, int], str | None] = {}
         self._arrived = arrived
         self._streams = streams
         self._committed: dict[ItemId, bool] = {}
-        self._deltas: dict[ItemId, str] = {}
+        self._deltas: dict[tuple[ItemId, int], str] = {}
         self._known: set[ItemId] = set()
 
     def hears(self) -> Hearing:
@@ -260,7 +260,9 @@ class TranscriptionTold(Rule):
         if not quiet or self._arrived.settings.transcription is None:
             return
         here = self._conversation.items
-        missing = [item for item, asked in self._committed.items() if asked and item not in self.ended and item in here]
+        missing = [
+            item for item, asked in self._committed.items() if asked and (item, 0) not in self.ended and item in here
+        ]
         self.require(
             not missing, f"the transcripts of {missing} were asked for and never came, nor their failures", "liveness"
         )
@@ -274,18 +276,23 @@ class TranscriptionTold(Rule):
     def _added(self, told: ItemAdded) -> None:
         self._known.add(told.item.id)
 
-    def _open(self, item: ItemId, what: str) -> None:
-        self.require(item not in self.ended, f"{what} of {item} after its transcription's end")
-        self.require(item in self._known, f"{what} of {item}, of which the client has not heard")
+    def _open(
+        self, told: TranscriptionDelta | TranscriptionCompleted | TranscriptionFailedNotice, what: str
+    ) -> tuple[ItemId, int]:
+        """The part that `told` is about: known to the client, and its words not settled yet."""
+        part = told.item_id, told.content_index
+        self.require(part not in self.ended, f"{what} of {told.item_id} after its transcription's end")
+        self.require(told.item_id in self._known, f"{what} of {told.item_id}, of which the client has not heard")
+        return part
 
     def _delta(self, told: TranscriptionDelta) -> None:
-        self._open(told.item_id, "a transcription delta")
+        part = self._open(told, "a transcription delta")
         self.require(told.delta != "", f"an empty transcription delta of {told.item_id}")
-        self._deltas[told.item_id] = self._deltas.get(told.item_id, "") + told.delta
+        self._deltas[part] = self._deltas.get(part, "") + told.delta
 
     def _completed(self, told: TranscriptionCompleted) -> None:
-        self._open(told.item_id, "transcription.completed")
-        deltas = self._deltas.get(told.item_id, "")
+        part = self._open(told, "transcription.completed")
+        deltas = self._deltas.get(part, "")
         self.require(
             told.transcript.startswith(deltas), f"the deltas said {deltas!r}, the transcript {told.transcript!r}"
         )
@@ -295,8 +302,7 @@ class TranscriptionTold(Rule):
             self.require(
                 told.transcript in stream.texts, f"told {told.transcript!r}, the recogniser said {stream.texts}"
             )
-        self.ended[told.item_id] = told.transcript
+        self.ended[part] = told.transcript
 
     def _failed(self, told: TranscriptionFailedNotice) -> None:
-        self._open(told.item_id, "transcription.failed")
-        self.ended[told.item_id] = None
+        self.ended[self._open(told, "transcription.failed")] = None
