@@ -110,7 +110,7 @@ async def test_the_whole_request_reaches_the_server() -> None:
     tool = Tool("look", "Looks.", '{"type":"object","properties":{"x":{"type":"string"}}}')
     messages = (
         ChatMessage("system", "Be kind."),
-        ChatMessage("user", "See", images=(ImagePart("data:image/png;base64,AA==", "low"),)),
+        ChatMessage("user", "See\nthis", ("See", ImagePart("data:image/png;base64,AA==", "low"), "this")),
         ChatMessage("assistant", "", tool_calls=(ToolCall("c9", "look", '{"x":"y"}'),)),
         ChatMessage("tool", "nothing", call_id="c9"),
     )
@@ -139,6 +139,7 @@ async def test_the_whole_request_reaches_the_server() -> None:
             "content": [
                 {"type": "text", "text": "See"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
+                {"type": "text", "text": "this"},
             ],
         },
         {

@@ -55,8 +55,13 @@ def answer(name: str, text: str) -> ChatMessage:
         pytest.param([], [], id="nothing"),
         pytest.param(
             [user(InputAudio("what is this"), InputImage("data:image/png;base64,AA", "low"))],
-            [ChatMessage("user", "what is this", (ImagePart("data:image/png;base64,AA", "low"),))],
+            [ChatMessage("user", "what is this", ("what is this", ImagePart("data:image/png;base64,AA", "low")))],
             id="speech stands as its words, beside the image",
+        ),
+        pytest.param(
+            [user(InputImage("data:a"), InputText("before"), InputText(""), InputImage("data:b"), InputText("after"))],
+            [ChatMessage("user", "before\nafter", (ImagePart("data:a"), "before", ImagePart("data:b"), "after"))],
+            id="texts and images stay in their order",
         ),
         pytest.param(
             [user(InputAudio(None))], [ChatMessage("user", UNHEARD)], id="a turn nobody understood is not hidden"

@@ -184,7 +184,7 @@ async def test_an_image_reaches_a_model_that_sees_and_is_refused_for_one_that_do
         await talk.send(type="conversation.item.create", item=item)
         await talk.until("conversation.item.done")
         await reply(talk)
-    assert seeing.llm.requests[0].messages[-1].images == (ImagePart(PIXEL, "low"),)
+    assert seeing.llm.requests[0].messages[-1].parts == (ImagePart(PIXEL, "low"), "What is this?")
     async with running() as server, talking(server) as talk:
         await talk.send(type="conversation.item.create", item=item, event_id="i")
         error = (await talk.until("error")).error

@@ -247,13 +247,20 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of the prompt. `tool_calls` only on assistant messages, `call_id` only on tool messages."""
+    """One message of the prompt. `tool_calls` only on assistant messages, `call_id` only on tool messages.
+
+    `parts` only on messages with images: the texts and images in their order; `text` is then all the texts, one a line.
+    """
 
     role: Role
     text: str = ""
-    images: tuple[ImagePart, ...] = ()
+    parts: tuple[str | ImagePart, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ImagePart))
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,19 +155,20 @@ def _answer_calls(messages: list[ChatMessage], calls: list[FunctionCall], output
 
 def _message(item: Message) -> ChatMessage | None:
     """One message; None where nothing of it is left to say (an answer cut off before a word was heard)."""
-    texts: list[str] = []
-    images: list[ImagePart] = []
-    for part in item.content:
-        match part:
+    parts: list[str | ImagePart] = []
+    for content in item.content:
+        match content:
             case InputText(text=text) | OutputText(text=text):
-                texts.append(text)
+                parts.append(text)
             case InputAudio(transcript=transcript):
-                texts.append(transcript or UNHEARD)
+                parts.append(transcript or UNHEARD)
             case OutputAudio(transcript=transcript):
-                texts.append(transcript)
+                parts.append(transcript)
             case InputImage(image_url=url, detail=detail):
-                images.append(ImagePart(url, detail))
-    text = "\n".join(text for text in texts if text)
-    if not text and not images:
+                parts.append(ImagePart(url, detail))
+    parts = [part for part in parts if part]
+    if not parts:
         return None
-    return ChatMessage(item.role, text, tuple(images))
+    seen = any(isinstance(part, ImagePart) for part in parts)
+    text = "\n".join(part for part in parts if isinstance(part, str))
+    return ChatMessage(item.role, text, tuple(parts) if seen else ())

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from parley.engines.ports import ChatMessage, ChatRequest, EngineRefused, ForceTool, Tool, ToolChoice
+from parley.engines.ports import ChatMessage, ChatRequest, EngineRefused, ForceTool, ImagePart, Tool, ToolChoice
 
 _UNKNOWN: Final = re.compile(
     r"unsupported|not support|unrecogni|unknown|unexpected|extra|not permitted|instead", re.IGNORECASE
@@ -68,12 +68,16 @@ def _message(message: ChatMessage) -> dict[str, object]:
                 for call in message.tool_calls
             ]
             return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
-        case _ if message.images:
-            parts: list[dict[str, object]] = [{"type": "text", "text": message.text}] if message.text else []
-            parts += [{"type": "image_url", "image_url": {"url": i.url, "detail": i.detail}} for i in message.images]
-            return {"role": message.role, "content": parts}
+        case _ if message.parts:
+            return {"role": message.role, "content": [_part(part) for part in message.parts]}
         case role:
             return {"role": role, "content": message.text}
+
+
+def _part(part: str | ImagePart) -> dict[str, object]:
+    if isinstance(part, ImagePart):
+        return {"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
+    return {"type": "text", "text": part}
 
 
 def _tool(tool: Tool) -> dict[str, object]:
