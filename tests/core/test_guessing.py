@@ -21,8 +21,8 @@ from parley.core.events import (
 )
 from parley.core.ids import CallId, ItemId
 from parley.core.items import InputText, Message
-from parley.core.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated
-from parley.core.settings import Conduct, SemanticVad, Settings, Truncation
+from parley.core.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated, TranscriptionCompleted
+from parley.core.settings import Conduct, SemanticVad, Settings, Transcription, Truncation
 from tests.core.scene import Scene, cancelled, kinds
 
 GUESSING = Conduct(speculation=True, speculate_after_ms=200)
@@ -45,6 +45,16 @@ def test_a_guess_is_silent_until_the_turn_is_over_and_then_comes_at_once() -> No
     assert kinds(ended).index("InputCommitted") < kinds(ended).index("ResponseCreated")
     assert "OutputAudioDelta" in kinds(ended)
     assert not any(isinstance(effect, FinishTranscription | StartGeneration) for effect in ended)
+
+
+def test_words_known_in_the_pause_are_told_with_their_logprobs() -> None:
+    scene = Scene(Settings(transcription=Transcription("whisper-1")), conduct=GUESSING)
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    rows = '[{"token":"hello","logprob":-0.1,"bytes":[]}]'
+    scene.happens(Transcribed(scene.turn(), "hello", flush=scene.flush(), logprobs=rows))
+    scene.hears(320, 0.0)
+    assert [(told.transcript, told.logprobs) for told in scene.told(TranscriptionCompleted)] == [("hello", rows)]
 
 
 def test_speech_after_the_pause_drops_the_guess_without_a_trace() -> None:

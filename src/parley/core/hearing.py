@@ -275,7 +275,7 @@ class Hearing:
             pending.flush = pausing.flush
             return
         st.do(DropTranscription(turn.id))
-        self.transcripts.resolve(pending, pausing.text, "", guessed_at=version)
+        self.transcripts.resolve(pending, pausing.text, pausing.logprobs, guessed_at=version)
 
     def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool) -> Pending:
         """The turn's audio becomes an item of the conversation, whose words are still to come."""
@@ -380,13 +380,13 @@ class Hearing:
         if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
             st.late += 1
             return
-        self._flushed(pausing, event.text)
+        self._flushed(pausing, event.text, event.logprobs)
 
-    def _flushed(self, pausing: Pausing, text: str) -> None:
+    def _flushed(self, pausing: Pausing, text: str, logprobs: str) -> None:
         """In a pause: all that was said so far is known."""
         st, turn = self.st, pausing.turn
         turn.text = text
-        pausing = replace(pausing, text=text)
+        pausing = replace(pausing, text=text, logprobs=logprobs)
         st.turns.position = pausing
         detection = st.settings.turn_detection
         if isinstance(detection, SemanticVad) and text != pausing.judged_text:

@@ -59,7 +59,7 @@ class Speaking:
 class Pausing:
     """The voice stopped at `since`; what is known of the pause so far.
 
-    `flush`: a transcript was asked for in this pause, `text` is its answer. `judgement` likewise and `finished`.
+    `flush`: a transcript was asked for in this pause, `text` and `logprobs` are its answer. `judgement` likewise and `finished`.
     `stale` text can't be: speech ends the pause and this value with it.
     """
 
@@ -67,6 +67,7 @@ class Pausing:
     since: int
     flush: FlushId | None = None
     text: str | None = None
+    logprobs: str = ""
     judgement: JudgementId | None = None
     judged_text: str = ""
     finished: float | None = None
