@@ -7,9 +7,9 @@ Laws: everything is checked before anything is changed, so that a refused reques
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
 
-from parley.core.conversation import Entry, text_of
+from parley.core.brought_items import brought, wordless
+from parley.core.conversation import Entry
 from parley.core.effects import DropTranscription
 from parley.core.errors import PeerError
 from parley.core.events import (
@@ -23,21 +23,13 @@ from parley.core.events import (
 )
 from parley.core.hearing import Hearing
 from parley.core.items import (
-    Content,
     FunctionCall,
     FunctionCallOutput,
-    InputAudio,
-    InputImage,
     Item,
     ItemReference,
-    McpApprovalRequest,
     McpApprovalResponse,
-    McpCall,
-    McpListTools,
-    Message,
-    OutputAudio,
 )
-from parley.core.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT, MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.limits import MAX_SIDE_RESPONSES, SAMPLES_PER_MS
 from parley.core.mcp import ToolServers
 from parley.core.notices import (
     ItemAdded,
@@ -151,7 +143,7 @@ class Requests:
         st = self.st
         place = st.conversation.place(event.previous_item_id)
         st.conversation.room(event.item)
-        entry = self._entry(event.item, "item")
+        entry = brought(self.st, event.item, "item")
         if entry.item.id in st.conversation:
             raise PeerError(
                 f"An item with the id '{entry.item.id}' exists already; leave item.id out to have one made.",
@@ -162,9 +154,9 @@ class Requests:
             self._check_call(entry.item)
         elif isinstance(entry.item, McpApprovalResponse):
             self.tools.check_decision(entry.item)
-        wordless = _wordless(entry.item)  # once in its place, an old item may lose its audio
+        unheard = wordless(entry.item)  # once in its place, an old item may lose its audio
         previous = st.conversation.insert(entry, place)
-        self._transcribe(entry, wordless)
+        self._transcribe(entry, unheard)
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
@@ -180,68 +172,9 @@ class Requests:
                 param="item.call_id",
             )
 
-    def _entry(self, item: Item, where: str) -> Entry:
-        """An item of the client's, checked and with an id; its audio's words are not asked for yet."""
-        st = self.st
-        if not item.id:
-            item = replace(item, id=st.ids.item())
-        size = 0
-        audio = 0
-        match item:
-            case Message(content=content):
-                for index, part in enumerate(content):
-                    size += len(text_of(part))
-                    if isinstance(part, InputImage):
-                        self._check_image(part, f"{where}.content[{index}]")
-                    if isinstance(part, InputAudio) and part.audio is not None:
-                        audio += st.input.format.samples(len(part.audio))
-                if sum(isinstance(part, InputAudio) for part in content) > MAX_AUDIO_PARTS:
-                    raise PeerError(
-                        f"An item holds at most {MAX_AUDIO_PARTS} parts of audio; join them or send several items.",
-                        code="invalid_value",
-                        param=f"{where}.content",
-                    )
-                item = replace(item, content=tuple(self._in_our_formats(part) for part in content))
-            case FunctionCall(arguments=text):
-                size = len(text)
-                item = item if item.call_id else replace(item, call_id=st.ids.call())
-            case FunctionCallOutput(output=text):
-                size = len(text)
-            case McpCall() | McpListTools() | McpApprovalRequest() | McpApprovalResponse():
-                pass  # the wire has bounded them
-            case _:
-                assert_never(item)
-        if size > MAX_ITEM_TEXT:
-            raise PeerError(f"An item holds at most {MAX_ITEM_TEXT} characters.", code="invalid_value", param=where)
-        return Entry(replace(item, status="completed") if item.status == "in_progress" else item, input_samples=audio)
-
-    def _in_our_formats(self, part: Content) -> Content:
-        """Audio a client brings is in the session's formats: what it hears with, what it speaks with."""
-        match part:
-            case InputAudio():
-                return replace(part, format=self.st.settings.input_format)
-            case OutputAudio():
-                return replace(part, format=self.st.settings.output_format)
-            case _:
-                return part
-
-    def _check_image(self, image: InputImage, where: str) -> None:
-        if not self.st.capabilities.images:
-            raise PeerError(
-                "The language model of this pipeline cannot see images; choose one that can.",
-                code="unsupported_content_type",
-                param=f"{where}.type",
-            )
-        if len(image.image_url) > MAX_IMAGE_BYTES:
-            raise PeerError(
-                f"An image may take {MAX_IMAGE_BYTES // 1024 // 1024} MiB at the most.",
-                code="invalid_value",
-                param=f"{where}.image_url",
-            )
-
-    def _transcribe(self, entry: Entry, wordless: list[tuple[int, bytes]], *, private: bool = False) -> None:
+    def _transcribe(self, entry: Entry, unheard: list[tuple[int, bytes]], *, private: bool = False) -> None:
         """Ask for the words of an item's audio parts that came without them."""
-        for index, audio in wordless:
+        for index, audio in unheard:
             entry.awaiting += 1
             self.hearing.audio_part(entry, index, audio, private=private)
 
@@ -319,7 +252,7 @@ class Requests:
         if entries is not None:
             for entry, given in zip(entries, params.input or (), strict=True):
                 if not isinstance(given, ItemReference):
-                    self._transcribe(entry, _wordless(entry.item), private=True)
+                    self._transcribe(entry, wordless(entry.item), private=True)
         self.replying.create(params, entries)
 
     def _check_params(self, params: ResponseParams) -> None:
@@ -355,7 +288,7 @@ class Requests:
                     )
                 entries.append(entry)
             else:
-                entries.append(self._entry(item, f"response.input[{index}]"))
+                entries.append(brought(self.st, item, f"response.input[{index}]"))
         return tuple(entries)
 
     def cancel_response(self, event: CancelRequested) -> None:
@@ -383,18 +316,6 @@ class Requests:
             )
         if st.sounding:
             self.replying.silence("client_cancelled")
-
-
-def _wordless(item: Item) -> list[tuple[int, bytes]]:
-    """The audio of a message whose words are not known: where in the content, and its whole samples."""
-    if not isinstance(item, Message):
-        return []
-    parts = [
-        (index, part.audio[: len(part.audio) - len(part.audio) % part.format.frame_bytes])
-        for index, part in enumerate(item.content)
-        if isinstance(part, InputAudio) and part.audio and part.transcript is None
-    ]
-    return [(index, audio) for index, audio in parts if audio]
 
 
 def _unknown_item(item_id: str, code: str) -> PeerError:
