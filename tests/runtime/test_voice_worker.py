@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import cycle
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -210,3 +211,32 @@ async def test_a_loop_that_runs_late_shows_in_the_lag_and_is_forgotten_in_time()
             pass
         await settled(lambda count=count: len(ear.scores) >= count - 1)  # type: ignore[misc]
     assert 5 < worker.tick_lag_ms < 100
+
+
+class _SlowModel(FakeVoiceActivity):
+    """Takes 8 ms for every batch."""
+
+    def score(self, slots: Sequence[int], frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        until = perf_counter() + 0.008
+        while perf_counter() < until:
+            pass
+        return super().score(slots, frames)
+
+
+async def test_a_model_that_cannot_follow_shows_in_the_lag_though_no_single_tick_is_late() -> None:
+    worker = VoiceWorker(_SlowModel())
+    ears = [_Ear(worker) for _ in range(384)]  # six batches: each turn round takes 48 ms, and brings 32 ms of audio
+    for ear in ears:
+        ear.hear(bytes(1_536 * 12), cycle([1_536]))
+    await settled(lambda: all(len(ear.scores) >= 11 for ear in ears))
+    assert worker.tick_lag_ms > 30
+
+
+async def test_one_client_that_pushes_a_recording_is_no_lag() -> None:
+    worker = VoiceWorker(FakeVoiceActivity())
+    pushing, talking = _Ear(worker), _Ear(worker)
+    pushing.hear(bytes(1_536 * 2_000), cycle([1_536]))
+    talking.hear(bytes(1_536), cycle([1_536]))
+    await settled(lambda: len(pushing.scores) >= 1_999)
+    assert talking.scores
+    assert worker.tick_lag_ms < 30

@@ -72,6 +72,7 @@ class VoiceStream:
         "post",
         "queued",
         "released",
+        "since",
         "slot",
     )
 
@@ -83,6 +84,8 @@ class VoiceStream:
         self.post = post
         self.failed = failed
         self.queued = False
+        self.since = 0.0
+        """When it was queued, by `perf_counter`."""
         self.released = False
         self.format = AudioFormat.PCM16
         self._fresh = True
@@ -156,6 +159,8 @@ class VoiceWorker:
         self._queue: deque[VoiceStream] = deque()
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._due = 0.0
+        self._behind = False
+        """Whether the last tick had to leave streams to the next."""
         self._lag_ms = 0.0
         self._lag_at = -math.inf
 
@@ -169,13 +174,15 @@ class VoiceWorker:
 
     @property
     def tick_lag_ms(self) -> float:
-        """How late ticks have been lately (smoothed over about 20): what a server should look at before it admits a session."""
+        """How late frames have been scored lately (smoothed over about 20 ticks): what a server should look at before it admits a
+        session. Either the loop comes late to a tick, or one tick cannot score all and the next go on with streams that wait."""
         if self._timer is None and asyncio.get_running_loop().time() - self._lag_at > LAG_MEMORY_S:
             return 0.0
         return self._lag_ms
 
     def wake(self, stream: VoiceStream) -> None:
         """`stream` has a whole frame pending."""
+        stream.since = perf_counter()
         self._queue.append(stream)
         if self._timer is None:
             loop = asyncio.get_running_loop()
@@ -190,16 +197,21 @@ class VoiceWorker:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
+        began = perf_counter()
         self._lag_at = loop.time()
-        self._lag_ms += LAG_WEIGHT * (max(0.0, self._lag_at - self._due) * 1e3 - self._lag_ms)
-        until = perf_counter() + TICK_BUDGET_S
+        late_s = max(0.0, self._lag_at - self._due)
+        if self._behind and self._queue:
+            late_s = max(late_s, began - self._queue[0].since)
+        self._lag_ms += LAG_WEIGHT * (late_s * 1e3 - self._lag_ms)
+        until = began + TICK_BUDGET_S
         try:
             while self._queue and perf_counter() < until:
                 self._score_batch()
         finally:
             # Whatever happens, the ticks go on for everybody.
             self._due = loop.time()
-            self._timer = loop.call_soon(self._tick) if self._queue else None
+            self._behind = bool(self._queue)
+            self._timer = loop.call_soon(self._tick) if self._behind else None
 
     def _score_batch(self) -> None:
         queue = self._queue
@@ -213,9 +225,10 @@ class VoiceWorker:
         if not batch:
             return
         frames = self._next_frames(batch)
+        now = perf_counter()
         for stream in batch:
             if stream.frame_ready:
-                stream.queued = True
+                stream.queued, stream.since = True, now
                 queue.append(stream)
         for stream, probability in zip(batch, self._score(batch, frames), strict=True):
             if probability is not None and not stream.released:
