@@ -112,6 +112,7 @@ async def test_every_error_has_the_shape_of_openai(method: str, path: str, statu
 async def test_a_path_without_v1_is_told_what_was_meant() -> None:
     async with running() as server, http(server) as client:
         assert "Did you mean /v1/models?" in (await client.get("/models")).json()["error"]["message"]
+        assert "Did you mean" not in (await client.get("/nope")).json()["error"]["message"]
 
 
 async def test_an_allowed_page_can_read_answers_and_errors() -> None:

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from parley import __version__
@@ -148,11 +148,17 @@ async def _refused(request: Request, error: Refused) -> Response:
     return _refusal_response(error.refusal)
 
 
+def _served(app: Starlette, path: str) -> bool:
+    """Whether a route is there for `path`."""
+    scope = {"type": "http", "path": path, "method": "GET", "root_path": ""}
+    return any(route.matches(scope)[0] is not Match.NONE for route in app.routes)
+
+
 async def _http_error(request: Request, error: HTTPException) -> Response:
     path = request.url.path
     match error.status_code:
         case 404:
-            hint = "" if path.startswith("/v1/") else f" Did you mean /v1{path}?"
+            hint = f" Did you mean /v1{path}?" if _served(request.app, f"/v1{path}") else ""
             refusal = Refusal(404, "not_found", f"There is no {request.method} {path} here.{hint}")
         case 405:
             refusal = Refusal(405, "method_not_allowed", f"{path} does not take {request.method}.")

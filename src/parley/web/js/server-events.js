@@ -1,0 +1,151 @@
+// What each event of the server does to a conversation: one handler a type, called with the `Talk` as `this` (see talk.js).
+//
+// Laws: an event without a handler is passed over, as new ones come with new servers; a handler changes the conversation and settles its
+// phase, and draws nothing.
+
+import { fromBase64 } from "./pcm.js";
+
+const ANSWER_COMES_MS = 500; // From a transcript to its response, which the server begins at once or not at all.
+const QUIET_ERRORS = new Set(["response_cancel_not_active", "conversation_already_has_active_response"]);
+
+export const HANDLERS = {
+  "session.created"({ session }) {
+    this.session = session;
+    this.figures.reset(session.id);
+    this.configure();
+    this.emit("session", session);
+  },
+
+  "session.updated"({ session }) {
+    this.session = session;
+    this.configured = true;
+    this.emit("session", session);
+    const early = this.early.splice(0);
+    if (session.audio.input.turn_detection !== null) early.forEach(({ pcm, at }) => this.append(pcm, at));
+    this.queued.splice(0).forEach((text) => this.type(text));
+    this.settle();
+  },
+
+  "input_audio_buffer.speech_started"({ item_id: item }) {
+    this.speaking = true;
+    this.awaiting = false;
+    if (this.session.audio.input.turn_detection?.interrupt_response) this.hush();
+    this.transcript.user(item);
+    this.settle();
+  },
+
+  "input_audio_buffer.speech_stopped"({ item_id: item, audio_end_ms: endMs }) {
+    this.speaking = false;
+    this.awaiting = this.session.audio.input.turn_detection?.create_response ?? false;
+    this.figures.turnEnded(item, endMs);
+    this.settle();
+  },
+
+  "input_audio_buffer.committed"({ item_id: item }) {
+    this.transcript.user(item);
+    this.figures.committed(item);
+  },
+
+  "conversation.item.input_audio_transcription.delta"({ item_id: item, delta }) {
+    this.transcript.heardWords(item, delta);
+  },
+
+  "conversation.item.input_audio_transcription.completed"({ item_id: item, transcript }) {
+    this.transcript.user(item, { text: transcript.trim(), partial: false });
+    this.figures.transcribed(item);
+    setTimeout(() => {
+      // Nothing was said that wants an answer.
+      this.awaiting = false;
+      this.settle();
+    }, ANSWER_COMES_MS);
+  },
+
+  "conversation.item.input_audio_transcription.failed"({ item_id: item, error }) {
+    this.awaiting = false;
+    this.transcript.user(item, { partial: false, failed: error.message ?? "The words could not be recognised." });
+  },
+
+  "response.created"({ response }) {
+    if (response.conversation_id === null) return;
+    this.response = response.id;
+    this.awaiting = false;
+    this.answers = Math.max(0, this.answers - 1);
+    this.figures.answered(response.id);
+    this.settle();
+  },
+
+  "response.output_item.added"({ item, response_id: response }) {
+    if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
+    if (item.type === "function_call") {
+      this.transcript.add({ id: item.id, kind: "tool", name: item.name, args: "", output: "", state: "writing", ms: 0 });
+    }
+  },
+
+  "response.output_audio_transcript.delta"({ item_id: item, response_id: response, delta }) {
+    this.transcript.said(item, response, delta);
+  },
+
+  "response.output_audio.delta"({ item_id: item, response_id: response, delta }) {
+    const entry = this.transcript.assistant(item, response);
+    if (entry.state === "cut") return;
+    const pcm = fromBase64(delta);
+    this.transcript.sounded(item, response, pcm.length);
+    this.figures.sounded(response);
+    this.loudspeaker.play(item, pcm);
+  },
+
+  "response.output_audio.done"({ item_id: item }) {
+    this.loudspeaker.end(item);
+  },
+
+  "response.function_call_arguments.delta"({ item_id: item, delta }) {
+    const entry = this.transcript.entries.get(item);
+    if (entry) this.transcript.changed(Object.assign(entry, { args: entry.args + delta }));
+  },
+
+  "response.output_item.done"({ item, response_id: response }) {
+    const entry = this.transcript.entries.get(item.id);
+    if (entry?.kind === "assistant" && entry.state === "streaming") this.transcript.changed(Object.assign(entry, { state: "done" }));
+    if (item.type === "function_call" && item.status === "completed") this.call({ ...item, response });
+    else if (entry?.kind === "tool") this.transcript.changed(Object.assign(entry, { state: "failed" }));
+  },
+
+  "response.done"({ response }) {
+    if (response.conversation_id === null) return;
+    if (this.response === response.id) this.response = null;
+    if (response.status === "failed") {
+      this.emit("fault", { message: response.status_details?.error?.message ?? "The reply failed.", param: "" });
+    }
+    this.figures.done(response.id);
+    if (this.toAnswer === response.id) {
+      this.toAnswer = null;
+      if (response.status === "completed") this.answer();
+    }
+    this.settle();
+  },
+
+  "conversation.item.truncated"({ item_id: item }) {
+    for (const [eventId, cut] of this.truncations) if (cut === item) this.truncations.delete(eventId);
+    this.send("conversation.item.retrieve", { item_id: item });
+  },
+
+  "conversation.item.retrieved"({ item }) {
+    if (item.role === "assistant") this.transcript.kept(item.id, item.content[0]?.transcript ?? "");
+  },
+
+  error({ error }) {
+    const truncated = this.truncations.get(error.event_id);
+    if (truncated !== undefined) {
+      // It holds less than we played, or it is gone; either way the server knows what it kept.
+      this.truncations.delete(error.event_id);
+      this.send("conversation.item.retrieve", { item_id: truncated });
+      return;
+    }
+    if (error.code === "conversation_already_has_active_response") this.answers = Math.max(0, this.answers - 1);
+    if (!QUIET_ERRORS.has(error.code)) {
+      this.answers = 0;
+      this.emit("fault", { message: error.message, param: error.param ?? "" });
+    }
+    this.settle();
+  },
+};
