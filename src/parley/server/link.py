@@ -147,9 +147,8 @@ class Link(asyncio.Protocol):
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self._ping_sent = (
-            False  # whatever comes shows that somebody is there: a pong waits behind what was sent before it
-        )
+        # Whatever comes shows that somebody is there: a pong waits behind what was sent before it.
+        self._ping_sent = False
         if not self._unread and self._next_slice is None and len(data) <= SLICE_BYTES:
             self._read(data)
             if self._budget.spent:

@@ -16,6 +16,7 @@ from parley.core.effects import Effect, Tell
 from parley.core.events import Event
 from parley.core.settings import Capabilities, Conduct, Settings
 from parley.testing.rules.answers import Answers
+from parley.testing.rules.arguments import Arguments
 from parley.testing.rules.attempts import Attempts
 from parley.testing.rules.base import CheckFailed, Hearing, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
@@ -68,6 +69,7 @@ class Checker:
         self._rules: list[Rule] = [
             self.arrived,
             self.ledgers,
+            Arguments(self.ledgers),
             OneAtATime(self.ledgers),
             SpeechFirst(self.arrived),
             self.conversation,

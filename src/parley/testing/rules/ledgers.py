@@ -19,14 +19,10 @@ from parley.core.items import (
 from parley.core.notices import (
     ContentPartAdded,
     ContentPartDone,
-    FunctionArgumentsDelta,
-    FunctionArgumentsDone,
     ItemAdded,
     ItemDeleted,
     ItemDone,
     ItemTruncated,
-    McpArgumentsDelta,
-    McpArgumentsDone,
     OutputAudioDelta,
     OutputAudioDone,
     OutputItemAdded,
@@ -83,10 +79,6 @@ class Ledgers(Rule):
             OutputTranscriptDone: self._transcript_done,
             OutputTextDone: self._text_done,
             ContentPartDone: self._part_done,
-            FunctionArgumentsDelta: self._arguments,
-            FunctionArgumentsDone: self._arguments_done,
-            McpArgumentsDelta: self._mcp_arguments,
-            McpArgumentsDone: self._mcp_arguments_done,
             ItemDone: self._conversation_done,
             ItemDeleted: self._deleted,
             ItemTruncated: self._truncated,
@@ -108,7 +100,7 @@ class Ledgers(Rule):
         self.require(fresh, f"response {view.id} created with output, usage or an end already in it", "order 4.1")
         self.by_id[view.id] = Ledger(view)
 
-    def _alive(self, response: ResponseId, what: str) -> Ledger:
+    def alive(self, response: ResponseId, what: str) -> Ledger:
         ledger = self.by_id.get(response)
         if ledger is None:
             self.fail(f"{what} of response {response}, which was never created", "order 4.1")
@@ -126,7 +118,7 @@ class Ledgers(Rule):
         known = self.by_id.get(view.id)
         if known is not None and known.done is not None:
             self.fail(f"a second terminal of response {view.id}", "2")
-        ledger = self._alive(view.id, "response.done")
+        ledger = self.alive(view.id, "response.done")
         for entry in ledger.items:
             self.require(entry.done is not None, f"response {view.id} is done, its item {entry.item.id} is not")
             running = isinstance(entry.item, McpCall) and view.status != "completed"
@@ -183,7 +175,7 @@ class Ledgers(Rule):
     # --- its items
 
     def _item_added(self, told: OutputItemAdded) -> None:
-        ledger = self._alive(told.response_id, "output_item.added")
+        ledger = self.alive(told.response_id, "output_item.added")
         item = told.item
         self.require(
             told.output_index == len(ledger.items),
@@ -287,8 +279,8 @@ class Ledgers(Rule):
         entry.done_in_conversation = told.item
 
     def _item_done(self, told: OutputItemDone) -> None:
-        ledger = self._alive(told.response_id, "output_item.done")
-        entry = self._entry(ledger, told.output_index, told.item.id, "output_item.done")
+        ledger = self.alive(told.response_id, "output_item.done")
+        entry = self.entry(ledger, told.output_index, told.item.id, "output_item.done")
         self.require(entry.done is None, f"output_item.done of {told.item.id} twice")
         self._check_closed(entry, told.item)
         if entry.done_in_conversation is not None:
@@ -298,7 +290,7 @@ class Ledgers(Rule):
             )
         entry.done = told.item
 
-    def _entry(self, ledger: Ledger, index: int, item: ItemId, what: str) -> ItemEntry:
+    def entry(self, ledger: Ledger, index: int, item: ItemId, what: str) -> ItemEntry:
         if not 0 <= index < len(ledger.items) or ledger.items[index].item.id != item:
             self.fail(f"{what} at output_index {index} names item {item}, which is not there", "order 4.1")
         return ledger.items[index]
@@ -306,8 +298,8 @@ class Ledgers(Rule):
     # --- their parts
 
     def _part_added(self, told: ContentPartAdded) -> None:
-        ledger = self._alive(told.at.response_id, "content_part.added")
-        entry = self._entry(ledger, told.at.output_index, told.at.item_id, "content_part.added")
+        ledger = self.alive(told.at.response_id, "content_part.added")
+        entry = self.entry(ledger, told.at.output_index, told.at.item_id, "content_part.added")
         self.require(isinstance(entry.item, Message), f"a call has no parts: {told}", "order 4.5")
         self.require(entry.done is None, f"content_part.added to the finished item {told.at.item_id}")
         self.require(told.at.content_index == len(entry.parts), f"content_index {told.at.content_index}", "order 4.1")
@@ -319,8 +311,8 @@ class Ledgers(Rule):
         entry.parts.append(PartEntry(told.modality))
 
     def _part(self, at: PartAt, what: str, modality: Modality) -> PartEntry:
-        ledger = self._alive(at.response_id, what)
-        entry = self._entry(ledger, at.output_index, at.item_id, what)
+        ledger = self.alive(at.response_id, what)
+        entry = self.entry(ledger, at.output_index, at.item_id, what)
         if not 0 <= at.content_index < len(entry.parts):
             self.fail(f"{what} before its content_part.added: {at}", "order 4.1")
         part = entry.parts[at.content_index]
@@ -373,47 +365,6 @@ class Ledgers(Rule):
             told.text == part.told, f"the deltas join to {part.told!r}, the part says {told.text!r}", "order 4.1"
         )
         part.done = True
-
-    def _arguments(self, told: FunctionArgumentsDelta) -> None:
-        entry = self._call(told.response_id, told.output_index, told.item_id, told.call_id, "arguments.delta")
-        entry.arguments += told.delta
-
-    def _arguments_done(self, told: FunctionArgumentsDone) -> None:
-        entry = self._call(told.response_id, told.output_index, told.item_id, told.call_id, "arguments.done")
-        self.require(
-            told.arguments == entry.arguments, f"deltas {entry.arguments!r}, done {told.arguments!r}", "order 4.5"
-        )
-        self.require(
-            isinstance(entry.item, FunctionCall) and told.name == entry.item.name, f"other name in {told}", "order 4.5"
-        )
-        entry.arguments_done = True
-
-    def _mcp_arguments(self, told: McpArgumentsDelta) -> None:
-        self._mcp_call(told, "mcp_call_arguments.delta").arguments += told.delta
-
-    def _mcp_arguments_done(self, told: McpArgumentsDone) -> None:
-        entry = self._mcp_call(told, "mcp_call_arguments.done")
-        self.require(
-            told.arguments == entry.arguments, f"deltas {entry.arguments!r}, done {told.arguments!r}", "order 4.12"
-        )
-        entry.arguments_done = True
-
-    def _mcp_call(self, told: McpArgumentsDelta | McpArgumentsDone, what: str) -> ItemEntry:
-        ledger = self._alive(told.response_id, what)
-        entry = self._entry(ledger, told.output_index, told.item_id, what)
-        self.require(isinstance(entry.item, McpCall), f"{what} of {entry.item}", "order 4.12")
-        self.require(entry.done is None and not entry.arguments_done, f"{what} after the call's end")
-        return entry
-
-    def _call(self, response: ResponseId, index: int, item: ItemId, call: str, what: str) -> ItemEntry:
-        entry = self._entry(self._alive(response, what), index, item, what)
-        self.require(
-            isinstance(entry.item, FunctionCall) and entry.item.call_id == call,
-            f"{what} names call {call}",
-            "order 4.5",
-        )
-        self.require(entry.done is None and not entry.arguments_done, f"{what} after the call's end")
-        return entry
 
 
 def _output(item: Message) -> list[OutputText | OutputAudio]:
