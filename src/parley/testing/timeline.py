@@ -237,15 +237,7 @@ def _field(name: str, part: Any) -> str:
             return _response(part)
         case ResponseParams():
             return _fields(part)
-        case (
-            Message()
-            | FunctionCall()
-            | FunctionCallOutput()
-            | McpListTools()
-            | McpCall()
-            | McpApprovalRequest()
-            | McpApprovalResponse()
-        ):
+        case _ if isinstance(part, Item):
             return _item(part)
         case str() if name in _SPOKEN or name in ("message", "instructions"):
             return f"{name}={part!r}"
@@ -271,15 +263,7 @@ def _value(part: Any) -> str:
             return part.name
         case ItemReference():
             return f"reference to {part.id}"
-        case (
-            Message()
-            | FunctionCall()
-            | FunctionCallOutput()
-            | McpListTools()
-            | McpCall()
-            | McpApprovalRequest()
-            | McpApprovalResponse()
-        ):
+        case _ if isinstance(part, Item):
             return _item(part)
         case McpServer():
             return f"MCP server {part.label}"
