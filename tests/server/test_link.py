@@ -9,7 +9,7 @@ import logging
 import socket
 import struct
 import tracemalloc
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,10 +20,30 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from parley.server import link as link_module
-from parley.server.link import Link, Peer, link_class
+from parley.server.link import Link, link_class
+from parley.server.link_ports import LinkToPeer, LongArrival, Peer
 from parley.server.refusals import Refusal
 
 MIB = 1024 * 1024
+
+
+class Gathered:
+    """Puts a long message together again, in as many steps as it has pieces."""
+
+    values = 0
+
+    def __init__(self, peer: Echo) -> None:
+        self._peer = peer
+        self._pieces: list[bytes] = []
+
+    def push(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def finish(self) -> Iterator[None]:
+        for _ in self._pieces:
+            yield
+        self._peer.pieces.append(len(self._pieces))
+        self._peer.received(b"".join(self._pieces))
 
 
 @dataclass
@@ -34,17 +54,27 @@ class Echo:
     messages: list[bytes] = field(default_factory=list)
     lost_as: list[tuple[int, str]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    congestion: list[bool] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)
 
-    def opened(self, link: Link) -> None:
+    def opened(self, link: LinkToPeer) -> None:
+        assert isinstance(link, Link)
         self.link = link
         link.send("hello")
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> int:
         if data == b"break":
             raise RuntimeError("a bug")
         self.messages.append(data)
         for _ in range(self.times):
             self.link.send(data.decode("utf-8", "replace"))
+        return 0
+
+    def arrives(self) -> LongArrival:
+        return Gathered(self)
+
+    def congested(self, waits: bool) -> None:
+        self.congestion.append(waits)
 
     def lost(self, code: int, reason: str) -> None:
         self.lost_as.append((code, reason))

@@ -5,7 +5,10 @@ Laws:
   exactly one of `GenerationFinished` and `GenerationFailed`. Once cancelled it posts nothing.
 - The model goes on writing while a clause is spoken; one clause is synthesized at a time. (A second one at once would take the
   processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
-- Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio.
+- Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands:
+  the client does not take what was sent.
+- One turn of the event loop handles one chunk of audio or `DELTAS_PER_SLICE` pieces of text, of all sessions; the attempt whose
+  listener runs out of audio first comes first (`loop_slices`).
 
 Does not know: whether anybody hears the attempt; held and released are the core's words.
 """
@@ -47,6 +50,7 @@ from parley.engines.ports import (
     ToolCallDelta,
 )
 from parley.runtime.faults import fault_of
+from parley.runtime.loop_slices import slice_turn
 from parley.runtime.prompt_mapping import chat_request
 from parley.runtime.sound import OutputEncoder
 from parley.runtime.whole_characters import WholeCharacters, writable
@@ -56,9 +60,13 @@ MAX_CLAUSES_AHEAD = 256
 """What the model may have written that is not spoken yet, in clauses and pieces of tool calls: some ten minutes of
 speech. Beyond it the model's stream is left waiting."""
 
-MAX_AHEAD_S = 60.0
-"""Audio generated ahead of a listener who began to listen at the first sample. A cancelled answer wastes a minute of
-synthesis at the most, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to buffer more."""
+MAX_AHEAD_S = 20.0
+"""Audio generated ahead of a listener who hears it as soon as it can be heard: nearly every reply is whole at once, and a link may stall
+for as long. A cancelled answer wastes no more than this, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to
+buffer more."""
+
+DELTAS_PER_SLICE = 16
+"""Pieces of a model's text handled in one go, about 2 ms: what one read of its stream brings may hold hundreds."""
 
 CLOSING_S = 1.0
 """How long the end of an attempt waits for the model's stream to close; all has been said by then, except a synthesizer's fault."""
@@ -106,8 +114,10 @@ class _Attempt:
         wrote_first: Callable[[AttemptId], None],
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
+        taken: asyncio.Event,
     ) -> None:
         self._effect = effect
+        self._taken = taken
         self._clock = clock
         self._sleep = sleep
         self._wrote_first = wrote_first
@@ -117,8 +127,8 @@ class _Attempt:
         self._post = post
         self._alive = True
         self._encoder = OutputEncoder(effect.format)
-        self._first_audio_at: float | None = None
-        self._generated_s = 0.0
+        self._runs_out_s = clock() / 1e9
+        """When the listener will have heard all that was generated; the beginning, while there is no audio."""
         self.task: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
@@ -148,12 +158,14 @@ class _Attempt:
         attempt = self._effect.attempt
         words = WholeCharacters()
         calls: dict[int, WholeCharacters] = {}
-        written = False
+        pieces = 0
         async with _closing(self._model.reply(self._request)) as stream:
             async for event in stream:
-                if not written:
-                    written = True
+                if not pieces:
                     self._wrote_first(attempt)
+                pieces += 1
+                if pieces % DELTAS_PER_SLICE == 0:
+                    await slice_turn()
                 match event:
                     case TextDelta(text):
                         if text := words.push(text):
@@ -173,6 +185,7 @@ class _Attempt:
         """A text reply: everything as it comes."""
         async with _closing(self._pieces()) as pieces:
             async for piece in pieces:
+                await self._taken.wait()
                 self._say(TextGenerated(self._effect.attempt, piece.text) if isinstance(piece, TextDelta) else piece)
 
     # --- the model and the synthesizer side by side ---
@@ -218,6 +231,7 @@ class _Attempt:
 
     async def _speak_clause(self, clause: Clause) -> None:
         effect = self._effect
+        await self._taken.wait()
         self._say(ClauseStarted(effect.attempt, clause.text))
         if not clause.spoken:
             return
@@ -225,6 +239,7 @@ class _Attempt:
         request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
+                await slice_turn(self._runs_out_s)
                 words = timing.spoken(chunk.words)
                 for audio in self._encoder.encode(chunk.audio, chunk.sample_rate):
                     self._say(SpeechGenerated(effect.attempt, audio, words))
@@ -233,14 +248,13 @@ class _Attempt:
             self._say(SpeechGenerated(effect.attempt, audio, timing.last))
 
     async def _wait_for_listener(self, size: int) -> None:
-        """Sleep while more than `MAX_AHEAD_S` of audio lies before a listener who has heard everything without a break."""
-        now = self._clock() / 1e9
-        if self._first_audio_at is None:
-            self._first_audio_at = now
-        self._generated_s += size / self._effect.format.bytes_per_ms / 1_000
-        ahead = self._generated_s - (now - self._first_audio_at)
-        if ahead > MAX_AHEAD_S:
-            await self._sleep(ahead - MAX_AHEAD_S)
+        """Wait while more than `MAX_AHEAD_S` of audio lies before the listener, and while the client does not take what was sent."""
+        now_s = self._clock() / 1e9
+        self._runs_out_s = max(self._runs_out_s, now_s) + size / self._effect.format.bytes_per_ms / 1_000
+        ahead_s = self._runs_out_s - now_s
+        if ahead_s > MAX_AHEAD_S:
+            await self._sleep(ahead_s - MAX_AHEAD_S)
+        await self._taken.wait()
 
 
 class Speaking:
@@ -250,7 +264,17 @@ class Speaking:
     measure how far the audio runs ahead of the listener.
     """
 
-    __slots__ = ("_attempts", "_clock", "_language", "_model", "_post", "_sleep", "_synthesizer", "_wrote_first")
+    __slots__ = (
+        "_attempts",
+        "_clock",
+        "_language",
+        "_model",
+        "_post",
+        "_sleep",
+        "_synthesizer",
+        "_taken",
+        "_wrote_first",
+    )
 
     def __init__(
         self,
@@ -271,12 +295,29 @@ class Speaking:
         self._clock = clock
         self._sleep = sleep
         self._attempts: dict[AttemptId, _Attempt] = {}
+        self._taken = asyncio.Event()
+        self._taken.set()
+
+    def hold(self, held: bool) -> None:
+        """Whether the client does not take what was sent: then the attempts wait, instead of making more of it."""
+        if held:
+            self._taken.clear()
+        else:
+            self._taken.set()
 
     def start(self, effect: StartGeneration) -> None:
         """Begin; the answers are the events of `GenerationEvent`."""
         request = chat_request(effect, self._language)
         attempt = _Attempt(
-            effect, request, self._model, self._synthesizer, self._post, self._wrote_first, self._clock, self._sleep
+            effect,
+            request,
+            self._model,
+            self._synthesizer,
+            self._post,
+            self._wrote_first,
+            self._clock,
+            self._sleep,
+            self._taken,
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())

@@ -5,9 +5,11 @@ A message is handed on in the very call that read it from the socket: no queue, 
 would add half again to what a frame costs).
 
 Laws:
-- `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`; a client that lets more than that pile up,
-  or reads nothing for `STALL_S`, is closed with 1008, and what waited for it is let go at once.
-- Nobody is read faster than its budget, nor more than `SLICE_BYTES` at a time: a flood slows its sender and nobody else.
+- `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer hears of it, so that it makes
+  no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and what
+  waited for it is let go at once.
+- Nobody is read faster than its budget, nor more than `SLICE_BYTES` at a time: a flood slows its sender and nobody else. A longer
+  message is handed on piece by piece (`long_frames`), and decoded in slices of the loop (`loop_slices`).
 - Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either). UTF-8 is the decoder's business.
 - Every close ends within `CLOSE_S`: a peer that does not answer the close is aborted.
 - Does not know: what a message means, who may come in (`door`), what stands behind (`Peer`).
@@ -19,9 +21,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
@@ -29,7 +30,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from parley.runtime.loop_slices import slice_turn
 from parley.server.budget import MessageBudget
+from parley.server.link_ports import Door, LongArrival, Peer
+from parley.server.long_frames import LongFrame, in_header, long_frame
 from parley.server.opening import offered_subprotocols, select_subprotocol
 from parley.server.plain_frames import awaits_message, plain_message
 from parley.server.refusals import Refusal
@@ -37,13 +41,17 @@ from parley.server.refusals import Refusal
 log = logging.getLogger("parley.server")
 
 OUTBOX_BYTES = 8 * 1024 * 1024
-"""Speech is generated up to a minute ahead (4 MB as base64) and may wait for a slow link; with twice that, nobody is reading."""
+"""Synthesis stops while anything waits here, so what waits are answers to what the client sends: with so many of them, it reads none."""
 
 STALL_S = 20.0
 """A link that takes not one byte for so long is dead; mobile networks recover sooner or not at all."""
 
 SLICE_BYTES = 16 * 1024
-"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn."""
+"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn. A longer
+message comes in pieces."""
+
+ANSWER_BYTES = 256 * 1024
+"""Sent at one go while messages are read: a short message may ask for a megabyte, and a slice holds two hundred of them."""
 
 CLOSE_S = 5.0
 """From our close to the end of the connection, whatever the peer does."""
@@ -55,26 +63,6 @@ PONG_S = 20.0
 
 MAX_FRAGMENTS = 1024
 """Pieces of one message; more, or endless empty ones, is an attack on memory."""
-
-
-class Peer(Protocol):
-    """What a link carries messages to and from. `lost` is the last call, exactly one after `opened`."""
-
-    def opened(self, link: Link) -> None: ...
-    def received(self, data: bytes) -> None: ...
-    def lost(self, code: int, reason: str) -> None: ...
-
-
-class Door(Protocol):
-    """Decides, without waiting, who comes in. `headers` has lower-case names."""
-
-    @property
-    def max_message_bytes(self) -> int: ...
-    @property
-    def messages_per_second(self) -> int: ...
-    def knock(
-        self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
-    ) -> Peer | Refusal: ...
 
 
 def link_class(door: Door) -> type[asyncio.Protocol]:
@@ -103,7 +91,13 @@ class Link(asyncio.Protocol):
         self._max_size = door.max_message_bytes
         self._at_message = False
         self._fragments: list[bytes] = []
+        self._head = b""
+        self._long: LongFrame | None = None
+        self._arrival: LongArrival | None = None
+        self._decoding: asyncio.Task[None] | None = None
+        self._events: deque[object] = deque()
         self._unread = bytearray()
+        self._answered = 0
         self._next_slice: asyncio.Handle | None = None
         # writing
         self._write_paused = False
@@ -122,6 +116,7 @@ class Link(asyncio.Protocol):
         if self._close is not None or self._wire.state is not OPEN:
             return
         data = text.encode()
+        self._answered += len(data)
         if not self._write_paused:
             self._wire.send_text(data)
             self._flush()
@@ -149,9 +144,9 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # Whatever comes shows that somebody is there: a pong waits behind what was sent before it.
         self._ping_sent = False
-        if not self._unread and self._next_slice is None and len(data) <= SLICE_BYTES:
+        if not (self._unread or self._next_slice or self._decoding) and len(data) <= SLICE_BYTES:
             self._read(data)
-            if self._budget.spent:
+            if self._behind:
                 self._read_later()
             return
         self._unread += data
@@ -160,6 +155,8 @@ class Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_paused = True
+        if self._peer is not None:
+            self._peer.congested(True)
         self._stall = self._loop.call_later(STALL_S, self._give_up, f"you have read nothing for {STALL_S:.0f} s")
 
     def resume_writing(self) -> None:
@@ -172,10 +169,12 @@ class Link(asyncio.Protocol):
             self._flush()
         if self._close is not None and not self._outbox:
             self._send_close()
+        if self._peer is not None and not self._write_paused:
+            self._peer.congested(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        for timer in ("_stall", "_abort", "_keepalive", "_next_slice"):
+        for timer in ("_stall", "_abort", "_keepalive", "_next_slice", "_decoding"):
             self._cancel(timer)
         self._let_go()
         if self._peer is None:
@@ -195,7 +194,11 @@ class Link(asyncio.Protocol):
 
     def _read_later(self) -> None:
         """Read no more from the socket until what is here has had its turn and the budget allows."""
+        if self.transport.is_closing():
+            return
         self.transport.pause_reading()
+        if self._decoding is not None:
+            return
         wait_s = self._budget.wait_s()
         if wait_s > 0 and self._budget.throttled == 1:
             log.info("%s sends more than its messages per second and is read more slowly", _address(self.transport))
@@ -203,41 +206,101 @@ class Link(asyncio.Protocol):
             self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
         )
 
+    @property
+    def _behind(self) -> bool:
+        """Whether something must come before more is read."""
+        return bool(self._budget.spent or self._decoding or self._unread or self._events)
+
     def _read_slice(self) -> None:
         self._next_slice = None
-        if self._unread:
+        if self._events:
+            self._answered = 0
+            self._take_events()
+        elif self._unread:
             data = bytes(self._unread[:SLICE_BYTES])
             del self._unread[:SLICE_BYTES]
             self._read(data)
-        if self._unread or self._budget.spent:
+        if self._behind:
             self._read_later()
         elif not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
-        at = 0
-        while self._at_message and self._close is None and (plain := plain_message(data, at, self._max_size)):
-            message, at = plain
-            self._budget.spend(len(message))
-            self._hand_over(message)
+        data, self._head = self._head + data if self._head else data, b""
+        at = self._answered = 0
+        while at < len(data):
+            if self._decoding is not None or self._answered > ANSWER_BYTES:
+                self._unread[:0] = data[at:]
+                return
+            if self._long is not None:
+                at = self._read_long(self._long, data, at)
+            elif not self._at_message or self._close is not None:
+                break
+            elif plain := plain_message(data, at, self._max_size):
+                message, at = plain
+                self._budget.spend(len(message))
+                self._hand_over(message)
+            elif frame := long_frame(data, at, SLICE_BYTES, self._max_size):
+                self._long, at = frame
+            elif in_header(data, at):
+                self._head = data[at:]
+                return
+            else:
+                break
         if at < len(data):
             self._parse(data[at:] if at else data)
 
+    def _read_long(self, frame: LongFrame, data: bytes, at: int) -> int:
+        """The next piece of a long message; once it is whole, nothing is read before it has been decoded."""
+        piece, at = frame.take(data, at)
+        self._budget.spend(len(piece))
+        if not frame.left:
+            self._long = None
+        if self._close is not None or self._peer is None:
+            return at
+        try:
+            self._arrival = self._arrival or self._peer.arrives()
+            self._arrival.push(piece)
+            if not frame.left:
+                arrival, self._arrival = self._arrival, None
+                self._decoding = self._loop.create_task(self._decode(arrival))
+        except Exception:  # as in `_hand_over`
+            log.exception("a connection is closed because of a bug in the server")
+            self.close(1011, "an internal error; the server's log tells more")
+        return at
+
+    async def _decode(self, arrival: LongArrival) -> None:
+        try:
+            for _ in arrival.finish():
+                await slice_turn()
+        except Exception:  # as in `_hand_over`
+            log.exception("a connection is closed because of a bug in the server")
+            self.close(1011, "an internal error; the server's log tells more")
+        self._budget.charge(arrival.values)
+        self._decoding = None
+        self._read_later()
+
     def _parse(self, data: bytes) -> None:
         """All that is not plain."""
-        wire = self._wire
-        wire.receive_data(data)
-        for event in wire.events_received():
+        self._wire.receive_data(data)
+        self._events.extend(self._wire.events_received())
+        self._take_events()
+
+    def _take_events(self) -> None:
+        while self._events:
+            if self._answered > ANSWER_BYTES:
+                return
+            event = self._events.popleft()
             if isinstance(event, Frame):
                 self._take(event)
             elif isinstance(event, Request):
                 self._answer_handshake(event)
-        if wire.parser_exc is not None:
+        if self._wire.parser_exc is not None:
             self._fail()
-        self._at_message = self._peer is not None and awaits_message(wire)
+        self._at_message = self._peer is not None and awaits_message(self._wire)
 
     def _take(self, frame: Frame) -> None:
-        self._budget.spend(len(frame.data))
+        self._budget.spend_whole(len(frame.data))
         if self._close is not None and frame.opcode is not Opcode.CLOSE:
             self._wire.data_to_send()
             return
@@ -267,7 +330,14 @@ class Link(asyncio.Protocol):
         if self._close is not None or self._peer is None:
             return
         try:
-            self._peer.received(data)
+            if len(data) <= SLICE_BYTES:
+                self._budget.charge(self._peer.received(data))
+                return
+            arrival = self._peer.arrives()
+            arrival.push(data)
+            for _ in arrival.finish():
+                pass
+            self._budget.charge(arrival.values)
         except Exception:  # the session's boundary: a bug ends this connection and no other
             log.exception("a connection is closed because of a bug in the server")
             self.close(1011, "an internal error; the server's log tells more")
@@ -352,6 +422,7 @@ class Link(asyncio.Protocol):
         self._outbox.clear()
         self._outbox_bytes = 0
         self._fragments = []
+        self._arrival = None
 
     def _ping(self) -> None:
         if self._close is not None or self._wire.state is not OPEN:
@@ -384,7 +455,7 @@ class Link(asyncio.Protocol):
             self._abort = self._loop.call_later(seconds, self.transport.abort)
 
     def _cancel(self, name: str) -> None:
-        handle: asyncio.Handle | None = getattr(self, name)
+        handle: asyncio.Handle | asyncio.Task[None] | None = getattr(self, name)
         if handle is not None:
             handle.cancel()
             setattr(self, name, None)

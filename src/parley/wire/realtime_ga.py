@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
@@ -60,22 +61,34 @@ _read_any = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
 
 
+@dataclass(frozen=True, slots=True)
+class LiftedString:
+    """A long ASCII string, in pieces, kept apart from its message's text. `audio`: what it says in base64, None where it is none."""
+
+    pieces: list[bytes]
+    audio: bytes | None
+
+    def text(self) -> str:
+        return b"".join(self.pieces).decode("ascii")
+
+
 def decode(data: str | bytes) -> ClientEvent:
     """The event that a text frame holds; one that cannot be read is a `ClientErred`. Next: `Session.handle` it."""
     try:
         event = _read_fast(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _decode_any(data)
+        return decode_text(data)
     if event.event_id is not None and len(event.event_id) > limits.MAX_EVENT_ID:
-        return _decode_any(data)
+        return decode_text(data)
     if isinstance(event, _Commit):
         return CommitRequested(event.event_id)
     if len(event.audio) > MAX_APPEND_BYTES:
-        return _decode_any(data)
+        return decode_text(data)
     return AudioArrived(event.audio, event.event_id)
 
 
-def _decode_any(data: str | bytes) -> ClientEvent:
+def decode_text(data: str | bytes, lifted: Mapping[str, LiftedString] | None = None) -> ClientEvent:
+    """As `decode`, by way of JSON values. `lifted`: the strings kept apart from `data`, by what stands for each; see `long_message`."""
     try:
         value = _read_any(data)
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -83,7 +96,28 @@ def _decode_any(data: str | bytes) -> ClientEvent:
         return ClientErred("invalid_json", message, event_id=_salvaged_id(data))
     except RecursionError:
         return ClientErred("invalid_json", "The message is nested too deeply to be read. Send one flat JSON object.")
-    return decode_object(value)
+    return decode_object(_put_back(value, lifted) if lifted else value)
+
+
+def _put_back(value: object, lifted: Mapping[str, LiftedString]) -> object:
+    """The value with its lifted strings, audio already as bytes. A client that writes a stand-in itself gets its own string twice."""
+    root = [value]
+    holders: list[object] = [root]
+    while holders:
+        match holders.pop():
+            case dict() as members:
+                for name in [name for name in members if name in lifted]:
+                    members[lifted[name].text()] = members.pop(name)
+                for name, member in members.items():
+                    if isinstance(member, str) and (found := lifted.get(member)) is not None:
+                        members[name] = found.audio if name == "audio" and found.audio is not None else found.text()
+                holders += [member for member in members.values() if isinstance(member, dict | list)]
+            case list() as elements:
+                for index, element in enumerate(elements):
+                    if isinstance(element, str) and (found := lifted.get(element)) is not None:
+                        elements[index] = found.text()
+                holders += [element for element in elements if isinstance(element, dict | list)]
+    return root[0]
 
 
 def decode_object(value: object) -> ClientEvent:
