@@ -1,15 +1,13 @@
 """One WebSocket connection: frames in, text out, in bounded memory and without a task of its own.
 
-`websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `Link` for each upgrade request.
-A message is handed on in the very call that read it from the socket: no queue, task or thread stands between (ASGI's queue and task
-would add half again to what a frame costs).
+`websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `Link` for each upgrade request;
+`link_reading` makes messages of bytes. A message is handed on in the very call that read it from the socket: no queue, task or thread
+stands between (ASGI's queue and task would add half again to what a frame costs).
 
 Laws:
 - `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer hears of it, so that it makes
   no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and what
   waited for it is let go at once.
-- Nobody is read faster than its budget, nor more than `SLICE_BYTES` at a time: a flood slows its sender and nobody else. A longer
-  message is handed on piece by piece (`long_frames`), and decoded in slices of the loop (`loop_slices`).
 - Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either). UTF-8 is the decoder's business.
 - Every close ends within `CLOSE_S`: a peer that does not answer the close is aborted.
 - Does not know: what a message means, who may come in (`door`), what stands behind (`Peer`).
@@ -30,12 +28,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from parley.runtime.loop_slices import slice_turn
 from parley.server.budget import MessageBudget
-from parley.server.link_ports import Door, LongArrival, Peer
-from parley.server.long_frames import LongFrame, in_header, long_frame
+from parley.server.link_ports import Door
+from parley.server.link_reading import LinkReading, address_of
 from parley.server.opening import offered_subprotocols, select_subprotocol
-from parley.server.plain_frames import awaits_message, plain_message
 from parley.server.refusals import Refusal
 
 log = logging.getLogger("parley.server")
@@ -45,13 +41,6 @@ OUTBOX_BYTES = 8 * 1024 * 1024
 
 STALL_S = 20.0
 """A link that takes not one byte for so long is dead; mobile networks recover sooner or not at all."""
-
-SLICE_BYTES = 16 * 1024
-"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn. A longer
-message comes in pieces."""
-
-ANSWER_BYTES = 256 * 1024
-"""Sent at one go while messages are read: a short message may ask for a megabyte, and a slice holds two hundred of them."""
 
 CLOSE_S = 5.0
 """From our close to the end of the connection, whatever the peer does."""
@@ -75,30 +64,14 @@ def link_class(door: Door) -> type[asyncio.Protocol]:
     return DoorLink
 
 
-class Link(asyncio.Protocol):
+class Link(LinkReading):
     """`connections` is uvicorn's set of what it must close when it stops."""
 
     def __init__(self, door: Door, connections: set[Any]) -> None:
+        wire = ServerProtocol(select_subprotocol=select_subprotocol, max_size=door.max_message_bytes)
+        super().__init__(wire, MessageBudget(door.messages_per_second, time.monotonic_ns), door.max_message_bytes)
         self._door = door
         self._connections = connections
-        self._loop = asyncio.get_running_loop()
-        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._wire = ServerProtocol(select_subprotocol=select_subprotocol, max_size=door.max_message_bytes)
-        self._budget = MessageBudget(door.messages_per_second, time.monotonic_ns)
-        self._peer: Peer | None = None
-        self._close: tuple[int, str] | None = None
-        # reading
-        self._max_size = door.max_message_bytes
-        self._at_message = False
-        self._fragments: list[bytes] = []
-        self._head = b""
-        self._long: LongFrame | None = None
-        self._arrival: LongArrival | None = None
-        self._decoding: asyncio.Task[None] | None = None
-        self._events: deque[object] = deque()
-        self._unread = bytearray()
-        self._answered = 0
-        self._next_slice: asyncio.Handle | None = None
         # writing
         self._write_paused = False
         self._outbox: deque[bytes] = deque()
@@ -107,7 +80,6 @@ class Link(asyncio.Protocol):
         self._stall: asyncio.TimerHandle | None = None
         self._abort: asyncio.TimerHandle | None = None
         self._keepalive: asyncio.TimerHandle | None = None
-        self._ping_sent = False
 
     # --- for the peer --------------------------------------------------------------------------------------------------
 
@@ -140,18 +112,6 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        # Whatever comes shows that somebody is there: a pong waits behind what was sent before it.
-        self._ping_sent = False
-        if not (self._unread or self._next_slice or self._decoding) and len(data) <= SLICE_BYTES:
-            self._read(data)
-            if self._behind:
-                self._read_later()
-            return
-        self._unread += data
-        if self._next_slice is None:
-            self._read_later()
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -190,114 +150,7 @@ class Link(asyncio.Protocol):
         else:
             self.close(1012, "the server is restarting")
 
-    # --- reading -------------------------------------------------------------------------------------------------------
-
-    def _read_later(self) -> None:
-        """Read no more from the socket until what is here has had its turn and the budget allows."""
-        if self.transport.is_closing():
-            return
-        self.transport.pause_reading()
-        if self._decoding is not None:
-            return
-        wait_s = self._budget.wait_s()
-        if wait_s > 0 and self._budget.throttled == 1:
-            log.info("%s sends more than its messages per second and is read more slowly", _address(self.transport))
-        self._next_slice = (
-            self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
-        )
-
-    @property
-    def _behind(self) -> bool:
-        """Whether something must come before more is read."""
-        return bool(self._budget.spent or self._decoding or self._unread or self._events)
-
-    def _read_slice(self) -> None:
-        self._next_slice = None
-        if self._events:
-            self._answered = 0
-            self._take_events()
-        elif self._unread:
-            data = bytes(self._unread[:SLICE_BYTES])
-            del self._unread[:SLICE_BYTES]
-            self._read(data)
-        if self._behind:
-            self._read_later()
-        elif not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _read(self, data: bytes) -> None:
-        data, self._head = self._head + data if self._head else data, b""
-        at = self._answered = 0
-        while at < len(data):
-            if self._decoding is not None or self._answered > ANSWER_BYTES:
-                self._unread[:0] = data[at:]
-                return
-            if self._long is not None:
-                at = self._read_long(self._long, data, at)
-            elif not self._at_message or self._close is not None:
-                break
-            elif plain := plain_message(data, at, self._max_size):
-                message, at = plain
-                self._budget.spend(len(message))
-                self._hand_over(message)
-            elif frame := long_frame(data, at, SLICE_BYTES, self._max_size):
-                self._long, at = frame
-            elif in_header(data, at):
-                self._head = data[at:]
-                return
-            else:
-                break
-        if at < len(data):
-            self._parse(data[at:] if at else data)
-
-    def _read_long(self, frame: LongFrame, data: bytes, at: int) -> int:
-        """The next piece of a long message; once it is whole, nothing is read before it has been decoded."""
-        piece, at = frame.take(data, at)
-        self._budget.spend(len(piece))
-        if not frame.left:
-            self._long = None
-        if self._close is not None or self._peer is None:
-            return at
-        try:
-            self._arrival = self._arrival or self._peer.arrives()
-            self._arrival.push(piece)
-            if not frame.left:
-                arrival, self._arrival = self._arrival, None
-                self._decoding = self._loop.create_task(self._decode(arrival))
-        except Exception:  # as in `_hand_over`
-            log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
-        return at
-
-    async def _decode(self, arrival: LongArrival) -> None:
-        try:
-            for _ in arrival.finish():
-                await slice_turn()
-        except Exception:  # as in `_hand_over`
-            log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
-        self._budget.charge(arrival.values)
-        self._decoding = None
-        self._read_later()
-
-    def _parse(self, data: bytes) -> None:
-        """All that is not plain."""
-        self._wire.receive_data(data)
-        self._events.extend(self._wire.events_received())
-        self._take_events()
-
-    def _take_events(self) -> None:
-        while self._events:
-            if self._answered > ANSWER_BYTES:
-                return
-            event = self._events.popleft()
-            if isinstance(event, Frame):
-                self._take(event)
-            elif isinstance(event, Request):
-                self._answer_handshake(event)
-        if self._wire.parser_exc is not None:
-            self._fail()
-        self._at_message = self._peer is not None and awaits_message(self._wire)
+    # --- frames that are not plain -------------------------------------------------------------------------------------
 
     def _take(self, frame: Frame) -> None:
         self._budget.spend_whole(len(frame.data))
@@ -326,22 +179,6 @@ class Link(asyncio.Protocol):
             case Opcode.CLOSE:
                 self._closed_by_peer()
 
-    def _hand_over(self, data: bytes) -> None:
-        if self._close is not None or self._peer is None:
-            return
-        try:
-            if len(data) <= SLICE_BYTES:
-                self._budget.charge(self._peer.received(data))
-                return
-            arrival = self._peer.arrives()
-            arrival.push(data)
-            for _ in arrival.finish():
-                pass
-            self._budget.charge(arrival.values)
-        except Exception:  # the session's boundary: a bug ends this connection and no other
-            log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
-
     # --- opening and closing -------------------------------------------------------------------------------------------
 
     def _answer_handshake(self, request: Request) -> None:
@@ -353,7 +190,7 @@ class Link(asyncio.Protocol):
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         try:
             answer = self._door.knock(
-                request.path, headers, offered_subprotocols(request.headers), _address(self.transport)
+                request.path, headers, offered_subprotocols(request.headers), address_of(self.transport)
             )
         except Exception:  # as in `_hand_over`
             log.exception("a handshake is refused because of a bug in the server")
@@ -413,7 +250,7 @@ class Link(asyncio.Protocol):
         self._cancel("_stall")
         self._let_go()
         if self._close is None:
-            log.info("%s does not read and is closed: %s", _address(self.transport), reason)
+            log.info("%s does not read and is closed: %s", address_of(self.transport), reason)
             self.close(1008, reason)
         else:
             self.transport.abort()
@@ -464,8 +301,3 @@ class Link(asyncio.Protocol):
 def _fitting(reason: str) -> str:
     """A close reason holds 123 bytes."""
     return reason.encode()[:123].decode("utf-8", "ignore")
-
-
-def _address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a local socket"

@@ -37,7 +37,7 @@ class Peer(Protocol):
         """Take a message; returns how many JSON values were built for it, beyond those of every message."""
 
     def arrives(self) -> LongArrival:
-        """A message longer than `link.SLICE_BYTES` begins. Nothing else is handed over before it has been finished."""
+        """A message longer than `link_reading.SLICE_BYTES` begins. Nothing else is handed over before it has been finished."""
 
     def congested(self, waits: bool) -> None:
         """Whether the client has yet to take what was sent."""

@@ -13,12 +13,12 @@ _WIDE_AND_MASKED = 0xFF
 
 
 class LongFrame:
-    """The rest of a frame: `left` bytes. Call `take` until there are none."""
+    """A frame of `size` bytes, of which `left` have not come. Call `take` until there are none."""
 
-    __slots__ = ("_mask", "left")
+    __slots__ = ("_mask", "left", "size")
 
     def __init__(self, size: int, mask: bytes) -> None:
-        self.left = size
+        self.size = self.left = size
         self._mask = mask
 
     def take(self, data: bytes, at: int) -> tuple[bytes, int]:

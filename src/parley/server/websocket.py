@@ -42,6 +42,9 @@ BETA_CLOSE = 4000
 
 SEED_BYTES = 32
 
+MARK_BYTES = 16
+"""Of a word that no client can guess."""
+
 
 class RealtimeDoor:
     """Judges WebSocket handshakes (see `link.Door`): host, place, page, key, model, room; in this order."""
@@ -184,7 +187,7 @@ class _Arrival:
     """A long message on its way; its event is posted when all of it is here."""
 
     def __init__(self, post: Callable[[ClientEvent], None]) -> None:
-        self._message = LongMessage()
+        self._message = LongMessage(os.urandom(MARK_BYTES).hex())
         self._post = post
 
     @property

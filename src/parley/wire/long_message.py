@@ -32,6 +32,8 @@ _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % limits.MAX_DIGITS)
 _EVENT_ID = re.compile(rb'"event_id"\s*:\s*"([^"\\]{1,%d})"' % limits.MAX_EVENT_ID)
 _ASCII = bytes(range(128))
 _QUOTE = ord('"')
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+"""What no JSON string holds: one with it is left to the reader, which says so."""
 
 _read_base64 = msgspec.json.Decoder(bytes).decode
 
@@ -43,9 +45,13 @@ def structure(data: bytes | bytearray, start: int = 0, end: int | None = None) -
 
 
 class LongMessage:
-    """One message. `push()` each piece, then run `decode()` to its end: it yields after each slice of work; `event` is there at last."""
+    """One message. `push()` each piece, then run `decode()` to its end: it yields after each slice of work; `event` is there at last.
 
-    def __init__(self) -> None:
+    `mark` is a word that no client can guess: with a number behind it, it stands for a string that is kept apart.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
         self.values = 0
         """JSON values seen so far."""
         self._refusal: ClientErred | None = None
@@ -90,13 +96,13 @@ class LongMessage:
         return end + 1
 
     def _look_at(self, strings: bytes) -> None:
-        """Count what makes strings costly. Whether there is none of it."""
+        """Count what makes strings costly, and note whether this one can be kept apart."""
         escapes = strings.count(b"\\")
         self._escapes += escapes
         ascii_only = strings.isascii()
         if not ascii_only:
             self._beyond_ascii += len(strings.translate(None, _ASCII))
-        self._plain = self._plain and ascii_only and not escapes
+        self._plain = self._plain and ascii_only and not escapes and not _CONTROL.search(strings)
 
     def _within(self, piece: bytes, at: int) -> int:
         """More of a string, up to its end."""
@@ -121,7 +127,7 @@ class LongMessage:
     def _close_string(self) -> None:
         assert self._string is not None
         if self._plain and self._string_bytes >= limits.LIFTED_BYTES:
-            self._text.append(b'"\\u0000%d"' % len(self._lifted))
+            self._text.append(f'"{self._mark}{len(self._lifted)}"'.encode())
             self._lifted.append(self._string)
         else:
             self._text.append(b'"%b"' % b"".join(self._string))
@@ -129,6 +135,8 @@ class LongMessage:
 
     def _check(self) -> None:
         """Refuse what would take too long to build."""
+        if self._refusal is not None:
+            return
         if self.values > limits.MAX_VALUES:
             self._refuse(f"The message has more than {limits.MAX_VALUES} JSON values.")
         elif self._outside > limits.MAX_OUTSIDE_BYTES:
@@ -160,7 +168,7 @@ class LongMessage:
         lifted = {}
         for number, pieces in enumerate(self._lifted):
             audio = yield from _decoded(pieces)
-            lifted[f"\0{number}"] = LiftedString(pieces, audio)
+            lifted[f"{self._mark}{number}"] = LiftedString(pieces, audio)
         self._event = decode_text(b"".join(self._text), lifted)
 
 

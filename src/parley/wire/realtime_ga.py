@@ -100,7 +100,7 @@ def decode_text(data: str | bytes, lifted: Mapping[str, LiftedString] | None = N
 
 
 def _put_back(value: object, lifted: Mapping[str, LiftedString]) -> object:
-    """The value with its lifted strings, audio already as bytes. A client that writes a stand-in itself gets its own string twice."""
+    """The value with its lifted strings, audio already as bytes."""
     root = [value]
     holders: list[object] = [root]
     while holders:
