@@ -153,6 +153,8 @@ class Replying:
         except PeerError as error:
             self.delivering.fail(response, Fault(error.code, error.message), kind=error.kind)
             return
+        if plan.entries is None and plan.params.in_conversation:
+            self.st.conversation.settle(attempt.shown)
         attempt.response = response
         response.attempt = attempt.id
         self.drafting.generate(attempt, response)
@@ -169,7 +171,7 @@ class Replying:
         said = Message(st.ids.item(), "user", (InputAudio(transcript),))
         basis = Basis(transcript, st.settings.version, st.conversation.version)
         try:
-            attempt = self.drafting.draft(Plan(ResponseParams(), None), (said,), guess=True)
+            attempt = self.drafting.draft(Plan(ResponseParams(), None), (said,))
         except PeerError:
             return  # the real reply will say so
         attempt.basis = basis
@@ -191,7 +193,7 @@ class Replying:
             return False
         st.guess = None
         st.allowance.spend(st.now)
-        st.conversation.settle(guess.prompt.items)
+        st.conversation.settle(guess.shown)
         settings = st.settings
         response = Response(
             st.ids.response(),
