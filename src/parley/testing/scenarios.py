@@ -150,4 +150,5 @@ def _person(rng: random.Random) -> PersonTraits:
         truncates=rng.choice([0.0, 0.8]),
         truncates_wrongly=rng.choice([0.0, 0.3]),
         stalls=rng.choice([0.0, 0.1]),
+        asks=rng.choice([0.0, 0.0, 0.5]),
     )

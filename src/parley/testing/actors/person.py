@@ -43,6 +43,7 @@ from parley.core.notices import (
     SessionCreated,
     SessionUpdated,
     SpeechStarted,
+    SpeechStopped,
 )
 from parley.core.settings import Settings
 from parley.testing.actors.stage import Room, SpokenWord, Stage, piece
@@ -73,6 +74,8 @@ _VOCABULARY = [
     "you",
 ]
 _BACKCHANNELS = ("mm-hm", "yeah", "okay")
+_OUTPUTS = ('{"degrees": 7}', '{"degrees": 7}', "a page of words " * 200)
+"""What tools return; the last is more than a small context holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class PersonTraits:
     truncates: float = 0.6
     truncates_wrongly: float = 0.2
     answers_tools: float = 0.9
+    asks: float = 0.0
+    """... for a reply of its own when the user's speech has stopped, whether or not the session makes one."""
     latency_ms: float = 15
     stalls: float = 0.05
 
@@ -295,6 +300,8 @@ class Person:
                 self._play(notice)
             case SpeechStarted():
                 self._interrupted()
+            case SpeechStopped() if self.stage.rng.random() < self.traits.asks:
+                self.send(ResponseRequested())
             case ItemTruncated(item_id=item_id):
                 if self.stage.rng.random() < 0.5:
                     self.send(ItemRetrieveRequested(item_id))
@@ -339,7 +346,7 @@ class Person:
         delay = 0.0
         for call in calls:
             delay += rng.random() * 300
-            output = ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, '{"degrees": 7}'))
+            output = ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, rng.choice(_OUTPUTS)))
             self.stage.at(delay, partial(self.send, output))
         self.stage.at(delay + 5, lambda: self.send(ResponseRequested()))
 
