@@ -334,7 +334,7 @@ MUTANTS = (
         context,
         "_question",
         "return next(asked, len(items) - 1)",
-        "return len(items)",
+        "return len(items) - 1",
     ),
     _one(
         "an output without its call",

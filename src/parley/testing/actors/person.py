@@ -74,8 +74,8 @@ _VOCABULARY = [
     "you",
 ]
 _BACKCHANNELS = ("mm-hm", "yeah", "okay")
-_OUTPUTS = ('{"degrees": 7}', '{"degrees": 7}', "a page of words " * 200)
-"""What tools return; the last is more than a small context holds."""
+_OUTPUTS = ('{"degrees": 7}', "some words " * 30, "a page of words " * 200)
+"""What tools return; the second is half a small context, the last more than one holds."""
 
 
 @dataclass(frozen=True, slots=True)
