@@ -53,6 +53,7 @@ from parley.core.settings import (
     AudioFormat,
     Capabilities,
     ForceFunction,
+    ForceMcp,
     FunctionTool,
     NoiseReduction,
     ServerVad,
@@ -123,7 +124,6 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
             "session.include",
         ),
         (SessionUpdateRequested({"reasoning_effort": "low"}, ID), "invalid_value", "session.reasoning.effort"),
-        (SessionUpdateRequested({"tool_choice": ForceFunction("no")}, ID), "invalid_value", "session.tool_choice"),
         (
             SessionUpdateRequested({"tools": (FunctionTool("a"), FunctionTool("a"))}, ID),
             "invalid_value",
@@ -154,6 +154,9 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, cod
         {"input_format": AudioFormat.PCMU, "output_format": AudioFormat.PCMA},
         {"turn_detection": None},
         {"tools": (FunctionTool("a"),), "tool_choice": ForceFunction("a")},
+        {"tool_choice": "required"},
+        {"tool_choice": ForceFunction("a")},
+        {"tool_choice": ForceMcp("books", "find")},
         {},
     ],
 )

@@ -14,6 +14,7 @@ from parley.core.items import Item, McpListTools, is_empty
 from parley.core.mcp_offer import offer
 from parley.core.response import Response
 from parley.core.state import State
+from parley.core.tool_checks import check_choice
 
 
 class Drafting:
@@ -32,6 +33,7 @@ class Drafting:
             for label, listing in st.servers.items()
             if isinstance(listing.entry.item, McpListTools)
         }
+        check_choice(choice, sources, "session" if params.tool_choice is None else "response")
         offered = offer(told, sources, choice)
         instructions = settings.instructions if params.instructions is None else params.instructions
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None

@@ -43,7 +43,7 @@ from parley.core.policy import policy_of
 from parley.core.replying import Replying
 from parley.core.settings import Settings, SettingsPatch, merged
 from parley.core.state import State
-from parley.core.tool_checks import check_tools, for_response
+from parley.core.tool_checks import check_choice, check_tools, for_response
 
 
 class Requests:
@@ -129,7 +129,7 @@ class Requests:
                 code="invalid_value",
                 param="session.audio.input.format",
             )
-        check_tools(new.tools, new.tool_choice, "session", can.mcp_urls)
+        check_tools(new.tools, "session", can.mcp_urls)
 
     def _check_voice(self, voice: str, param: str) -> None:
         voices = self.st.capabilities.voices
@@ -267,7 +267,8 @@ class Requests:
             self._check_voice(params.voice, "response.audio.output.voice")
         tools = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
-        check_tools(tools, choice, "response", st.capabilities.mcp_urls)
+        check_tools(tools, "response", st.capabilities.mcp_urls)
+        check_choice(choice, tools, "session" if params.tool_choice is None else "response")
         if params.reasoning_effort and not st.capabilities.reasoning:
             raise PeerError(
                 "The language model of this pipeline takes no reasoning effort; leave response.reasoning out.",
