@@ -316,6 +316,15 @@ def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: 
         assert "not supported" in error.message
 
 
+@pytest.mark.parametrize("member", ["turn_detection", "noise_reduction", "transcription"])
+@pytest.mark.parametrize("off", [{"type": "none"}, {"type": "None"}, {"type": "disabled"}, "none", "off", False])
+def test_what_null_switches_off_says_so_when_it_is_told_otherwise(member: str, off: object) -> None:
+    error = refused(EVENT, session=session(f"audio.input.{member}", off))
+    where = f"session.audio.input.{member}" + ".type" * isinstance(off, dict)
+    assert (error.code, error.param) == ("invalid_value", where)
+    assert f'send null: "{member}": null' in error.message
+
+
 TURNS = "audio.input.turn_detection"
 WRONG = [
     ("instructions", 5, "instructions", "invalid_type"),
