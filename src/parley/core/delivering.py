@@ -164,6 +164,7 @@ class Delivering:
             return
         if not entry.speech.clauses:
             entry.speech.begin("")
+        st.engines_used = True
         start = entry.speech.samples
         samples = entry.speech.add(event.audio, event.words)
         if response.conversation_id is None:

@@ -23,7 +23,16 @@ from parley.core.ids import (
     TurnId,
 )
 from parley.core.items import Item, ItemReference, McpError, McpTool
-from parley.core.settings import AudioFormat, Modality, SettingsPatch, ToolChoice, ToolSource
+from parley.core.settings import (
+    AudioFormat,
+    Capabilities,
+    Conduct,
+    Modality,
+    Settings,
+    SettingsPatch,
+    ToolChoice,
+    ToolSource,
+)
 
 # --- the client ----------------------------------------------------------------------------------------------------------
 
@@ -313,6 +322,26 @@ class ToolFailed:
     error: McpError
 
 
+# --- another pipeline --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFound:
+    """The pipeline that was asked for: its name, what it can do, and what a session of it is before its client changes anything."""
+
+    pipeline: str
+    settings: Settings
+    conduct: Conduct
+    capabilities: Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineNotFound:
+    """No pipeline serves that model, or not this session."""
+
+    fault: Fault
+
+
 # --- the loudspeaker, the clock, the link ----------------------------------------------------------------------------------
 
 
@@ -366,6 +395,8 @@ Event = (
     | ToolListingFailed
     | ToolAnswered
     | ToolFailed
+    | PipelineFound
+    | PipelineNotFound
     | AudioPlayed
     | TimePassed
     | WindDownRequested

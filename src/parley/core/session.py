@@ -37,6 +37,8 @@ from parley.core.events import (
     OutputClearRequested,
     PartialTranscribed,
     PauseJudged,
+    PipelineFound,
+    PipelineNotFound,
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
@@ -101,6 +103,7 @@ class Session:
         self._st = State(
             session_id=ids.session(),
             settings=settings,
+            defaults=settings,
             conduct=conduct,
             capabilities=capabilities,
             policy=policy or policy_of(settings.kind),
@@ -198,8 +201,10 @@ class Session:
                 hearing.transcripts.failed(event)
             case PauseJudged():
                 hearing.judged(event)
-            case SessionUpdateRequested(patch=patch):
-                requests.update(patch)
+            case SessionUpdateRequested():
+                requests.update(event)
+            case PipelineFound() | PipelineNotFound():
+                requests.pipeline_found(event)
             case CommitRequested():
                 hearing.commit()
             case ClearRequested():
@@ -337,6 +342,6 @@ class Session:
         st.calls.clear()
         st.acting.clear()
         st.servers.clear()
-        st.guess = st.main = st.manual = None
+        st.guess = st.main = st.manual = st.changing = None
         st.sounding.clear()
         st.turns.rest()

@@ -30,6 +30,7 @@ from parley.testing.rules.listener import Listener
 from parley.testing.rules.one_reply import OneReply
 from parley.testing.rules.order import OneAtATime, SpeechFirst
 from parley.testing.rules.own_words import OwnWords
+from parley.testing.rules.pipelines import ChangesOfPipeline
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
 from parley.testing.rules.tools import McpServers
@@ -89,6 +90,7 @@ class Checker:
             self.turns,
             OneReply(self.arrived, self.streams),
             self.tools,
+            ChangesOfPipeline(self.arrived, self.ledgers, self.attempts),
             Answers(self.ledgers, self.conversation, playback, lambda: self.closing.closed),
             Bounds(self.ledgers),
             self.closing,

@@ -20,6 +20,7 @@ from parley.core.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     ResponseRequested,
+    SessionUpdateRequested,
 )
 from parley.core.ids import ClientEventId, ItemId, ResponseId
 from parley.core.items import (
@@ -47,7 +48,7 @@ from parley.core.notices import (
 )
 from parley.core.settings import Settings
 from parley.testing.actors.stage import Room, SpokenWord, Stage, piece
-from parley.testing.actors.whims import whim
+from parley.testing.actors.whims import another_pipeline, whim
 
 _VOCABULARY = [
     "I",
@@ -94,6 +95,7 @@ class PersonTraits:
     truncates: float = 0.6
     truncates_wrongly: float = 0.2
     answers_tools: float = 0.9
+    changes_pipeline: float = 0.0
     asks: float = 0.0
     """... for a reply of its own when the user's speech has stopped, whether or not the session makes one."""
     latency_ms: float = 15
@@ -168,6 +170,9 @@ class Person:
     # --- the life
 
     def begin(self) -> None:
+        if self.stage.rng.random() < self.traits.changes_pipeline:
+            for _ in range(self.stage.rng.randint(1, 2)):
+                self.send(SessionUpdateRequested(another_pipeline(self.stage.rng)))
         self._microphone()
         self.stage.at(200 + self.stage.rng.random() * 500, self._act)
 
