@@ -15,8 +15,6 @@ from parley.core.events import (
     Event,
     GenerationFinished,
     ItemCreateRequested,
-    PipelineFound,
-    PipelineNotFound,
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
@@ -27,6 +25,7 @@ from parley.core.events import (
 from parley.core.ids import ClientEventId, ItemId
 from parley.core.items import InputAudio, InputImage, InputText, Message
 from parley.core.notices import ErrorRaised, SessionUpdated
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.settings import Capabilities, Conduct, NoiseReduction, Settings, SettingsPatch, Transcription
 from tests.core.scene import Scene, kinds, notices
 

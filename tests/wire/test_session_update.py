@@ -64,7 +64,7 @@ LOGPROBS = "item.input_audio_transcription.logprobs"
 ECHOED = "kept and shown, sent nowhere: the Traces Dashboard is OpenAI's"
 
 OPTIONS = [
-    option("model", "gpt-realtime", "the session's own model, repeated", model="gpt-realtime"),
+    option("model", "gpt-realtime", model="gpt-realtime"),
     option("instructions", "Be brief.", instructions="Be brief."),
     option("instructions", "", instructions=""),
     option("output_modalities", ["text"], modality="text"),

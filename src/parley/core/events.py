@@ -23,16 +23,8 @@ from parley.core.ids import (
     TurnId,
 )
 from parley.core.items import Item, ItemReference, McpError, McpTool
-from parley.core.settings import (
-    AudioFormat,
-    Capabilities,
-    Conduct,
-    Modality,
-    Settings,
-    SettingsPatch,
-    ToolChoice,
-    ToolSource,
-)
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.settings import AudioFormat, Modality, SettingsPatch, ToolChoice, ToolSource
 
 # --- the client ----------------------------------------------------------------------------------------------------------
 
@@ -320,26 +312,6 @@ class ToolAnswered:
 class ToolFailed:
     call: ToolCallId
     error: McpError
-
-
-# --- another pipeline --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineFound:
-    """The pipeline that was asked for: its name, what it can do, and what a session of it is before its client changes anything."""
-
-    pipeline: str
-    settings: Settings
-    conduct: Conduct
-    capabilities: Capabilities
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineNotFound:
-    """No pipeline serves that model, or not this session."""
-
-    fault: Fault
 
 
 # --- the loudspeaker, the clock, the link ----------------------------------------------------------------------------------

@@ -18,8 +18,6 @@ from parley.core.events import (
     ItemDeleteRequested,
     ItemRetrieveRequested,
     ItemTruncateRequested,
-    PipelineFound,
-    PipelineNotFound,
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
@@ -43,6 +41,7 @@ from parley.core.notices import (
     ItemTruncated,
     SessionUpdated,
 )
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.policy import policy_of
 from parley.core.replying import Replying
 from parley.core.settings import Settings, SettingsPatch, merged, rebased

@@ -37,8 +37,6 @@ from parley.core.events import (
     OutputClearRequested,
     PartialTranscribed,
     PauseJudged,
-    PipelineFound,
-    PipelineNotFound,
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
@@ -63,6 +61,7 @@ from parley.core.items import Item
 from parley.core.limits import GENERATION_SILENCE_NS, STALLED_MICROPHONE_NS
 from parley.core.mcp import ToolServers
 from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.playback import PacedPlayback, RemotePlayback
 from parley.core.policy import Policy, policy_of
 from parley.core.replying import Replying

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from parley.core.effects import FindPipeline
 from parley.core.errors import Fault
-from parley.core.events import Event, PipelineFound, PipelineNotFound
+from parley.core.events import Event
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.settings import Capabilities, Conduct, SessionKind
 from parley.runtime.listening import Listening
 from parley.runtime.pipeline import Pipeline

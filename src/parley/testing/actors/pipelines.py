@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from parley.core.effects import FindPipeline
 from parley.core.errors import Fault
-from parley.core.events import Event, PipelineFound, PipelineNotFound
+from parley.core.events import Event
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.settings import Capabilities, Conduct, Settings
 from parley.testing.actors.stage import Stage
 

@@ -21,8 +21,6 @@ from parley.core.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     OutputClearRequested,
-    PipelineFound,
-    PipelineNotFound,
     ResponseRequested,
     SessionUpdateRequested,
 )
@@ -41,6 +39,7 @@ from parley.core.notices import (
     ResponseDone,
     SessionUpdated,
 )
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.conversation import Conversation
 from parley.testing.rules.ledgers import Ledgers

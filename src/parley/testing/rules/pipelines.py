@@ -7,8 +7,9 @@ none of them works.
 from __future__ import annotations
 
 from parley.core.effects import FindPipeline, StartGeneration, UsePipeline
-from parley.core.events import PipelineFound, PipelineNotFound, SessionUpdateRequested
+from parley.core.events import SessionUpdateRequested
 from parley.core.notices import ErrorRaised, SessionUpdated
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.attempts import Attempts
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.input import Arrived
