@@ -77,7 +77,8 @@ SHOWN = 80
 """What an error repeats stays readable, and no client can make the server send its own megabytes back."""
 
 SALVAGED = 64 * 1024
-"""Characters of an unreadable frame searched once more for its `event_id`; a larger one isn't worth the time of others."""
+"""Characters of an unreadable frame read once more, for its `event_id` or with its half characters replaced; a larger one isn't worth the
+time of others. Strings kept apart (`long_message`) are not counted."""
 
 MAX_VALUES = 16_384
 """JSON values of one long message: 2,000 items of one part, or 128 functions with their schemas; some 15 ms to build and read."""

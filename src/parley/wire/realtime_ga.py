@@ -96,7 +96,7 @@ def decode_text(data: str | bytes, lifted: Mapping[str, LiftedString] | None = N
         value = _read_any(data)
     except (msgspec.DecodeError, UnicodeError) as error:
         if (whole := _with_whole_characters(data)) is not None:
-            return decode(whole)
+            return decode_text(whole, lifted)
         message = f"The message is not valid JSON: {error}. Send one JSON object per text frame."
         return ClientErred("invalid_json", message, event_id=_salvaged_id(data))
     except RecursionError:
@@ -128,9 +128,9 @@ def _put_back(value: object, lifted: Mapping[str, LiftedString]) -> object:
 def _with_whole_characters(data: str | bytes) -> bytes | None:
     r"""The message with U+FFFD for each half of a character, as JavaScript writes `\\ud83d` for a string cut inside an emoji.
 
-    None where it holds no half, or cannot be read for another reason.
+    None where it holds no half, cannot be read for another reason, or is so long that reading it again would keep others waiting.
     """
-    if _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None:
+    if len(data) > limits.SALVAGED or _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None:
         return None
     try:
         text = json.dumps(json.loads(data), ensure_ascii=False)
