@@ -166,6 +166,7 @@ class _Turn:
 
     def _end(self) -> None:
         self.over = True
+        self._stream = None
         self._forget(self.id)
 
     def _fail(self, error: Exception) -> None:
@@ -187,8 +188,10 @@ class _Turn:
         self.over = True
         for task in self._tasks:
             task.cancel()
-        if self._stream is not None:
-            self._stream.close()
+        # The stream has a callback to this turn: without this, neither would die before a garbage collection.
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
 
 
 class Listening:

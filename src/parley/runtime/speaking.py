@@ -280,7 +280,13 @@ class Speaking:
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())
-        attempt.task.add_done_callback(lambda _: self._attempts.pop(effect.attempt, None))
+        attempt.task.add_done_callback(lambda _: self._forget(effect.attempt))
+
+    def _forget(self, attempt_id: AttemptId) -> None:
+        attempt = self._attempts.pop(attempt_id, None)
+        if attempt is not None:
+            # A cancelled task keeps its traceback, whose frames keep the attempt.
+            attempt.task = None
 
     def cancel(self, effect: CancelGeneration) -> None:
         """Nothing of this attempt is posted from here on."""
