@@ -97,12 +97,13 @@ def test_a_job_waits_once_however_often_it_is_wanted() -> None:
     assert order(queue) == ["a1", "b1"]
 
 
-def test_what_has_to_be_done_again_is_next() -> None:
+def test_what_has_to_be_done_again_is_its_owners_next() -> None:
     queue: FairQueue[str] = FairQueue()
     for job, share in (("a1", "a"), ("b1", "b"), ("b2", "b")):
         queue.put(job, share)
     queue.put_first("b0", "b")
-    assert order(queue) == ["b0", "a1", "b1", "b2"]
+    assert queue.waiting("b") == 3
+    assert order(queue) == ["a1", "b0", "b1", "b2"]
 
 
 def test_work_that_is_over_is_forgotten() -> None:

@@ -108,7 +108,7 @@ class Unreadable:
     closed = busy = muted = False
     share: object = None
     live = True
-    decoded = lost = 0
+    decoded = lost = abandoned = 0
     last_fed_s = 0.0
     error: EngineError | None = None
 
@@ -120,6 +120,9 @@ class Unreadable:
 
     def next_cut(self) -> int | None:
         return None if self.error else 6400
+
+    def cuts(self) -> int:
+        return 0 if self.error else 1
 
     def guess(self, text: str) -> None:
         raise ValueError("no such word")

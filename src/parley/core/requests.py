@@ -262,7 +262,9 @@ class Requests:
         self._check_waiting([audio for entry in brought_now for _, audio in wordless(entry.item)], "response.input")
         st.allowance.spend(st.now)
         for entry in brought_now:
-            self._transcribe(entry, wordless(entry.item), private=True)
+            unheard = wordless(entry.item)
+            entry.item = entry.view()  # a model reads its words; no one can retrieve its audio
+            self._transcribe(entry, unheard, private=True)
         self.replying.create(params, entries)
 
     def _check_params(self, params: ResponseParams) -> None:

@@ -49,9 +49,8 @@ class Transcripts:
         st = self.st
         pending = Pending(turn, entry, samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
         st.pending[turn.id] = pending
-        while len(st.pending) > MAX_PENDING_TURNS or (
-            len(st.pending) > 1 and self.waiting() > MAX_WAITING_MS * SAMPLES_PER_MS
-        ):
+        # However long this one is, it has been heard while it came; what counts is what waits before it.
+        while len(st.pending) > MAX_PENDING_TURNS or self.waiting() - samples > MAX_WAITING_MS * SAMPLES_PER_MS:
             oldest = next(iter(st.pending.values()))
             self.lose(
                 oldest, Fault("transcription_backlog", "Speech recognition is too far behind; this turn was given up.")

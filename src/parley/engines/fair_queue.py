@@ -42,10 +42,10 @@ class FairQueue(Generic[Job]):
         (self._live if live else self._other).setdefault(share, {})[job] = None
 
     def put_first(self, job: Job, share: object = None, *, live: bool = True) -> None:
-        """Queue `job` before all other work of its class: it was begun and has to be done again."""
+        """Queue `job` before the other work of `share`: it was begun and has to be done again. The owner has had its turn."""
         ring = self._live if live else self._other
         ring[share] = {job: None, **ring.get(share, {})}
-        self._served[share] = -1
+        self._serve(share)
 
     def discard(self, job: Job, share: object = None) -> None:
         """Forget `job`, if it is queued."""
@@ -77,6 +77,10 @@ class FairQueue(Generic[Job]):
         self._served[share] = self._taken
         if len(self._served) > MAX_REMEMBERED:
             del self._served[next(iter(self._served))]
+
+    def waiting(self, share: object = None) -> int:
+        """How much live work of `share` waits."""
+        return len(self._live.get(share, ()))
 
     def any_live(self, ready: Callable[[Job], bool] = lambda _: True) -> bool:
         """Whether live work that is `ready` waits."""

@@ -47,6 +47,8 @@ class Segment(Protocol):
     """Bytes of this segment already decoded for partials."""
     lost: int
     """Decoders that ended while they decoded this segment."""
+    abandoned: int
+    """Times that another session's turn came before the end of this segment."""
     last_fed_s: float
 
     def available(self) -> int:
@@ -57,6 +59,10 @@ class Segment(Protocol):
 
     def next_cut(self) -> int | None:
         """Bytes up to the first pause that waits for its text."""
+        ...
+
+    def cuts(self) -> int:
+        """Pauses that wait for their text."""
         ...
 
     def guess(self, text: str) -> None:
@@ -81,6 +87,7 @@ class Decoder:
         self.process = process
         self.follows: Segment | None = None
         """The stream whose partials it decodes."""
+        self.works_on: Segment | None = None
         self.idle = False
         self.item_next = False
         """Whether it is an item's turn, where a speaker's partials and an item both wait."""

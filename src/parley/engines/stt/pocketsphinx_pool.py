@@ -2,7 +2,8 @@
 
 Laws:
 - A live pause that waits for its text comes first; then items and partials, in turns. Sessions take turns (`FairQueue`), one segment
-  each; an item's segment is abandoned for a live pause that no other decoder is free for, and decoded again later.
+  each. A segment of an item, or of a session that has more of them waiting, is abandoned for a pause of another session that no
+  decoder is free for, and decoded again later: who has one turn to wait for waits for a slice, whatever others have waiting.
 - A decoder follows one stream at a time for its partials. One that is needed for a pause drops the stream it followed, which then
   goes without partials until its next pause: on a full machine partials get rarer, finals only later.
 - Every piece of work is short (`SLICE`), so a closed stream costs at most one slice more.
@@ -34,6 +35,9 @@ IDLE_S = 2.0
 
 MAX_LOST = 3
 """Decoders that may end over one segment: two by chance are rare, three are the audio's doing."""
+
+MAX_ABANDONED = 3
+"""Times that a live segment is put off: a session with much to decode is slowed down by the others, and not shut out."""
 
 MIN_AUDIO = 3200
 """Bytes worth decoding: 100 ms; less holds no word, and no cepstral mean."""
@@ -120,6 +124,7 @@ class DecoderPool:
 
     async def _work(self, decoder: Decoder, segment: Segment, pause: bool) -> None:
         segment.busy = True
+        decoder.works_on = segment
         try:
             await (self._second_pass(decoder, segment) if pause else self._follow(decoder, segment))
         except DecoderLost as error:
@@ -141,6 +146,7 @@ class DecoderPool:
             await decoder.process.stop()
         finally:
             segment.busy = False
+            decoder.works_on = None
             self._wake.set()
 
     def _follow_again(self, decoder: Decoder) -> None:
@@ -246,8 +252,9 @@ class DecoderPool:
         for start in range(0, size, SLICE):
             if segment.next_cut() is None:
                 return  # closed or failed meanwhile
-            if not segment.live and self._live_pause_waits():
-                self._pauses.put_first(segment, segment.share, live=False)
+            if self._yields(decoder, segment):
+                segment.abandoned += 1
+                self._pauses.put_first(segment, segment.share, live=segment.live)
                 return
             await decoder.process.decode(segment.audio(start, min(start + SLICE, size)))
         hypothesis = await decoder.process.end()
@@ -255,6 +262,16 @@ class DecoderPool:
         if not segment.closed:
             segment.commit(size, hypothesis)
 
-    def _live_pause_waits(self) -> bool:
-        """Whether a live pause waits and no decoder is free for it."""
-        return not any(decoder.idle for decoder in self._decoders) and self._pauses.any_live(lambda one: not one.busy)
+    def _yields(self, decoder: Decoder, segment: Segment) -> bool:
+        """Whether this segment is to wait for a live pause of another session, which no decoder is free for."""
+        share = segment.share
+        if any(other.idle for other in self._decoders):
+            return False
+        if not segment.live:
+            return self._pauses.any_live(lambda one: not one.busy)
+        working = [other.works_on for other in self._decoders if other is not decoder and other.works_on is not None]
+        has_more = segment.cuts() > 1 or self._pauses.waiting(share) > 0 or any(one.share is share for one in working)
+        if not has_more or segment.abandoned >= MAX_ABANDONED:
+            return False
+        served = {id(one.share) for one in (*working, segment)}
+        return self._pauses.any_live(lambda one: not one.busy and id(one.share) not in served)

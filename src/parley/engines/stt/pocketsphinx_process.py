@@ -3,6 +3,7 @@
 Laws:
 - A request that the child does not answer, because it ended or because `limit_s` is over, raises `DecoderLost`. The child is dead
   then: one that hung has been killed, since nothing it still says could be told from an answer to the next request.
+- A child that computes, on a machine that leaves it little to compute with, is given more time: to end it would only add work.
 - Knows no streams, no queue, and not when to start again.
 """
 
@@ -14,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from parley.engines.ports import EngineError, EngineUnavailable, Word
@@ -25,9 +27,12 @@ START_TIMEOUT_S = 60.0
 RESTART_TIMEOUT_S = 10.0
 """The files were read a moment ago."""
 
-REQUEST_TIMEOUT_S = 10.0
-"""The longest request takes a quarter of a second of processor time on a slow machine; forty times that allows for one that is
-overrun, and leaves time within a turn's 30 s to decode its audio again."""
+REQUEST_TIMEOUT_S = 5.0
+"""The longest request takes a quarter of a second of processor time on a slow machine. A child that has not used any in twenty times as
+long has hung; a turn still has most of its 30 s then."""
+
+MAX_EXTENSIONS = 5
+"""Times that a child which does use some is given `REQUEST_TIMEOUT_S` again: its turn is given up then anyway."""
 
 STOP_TIMEOUT_S = 2.0
 """A child ends within one slice of audio; one that does not is killed."""
@@ -161,19 +166,42 @@ class DecoderProcess:
         assert child.stdin is not None
         assert child.stdout is not None
         limit_s = limit_s or self._limit_s
+        answer = asyncio.get_running_loop().create_task(
+            _answer(child.stdin, child.stdout, worker.REQUEST.pack(operation, len(payload)) + payload)
+        )
         try:
-            async with asyncio.timeout(limit_s):
-                child.stdin.write(worker.REQUEST.pack(operation, len(payload)) + payload)
-                await child.stdin.drain()
-                (length,) = worker.REPLY.unpack(await child.stdout.readexactly(worker.REPLY.size))
-                reply: dict[str, Any] = json.loads(await child.stdout.readexactly(length))
+            for _ in range(1 + MAX_EXTENSIONS):
+                used = _processor_ticks(child.pid)
+                done, _ = await asyncio.wait([answer], timeout=limit_s)
+                if done or _processor_ticks(child.pid) == used:
+                    break
+            if not answer.done():
+                answer.cancel()
+                await self._kill()
+                raise DecoderLost(f"did not answer within {limit_s:g} s and was ended")
+            return answer.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             await self._kill()
             raise DecoderLost from error
-        except TimeoutError as error:
-            await self._kill()
-            raise DecoderLost(f"did not answer for {limit_s:g} s and was ended") from error
-        return reply
+        finally:
+            answer.cancel()
+
+
+async def _answer(requests: asyncio.StreamWriter, replies: asyncio.StreamReader, request: bytes) -> dict[str, Any]:
+    requests.write(request)
+    await requests.drain()
+    (length,) = worker.REPLY.unpack(await replies.readexactly(worker.REPLY.size))
+    reply: dict[str, Any] = json.loads(await replies.readexactly(length))
+    return reply
+
+
+def _processor_ticks(pid: int) -> int:
+    """Processor time that a process has used, user's and system's (proc(5)); 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def _spelling(word: str) -> str:

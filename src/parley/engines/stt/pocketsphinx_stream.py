@@ -44,6 +44,7 @@ class PocketsphinxStream(TurnStream[Cut]):
         self.muted = False
         self.decoded = 0
         self.lost = 0
+        self.abandoned = 0
         self.last_fed_s = 0.0
         self._logprobs = spec.logprobs
         self._on_end = on_end
@@ -87,6 +88,9 @@ class PocketsphinxStream(TurnStream[Cut]):
     def next_cut(self) -> int | None:
         return 2 * (self._cuts[0].position - self._audio.start) if self._cuts else None
 
+    def cuts(self) -> int:
+        return len(self._cuts)
+
     def guess(self, text: str) -> None:
         self._tell(Partial(_join(self._text, text), self._text))
 
@@ -104,7 +108,7 @@ class PocketsphinxStream(TurnStream[Cut]):
             self._keep(hypothesis, position)
             self._drop(position)
             self._tell(Partial(self._text, self._text))
-        self.decoded = self.lost = 0
+        self.decoded = self.lost = self.abandoned = 0
         self.muted = False
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(self._transcript())
