@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from parley.core.effects import CancelGeneration, CloseLink, StartGeneration
 from parley.core.errors import Fault
 from parley.core.events import (
@@ -23,6 +25,7 @@ from parley.core.ids import CallId, ItemId
 from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Message
 from parley.core.notices import (
     ErrorRaised,
+    FunctionArgumentsDelta,
     FunctionArgumentsDone,
     IdleTimeoutTriggered,
     OutputItemDone,
@@ -61,6 +64,23 @@ def test_several_calls_are_told_whole_and_their_outputs_may_come_in_any_order() 
     scene.happens(ResponseRequested())
     prompt = scene.last(StartGeneration).prompt.items
     assert [type(item).__name__ for item in prompt] == ["Message", *["FunctionCall"] * 2, *["FunctionCallOutput"] * 2]
+
+
+@pytest.mark.parametrize("written", [(), ("",), (" ", "\n")])
+def test_a_call_without_arguments_has_an_empty_object_of_them_in_its_deltas_as_in_its_end(
+    written: tuple[str, ...],
+) -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    scene.happens(*(ToolArgumentsGenerated(attempt, 0, piece) for piece in written))
+    scene.happens(GenerationFinished(attempt, "tool_calls"))
+    (done,) = scene.told(FunctionArgumentsDone)
+    assert done.arguments.strip() == "{}"
+    assert "".join(delta.delta for delta in scene.told(FunctionArgumentsDelta)) == done.arguments
+    (item,) = scene.told(ResponseDone)[0].response.output
+    assert isinstance(item, FunctionCall)
+    assert (item.arguments, item.status) == (done.arguments, "completed")
 
 
 def test_words_before_a_call_are_an_item_of_their_own() -> None:

@@ -115,6 +115,13 @@ class ClauseCutter:
             self._take(character, done)
         return done
 
+    def hurry(self) -> list[Clause]:
+        """Do not wait for the end of the clause: what is written so far, up to its last whole word (none inside a link)."""
+        done: list[Clause] = []
+        if self._content and not self._link:
+            self._cut(self._space, done)
+        return done
+
     def finish(self) -> list[Clause]:
         """The reply is over (or interrupted by a tool call): what is left, as one clause."""
         done: list[Clause] = []
