@@ -127,7 +127,8 @@ async def test_a_slow_model_is_heard_before_it_has_written_a_whole_clause() -> N
             nonlocal now, written
             async for event in super().reply(request):
                 now += 3_000_000_000
-                await settled(lambda: len(mouth.tts.requests) >= written // 4 and mouth.tts.running == 0)
+                heard = written // 4
+                await settled(lambda heard=heard: len(mouth.tts.requests) >= heard and mouth.tts.running == 0)  # type: ignore[misc]
                 written += 1
                 yield event
 
