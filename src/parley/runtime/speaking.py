@@ -7,8 +7,8 @@ Laws:
   processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
 - Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands:
   the client does not take what was sent.
-- One turn of the event loop handles one chunk of audio or `DELTAS_PER_SLICE` pieces of text, of all sessions; the attempt whose
-  listener runs out of audio first comes first (`loop_slices`).
+- One turn of the event loop handles one chunk of audio or one slice of text, of all sessions; the attempt whose listener runs out of
+  audio first comes first (`loop_slices`).
 
 Does not know: whether anybody hears the attempt; held and released are the core's words.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -51,9 +51,9 @@ from parley.engines.ports import (
 )
 from parley.runtime.faults import fault_of
 from parley.runtime.loop_slices import slice_turn
+from parley.runtime.model_output import in_slices
 from parley.runtime.prompt_mapping import chat_request
 from parley.runtime.sound import OutputEncoder
-from parley.runtime.whole_characters import WholeCharacters, writable
 from parley.runtime.word_timing import WordTiming
 
 MAX_CLAUSES_AHEAD = 256
@@ -65,8 +65,9 @@ MAX_AHEAD_S = 20.0
 for as long. A cancelled answer wastes no more than this, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to
 buffer more."""
 
-DELTAS_PER_SLICE = 16
-"""Pieces of a model's text handled in one go, about 2 ms: what one read of its stream brings may hold hundreds."""
+MAX_WRITING_S = 10.0
+"""A slow model that has written on one clause for so long, while nothing waits to be spoken, is spoken as far as its last whole word:
+at a word a second the end of a sentence may be half a minute away, and the core gives an attempt up that is silent for long."""
 
 CLOSING_S = 1.0
 """How long the end of an attempt waits for the model's stream to close; all has been said by then, except a synthesizer's fault."""
@@ -115,7 +116,9 @@ class _Attempt:
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
         taken: asyncio.Event,
+        share: object,
     ) -> None:
+        self._share = share
         self._effect = effect
         self._taken = taken
         self._clock = clock
@@ -156,25 +159,21 @@ class _Attempt:
     ) -> AsyncGenerator[TextDelta | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished, None]:
         """What the model writes, in whole characters, its calls and its end as events; raises what it raises."""
         attempt = self._effect.attempt
-        words = WholeCharacters()
-        calls: dict[int, WholeCharacters] = {}
-        pieces = 0
-        async with _closing(self._model.reply(self._request)) as stream:
-            async for event in stream:
-                if not pieces:
+        calls: set[int] = set()
+        written = False
+        async with _closing(self._model.reply(self._request)) as stream, aclosing(in_slices(stream)) as events:
+            async for event in events:
+                if not written:
+                    written = True
                     self._wrote_first(attempt)
-                pieces += 1
-                if pieces % DELTAS_PER_SLICE == 0:
-                    await slice_turn()
                 match event:
-                    case TextDelta(text):
-                        if text := words.push(text):
-                            yield TextDelta(text)
+                    case TextDelta():
+                        yield event
                     case ToolCallDelta(index, call_id, name, arguments):
                         if index not in calls:
-                            calls[index] = WholeCharacters()
-                            yield ToolCallStarted(attempt, index, CallId(writable(call_id)), writable(name))
-                        if arguments := calls[index].push(arguments):
+                            calls.add(index)
+                            yield ToolCallStarted(attempt, index, CallId(call_id), name)
+                        if arguments:
                             yield ToolArgumentsGenerated(attempt, index, arguments)
                     case ChatEnd(reason, usage):
                         yield GenerationFinished(attempt, reason, _measured(usage))
@@ -196,6 +195,7 @@ class _Attempt:
         try:
             while True:
                 piece = await pieces.get()
+                await asyncio.sleep(0)  # a queue full of pieces is not one step of the loop
                 match piece:
                     case Clause():
                         await self._speak_clause(piece)
@@ -214,11 +214,17 @@ class _Attempt:
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the model writes, its text cut into clauses; a failure comes after all that was written before it."""
         cutter = ClauseCutter(self._request.language)
+        begun_ns = self._clock()
         try:
             async with _closing(self._pieces()) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, TextDelta):
-                        for clause in cutter.push(piece.text):
+                        clauses = cutter.push(piece.text)
+                        if clauses:
+                            begun_ns = self._clock()
+                        elif queue.empty() and self._clock() - begun_ns > MAX_WRITING_S * 1e9:
+                            clauses, begun_ns = cutter.hurry(), self._clock()
+                        for clause in clauses:
                             await queue.put(clause)
                         continue
                     for clause in cutter.finish():
@@ -236,7 +242,7 @@ class _Attempt:
         if not clause.spoken:
             return
         timing = WordTiming(clause.text, clause.spoken)
-        request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed)
+        request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
                 await slice_turn(self._runs_out_s)
@@ -270,6 +276,7 @@ class Speaking:
         "_language",
         "_model",
         "_post",
+        "_share",
         "_sleep",
         "_synthesizer",
         "_taken",
@@ -294,6 +301,8 @@ class Speaking:
         self._wrote_first = wrote_first
         self._clock = clock
         self._sleep = sleep
+        self._share = object()
+        """Tells the synthesizer which requests are of one session, and nothing else."""
         self._attempts: dict[AttemptId, _Attempt] = {}
         self._taken = asyncio.Event()
         self._taken.set()
@@ -318,10 +327,17 @@ class Speaking:
             self._clock,
             self._sleep,
             self._taken,
+            self._share,
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())
-        attempt.task.add_done_callback(lambda _: self._attempts.pop(effect.attempt, None))
+        attempt.task.add_done_callback(lambda _: self._forget(effect.attempt))
+
+    def _forget(self, attempt_id: AttemptId) -> None:
+        attempt = self._attempts.pop(attempt_id, None)
+        if attempt is not None:
+            # A cancelled task keeps its traceback, whose frames keep the attempt.
+            attempt.task = None
 
     def cancel(self, effect: CancelGeneration) -> None:
         """Nothing of this attempt is posted from here on."""

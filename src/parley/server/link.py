@@ -26,13 +26,13 @@ from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
 
 from parley.server.budget import MessageBudget
 from parley.server.link_ports import Door
 from parley.server.link_reading import LinkReading, address_of
-from parley.server.opening import offered_subprotocols, select_subprotocol
+from parley.server.opening import offered_subprotocols
 from parley.server.refusals import Refusal
+from parley.server.wire_protocol import WireProtocol
 
 log = logging.getLogger("parley.server")
 
@@ -68,8 +68,12 @@ class Link(LinkReading):
     """`connections` is uvicorn's set of what it must close when it stops."""
 
     def __init__(self, door: Door, connections: set[Any]) -> None:
-        wire = ServerProtocol(select_subprotocol=select_subprotocol, max_size=door.max_message_bytes)
-        super().__init__(wire, MessageBudget(door.messages_per_second, time.monotonic_ns), door.max_message_bytes)
+        self._wire: WireProtocol
+        super().__init__(
+            WireProtocol(max_size=door.max_message_bytes),
+            MessageBudget(door.messages_per_second, time.monotonic_ns),
+            door.max_message_bytes,
+        )
         self._door = door
         self._connections = connections
         # writing
@@ -137,6 +141,7 @@ class Link(LinkReading):
         for timer in ("_stall", "_abort", "_keepalive", "_next_slice", "_decoding"):
             self._cancel(timer)
         self._let_go()
+        self._wire.let_go()
         if self._peer is None:
             return
         peer, self._peer = self._peer, None

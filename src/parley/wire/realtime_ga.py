@@ -130,7 +130,10 @@ def _with_whole_characters(data: str | bytes) -> bytes | None:
 
     None where it holds no half, cannot be read for another reason, or is so long that reading it again would keep others waiting.
     """
-    if len(data) > limits.SALVAGED or _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None:
+    if (
+        len(data) > limits.SALVAGED
+        or _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None
+    ):
         return None
     try:
         text = json.dumps(json.loads(data), ensure_ascii=False)
