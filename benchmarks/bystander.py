@@ -215,7 +215,7 @@ async def never_read(url: str, seconds: float) -> None:
     import socket
 
     host, port = url.split("/")[2].split(":")
-    request = "GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    request = f"GET /v1/realtime HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     request += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     from websockets.frames import Frame, Opcode
 
@@ -228,7 +228,9 @@ async def never_read(url: str, seconds: float) -> None:
         raw.sendall(request.encode())
         head = b""
         while b"session.created" not in head:
-            head += raw.recv(4096)
+            piece = raw.recv(4096)
+            assert piece, f"the server refused: {head!r}"
+            head += piece
         raw.sendall(frames)
         links.append(raw)
     await asyncio.sleep(seconds)
