@@ -25,12 +25,11 @@ from parley.core.ids import AttemptId
 from parley.core.notices import Notice
 from parley.core.session import Session
 from parley.runtime.inbox import Inbox
-from parley.runtime.listening import Listening
 from parley.runtime.metrics import Metrics, SessionMetrics
 from parley.runtime.noise_reduction import CleanedInput
 from parley.runtime.perform import Loudspeaker, Performer, discard_close
 from parley.runtime.pipeline import Pipeline
-from parley.runtime.speaking import Speaking
+from parley.runtime.session_engines import Pipelines, SessionEngines
 from parley.runtime.tool_servers import ToolServers
 
 logger = logging.getLogger(__name__)
@@ -83,6 +82,7 @@ class Driver:
         loudspeaker: Loudspeaker | None = None,
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pipelines: Pipelines | None = None,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
@@ -95,14 +95,9 @@ class Driver:
         self._clock = clock
         self._timed = timed
         self._loop = asyncio.get_running_loop()
-        language = pipeline.config.language
-        self._inbox = inbox = Inbox(self)
-        voice = pipeline.vad.stream(inbox.post, inbox.deaf)
-        listening = Listening(voice, pipeline.turn, pipeline.stt, language, inbox.post)
-        speaking = Speaking(
-            pipeline.llm, pipeline.tts, language, inbox.post, inbox.wrote_first, clock=clock, sleep=sleep
-        )
-        self._performer = Performer(tell, close, listening, speaking, ToolServers(inbox.post), loudspeaker)
+        self._inbox = Inbox(self)
+        engines = SessionEngines(pipeline, pipelines, self._inbox, clock=clock, sleep=sleep)
+        self._performer = Performer(tell, close, engines, ToolServers(self._inbox.post), loudspeaker)
         self._busy = False
         self._over = False
         self._following: deque[Event] = deque()
