@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from parley.engines.clauses import ClauseCutter
 from parley.engines.ports import (
     EngineError,
     EngineRefused,
@@ -23,6 +26,10 @@ from parley.engines.tts import espeak_library
 from parley.engines.tts.espeak import MAX_PIECE_CHARS, EspeakSynthesizer, create
 from parley.engines.tts.espeak_library import LOCK, Utterance, WordMark, load
 from parley.engines.tts.espeak_voices import OPENAI_VARIANTS, language_of_script
+from parley.runtime.word_timing import WordTiming
+
+SHORTEST_SAMPLES = 1_000
+"""45 ms: espeak-ng gives 10 ms of silence for what it cannot say."""
 
 SENTENCE = "The weather in Paris is fine today, with a light wind."
 
@@ -50,6 +57,59 @@ def pitch_hz(audio: Samples) -> float:
             correlation = np.correlate(frame, frame, "full")[1023:]
             found.append(22_050 / (55 + int(np.argmax(correlation[55:315]))))
     return float(np.median(found))
+
+
+KINDS = st.one_of(
+    st.text(max_size=120),
+    st.text(alphabet=list("0123456789,./-+ "), max_size=200),
+    st.lists(
+        st.sampled_from([
+            "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35",
+            "https://example.org/a?b=c", "[1]", "![](a.png)", "&amp;", "&nbsp;", "$x^2$", "\\frac{a}{b}", "```\nx = 1\n```\n", "<br>",
+            "| a | b |\n", "|---|\n", "🙂", "你好，世界。", "สวัสดี", "٣", "❷",
+            "a1B2" * 30, "3." + "14159" * 30, "# ", "- ", "**b**", "€", "50%", " ", ". ", "\n", "word",
+        ]),
+        max_size=8,
+    ).map("".join),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "zh", ""])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=KINDS)
+async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_stay_in_it(
+    espeak: EspeakSynthesizer, language: str, text: str
+) -> None:
+    cutter = ClauseCutter(language)
+    clauses = cutter.push(text) + cutter.finish()
+    assert "".join(clause.text for clause in clauses) == text
+    for clause in clauses:
+        if not clause.spoken:
+            continue
+        timing = WordTiming(clause.text, clause.spoken)
+        samples = 0
+        async for chunk in espeak.speak(SpeechRequest(clause.spoken, "", language)):
+            samples += len(chunk.audio)
+            words = timing.spoken(chunk.words)
+            ends = [(word.text_end, word.end_sample) for word in words]
+            assert ends == sorted(ends)
+            assert all(end <= len(clause.text) for end, _ in ends)
+        # (a sign alone has no name in some languages)
+        assert samples > SHORTEST_SAMPLES or not any(map(str.isalnum, clause.spoken)), (clause, samples)
+
+
+async def test_a_list_without_spaces_is_spoken_and_its_words_are_timed(espeak: EspeakSynthesizer) -> None:
+    text = ",".join(map(str, range(1, 41)))
+    cutter = ClauseCutter("en")
+    clauses = cutter.push(text) + cutter.finish()
+    seconds = 0.0
+    for clause in clauses:
+        timing = WordTiming(clause.text, clause.spoken)
+        async for chunk in espeak.speak(SpeechRequest(clause.spoken, "", "en")):
+            seconds += len(chunk.audio) / 22_050
+            timing.spoken(chunk.words)
+        assert len(timing.last) == len(clause.text.strip(",").split(","))
+    assert seconds > 10
 
 
 async def test_a_sentence_is_speech_of_a_plausible_length_and_loudness(espeak: EspeakSynthesizer) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from parley.core.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.items import Item
 from parley.core.notices import Notice
-from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice
+from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice, SessionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,21 @@ class ReleaseServer:
 
 
 @dataclass(frozen=True, slots=True)
+class FindPipeline:
+    """The client wants its session to go on with the pipeline that serves `model`. Answer: `PipelineFound` or `PipelineNotFound`."""
+
+    model: str
+    kind: SessionKind
+
+
+@dataclass(frozen=True, slots=True)
+class UsePipeline:
+    """The session goes on with this pipeline, the one found last: its engines perform whatever comes after; none of them is busy."""
+
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
 class Play:
     """Where the server holds the playback: queue this audio for the listener. Answers: `AudioPlayed` as it goes out."""
 
@@ -204,6 +219,8 @@ Effect = (
     | AbandonListing
     | AbandonCall
     | ReleaseServer
+    | FindPipeline
+    | UsePipeline
     | Play
     | StopPlayback
     | CloseLink

@@ -33,9 +33,9 @@ from parley.server.auth import KeyRing, presented_key
 from parley.server.hosts import HostRule
 from parley.server.opening import REALTIME_PATHS
 from parley.server.origins import OriginRule
+from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.web import Page, PageAnswers
-from parley.server.websocket import find_pipeline
 
 log = logging.getLogger("parley.server")
 

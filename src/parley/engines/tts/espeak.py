@@ -248,6 +248,8 @@ class _WordTiming:
             runs[0] = (0, runs[0][1])  # nothing marked before it: it belongs to the first run
         for (first, begin), (after, end) in pairwise(runs):
             texts = [token for token, _ in self._tokens[first:after]]
+            if not texts:
+                continue
             weights = [sum(character.isalnum() for character in text) for text in texts]
             if not any(weights):
                 weights[:1] = [1]
