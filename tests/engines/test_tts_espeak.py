@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from parley.engines.clauses import ClauseCutter
 from parley.engines.ports import (
+    EngineError,
     EngineRefused,
     EngineUnavailable,
     Samples,
@@ -20,7 +22,9 @@ from parley.engines.ports import (
     SpeechRequest,
     SpeechSynthesizer,
 )
+from parley.engines.tts import espeak_library
 from parley.engines.tts.espeak import MAX_PIECE_CHARS, EspeakSynthesizer, create
+from parley.engines.tts.espeak_library import LOCK, Utterance, WordMark, load
 from parley.engines.tts.espeak_voices import OPENAI_VARIANTS, language_of_script
 from parley.runtime.word_timing import WordTiming
 
@@ -237,6 +241,53 @@ async def test_a_long_text_does_not_keep_others_waiting(espeak: EspeakSynthesize
         for i in range(5):
             group.create_task(say(f"short {i}", "Good day."))
     assert order[-1] == "long"
+
+
+async def test_sessions_take_turns_however_many_clauses_one_of_them_has_waiting(espeak: EspeakSynthesizer) -> None:
+    library, loop = load(), asyncio.get_running_loop()
+    spoken_for: list[str] = []
+    all_spoken = asyncio.Event()
+
+    def utterance(share: str) -> Utterance:
+        def end(error: Exception | None) -> None:
+            spoken_for.append(share)
+            if len(spoken_for) == 22:
+                loop.call_soon_threadsafe(all_spoken.set)
+
+        return Utterance("Hello.", "en", 170, lambda pcm, marks: None, end, share)
+
+    with LOCK:  # as if the library were busy: the first is with the owner thread already, the others wait
+        for _ in range(20):
+            library.submit(utterance("greedy"))
+        library.submit(utterance("one"))
+        library.submit(utterance("other"))
+    await all_spoken.wait()
+    assert {"one", "other"} <= set(spoken_for[:4])
+
+
+async def test_a_clause_that_hangs_is_named_to_whoever_comes(
+    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(pcm: bytes, marks: tuple[WordMark, ...]) -> None:
+        hangs.set()
+        goes_on.wait()
+
+    load().submit(Utterance("Hello.", "en", 170, hang, lambda error: ended.set()))
+    await asyncio.to_thread(hangs.wait)
+    try:
+        monkeypatch.setattr(espeak_library, "STUCK_S", 0.0)
+        assert str(espeak.fault).startswith("Speech synthesis is down")
+        with pytest.raises(EngineError) as caught:
+            await spoken(espeak, "Good morning.")
+        assert caught.value.code == "synthesizer_stuck"
+    finally:
+        monkeypatch.undo()
+        goes_on.set()
+    await asyncio.to_thread(ended.wait)
+    assert espeak.fault is None
+    assert len(await spoken(espeak, "Good morning.")) > 0
 
 
 async def test_twenty_at_once_all_get_their_own_speech(espeak: EspeakSynthesizer) -> None:

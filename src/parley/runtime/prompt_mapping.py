@@ -107,7 +107,7 @@ def chat_messages(items: Iterable[Item], tools: frozenset[str] = frozenset()) ->
                 calls.append(item)
             case FunctionCallOutput(call_id=call_id, output=output):
                 if call_id not in called:
-                    # Its call was deleted or truncated away: what it says still counts.
+                    # The client has deleted its call: what it says still counts.
                     _answer_calls(messages, calls, outputs, tools)
                     messages.append(ChatMessage("user", f"[Result of an earlier tool call] {output}"))
             case Message():

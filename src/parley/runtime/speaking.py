@@ -110,7 +110,9 @@ class _Attempt:
         wrote_first: Callable[[AttemptId], None],
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
+        share: object,
     ) -> None:
+        self._share = share
         self._effect = effect
         self._clock = clock
         self._sleep = sleep
@@ -231,7 +233,7 @@ class _Attempt:
         if not clause.spoken:
             return
         timing = WordTiming(clause.text, clause.spoken)
-        request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed)
+        request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
                 words = timing.spoken(chunk.words)
@@ -259,7 +261,17 @@ class Speaking:
     measure how far the audio runs ahead of the listener.
     """
 
-    __slots__ = ("_attempts", "_clock", "_language", "_model", "_post", "_sleep", "_synthesizer", "_wrote_first")
+    __slots__ = (
+        "_attempts",
+        "_clock",
+        "_language",
+        "_model",
+        "_post",
+        "_share",
+        "_sleep",
+        "_synthesizer",
+        "_wrote_first",
+    )
 
     def __init__(
         self,
@@ -279,17 +291,33 @@ class Speaking:
         self._wrote_first = wrote_first
         self._clock = clock
         self._sleep = sleep
+        self._share = object()
+        """Tells the synthesizer which requests are of one session, and nothing else."""
         self._attempts: dict[AttemptId, _Attempt] = {}
 
     def start(self, effect: StartGeneration) -> None:
         """Begin; the answers are the events of `GenerationEvent`."""
         request = chat_request(effect, self._language)
         attempt = _Attempt(
-            effect, request, self._model, self._synthesizer, self._post, self._wrote_first, self._clock, self._sleep
+            effect,
+            request,
+            self._model,
+            self._synthesizer,
+            self._post,
+            self._wrote_first,
+            self._clock,
+            self._sleep,
+            self._share,
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())
-        attempt.task.add_done_callback(lambda _: self._attempts.pop(effect.attempt, None))
+        attempt.task.add_done_callback(lambda _: self._forget(effect.attempt))
+
+    def _forget(self, attempt_id: AttemptId) -> None:
+        attempt = self._attempts.pop(attempt_id, None)
+        if attempt is not None:
+            # A cancelled task keeps its traceback, whose frames keep the attempt.
+            attempt.task = None
 
     def cancel(self, effect: CancelGeneration) -> None:
         """Nothing of this attempt is posted from here on."""
