@@ -61,6 +61,7 @@ _read_any = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
 def decode(data: str | bytes) -> ClientEvent:
@@ -96,14 +97,17 @@ def _with_whole_characters(data: str | bytes) -> bytes | None:
 
     None where it holds no half, or cannot be read for another reason.
     """
-    if _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None:
+    if (
+        len(data) > limits.REPAIRED
+        or _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None
+    ):
         return None
     try:
         text = json.dumps(json.loads(data), ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.encode() if whole != text else None
+    whole, halves = _LONE_HALF.subn("\ufffd", text)
+    return whole.encode() if halves else None
 
 
 def decode_object(value: object) -> ClientEvent:
