@@ -149,6 +149,20 @@ class CallTool:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonListing:
+    """Stop waiting for a server's tools and disconnect from it; no answer."""
+
+    listing: ListingId
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonCall:
+    """Stop waiting for a call, and disconnect from its server once its other calls have ended; no answer."""
+
+    call: ToolCallId
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseServer:
     """This MCP server is wanted no more: disconnect once its calls have ended."""
 
@@ -190,6 +204,8 @@ Effect = (
     | CancelGeneration
     | ListTools
     | CallTool
+    | AbandonListing
+    | AbandonCall
     | ReleaseServer
     | Play
     | StopPlayback

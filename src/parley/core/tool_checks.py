@@ -5,6 +5,7 @@ Laws: pure; a refusal is a `PeerError` that names the field and the mend.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -59,6 +60,13 @@ def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
     if any(covers(one, url) for one in allowed):
         return
     listed = ", ".join(allowed) or "none"
+    if not _is_literal(url):
+        raise PeerError(
+            f"The MCP server '{url}' has a '.' or '..' segment, a backslash or an encoded '.', '/', '\\' or '%' in its path, which could "
+            f"lead out of the addresses that this server allows ({listed}); write the path without them.",
+            code="invalid_value",
+            param=f"{at}.server_url",
+        )
     raise PeerError(
         f"This server does not connect to the MCP server '{url}' (allowed: {listed}); "
         "its owner can add the address to server.allowed_mcp_servers.",
@@ -69,7 +77,7 @@ def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
 
 def covers(allowed: str, url: str) -> bool:
     """Whether `url` lies at or below the address `allowed` ("*": any): the same scheme, host and port, and a path that begins
-    with its path, segment by segment."""
+    with its path, segment by segment. A path that a server may read as another one is covered by "*" only."""
     if allowed == "*":
         return True
     try:
@@ -83,7 +91,19 @@ def covers(allowed: str, url: str) -> bool:
         return False
     root = ours.path.rstrip("/")
     inside = theirs.path == root or theirs.path.startswith(root + "/")
-    return same and inside and ".." not in theirs.path.split("/")
+    return same and inside and _is_literal(url)
+
+
+_ENCODED = re.compile(r"%(2e|2f|5c|25)", re.IGNORECASE)
+
+
+def _is_literal(url: str) -> bool:
+    """Whether every server reads the path of `url` as it stands: nothing in it is decoded to, or resolved as, another path."""
+    path = url.partition("?")[0].partition("#")[0]
+    segments = urlsplit(path).path.split("/")
+    return (
+        "\\" not in path and not _ENCODED.search(path) and all(s.partition(";")[0] not in (".", "..") for s in segments)
+    )
 
 
 def for_response(sources: tuple[ToolSource, ...], servers: Mapping[str, Listing]) -> tuple[ToolSource, ...]:

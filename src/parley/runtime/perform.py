@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from parley.core.effects import (
+    AbandonCall,
+    AbandonListing,
     CallTool,
     CancelGeneration,
     CloseLink,
@@ -93,6 +95,10 @@ class Performer:
                 self._tools.list_tools(effect)
             case CallTool():
                 self._tools.call(effect)
+            case AbandonListing():
+                self._tools.abandon_listing(effect)
+            case AbandonCall():
+                self._tools.abandon_call(effect)
             case ReleaseServer():
                 self._tools.let_go(effect)
             case Play():

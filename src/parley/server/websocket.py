@@ -27,6 +27,7 @@ from parley.runtime.pipeline import Pipeline
 from parley.runtime.trace import Beginning, Trace
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
+from parley.server.hosts import HostRule
 from parley.server.link import Link, Peer
 from parley.server.opening import Opening, read_opening
 from parley.server.origins import OriginRule
@@ -42,7 +43,7 @@ SEED_BYTES = 32
 
 
 class RealtimeDoor:
-    """Judges WebSocket handshakes (see `link.Door`): place, page, key, model, room; in this order."""
+    """Judges WebSocket handshakes (see `link.Door`): host, place, page, key, model, room; in this order."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class RealtimeDoor:
         engines: LoadedEngines,
         *,
         keys: KeyRing,
+        hosts: HostRule,
         origins: OriginRule,
         sessions: Sessions,
         metrics: Metrics,
@@ -61,6 +63,7 @@ class RealtimeDoor:
         self._config = config
         self._engines = engines
         self._keys = keys
+        self._hosts = hosts
         self._origins = origins
         self._sessions = sessions
         self._metrics = metrics
@@ -78,7 +81,8 @@ class RealtimeDoor:
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
-        refusal = opening.refusal or self._origins.refusal(opening.origin) or self._keys.refusal(opening.key)
+        refusal = self._hosts.refusal(opening.host) or opening.refusal
+        refusal = refusal or self._origins.refusal(opening.origin) or self._keys.refusal(opening.key)
         if refusal is not None:
             return refusal
         if opening.dialect == "beta":

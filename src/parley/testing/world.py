@@ -17,6 +17,8 @@ from hashlib import blake2b
 from typing import assert_never
 
 from parley.core.effects import (
+    AbandonCall,
+    AbandonListing,
     CallTool,
     CancelGeneration,
     CloseLink,
@@ -242,6 +244,8 @@ class World:
                 self._tools.list_tools(effect)
             case CallTool():
                 self._tools.call(effect)
+            case AbandonListing() | AbandonCall():
+                self.counts["MCP questions abandoned"] += 1
             case ReleaseServer():
                 self.counts["MCP servers let go"] += 1
             case Play():
