@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.engines.ports import PauseContext
-from parley.engines.turn.rules import RULES, WORD_RULES, weigh
+from parley.engines.turn.rules import BASE, RULES, WORD_RULES, weigh
 
 HAND_SET: Final = {
     "answer or greeting": 2.2, "question mark": 2.0, "question": 1.5, "full stop": 0.5, "complete clause": 0.7,
@@ -26,10 +26,9 @@ HAND_SET: Final = {
     "one word": -0.5, "falling pitch": 0.8, "high rise": 0.5, "level pitch": -0.7, "slight rise": -0.5, "fading": 0.4,
     "still loud": -0.3, "drawn out": -0.8,
 }  # fmt: skip
-HAND_SET_BASE: Final = 0.1
 
-WORD_SD: Final = 0.7
-SOUND_SD: Final = 0.35
+WORD_SD: Final = 0.5
+SOUND_SD: Final = 0.2
 """How far, in log odds, the corpus is expected to move a weight."""
 
 STEPS: Final = 50
@@ -37,16 +36,16 @@ STEPS: Final = 50
 
 
 def fit(questions: Sequence[tuple[PauseContext, bool]]) -> dict[str, float]:
-    """The most probable weights by name, and that of the empty sum as ""; `questions` are pauses and whether the turn ended there."""
+    """The most probable weights by name; `questions` are pauses and whether the turn ended there."""
     rows = []
     for pause, _ in questions:
         judged = weigh(pause)
-        rows.append([_value(rule.name, judged.trust) if rule in judged.rules else 0.0 for rule in RULES] + [1.0])
+        rows.append([_value(rule.name, judged.trust) if rule in judged.rules else 0.0 for rule in RULES])
     features, ends = np.array(rows), np.array([ends for _, ends in questions], dtype=float)
-    prior = np.array([*(HAND_SET[rule.name] for rule in RULES), HAND_SET_BASE])
-    spread = np.array([*(WORD_SD if rule in WORD_RULES else SOUND_SD for rule in RULES), WORD_SD])
+    prior = np.array([HAND_SET[rule.name] for rule in RULES])
+    spread = np.array([WORD_SD if rule in WORD_RULES else SOUND_SD for rule in RULES])
     weights = _most_probable(features, ends, prior, spread)
-    return dict(zip([*(rule.name for rule in RULES), ""], np.round(weights, 2).tolist(), strict=True))
+    return dict(zip((rule.name for rule in RULES), np.round(weights, 2).tolist(), strict=True))
 
 
 def _value(name: str, trust: float) -> float:
@@ -58,7 +57,7 @@ def _most_probable(
 ) -> NDArray[np.float64]:
     weights = prior.copy()
     for _ in range(STEPS):
-        probability = 1 / (1 + np.exp(-features @ weights))
+        probability = 1 / (1 + np.exp(-BASE - features @ weights))
         gradient = features.T @ (ends - probability) - (weights - prior) / spread**2
         curvature = (features.T * (probability * (1 - probability))) @ features + np.diag(1 / spread**2)
         weights = weights + np.linalg.solve(curvature, gradient)
@@ -76,4 +75,3 @@ def show(questions: Sequence[tuple[PauseContext, bool]]) -> None:
         numbers = (len(held), sum(held), HAND_SET[rule.name], fitted[rule.name], rule.weight)
         table.add_row(rule.name, *(str(number) for number in numbers))
     Console(width=100).print(table)
-    print(f"no evidence: {fitted['']}")

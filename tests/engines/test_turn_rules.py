@@ -17,8 +17,8 @@ from parley.engines.turn.rules import RULES, WORD_RULES, create, weigh
 Load = Callable[[str], tuple[NDArray[np.int16], int]]
 SILENCE: Samples = np.zeros(16_000, dtype=np.float32)
 
-SURELY, PROBABLY, HARDLY = 0.8, 0.5, 0.25
-"""Where the core's waits change (see `core/endpointing.py`)."""
+SURELY, PROBABLY, HARDLY = 0.7, 0.5, 0.25
+"""The points between which the core's waits change (see `core/endpointing.py`)."""
 
 
 def judged(text: str, language: str = "", audio: Samples = SILENCE) -> float:

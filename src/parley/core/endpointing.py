@@ -11,15 +11,16 @@ from typing import Final
 
 from parley.core.settings import SemanticVad, ServerVad, TurnDetection
 
-_JUDGED: Final = (0.1, 0.25, 0.5, 0.8)
+_JUDGED: Final = (0.1, 0.25, 0.5, 0.7)
 # eagerness: the pause in ms for a turn judged finished with each probability of `_JUDGED`; between them the wait changes steadily,
 # beyond them it stays. The longest waits are OpenAI's documented ones; the shortest lie above the 200 ms gap of human turn-taking
-# (Stivers et al. 2009) by what a mistaken interruption costs at that eagerness. `benchmarks/turns.py` measures what they do.
+# (Stivers et al. 2009) by what a mistaken interruption costs at that eagerness; the second ones keep medium's p90 under 1.5 s
+# with an offline recogniser's words (`benchmarks/turns.py`).
 _WAITS: Final = {
-    "low": (8_000, 4_000, 1_500, 700),
-    "medium": (4_000, 2_000, 900, 400),
-    "high": (2_000, 1_000, 500, 250),
-    "auto": (4_000, 2_000, 900, 400),
+    "low": (8_000, 2_800, 1_500, 700),
+    "medium": (4_000, 1_400, 900, 400),
+    "high": (2_000, 700, 500, 250),
+    "auto": (4_000, 1_400, 900, 400),
 }
 
 

@@ -4,11 +4,12 @@ Laws:
 - Every rule is a line of a table: its evidence, its weight, and why. Positive speaks for "finished". The sum goes through the
   logistic function; with no evidence at all the answer is about one half.
 - Words count for more than sounds: syntax projects a turn's end, and intonation only confirms it (de Ruiter, Mitterer & Enfield
-  2006).
+  2006). They count by the recogniser's confidence: with wrong words, the sounds decide.
+- Words of a language that is unknown or has no lists are not judged at all.
 - Cheap enough for the event loop: one judgement takes a few ms at most.
 
-The weights are set by hand so that one strong cue decides, and two weak ones against it do not. They are meant for people who
-talk to a machine: short requests, answers, dictated numbers. A trained model (Smart Turn) plugs into the same port.
+The weights are fitted to labelled pauses, starting from values set by hand (`benchmarks/turns_fit.py`). They are meant for people
+who talk to a machine: short requests, answers, dictated numbers. A trained model (Smart Turn) plugs into the same port.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from parley.engines.ports import EngineInfo, PauseContext
 from parley.engines.turn.prosody import SAMPLE_RATE, Ending, ending
 from parley.engines.turn.words import LANGUAGES, SMALL_WORDS, TurnWords
 
-BASE: Final = 0.1
-"""Log odds without evidence: a pause that is long enough to be asked about is a little more often an end than not."""
+BASE: Final = 0.0
+"""Log odds without evidence: even. How many pauses are ends depends on who speaks about what, so no corpus can say it."""
 
 _WARM_UP: Final = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE * 2).astype(np.float32)
 """Numpy's first transform of a size takes ten times as long as the others."""
@@ -35,9 +36,8 @@ _WARM_UP: Final = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE * 2).astyp
 MAX_TEXT_CHARS: Final = 400
 """Of the transcript: the last sentence or two decide."""
 
-LEAST_TRUST: Final = 0.25
-SURE_CONFIDENCE: Final = 0.9
-"""A recogniser's confidence from which its words count in full; under it they count in proportion, but never less than `LEAST_TRUST`."""
+LEAST_TRUST: Final = 0.3
+"""By how much words count at the least. A recogniser that is wrong about most words still hears some of the small ones."""
 
 LEAST_SMALL_WORDS: Final = 0.3
 """The share of a language's small words (articles, auxiliaries, question words...) in a text that is taken to be in it."""
@@ -185,46 +185,46 @@ def _sounds(test: Callable[[Ending], bool]) -> Callable[[Evidence], bool]:
 
 WORD_RULES: Final[tuple[Rule, ...]] = (
     # Words that end a turn.
-    Rule("answer or greeting", 2.2, "a whole turn by itself (Schegloff & Sacks 1973: adjacency pairs)", _whole_turn),
+    Rule("answer or greeting", 2.37, "a whole turn by itself (Schegloff & Sacks 1973: adjacency pairs)", _whole_turn),
     Rule("question mark", 2.0, "the recogniser heard a question, and questions hand the turn over (Sacks et al. 1974)",
          lambda e: e.mark == "?" and not _goes_on(e)),
-    Rule("question", 1.5, "begins like a question and ends like one",
+    Rule("question", 1.22, "begins like a question and ends like one",
          lambda e: e.asks and e.mark != "?" and not _goes_on(e) and (not _listed(e, "leaning") or _stranded(e))),
     Rule("full stop", 0.5, "recognisers set one by the words and the fall of the voice; they also set it too often",
          lambda e: e.mark == "." and not _goes_on(e)),
-    Rule("complete clause", 0.7, "three words or more and nothing open at their end (Ford & Thompson 1996)", _complete),
+    Rule("complete clause", 0.18, "three words or more and nothing open at their end (Ford & Thompson 1996)", _complete),
     # Words that hold it.
     Rule("hesitation", -3.0, "um and uh announce a delay and a wish to go on (Clark & Fox Tree 2002)",
          lambda e: _listed(e, "hesitations") and not _whole_turn(e)),
-    Rule("unfinished clause", -2.6, "an article, conjunction or preposition has something after it",
+    Rule("unfinished clause", -3.09, "an article, conjunction or preposition has something after it",
          lambda e: _holds_on(e) and not _whole_turn(e)),
-    Rule("open phrase", -2.2, "\"I would like\" asks for its complement (Ford & Thompson 1996)",
+    Rule("open phrase", -2.25, "\"I would like\" asks for its complement (Ford & Thompson 1996)",
          lambda e: _open_ended(e) and not _holds_on(e) and not _whole_turn(e)),
-    Rule("noun or verb missing", -2.2, "\"the next\" asks for its noun, \"how much does it\" for its verb",
+    Rule("noun or verb missing", -2.31, "\"the next\" asks for its noun, \"how much does it\" for its verb",
          lambda e: (_lacks_noun(e) or _lacks_verb(e)) and not _holds_on(e) and not _whole_turn(e)),
-    Rule("leaning word", -1.1, "an auxiliary or determiner usually has something after it",
+    Rule("leaning word", -2.02, "an auxiliary or determiner usually has something after it",
          lambda e: _listed(e, "leaning") and not _stranded(e) and not _whole_turn(e) and not _goes_on(e)),
     Rule("comma or dash", -1.5, "the recogniser expects more", lambda e: e.mark in _GOING_ON),
-    Rule("digits being dictated", -1.7, "numbers are dictated in groups with pauses between them",
+    Rule("digits being dictated", -1.57, "numbers are dictated in groups with pauses between them",
          lambda e: 0 < _dictated_digits(e) < 7),
-    Rule("a long number", -0.6, "it may be whole", lambda e: _dictated_digits(e) >= 7),
-    Rule("subordinate clause alone", -1.2, "\"if it rains\" projects a main clause (Lerner 1991: compound turn units)",
+    Rule("a long number", -0.45, "it may be whole", lambda e: _dictated_digits(e) >= 7),
+    Rule("subordinate clause alone", -1.32, "\"if it rains\" projects a main clause (Lerner 1991: compound turn units)",
          _subordinate_only),
-    Rule("one word", -0.5, "rarely a turn, unless it is an answer",
+    Rule("one word", -0.47, "rarely a turn, unless it is an answer",
          lambda e: e.lists is not None and len(e.words) == 1 and not _whole_turn(e) and not _goes_on(e)),
 )  # fmt: skip
 
 SOUND_RULES: Final[tuple[Rule, ...]] = (
-    Rule("falling pitch", 0.8, "a fall to the bottom of the voice ends a turn (Duncan 1972; Gravano & Hirschberg 2011)",
+    Rule("falling pitch", 0.96, "a fall to the bottom of the voice ends a turn (Duncan 1972; Gravano & Hirschberg 2011)",
          _sounds(lambda s: s.slope_st <= -1.5 and s.height_st <= -1.0)),
     Rule("high rise", 0.5, "a steep rise asks (Gravano & Hirschberg 2011); without a question's words it may as well go on",
          lambda e: (e.asks or e.mark == "?") and e.sound is not None and e.sound.slope_st >= 3.0 and e.sound.height_st > 0),
-    Rule("level pitch", -0.7, "a sustained tone keeps the turn (Duncan 1972; Gravano & Hirschberg 2011)",
+    Rule("level pitch", -1.01, "a sustained tone keeps the turn (Duncan 1972; Gravano & Hirschberg 2011)",
          _sounds(lambda s: abs(s.slope_st) < 0.8 and s.height_st > -1.0)),
-    Rule("slight rise", -0.5, "a continuation rise (Selting 1996)", _sounds(lambda s: 0.8 <= s.slope_st < 3.0)),
-    Rule("fading", 0.4, "turns end quieter than they went on (Gravano & Hirschberg 2011)", _sounds(lambda s: s.drop_db >= 6)),
-    Rule("still loud", -0.3, "no fading", _sounds(lambda s: s.drop_db < 1)),
-    Rule("drawn out", -0.8, "a long steady last syllable is a filled pause (Local & Kelly 1986)",
+    Rule("slight rise", -0.62, "a continuation rise (Selting 1996)", _sounds(lambda s: 0.8 <= s.slope_st < 3.0)),
+    Rule("fading", 0.28, "turns end quieter than they went on (Gravano & Hirschberg 2011)", _sounds(lambda s: s.drop_db >= 6)),
+    Rule("still loud", -0.31, "no fading", _sounds(lambda s: s.drop_db < 1)),
+    Rule("drawn out", -0.85, "a long steady last syllable is a filled pause (Local & Kelly 1986)",
          _sounds(lambda s: s.drawn_ms >= 350)),
 )  # fmt: skip
 
@@ -286,10 +286,8 @@ def weigh(pause: PauseContext) -> Judgement:
 
 
 def trust(confidence: float | None) -> float:
-    """By how much the words' weights count: whole where the recogniser does not say how sure it is of them."""
-    if confidence is None:
-        return 1.0
-    return min(1.0, max(LEAST_TRUST, confidence / SURE_CONFIDENCE))
+    """By how much the words' weights count: as much as the recogniser is sure of them, and whole where it does not say."""
+    return 1.0 if confidence is None else max(LEAST_TRUST, confidence)
 
 
 def _evidence(pause: PauseContext) -> Evidence:
