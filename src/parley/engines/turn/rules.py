@@ -120,9 +120,12 @@ def _lacks_noun(evidence: Evidence) -> bool:
 def _lacks_verb(evidence: Evidence) -> bool:
     """ "how much does it": the subject of a question, whose verb is still to come."""
     lists, words = evidence.lists, evidence.words
-    if lists is None or not evidence.asks:
+    if lists is None or not evidence.asks or evidence.last not in lists.pronouns:
         return False
-    return evidence.last in lists.pronouns and words[-2] in lists.auxiliaries
+    if words[0] == "who":  # is the subject itself: "who did it"
+        return False
+    first = next((place for place, word in enumerate(words) if word in lists.auxiliaries), None)
+    return first == len(words) - 2
 
 
 def _whole_turn(evidence: Evidence) -> bool:
@@ -287,7 +290,7 @@ def weigh(pause: PauseContext) -> Judgement:
 
 def trust(confidence: float | None) -> float:
     """By how much the words' weights count: as much as the recogniser is sure of them, and whole where it does not say."""
-    return 1.0 if confidence is None else max(LEAST_TRUST, confidence)
+    return 1.0 if confidence is None else min(1.0, max(LEAST_TRUST, confidence))
 
 
 def _evidence(pause: PauseContext) -> Evidence:
@@ -326,7 +329,7 @@ def _lists_for(language: str, text: str) -> TurnWords | None:
 
     None for a language that has no lists, and for words that might be of any: these are not judged.
     """
-    tag = language.lower().partition("-")[0]
+    tag = language.lower().replace("_", "-").partition("-")[0]
     if tag:
         return LANGUAGES.get(tag)
     words = _TOKEN.findall(text)
