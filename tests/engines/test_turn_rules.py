@@ -160,6 +160,8 @@ def test_a_number_of_usual_length_may_be_whole() -> None:
     [
         "io non lo so",
         "vorrei prenotare un tavolo",
+        "vorrei andare a",  # "a" and "of" would hold an English clause open
+        "geen idee of",
         "ik wil graag een kamer",
         "chciałbym zarezerwować stolik",
         "kan du hjelpe meg",
