@@ -64,7 +64,7 @@ LOGPROBS = "item.input_audio_transcription.logprobs"
 ECHOED = "kept and shown, sent nowhere: the Traces Dashboard is OpenAI's"
 
 OPTIONS = [
-    option("model", "gpt-realtime", "the session's own model, repeated", model="gpt-realtime"),
+    option("model", "gpt-realtime", model="gpt-realtime"),
     option("instructions", "Be brief.", instructions="Be brief."),
     option("instructions", "", instructions=""),
     option("output_modalities", ["text"], modality="text"),
@@ -314,6 +314,15 @@ def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: 
     assert (error.param, error.code) == (f"session.{param}", code)
     if code == "unsupported_parameter":
         assert "not supported" in error.message
+
+
+@pytest.mark.parametrize("member", ["turn_detection", "noise_reduction", "transcription"])
+@pytest.mark.parametrize("off", [{"type": "none"}, {"type": "None"}, {"type": "disabled"}, "none", "off", False])
+def test_what_null_switches_off_says_so_when_it_is_told_otherwise(member: str, off: object) -> None:
+    error = refused(EVENT, session=session(f"audio.input.{member}", off))
+    where = f"session.audio.input.{member}" + ".type" * isinstance(off, dict)
+    assert (error.code, error.param) == ("invalid_value", where)
+    assert f'send null: "{member}": null' in error.message
 
 
 TURNS = "audio.input.turn_detection"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from parley.core.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.items import Item
 from parley.core.notices import Notice
-from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice
+from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice, SessionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ScoreVoice:
 @dataclass(frozen=True, slots=True)
 class OpenTranscription:
     """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
-    `language` is ""."""
+    `language` is "". `live`: somebody is speaking it; else a client has brought it whole, and it may wait for those who speak."""
 
     turn: TurnId
     format: AudioFormat
@@ -47,6 +47,7 @@ class OpenTranscription:
     keywords: tuple[str, ...]
     logprobs: bool
     languages: tuple[str, ...] = ()
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,21 @@ class ReleaseServer:
 
 
 @dataclass(frozen=True, slots=True)
+class FindPipeline:
+    """The client wants its session to go on with the pipeline that serves `model`. Answer: `PipelineFound` or `PipelineNotFound`."""
+
+    model: str
+    kind: SessionKind
+
+
+@dataclass(frozen=True, slots=True)
+class UsePipeline:
+    """The session goes on with this pipeline, the one found last: its engines perform whatever comes after; none of them is busy."""
+
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
 class Play:
     """Where the server holds the playback: queue this audio for the listener. Answers: `AudioPlayed` as it goes out."""
 
@@ -207,6 +223,8 @@ Effect = (
     | AbandonListing
     | AbandonCall
     | ReleaseServer
+    | FindPipeline
+    | UsePipeline
     | Play
     | StopPlayback
     | CloseLink

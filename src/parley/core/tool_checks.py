@@ -18,8 +18,8 @@ from parley.core.state import Listing
 _PORTS = {"http": 80, "https": 443}
 
 
-def check_tools(sources: tuple[ToolSource, ...], choice: ToolChoice, where: str, mcp_urls: tuple[str, ...]) -> None:
-    """Raises `PeerError` where the tools contradict each other, the choice, or what this server may reach.
+def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str, ...]) -> None:
+    """Raises `PeerError` where the tools contradict each other or what this server may reach.
 
     `mcp_urls` as in `Capabilities`.
     """
@@ -41,19 +41,25 @@ def check_tools(sources: tuple[ToolSource, ...], choice: ToolChoice, where: str,
         _check_url(source.url, at, mcp_urls)
     if len(labels) > MAX_MCP_SERVERS:
         raise PeerError(f"At most {MAX_MCP_SERVERS} MCP servers.", code="invalid_value", param=f"{where}.tools")
-    _check_choice(choice, functions, labels, where)
 
 
-def _check_choice(choice: ToolChoice, functions: set[str], labels: set[str], where: str) -> None:
+def check_choice(choice: ToolChoice, sources: tuple[ToolSource, ...], where: str) -> None:
+    """Raises `PeerError` where the choice demands a tool that is not there. It is checked when a response is made and no earlier: a
+    client may send the choice before its tools."""
     param = f"{where}.tool_choice"
+    functions = {source.name for source in sources if isinstance(source, FunctionTool)}
+    labels = {source.label for source in sources if isinstance(source, McpServer)}
     if isinstance(choice, ForceFunction) and choice.name not in functions:
-        message = f"tool_choice names the function '{choice.name}', which is not among the tools."
+        message = (
+            f"tool_choice names the function '{choice.name}', which is not among the tools; add it, or choose another."
+        )
         raise PeerError(message, code="invalid_value", param=param)
     if isinstance(choice, ForceMcp) and choice.label not in labels:
-        message = f"tool_choice names the MCP server '{choice.label}', which is not among the tools."
+        message = f"tool_choice names the MCP server '{choice.label}', which is not among the tools; add it, or choose another."
         raise PeerError(message, code="invalid_value", param=param)
     if choice == "required" and not functions and not labels:
-        raise PeerError("tool_choice is 'required' but there are no tools.", code="invalid_value", param=param)
+        message = "tool_choice is 'required', but there are no tools; send them in session.tools, or choose 'auto'."
+        raise PeerError(message, code="invalid_value", param=param)
 
 
 def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
