@@ -392,8 +392,7 @@ class Hearing:
         """In a pause: all that was said so far is known."""
         st, turn, text = self.st, pausing.turn, event.text
         turn.text = text
-        pausing = replace(pausing, text=text, logprobs=event.logprobs)
-        st.turns.position = pausing
+        pausing = st.turns.position = replace(pausing, text=text, logprobs=event.logprobs)
         detection = st.settings.turn_detection
         if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
             self._judge(pausing, text, event.language, event.confidence)
