@@ -45,8 +45,8 @@ SILENCE_MS = 480
 """Heard after each stop. By then the words have come and have been judged, and the rest of the wait is arithmetic."""
 
 PAUSES_MS = (300, 500, 800, 1_200, 2_000)
-"""How long a speaker who goes on is silent: each inner stop is counted with each of them. Pauses for thought inside a clause are spread
-like this (Campione & Véronis 2002: most between 200 ms and 1 s, a tail beyond)."""
+"""How long a speaker who goes on is silent: each inner stop is counted with each of them. Most pauses in speech last between 200 ms and
+1 s, with a long tail (Campione & Véronis 2002)."""
 
 FIXED_MS = (200, 500, 800)
 EAGERNESSES: tuple[Eagerness, ...] = ("high", "medium", "low")
