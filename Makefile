@@ -75,6 +75,8 @@ $(TALK): $(BASE)
 
 $(DEV): $(TALK)
 	$(VENV)/bin/python -m pip install --quiet --group dev
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --group recordings || \
+		echo "parley: moonshine-voice, which holds recorded speech, has no wheel here; tests that need it are skipped" >&2
 	@touch $@
 
 $(CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/requirements.txt
