@@ -65,7 +65,8 @@ class Driver:
     `tell` hands a notice to the client and `close` ends the link with a WebSocket close code and a reason; both return
     at once. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is gone.
     `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. Whoever moves
-    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock.
+    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity model that
+    could not score a frame, which then counts as silence; without it, the session ends.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Driver:
         loudspeaker: Loudspeaker | None = None,
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        unscored: Callable[[Exception], None] | None = None,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
@@ -94,10 +96,17 @@ class Driver:
         self._timed = timed
         self._loop = asyncio.get_running_loop()
         language = pipeline.config.language
-        voice = pipeline.vad.stream(self.post, self._deaf)
+        voice = pipeline.vad.stream(self.post, unscored or self._deaf)
         listening = Listening(voice, pipeline.turn, pipeline.stt, language, self.post)
         speaking = Speaking(
-            pipeline.llm, pipeline.tts, language, self.post, self._wrote_first, clock=clock, sleep=sleep
+            pipeline.llm,
+            pipeline.tts,
+            language,
+            self.post,
+            self._wrote_first,
+            cutter=pipeline.cutter,
+            clock=clock,
+            sleep=sleep,
         )
         self._performer = Performer(tell, close, listening, speaking, ToolServers(self.post), loudspeaker)
         self._busy = False
@@ -225,6 +234,7 @@ class Driver:
 
     def _deaf(self, error: Exception) -> None:
         """The voice activity model cannot score this session any more, so it can do nothing."""
+        logger.error("session %s: the voice activity model failed", self.session.id, exc_info=error)
         self._abandon(INTERNAL_ERROR, "the voice activity model failed", fault=error)
 
     def _abandon(self, code: int, reason: str, fault: Exception | None = None) -> None:

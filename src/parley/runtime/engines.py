@@ -64,6 +64,8 @@ class EngineReport:
     seconds: float = 0.0
     message: str = ""
     mend: str = ""
+    error: Exception | None = field(default=None, compare=False, repr=False)
+    """What it raised."""
 
 
 @dataclass(slots=True)
@@ -81,10 +83,15 @@ class _Opening:
         return f"{self.spec.name}:{self.spec.model}" if self.spec.model else self.spec.name
 
     def tell(
-        self, state: Literal["opening", "ready", "failed"], since: float, message: str = "", mend: str = ""
+        self,
+        state: Literal["opening", "ready", "failed"],
+        since: float,
+        message: str = "",
+        mend: str = "",
+        error: Exception | None = None,
     ) -> EngineReport:
         seconds = time.perf_counter() - since
-        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, mend)
+        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, mend, error)
         return self.report
 
 
@@ -200,7 +207,7 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
         await _close([opening.engine])
         opening.engine = None
         message, mend = _reason(error, opening)
-        report(opening.tell("failed", since, message, mend))
+        report(opening.tell("failed", since, message, mend, error))
     else:
         report(opening.tell("ready", since, getattr(opening.engine, "notice", "")))
 
@@ -209,7 +216,7 @@ def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
     if isinstance(error, EngineError):
         return error.message, error.mend
     logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
-    return f"{type(error).__name__}: {error}", "See the server's log; `parley doctor` checks the installation."
+    return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
 
 
 async def _close(engines: Iterable[Engine | None]) -> None:

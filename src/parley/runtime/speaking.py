@@ -34,7 +34,7 @@ from parley.core.events import (
     ToolCallStarted,
 )
 from parley.core.ids import AttemptId, CallId
-from parley.engines.clauses import Clause, ClauseCutter
+from parley.engines.clauses import Clause, ClauseCutter, Cutter
 from parley.engines.ports import (
     ChatEnd,
     ChatRequest,
@@ -104,10 +104,12 @@ class _Attempt:
         synthesizer: SpeechSynthesizer,
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None],
+        cutter: Callable[[str], Cutter],
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._effect = effect
+        self._cutter = cutter
         self._clock = clock
         self._sleep = sleep
         self._wrote_first = wrote_first
@@ -200,7 +202,7 @@ class _Attempt:
 
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the model writes, its text cut into clauses; a failure comes after all that was written before it."""
-        cutter = ClauseCutter(self._request.language)
+        cutter = self._cutter(self._request.language)
         try:
             async with _closing(self._pieces()) as pieces:
                 async for piece in pieces:
@@ -247,10 +249,10 @@ class Speaking:
     """What one session speaks with: any number of attempts at once, each cancelled by its id.
 
     `wrote_first` is called when an attempt's model begins to write, which no event tells. `clock` (monotonic ns) and `sleep`
-    measure how far the audio runs ahead of the listener.
+    measure how far the audio runs ahead of the listener. `cutter` makes what cuts a reply of that language into clauses.
     """
 
-    __slots__ = ("_attempts", "_clock", "_language", "_model", "_post", "_sleep", "_synthesizer", "_wrote_first")
+    __slots__ = ("_attempts", "_clock", "_cutter", "_language", "_model", "_post", "_sleep", "_synthesizer", "_wrote_first")
 
     def __init__(
         self,
@@ -260,10 +262,12 @@ class Speaking:
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None] = lambda _: None,
         *,
+        cutter: Callable[[str], Cutter] = ClauseCutter,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._model = model
+        self._cutter = cutter
         self._synthesizer = synthesizer
         self._language = language
         self._post = post
@@ -276,7 +280,15 @@ class Speaking:
         """Begin; the answers are the events of `GenerationEvent`."""
         request = chat_request(effect, self._language)
         attempt = _Attempt(
-            effect, request, self._model, self._synthesizer, self._post, self._wrote_first, self._clock, self._sleep
+            effect,
+            request,
+            self._model,
+            self._synthesizer,
+            self._post,
+            self._wrote_first,
+            self._cutter,
+            self._clock,
+            self._sleep,
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())
