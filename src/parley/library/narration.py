@@ -7,11 +7,12 @@ was heard to its end or cut; what was answered is read from the conversation its
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from parley.core.effects import Effect, Play, Tell
-from parley.core.events import AudioArrived, Event, PartialTranscribed, Transcribed, VoiceScored
+from parley.core.events import AudioArrived, AudioPlayed, Event, PartialTranscribed, Transcribed, VoiceScored
 from parley.core.ids import ItemId, ResponseId
 from parley.core.items import FunctionCall, Item, Message, OutputAudio, OutputText
 from parley.core.limits import SAMPLE_RATE, SAMPLES_PER_MS
@@ -37,6 +38,9 @@ from parley.library import events as told
 from parley.library.events import Figures, Turn, VoiceEvent, Word
 from parley.library.tools import arguments_shown
 
+MAX_TURNS = 1_000
+"""Turns that are kept: an hour and more of quick talk."""
+
 VOICED = 0.5
 """From this probability a frame counts as voice for the figures."""
 
@@ -54,6 +58,7 @@ class _Open:
     chunks: int = 0
     items: list[ItemId] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    played: bool = False
     calls: list[told.ToolCalled] = field(default_factory=list)
     interrupted: bool = False
     pause_ms: float | None = None
@@ -68,7 +73,8 @@ class _Open:
 
 
 class Narrator:
-    """The `Watcher` of one session. `items` reads its conversation; `emit` takes what is told; `tools` are the names that are run.
+    """The `Watcher` of one session. `items` reads its conversation; `emit` takes what is told; `tools` are the names that are run;
+    `first_played` is called when the first audio of a reply goes out.
 
     Where a response has called tools, the reply goes on until `calls_over()`.
     """
@@ -79,11 +85,13 @@ class Narrator:
         items: Callable[[], tuple[Item, ...]],
         emit: Callable[[VoiceEvent], None],
         tools: Container[str],
+        first_played: Callable[[Turn], None],
     ) -> None:
         self._rate = sample_rate
         self._items = items
         self._emit = emit
         self._tools = tools
+        self._first_played = first_played
         self.steps = 0
         self.turns = 0
         """Turns begun so far."""
@@ -95,6 +103,7 @@ class Narrator:
         self._partial = ""
         self._speaking: ItemId | None = None
         self._by_item: dict[ItemId, _Open] = {}
+        self._kept: deque[_Open | Turn] = deque(maxlen=MAX_TURNS)
         self._transcribed: Transcribed | None = None
         self._typed: str | None = None
         self._unanswered: _Open | None = None
@@ -107,6 +116,10 @@ class Narrator:
     def answering(self) -> bool:
         """Whether a reply is being made, or heard, or waits for a tool."""
         return self._answering is not None
+
+    def kept(self) -> tuple[Turn, ...]:
+        """The turns so far whose words are known, the answers as far as they have been heard."""
+        return tuple(self._summary(turn) if isinstance(turn, _Open) else turn for turn in self._kept)
 
     @property
     def uncommitted(self) -> int:
@@ -138,6 +151,8 @@ class Narrator:
             case VoiceScored(end_sample=end, probability=probability):
                 if probability >= VOICED:
                     self._last_voiced = end
+            case AudioPlayed(samples=samples):
+                self._play(samples)
             case PartialTranscribed(text=text):
                 self._hear_so_far(text)
             case Transcribed(text=text, flush=flush):
@@ -226,6 +241,7 @@ class Narrator:
                 Word(word.text, self._at_ms(turn.start, word.start_ms), self._at_ms(turn.start, word.end_ms))
                 for word in found.words
             )
+        self._kept.append(turn)
         self._emit(told.TurnEnded(self._summary(turn)))
 
     def _at_ms(self, start: int, ms: float) -> int:
@@ -264,6 +280,7 @@ class Narrator:
         if turn is None and self._answering is None:
             self.turns += 1
             turn = _Open(self.turns, heard=self._typed or "", ended_ns=time.perf_counter_ns())
+            self._kept.append(turn)
         if turn is not None:
             if self._answering is not None:
                 self._answering.interrupted = True
@@ -271,6 +288,12 @@ class Narrator:
             self._answering = turn
         self._typed = None
         self._writing.add(response_id)
+
+    def _play(self, samples: int) -> None:
+        turn = self._answering
+        if samples and turn is not None and not turn.played:
+            turn.played = True
+            self._first_played(self._summary(turn))
 
     def _done(self, response: ResponseView) -> None:
         self._writing.discard(response.id)
@@ -295,7 +318,10 @@ class Narrator:
     def _finish(self) -> None:
         turn, self._answering = self._answering, None
         if turn is not None:
-            self._emit(told.ReplyEnded(self._summary(turn)))
+            done = self._summary(turn)
+            # What was heard of it is known now, and stays: a turn is kept as its account, whatever becomes of its items.
+            self._kept = deque((done if kept is turn else kept for kept in self._kept), MAX_TURNS)
+            self._emit(told.ReplyEnded(done))
 
     def _summary(self, turn: _Open) -> Turn:
         return Turn(

@@ -65,8 +65,8 @@ class Driver:
     `tell` hands a notice to the client and `close` ends the link with a WebSocket close code and a reason; both return
     at once. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is gone.
     `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. Whoever moves
-    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity model that
-    could not score a frame, which then counts as silence; without it, the session ends.
+    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock. `unscored`
+    takes the fault of a voice activity model that could not score a frame, which then counts as silence; without it, the session ends.
     """
 
     def __init__(

@@ -41,13 +41,14 @@ logger = logging.getLogger(__name__)
 
 Create = Callable[[Stage, EngineSpec], Engine]
 
-_PORTS: Mapping[Stage, type] = {
+PORTS: Mapping[Stage, type] = {
     "vad": VoiceActivityModel,
     "turn": TurnJudge,
     "stt": SpeechRecognizer,
     "llm": LanguageModel,
     "tts": SpeechSynthesizer,
 }
+"""What an engine of each stage must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +198,9 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
     report(opening.tell("opening", since))
     try:
         opening.engine = create(opening.stage, opening.spec)
-        if not isinstance(opening.engine, _PORTS[opening.stage]):
+        if not isinstance(opening.engine, PORTS[opening.stage]):
             raise EngineUnavailable(
-                f"The engine {opening.name!r} is registered for {opening.stage}, but it is no {_PORTS[opening.stage].__name__}.",
+                f"The engine {opening.name!r} is registered for {opening.stage}, but it is no {PORTS[opening.stage].__name__}.",
                 mend="Update the package that brings it, or name another engine.",
             )
         await opening.engine.open()

@@ -252,7 +252,17 @@ class Speaking:
     measure how far the audio runs ahead of the listener. `cutter` makes what cuts a reply of that language into clauses.
     """
 
-    __slots__ = ("_attempts", "_clock", "_cutter", "_language", "_model", "_post", "_sleep", "_synthesizer", "_wrote_first")
+    __slots__ = (
+        "_attempts",
+        "_clock",
+        "_cutter",
+        "_language",
+        "_model",
+        "_post",
+        "_sleep",
+        "_synthesizer",
+        "_wrote_first",
+    )
 
     def __init__(
         self,

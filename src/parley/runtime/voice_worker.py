@@ -249,7 +249,7 @@ class VoiceWorker:
         try:
             scores: list[float] = self.model.score([stream.slot for stream in batch], frames).tolist()
             return scores
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             if len(batch) == 1:
                 batch[0].failed(error)
                 return [0.0]  # a stream that goes on all the same takes the frame for silence, and keeps its place
