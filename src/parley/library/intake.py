@@ -95,14 +95,14 @@ def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
     if not isinstance(frame, np.ndarray):
         raise FrameRefused(
             f"A frame is int16 or float32 samples or PCM16 bytes, not {type(frame).__name__}.",
-            mend="Convert it: np.asarray(frame, np.int16), or np.asarray(frame, np.float32) in [-1, 1].",
+            mend="Convert it: `np.asarray(frame, np.int16)`, or `np.asarray(frame, np.float32)` in [-1, 1].",
         )
     if frame.ndim != 1:
         raise FrameRefused(f"A frame is mono, of shape [n], not {list(frame.shape)}.", mend=_to_mono(frame))
     if frame.dtype not in (np.int16, np.float32):
         raise FrameRefused(
             f"A frame is int16 or float32 samples or PCM16 bytes, not {frame.dtype}.",
-            mend=f"Convert it: {_to_float(frame.dtype)}.",
+            mend=f"Convert it: `{_to_float(frame.dtype)}`, in [-1, 1].",
         )
     if frame.dtype == np.float32 and len(frame):
         peak = np.abs(frame).max()
@@ -113,7 +113,7 @@ def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
         if peak > FULL_SCALE_MISTAKEN:
             raise FrameRefused(
                 f"A float32 frame lies in [-1, 1], and this one goes to {peak:g}.",
-                mend="Give frame.astype(np.int16), or divide it: frame / np.float32(32768).",
+                mend="Give `frame.astype(np.int16)`, or divide it: `frame / np.float32(32768)`.",
             )
     return frame
 
@@ -123,13 +123,13 @@ def _to_mono(frame: NDArray[Any]) -> str:
     if frame.ndim != 2:
         return "Give the samples of one channel."
     axis = 1 if frame.shape[1] <= frame.shape[0] else 0
-    return f"Average the channels first: frame.mean(axis={axis}).astype(frame.dtype)."
+    return f"Average the channels first: `frame.mean(axis={axis}).astype(frame.dtype)`."
 
 
 def _to_float(dtype: np.dtype[Any]) -> str:
     """How samples of this type become float32 in [-1, 1]."""
     if dtype == np.uint8:
-        return "((frame.astype(np.float32) - 128) / 128)"
+        return "(frame.astype(np.float32) - 128) / 128"
     if np.issubdtype(dtype, np.signedinteger):
         return f"(frame / {2 ** (8 * dtype.itemsize - 1)}).astype(np.float32)"
-    return "frame.astype(np.float32), in [-1, 1]"
+    return "frame.astype(np.float32)"

@@ -79,7 +79,7 @@ class Machine:
         self._own = plan.own
         self._raised: deque[BaseException] = deque()
         """What the owner's code has raised, and the caller wants raised."""
-        self._own.attach(self.emit, lambda: self.narrator.turns, self.news.set)
+        self._own.attach(self.emit, lambda: self.narrator.turns, self._end_soon)
         pipeline = guarded(pipeline, self._own, plan.chunker)
         self._clock = clock
         self._calls: set[asyncio.Task[None]] = set()
@@ -142,7 +142,6 @@ class Machine:
     def taken(self) -> list[VoiceEvent]:
         """What was told since the last call. Raises what broke or ended the session, and what is to be raised."""
         if self._own.ended_by is not None:
-            self.shut(f"{self._own.ended_by!r} was raised by your code")
             raise self._own.ended_by
         if self.fault is not None:
             raise self.fault
@@ -155,7 +154,7 @@ class Machine:
     @property
     def ended(self) -> bool:
         """Whether nothing can follow any more."""
-        return bool(self.over) or self.fault is not None or self._own.ended_by is not None
+        return bool(self.over) or self.fault is not None
 
     def history(self) -> list[ChatDict]:
         return history_of(self.session.items)
@@ -172,6 +171,12 @@ class Machine:
         for call in self._calls:
             call.cancel()
         self.driver.shut()
+        self.news.set()
+
+    def _end_soon(self) -> None:
+        """Code of the owner's has ended the session, perhaps in the middle of an event: it is shut after that."""
+        self.over = self.over or f"{self._own.ended_by!r} was raised by your code"
+        asyncio.get_running_loop().call_soon(self.shut)
         self.news.set()
 
     def _closed(self, code: int, reason: str) -> None:

@@ -60,6 +60,7 @@ class _Open:
     written: list[str] = field(default_factory=list)
     played: bool = False
     calls: list[told.ToolCalled] = field(default_factory=list)
+    responses: set[ResponseId] = field(default_factory=set)
     interrupted: bool = False
     pause_ms: float | None = None
     ended_ns: int = 0
@@ -107,15 +108,16 @@ class Narrator:
         self._transcribed: Transcribed | None = None
         self._typed: str | None = None
         self._unanswered: _Open | None = None
-        self._answering: _Open | None = None
+        self._replies: list[_Open] = []
+        """Turns whose answers are made or heard, in order: a typed turn is answered while the reply before it still plays."""
         self._writing: set[ResponseId] = set()
         self._sounding: set[ResponseId] = set()
         self._calling = False
 
     @property
-    def answering(self) -> bool:
-        """Whether a reply is being made, or heard, or waits for a tool."""
-        return self._answering is not None
+    def _answering(self) -> _Open | None:
+        """The turn whose answer is made, or was made last and is not heard out."""
+        return self._replies[-1] if self._replies else None
 
     def kept(self) -> tuple[Turn, ...]:
         """The turns so far whose words are known, the answers as far as they have been heard."""
@@ -204,6 +206,7 @@ class Narrator:
                 self._emit(told.Failed(code, message))
                 self._understand(item, "")
             case ErrorRaised(code=code, message=message):
+                self._typed = None  # what was typed is answered by no response
                 self._emit(told.Failed(code, message))
             case _:
                 self._tell_reply(notice)
@@ -267,8 +270,8 @@ class Narrator:
                 self._sounding.discard(response_id)
             case OutputBufferCleared(response_id=response_id):
                 self._sounding.discard(response_id)
-                if self._answering is not None:
-                    self._answering.interrupted = True
+                for turn in self._replies:
+                    turn.interrupted |= response_id in turn.responses
             case ResponseDone(response=response):
                 self._done(response)
             case _:
@@ -277,27 +280,27 @@ class Narrator:
     def _answer(self, response_id: ResponseId) -> None:
         self._end_if_over()  # the reply before may have ended in this same step
         turn, self._unanswered = self._unanswered, None
-        if turn is None and self._answering is None:
+        if turn is None and (self._answering is None or self._typed is not None):
             self.turns += 1
             turn = _Open(self.turns, heard=self._typed or "", ended_ns=time.perf_counter_ns())
             self._kept.append(turn)
         if turn is not None:
-            if self._answering is not None:
-                self._answering.interrupted = True
-                self._finish()
-            self._answering = turn
+            if self._replies and not self._replies[-1].responses & (self._writing | self._sounding):
+                self._replies[-1].interrupted = True  # it waited for a tool
+            self._replies.append(turn)
         self._typed = None
         self._writing.add(response_id)
+        self._replies[-1].responses.add(response_id)
 
     def _play(self, samples: int) -> None:
-        turn = self._answering
+        turn = next((turn for turn in self._replies if turn.responses & self._sounding), None)
         if samples and turn is not None and not turn.played:
             turn.played = True
             self._first_played(self._summary(turn))
 
     def _done(self, response: ResponseView) -> None:
         self._writing.discard(response.id)
-        turn = self._answering
+        turn = next((turn for turn in self._replies if response.id in turn.responses), None)
         if turn is None:
             return
         turn.reply_ns = time.perf_counter_ns()
@@ -312,16 +315,14 @@ class Narrator:
                 self._calling |= item.name in self._tools
 
     def _end_if_over(self) -> None:
-        if self._answering is not None and not (self._writing or self._sounding or self._calling):
-            self._finish()
-
-    def _finish(self) -> None:
-        turn, self._answering = self._answering, None
-        if turn is not None:
-            done = self._summary(turn)
-            # What was heard of it is known now, and stays: a turn is kept as its account, whatever becomes of its items.
-            self._kept = deque((done if kept is turn else kept for kept in self._kept), MAX_TURNS)
-            self._emit(told.ReplyEnded(done))
+        for turn in list(self._replies):
+            last = turn is self._replies[-1]
+            if not (turn.responses & (self._writing | self._sounding) or (last and self._calling)):
+                self._replies.remove(turn)
+                done = self._summary(turn)
+                # What was heard of it is known now, and stays, whatever becomes of its items.
+                self._kept = deque((done if kept is turn else kept for kept in self._kept), MAX_TURNS)
+                self._emit(told.ReplyEnded(done))
 
     def _summary(self, turn: _Open) -> Turn:
         return Turn(
