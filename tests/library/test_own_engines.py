@@ -367,6 +367,54 @@ def test_the_parts_can_be_read_as_they_were_given() -> None:
         session.parts["policy"] = None  # type: ignore[index]
 
 
+# --- replies to nothing, and interruptions --------------------------------------------------------------------------------
+
+
+def test_the_agent_can_speak_first() -> None:
+    model = FakeModel(["Good morning."], ["Yes?"])
+    with pipeline(llm=model) as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE, instructions="Be brief.")
+        session.reply("Greet the user.")
+        session.flush()
+        session.say("hello")
+        session.flush()
+        assert [(turn.heard, turn.answered) for turn in session.turns] == [("", "Good morning."), ("hello", "Yes?")]
+    assert [request.messages[0].text.split("\n")[0] for request in model.requests] == ["Greet the user.", "Be brief."]
+
+
+def test_a_reply_can_be_interrupted_by_the_program() -> None:
+    with pipeline(llm=FakeModel([STORY])) as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE)
+        assert session.interrupt() == []
+        session.say("count")
+        session.step(silence(992))
+        (ended,) = of(ReplyEnded, session.interrupt())
+        assert ended.turn.interrupted
+        assert ended.turn.answered == "One two three four"
+        assert session.history[-1] == {"role": "assistant", "content": "One two three four"}
+        assert not of(ReplyAudio, session.flush())
+
+
+async def test_a_live_reply_can_be_begun_and_interrupted_by_the_program() -> None:
+    source: asyncio.Queue[Any] = asyncio.Queue()
+    sink: list[Any] = []
+
+    async def frames(session: VoiceSession) -> AsyncIterator[Any]:
+        yield silence(20)
+        session.reply()
+        yield await source.get()
+
+    async with pipeline(llm=FakeModel([STORY])) as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE)
+        async for event in session.live(frames(session), sink):
+            if isinstance(event, ReplyAudio):
+                await session.ainterrupt()
+            elif isinstance(event, ReplyEnded):
+                assert event.turn.interrupted
+                source.put_nowait(silence(20))
+    assert 0 < sum(map(len, sink)) < len(tone(STORY)) / 2
+
+
 # --- asynchronous steps, and sources of every kind ------------------------------------------------------------------------
 
 

@@ -16,9 +16,11 @@ from typing import Any
 from parley.core.events import (
     AudioArrived,
     AudioPlayed,
+    CancelRequested,
     CommitRequested,
     Event,
     ItemCreateRequested,
+    OutputClearRequested,
     ResponseParams,
     ResponseRequested,
     TimePassed,
@@ -164,6 +166,17 @@ class Machine:
         self.narrator.typed(text)
         self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
         self.post(ResponseRequested())
+
+    def reply(self, instructions: str | None) -> None:
+        """The wish for a reply to nothing that was said."""
+        self.post(ResponseRequested(ResponseParams(instructions=instructions)))
+
+    def interrupt(self) -> None:
+        """The wish that the reply stops, where there is one."""
+        if self.narrator.writing:
+            self.post(CancelRequested())
+        elif self.session.speaking:
+            self.post(OutputClearRequested())
 
     def shut(self, why: str = "it was closed") -> None:
         """Let go of everything; idempotent."""

@@ -119,6 +119,11 @@ class Narrator:
         """The turn whose answer is made, or was made last and is not heard out."""
         return self._replies[-1] if self._replies else None
 
+    @property
+    def writing(self) -> bool:
+        """Whether a response is being made."""
+        return bool(self._writing)
+
     def kept(self) -> tuple[Turn, ...]:
         """The turns so far whose words are known, the answers as far as they have been heard."""
         return tuple(self._summary(turn) if isinstance(turn, _Open) else turn for turn in self._kept)

@@ -93,7 +93,8 @@ class OwnCode:
 
     def _fault(self, part: str, name: str, error: BaseException) -> EngineError:
         fault = EngineError(f"{name} raised {described(error)}", code="function_failed")
-        logger.error("%s", fault.message, exc_info=error)
+        if not self.raises:  # else the caller has it
+            logger.error("%s", fault.message, exc_info=error)
         self._remember(part, fault)
         return fault
 

@@ -54,9 +54,9 @@ MAX_CHUNK_MS = 1_000
 class VoiceSession:
     """One conversation with one speaker. Mono audio in at `sample_rate` Hz, replies out at `output_rate` Hz.
 
-    Feed it: `step(frame)` and `flush()` return the events so far; `run(frames)` does both over an iterator; `astep()`, `aflush()` and
-    `asay()` do so on a running event loop; `async for event in live(source, sink)` talks in real time. Events are in
-    `parley.library.events`; `history` and `turns` are the conversation at any time.
+    Feed it: `step(frame)` and `flush()` return the events so far; `run(frames)` does both over an iterator; `astep()`, `aflush()`,
+    `asay()`, `areply()` and `ainterrupt()` are those of a running event loop; `async for event in live(source, sink)` talks in real time.
+    Events are in `parley.library.events`; `history` and `turns` are the conversation at any time.
 
     `instructions`, `voice`, `speed` (0.25 to 1.5) and `modality` ("audio", or "text" where the pipeline has no
     synthesizer) are the pipeline's unless you say otherwise. `history` are chat messages to go on from. `tools` are
@@ -195,7 +195,18 @@ class VoiceSession:
         In a live session the events come from its iterator, and this returns none.
         """
         checks.text("text", text)
-        return self._say_live(text) if self._live else self._now(self._say(text))
+        return self._acted(lambda machine: machine.say(text))
+
+    def reply(self, instructions: str | None = None) -> list[VoiceEvent]:
+        """Have the model speak though nothing was said: a greeting, a reminder. `instructions` stand in for the
+        session's in this one reply."""
+        if instructions is not None:
+            checks.text("instructions", instructions)
+        return self._acted(lambda machine: machine.reply(instructions))
+
+    def interrupt(self) -> list[VoiceEvent]:
+        """Stop the reply that is made or heard, if there is one; what was heard of it stays in the conversation."""
+        return self._acted(lambda machine: machine.interrupt())
 
     def run(self, frames: Iterable[Frame] | Frame) -> Generator[VoiceEvent, None, None]:
         """Step through all frames (or take one array, one recording), then flush; yields the events as they come."""
@@ -227,7 +238,17 @@ class VoiceSession:
     async def asay(self, text: str) -> list[VoiceEvent]:
         """`say()`, without blocking the running event loop."""
         checks.text("text", text)
-        return self._say_live(text) if self._live else await self._later(self._say(text))
+        return await self._acted_later(lambda machine: machine.say(text))
+
+    async def areply(self, instructions: str | None = None) -> list[VoiceEvent]:
+        """`reply()`, without blocking the running event loop."""
+        if instructions is not None:
+            checks.text("instructions", instructions)
+        return await self._acted_later(lambda machine: machine.reply(instructions))
+
+    async def ainterrupt(self) -> list[VoiceEvent]:
+        """`interrupt()`, without blocking the running event loop."""
+        return await self._acted_later(lambda machine: machine.interrupt())
 
     async def aclose(self) -> None:
         """`close()`, without blocking the running event loop."""
@@ -273,18 +294,24 @@ class VoiceSession:
         while self._waiting and not stepper.machine.ended:
             await stepper.take(self._waiting.popleft())
 
-    async def _say(self, text: str) -> list[VoiceEvent]:
+    def _acted(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
+        return self._act_live(act) if self._live else self._now(self._act(act))
+
+    async def _acted_later(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
+        return self._act_live(act) if self._live else await self._later(self._act(act))
+
+    async def _act(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
         async with self._one_at_a_time:
             stepper = await self._stepping()
-            stepper.machine.say(text)
+            act(stepper.machine)
             await stepper.machine.settled()
             return stepper.machine.taken()
 
-    def _say_live(self, text: str) -> list[VoiceEvent]:
+    def _act_live(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
         self._refuse_if_closed()
         if self._machine is None:
-            raise LibraryError("The live session has not begun.", mend="Call say() while you iterate over live().")
-        self._machine.say(text)
+            raise LibraryError("The live session has not begun.", mend="Call this while you iterate over live().")
+        act(self._machine)
         return []
 
     async def _stepping(self) -> Stepper:
