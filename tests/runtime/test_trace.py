@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,12 @@ async def test_a_conversation_in_recorded_speech_gives_the_same_effects_again(
     assert result.mismatch is None
     assert result.events > 600
     await silero.close()
+
+
+async def test_a_trace_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    path = await _conversation(tmp_path / "traces")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 async def test_an_effect_that_differs_is_named(tmp_path: Path) -> None:

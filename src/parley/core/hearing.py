@@ -358,6 +358,7 @@ class Hearing:
 
     def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
         """The client has brought audio as part of an item: its words are wanted too."""
+        self.st.engines_used = True
         turn = self._open_turn(0, 0)
         turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
         self.st.do(Transcribe(turn.id, audio))

@@ -47,6 +47,10 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_BROUGHT_CHARACTERS = 64 * 1024 * 1024
 """Words and images a client may have in one conversation: two hundred large photographs, many times a model's context."""
 
+MIN_SHOWN_CHARACTERS = 400
+"""To so few characters is a text shortened that a model's context cannot hold: a few sentences of it, from which the model can tell
+what it was; where that is too much still, the response fails."""
+
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""
 

@@ -28,6 +28,7 @@ from parley.runtime.metrics import Metrics, SessionMetrics
 from parley.runtime.noise_reduction import CleanedInput
 from parley.runtime.perform import Loudspeaker, Performer
 from parley.runtime.pipeline import Pipeline
+from parley.runtime.session_engines import Pipelines, SessionEngines
 from parley.runtime.speaking import Speaking
 from parley.runtime.tool_servers import ToolServers
 
@@ -82,6 +83,7 @@ class Driver:
         loudspeaker: Loudspeaker | None = None,
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pipelines: Pipelines | None = None,
         unscored: Callable[[Exception], None] | None = None,
     ) -> None:
         self.session = session
@@ -94,21 +96,11 @@ class Driver:
         )
         self._clock = clock
         self._timed = timed
+        self._sleep = sleep
+        self._unscored = unscored
         self._loop = asyncio.get_running_loop()
-        language = pipeline.config.language
-        voice = pipeline.vad.stream(self.post, unscored or self._deaf)
-        listening = Listening(voice, pipeline.turn, pipeline.stt, language, self.post)
-        speaking = Speaking(
-            pipeline.llm,
-            pipeline.tts,
-            language,
-            self.post,
-            self._wrote_first,
-            cutter=pipeline.cutter,
-            clock=clock,
-            sleep=sleep,
-        )
-        self._performer = Performer(tell, close, listening, speaking, ToolServers(self.post), loudspeaker)
+        engines = SessionEngines(pipeline, pipelines, self._listening, self._speaking, self.post)
+        self._performer = Performer(tell, close, engines, ToolServers(self.post), loudspeaker)
         self._busy = False
         self._over = False
         self._following: deque[Event] = deque()
@@ -116,6 +108,22 @@ class Driver:
         self._timer_at = 0
         self._cleaned: CleanedInput | None = None
         self._set_cleaning()
+
+    def _listening(self, pipeline: Pipeline) -> Listening:
+        voice = pipeline.vad.stream(self.post, self._unscored or self._deaf)
+        return Listening(voice, pipeline.turn, pipeline.stt, pipeline.config.language, self.post)
+
+    def _speaking(self, pipeline: Pipeline) -> Speaking:
+        return Speaking(
+            pipeline.llm,
+            pipeline.tts,
+            pipeline.config.language,
+            self.post,
+            self._wrote_first,
+            cutter=pipeline.cutter,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
 
     def start(self) -> None:
         """Let the session begin: it greets its client."""

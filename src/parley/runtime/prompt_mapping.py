@@ -87,7 +87,7 @@ def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
                 calls.append(item)
             case FunctionCallOutput(call_id=call_id, output=output):
                 if call_id not in called:
-                    # Its call was deleted or truncated away: what it says still counts.
+                    # The client has deleted its call: what it says still counts.
                     _answer_calls(messages, calls, outputs)
                     messages.append(ChatMessage("user", f"[Result of an earlier tool call] {output}"))
             case Message():

@@ -3,7 +3,7 @@
 Laws:
 - Without a folder only the ring is kept (`RING_STEPS`, `RING_BYTES`), audio as counts; a broken session writes it to the log.
 - With a folder the whole session goes into one file, `SESSION.trace`: JSON lines, a header and then each event in full
-  with its clock reading and the effects (audio in them by digest). It ends at `RECORDING_BYTES`.
+  with its clock reading and the effects (audio in them by digest). It ends at `RECORDING_BYTES`. Only this user may read it.
 - Recording changes nothing of what the session does.
 """
 
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from parley import __version__
+from parley.audio.private_files import make_private_folder, private_opener
 from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, Tell, Transcribe
 from parley.core.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
 from parley.core.notices import OutputAudioDelta
@@ -169,8 +170,8 @@ class Trace:
     def _open(self, folder: Path, beginning: Beginning) -> None:
         path = folder / f"{self._id}.trace"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb", buffering=BUFFER_BYTES)
+            make_private_folder(folder)
+            self._file = open(path, "wb", buffering=BUFFER_BYTES, opener=private_opener)  # noqa: SIM115
         except OSError as error:
             logger.error("%s is not traced: %s. Check server.trace_dir.", self._id, error)
             return

@@ -26,6 +26,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
+from parley.server.hosts import HostRule
 from parley.server.lifetime import Uvicorn, listen
 from parley.server.origins import OriginRule
 from parley.server.rest import rest_app
@@ -45,6 +46,7 @@ class Application:
     def __init__(self, config: Config, engines: LoadedEngines, policy: Policy | None = None) -> None:
         self.config = config
         keys = KeyRing(config.server.api_keys)
+        hosts = HostRule(config.server.host, config.server.allowed_hosts)
         origins = OriginRule(config.server.allowed_origins)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
@@ -54,13 +56,16 @@ class Application:
             config,
             engines,
             keys=keys,
+            hosts=hosts,
             origins=origins,
             sessions=self.sessions,
             metrics=metrics,
             refused=lambda code: refusals.labels(code).inc(),
             policy=policy,
         )
-        self._rest = rest_app(config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics)
+        self._rest = rest_app(
+            config, engines, keys=keys, hosts=hosts, origins=origins, sessions=self.sessions, metrics=metrics
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,8 +98,11 @@ async def _serve(config: Config, policy: Policy | None) -> None:
         # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
         gc.collect()
         gc.freeze()
-        server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
-        await server.serve_on(listener)
+        try:
+            server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
+            await server.serve_on(listener)
+        finally:
+            gc.unfreeze()
     startup.farewell()
 
 

@@ -39,6 +39,7 @@ class Opening:
     dialect: Dialect
     key: str | None
     origin: str | None
+    host: str | None
     refusal: Refusal | None = None
 
 
@@ -56,6 +57,7 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
         dialect="beta" if beta else "ga",
         key=presented_key(headers.get("authorization"), subprotocols),
         origin=headers.get("origin"),
+        host=headers.get("host"),
         refusal=_fault(path, intent, fields),
     )
 

@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley import __version__
 from parley.config import Config, is_loopback
@@ -29,11 +30,12 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing, presented_key
+from parley.server.hosts import HostRule
 from parley.server.opening import REALTIME_PATHS
 from parley.server.origins import OriginRule
+from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.web import Page, PageAnswers
-from parley.server.websocket import find_pipeline
 
 log = logging.getLogger("parley.server")
 
@@ -45,6 +47,7 @@ def rest_app(
     engines: LoadedEngines,
     *,
     keys: KeyRing,
+    hosts: HostRule,
     origins: OriginRule,
     sessions: Sessions,
     metrics: Metrics,
@@ -66,8 +69,8 @@ def rest_app(
         HTTPException: _http_error,
         Exception: _bug,
     }
-    # Outside of everything, so that a page can read errors too.
-    return CORSMiddleware(
+    # Outside of the routes, so that a page can read errors too.
+    answered = CORSMiddleware(
         Starlette(routes=routes, exception_handlers=handlers),
         allow_origins=["*"] if origins.everyone else (),
         allow_origin_regex=None if origins.everyone else origins.pattern,
@@ -76,6 +79,13 @@ def rest_app(
         expose_headers=["Location", "Retry-After"],
         allow_private_network=True,
     )
+
+    async def of_this_host(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = hosts.refusal(Headers(scope=scope).get("host"))
+        app = answered if refusal is None else _refusal_response(refusal)
+        await app(scope, receive, send)
+
+    return of_this_host
 
 
 class _Rest:
