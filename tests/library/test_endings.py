@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from parley.library import LibraryError, Pipeline, ReplyAudio, ReplyText, SessionClosed, VoiceSession
+from parley.library import CallTool, LibraryError, Pipeline, ReplyAudio, ReplyText, SessionClosed, VoiceSession
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, of, pipeline, silence, voice
@@ -207,6 +208,89 @@ def test_a_program_ends_though_nobody_closed_anything(program: str, code: int, s
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (code, said, "")
+
+
+INTERRUPTED = """
+import threading, parley
+def reply(messages):
+    print("asked", flush=True)
+    threading.Event().wait()
+with parley.Pipeline(llm=reply, tts=None) as pipeline:
+    session = parley.VoiceSession(pipeline, sample_rate=16_000)
+    try:
+        session.say("hello")
+    except KeyboardInterrupt:
+        print("interrupted", session.closed, flush=True)
+"""
+
+
+def test_ctrl_c_comes_back_at_once_from_a_step_that_waits() -> None:
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "asked\n"
+        program.send_signal(signal.SIGINT)
+        assert program.stdout.readline() == "interrupted False\n"
+        assert program.wait(HANGS_AFTER_S) == 0
+
+
+@pytest.mark.parametrize("kind", ["function", "async"])
+def test_a_call_from_code_that_the_session_calls_does_not_wait_for_itself(kind: str) -> None:
+    sessions: list[VoiceSession] = []
+
+    def reply(messages: list[dict[str, Any]]) -> str:
+        sessions[0].say("and you?")
+        return "Never."
+
+    async def reply_later(messages: list[dict[str, Any]]) -> str:
+        await sessions[0].asay("and you?")
+        return "Never."
+
+    with pipeline(llm=reply if kind == "function" else reply_later) as pipe:
+        sessions.append(VoiceSession(pipe, sample_rate=RATE, raises=True))
+        error = outcome(lambda: sessions[0].say("hello"))
+    assert isinstance(error, LibraryError)
+    assert "comes from code that the session itself calls" in str(error)
+
+
+async def test_a_live_session_may_be_spoken_to_from_a_tools_thread() -> None:
+    sessions: list[VoiceSession] = []
+
+    async def asks() -> AsyncIterator[Any]:
+        yield silence(20)
+        sessions[0].reply()
+        await asyncio.Event().wait()
+
+    def hang_up() -> str:
+        """End the call."""
+        sessions[0].close()
+        return "bye"
+
+    async with pipeline(llm=lambda messages: CallTool("hang_up")) as pipe:
+        sessions.append(VoiceSession(pipe, sample_rate=RATE, tools=[hang_up]))
+        async for _ in sessions[0].live(asks(), []):
+            pass
+        assert sessions[0].closed
+
+
+def test_closing_a_pipeline_lets_go_a_step_that_waits() -> None:
+    asked, gate = threading.Event(), threading.Event()
+
+    def slowly(messages: list[dict[str, Any]]) -> str:
+        asked.set()
+        gate.wait(HANGS_AFTER_S)
+        return "Yes."
+
+    pipe = pipeline(llm=slowly)
+    session = VoiceSession(pipe, sample_rate=RATE)
+    outcomes: list[BaseException | None] = []
+    caller = threading.Thread(target=lambda: outcomes.append(outcome(lambda: session.say("hello"))))
+    caller.start()
+    assert asked.wait(HANGS_AFTER_S)
+    pipe.close()
+    caller.join(HANGS_AFTER_S)
+    gate.set()
+    assert outcomes == [None] or isinstance(outcomes[0], LibraryError)
+    assert session.closed
 
 
 # --- close --------------------------------------------------------------------------------------------------------------

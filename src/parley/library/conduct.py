@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from parley.core.items import Item
 from parley.core.policy import Policy
 from parley.core.rules import MAX_PRE_ROLL_MS, Endpointing, FloorRule, PauseSeen, PreRoll, Rules, RuleTable
@@ -61,7 +63,7 @@ class Judgements:
             checks.judgement(
                 "policy", self.policy, ("wants_reply", "may_guess", "speaks"), "Give a function, or a Policy."
             )
-        if isinstance(self.endpointing, int | float):
+        if isinstance(self.endpointing, int | float | np.number):
             checks.whole("endpointing", self.endpointing, 0, NOT_FINISHED_MS, "ms")
         elif self.endpointing is not None:
             checks.judgement(
@@ -70,7 +72,7 @@ class Judgements:
                 ("pause_needed_ms",),
                 "Give milliseconds, a function, or an Endpointing.",
             )
-        if isinstance(self.pre_roll, int | float):
+        if isinstance(self.pre_roll, int | float | np.number):
             checks.whole("pre_roll", self.pre_roll, 0, MAX_PRE_ROLL_MS, "ms")
         elif self.pre_roll is not None and (
             isinstance(self.pre_roll, type) or not hasattr(self.pre_roll, "pre_roll_ms")

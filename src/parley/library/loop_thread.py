@@ -110,7 +110,7 @@ class LoopThread:
         if answer.done():
             return
         if task.cancelled():
-            answer.cancel()
+            answer.set_exception(LibraryError("The pipeline was closed while this call waited.", mend="Open it again."))
         elif error is not None:
             answer.set_exception(error)
         else:

@@ -76,6 +76,7 @@ class Machine:
         self.fault: LibraryError | None = None
         self.over = ""
         """Why nothing is taken any more; "" while it is."""
+        self._loop = asyncio.get_running_loop()
         self._pipeline = pipeline
         self._plan = plan
         self._own = plan.own
@@ -129,6 +130,17 @@ class Machine:
 
     def post(self, event: Event) -> None:
         self.driver.post(event)
+
+    def call(self, act: Callable[[Machine], None]) -> None:
+        """Let this happen on the session's loop: now, or soon where another thread wants it."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self._loop:
+            act(self)
+        else:
+            self._loop.call_soon_threadsafe(act, self)
 
     def emit(self, event: VoiceEvent) -> None:
         if isinstance(event, Failed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from parley.engines.ports import EngineError, Partial, RecognitionSpec, Samples, Transcript
 from parley.library.errors import LibraryError
 from parley.library.functions import END, FunctionEngine, asked_for, called, is_async, is_generator, name_of
+
+logger = logging.getLogger(__name__)
 
 RATE = 16_000
 """What functions hear, in Hz: what voice models and recognisers are trained on."""
@@ -72,7 +75,10 @@ class FunctionVad(FunctionEngine):
         self._known.pop(slot, None)
         stream, self._streams[slot] = self._streams[slot], None
         if stream is not None:
-            stream.close()
+            try:
+                stream.close()
+            except Exception:
+                logger.exception("closing the generator of %s failed", self.name)
 
     def score(self, slots: Sequence[int], frames: NDArray[np.float32]) -> NDArray[np.float32]:
         for slot, frame in zip(slots, frames, strict=True):

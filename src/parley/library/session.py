@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -43,6 +44,9 @@ from parley.library.stepping import Stepper
 from parley.library.tools import by_name
 
 T = TypeVar("T")
+
+_CALLING: ContextVar[VoiceSession | None] = ContextVar("parley_session", default=None)
+"""The session that is taking a step: code that it calls, in whatever thread, would wait for itself."""
 
 CHUNK_MS = 32
 """One frame of voice activity: nothing is decided more often."""
@@ -192,7 +196,7 @@ class VoiceSession:
     def say(self, text: str) -> list[VoiceEvent]:
         """A typed message of the user's; its answer plays with the frames that follow, or at `flush()`.
 
-        In a live session the events come from its iterator, and this returns none.
+        In a live session the events come from its iterator, and this returns none; there it may be called from any thread.
         """
         checks.text("text", text)
         return self._acted(lambda machine: machine.say(text))
@@ -215,13 +219,13 @@ class VoiceSession:
         yield from self.flush()
 
     def close(self) -> None:
-        """Let go of what the session holds; idempotent. Closing the pipeline does so too. A live session hangs up (on its loop)."""
+        """Let go of what the session holds; idempotent. Closing the pipeline does so too. A live session hangs up."""
         self._closed = self._closed or "it was closed"
         machine, self._stepper = self._machine, None
         if machine is None or machine.over:
             return
         if self._live:
-            machine.shut()
+            machine.call(Machine.shut)
         else:
             self._pipeline._run(_shut(machine))
 
@@ -260,31 +264,43 @@ class VoiceSession:
     # --- how ----------------------------------------------------------------------------------------------------------
 
     def _now(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            self._refuse_if_closed()
-        except SessionClosed:
-            work.close()
-            raise
+        self._refuse(work)
         return self._pipeline._run(work)
 
     async def _later(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            self._refuse_if_closed()
-        except SessionClosed:
-            work.close()
-            raise
+        self._refuse(work)
         return await self._pipeline._arun(work)
 
-    async def _step(self, frame: Frame) -> list[VoiceEvent]:
+    def _refuse(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self._refuse_if_closed()
+            if _CALLING.get() is self:
+                raise LibraryError(
+                    "This call comes from code that the session itself calls, and would wait for its own end.",
+                    mend="Make it where you call step(), or talk live().",
+                )
+        except LibraryError:
+            work.close()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _step_of_its_own(self) -> AsyncIterator[Stepper]:
+        """One call at a time; what it causes knows that it belongs to this session."""
         async with self._one_at_a_time:
-            stepper = await self._stepping()
+            token = _CALLING.set(self)
+            try:
+                yield await self._stepping()
+            finally:
+                _CALLING.reset(token)
+
+    async def _step(self, frame: Frame) -> list[VoiceEvent]:
+        async with self._step_of_its_own() as stepper:
             self._waiting.extend(self._intake.push(frame))
             await self._take(stepper)
             return stepper.machine.taken()
 
     async def _flush(self) -> list[VoiceEvent]:
-        async with self._one_at_a_time:
-            stepper = await self._stepping()
+        async with self._step_of_its_own() as stepper:
             self._waiting.extend(self._intake.finish())
             await self._take(stepper)
             await stepper.play_out()
@@ -301,8 +317,7 @@ class VoiceSession:
         return self._act_live(act) if self._live else await self._later(self._act(act))
 
     async def _act(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
-        async with self._one_at_a_time:
-            stepper = await self._stepping()
+        async with self._step_of_its_own() as stepper:
             act(stepper.machine)
             await stepper.machine.settled()
             return stepper.machine.taken()
@@ -311,7 +326,7 @@ class VoiceSession:
         self._refuse_if_closed()
         if self._machine is None:
             raise LibraryError("The live session has not begun.", mend="Call this while you iterate over live().")
-        act(self._machine)
+        self._machine.call(act)
         return []
 
     async def _stepping(self) -> Stepper:
