@@ -19,10 +19,18 @@ from parley.core.events import (
     ToolsListed,
 )
 from parley.core.ids import AttemptId, CallId, ItemId
-from parley.core.items import InputText, McpCall, McpTool, Message
+from parley.core.items import InputText, McpApprovalResponse, McpCall, McpTool, Message
 from parley.core.limits import MAX_TOOL_ROUNDS
 from parley.core.mcp_offer import offer
-from parley.core.notices import ErrorRaised, ItemDone, McpCallProgress, McpListProgress, ResponseDone
+from parley.core.notices import (
+    ErrorRaised,
+    ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallProgress,
+    McpListProgress,
+    ResponseDone,
+)
 from parley.core.settings import (
     Approval,
     Capabilities,
@@ -111,6 +119,23 @@ def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
     assert not of(ended, StartGeneration)
     prompt = of(scene.passes(400), StartGeneration)[0].prompt
     assert isinstance(prompt.items[-1], McpCall)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_tool_that_is_called_without_arguments_gets_an_empty_object_of_them(asks: bool) -> None:
+    scene = reading(approval=Approval() if asks else UNASKED)
+    scene.happens(TYPED, ResponseRequested())
+    attempt = of(scene.effects, StartGeneration)[-1].attempt
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"))
+    ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
+    if asks:
+        (request,) = told(ended, ResponseDone)[0].response.output
+        ended = scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), request.id, True)))
+        assert request.arguments == "{}"
+    else:
+        assert [delta.delta for delta in told(scene.effects, McpArgumentsDelta)] == ["{}"]
+        assert [done.arguments for done in told(scene.effects, McpArgumentsDone)] == ["{}"]
+    assert of(ended, CallTool)[0].arguments == "{}"
 
 
 @pytest.mark.proves("response.create", "response.tool_choice.server_label", state="honoured")

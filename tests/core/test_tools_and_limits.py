@@ -26,6 +26,7 @@ from parley.core.ids import CallId, ItemId
 from parley.core.items import FunctionCall, FunctionCallOutput, InputText, McpTool, Message
 from parley.core.notices import (
     ErrorRaised,
+    FunctionArgumentsDelta,
     FunctionArgumentsDone,
     IdleTimeoutTriggered,
     OutputItemDone,
@@ -98,6 +99,23 @@ def test_a_choice_of_tool_may_come_before_its_tools_and_is_checked_when_a_respon
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)))
     scene.says("hello again")
     assert scene.last(StartGeneration).prompt.tool_choice in ("required", ForceFunction("weather"))
+
+
+@pytest.mark.parametrize("written", [(), ("",), (" ", "\n")])
+def test_a_call_without_arguments_has_an_empty_object_of_them_in_its_deltas_as_in_its_end(
+    written: tuple[str, ...],
+) -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    scene.happens(*(ToolArgumentsGenerated(attempt, 0, piece) for piece in written))
+    scene.happens(GenerationFinished(attempt, "tool_calls"))
+    (done,) = scene.told(FunctionArgumentsDone)
+    assert done.arguments.strip() == "{}"
+    assert "".join(delta.delta for delta in scene.told(FunctionArgumentsDelta)) == done.arguments
+    (item,) = scene.told(ResponseDone)[0].response.output
+    assert isinstance(item, FunctionCall)
+    assert (item.arguments, item.status) == (done.arguments, "completed")
 
 
 def test_words_before_a_call_are_an_item_of_their_own() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -356,6 +358,69 @@ async def test_closing_a_live_session_hangs_up() -> None:
         assert session.closed
         with pytest.raises(SessionClosed):
             session.say("hello")
+
+
+# --- nothing is left ------------------------------------------------------------------------------------------------------
+
+
+OWN: dict[str, Any] = {
+    "endpointing": lambda pause, audio: 500,
+    "barge_in": lambda words, voice_ms, playing: True,
+    "policy": lambda transcript: True,
+    "chunker": lambda text: 0,
+    "on_first_play": lambda turn: None,
+}
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def left_of(session: VoiceSession) -> list[weakref.ref[Any]]:
+    machine = session._machine
+    assert machine is not None
+    return [weakref.ref(part) for part in (session, machine, machine.driver, machine.session)]
+
+
+def talk_and_end(pipe: Pipeline, end: str, options: dict[str, Any]) -> list[weakref.ref[Any]]:
+    session = VoiceSession(pipe, sample_rate=RATE, **options)
+    session.step(TALK[: 2_000 * 24])
+    left = left_of(session)
+    if end == "close":
+        session.close()
+    elif end == "flush":
+        session.flush()
+    elif end == "pipeline":
+        pipe.close()
+    return left
+
+
+@pytest.mark.parametrize("end", ["close", "flush", "pipeline", "forgotten"])
+@pytest.mark.parametrize("options", [{}, OWN], ids=["plain", "own"])
+def test_a_session_dies_with_its_last_reference(no_collector: None, end: str, options: dict[str, Any]) -> None:
+    vad = FakeVoiceActivity()
+    with pipeline(vad=vad) as pipe:
+        left = talk_and_end(pipe, end, options)
+        if end != "pipeline":
+            for _ in range(3):  # what was forgotten is shut on the pipeline's loop
+                pipe._run(asyncio.sleep(0))
+        assert [part() for part in left] == [None] * 4
+        assert not vad.slots
+
+
+async def test_a_live_session_dies_with_its_last_reference(no_collector: None) -> None:
+    async with pipeline() as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE, **OWN)
+        async for _ in session.live([voice(400), silence(700)], []):
+            pass
+        left = left_of(session)
+        del session
+        await asyncio.sleep(0)
+        assert [part() for part in left] == [None] * 4
 
 
 # --- what was heard -------------------------------------------------------------------------------------------------------

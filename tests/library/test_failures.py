@@ -52,6 +52,7 @@ def test_the_session_goes_on_after_any_part_has_raised_once_and_the_exception_is
         events = list(session.run([TALK]))
         (failed,) = of(Failed, events)
         assert "raised LookupError: the cable is out" in failed.message
+        assert name.split()[0] in failed.message, "it says which part"
         assert "log" not in failed.message
         assert failed.part == name.split()[0]
         assert isinstance(failed.error, EngineError)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import stat
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from parley.core.events import (
     VoiceScored,
 )
 from parley.core.ids import CallId, ItemId, JudgementId, TurnId
-from parley.core.items import FunctionCallOutput, InputImage, InputText, ItemReference, Message
+from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
 from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, SpeechStarted
 from parley.core.session import Session
 from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, NoiseReduction, SemanticVad, ServerVad
@@ -184,6 +186,24 @@ async def test_the_ring_does_not_keep_hours_of_audio_alive() -> None:
     for number in range(20):
         rig.trace.saw(ItemRetrieveRequested(ItemId(f"nothing_{number}")), number, [judged])
     assert ["nothing_19" in line for line in rig.trace.recent()] == [True]
+    await rig.over()
+
+
+async def test_the_ring_does_not_keep_alive_what_a_client_brought() -> None:
+    rig = Rig(pipeline(), trace=Trace)
+    assert rig.trace is not None
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            # Too much audio to wait for its words: refused, and nothing else holds it.
+            audio = (InputAudio(None, bytes(10 * 1024 * 1024)),)
+            rig.driver.post(ItemCreateRequested(Message(ItemId(f"item_{number}"), "user", audio)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20 * 1024 * 1024
+    assert "ItemCreateRequested -> [Tell(ErrorRaised)]" in rig.trace.recent()[-1]
     await rig.over()
 
 

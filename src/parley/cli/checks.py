@@ -86,6 +86,22 @@ def check_port(config: Config) -> Check:
     return Check(name, True, "free")
 
 
+def check_open_files(config: Config) -> Check:
+    """As `parley serve` will have it: it raises the soft limit to the hard one."""
+    from parley.server.descriptors import FIX, WANTED, open_files_limit, open_files_needed
+
+    name, limits = "open files", open_files_limit()
+    if limits is None:
+        return Check(name, True, "this system sets no limit")
+    (soft, hard), sessions = limits, config.server.max_sessions
+    raised, needed = max(soft, min(hard, WANTED)), open_files_needed(sessions)
+    seen = f"{raised}" + (f" (the server raises {soft} to that)" if raised > soft else "")
+    if raised >= needed:
+        return Check(name, True, seen)
+    seen += f"; {sessions} sessions (server.max_sessions) need {needed}"
+    return Check(name, False, seen, f"{FIX} Or lower server.max_sessions.", required=False)
+
+
 def check_keys(config: Config) -> Check:
     from parley.config import is_loopback
 

@@ -38,7 +38,7 @@ class ScoreVoice:
 @dataclass(frozen=True, slots=True)
 class OpenTranscription:
     """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
-    `language` is ""."""
+    `language` is "". `live`: somebody is speaking it; else a client has brought it whole, and it may wait for those who speak."""
 
     turn: TurnId
     format: AudioFormat
@@ -47,6 +47,7 @@ class OpenTranscription:
     keywords: tuple[str, ...]
     logprobs: bool
     languages: tuple[str, ...] = ()
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)

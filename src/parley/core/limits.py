@@ -78,6 +78,10 @@ MAX_RESPONSE_AUDIO_MS = 30 * 60 * 1000
 MAX_PENDING_TURNS = 64
 """Committed turns whose transcript is still to come; a recogniser this far behind is stuck."""
 
+MAX_WAITING_MS = 3 * 60 * 1000
+"""Audio of committed turns and brought items that waits for its words: a recogniser six times faster than speech needs all of
+`TRANSCRIPT_WAIT_NS` for three minutes; what comes behind them would be given up anyway."""
+
 METADATA_PAIRS = 16
 METADATA_KEY = 64
 METADATA_VALUE = 512

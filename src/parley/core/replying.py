@@ -368,6 +368,5 @@ class Replying:
                 self.drop_guess()
             elif attempt.response is not None:
                 seconds = GENERATION_SILENCE_NS // 1_000_000_000
-                self.delivering.fail(
-                    attempt.response, Fault("timeout", f"The models produced nothing for {seconds} seconds.")
-                )
+                message = f"No output came from the pipeline's models for {seconds} seconds; one is overloaded, or reasons for long."
+                self.delivering.fail(attempt.response, Fault("timeout", message))

@@ -149,6 +149,7 @@ class Requests:
         elif isinstance(entry.item, McpApprovalResponse):
             self.tools.check_decision(entry.item)
         unheard = wordless(entry.item)  # once in its place, an old item may lose its audio
+        self._check_waiting([audio for _, audio in unheard], "item.content")
         previous = st.conversation.insert(entry, place)
         self._transcribe(entry, unheard)
         view = entry.view()
@@ -171,6 +172,11 @@ class Requests:
         for index, audio in unheard:
             entry.awaiting += 1
             self.hearing.audio_part(entry, index, audio, private=private)
+
+    def _check_waiting(self, parts: list[bytes], param: str) -> None:
+        samples = sum(self.st.input.format.samples(len(audio)) for audio in parts)
+        if samples:
+            self.hearing.transcripts.check_waiting(samples, param)
 
     def retrieve_item(self, event: ItemRetrieveRequested) -> None:
         entry = self.st.conversation.entry(event.item_id)
@@ -242,11 +248,17 @@ class Requests:
             params = replace(params, tools=for_response(params.tools, st.servers))
         self._check_params(params)
         entries = None if params.input is None else self._context(params.input)
+        brought_now = [
+            entry
+            for entry, given in zip(entries or (), params.input or (), strict=True)
+            if not isinstance(given, ItemReference)
+        ]
+        self._check_waiting([audio for entry in brought_now for _, audio in wordless(entry.item)], "response.input")
         st.allowance.spend(st.now)
-        if entries is not None:
-            for entry, given in zip(entries, params.input or (), strict=True):
-                if not isinstance(given, ItemReference):
-                    self._transcribe(entry, wordless(entry.item), private=True)
+        for entry in brought_now:
+            unheard = wordless(entry.item)
+            entry.item = entry.view()  # a model reads its words; no one can retrieve its audio
+            self._transcribe(entry, unheard, private=True)
         self.replying.create(params, entries)
 
     def _check_params(self, params: ResponseParams) -> None:

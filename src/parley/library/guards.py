@@ -47,13 +47,13 @@ def guarded(pipeline: Pipeline, own: OwnCode, chunker: Chunker | None) -> Pipeli
     )
     if chunker is None:
         return safe
-    name = name_of(chunker)
+    name = f"chunker={name_of(chunker)}"
     return replace(safe, cutter=lambda language: OwnCutter(own, name, chunker))
 
 
 def called_in_messages(stage: str, engine: Engine) -> str:
-    """`reply()` for a function, else `The stt engine whisper`."""
-    return engine.name if isinstance(engine, FunctionEngine) else f"The {stage} engine {engine.info.name}"
+    """`llm=reply()` for a function, else `The stt engine whisper`."""
+    return f"{stage}={engine.name}" if isinstance(engine, FunctionEngine) else f"The {stage} engine {engine.info.name}"
 
 
 class _Guard:

@@ -47,20 +47,20 @@ class Conversation(Protocol):
 class View:
     """Of the conversation, for the functions that ask for some of it. Set `conversation` before the first question."""
 
-    conversation: Conversation
+    conversation: Conversation | None = None
 
     def of(self, names: frozenset[str]) -> Mapping[str, Any]:
         """`audio`: the turn's last 8 seconds, float32 `[n]` at 16 kHz; `playing`: whether the listener hears a reply."""
         found: dict[str, Any] = {}
         if "playing" in names:
-            found["playing"] = self.conversation.speaking
+            found["playing"] = self.conversation is not None and self.conversation.speaking
         if "audio" in names:
             found["audio"] = self._audio()
         return found
 
     def _audio(self) -> Samples:
-        heard = pcm.to_float(self.conversation.turn_audio(JUDGE_AUDIO_MS))
-        return resample(heard, SAMPLE_RATE, AUDIO_RATE, "LQ")
+        heard = b"" if self.conversation is None else self.conversation.turn_audio(JUDGE_AUDIO_MS)
+        return resample(pcm.to_float(heard), SAMPLE_RATE, AUDIO_RATE, "LQ")
 
 
 class Asked:
@@ -69,7 +69,7 @@ class Asked:
     def __init__(self, part: str, function: Callable[..., Any], own: OwnCode, view: View, *, name: str = "") -> None:
         self._part = part
         self._function = function
-        self._name = name or name_of(function)
+        self._name = f"{part}={name or name_of(function)}"
         self._own = own
         self._view = view
         self._wants = asked_for(function, ("audio", "playing"))

@@ -50,6 +50,7 @@ class LiveCall:
             work.cancel()
             await asyncio.wait([work])
             machine.shut("its call is over")
+            self._speaker.let_go()
 
     async def _run(self, source: AsyncGenerator[Frame, None]) -> None:
         """Hear, and play, until both are over; raises what either raises."""

@@ -43,6 +43,10 @@ def check_sink(sink: object) -> None:
         raise checks.refused("sink", sink, "Give a function, a queue or a list.")
 
 
+def _unheard(count: int, audio: Int16) -> None:
+    """In place of what counts the audio, after the end of its call."""
+
+
 class Outlet:
     """The queue of a reply's audio, and its conversion to the rate of whoever hears it."""
 
@@ -95,6 +99,10 @@ class SinkLoudspeaker(Outlet):
         stop = getattr(self._sink, "stop", None)
         if stop is not None:
             stop()
+
+    def let_go(self) -> None:
+        """The call is over: what points up to it is dropped."""
+        self._played = _unheard
 
     async def silent(self) -> None:
         """Wait until all has gone out."""

@@ -197,6 +197,10 @@ class Machine:
             call.cancel()
         self.driver.shut()
         self.news.set()
+        if self.driver.closed.is_set():
+            # What points up is dropped, so that the session dies with its last user: its account stays readable.
+            self._own.detach()
+            self._plan.view.conversation = None
 
     def _end_soon(self) -> None:
         """Code of the owner's has ended the session, perhaps in the middle of an event: it is shut after that."""
@@ -211,7 +215,7 @@ class Machine:
     def _first_played(self, turn: Turn) -> None:
         tell = self._plan.on_first_play
         if tell is not None:
-            self._own.ask("on_first_play", name_of(tell), lambda: tell(turn), lambda: None)
+            self._own.ask("on_first_play", f"on_first_play={name_of(tell)}", lambda: tell(turn), lambda: None)
 
     def _unscored(self, error: Exception) -> None:
         """A frame that could not be scored counts as silence."""

@@ -183,11 +183,13 @@ class Narrator:
         """Nothing is kept here."""
 
     def close(self) -> None:
-        """The session is over: what was being answered ends here."""
+        """The session is over: what was being answered ends here, and what points to the session is dropped."""
         self._writing.clear()
         self._sounding.clear()
         self._calling = False
         self._end_if_over()
+        self._kept = deque(self.kept(), MAX_TURNS)
+        self._items, self._emit, self._first_played = tuple, _untold, _unplayed
 
     # --- the user -----------------------------------------------------------------------------------------------------
 
@@ -356,6 +358,14 @@ class Narrator:
             return ""
         texts = (_text(item) for item in self._items() if item.id in ids)
         return " ".join(text for text in texts if text)
+
+
+def _untold(event: VoiceEvent) -> None:
+    """In place of a session's events, after its end."""
+
+
+def _unplayed(turn: Turn) -> None:
+    """In place of what waits for the first audio, after the session's end."""
 
 
 def _text(item: Item) -> str:

@@ -63,6 +63,10 @@ class OwnCode:
         """`tell` takes what failed, `turn` counts the turns begun, `ended` is called when the session can only end."""
         self._tell, self._turn, self._ended = tell, turn, ended
 
+    def detach(self) -> None:
+        """The session is over; what still fails is told to nobody."""
+        self.attach(_untold, int, _unended)
+
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Code of the owner's runs inside; it answers for its own exceptions, except for those that end the session."""
@@ -123,3 +127,11 @@ class OwnCode:
         except EngineError as error:
             self.report(part, error)
             return otherwise()
+
+
+def _untold(failed: Failed) -> None:
+    """In place of a session's events, after its end."""
+
+
+def _unended() -> None:
+    """In place of a session's end, after it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
 from contextvars import ContextVar
@@ -45,8 +46,8 @@ from parley.library.tools import by_name
 
 T = TypeVar("T")
 
-_CALLING: ContextVar[VoiceSession | None] = ContextVar("parley_session", default=None)
-"""The session that is taking a step: code that it calls, in whatever thread, would wait for itself."""
+_CALLING: ContextVar[object] = ContextVar("parley_session", default=None)
+"""The session that is taking a step, by its token: code that it calls, in whatever thread, would wait for itself."""
 
 CHUNK_MS = 32
 """One frame of voice activity: nothing is decided more often."""
@@ -134,6 +135,7 @@ class VoiceSession:
         self._waiting: deque[bytes] = deque()
         """Chunks of a frame that was interrupted: the next call takes them."""
         self._one_at_a_time = asyncio.Lock()
+        self._token = object()
         self._live = False
         self._closed = ""
 
@@ -274,7 +276,7 @@ class VoiceSession:
     def _refuse(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
             self._refuse_if_closed()
-            if _CALLING.get() is self:
+            if _CALLING.get() is self._token:
                 raise LibraryError(
                     "This call comes from code that the session itself calls, and would wait for its own end.",
                     mend="Make it where you call step(), or talk live().",
@@ -287,11 +289,11 @@ class VoiceSession:
     async def _step_of_its_own(self) -> AsyncIterator[Stepper]:
         """One call at a time; what it causes knows that it belongs to this session."""
         async with self._one_at_a_time:
-            token = _CALLING.set(self)
+            before = _CALLING.set(self._token)
             try:
                 yield await self._stepping()
             finally:
-                _CALLING.reset(token)
+                _CALLING.reset(before)
 
     async def _step(self, frame: Frame) -> list[VoiceEvent]:
         async with self._step_of_its_own() as stepper:
@@ -340,6 +342,8 @@ class VoiceSession:
             machine.start()
             self._pipeline._adopt(machine)
             self._machine = machine
+            # A session that is forgotten without close() is shut all the same; at the program's end nothing needs to be.
+            weakref.finalize(self, _forgotten, machine).atexit = False
             self._stepper = Stepper(machine, clock, outlet, self._chunk_samples)
         return self._stepper
 
@@ -368,6 +372,12 @@ class VoiceSession:
         async with contextlib.aclosing(call.events(frames)) as events:
             async for event in events:
                 yield event
+
+
+def _forgotten(machine: Machine) -> None:
+    if not machine.over:
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            machine.call(Machine.shut)
 
 
 async def _shut(machine: Machine) -> None:

@@ -32,6 +32,7 @@ from parley.engines.ports import (
     SpeechRecognizer,
     SpeechSynthesizer,
     Stage,
+    Supervised,
     TurnJudge,
     VoiceActivityModel,
 )
@@ -183,6 +184,19 @@ class LoadedEngines:
     def pipeline(self, name: str) -> Pipeline:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
         return self.pipelines[name]
+
+    def faults(self, name: str) -> Mapping[Stage, EngineError]:
+        """What is wrong at this moment with engines of the pipeline of that name, where they know it themselves (`Supervised`)."""
+        pipeline = self.pipelines[name]
+        engines: Mapping[Stage, object] = {
+            "vad": pipeline.vad.model,
+            "turn": pipeline.turn,
+            "stt": pipeline.stt,
+            "llm": pipeline.llm,
+            "tts": pipeline.tts,
+        }
+        faults = {stage: engine.fault for stage, engine in engines.items() if isinstance(engine, Supervised)}
+        return {stage: fault for stage, fault in faults.items() if fault is not None}
 
     def tick_lag_ms(self) -> float:
         """How late the event loop runs (see `VoiceWorker.tick_lag_ms`): what admission looks at."""

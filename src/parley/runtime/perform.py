@@ -140,7 +140,18 @@ class Performer:
         return self._listening.tasks() | self._speaking.tasks() | self._tools.tasks()
 
     def release(self) -> None:
-        """Let go of everything that runs for this session."""
+        """Let go of everything that runs for this session, and of the callbacks to its link."""
         self._listening.release()
         self._speaking.release()
         self._tools.release()
+        self._tell = discard_notice
+        self._close = discard_close
+        self._loudspeaker = None
+
+
+def discard_notice(notice: Notice) -> None:
+    """In place of a link's `tell` once the session is over."""
+
+
+def discard_close(code: int, reason: str) -> None:
+    """In place of a link's `close` once the session is over."""

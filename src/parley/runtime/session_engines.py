@@ -6,14 +6,14 @@ session's streams are made anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from parley.core.effects import FindPipeline
 from parley.core.errors import Fault
-from parley.core.events import Event
 from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.settings import Capabilities, Conduct, SessionKind
+from parley.runtime.inbox import Inbox
 from parley.runtime.listening import Listening
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.speaking import Speaking
@@ -34,26 +34,27 @@ class Pipelines(Protocol):
 
 
 class SessionEngines:
-    """One session's engines. `listening` and `speaking` make what it hears and speaks with; `post` takes the answer to `find`."""
+    """One session's engines. What they produce, and the answer to `find`, goes to `inbox`; `clock` and `sleep` as the driver has them."""
 
-    __slots__ = ("_found", "_listening", "_pipelines", "_post", "_speaking")
+    __slots__ = ("_clock", "_found", "_inbox", "_pipelines", "_sleep")
 
     def __init__(
         self,
         pipeline: Pipeline,
         pipelines: Pipelines | None,
-        listening: Callable[[Pipeline], Listening],
-        speaking: Callable[[Pipeline], Speaking],
-        post: Callable[[Event], None],
+        inbox: Inbox,
+        *,
+        clock: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._found = pipeline
         self._pipelines = pipelines
-        self._listening = listening
-        self._speaking = speaking
-        self._post = post
+        self._inbox = inbox
+        self._clock = clock
+        self._sleep = sleep
 
     def find(self, effect: FindPipeline) -> None:
-        self._post(self._answer(effect.model, effect.kind))
+        self._inbox.post(self._answer(effect.model, effect.kind))
 
     def _answer(self, model: str, kind: SessionKind) -> PipelineFound | PipelineNotFound:
         if self._pipelines is None:
@@ -66,4 +67,18 @@ class SessionEngines:
         return PipelineFound(pipeline.name, pipeline.default_settings(kind, model), conduct, capabilities)
 
     def use(self) -> tuple[Listening, Speaking]:
-        return self._listening(self._found), self._speaking(self._found)
+        found, inbox = self._found, self._inbox
+        language = found.config.language
+        voice = found.vad.stream(inbox.post, inbox.deaf)
+        listening = Listening(voice, found.turn, found.stt, language, inbox.post)
+        speaking = Speaking(
+            found.llm,
+            found.tts,
+            language,
+            inbox.post,
+            inbox.wrote_first,
+            cutter=found.cutter,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+        return listening, speaking

@@ -33,36 +33,44 @@ class _Link:
 
     def __init__(self, address: ToolServerAddress, connect: Connect) -> None:
         loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future[ToolConnection] = loop.create_future()
+        self._ready: asyncio.Future[ToolConnection] | None = loop.create_future()
         self._unwanted = asyncio.Event()
         self.asking = 0
         self.released = False
-        self.task = loop.create_task(self._own(address, connect))
+        self._task: asyncio.Task[None] | None = loop.create_task(self._own(address, connect, self._ready))
 
-    async def _own(self, address: ToolServerAddress, connect: Connect) -> None:
+    async def _own(self, address: ToolServerAddress, connect: Connect, ready: asyncio.Future[ToolConnection]) -> None:
         try:
             async with asyncio.timeout(None) as limit, connect(address) as connection:
-                self._ready.set_result(connection)
+                ready.set_result(connection)
                 await self._unwanted.wait()
                 limit.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
         except Exception as error:  # noqa: BLE001 - the engine boundary
-            if self._ready.done():
+            if ready.done():
                 logger.info("the connection to the MCP server %r ended: %s", address, error)
             else:
-                self._ready.set_exception(error)
-                self._ready.exception()  # whoever asks is told; nobody may be asking any more
+                ready.set_exception(error)
+                ready.exception()  # whoever asks is told; nobody may be asking any more
+        finally:
+            # A task that was cancelled keeps its traceback, and that this frame.
+            self._task = None
+            del ready
 
     @property
     def broken(self) -> bool:
-        return self.task.done()
+        return self._task is None
 
     async def connection(self) -> ToolConnection:
+        assert self._ready is not None, "a link is closed only when nothing is asked of it"
         return await asyncio.shield(self._ready)
 
     def close(self) -> None:
+        """Idempotent."""
         self._unwanted.set()
-        if not self._ready.done():
-            self.task.cancel()
+        # What it failed with keeps the frames of those who asked, and these keep the link.
+        ready, self._ready = self._ready, None
+        if ready is not None and not ready.done() and self._task is not None:
+            self._task.cancel()
 
 
 class ToolServers:

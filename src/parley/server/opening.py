@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, unquote
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_subprotocol
-from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from parley.core.settings import SessionKind
@@ -84,6 +83,6 @@ def offered_subprotocols(headers: Headers) -> list[str]:
     return offered
 
 
-def select_subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+def select_subprotocol(offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """A browser that offered subprotocols gives up unless one is chosen; the others carry keys and must not be echoed."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None

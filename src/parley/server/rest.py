@@ -125,18 +125,27 @@ class _Rest:
         return {"id": name, "object": "model", "created": self._started_s, "owned_by": "parley"}
 
     async def health(self, request: Request) -> Response:
-        pipelines = {
-            name: {"state": "failed" if name in self._engines.failures else "ready"} for name in self._config.pipelines
-        }
-        serving = any(pipeline["state"] == "ready" for pipeline in pipelines.values())
+        pipelines = {name: self._condition(name) for name in self._config.pipelines}
+        states = {pipeline["state"] for pipeline in pipelines.values()}
+        serving = bool(states & {"ready", "degraded"})
         told = {
             "parley": __version__,
-            "status": "ok" if serving else "unavailable",
+            "status": "degraded" if "degraded" in states else "ok" if serving else "unavailable",
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
             "sessions": len(self._sessions),
         }
         return _json(told, 200 if serving else 503)
+
+    def _condition(self, name: str) -> dict[str, object]:
+        """Whether a pipeline is served, and which of its engines cannot work at this moment."""
+        if name in self._engines.failures:
+            return {"state": "failed"}
+        faults = self._engines.faults(name)
+        if not faults:
+            return {"state": "ready"}
+        told = {stage: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
+        return {"state": "degraded", "faults": told}
 
     async def metrics(self, request: Request) -> Response:
         if not is_loopback(self._config.server.host):
