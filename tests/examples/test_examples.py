@@ -71,6 +71,19 @@ def test_nothing_is_answered_before_the_wake_word() -> None:
     assert [line.split(":")[0] for line in said] == ["heard", "heard", "answered", "heard", "answered"]
 
 
+def test_a_frame_loop_of_ones_own_parts(tmp_path: Path) -> None:
+    said = run("from_a_frame_loop.py", clip_path("hello_world"), tmp_path / "beeps.wav")
+    assert said == "hello world: I heard 2 words.\n"
+    assert read_audio(tmp_path / "beeps.wav").seconds == pytest.approx(4 * 0.2, abs=0.01)
+
+
+def test_an_agent_of_pipecats_kind() -> None:
+    said = run("from_pipecat.py", clip_path("weather_question")).splitlines()
+    assert said[0] == "speaks, to: what is the weather in paris"
+    assert said[1] == "tool: It is 21 degrees in Paris."
+    assert said[2].startswith("heard: It is 21 degrees in Paris. in ")
+
+
 def test_two_bots_take_turns(tmp_path: Path) -> None:
     said = run("two_bots.py", tmp_path / "both.wav").splitlines()
     assert [line.split(":")[0] for line in said] == ["Anna", "Ben"] * 3
