@@ -131,7 +131,9 @@ async def test_a_tool_is_called_when_required_or_named_and_never_otherwise() -> 
     for text in ("Get the weather, please.", "Could you get me the weather?", "Will you hang this up?"):
         assert len(await calls(ChatRequest(said(text), tools))) == 1, text
     for text in ("Get out of this weather", "I hang my coat, then stand up", "the weather gets worse"):
-        assert not any(isinstance(event, ToolCallDelta) for event in await replied(ChatRequest(said(text), tools))), text
+        assert not any(isinstance(event, ToolCallDelta) for event in await replied(ChatRequest(said(text), tools))), (
+            text
+        )
     one = ChatRequest(said("get weather and hang up"), tools, parallel_tool_calls=False)
     assert [c.name for c in await calls(one)] == ["get_weather"]
     for choice, text in (("none", "hang up"), ("auto", "nice weather")):

@@ -1,7 +1,7 @@
 """What a tool's output says in words, made without a model.
 
-Laws: pure; JSON is data, and its marks are not read aloud: an object's `message` is a sentence made to be spoken, other data is read as names
-and values. What is no JSON is a sentence already.
+Laws: pure; JSON is data, and its marks are not read aloud: an object's `message` is a sentence made to be spoken, other data is read as
+names and values. What is not JSON is a sentence already.
 """
 
 from __future__ import annotations
