@@ -65,7 +65,9 @@ def headset_in_a_loud_room(track: Track, number: int) -> Int16:
     walk = np.cumsum(steps)
     # A random walk without what lies below some 100 Hz: a fan.
     fan = (walk - np.convolve(walk, np.ones(481) / 481, "same"))[240:-240]
-    return np.clip(track.near + fan * (32_768 * 10 ** (FAN_DB / 20) / fan.std()), -32_768, 32_767).astype(np.int16)
+    heard = track.near + fan * (32_768 * 10 ** (FAN_DB / 20) / fan.std())
+    result: Int16 = np.clip(heard, -32_768, 32_767).astype(np.int16)
+    return result
 
 
 def plugged_in(track: Track, number: int) -> Int16:

@@ -183,7 +183,8 @@ class EchoPath:
         self._compare()
 
     def _thinned(self, frame: Int16) -> _Floats:
-        return frame.reshape(-1, self._ratio).mean(axis=1)
+        thinned: _Floats = frame.reshape(-1, self._ratio).mean(axis=1)
+        return thinned
 
     def _compare(self) -> None:
         sound_ms = (self._sound + self._quiet) * FRAME_MS if self._sound else WINDOW_MS
@@ -194,8 +195,9 @@ class EchoPath:
         far = self._far[-(window_ms + LONGEST_DELAY_MS) * PER_MS :]
         peak, delay = correlation(far, near)
         if self._is_echo(peak, delay):
+            gain = self._explained(peak, far, near)
+            self._gain = max(gain, self._gain) if self.state == "found" else gain
             self.state, self.voice, self._absent_ms = "found", False, 0
-            self._gain = max(self._explained(peak, far, near), self._gain if self.state == "found" else 0.0)
             return
         if peak >= SUSPECT and sound_ms <= VOICE_MS:
             self.voice = False
@@ -223,11 +225,12 @@ class EchoPath:
             return
         self._absent_ms += (EVERY_FRAMES if self._sound else EVERY_FRAMES_IN_SILENCE) * FRAME_MS
         if self._absent_ms >= (GONE_MS if self.state == "found" else ABSENT_MS):
-            self.state = "absent"
+            self.state, self._gain = "absent", 1.0
 
     def _explained(self, peak: float, far: _Floats, near: _Floats) -> float:
         """The power of the echo, of which the microphone holds the share `peak` squared, over that of the far end."""
-        return float(peak**2 * np.mean(near**2) / max(np.mean(far**2), 1.0))
+        heard, played = np.dot(near, near) / len(near), np.dot(far, far) / len(far)
+        return float(peak**2 * heard / max(float(played), 1.0))
 
 
 def correlation(far: _Floats, near: _Floats) -> tuple[float, int]:

@@ -33,6 +33,7 @@ from parley.client.happenings import (
     SessionBegan,
     Told,
     ToolAsked,
+    ToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -350,6 +351,8 @@ class ClientSession:
                 return self._sounded(response_id, item_id, event)
             case "output_audio.done":
                 return [ReplySoundEnded(item_id)]
+            case "output_item.added" if object_of(event, "item").get("type") == "mcp_call":
+                return [ToolCalled(response_id)]
             case "function_call_arguments.done":
                 return [ToolAsked(text_of(event, "name"), text_of(event, "arguments"))]
             case _:
