@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -233,3 +234,37 @@ def test_what_is_not_audio_is_named(tmp_path: Path) -> None:
         files.read(path)
     with pytest.raises(files.AudioFileError, match=r"tone\.xyz"):
         files.write(tmp_path / "tone.xyz", a_recording())
+
+
+SAMPLES = np.arange(-500, 500, dtype="<i2")
+
+
+def a_piped_wav(riff_bytes: int, data_bytes: int, *, rest: bytes = b"", title: bytes = b"") -> io.BytesIO:
+    """A WAV as a program writes it that cannot go back and fill in the lengths."""
+    fmt = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 24_000, 48_000, 2, 16)
+    head = b"RIFF" + struct.pack("<I", riff_bytes) + b"WAVE" + fmt + title + b"data" + struct.pack("<I", data_bytes)
+    return io.BytesIO(head + SAMPLES.tobytes() + rest)
+
+
+@pytest.mark.parametrize("data_bytes", [0, 0x7FFFF000, 0xFFFFFFFF - 36, 0xFFFFFFFF])
+@pytest.mark.parametrize("riff_bytes", [0, 36, 0x7FFFF024, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_is_read_to_its_end_whatever_length_it_names(riff_bytes: int, data_bytes: int) -> None:
+    recording = files.read(a_piped_wav(riff_bytes, data_bytes))
+    assert recording.audio.tolist() == (SAMPLES / 32_768).tolist()
+
+
+def test_a_wav_from_a_pipe_may_have_a_title_and_half_a_sample_at_its_end() -> None:
+    title = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"Lavf61.7.100\0\0"
+    assert len(files.read(a_piped_wav(0xFFFFFFFF, 0xFFFFFFFF, title=title, rest=b"\x01")).audio) == len(SAMPLES)
+
+
+def test_a_wav_that_says_it_is_empty_is_empty() -> None:
+    title = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    head = a_piped_wav(0, 0).getvalue()[:44]
+    honest = head[:4] + struct.pack("<I", len(head) + len(title) - 8) + head[8:] + title
+    assert len(files.read(io.BytesIO(honest)).audio) == 0
+
+
+def test_what_follows_the_samples_is_not_read_as_samples() -> None:
+    title = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    assert len(files.read(a_piped_wav(36 + 2_000 + len(title), 2_000, rest=title)).audio) == len(SAMPLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import wave
 from pathlib import Path
 
@@ -318,6 +319,9 @@ def test_a_recording_holds_both_sides_in_their_places(tmp_path: Path) -> None:
     one_turn(figures)
     recording.finish(transcript.lines.values(), figures.turns)
 
+    kept = tmp_path / "kept"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept.iterdir()} == {0o600}, "a recording is its owner's only"
     with wave.open(str(tmp_path / "kept/audio.wav")) as wav:
         tracks = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").reshape(-1, 2)
     assert len(tracks) / RATE == pytest.approx(5.0, abs=0.05)

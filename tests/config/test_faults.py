@@ -82,6 +82,43 @@ def test_a_file_that_is_not_toml_is_refused_with_the_place() -> None:
     assert "line 1" in message
 
 
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 5000 + "]" * 5000, ".".join("a" * 3000) + " = 1", "x = " + "[" * 40 + "]" * 40]
+)
+def test_a_file_that_is_nested_too_deeply_is_refused(text: str) -> None:
+    assert "parley.toml cannot be read: it has tables or lists more than 32 deep" in fault(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("server = [1, 2]\n", "parley.toml:1: server: expected a table"),
+        ("[server]\nport = 'http'\n", "parley.toml:2: server.port"),
+        ("pipelines = [1]\n", "parley.toml:1: pipelines: expected a table"),
+    ],
+)
+def test_a_flag_does_not_hide_a_fault_of_the_file(text: str, place: str) -> None:
+    flags: dict[str, object] = {"port": "9000", "llm": "responder"}
+    assert fault(text, flags).startswith(place)
+
+
+def test_a_flag_does_not_hide_a_fault_of_the_environment() -> None:
+    assert fault("", {"port": "9000"}, {"PARLEY_PORT": "http"}).startswith("env PARLEY_PORT: server.port")
+
+
+def test_a_folder_is_no_configuration_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder.*parley\.toml"):
+        load(tmp_path, {}, {})
+
+
+@pytest.mark.parametrize("below", ["", "/today"])
+def test_a_trace_folder_that_is_a_file_is_refused_at_the_start(tmp_path: Path, below: str) -> None:
+    (tmp_path / "kept").touch()
+    message = fault(f"[server]\ntrace_dir = '{tmp_path}/kept{below}'\n")
+    assert message.startswith("parley.toml:2: server.trace_dir")
+    assert "kept is a file" in message
+
+
 def test_a_file_that_was_named_and_is_not_there_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no configuration file at nowhere\.toml"):
         load(Path("nowhere.toml"), {}, {})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parley.core.effects import CallTool, ListTools, ReleaseServer, StartGeneration, Tell
+from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools, ReleaseServer, StartGeneration, Tell
 from parley.core.events import (
     GenerationFinished,
     ItemCreateRequested,
@@ -19,10 +19,18 @@ from parley.core.events import (
     ToolsListed,
 )
 from parley.core.ids import AttemptId, CallId, ItemId
-from parley.core.items import InputText, McpCall, McpTool, Message
+from parley.core.items import InputText, McpApprovalResponse, McpCall, McpTool, Message
 from parley.core.limits import MAX_TOOL_ROUNDS
 from parley.core.mcp_offer import offer
-from parley.core.notices import ErrorRaised, ItemDone, McpCallProgress, McpListProgress, ResponseDone
+from parley.core.notices import (
+    ErrorRaised,
+    ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallProgress,
+    McpListProgress,
+    ResponseDone,
+)
 from parley.core.settings import (
     Approval,
     Capabilities,
@@ -89,7 +97,16 @@ def test_a_server_that_never_answers_fails_in_time_and_says_so() -> None:
     assert [notice.state for notice in told(late, McpListProgress)] == ["failed"]
     assert "'books'" in told(late, ErrorRaised)[0].message
     listing = of(scene.effects, ListTools)[0].listing
+    assert of(late, AbandonListing) == [AbandonListing(listing)]
     assert scene.happens(ToolsListed(listing, SHELF)) == []
+
+
+def test_a_server_that_is_removed_before_it_answers_is_let_go() -> None:
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    listing = of(scene.effects, ListTools)[0].listing
+    gone = scene.happens(SessionUpdateRequested({"tools": ()}))
+    assert of(gone, AbandonListing) == [AbandonListing(listing)]
+    assert len(of(gone, ReleaseServer)) == 1
 
 
 def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
@@ -102,6 +119,23 @@ def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
     assert not of(ended, StartGeneration)
     prompt = of(scene.passes(400), StartGeneration)[0].prompt
     assert isinstance(prompt.items[-1], McpCall)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_tool_that_is_called_without_arguments_gets_an_empty_object_of_them(asks: bool) -> None:
+    scene = reading(approval=Approval() if asks else UNASKED)
+    scene.happens(TYPED, ResponseRequested())
+    attempt = of(scene.effects, StartGeneration)[-1].attempt
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"))
+    ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
+    if asks:
+        (request,) = told(ended, ResponseDone)[0].response.output
+        ended = scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), request.id, True)))
+        assert request.arguments == "{}"
+    else:
+        assert [delta.delta for delta in told(scene.effects, McpArgumentsDelta)] == ["{}"]
+        assert [done.arguments for done in told(scene.effects, McpArgumentsDone)] == ["{}"]
+    assert of(ended, CallTool)[0].arguments == "{}"
 
 
 @pytest.mark.proves("response.create", "response.tool_choice.server_label", state="honoured")
@@ -128,8 +162,9 @@ def test_talking_over_a_call_ends_the_reply_and_not_the_call() -> None:
 def test_a_tool_that_does_not_answer_fails_in_time() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
-    calls(scene)
+    call = of(calls(scene), CallTool)[0]
     late = scene.passes(61_000)
+    assert of(late, AbandonCall) == [AbandonCall(call.call)]
     item = told(late, ResponseDone)[0].response.output[0]
     assert (item.error.type, "60 seconds" in item.error.message) == ("tool_execution_error", True)
 
@@ -184,6 +219,16 @@ def test_every_tool_has_a_name_of_its_own_that_models_accept() -> None:
         ("https://a.example", "https://a.example@evil.com/", False),
         ("https://a.example", "http://a.example/", False),
         ("http://127.0.0.1:3000", "http://127.0.0.1:22/", False),
+        ("https://a.example/mcp", "https://a.example/mcp/%2e%2e/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/.%2E/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..%2fadmin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/%252e%252e/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..;x/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..\\admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..?tools", False),
+        ("https://a.example", "https://evil.com\\@a.example/", False),
+        ("https://a.example/mcp", "https://a.example/mcp/a%20b?at=%2f..", True),
+        ("*", "http://anything/a%2fb", True),
     ],
 )
 def test_an_allowed_address_covers_what_lies_below_it(allowed: str, url: str, covered: bool) -> None:

@@ -39,6 +39,13 @@ def test_stopping_two_replies_tells_how_much_of_each_was_heard() -> None:
     assert playback.stop(250 * MS) == [Heard(A, 6_000), Heard(B, 0)]
 
 
+def test_an_item_whose_sound_lies_in_two_places_is_cut_where_it_was_first_not_heard_out() -> None:
+    playback = RemotePlayback()
+    for item, start in ((A, 0), (B, 0), (A, 2_400)):
+        playback.queue(item, R, start, 2_400, 0)
+    assert playback.stop(50 * MS) == [Heard(A, 1_200), Heard(B, 0)]
+
+
 def test_what_was_heard_out_is_not_cut() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2400, 0)

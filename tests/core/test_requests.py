@@ -53,6 +53,7 @@ from parley.core.settings import (
     AudioFormat,
     Capabilities,
     ForceFunction,
+    ForceMcp,
     FunctionTool,
     NoiseReduction,
     ServerVad,
@@ -110,7 +111,6 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
         (ResponseRequested(ResponseParams(voice="nobody"), ID), "invalid_value", "response.audio.output.voice"),
         (ResponseRequested(ResponseParams(tool_choice="required"), ID), "invalid_value", "response.tool_choice"),
         (SessionUpdateRequested({"voice": "nobody"}, ID), "invalid_value", "session.audio.output.voice"),
-        (SessionUpdateRequested({"model": "other"}, ID), "invalid_value", "session.model"),
         (SessionUpdateRequested({"kind": "transcription"}, ID), "invalid_value", "session.type"),
         (
             SessionUpdateRequested({"noise_reduction": NoiseReduction("near_field")}, ID),
@@ -122,8 +122,22 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
             "invalid_value",
             "session.include",
         ),
+        (
+            SessionUpdateRequested({"transcription": Transcription("nova-3")}, ID),
+            "invalid_value",
+            "session.audio.input.transcription.model",
+        ),
+        (
+            SessionUpdateRequested({"transcription": Transcription(language="pt-BR")}, ID),
+            "invalid_value",
+            "session.audio.input.transcription.language",
+        ),
+        (
+            SessionUpdateRequested({"transcription": Transcription(languages=("pt", "es"))}, ID),
+            "invalid_value",
+            "session.audio.input.transcription.languages",
+        ),
         (SessionUpdateRequested({"reasoning_effort": "low"}, ID), "invalid_value", "session.reasoning.effort"),
-        (SessionUpdateRequested({"tool_choice": ForceFunction("no")}, ID), "invalid_value", "session.tool_choice"),
         (
             SessionUpdateRequested({"tools": (FunctionTool("a"), FunctionTool("a"))}, ID),
             "invalid_value",
@@ -134,7 +148,14 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
     ],
 )
 def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, code: str, param: str | None) -> None:
-    can = Capabilities(voices=("alloy",), models=("gpt-*",), reasoning=False)
+    can = Capabilities(
+        voices=("alloy",),
+        models=("gpt-*",),
+        reasoning=False,
+        recognizer="whisper",
+        recognizers=("whisper", "whisper-1", "gpt-4o-transcribe*"),
+        languages=("en", "de"),
+    )
     scene = Scene(Settings(model="gpt-realtime", voice="alloy"), capabilities=can)
     scene.happens(ItemCreateRequested(TEXT))
     before = scene.session.settings
@@ -154,6 +175,9 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, cod
         {"input_format": AudioFormat.PCMU, "output_format": AudioFormat.PCMA},
         {"turn_detection": None},
         {"tools": (FunctionTool("a"),), "tool_choice": ForceFunction("a")},
+        {"tool_choice": "required"},
+        {"tool_choice": ForceFunction("a")},
+        {"tool_choice": ForceMcp("books", "find")},
         {},
     ],
 )
@@ -163,6 +187,24 @@ def test_a_legal_update_is_answered_with_the_whole_session(patch: SettingsPatch)
     assert isinstance(notice, SessionUpdated)
     for name, value in patch.items():
         assert getattr(notice.settings, name) == value
+
+
+@pytest.mark.parametrize("model", ["", "whisper", "whisper-1", "gpt-4o-transcribe", "gpt-4o-transcribe-diarize"])
+def test_the_session_shows_the_recogniser_that_is_used(model: str) -> None:
+    can = Capabilities(
+        recognizer="whisper", recognizers=("whisper", "whisper-1", "gpt-4o-transcribe*"), languages=("en",)
+    )
+    scene = Scene(capabilities=can)
+    wanted = Transcription(model, "en-GB", "names", ("Oslo",))
+    (notice,) = notices(scene.happens(SessionUpdateRequested({"transcription": wanted})))
+    assert isinstance(notice, SessionUpdated)
+    assert notice.settings.transcription == Transcription("whisper", "en-GB", "names", ("Oslo",))
+
+
+def test_one_language_of_several_that_the_recogniser_understands_is_enough() -> None:
+    scene = Scene(capabilities=Capabilities(languages=("en",)))
+    update = SessionUpdateRequested({"transcription": Transcription(languages=("pt", "en"))})
+    assert kinds(scene.happens(update)) == ["SessionUpdated"]
 
 
 def test_the_voice_is_settled_once_it_was_heard_and_the_same_voice_passes() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parley.core.effects import CancelGeneration, CloseLink, StartGeneration
+import pytest
+
+from parley.core.effects import CancelGeneration, CloseLink, ListTools, StartGeneration
 from parley.core.errors import Fault
 from parley.core.events import (
     CancelRequested,
@@ -16,13 +18,15 @@ from parley.core.events import (
     TextGenerated,
     ToolArgumentsGenerated,
     ToolCallStarted,
+    ToolsListed,
     Transcribed,
     WindDownRequested,
 )
 from parley.core.ids import CallId, ItemId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Message
+from parley.core.items import FunctionCall, FunctionCallOutput, InputText, McpTool, Message
 from parley.core.notices import (
     ErrorRaised,
+    FunctionArgumentsDelta,
     FunctionArgumentsDone,
     IdleTimeoutTriggered,
     OutputItemDone,
@@ -30,7 +34,18 @@ from parley.core.notices import (
     ResponseCreated,
     ResponseDone,
 )
-from parley.core.settings import Conduct, ServerVad, Settings, Truncation
+from parley.core.settings import (
+    Capabilities,
+    Conduct,
+    ForceFunction,
+    ForceMcp,
+    FunctionTool,
+    McpServer,
+    ServerVad,
+    Settings,
+    ToolChoice,
+    Truncation,
+)
 from tests.core.scene import Scene, kinds, notices
 
 ASK = Message(ItemId(""), "user", (InputText("what is the weather in Paris and Rome"),))
@@ -61,6 +76,46 @@ def test_several_calls_are_told_whole_and_their_outputs_may_come_in_any_order() 
     scene.happens(ResponseRequested())
     prompt = scene.last(StartGeneration).prompt.items
     assert [type(item).__name__ for item in prompt] == ["Message", *["FunctionCall"] * 2, *["FunctionCallOutput"] * 2]
+
+
+CHOICES: list[ToolChoice] = ["required", ForceFunction("weather"), ForceMcp("library")]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_choice_of_tool_may_come_before_its_tools_and_is_checked_when_a_response_is_made(choice: ToolChoice) -> None:
+    scene = Scene(Settings(modality="text"), Conduct(speculation=True), Capabilities(mcp_urls=("*",)))
+    assert kinds(scene.happens(SessionUpdateRequested({"tool_choice": choice}))) == ["SessionUpdated"]
+    (error,) = notices(scene.happens(ItemCreateRequested(ASK), ResponseRequested()))[-1:]
+    assert isinstance(error, ErrorRaised)
+    assert (error.code, error.param) == ("invalid_value", "session.tool_choice")
+    scene.says("hello")
+    failed = scene.told(ResponseDone)[-1].response
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == ("failed", "invalid_value")
+    assert "tool" in failed.error.message
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
+    tools = (FunctionTool("weather"), McpServer("library", "http://library.example/mcp"))
+    scene.happens(SessionUpdateRequested({"tools": tools}))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)))
+    scene.says("hello again")
+    assert scene.last(StartGeneration).prompt.tool_choice in ("required", ForceFunction("weather"))
+
+
+@pytest.mark.parametrize("written", [(), ("",), (" ", "\n")])
+def test_a_call_without_arguments_has_an_empty_object_of_them_in_its_deltas_as_in_its_end(
+    written: tuple[str, ...],
+) -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    scene.happens(*(ToolArgumentsGenerated(attempt, 0, piece) for piece in written))
+    scene.happens(GenerationFinished(attempt, "tool_calls"))
+    (done,) = scene.told(FunctionArgumentsDone)
+    assert done.arguments.strip() == "{}"
+    assert "".join(delta.delta for delta in scene.told(FunctionArgumentsDelta)) == done.arguments
+    (item,) = scene.told(ResponseDone)[0].response.output
+    assert isinstance(item, FunctionCall)
+    assert (item.arguments, item.status) == (done.arguments, "completed")
 
 
 def test_words_before_a_call_are_an_item_of_their_own() -> None:

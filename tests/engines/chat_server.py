@@ -31,6 +31,11 @@ class Answer:
         self._writer = writer
         self.started = False
 
+    @property
+    def client_port(self) -> int:
+        """What tells the client's connections apart."""
+        return int(self._writer.get_extra_info("peername")[1])
+
     async def json(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         kind = "text/html" if isinstance(body, bytes) else "application/json"
@@ -38,15 +43,25 @@ class Answer:
         head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{extra}content-length: {len(data)}\r\n\r\n"
         await self._write(head.encode() + data)
 
-    async def event(self, data: object) -> None:
+    async def event(self, data: object, name: str = "") -> None:
         """One server-sent event; the first one begins the stream."""
+        text = data if isinstance(data, str) else json.dumps(data)
+        await self.raw((f"event: {name}\n" if name else "").encode() + f"data: {text}\n\n".encode())
+
+    async def raw(self, data: bytes, **headers: str) -> None:
+        """Bytes of the stream as they are; the first ones begin it, with these headers (`content_encoding="gzip"`)."""
         if not self.started:
             self.started = True
-            await self._write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-            )
-        text = data if isinstance(data, str) else json.dumps(data)
-        await self._chunk(f"data: {text}\n\n".encode())
+            named = {"content-type": "text/event-stream"} | {
+                name.replace("_", "-"): text for name, text in headers.items()
+            }
+            lines = "".join(f"{name}: {text}\r\n" for name, text in named.items())
+            await self._write(f"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n{lines}\r\n".encode())
+        await self._chunk(data)
+
+    async def end(self) -> None:
+        """The orderly end of the body."""
+        await self._write(b"0\r\n\r\n")
 
     async def delta(self, finish: str | None = None, **delta: object) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -73,7 +88,7 @@ class Answer:
 
     async def done(self) -> None:
         await self.event("[DONE]")
-        await self._write(b"0\r\n\r\n")
+        await self.end()
 
     async def text(self, *pieces: str) -> None:
         """A whole ordinary reply."""
@@ -108,6 +123,10 @@ class ChatServer:
     models: list[str] | int | bytes = field(default_factory=lambda: ["m"])
     root: str = "/v1"
     health: dict[str, object] | None = None
+    redirect: tuple[int, str] | None = None
+    """The status and location that answer every request outside `moved`."""
+
+    moved: str = "/moved"
     requests: list[Request] = field(default_factory=list)
     client_left: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
@@ -158,12 +177,15 @@ class ChatServer:
             writer.close()
 
     async def _answer(self, request: Request, answer: Answer) -> None:
-        if request.path == f"{self.root}/chat/completions":
+        if self.redirect is not None and not request.path.startswith(self.moved):
+            status, location = self.redirect
+            await answer.json(status, {}, {"location": location + request.path})
+        elif request.path.removeprefix(self.moved) == f"{self.root}/chat/completions":
             script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
             await script(request, answer)
         elif request.path == "/health" and self.health is not None:
             await answer.json(200, self.health)
-        elif request.path == f"{self.root}/models" and isinstance(self.models, list):
+        elif request.path.removeprefix(self.moved) == f"{self.root}/models" and isinstance(self.models, list):
             await answer.json(
                 200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]}
             )

@@ -589,7 +589,7 @@ async def test_a_wrong_model_is_found_out_at_start_up_and_the_right_ones_named()
         [failing(404, {"error": {"message": "model not found"}})], models=["qwen3:8b", "llama3.2:latest"]
     )
     with pytest.raises(
-        EngineUnavailable, match=r"no model 'qwen3:8'. Did you mean 'qwen3:8b'\? It has: qwen3:8b, llama3"
+        EngineUnavailable, match=r"no model 'qwen3:8'. It has: qwen3:8b, llama3.2:latest. Did you mean 'qwen3:8b'\?"
     ):
         await opened(server, "qwen3:8")
     await opened(server, "llama3.2")

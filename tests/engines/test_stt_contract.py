@@ -7,6 +7,8 @@ nothing, but promises, queueing and cancellation are the real ones.
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ from parley.engines.ports import (
     Transcript,
 )
 from parley.engines.registry import create
+from parley.engines.stt.turn_stream import MAX_SHARE_BACKLOG
 from tests.engines.tiny_models import whisper_folder
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
@@ -248,12 +251,17 @@ async def test_a_turn_without_pauses_is_cut_and_goes_on(
 async def test_a_hopeless_backlog_is_an_error_by_name(recognizer: SpeechRecognizer) -> None:
     stream = recognizer.open_stream(RecognitionSpec(), Listener())
     noise = np.random.default_rng(1).normal(0, 0.1, 16000 * 10).astype(np.float32)
-    for _ in range(19):
+    for _ in range(MAX_SHARE_BACKLOG // len(noise)):
         stream.feed(noise)
     with pytest.raises(EngineError) as caught:
-        await stream.flush()
+        stream.feed(noise)
     assert caught.value.code == "transcription_backlog"
+    with pytest.raises(EngineError) as again:
+        await stream.flush()
+    assert again.value.code == "transcription_backlog"
     stream.close()
+    # what was given up waits no more
+    assert (await transcribe(recognizer, noise[:3200]))[0] is not None
 
 
 async def test_logprobs_come_when_asked_for(recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]) -> None:
@@ -282,3 +290,38 @@ async def test_closing_the_engine_ends_its_turns(
     await recognizer.close()
     with pytest.raises(EngineError):
         recognizer.open_stream(RecognitionSpec(), Listener())
+
+
+@pytest.mark.parametrize("end", ["finish", "close", "a full backlog"])
+async def test_a_stream_that_has_ended_is_freed_without_the_collector(
+    recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples], end: str
+) -> None:
+    class Turn:
+        """Knows its stream, which knows it."""
+
+        stream: RecognizerStream
+
+        def hear(self, partial: Partial) -> None:
+            pass
+
+    async def speak() -> weakref.ref[Turn]:
+        turn = Turn()
+        turn.stream = recognizer.open_stream(RecognitionSpec(language="en", share=object()), turn.hear)
+        turn.stream.feed(at_16k("hello_world"))
+        if end == "finish":
+            await turn.stream.finish()
+        elif end == "a full backlog":
+            with pytest.raises(EngineError):
+                turn.stream.feed(np.zeros(MAX_SHARE_BACKLOG, np.float32))
+        turn.stream.close()
+        return weakref.ref(turn)
+
+    gc.collect()
+    gc.disable()
+    try:
+        turn = await speak()
+        async with asyncio.timeout(60):
+            while turn() is not None:  # noqa: ASYNC110 - a decoder may be at it still
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.pocketsphinx_pool import DecoderPool
 from parley.engines.stt.pocketsphinx_process import DecoderProcess, Hypothesis
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
+from parley.engines.stt.turn_stream import new_backlog
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
@@ -102,27 +102,13 @@ async def test_the_event_loop_keeps_its_pace_while_speech_is_decoded(
     assert longest < (last - began) / 4
 
 
-async def test_a_dead_process_fails_its_turn_and_is_replaced(
-    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
-) -> None:
-    (pid,) = recognizer.pids
-    stream = recognizer.open_stream(RecognitionSpec(), ignore)
-    os.kill(pid, signal.SIGKILL)
-    stream.feed(at_16k("hello_world"))
-    with pytest.raises(EngineError) as caught:
-        await stream.finish()
-    assert caught.value.code == "recognizer_crashed"
-    again = recognizer.open_stream(RecognitionSpec(), ignore)
-    again.feed(at_16k("hello_world"))
-    assert (await again.finish()).text == "hello world"
-    assert recognizer.pids != (pid,)
-
-
 class Unreadable:
     """A turn that its decoder's result cannot be given to."""
 
-    closed = busy = queued = muted = False
-    decoded = 0
+    closed = busy = muted = False
+    share: object = None
+    live = True
+    decoded = lost = abandoned = 0
     last_fed_s = 0.0
     error: EngineError | None = None
 
@@ -134,6 +120,9 @@ class Unreadable:
 
     def next_cut(self) -> int | None:
         return None if self.error else 6400
+
+    def cuts(self) -> int:
+        return 0 if self.error else 1
 
     def guess(self, text: str) -> None:
         raise ValueError("no such word")
@@ -155,13 +144,76 @@ async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_other
     await pool.start()
     try:
         pool.want_pause(turn)
-        stream = PocketsphinxStream(RecognitionSpec(), ignore, pool, lambda _: None)
+        stream = PocketsphinxStream(RecognitionSpec(), ignore, pool, new_backlog(), lambda _: None)
         stream.feed(at_16k("hello_world"))
         assert (await asyncio.wait_for(stream.finish(), 20)).text == "hello world"
     finally:
         await pool.stop()
     assert turn.error is not None
     assert turn.error.code == "recognizer_failed"
+
+
+class Room:
+    """Speakers whose turns all end at once; `done` says in which order their words came."""
+
+    def __init__(self, recognizer: PocketsphinxRecognizer) -> None:
+        self.recognizer = recognizer
+        self.done: list[str] = []
+        self.waiting: list[asyncio.Task[None]] = []
+
+    def speak(self, name: str, audio: Samples, share: object, *, live: bool = True) -> PocketsphinxStream:
+        stream = self.recognizer.open_stream(RecognitionSpec(share=share, live=live), ignore)
+        stream.feed(audio)
+        self.waiting.append(asyncio.create_task(self._words(name, stream)))
+        return stream
+
+    async def _words(self, name: str, stream: PocketsphinxStream) -> None:
+        assert (await stream.finish()).text
+        self.done.append(name)
+
+
+async def test_sessions_take_turns_and_live_turns_come_before_items(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    room, hello = Room(recognizer), at_16k("hello_world")
+    item_owner, greedy = object(), object()
+    for number in range(2):
+        room.speak(f"item {number}", hello, item_owner, live=False)
+    for number in range(3):
+        room.speak(f"greedy {number}", hello, greedy)
+    room.speak("newcomer", hello, object())
+    await asyncio.gather(*room.waiting)
+    assert room.done[4:] == ["item 0", "item 1"]
+    assert room.done.index("newcomer") <= 1
+    assert [name for name in room.done if name.startswith("greedy")] == ["greedy 0", "greedy 1", "greedy 2"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_newcomer_does_not_wait_for_the_segment_of_one_who_has_more_waiting(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples], live: bool
+) -> None:
+    room, greedy = Room(recognizer), object()
+    long = np.tile(at_16k("weather_question"), 3)
+    first = room.speak("greedy 0", long, greedy, live=live)
+    room.speak("greedy 1", long, greedy, live=live)
+    while not first.busy:  # noqa: ASYNC110 - a decoder begins when it can
+        await asyncio.sleep(0.001)  # until its decoding has begun
+    room.speak("newcomer", at_16k("hello_world"), object())
+    await asyncio.gather(*room.waiting)
+    assert room.done == ["newcomer", "greedy 0", "greedy 1"]
+
+
+async def test_an_item_is_never_decoded_for_partials(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    partials: list[Partial] = []
+    item = recognizer.open_stream(RecognitionSpec(live=False), partials.append)
+    item.feed(at_16k("weather_question"))
+    turn = recognizer.open_stream(RecognitionSpec(), ignore)
+    turn.feed(at_16k("hello_world"))
+    await turn.finish()
+    assert partials == []
+    assert "weather" in (await item.finish()).text
 
 
 async def test_turns_closed_in_the_middle_of_any_step_harm_no_process(

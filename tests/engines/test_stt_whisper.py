@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineU
 from parley.engines.registry import create
 from parley.engines.stt.agreement import agreed
 from parley.engines.stt.auto import AutoRecognizer
+from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper import WhisperRecognizer
 from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
 from parley.engines.stt.whisper_queue import WorkQueue
@@ -87,6 +89,8 @@ class Unreadable:
     """A turn that its result cannot be given to."""
 
     closed = busy = False
+    share: object = None
+    live = True
     error: EngineError | None = None
 
     def pause_task(self) -> Task | None:
@@ -112,12 +116,128 @@ async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_other
     queue.start()
     try:
         queue.want_pause(turn)
-        stream = WhisperStream(RecognitionSpec("en"), lambda _: None, model, queue, 1, False)
+        stream = WhisperStream(
+            RecognitionSpec("en"), lambda _: None, model, queue, 1, False, new_backlog(), lambda _: None
+        )
         stream.feed(a_tone())
         await asyncio.wait_for(stream.finish(), 30)
     finally:
         await queue.stop()
     assert turn.error is not None
+
+
+class Turn:
+    """A turn that wants its text, and remembers when it got it."""
+
+    closed = busy = False
+
+    def __init__(self, name: str, done: list[str], *, live: bool = True) -> None:
+        self.name, self.live, self.done = name, live, done
+        self.share: object = name[0]
+        self.error: EngineError | None = None
+
+    def pause_task(self) -> Task | None:
+        return Task(np.zeros(1600, np.float32), prompt=self.name)
+
+    def paused(self, decoding: Decoding) -> None:
+        self.done.append(self.name)
+
+    def partial_task(self) -> Task | None:
+        return Task(np.zeros(1600, np.float32), prompt=self.name)
+
+    def guessed(self, decoding: Decoding, took_s: float) -> None:
+        self.done.append(f"{self.name} partial")
+
+    def fail(self, error: EngineError) -> None:
+        self.error = error
+        self.done.append(f"{self.name} {error.code}")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - a thread does it
+            await asyncio.sleep(0.001)
+
+
+async def test_sessions_take_turns_live_turns_first_and_items_and_partials_in_turns() -> None:
+    begun, goes_on, done = threading.Event(), threading.Event(), list[str]()
+
+    def decode(task: Task) -> Decoding:
+        begun.set()
+        goes_on.wait()
+        return Decoding((), "en")
+
+    queue = WorkQueue(decode, 1)
+    queue.start()
+    try:
+        for name in ("greedy 1", "greedy 2", "greedy 3"):
+            queue.want_pause(Turn(name, done))
+        await until(begun.is_set)
+        for name in ("a item", "b item"):
+            queue.want_pause(Turn(name, done, live=False))
+        for name in ("c", "d"):
+            queue.want_partial(Turn(name, done))
+        queue.want_pause(Turn("newcomer", done))
+        goes_on.set()
+        await until(lambda: len(done) == 8)
+    finally:
+        await queue.stop()
+    assert done[:4] == ["greedy 1", "newcomer", "greedy 2", "greedy 3"]
+    assert done[4:] == ["a item", "c partial", "b item", "d partial"]
+
+
+async def test_a_decoding_that_hangs_fails_its_turn_and_by_name_all_that_wait_until_it_returns() -> None:
+    hangs, goes_on, done = threading.Event(), threading.Event(), list[str]()
+
+    def decode(task: Task) -> Decoding:
+        if task.prompt == "hangs":
+            hangs.set()
+            goes_on.wait()
+        return Decoding((), "en")
+
+    queue = WorkQueue(decode, 1, limit_s=0.05)
+    queue.start()
+    try:
+        queue.want_pause(Turn("hangs", done))
+        await until(hangs.is_set)
+        queue.want_pause(Turn("waits", done))
+        await until(lambda: len(done) == 2)
+        assert done == ["hangs recognizer_stuck", "waits recognizer_stuck"]
+        assert str(queue.fault).startswith("Speech recognition is down")
+        queue.want_pause(Turn("comes", done))
+        assert done[2] == "comes recognizer_stuck"
+        goes_on.set()
+        await until(lambda: queue.fault is None)
+        queue.want_pause(Turn("later", done))
+        await until(lambda: len(done) == 4)
+        assert done[3] == "later"
+    finally:
+        goes_on.set()
+        await queue.stop()
+
+
+async def test_a_second_worker_goes_on_while_one_hangs() -> None:
+    hangs, goes_on, done = threading.Event(), threading.Event(), list[str]()
+
+    def decode(task: Task) -> Decoding:
+        if task.prompt == "hangs":
+            hangs.set()
+            goes_on.wait()
+        return Decoding((), "en")
+
+    queue = WorkQueue(decode, 2, limit_s=0.05)
+    queue.start()
+    try:
+        queue.want_pause(Turn("hangs", done))
+        await until(lambda: bool(done))
+        assert queue.fault is None
+        queue.want_pause(Turn("other", done))
+        await until(lambda: len(done) == 2)
+        assert done == ["hangs recognizer_stuck", "other"]
+        # a thread that never returns keeps no server from closing
+        await queue.stop()
+    finally:
+        goes_on.set()
 
 
 async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperRecognizer) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from parley.engines.clauses import ClauseCutter
 from parley.engines.ports import (
+    EngineError,
     EngineRefused,
     EngineUnavailable,
     Samples,
@@ -17,8 +22,14 @@ from parley.engines.ports import (
     SpeechRequest,
     SpeechSynthesizer,
 )
+from parley.engines.tts import espeak_library
 from parley.engines.tts.espeak import MAX_PIECE_CHARS, EspeakSynthesizer, create
+from parley.engines.tts.espeak_library import LOCK, Utterance, WordMark, load
 from parley.engines.tts.espeak_voices import OPENAI_VARIANTS, language_of_script
+from parley.runtime.word_timing import WordTiming
+
+SHORTEST_SAMPLES = 1_000
+"""45 ms: espeak-ng gives 10 ms of silence for what it cannot say."""
 
 SENTENCE = "The weather in Paris is fine today, with a light wind."
 
@@ -46,6 +57,59 @@ def pitch_hz(audio: Samples) -> float:
             correlation = np.correlate(frame, frame, "full")[1023:]
             found.append(22_050 / (55 + int(np.argmax(correlation[55:315]))))
     return float(np.median(found))
+
+
+KINDS = st.one_of(
+    st.text(max_size=120),
+    st.text(alphabet=list("0123456789,./-+ "), max_size=200),
+    st.lists(
+        st.sampled_from([
+            "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35",
+            "https://example.org/a?b=c", "[1]", "![](a.png)", "&amp;", "&nbsp;", "$x^2$", "\\frac{a}{b}", "```\nx = 1\n```\n", "<br>",
+            "| a | b |\n", "|---|\n", "🙂", "你好，世界。", "สวัสดี", "٣", "❷",
+            "a1B2" * 30, "3." + "14159" * 30, "# ", "- ", "**b**", "€", "50%", " ", ". ", "\n", "word",
+        ]),
+        max_size=8,
+    ).map("".join),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "zh", ""])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=KINDS)
+async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_stay_in_it(
+    espeak: EspeakSynthesizer, language: str, text: str
+) -> None:
+    cutter = ClauseCutter(language)
+    clauses = cutter.push(text) + cutter.finish()
+    assert "".join(clause.text for clause in clauses) == text
+    for clause in clauses:
+        if not clause.spoken:
+            continue
+        timing = WordTiming(clause.text, clause.spoken)
+        samples = 0
+        async for chunk in espeak.speak(SpeechRequest(clause.spoken, "", language)):
+            samples += len(chunk.audio)
+            words = timing.spoken(chunk.words)
+            ends = [(word.text_end, word.end_sample) for word in words]
+            assert ends == sorted(ends)
+            assert all(end <= len(clause.text) for end, _ in ends)
+        # (a sign alone has no name in some languages)
+        assert samples > SHORTEST_SAMPLES or not any(map(str.isalnum, clause.spoken)), (clause, samples)
+
+
+async def test_a_list_without_spaces_is_spoken_and_its_words_are_timed(espeak: EspeakSynthesizer) -> None:
+    text = ",".join(map(str, range(1, 41)))
+    cutter = ClauseCutter("en")
+    clauses = cutter.push(text) + cutter.finish()
+    seconds = 0.0
+    for clause in clauses:
+        timing = WordTiming(clause.text, clause.spoken)
+        async for chunk in espeak.speak(SpeechRequest(clause.spoken, "", "en")):
+            seconds += len(chunk.audio) / 22_050
+            timing.spoken(chunk.words)
+        assert len(timing.last) == len(clause.text.strip(",").split(","))
+    assert seconds > 10
 
 
 async def test_a_sentence_is_speech_of_a_plausible_length_and_loudness(espeak: EspeakSynthesizer) -> None:
@@ -177,6 +241,53 @@ async def test_a_long_text_does_not_keep_others_waiting(espeak: EspeakSynthesize
         for i in range(5):
             group.create_task(say(f"short {i}", "Good day."))
     assert order[-1] == "long"
+
+
+async def test_sessions_take_turns_however_many_clauses_one_of_them_has_waiting(espeak: EspeakSynthesizer) -> None:
+    library, loop = load(), asyncio.get_running_loop()
+    spoken_for: list[str] = []
+    all_spoken = asyncio.Event()
+
+    def utterance(share: str) -> Utterance:
+        def end(error: Exception | None) -> None:
+            spoken_for.append(share)
+            if len(spoken_for) == 22:
+                loop.call_soon_threadsafe(all_spoken.set)
+
+        return Utterance("Hello.", "en", 170, lambda pcm, marks: None, end, share)
+
+    with LOCK:  # as if the library were busy: the first is with the owner thread already, the others wait
+        for _ in range(20):
+            library.submit(utterance("greedy"))
+        library.submit(utterance("one"))
+        library.submit(utterance("other"))
+    await all_spoken.wait()
+    assert {"one", "other"} <= set(spoken_for[:4])
+
+
+async def test_a_clause_that_hangs_is_named_to_whoever_comes(
+    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(pcm: bytes, marks: tuple[WordMark, ...]) -> None:
+        hangs.set()
+        goes_on.wait()
+
+    load().submit(Utterance("Hello.", "en", 170, hang, lambda error: ended.set()))
+    await asyncio.to_thread(hangs.wait)
+    try:
+        monkeypatch.setattr(espeak_library, "STUCK_S", 0.0)
+        assert str(espeak.fault).startswith("Speech synthesis is down")
+        with pytest.raises(EngineError) as caught:
+            await spoken(espeak, "Good morning.")
+        assert caught.value.code == "synthesizer_stuck"
+    finally:
+        monkeypatch.undo()
+        goes_on.set()
+    await asyncio.to_thread(ended.wait)
+    assert espeak.fault is None
+    assert len(await spoken(espeak, "Good morning.")) > 0
 
 
 async def test_twenty_at_once_all_get_their_own_speech(espeak: EspeakSynthesizer) -> None:

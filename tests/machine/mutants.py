@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from parley.core import (
+    context,
     conversation,
     delivering,
     hearing,
@@ -36,7 +37,7 @@ class DoesNotApply(AssertionError):
 class Edit:
     """In `owner.method`, `old` becomes `new`."""
 
-    owner: type
+    owner: type | ModuleType
     method: str
     old: str
     new: str
@@ -51,14 +52,14 @@ class Mutant:
     edits: tuple[Edit, ...]
 
 
-def _one(name: str, what: str, owner: type, method: str, old: str, new: str) -> Mutant:
+def _one(name: str, what: str, owner: type | ModuleType, method: str, old: str, new: str) -> Mutant:
     return Mutant(name, what, (Edit(owner, method, old, new),))
 
 
 @contextmanager
 def applied(mutant: Mutant) -> Iterator[None]:
     """The core with this fault in it. Raises `DoesNotApply`."""
-    edits: dict[tuple[type, str], list[Edit]] = {}
+    edits: dict[tuple[type | ModuleType, str], list[Edit]] = {}
     for edit in mutant.edits:
         edits.setdefault((edit.owner, edit.method), []).append(edit)
     edited = {place: _edited(mutant, *place, some) for place, some in edits.items()}
@@ -76,7 +77,7 @@ def applied(mutant: Mutant) -> Iterator[None]:
             setattr(owner, method, original)
 
 
-def _edited(mutant: Mutant, owner: type, method: str, edits: list[Edit]) -> Any:
+def _edited(mutant: Mutant, owner: type | ModuleType, method: str, edits: list[Edit]) -> Any:
     original = owner.__dict__.get(method)
     if original is None:
         raise DoesNotApply(f"{mutant.name}: {owner.__name__} has no {method} any more")
@@ -325,6 +326,30 @@ MUTANTS = (
         session.Session,
         "_close",
         "st.do(DropTranscription(turn_id))",
+        "pass",
+    ),
+    _one(
+        "the question is lost",
+        "a model is asked without the question where its context is full",
+        context,
+        "_question",
+        "return next(asked, len(items) - 1)",
+        "return len(items) - 1",
+    ),
+    _one(
+        "an output without its call",
+        "strict endpoints refuse every later turn",
+        context,
+        "_outlasting",
+        "last[shared]",
+        "at",
+    ),
+    _one(
+        "answered twice",
+        "a client that asks for the reply while the words are still to come gets two",
+        replying.Replying,
+        "_take_over",
+        "pending.wants_reply = pending.silent_prompt = False",
         "pass",
     ),
     _one(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from parley.engines.ports import Engine, EngineSpec, EngineUnavailable, Stage
+from parley.engines.ports import Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
@@ -28,11 +29,12 @@ class _Shop:
 
     def __init__(self, **broken: Exception) -> None:
         self.broken = broken
+        self.made_of = dict(FAKES)
         self.made: list[tuple[Stage, EngineSpec, Any]] = []
         self.reports: list[EngineReport] = []
 
     def create(self, stage: Stage, spec: EngineSpec) -> Engine:
-        engine: Any = FAKES[stage]()
+        engine: Any = self.made_of[stage]()
         self.made.append((stage, spec, engine))
         error = self.broken.get(spec.model or spec.name)
         if error is not None:
@@ -153,6 +155,53 @@ async def test_giving_up_while_loading_lets_go_of_what_was_loaded() -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert all(engine.closed == 1 for _, _, engine in shop.made)
+
+
+class _Speaks(FakeRecognizer):
+    def __init__(self, *languages: str) -> None:
+        super().__init__()
+        self._languages = languages
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, languages=self._languages)
+
+
+class _HasVoicesOf(FakeSynthesizer):
+    def __init__(self, *languages: str) -> None:
+        super().__init__()
+        self._languages = languages
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        return super().resolve_voice(voice) if not language or language in self._languages else None
+
+
+@pytest.mark.parametrize(("language", "served"), [("", True), ("en", True), ("EN-us", True), ("pt", False)])
+@pytest.mark.parametrize("stage", ["stt", "tts"])
+async def test_a_pipeline_whose_engines_cannot_do_its_language_is_refused_at_start(
+    stage: Stage, language: str, served: bool
+) -> None:
+    shop = _Shop()
+    shop.made_of["stt"] = (lambda: _Speaks("en", "de")) if stage == "stt" else FakeRecognizer
+    shop.made_of["tts"] = (lambda: _HasVoicesOf("en", "EN-us")) if stage == "tts" else FakeSynthesizer
+    loaded = await shop.open(pipeline_config("a", language=language))
+    assert ("a" in loaded.pipelines) == served
+    if not served:
+        (failure,) = loaded.failures["a"]
+        assert (failure.stage, failure.state) == (stage, "failed")
+        assert failure in shop.reports, "the owner is told"
+        assert "'pt'" in failure.message
+        assert "'a'" in failure.message
+        assert failure.mend
+        assert all(engine.closed == 1 for _, _, engine in shop.made), (
+            "nothing is kept for a pipeline that is not served"
+        )
+
+
+async def test_what_stock_clients_call_the_recogniser_is_known() -> None:
+    can = (await _Shop().open(pipeline_config("a", stt=EngineSpec("fake", "small")))).pipeline("a").capabilities()
+    assert can.recognizer == "fake"
+    assert {"fake", "fake:small", "whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*"} <= set(can.recognizers)
 
 
 def _pipeline(loaded: LoadedEngines) -> Pipeline:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -21,10 +24,10 @@ from parley.core.errors import Fault
 from parley.core.events import Event, PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed
 from parley.core.ids import FlushId, JudgementId, TurnId
 from parley.core.settings import AudioFormat
-from parley.engines.ports import EngineError, TokenLogprob, Transcript
+from parley.engines.ports import EngineError, Partial, RecognitionSpec, Samples, TokenLogprob, Transcript
 from parley.runtime.listening import Listening
 from parley.runtime.voice_worker import VoiceWorker
-from parley.testing.fakes import FakeRecognizer, FakeTurnJudge, FakeVoiceActivity, Hold
+from parley.testing.fakes import FakeRecognizer, FakeRecognizerStream, FakeTurnJudge, FakeVoiceActivity, Hold
 from tests.runtime.rig import settled
 
 TURN = TurnId(3)
@@ -159,3 +162,104 @@ async def test_a_judge_that_fails_is_logged_once_and_costs_only_its_answer(caplo
         await settled(lambda count=count: len(judge.asked) == count)  # type: ignore[misc]
     assert not ears.events
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+class _Recorder(FakeRecognizer):
+    """Remembers, for each question, how many samples came before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[int, str, int]] = []
+
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> FakeRecognizerStream:
+        recorder, number = self, len(self.streams)
+
+        class Stream(FakeRecognizerStream):
+            def feed(self, audio: Samples) -> None:
+                super().feed(audio)
+                recorder.log.append((number, "feed", len(self.audio)))
+
+            async def flush(self) -> Transcript:
+                recorder.log.append((number, "flush", len(self.audio)))
+                return await super().flush()
+
+        stream = Stream(self, spec, on_partial)
+        self.streams.append(stream)
+        return stream
+
+
+async def test_minutes_of_audio_are_fed_a_second_at_a_time_in_turns_with_the_sessions_other_turns() -> None:
+    stt = _Recorder()
+    ears = _Ears(stt)
+    other = TurnId(4)
+    ears.listening.open(OPEN)
+    ears.listening.open(replace(OPEN, turn=other))
+    for turn in (TURN, other):
+        ears.listening.transcribe(Transcribe(turn, _tone(5, 24_000)))
+        ears.listening.finish(FinishTranscription(turn))
+    assert stt.log == [], "nothing of it is done in the call that brought it"
+    await settled(lambda: len(ears.events) == 2)
+    assert [number for number, *_ in stt.log[:6]] == [0, 1, 0, 1, 0, 1]
+    assert [len(stream.audio) for stream in stt.streams] == [80_000, 80_000]
+    assert max(len(piece) for stream in stt.streams for piece in stream.fed) < 20_000
+
+
+async def test_what_is_asked_in_the_middle_of_long_audio_is_asked_behind_the_audio_before_it() -> None:
+    stt = _Recorder()
+    ears = _Ears(stt)
+    ears.listening.open(OPEN)
+    ears.listening.transcribe(Transcribe(TURN, _tone(3, 24_000)))
+    ears.listening.flush(FlushTranscription(TURN, FlushId(1)))
+    ears.listening.transcribe(Transcribe(TURN, _tone(3, 24_000)))
+    ears.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: len(ears.events) == 2)
+    before = [samples for _, what, samples in stt.log if what == "flush"]
+    # One answer runs beside the next second's feeding, and the resampler holds a little back.
+    assert before[0] == pytest.approx(48_000, abs=16_500)
+    assert len(stt.streams[0].audio) == 96_000
+    assert ears.events == [Transcribed(TURN, "", FlushId(1)), Transcribed(TURN, "")]
+
+
+async def test_a_turn_dropped_in_the_middle_of_long_audio_is_fed_no_further() -> None:
+    stt = _Recorder()
+    ears = _Ears(stt)
+    ears.listening.open(OPEN)
+    ears.listening.transcribe(Transcribe(TURN, _tone(5, 24_000)))
+    ears.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(stt.log))
+    ears.listening.drop(DropTranscription(TURN))
+    await settled(lambda: not ears.listening.tasks())
+    assert len(stt.streams[0].audio) < 40_000
+    assert ears.events == []
+
+
+@pytest.mark.parametrize("end", ["finish", "drop", "fail", "release"])
+async def test_a_turn_that_is_over_is_freed_without_the_collector(end: str) -> None:
+    ears = _Ears(FakeRecognizer(feed_error=EngineError("Out of memory.") if end == "fail" else None))
+    ears.listening.open(OPEN)
+    stream = weakref.ref(ears.stt.streams.pop())
+    gc.collect()
+    gc.disable()
+    try:
+        ears.listening.transcribe(Transcribe(TURN, bytes(48_000)))
+        match end:
+            case "finish" | "fail":
+                ears.listening.finish(FinishTranscription(TURN))
+            case "drop":
+                ears.listening.drop(DropTranscription(TURN))
+            case _:
+                ears.listening.release()
+        ears.stt.feed_error = None  # its traceback knows who raised it
+        await settled(lambda: stream() is None)
+    finally:
+        gc.enable()
+
+
+async def test_the_turns_of_one_session_share_its_part_of_the_recogniser() -> None:
+    stt = FakeRecognizer()
+    first, second = _Ears(stt), _Ears(stt)
+    for ears in (first, first, second):
+        ears.listening.open(replace(OPEN, turn=TurnId(len(stt.streams) + 1), live=len(stt.streams) != 1))
+    shares = [stream.spec.share for stream in stt.streams]
+    assert shares[0] is shares[1] is not shares[2]
+    assert [stream.spec.live for stream in stt.streams] == [True, False, True]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from parley.core.effects import Prompt, StartGeneration
@@ -14,13 +16,24 @@ from parley.core.items import (
     InputImage,
     InputText,
     Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
     Message,
     OutputAudio,
     OutputText,
 )
 from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, Modality
 from parley.engines.ports import ChatMessage, ForceTool, ImagePart, Tool, ToolCall
-from parley.runtime.prompt_mapping import NO_OUTPUT, SPOKEN_NOTE, UNHEARD, chat_messages, chat_request
+from parley.runtime.prompt_mapping import (
+    NO_OUTPUT,
+    NOT_CALLED,
+    REFUSED,
+    SPOKEN_NOTE,
+    UNHEARD,
+    chat_messages,
+    chat_request,
+)
 
 ID = ItemId("item")
 
@@ -111,6 +124,46 @@ def answer(name: str, text: str) -> ChatMessage:
 )
 def test_a_conversation_as_chat_messages(items: list[Item], messages: list[ChatMessage]) -> None:
     assert chat_messages(items) == messages
+
+
+BROKEN = ['{"city": "Par', "[1, 2]", "7", '"x"', "not JSON", '{"x": NaN}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("written", BROKEN)
+@pytest.mark.parametrize("kind", ["function", "mcp", "approval"])
+def test_arguments_that_are_no_object_never_go_back_to_a_model_as_they_are(written: str, kind: str) -> None:
+    items: dict[str, list[Item]] = {
+        "function": [call("a", written), output("a", "1")],
+        "mcp": [McpCall(ID, "books", "a", written, output="1")],
+        "approval": [McpApprovalRequest(ID, "books", "a", written), McpApprovalResponse(ID, ID, False)],
+    }
+    asked, answered = chat_messages(items[kind])
+    assert [made.arguments for made in asked.tool_calls] == ["{}"]
+    assert written[:150] in answered.text
+    assert len(answered.text) < 400
+    assert answered.text.endswith("\n1" if kind != "approval" else REFUSED)
+
+
+@pytest.mark.parametrize("written", ["", "  ", "{}", '{"city":"Paris"}', ' {"x": [1, {"y": null}]} '])
+def test_sound_arguments_go_back_as_they_were_written(written: str) -> None:
+    asked, answered = chat_messages([call("a", written), output("a", "1")])
+    assert [made.arguments for made in asked.tool_calls] == [written if written.strip() else "{}"]
+    assert answered.text == "1"
+
+
+def test_a_call_in_a_reply_that_was_cut_off_is_not_waited_for() -> None:
+    cut = replace(call("a", '{"city": "Par'), status="incomplete")
+    assert chat_messages([cut])[1].text.endswith(f'"Par]\n{NOT_CALLED}')
+    assert chat_messages([McpCall(ID, "books", "a", "{}", status="incomplete")])[1].text == NOT_CALLED
+    assert chat_messages([McpCall(ID, "books", "a", "{}", status="in_progress")])[1].text == NO_OUTPUT
+
+
+def test_a_name_that_no_endpoint_takes_is_changed_unless_a_tool_has_it() -> None:
+    items = [call("functions.look up"), call(""), call("x" * 100)]
+    names = ["functions_look_up", "unnamed", "x" * 64]
+    assert [made.name for made in chat_messages(items)[0].tool_calls] == names
+    prompt = Prompt("", tuple(items), (FunctionTool("functions.look up"),))
+    assert chat_request(_start(prompt)).messages[0].tool_calls[0].name == "functions.look up"
 
 
 def _start(prompt: Prompt, modality: Modality = "text", language: str = "") -> StartGeneration:

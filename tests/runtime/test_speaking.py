@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -23,8 +24,9 @@ from parley.core.events import (
 )
 from parley.core.ids import AttemptId, CallId
 from parley.core.settings import AudioFormat
-from parley.engines.ports import ChatEnd, EngineError, TokenUsage, ToolCallDelta
+from parley.engines.ports import ChatEnd, ChatEvent, ChatRequest, EngineError, TokenUsage, ToolCallDelta
 from parley.runtime import speaking as speaking_module
+from parley.runtime.model_output import EVENT_CHARS, SLICE_CHARS
 from parley.runtime.speaking import Speaking
 from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
 from tests.runtime.rig import WAIT_S, settled
@@ -83,6 +85,62 @@ async def test_a_text_reply_is_posted_as_it_is_written_and_nothing_is_spoken() -
         GenerationFinished(ATTEMPT, "length", MeasuredUsage(9, 4, 2)),
     ]
     assert not mouth.tts.requests
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+async def test_a_huge_delta_is_taken_in_slices_with_room_for_others_between(modality: str) -> None:
+    turn = 0
+    posted: dict[int, int] = {}
+    huge = ["and so on " * 500, ToolCallDelta(0, "c", "look", "x" * 15_000)]
+    tiny: list[object] = [""] * 5_000
+    model = FakeModel([*tiny, *huge, ChatEnd("tool_calls")])  # type: ignore[list-item]
+
+    def post(event: Event) -> None:
+        events.append(event)
+        size = {TextGenerated: "text", ClauseStarted: "text", ToolArgumentsGenerated: "arguments"}.get(type(event))
+        if size is not None:
+            posted[turn] = posted.get(turn, 0) + len(getattr(event, size))
+
+    async def bystander() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    events: list[Event] = []
+    speaking = Speaking(model, FakeSynthesizer(word_ms=1), "en", post, clock=lambda: 10**15)
+    other = asyncio.create_task(bystander())
+    speaking.start(replace(START, modality=modality))  # type: ignore[arg-type]
+    await settled(lambda: bool(events) and isinstance(events[-1], GenerationFinished | GenerationFailed))
+    other.cancel()
+    assert sum(posted.values()) == 20_000
+    assert max(posted.values()) <= 2 * SLICE_CHARS
+    assert turn >= 5_000 * EVENT_CHARS // SLICE_CHARS
+
+
+async def test_a_slow_model_is_heard_before_it_has_written_a_whole_clause() -> None:
+    """It writes a word every three seconds; the core gives up what is silent for sixty."""
+    now = written = 0
+
+    class Slow(FakeModel):
+        async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+            nonlocal now, written
+            async for event in super().reply(request):
+                now += 3_000_000_000
+                heard = written // 4
+                await settled(lambda heard=heard: len(mouth.tts.requests) >= heard and mouth.tts.running == 0)  # type: ignore[misc]
+                written += 1
+                yield event
+
+    mouth = _Mouth(Slow([f"word{i} " for i in range(12)]))
+    mouth.speaking = Speaking(mouth.llm, mouth.tts, "en", mouth.events.append, clock=lambda: now)
+    events = await mouth.said()
+    clauses = [event.text for event in events if isinstance(event, ClauseStarted)]
+    assert clauses == [
+        "word0 word1 word2 word3 ",
+        "word4 word5 word6 word7 ",
+        "word8 word9 word10 word11 ",
+    ]
 
 
 async def test_a_character_that_comes_in_two_halves_is_whole_and_half_a_one_is_not_sent() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import stat
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 
 from parley.audio.resampling import resample_int16
 from parley.core.effects import Effect, JudgePause
-from parley.core.errors import InvariantBroken
+from parley.core.errors import Fault, InvariantBroken
 from parley.core.events import (
     AudioArrived,
     CommitRequested,
@@ -25,10 +28,21 @@ from parley.core.events import (
     VoiceScored,
 )
 from parley.core.ids import CallId, ItemId, JudgementId, TurnId
-from parley.core.items import FunctionCallOutput, InputImage, InputText, ItemReference, Message
+from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
 from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, SpeechStarted
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.session import Session
-from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, NoiseReduction, SemanticVad, ServerVad
+from parley.core.settings import (
+    AudioFormat,
+    Capabilities,
+    Conduct,
+    ForceFunction,
+    FunctionTool,
+    NoiseReduction,
+    SemanticVad,
+    ServerVad,
+    Settings,
+)
 from parley.engines.ports import ChatEnd, ToolCallDelta
 from parley.engines.vad.silero import SileroVad
 from parley.runtime import trace as trace_module
@@ -95,6 +109,12 @@ async def test_a_conversation_in_recorded_speech_gives_the_same_effects_again(
     assert result.mismatch is None
     assert result.events > 600
     await silero.close()
+
+
+async def test_a_trace_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    path = await _conversation(tmp_path / "traces")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 async def test_an_effect_that_differs_is_named(tmp_path: Path) -> None:
@@ -180,6 +200,24 @@ async def test_the_ring_does_not_keep_hours_of_audio_alive() -> None:
     await rig.over()
 
 
+async def test_the_ring_does_not_keep_alive_what_a_client_brought() -> None:
+    rig = Rig(pipeline(), trace=Trace)
+    assert rig.trace is not None
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            # Too much audio to wait for its words: refused, and nothing else holds it.
+            audio = (InputAudio(None, bytes(10 * 1024 * 1024)),)
+            rig.driver.post(ItemCreateRequested(Message(ItemId(f"item_{number}"), "user", audio)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20 * 1024 * 1024
+    assert "ItemCreateRequested -> [Tell(ErrorRaised)]" in rig.trace.recent()[-1]
+    await rig.over()
+
+
 async def test_a_folder_that_cannot_be_written_costs_the_trace_not_the_session(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,6 +260,8 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
         SessionUpdateRequested({"turn_detection": ServerVad(idle_timeout_ms=6_000)}),
         ItemCreateRequested(Message(ItemId("a"), "user", (InputText("ü"), InputImage("data:,"))), "root"),
         ResponseRequested(ResponseParams(input=(ItemReference(ItemId("a")),), metadata=(("k", "v"),), tools=())),
+        PipelineFound("fast", Settings(model="fast"), Conduct(speculation=True), Capabilities(languages=("en",))),
+        PipelineNotFound(Fault("model_not_found", "There is no such model.")),
     ],
     ids=lambda event: type(event).__name__,
 )

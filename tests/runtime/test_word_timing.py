@@ -34,6 +34,18 @@ def test_a_text_spelled_out_for_the_voice_is_not_timed_at_all() -> None:
     assert timing.spoken(timed("It", "is", "three", "p", "m")) == ()
 
 
+def test_a_list_that_is_opened_for_the_voice_is_timed_inside_its_one_word() -> None:
+    timing = WordTiming("Sure: (1,2,30).", "Sure: (1, 2, 30).")
+    ends = [word.text_end for word in timing.spoken(timed("Sure:", "(1,", "2,", "30)."))]
+    assert ends == [5, 9, 11, 15]
+
+
+def test_characters_of_a_script_without_spaces_are_timed_one_by_one() -> None:
+    timing = WordTiming("你好，世界。", "你好，世界。")
+    ends = [word.text_end for word in timing.spoken(timed("你", "好，", "世", "界。"))]
+    assert ends == [1, 3, 4, 6]
+
+
 def test_a_word_that_is_said_differently_is_still_one_word() -> None:
     timing = WordTiming("Ask Dr. Who at https://x.org.", "Ask Doctor Who at x.org.")
     assert [word.text_end for word in timing.spoken(timed("Ask", "Doctor", "Who", "at", "x.org."))] == [

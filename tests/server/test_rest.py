@@ -12,7 +12,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from parley import __version__
+from parley.engines.ports import EngineError
 from parley.runtime.engines import EngineReport
+from parley.testing.fakes import FakeRecognizer
 from tests.server.harness import Engines, Running, configured, loaded, running, talking
 
 
@@ -58,6 +60,24 @@ async def test_health_names_version_pipelines_and_sessions_and_asks_for_no_key()
     assert health["status"] == "ok"
     assert health["pipelines"] == {"default": {"state": "ready"}, "bench": {"state": "failed"}}
     assert health["sessions"] == 1
+
+
+async def test_health_names_an_engine_that_cannot_work_at_this_moment() -> None:
+    class Supervised(FakeRecognizer):
+        fault: EngineError | None = EngineError("The recogniser is down.", code="recognizer_down")
+
+    stt = Supervised()
+    config = configured()
+    async with running(config, loaded(config, Engines(stt=stt))) as server, http(server) as client:
+        answer = await client.get("/health")
+        assert answer.status_code == 200
+        assert answer.json()["status"] == "degraded"
+        assert answer.json()["pipelines"]["default"] == {
+            "state": "degraded",
+            "faults": {"stt": {"code": "recognizer_down", "message": "The recogniser is down."}},
+        }
+        stt.fault = None
+        assert (await client.get("/health")).json()["status"] == "ok"
 
 
 async def test_health_is_503_when_nothing_is_served() -> None:

@@ -212,3 +212,47 @@ def test_an_error_never_repeats_more_than_a_little_of_what_was_sent() -> None:
     ):
         assert isinstance(event, e.ClientErred)
         assert len(event.message) + len(event.param or "") < 1500
+
+
+HALF, PAIR = r"\ud83d", r"\ud83d\ude00"
+
+
+ITEMS = (
+    '{"type":"message","role":"user","content":[{"type":"input_text","text":"@"}]}',
+    '{"type":"message","role":"system","content":[{"type":"input_text","text":"@"}]}',
+    '{"type":"message","role":"assistant","content":[{"type":"output_text","text":"@"}]}',
+    '{"type":"message","role":"user","content":[{"type":"input_audio","transcript":"@"}]}',
+    '{"type":"function_call","name":"f","arguments":"@"}',
+    '{"type":"function_call_output","call_id":"@","output":"@"}',
+    '{"type":"mcp_approval_response","approval_request_id":"r","approve":false,"reason":"@"}',
+)
+TOOL = '{"type":"function","name":"f","description":"@","parameters":{"title":"@"}}'
+EVENTS = (
+    *('{"type":"conversation.item.create","event_id":"@","item":' + item + "}" for item in ITEMS),
+    '{"type":"session.update","session":{"type":"realtime","instructions":"@","tools":[' + TOOL + "]}}",
+    '{"type":"session.update","session":{"type":"realtime","audio":{"input":{"transcription":{"prompt":"@"}}}}}',
+    '{"type":"response.create","response":{"instructions":"@","metadata":{"@":"@"}}}',
+    '{"type":"input_audio_buffer.append","event_id":"@","audio":"AAEC"}',
+)
+"""Events with `@` in every kind of string that a client may send."""
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("text", [HALF, r"\uDE00", r"a\ud83d!", r"\ud83d\ud83d", r"\ude00\ud83d", r"\ud83d\n"])
+def test_half_a_character_is_taken_as_the_replacement_character(text: str, event: str) -> None:
+    whole = text.replace(HALF, "\ufffd").replace(r"\uDE00", "\ufffd").replace(r"\ude00", "\ufffd")
+    half, expected = decode(event.replace("@", text).encode()), decode(event.replace("@", whole))
+    assert not isinstance(expected, e.ClientErred)
+    assert half == expected
+
+
+@pytest.mark.parametrize("beside", [PAIR, r"\\ud83d", r"\\\\ud83d", r"\n\u00e9\u0000", "é😀"])
+def test_what_stands_beside_half_a_character_is_left_as_it_is(beside: str) -> None:
+    half, expected = (EVENTS[0].replace("@", f"{beside}{piece}{beside}") for piece in (HALF, "\ufffd"))
+    assert decode(half.encode()) == decode(expected.encode())
+
+
+def test_half_a_character_does_not_make_broken_json_whole() -> None:
+    event = decode(rb'{"type":"response.create","event_id":"mine","response":{"instructions":"\ud83d"}')
+    assert isinstance(event, e.ClientErred)
+    assert event.code == "invalid_json"

@@ -64,7 +64,7 @@ LOGPROBS = "item.input_audio_transcription.logprobs"
 ECHOED = "kept and shown, sent nowhere: the Traces Dashboard is OpenAI's"
 
 OPTIONS = [
-    option("model", "gpt-realtime", "the session's own model, repeated", model="gpt-realtime"),
+    option("model", "gpt-realtime", model="gpt-realtime"),
     option("instructions", "Be brief.", instructions="Be brief."),
     option("instructions", "", instructions=""),
     option("output_modalities", ["text"], modality="text"),
@@ -295,6 +295,14 @@ def test_what_opens_an_mcp_server_is_never_shown() -> None:
         ("tools", [{**BOOKS, "defer_loading": True}], "tools[0].defer_loading", "unsupported_parameter"),
         ("tools", [{**BOOKS, "server_url": "file:///etc"}], "tools[0].server_url", "invalid_value"),
         ("tools", [{**BOOKS, "headers": {"X": "a\r\nb"}}], "tools[0].headers.X", "invalid_value"),
+        ("tools", [{**BOOKS, "headers": {"Host": "inside.example"}}], "tools[0].headers.Host", "invalid_value"),
+        (
+            "tools",
+            [{**BOOKS, "headers": {"transfer-encoding": "x"}}],
+            "tools[0].headers.transfer-encoding",
+            "invalid_value",
+        ),
+        ("tools", [{**BOOKS, "headers": {"Connection": "close"}}], "tools[0].headers.Connection", "invalid_value"),
         ("tools", [{**BOOKS, "require_approval": "no"}], "tools[0].require_approval", "invalid_value"),
         ("tools", [{**TOOL, "server_url": "https://x"}], "tools[0].server_url", "unknown_parameter"),
         ("tool_choice", {"type": "mcp"}, "tool_choice.server_label", "missing_required_parameter"),
@@ -306,6 +314,15 @@ def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: 
     assert (error.param, error.code) == (f"session.{param}", code)
     if code == "unsupported_parameter":
         assert "not supported" in error.message
+
+
+@pytest.mark.parametrize("member", ["turn_detection", "noise_reduction", "transcription"])
+@pytest.mark.parametrize("off", [{"type": "none"}, {"type": "None"}, {"type": "disabled"}, "none", "off", False])
+def test_what_null_switches_off_says_so_when_it_is_told_otherwise(member: str, off: object) -> None:
+    error = refused(EVENT, session=session(f"audio.input.{member}", off))
+    where = f"session.audio.input.{member}" + ".type" * isinstance(off, dict)
+    assert (error.code, error.param) == ("invalid_value", where)
+    assert f'send null: "{member}": null' in error.message
 
 
 TURNS = "audio.input.turn_detection"

@@ -51,6 +51,7 @@ def test_the_seeds_bring_about_what_they_are_there_for() -> None:
         "guesses",
         "guesses released",
         "replies resumed",
+        "pipelines changed",
         "interruptions",
         "late events",
         "silent models",

@@ -8,6 +8,7 @@ Laws:
 
 from __future__ import annotations
 
+import io
 import os
 import wave
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from parley.audio.types import Samples
 
 MAX_SECONDS = 4 * 3600
 """Longest file read into memory: four hours, about 700 MB as 48 kHz float32 twice over; longer ones should be streamed."""
+
+MAX_WAV_HEAD = 1024 * 1024
+"""Where the samples of a WAV must begin: titles and pictures take less; a file with more before them is PyAV's to read."""
 
 _CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac", ".mp4": "aac"}
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -71,19 +75,27 @@ def _read_stream(stream: BinaryIO, name: str) -> Recording:
     size = stream.seek(0, os.SEEK_END) - start
     stream.seek(start)
     try:
-        with wave.open(stream) as wav:
-            return _read_wav(wav, size, name)
+        return _read_wav(stream, start, size, name)
     except (wave.Error, EOFError):
         stream.seek(start)
         return _read_av(stream, name)
 
 
-def _read_wav(wav: wave.Wave_read, size: int, name: str) -> Recording:
-    rate, channels, width = wav.getframerate(), wav.getnchannels(), wav.getsampwidth()
-    # A program that writes to a pipe says the largest length there is, as it does not know its own.
-    count = min(wav.getnframes(), size // (channels * width))
+def _read_wav(stream: BinaryIO, start: int, size: int, name: str) -> Recording:
+    """Plain PCM, by the format that its header names. Raises `wave.Error`, `EOFError` for anything else."""
+    head = stream.read(MAX_WAV_HEAD)
+    riff_bytes = int.from_bytes(head[4:8], "little")
+    header = io.BytesIO(head[:4] + b"\xff\xff\xff\xff" + head[8:])  # whatever length it names, its chunks can be read
+    with wave.open(header) as wav:
+        rate, channels, width, count = wav.getframerate(), wav.getnchannels(), wav.getsampwidth(), wav.getnframes()
+        data_at = header.tell()
+    left = (size - data_at) // (channels * width)
+    # A program that writes to a pipe does not know the length: it names none, or the largest there is.
+    unknown = count == 0 and riff_bytes + 8 != size
+    count = left if unknown else min(count, left)
     _check_length(count / rate if rate else 0.0, name)
-    data = wav.readframes(count)
+    stream.seek(start + data_at)
+    data = stream.read(count * channels * width)
     data = data[: len(data) // (width * channels) * width * channels]
     match width:
         case 1:

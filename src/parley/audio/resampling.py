@@ -11,6 +11,8 @@ live paths; `HQ` 21 ms for recognition; `VHQ` 43 ms for files.
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -22,6 +24,17 @@ from parley.audio.types import Int16, Samples
 Quality = Literal["QQ", "LQ", "MQ", "HQ", "VHQ"]
 
 _Sample = TypeVar("_Sample", np.float32, np.int16)
+
+
+_open: weakref.WeakSet[_Stream[Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _release() -> None:
+    """Free the native streams that something still refers to when the interpreter ends (a daemon thread, an object that the collector does
+    not see): soxr reports each of them on stderr as a leak."""
+    for stream in tuple(_open):
+        stream._soxr = None
 
 
 class _Stream(Generic[_Sample]):
@@ -36,6 +49,7 @@ class _Stream(Generic[_Sample]):
         self._soxr: Any = None
         if in_rate != out_rate:
             self._soxr = soxr.ResampleStream(in_rate, out_rate, 1, dtype=np.dtype(dtype).name, quality=quality)
+            _open.add(self)
 
     def push(self, chunk: NDArray[_Sample]) -> NDArray[_Sample]:
         """Add samples `[n]` at `in_rate`; returns what is ready at `out_rate` (possibly nothing)."""

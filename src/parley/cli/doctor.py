@@ -18,7 +18,7 @@ from parley.cli.options import configured, load_config, warn
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of checks.")
 @click.pass_context
 def doctor(ctx: click.Context, /, config_path: Path | None, as_json: bool, **flags: object) -> None:
-    """Check Python, packages, configuration, address, key, engines, endpoints and audio devices.
+    """Check Python, packages, configuration, address, open files, key, engines, endpoints and audio devices.
 
     Looks at what `parley serve` with the same flags would use. Exit code 1 when something it needs is missing.
     """
@@ -50,6 +50,7 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
         "configuration", True, str(config.path) if config.path else "no file; defaults, environment and flags"
     )
     yield checks.check_port(config)
+    yield checks.check_open_files(config)
     yield checks.check_keys(config)
     yield from checks.check_endpoints(config)
     yield from checks.check_engines(config)

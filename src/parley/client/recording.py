@@ -6,7 +6,7 @@
     transcript.json   the same with times, what was cut off, and every turn's figures
 
 Laws: audio and trace are written as they come, the rest at the end. Both tracks keep their place in time: where a track has nothing
-there is silence. A trace never holds a key.
+there is silence. A trace never holds a key. Only this user may read the files.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from parley.audio.private_files import make_private_folder, private_opener
 from parley.audio.resampling import Int16Resampler
 from parley.audio.types import Int16
 from parley.client.figures import Turn, spreads
@@ -60,7 +61,8 @@ class RecordedTracks:
     """Left the user, right the assistant, into a WAV. `user()` and `assistant()` as the sound happens, `close()` at the end."""
 
     def __init__(self, path: Path, began_s: float, played_rate: int) -> None:
-        self._wav = wave.open(str(path), "wb")  # noqa: SIM115
+        self._file = open(path, "wb", opener=private_opener)  # noqa: SIM115
+        self._wav = wave.open(self._file, "wb")  # noqa: SIM115
         self._wav.setparams((2, 2, RATE, 0, "NONE", "not compressed"))
         self._began_s = began_s
         self._down = Int16Resampler(played_rate, RATE, "HQ")
@@ -98,17 +100,18 @@ class RecordedTracks:
     def close(self) -> None:
         self._write(max(track.position for track in self._tracks))
         self._wav.close()
+        self._file.close()
 
 
 class Recording:
     """The folder of one conversation. Raises `OSError` when it cannot be written. Next: `finish()`."""
 
     def __init__(self, folder: Path, began_s: float, played_rate: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self.folder = folder
         self._began_s = began_s
         self.tracks = RecordedTracks(folder / "audio.wav", began_s, played_rate)
-        self._trace = (folder / "trace.jsonl").open("w", encoding="utf-8")
+        self._trace = open(folder / "trace.jsonl", "w", encoding="utf-8", opener=private_opener)  # noqa: SIM115
 
     def event(self, direction: str, message: str | bytes, now_s: float) -> None:
         """One message of the wire: `direction` is "sent" or "received"."""
@@ -129,7 +132,7 @@ class Recording:
         self._trace.close()
         said = [line for line in lines if line.text or line.unheard or line.note]
         text = "\n".join(plain_line(line) for line in said)
-        (self.folder / "transcript.txt").write_text(text + "\n", encoding="utf-8")
+        self._write("transcript.txt", text)
         document = {
             "lines": [self._line(line) for line in said],
             "turns": [self._turn(turn) for turn in turns],
@@ -138,8 +141,11 @@ class Recording:
                 for each in spreads(turns)
             ],
         }
-        written = json.dumps(document, ensure_ascii=False, indent=2)
-        (self.folder / "transcript.json").write_text(written + "\n", encoding="utf-8")
+        self._write("transcript.json", json.dumps(document, ensure_ascii=False, indent=2))
+
+    def _write(self, name: str, text: str) -> None:
+        with open(self.folder / name, "w", encoding="utf-8", opener=private_opener) as file:
+            file.write(text + "\n")
 
     def _line(self, line: Line) -> dict[str, Any]:
         told: dict[str, Any] = {

@@ -31,7 +31,8 @@ class UnknownModel(ConfigError):
         self.model = model
         self.known = tuple(known)
         super().__init__(
-            f"The model {model!r} does not exist here; the pipelines are {', '.join(self.known)}.",
+            f"The model {model!r} does not exist here; the pipelines are {', '.join(self.known)}, and the realtime models of "
+            "OpenAI (gpt-realtime, ...) stand for the default one.",
             mend=did_you_mean(model, self.known),
         )
 

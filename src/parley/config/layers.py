@@ -20,6 +20,9 @@ from parley.engines.ports import STAGES
 
 FILE_NAME = "parley.toml"
 
+MAX_DEPTH = 32
+"""Levels of tables and lists in a file; an engine's options need four or five."""
+
 KeyPath = tuple[str, ...]
 
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
@@ -74,6 +77,11 @@ def find_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | No
 
 
 def _named(path: Path, by: str) -> Path:
+    if path.is_dir():
+        raise ConfigError(
+            f"The configuration file {path} (named by {by}) is a folder.",
+            mend=f"Name a file, such as {path / FILE_NAME}.",
+        )
     if not path.is_file():
         raise ConfigError(
             f"There is no configuration file at {path} (named by {by}).",
@@ -86,14 +94,31 @@ def read_file(path: Path) -> Layer:
     """The file's tables. Raises `ConfigError` for what is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        data: dict[str, Any] | None = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.", mend="It must be a TOML file in UTF-8.") from error
+    except RecursionError:
+        data = None
+    if data is None or _is_deeper(data, MAX_DEPTH):
+        raise ConfigError(f"{path} cannot be read: it has tables or lists more than {MAX_DEPTH} deep in each other.")
     lines = _line_numbers(text)
     layer = Layer(data=data)
     for key, _ in flatten(data):
         layer.places[key] = _place(path, key, lines)
     return layer
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Whether tables and lists stand more than `depth` deep in each other."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 def _place(path: Path, key: KeyPath, lines: Mapping[KeyPath, int]) -> str:

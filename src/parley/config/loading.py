@@ -8,6 +8,7 @@ Does not know: how an engine is made; it only asks the registry for the names th
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,15 +55,16 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     drop_foreign_options(file, (environment, command_line), pipeline)
     layers = (Layer(data={"pipelines": served}), file, environment, command_line)
     warnings += drop_endpoint_of_others(environment, layers, pipeline)
-    settings = _validate(layers)
+    settings = _validated(layers)
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
     _check_engines(settings, places)
     keys = _api_keys(settings.server, places, environ)
     _check_address(settings.server, keys, places)
+    trace_dir = _trace_dir(settings.server, places)
     pipelines = {name: _pipeline(name, section) for name, section in settings.pipelines.items()}
     return Config(
-        server=_server(settings.server, keys),
+        server=_server(settings.server, keys, trace_dir),
         pipelines=MappingProxyType(pipelines),
         default_pipeline=pipeline,
         path=path,
@@ -113,7 +115,29 @@ def _validate(layers: tuple[Layer, ...]) -> Settings:
     except ValidationError as error:
         places = {key: place for layer in layers for key, place in layer.places.items()}
         faults = [_fault(dict(fault), places) for fault in error.errors(include_url=False, include_context=False)]
-        raise ConfigError("\n".join(faults)) from None
+        raise _Invalid(faults) from None
+
+
+class _Invalid(Exception):
+    """What is wrong with the merged layers, a line for each fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def _validated(layers: tuple[Layer, ...]) -> Settings:
+    """The settings of all layers. Each layer must be valid without those after it too: a later value does not hide an earlier fault."""
+    faults: dict[str, None] = {}
+    settings: Settings | None = None
+    for count in range(1, len(layers) + 1):
+        try:
+            settings = _validate(layers[:count])
+        except _Invalid as invalid:
+            faults |= dict.fromkeys(invalid.faults)
+    if faults or settings is None:
+        raise ConfigError("\n".join(faults))
+    return settings
 
 
 def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
@@ -123,6 +147,8 @@ def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
     if fault["type"] == "extra_forbidden":
         hint = did_you_mean(key[-1], _known_keys(key[:-1]))
         return f"{where}unknown setting {'.'.join(key)}. {hint}".rstrip()
+    if fault["type"] in ("model_type", "dict_type"):
+        return f"{where}{'.'.join(key)}: expected a table, such as [{'.'.join(key)}] with a line for each setting."
     return f"{where}{'.'.join(key)}: {fault['msg']}."
 
 
@@ -203,9 +229,23 @@ def _check_address(server: ServerSection, keys: tuple[str, ...], places: Mapping
     )
 
 
-def _server(section: ServerSection, keys: tuple[str, ...]) -> ServerConfig:
+def _trace_dir(server: ServerSection, places: Mapping[KeyPath, str]) -> Path | None:
+    """The folder for traces; raises `ConfigError` where no file can be written there."""
+    if not server.trace_dir:
+        return None
+    folder = Path(server.trace_dir).expanduser()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return folder
+    why = "is a file" if not there.is_dir() else "cannot be written to"
+    raise ConfigError(
+        f"{places[('server', 'trace_dir')]}: server.trace_dir {server.trace_dir}: {there} {why}.",
+        mend="Name a folder that this user may write to; it is created where it does not exist.",
+    )
+
+
+def _server(section: ServerSection, keys: tuple[str, ...], trace_dir: Path | None) -> ServerConfig:
     values = section.model_dump(exclude={"api_key_env", "api_keys", "trace_dir"})
-    trace_dir = Path(section.trace_dir).expanduser() if section.trace_dir else None
     if values["allowed_mcp_servers"] is None:
         # Whoever can talk to this server could have it reach into its own network: on one's own machine they can reach it anyway.
         values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()

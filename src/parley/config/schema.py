@@ -46,6 +46,8 @@ Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+HostName = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s/:*\[\]]+)$")]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
 McpServer = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s]+)$")]
 McpServers = Annotated[tuple[McpServer, ...], BeforeValidator(_split)]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
@@ -64,6 +66,7 @@ class ServerSection(BaseModel):
     api_keys: Keys = ()
     api_key_env: str = ""
     allowed_origins: Origins = ()
+    allowed_hosts: HostNames = ()
     allowed_mcp_servers: McpServers | None = None
     insecure: bool = False
     max_sessions: int = Field(default=400, ge=1, le=100_000)

@@ -34,7 +34,8 @@ HOSTED_MODEL_PREFIXES = (
 class ServerConfig:
     """How the server listens, whom it lets in, and its limits.
 
-    `api_keys` empty means that no key is asked for. `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of
+    `api_keys` empty means that no key is asked for. `allowed_hosts` are names, beside this machine's own, that requests may be sent to.
+    `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of
     MCP servers that clients may have us call. `trace_dir` None means that no trace is written.
     A new session is refused while the event loop runs more than `admission_lag_ms` late.
     """
@@ -43,6 +44,7 @@ class ServerConfig:
     port: int
     api_keys: tuple[str, ...] = field(repr=False)
     allowed_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
     allowed_mcp_servers: tuple[str, ...]
     insecure: bool
     max_sessions: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.conversation import Entry, text_of
+from parley.core.conversation import Entry
 from parley.core.errors import PeerError
 from parley.core.items import (
     Content,
@@ -23,6 +23,7 @@ from parley.core.items import (
     McpListTools,
     Message,
     OutputAudio,
+    text_of,
 )
 from parley.core.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
 from parley.core.state import State

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from parley.core.context import Room, Shown, bond, fit
 from parley.core.errors import PeerError
 from parley.core.ids import ConversationId, ItemId
 from parley.core.items import (
@@ -17,15 +18,11 @@ from parley.core.items import (
     FunctionCallOutput,
     InputAudio,
     InputImage,
-    InputText,
     Item,
-    McpApprovalRequest,
-    McpApprovalResponse,
-    McpCall,
-    McpListTools,
     Message,
     OutputAudio,
-    OutputText,
+    is_empty,
+    text_of,
 )
 from parley.core.limits import (
     KEPT_AUDIO_BYTES,
@@ -34,7 +31,6 @@ from parley.core.limits import (
     MAX_RETRIEVED_AUDIO_BYTES,
     SAMPLES_PER_MS,
 )
-from parley.core.settings import Truncation
 from parley.core.speech import Speech
 
 
@@ -213,56 +209,20 @@ class Conversation:
 
     # --- the prompt ------------------------------------------------------------------------------------------------------
 
-    def prompt_items(
-        self,
-        truncation: Truncation,
-        context_tokens: int,
-        fixed_tokens: int,
-        extra: tuple[Item, ...] = (),
-        *,
-        settle: bool = True,
-    ) -> tuple[Item, ...]:
-        """The items a model is to see, oldest dropped until they fit; `extra` come last and are never dropped.
+    def shown(self, room: Room, extra: tuple[Item, ...] = ()) -> Shown:
+        """The items that a model is to see, `extra` after them; `settle` it once it is used. Raises `PeerError`, see `fit`."""
+        entries = self.entries()
+        start = 0 if self._first_kept is None else self._order.index(self._first_kept)
+        recent = entries[start:]
+        shared = {bond(entry.item) for entry in recent} - {None}
+        bonded = (entry for entry in entries[:start] if bond(entry.item) in shared)
+        views = [view for entry in (*bonded, *recent) if not is_empty(view := entry.view())]
+        return fit((*views, *extra), room)
 
-        `fixed_tokens` are the instructions' and tools'. Raises `PeerError` (`context_length_exceeded`) when
-        truncation is disabled.
-        """
-        start = self._order.index(self._first_kept) if self._first_kept in self._entries and self._first_kept else 0
-        items = [view for item_id in self._order[start:] if not is_empty(view := self._entries[item_id].view())]
-        limit = context_tokens - fixed_tokens
-        if truncation.post_instructions is not None:
-            limit = min(limit, truncation.post_instructions)
-        extra_tokens = sum(map(tokens_of, extra))
-        sizes = [tokens_of(item) for item in items]
-        if sum(sizes) + extra_tokens <= limit:
-            return (*items, *extra)
-        if truncation.mode == "disabled":
-            raise PeerError(
-                f"The conversation has about {sum(sizes) + extra_tokens + fixed_tokens} tokens, the model takes {context_tokens}; "
-                "delete items or set session.truncation to 'auto'.",
-                code="context_length_exceeded",
-                param="session.truncation",
-            )
-        goal = int(limit * truncation.retention_ratio)
-        dropped, total = 0, sum(sizes) + extra_tokens
-        while dropped < len(items) and total > goal:
-            total -= sizes[dropped]
-            dropped += 1
-        while dropped < len(items) and isinstance(items[dropped], FunctionCallOutput):
-            dropped += 1  # an output without its call means nothing to a model
-        if settle:
-            self._first_kept = items[dropped].id if dropped < len(items) else None
-        return (*items[dropped:], *extra)
-
-    def settle(self, shown: tuple[Item, ...]) -> None:
-        """A prompt made without settling was used: what it left out stays left out."""
-        first = next((item.id for item in shown if item.id in self._entries), None)
-        if first is None:
-            return
-        start = self._order.index(self._first_kept) if self._first_kept in self._entries and self._first_kept else 0
-        left_out = self._order[start : self._order.index(first)]
-        if any(not is_empty(self._entries[item_id].view()) for item_id in left_out):
-            self._first_kept = first
+    def settle(self, shown: Shown) -> None:
+        """This is what a model saw: what was left out of it stays left out."""
+        if shown.first in self._entries:
+            self._first_kept = shown.first
 
 
 def _characters(item: Item) -> int:
@@ -290,58 +250,6 @@ def _discard(entry: Entry) -> None:
         entry.speech.discard_audio()
     elif isinstance(entry.item, Message):
         entry.item = replace(entry.item, content=tuple(map(_silent, entry.item.content)))
-
-
-def is_empty(item: Item) -> bool:
-    """True for what says nothing to a model: an answer of which nothing was heard, a cough, a list of tools."""
-    if isinstance(item, McpListTools):
-        return True  # the model is told of tools as tools
-    if not isinstance(item, Message):
-        return False
-    return not any(isinstance(part, InputImage) or text_of(part).strip() for part in item.content)
-
-
-def text_of(part: Content) -> str:
-    match part:
-        case InputText(text=text) | OutputText(text=text):
-            return text
-        case InputAudio(transcript=transcript):
-            return transcript or ""
-        case OutputAudio(transcript=transcript):
-            return transcript
-        case InputImage():
-            return ""
-
-
-_CHARACTERS_PER_TOKEN = 4
-_IMAGE_TOKENS = 800
-_MESSAGE_TOKENS = 4
-
-
-def text_tokens(characters: int) -> int:
-    """Tokens of a text, reckoned: four characters each, the rule of thumb for English text."""
-    return -(-characters // _CHARACTERS_PER_TOKEN)
-
-
-def tokens_of(item: Item) -> int:
-    """Tokens an item takes in a prompt, reckoned from its characters."""
-    match item:
-        case FunctionCall(name=name, arguments=arguments):
-            return _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments))
-        case FunctionCallOutput(output=output):
-            return _MESSAGE_TOKENS + text_tokens(len(output))
-        case McpCall(name=name, arguments=arguments, output=output, error=error):
-            said = output or (error.message if error is not None else "")
-            return 2 * _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments) + len(said))
-        case McpApprovalRequest(name=name, arguments=arguments):
-            return _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments))
-        case McpApprovalResponse(reason=reason):
-            return _MESSAGE_TOKENS + text_tokens(len(reason))
-        case McpListTools():
-            return 0
-        case Message(content=content):
-            images = sum(isinstance(part, InputImage) for part in content)
-            return _MESSAGE_TOKENS + images * _IMAGE_TOKENS + sum(text_tokens(len(text_of(part))) for part in content)
 
 
 def audio_ms(entry: Entry) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.conversation import Entry, text_tokens
+from parley.core.context import text_tokens
+from parley.core.conversation import Entry
 from parley.core.effects import CancelGeneration, Play
 from parley.core.errors import ErrorType, Fault
 from parley.core.events import (
@@ -163,6 +164,7 @@ class Delivering:
             return
         if not entry.speech.clauses:
             entry.speech.begin("")
+        st.engines_used = True
         start = entry.speech.samples
         samples = entry.speech.add(event.audio, event.words)
         if response.conversation_id is None:

@@ -6,13 +6,15 @@ and nothing more.
 
 from __future__ import annotations
 
-from parley.core.conversation import audio_ms, is_empty, text_tokens, tokens_of
+from parley.core.context import Room, fit, text_tokens, tokens_of
+from parley.core.conversation import audio_ms
 from parley.core.effects import Prompt, StartGeneration
 from parley.core.generation import Attempt, Plan
-from parley.core.items import Item, McpListTools
+from parley.core.items import Item, McpListTools, is_empty
 from parley.core.mcp_offer import offer
 from parley.core.response import Response
 from parley.core.state import State
+from parley.core.tool_checks import check_choice
 
 
 class Drafting:
@@ -21,7 +23,7 @@ class Drafting:
     def __init__(self, state: State) -> None:
         self.st = state
 
-    def draft(self, plan: Plan, extra: tuple[Item, ...], *, guess: bool = False) -> Attempt:
+    def draft(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
         """Freeze the prompt that the plan amounts to now. Raises `PeerError` if it cannot fit."""
         st, params, settings = self.st, plan.params, self.st.settings
         sources = settings.tools if params.tools is None else params.tools
@@ -31,6 +33,7 @@ class Drafting:
             for label, listing in st.servers.items()
             if isinstance(listing.entry.item, McpListTools)
         }
+        check_choice(choice, sources, "session" if params.tool_choice is None else "response")
         offered = offer(told, sources, choice)
         instructions = settings.instructions if params.instructions is None else params.instructions
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
@@ -38,21 +41,20 @@ class Drafting:
             len(instructions)
             + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in offered.tools)
         )
+        room = Room(fixed, st.conduct.context_tokens, settings.truncation)
         if plan.entries is None:
-            items = st.conversation.prompt_items(
-                settings.truncation, st.conduct.context_tokens, fixed, extra, settle=not guess
-            )
             entries = st.conversation.entries()
+            shown = st.conversation.shown(room, extra)
         else:
-            items = (*(view for entry in plan.entries if not is_empty(view := entry.view())), *extra)
             entries = list(plan.entries)
+            shown = fit((*(view for entry in entries if not is_empty(view := entry.view())), *extra), room)
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
-        prompt = Prompt(instructions, items, offered.tools, offered.choice, parallel, limit, effort)
-        shown = {item.id for item in items}
-        heard_ms = sum(audio_ms(entry) for entry in entries if entry.item.id in shown)
-        tokens = fixed + sum(map(tokens_of, items))
-        attempt = Attempt(st.ids.attempt(), prompt, tokens, heard_ms, st.now, plan, offered.mcp)
+        prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort)
+        prompted = {item.id for item in shown.items}
+        heard_ms = sum(audio_ms(entry) for entry in entries if entry.item.id in prompted)
+        tokens = fixed + sum(map(tokens_of, shown.items))
+        attempt = Attempt(st.ids.attempt(), prompt, shown, tokens, heard_ms, st.now, plan, offered.mcp)
         st.attempts[attempt.id] = attempt
         return attempt
 

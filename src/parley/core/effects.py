@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from parley.core.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.items import Item
 from parley.core.notices import Notice
-from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice
+from parley.core.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice, SessionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ScoreVoice:
 @dataclass(frozen=True, slots=True)
 class OpenTranscription:
     """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
-    `language` is ""."""
+    `language` is "". `live`: somebody is speaking it; else a client has brought it whole, and it may wait for those who speak."""
 
     turn: TurnId
     format: AudioFormat
@@ -47,6 +47,7 @@ class OpenTranscription:
     keywords: tuple[str, ...]
     logprobs: bool
     languages: tuple[str, ...] = ()
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +146,39 @@ class CallTool:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonListing:
+    """Stop waiting for a server's tools and disconnect from it; no answer."""
+
+    listing: ListingId
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonCall:
+    """Stop waiting for a call, and disconnect from its server once its other calls have ended; no answer."""
+
+    call: ToolCallId
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseServer:
     """This MCP server is wanted no more: disconnect once its calls have ended."""
 
     server: McpServer
+
+
+@dataclass(frozen=True, slots=True)
+class FindPipeline:
+    """The client wants its session to go on with the pipeline that serves `model`. Answer: `PipelineFound` or `PipelineNotFound`."""
+
+    model: str
+    kind: SessionKind
+
+
+@dataclass(frozen=True, slots=True)
+class UsePipeline:
+    """The session goes on with this pipeline, the one found last: its engines perform whatever comes after; none of them is busy."""
+
+    pipeline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +216,11 @@ Effect = (
     | CancelGeneration
     | ListTools
     | CallTool
+    | AbandonListing
+    | AbandonCall
     | ReleaseServer
+    | FindPipeline
+    | UsePipeline
     | Play
     | StopPlayback
     | CloseLink

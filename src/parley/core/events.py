@@ -23,6 +23,7 @@ from parley.core.ids import (
     TurnId,
 )
 from parley.core.items import Item, ItemReference, McpError, McpTool
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.settings import AudioFormat, Modality, SettingsPatch, ToolChoice, ToolSource
 
 # --- the client ----------------------------------------------------------------------------------------------------------
@@ -366,6 +367,8 @@ Event = (
     | ToolListingFailed
     | ToolAnswered
     | ToolFailed
+    | PipelineFound
+    | PipelineNotFound
     | AudioPlayed
     | TimePassed
     | WindDownRequested

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from parley.core.context import Shown
 from parley.core.conversation import Entry
 from parley.core.effects import Prompt
 from parley.core.events import AS_THE_SESSION, GenerationEvent, ResponseParams, SpeechGenerated
@@ -37,11 +38,12 @@ class Basis:
 
 @dataclass(slots=True)
 class Attempt:
-    """A generation under way. `response` is None while it is held; `input_tokens` and `input_audio_ms` are its
-    prompt's, reckoned."""
+    """A generation under way. `response` is None while it is held; `shown` is what its prompt has of the items, `input_tokens` and
+    `input_audio_ms` are the prompt's, reckoned."""
 
     id: AttemptId
     prompt: Prompt
+    shown: Shown
     input_tokens: int
     input_audio_ms: int
     progress_ns: int

@@ -96,12 +96,12 @@ class Hearing:
         if st.input.received - turn.fed_to >= MANUAL_FEED_MS * SAMPLES_PER_MS:
             self._feed(turn, st.input.received)
 
-    def _open_turn(self, start: int, onset: int, *, provisional: bool = False) -> Turn:
+    def _open_turn(self, start: int, onset: int, *, provisional: bool = False, live: bool = True) -> Turn:
         turn = Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional)
-        self._open_transcription(turn)
+        self._open_transcription(turn, live)
         return turn
 
-    def _open_transcription(self, turn: Turn) -> None:
+    def _open_transcription(self, turn: Turn, live: bool) -> None:
         wanted = self.st.settings.transcription or Transcription()
         language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
         self.st.do(
@@ -113,6 +113,7 @@ class Hearing:
                 wanted.keywords,
                 bool(self.st.settings.include),
                 () if language else wanted.languages,
+                live,
             )
         )
 
@@ -304,6 +305,9 @@ class Hearing:
             )
         st.conversation.room()
         end = st.input.received
+        # What waits alone has been heard while it came, however long it is.
+        if st.pending:
+            self.transcripts.check_waiting(end - max(start, st.input.begins))
         if turn is None:
             turn = self._open_turn(start, start)
         elif turn is st.turns.turn:
@@ -358,7 +362,8 @@ class Hearing:
 
     def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
         """The client has brought audio as part of an item: its words are wanted too."""
-        turn = self._open_turn(0, 0)
+        self.st.engines_used = True
+        turn = self._open_turn(0, 0, live=False)
         turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
         self.st.do(Transcribe(turn.id, audio))
         self.transcripts.expect(turn, entry, self.st.input.format.samples(len(audio)), False)

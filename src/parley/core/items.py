@@ -153,3 +153,24 @@ class ItemReference:
     """Stands, in a response's own input, for an item of the conversation."""
 
     id: ItemId
+
+
+def is_empty(item: Item) -> bool:
+    """True for what says nothing to a model: an answer of which nothing was heard, a cough, a list of tools."""
+    if isinstance(item, McpListTools):
+        return True  # the model is told of tools as tools
+    if not isinstance(item, Message):
+        return False
+    return not any(isinstance(part, InputImage) or text_of(part).strip() for part in item.content)
+
+
+def text_of(part: Content) -> str:
+    match part:
+        case InputText(text=text) | OutputText(text=text):
+            return text
+        case InputAudio(transcript=transcript):
+            return transcript or ""
+        case OutputAudio(transcript=transcript):
+            return transcript
+        case InputImage():
+            return ""

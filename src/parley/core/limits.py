@@ -47,6 +47,10 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_BROUGHT_CHARACTERS = 64 * 1024 * 1024
 """Words and images a client may have in one conversation: two hundred large photographs, many times a model's context."""
 
+MIN_SHOWN_CHARACTERS = 400
+"""To so few characters is a text shortened that a model's context cannot hold: a few sentences of it, from which the model can tell
+what it was; where that is too much still, the response fails."""
+
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""
 
@@ -73,6 +77,10 @@ MAX_RESPONSE_AUDIO_MS = 30 * 60 * 1000
 
 MAX_PENDING_TURNS = 64
 """Committed turns whose transcript is still to come; a recogniser this far behind is stuck."""
+
+MAX_WAITING_MS = 3 * 60 * 1000
+"""Audio of committed turns and brought items that waits for its words: a recogniser six times faster than speech needs all of
+`TRANSCRIPT_WAIT_NS` for three minutes; what comes behind them would be given up anyway."""
 
 METADATA_PAIRS = 16
 METADATA_KEY = 64

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal, assert_never
 
 from parley.core.conversation import Entry
-from parley.core.effects import ListTools, ReleaseServer
+from parley.core.effects import AbandonCall, AbandonListing, ListTools, ReleaseServer
 from parley.core.errors import Fault, PeerError
 from parley.core.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
 from parley.core.generation import Plan
@@ -42,6 +42,7 @@ class ToolServers:
             if wanted.get(label) != listing.server:
                 del st.servers[label]
                 if listing.deadline_ns is not None:
+                    st.do(AbandonListing(listing.id))
                     self._close_listing(listing, "failed")
                 st.do(ReleaseServer(listing.server))
         for label, server in wanted.items():
@@ -227,10 +228,12 @@ class ToolServers:
         st = self.st
         for listing in list(st.servers.values()):
             if listing.deadline_ns is not None and listing.deadline_ns <= st.now:
+                st.do(AbandonListing(listing.id))
                 seconds = LIST_TOOLS_WAIT_NS // 1_000_000_000
                 self._give_up(listing, Fault("timeout", f"it did not answer within {seconds} seconds."))
         for ticket, call in list(st.calls.items()):
             if call.deadline_ns <= st.now:
                 del st.calls[ticket]
+                st.do(AbandonCall(ticket))
                 seconds = TOOL_CALL_WAIT_NS // 1_000_000_000
                 self._end(call, None, McpError("tool_execution_error", f"No answer within {seconds} seconds."))

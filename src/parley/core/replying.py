@@ -7,6 +7,8 @@ for anybody.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from parley.core.conversation import Entry
 from parley.core.delivering import Delivering
 from parley.core.drafting import Drafting
@@ -76,14 +78,15 @@ class Replying:
             params.metadata,
             parallel is not False,
         )
+        plan = Plan(params, entries, hint)
         if params.in_conversation:
             self.drop_guess()
             st.main = response
-            self._settled(goes_on=goes_on)
+            self._take_over(self._entries(plan))
+            st.tool_rounds = st.tool_rounds + 1 if goes_on else 0
         else:
             st.sides[response.id] = response
         st.tell(response.created())
-        plan = Plan(params, entries, hint)
         if self._awaits(plan):
             st.waiting[response.id] = plan
         else:
@@ -107,11 +110,17 @@ class Replying:
             return
         self.create(owed.params, owed.entries, owed.hint, goes_on=owed.goes_on)
 
-    def _settled(self, *, goes_on: bool = False) -> None:
-        """The default conversation gets its reply: no other is owed, and none can be taken up again."""
+    def _take_over(self, entries: Sequence[Entry]) -> None:
+        """A reply in the default conversation begins: it answers every turn that is owed one, now or once its words are known,
+        and the outcome of every tool that is awaited among `entries`, which it waits for. No other reply follows for these, and
+        none can be taken up again."""
         st = self.st
         st.owed, st.interrupted = None, None
-        st.tool_rounds = st.tool_rounds + 1 if goes_on else 0
+        for pending in st.pending.values():
+            pending.wants_reply = pending.silent_prompt = False
+        for call in st.calls.values():
+            if call.entry.awaiting and call.entry in entries:
+                call.wanted = False
 
     def owe(self, *, silent: bool = False) -> None:
         """A finished turn wants a reply; it is started when the session comes to rest."""
@@ -127,16 +136,17 @@ class Replying:
     def transcript_failed(self, entry: Entry, fault: Fault) -> None:
         """Whatever waited for these words cannot be answered."""
         for response_id, plan in list(self.st.waiting.items()):
-            if entry in (self.st.conversation.entries() if plan.entries is None else plan.entries):
+            if entry in self._entries(plan):
                 del self.st.waiting[response_id]
                 self.delivering.fail(self._alive(response_id), fault)
 
     def _awaits(self, plan: Plan) -> bool:
         if not self.st.pending and not self.st.calls:
             return False
-        return any(
-            entry.awaiting for entry in (self.st.conversation.entries() if plan.entries is None else plan.entries)
-        )
+        return any(entry.awaiting for entry in self._entries(plan))
+
+    def _entries(self, plan: Plan) -> Sequence[Entry]:
+        return self.st.conversation.entries() if plan.entries is None else plan.entries
 
     def _alive(self, response_id: ResponseId) -> Response:
         st = self.st
@@ -153,6 +163,8 @@ class Replying:
         except PeerError as error:
             self.delivering.fail(response, Fault(error.code, error.message), kind=error.kind)
             return
+        if plan.entries is None and plan.params.in_conversation:
+            self.st.conversation.settle(attempt.shown)
         attempt.response = response
         response.attempt = attempt.id
         self.drafting.generate(attempt, response)
@@ -169,7 +181,7 @@ class Replying:
         said = Message(st.ids.item(), "user", (InputAudio(transcript),))
         basis = Basis(transcript, st.settings.version, st.conversation.version)
         try:
-            attempt = self.drafting.draft(Plan(ResponseParams(), None), (said,), guess=True)
+            attempt = self.drafting.draft(Plan(ResponseParams(), None), (said,))
         except PeerError:
             return  # the real reply will say so
         attempt.basis = basis
@@ -191,7 +203,7 @@ class Replying:
             return False
         st.guess = None
         st.allowance.spend(st.now)
-        st.conversation.settle(guess.prompt.items)
+        st.conversation.settle(guess.shown)
         settings = st.settings
         response = Response(
             st.ids.response(),
@@ -207,7 +219,8 @@ class Replying:
         guess.response = response
         guess.input_audio_ms += turn_ms
         st.main = response
-        self._settled()
+        self._take_over(())  # what it was made from was known already
+        st.tool_rounds = 0
         st.tell(response.created())
         held, guess.held = guess.held, []
         for event in held:
@@ -340,6 +353,5 @@ class Replying:
                 self.drop_guess()
             elif attempt.response is not None:
                 seconds = GENERATION_SILENCE_NS // 1_000_000_000
-                self.delivering.fail(
-                    attempt.response, Fault("timeout", f"The models produced nothing for {seconds} seconds.")
-                )
+                message = f"No output came from the pipeline's models for {seconds} seconds; one is overloaded, or reasons for long."
+                self.delivering.fail(attempt.response, Fault("timeout", message))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from parley.core.brought_items import brought, wordless
 from parley.core.conversation import Entry
-from parley.core.effects import DropTranscription
+from parley.core.effects import DropTranscription, FindPipeline, UsePipeline
 from parley.core.errors import PeerError
 from parley.core.events import (
     CancelRequested,
@@ -20,6 +20,7 @@ from parley.core.events import (
     ItemTruncateRequested,
     ResponseParams,
     ResponseRequested,
+    SessionUpdateRequested,
 )
 from parley.core.hearing import Hearing
 from parley.core.items import (
@@ -32,6 +33,7 @@ from parley.core.items import (
 from parley.core.limits import MAX_SIDE_RESPONSES, SAMPLES_PER_MS
 from parley.core.mcp import ToolServers
 from parley.core.notices import (
+    ErrorRaised,
     ItemAdded,
     ItemDeleted,
     ItemDone,
@@ -39,11 +41,13 @@ from parley.core.notices import (
     ItemTruncated,
     SessionUpdated,
 )
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.policy import policy_of
 from parley.core.replying import Replying
-from parley.core.settings import Settings, SettingsPatch, merged
-from parley.core.state import State
-from parley.core.tool_checks import check_tools, for_response
+from parley.core.settings import Settings, SettingsPatch, merged, rebased
+from parley.core.settings_checks import answers_to, check_change_of_pipeline, check_voice, checked
+from parley.core.state import ChangingPipeline, State
+from parley.core.tool_checks import check_choice, check_tools, for_response
 
 
 class Requests:
@@ -57,19 +61,37 @@ class Requests:
 
     # --- the session -----------------------------------------------------------------------------------------------------------
 
-    def update(self, patch: SettingsPatch) -> None:
+    def update(self, event: SessionUpdateRequested) -> None:
+        """Change the settings; another pipeline is asked for first, and answered by `pipeline_found`."""
         st, old = self.st, self.st.settings
-        new = merged(old, patch)
-        self._check_settings(old, new)
-        if new.kind != old.kind:
-            if len(st.conversation) or st.input.received or st.main is not None:
-                raise PeerError(
-                    "The type of a session can only be set before it has received anything; open a new session.",
-                    code="invalid_value",
-                    param="session.type",
-                )
-            if not st.custom_policy:
-                st.policy = policy_of(new.kind)
+        if st.changing is not None:
+            raise PeerError(
+                f"The model is being changed to '{st.changing.patch.get('model')}'; wait for session.updated.",
+                code="invalid_value",
+                param="session",
+            )
+        new = merged(old, event.patch)
+        self._check_kind(old, new)
+        if new.model != old.model and not answers_to(st.capabilities.models, new.model):
+            st.changing = ChangingPipeline(event.patch, event.event_id)
+            st.do(FindPipeline(new.model, new.kind))
+            return
+        self._become(checked(st, old, new, st.capabilities))
+
+    def _check_kind(self, old: Settings, new: Settings) -> None:
+        st = self.st
+        if new.kind != old.kind and (len(st.conversation) or st.input.received or st.main is not None):
+            raise PeerError(
+                "The type of a session can only be set before it has received anything; open a new session.",
+                code="invalid_value",
+                param="session.type",
+            )
+
+    def _become(self, new: Settings) -> None:
+        """The settings are these from now on."""
+        st, old = self.st, self.st.settings
+        if new.kind != old.kind and not st.custom_policy:
+            st.policy = policy_of(new.kind)
         if (old.turn_detection is None) != (new.turn_detection is None):
             self.hearing.stop_listening()
         if new.input_format is not old.input_format:
@@ -83,59 +105,31 @@ class Requests:
         st = self.st
         return max(0, st.conduct.session_ms - (st.now - st.started_ns) // 1_000_000)
 
-    def _check_settings(self, old: Settings, new: Settings) -> None:
-        st, can = self.st, self.st.capabilities
-        if new.voice != old.voice:
-            if st.conversation.spoken:
-                raise PeerError(
-                    "Cannot update a conversation's voice if assistant audio is present.",
-                    code="cannot_update_voice",
-                    param="session.audio.output.voice",
-                )
-            self._check_voice(new.voice, "session.audio.output.voice")
-        if new.model != old.model and not _answers_to(can.models, new.model):
-            raise PeerError(
-                f"This session runs '{old.model}'; the model cannot be changed. Connect with ?model={new.model} instead.",
-                code="invalid_value",
-                param="session.model",
-            )
-        if new.speed != old.speed and st.main is not None:
-            raise PeerError(
-                "The speed can only be changed between turns, not while a response is in progress.",
-                code="invalid_value",
-                param="session.audio.output.speed",
-            )
-        if new.noise_reduction is not None and not can.noise_reduction:
-            raise PeerError(
-                "Noise reduction is not available on this server; set session.audio.input.noise_reduction to null.",
-                code="invalid_value",
-                param="session.audio.input.noise_reduction",
-            )
-        if new.include and not can.logprobs:
-            raise PeerError(
-                "The speech recogniser of this pipeline gives no log probabilities; leave them out of session.include.",
-                code="invalid_value",
-                param="session.include",
-            )
-        if new.reasoning_effort and not can.reasoning:
-            raise PeerError(
-                "The language model of this pipeline takes no reasoning effort; leave session.reasoning out.",
-                code="invalid_value",
-                param="session.reasoning.effort",
-            )
-        if new.input_format is not old.input_format and (st.turns.turn is not None or st.manual is not None):
-            raise PeerError(
-                "The input format cannot be changed while audio is in the buffer; commit or clear it first.",
-                code="invalid_value",
-                param="session.audio.input.format",
-            )
-        check_tools(new.tools, new.tool_choice, "session", can.mcp_urls)
+    # --- another pipeline ------------------------------------------------------------------------------------------------------
 
-    def _check_voice(self, voice: str, param: str) -> None:
-        voices = self.st.capabilities.voices
-        if voices and voice not in voices:
-            shown = ", ".join(voices[:16]) + (", ..." if len(voices) > 16 else "")
-            raise PeerError(f"Unknown voice '{voice}'; this pipeline has {shown}.", code="invalid_value", param=param)
+    def pipeline_found(self, event: PipelineFound | PipelineNotFound) -> None:
+        """The session goes on with that pipeline, where it still can; else it stays as it was and the client is told why."""
+        st, changing = self.st, self.st.changing
+        if changing is None:
+            st.late += 1
+            return
+        st.changing = None
+        try:
+            if isinstance(event, PipelineNotFound):
+                raise PeerError(event.fault.message, code=event.fault.code, param="session.model")
+            self._change_pipeline(event, changing.patch)
+        except PeerError as error:
+            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind, changing.event_id))
+
+    def _change_pipeline(self, found: PipelineFound, patch: SettingsPatch) -> None:
+        st, can = self.st, found.capabilities
+        check_change_of_pipeline(st, found.settings.model, can)
+        wanted = merged(rebased(st.settings, st.defaults, found.settings), patch)
+        self._check_kind(st.settings, wanted)
+        new = checked(st, found.settings, wanted, can)
+        st.defaults, st.conduct, st.capabilities = found.settings, found.conduct, can
+        st.do(UsePipeline(found.pipeline))
+        self._become(new)
 
     # --- items -----------------------------------------------------------------------------------------------------------------
 
@@ -155,6 +149,7 @@ class Requests:
         elif isinstance(entry.item, McpApprovalResponse):
             self.tools.check_decision(entry.item)
         unheard = wordless(entry.item)  # once in its place, an old item may lose its audio
+        self._check_waiting([audio for _, audio in unheard], "item.content")
         previous = st.conversation.insert(entry, place)
         self._transcribe(entry, unheard)
         view = entry.view()
@@ -177,6 +172,11 @@ class Requests:
         for index, audio in unheard:
             entry.awaiting += 1
             self.hearing.audio_part(entry, index, audio, private=private)
+
+    def _check_waiting(self, parts: list[bytes], param: str) -> None:
+        samples = sum(self.st.input.format.samples(len(audio)) for audio in parts)
+        if samples:
+            self.hearing.transcripts.check_waiting(samples, param)
 
     def retrieve_item(self, event: ItemRetrieveRequested) -> None:
         entry = self.st.conversation.entry(event.item_id)
@@ -248,11 +248,17 @@ class Requests:
             params = replace(params, tools=for_response(params.tools, st.servers))
         self._check_params(params)
         entries = None if params.input is None else self._context(params.input)
+        brought_now = [
+            entry
+            for entry, given in zip(entries or (), params.input or (), strict=True)
+            if not isinstance(given, ItemReference)
+        ]
+        self._check_waiting([audio for entry in brought_now for _, audio in wordless(entry.item)], "response.input")
         st.allowance.spend(st.now)
-        if entries is not None:
-            for entry, given in zip(entries, params.input or (), strict=True):
-                if not isinstance(given, ItemReference):
-                    self._transcribe(entry, wordless(entry.item), private=True)
+        for entry in brought_now:
+            unheard = wordless(entry.item)
+            entry.item = entry.view()  # a model reads its words; no one can retrieve its audio
+            self._transcribe(entry, unheard, private=True)
         self.replying.create(params, entries)
 
     def _check_params(self, params: ResponseParams) -> None:
@@ -264,10 +270,11 @@ class Requests:
                     code="cannot_update_voice",
                     param="response.audio.output.voice",
                 )
-            self._check_voice(params.voice, "response.audio.output.voice")
+            check_voice(st.capabilities, params.voice, "response.audio.output.voice")
         tools = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
-        check_tools(tools, choice, "response", st.capabilities.mcp_urls)
+        check_tools(tools, "response", st.capabilities.mcp_urls)
+        check_choice(choice, tools, "session" if params.tool_choice is None else "response")
         if params.reasoning_effort and not st.capabilities.reasoning:
             raise PeerError(
                 "The language model of this pipeline takes no reasoning effort; leave response.reasoning out.",
@@ -320,9 +327,3 @@ class Requests:
 
 def _unknown_item(item_id: str, code: str) -> PeerError:
     return PeerError(f"The item with id '{item_id}' does not exist.", code=code, param="item_id")
-
-
-def _answers_to(names: tuple[str, ...], model: str) -> bool:
-    if not names:
-        return True
-    return any(model.startswith(name[:-1]) if name.endswith("*") else model == name for name in names)

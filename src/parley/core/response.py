@@ -199,14 +199,19 @@ class Response:
         """The model begins a call that needs approval."""
         self.asking.append(Output(entry, -1, None, call))
 
-    def argued(self, output: Output) -> list[Notice]:
-        """The model has written all the arguments of an MCP call."""
-        item, text = output.entry.item, output.text
+    def argued(self, output: Output, *, whole: bool = True) -> list[Notice]:
+        """The model has written all the arguments of an MCP call, or (not `whole`) was stopped."""
+        item = output.entry.item
         if output.argued or not isinstance(item, McpCall):
             return []
         output.argued = True
-        output.entry.item = replace(item, arguments=text)
-        return [McpArgumentsDone(self.id, item.id, output.index, text)]
+        notices = self._without_arguments(output) if whole else []
+        output.entry.item = replace(item, arguments=output.text)
+        return [*notices, McpArgumentsDone(self.id, item.id, output.index, output.text)]
+
+    def _without_arguments(self, output: Output) -> list[Notice]:
+        """A call that was made without arguments has an empty object of them: clients read JSON."""
+        return [] if output.text.strip() else self.argue(output, "{}")
 
     def answered(self, index: int) -> list[Notice]:
         """The MCP call at `index` has its outcome."""
@@ -219,14 +224,17 @@ class Response:
     def close(self, output: Output, status: ItemStatus, *, whole: bool = True) -> list[Notice]:
         """The done of everything that was added for this item, then the item's own; not `whole`: its last clause lacks audio."""
         output.closed = True
-        entry, text = output.entry, output.text
+        entry, made = output.entry, status == "completed"
         notices: list[Notice] = []
+        if made and isinstance(entry.item, FunctionCall | McpApprovalRequest):
+            notices += self._without_arguments(output)
+        text = output.text
         match entry.item:
             case FunctionCall() as item:
                 entry.item = replace(item, arguments=text, status=status)
                 notices.append(FunctionArgumentsDone(self.id, item.id, output.index, item.call_id, item.name, text))
             case McpCall():
-                notices += self.argued(output)
+                notices += self.argued(output, whole=made)
                 if isinstance(entry.item, McpCall):
                     entry.item = replace(entry.item, status=status)
             case McpApprovalRequest() as item:

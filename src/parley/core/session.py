@@ -61,6 +61,7 @@ from parley.core.items import Item
 from parley.core.limits import GENERATION_SILENCE_NS, STALLED_MICROPHONE_NS
 from parley.core.mcp import ToolServers
 from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.playback import PacedPlayback, RemotePlayback
 from parley.core.policy import Policy, policy_of
 from parley.core.replying import Replying
@@ -101,6 +102,7 @@ class Session:
         self._st = State(
             session_id=ids.session(),
             settings=settings,
+            defaults=settings,
             conduct=conduct,
             capabilities=capabilities,
             policy=policy or policy_of(settings.kind),
@@ -198,8 +200,10 @@ class Session:
                 hearing.transcripts.failed(event)
             case PauseJudged():
                 hearing.judged(event)
-            case SessionUpdateRequested(patch=patch):
-                requests.update(patch)
+            case SessionUpdateRequested():
+                requests.update(event)
+            case PipelineFound() | PipelineNotFound():
+                requests.pipeline_found(event)
             case CommitRequested():
                 hearing.commit()
             case ClearRequested():
@@ -337,6 +341,6 @@ class Session:
         st.calls.clear()
         st.acting.clear()
         st.servers.clear()
-        st.guess = st.main = st.manual = None
+        st.guess = st.main = st.manual = st.changing = None
         st.sounding.clear()
         st.turns.rest()

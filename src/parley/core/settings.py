@@ -258,13 +258,36 @@ def merged(settings: Settings, patch: SettingsPatch) -> Settings:
     return new
 
 
+def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
+    """The settings of a session that goes on with another pipeline: what its client never changed is the `new` pipeline's
+    default where it was the `old` one's."""
+    transcription = settings.transcription
+    if transcription == old.transcription:
+        transcription = new.transcription
+    elif transcription is not None:
+        transcription = replace(transcription, model="")  # the recogniser that it named belongs to the old pipeline
+    return replace(
+        settings,
+        model=new.model,
+        instructions=new.instructions if settings.instructions == old.instructions else settings.instructions,
+        voice=new.voice if settings.voice == old.voice else settings.voice,
+        transcription=transcription,
+    )
+
+
+def primary_tag(language: str) -> str:
+    """The language of a BCP-47 tag: "en" for "en-US"."""
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the session's pipeline can do; known at construction.
+    """What the session's pipeline can do.
 
     `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*`
-    matching any ending (empty: any); `mcp_urls` the MCP servers that may be named, each by its URL or the beginning
-    of one, "*" for any.
+    matching any ending (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it),
+    `recognizers` the names that stand for it, as in `models`, and `languages` what it understands (primary tags; empty:
+    any); `mcp_urls` the MCP servers that may be named, each by its URL or the beginning of one, "*" for any.
     """
 
     voices: tuple[str, ...] = ()
@@ -274,6 +297,9 @@ class Capabilities:
     noise_reduction: bool = False
     reasoning: bool = True
     mcp_urls: tuple[str, ...] = ()
+    recognizer: str = ""
+    recognizers: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

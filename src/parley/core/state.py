@@ -13,7 +13,18 @@ from parley.core.conversation import Conversation, Entry
 from parley.core.effects import Effect, Tell
 from parley.core.events import AS_THE_SESSION, ResponseParams
 from parley.core.generation import Attempt, Plan
-from parley.core.ids import AttemptId, FlushId, ItemId, ListingId, Minter, ResponseId, SessionId, ToolCallId, TurnId
+from parley.core.ids import (
+    AttemptId,
+    ClientEventId,
+    FlushId,
+    ItemId,
+    ListingId,
+    Minter,
+    ResponseId,
+    SessionId,
+    ToolCallId,
+    TurnId,
+)
 from parley.core.input_audio import InputAudio
 from parley.core.items import Message
 from parley.core.notices import Notice, Usage
@@ -21,7 +32,7 @@ from parley.core.playback import Playback
 from parley.core.policy import Policy
 from parley.core.response import Response
 from parley.core.rules import Rules
-from parley.core.settings import Capabilities, Conduct, McpServer, Settings
+from parley.core.settings import Capabilities, Conduct, McpServer, Settings, SettingsPatch
 from parley.core.turn_taking import Turn, TurnTaking
 
 
@@ -97,6 +108,14 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangingPipeline:
+    """The client wants another pipeline, which has been asked for: what its update changes, and the update's id."""
+
+    patch: SettingsPatch
+    event_id: ClientEventId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Nobody has spoken since `since_ns`, when the input stood at `since_sample`."""
 
@@ -122,6 +141,8 @@ class State:
     conversation: Conversation
     allowance: Allowance
     now: int
+    defaults: Settings
+    """What the pipeline gave the session before its client changed anything."""
     custom_policy: bool = False
     rules: Rules = field(default_factory=Rules)
     out: list[Effect] = field(default_factory=list)
@@ -145,6 +166,9 @@ class State:
     """Responses that only wait for their MCP calls."""
     tool_rounds: int = 0
     """Replies in a row that only went on because a tool had answered."""
+    changing: ChangingPipeline | None = None
+    engines_used: bool = False
+    """Whether audio of an item was transcribed, or any reply spoken."""
     interrupted: Interrupted | None = None
     idle: Idle | None = None
     answered: bool = False
@@ -162,6 +186,11 @@ class State:
 
     def do(self, effect: Effect) -> None:
         self.out.append(effect)
+
+    @property
+    def audio_exchanged(self) -> bool:
+        """Whether the session's pipeline has heard or spoken anything."""
+        return self.engines_used or self.input.received > 0
 
     def user_turn(self) -> Turn | None:
         """The turn now being spoken, if it has the floor."""

@@ -5,6 +5,7 @@ Laws: pure; a refusal is a `PeerError` that names the field and the mend.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ from parley.core.state import Listing
 _PORTS = {"http": 80, "https": 443}
 
 
-def check_tools(sources: tuple[ToolSource, ...], choice: ToolChoice, where: str, mcp_urls: tuple[str, ...]) -> None:
-    """Raises `PeerError` where the tools contradict each other, the choice, or what this server may reach.
+def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str, ...]) -> None:
+    """Raises `PeerError` where the tools contradict each other or what this server may reach.
 
     `mcp_urls` as in `Capabilities`.
     """
@@ -40,25 +41,38 @@ def check_tools(sources: tuple[ToolSource, ...], choice: ToolChoice, where: str,
         _check_url(source.url, at, mcp_urls)
     if len(labels) > MAX_MCP_SERVERS:
         raise PeerError(f"At most {MAX_MCP_SERVERS} MCP servers.", code="invalid_value", param=f"{where}.tools")
-    _check_choice(choice, functions, labels, where)
 
 
-def _check_choice(choice: ToolChoice, functions: set[str], labels: set[str], where: str) -> None:
+def check_choice(choice: ToolChoice, sources: tuple[ToolSource, ...], where: str) -> None:
+    """Raises `PeerError` where the choice demands a tool that is not there. It is checked when a response is made and no earlier: a
+    client may send the choice before its tools."""
     param = f"{where}.tool_choice"
+    functions = {source.name for source in sources if isinstance(source, FunctionTool)}
+    labels = {source.label for source in sources if isinstance(source, McpServer)}
     if isinstance(choice, ForceFunction) and choice.name not in functions:
-        message = f"tool_choice names the function '{choice.name}', which is not among the tools."
+        message = (
+            f"tool_choice names the function '{choice.name}', which is not among the tools; add it, or choose another."
+        )
         raise PeerError(message, code="invalid_value", param=param)
     if isinstance(choice, ForceMcp) and choice.label not in labels:
-        message = f"tool_choice names the MCP server '{choice.label}', which is not among the tools."
+        message = f"tool_choice names the MCP server '{choice.label}', which is not among the tools; add it, or choose another."
         raise PeerError(message, code="invalid_value", param=param)
     if choice == "required" and not functions and not labels:
-        raise PeerError("tool_choice is 'required' but there are no tools.", code="invalid_value", param=param)
+        message = "tool_choice is 'required', but there are no tools; send them in session.tools, or choose 'auto'."
+        raise PeerError(message, code="invalid_value", param=param)
 
 
 def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
     if any(covers(one, url) for one in allowed):
         return
     listed = ", ".join(allowed) or "none"
+    if not _is_literal(url):
+        raise PeerError(
+            f"The MCP server '{url}' has a '.' or '..' segment, a backslash or an encoded '.', '/', '\\' or '%' in its path, which could "
+            f"lead out of the addresses that this server allows ({listed}); write the path without them.",
+            code="invalid_value",
+            param=f"{at}.server_url",
+        )
     raise PeerError(
         f"This server does not connect to the MCP server '{url}' (allowed: {listed}); "
         "its owner can add the address to server.allowed_mcp_servers.",
@@ -69,7 +83,7 @@ def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
 
 def covers(allowed: str, url: str) -> bool:
     """Whether `url` lies at or below the address `allowed` ("*": any): the same scheme, host and port, and a path that begins
-    with its path, segment by segment."""
+    with its path, segment by segment. A path that a server may read as another one is covered by "*" only."""
     if allowed == "*":
         return True
     try:
@@ -83,7 +97,19 @@ def covers(allowed: str, url: str) -> bool:
         return False
     root = ours.path.rstrip("/")
     inside = theirs.path == root or theirs.path.startswith(root + "/")
-    return same and inside and ".." not in theirs.path.split("/")
+    return same and inside and _is_literal(url)
+
+
+_ENCODED = re.compile(r"%(2e|2f|5c|25)", re.IGNORECASE)
+
+
+def _is_literal(url: str) -> bool:
+    """Whether every server reads the path of `url` as it stands: nothing in it is decoded to, or resolved as, another path."""
+    path = url.partition("?")[0].partition("#")[0]
+    segments = urlsplit(path).path.split("/")
+    return (
+        "\\" not in path and not _ENCODED.search(path) and all(s.partition(";")[0] not in (".", "..") for s in segments)
+    )
 
 
 def for_response(sources: tuple[ToolSource, ...], servers: Mapping[str, Listing]) -> tuple[ToolSource, ...]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from parley.core.backchannels import is_backchannel
 from parley.core.conversation import Entry
 from parley.core.effects import DropTranscription
-from parley.core.errors import Fault
+from parley.core.errors import Fault, PeerError
 from parley.core.events import PartialTranscribed, TranscriptionFailed
 from parley.core.ids import TurnId
-from parley.core.limits import MAX_PENDING_TURNS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
+from parley.core.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
 from parley.core.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
 from parley.core.replying import Replying
 from parley.core.resuming import Resuming
@@ -28,12 +28,29 @@ class Transcripts:
         self.replying = replying
         self.resuming = Resuming(state, replying.delivering)
 
+    def waiting(self) -> int:
+        """Samples that wait for their words."""
+        return sum(pending.samples for pending in self.st.pending.values())
+
+    def check_waiting(self, samples: int, param: str | None = None) -> None:
+        """Raises `PeerError` when `samples` more are too many to wait for their words."""
+        waiting_s, more_s = self.waiting() // (1000 * SAMPLES_PER_MS), samples // (1000 * SAMPLES_PER_MS)
+        if self.waiting() + samples > MAX_WAITING_MS * SAMPLES_PER_MS:
+            raise PeerError(
+                f"{waiting_s} s of this session's audio wait for their transcripts; {more_s} s more exceed the limit of "
+                f"{MAX_WAITING_MS // 1000} s. Send less audio at once, or wait for the transcripts that are to come.",
+                code="transcription_backlog",
+                param=param,
+                kind="rate_limit_error",
+            )
+
     def expect(self, turn: Turn, entry: Entry, samples: int, wants_reply: bool) -> Pending:
         """Wait for the words of so many samples, bounded in time and number."""
         st = self.st
         pending = Pending(turn, entry, samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
         st.pending[turn.id] = pending
-        if len(st.pending) > MAX_PENDING_TURNS:
+        # However long this one is, it has been heard while it came; what counts is what waits before it.
+        while len(st.pending) > MAX_PENDING_TURNS or self.waiting() - samples > MAX_WAITING_MS * SAMPLES_PER_MS:
             oldest = next(iter(st.pending.values()))
             self.lose(
                 oldest, Fault("transcription_backlog", "Speech recognition is too far behind; this turn was given up.")

@@ -5,7 +5,7 @@ Laws:
   up to the next visible character, never on when that came.
 - The first clause comes early (a comma after three words will do), later ones at the ends of sentences; all are bounded.
 - Every character is looked at a bounded number of times.
-- Code between fences is shown and not spoken.
+- What a clause shows is spoken (see `speakable`), code between fences too, which is cut at the ends of its lines.
 
 Own rules, because the libraries (pysbd, NLTK punkt, spaCy, ICU break iterators) want the whole text, or see the end of a sentence
 only when the next one is there, and none gives back the exact text together with markdown. The rules are the usual ones of that
@@ -15,6 +15,7 @@ capitalized words, etc.").
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -33,7 +34,8 @@ CLAUSE_SOFT_CHARS: Final = 90
 """From here on a comma is as good as an end of sentence (some six seconds of speech)."""
 
 CLAUSE_MAX_CHARS: Final = 240
-"""No clause is longer (some fifteen seconds of speech), except for one with an unbroken word such as a URL."""
+"""No clause is longer (some fifteen seconds of speech), except for one with an unbroken word. A list without spaces is cut at its
+commas; a URL is left whole."""
 
 WORD_MAX_CHARS: Final = 1000
 """No clause at all is longer."""
@@ -48,6 +50,20 @@ _WIDE_SOFT: Final = frozenset("，、；：")
 _MARKS: Final = _STOPS | _WIDE_STOPS | _SOFT | _WIDE_SOFT
 _CLOSERS: Final = frozenset("\"'”’“»«›)]}*_`~」』）】》〉〕")
 _OPENERS: Final = "\"'“”‘’„«»‹›([{*_`~¿¡「『（【《〈"
+
+_INNER: Final = frozenset(",;|/&")
+"""Where a run without spaces may be cut: a list, a table, a path."""
+
+_LEADING_VOWELS: Final = frozenset("เแโใไເແໂໃໄ")
+_FOLLOWING_VOWELS: Final = frozenset("ะาำๅະາຳ")
+"""Thai and Lao letters that belong to the consonant after and before them."""
+
+_UNSPACED: Final = (
+    (0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF),  # Thai, Lao, Tibetan, Burmese, Khmer
+    (0x3041, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x31FFF),  # Japanese, Chinese
+)  # fmt: skip
+
+_FENCES: Final = ("```", "~~~")
 
 _NEVER_LAST: Final = frozenset(
     """mr mrs ms dr prof rev hon gen col capt lt sgt mt messrs mme mlle sra srta hr fr
@@ -99,6 +115,7 @@ class ClauseCutter:
     def _begin_clause(self) -> None:
         self._text: list[str] = []
         self._word: list[str] = []
+        self._url = False  # whether the word is one
         self._words = 0.0  # words so far; a Chinese or Japanese character counts as half a word
         self._visible = False  # anything but white space
         self._content = False  # a letter or digit
@@ -106,13 +123,21 @@ class ClauseCutter:
         self._link: Literal["", "label", "after", "target"] = ""
         self._link_chars = 0
         self._space = 0  # where the clause could be cut: after the last white space,
-        self._pause = 0  # and after the last punctuation followed by white space
+        self._pause = 0  # after the last punctuation followed by white space,
+        self._inner = 0  # and after the last punctuation inside a word
 
     def push(self, delta: str) -> list[Clause]:
         """Take the next piece of the reply; returns the clauses that are complete by now, in order."""
         done: list[Clause] = []
         for character in delta:
             self._take(character, done)
+        return done
+
+    def hurry(self) -> list[Clause]:
+        """Do not wait for the end of the clause: what is written so far, up to its last whole word (none inside a link)."""
+        done: list[Clause] = []
+        if self._content and not self._link:
+            self._cut(self._space, done)
         return done
 
     def finish(self) -> list[Clause]:
@@ -199,6 +224,9 @@ class ClauseCutter:
                 character, word, words, len(self._text), wide=character in _WIDE_STOPS or character in _WIDE_SOFT
             )
         self._word.append(character)
+        self._url = self._url or (character == "/" and self._word[-3:] == [":", "/", "/"])
+        if character in _INNER and not self._url:
+            self._inner = len(self._text)
         self._follow_link(character)
         if character.isalnum():
             self._content = True
@@ -210,6 +238,7 @@ class ClauseCutter:
         if word and not _is_wide(word[-1]) and _has_content(word):
             self._words += 1
         self._word = []
+        self._url = False
 
     def _follow_link(self, character: str) -> None:
         """Keeps `[label](target)` in one piece, so that it can be spoken as its label."""
@@ -230,7 +259,7 @@ class ClauseCutter:
         """Whether the clause is a line that opens or closes a code block, or lies in one."""
         if self._fenced:
             return True
-        return self._line_start and "".join(self._text[:40]).lstrip()[:3] in ("```", "~~~")
+        return self._line_start and "".join(self._text[:40]).lstrip()[:3] in _FENCES
 
     def _bound(self, done: list[Clause]) -> None:
         """Cut what has grown too long: after punctuation, else at white space, else (a word beyond any word) right here."""
@@ -244,22 +273,21 @@ class ClauseCutter:
             self._cut(self._pause, done)
         elif self._space > limit // 3:
             self._cut(self._space, done)
-        elif length >= (CLAUSE_MAX_CHARS if _is_wide(self._text[-1]) else WORD_MAX_CHARS):
+        elif self._inner > limit // 3 and not self._link:
+            self._cut(self._inner, done)
+        elif length >= WORD_MAX_CHARS:
             self._cut(length, done)
+        elif length > CLAUSE_MAX_CHARS and _may_cut(self._text[-2], self._text[-1]):
+            self._cut(length - 1, done)
 
     def _cut(self, at: int, done: list[Clause]) -> None:
         """Emit the first `at` characters and begin the next clause with what is left (less than one clause: taken again)."""
         if at == 0:
             return
         text, rest = "".join(self._text[:at]), self._text[at:]
-        line_start, fence = self._line_start, self._is_fence()
-        if fence:
-            bare = text.strip()
-            if line_start and bare[:3] in ("```", "~~~") and text.endswith("\n"):
-                self._fenced = not self._fenced
-            spoken = ""
-        else:
-            spoken = speakable(text, line_start=line_start)
+        if self._line_start and text.lstrip()[:3] in _FENCES and text.endswith("\n"):
+            self._fenced = not self._fenced
+        spoken = speakable(text, line_start=self._line_start and not self._fenced)
         done.append(Clause(text, spoken))
         if spoken:
             self._opening = False
@@ -270,14 +298,16 @@ class ClauseCutter:
 
 
 def _is_wide(character: str) -> bool:
-    """Written without spaces between words: Chinese, Japanese."""
+    """Written without spaces between words: Chinese, Japanese, Thai and their neighbours."""
     code = ord(character)
-    return (
-        0x3041 <= code <= 0x30FF
-        or 0x3400 <= code <= 0x9FFF
-        or 0xF900 <= code <= 0xFAFF
-        or code in range(0x20000, 0x32000)
-    )
+    return code >= _UNSPACED[0][0] and any(first <= code <= last for first, last in _UNSPACED)
+
+
+def _may_cut(before: str, after: str) -> bool:
+    """Whether two characters of a script without spaces may be parted: not a letter from its vowel signs and accents."""
+    if not (_is_wide(before) and _is_wide(after)):
+        return False
+    return after not in _FOLLOWING_VOWELS and before not in _LEADING_VOWELS and unicodedata.category(after)[0] != "M"
 
 
 def _has_content(word: str) -> bool:

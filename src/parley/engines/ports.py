@@ -94,6 +94,16 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Supervised(Protocol):
+    """An engine whose model can fail while it is open, and that knows it: a child process, a library that can hang."""
+
+    @property
+    def fault(self) -> EngineError | None:
+        """Why the engine cannot work at this moment; None while it can. `/health` tells it."""
+        ...
+
+
 # --- voice activity ----------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +177,9 @@ class RecognitionSpec:
     """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out).
 
     `languages` are the tags among which it is to find out, () for all; an engine that knows none of them refuses.
+
+    `share` is an opaque key: streams of one key share one part of the engine's time, and take turns with those of
+    other keys. `live` False: the audio is complete already and nobody is speaking; live streams go first.
     """
 
     language: str = ""
@@ -174,6 +187,8 @@ class RecognitionSpec:
     keywords: tuple[str, ...] = ()
     logprobs: bool = False
     languages: tuple[str, ...] = ()
+    share: object = field(default=None, repr=False, compare=False)
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +219,10 @@ class RecognizerStream(Protocol):
     """One turn being transcribed. Every method is called on the event loop and none may block it."""
 
     def feed(self, audio: Samples) -> None:
-        """Hand over the next audio at `info.sample_rate`; returns at once (the engine queues, bounded, and works elsewhere)."""
+        """Hand over the next audio at `info.sample_rate`; returns at once (the engine queues, bounded, and works elsewhere).
+
+        Raises `EngineError` as soon as it is known that this stream will have no transcript.
+        """
         ...
 
     async def flush(self) -> Transcript:
@@ -350,12 +368,13 @@ class LanguageModel(Engine, Protocol):
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One clause to be spoken. `voice` is one of `info.voices` or an alias the engine knows; `speed` 0.25..4, 1.0
-    is natural."""
+    is natural. `share` is an opaque key: requests of different keys take turns (see `RecognitionSpec`)."""
 
     text: str
     voice: str = ""
     language: str = ""
     speed: float = 1.0
+    share: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

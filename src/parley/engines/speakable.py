@@ -1,11 +1,13 @@
 """What a synthesizer is given of a written clause: the words, without the marks that only an eye can use.
 
 Laws: pure and linear; looks at one clause (plus whether it begins a line), so it strips marks without needing their partners.
-What has no sound comes out as "".
+What holds a letter, a digit or a sign with a name is never without a spoken form: what a transcript shows as spoken is spoken. Only marks
+have none (rules, tags, emoji, punctuation): they come out as "".
 
-Headings, bullets, quotes, emphasis, backticks, table bars and HTML tags go; a link is its label; a bare URL is its host name;
-emoji go; arrows become pauses; white space folds. Numbers, dates, units and e-mail addresses stay: reading them is the
-synthesizer's business, as it depends on the language.
+Headings, bullets, quotes, emphasis, backticks, table bars and HTML tags go; a link is its label; a bare URL is its host name; HTML entities
+and LaTeX become what they stand for; emoji go; arrows become pauses; white space folds; digits of every script become 0 to 9. Numbers,
+dates, units and e-mail addresses stay: reading them is the synthesizer's business, as it depends on the language. Long runs without
+a space are opened at their punctuation, and a run of letters that is longer than any word is said by its beginning.
 
 A library does not serve here: markdown parsers (markdown-it-py, mistune) want whole documents and would take half an emphasis
 for text; the `emoji` package brings 4 MB of names to answer a question of code point ranges.
@@ -13,13 +15,20 @@ for text; the `emoji` package brings 4 MB of names to answer a question of code 
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from typing import Final
 
-_MAX_WORD_CHARS: Final = 80
-"""Longer runs of Latin letters and digits are keys, hashes or base64, which nobody wants to hear."""
+from parley.engines.tex import without_tex
 
-_IMAGE_OR_LINK: Final = re.compile(r"!?\[([^\]\n]{0,500})\]\([^)\s]{0,2000}(?:\s[^)\n]{0,300})?\)")
+_MAX_WORD_CHARS: Final = 80
+"""Longer runs without a space are lists, numbers, paths, keys or base64."""
+
+_BEGINNING_CHARS: Final = 20
+"""What is said of a run of letters that no one can follow (a key, base64, a stretched "no")."""
+
+_IMAGE_OR_LINK: Final = re.compile(r"!?\[([^\]\n]{0,500})\]\(([^)\s]{0,2000})(?:\s[^)\n]{0,300})?\)")
 _REFERENCE: Final = re.compile(r"\[\^?\d{1,3}\]")
 _URL: Final = re.compile(
     r"<?(?:https?|ftp)://(?:www\.)?([^\s/?#<>()\[\]\"]{1,255})[^\s<>\"]*?(?=[.,;:!?)\]*_]*(?:[\s<>\"]|$))>?"
@@ -37,6 +46,17 @@ _BAR: Final = re.compile(r"\s*\|\s*")
 _SPACE: Final = re.compile(r"\s+")
 _SPACE_BEFORE_STOP: Final = re.compile(r"\s+([,.!?;:])(?=\s|$)")
 _LONG: Final = re.compile(rf"[!-~]{{{_MAX_WORD_CHARS + 1},}}")
+_NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:[.,][0-9]*)?[.]?")
+_NUMBERS: Final = re.compile(r"(?<![\w.,])(?!\d{1,3}(?:,\d{3})+(?!,?\d))\d+(?:,\d+){2,}(?![\w.])")
+"""Three numbers or more without spaces, unless they may be the thousands of one."""
+
+_LISTED: Final = re.compile(r"(?<=[,;|/&=?])(?=\w)")
+_JOINED: Final = re.compile(r"(?<=[^A-Za-z0-9])(?=[A-Za-z0-9])")
+_ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d|[\u2776-\u2793]")
+_WORD: Final = re.compile(r"[^\W_]+")
+_NAMED_SIGNS: Final = frozenset("%±×÷√∞≈≠≤≥")
+"""Signs that a synthesizer says by name, as it says those of currencies; "=", "+" and "#" alone are marks of markdown."""
 
 
 def speakable(text: str, *, line_start: bool = True) -> str:
@@ -48,21 +68,58 @@ def speakable(text: str, *, line_start: bool = True) -> str:
         mark = _LINE_MARK.match(line)
         if mark:
             line = line[mark.end() :]
-    line = _IMAGE_OR_LINK.sub(r"\1", line)
+    spoken = _without_marks(line)
+    if not has_sound(spoken) and has_sound(shown := _TAG.sub(" ", _entities(text))):
+        # Marks took all of it (a lone "[1]", an image without a name): its words are said as they stand.
+        spoken = " ".join(_WORD.findall(_LONG.sub(_open, shown))) or shown.strip()
+    if not has_sound(spoken):
+        return ""
+    return spoken + "," if text.rstrip().endswith(",") and not spoken.endswith(",") else spoken
+
+
+def has_sound(text: str) -> bool:
+    """Whether there is anything in the text that can be said: a letter, a digit, a sign with a name."""
+    return any(
+        character.isalnum() or character in _NAMED_SIGNS or unicodedata.category(character) == "Sc"
+        for character in text
+    )
+
+
+def _without_marks(line: str) -> str:
+    line = _IMAGE_OR_LINK.sub(lambda link: link.group(1) if link.group(1).strip() else f" {link.group(2)} ", line)
     line = _REFERENCE.sub("", line)
     line = _URL.sub(_host, line)
-    line = _TAG.sub(" ", line)
-    line = _LONG.sub(" ", line)
+    line = without_tex(line)
+    line = _entities(_TAG.sub(" ", line))
+    line = _OTHER_DIGIT.sub(lambda digit: str(int(unicodedata.numeric(digit.group()))), line)
+    line = _LONG.sub(_open, line)
+    line = _NUMBERS.sub(lambda numbers: numbers.group().replace(",", ", "), line)
     line = _EMOJI.sub(" ", line)
     line = _ARROW.sub(", ", line)
     line = _EMPHASIS.sub("", line).replace("`", "")
     if "|" in line:
         line = _BAR.sub(", ", line.strip().strip("|"))
-    line = _SPACE_BEFORE_STOP.sub(r"\1", _SPACE.sub(" ", line)).strip(" \t\n,")
-    if not any(character.isalnum() for character in line):
-        return ""
-    return line + "," if text.rstrip().endswith(",") else line
+    return _SPACE_BEFORE_STOP.sub(r"\1", _SPACE.sub(" ", line)).strip(" \t\n,")
 
 
 def _host(match: re.Match[str]) -> str:
     return match.group(1).rpartition("@")[2].partition(":")[0]
+
+
+def _entities(text: str) -> str:
+    """`&amp;` and its like as what they stand for; what only looks like one stays."""
+    return _ENTITY.sub(lambda entity: html.unescape(entity.group()), text) if "&" in text else text
+
+
+def _open(run: re.Match[str]) -> str:
+    """A long run without a space, in words: a list in its parts, digits whole, letters by their beginning."""
+    words: list[str] = []
+    for part in _LISTED.split(run.group()):
+        words += [part] if len(part) <= _MAX_WORD_CHARS or _is_number(part) else _JOINED.split(part)
+    return " ".join(
+        word if len(word) <= _MAX_WORD_CHARS or _is_number(word) else word[:_BEGINNING_CHARS] for word in words
+    )
+
+
+def _is_number(word: str) -> bool:
+    return _NUMBER.fullmatch(word.strip(",;:!?)(")) is not None

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from parley.core.conversation import is_empty
 from parley.core.ids import CallId, ItemId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText
+from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText, is_empty
 from parley.engines.ports import ChatMessage
 from parley.library.errors import LibraryError
 from parley.runtime.prompt_mapping import chat_messages

@@ -5,6 +5,7 @@ Laws:
   being performed wait until all of these are done, and then follow in order.
 - One timer per session, moved earlier at once and later lazily: when it rings too soon it is set again.
 - A fault in the core or in performing ends this session alone: 1011, and its trace is dumped.
+- At the end every reference that points up is dropped (`Inbox`, the callbacks): what ran for the session dies with it.
 
 Does not know: the transport, the dialect, or what any event means.
 """
@@ -23,12 +24,12 @@ from parley.core.events import AudioArrived, Event, LinkClosed, SessionUpdateReq
 from parley.core.ids import AttemptId
 from parley.core.notices import Notice
 from parley.core.session import Session
-from parley.runtime.listening import Listening
+from parley.runtime.inbox import Inbox
 from parley.runtime.metrics import Metrics, SessionMetrics
 from parley.runtime.noise_reduction import CleanedInput
-from parley.runtime.perform import Loudspeaker, Performer
+from parley.runtime.perform import Loudspeaker, Performer, discard_close
 from parley.runtime.pipeline import Pipeline
-from parley.runtime.speaking import Speaking
+from parley.runtime.session_engines import Pipelines, SessionEngines
 from parley.runtime.tool_servers import ToolServers
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Driver:
         loudspeaker: Loudspeaker | None = None,
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pipelines: Pipelines | None = None,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
@@ -93,13 +95,9 @@ class Driver:
         self._clock = clock
         self._timed = timed
         self._loop = asyncio.get_running_loop()
-        language = pipeline.config.language
-        voice = pipeline.vad.stream(self.post, self._deaf)
-        listening = Listening(voice, pipeline.turn, pipeline.stt, language, self.post)
-        speaking = Speaking(
-            pipeline.llm, pipeline.tts, language, self.post, self._wrote_first, clock=clock, sleep=sleep
-        )
-        self._performer = Performer(tell, close, listening, speaking, ToolServers(self.post), loudspeaker)
+        self._inbox = Inbox(self)
+        engines = SessionEngines(pipeline, pipelines, self._inbox, clock=clock, sleep=sleep)
+        self._performer = Performer(tell, close, engines, ToolServers(self._inbox.post), loudspeaker)
         self._busy = False
         self._over = False
         self._following: deque[Event] = deque()
@@ -219,12 +217,13 @@ class Driver:
         else:
             self._set_timer()
 
-    def _wrote_first(self, attempt: AttemptId) -> None:
+    def wrote_first(self, attempt: AttemptId) -> None:
+        """For the inbox: the attempt's model has begun to write."""
         if self._metrics is not None:
             self._metrics.first_token(attempt, self._clock())
 
-    def _deaf(self, error: Exception) -> None:
-        """The voice activity model cannot score this session any more, so it can do nothing."""
+    def deaf(self, error: Exception) -> None:
+        """For the inbox: the voice activity model cannot score this session any more, so it can do nothing."""
         self._abandon(INTERNAL_ERROR, "the voice activity model failed", fault=error)
 
     def _abandon(self, code: int, reason: str, fault: Exception | None = None) -> None:
@@ -233,9 +232,10 @@ class Driver:
             return
         if fault is not None and self._trace is not None:
             self._trace.dump(repr(fault))
+        close = self._close
         self._end()
         try:
-            self._close(code, reason)
+            close(code, reason)
         except Exception:
             logger.exception("session %s: its link could not be closed", self.session.id)
 
@@ -245,7 +245,10 @@ class Driver:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
+        self._inbox.close()
         self._performer.release()
+        self._close = discard_close
+        self._cleaned = None
         if self._trace is not None:
             self._trace.close()
         if self._metrics is not None:

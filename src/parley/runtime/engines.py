@@ -20,6 +20,7 @@ from typing import Literal, cast
 
 from parley.audio import processing
 from parley.config.values import PipelineConfig
+from parley.core.settings import primary_tag
 from parley.engines import registry
 from parley.engines.ports import (
     STAGES,
@@ -31,6 +32,7 @@ from parley.engines.ports import (
     SpeechRecognizer,
     SpeechSynthesizer,
     Stage,
+    Supervised,
     TurnJudge,
     VoiceActivityModel,
 )
@@ -48,6 +50,10 @@ _PORTS: Mapping[Stage, type] = {
     "llm": LanguageModel,
     "tts": SpeechSynthesizer,
 }
+
+
+MAX_LANGUAGES_NAMED = 16
+"""Languages that a message lists before it says that there are more; Whisper and espeak-ng know about a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +135,14 @@ class LoadedEngines:
             await asyncio.gather(*tasks, return_exceptions=True)
             await _close(opening.engine for opening in openings.values())
             raise
-        return await cls._assembled(configs, openings)
+        return await cls._assembled(configs, openings, report)
 
     @classmethod
     async def _assembled(
-        cls, configs: Iterable[PipelineConfig], openings: Mapping[tuple[Stage, str], _Opening]
+        cls,
+        configs: Iterable[PipelineConfig],
+        openings: Mapping[tuple[Stage, str], _Opening],
+        report: Callable[[EngineReport], None],
     ) -> LoadedEngines:
         workers: dict[int, VoiceWorker] = {}
         pipelines: dict[str, Pipeline] = {}
@@ -141,6 +150,9 @@ class LoadedEngines:
         for config in configs:
             mine = {stage: openings[stage, repr(_key(_spec(config, stage)))] for stage in STAGES}
             failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
+            for fault in filter(None, (_language_fault(config, one) for one in mine.values())):
+                report(fault)
+                failed.append(fault)
             if failed:
                 failures[config.name] = tuple(failed)
                 continue
@@ -164,6 +176,19 @@ class LoadedEngines:
     def pipeline(self, name: str) -> Pipeline:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
         return self.pipelines[name]
+
+    def faults(self, name: str) -> Mapping[Stage, EngineError]:
+        """What is wrong at this moment with engines of the pipeline of that name, where they know it themselves (`Supervised`)."""
+        pipeline = self.pipelines[name]
+        engines: Mapping[Stage, object] = {
+            "vad": pipeline.vad.model,
+            "turn": pipeline.turn,
+            "stt": pipeline.stt,
+            "llm": pipeline.llm,
+            "tts": pipeline.tts,
+        }
+        faults = {stage: engine.fault for stage, engine in engines.items() if isinstance(engine, Supervised)}
+        return {stage: fault for stage, fault in faults.items() if fault is not None}
 
     def tick_lag_ms(self) -> float:
         """How late the event loop runs (see `VoiceWorker.tick_lag_ms`): what admission looks at."""
@@ -210,6 +235,34 @@ def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
         return error.message, error.mend
     logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
     return f"{type(error).__name__}: {error}", "See the server's log; `parley doctor` checks the installation."
+
+
+def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | None:
+    """Why this engine cannot serve the pipeline's language: every turn, or every reply, would fail."""
+    engine, language = opening.engine, config.language
+    if engine is None or not language:
+        return None
+    if opening.stage == "stt":
+        known = engine.info.languages
+        able = not known or primary_tag(language) in map(primary_tag, known)
+        verb = "understand"
+    elif opening.stage == "tts":
+        voices = cast(SpeechSynthesizer, engine)
+        able = voices.resolve_voice(config.voice, language) is not None or voices.resolve_voice(config.voice) is None
+        known, verb = engine.info.languages, "speak"
+    else:
+        return None
+    if able:
+        return None
+    listed = ", ".join(known[:MAX_LANGUAGES_NAMED]) + (", ..." if len(known) > MAX_LANGUAGES_NAMED else "")
+    return EngineReport(
+        opening.stage,
+        opening.name,
+        (config.name,),
+        "failed",
+        message=f"{opening.name} does not {verb} {language!r}, the language of the pipeline {config.name!r}; it knows {listed}.",
+        mend=f"Set another language, or choose another engine for {opening.stage}.",
+    )
 
 
 async def _close(engines: Iterable[Engine | None]) -> None:

@@ -3,6 +3,8 @@
 Laws:
 - The recogniser hears the exact input, resampled well (HQ holds back 20 ms, which is flushed at the end of the turn);
   only the voice model hears the quick version (`voice_worker.py`).
+- The recogniser is fed a second at a time: of audio that comes at once (an item, a long append) the rest follows when the loop
+  has served others, one second of the session's in each round. What is asked meanwhile is asked behind the audio before it.
 - Every flush and every finish is answered once, until the turn is dropped. A recogniser that fails says so at once, and
   again to whoever asks that turn later.
 - A turn judge that fails is logged once per session and not answered for: the core waits no longer than its longest pause.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -57,6 +60,9 @@ FEED_MS = 96
 """Audio that a recogniser is given at a time: three frames of the voice model. Each piece costs it a hop to its own
 thread; a partial transcript does not come noticeably later."""
 
+SLICE_MS = 1_000
+"""Audio that is resampled in one go: half a millisecond of work. A resampler keeps memory for the longest piece it was ever given."""
+
 JUDGE_RATE = 16_000
 """What `PauseContext` is made of."""
 
@@ -67,7 +73,10 @@ class _Turn:
     """One turn on its way through the recogniser: open until it is answered for the last time, or dropped."""
 
     __slots__ = (
+        "_asked",
         "_fault",
+        "_fed",
+        "_feed_later",
         "_forget",
         "_format",
         "_logprobs",
@@ -87,21 +96,33 @@ class _Turn:
         language: str,
         post: Post,
         forget: Callable[[TurnId], None],
+        feed_later: Callable[[_Turn], None],
+        share: object,
     ) -> None:
         self.id = effect.turn
         self.over = False
         self._post = post
         self._forget = forget
+        self._feed_later = feed_later
         self._format = effect.format
         self._logprobs = effect.logprobs
         self._fault: Fault | None = None
         self._stream: RecognizerStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting = b""
+        self._waiting = bytearray()
+        self._fed = 0
+        self._asked: deque[tuple[int, FlushId | None]] = deque()
+        """What is to be asked, and behind how many bytes of the turn; None for the final."""
         self._resampler = Resampler(effect.format.rate, recognizer.info.sample_rate, "HQ")
         usual = "" if effect.languages else language
         spec = RecognitionSpec(
-            effect.language or usual, effect.prompt, effect.keywords, effect.logprobs, effect.languages
+            effect.language or usual,
+            effect.prompt,
+            effect.keywords,
+            effect.logprobs,
+            effect.languages,
+            share,
+            effect.live,
         )
         try:
             self._stream = recognizer.open_stream(spec, self._hear_partial)
@@ -115,11 +136,38 @@ class _Turn:
     def feed(self, audio: bytes) -> None:
         self._waiting += audio
         if len(self._waiting) >= FEED_MS * self._format.bytes_per_ms:
-            self._feed_waiting()
+            self._go_on()
 
-    def _feed_waiting(self) -> None:
-        audio, self._waiting = self._waiting, b""
-        self._feed(self._resampler.push(decode(audio, self._format)))
+    def flush(self, flush: FlushId) -> None:
+        # What the resampler still holds back lies in the pause that caused the flush.
+        self._asked.append((self._fed + len(self._waiting), flush))
+        self._go_on()
+
+    def finish(self) -> None:
+        self._asked.append((self._fed + len(self._waiting), None))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Feed what waits, at once where it is a second at most."""
+        if len(self._waiting) > SLICE_MS * self._format.bytes_per_ms or self.feed_slice():
+            self._feed_later(self)
+
+    def feed_slice(self) -> bool:
+        """Feed at most a second of what waits, and ask what is asked behind it. Whether more of both is left."""
+        size = min(len(self._waiting), SLICE_MS * self._format.bytes_per_ms)
+        if self._asked:
+            size = min(size, self._asked[0][0] - self._fed)
+        audio = bytes(self._waiting[:size])
+        del self._waiting[:size]
+        self._fed += size
+        if audio and self._stream is not None:
+            self._feed(self._resampler.push(decode(audio, self._format)))
+        while self._asked and self._asked[0][0] == self._fed and not self.over:
+            _, flush = self._asked.popleft()
+            if flush is None and self._stream is not None:
+                self._feed(self._resampler.finish())
+            self._ask(flush)
+        return not self.over and bool(self._waiting or self._asked)
 
     def _feed(self, samples: Samples) -> None:
         if self._stream is None or not len(samples):
@@ -128,16 +176,6 @@ class _Turn:
             self._stream.feed(samples * PCM_SCALE)
         except Exception as error:  # noqa: BLE001 - the engine boundary
             self._fail(error)
-
-    def flush(self, flush: FlushId) -> None:
-        # What the resampler still holds back lies in the pause that caused the flush.
-        self._feed_waiting()
-        self._ask(flush)
-
-    def finish(self) -> None:
-        self._feed_waiting()
-        self._feed(self._resampler.finish())
-        self._ask(None)
 
     def _ask(self, flush: FlushId | None) -> None:
         if self._stream is None:
@@ -165,7 +203,7 @@ class _Turn:
             self._end()
 
     def _end(self) -> None:
-        self.over = True
+        self._leave()
         self._forget(self.id)
 
     def _fail(self, error: Exception) -> None:
@@ -184,17 +222,36 @@ class _Turn:
 
     def drop(self) -> None:
         """Abandon the turn: nothing is posted any more."""
-        self.over = True
         for task in self._tasks:
             task.cancel()
-        if self._stream is not None:
-            self._stream.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """The turn is over: its stream and it, which know each other, let go of each other."""
+        self.over = True
+        self._waiting.clear()
+        self._asked.clear()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
 
 
 class Listening:
     """What one session hears with. `voice` takes `ScoreVoice`; the rest has a method for each effect."""
 
-    __slots__ = ("_judge", "_judge_failed", "_judging", "_language", "_post", "_recognizer", "_turns", "voice")
+    __slots__ = (
+        "_behind",
+        "_feeding",
+        "_judge",
+        "_judge_failed",
+        "_judging",
+        "_language",
+        "_post",
+        "_recognizer",
+        "_share",
+        "_turns",
+        "voice",
+    )
 
     def __init__(
         self, voice: VoiceStream, judge: TurnJudge | None, recognizer: SpeechRecognizer, language: str, post: Post
@@ -205,14 +262,37 @@ class Listening:
         self._language = language
         self._post = post
         self._turns: dict[TurnId, _Turn] = {}
+        self._share = object()
+        """Tells the recogniser which turns are of one session, and nothing else."""
+        self._behind: deque[_Turn] = deque()
+        """Turns with more audio than is fed at once, each once."""
+        self._feeding: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
         self._judge_failed = False
 
     def open(self, effect: OpenTranscription) -> None:
-        self._turns[effect.turn] = _Turn(effect, self._recognizer, self._language, self._post, self._forget)
+        self._turns[effect.turn] = _Turn(
+            effect, self._recognizer, self._language, self._post, self._forget, self._feed_later, self._share
+        )
 
     def _forget(self, turn: TurnId) -> None:
         self._turns.pop(turn, None)
+
+    def _feed_later(self, turn: _Turn) -> None:
+        if turn not in self._behind:
+            self._behind.append(turn)
+        if self._feeding is None:
+            self._feeding = asyncio.get_running_loop().create_task(self._feed_behind())
+
+    async def _feed_behind(self) -> None:
+        try:
+            while self._behind:
+                turn = self._behind.popleft()
+                if turn.feed_slice():
+                    self._behind.append(turn)
+                await asyncio.sleep(0)
+        finally:
+            self._feeding = None
 
     def transcribe(self, effect: Transcribe) -> None:
         self._turns[effect.turn].feed(effect.audio)
@@ -249,8 +329,8 @@ class Listening:
         self._post(PauseJudged(effect.turn, effect.judgement, finished))
 
     def tasks(self) -> set[asyncio.Task[None]]:
-        """The questions that are open: transcripts asked for, and the judgement of a pause."""
-        judging = () if self._judging is None else (self._judging,)
+        """The questions that are open: transcripts asked for or to be asked for, and the judgement of a pause."""
+        judging = tuple(task for task in (self._judging, self._feeding) if task is not None)
         answers = (task for turn in self._turns.values() for task in turn.tasks)
         return {task for task in (*judging, *answers) if not task.done()}
 
@@ -258,6 +338,9 @@ class Listening:
         self.voice.release()
         if self._judging is not None:
             self._judging.cancel()
+        if self._feeding is not None:
+            self._feeding.cancel()
+        self._behind.clear()
         for turn in self._turns.values():
             turn.drop()
         self._turns.clear()

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from parley.core.effects import CancelGeneration, Effect, Play, ScoreVoice, StartGeneration, Tell, Transcribe
+from parley.core.effects import (
+    CancelGeneration,
+    Effect,
+    Play,
+    ScoreVoice,
+    StartGeneration,
+    Tell,
+    Transcribe,
+    UsePipeline,
+)
 from parley.core.events import (
     AudioArrived,
     ClauseStarted,
@@ -164,6 +173,8 @@ class SessionMetrics:
                     self._told(notice, now_ns, effects)
                 case Play():
                     self._replied(now_ns)
+                case UsePipeline(pipeline=pipeline):
+                    self._move(pipeline)
                 case StartGeneration():
                     guessed = self._speaking and not _created(effects)
                     if guessed:
@@ -178,6 +189,13 @@ class SessionMetrics:
                         self._count_lost()
                 case _:
                     pass
+
+    def _move(self, pipeline: str) -> None:
+        """The session goes on with another pipeline: what is counted from now on is that one's."""
+        self._count_received()
+        self._metrics.sessions.labels(self._pipeline).dec()
+        self._metrics.sessions.labels(pipeline).inc()
+        self._pipeline = pipeline
 
     def close(self, late_events: int) -> None:
         """The session is over."""

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from parley.core.effects import (
+    AbandonCall,
+    AbandonListing,
     CallTool,
     CancelGeneration,
     CloseLink,
     DropTranscription,
     Effect,
+    FindPipeline,
     FinishTranscription,
     FlushTranscription,
     JudgePause,
@@ -27,6 +30,7 @@ from parley.core.effects import (
     StopPlayback,
     Tell,
     Transcribe,
+    UsePipeline,
 )
 from parley.core.notices import Notice
 from parley.runtime.listening import Listening
@@ -45,24 +49,35 @@ class Loudspeaker(Protocol):
     def stop(self) -> None: ...
 
 
+class Engines(Protocol):
+    """What a session's pipeline lends it."""
+
+    def find(self, effect: FindPipeline) -> None:
+        """Look for another pipeline and post the answer."""
+        ...
+
+    def use(self) -> tuple[Listening, Speaking]:
+        """Ears and a mouth of the pipeline found last; of the one that the session began with, where none was."""
+        ...
+
+
 class Performer:
     """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
 
-    __slots__ = ("_close", "_listening", "_loudspeaker", "_speaking", "_tell", "_tools")
+    __slots__ = ("_close", "_engines", "_listening", "_loudspeaker", "_speaking", "_tell", "_tools")
 
     def __init__(
         self,
         tell: Callable[[Notice], None],
         close: Callable[[int, str], None],
-        listening: Listening,
-        speaking: Speaking,
+        engines: Engines,
         tools: ToolServers,
         loudspeaker: Loudspeaker | None,
     ) -> None:
         self._tell = tell
         self._close = close
-        self._listening = listening
-        self._speaking = speaking
+        self._engines = engines
+        self._listening, self._speaking = engines.use()
         self._tools = tools
         self._loudspeaker = loudspeaker
 
@@ -93,8 +108,18 @@ class Performer:
                 self._tools.list_tools(effect)
             case CallTool():
                 self._tools.call(effect)
+            case AbandonListing():
+                self._tools.abandon_listing(effect)
+            case AbandonCall():
+                self._tools.abandon_call(effect)
             case ReleaseServer():
                 self._tools.let_go(effect)
+            case FindPipeline():
+                self._engines.find(effect)
+            case UsePipeline():
+                self._listening.release()
+                self._speaking.release()
+                self._listening, self._speaking = self._engines.use()
             case Play():
                 self._speaker().play(effect)
             case StopPlayback():
@@ -115,7 +140,18 @@ class Performer:
         return self._listening.tasks() | self._speaking.tasks() | self._tools.tasks()
 
     def release(self) -> None:
-        """Let go of everything that runs for this session."""
+        """Let go of everything that runs for this session, and of the callbacks to its link."""
         self._listening.release()
         self._speaking.release()
         self._tools.release()
+        self._tell = discard_notice
+        self._close = discard_close
+        self._loudspeaker = None
+
+
+def discard_notice(notice: Notice) -> None:
+    """In place of a link's `tell` once the session is over."""
+
+
+def discard_close(code: int, reason: str) -> None:
+    """In place of a link's `close` once the session is over."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
-from parley.core.settings import Capabilities, Conduct, SessionKind, Settings, Transcription
+from parley.core.settings import Capabilities, Conduct, SessionKind, Settings, Transcription, primary_tag
 from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
 from parley.runtime.voice_worker import VoiceWorker
 
@@ -30,6 +30,9 @@ OPENAI_VOICES = (
 )
 """The names that stock clients ask for."""
 
+OPENAI_RECOGNIZERS = ("whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-realtime-whisper*")
+"""What stock clients send as `transcription.model`: it stands for the pipeline's recogniser, whichever that is (`*`: any ending)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -47,12 +50,17 @@ class Pipeline:
         """What a session of this pipeline can ask for."""
         known = (voice for voice in OPENAI_VOICES if self.tts.resolve_voice(voice) is not None)
         voices = dict.fromkeys((self.config.voice, *known, *self.tts.info.voices))
+        heard_by, spec = self.stt.info, self.config.stt
+        recognizers = dict.fromkeys((heard_by.name, spec.name, f"{spec.name}:{spec.model}", *OPENAI_RECOGNIZERS))
         return Capabilities(
             voices=tuple(voice for voice in voices if voice),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=self.llm.info.images,
             logprobs=self.stt.info.logprobs,
             noise_reduction=processing.available(),
+            recognizer=heard_by.name,
+            recognizers=tuple(recognizers),
+            languages=tuple(map(primary_tag, heard_by.languages)),
         )
 
     def default_settings(self, kind: SessionKind, model: str) -> Settings:

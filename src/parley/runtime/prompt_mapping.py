@@ -3,11 +3,15 @@
 Laws: pure. A call of an MCP server's tool is a call like any other to the model, which need not know who made it. The chat
 protocols demand that every tool call be answered right after the message that made it: calls in a row become
 one assistant message, each with its output at once, wherever in the conversation the output came; a call without output says so.
-Audio is represented by its words alone. Nothing is shortened or left out here; that is the core's decision.
+Audio is represented by its words alone. Nothing is shortened or left out here, which is the core's decision, except for what
+no endpoint takes: a call's arguments are a JSON object and its name has the characters of a name, whatever a model or a client wrote;
+the note in front of the call's output says what stood there.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -47,13 +51,29 @@ REFUSED = "The user did not approve this call."
 NO_OUTPUT = "(no result yet)"
 """The answer to a call whose output has not come."""
 
+NOT_CALLED = "(not called: the reply was cut off)"
+"""The answer to a call in a reply that was cut off: no one makes it."""
+
+NOT_AN_OBJECT = "[The arguments of this call were not a JSON object, but: {written}]"
+"""In front of the output of a call whose arguments were cut off, or written wrong: the prompt shows `{}` in their place."""
+
+MAX_QUOTED_CHARS = 200
+"""Of such arguments: enough for a model to see what it did."""
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_NAME_CHARS = 64
+"""What OpenAI takes for a function's name, in prompts as in tools; a model may call what no tool is named."""
+
 
 def chat_request(effect: StartGeneration, language: str = "") -> ChatRequest:
     """The whole request for one attempt."""
     prompt = effect.prompt
     choice = prompt.tool_choice
     return ChatRequest(
-        messages=(*_instructions(prompt, effect.modality), *chat_messages(prompt.items)),
+        messages=(
+            *_instructions(prompt, effect.modality),
+            *chat_messages(prompt.items, frozenset(tool.name for tool in prompt.tools)),
+        ),
         tools=tuple(map(_tool, prompt.tools)),
         tool_choice=ForceTool(choice.name) if isinstance(choice, ForceFunction) else choice,
         parallel_tool_calls=prompt.parallel_tool_calls,
@@ -74,8 +94,8 @@ def _tool(tool: FunctionTool) -> Tool:
     return Tool(tool.name, tool.description, tool.parameters) if tool.parameters else Tool(tool.name, tool.description)
 
 
-def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
-    """The conversation as chat messages; see the laws above for tool calls."""
+def chat_messages(items: Iterable[Item], tools: frozenset[str] = frozenset()) -> list[ChatMessage]:
+    """The conversation as chat messages; see the laws above for tool calls. `tools` are names that are sent as they are."""
     items = tuple(_with_plain_calls(tuple(items)))
     outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionCallOutput)}
     called = {item.call_id for item in items if isinstance(item, FunctionCall)}
@@ -87,17 +107,17 @@ def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
                 calls.append(item)
             case FunctionCallOutput(call_id=call_id, output=output):
                 if call_id not in called:
-                    # Its call was deleted or truncated away: what it says still counts.
-                    _answer_calls(messages, calls, outputs)
+                    # The client has deleted its call: what it says still counts.
+                    _answer_calls(messages, calls, outputs, tools)
                     messages.append(ChatMessage("user", f"[Result of an earlier tool call] {output}"))
             case Message():
-                _answer_calls(messages, calls, outputs)
+                _answer_calls(messages, calls, outputs, tools)
                 message = _message(item)
                 if message is not None:
                     messages.append(message)
             case _:
                 pass  # what MCP servers' items say to a model is said already, see `_with_plain_calls`
-    _answer_calls(messages, calls, outputs)
+    _answer_calls(messages, calls, outputs, tools)
     return messages
 
 
@@ -121,7 +141,7 @@ def _with_plain_calls(items: tuple[Item, ...]) -> Iterator[Item]:
 def _plain_call(item: McpCall | McpApprovalRequest, output: str) -> tuple[FunctionCall, FunctionCallOutput]:
     call = CallId(item.id)
     return (
-        FunctionCall(item.id, call, model_name(item.name), item.arguments),
+        FunctionCall(item.id, call, model_name(item.name), item.arguments, item.status),
         FunctionCallOutput(item.id, call, output),
     )
 
@@ -129,7 +149,9 @@ def _plain_call(item: McpCall | McpApprovalRequest, output: str) -> tuple[Functi
 def _outcome(item: McpCall) -> str:
     if item.error is not None:
         return f"The call failed: {item.error.message}"
-    return NO_OUTPUT if item.output is None else item.output
+    if item.output is not None:
+        return item.output
+    return NOT_CALLED if item.status == "incomplete" else NO_OUTPUT
 
 
 def _decision(decision: McpApprovalResponse) -> str:
@@ -138,7 +160,9 @@ def _decision(decision: McpApprovalResponse) -> str:
     return f"{REFUSED} {decision.reason}".strip()
 
 
-def _answer_calls(messages: list[ChatMessage], calls: list[FunctionCall], outputs: Mapping[CallId, str]) -> None:
+def _answer_calls(
+    messages: list[ChatMessage], calls: list[FunctionCall], outputs: Mapping[CallId, str], tools: frozenset[str]
+) -> None:
     """Write the calls gathered so far, and their outputs, and empty the list.
 
     What the assistant said just before its calls belongs to the same message, as the model wrote it.
@@ -148,10 +172,34 @@ def _answer_calls(messages: list[ChatMessage], calls: list[FunctionCall], output
     said = ""
     if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         said = messages.pop().text
-    made = tuple(ToolCall(call.call_id, call.name, call.arguments or "{}") for call in calls)
-    messages.append(ChatMessage("assistant", said, tool_calls=made))
-    messages.extend(ChatMessage("tool", outputs.get(call.call_id, NO_OUTPUT), call_id=call.call_id) for call in calls)
+    made: list[ToolCall] = []
+    answers: list[ChatMessage] = []
+    for call in calls:
+        arguments, note = _sound_arguments(call.arguments)
+        name = call.name if call.name in tools else _NO_NAME.sub("_", call.name)[:_NAME_CHARS] or "unnamed"
+        made.append(ToolCall(call.call_id, name, arguments))
+        output = outputs.get(call.call_id, NOT_CALLED if call.status == "incomplete" else NO_OUTPUT)
+        answers.append(ChatMessage("tool", f"{note}\n{output}" if note else output, call_id=call.call_id))
+    messages += [ChatMessage("assistant", said, tool_calls=tuple(made)), *answers]
     calls.clear()
+
+
+def _sound_arguments(written: str) -> tuple[str, str]:
+    """The arguments as an endpoint takes them, and the note that goes with them ("" where they are as they were written)."""
+    if not written.strip():
+        return "{}", ""
+    try:
+        sound = isinstance(json.loads(written, parse_constant=_no_constant), dict)
+    except (ValueError, RecursionError):
+        sound = False
+    if sound:
+        return written, ""
+    shown = written if len(written) <= MAX_QUOTED_CHARS else f"{written[:MAX_QUOTED_CHARS]}..."
+    return "{}", NOT_AN_OBJECT.format(written=shown)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity: Python reads them, JSON has none
 
 
 def _message(item: Message) -> ChatMessage | None:

@@ -1,7 +1,8 @@
 """A session's connections to MCP servers: opened when the session names a server, kept while it does, used for its calls.
 
 Laws: one task owns each connection, from its opening to its closing; each question to it is a task of its own, which ends in exactly one
-event; a connection that failed is opened again for the next question. Decides nothing: the core says whom to ask and what.
+event, unless the core abandons it; a connection that failed or left a question unanswered is opened again for the next one, and is
+closed within `CLOSE_S`. Decides nothing: the core says whom to ask, what, and for how long.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-from parley.core.effects import CallTool, ListTools, ReleaseServer
+from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools, ReleaseServer
 from parley.core.errors import Fault
 from parley.core.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
+from parley.core.ids import ListingId, ToolCallId
 from parley.core.items import McpError, McpTool
 from parley.core.limits import MAX_MCP_TOOLS
 from parley.core.settings import McpServer
@@ -22,59 +24,80 @@ from parley.engines.tools.ports import Connect, ToolConnection, ToolDescription,
 
 logger = logging.getLogger(__name__)
 
+CLOSE_S = 5.0
+"""The end of a connection is one small request; a server that does not answer it is left."""
+
 
 class _Link:
     """One connection and the task that owns it."""
 
     def __init__(self, address: ToolServerAddress, connect: Connect) -> None:
         loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future[ToolConnection] = loop.create_future()
+        self._ready: asyncio.Future[ToolConnection] | None = loop.create_future()
         self._unwanted = asyncio.Event()
         self.asking = 0
         self.released = False
-        self.task = loop.create_task(self._own(address, connect))
+        self._task: asyncio.Task[None] | None = loop.create_task(self._own(address, connect, self._ready))
 
-    async def _own(self, address: ToolServerAddress, connect: Connect) -> None:
+    async def _own(self, address: ToolServerAddress, connect: Connect, ready: asyncio.Future[ToolConnection]) -> None:
         try:
-            async with connect(address) as connection:
-                self._ready.set_result(connection)
+            async with asyncio.timeout(None) as limit, connect(address) as connection:
+                ready.set_result(connection)
                 await self._unwanted.wait()
+                limit.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
         except Exception as error:  # noqa: BLE001 - the engine boundary
-            if self._ready.done():
+            if ready.done():
                 logger.info("the connection to the MCP server %r ended: %s", address, error)
             else:
-                self._ready.set_exception(error)
-                self._ready.exception()  # whoever asks is told; nobody may be asking any more
+                ready.set_exception(error)
+                ready.exception()  # whoever asks is told; nobody may be asking any more
+        finally:
+            # A task that was cancelled keeps its traceback, and that this frame.
+            self._task = None
+            del ready
 
     @property
     def broken(self) -> bool:
-        return self.task.done()
+        return self._task is None
 
     async def connection(self) -> ToolConnection:
+        assert self._ready is not None, "a link is closed only when nothing is asked of it"
         return await asyncio.shield(self._ready)
 
     def close(self) -> None:
+        """Idempotent."""
         self._unwanted.set()
-        if not self._ready.done():
-            self.task.cancel()
+        # What it failed with keeps the frames of those who asked, and these keep the link.
+        ready, self._ready = self._ready, None
+        if ready is not None and not ready.done() and self._task is not None:
+            self._task.cancel()
 
 
 class ToolServers:
     """What one session asks its MCP servers. Call from the event loop; `shut()` when the session is over."""
 
-    __slots__ = ("_connect", "_links", "_post", "_tasks")
+    __slots__ = ("_calls", "_connect", "_links", "_listings", "_post")
 
     def __init__(self, post: Callable[[Event], None], connect: Connect = connect) -> None:
         self._post = post
         self._connect = connect
         self._links: dict[McpServer, _Link] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listings: dict[ListingId, asyncio.Task[None]] = {}
+        self._calls: dict[ToolCallId, asyncio.Task[None]] = {}
 
     def list_tools(self, effect: ListTools) -> None:
-        self._start(self._list(effect))
+        _start(self._listings, effect.listing, self._list(effect))
 
     def call(self, effect: CallTool) -> None:
-        self._start(self._call(effect))
+        _start(self._calls, effect.call, self._call(effect))
+
+    def abandon_listing(self, effect: AbandonListing) -> None:
+        """The listing ends without an event, and its connection with it."""
+        _abandon(self._listings, effect.listing)
+
+    def abandon_call(self, effect: AbandonCall) -> None:
+        """The call ends without an event; its connection is closed when the others on it have ended."""
+        _abandon(self._calls, effect.call)
 
     def let_go(self, effect: ReleaseServer) -> None:
         """The connection is closed when the calls under way have ended."""
@@ -85,25 +108,23 @@ class ToolServers:
 
     def tasks(self) -> set[asyncio.Task[None]]:
         """The questions that are open."""
-        return set(self._tasks)
+        return {*self._listings.values(), *self._calls.values()}
 
     def release(self) -> None:
         """The session is over: nothing more is asked, and all connections are closed."""
-        for task in self._tasks:
+        for task in self.tasks():
             task.cancel()
         for link in self._links.values():
             link.close()
         self._links.clear()
 
-    def _start(self, question: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(question)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _list(self, effect: ListTools) -> None:
         link = self._link(effect.server)
         try:
             tools = await (await link.connection()).tools(MAX_MCP_TOOLS)
+        except asyncio.CancelledError:
+            self._drop(effect.server, link)
+            raise
         except Exception as error:  # noqa: BLE001 - the engine boundary
             fault = _error(error)
             self._drop(effect.server, link)
@@ -117,6 +138,9 @@ class ToolServers:
         link = self._link(effect.server)
         try:
             output = await (await link.connection()).call(effect.name, effect.arguments)
+        except asyncio.CancelledError:
+            self._drop(effect.server, link)
+            raise
         except Exception as error:  # noqa: BLE001 - the engine boundary
             fault = _error(error)
             if fault.type != "tool_execution_error":
@@ -150,6 +174,19 @@ class ToolServers:
     def _close_if_idle(self, link: _Link) -> None:
         if link.released and link.asking == 0:
             link.close()
+
+
+Ticket = TypeVar("Ticket", ListingId, ToolCallId)
+
+
+def _start(questions: dict[Ticket, asyncio.Task[None]], ticket: Ticket, question: Coroutine[Any, Any, None]) -> None:
+    task = questions[ticket] = asyncio.get_running_loop().create_task(question)
+    task.add_done_callback(lambda _: questions.pop(ticket, None))
+
+
+def _abandon(questions: dict[Ticket, asyncio.Task[None]], ticket: Ticket) -> None:
+    if (question := questions.get(ticket)) is not None:
+        question.cancel()
 
 
 def _error(error: Exception) -> McpError:

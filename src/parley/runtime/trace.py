@@ -3,7 +3,7 @@
 Laws:
 - Without a folder only the ring is kept (`RING_STEPS`, `RING_BYTES`), audio as counts; a broken session writes it to the log.
 - With a folder the whole session goes into one file, `SESSION.trace`: JSON lines, a header and then each event in full
-  with its clock reading and the effects (audio in them by digest). It ends at `RECORDING_BYTES`.
+  with its clock reading and the effects (audio in them by digest). It ends at `RECORDING_BYTES`. Only this user may read it.
 - Recording changes nothing of what the session does.
 """
 
@@ -11,16 +11,26 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import msgspec
 
 from parley import __version__
+from parley.audio.private_files import make_private_folder, private_opener
 from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, Tell, Transcribe
-from parley.core.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
+from parley.core.events import (
+    AudioArrived,
+    AudioPlayed,
+    Event,
+    ItemCreateRequested,
+    ResponseRequested,
+    SessionUpdateRequested,
+    SpeechGenerated,
+    VoiceScored,
+)
 from parley.core.notices import OutputAudioDelta
 from parley.core.policy import Policy
 from parley.core.session import Session
@@ -33,7 +43,8 @@ RING_STEPS = 200
 """Steps in the ring: two or three turns with everything that led to them, as runs of audio count as one."""
 
 RING_BYTES = 128 * 1024
-"""Audio that the ring may keep alive (a turn judge is given 384 kB at a time): a session must stay small."""
+"""Audio, and what clients bring, that the ring may keep alive (a turn judge is given 384 kB at a time, an item may be of 15 MiB): a
+session must stay small. Of a step that holds more, only the names are kept."""
 
 RECORDING_BYTES = 1024 * 1024 * 1024
 """One file at the most: an hour of talk is 350 MB."""
@@ -43,6 +54,8 @@ BUFFER_BYTES = 256 * 1024
 FORMAT = 1
 
 _QUIET_EVENTS = frozenset({AudioArrived, VoiceScored, SpeechGenerated, AudioPlayed})
+_BIG_EVENTS = frozenset({ItemCreateRequested, ResponseRequested, SessionUpdateRequested})
+"""Events in which a client brings as much as a message can hold."""
 _QUIET_EFFECTS = frozenset({ScoreVoice, Transcribe, Play})
 
 
@@ -137,8 +150,16 @@ class Trace:
     # --- the ring ---
 
     def _keep(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
-        size = sum(map(_audio_bytes, effects))
-        step = _Step(now_ns, event, effects, raised, size)
+        brought = _held_bytes(event) if type(event) in _BIG_EVENTS else 0
+        size = brought + sum(map(_audio_bytes, effects))
+        if size > RING_BYTES:
+            names = ", ".join(map(_name, effects))
+            note = (
+                f"{type(event).__name__} -> [{names}] {raised}".rstrip() + f" (of {size} bytes only the names are kept)"
+            )
+            step = _Step(now_ns, None if brought else event, (), note, 0)
+        else:
+            step = _Step(now_ns, event, effects, raised, size)
         self._ring_bytes += step.bytes
         self._add(step)
         while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
@@ -169,8 +190,8 @@ class Trace:
     def _open(self, folder: Path, beginning: Beginning) -> None:
         path = folder / f"{self._id}.trace"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb", buffering=BUFFER_BYTES)
+            make_private_folder(folder)
+            self._file = open(path, "wb", buffering=BUFFER_BYTES, opener=private_opener)  # noqa: SIM115
         except OSError as error:
             logger.error("%s is not traced: %s. Check server.trace_dir.", self._id, error)
             return
@@ -223,6 +244,18 @@ def _audio_bytes(effect: Effect) -> int:
     if isinstance(effect, Tell):
         return len(effect.notice.audio) if isinstance(effect.notice, OutputAudioDelta) else 0
     return len(effect.audio) if isinstance(effect, JudgePause | ScoreVoice | Transcribe | Play) else 0
+
+
+def _held_bytes(value: object) -> int:
+    """What an event of a client's keeps alive."""
+    match value:
+        case bytes() | str():
+            return len(value)
+        case tuple() | list():
+            return sum(map(_held_bytes, value))
+        case Mapping():
+            return sum(map(_held_bytes, value.values()))
+    return sum(_held_bytes(getattr(value, field.name)) for field in fields(value)) if is_dataclass(value) else 0
 
 
 def _line(one: _Run | _Step, end_ns: int) -> str:

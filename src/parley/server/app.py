@@ -26,11 +26,16 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
+from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
+from parley.server.hosts import HostRule
+from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
 from parley.server.origins import OriginRule
 from parley.server.rest import rest_app
 from parley.server.startup import Startup
 from parley.server.websocket import RealtimeDoor
+
+log = logging.getLogger("parley.server")
 
 QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
 """They tell of single requests, in which keys and words may stand."""
@@ -45,6 +50,7 @@ class Application:
     def __init__(self, config: Config, engines: LoadedEngines, policy: Policy | None = None) -> None:
         self.config = config
         keys = KeyRing(config.server.api_keys)
+        hosts = HostRule(config.server.host, config.server.allowed_hosts)
         origins = OriginRule(config.server.allowed_origins)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
@@ -54,22 +60,26 @@ class Application:
             config,
             engines,
             keys=keys,
+            hosts=hosts,
             origins=origins,
             sessions=self.sessions,
             metrics=metrics,
             refused=lambda code: refusals.labels(code).inc(),
             policy=policy,
         )
-        self._rest = rest_app(config, engines, keys=keys, origins=origins, sessions=self.sessions, metrics=metrics)
+        self._rest = rest_app(
+            config, engines, keys=keys, hosts=hosts, origins=origins, sessions=self.sessions, metrics=metrics
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("Parley's WebSockets need parley.server.lifetime.Uvicorn; start it with `parley serve`.")
         await self._rest(scope, receive, send)
 
-    def server(self, on_started: Callable[[], None] = lambda: None) -> Uvicorn:
+    def server(self, on_started: Callable[[], None] = lambda: None, patience: Patience | None = None) -> Uvicorn:
         """What serves it. Next: `await server.serve_on(listen(config.server))`."""
-        return Uvicorn(self, self.door, self.sessions, self.config.server.shutdown_grace_s, on_started)
+        grace_s = self.config.server.shutdown_grace_s
+        return Uvicorn(self, self.door, self.sessions, grace_s, on_started, patience or Patience())
 
 
 def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None = None) -> Application:
@@ -83,6 +93,11 @@ def serve(config: Config, *, policy: Policy | None = None) -> None:
     Raises `ConfigError` when the address cannot be had, `EngineUnavailable` when the default pipeline cannot be loaded.
     """
     _set_up_logging()
+    limit, needed = raise_open_files_limit(), open_files_needed(config.server.max_sessions)
+    if limit is not None and limit < needed:
+        log.warning(
+            "%d sessions need %d open files, and the limit is %d. %s", config.server.max_sessions, needed, limit, FIX
+        )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(config, policy))
 
@@ -93,8 +108,11 @@ async def _serve(config: Config, policy: Policy | None) -> None:
         # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
         gc.collect()
         gc.freeze()
-        server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
-        await server.serve_on(listener)
+        try:
+            server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
+            await server.serve_on(listener)
+        finally:
+            gc.unfreeze()
     startup.farewell()
 
 

@@ -17,15 +17,20 @@ from starlette.types import ASGIApp
 
 from parley.config import ConfigError, ServerConfig
 from parley.server.admission import Sessions
+from parley.server.http_connection import HttpConnections, Patience
 from parley.server.link import Door, link_class
 
 log = logging.getLogger("parley.server")
 
 BACKLOG = 2048
-"""Connections that may wait for their handshake: a benchmark's whole crowd at once."""
+"""Connections that may wait to be accepted: a benchmark's whole crowd at once. Event loops accept all of them in one go, before one that is
+closed in their favour has given its descriptor back: no more than the reserve may wait."""
 
 ABORT_S = 0.3
 """After a second signal: time for the close frames to leave."""
+
+PROBE_TICKS = 10
+"""Whether a descriptor can be had is looked at once a second."""
 
 LINKS_END_S = 6
 """Links end themselves within five seconds of their close (`link.CLOSE_S`)."""
@@ -59,11 +64,19 @@ class Uvicorn(uvicorn.Server):
     """
 
     def __init__(
-        self, app: ASGIApp, door: Door, sessions: Sessions, grace_s: float, on_started: Callable[[], None]
+        self,
+        app: ASGIApp,
+        door: Door,
+        sessions: Sessions,
+        grace_s: float,
+        on_started: Callable[[], None],
+        patience: Patience,
     ) -> None:
+        connections = HttpConnections(patience)
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connections.class_(),
                 ws=link_class(door),
                 loop="none",
                 lifespan="off",
@@ -71,10 +84,11 @@ class Uvicorn(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                backlog=BACKLOG,
+                backlog=min(BACKLOG, connections.descriptors.reserve or BACKLOG),
                 timeout_graceful_shutdown=LINKS_END_S,
             )
         )
+        self._descriptors = connections.descriptors
         self._sessions = sessions
         self._grace_s = grace_s
         self._on_started = on_started
@@ -91,6 +105,12 @@ class Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn's, ten times a second."""
+        if counter % PROBE_TICKS == 0:
+            self._descriptors.probe()
+        return await super().on_tick(counter)
 
     def leave(self) -> None:
         """Admit nobody any more, let replies end, then stop. On the event loop; a second call stops at once."""

@@ -27,12 +27,12 @@ from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
 
 from parley.server.budget import MessageBudget
-from parley.server.opening import offered_subprotocols, select_subprotocol
+from parley.server.opening import offered_subprotocols
 from parley.server.plain_frames import awaits_message, plain_message
 from parley.server.refusals import Refusal
+from parley.server.wire_protocol import WireProtocol
 
 log = logging.getLogger("parley.server")
 
@@ -95,7 +95,7 @@ class Link(asyncio.Protocol):
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._wire = ServerProtocol(select_subprotocol=select_subprotocol, max_size=door.max_message_bytes)
+        self._wire = WireProtocol(max_size=door.max_message_bytes)
         self._budget = MessageBudget(door.messages_per_second, time.monotonic_ns)
         self._peer: Peer | None = None
         self._close: tuple[int, str] | None = None
@@ -178,6 +178,7 @@ class Link(asyncio.Protocol):
         for timer in ("_stall", "_abort", "_keepalive", "_next_slice"):
             self._cancel(timer)
         self._let_go()
+        self._wire.let_go()
         if self._peer is None:
             return
         peer, self._peer = self._peer, None

@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, unquote
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_subprotocol
-from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from parley.core.settings import SessionKind
@@ -39,6 +38,7 @@ class Opening:
     dialect: Dialect
     key: str | None
     origin: str | None
+    host: str | None
     refusal: Refusal | None = None
 
 
@@ -56,6 +56,7 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
         dialect="beta" if beta else "ga",
         key=presented_key(headers.get("authorization"), subprotocols),
         origin=headers.get("origin"),
+        host=headers.get("host"),
         refusal=_fault(path, intent, fields),
     )
 
@@ -82,6 +83,6 @@ def offered_subprotocols(headers: Headers) -> list[str]:
     return offered
 
 
-def select_subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+def select_subprotocol(offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """A browser that offered subprotocols gives up unless one is chosen; the others carry keys and must not be echoed."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None

@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley import __version__
 from parley.config import Config, is_loopback
@@ -29,11 +30,12 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing, presented_key
+from parley.server.hosts import HostRule
 from parley.server.opening import REALTIME_PATHS
 from parley.server.origins import OriginRule
+from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.web import Page, PageAnswers
-from parley.server.websocket import find_pipeline
 
 log = logging.getLogger("parley.server")
 
@@ -45,6 +47,7 @@ def rest_app(
     engines: LoadedEngines,
     *,
     keys: KeyRing,
+    hosts: HostRule,
     origins: OriginRule,
     sessions: Sessions,
     metrics: Metrics,
@@ -66,8 +69,8 @@ def rest_app(
         HTTPException: _http_error,
         Exception: _bug,
     }
-    # Outside of everything, so that a page can read errors too.
-    return CORSMiddleware(
+    # Outside of the routes, so that a page can read errors too.
+    answered = CORSMiddleware(
         Starlette(routes=routes, exception_handlers=handlers),
         allow_origins=["*"] if origins.everyone else (),
         allow_origin_regex=None if origins.everyone else origins.pattern,
@@ -76,6 +79,13 @@ def rest_app(
         expose_headers=["Location", "Retry-After"],
         allow_private_network=True,
     )
+
+    async def of_this_host(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = hosts.refusal(Headers(scope=scope).get("host"))
+        app = answered if refusal is None else _refusal_response(refusal)
+        await app(scope, receive, send)
+
+    return of_this_host
 
 
 class _Rest:
@@ -115,18 +125,27 @@ class _Rest:
         return {"id": name, "object": "model", "created": self._started_s, "owned_by": "parley"}
 
     async def health(self, request: Request) -> Response:
-        pipelines = {
-            name: {"state": "failed" if name in self._engines.failures else "ready"} for name in self._config.pipelines
-        }
-        serving = any(pipeline["state"] == "ready" for pipeline in pipelines.values())
+        pipelines = {name: self._condition(name) for name in self._config.pipelines}
+        states = {pipeline["state"] for pipeline in pipelines.values()}
+        serving = bool(states & {"ready", "degraded"})
         told = {
             "parley": __version__,
-            "status": "ok" if serving else "unavailable",
+            "status": "degraded" if "degraded" in states else "ok" if serving else "unavailable",
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
             "sessions": len(self._sessions),
         }
         return _json(told, 200 if serving else 503)
+
+    def _condition(self, name: str) -> dict[str, object]:
+        """Whether a pipeline is served, and which of its engines cannot work at this moment."""
+        if name in self._engines.failures:
+            return {"state": "failed"}
+        faults = self._engines.faults(name)
+        if not faults:
+            return {"state": "ready"}
+        told = {stage: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
+        return {"state": "degraded", "faults": told}
 
     async def metrics(self, request: Request) -> Response:
         if not is_loopback(self._config.server.host):

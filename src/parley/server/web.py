@@ -23,8 +23,8 @@ from parley.runtime.waterfall import SessionTurns
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing, presented_key
 from parley.server.origins import OriginRule
+from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
-from parley.server.websocket import find_pipeline
 from parley.web import TYPES, page_files
 
 ENTRANCE = "index.html"

@@ -11,10 +11,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from parley.config import Config, UnknownModel
+from parley.config import Config
 from parley.core.events import WindDownRequested
 from parley.core.notices import ErrorRaised, Notice
 from parley.core.policy import Policy
@@ -27,9 +26,11 @@ from parley.runtime.pipeline import Pipeline
 from parley.runtime.trace import Beginning, Trace
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
+from parley.server.hosts import HostRule
 from parley.server.link import Link, Peer
 from parley.server.opening import Opening, read_opening
 from parley.server.origins import OriginRule
+from parley.server.pipelines import ServedPipelines, find_pipeline
 from parley.server.refusals import Refusal
 from parley.wire.realtime_ga import Encoder, decode
 
@@ -42,7 +43,7 @@ SEED_BYTES = 32
 
 
 class RealtimeDoor:
-    """Judges WebSocket handshakes (see `link.Door`): place, page, key, model, room; in this order."""
+    """Judges WebSocket handshakes (see `link.Door`): host, place, page, key, model, room; in this order."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class RealtimeDoor:
         engines: LoadedEngines,
         *,
         keys: KeyRing,
+        hosts: HostRule,
         origins: OriginRule,
         sessions: Sessions,
         metrics: Metrics,
@@ -61,11 +63,13 @@ class RealtimeDoor:
         self._config = config
         self._engines = engines
         self._keys = keys
+        self._hosts = hosts
         self._origins = origins
         self._sessions = sessions
         self._metrics = metrics
         self._refused = refused
         self._policy = policy
+        self._pipelines = ServedPipelines(config, engines)
 
     def knock(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
@@ -78,7 +82,8 @@ class RealtimeDoor:
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
-        refusal = opening.refusal or self._origins.refusal(opening.origin) or self._keys.refusal(opening.key)
+        refusal = self._hosts.refusal(opening.host) or opening.refusal
+        refusal = refusal or self._origins.refusal(opening.origin) or self._keys.refusal(opening.key)
         if refusal is not None:
             return refusal
         if opening.dialect == "beta":
@@ -89,34 +94,21 @@ class RealtimeDoor:
         return self._sessions.refusal() or self._session(pipeline, opening.kind, opening.model, client)
 
     def _session(self, pipeline: Pipeline, kind: SessionKind, model: str, client: str) -> RealtimeSession:
-        server = self._config.server
-        conduct = replace(
-            pipeline.conduct(),
-            session_ms=round(server.session_minutes * 60_000),
-            responses_per_minute=server.responses_per_minute,
-        )
+        conduct, capabilities = self._pipelines.terms(pipeline)
         beginning = Beginning(
             seed=os.urandom(SEED_BYTES),
             settings=pipeline.default_settings(kind, model or pipeline.name),
             conduct=conduct,
-            capabilities=replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers),
+            capabilities=capabilities,
             playback="remote",
             now_ns=time.monotonic_ns(),
         )
         policy = self._policy if kind == "realtime" else None
         session = beginning.session(policy)
-        return RealtimeSession(beginning, session, pipeline, self._sessions, self._metrics, client, server.trace_dir)
-
-
-def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipeline | Refusal:
-    """The pipeline that serves `model`, or why none does."""
-    try:
-        name = config.pipeline_for(model).name
-    except UnknownModel as error:
-        return Refusal(404, "model_not_found", str(error), param="model")
-    if name in engines.failures:
-        return Refusal(404, "model_not_found", f"The pipeline {name!r} could not be loaded.", param="model")
-    return engines.pipeline(name)
+        trace_dir = self._config.server.trace_dir
+        return RealtimeSession(
+            beginning, session, pipeline, self._pipelines, self._sessions, self._metrics, client, trace_dir
+        )
 
 
 class RealtimeSession:
@@ -127,6 +119,7 @@ class RealtimeSession:
         beginning: Beginning,
         session: Session,
         pipeline: Pipeline,
+        pipelines: ServedPipelines,
         sessions: Sessions,
         metrics: Metrics,
         client: str,
@@ -138,7 +131,9 @@ class RealtimeSession:
         self._opened_ns = time.monotonic_ns()
         self._link: Link
         trace = Trace(beginning, session.id, trace_dir)
-        self._driver = Driver(session, pipeline, self._tell, self.close, trace=trace, metrics=metrics)
+        self._driver = Driver(
+            session, pipeline, self._tell, self.close, trace=trace, metrics=metrics, pipelines=pipelines
+        )
 
     def opened(self, link: Link) -> None:
         self._link = link

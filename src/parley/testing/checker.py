@@ -27,8 +27,10 @@ from parley.testing.rules.input import Arrived, Speech
 from parley.testing.rules.kept import OnlyHeardIsKept
 from parley.testing.rules.ledgers import Ledgers
 from parley.testing.rules.listener import Listener
+from parley.testing.rules.one_reply import OneReply
 from parley.testing.rules.order import OneAtATime, SpeechFirst
 from parley.testing.rules.own_words import OwnWords
+from parley.testing.rules.pipelines import ChangesOfPipeline
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
 from parley.testing.rules.tools import McpServers
@@ -86,7 +88,9 @@ class Checker:
             BufferNotices(playback),
             OnlyTranscripts(self.arrived),
             self.turns,
+            OneReply(self.arrived, self.streams),
             self.tools,
+            ChangesOfPipeline(self.arrived, self.ledgers, self.attempts),
             Answers(self.ledgers, self.conversation, playback, lambda: self.closing.closed),
             Bounds(self.ledgers),
             self.closing,

@@ -56,7 +56,9 @@ class Scenario:
                 responses_per_minute=rng.choice([600, 600, None, 4]),
                 session_ms=8_000 if rng.random() < 0.03 else 3_600_000,
             ),
-            capabilities=Capabilities(images=rng.random() < 0.5, voices=("alloy", "marin"), mcp_urls=("*",)),
+            capabilities=Capabilities(
+                images=rng.random() < 0.5, voices=("alloy", "marin"), models=("parley",), mcp_urls=("*",)
+            ),
             playback="paced" if rng.random() < 0.3 else "remote",
             ears=_ears(rng, faults),
             mouth=_mouth(rng, faults),
@@ -89,6 +91,7 @@ def _settings(rng: random.Random) -> Settings:
     format = rng.choice([AudioFormat.PCM16, AudioFormat.PCM16, AudioFormat.PCMU])
     return Settings(
         kind="transcription" if rng.random() < 0.1 else "realtime",
+        model="parley",
         instructions="Be kind.",
         modality="text" if rng.random() < 0.15 else "audio",
         voice="alloy",
@@ -150,4 +153,6 @@ def _person(rng: random.Random) -> PersonTraits:
         truncates=rng.choice([0.0, 0.8]),
         truncates_wrongly=rng.choice([0.0, 0.3]),
         stalls=rng.choice([0.0, 0.1]),
+        changes_pipeline=0.2,
+        asks=rng.choice([0.0, 0.0, 0.5]),
     )

@@ -17,11 +17,14 @@ from hashlib import blake2b
 from typing import assert_never
 
 from parley.core.effects import (
+    AbandonCall,
+    AbandonListing,
     CallTool,
     CancelGeneration,
     CloseLink,
     DropTranscription,
     Effect,
+    FindPipeline,
     FinishTranscription,
     FlushTranscription,
     JudgePause,
@@ -34,6 +37,7 @@ from parley.core.effects import (
     StopPlayback,
     Tell,
     Transcribe,
+    UsePipeline,
 )
 from parley.core.errors import InvariantBroken
 from parley.core.events import Event, LinkClosed, TimePassed, WindDownRequested
@@ -41,6 +45,7 @@ from parley.core.session import Session
 from parley.testing.actors.ears import Judge, Recogniser, VoiceDetector
 from parley.testing.actors.mouth import Loudspeaker, Model
 from parley.testing.actors.person import Person
+from parley.testing.actors.pipelines import Pipelines
 from parley.testing.actors.stage import Room
 from parley.testing.actors.tool_servers import ToolServer
 from parley.testing.checker import Checker, CheckFailed
@@ -118,6 +123,7 @@ class World:
         self._judge = Judge(self, made.ears)
         self._model = Model(self, made.mouth)
         self._tools = ToolServer(self, made.tools)
+        self._pipelines = Pipelines(self, made.settings, made.conduct, made.capabilities)
         self._loudspeaker = Loudspeaker(self)
 
     # --- what actors use
@@ -242,8 +248,14 @@ class World:
                 self._tools.list_tools(effect)
             case CallTool():
                 self._tools.call(effect)
+            case AbandonListing() | AbandonCall():
+                self.counts["MCP questions abandoned"] += 1
             case ReleaseServer():
                 self.counts["MCP servers let go"] += 1
+            case FindPipeline():
+                self._pipelines.find(effect)
+            case UsePipeline():
+                self.counts["pipelines changed"] += 1
             case Play():
                 self._loudspeaker.play(effect)
             case StopPlayback():

@@ -72,5 +72,8 @@ SHOWN = 80
 """Characters of a client's own value repeated in an error."""
 """What an error repeats stays readable, and no client can make the server send its own megabytes back."""
 
+REPAIRED = 512 * 1024
+"""Bytes of a message that is read once more for halves of characters, which takes many times as long as reading it once."""
+
 SALVAGED = 64 * 1024
 """Characters of an unreadable frame searched once more for its `event_id`; a larger one isn't worth the time of others."""

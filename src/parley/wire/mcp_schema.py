@@ -52,6 +52,24 @@ _TOKEN = pattern(r"[\x21-\x7e]+", limits.MAX_HEADER, "a bearer token: printable 
 _HEADER = pattern(r"[\x20-\x7e\t]*", limits.MAX_HEADER, "printable ASCII characters")
 _HEADER_NAME = pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", limits.MAX_NAME, "the name of an HTTP header")
 
+_NOT_FOR_CLIENTS = frozenset(
+    (
+        *(
+            "host",
+            "content-length",
+            "content-type",
+            "accept",
+            "mcp-session-id",
+            "mcp-protocol-version",
+            "last-event-id",
+        ),
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "expect"),
+    )
+)
+"""Headers that name the request's target, frame it or hold for one hop (RFC 9110, 7.6.1), and those of the MCP transport. With them a
+client could reach another virtual host, or desynchronize a proxy."""
+
 
 def mcp_server(members: Fields, *, referable: bool) -> McpServer:
     """A tool of type `mcp`. `referable`: it may be a label alone, and stands for the session's server of that label."""
@@ -95,6 +113,11 @@ def _url(value: object, path: str) -> str:
 def _headers(value: object, path: str) -> tuple[tuple[str, str], ...]:
     members = fields(value, path)
     names = members.names()
+    for name in names:
+        if name.lower() in _NOT_FOR_CLIENTS:
+            raise invalid(
+                members.at(name), f"Invalid '{members.at(name)}': Parley sets this header itself. Leave it out."
+            )
     if len(names) > limits.MAX_HEADERS:
         raise invalid(path, f"Invalid '{path}': {len(names)} headers, at most {limits.MAX_HEADERS} are accepted.")
     return tuple((_HEADER_NAME(name, path), members.take(name, _HEADER)) for name in names)

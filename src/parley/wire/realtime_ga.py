@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from binascii import b2a_base64
 from collections.abc import Callable
 from typing import assert_never
@@ -59,6 +60,9 @@ _read_fast = msgspec.json.Decoder(_Append | _Commit).decode
 _read_any = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
 
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_HALF = re.compile("[\ud800-\udfff]")
+
 
 def decode(data: str | bytes) -> ClientEvent:
     """The event that a text frame holds; one that cannot be read is a `ClientErred`. Next: `Session.handle` it."""
@@ -79,11 +83,31 @@ def _decode_any(data: str | bytes) -> ClientEvent:
     try:
         value = _read_any(data)
     except (msgspec.DecodeError, UnicodeError) as error:
+        if (whole := _with_whole_characters(data)) is not None:
+            return decode(whole)
         message = f"The message is not valid JSON: {error}. Send one JSON object per text frame."
         return ClientErred("invalid_json", message, event_id=_salvaged_id(data))
     except RecursionError:
         return ClientErred("invalid_json", "The message is nested too deeply to be read. Send one flat JSON object.")
     return decode_object(value)
+
+
+def _with_whole_characters(data: str | bytes) -> bytes | None:
+    r"""The message with U+FFFD for each half of a character, as JavaScript writes `\\ud83d` for a string cut inside an emoji.
+
+    None where it holds no half, or cannot be read for another reason.
+    """
+    if (
+        len(data) > limits.REPAIRED
+        or _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None
+    ):
+        return None
+    try:
+        text = json.dumps(json.loads(data), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    whole, halves = _LONE_HALF.subn("\ufffd", text)
+    return whole.encode() if halves else None
 
 
 def decode_object(value: object) -> ClientEvent:

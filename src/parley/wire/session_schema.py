@@ -33,6 +33,7 @@ from parley.wire.mcp_schema import force_mcp, mcp_server
 from parley.wire.schema import (
     Fields,
     Reader,
+    T,
     array,
     boolean,
     fields,
@@ -57,6 +58,7 @@ _FORMAT: Reader[str] = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
 _VAD: Reader[Literal["server_vad", "semantic_vad"]] = one_of("server_vad", "semantic_vad")
 _EAGERNESS: Reader[Eagerness] = one_of("low", "medium", "high", "auto")
 _FIELD: Reader[Literal["near_field", "far_field"]] = one_of("near_field", "far_field")
+_OFF = ("none", "off", "disabled", "null")
 _EFFORT: Reader[str] = one_of("minimal", "low", "medium", "high", "xhigh")
 _INCLUDE = array(one_of("item.input_audio_transcription.logprobs"), 1)
 _LANGUAGE = pattern(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", limits.MAX_LANGUAGE, "a language code such as 'en'")
@@ -127,11 +129,26 @@ def _read_input(members: Fields, patch: SettingsPatch) -> None:
     if (encoding := members.find("format", audio_format)) is not None:
         patch["input_format"] = encoding
     if "transcription" in members:
-        patch["transcription"] = members.find("transcription", record(_transcription))
+        patch["transcription"] = members.find("transcription", _switchable(record(_transcription)))
     if "noise_reduction" in members:
-        patch["noise_reduction"] = members.find("noise_reduction", record(_noise_reduction))
+        patch["noise_reduction"] = members.find("noise_reduction", _switchable(record(_noise_reduction)))
     if "turn_detection" in members:
-        patch["turn_detection"] = members.find("turn_detection", record(_turn_detection))
+        patch["turn_detection"] = members.find("turn_detection", _switchable(record(_turn_detection)))
+
+
+def _switchable(read: Reader[T]) -> Reader[T]:
+    """An object that null switches off: other ways to say "off" are refused with that one."""
+
+    def reader(value: object, path: str) -> T:
+        where, named = (f"{path}.type", value.get("type")) if isinstance(value, dict) else (path, value)
+        if named is False or (isinstance(named, str) and named.lower() in _OFF):
+            member = path.rpartition(".")[2]
+            raise invalid(
+                where, f"Invalid value for '{where}': {shown(named)}. To switch it off, send null: \"{member}\": null."
+            )
+        return read(value, path)
+
+    return reader
 
 
 def _read_output(members: Fields, patch: SettingsPatch) -> None:

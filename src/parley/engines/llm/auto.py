@@ -13,15 +13,14 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, is_chat_model, read_config
+from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, is_chat_model, models_of, read_config
+from parley.engines.llm.openai_errors import models_named
+from parley.engines.llm.openai_http import EndpointClient
 from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
 from parley.engines.options import OptionReader
 from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
-
-if TYPE_CHECKING:
-    import openai
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +69,7 @@ class AutoModel:
         self._ports = ports
         self._chosen: OpenAIModel | Responder | None = None
         self._failures: list[str] = []
+        self._local: list[LocalServer] = []
         self.notice = ""
 
     @property
@@ -80,7 +80,7 @@ class AutoModel:
             stage="llm",
             name="auto",
             summary="The configured endpoint, else a local server on its usual port, else the built-in responder.",
-            needs=("openai",),
+            needs=("httpx2",),
         )
 
     async def open(self) -> None:
@@ -107,7 +107,8 @@ class AutoModel:
         return engine
 
     async def _open_local(self) -> OpenAIModel | None:
-        for server in await find_local_servers(self._ports):
+        self._local = await find_local_servers(self._ports)
+        for server in self._local:
             wanted = self._config.model
             if wanted and wanted.removesuffix(":latest") not in {
                 name.removesuffix(":latest") for name in server.models
@@ -128,8 +129,11 @@ class AutoModel:
 
     def _responder(self) -> Responder:
         if self._config.model:
+            wanted = self._config.model
+            there = "; ".join(f"{server.name} {models_named(wanted, server.models)}" for server in self._local)
             raise EngineUnavailable(
-                f"No server with the model {self._config.model!r} was found on this machine, and no key is set.",
+                f"No server with the model {wanted!r} was found on this machine, and no key is set."
+                + (f" {there}" if there else ""),
                 code="model_not_found",
                 mend="Name its endpoint: --llm-base-url, or set OPENAI_API_KEY for OpenAI's.",
             )
@@ -141,34 +145,27 @@ class AutoModel:
 
 async def find_local_servers(ports: Mapping[int, str]) -> list[LocalServer]:
     """The servers on this machine's `ports` that list a chat model, in the order of the ports; Parley's own left out."""
-
-    def new_client() -> openai.DefaultAsyncHttpxClient:
-        import openai
-
-        return openai.DefaultAsyncHttpxClient(timeout=PROBE_TIMEOUT_S, trust_env=False, follow_redirects=False)
-
-    client = await asyncio.to_thread(new_client)
-    async with client:
-        found = await asyncio.gather(*(_probe(client, port, name) for port, name in ports.items()))
+    found = await asyncio.gather(*(_probe(port, name) for port, name in ports.items()))
     return [server for server in found if server is not None]
 
 
-async def _probe(client: Any, port: int, name: str) -> LocalServer | None:
+async def _probe(port: int, name: str) -> LocalServer | None:
     root = f"http://127.0.0.1:{port}"
-    health, listed = await asyncio.gather(_get_json(client, f"{root}/health"), _get_json(client, f"{root}/v1/models"))
-    if (isinstance(health, dict) and "parley" in health) or not isinstance(listed, dict):
+    client = await asyncio.to_thread(lambda: EndpointClient(root, {}, connect_timeout_s=PROBE_TIMEOUT_S, proxies=False))
+    try:
+        health, answer = await asyncio.gather(_get_json(client, "/health"), _get_json(client, "/v1/models"))
+    finally:
+        await client.close()
+    if isinstance(health, dict) and "parley" in health:
         return None
-    entries = listed.get("data") or []
-    ids = [str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")]
-    models = tuple(model for model in ids if is_chat_model(model))
+    models = tuple(model for model in models_of(answer) or () if is_chat_model(model))
     return LocalServer(name, f"{root}/v1", models) if models else None
 
 
-async def _get_json(client: Any, url: str) -> object:
-    """The JSON at a URL; None for whatever else there may be."""
+async def _get_json(client: EndpointClient, path: str) -> object:
+    """The JSON at a path; None for whatever else there may be."""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            response = await client.get(url)
-            return response.json() if response.status_code == 200 else None
+            return await client.get_json(path)
     except Exception:  # noqa: BLE001 - a port of this machine may answer anything
         return None

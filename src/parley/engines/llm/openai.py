@@ -4,23 +4,34 @@ Laws:
 - Closing the iterator of `reply()` (or cancelling its task) closes the HTTP request, so that the server stops computing.
 - Retries happen only before anything of the reply has come: at most `MAX_RETRIES`, after 0.25 and 0.5 s or what the server asks for
   if that is short. What the server refuses to be told (`stream_options`, the name of the token limit) is learnt once.
+- Time limits run on what the model makes, not on bytes: signs of life and empty pieces renew none.
 - Reasoning is never yielded. Errors name the endpoint and the mend, never the key.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from parley.engines.llm.openai_errors import Endpoint, Failure, failure_of, model_not_found
+from parley.engines.llm.openai_errors import (
+    Endpoint,
+    Failure,
+    NothingMoreCame,
+    StatusError,
+    failure_of,
+    model_not_found,
+)
+from parley.engines.llm.openai_http import EndpointClient
 from parley.engines.llm.openai_request import Dialect, request_body
 from parley.engines.llm.openai_stream import StreamReader
+from parley.engines.llm.server_events import ServerEvent
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     ChatEnd,
@@ -31,9 +42,6 @@ from parley.engines.ports import (
     EngineInfo,
     EngineUnavailable,
 )
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +56,9 @@ CHECK_TIMEOUT_S: Final = 5.0
 
 USAGE_WAIT_S: Final = 1.0
 """How long the usage may lag behind the end of the text."""
+
+MAX_REPORTED: Final = 100
+"""Kinds of things in the server's streams that are named in the log."""
 
 _UNOPENED_REASONERS: Final = ("deepseek-r1", "deepseek-reasoner", "qwq", "-thinking")
 """Models whose templates are known to swallow the opening <think>. A wrong guess is noticed at the first reply."""
@@ -115,11 +126,12 @@ class OpenAIModel:
     def __init__(self, config: OpenAIConfig) -> None:
         self._config = config
         self._model = config.model
-        self._client: AsyncOpenAI | None = None
+        self._client: EndpointClient | None = None
         self._models: tuple[str, ...] = ()
         self._dialect = Dialect("max_completion_tokens" if is_openai(config.base_url) else "max_tokens")
         self._reasoning_opened = any(name in config.model.lower() for name in _UNOPENED_REASONERS)
         self._reasoning_seen = False
+        self._reported: set[str] = set()
 
     @property
     def info(self) -> EngineInfo:
@@ -129,7 +141,7 @@ class OpenAIModel:
             stage="llm",
             name="openai",
             summary=f"Any OpenAI-compatible chat endpoint: {named}.",
-            needs=("openai",),
+            needs=("httpx2",),
             images=self._config.images,
         )
 
@@ -160,12 +172,19 @@ class OpenAIModel:
                 raise EngineUnavailable(
                     "No model is named.", code="model_not_found", mend="Name one: --llm openai:MODEL"
                 )
-        self._client = await asyncio.to_thread(self._new_client, self._config.base_url)
         try:
-            await self._check()
+            await self._check(await self.connect())
         except BaseException:
             await self.close()
             raise
+
+    async def connect(self) -> list[str] | None:
+        """The part of `open()` that asks for the list of models, and nothing of any model. Call `close()` after it."""
+        self._client = await asyncio.to_thread(self._new_client)
+        listed = await self._list_models()
+        if listed is None and not urlsplit(self._config.base_url).path.strip("/"):
+            listed = await self._try_v1()
+        return listed
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -197,34 +216,46 @@ class OpenAIModel:
         return attempt < MAX_RETRIES and after is not None and after <= MAX_PAUSE_S
 
     async def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """One HTTP request; raises whatever the `openai` package raises."""
-        config = self._config
-        deadline = asyncio.get_running_loop().time() + config.timeout_s
-        async with asyncio.timeout_at(deadline):
-            stream = await self._send(request)
+        """One HTTP request; raises whatever `EndpointClient` and `StreamReader` raise."""
+        config, loop = self._config, asyncio.get_running_loop()
         reader = StreamReader(request, self._reasoning_opened)
-        try:
-            chunks = aiter(stream)
-            while True:
+        deadline = loop.time() + config.timeout_s
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout_at(deadline):
+                events = await self._send(request, stack)
+            while not reader.done:
+                made, was_finished = reader.progress, reader.finished
                 try:
                     async with asyncio.timeout_at(deadline):
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    break
+                        event = await anext(events, None)
                 except TimeoutError:
                     if reader.finished:  # only the usage is missing
                         break
-                    raise
-                for event in reader.read(chunk):
-                    yield event
+                    raise (NothingMoreCame(config.token_timeout_s) if made else TimeoutError()) from None
+                if event is None:
+                    break
+                for answer in reader.read(event):
+                    yield answer
                 # Reckoned after the yield: a listener who takes his time is not the server's fault.
-                deadline = asyncio.get_running_loop().time()
-                deadline += USAGE_WAIT_S if reader.finished else config.token_timeout_s
-        finally:
-            await stream.close()
-        for event in reader.end():
-            self._learn_reasoning(event, reader)
-            yield event
+                if reader.finished and not was_finished:
+                    deadline = loop.time() + USAGE_WAIT_S
+                elif reader.progress > made and not reader.finished:
+                    deadline = loop.time() + config.token_timeout_s
+            self._report(reader)
+            try:
+                for answer in reader.end():
+                    self._learn_reasoning(answer, reader)
+                    yield answer
+            finally:
+                if reader.done:
+                    await anext(events, None)  # leaves the connection clean
+
+    def _report(self, reader: StreamReader) -> None:
+        """Log what of a reply was not understood; each kind once, as every reply may hold it."""
+        for what in reader.unread:
+            if what not in self._reported and len(self._reported) < MAX_REPORTED:
+                self._reported.add(what)
+                logger.warning("The language model at %s sent what Parley does not read: %s", self.shown_url, what)
 
     def _learn_reasoning(self, event: ChatEvent, reader: StreamReader) -> None:
         """Whether the next reply is to be taken for reasoning until a closing tag comes."""
@@ -233,57 +264,51 @@ class OpenAIModel:
         elif isinstance(event, ChatEnd) and event.reason == "stop" and not self._reasoning_seen:
             self._reasoning_opened = False  # the guess by its name was wrong
 
-    async def _send(self, request: ChatRequest) -> Any:
-        """Begin the stream; says again, in other words, what the server refuses to be told."""
+    async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
+        """Begin the stream, which `stack` closes; says again, in other words, what the server refuses to be told."""
         if self._client is None:
             raise EngineUnavailable("The language model is not open.", code="not_open")
         dialect = self._dialect
         tried = {dialect}
         while True:
-            body: dict[str, Any] = {**request_body(request, self._model, dialect), "stream": True}
+            body: dict[str, object] = {**request_body(request, self._model, dialect), "stream": True}
             if self._config.temperature is not None:
                 body["temperature"] = self._config.temperature
-            if self._config.extra_body:
-                body["extra_body"] = dict(self._config.extra_body)
+            body |= self._config.extra_body
             try:
-                stream = await self._client.chat.completions.create(**body)
-            except Exception as error:
-                if getattr(error, "status_code", None) not in (400, 422):
-                    raise
-                changed = dialect.without(f"{error} {getattr(error, 'body', '')}")
+                events = await stack.enter_async_context(self._client.stream("/chat/completions", body))
+            except StatusError as error:
+                changed = dialect.without(str(error.body)) if error.status in (400, 422) else None
                 if changed is None or changed in tried:
                     raise
                 dialect = changed
                 tried.add(dialect)
             else:
                 self._dialect = dialect
-                return stream
+                return events
 
-    def _new_client(self, base_url: str) -> AsyncOpenAI:
-        import openai
+    def _new_client(self) -> EndpointClient:
+        config = self._config
+        headers = {name: str(value) for name, value in config.headers.items()}
+        if config.api_key and "authorization" not in map(str.lower, headers):
+            headers["authorization"] = f"Bearer {config.api_key}"
+        try:
+            return EndpointClient(
+                config.base_url,
+                headers,
+                connect_timeout_s=config.connect_timeout_s,
+                key=config.api_key,
+                # A proxy from the environment is not for servers on this machine.
+                proxies=not is_loopback(urlsplit(config.base_url).hostname or ""),
+            )
+        except UnicodeEncodeError:
+            raise EngineUnavailable(
+                f"The API key or a header for {self.shown_url} holds characters that HTTP cannot carry.",
+                code="invalid_api_key",
+                mend=f"Correct {config.key_setting} or the option headers.",
+            ) from None
 
-        host = urlsplit(base_url).hostname or ""
-        timeout = openai.Timeout(None, connect=self._config.connect_timeout_s)
-        # A proxy from the environment is not for servers on this machine.
-        http = openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not is_loopback(host))
-        headers = {name: str(value) for name, value in self._config.headers.items()}
-        if not self._config.api_key and "authorization" not in map(str.lower, headers):
-            http.event_hooks = {"request": [_drop_authorization]}  # the package wants a key; not every server does
-        client = openai.AsyncOpenAI(
-            api_key=self._config.api_key or "none",
-            base_url=base_url,
-            max_retries=0,
-            timeout=timeout,
-            default_headers=headers,
-            http_client=http,
-        )
-        _ = client.chat.completions  # imports what the first reply would wait 100 ms for
-        return client
-
-    async def _check(self) -> None:
-        listed = await self._list_models()
-        if listed is None and not urlsplit(self._config.base_url).path.strip("/"):
-            listed = await self._try_v1()
+    async def _check(self, listed: list[str] | None) -> None:
         self._models = tuple(listed or ())
         if not self._model:
             chat = [name for name in self._models if is_chat_model(name)]
@@ -304,26 +329,21 @@ class OpenAIModel:
         assert self._client is not None
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
-                answer: Any = await self._client.get("/models", cast_to=object)
-        except Exception as error:  # noqa: BLE001 - the engine boundary
-            status = getattr(error, "status_code", None)
-            if isinstance(status, int) and status not in (401, 403) and status < 500:
+                answer = await self._client.get_json("/models")
+        except StatusError as error:
+            if error.status not in (401, 403) and error.status < 500:
                 return None
-            failed = failure_of(error, self._endpoint()).error
-            if isinstance(error, ValueError):  # no JSON
-                raise self._no_api() from None
-            raise EngineUnavailable(failed.message, code=failed.code, mend=failed.mend) from None
-        if not isinstance(answer, dict):
-            raise self._no_api()
-        entries = answer.get("data") or answer.get("models") or []
-        return [str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")]
+            raise self._unavailable(error) from None
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            raise self._unavailable(error) from None
+        listed = models_of(answer)
+        if listed is None:
+            raise self._client.no_api(json.dumps(answer).encode())
+        return listed
 
-    def _no_api(self) -> EngineUnavailable:
-        return EngineUnavailable(
-            f"What answers at {self.shown_url} is no OpenAI-compatible API.",
-            code="invalid_base_url",
-            mend="Correct --llm-base-url; it usually ends in /v1.",
-        )
+    def _unavailable(self, error: Exception) -> EngineUnavailable:
+        failed = failure_of(error, self._endpoint()).error
+        return EngineUnavailable(failed.message, code=failed.code, mend=failed.mend)
 
     async def _try_v1(self) -> list[str] | None:
         """For a base URL without a path: most servers have the API under /v1."""
@@ -355,10 +375,6 @@ class OpenAIModel:
         return Endpoint(config.base_url, self._model, config.api_key, config.key_setting, self._models)
 
 
-async def _drop_authorization(request: Any) -> None:
-    request.headers.pop("authorization", None)
-
-
 def is_loopback(host: str) -> bool:
     return host in {"localhost", "::1"} or host.startswith("127.")
 
@@ -367,6 +383,29 @@ _NOT_CHAT: Final = (
     "embed", "bge-", "rerank", "whisper", "tts", "minilm", "clip", "dall-e", "image", "moderation", "transcribe", "realtime",
     "audio", "babbage", "davinci", "sora", "flux", "kokoro", "diffusion", "e5-", "gte-",
 )  # fmt: skip
+
+
+async def models_at(config: OpenAIConfig) -> list[str] | None:
+    """The models that an endpoint lists; None where it has no list. Raises `EngineUnavailable` where it cannot be used."""
+    engine = OpenAIModel(config)
+    try:
+        return await engine.connect()
+    finally:
+        await engine.close()
+
+
+def models_of(answer: object) -> list[str] | None:
+    """The names in an answer to `GET /models`; None where it is no list of models."""
+    entries: object = answer
+    if isinstance(answer, dict):
+        field = next((field for field in ("data", "models") if field in answer), None)
+        if field is None:
+            return None
+        entries = answer[field] or []
+    if not isinstance(entries, list):
+        return None
+    names = (entry.get("id") or entry.get("name") for entry in entries if isinstance(entry, dict))
+    return [name for name in names if isinstance(name, str) and name]
 
 
 def is_chat_model(name: str) -> bool:

@@ -1,7 +1,7 @@
 """What went wrong with a chat endpoint, in one sentence with its mend, and whether trying again may help.
 
-Laws: pure; the `openai` package's exceptions are recognised by their attributes, so that this file imports nothing heavy. No key
-and no password in a URL is ever part of a message, not even where the server repeats it.
+Laws: pure; the HTTP library's exceptions are recognised by their names, so that this file imports nothing heavy. No key and no
+password in a URL is ever part of a message, not even where the server repeats it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,32 @@ _KEYS: Final = re.compile(r"\b(?:sk|gsk|pk|key|hf|xai|Bearer)[-_ ][A-Za-z0-9_\-*
 _RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
+class StatusError(Exception):
+    """An answer with a status other than 2xx; `body` is its JSON, or its text."""
+
+    def __init__(self, status: int, body: object, retry_after: str = "") -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.body = body
+        self.retry_after = retry_after
+
+
+class StreamError(Exception):
+    """A failure that the server reports inside the stream; `body` is what it says, JSON or text."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__("an error inside the stream")
+        self.body = body
+
+
+class NothingMoreCame(TimeoutError):
+    """The stream is open, and nothing of the reply has come for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"nothing for {seconds:g} s")
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a model is: what messages are written from."""
@@ -40,8 +66,13 @@ class Endpoint:
 
     @property
     def shown_url(self) -> str:
-        parts = urlsplit(self.base_url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+        return shown(self.base_url)
+
+
+def shown(url: str) -> str:
+    """The URL without what may be secret in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +85,22 @@ class Failure:
 
 def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
     """Map whatever a request raised."""
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return _status_failure(status, error, endpoint)
+    if isinstance(error, StatusError):
+        return _status_failure(error, endpoint)
+    if isinstance(error, StreamError):
+        return Failure(stream_failure(error.body, endpoint.shown_url, endpoint.key), 0)
     if isinstance(error, EngineError):
         return Failure(error)
     name = type(error).__name__
+    if isinstance(error, NothingMoreCame):
+        return Failure(
+            EngineError(
+                f"The language model at {endpoint.shown_url} stopped in the middle of its reply: nothing more came for "
+                f"{error.seconds:g} s.",
+                code="timeout",
+                mend="Is it overloaded? The option token_timeout_s sets how long it may pause.",
+            )
+        )
     if isinstance(error, TimeoutError) or "Timeout" in name:
         return Failure(
             EngineError(
@@ -67,32 +108,45 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
                 code="timeout",
                 mend="Is it overloaded? The option timeout_s sets how long it may take to the first token.",
             ),
-            retry_after_s=0 if "ConnectTimeout" in repr(error.__cause__) else None,
+            retry_after_s=0 if name == "ConnectTimeout" else None,
         )
-    if name == "APIConnectionError" or _is_network(error):
+    if name == "DecodingError":
+        return Failure(
+            EngineError(
+                f"The answer of {endpoint.shown_url} cannot be decompressed.",
+                code="server_error",
+                mend="Is there a proxy in between that compresses it?",
+            )
+        )
+    if _is_network(error):
         return Failure(_unreachable(error, endpoint), retry_after_s=0)
-    if name == "APIError":  # an error inside the stream
-        return _stream_failure(error, endpoint)
     return Failure(
         EngineError(f"The answer of {endpoint.shown_url} was malformed ({name}).", code="server_error"),
     )
 
 
 def model_not_found(endpoint: Endpoint) -> EngineUnavailable:
-    """The server does not have this model: name those that it has, the nearest one first."""
-    near = difflib.get_close_matches(endpoint.model, endpoint.models, n=1, cutoff=0.5)
-    named = ", ".join(endpoint.models[:_MAX_MODELS_NAMED]) + (
-        ", ..." if len(endpoint.models) > _MAX_MODELS_NAMED else ""
-    )
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    mend = f"{hint}It has: {named}." if named else "Name another one: --llm openai:MODEL"
+    """The server does not have this model: name those that it has, and the one with the nearest name."""
+    mend = "Name another one: --llm openai:MODEL"
+    if endpoint.models:
+        mend = f"It {models_named(endpoint.model, endpoint.models)}"
     return EngineUnavailable(
         f"The server at {endpoint.shown_url} has no model {endpoint.model!r}.", code="model_not_found", mend=mend
     )
 
 
-def _status_failure(status: int, error: BaseException, endpoint: Endpoint) -> Failure:
-    code, said = _body(error, endpoint)
+def models_named(wanted: str, models: Sequence[str]) -> str:
+    """ "has: a, b. Did you mean 'b'?": the first models of a server, and the one whose name is nearest to `wanted`."""
+    near = difflib.get_close_matches(wanted.lower(), [model.lower() for model in models], n=1, cutoff=0.5)
+    meant = next((model for model in models if near and wanted not in models and model.lower() == near[0]), "")
+    more = len(models) - _MAX_MODELS_NAMED
+    named = ", ".join(models[:_MAX_MODELS_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"has: {named}." + (f" Did you mean {meant!r}?" if meant else "")
+
+
+def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
+    status = error.status
+    code, said = _said(error.body, endpoint.key)
     where = endpoint.shown_url
     match status:
         case 401:
@@ -134,7 +188,7 @@ def _status_failure(status: int, error: BaseException, endpoint: Endpoint) -> Fa
     return Failure(EngineError(f"{where} failed (HTTP {status}){said}", code="server_error"), after)
 
 
-def _rate_failure(error: BaseException, code: str, said: str, endpoint: Endpoint) -> Failure:
+def _rate_failure(error: StatusError, code: str, said: str, endpoint: Endpoint) -> Failure:
     if code == "insufficient_quota" or "quota" in said:
         return Failure(
             EngineError(f"The account at {endpoint.shown_url} has no credit left{said}", code="insufficient_quota")
@@ -146,17 +200,16 @@ def _rate_failure(error: BaseException, code: str, said: str, endpoint: Endpoint
     )
 
 
-def _stream_failure(error: BaseException, endpoint: Endpoint) -> Failure:
-    code, said = _body(error, endpoint)
+def stream_failure(body: object, where: str, key: str = "") -> EngineError:
+    """What a server reports instead of a reply, or in the middle of one; `where` is its URL as it may be shown."""
+    code, said = _said(body, key)
     if code == "context_length_exceeded" or _CONTEXT.search(said):
-        return Failure(
-            EngineRefused(
-                f"The conversation is too long for {endpoint.model!r}{said}",
-                code="context_length_exceeded",
-                mend="Lower the pipeline's context_tokens, or use a model with a larger context.",
-            )
+        return EngineRefused(
+            f"The conversation is too long for the model at {where}{said}",
+            code="context_length_exceeded",
+            mend="Lower the pipeline's context_tokens, or use a model with a larger context.",
         )
-    return Failure(EngineError(f"{endpoint.shown_url} broke the reply off{said}", code="server_error"), 0)
+    return EngineError(f"{where} broke the reply off{said}", code="server_error")
 
 
 def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
@@ -182,18 +235,13 @@ def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
 
 
 def _is_network(error: BaseException) -> bool:
-    """Errors of the HTTP library that the `openai` package lets through while a body is read."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "anyio",
-    }
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {"httpx2", "httpcore2", "anyio"}
 
 
-def _body(error: BaseException, endpoint: Endpoint) -> tuple[str, str]:
+def _said(body: Any, key: str) -> tuple[str, str]:
     """The error code, and the server's words as the end of a sentence (": ..." or ".")."""
-    body: Any = getattr(error, "body", None)
+    if isinstance(body, list) and body:  # (Google's: a list of one)
+        body = body[0]
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
@@ -204,16 +252,18 @@ def _body(error: BaseException, endpoint: Endpoint) -> tuple[str, str]:
     words = " ".join(str(message).split())
     if not words or words.startswith("<"):
         return code, "."
-    if endpoint.key and len(endpoint.key) > 3:
-        words = words.replace(endpoint.key, "***")
-    words = _KEYS.sub("***", words)[:_MAX_QUOTE_CHARS].rstrip(".")
-    return code, f": {words}."
+    return code, f": {quoted(words, key).rstrip('.')}."
 
 
-def _retry_after_s(error: BaseException) -> float:
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    value = headers.get("retry-after", "") if headers is not None else ""
+def quoted(words: str, key: str = "") -> str:
+    """The beginning of a server's words, without any key in it."""
+    if len(key) > 3:
+        words = words.replace(key, "***")
+    return _KEYS.sub("***", words)[:_MAX_QUOTE_CHARS]
+
+
+def _retry_after_s(error: StatusError) -> float:
     try:
-        return max(0.0, float(value))
+        return max(0.0, float(error.retry_after))
     except ValueError:
         return 0.0  # (a date: rare, and then our own pause will do)

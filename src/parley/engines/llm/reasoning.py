@@ -42,16 +42,14 @@ class ReasoningFilter:
         out: list[str] = []
         text = self._tail + text
         self._tail = ""
-        while text:
-            tag = (_CLOSING if self._inside and not self._guess else _TAG).search(text)
-            if tag is None:
-                keep = _torn_tag(text)
-                self._give(text[: len(text) - keep], out)
-                self._tail = text[len(text) - keep :]
-                break
-            self._give(text[: tag.start()], out)
-            text = text[tag.end() :]
+        start = 0
+        while tag := (_CLOSING if self._inside and not self._guess else _TAG).search(text, start):
+            self._give(text[start : tag.start()], out)
+            start = tag.end()
             self._turn(tag.group().startswith("</"), out)
+        keep = _torn_tag(text[start:])
+        self._give(text[start : len(text) - keep], out)
+        self._tail = text[len(text) - keep :]
         return "".join(out)
 
     def finish(self, *, cut_short: bool = False) -> str:

@@ -41,6 +41,11 @@ class AutoRecognizer:
             logprobs=True,
         )
 
+    @property
+    def fault(self) -> EngineError | None:
+        """Why nothing can be decoded at this moment; None while something can."""
+        return self._chosen.fault if self._chosen else None
+
     async def open(self) -> None:
         if self._chosen is not None:
             return

@@ -18,9 +18,10 @@ from pathlib import Path
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.stt.pocketsphinx_pool import DecoderPool
-from parley.engines.stt.pocketsphinx_process import DecoderProcess
+from parley.engines.stt.pocketsphinx_process import REQUEST_TIMEOUT_S, DecoderProcess
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_stream import new_backlog
 
 MAX_STREAMS = 1024
 """Turns open at once; far more than any machine can decode, so reaching it means streams are not being closed."""
@@ -38,9 +39,12 @@ _TUNING: Mapping[str, object] = {
 class PocketsphinxRecognizer:
     """The `SpeechRecognizer` port. Call `open()`, then `open_stream()` for each turn."""
 
-    def __init__(self, threads: int, grammar: Path | None = None) -> None:
+    def __init__(self, threads: int, grammar: Path | None = None, limit_s: float = REQUEST_TIMEOUT_S) -> None:
+        """`limit_s`: a decoder that does not answer one request for so long is replaced."""
         self._threads = threads
         self._grammar = grammar
+        self._limit_s = limit_s
+        self._backlog = new_backlog()
         self._pool: DecoderPool | None = None
         self._streams: set[PocketsphinxStream] = set()
 
@@ -63,6 +67,11 @@ class PocketsphinxRecognizer:
         """Process ids of the running decoders."""
         return self._pool.pids if self._pool else ()
 
+    @property
+    def fault(self) -> EngineError | None:
+        """Why nothing can be decoded at this moment; None while something can."""
+        return self._pool.fault if self._pool else None
+
     async def open(self) -> None:
         if self._pool is not None:
             return
@@ -71,7 +80,7 @@ class PocketsphinxRecognizer:
             if not self._grammar.is_file():
                 raise self._bad_grammar("it does not exist")
             options["jsgf"] = str(self._grammar)
-        pool = DecoderPool([DecoderProcess(options) for _ in range(self._threads)])
+        pool = DecoderPool([DecoderProcess(options, self._limit_s) for _ in range(self._threads)])
         try:
             await pool.start()
         except EngineUnavailable as error:
@@ -107,7 +116,7 @@ class PocketsphinxRecognizer:
             )
         if len(self._streams) >= MAX_STREAMS:
             raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
-        stream = PocketsphinxStream(spec, on_partial, self._pool, self._streams.discard)
+        stream = PocketsphinxStream(spec, on_partial, self._pool, self._backlog, self._streams.discard)
         self._streams.add(stream)
         return stream
 

@@ -3,7 +3,7 @@
 Laws:
 - Every pause (`flush`) commits its text. Decoding starts anew behind it, so a long turn costs no more per second than a short
   one, and what was committed is a promise (`Partial.stable`). Measured on read speech, cutting at pauses loses no words.
-- Without a pause, the turn is cut at the quietest place of the last ten seconds before `MAX_SEGMENT`.
+- Without a pause, the turn is cut at the quietest place of the last five seconds before `MAX_SEGMENT`.
 - Text depends on the audio and on where it was flushed, never on how it was chunked or on who else speaks.
 """
 
@@ -13,41 +13,38 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from parley.audio.types import Samples
-from parley.engines.ports import EngineError, Partial, RecognitionSpec, TokenLogprob, Transcript, Word
+from parley.engines.fair_queue import Backlog
+from parley.engines.ports import Partial, RecognitionSpec, TokenLogprob, Transcript, Word
 from parley.engines.stt.pocketsphinx_pool import SLICE, DecoderPool
 from parley.engines.stt.pocketsphinx_process import Hypothesis
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
 
-MAX_SEGMENT = 20 * SAMPLE_RATE
-"""Longest audio decoded at once: twenty seconds take about two and a half to decode."""
-
-MAX_BACKLOG = 180 * SAMPLE_RATE
-"""Audio that may wait: three minutes (6 MB); a recogniser so far behind will never be of use to a conversation."""
+MAX_SEGMENT = 10 * SAMPLE_RATE
+"""Longest audio decoded at once: ten seconds take about a second, which is what another session's turn may have to wait. Measured on read
+speech, cutting at ten loses no more words than at twenty."""
 
 LEAD_IN = SAMPLE_RATE * 3 // 10
 """Silence kept in front of the next word."""
 
 
 class PocketsphinxStream(TurnStream[Cut]):
-    """The `RecognizerStream` port, and the pool's `Segment`.
-
-    An overflow or a crashed decoder is raised by the next `flush()` or `finish()`; audio fed after it is dropped.
-    """
+    """The `RecognizerStream` port, and the pool's `Segment`."""
 
     def __init__(
         self,
         spec: RecognitionSpec,
         on_partial: Callable[[Partial], None],
         pool: DecoderPool,
+        backlog: Backlog,
         on_end: Callable[[PocketsphinxStream], None],
     ) -> None:
-        super().__init__(on_partial)
+        super().__init__(spec, on_partial, backlog)
         self.busy = False
-        self.queued = False
         self.muted = False
         self.decoded = 0
+        self.lost = 0
+        self.abandoned = 0
         self.last_fed_s = 0.0
         self._logprobs = spec.logprobs
         self._on_end = on_end
@@ -59,18 +56,12 @@ class PocketsphinxStream(TurnStream[Cut]):
 
     # --- the port ---
 
-    def feed(self, audio: Samples) -> None:
-        if self.closed or self._error is not None:
-            return
-        self._audio.append(audio)
+    def _fed(self) -> None:
         self.last_fed_s = self._loop.time()
-        if self._audio.held > MAX_BACKLOG:
-            self.fail(_overflow())
-            return
         while self._audio.end - self._last_cut > MAX_SEGMENT:
             middle = self._last_cut + MAX_SEGMENT // 2
             self._cut(self._audio.quietest(middle, self._last_cut + MAX_SEGMENT))
-        if self.available() - self.decoded >= SLICE:
+        if not self._cuts and self.available() - self.decoded >= SLICE:
             self._pool.want_partials(self)
 
     async def flush(self) -> Transcript:
@@ -82,6 +73,7 @@ class PocketsphinxStream(TurnStream[Cut]):
         return await waiter
 
     def _leave(self) -> None:
+        self._pool.forget(self)
         self._on_end(self)
 
     # --- what the pool sees: bytes of the present segment ---
@@ -96,6 +88,9 @@ class PocketsphinxStream(TurnStream[Cut]):
     def next_cut(self) -> int | None:
         return 2 * (self._cuts[0].position - self._audio.start) if self._cuts else None
 
+    def cuts(self) -> int:
+        return len(self._cuts)
+
     def guess(self, text: str) -> None:
         self._tell(Partial(_join(self._text, text), self._text))
 
@@ -108,16 +103,18 @@ class PocketsphinxStream(TurnStream[Cut]):
         cut = self._cuts.popleft()
         position = self._audio.start + size // 2
         if hypothesis is None:
-            self._audio.drop(position - LEAD_IN)
+            self._drop(position - LEAD_IN)
         else:
             self._keep(hypothesis, position)
-            self._audio.drop(position)
+            self._drop(position)
             self._tell(Partial(self._text, self._text))
-        self.decoded = 0
+        self.decoded = self.lost = self.abandoned = 0
         self.muted = False
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(self._transcript())
-        if not self._cuts and self.available() >= SLICE:
+        if self._cuts:
+            self._pool.want_pause(self)
+        elif self.available() >= SLICE:
             self._pool.want_partials(self)
 
     # --- inside ---
@@ -146,11 +143,3 @@ class PocketsphinxStream(TurnStream[Cut]):
 
 def _join(before: str, after: str) -> str:
     return f"{before} {after}".strip()
-
-
-def _overflow() -> EngineError:
-    return EngineError(
-        f"Speech recognition is more than {MAX_BACKLOG // SAMPLE_RATE} seconds behind and gave this turn up.",
-        code="transcription_backlog",
-        mend="Give it more processes (the engine option `threads`), fewer sessions, or a faster recogniser.",
-    )

@@ -59,9 +59,6 @@ class TurnAudio:
             del self._pcm[: 2 * (position - self.start)]
             self.start = position
 
-    def clear(self) -> None:
-        self.drop(self.end)
-
     def has_speech(self, start: int, end: int) -> bool:
         loud = levels.frame_rms(self.samples(start, end), _FRAME)
         threshold = self._level * _SPEECH_SHARE or _DIGITAL_SILENCE

@@ -18,6 +18,7 @@ from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.stt import whisper_weights
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper_model import WhisperModel
 from parley.engines.stt.whisper_queue import WorkQueue
 from parley.engines.stt.whisper_stream import WhisperStream
@@ -53,6 +54,7 @@ class WhisperRecognizer:
         self._model: WhisperModel | None = None
         self._queue: WorkQueue | None = None
         self._streams: set[WhisperStream] = set()
+        self._backlog = new_backlog()
 
     @property
     def info(self) -> EngineInfo:
@@ -67,6 +69,11 @@ class WhisperRecognizer:
             licence="MIT",
             logprobs=True,
         )
+
+    @property
+    def fault(self) -> EngineError | None:
+        """Why nothing can be decoded at this moment; None while something can."""
+        return self._queue.fault if self._queue else None
 
     async def open(self) -> None:
         if self._model is not None:
@@ -87,7 +94,6 @@ class WhisperRecognizer:
     async def close(self) -> None:
         for stream in tuple(self._streams):
             stream.close()
-        self._streams.clear()
         queue, self._queue = self._queue, None
         if queue is not None:
             await queue.stop()
@@ -98,7 +104,6 @@ class WhisperRecognizer:
         if self._model is None or self._queue is None:
             raise EngineError("Whisper is not open.", code="engine_closed")
         language, languages = self._spoken(spec, self._model.languages)
-        self._streams = {stream for stream in self._streams if not stream.closed}
         if len(self._streams) >= MAX_STREAMS:
             raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
         stream = WhisperStream(
@@ -108,6 +113,8 @@ class WhisperRecognizer:
             self._queue,
             self._options.beam_size,
             self._options.partials,
+            self._backlog,
+            self._streams.discard,
         )
         self._streams.add(stream)
         return stream

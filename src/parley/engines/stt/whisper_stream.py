@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from parley.audio.types import Samples
-from parley.engines.ports import EngineError, Partial, RecognitionSpec, TokenLogprob, Transcript
+from parley.engines.fair_queue import Backlog
+from parley.engines.ports import Partial, RecognitionSpec, TokenLogprob, Transcript
 from parley.engines.stt.agreement import UNSPACED, agreed
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
@@ -25,9 +25,6 @@ MAX_SEGMENT = 28 * SAMPLE_RATE
 
 COMMIT_SAMPLES = 10 * SAMPLE_RATE
 """A pause behind so much audio is a good place to start anew: the context carries over as a prompt."""
-
-MAX_BACKLOG = 180 * SAMPLE_RATE
-"""Audio that may wait: three minutes (6 MB); a recogniser so far behind will never be of use to a conversation."""
 
 FIRST_PARTIAL = SAMPLE_RATE
 """A second of audio before the first partial: on less, Whisper mostly invents."""
@@ -49,7 +46,6 @@ class _Cut(Cut):
 class WhisperStream(TurnStream[_Cut]):
     """The `RecognizerStream` port, and what the engine's queue works on.
 
-    An overflow or a failed decoding is raised by the next `flush()` or `finish()`; audio fed after it is dropped.
     A stream that asks for logprobs promises nothing while audio still comes: forced tokens have no probability.
     """
 
@@ -61,14 +57,17 @@ class WhisperStream(TurnStream[_Cut]):
         queue: WorkQueue,
         beam_size: int,
         partials: bool,
+        backlog: Backlog,
+        on_end: Callable[[WhisperStream], None],
     ) -> None:
-        super().__init__(on_partial)
+        super().__init__(spec, on_partial, backlog)
         self.busy = False
         self._spec = spec
         self._model = model
         self._queue = queue
         self._beam_size = beam_size
-        self._partials = partials
+        self._partials = partials and spec.live
+        self._on_end = on_end
         self._context = " ".join((spec.prompt, ", ".join(spec.keywords))).strip()
         self._language = spec.language
         self._last_end = 0
@@ -82,13 +81,7 @@ class WhisperStream(TurnStream[_Cut]):
 
     # --- the port ---
 
-    def feed(self, audio: Samples) -> None:
-        if self.closed or self._error is not None:
-            return
-        self._audio.append(audio)
-        if self._audio.held > MAX_BACKLOG:
-            self.fail(_overflow())
-            return
+    def _fed(self) -> None:
         while self._audio.end - self._last_end > MAX_SEGMENT:
             place = self._audio.quietest(self._last_end + MAX_SEGMENT // 2, self._last_end + MAX_SEGMENT)
             self._cut(_Cut(place, final=True))
@@ -107,6 +100,7 @@ class WhisperStream(TurnStream[_Cut]):
 
     def _leave(self) -> None:
         self._queue.forget(self)
+        self._on_end(self)
 
     # --- what the queue sees ---
 
@@ -138,12 +132,14 @@ class WhisperStream(TurnStream[_Cut]):
         if cut.final:
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
             self._kept = self._before = ()
-            self._audio.drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
+            self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
             self._guess(text, text)
         else:
             self._guess(text, self._text + self._model.text(self._kept))
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(transcript)
+        if self._cuts:
+            self._queue.want_pause(self)
 
     def guessed(self, decoding: Decoding, took_s: float) -> None:
         """The result of `partial_task()`, and how long it took: half of the time at most goes into partials."""
@@ -174,11 +170,3 @@ class WhisperStream(TurnStream[_Cut]):
 
     def _guess(self, text: str, stable: str) -> None:
         self._tell(Partial(text.strip(), stable.strip()))
-
-
-def _overflow() -> EngineError:
-    return EngineError(
-        f"Speech recognition is more than {MAX_BACKLOG // SAMPLE_RATE} seconds behind and gave this turn up.",
-        code="transcription_backlog",
-        mend="Choose a smaller Whisper model, raise the engine option `threads`, or allow fewer sessions.",
-    )

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 """To reach a server: more is not there."""
 
+MAX_PAGES = 64
+"""Pages of one list of tools: four tools on each are as many as a session takes."""
+
 ANSWER_S = 120.0
 """The longest that a server may keep one request open; whoever asked waits less."""
 
@@ -42,11 +45,18 @@ async def connect(address: ToolServerAddress) -> AsyncGenerator[ToolConnection, 
     from mcp import Client
     from mcp.client.streamable_http import streamable_http_client
 
+    from parley.engines.tools.bounded_http import bounded_transport
+
     timeout = httpx2.Timeout(CONNECT_S, read=ANSWER_S)
     answers = _Answers()
     hooks = {"response": [answers.came]}
     try:
-        async with httpx2.AsyncClient(headers=dict(address.headers), timeout=timeout, event_hooks=hooks) as http:
+        async with httpx2.AsyncClient(
+            headers={**dict(address.headers), "accept-encoding": "identity"},
+            timeout=timeout,
+            event_hooks=hooks,
+            transport=bounded_transport(),
+        ) as http:
             transport = streamable_http_client(address.url, http_client=http)
             async with Client(transport, cache=None, read_timeout_seconds=ANSWER_S) as client:
                 yield _Connection(client, answers)
@@ -84,25 +94,28 @@ class _Connection:
 
     async def tools(self, most: int) -> tuple[ToolDescription, ...]:
         found: list[ToolDescription] = []
+        size = 0
         cursor: str | None = None
-        try:
-            while True:
+        for _ in range(MAX_PAGES):
+            try:
                 page = await self._client.list_tools(cursor=cursor)
-                found += map(_description, page.tools)
-                cursor = page.next_cursor
-                if cursor is None:
-                    break
-                if len(found) > most:
-                    break
-        except Exception as error:
-            raise self._answers.explained(error) from error
-        size = sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in found)
-        if len(found) > most or size > MAX_TOOLS_TEXT:
-            raise ToolServerError(
-                "protocol_error",
-                f"It has {len(found)} tools described in {size} characters; at most {most} in {MAX_TOOLS_TEXT} are taken.",
-            )
-        return tuple(found)
+            except Exception as error:
+                raise self._answers.explained(error) from error
+            tools = [_description(tool) for tool in page.tools[: most + 1]]
+            found += tools
+            size += sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in tools)
+            if len(found) > most or size > MAX_TOOLS_TEXT:
+                raise ToolServerError(
+                    "protocol_error",
+                    f"It has {len(found)} tools or more, described in {size} characters or more; "
+                    f"at most {most} tools in {MAX_TOOLS_TEXT} characters are accepted.",
+                )
+            cursor = page.next_cursor
+            if cursor is None:
+                return tuple(found)
+        raise ToolServerError(
+            "protocol_error", f"Its list of tools has more than {MAX_PAGES} pages; at most {MAX_PAGES} are read."
+        )
 
     async def call(self, name: str, arguments: str) -> str:
         given = _arguments(arguments)

@@ -21,7 +21,15 @@ from typing import Final
 import numpy as np
 
 from parley.engines.options import OptionReader
-from parley.engines.ports import EngineInfo, EngineRefused, EngineUnavailable, SpeechChunk, SpeechRequest, Word
+from parley.engines.ports import (
+    EngineError,
+    EngineInfo,
+    EngineRefused,
+    EngineUnavailable,
+    SpeechChunk,
+    SpeechRequest,
+    Word,
+)
 from parley.engines.tts import espeak_voices
 from parley.engines.tts.espeak_library import (
     MAX_WPM,
@@ -81,6 +89,11 @@ class EspeakSynthesizer:
             licence="GPL-3.0-or-later (a library loaded at run time)",
         )
 
+    @property
+    def fault(self) -> EngineError | None:
+        """Why nothing can be spoken at this moment; None while something can."""
+        return self._library.fault if self._library else None
+
     async def open(self) -> None:
         catalogue = espeak_voices.catalogue()
         if not catalogue.languages:
@@ -116,7 +129,7 @@ class EspeakSynthesizer:
         earlier: tuple[Word, ...] = ()
         for piece in _pieces(request.text):
             handover = _Handover()
-            utterance = Utterance(piece, voice, rate, handover.put, handover.end)
+            utterance = Utterance(piece, voice, rate, handover.put, handover.end, request.share)
             library.submit(utterance)
             timing = _WordTiming(piece, start)
             try:
@@ -235,6 +248,8 @@ class _WordTiming:
             runs[0] = (0, runs[0][1])  # nothing marked before it: it belongs to the first run
         for (first, begin), (after, end) in pairwise(runs):
             texts = [token for token, _ in self._tokens[first:after]]
+            if not texts:
+                continue
             weights = [sum(character.isalnum() for character in text) for text in texts]
             if not any(weights):
                 weights[:1] = [1]

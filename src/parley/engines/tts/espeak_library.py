@@ -3,8 +3,8 @@
 Laws:
 - The library keeps its voice and its synthesiser in C globals and crashes when two threads enter it, so `LOCK` is held around
   voice selection and synthesis; whoever else in this process uses espeak-ng (a phonemizer) must hold it too.
-- One owner thread serves utterances first come, first served. It never waits for a consumer while it holds the lock, so a slow
-  listener costs others nothing; whoever submits bounds the length of the text instead.
+- One owner thread serves utterances; sessions take turns (`FairQueue`), one utterance each. It never waits for a consumer while it
+  holds the lock, so a slow listener costs others nothing; whoever submits bounds the length of the text instead.
 - Loaded once, never unloaded: several engines share it, and the library cannot be initialised twice safely.
 - Knows nothing of voices' names, clauses or event loops.
 
@@ -14,13 +14,14 @@ Source: `speak_lib.h` of espeak-ng 1.52 (event types, parameters, the callback's
 from __future__ import annotations
 
 import ctypes
-import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from parley.engines.ports import EngineRefused, EngineUnavailable
+from parley.engines.fair_queue import FairQueue
+from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
 
 LOCK: Final = threading.Lock()
 """Held around every use of the library in this process."""
@@ -32,6 +33,9 @@ MAX_WPM: Final = 450
 
 MAX_WAITING: Final = 1024
 """Utterances in the queue, each a few ms of work: beyond this the wait would be seconds, so a refusal is kinder."""
+
+STUCK_S: Final = 10.0
+"""An utterance takes some ms; one that takes so long has hung, and since a thread cannot be ended, whoever comes is told."""
 
 _BUFFER_MS: Final = 200
 """Audio per callback. Synthesis runs about 1000 times faster than speech, so a small buffer buys no latency (200 ms take
@@ -79,12 +83,12 @@ class WordMark:
     sample: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Utterance:
     """One text to be spoken. Both callables run on the owner thread and must return at once.
 
     `on_audio(pcm16, marks)` gets 16-bit little-endian mono bytes; `on_end(error)` is called exactly once, last.
-    Set `cancelled` from any thread: the synthesis stops at its next buffer.
+    Set `cancelled` from any thread: the synthesis stops at its next buffer. Those of one `share` take turns with those of others.
     """
 
     text: str
@@ -92,6 +96,7 @@ class Utterance:
     rate_wpm: int
     on_audio: Callable[[bytes, tuple[WordMark, ...]], None]
     on_end: Callable[[Exception | None], None]
+    share: object = None
     cancelled: bool = False
     error: Exception | None = field(default=None, repr=False)
 
@@ -116,17 +121,37 @@ class EspeakLibrary:
         self._voice = ""
         self._callback = _SynthCallback(self._on_synthesised)  # C keeps only a pointer: this reference keeps it alive
         self._lib.espeak_SetSynthCallback(self._callback)
-        self._waiting: queue.Queue[Utterance] = queue.Queue(MAX_WAITING)
+        self._queue: FairQueue[Utterance] = FairQueue()
+        self._changed = threading.Condition()
+        """Held around every use of the queue; notified when something comes."""
+        self._began_s: float | None = None
         threading.Thread(target=self._serve, name="espeak-ng", daemon=True).start()
 
     def submit(self, utterance: Utterance) -> None:
-        """Queue an utterance. Raises `EngineRefused` (`overloaded`) when too many wait."""
-        try:
-            self._waiting.put_nowait(utterance)
-        except queue.Full:
-            raise EngineRefused(
-                f"{MAX_WAITING} clauses are already waiting for espeak-ng.", code="overloaded", mend="Try again later."
-            ) from None
+        """Queue an utterance. Raises `EngineRefused` (`overloaded`) when too many wait, and `fault` while there is one."""
+        if (fault := self.fault) is not None:
+            raise fault
+        with self._changed:
+            if len(self._queue) >= MAX_WAITING:
+                raise EngineRefused(
+                    f"{MAX_WAITING} clauses are already waiting for espeak-ng.",
+                    code="overloaded",
+                    mend="Try again later.",
+                )
+            self._queue.put(utterance, utterance.share)
+            self._changed.notify()
+
+    @property
+    def fault(self) -> EngineError | None:
+        """Why nothing can be spoken at this moment; None while something can."""
+        began = self._began_s
+        if began is None or time.monotonic() - began < STUCK_S:
+            return None
+        return EngineError(
+            f"Speech synthesis is down: espeak-ng has not returned from one clause for more than {STUCK_S:g} s.",
+            code="synthesizer_stuck",
+            mend="Restart the server.",
+        )
 
     def _declare(self) -> None:
         lib = self._lib
@@ -147,10 +172,16 @@ class EspeakLibrary:
 
     def _serve(self) -> None:
         while True:
-            utterance = self._waiting.get()
+            with self._changed:
+                while (utterance := self._queue.take()) is None:
+                    self._changed.wait()
             if not utterance.cancelled:
                 with LOCK:
-                    self._synthesise(utterance)
+                    self._began_s = time.monotonic()
+                    try:
+                        self._synthesise(utterance)
+                    finally:
+                        self._began_s = None
             utterance.on_end(utterance.error)
 
     def _synthesise(self, utterance: Utterance) -> None:

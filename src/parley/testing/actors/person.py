@@ -20,6 +20,7 @@ from parley.core.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     ResponseRequested,
+    SessionUpdateRequested,
 )
 from parley.core.ids import ClientEventId, ItemId, ResponseId
 from parley.core.items import (
@@ -43,10 +44,11 @@ from parley.core.notices import (
     SessionCreated,
     SessionUpdated,
     SpeechStarted,
+    SpeechStopped,
 )
 from parley.core.settings import Settings
 from parley.testing.actors.stage import Room, SpokenWord, Stage, piece
-from parley.testing.actors.whims import whim
+from parley.testing.actors.whims import another_pipeline, whim
 
 _VOCABULARY = [
     "I",
@@ -73,6 +75,8 @@ _VOCABULARY = [
     "you",
 ]
 _BACKCHANNELS = ("mm-hm", "yeah", "okay")
+_OUTPUTS = ('{"degrees": 7}', "some words " * 30, "a page of words " * 200)
+"""What tools return; the second is half a small context, the last more than one holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,9 @@ class PersonTraits:
     truncates: float = 0.6
     truncates_wrongly: float = 0.2
     answers_tools: float = 0.9
+    changes_pipeline: float = 0.0
+    asks: float = 0.0
+    """... for a reply of its own when the user's speech has stopped, whether or not the session makes one."""
     latency_ms: float = 15
     stalls: float = 0.05
 
@@ -163,6 +170,9 @@ class Person:
     # --- the life
 
     def begin(self) -> None:
+        if self.stage.rng.random() < self.traits.changes_pipeline:
+            for _ in range(self.stage.rng.randint(1, 2)):
+                self.send(SessionUpdateRequested(another_pipeline(self.stage.rng)))
         self._microphone()
         self.stage.at(200 + self.stage.rng.random() * 500, self._act)
 
@@ -295,6 +305,8 @@ class Person:
                 self._play(notice)
             case SpeechStarted():
                 self._interrupted()
+            case SpeechStopped() if self.stage.rng.random() < self.traits.asks:
+                self.send(ResponseRequested())
             case ItemTruncated(item_id=item_id):
                 if self.stage.rng.random() < 0.5:
                     self.send(ItemRetrieveRequested(item_id))
@@ -339,7 +351,7 @@ class Person:
         delay = 0.0
         for call in calls:
             delay += rng.random() * 300
-            output = ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, '{"degrees": 7}'))
+            output = ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, rng.choice(_OUTPUTS)))
             self.stage.at(delay, partial(self.send, output))
         self.stage.at(delay + 5, lambda: self.send(ResponseRequested()))
 

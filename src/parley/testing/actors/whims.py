@@ -34,6 +34,7 @@ from parley.core.items import (
     OutputText,
 )
 from parley.core.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
+from parley.testing.actors.pipelines import PIPELINES
 from parley.testing.actors.stage import piece
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
 
@@ -146,5 +147,13 @@ def patch(rng: random.Random) -> SettingsPatch:
         {"transcription": rng.choice([None, Transcription("whisper")])},
         {"output_format": rng.choice([AudioFormat.PCM16, AudioFormat.PCMU])},
         {"kind": "realtime"},
+        another_pipeline(rng),
     ]
+    return rng.choice(patches)
+
+
+def another_pipeline(rng: random.Random) -> SettingsPatch:
+    """A change of the pipeline, alone or with what the new one may not have."""
+    model = rng.choice([*PIPELINES, "nowhere"])
+    patches: list[SettingsPatch] = [{"model": model}, {"model": model, "voice": "marin"}, {"model": model, "tools": ()}]
     return rng.choice(patches)

@@ -1,7 +1,7 @@
 """What the model is shown: the conversation as it stands, with the words known to be said and the words known to be heard.
 
-Laws kept here: 9 (a released attempt's basis equals the basis at commit), 7 for prompts (no word beyond what was heard), and that
-nothing is generated while a transcript it depends on is missing.
+Laws kept here: 9 (a released attempt's basis equals the basis at commit), 7 for prompts (no word beyond what was heard), that
+nothing is generated while a transcript it depends on is missing, and that a prompt holds the question whatever the context's size.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from parley.core.effects import StartGeneration
 from parley.core.events import ResponseRequested
 from parley.core.ids import ItemId, ResponseId
-from parley.core.items import InputAudio, InputText, Item, McpCall, Message
+from parley.core.items import FunctionCall, FunctionCallOutput, InputAudio, InputText, Item, McpCall, Message
 from parley.core.limits import TRANSCRIPT_WAIT_NS
 from parley.core.notices import InputCommitted, ResponseCreated, ResponseDone
 from parley.core.settings import Conduct
@@ -116,6 +116,8 @@ class Prompts(Rule):
                 self._check_words(item, held=attempt.response is None)
         if attempt.response is None or attempt.response not in self._own_input:
             self._check_order(attempt)
+            self._check_question(attempt)
+            self._check_calls(attempt)
 
     def _check_words(self, item: Message, *, held: bool) -> None:
         stream = self._streams.by_item.get(item.id)
@@ -162,6 +164,39 @@ class Prompts(Rule):
             own = self._attempts.of_response.get(attempt.response) if attempt.response is not None else None
             if own is None or self._conversation.items[item].done:
                 self.fail(f"item {item} ({self._words(item)!r}) is missing in the prompt {shown}")
+
+    def _check_question(self, attempt: Attempt) -> None:
+        """The user's last message and what follows it are shown; to a guess, the words that are no item yet are that message."""
+        if attempt.response is None:
+            return
+        shown = {item.id for item in attempt.started.prompt.items}
+        held = self._conversation.items
+        question: list[ItemId] = []
+        for item in self._conversation.order:
+            if self._is_question(item):
+                question = [item]
+            elif question and held[item].done and (self._is_call(item) or self._words(item).strip()):
+                question.append(item)
+        missing = [item for item in question if item not in shown]
+        self.require(not missing, f"{missing} of the question {question} are missing in the prompt {shown}", "question")
+
+    def _is_question(self, item: ItemId) -> bool:
+        held = self._conversation.items[item].item
+        return isinstance(held, Message) and held.role == "user" and bool(self._words(item).strip())
+
+    def _is_call(self, item: ItemId) -> bool:
+        return isinstance(self._conversation.items[item].item, FunctionCall | FunctionCallOutput | McpCall)
+
+    def _check_calls(self, attempt: Attempt) -> None:
+        """An output is shown with its call, for as long as the conversation holds that."""
+        shown = attempt.started.prompt.items
+        called = {item.call_id for item in shown if isinstance(item, FunctionCall)}
+        held = (held.item for held in self._conversation.items.values())
+        known = {item.call_id for item in held if isinstance(item, FunctionCall)}
+        for item in shown:
+            if isinstance(item, FunctionCallOutput):
+                alone = item.call_id in known - called
+                self.require(not alone, f"the output {item.id} is shown without its call {item.call_id}", "question")
 
     def _words(self, item: ItemId) -> str:
         held = self._conversation.items[item]

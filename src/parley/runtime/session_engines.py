@@ -1,0 +1,77 @@
+"""The pipeline that one session uses, and the one it may go on with.
+
+Laws: the server finds a pipeline (`Pipelines`), the core decides whether the session uses it; engines stay open and shared, only the
+session's streams are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from parley.core.effects import FindPipeline
+from parley.core.errors import Fault
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.settings import Capabilities, Conduct, SessionKind
+from parley.runtime.inbox import Inbox
+from parley.runtime.listening import Listening
+from parley.runtime.pipeline import Pipeline
+from parley.runtime.speaking import Speaking
+
+NO_OTHER = Fault("invalid_value", "This session has one pipeline; its model cannot be changed.")
+
+
+class Pipelines(Protocol):
+    """The pipelines that a session may go on with."""
+
+    def find(self, model: str) -> Pipeline | Fault:
+        """The pipeline that serves `model`, or why none does."""
+        ...
+
+    def terms(self, pipeline: Pipeline) -> tuple[Conduct, Capabilities]:
+        """How sessions of this pipeline behave, and what they can do."""
+        ...
+
+
+class SessionEngines:
+    """One session's engines. What they produce, and the answer to `find`, goes to `inbox`; `clock` and `sleep` as the driver has them."""
+
+    __slots__ = ("_clock", "_found", "_inbox", "_pipelines", "_sleep")
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        pipelines: Pipelines | None,
+        inbox: Inbox,
+        *,
+        clock: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._found = pipeline
+        self._pipelines = pipelines
+        self._inbox = inbox
+        self._clock = clock
+        self._sleep = sleep
+
+    def find(self, effect: FindPipeline) -> None:
+        self._inbox.post(self._answer(effect.model, effect.kind))
+
+    def _answer(self, model: str, kind: SessionKind) -> PipelineFound | PipelineNotFound:
+        if self._pipelines is None:
+            return PipelineNotFound(NO_OTHER)
+        pipeline = self._pipelines.find(model)
+        if isinstance(pipeline, Fault):
+            return PipelineNotFound(pipeline)
+        self._found = pipeline
+        conduct, capabilities = self._pipelines.terms(pipeline)
+        return PipelineFound(pipeline.name, pipeline.default_settings(kind, model), conduct, capabilities)
+
+    def use(self) -> tuple[Listening, Speaking]:
+        found, inbox = self._found, self._inbox
+        language = found.config.language
+        voice = found.vad.stream(inbox.post, inbox.deaf)
+        listening = Listening(voice, found.turn, found.stt, language, inbox.post)
+        speaking = Speaking(
+            found.llm, found.tts, language, inbox.post, inbox.wrote_first, clock=self._clock, sleep=self._sleep
+        )
+        return listening, speaking

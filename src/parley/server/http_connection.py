@@ -1,0 +1,183 @@
+"""One HTTP connection: uvicorn's, with an end to every silence.
+
+Laws:
+- A complete request, headers and body, is here `request_s` after the connection began or the response before it was sent; else the
+  connection ends. Single bytes that come meanwhile move nothing. (A WebSocket handshake is such a request; then it is `link.py`'s.)
+- A response of which nothing is read for `stall_s` ends too.
+- Where descriptors run short, the connection that has waited longest for its request makes room; where none waits, requests are
+  refused with 503.
+- Does not know: what is asked or answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from parley.server.descriptors import Descriptors
+from parley.server.link import CLOSE_S, STALL_S
+from parley.server.refusals import Refusal
+
+REQUEST_S = 10.0
+"""For a complete request; those of stock clients are one packet, and a mobile network sends that within seconds."""
+
+FULL_RETRY_S = 5
+"""Connections that say nothing are gone after twice this."""
+
+TOO_SLOW = Refusal(408, "request_timeout", f"The request was not complete within {REQUEST_S:g} s.")
+FULL = Refusal(
+    503,
+    "too_many_connections",
+    f"The server has too many open connections. Try again in {FULL_RETRY_S} s.",
+    None,
+    "server_error",
+    FULL_RETRY_S,
+)
+
+INCOMPLETE = (h11.IDLE, h11.SEND_BODY, h11.ERROR, h11.CLOSED)
+"""Where h11 sees the client while there is no whole request of its."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an HTTP connection may do nothing."""
+
+    request_s: float = REQUEST_S
+    stall_s: float = STALL_S
+
+
+@dataclass(slots=True)
+class HttpConnections:
+    """What all connections of one server share. `waiting`: those without a complete request, the longest first."""
+
+    patience: Patience = field(default_factory=Patience)
+    descriptors: Descriptors = field(default_factory=Descriptors)
+    waiting: dict[HttpConnection, None] = field(default_factory=dict)
+
+    def class_(self) -> type[asyncio.Protocol]:
+        """The class to give to `uvicorn.Config(http=...)`."""
+        shared = self
+
+        class SharedHttpConnection(HttpConnection):
+            def __init__(self, **uvicorn_state: Any) -> None:
+                super().__init__(shared, **uvicorn_state)
+
+        return SharedHttpConnection
+
+    def has_room(self, connections: int, descriptor: int) -> bool:
+        """Whether the last of so many connections, with this descriptor, may be served. Ends another one for it, if need be."""
+        if not self.descriptors.short(connections, descriptor):
+            return True
+        evicted = next(iter(self.waiting), None)
+        self.descriptors.say(
+            "%d connections are open, as many as the limit of %s descriptors allows: %s",
+            connections,
+            self.descriptors.limit,
+            "connections that send no request are closed" if evicted else "new connections are refused",
+        )
+        if evicted is None:
+            return False
+        evicted.abandon()
+        return True
+
+
+class HttpConnection(H11Protocol):
+    """Keywords are uvicorn's."""
+
+    def __init__(self, shared: HttpConnections, **uvicorn_state: Any) -> None:
+        super().__init__(**uvicorn_state)
+        self._shared = shared
+        self._has_room = True
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    # --- asyncio -------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._has_room = self._shared.has_room(len(self.connections), transport.get_extra_info("socket").fileno())
+        self._await_request()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if not self._has_room:
+            # Only now: an answer before the request may be lost when the connection is closed.
+            self._refuse(FULL)
+            return
+        super().data_received(data)
+        self._see_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._cancel_stall()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(self._shared.patience.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._cancel_stall()
+
+    # --- uvicorn -------------------------------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        self._await_request()
+        super().on_response_complete()
+        self._see_request()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._stop_waiting()
+        super().handle_websocket_upgrade(event)
+
+    # --- the request ---------------------------------------------------------------------------------------------------
+
+    def _await_request(self) -> None:
+        self._stop_waiting()
+        self._shared.waiting[self] = None
+        self._deadline = self.loop.call_later(self._shared.patience.request_s, self._too_late)
+
+    def _see_request(self) -> None:
+        """What is closing is still waited for: it may be told more than it reads."""
+        if self.conn.their_state not in INCOMPLETE and not self.transport.is_closing():
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        self._shared.waiting.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        began, _ = self.conn.trailing_data
+        if began and self.conn.our_state is h11.IDLE and not self.transport.is_closing():
+            self._refuse(TOO_SLOW)
+        else:
+            self.abandon()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer, and let the connection end at once, or soon where the client does not read."""
+        self._stop_waiting()
+        body, status = refusal.body(), HTTPStatus(refusal.status)
+        headers = {**refusal.headers(), "content-length": str(len(body)), "connection": "close"}
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        self._deadline = self.loop.call_later(CLOSE_S, self.transport.abort)
+        self.transport.close()
+
+    def abandon(self) -> None:
+        """End it without a word."""
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _cancel_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None

@@ -1,0 +1,47 @@
+"""Which pipeline serves a model's name, and on which terms.
+
+Laws: one judgement for the handshake, for REST and for a session that changes its model; a refusal names what there is instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley.config import Config, UnknownModel
+from parley.core.errors import Fault
+from parley.core.settings import Capabilities, Conduct
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.pipeline import Pipeline
+from parley.server.refusals import Refusal
+
+
+def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipeline | Refusal:
+    """The pipeline that serves `model`, or why none does."""
+    try:
+        name = config.pipeline_for(model).name
+    except UnknownModel as error:
+        return Refusal(404, "model_not_found", str(error), param="model")
+    if name in engines.failures:
+        return Refusal(404, "model_not_found", f"The pipeline {name!r} could not be loaded.", param="model")
+    return engines.pipeline(name)
+
+
+class ServedPipelines:
+    """The pipelines of a server, for its sessions (see `runtime.session_engines.Pipelines`)."""
+
+    def __init__(self, config: Config, engines: LoadedEngines) -> None:
+        self._config = config
+        self._engines = engines
+
+    def find(self, model: str) -> Pipeline | Fault:
+        found = find_pipeline(self._config, self._engines, model)
+        return Fault(found.code, found.message) if isinstance(found, Refusal) else found
+
+    def terms(self, pipeline: Pipeline) -> tuple[Conduct, Capabilities]:
+        server = self._config.server
+        conduct = replace(
+            pipeline.conduct(),
+            session_ms=round(server.session_minutes * 60_000),
+            responses_per_minute=server.responses_per_minute,
+        )
+        return conduct, replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers)

@@ -1,0 +1,74 @@
+"""A turn is answered once: a reply that the session makes by itself has a turn or a tool to answer that no reply has answered yet.
+
+Laws kept here: the client's own request answers every turn that is owed a reply at that moment; the reply that the session makes answers
+those whose words are known.
+"""
+
+from __future__ import annotations
+
+from parley.core.events import CommitRequested, ResponseRequested
+from parley.core.ids import ItemId
+from parley.core.items import McpApprovalResponse
+from parley.core.notices import IdleTimeoutTriggered, InputCommitted, ItemAdded, McpCallProgress, ResponseCreated
+from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.input import Arrived
+from parley.testing.rules.transcripts import Streams
+
+
+class OneReply(Rule):
+    """No turn is answered twice, and nothing is answered that calls for no reply."""
+
+    law = "one reply"
+
+    def __init__(self, arrived: Arrived, streams: Streams) -> None:
+        self._arrived = arrived
+        self._streams = streams
+        self._unanswered: set[ItemId] = set()
+        self._tools = False
+        """A tool has answered, or the client has refused its call, and no reply was made since."""
+        self._idle: ItemId | None = None
+        self._asked = False
+        self._by_client = False
+
+    def before(self, step: Step) -> None:
+        self._asked = isinstance(step.event, ResponseRequested)
+        self._by_client = isinstance(step.event, CommitRequested)
+
+    def hears(self) -> Hearing:
+        return {
+            IdleTimeoutTriggered: self._on_idle,
+            InputCommitted: self._on_committed,
+            ItemAdded: self._on_added,
+            McpCallProgress: self._on_call,
+            ResponseCreated: self._on_created,
+        }
+
+    def _on_idle(self, told: IdleTimeoutTriggered) -> None:
+        self._idle = told.item_id
+
+    def _on_committed(self, told: InputCommitted) -> None:
+        detection = self._arrived.settings.turn_detection
+        automatic = detection is not None and detection.create_response and not self._by_client
+        if automatic or told.item_id == self._idle:
+            self._unanswered.add(told.item_id)
+
+    def _on_added(self, told: ItemAdded) -> None:
+        self._tools = self._tools or isinstance(told.item, McpApprovalResponse)
+
+    def _on_call(self, told: McpCallProgress) -> None:
+        self._tools = self._tools or told.state != "in_progress"
+
+    def _on_created(self, told: ResponseCreated) -> None:
+        if told.response.conversation_id is None:
+            return
+        if self._asked:
+            self._unanswered.clear()
+        else:
+            calling = bool(self._unanswered) or self._tools
+            self.require(calling, f"response {told.response.id} answers a turn that has its reply already, or none")
+            self._unanswered = {item for item in self._unanswered if not self._known(item)}
+        self._tools = False
+
+    def _known(self, item: ItemId) -> bool:
+        stream = self._streams.by_item.get(item)
+        return stream is None or stream.settled

@@ -1,0 +1,225 @@
+"""A session may go on with another pipeline as long as no audio was exchanged; whatever stands in the way leaves it as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from parley.core.effects import FindPipeline, StartGeneration, UsePipeline
+from parley.core.errors import Fault
+from parley.core.events import (
+    AudioArrived,
+    ClauseStarted,
+    CommitRequested,
+    Event,
+    GenerationFinished,
+    ItemCreateRequested,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+    SpeechGenerated,
+    TextGenerated,
+    Transcribed,
+)
+from parley.core.ids import ClientEventId, ItemId
+from parley.core.items import InputAudio, InputImage, InputText, Message
+from parley.core.notices import ErrorRaised, SessionUpdated
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.settings import Capabilities, Conduct, NoiseReduction, Settings, SettingsPatch, Transcription
+from tests.core.scene import Scene, kinds, notices
+
+ID = ClientEventId("the update")
+HERE = Settings(model="parley", instructions="Be brief.", voice="alloy", turn_detection=None)
+CAN = Capabilities(
+    voices=("alloy", "marin"),
+    models=("parley", "gpt-realtime*"),
+    images=True,
+    noise_reduction=True,
+    recognizer="whisper",
+    recognizers=("whisper", "whisper-1"),
+)
+THERE = Settings(model="other", instructions="Be kind.", voice="coral")
+FOUND = PipelineFound(
+    "other",
+    THERE,
+    Conduct(context_tokens=500),
+    Capabilities(voices=("coral", "sage"), models=("other",), recognizer="sphinx", recognizers=("sphinx", "whisper-1")),
+)
+TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
+
+
+def session(settings: Settings = HERE) -> Scene:
+    return Scene(settings, capabilities=CAN)
+
+
+def asked(scene: Scene, **patch: object) -> None:
+    """The client wants the other pipeline; it is looked for, and nothing else happens."""
+    wanted: SettingsPatch = {"model": "other", **patch}  # type: ignore[typeddict-item]
+    assert scene.happens(SessionUpdateRequested(wanted, ID)) == [FindPipeline("other", "realtime")]
+
+
+def changed(scene: Scene, found: PipelineFound = FOUND) -> Settings:
+    """The session goes on with that pipeline; its settings now."""
+    used, told = scene.happens(found)[:2]
+    assert used == UsePipeline(found.pipeline)
+    (updated,) = notices([told])
+    assert isinstance(updated, SessionUpdated)
+    assert updated.settings == scene.session.settings
+    return updated.settings
+
+
+def kept(scene: Scene, answer: Event) -> ErrorRaised:
+    """The session stays as it was; the error that names the update."""
+    before = scene.session.settings
+    (error,) = notices(scene.happens(answer))
+    assert isinstance(error, ErrorRaised)
+    assert error.client_event_id == ID
+    assert scene.session.settings == before
+    assert not any(isinstance(effect, UsePipeline) for effect in scene.effects)
+    return error
+
+
+def test_what_the_client_never_changed_is_the_new_pipelines_own() -> None:
+    scene = session()
+    asked(scene)
+    settings = changed(scene)
+    assert (settings.model, settings.instructions, settings.voice) == ("other", "Be kind.", "coral")
+
+
+def test_what_the_client_has_set_stays() -> None:
+    scene = session()
+    wanted = {"instructions": "Speak like a pirate.", "transcription": Transcription("whisper-1", "en"), "speed": 1.2}
+    scene.happens(SessionUpdateRequested(wanted))  # type: ignore[arg-type]
+    asked(scene, voice="sage")
+    settings = changed(scene)
+    assert (settings.instructions, settings.voice, settings.speed) == ("Speak like a pirate.", "sage", 1.2)
+    assert settings.transcription == Transcription("sphinx", "en"), "under the name of the recogniser that is used"
+
+
+def test_the_conversation_stays_and_the_new_pipelines_limits_hold() -> None:
+    scene = session(replace(HERE, modality="text"))
+    scene.happens(TYPED, ResponseRequested())
+    scene.happens(TextGenerated(scene.attempt(), "Hi."), GenerationFinished(scene.attempt()))
+    asked(scene)
+    changed(scene)
+    scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputText("word " * 700),))), ResponseRequested())
+    prompt = scene.last(StartGeneration).prompt
+    assert prompt.instructions == "Be kind."
+    assert "left out" in str(prompt.items[-1])
+
+
+def test_it_may_be_changed_there_and_back() -> None:
+    scene = session()
+    asked(scene)
+    changed(scene)
+    (find,) = scene.happens(SessionUpdateRequested({"model": "parley"}, ID))
+    assert find == FindPipeline("parley", "realtime")
+    assert changed(scene, PipelineFound("parley", HERE, Conduct(), CAN)).instructions == "Be brief."
+
+
+@pytest.mark.parametrize("model", ["parley", "gpt-realtime-2025-08-28"])
+def test_names_that_this_pipeline_answers_to_change_nothing_but_the_name(model: str) -> None:
+    scene = session()
+    assert kinds(scene.happens(SessionUpdateRequested({"model": model}))) == ["SessionUpdated"]
+    assert scene.session.settings == replace(HERE, model=model, version=1)
+
+
+def test_a_model_that_does_not_exist_leaves_the_session_as_it_was() -> None:
+    scene = session()
+    asked(scene)
+    error = kept(scene, PipelineNotFound(Fault("model_not_found", "There is no such model.")))
+    assert (error.code, error.param) == ("model_not_found", "session.model")
+    assert error.message == "There is no such model."
+
+
+def heard(scene: Scene) -> None:
+    scene.happens(AudioArrived(bytes(4_800)))
+
+
+def heard_and_cleared(scene: Scene) -> None:
+    scene.happens(AudioArrived(bytes(9_600)), CommitRequested())
+    scene.happens(Transcribed(scene.turn(), "hello"))
+
+
+def spoke(scene: Scene, **params: object) -> None:
+    scene.happens(TYPED, ResponseRequested(ResponseParams(**params)))  # type: ignore[arg-type]
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "Hi."), SpeechGenerated(attempt, bytes(48)), GenerationFinished(attempt))
+
+
+def brought_audio(scene: Scene) -> None:
+    scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputAudio(None, bytes(9_600)),))))
+    scene.happens(Transcribed(scene.turn(), "hello"))
+
+
+def spoke_aside(scene: Scene) -> None:
+    spoke(scene, in_conversation=False)
+
+
+@pytest.mark.parametrize("before", [heard, heard_and_cleared, spoke, spoke_aside, brought_audio])
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_after_any_audio_the_session_stays_with_its_pipeline(before: object, meanwhile: bool) -> None:
+    scene = session()
+    if not meanwhile:
+        before(scene)  # type: ignore[operator]
+    asked(scene)
+    if meanwhile:
+        before(scene)  # type: ignore[operator]
+    error = kept(scene, FOUND)
+    assert error.param == "session.model"
+    assert "?model=other" in error.message
+
+
+@pytest.mark.parametrize("params", [ResponseParams(), ResponseParams(in_conversation=False)])
+def test_while_a_response_is_made_the_session_stays_with_its_pipeline(params: ResponseParams) -> None:
+    scene = session()
+    scene.happens(TYPED, ResponseRequested(params))
+    asked(scene)
+    assert "wait" in kept(scene, FOUND).message
+
+
+def test_images_stay_with_a_model_that_can_see() -> None:
+    scene = session()
+    photo = Message(ItemId(""), "user", (InputImage("data:image/png;base64,AAAA"),))
+    scene.happens(ItemCreateRequested(photo))
+    asked(scene)
+    assert "images" in kept(scene, FOUND).message
+
+
+WANTED: list[tuple[SettingsPatch, str]] = [
+    ({"voice": "marin"}, "session.audio.output.voice"),
+    ({"noise_reduction": NoiseReduction("near_field")}, "session.audio.input.noise_reduction"),
+    ({"transcription": Transcription("whisper")}, "session.audio.input.transcription.model"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "param"), WANTED)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_the_new_pipeline_cannot_do_is_refused_by_name(wanted: SettingsPatch, param: str, earlier: bool) -> None:
+    scene = session()
+    if earlier and "transcription" not in wanted:  # a recogniser's own name does not go along
+        scene.happens(SessionUpdateRequested(wanted))
+        asked(scene)
+    else:
+        asked(scene, **wanted)
+    assert kept(scene, FOUND).param == param
+
+
+def test_a_second_update_waits_for_the_first() -> None:
+    scene = session()
+    asked(scene)
+    (error,) = notices(scene.happens(SessionUpdateRequested({"speed": 1.2}, ClientEventId("second"))))
+    assert isinstance(error, ErrorRaised)
+    assert error.client_event_id == "second"
+    changed(scene)
+    assert kinds(scene.happens(SessionUpdateRequested({"speed": 1.2}))) == ["SessionUpdated"]
+
+
+def test_an_answer_that_nobody_asked_for_is_dropped() -> None:
+    scene = session()
+    assert scene.happens(FOUND) == []
+    asked(scene)
+    changed(scene)
+    assert scene.happens(FOUND, PipelineNotFound(Fault("x", "x"))) == []
+    assert scene.session.late_events == 3

@@ -1,0 +1,35 @@
+"""What has passed has passed, whatever the clock says later."""
+
+from __future__ import annotations
+
+from parley.core.events import CancelRequested, ItemRetrieveRequested, ResponseRequested, TimePassed
+from parley.core.ids import ItemId
+from parley.core.items import Message, OutputAudio
+from parley.core.notices import OutputItemAdded
+from parley.core.settings import Conduct
+from tests.core.scene import MS, Scene, kinds
+
+
+def test_what_was_heard_stays_heard_when_the_clock_runs_backwards() -> None:
+    scene = Scene()
+    scene.says("hello")
+    scene.answers(("This is a reply of two seconds.", 2_000), finish=False)
+    reply = scene.told(OutputItemAdded)[-1].item.id
+    scene.now += 1_000 * MS
+    scene.happens(ItemRetrieveRequested(ItemId("nothing")))
+    scene.now -= 900 * MS
+    scene.happens(CancelRequested())
+    item = scene.item(reply)
+    assert isinstance(item, Message)
+    (part,) = item.content
+    assert isinstance(part, OutputAudio)
+    assert len(part.audio or b"") == 48 * 1_000
+
+
+def test_responses_that_were_allowed_stay_allowed_when_the_clock_runs_backwards() -> None:
+    scene = Scene(conduct=Conduct(responses_per_minute=2))
+    scene.happens(ResponseRequested(), CancelRequested(), ResponseRequested(), CancelRequested())
+    scene.now += 30_000 * MS
+    scene.happens(TimePassed())
+    scene.now -= 30_000 * MS
+    assert "ResponseCreated" in kinds(scene.happens(ResponseRequested()))

@@ -1,0 +1,289 @@
+"""What a model is shown where its context is too small: the question stays, what is older leaves, a call stays with its outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.context import Room, fit, shortened, tokens_of
+from parley.core.effects import CallTool, ListTools, StartGeneration
+from parley.core.errors import PeerError
+from parley.core.events import (
+    AudioArrived,
+    CancelRequested,
+    CommitRequested,
+    GenerationFinished,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+    ToolAnswered,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    ToolsListed,
+    Transcribed,
+)
+from parley.core.ids import CallId, ItemId
+from parley.core.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    ItemReference,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpError,
+    McpTool,
+    Message,
+    OutputText,
+)
+from parley.core.notices import ResponseDone
+from parley.core.settings import Approval, Capabilities, Conduct, McpServer, Settings, ToolFilter, Truncation
+from tests.core.scene import Scene
+
+TEXT = Settings(modality="text")
+SMALL = Conduct(context_tokens=1_000)
+LONG = "word " * 8_000
+CUTTING = {
+    "auto": Truncation(),
+    "retention_ratio": Truncation("retention_ratio", 0.5),
+    "token_limits": Truncation("retention_ratio", 0.8, 500),
+    "nothing kept": Truncation("retention_ratio", 0.0),
+}
+
+
+def said(name: str, text: str = "what does the page say") -> Message:
+    return Message(ItemId(name), "user", (InputText(text),))
+
+
+def called(name: str, arguments: str = "{}") -> FunctionCall:
+    return FunctionCall(ItemId(name), CallId(f"call_{name}"), "read", arguments)
+
+
+def returned(name: str, output: str, *, of: str) -> FunctionCallOutput:
+    return FunctionCallOutput(ItemId(name), CallId(f"call_{of}"), output)
+
+
+def having(*items: Item, settings: Settings = TEXT, conduct: Conduct = SMALL) -> Scene:
+    scene = Scene(settings, conduct, Capabilities(mcp_urls=("*",)))
+    for item in items:
+        scene.happens(ItemCreateRequested(item))
+    return scene
+
+
+def prompted(scene: Scene, params: ResponseParams | None = None) -> tuple[Item, ...]:
+    """The items of the prompt that a new response is made from; `()`: none was made."""
+    caused = scene.happens(ResponseRequested() if params is None else ResponseRequested(params))
+    started = [effect for effect in caused if isinstance(effect, StartGeneration)]
+    return started[0].prompt.items if started else ()
+
+
+def ids(items: tuple[Item, ...]) -> list[str]:
+    return [item.id for item in items]
+
+
+def failure(scene: Scene) -> str:
+    error = scene.told(ResponseDone)[-1].response.error
+    return "" if error is None else error.code
+
+
+# --- the question stays ------------------------------------------------------------------------------------------------------
+
+
+def test_with_default_settings_a_long_tool_output_is_shortened_and_the_question_stays() -> None:
+    scene = having(said("asked"), called("c"), returned("out", LONG, of="c"), conduct=Conduct(context_tokens=8_192))
+    asked, call, output = prompted(scene)
+    assert (asked, call) == (said("asked"), called("c"))
+    assert isinstance(output, FunctionCallOutput)
+    assert output.output.startswith("word word")
+    assert output.output.endswith("word word ")
+    assert "characters are left out here" in output.output
+    assert 8_000 < sum(map(tokens_of, (asked, call, output))) <= 8_192
+
+
+@pytest.mark.parametrize("truncation", CUTTING.values(), ids=CUTTING)
+def test_in_every_mode_that_cuts_the_question_stays_and_fits(truncation: Truncation) -> None:
+    settings = Settings(modality="text", truncation=truncation)
+    old = [said(f"old{index}", "word " * 50) for index in range(10)]
+    scene = having(*old, said("asked"), called("c"), returned("out", LONG, of="c"), settings=settings)
+    items = prompted(scene)
+    assert ids(items) == ["asked", "c", "out"]
+    assert sum(map(tokens_of, items)) <= (truncation.post_instructions or 1_000)
+
+
+def test_what_fits_is_not_shortened() -> None:
+    scene = having(said("old", LONG), said("asked", "word " * 300), settings=TEXT)
+    assert prompted(scene) == (said("asked", "word " * 300),)
+
+
+def test_with_truncation_disabled_nothing_is_shortened_and_the_response_fails() -> None:
+    settings = Settings(modality="text", truncation=Truncation("disabled"))
+    scene = having(said("asked"), called("c"), returned("out", LONG, of="c"), settings=settings)
+    assert prompted(scene) == ()
+    assert failure(scene) == "context_length_exceeded"
+
+
+def test_a_question_that_does_not_fit_even_shortened_fails_the_response() -> None:
+    calls: list[Item] = []
+    for index in range(20):
+        calls += [called(f"c{index}"), returned(f"o{index}", LONG, of=f"c{index}")]
+    scene = having(said("asked"), *calls)
+    assert prompted(scene) == ()
+    assert failure(scene) == "context_length_exceeded"
+    scene.happens(ItemCreateRequested(said("again")))
+    assert ids(prompted(scene)) == ["again"], "the next question is answered"
+
+
+def test_instructions_that_fill_the_context_fail_the_response() -> None:
+    scene = having(said("asked"), settings=Settings(modality="text", instructions="x" * 4_000))
+    assert prompted(scene) == ()
+    assert failure(scene) == "context_length_exceeded"
+
+
+def test_several_long_texts_are_cut_to_one_length_and_short_ones_left() -> None:
+    scene = having(
+        said("asked", LONG),
+        called("c"),
+        returned("out", LONG, of="c"),
+        said_by_assistant("mine", "One moment, please."),
+    )
+    asked, _, output, mine = prompted(scene)
+    assert isinstance(asked, Message)
+    assert isinstance(output, FunctionCallOutput)
+    (text,) = (part.text for part in asked.content if isinstance(part, InputText))
+    assert abs(len(text) - len(output.output)) <= 1
+    assert mine == said_by_assistant("mine", "One moment, please.")
+
+
+def said_by_assistant(name: str, text: str) -> Message:
+    return Message(ItemId(name), "assistant", (OutputText(text),))
+
+
+def test_where_the_user_has_said_nothing_the_newest_item_stays() -> None:
+    system = Message(ItemId("news"), "system", (InputText(LONG),))
+    scene = having(said_by_assistant("old", "word " * 500), system)
+    (item,) = prompted(scene)
+    assert item.id == "news"
+
+
+def test_a_side_response_with_an_input_of_its_own_is_cut_in_the_same_way() -> None:
+    scene = having(said("kept", LONG), said("other"))
+    given = (said("", LONG), ItemReference(ItemId("kept")))
+    items = prompted(scene, ResponseParams(in_conversation=False, input=given))
+    assert ids(items) == ["kept"]
+    assert sum(map(tokens_of, items)) <= 1_000
+    items = prompted(scene, ResponseParams(in_conversation=False, input=(said("", LONG), called("c"))))
+    assert len(items) == 2
+
+
+def test_what_a_side_response_left_out_is_there_for_the_next_reply() -> None:
+    scene = having(said("old"), said("asked"))
+    crowded = ResponseParams(in_conversation=False, instructions="x" * 3_960)
+    assert ids(prompted(scene, crowded)) == ["asked"]
+    assert ids(prompted(scene)) == ["old", "asked"]
+
+
+def test_the_output_of_an_mcp_call_is_shortened_and_the_question_stays() -> None:
+    server = McpServer("library", "http://library.example/mcp", approval=Approval(never=ToolFilter()))
+    scene = having(settings=Settings(modality="text", tools=(server,)))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)))
+    scene.happens(ItemCreateRequested(said("asked")), ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"), ToolArgumentsGenerated(attempt, 0, "{}"))
+    scene.happens(GenerationFinished(attempt, "tool_calls"))
+    scene.happens(ToolAnswered(scene.last(CallTool).call, LONG))
+    scene.passes(400)
+    asked, outcome = scene.last(StartGeneration).prompt.items
+    assert asked.id == "asked"
+    assert isinstance(outcome, McpCall)
+    assert "left out" in (outcome.output or "")
+
+
+def test_spoken_words_that_are_still_to_come_are_waited_for_and_are_the_question() -> None:
+    scene = having(said("old", LONG), settings=Settings(modality="text", turn_detection=None))
+    scene.happens(AudioArrived(bytes(48 * 400)), CommitRequested())
+    assert prompted(scene) == ()
+    caused = scene.happens(Transcribed(scene.turn(), "how are you"))
+    (started,) = (effect for effect in caused if isinstance(effect, StartGeneration))
+    (item,) = started.prompt.items
+    assert isinstance(item, Message)
+    assert item.content == (InputAudio("how are you"),)
+
+
+# --- a call and its outcome --------------------------------------------------------------------------------------------------
+
+
+def test_an_output_is_never_kept_without_its_call() -> None:
+    filler = [said(f"f{index}", "word " * 60) for index in range(4)]
+    for apart in range(len(filler) + 1):
+        call, output = called("c", "x" * 400), returned("out", "y" * 400, of="c")
+        chat: list[Item] = [call, *filler[:apart], output, *filler[apart:]]
+        for limit in range(100, 800, 25):
+            shown = ids(fit((*chat, said("asked")), Room(0, limit, Truncation())).items)
+            assert ("c" in shown) == ("out" in shown), (apart, limit, shown)
+            assert shown[-1] == "asked"
+
+
+def test_an_output_that_came_after_the_question_brings_its_call() -> None:
+    scene = having(called("c"), said("old", LONG), said("asked"), returned("out", "sun", of="c"))
+    assert ids(prompted(scene)) == ["c", "asked", "out"]
+    scene.happens(CancelRequested(), ItemCreateRequested(said("next")))
+    assert ids(prompted(scene)) == ["c", "asked", "out", "next"], "and it stays with it"
+
+
+def test_an_output_whose_call_the_client_has_deleted_stays() -> None:
+    scene = having(called("c"), returned("out", "sun", of="c"), said("asked"))
+    scene.happens(ItemDeleteRequested(ItemId("c")))
+    assert ids(prompted(scene)) == ["out", "asked"]
+
+
+def test_a_request_for_approval_stays_with_its_answer() -> None:
+    request = McpApprovalRequest(ItemId("r"), "library", "lend", "{}")
+    answer = McpApprovalResponse(ItemId("a"), ItemId("r"), approve=False, reason="no")
+    shown = fit((request, said("old", LONG), said("asked"), answer), Room(0, 1_000, Truncation()))
+    assert ids(shown.items) == ["r", "asked", "a"]
+
+
+def test_what_was_left_out_stays_left_out() -> None:
+    scene = having(*(said(f"i{index}", "word " * 80) for index in range(20)))
+    first = ids(prompted(scene))[0]
+    scene.happens(CancelRequested(), SessionUpdateRequested({"instructions": ""}))
+    assert ids(prompted(scene))[0] == first
+
+
+# --- shortening --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("longest", [100, 101, 399, 400, 2_000])
+def test_a_shortened_text_keeps_its_ends_and_says_what_is_missing(longest: int) -> None:
+    text = "".join(chr(0x4E00 + index % 5_000) for index in range(40_000))
+    short = shortened(text, longest)
+    assert len(short) <= longest
+    head, note, tail = short.partition(" [... ")[0], short, short.rpartition(" ...] ")[2]
+    missing = int(note.split("[... ")[1].split()[0])
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert len(head) + len(tail) + missing == len(text)
+
+
+def test_a_text_that_is_short_enough_is_left_as_it_is() -> None:
+    assert shortened("x" * 400, 400) == "x" * 400
+
+
+def test_images_and_failed_calls_are_counted_and_kept() -> None:
+    photo = Message(ItemId("p"), "user", (InputText(LONG), InputImage("data:image/png;base64,AAAA")))
+    failed = McpCall(ItemId("m"), "library", "find", "{}", error=McpError("http_error", LONG, 500))
+    items = fit((photo, failed), Room(0, 2_000, Truncation())).items
+    assert sum(map(tokens_of, items)) <= 2_000
+    assert isinstance(items[0], Message)
+    assert items[0].content[1] == InputImage("data:image/png;base64,AAAA")
+
+
+def test_an_image_larger_than_the_context_is_refused() -> None:
+    photo = Message(ItemId("p"), "user", (InputImage("data:image/png;base64,AAAA"),))
+    with pytest.raises(PeerError) as refused:
+        fit((photo,), Room(0, 700, Truncation()))
+    assert refused.value.code == "context_length_exceeded"

@@ -1,0 +1,119 @@
+"""How much of a session's audio may wait for its words, and what a client is told who sends more."""
+
+from __future__ import annotations
+
+from parley.core.effects import DropTranscription, FinishTranscription, OpenTranscription
+from parley.core.events import (
+    AudioArrived,
+    CommitRequested,
+    Event,
+    ItemCreateRequested,
+    ResponseParams,
+    ResponseRequested,
+    Transcribed,
+    VoiceScored,
+)
+from parley.core.ids import ClientEventId, ItemId, TurnId
+from parley.core.items import InputAudio, Message
+from parley.core.limits import MAX_WAITING_MS
+from parley.core.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionFailedNotice
+from parley.core.settings import Settings, Transcription
+from tests.core.scene import Scene, kinds, notices
+
+ID = ClientEventId("event_of_the_client")
+MINUTE = bytes(48 * 60_000)
+MANUAL = Settings(turn_detection=None, transcription=Transcription())
+
+
+def spoken(name: str, *parts: bytes) -> Message:
+    return Message(ItemId(name), "user", tuple(InputAudio(None, part) for part in parts))
+
+
+def refusal(scene: Scene, event: Event) -> ErrorRaised:
+    """The one thing that happens is an error that names the client's event."""
+    (notice,) = notices(scene.happens(event))
+    assert isinstance(notice, ErrorRaised)
+    assert notice.client_event_id == ID
+    return notice
+
+
+def words(scene: Scene, turn: TurnId) -> None:
+    scene.happens(Transcribed(turn, "words"))
+
+
+def test_items_of_more_audio_than_may_wait_are_refused_by_name_until_words_have_come() -> None:
+    scene = Scene(MANUAL)
+    for number in range(MAX_WAITING_MS // 60_000):
+        scene.happens(ItemCreateRequested(spoken(f"i{number}", MINUTE)))
+    first = scene.effects.index(scene.last(OpenTranscription))
+    one_more = ItemCreateRequested(spoken("more", bytes(9600)), None, ID)
+    error = refusal(scene, one_more)
+    assert (error.code, error.param) == ("transcription_backlog", "item.content")
+    assert "wait for the transcripts" in error.message
+    assert scene.last(OpenTranscription) is scene.effects[first], "a refused item starts no work"
+    words(scene, TurnId(1))
+    assert "ItemAdded" in kinds(scene.happens(one_more))
+
+
+def test_one_item_of_too_much_audio_is_refused_whole() -> None:
+    scene = Scene(MANUAL)
+    error = refusal(scene, ItemCreateRequested(spoken("a", *[MINUTE] * (MAX_WAITING_MS // 60_000 + 1)), None, ID))
+    assert (error.code, error.param) == ("transcription_backlog", "item.content")
+    assert scene.told(ItemAdded) == []
+
+
+def test_audio_whose_words_are_known_does_not_wait() -> None:
+    scene = Scene(MANUAL)
+    known = Message(ItemId("known"), "user", (InputAudio("hello", MINUTE * 4),))
+    assert "ItemAdded" in kinds(scene.happens(ItemCreateRequested(known)))
+
+
+def test_a_responses_own_input_is_refused_before_anything_of_it_is_done() -> None:
+    scene = Scene()
+    items = tuple(spoken(f"i{number}", MINUTE) for number in range(MAX_WAITING_MS // 60_000 + 1))
+    error = refusal(scene, ResponseRequested(ResponseParams(input=items, in_conversation=False), ID))
+    assert (error.code, error.param) == ("transcription_backlog", "response.input")
+
+
+def test_a_commit_that_would_wait_too_long_keeps_its_audio() -> None:
+    scene = Scene(MANUAL)
+    for _ in range(MAX_WAITING_MS // 60_000):
+        scene.happens(AudioArrived(MINUTE), CommitRequested())
+    scene.happens(AudioArrived(MINUTE))
+    error = refusal(scene, CommitRequested(ID))
+    assert error.code == "transcription_backlog"
+    waiting = [effect.turn for effect in scene.effects if isinstance(effect, FinishTranscription)]
+    words(scene, waiting[0])
+    assert "InputCommitted" in kinds(scene.happens(CommitRequested(ID)))
+    words(scene, scene.turn())
+    assert scene.told(TranscriptionCompleted)[-1].seconds == 60.0
+
+
+def test_a_long_turn_alone_is_not_refused() -> None:
+    scene = Scene(MANUAL)
+    for _ in range(MAX_WAITING_MS // 60_000 + 1):
+        scene.happens(AudioArrived(MINUTE))
+    assert "InputCommitted" in kinds(scene.happens(CommitRequested(ID)))
+
+
+def test_turns_that_voice_activity_ends_let_go_of_the_oldest() -> None:
+    scene = Scene(Settings(transcription=Transcription()))
+    turns: list[TurnId] = []
+    while not scene.told(TranscriptionFailedNotice):
+        assert len(turns) < 10
+        # Faster than it is spoken: no turn is to be late, this is about what waits.
+        for probability in (0.9,) * 1900 + (0.0,) * 20:
+            scene.position += 768
+            scene.happens(AudioArrived(bytes(1536)), VoiceScored(scene.position, probability))
+        turns.append(scene.turn())
+    assert DropTranscription(turns[0]) in scene.effects
+    assert scene.told(TranscriptionFailedNotice)[0].code == "transcription_backlog"
+    assert DropTranscription(turns[1]) not in scene.effects
+
+
+def test_the_recogniser_is_told_what_is_spoken_and_what_was_brought() -> None:
+    scene = Scene()
+    scene.hears(640, 0.9)
+    assert scene.last(OpenTranscription).live
+    scene.happens(ItemCreateRequested(spoken("a", bytes(9600))))
+    assert not scene.last(OpenTranscription).live

@@ -1,0 +1,116 @@
+"""A session's connections to MCP servers: what the core gives up is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools
+from parley.core.events import Event
+from parley.core.ids import ListingId, ToolCallId
+from parley.core.settings import McpServer
+from parley.engines.tools.ports import ToolConnection, ToolDescription, ToolServerAddress
+from parley.runtime import tool_servers
+from parley.runtime.tool_servers import ToolServers
+
+BOOKS = McpServer("books", "http://127.0.0.1:9/mcp")
+
+
+class Connections:
+    """A server whose `stuck` questions are never answered; `open` counts its connections, `asked` is set by each question."""
+
+    def __init__(self, *stuck: str, closes: bool = True) -> None:
+        self.stuck = stuck
+        self.closes = closes
+        self.open = 0
+        self.made = 0
+        self.asked = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    @asynccontextmanager
+    async def connect(self, address: ToolServerAddress) -> AsyncGenerator[ToolConnection, None]:
+        self.open += 1
+        self.made += 1
+        try:
+            yield self
+            if not self.closes:
+                await asyncio.Event().wait()
+        finally:
+            self.open -= 1
+            self.closed.set()
+
+    async def _answer(self, question: str) -> None:
+        self.asked.set()
+        if question in self.stuck:
+            await asyncio.Event().wait()
+
+    async def tools(self, most: int) -> tuple[ToolDescription, ...]:
+        await self._answer("list")
+        return ()
+
+    async def call(self, name: str, arguments: str) -> str:
+        await self._answer(name)
+        return "done"
+
+
+class Posted:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.came = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        self.came.set()
+
+
+async def test_an_abandoned_listing_ends_with_its_connection_and_without_an_event() -> None:
+    server, posted = Connections("list"), Posted()
+    tools = ToolServers(posted, server.connect)
+    tools.list_tools(ListTools(ListingId(1), BOOKS))
+    await server.asked.wait()
+    tools.abandon_listing(AbandonListing(ListingId(1)))
+    await server.closed.wait()
+    assert server.open == 0
+    assert tools.tasks() == set()
+    assert posted.events == []
+
+
+async def test_an_abandoned_call_leaves_the_other_calls_their_connection() -> None:
+    server, posted = Connections("stuck", "slow"), Posted()
+    tools = ToolServers(posted, server.connect)
+    tools.call(CallTool(ToolCallId(1), BOOKS, "stuck", "{}"))
+    tools.call(CallTool(ToolCallId(2), BOOKS, "slow", "{}"))
+    await server.asked.wait()
+    tools.abandon_call(AbandonCall(ToolCallId(1)))
+    await asyncio.wait(tools.tasks(), return_when=asyncio.FIRST_COMPLETED)
+    assert server.open == 1, "the other call still needs the connection"
+    tools.abandon_call(AbandonCall(ToolCallId(2)))
+    await server.closed.wait()
+    assert posted.events == []
+
+
+async def test_the_next_question_after_an_abandoned_one_opens_a_connection_of_its_own() -> None:
+    server, posted = Connections("stuck"), Posted()
+    tools = ToolServers(posted, server.connect)
+    tools.call(CallTool(ToolCallId(1), BOOKS, "stuck", "{}"))
+    await server.asked.wait()
+    tools.abandon_call(AbandonCall(ToolCallId(1)))
+    await server.closed.wait()
+    tools.call(CallTool(ToolCallId(2), BOOKS, "find", "{}"))
+    await posted.came.wait()
+    assert server.made == 2
+    tools.release()
+
+
+async def test_a_connection_whose_end_is_not_answered_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Connections(closes=False)
+    tools = ToolServers(Posted(), server.connect)
+    tools.list_tools(ListTools(ListingId(1), BOOKS))
+    await server.asked.wait()
+    monkeypatch.setattr(tool_servers, "CLOSE_S", 0.0)
+    tools.release()
+    await server.closed.wait()
+    assert server.open == 0
