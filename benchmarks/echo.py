@@ -1,4 +1,4 @@
-"""How much echo control takes out, and whether an agent can hear itself: `python benchmarks/echo.py`.
+"""How much echo control takes out, and whether an agent can hear itself: `python -m benchmarks.echo`.
 
 Plays an agent's voice into synthetic rooms, gives what the microphone would hear to `AudioProcessor` as `parley talk` does (48 kHz,
 10 ms at a time), and the rest to the real Silero and to the core's own rule for when somebody begins to speak. Prints a table,
@@ -20,7 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from echo_tracks import (
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.echo_tracks import (
     PASSAGES,
     RATE,
     SETUPS,
@@ -35,11 +39,7 @@ from echo_tracks import (
     treated,
     turns_of,
 )
-from echo_without_path import measure_without_path
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.echo_without_path import measure_without_path
 from parley.audio.types import Int16
 from parley.engines.vad.silero import SileroVad
 from parley.testing.rooms import ROOMS, Room
@@ -111,7 +111,7 @@ def measure_room(silero: SileroVad, room: Room, setup: Setup, alone: Track, both
     }
 
 
-async def measure(rooms: tuple[Room, ...], passages: int, more_seeds: int, *, without: bool) -> dict[str, Any]:
+async def measure(rooms: tuple[Room, ...], passages: int, more_seeds: int, tracks: int) -> dict[str, Any]:
     silero = SileroVad()
     await silero.open()
     replies = await agent_voices(passages)
@@ -132,7 +132,7 @@ async def measure(rooms: tuple[Room, ...], passages: int, more_seeds: int, *, wi
         quiet = np.zeros(len(both.far), np.int16)
         undisturbed = Room("no echo", 100, 0, -120.0)
         rows.append(measure_room(silero, undisturbed, SETUPS[0], Track(quiet, quiet, alone.replies, ()), both))
-    without_path = await measure_without_path(silero, replies) if without else []
+    without_path = await measure_without_path(silero, replies, tracks) if tracks else []
     await silero.close()
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -250,17 +250,20 @@ def main() -> None:
     parser.add_argument(
         "--rooms",
         default="",
-        help="only rooms whose name contains this; a name that no room has: only the rows without an echo path",
+        help="only rooms whose name contains this; none has 'none' in its name",
     )
     parser.add_argument("--passages", type=int, default=len(PASSAGES), help="only so many synthesized replies")
     parser.add_argument(
         "--seeds", type=int, default=5, help="further rooms of each kind in which the agent alone is heard"
     )
+    parser.add_argument(
+        "--tracks", type=int, default=20, help="conversations with each microphone that has no echo path; 0: none"
+    )
     parser.add_argument("--json", action="store_true", help="JSON on stdout instead of the table")
     parser.add_argument("--no-write", action="store_true", help="leave results/echo.json as it is")
     args = parser.parse_args()
     rooms = tuple(room for room in ROOMS if args.rooms in room.name)
-    result = asyncio.run(measure(rooms, args.passages, args.seeds, without=not args.rooms or not rooms))
+    result = asyncio.run(measure(rooms, args.passages, args.seeds, args.tracks))
     result["totals"] = totals(result["rows"])
     if args.json:
         print(json.dumps(result, indent=2))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from echo_tracks import RATE, SETUPS, USER_DB, Setup, Track, at_level, recording, spoken, treated, turns_of
 
+from benchmarks.echo_tracks import RATE, SETUPS, USER_DB, Setup, Track, at_level, recording, spoken, treated, turns_of
 from parley.audio import pcm
 from parley.audio.types import Int16, Samples
 from parley.engines.tts.espeak import EspeakSynthesizer
@@ -24,8 +24,6 @@ WITHIN_MS = 500
 REPLY_S = 6.0
 PAUSE_S = 1.5
 """Before each reply, and after the last."""
-
-TRACKS = 20
 
 MOVED_AT_S = 2.0
 """Into the first reply the headphones are plugged in or pulled out; the interruption comes `SETTLED_S` later."""
@@ -137,13 +135,13 @@ def conversation(replies: list[Samples], said: list[Samples], number: int, case:
     return Track(pcm.to_int16(far), pcm.to_int16(near), tuple(bounds), tuple(begins))
 
 
-async def measure_without_path(silero: SileroVad, replies: list[Samples]) -> list[dict[str, Any]]:
-    """A row for each microphone, moment and control (the microphone untouched, and as `parley talk` treats it)."""
+async def measure_without_path(silero: SileroVad, replies: list[Samples], tracks: int) -> list[dict[str, Any]]:
+    """A row for each microphone, moment and control (untouched, and as `parley talk` treats it), over so many conversations each."""
     said = await sayings()
     rows = []
     for case in CASES:
-        alone = [conversation(replies, said, number, case, interrupted=False) for number in range(TRACKS)]
-        over = [conversation(replies, said, number, case, interrupted=True) for number in range(TRACKS)]
+        alone = [conversation(replies, said, number, case, interrupted=False) for number in range(tracks)]
+        over = [conversation(replies, said, number, case, interrupted=True) for number in range(tracks)]
         for setup in (SETUPS[0], SETUPS[-1]):
             own = sum(map(len, turns_of(silero, _left(setup, case, alone))))
             found = turns_of(silero, _left(setup, case, over)) if case.interrupted else []
