@@ -1,4 +1,4 @@
-"""What one greedy session takes from another one's speech recognition: `python benchmarks/fairness.py`.
+"""What one greedy session takes from another one's speech recognition: `python -m benchmarks.fairness`.
 
 Starts `parley serve` (PocketSphinx, the models of fixed latency) on a free port. A bystander says one sentence after another, ends each
 turn itself and waits for its words: alone, and then while another session does one of these:
@@ -40,10 +40,10 @@ from websockets.exceptions import ConnectionClosed
 
 from parley.audio import pcm
 from parley.audio.resampling import resample
+from tests.speech import clip
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "fairness.json"
-AUDIO = Path(os.environ.get("PARLEY_TEST_AUDIO") or ROOT.parent / "shared" / "audio")
 PARLEY = str(Path(sys.executable).parent / "parley")
 RATE = 24_000
 START_LIMIT_S = 120
@@ -111,7 +111,7 @@ def line(run: dict[str, Any]) -> str:
 
 
 async def measure(kind: str, url: str, pid: int, turns: int) -> dict[str, Any]:
-    sentence = at_24k(AUDIO / "weather_question.wav")
+    sentence = at_24k(clip("weather_question"))
     await words_after(url, sentence, 1)
     before = resident_mib(pid)
     alone = await words_after(url, sentence, turns)
@@ -172,7 +172,7 @@ async def be_greedy(kind: str, url: str, greed: Greed) -> None:
 
 async def greedy_turns(link: ClientConnection, greed: Greed) -> None:
     """Sixty at once, and another one whenever one has got its words or was refused a second ago."""
-    reading = at_24k(AUDIO / "two_cities.wav")[: 2 * RATE * GREEDY_TURN_S]
+    reading = at_24k(clip("two_cities"))[: 2 * RATE * GREEDY_TURN_S]
     piece = json.dumps(append(reading))
     while True:
         answered = greed.words + sum(greed.refused.values())
@@ -189,7 +189,7 @@ async def greedy_turns(link: ClientConnection, greed: Greed) -> None:
 
 
 async def greedy_items(link: ClientConnection, greed: Greed, parts: int, flood: bool) -> None:
-    reading = np.frombuffer(at_24k(AUDIO / "two_cities.wav"), np.uint8)
+    reading = np.frombuffer(at_24k(clip("two_cities")), np.uint8)
     part = np.resize(reading, ITEM_PART_BYTES).tobytes()
     content = [{"type": "input_audio", "audio": base64.b64encode(part).decode()}] * parts
     item = json.dumps(
