@@ -82,7 +82,7 @@ class Replying:
         if params.in_conversation:
             self.drop_guess()
             st.main = response
-            self._take_over(plan)
+            self._take_over(self._entries(plan))
             st.tool_rounds = st.tool_rounds + 1 if goes_on else 0
         else:
             st.sides[response.id] = response
@@ -110,15 +110,16 @@ class Replying:
             return
         self.create(owed.params, owed.entries, owed.hint, goes_on=owed.goes_on)
 
-    def _take_over(self, plan: Plan) -> None:
+    def _take_over(self, entries: Sequence[Entry]) -> None:
         """A reply in the default conversation begins: it answers every turn that is owed one, now or once its words are known,
-        and every tool whose outcome it waits for. No other reply follows for these, and none can be taken up again."""
+        and the outcome of every tool that is awaited among `entries`, which it waits for. No other reply follows for these, and
+        none can be taken up again."""
         st = self.st
         st.owed, st.interrupted = None, None
         for pending in st.pending.values():
             pending.wants_reply = pending.silent_prompt = False
         for call in st.calls.values():
-            if call.entry.awaiting and call.entry in self._entries(plan):
+            if call.entry.awaiting and call.entry in entries:
                 call.wanted = False
 
     def owe(self, *, silent: bool = False) -> None:
@@ -218,7 +219,7 @@ class Replying:
         guess.response = response
         guess.input_audio_ms += turn_ms
         st.main = response
-        self._take_over(guess.plan)
+        self._take_over(())  # what it was made from was known already
         st.tool_rounds = 0
         st.tell(response.created())
         held, guess.held = guess.held, []
