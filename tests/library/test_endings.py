@@ -349,6 +349,14 @@ async def test_a_closed_asynchronous_session_refuses_too() -> None:
         await other.aflush()
 
 
+async def test_a_pipeline_that_is_open_on_a_loop_is_closed_there() -> None:
+    async with pipeline() as pipe:
+        with pytest.raises(LibraryError, match=r"await pipeline\.aclose\(\)"):
+            pipe.close()
+        assert await VoiceSession(pipe, sample_rate=RATE).asay("hello")
+    pipe.close()
+
+
 async def test_closing_a_live_session_hangs_up() -> None:
     async with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)

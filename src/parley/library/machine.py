@@ -80,7 +80,7 @@ class Machine:
         self._pipeline = pipeline
         self._plan = plan
         self._own = plan.own
-        self._raised: deque[BaseException] = deque()
+        self._raised: list[BaseException] = []
         """What the owner's code has raised, and the caller wants raised."""
         self._own.attach(self.emit, lambda: self.narrator.turns, self._end_soon)
         pipeline = guarded(pipeline, self._own, plan.chunker)
@@ -125,7 +125,7 @@ class Machine:
             self.driver.post(ItemCreateRequested(item))
         failed = next((event for event in self.events if isinstance(event, Failed)), None)
         if failed is not None:
-            self.driver.shut()
+            self.shut("its history could not be taken")
             raise LibraryError(f"The history cannot be taken: {failed.message}") from failed.error
 
     def post(self, event: Event) -> None:
@@ -160,7 +160,9 @@ class Machine:
         if self.fault is not None:
             raise self.fault
         if self._raised:
-            raise self._raised.popleft()
+            first = self._raised[0]
+            self._raised.clear()  # the others are told as events
+            raise first
         events = list(self.events)
         self.events.clear()
         return events

@@ -214,8 +214,12 @@ class Pipeline:
 
     def close(self) -> None:
         """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
-        self._closed = True
         thread, self._thread = self._thread, None
+        if thread is None and self._loop is not None and not self._loop.is_closed():
+            raise LibraryError(
+                "This pipeline is open on an event loop.", mend="Close it there: `await pipeline.aclose()`."
+            )
+        self._closed = True
         if thread is None:
             return
         if self._finalizer is not None:
