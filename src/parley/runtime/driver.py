@@ -117,6 +117,10 @@ class Driver:
         elif not self._over:
             self._run(event)
 
+    def hold_output(self, held: bool) -> None:
+        """Whether the client has yet to take what was told: then no more speech or text is made for it meanwhile."""
+        self._performer.hold_output(held)
+
     def shut(self, reason: str = "") -> None:
         """The link is gone (or the server ends it): the session ends, and all that runs for it."""
         self.post(LinkClosed(reason))

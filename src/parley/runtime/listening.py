@@ -51,6 +51,7 @@ from parley.engines.ports import (
     TurnJudge,
 )
 from parley.runtime.faults import fault_of
+from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
 from parley.runtime.voice_worker import VoiceStream
 
@@ -287,10 +288,10 @@ class Listening:
     async def _feed_behind(self) -> None:
         try:
             while self._behind:
+                await slice_turn()
                 turn = self._behind.popleft()
                 if turn.feed_slice():
                     self._behind.append(turn)
-                await asyncio.sleep(0)
         finally:
             self._feeding = None
 
