@@ -236,6 +236,7 @@ class _Attempt:
         request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
+                await asyncio.sleep(0)  # a synthesizer that never waits is not one step of the loop
                 words = timing.spoken(chunk.words)
                 for audio in self._encoder.encode(chunk.audio, chunk.sample_rate):
                     self._say(SpeechGenerated(effect.attempt, audio, words))
