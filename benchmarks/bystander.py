@@ -398,9 +398,9 @@ def main() -> int:
     for name in names:
         print(name, file=sys.stderr)
         found.append(measure(name, arguments.seconds))
+        if arguments.label:
+            keep(arguments.label, found)
     Console(width=None if sys.stdout.isatty() else 140).print(table(found))
-    if arguments.label:
-        keep(arguments.label, found)
     return 1 if any(each["bystander"]["p99_ms"] > BAR_MS for each in found) else 0
 
 

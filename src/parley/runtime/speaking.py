@@ -7,8 +7,8 @@ Laws:
   processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
 - Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands:
   the client does not take what was sent.
-- One turn of the event loop handles one chunk of audio or one slice of text, of all sessions; the attempt whose listener runs out of
-  audio first comes first (`loop_slices`).
+- One turn of the event loop handles one slice of audio (a chunk, or several short ones) or one slice of text, of all sessions; the
+  attempt whose listener runs out of audio first comes first (`loop_slices`).
 
 Does not know: whether anybody hears the attempt; held and released are the core's words.
 """
@@ -64,6 +64,9 @@ MAX_AHEAD_S = 20.0
 """Audio generated ahead of a listener who hears it as soon as it can be heard: nearly every reply is whole at once, and a link may stall
 for as long. A cancelled answer wastes no more than this, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to
 buffer more."""
+
+SLICE_MS = 100
+"""Audio handled in one slice of the loop: a chunk, or what an engine of small chunks gives in the meantime."""
 
 MAX_WRITING_S = 10.0
 """A slow model that has written on one clause for so long, while nothing waits to be spoken, is spoken as far as its last whole word:
@@ -132,6 +135,8 @@ class _Attempt:
         self._post = post
         self._alive = True
         self._encoder = OutputEncoder(effect.format)
+        self._slice_ms: float = SLICE_MS
+        """Audio handled in the slice that has begun."""
         self._runs_out_s = clock() / 1e9
         """When the listener will have heard all that was generated; the beginning, while there is no audio."""
         self.task: asyncio.Task[None] | None = None
@@ -247,7 +252,10 @@ class _Attempt:
         request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
-                await slice_turn(self._runs_out_s)
+                if self._slice_ms >= SLICE_MS:
+                    self._slice_ms = 0.0
+                    await slice_turn(self._runs_out_s)
+                self._slice_ms += 1_000 * len(chunk.audio) / chunk.sample_rate
                 words = timing.spoken(chunk.words)
                 for audio in self._encoder.encode(chunk.audio, chunk.sample_rate):
                     self._say(SpeechGenerated(effect.attempt, audio, words))
