@@ -1,4 +1,4 @@
-"""How much echo control takes out, and whether an agent can hear itself: `python benchmarks/echo.py`.
+"""How much echo control takes out, and whether an agent can hear itself: `python -m benchmarks.echo`.
 
 Plays an agent's voice into synthetic rooms, gives what the microphone would hear to `AudioProcessor` as `parley talk` does (48 kHz,
 10 ms at a time), and the rest to the real Silero and to the core's own rule for when somebody begins to speak. Prints a table,
@@ -36,10 +36,10 @@ from parley.engines.ports import SpeechRequest
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.engines.vad.silero import SileroVad
 from parley.testing.rooms import ROOMS, Room
+from tests.speech import clip
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "echo.json"
-RECORDINGS = Path(os.environ.get("PARLEY_TEST_AUDIO") or ROOT.parent / "shared" / "audio")
 
 RATE = 48_000
 CHUNK = RATE // 100
@@ -121,7 +121,7 @@ def at_level(audio: Samples, decibels: float) -> Samples:
 
 def recording(name: str, seconds: float | None = None) -> Samples:
     """A recording at 48 kHz, cut to `seconds`, from its first sound on."""
-    found = files.read(RECORDINGS / f"{name}.wav")
+    found = files.read(clip(name))
     audio = resample(found.audio, found.sample_rate, RATE)
     begins = int(np.argmax(np.abs(audio) > 0.03 * np.abs(audio).max()))
     return audio[begins : None if seconds is None else begins + int(seconds * RATE)]

@@ -22,7 +22,7 @@ class LiveCall:
 
     def __init__(self, pipeline: Pipeline, plan: Plan, intake: Intake, output_rate: int, sink: Sink | None) -> None:
         self._intake = intake
-        self._speaker = SinkLoudspeaker(output_rate, sink, self._went_out)
+        self._speaker = SinkLoudspeaker(output_rate, sink)
         self.machine = Machine(pipeline, plan, WallClock(), self._speaker)
 
     async def events(self, source: AsyncIterator[Frame]) -> AsyncGenerator[VoiceEvent, None]:
@@ -50,7 +50,7 @@ class LiveCall:
     async def _run(self, source: AsyncIterator[Frame]) -> None:
         """Hear, and play, until both are over; raises what either raises."""
         loop = asyncio.get_running_loop()
-        playing = loop.create_task(self._speaker.serve())
+        playing = loop.create_task(self._speaker.serve(self._went_out))
         hearing = loop.create_task(self._hear(source))
         try:
             done, _ = await asyncio.wait({playing, hearing}, return_when=asyncio.FIRST_COMPLETED)

@@ -67,12 +67,11 @@ class Outlet:
 
 
 class SinkLoudspeaker(Outlet):
-    """Fills a sink in real time. Run `serve()` as a task; `played` is told what has gone out."""
+    """Fills a sink in real time. Run `serve()` as a task."""
 
-    def __init__(self, output_rate: int, sink: Sink | None, played: Callable[[int, Int16], None]) -> None:
+    def __init__(self, output_rate: int, sink: Sink | None) -> None:
         super().__init__(output_rate)
         self._sink = sink
-        self._played = played
         self._news = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
@@ -92,8 +91,8 @@ class SinkLoudspeaker(Outlet):
         """Wait until all has gone out."""
         await self._silent.wait()
 
-    async def serve(self) -> None:
-        """Never ends by itself. Raises `SinkRefused`."""
+    async def serve(self, played: Callable[[int, Int16], None]) -> None:
+        """Never ends by itself; `played` gets what has gone out. Raises `SinkRefused`."""
         loop = asyncio.get_running_loop()
         due = 0.0
         while True:
@@ -110,7 +109,7 @@ class SinkLoudspeaker(Outlet):
             if count:
                 await self._give(audio)
                 due += count / SAMPLE_RATE
-                self._played(count, audio)
+                played(count, audio)
 
     async def _give(self, audio: Int16) -> None:
         if self._sink is None or not len(audio):

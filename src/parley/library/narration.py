@@ -166,6 +166,9 @@ class Narrator:
         self._sounding.clear()
         self._calling = False
         self._end_if_over()
+        # They refer to whoever owns this narrator.
+        self._items = tuple
+        self._emit = _discard
 
     # --- the user -----------------------------------------------------------------------------------------------------
 
@@ -335,3 +338,7 @@ def _text(item: Item) -> str:
         if isinstance(part, OutputAudio | OutputText)
     )
     return "".join(texts).strip()
+
+
+def _discard(event: VoiceEvent) -> None:
+    """In place of `emit` once the session is over."""

@@ -23,6 +23,7 @@ from parley.core.effects import Effect
 from parley.core.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
 from parley.core.ids import AttemptId
 from parley.core.notices import Notice
+from parley.core.pipeline_events import PipelineFound
 from parley.core.session import Session
 from parley.runtime.inbox import Inbox
 from parley.runtime.metrics import Metrics, SessionMetrics
@@ -39,6 +40,9 @@ INTERNAL_ERROR = 1011
 
 MAX_FOLLOWING = 10_000
 """Events that may follow from performing one event's effects; more is an endless loop."""
+
+_CHANGING_SETTINGS = frozenset({SessionUpdateRequested, PipelineFound})
+"""The events after which a session's settings may be others."""
 
 MIN_TIMER_S = 0.001
 """The event loop's clock is coarser than the core's: a timer that rings early waits this much more."""
@@ -117,6 +121,10 @@ class Driver:
         elif not self._over:
             self._run(event)
 
+    def hold_output(self, held: bool) -> None:
+        """Whether the client has yet to take what was told: then no more speech or text is made for it meanwhile."""
+        self._performer.hold_output(held)
+
     def shut(self, reason: str = "") -> None:
         """The link is gone (or the server ends it): the session ends, and all that runs for it."""
         self.post(LinkClosed(reason))
@@ -179,7 +187,7 @@ class Driver:
         perform = self._performer.perform
         for effect in effects:
             perform(effect)
-        if type(event) is SessionUpdateRequested:
+        if type(event) in _CHANGING_SETTINGS:
             self._set_cleaning()
         if session.closed:
             self._end()
