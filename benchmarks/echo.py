@@ -1,4 +1,4 @@
-"""How much echo control takes out, and whether an agent can hear itself: `python benchmarks/echo.py`.
+"""How much echo control takes out, and whether an agent can hear itself: `python -m benchmarks.echo`.
 
 Plays an agent's voice into synthetic rooms, gives what the microphone would hear to `AudioProcessor` as `parley talk` does (48 kHz,
 10 ms at a time), and the rest to the real Silero and to the core's own rule for when somebody begins to speak. Prints a table,
@@ -15,9 +15,7 @@ import os
 import platform
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,34 +24,28 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from parley.audio import files, pcm
-from parley.audio.processing import AudioProcessor
-from parley.audio.resampling import resample
-from parley.audio.types import Int16, Samples
-from parley.core.ids import ItemId, TurnId
-from parley.core.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn, TurnTaking
-from parley.engines.ports import SpeechRequest
-from parley.engines.tts.espeak import EspeakSynthesizer
+from benchmarks.echo_tracks import (
+    PASSAGES,
+    RATE,
+    SETUPS,
+    USER_DB,
+    Setup,
+    Track,
+    agent_voices,
+    at_level,
+    cancellation,
+    recording,
+    track,
+    treated,
+    turns_of,
+)
+from benchmarks.echo_without_path import measure_without_path
+from parley.audio.types import Int16
 from parley.engines.vad.silero import SileroVad
 from parley.testing.rooms import ROOMS, Room
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "echo.json"
-RECORDINGS = Path(os.environ.get("PARLEY_TEST_AUDIO") or ROOT.parent / "shared" / "audio")
-
-RATE = 48_000
-CHUNK = RATE // 100
-THRESHOLD = 0.5
-SILENCE_MS = 500
-"""How long the voice must rest before another onset counts as another turn: the default of `server_vad`."""
-
-AGENT_DB = -20.0
-USER_DB = -26.0
-"""Levels of the two voices where they speak, under full scale: a loudspeaker driven well, a user at arm's length."""
-
-BETWEEN_S = 2.5
-"""Between two replies, and before the first."""
-
 ANSWER_WINDOW_MS = 1_000
 """An interruption that has started no turn by then was not heard."""
 
@@ -63,116 +55,9 @@ CONVERGED_S = 5
 BAR_ERLE_DB = 20.0
 BAR_SELF_INTERRUPTIONS = 0
 BAR_HEARD = 0.85
+BAR_HEARD_WITHOUT_PATH = 0.95
 FAINT_ECHO_DB = -20.0
 """Rooms whose echo is fainter than this are left out of the bar for echo loss: what is left of it lies under the microphone's noise."""
-
-PASSAGES = (
-    ("alloy", "It is eighteen degrees in Paris, with a light wind from the west. Tomorrow will be warmer, but take an umbrella."),
-    ("echo", "I have found three trains this afternoon. The first leaves at ten past two and arrives at a quarter to five."),
-    ("nova", "Your table is booked for four people at half past seven. Shall I tell them that one of you does not eat fish?"),
-    ("onyx", "Photosynthesis turns light, water and carbon dioxide into sugar and oxygen. It happens in the green parts of a plant."),
-    ("shimmer", "Sure. First crush the garlic, then warm the oil slowly, and add the tomatoes only when the kitchen begins to smell good."),
-    ("sage", "The meeting with Anna has been moved to Thursday at nine. I have told the others, and sent them the new agenda."),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """One way to treat the microphone; `make` None leaves it alone."""
-
-    name: str
-    make: Callable[[], AudioProcessor] | None
-
-
-def cancellation() -> AudioProcessor:
-    """Echo cancellation alone, without the gate behind it."""
-    processor = AudioProcessor(RATE, echo=True, noise="off", gain=False)
-    processor.gate = None
-    return processor
-
-
-SETUPS = (
-    Setup("none", None),
-    Setup("cancellation", cancellation),
-    Setup("as talk does", lambda: AudioProcessor(RATE, echo=True, noise="near_field", gain=True)),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What is played, what the user says over it (both int16 `[n]` at 48 kHz), and where each begins and ends, in samples."""
-
-    far: Int16
-    near: Int16
-    replies: tuple[tuple[int, int], ...]
-    interruptions: tuple[int, ...]
-
-    @property
-    def agent_s(self) -> float:
-        return sum(end - start for start, end in self.replies) / RATE
-
-
-def at_level(audio: Samples, decibels: float) -> Samples:
-    """The recording with its voice (not its pauses) at this level under full scale."""
-    loud = audio[np.abs(audio) > 0.02 * np.abs(audio).max()]
-    result: Samples = audio * np.float32(10 ** (decibels / 20) / np.sqrt(np.mean(loud**2)))
-    return result
-
-
-def recording(name: str, seconds: float | None = None) -> Samples:
-    """A recording at 48 kHz, cut to `seconds`, from its first sound on."""
-    found = files.read(RECORDINGS / f"{name}.wav")
-    audio = resample(found.audio, found.sample_rate, RATE)
-    begins = int(np.argmax(np.abs(audio) > 0.03 * np.abs(audio).max()))
-    return audio[begins : None if seconds is None else begins + int(seconds * RATE)]
-
-
-async def agent_voices(passages: int) -> list[Samples]:
-    """Replies to be spoken: synthesized, and a recorded voice for one that is no synthesizer."""
-    synthesizer = EspeakSynthesizer()
-    await synthesizer.open()
-    voices: list[Samples] = []
-    for voice, text in PASSAGES[:passages]:
-        pieces = [chunk async for chunk in synthesizer.speak(SpeechRequest(text=text, voice=voice))]
-        audio = np.concatenate([piece.audio for piece in pieces])
-        voices.append(resample(audio, pieces[0].sample_rate, RATE))
-    await synthesizer.close()
-    story = recording("two_cities")
-    voices += [story[at * RATE : (at + 11) * RATE] for at in (0, 11, 22, 33)]
-    return [at_level(voice, AGENT_DB) for voice in voices]
-
-
-def track(replies: list[Samples], interruptions: list[Samples]) -> Track:
-    """The replies one after another, each interrupted (where there are interruptions) at a time of its own."""
-    silence = np.zeros(int(BETWEEN_S * RATE), np.float32)
-    parts, bounds, at = [silence], [], len(silence)
-    for reply in replies:
-        bounds.append((at, at + len(reply)))
-        parts += [reply, silence]
-        at += len(reply) + len(silence)
-    far = np.concatenate(parts)
-    near, begins = np.zeros(len(far), np.float32), []
-    chance = np.random.default_rng(7)
-    for index, (start, end) in enumerate(bounds) if interruptions else ():
-        said = interruptions[index % len(interruptions)]
-        begin = int(chance.integers(start + RATE, max(start + RATE + 1, end - RATE - len(said) // 2)))
-        near[begin : begin + len(said)] += said[: len(near) - begin]
-        begins.append(begin)
-    return Track(pcm.to_int16(far), pcm.to_int16(near), tuple(bounds), tuple(begins))
-
-
-def treated(setup: Setup, far: Int16, heard: Int16) -> tuple[Int16, float]:
-    """The microphone's signal after `setup`, and the processor time it took, in ms for each second."""
-    if setup.make is None:
-        return heard, 0.0
-    processor = setup.make()
-    since = time.process_time()
-    parts = []
-    for at in range(0, len(far), CHUNK):
-        processor.render(far[at : at + CHUNK])
-        parts.append(processor.capture(heard[at : at + CHUNK]))
-    parts.append(processor.flush())
-    return np.concatenate(parts), (time.process_time() - since) * 1e3 / (len(far) / RATE)
 
 
 def erle_db(played: Track, heard: Int16, left: Int16) -> float:
@@ -184,41 +69,19 @@ def erle_db(played: Track, heard: Int16, left: Int16) -> float:
     return 10 * math.log10(before / max(after, 1e-9))
 
 
-def turns(silero: SileroVad, signal: Int16) -> Iterator[tuple[int, int]]:
-    """Each turn that the core would begin: the sample (48 kHz) of its onset, and the one at which it knew."""
-    audio = resample(pcm.to_float(signal), RATE, 16_000)
-    slot = silero.allocate()
-    taking, size = TurnTaking(), silero.frame_samples
-    for end in range(size, len(audio) + 1, size):
-        probability = float(silero.score([slot], audio[None, end - size : end])[0])
-        # The core counts in 24 kHz samples.
-        match taking.heard(end * 3 // 2, probability, THRESHOLD):
-            case Began(onset=onset):
-                turn = Turn(TurnId(0), ItemId(""), onset, onset, onset, False)
-                taking.position = Speaking(turn)
-                yield onset * 2, end * 3
-            case Paused(since=since):
-                taking.position = Pausing(turn, since)
-            case Resumed():
-                taking.position = Speaking(turn)
-        if isinstance(taking.position, Pausing) and taking.scored_to - taking.position.since >= SILENCE_MS * 24:
-            taking.position = Quiet()
-    silero.release(slot)
-
-
 def own_turns(silero: SileroVad, room: Room, setup: Setup, alone: Track) -> int:
     """Turns that the agent's own voice starts in this room."""
     left, _ = treated(setup, alone.far, room.microphone(alone.far, alone.near, RATE))
-    return sum(1 for _ in turns(silero, left))
+    return len(turns_of(silero, [left])[0])
 
 
 def measure_room(silero: SileroVad, room: Room, setup: Setup, alone: Track, both: Track) -> dict[str, Any]:
     """The agent alone, and the agent interrupted."""
     heard = room.microphone(alone.far, alone.near, RATE)
     left, cpu_ms = treated(setup, alone.far, heard)
-    self_turns = [begun for begun, _ in turns(silero, left)]
+    self_turns = [begun for begun, _ in turns_of(silero, [left])[0]]
     over, _ = treated(setup, both.far, room.microphone(both.far, both.near, RATE))
-    found = list(turns(silero, over))
+    found = turns_of(silero, [over])[0]
     delays = []
     for begin in both.interruptions:
         within = [
@@ -248,7 +111,7 @@ def measure_room(silero: SileroVad, room: Room, setup: Setup, alone: Track, both
     }
 
 
-async def measure(rooms: tuple[Room, ...], passages: int, more_seeds: int) -> dict[str, Any]:
+async def measure(rooms: tuple[Room, ...], passages: int, more_seeds: int, tracks: int) -> dict[str, Any]:
     silero = SileroVad()
     await silero.open()
     replies = await agent_voices(passages)
@@ -265,13 +128,16 @@ async def measure(rooms: tuple[Room, ...], passages: int, more_seeds: int) -> di
         others = [replace(room, seed=room.seed + 100 * number) for number in range(1, more_seeds + 1)]
         row["self_interruptions"] += sum(own_turns(silero, other, SETUPS[-1], alone) for other in others)
         row["agent_s"] = round(alone.agent_s * (1 + len(others)), 1)
-    quiet = np.zeros(len(both.far), np.int16)
-    undisturbed = Room("no echo", 100, 0, -120.0)
-    rows.append(measure_room(silero, undisturbed, SETUPS[0], Track(quiet, quiet, alone.replies, ()), both))
+    if rows:
+        quiet = np.zeros(len(both.far), np.int16)
+        undisturbed = Room("no echo", 100, 0, -120.0)
+        rows.append(measure_room(silero, undisturbed, SETUPS[0], Track(quiet, quiet, alone.replies, ()), both))
+    without_path = await measure_without_path(silero, replies, tracks) if tracks else []
     await silero.close()
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "rows": rows,
+        "without_path": without_path,
     }
 
 
@@ -280,6 +146,8 @@ def totals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for setup in SETUPS:
         mine = [row for row in rows if row["setup"] == setup.name and row["level_db"] > -100]
+        if not mine:
+            continue
         hours = sum(row["agent_s"] for row in mine) / 3_600
         found.append(
             {
@@ -323,7 +191,10 @@ def show(result: dict[str, Any]) -> None:
             f"{row['cpu_ms_per_s']:.1f}",
         )
     console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table)
+    if result["rows"]:
+        console.print(table)
+    if result["without_path"]:
+        console.print(without_path_table(result["without_path"]))
     for total in result["totals"]:
         console.print(
             f"{total['setup']}: {total['self_interruptions_per_hour']:g} self-interruptions an hour "
@@ -331,10 +202,37 @@ def show(result: dict[str, Any]) -> None:
         )
 
 
+def without_path_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=SIMPLE, title="no echo path")
+    for title in ("Microphone", "Interrupted", "Control", "Self-int.", "Heard in 0.5 s", "Delay ms"):
+        table.add_column(title, justify="left" if title in ("Microphone", "Interrupted", "Control") else "right")
+    for row in rows:
+        table.add_row(
+            row["microphone"],
+            row["when"],
+            row["setup"],
+            f"{row['self_interruptions']} in {row['agent_s']:g} s",
+            f"{row['heard']}/{row['interruptions']}" if row["interruptions"] else "",
+            f"{row['delay_ms_median']}/{row['delay_ms_max']}" if row["interruptions"] else "",
+        )
+    return table
+
+
 def broken(result: dict[str, Any]) -> list[str]:
     """The bars that `parley talk`'s own setup breaks."""
-    total = result["totals"][-1]
     found = []
+    for row in result["without_path"]:
+        if row["setup"] != SETUPS[-1].name or not row["barred"]:
+            continue
+        name = f"{row['microphone']}, {row['when']}"
+        if row["self_interruptions"]:
+            found.append(f"{name}: {row['self_interruptions']} self-interruptions without an echo path; the bar is 0")
+        if row["heard"] < BAR_HEARD_WITHOUT_PATH * row["interruptions"]:
+            share = row["heard"] / row["interruptions"]
+            found.append(f"{name}: {share:.0%} of the interruptions heard; the bar is {BAR_HEARD_WITHOUT_PATH:.0%}")
+    if not result["totals"]:
+        return found
+    total = result["totals"][-1]
     if total["self_interruptions_per_hour"] > BAR_SELF_INTERRUPTIONS:
         found.append(
             f"{total['self_interruptions_per_hour']} self-interruptions an hour; the bar is {BAR_SELF_INTERRUPTIONS}"
@@ -349,15 +247,23 @@ def broken(result: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rooms", default="", help="only rooms whose name contains this")
+    parser.add_argument(
+        "--rooms",
+        default="",
+        help="only rooms whose name contains this; none has 'none' in its name",
+    )
     parser.add_argument("--passages", type=int, default=len(PASSAGES), help="only so many synthesized replies")
     parser.add_argument(
         "--seeds", type=int, default=5, help="further rooms of each kind in which the agent alone is heard"
     )
+    parser.add_argument(
+        "--tracks", type=int, default=20, help="conversations with each microphone that has no echo path; 0: none"
+    )
     parser.add_argument("--json", action="store_true", help="JSON on stdout instead of the table")
     parser.add_argument("--no-write", action="store_true", help="leave results/echo.json as it is")
     args = parser.parse_args()
-    result = asyncio.run(measure(tuple(room for room in ROOMS if args.rooms in room.name), args.passages, args.seeds))
+    rooms = tuple(room for room in ROOMS if args.rooms in room.name)
+    result = asyncio.run(measure(rooms, args.passages, args.seeds, args.tracks))
     result["totals"] = totals(result["rows"])
     if args.json:
         print(json.dumps(result, indent=2))

@@ -40,12 +40,16 @@ RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 START_LIMIT_S = 120
 CHUNK_MS = 20
 STAGE_S = 0.4
-VISIT_LIMIT_S = 60.0
+VISIT_LIMIT_S = 120.0
 """One session with its turns; longer, and it counts as stuck."""
 SETTLE_LIMIT_S = 45.0
 """From the end of a round's last client until nothing of it may be alive: longer than a dead link is waited for (20 s)."""
+SHOWN = 80
+"""Characters of a reason: those that differ in a number alone are one."""
 RETRY_S = 1.0
-"""A server on a crowded machine refuses sessions; each comes again."""
+"""A server on a crowded machine refuses sessions, and each comes again: so there are never more at once than the machine carries."""
+MIN_ROUNDS = 5
+"""Two to warm up, and three to compare with them."""
 
 WARM_UP_SHARE = 0.2
 """Of all rounds: allocators and caches have then seen everything that a session does."""
@@ -129,7 +133,7 @@ class Visit:
         finally:
             wheel.remove(self)
             self.link.abandon("over")
-        return self.kind.name if self.ended else f"lost: {self.link.ended.result()}"
+        return self.kind.name if self.ended else f"lost: {self.link.ended.result()[:SHOWN]}"
 
     def chunk_due(self, planned_s: float) -> None:
         if self.link is None or self.ended:
@@ -216,6 +220,7 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
 def server(engines: str, log: Path) -> Iterator[Server]:
     """Ends it with SIGTERM; an exit code other than 0 is an error."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    environment |= {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "benchmarks.soak_server", "serve", "--port", "0", *ENGINES[engines]]
     with tempfile.TemporaryDirectory() as folder, log.open("w") as said:
         process = subprocess.Popen(
@@ -224,7 +229,7 @@ def server(engines: str, log: Path) -> Iterator[Server]:
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env=environment | {"PYTHONPATH": str(ROOT)},
+            env=environment,
             cwd=folder,
         )
         try:
@@ -265,15 +270,16 @@ async def drive(url: str, track: Track, sessions: int, at_once: int) -> Counter[
 
 
 async def persistent(kind: Kind, track: Track, url: str, wheel: Wheel, ended: Counter[str]) -> str:
-    until_s = time.monotonic() + VISIT_LIMIT_S
     while True:
         try:
             return await Visit(kind, track).run(url, wheel)
-        except OSError as error:
-            if time.monotonic() > until_s:
-                return f"lost: {error}"
+        except ConnectionRefusedError as refused:
+            if "HTTP 503" not in str(refused):
+                return f"lost: {str(refused)[:SHOWN]}"
             ended["(refused at first)"] += 1
             await asyncio.sleep(RETRY_S)
+        except OSError as error:
+            return f"lost: {str(error)[:SHOWN]}"
 
 
 def settle(target: Server) -> dict[str, int]:
@@ -292,7 +298,14 @@ def soak(target: Server, track: Track, arguments: argparse.Namespace, report: Ca
     rounds: list[Round] = []
     began_s = time.monotonic()
     size = arguments.sessions_total // arguments.rounds
-    while len(rounds) < arguments.rounds or time.monotonic() - began_s < 60 * arguments.minutes:
+
+    def enough() -> bool:
+        passed_min = (time.monotonic() - began_s) / 60
+        if arguments.at_most_minutes and passed_min > arguments.at_most_minutes and len(rounds) >= MIN_ROUNDS:
+            return True
+        return bool(len(rounds) >= arguments.rounds and passed_min >= arguments.minutes)
+
+    while not enough():
         before_s, server_s, client_s = time.monotonic(), read_usage(target.process.pid).cpu_s, time.process_time()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ended = runner.run(drive(target.url, track, size, arguments.at_once))
@@ -380,9 +393,12 @@ def main() -> int:
 def parse_arguments() -> Any:
     parser = argparse.ArgumentParser(description="Drive thousands of sessions and look at what they leave behind.")
     parser.add_argument("--sessions-total", type=int, default=2000, help="sessions, in all rounds together (2000)")
-    parser.add_argument("--rounds", type=int, default=10, help="times that all sessions are let end (10)")
+    parser.add_argument("--rounds", type=int, default=20, help="times that all sessions are let end (20)")
     parser.add_argument("--at-once", type=int, default=50, help="sessions at the same time (50)")
     parser.add_argument("--minutes", type=float, default=0, help="go on for so long, with as many rounds as it takes")
+    parser.add_argument(
+        "--at-most-minutes", type=float, default=0, help="end early, with fewer rounds, on a slow machine"
+    )
     parser.add_argument("--engines", choices=sorted(ENGINES), default="bench", help="bench, or what runs everywhere")
     parser.add_argument("--wav", type=Path, default=RECORDING, help="what the sessions say")
     parser.add_argument("--write", action="store_true", help="write results/soak.json")

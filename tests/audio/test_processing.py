@@ -150,9 +150,7 @@ def on_loudspeakers(
 ) -> tuple[Pcm, Pcm]:
     """What the microphone hears, and what is left of it; played and heard in blocks, as devices do."""
     heard = room.microphone(far, near, rate)
-    processor = AudioProcessor(rate, echo=True, noise="off", gain=False)
-    if not gated:
-        processor.gate = None
+    processor = AudioProcessor(rate, echo=True, noise="off", gain=False, gated=gated)
     size, left = rate * block_ms // 1_000, []
     for at in range(0, len(far), size):
         processor.render(far[at : at + size])

@@ -113,7 +113,7 @@ def test_doctor_says_that_an_endpoint_cannot_be_reached(capsys: pytest.CaptureFi
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
     assert run(["doctor", "--port", "0", "--llm", "openai:none", "--llm-base-url", url]) == 1
     out = capsys.readouterr().out
-    assert f"endpoint {url}: cannot be reached" in out
+    assert f"endpoint {url}: The language model at {url} cannot be reached: the connection was refused" in out
 
 
 def test_doctor_reports_a_configuration_that_cannot_load(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from parley.client.happenings import (
     ReplySounded,
     ReplyWorded,
     SessionBegan,
+    ToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -90,6 +91,64 @@ def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
     assert [step.label for step in steps] == ["turn end", "transcript", "first token", "first audio", "played"]
     assert steps[0].end_ms == pytest.approx(520)
     assert steps[-1].end_ms == pytest.approx(1620)
+
+
+def turn_with_a_tool() -> Figures:
+    """Turn end 10.5, the model calls at 11.0, the reply that goes on begins at 13.0, first token 13.2, first audio 13.5, played 13.6."""
+    figures = Figures()
+    for at_s, happening in (
+        (9.0, UserBegan("u", over_reply=True)),
+        (10.52, UserEnded("u", 10.0, 10.5)),
+        (10.9, UserHeard("u", "what is it", final=True)),
+        (10.95, ReplyBegan("r1")),
+        (11.0, ToolCalled("r1")),
+        (11.1, ReplyEnded("r1", "completed", "")),
+        (13.0, ReplyBegan("r2")),
+        (13.2, ReplyWorded("r2", "i", "It", final=False)),
+        (13.5, ReplySounded("r2", "i", 0, b"")),
+    ):
+        figures.saw(happening, at_s)
+    figures.played("i", 13.6)
+    figures.saw(ReplyEnded("r2", "completed", ""), 14.0)
+    return figures
+
+
+def test_a_turn_in_which_a_tool_ran_lasts_from_the_users_voice_to_the_reply() -> None:
+    figures = turn_with_a_tool()
+    (turn,) = figures.turns
+    told = {name: round(figure.ms) for name, figure in turn.figures().items()}
+    assert told["QUESTION-TO-RESPONSE_MS"] == 3600
+    assert (told["LLM-TTF_MS"], told["TTS-TTF_MS"]) == (200, 300)
+    steps = [(step.label, round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()]
+    assert steps == [
+        ("turn end", 0, 500),
+        ("transcript", 500, 900),
+        ("tool call", 500, 1000),
+        ("tool", 1000, 3000),
+        ("first token", 3000, 3200),
+        ("first audio", 3200, 3500),
+        ("played", 3500, 3600),
+    ]
+    figures.saw(UserBegan("v", over_reply=True), 15.0)
+    figures.saw(ReplyBegan("r3"), 16.0)
+    assert len(figures.turns) == 2, "what is said next is a turn of its own"
+
+
+def test_a_parleys_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> None:
+    figures = turn_with_a_tool()
+    figures.server_turns(
+        [
+            {"response_id": "r1", "voice_end_at_ms": 9980.0, "turn_end_at_ms": 10500.0, "requested_ms": 351.0},
+            {"response_id": "r2", "requested_ms": 1.0, "first_token_ms": 101.0, "first_audio_ms": 401.0},
+        ]
+    )
+    (turn,) = figures.turns
+    told = {name: round(figure.ms) for name, figure in turn.figures().items()}
+    assert (told["QUESTION-TO-RESPONSE_MS"], told["LLM-TTF_MS"], told["TTS-TTF_MS"]) == (3620, 100, 300)
+    steps = {step.label: (round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()}
+    assert steps["tool call"] == (871, 1020)
+    assert steps["tool"] == (1020, 3020)
+    assert steps["first token"] == (3021, 3121)
 
 
 def test_the_summary_gives_median_and_95th_percentile() -> None:

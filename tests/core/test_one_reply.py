@@ -218,16 +218,36 @@ def test_a_request_at_the_idle_timeout_takes_the_prompt_over() -> None:
     assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 2
 
 
-def test_a_request_that_waits_for_an_approved_tool_is_the_only_reply_to_its_outcome() -> None:
-    server = McpServer("library", "http://library.example/mcp")
-    scene = Scene(Settings(modality="text", tools=(server,)), capabilities=Capabilities(mcp_urls=("*",)))
+def approved(scene: Scene) -> None:
+    """The model has called a tool, and the client has approved it; it runs."""
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
     scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputText("lend me a book"),))), ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "lend"), ToolArgumentsGenerated(attempt, 0, "{}"))
     scene.happens(GenerationFinished(attempt, "tool_calls"))
     asked = scene.told(ItemDone)[-1].item.id
-    scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), asked, approve=True)), ResponseRequested())
+    scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), asked, approve=True)))
+
+
+def test_a_reply_made_ahead_that_has_not_seen_a_tools_outcome_leaves_it_to_the_next() -> None:
+    server = McpServer("library", "http://library.example/mcp")
+    scene = Scene(Settings(modality="text", tools=(server,)), GUESSING, Capabilities(mcp_urls=("*",)))
+    approved(scene)
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+    scene.hears(320, 0.0)
+    scene.happens(GenerationFinished(scene.attempt()), ToolAnswered(scene.last(CallTool).call, "lent"))
+    answered(scene)
+    assert len(generated(scene)) == 3
+    assert "lent" in str(generated(scene)[-1].prompt.items)
+
+
+def test_a_request_that_waits_for_an_approved_tool_is_the_only_reply_to_its_outcome() -> None:
+    server = McpServer("library", "http://library.example/mcp")
+    scene = Scene(Settings(modality="text", tools=(server,)), capabilities=Capabilities(mcp_urls=("*",)))
+    approved(scene)
+    scene.happens(ResponseRequested())
     scene.happens(ToolAnswered(scene.last(CallTool).call, "lent"))
     answered(scene)
     assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 2

@@ -128,6 +128,12 @@ async def test_a_tool_is_called_when_required_or_named_and_never_otherwise() -> 
     both = ChatRequest(said("get weather and hang_up"), tools)
     assert [c.name for c in await calls(both)] == ["get_weather", "hang_up"]
     assert len({c.call_id for c in await calls(both)}) == 2
+    for text in ("Get the weather, please.", "Could you get me the weather?", "Will you hang this up?"):
+        assert len(await calls(ChatRequest(said(text), tools))) == 1, text
+    for text in ("Get out of this weather", "I hang my coat, then stand up", "the weather gets worse"):
+        assert not any(isinstance(event, ToolCallDelta) for event in await replied(ChatRequest(said(text), tools))), (
+            text
+        )
     one = ChatRequest(said("get weather and hang up"), tools, parallel_tool_calls=False)
     assert [c.name for c in await calls(one)] == ["get_weather"]
     for choice, text in (("none", "hang up"), ("auto", "nice weather")):
@@ -147,6 +153,29 @@ async def test_the_outputs_of_tools_are_read_back_and_ids_never_repeat() -> None
     assert text == "The tool answered: Sunny. The tool answered: 12 degrees."
     again = ChatRequest((*history, *said("get weather")), (WEATHER,))
     assert {c.call_id for c in await calls(again)}.isdisjoint({"call_0", "b"})
+
+
+@pytest.mark.parametrize(
+    ("output", "spoken"),
+    [
+        ('{"message": "The page is dark now.", "theme": "dark"}', "The page is dark now."),
+        ('{"message": "The page is dark now", "theme": "dark"}', "The page is dark now."),
+        ('{"rain_mm": 3, "wind": "west"}', "The tool answered: rain mm 3, wind west."),
+        ('["milk", "bread"]', "The tool answered: milk, bread."),
+        ('{"message": 7, "place": {"lat": 1.5, "roof": null}}', "The tool answered: message 7, place lat 1.5, roof null."),
+        ("{}", "The tool answered: nothing."),
+        ("{broken", "The tool answered: {broken."),
+        ("[" * 5_000 + "]" * 5_000, "The tool answered with data."),
+    ],
+)  # fmt: skip
+async def test_a_tools_data_is_not_spoken_as_json(output: str, spoken: str) -> None:
+    history = (
+        ChatMessage("user", "get weather"),
+        ChatMessage("assistant", tool_calls=(ToolCall("call_0", "get_weather", "{}"),)),
+        ChatMessage("tool", output, call_id="call_0"),
+    )
+    events = await replied(ChatRequest(history, (WEATHER,)))
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == spoken
 
 
 async def test_what_it_cannot_do_is_refused() -> None:

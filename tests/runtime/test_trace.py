@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from parley.audio.resampling import resample_int16
 from parley.core.effects import Effect, JudgePause
-from parley.core.errors import InvariantBroken
+from parley.core.errors import Fault, InvariantBroken
 from parley.core.events import (
     AudioArrived,
     CommitRequested,
@@ -30,8 +30,19 @@ from parley.core.events import (
 from parley.core.ids import CallId, ItemId, JudgementId, TurnId
 from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
 from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, SpeechStarted
+from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.session import Session
-from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, NoiseReduction, SemanticVad, ServerVad
+from parley.core.settings import (
+    AudioFormat,
+    Capabilities,
+    Conduct,
+    ForceFunction,
+    FunctionTool,
+    NoiseReduction,
+    SemanticVad,
+    ServerVad,
+    Settings,
+)
 from parley.engines.ports import ChatEnd, ToolCallDelta
 from parley.engines.vad.silero import SileroVad
 from parley.runtime import trace as trace_module
@@ -249,6 +260,8 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
         SessionUpdateRequested({"turn_detection": ServerVad(idle_timeout_ms=6_000)}),
         ItemCreateRequested(Message(ItemId("a"), "user", (InputText("ü"), InputImage("data:,"))), "root"),
         ResponseRequested(ResponseParams(input=(ItemReference(ItemId("a")),), metadata=(("k", "v"),), tools=())),
+        PipelineFound("fast", Settings(model="fast"), Conduct(speculation=True), Capabilities(languages=("en",))),
+        PipelineNotFound(Fault("model_not_found", "There is no such model.")),
     ],
     ids=lambda event: type(event).__name__,
 )

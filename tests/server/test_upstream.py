@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -94,3 +95,73 @@ async def test_a_key_that_is_refused_in_mid_session_is_told_with_its_mend_and_ne
         text = f"{error.to_dict()}"
     assert error.code == "invalid_api_key"
     assert KEY not in text
+
+
+async def test_an_end_that_means_failure_fails_the_reply_by_its_name_and_keeps_what_was_said() -> None:
+    async def aborted(request: Request, answer: Answer) -> None:
+        await answer.delta(content="One two three four five six. ")
+        await answer.delta(finish="insufficient_system_resource")
+        await answer.done()
+
+    async with served(aborted) as (server, _), talking(server) as talk:
+        await talk.send(type="response.create")
+        failed = (await talk.until("response.done")).response
+        assert failed.status == "failed"
+        assert "'insufficient_system_resource'" in str(failed.status_details.error.to_dict())
+        assert failed.output[0].content[0].transcript.startswith("One two three")
+
+
+async def test_a_call_that_was_cut_in_its_arguments_harms_no_later_turn() -> None:
+    async def cut(request: Request, answer: Answer) -> None:
+        await answer.delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "look", "arguments": '{"ci'}}])
+        await answer.delta(finish="length")
+        await answer.done()
+
+    async def strict(request: Request, answer: Answer) -> None:
+        for message in request.body["messages"]:
+            for call in message.get("tool_calls", ()):
+                assert isinstance(json.loads(call["function"]["arguments"]), dict)
+        await answer.text("All right.")
+
+    async with served(cut, strict) as (server, chat), talking(server) as talk:
+        await write(talk, "Look.")
+        await talk.send(type="response.create")
+        first = (await talk.until("response.done")).response
+        assert (first.status, first.output[0].status, first.output[0].arguments) == ("incomplete", "incomplete", '{"ci')
+        await talk.send(type="response.create")
+        assert (await talk.until("response.done")).response.status == "completed"
+        answered = [message["content"] for message in chat.bodies[1]["messages"] if message["role"] == "tool"]
+        assert len(answered) == 1
+        assert '{"ci' in answered[0]
+
+
+async def test_a_call_without_arguments_reaches_the_client_as_an_empty_object() -> None:
+    async def bare(request: Request, answer: Answer) -> None:
+        await answer.delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "look", "arguments": ""}}])
+        await answer.delta(finish="tool_calls")
+        await answer.done()
+
+    async with served(bare) as (server, _), talking(server) as talk:
+        await talk.send(type="response.create")
+        done = await talk.until("response.function_call_arguments.done")
+        assert done.arguments == "{}"
+        assert "".join(e.delta for e in talk.events if e.type == "response.function_call_arguments.delta") == "{}"
+
+
+async def test_a_reply_of_ten_megabytes_at_once_fails_while_others_are_answered() -> None:
+    async def flood(request: Request, answer: Answer) -> None:
+        if "quick" in str(request.body):
+            await answer.text("All right.")
+            return
+        asked.set()
+        await answer.text("x" * 10_000_000)
+
+    asked = asyncio.Event()
+    async with served(flood) as (server, _), talking(server) as talk, talking(server) as other:
+        await talk.send(type="response.create")
+        await asked.wait()
+        await write(other, "quick")
+        await other.send(type="response.create")
+        assert (await other.until("response.done")).response.status == "completed"
+        error = (await talk.until("response.done")).response.status_details.error
+        assert error.code == "server_error"

@@ -28,7 +28,7 @@ class TapeDevices:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
-    async def open(self, wanted_input: str, wanted_output: str, *, refresh: bool = False) -> None:
+    async def open(self, wanted_input: str | None, wanted_output: str | None, *, refresh: bool = False) -> None:
         self.opened.append(refresh)
         self.lost.clear()
         if self._timer is None:

@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from parley.client.connection import Server, ServerUnavailable
 from parley.client.figures import NAMES, Step
@@ -200,6 +202,105 @@ async def test_a_typed_message_is_answered() -> None:
         await shown.pilot.press("t", *"quick", "space", *"now", "enter")
         await shown.until("the answer", lambda: [line.text for line in shown.lines("reply")] == ["Typed too."])
         assert [line.text for line in shown.lines("you")] == ["quick now"]
+
+
+WITHOUT_SOUND = Wishes(hands_free=False, spoken=False)
+
+
+@asynccontextmanager
+async def typed_screen(engines: Engines, size: tuple[int, int]) -> AsyncIterator[Shown]:
+    """The screen where there is neither a microphone nor a loudspeaker, on the real devices' code."""
+    async with running(engines=engines) as server:
+        chosen = Chosen(Server.at(server.ws, model="default"), WITHOUT_SOUND, input=None, output=None)
+        app = TalkScreen(lambda view: Talk(chosen, view, lambda: None), "parley talk: default", Glyphs())
+        async with app.run_test(size=size) as pilot:
+            shown = Shown(app, pilot, server)
+            await shown.until_state("type a message")
+            yield shown
+            await pilot.press("ctrl+c")
+            await shown.until("the end", lambda: not app.is_running or app._exit)
+
+
+def _shows(shown: Shown, text: str) -> bool:
+    return text in shown.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 20)])
+async def test_without_a_microphone_the_conversation_is_typed_and_read(size: tuple[int, int]) -> None:
+    engines = scripted(reply=["It is one two.", "Three four."])
+    async with typed_screen(engines, size) as shown:
+        assert "type a message" in shown.text()
+        assert "Type your messages; Enter sends them" in " ".join(shown.text().split())
+        for question, answer in (("quit, mute, hum", "It is one two."), ("and d?", "Three four.")):
+            await shown.pilot.press(
+                *("space" if letter == " " else letter for letter in question.replace(",", "")), "enter"
+            )
+            await shown.until("an answer", partial(_shows, shown, answer))
+        await shown.until_state("type a message")
+        assert [line.text for line in shown.lines("you")] == ["quit mute hum", "and d?"]
+        assert not shown.talk.microphone.muted
+        text = shown.text()
+        assert max(map(len, text.splitlines())) <= size[0]
+        assert "Enter send" in text
+        assert "Space" not in text
+
+
+async def test_without_a_microphone_escape_silences_the_spoken_reply_and_the_message_stays() -> None:
+    async with running(engines=scripted(reply=(" ".join([LONG] * 20),))) as server:
+        chosen = Chosen(Server.at(server.ws, model="default"), Wishes(hands_free=False), input=None)
+        app = TalkScreen(lambda view: Talk(chosen, view, lambda: None, TapeDevices), "parley talk: default", Glyphs())
+        async with app.run_test(size=(80, 24)) as pilot:
+            shown = Shown(app, pilot, server)
+            await shown.until_state("type a message")
+            await pilot.press(*"tell", "enter")
+            await shown.until_state("it speaks")
+            await pilot.press(*"next")
+            await pilot.press("escape")
+            await shown.until_state("type a message")
+            await shown.until("words cut off", lambda: any(line.unheard for line in shown.lines("reply")))
+            assert app.query_one("#typed", Input).value == "next"
+            assert app.focused is app.query_one("#typed", Input)
+            await pilot.press("ctrl+c")
+            await shown.until("the end", lambda: not app.is_running or app._exit)
+
+
+async def test_plain_lines_carry_a_typed_conversation_without_any_sound() -> None:
+    lines: list[str] = []
+    async with running(engines=scripted(reply=["It is one two."])) as server:
+        chosen = Chosen(Server.at(server.ws, model="default"), WITHOUT_SOUND, input=None, output=None)
+        view = PlainView(lines.append)
+        talk = Talk(chosen, view, lambda: None)
+        view.talk = talk
+        conversing = asyncio.create_task(talk.run())
+        await _until(lambda: talk.state == "type a message", lines)
+        talk.press_key()
+        talk.toggle_hands_free()
+        talk.say("what is it")
+        await _until(lambda: any("reply: It is one two." in line for line in lines), lines)
+        await _until(lambda: talk.state == "type a message", lines)
+        talk.stop()
+        await conversing
+    assert any("microphone: none; loudspeaker: none. Type your messages" in line for line in lines)
+    assert not any("you speak" in line or "press to talk" in line for line in lines)
+
+
+def test_long_lines_of_a_terminal_break_between_words_and_those_of_a_pipe_do_not_break() -> None:
+    notice = "No language model is connected: the built-in responder answers. To connect one, start Ollama."
+    narrow: list[str] = []
+    PlainView(narrow.append, 40).say(notice)
+    assert len(narrow) > 1
+    assert max(map(len, narrow)) <= 40
+    assert " ".join(" ".join(narrow).split()).endswith(notice)
+    whole: list[str] = []
+    PlainView(whole.append).say(notice)
+    assert len(whole) == 1
+
+
+async def _until(condition: Callable[[], bool], lines: list[str]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "\n".join(lines)
+        await asyncio.sleep(0.02)
 
 
 async def test_mute_hands_free_and_devices_are_a_key_each_and_said_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,21 +57,108 @@ async def test_choices_reach_the_server_and_are_remembered(server: Server, tmp_p
         assert tab.told("error") == []
 
 
-async def test_a_tool_is_shown_with_its_arguments_and_its_answer(server: Server, tmp_path: Path) -> None:
+async def test_a_tools_answer_is_shown_as_data_and_spoken_as_a_sentence(server: Server, tmp_path: Path) -> None:
     async with page(server.url, tmp_path) as tab:
-        await tab.js("parley.say('Set theme dark, please.')", gesture=True)
+        offered = await tab.js("[...document.querySelectorAll('.try')].map((one) => one.textContent)")
+        assert "Set the theme to dark, please." in offered
+        await tab.js("document.querySelectorAll('.try')[2].click()", gesture=True)
         await tab.until("document.querySelector('.entry.tool[data-state=done]')")
-        assert '"dark"' in await tab.text(".entry.tool .answer")
+        shown = await tab.text(".entry.tool pre.answer.data")
+        assert json.loads(shown) == {"message": "The page is dark now.", "theme": "dark"}
+        assert len(shown.splitlines()) == 4, "a member a line"
         assert await tab.text(".entry.tool .name") == "set_theme"
         assert await tab.js("document.documentElement.dataset.theme") == "dark"
-        await tab.until("document.querySelector('.entry.assistant .words')?.innerText.includes('tool answered')")
+        await tab.until("document.querySelector('.entry.assistant .words')?.innerText === 'The page is dark now.'")
+        assert "{" not in await tab.js("document.querySelector('#said').textContent"), "nor is JSON read to the blind"
+        assert tab.errors == []
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "begins"),
+    [
+        ("get_time", {"time_zone": "Europe/Paris"}, "It is "),
+        ("get_time", {}, "It is "),
+        ("set_theme", {"theme": "auto"}, "The page follows your device now."),
+        ("set_theme", {"theme": "green"}, "That did not work: "),
+        ("roll_dice", {}, "The die shows "),
+        ("roll_dice", {"count": 3}, "The dice show "),
+        ("fly", {}, "That did not work: "),
+    ],
+)
+async def test_every_tool_answers_with_a_sentence_beside_the_data(
+    server: Server, tmp_path: Path, name: str, args: dict[str, object], begins: str
+) -> None:
+    async with page(server.url, tmp_path) as tab:
+        run = f"import('/assets/js/tools.js').then(({{ run }}) => run('{name}', {json.dumps(json.dumps(args))}).output)"
+        answer = json.loads(await tab.js(run))
+        assert answer["message"].startswith(begins)
+        assert answer["message"].endswith(".")
+        assert len(answer) > 1
+
+
+async def test_the_figures_of_a_turn_with_a_tool_count_from_what_the_user_said(server: Server, tmp_path: Path) -> None:
+    async with page(server.url, tmp_path) as tab:
+        await tab.js("globalThis.seen = []; parley.talk.addEventListener('turn', ({ detail }) => seen.push(detail))")
+        await tab.js("parley.say('Please get the time for me.')", gesture=True)
+        await tab.until("seen.length > 0 && document.querySelector('details.figures')")
+        turn = await tab.js("seen.at(-1)")
+        names = [stage["name"] for stage in turn["stages"] if stage["name"] != "call"]
+        assert names[:4] == ["model", "tool", "model", "voice"]
+        tool = next(stage for stage in turn["stages"] if stage["name"] == "tool")
+        assert turn["kind"] == "typed"
+        assert turn["tools"] == ["get_time"]
+        assert turn["totalMs"] > tool["to"] > tool["from"] >= turn["stages"][0]["to"] >= 0
+        assert "Tool get_time" in await tab.text("#last")
+        assert "a tool in between" in await tab.text("#last")
+        assert tab.errors == []
+
+
+async def test_a_reply_that_goes_on_from_a_servers_own_tool_belongs_to_the_turn_before(
+    server: Server, tmp_path: Path
+) -> None:
+    events = [
+        {"type": "response.created", "response": {"id": "r1", "conversation_id": "c"}},
+        {
+            "type": "response.output_item.added",
+            "response_id": "r1",
+            "item": {"id": "m1", "type": "mcp_call", "name": "look_up"},
+        },
+        {"type": "response.mcp_call_arguments.delta", "response_id": "r1", "item_id": "m1", "delta": '{"word": "a"}'},
+        {
+            "type": "response.mcp_call_arguments.done",
+            "response_id": "r1",
+            "item_id": "m1",
+            "arguments": '{"word": "a"}',
+        },
+        {
+            "type": "response.output_item.done",
+            "response_id": "r1",
+            "item": {"id": "m1", "type": "mcp_call", "output": "first letter"},
+        },
+        {"type": "response.done", "response": {"id": "r1", "conversation_id": "c", "status": "completed"}},
+        {"type": "response.created", "response": {"id": "r2", "conversation_id": "c"}},
+    ]
+    async with page(server.url, tmp_path) as tab:
+        await tab.js("parley.talk.figures.asked('typed')")
+        for event in events:
+            await tab.js(f"parley.talk.take({json.dumps(event)})")
+        figures = "parley.talk.figures"
+        assert await tab.js(f"{figures}.turns.get('r2') === {figures}.turns.get('r1')")
+        assert await tab.js(f"{figures}.turns.get('r2').rounds.map(({{ tool }}) => tool?.name ?? null)") == [
+            "look_up",
+            None,
+        ]
+        assert await tab.text(".entry.tool .answer") == "first letter"
+        assert await tab.text(".entry.tool .name") == "look_up"
+        await tab.js(f"{figures}.called('r2', 'look_up'); {figures}.asked('typed'); {figures}.answered('r3')")
+        assert await tab.js(f"{figures}.turns.get('r3') !== {figures}.turns.get('r2')"), "what is said next is new"
         assert tab.errors == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1440])
 async def test_nothing_sticks_out_at_any_width(server: Server, tmp_path: Path, width: int) -> None:
     async with page(server.url, tmp_path, width=width) as tab:
-        await tab.js("parley.say('Please get time for me.')", gesture=True)
+        await tab.js("parley.say('Please get the time for me.')", gesture=True)
         await tab.until("document.querySelector('details.figures')")
         assert await tab.js("document.documentElement.scrollWidth <= innerWidth")
         await tab.js("document.querySelector('details.figures').open = true")

@@ -13,12 +13,14 @@ Does not know: devices, sessions, or what is said.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 
 from parley.audio.echo_gate import EchoGate
+from parley.audio.echo_path import EchoPath
 from parley.audio.types import Int16
 
 NoiseLevel = Literal["off", "near_field", "far_field"]
@@ -136,6 +138,84 @@ class _Delay:
         return joined[: len(frame)]
 
 
+class _Chain:
+    """The stages that one frame of the microphone goes through, mixed with the same sound without noise reduction where that is weakened.
+
+    Two chains of the same make delay a sound equally, so that one may be faded into the other.
+    """
+
+    def __init__(self, rate: int, *, echo: bool, stages: int, gain: bool, mixed: bool, strength: float) -> None:
+        per_ms, path = rate // 1_000, _PATH[rate]
+        self._wet: list[_Module] = []
+        self._dry: list[_Module] = []
+        self._strength = strength
+        self.delay = 0
+        for stage in range(max(stages, 1 if echo else 0)):
+            last = stage == stages - 1 or not stages
+            self._wet.append(_Module(rate, echo=echo and stage == 0, noise=stages > 0, gain=gain and last))
+            self.delay += path + (ECHO_MS * per_ms if echo and stage == 0 else 0) + (NOISE_MS * per_ms if stages else 0)
+        if mixed:
+            # The same way through as many modules, so that phases match: echo cancellation without a far end changes nothing.
+            self._dry = [_Module(rate, echo=True, noise=False, gain=False) for _ in range(stages)]
+            self._dry_delay = _Delay(self.delay - stages * (path + ECHO_MS * per_ms))
+
+    def play(self, frame: Int16) -> None:
+        """The far end's frame, to be cancelled; a chain that is given none cancels nothing."""
+        for module in (*self._wet[:1], *self._dry[:1]):
+            module.play(frame)
+
+    def process(self, frame: Int16) -> Int16:
+        """The microphone's frame, processed; good until the next call."""
+        wet = frame
+        for module in self._wet:
+            wet = module.process(wet)
+        if not self._dry:
+            return wet
+        dry = frame
+        for module in self._dry:
+            dry = module.process(dry)
+        mix = self._strength * wet + (1.0 - self._strength) * self._dry_delay.push(dry)
+        mixed: Int16 = np.rint(mix).astype(np.int16)
+        return mixed
+
+
+class EchoControl:
+    """Takes the loudspeaker out of the microphone where it can be heard there, and lets everything pass where it cannot.
+
+    `gated=False` leaves out all that follows cancellation, to hear what that alone does.
+    """
+
+    def __init__(self, rate: int, make_chain: Callable[[], _Chain], *, gated: bool) -> None:
+        self._cancelled = make_chain()
+        # Not given the far end: a canceller suppresses other voices too for as long as it believes in an echo.
+        self._whole = make_chain() if gated else None
+        self.path = EchoPath(rate)
+        self._gate = EchoGate()
+        self._share = 0.0
+        self.delay = self._cancelled.delay
+
+    def play(self, frame: Int16) -> None:
+        """10 ms of the far end."""
+        self._cancelled.play(frame)
+        if self._whole is not None:
+            self.path.played(frame)
+            self._gate.played(frame)
+
+    def process(self, frame: Int16) -> Int16:
+        """10 ms of the microphone."""
+        cancelled = self._cancelled.process(frame)
+        if self._whole is None:
+            return cancelled
+        self.path.heard(frame)
+        gated, whole = self._gate.pass_through(frame, cancelled), self._whole.process(frame)
+        share, self._share = self._share, 1.0 if self.path.passes else 0.0
+        if share == self._share:
+            return whole if share else gated
+        ramp = np.linspace(share, self._share, len(frame), dtype=np.float32)
+        faded: Int16 = np.rint(gated + (whole - gated.astype(np.float32)) * ramp).astype(np.int16)
+        return faded
+
+
 class AudioProcessor:
     """Cleans one microphone's int16 samples `[n]` at `sample_rate` Hz (8, 16, 24, 32 or 48 thousand).
 
@@ -143,7 +223,8 @@ class AudioProcessor:
     size, and `flush()` at the end (or to stop in the middle: it may be used again afterwards).
 
     echo: the far end's echo is taken out, and what that leaves is silenced (`echo_gate.py`); without it `render()` does nothing. No
-        delay need be given: it is found, and followed.
+        delay need be given: it is found, and followed. Where the microphone does not hear the far end, as with headphones, that too
+        is found (`echo_path.py`), and voices pass as they are.
     noise: `near_field`, for a microphone at the mouth (a headset): one stage of suppression, which lowers a steady noise by
         12 to 17 dB. `far_field`, for a microphone across the table (a laptop, a conference room): two stages, 24 to 29 dB, at
         6 ms more latency. Either takes what lies below about 100 Hz away, as echo control does too.
@@ -151,12 +232,22 @@ class AudioProcessor:
     strength: how much of the noise reduction, 0..1: the share of the cleaned sound in a mix with the same sound without noise
         reduction, delayed to match. At 0.5 a noise can be lowered by 6 dB at most, at 0.75 by 12; 0 is `off`. It weakens neither
         echo control nor gain.
+    gated: False leaves of echo control what cancellation alone does, to be heard or measured.
 
     Raises `ProcessingUnavailable` where the library is missing and `ValueError` for a rate or a strength outside its range.
     Source: WebRTC's audio processing module (AEC3, its Wiener-filter noise suppressor, AGC2) in the package `livekit`.
     """
 
-    def __init__(self, sample_rate: int, *, echo: bool, noise: NoiseLevel, gain: bool, strength: float = 1.0) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        echo: bool,
+        noise: NoiseLevel,
+        gain: bool,
+        strength: float = 1.0,
+        gated: bool = True,
+    ) -> None:
         if sample_rate not in _PATH:
             raise ValueError(f"audio is processed at {', '.join(map(str, SAMPLE_RATES))} Hz, not at {sample_rate}")
         if not 0.0 <= strength <= 1.0:
@@ -167,30 +258,17 @@ class AudioProcessor:
         mixed = stages > 0 and strength < 1.0
         # Gain comes after all that compares levels.
         apart = mixed or echo or not stages
-        per_ms, path = sample_rate // 1_000, _PATH[sample_rate]
-        self._wet: list[_Module] = []
-        self._dry: list[_Module] = []
-        self._echo: list[_Module] = []
-        self._strength = strength
-        self._gain: _Module | None = None
-        self.gate: EchoGate | None = None
-        """Set it to None to hear what cancellation alone leaves."""
-        delay = 0
-        for stage in range(max(stages, 1 if echo else 0)):
-            last = stage == stages - 1 or not stages
-            made = _Module(sample_rate, echo=echo and stage == 0, noise=stages > 0, gain=gain and last and not apart)
-            self._wet.append(made)
-            delay += path + (ECHO_MS * per_ms if echo and stage == 0 else 0) + (NOISE_MS * per_ms if stages else 0)
-        if mixed:
-            # The same way through as many modules, so that phases match: echo cancellation without a far end changes nothing.
-            self._dry = [_Module(sample_rate, echo=True, noise=False, gain=False) for _ in range(stages)]
-            self._dry_delay = _Delay(delay - stages * (path + ECHO_MS * per_ms))
-        if gain and apart:
-            self._gain = _Module(sample_rate, echo=False, noise=False, gain=True)
-            delay += _GAIN_PATH[sample_rate]
-        if echo:
-            self._echo = [self._wet[0], *self._dry[:1]]
-            self.gate = EchoGate()
+
+        def make() -> _Chain:
+            return _Chain(
+                sample_rate, echo=echo, stages=stages, gain=gain and not apart, mixed=mixed, strength=strength
+            )
+
+        self.echo_control = EchoControl(sample_rate, make, gated=gated) if echo else None
+        self._stages: EchoControl | _Chain = self.echo_control or make()
+        self._gain = _Module(sample_rate, echo=False, noise=False, gain=True) if gain and apart else None
+        delay = self._stages.delay + (_GAIN_PATH[sample_rate] if self._gain is not None else 0)
+        self._passes = not (echo or stages or gain)
         self._delay = delay
         self._skip = delay
         self._near = _Residue(self.frame_samples)
@@ -199,15 +277,13 @@ class AudioProcessor:
     @property
     def latency_samples(self) -> int:
         """How many samples the output lags behind the input at the most; constant. Up to a frame less, as chunks fall."""
-        return self._delay + self.frame_samples if self._wet or self._gain is not None else 0
+        return 0 if self._passes else self._delay + self.frame_samples
 
     def render(self, audio: Int16) -> None:
         """The far end: what the loudspeaker plays, in order, within about a tenth of a second of when it sounds."""
-        for frame in self._far.push(audio) if self._echo else ():
-            if self.gate is not None:
-                self.gate.played(frame)
-            for module in self._echo:
-                module.play(frame)
+        if self.echo_control is not None:
+            for frame in self._far.push(audio):
+                self.echo_control.play(frame)
 
     def capture(self, audio: Int16) -> Int16:
         """The microphone's next samples; returns those that are ready, which lie `latency_samples` back at the most."""
@@ -236,15 +312,5 @@ class AudioProcessor:
         return out
 
     def _clean(self, frame: Int16) -> Int16:
-        wet = frame
-        for module in self._wet:
-            wet = module.process(wet)
-        if self._dry:
-            dry = frame
-            for module in self._dry:
-                dry = module.process(dry)
-            mix = self._strength * wet + (1.0 - self._strength) * self._dry_delay.push(dry)
-            wet = np.rint(mix).astype(np.int16)
-        if self.gate is not None:
-            wet = self.gate.pass_through(frame, wet)
-        return wet if self._gain is None else self._gain.process(wet)
+        cleaned = self._stages.process(frame)
+        return cleaned if self._gain is None else self._gain.process(cleaned)

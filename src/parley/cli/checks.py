@@ -11,8 +11,6 @@ import re
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT_S = 120.0
 """An engine may load weights from a slow disk; a download longer than this is worth seeing in `parley serve` instead."""
-ENDPOINT_TIMEOUT_S = 3.0
-"""An endpoint that can't answer its list of models by then would make a poor partner in a conversation."""
 
 MIN_PYTHON = (3, 11)
 
@@ -170,42 +166,35 @@ async def _check_engine(stage: Stage, spec: EngineSpec, name: str) -> Check:
 
 def check_endpoints(config: Config) -> Iterator[Check]:
     """Every language-model endpoint that is configured: does its list of models answer?"""
-    urls = {
-        str(p.llm.options["base_url"]): p.llm.options.get("api_key")
-        for p in config.pipelines.values()
-        if p.llm.options.get("base_url")
-    }
-    for url, key in urls.items():
-        yield _check_endpoint(url, str(key) if key else "")
+    specs = {str(p.llm.options["base_url"]): p.llm for p in config.pipelines.values() if p.llm.options.get("base_url")}
+    for url, spec in specs.items():
+        yield asyncio.run(check_endpoint(url, spec))
 
 
-def _check_endpoint(url: str, key: str) -> Check:
+async def check_endpoint(url: str, spec: EngineSpec) -> Check:
+    """Ask one endpoint for its list of models, with the bounds and the key of the engine that will use it."""
     from parley.config.loading import mask
+    from parley.engines.llm.openai import models_at, read_config
+    from parley.engines.llm.openai_errors import models_named
+    from parley.engines.options import OptionReader
+    from parley.engines.ports import EngineError
 
     name = f"endpoint {mask(('base_url',), url, '')}"
     if not url.startswith(("http://", "https://")):
         return Check(
             name, False, "not an http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."
         )
-    request = urllib.request.Request(f"{url.rstrip('/')}/models")
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=ENDPOINT_TIMEOUT_S) as answer:
-            return Check(name, True, f"answers (HTTP {answer.status})")
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            return Check(name, False, f"refuses the key (HTTP {error.code})", "Set PARLEY_LLM_API_KEY.")
-        return Check(
-            name,
-            False,
-            f"answers HTTP {error.code} to /models",
-            "Is the path right? It usually ends in /v1.",
-            required=False,
-        )
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        return Check(name, False, f"cannot be reached: {reason}", "Start it, or correct --llm-base-url.")
+        models = await models_at(read_config(spec.model, OptionReader("llm", spec.options)))
+    except EngineError as error:
+        return Check(name, False, error.message, error.mend)
+    except ValueError as error:
+        return Check(name, False, str(error), "Correct the option in parley.toml.")
+    if models is None:
+        return Check(name, False, "has no list of models", "Is the path right? It usually ends in /v1.", required=False)
+    return Check(
+        name, True, f"answers; it {models_named(spec.model, models)}" if models else "answers; it lists no models"
+    )
 
 
 def check_audio() -> Check:

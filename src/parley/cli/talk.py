@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +19,7 @@ from parley.cli.options import load_config, pipeline_configured
 
 if TYPE_CHECKING:
     from parley.client.connection import Server
+    from parley.client.devices import Direction
     from parley.client.microphone import Cleaner
     from parley.client.session import Wishes
     from parley.client.talk import Talk
@@ -30,6 +33,17 @@ class Unasked(click.ClickException):
     """The conversation could not be had."""
 
     exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        _notice(f"Error: {self.format_message()}")
+
+
+def _notice(text: str) -> None:
+    """A line on stderr; on a terminal it is broken between words."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    click.echo(text, err=True)
 
 
 @click.command(
@@ -62,8 +76,9 @@ Examples:
     type=click.Choice(["on", "off"]),
     default="on",
     show_default=True,
-    help="Keep the loudspeaker out of the microphone; off for headsets.",
+    help="Keep the loudspeaker out of the microphone; with headphones it finds that there is nothing to do.",
 )
+@click.option("--typed", is_flag=True, help="Type instead of speaking: no microphone is opened.")
 @click.option("--plain", is_flag=True, help="Print one line for each event, for logs and screen readers.")
 @click.option(
     "--record",
@@ -76,6 +91,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
 
     Brings the server of `parley serve` along, with the engines that parley.toml and the flags name, or talks to any other with --url. While
     you talk: Space silences the reply (with --push-to-talk: begins and ends your turn), M mutes, T types, Q leaves.
+    Without a microphone you type your messages; without a loudspeaker you read the replies.
     """
     if show_devices:
         _list_devices()
@@ -83,7 +99,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
     flags = {name: options.pop(name) for name in ("pipeline", "stt", "llm", "llm_base_url", "tts", "voice")}
     config = load_config(config_path, flags)
     _check_server(options)
-    _check_packages(plain=_is_plain(options))
+    options |= _check_packages(options)
     with _server(config, options) as server:
         _converse(server, config, options)
 
@@ -126,18 +142,40 @@ def _check_server(options: dict[str, object]) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} belongs to --url.")
 
 
-def _check_packages(*, plain: bool) -> None:
-    """Before any engine is loaded: a missing package should not cost a minute."""
+def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
+    """What sound there is, as `input_device` and `output_device` (None: leave it out), before any engine is loaded: what is missing should
+    not cost a minute."""
     from importlib.util import find_spec
 
-    from parley.client.devices import DevicesUnavailable, list_devices
+    from parley.client.devices import DevicesUnavailable, find_device, list_devices
 
-    if not plain and find_spec("textual") is None:
+    if not _is_plain(options) and find_spec("textual") is None:
         raise Unasked(f"The screen needs the package textual. {EXTRA}; --plain does without.")
+    found: dict[str, str | None] = {}
     try:
-        list_devices()
+        devices = list_devices()
     except DevicesUnavailable as error:
-        raise Unasked(str(error)) from error
+        if not options["typed"]:
+            raise Unasked(f"{error} To type your messages and read the replies instead: parley talk --typed") from error
+        return {"input_device": None, "output_device": None}
+    wants: tuple[tuple[str, Direction, str], ...] = (
+        ("input_device", "input", "Type your messages instead"),
+        ("output_device", "output", "Read the replies instead"),
+    )
+    for name, direction, instead in wants:
+        wanted = str(options[name])
+        found[name] = wanted
+        if direction == "input" and options["typed"]:
+            found[name] = None
+            continue
+        try:
+            find_device(devices, wanted, direction)
+        except DevicesUnavailable as error:
+            if wanted:
+                raise Unasked(str(error)) from error
+            _notice(f"{error.message} {instead}, or leave, connect one and start again.")
+            found[name] = None
+    return found
 
 
 @contextmanager
@@ -190,11 +228,12 @@ def _wishes(config: Config, options: dict[str, object]) -> Wishes:
         instructions = pipeline.instructions if "instructions" in set_here else None
     detection = options["turn_detection"]
     return Wishes(
-        hands_free=not options["push_to_talk"],
+        hands_free=not options["push_to_talk"] and options["input_device"] is not None,
         voice=voice,
         instructions=instructions,
         language=pipeline.language or None,
         turn_detection=detection if isinstance(detection, str) else None,
+        spoken=options["output_device"] is not None,
     )
 
 
@@ -208,11 +247,13 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     chosen = Chosen(
         server,
         _wishes(config, options),
-        str(options["input_device"]),
-        str(options["output_device"]),
+        _device(options["input_device"]),
+        _device(options["output_device"]),
         record if isinstance(record, Path) else None,
     )
-    cleaner = _cleaner(options["echo_control"] == "on")
+    # Without one of the two there is no echo.
+    echo = options["echo_control"] == "on" and chosen.input is not None and chosen.output is not None
+    cleaner = _cleaner(echo)
     try:
         talk = _plainly(chosen, cleaner) if _is_plain(options) else _on_screen(chosen, cleaner, config)
     except (ServerUnavailable, DevicesUnavailable) as error:
@@ -222,6 +263,10 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     except OSError as error:
         raise Unasked(f"The recording cannot be kept: {error}.") from error
     _summarize(talk)
+
+
+def _device(chosen: object) -> str | None:
+    return chosen if isinstance(chosen, str) else None
 
 
 def _cleaner(on: bool) -> Callable[[], Cleaner | None]:
@@ -235,7 +280,8 @@ def _plainly(chosen: Chosen, cleaner: Callable[[], Cleaner | None]) -> Talk:
     from parley.client.talk import Talk
     from parley.tui.plain import PlainView, run_plain
 
-    view = PlainView(lambda line: print(line, flush=True))  # noqa: T201 - the result of the command
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    view = PlainView(lambda line: print(line, flush=True), width)  # noqa: T201 - the result of the command
 
     async def main() -> Talk:
         conversation = Talk(chosen, view, cleaner)

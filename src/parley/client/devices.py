@@ -46,6 +46,9 @@ WAITING_SOUNDS = 500
 
 Direction = Literal["input", "output"]
 
+NO_DEVICE = "none"
+"""The name of a device that is left out."""
+
 T = TypeVar("T")
 
 
@@ -133,7 +136,7 @@ def find_device(devices: Sequence[Device], wanted: str, direction: Direction) ->
 
 class DeviceAudio:
     """The two devices and the playback between them and the rest. On one event loop: `open()`, then `push`, `end`, `interrupt`, while
-    `on_sound` is called for what the devices do; `lost` is set when one has vanished; `close()` at the end.
+    `on_sound` is called for what the devices do; `lost` is set when one has vanished; `close()` at the end. Either device may be left out.
 
     `on_first(item_id, at_s)`: an item's first sample leaves the loudspeaker at that time of `time.monotonic()`.
     """
@@ -150,36 +153,39 @@ class DeviceAudio:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._streams: list[Any] = []
         self._played_at_s = 0.0
-        self._last_s = {"input": 0.0, "output": 0.0}
+        self._last_s: dict[Direction, float] = {}
         self._closing = False
         self.lost = asyncio.Event()
-        self.names = ("", "")
+        self.names = (NO_DEVICE, NO_DEVICE)
         self.device_underruns = 0
         self.sounds_lost = 0
 
     # --- opening and closing ---------------------------------------------------------------------------------------------
 
-    async def open(self, wanted_input: str, wanted_output: str, *, refresh: bool = False) -> None:
-        """Open both devices (see `find_device`); `refresh` looks for new ones first. Raises `DevicesUnavailable`."""
+    async def open(self, wanted_input: str | None, wanted_output: str | None, *, refresh: bool = False) -> None:
+        """Open the devices (see `find_device`; None: leave it out); `refresh` looks for new ones first. Raises `DevicesUnavailable`."""
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._open, wanted_input, wanted_output, refresh)
         self.lost.clear()
 
-    def _open(self, wanted_input: str, wanted_output: str, refresh: bool) -> None:
+    def _open(self, wanted_input: str | None, wanted_output: str | None, refresh: bool) -> None:
         self._close()
+        self.names = (NO_DEVICE, NO_DEVICE)
+        if wanted_input is None and wanted_output is None:
+            return
         sd = _sounddevice()
         if refresh:
             # PortAudio looks for devices only when it starts.
             sd._terminate()
             sd._initialize()
         devices = list_devices()
-        microphone = find_device(devices, wanted_input, "input")
-        loudspeaker = find_device(devices, wanted_output, "output")
+        microphone = None if wanted_input is None else find_device(devices, wanted_input, "input")
+        loudspeaker = None if wanted_output is None else find_device(devices, wanted_output, "output")
         self._closing = False
         self._producer = threading.Thread(target=self._produce, name="playback", daemon=True)
         self._producer.start()
         now_s = time.monotonic()
-        self._last_s = {"input": now_s, "output": now_s}
+        self._last_s = {}
         common = {
             "samplerate": RATE,
             "blocksize": FRAMES,
@@ -187,11 +193,15 @@ class DeviceAudio:
             "latency": LATENCY_S,
             "finished_callback": self._finished,
         }
+        streams: tuple[tuple[Direction, Any, Device | None, Any], ...] = (
+            ("output", sd.RawOutputStream, loudspeaker, self._play),
+            ("input", sd.RawInputStream, microphone, self._record),
+        )
         try:
-            for make, device, callback in (
-                (sd.RawOutputStream, loudspeaker, self._play),
-                (sd.RawInputStream, microphone, self._record),
-            ):
+            for direction, make, device, callback in streams:
+                if device is None:
+                    continue
+                self._last_s[direction] = now_s
                 stream = _opened(sd, make, device, callback, common)
                 self._streams.append(stream)
                 stream.start()
@@ -199,7 +209,7 @@ class DeviceAudio:
             self._close()
             mend = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
             raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", mend) from error
-        self.names = (microphone.name, loudspeaker.name)
+        self.names = (_name(microphone), _name(loudspeaker))
 
     async def close(self) -> None:
         """Let go of the devices; what is being played stops."""
@@ -316,6 +326,10 @@ class DeviceAudio:
             self._on_first(item_id, at_s)
         for sound in _taken(self._sounds):
             self._on_sound(sound)
+
+
+def _name(device: Device | None) -> str:
+    return NO_DEVICE if device is None else device.name
 
 
 def _taken(waiting: deque[T]) -> Iterator[T]:

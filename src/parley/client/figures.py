@@ -9,6 +9,9 @@
     TTS-TTF_MS               the model's first token -> the first audio made
     TTS-TOTAL_MS             the model's first token -> the last audio received
 
+A reply that goes on from a tool's answer belongs to the turn that made the model call the tool: QUESTION-TO-RESPONSE_MS includes the tool,
+and the other figures are those of the reply that was heard first.
+
 Laws: pure; times are seconds of one monotonic clock. What only the server knows is taken from a Parley's own waterfall
 (`server_turns`); of other servers it is measured from their events as they arrive, and so includes the way here: such a figure
 is marked as estimated.
@@ -17,7 +20,7 @@ is marked as estimated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parley.client.happenings import (
@@ -28,6 +31,7 @@ from parley.client.happenings import (
     ReplyEnded,
     ReplySounded,
     ReplyWorded,
+    ToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -67,6 +71,17 @@ class Step:
 
 
 @dataclass(slots=True)
+class ToolUse:
+    """A reply that called a tool before anything of it was heard: when its model was asked, when it called, and when the reply that goes
+    on from the answer began."""
+
+    response_id: str
+    asked_s: float
+    called_s: float
+    answered_s: float
+
+
+@dataclass(slots=True)
 class Turn:
     """One turn of the user and its reply; times None where it did not happen (yet)."""
 
@@ -84,6 +99,8 @@ class Turn:
     first_audio_s: float | None = None
     last_audio_s: float | None = None
     played_s: float | None = None
+    called_s: float | None = None
+    tools: list[ToolUse] = field(default_factory=list)
     speculation: str = ""
     by_server: bool = False
     interrupted: bool = False
@@ -116,6 +133,8 @@ class Turn:
         spans = (
             ("turn end", self.voice_end_s, self.turn_end_s),
             ("transcript", self.turn_end_s, self.transcript_s),
+            *(("tool call", use.asked_s, use.called_s) for use in self.tools),
+            *(("tool", use.called_s, use.answered_s) for use in self.tools),
             ("first token", self.asked_s, self.first_token_s),
             ("first audio", self.first_token_s, self.first_audio_s),
             ("played", self.first_audio_s, self.played_s),
@@ -125,6 +144,16 @@ class Turn:
             for label, start, end in spans
             if start is not None and end is not None
         ]
+
+    def go_on(self, response_id: str, now_s: float) -> None:
+        """Another reply goes on from the tool that the last one called."""
+        called_s, self.called_s = self.called_s, None
+        if called_s is not None and self.asked_s is not None and self.first_audio_s is None:
+            self.tools.append(ToolUse(self.response_id, self.asked_s, called_s, now_s))
+            self.asked_s = now_s
+            self.first_token_s = self.last_words_s = None
+        self.response_id = response_id
+        self.over = False
 
 
 class Figures:
@@ -171,10 +200,19 @@ class Figures:
     def _saw_reply(self, happening: Happening, now_s: float) -> None:
         match happening:
             case ReplyBegan(response_id=response_id):
+                last = self.turns[-1] if self.turns else None
+                if last is not None and last.called_s is not None:
+                    self._replies[response_id] = last
+                    last.go_on(response_id, now_s)
+                    return
                 turn = self._answered(now_s)
                 turn.response_id = response_id
                 self._replies[response_id] = turn
                 turn.asked_s = now_s if turn.turn_end_s is None else turn.turn_end_s
+            case ToolCalled(response_id=response_id):
+                found = self._replies.get(response_id)
+                if found is not None and found.response_id == response_id:
+                    found.called_s = found.called_s or now_s
             case ReplyWorded(response_id=response_id, item_id=item_id, final=final):
                 found = self._replies.get(response_id)
                 if found is not None:
@@ -208,21 +246,16 @@ class Figures:
 
     def server_turns(self, told: Sequence[Mapping[str, Any]]) -> None:
         """A Parley's own account of the session's turns (`GET /parley/sessions/ID/turns`): better than what arrives here."""
-        by_response = {turn.response_id: turn for turn in self.turns[-len(told) - 8 :] if turn.response_id}
         for row in told:
-            turn = by_response.get(str(row.get("response_id")))
-            end_s = turn.turn_end_s if turn is not None else None
-            if turn is None or end_s is None:
+            turn = self._replies.get(str(row.get("response_id")))
+            if turn is None:
                 continue
-            turn.by_server = True
-            turn.speculation = str(row.get("speculation") or "")
-            voice_end, turn_end = row.get("voice_end_at_ms"), row.get("turn_end_at_ms")
-            if voice_end is not None and turn_end is not None:
-                turn.voice_end_s = end_s - (turn_end - voice_end) / 1000
-            turn.transcript_s = _after(end_s, row.get("transcript_ms"), turn.transcript_s)
-            turn.asked_s = _after(end_s, row.get("requested_ms"), turn.asked_s)
-            turn.first_token_s = _after(end_s, row.get("first_token_ms"), turn.first_token_s)
-            turn.first_audio_s = _after(end_s, row.get("first_audio_ms"), turn.first_audio_s)
+            use = next((use for use in turn.tools if use.response_id == row["response_id"]), None)
+            if turn.tools and use is not turn.tools[0]:
+                _tell_reply(turn, use, turn.tools[turn.tools.index(use) - 1 if use else -1].answered_s, row)
+            elif turn.turn_end_s is not None:
+                _tell_turn(turn, turn.turn_end_s, row)
+                _tell_reply(turn, use, turn.turn_end_s, row)
 
     def _begin(self, item_id: str, now_s: float) -> Turn:
         self._count += 1
@@ -230,7 +263,7 @@ class Figures:
         self.turns.append(turn)
         if len(self.turns) > TURNS_KEPT:
             gone = self.turns.pop(0)
-            self._replies.pop(gone.response_id, None)
+            self._replies = {reply: turn for reply, turn in self._replies.items() if turn is not gone}
             self._items = {item: turn for item, turn in self._items.items() if turn is not gone}
         return turn
 
@@ -253,6 +286,26 @@ class Figures:
         if last is None or last.response_id or last.over:
             return self._begin("", now_s)
         return last
+
+
+def _tell_turn(turn: Turn, end_s: float, row: Mapping[str, Any]) -> None:
+    """What the server knows of the user's side."""
+    turn.by_server = True
+    turn.speculation = str(row.get("speculation") or "")
+    voice_end, turn_end = row.get("voice_end_at_ms"), row.get("turn_end_at_ms")
+    if voice_end is not None and turn_end is not None:
+        turn.voice_end_s = end_s - (turn_end - voice_end) / 1000
+    turn.transcript_s = _after(end_s, row.get("transcript_ms"), turn.transcript_s)
+
+
+def _tell_reply(turn: Turn, use: ToolUse | None, joined_s: float, row: Mapping[str, Any]) -> None:
+    """What it knows of a reply; `joined_s`: where both clocks meet, the turn's end or the reply's own beginning."""
+    if use is not None:
+        use.asked_s = joined_s + row["requested_ms"] / 1000 if row.get("requested_ms") is not None else use.asked_s
+        return
+    turn.asked_s = _after(joined_s, row.get("requested_ms"), turn.asked_s)
+    turn.first_token_s = _after(joined_s, row.get("first_token_ms"), turn.first_token_s)
+    turn.first_audio_s = _after(joined_s, row.get("first_audio_ms"), turn.first_audio_s)
 
 
 def _after(end_s: float, told_ms: Any, known: float | None) -> float | None:

@@ -27,6 +27,7 @@ State = Literal[
     "it speaks",
     "muted",
     "press to talk",
+    "type a message",
     "no sound device",
 ]
 
@@ -69,8 +70,8 @@ class Floor:
         """The server is still making a reply."""
         return self._replying
 
-    def state(self, *, audible: bool, muted: bool, hands_free: bool, deaf: bool = False) -> State:
-        """`audible`: the loudspeaker plays a reply. `deaf`: a device is away."""
+    def state(self, *, audible: bool, muted: bool, hands_free: bool, deaf: bool = False, typed: bool = False) -> State:
+        """`audible`: the loudspeaker plays a reply. `deaf`: a device is away. `typed`: there is no microphone."""
         if not self._linked:
             return "reconnecting" if self._ever else "connecting"
         if deaf:
@@ -81,6 +82,8 @@ class Floor:
             return "it speaks"
         if self._thinking:
             return "thinking"
+        if typed:
+            return "type a message"
         if muted:
             return "muted"
         return "listening" if hands_free else "press to talk"

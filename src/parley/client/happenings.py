@@ -123,6 +123,13 @@ class ToolAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A reply calls a tool that the server carries out; another reply goes on from what the tool answers."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """Something a person should read."""
 
@@ -143,5 +150,6 @@ Happening = (
     | ReplyEnded
     | ReplyCut
     | ToolAsked
+    | ToolCalled
     | Told
 )

@@ -33,6 +33,7 @@ from parley.client.happenings import (
     SessionBegan,
     Told,
     ToolAsked,
+    ToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -57,7 +58,7 @@ HARMLESS = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_e
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the client asks of the server; None leaves it as the server has it. `transcription_model` is asked for only where the
-    server transcribes nothing by itself. `hands_free` False: the user ends turns with a key."""
+    server transcribes nothing by itself. `hands_free` False: the user ends turns with a key. `spoken` False: replies are text."""
 
     hands_free: bool = True
     voice: str | None = None
@@ -65,6 +66,7 @@ class Wishes:
     language: str | None = None
     turn_detection: str | None = None
     transcription_model: str = "gpt-4o-mini-transcribe"
+    spoken: bool = True
 
 
 @dataclass(slots=True)
@@ -259,6 +261,8 @@ class ClientSession:
         listening: Json = {}
         if wishes.instructions is not None:
             wanted["instructions"] = wishes.instructions
+        if not wishes.spoken:
+            wanted["output_modalities"] = ["text"]
         if wishes.turn_detection is not None:
             self._detection.asked = {"type": wishes.turn_detection}
             listening["turn_detection"] = self._detection.asked
@@ -347,6 +351,8 @@ class ClientSession:
                 return self._sounded(response_id, item_id, event)
             case "output_audio.done":
                 return [ReplySoundEnded(item_id)]
+            case "output_item.added" if object_of(event, "item").get("type") == "mcp_call":
+                return [ToolCalled(response_id)]
             case "function_call_arguments.done":
                 return [ToolAsked(text_of(event, "name"), text_of(event, "arguments"))]
             case _:

@@ -104,8 +104,8 @@ class Talk:
         if self.chosen.record is not None:
             self._recording = Recording(self.chosen.record, time.monotonic(), RATE)
         try:
-            await self.devices.open(self.chosen.input, self.chosen.output)
-            self._tell("note", "microphone: {}; loudspeaker: {}".format(*self.devices.names))
+            await self.devices.open(*self._wanted())
+            self._tell("note", self._sound())
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(work) for work in (self._tick(), self._mind_devices())]
                 try:
@@ -219,6 +219,9 @@ class Talk:
         self._show()
 
     def _play(self, item_id: str, content_index: int, audio: bytes) -> None:
+        if self.chosen.output is None:
+            # A server that sends audio though text was asked for; nothing would ever take it from the playback.
+            return
         try:
             self.devices.push(item_id, content_index, pcm.as_int16(audio))
         except BacklogFull as error:
@@ -279,23 +282,37 @@ class Talk:
             self._tell("warning", "A sound device is gone; looking for another.")
             while True:
                 try:
-                    await self.devices.open(self.chosen.input, self.chosen.output, refresh=True)
+                    await self.devices.open(*self._wanted(), refresh=True)
                     break
                 except DevicesUnavailable:
                     pass
                 try:
                     # The chosen one may be away while the machine's own is there.
-                    await self.devices.open("", "", refresh=True)
+                    await self.devices.open(*self._any_device(), refresh=True)
                     break
                 except DevicesUnavailable:
                     await asyncio.sleep(DEVICE_RETRY_S)
-            self._tell("note", "microphone: {}; loudspeaker: {}".format(*self.devices.names))
+            self._tell("note", self._sound())
+
+    def _wanted(self) -> tuple[str | None, str | None]:
+        return self.chosen.input, self.chosen.output
+
+    def _any_device(self) -> tuple[str | None, str | None]:
+        return (None if self.chosen.input is None else ""), (None if self.chosen.output is None else "")
+
+    def _sound(self) -> str:
+        """The devices, and what to do where one is left out."""
+        microphone, loudspeaker = self.devices.names
+        said = f"microphone: {microphone}; loudspeaker: {loudspeaker}"
+        if self.chosen.typed:
+            said += ". Type your messages; Enter sends them"
+        return said if self.chosen.output is not None else f"{said}. Replies come as text"
 
     # --- keys ------------------------------------------------------------------------------------------------------------
 
     def press_key(self) -> None:
-        """The talk key, pressed or repeated. Hands-free it silences the reply."""
-        if self.hands_free:
+        """The talk key, pressed or repeated. Hands-free, or without a microphone, it silences the reply."""
+        if self.hands_free or self.chosen.typed:
             self.interrupt()
             return
         now_s = time.monotonic()
@@ -319,7 +336,9 @@ class Talk:
         self._show()
 
     def toggle_hands_free(self) -> None:
-        """Turns ended by the server, or by the talk key."""
+        """Turns ended by the server, or by the talk key; without a microphone neither."""
+        if self.chosen.typed:
+            return
         self.hands_free = not self.hands_free
         self._key.reset()
         self._session.set_hands_free(self.hands_free)
@@ -364,6 +383,7 @@ class Talk:
             muted=self.microphone.muted,
             hands_free=self.hands_free,
             deaf=self.devices.lost.is_set(),
+            typed=self.chosen.typed,
         )
         if state != self.state:
             self.state = state

@@ -38,7 +38,7 @@ class Devices(Protocol):
     names: tuple[str, str]
     lost: asyncio.Event
 
-    async def open(self, wanted_input: str, wanted_output: str, *, refresh: bool = False) -> None: ...
+    async def open(self, wanted_input: str | None, wanted_output: str | None, *, refresh: bool = False) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -63,10 +63,16 @@ MakeDevices = Callable[[Callable[[Sound], None], Callable[[str, float], None]], 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What the person chose on the command line."""
+    """What the person chose on the command line. `input` None: no microphone, messages are typed; `output` None: no loudspeaker,
+    replies are read."""
 
     server: Server
     wishes: Wishes
-    input: str = ""
-    output: str = ""
+    input: str | None = ""
+    output: str | None = ""
     record: Path | None = None
+
+    @property
+    def typed(self) -> bool:
+        """Whether the person types, for want of a microphone."""
+        return self.input is None

@@ -82,7 +82,7 @@ class Replying:
         if params.in_conversation:
             self.drop_guess()
             st.main = response
-            self._take_over(plan)
+            self._take_over(self._entries(plan))
             st.tool_rounds = st.tool_rounds + 1 if goes_on else 0
         else:
             st.sides[response.id] = response
@@ -110,15 +110,16 @@ class Replying:
             return
         self.create(owed.params, owed.entries, owed.hint, goes_on=owed.goes_on)
 
-    def _take_over(self, plan: Plan) -> None:
+    def _take_over(self, entries: Sequence[Entry]) -> None:
         """A reply in the default conversation begins: it answers every turn that is owed one, now or once its words are known,
-        and every tool whose outcome it waits for. No other reply follows for these, and none can be taken up again."""
+        and the outcome of every tool that is awaited among `entries`, which it waits for. No other reply follows for these, and
+        none can be taken up again."""
         st = self.st
         st.owed, st.interrupted = None, None
         for pending in st.pending.values():
             pending.wants_reply = pending.silent_prompt = False
         for call in st.calls.values():
-            if call.entry.awaiting and call.entry in self._entries(plan):
+            if call.entry.awaiting and call.entry in entries:
                 call.wanted = False
 
     def owe(self, *, silent: bool = False) -> None:
@@ -218,7 +219,7 @@ class Replying:
         guess.response = response
         guess.input_audio_ms += turn_ms
         st.main = response
-        self._take_over(guess.plan)
+        self._take_over(())  # what it was made from was known already
         st.tool_rounds = 0
         st.tell(response.created())
         held, guess.held = guess.held, []
@@ -311,6 +312,22 @@ class Replying:
         for cut in cuts:
             if cut.item in st.conversation:
                 st.tell(ItemTruncated(cut.item, 0, cut.samples // SAMPLES_PER_MS))
+
+    def played_so_far(self) -> dict[ItemId, int]:
+        """The spoken items that are not heard out yet: the sample to which each has been played by now."""
+        st = self.st
+        played = {cut.item: cut.samples for cut in st.playback.heard(st.now)}
+        for output in () if st.main is None else st.main.outputs:
+            if output.entry.speech is not None and not output.closed:
+                played.setdefault(output.entry.item.id, output.entry.speech.samples)
+        return played
+
+    def keep_what_was_heard(self) -> None:
+        """The session is over: of what was still being said or played, no more was heard than until now."""
+        for item, samples in self.played_so_far().items():
+            entry = self.st.conversation.entry(item)
+            if entry is not None and entry.speech is not None and entry.heard is None:
+                self.st.conversation.cut(entry, samples)
 
     def cancel(self, response: Response) -> None:
         """The client wants no more of this response."""

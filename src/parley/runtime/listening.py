@@ -199,7 +199,7 @@ class _Turn:
                 words = tuple(TranscribedWord(word.text, word.start_ms, word.end_ms) for word in heard.words)
                 # An engine may give them unasked; they are for who asked.
                 logprobs = logprobs_json(heard.logprobs) if self._logprobs else ""
-                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words))
+                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words, heard.confidence))
         if flush is None:
             self._end()
 
@@ -321,7 +321,8 @@ class Listening:
         try:
             # LQ is enough for pitch and energy, and takes 0.1 ms for each second.
             audio = resample(decode(effect.audio, effect.format), effect.format.rate, JUDGE_RATE, "LQ") * PCM_SCALE
-            finished = await judge.judge(PauseContext(effect.text, audio, effect.language or self._language))
+            language = effect.language or self._language
+            finished = await judge.judge(PauseContext(effect.text, audio, language, effect.confidence))
         except Exception:
             if not self._judge_failed:
                 logger.exception("the turn judge failed; turns of this session end after the longest pause")

@@ -37,7 +37,7 @@ from parley.core.events import (
     ToolCallStarted,
 )
 from parley.core.ids import AttemptId, CallId
-from parley.engines.clauses import Clause, ClauseCutter
+from parley.engines.clauses import Clause, ClauseCutter, Cutter
 from parley.engines.ports import (
     ChatEnd,
     ChatRequest,
@@ -116,6 +116,7 @@ class _Attempt:
         synthesizer: SpeechSynthesizer,
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None],
+        cutter: Callable[[str], Cutter],
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
         taken: asyncio.Event,
@@ -124,6 +125,7 @@ class _Attempt:
         self._share = share
         self._effect = effect
         self._taken = taken
+        self._cutter = cutter
         self._clock = clock
         self._sleep = sleep
         self._wrote_first = wrote_first
@@ -218,7 +220,7 @@ class _Attempt:
 
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the model writes, its text cut into clauses; a failure comes after all that was written before it."""
-        cutter = ClauseCutter(self._request.language)
+        cutter = self._cutter(self._request.language)
         begun_ns = self._clock()
         try:
             async with _closing(self._pieces()) as pieces:
@@ -275,12 +277,13 @@ class Speaking:
     """What one session speaks with: any number of attempts at once, each cancelled by its id.
 
     `wrote_first` is called when an attempt's model begins to write, which no event tells. `clock` (monotonic ns) and `sleep`
-    measure how far the audio runs ahead of the listener.
+    measure how far the audio runs ahead of the listener. `cutter` makes what cuts a reply of that language into clauses.
     """
 
     __slots__ = (
         "_attempts",
         "_clock",
+        "_cutter",
         "_language",
         "_model",
         "_post",
@@ -299,10 +302,12 @@ class Speaking:
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None] = lambda _: None,
         *,
+        cutter: Callable[[str], Cutter] = ClauseCutter,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._model = model
+        self._cutter = cutter
         self._synthesizer = synthesizer
         self._language = language
         self._post = post
@@ -332,6 +337,7 @@ class Speaking:
             self._synthesizer,
             self._post,
             self._wrote_first,
+            self._cutter,
             self._clock,
             self._sleep,
             self._taken,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.status import Status
 
 from parley import __version__
@@ -33,7 +34,7 @@ class Startup:
     def warn(self) -> None:
         """What the configuration wants said."""
         for warning in self._config.warnings:
-            self._console.print(f"[yellow]{escape(warning)}[/]")
+            self._explain(f"[yellow]{escape(warning)}[/]", indent=0)
 
     @contextmanager
     def loading(self) -> Iterator[None]:
@@ -58,16 +59,23 @@ class Startup:
                     f"  [green]ready[/]   {report.stage:<5}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
                 )
                 if report.message:
-                    self._console.print(f"          [yellow]{escape(report.message)}[/]")
+                    self._explain(f"[yellow]{escape(report.message)}[/]")
             case "failed":
                 self._pending.pop(key, None)
-                self._console.print(
-                    f"  [red]failed[/]  {report.stage:<5}{escape(report.name)}: {escape(report.message)}"
+                self._explain(
+                    f"[red]failed[/]  {report.stage:<5}{escape(report.name)}: {escape(report.message)}", indent=2
                 )
                 if report.mend:
-                    self._console.print(f"          {escape(report.mend)}")
+                    self._explain(escape(report.mend))
         if self._status is not None:
             self._status.update("loading " + ", ".join(escape(f"{stage} {name}") for stage, name in self._pending))
+
+    def _explain(self, text: str, indent: int = 10) -> None:
+        """A sentence or more: on a terminal broken between words, in a log one line."""
+        if self._console.is_terminal:
+            self._console.print(Padding.indent(text, indent), soft_wrap=False)
+        else:
+            self._console.print(" " * indent + text)
 
     def reasons(self, engines: LoadedEngines) -> str:
         """Why the default pipeline is not served."""

@@ -86,7 +86,10 @@ def waterfall(steps: Sequence[Step], width: int, glyphs: Glyphs) -> list[str]:
 
 def summary(turns: Sequence[Turn], interruptions: int, underruns: int, over_all: Sequence[Spread]) -> list[str]:
     """The whole conversation in a few lines."""
-    replies = sum(turn.played_s is not None for turn in turns)
+    # A reply that came as text was not played.
+    replies = sum(
+        turn.played_s is not None or (turn.first_audio_s is None and turn.last_words_s is not None) for turn in turns
+    )
     lines = [
         f"{_count(len(turns), 'turn')}, {_count(replies, 'reply', 'replies')}, {_count(interruptions, 'interruption')}, "
         f"{_count(underruns, 'underrun')}"

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,17 +21,26 @@ from parley.client.transcript import Line
 if TYPE_CHECKING:
     from parley.client.talk import Talk
 
+HELP_TYPED = "A line of text: say it. Enter or /i silence the reply, /q leave."
+
 HELP = "Enter: talk or stop talking. A line of text: say it. /m mute, /h hands-free or key, /i silence the reply, /d devices, /q leave."
+
+MIN_WIDTH = 30
+"""A narrower terminal breaks words after all."""
 
 MAX_LINE_BYTES = 64 * 1024
 """Longer than anybody types; what is longer is cut."""
 
 
 class PlainView:
-    """Prints what it is told. Make the `Talk` with it, then `run_plain()`."""
+    """Prints what it is told. Make the `Talk` with it, then `run_plain()`.
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    `width`: the terminal's, at which a long line is broken between words; None, for pipes and logs: each event stays one line.
+    """
+
+    def __init__(self, write: Callable[[str], None], width: int | None = None) -> None:
         self._write = write
+        self._width = width
         self._began_s = time.monotonic()
         self._told: dict[int, Line] = {}
         self._figures_told = 0
@@ -40,7 +50,16 @@ class PlainView:
         """One line, with its time."""
         elapsed_s = time.monotonic() - self._began_s
         minutes, seconds = divmod(elapsed_s, 60)
-        self._write(f"[{int(minutes):02}:{seconds:04.1f}] {text}")
+        stamp = f"[{int(minutes):02}:{seconds:04.1f}] "
+        if self._width is None:
+            self._write(stamp + text)
+            return
+        indent = " " * len(stamp)
+        lines = textwrap.wrap(
+            stamp + text, max(self._width, MIN_WIDTH), subsequent_indent=indent, break_on_hyphens=False
+        )
+        for line in lines:
+            self._write(line)
 
     def line_changed(self, line: Line) -> None:
         before = self._told.get(line.number)
@@ -110,8 +129,13 @@ class _Commands:
             "/i": talk.interrupt,
             "/d": talk.reopen_devices,
             "/q": talk.stop,
-            "/?": lambda: view.say(HELP),
+            "/?": lambda: view.say(self._help),
         }
+        self._help = HELP
+        if talk.chosen.typed:
+            self._help = HELP_TYPED
+            for command in ("/m", "/h", "/d"):
+                del self._actions[command]
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether stdin can be read beside everything else."""
@@ -119,7 +143,7 @@ class _Commands:
             loop.add_reader(sys.stdin, self._ready, loop)
         except (OSError, ValueError, NotImplementedError, PermissionError):
             return False
-        self._view.say(HELP)
+        self._view.say(self._help)
         return True
 
     def _ready(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -133,6 +157,6 @@ class _Commands:
         if action is not None:
             action()
         elif text.startswith("/"):
-            self._view.say(f"there is no command {text}. {HELP}")
+            self._view.say(f"there is no command {text}. {self._help}")
         else:
             self._talk.say(text)

@@ -52,6 +52,9 @@ KEYS = (
     ("Q", "leave"),
 )
 
+KEYS_TYPED = (("Enter", "send"), ("Esc", "silence"), ("Ctrl-C", "leave"))
+"""Without a microphone: every other key is a letter of the message."""
+
 
 class Spoken(Static):
     """One line of the transcript."""
@@ -139,6 +142,9 @@ class TalkScreen(App[BaseException | None]):
         yield Static(id="keys")
 
     def on_mount(self) -> None:
+        if self.talk.chosen.typed:
+            self.query_one("#typed", Input).placeholder = "type a message, Enter sends it"
+            self.action_type()
         self.query_one("#measured").border_title = "figures of the last turn, and the median of all"
         self._talking = asyncio.create_task(self.talk.run())
         self._talking.add_done_callback(self._over)
@@ -199,9 +205,13 @@ class TalkScreen(App[BaseException | None]):
         if not self.is_running:
             return
         microphone = self.talk.microphone
+        if self.talk.chosen.output is None:
+            self.query_one("#levels", Static).update("")
+            return
         you = "muted" if microphone.muted else meter(microphone.user_dbfs, METER_WIDTH, self._glyphs)
         it = meter(microphone.reply_dbfs, METER_WIDTH, self._glyphs)
-        text = f"you {you:<{METER_WIDTH}}  reply {it}  underruns {self.talk.devices.underruns}"
+        text = "" if self.talk.chosen.typed else f"you {you:<{METER_WIDTH}}  "
+        text += f"reply {it}  underruns {self.talk.devices.underruns}"
         self.query_one("#levels", Static).update(Text(text, no_wrap=True))
 
     def on_resize(self, event: events.Resize) -> None:
@@ -221,7 +231,7 @@ class TalkScreen(App[BaseException | None]):
 
     def _draw_keys(self) -> None:
         text = Text(no_wrap=True)
-        for key, does in KEYS:
+        for key, does in KEYS_TYPED if self.talk.chosen.typed else KEYS:
             if key == "Space":
                 does = self._space()
             elif key == "H" and self.talk.hands_free:
@@ -263,7 +273,7 @@ class TalkScreen(App[BaseException | None]):
 
     async def action_back(self) -> None:
         typed = self.query_one("#typed", Input)
-        if typed.has_class("shown"):
+        if typed.has_class("shown") and not self.talk.chosen.typed:
             typed.remove_class("shown")
             self.set_focus(None)
         else:
@@ -272,7 +282,8 @@ class TalkScreen(App[BaseException | None]):
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         text = event.value.strip()
         event.input.clear()
-        await self.action_back()
+        if not self.talk.chosen.typed:
+            await self.action_back()
         if text:
             self.talk.say(text)
 

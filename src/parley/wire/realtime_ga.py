@@ -62,6 +62,7 @@ _read_any = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def _with_whole_characters(data: str | bytes) -> bytes | None:
         text = json.dumps(json.loads(data), ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.encode() if whole != text else None
+    whole, halves = _LONE_HALF.subn("\ufffd", text)
+    return whole.encode() if halves else None
 
 
 def decode_object(value: object) -> ClientEvent:

@@ -172,12 +172,19 @@ class OpenAIModel:
                 raise EngineUnavailable(
                     "No model is named.", code="model_not_found", mend="Name one: --llm openai:MODEL"
                 )
-        self._client = await asyncio.to_thread(self._new_client)
         try:
-            await self._check()
+            await self._check(await self.connect())
         except BaseException:
             await self.close()
             raise
+
+    async def connect(self) -> list[str] | None:
+        """The part of `open()` that asks for the list of models, and nothing of any model. Call `close()` after it."""
+        self._client = await asyncio.to_thread(self._new_client)
+        listed = await self._list_models()
+        if listed is None and not urlsplit(self._config.base_url).path.strip("/"):
+            listed = await self._try_v1()
+        return listed
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -301,10 +308,7 @@ class OpenAIModel:
                 mend=f"Correct {config.key_setting} or the option headers.",
             ) from None
 
-    async def _check(self) -> None:
-        listed = await self._list_models()
-        if listed is None and not urlsplit(self._config.base_url).path.strip("/"):
-            listed = await self._try_v1()
+    async def _check(self, listed: list[str] | None) -> None:
         self._models = tuple(listed or ())
         if not self._model:
             chat = [name for name in self._models if is_chat_model(name)]
@@ -330,6 +334,12 @@ class OpenAIModel:
             if error.status not in (401, 403) and error.status < 500:
                 return None
             raise self._unavailable(error) from None
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"{self.shown_url} did not send its list of models within {CHECK_TIMEOUT_S:g} s.",
+                code="timeout",
+                mend="Is it overloaded, or is --llm-base-url something else?",
+            ) from None
         except Exception as error:  # noqa: BLE001 - the engine boundary
             raise self._unavailable(error) from None
         listed = models_of(answer)
@@ -379,6 +389,15 @@ _NOT_CHAT: Final = (
     "embed", "bge-", "rerank", "whisper", "tts", "minilm", "clip", "dall-e", "image", "moderation", "transcribe", "realtime",
     "audio", "babbage", "davinci", "sora", "flux", "kokoro", "diffusion", "e5-", "gte-",
 )  # fmt: skip
+
+
+async def models_at(config: OpenAIConfig) -> list[str] | None:
+    """The models that an endpoint lists; None where it has no list. Raises `EngineUnavailable` where it cannot be used."""
+    engine = OpenAIModel(config)
+    try:
+        return await engine.connect()
+    finally:
+        await engine.close()
 
 
 def models_of(answer: object) -> list[str] | None:

@@ -138,7 +138,7 @@ def model_not_found(endpoint: Endpoint) -> EngineUnavailable:
 def models_named(wanted: str, models: Sequence[str]) -> str:
     """ "has: a, b. Did you mean 'b'?": the first models of a server, and the one whose name is nearest to `wanted`."""
     near = difflib.get_close_matches(wanted.lower(), [model.lower() for model in models], n=1, cutoff=0.5)
-    meant = next((model for model in models if near and model.lower() == near[0]), "")
+    meant = next((model for model in models if near and wanted not in models and model.lower() == near[0]), "")
     more = len(models) - _MAX_MODELS_NAMED
     named = ", ".join(models[:_MAX_MODELS_NAMED]) + (f" and {more} more" if more > 0 else "")
     return f"has: {named}." + (f" Did you mean {meant!r}?" if meant else "")

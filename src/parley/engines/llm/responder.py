@@ -4,7 +4,7 @@ Laws:
 - Honest: it says that it is no language model and how to connect one. It answers only what it can know (the time, the date, what it
   heard), and repeats what was said otherwise.
 - Tools can be exercised: it calls a tool when it must (`tool_choice`) or when the user names one, with arguments made from the
-  schema and from what was said; a tool's output is read back.
+  schema and from what was said; a tool's output is read back: its `message` where it has one, else what it says without JSON's marks.
 - A token is a word; usage is its own count of words.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Final
 
+from parley.engines.llm.tool_answers import in_words
 from parley.engines.llm.tool_arguments import arguments_for
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -41,6 +42,9 @@ UNHEARD: Final = "(inaudible)"
 
 _MAX_ECHO_WORDS: Final = 60
 """Of what was heard: twenty seconds are enough to know that it was heard."""
+
+_BETWEEN_WORDS: Final = r"(?:[\s_-]+(?:me|us|the|a|an|this|that|my|your|our)\b)*[\s_-]*"
+"""What may stand between the words of a tool's name in a sentence."""
 
 _WORD: Final = re.compile(r"\s*\S+\s*$|\s*\S+")
 
@@ -114,7 +118,7 @@ class Responder:
     def _answer(self, messages: tuple[ChatMessage, ...], said: str) -> str:
         outputs = _trailing_outputs(messages)
         if outputs:
-            return " ".join(f"The tool answered: {_shortened(output) or 'nothing'}." for output in outputs)
+            return " ".join(_shortened(in_words(output)) for output in outputs)
         known = any(message.role == "assistant" for message in messages)
         if not said:
             return f"Hello! {WHAT_I_AM} Say something, and I will repeat what I heard."
@@ -173,9 +177,11 @@ def _tools_to_call(request: ChatRequest, said: str) -> list[Tool]:
 
 
 def _names(said: str, name: str) -> bool:
-    """Whether a tool is named in what was said, in one word or in several ("get weather" for get_weather, getWeather)."""
+    """Whether a tool is named in what was said, in one word or in several ("get the weather" for get_weather, getWeather)."""
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)]
-    return bool(words) and re.search(r"\b" + r"[\s_-]*".join(map(re.escape, words)) + r"\b", said.lower()) is not None
+    return (
+        bool(words) and re.search(r"\b" + _BETWEEN_WORDS.join(map(re.escape, words)) + r"\b", said.lower()) is not None
+    )
 
 
 def _call_ids(request: ChatRequest, count: int) -> list[str]:

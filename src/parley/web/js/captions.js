@@ -87,7 +87,12 @@ const ANNOUNCE = {
     if (entry.state === "cut") return entry.kept ? `Parley, cut off after: ${entry.kept}` : "Parley was cut off.";
     return `Parley: ${textOf(entry)}`;
   },
-  tool: (entry) => (entry.state === "done" || entry.state === "failed" ? `Tool ${entry.name}: ${entry.output}` : ""),
+  tool(entry) {
+    if (entry.state !== "done" && entry.state !== "failed") return "";
+    const data = parsed(entry.output);
+    const sentence = typeof data?.message === "string" ? data.message : typeof data === "object" ? "it answered with data." : entry.output;
+    return `Tool ${entry.name}: ${sentence}`;
+  },
   note: (entry) => entry.text,
 };
 
@@ -127,7 +132,7 @@ const DRAW = {
     const words = node.querySelector(".words");
     words.className = "words call";
     words.replaceChildren(element("span", { class: "name" }, entry.name), `(${shownArguments(entry.args)})`);
-    if (entry.output) words.append(element("span", { class: "answer" }, entry.output));
+    if (entry.output) words.append(answer(entry.output));
   },
 
   note(node, entry) {
@@ -145,6 +150,21 @@ function part(node, who, remark = "") {
     node.prepend(name, words);
   }
   return words;
+}
+
+/** A tool's answer: JSON as data, a member a line; anything else as it came. */
+function answer(output) {
+  const data = parsed(output);
+  if (data === null || typeof data !== "object") return element("span", { class: "answer" }, output);
+  return element("pre", { class: "answer data" }, JSON.stringify(data, null, 2));
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function shownArguments(text) {

@@ -1,11 +1,11 @@
 // Where the time of each turn went: what the server knows of it and what only this page can know, on one clock.
 //
-// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", stages: [{name, from, to}], totalMs, won, lost}; milliseconds from the end of
-// what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply that no one asked for anew,
-// such as after a tool.
+// A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", stages: [{name, from, to, tool?}], totalMs, tools, won, lost}; milliseconds from
+// the end of what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply that nobody asked for.
 //
-// Laws: the server's clock and ours are joined at the end of the turn, which both see; a stage that nobody measured is left out, never
-// guessed.
+// Laws: a reply that goes on from a tool's answer belongs to the turn that made the model call the tool, so the tool's time counts; the server's
+// clock and ours are joined where both see the same event: at the end of the turn, and where such a reply begins; a stage that was not
+// measured is left out, never guessed.
 
 import { turnsOf } from "./server.js";
 
@@ -21,8 +21,9 @@ export class Figures {
   reset(sessionId = "") {
     this.sessionId = sessionId;
     this.positions = [];
-    this.turns = new Map();
-    this.open = null;
+    this.turns = new Map(); // by the id of each of their responses
+    this.open = null; // a turn of the user that has no response yet
+    this.calling = null; // the turn whose last response called a tool
   }
 
   /** The frame that ends at this position of the input audio was recorded at this time. */
@@ -32,11 +33,16 @@ export class Figures {
   }
 
   asked(kind) {
-    this.open = { kind, askedAt: performance.now(), endedAt: null };
+    this.begin({ kind, askedAt: performance.now(), endedAt: null });
   }
 
   turnEnded(item, endMs) {
-    this.open = { kind: "spoken", item, endMs, askedAt: null, endedAt: performance.now() };
+    this.begin({ kind: "spoken", item, endMs, askedAt: null, endedAt: performance.now() });
+  }
+
+  begin(turn) {
+    this.open = { ...turn, rounds: [] };
+    this.calling = null;
   }
 
   committed(item) {
@@ -48,35 +54,47 @@ export class Figures {
   }
 
   answered(responseId) {
-    const turn = this.open ?? { kind: "again", askedAt: performance.now() };
+    const begunAt = performance.now();
+    const turn = this.open ?? this.calling ?? { kind: "again", askedAt: begunAt, endedAt: null, rounds: [] };
     this.open = null;
-    turn.endedAt ??= performance.now();
-    turn.responseId = responseId;
+    this.calling = null;
+    turn.endedAt ??= begunAt;
+    turn.rounds.push({ responseId, begunAt });
     this.turns.set(responseId, turn);
     if (this.turns.size > TURNS_KEPT) this.turns.delete(this.turns.keys().next().value);
   }
 
-  sounded(responseId) {
+  /** The response has called a tool with all its arguments; the next response, unless the user speaks first, goes on from its answer. */
+  called(responseId, name) {
     const turn = this.turns.get(responseId);
-    if (turn) turn.receivedAt ??= performance.now();
+    const round = turn?.rounds.find((known) => known.responseId === responseId);
+    if (!round) return;
+    round.tool ??= { name, at: performance.now() };
+    if (!this.open && turn.rounds.at(-1) === round) this.calling = turn;
   }
 
   played(responseId, at) {
     const turn = this.turns.get(responseId);
-    if (!turn || turn.playedAt !== undefined) return;
-    turn.playedAt = at;
-    this.complete(turn);
+    const round = turn?.rounds.find((known) => known.responseId === responseId);
+    if (!round || round.playedAt !== undefined) return;
+    round.playedAt = at;
+    this.complete(turn, round);
   }
 
   done(responseId) {
     const turn = this.turns.get(responseId);
-    if (turn?.playedAt !== undefined) this.complete(turn);
+    const round = turn?.rounds.find((known) => known.responseId === responseId);
+    if (round?.playedAt !== undefined) this.complete(turn, round);
   }
 
-  async complete(turn) {
+  async complete(turn, round) {
     const sessionId = this.sessionId;
-    const told = (await turnsOf(sessionId)).find((known) => known.response_id === turn.responseId);
-    if (sessionId === this.sessionId) this.onTurn(laidOut(turn, told, (positionMs) => this.recordedAt(positionMs)));
+    const known = await turnsOf(sessionId);
+    if (sessionId !== this.sessionId) return;
+    const rounds = turn.rounds.slice(0, turn.rounds.indexOf(round) + 1).map((made) => ({
+      ...made, told: known.find((row) => row.response_id === made.responseId),
+    }));
+    this.onTurn(laidOut({ ...turn, rounds }, (positionMs) => this.recordedAt(positionMs)));
   }
 
   /** When the sample at this position came from the microphone; undefined where that is too long ago. */
@@ -86,31 +104,54 @@ export class Figures {
   }
 }
 
-/** The stages of a turn. `told` is the server's account, undefined where it has none. */
-export function laidOut(turn, told, recordedAt) {
-  const voiceEndAt = told?.voice_end_at_ms == null ? undefined : recordedAt(told.voice_end_at_ms);
+/** The stages of a turn up to the first sound of its last round. A round's `told` is the server's account, undefined where it has none. */
+export function laidOut(turn, recordedAt) {
+  const [first] = turn.rounds;
+  const last = turn.rounds.at(-1);
+  const voiceEndAt = first.told?.voice_end_at_ms == null ? undefined : recordedAt(first.told.voice_end_at_ms);
   const start = voiceEndAt ?? turn.askedAt ?? turn.endedAt;
   const ended = turn.endedAt - start;
-  const served = (ms) => (ms == null ? undefined : ended + ms);
-  const requested = served(told?.requested_ms);
-  const token = served(told?.first_token_ms);
-  const audio = served(told?.first_audio_ms);
-  const sent = served(told?.sent_ms);
+  const heard = turn.kind === "spoken" || turn.kind === "hold";
   const stages = [
-    voiceEndAt !== undefined && { name: "pause", from: 0, to: ended },
-    { name: "transcript", from: turn.kind === "spoken" || turn.kind === "hold" ? ended : undefined, to: served(told?.transcript_ms) },
-    { name: "model", from: requested, to: token },
-    { name: "voice", from: token, to: audio },
-    { name: "wait", from: audio, to: told?.speculation === "won" ? sent : undefined },
-    { name: "playback", from: sent, to: turn.playedAt - start },
-  ].filter((stage) => stage && stage.from !== undefined && stage.to !== undefined && stage.to - stage.from >= 0);
+    { name: "pause", from: voiceEndAt === undefined ? undefined : 0, to: ended },
+    { name: "transcript", from: heard ? ended : undefined, to: after(ended, first.told?.transcript_ms) },
+    ...turn.rounds.flatMap((round, index) => roundStages(round, index === 0 ? ended : round.begunAt - start, start, turn.rounds[index + 1])),
+  ].filter((stage) => stage.from !== undefined && stage.to !== undefined && stage.to - stage.from >= 0);
   return {
-    responseId: turn.responseId,
+    responseId: last.responseId,
     kind: turn.kind,
     stages,
-    totalMs: turn.playedAt - start,
-    won: told?.speculation === "won",
-    lost: told?.guesses_lost ?? 0,
+    totalMs: last.playedAt - start,
+    tools: turn.rounds.slice(0, -1).flatMap(({ tool }) => (tool ? [tool.name] : [])),
+    won: first.told?.speculation === "won",
+    lost: first.told?.guesses_lost ?? 0,
     pauseMs: voiceEndAt === undefined ? undefined : ended,
   };
+}
+
+/** One response: what the model and the voice took, or, where another goes on from it, the model and the tool. `joined`: where both clocks meet. */
+function roundStages({ told, tool, playedAt }, joined, start, next) {
+  const requested = after(joined, told?.requested_ms);
+  const token = after(joined, told?.first_token_ms);
+  const model = { name: "model", from: requested, to: token };
+  if (next) {
+    const calledAt = tool && tool.at - start;
+    return [
+      { ...model, to: token ?? calledAt },
+      { name: "call", from: token, to: calledAt },
+      { name: "tool", from: calledAt, to: next.begunAt - start, tool: tool?.name },
+    ];
+  }
+  const audio = after(joined, told?.first_audio_ms);
+  const sent = after(joined, told?.sent_ms);
+  return [
+    model,
+    { name: "voice", from: token, to: audio },
+    { name: "wait", from: audio, to: told?.speculation === "won" ? sent : undefined },
+    { name: "playback", from: sent, to: playedAt - start },
+  ];
+}
+
+function after(joined, ms) {
+  return ms == null ? undefined : joined + ms;
 }

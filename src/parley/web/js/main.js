@@ -213,7 +213,7 @@ class Page {
     const replies = [...this.talk.transcript.entries.values()].filter((entry) => entry.responseId === turn.responseId);
     if (replies.length > 0) this.captions.figures(replies.at(-1), turn);
     const last = byId("last");
-    last.replaceChildren(waterfall(turn, { title: true }));
+    last.replaceChildren(waterfall(turn, { titled: true }));
     last.hidden = false;
     if (this.labelled.has(turn.responseId)) return;
     this.labelled.add(turn.responseId);

@@ -8,6 +8,11 @@ import { fromBase64 } from "./pcm.js";
 const ANSWER_COMES_MS = 500; // From a transcript to its response, which the server begins at once or not at all.
 const QUIET_ERRORS = new Set(["response_cancel_not_active", "conversation_already_has_active_response"]);
 
+function argued({ item_id: item, delta }) {
+  const entry = this.transcript.entries.get(item);
+  if (entry) this.transcript.changed(Object.assign(entry, { args: entry.args + delta }));
+}
+
 export const HANDLERS = {
   "session.created"({ session }) {
     this.session = session;
@@ -76,7 +81,7 @@ export const HANDLERS = {
 
   "response.output_item.added"({ item, response_id: response }) {
     if (item.type === "message") this.transcript.assistant(item.id, response).session = this.session.id;
-    if (item.type === "function_call") {
+    if (item.type === "function_call" || item.type === "mcp_call") {
       this.transcript.add({ id: item.id, kind: "tool", name: item.name, args: "", output: "", state: "writing", ms: 0 });
     }
   },
@@ -90,7 +95,6 @@ export const HANDLERS = {
     if (entry.state === "cut") return;
     const pcm = fromBase64(delta);
     this.transcript.sounded(item, response, pcm.length);
-    this.figures.sounded(response);
     this.loudspeaker.play(item, pcm);
   },
 
@@ -98,16 +102,22 @@ export const HANDLERS = {
     this.loudspeaker.end(item);
   },
 
-  "response.function_call_arguments.delta"({ item_id: item, delta }) {
+  "response.function_call_arguments.delta": argued,
+  "response.mcp_call_arguments.delta": argued,
+
+  // The server carries out a tool of its own, and its next response goes on from the answer.
+  "response.mcp_call_arguments.done"({ item_id: item, response_id: response, arguments: args }) {
     const entry = this.transcript.entries.get(item);
-    if (entry) this.transcript.changed(Object.assign(entry, { args: entry.args + delta }));
+    this.figures.called(response, entry?.name ?? "");
+    if (entry) this.transcript.changed(Object.assign(entry, { args, state: "running" }));
   },
 
   "response.output_item.done"({ item, response_id: response }) {
     const entry = this.transcript.entries.get(item.id);
     if (entry?.kind === "assistant" && entry.state === "streaming") this.transcript.changed(Object.assign(entry, { state: "done" }));
     if (item.type === "function_call" && item.status === "completed") this.call({ ...item, response });
-    else if (entry?.kind === "tool") this.transcript.changed(Object.assign(entry, { state: "failed" }));
+    else if (item.type === "mcp_call" && item.output != null) this.transcript.changed(Object.assign(entry, { output: item.output, state: "done" }));
+    else if (entry?.kind === "tool") this.transcript.changed(Object.assign(entry, { output: item.error?.message ?? "", state: "failed" }));
   },
 
   "response.done"({ response }) {

@@ -274,6 +274,7 @@ export class Talk extends EventTarget {
   call({ call_id: callId, id, name, arguments: argumentsText, response }) {
     const began = performance.now();
     const entry = this.transcript.entries.get(id);
+    this.figures.called(response, name);
     const { output, failed } = tools.run(name, argumentsText);
     Object.assign(entry, { args: argumentsText, output, state: failed ? "failed" : "done", ms: performance.now() - began });
     this.transcript.changed(entry);

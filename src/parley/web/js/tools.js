@@ -1,6 +1,7 @@
 // A few functions that the model may call and this page carries out, so that calling can be seen.
 //
-// Laws: harmless; each answers with JSON text; a fault is an answer too, so that the model can tell of it.
+// Laws: harmless; each answers with JSON text, and in it a sentence (`message`) that may be spoken as it is, beside the data; a fault is an
+// answer too, so that the model can tell of it.
 
 import { chooseTheme } from "./theme.js";
 
@@ -14,7 +15,10 @@ const TOOLS = {
     run({ time_zone: zone }) {
       const timeZone = zone && isZone(zone) ? zone : Intl.DateTimeFormat().resolvedOptions().timeZone;
       const now = new Date();
-      return { time: new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "full", timeStyle: "short" }).format(now), time_zone: timeZone };
+      const shown = (parts) => new Intl.DateTimeFormat("en-GB", { timeZone, ...parts }).format(now);
+      const [time, date] = [shown({ timeStyle: "short" }), shown({ dateStyle: "full" })];
+      const place = timeZone.split("/").at(-1).replaceAll("_", " ");
+      return { message: `It is ${time} on ${date}${zone ? ` in ${place}` : ""}.`, time, date, time_zone: timeZone };
     },
   },
   set_theme: {
@@ -25,7 +29,8 @@ const TOOLS = {
       required: ["theme"],
     },
     run({ theme }) {
-      return { theme: chooseTheme(theme) };
+      chooseTheme(theme);
+      return { message: theme === "auto" ? "The page follows your device now." : `The page is ${theme} now.`, theme };
     },
   },
   roll_dice: {
@@ -39,7 +44,9 @@ const TOOLS = {
     },
     run({ count = 1, sides = 6 }) {
       const rolls = Array.from({ length: within(count, 1, 10) }, () => 1 + Math.floor(Math.random() * within(sides, 2, 100)));
-      return { rolls, total: rolls.reduce((sum, roll) => sum + roll, 0) };
+      const total = rolls.reduce((sum, roll) => sum + roll, 0);
+      const dice = rolls.length === 1 ? "The die shows" : "The dice show";
+      return { message: `${dice} ${listed(rolls)}${rolls.length === 1 ? "" : `, ${total} in all`}.`, rolls, total };
     },
   },
 };
@@ -56,8 +63,12 @@ export function run(name, argumentsText) {
     if (!Object.hasOwn(TOOLS, name)) throw new Error(`there is no tool named ${name}`);
     return { output: JSON.stringify(TOOLS[name].run(args)), failed: false };
   } catch (error) {
-    return { output: JSON.stringify({ error: error.message }), failed: true };
+    return { output: JSON.stringify({ message: `That did not work: ${error.message}.`, error: error.message }), failed: true };
   }
+}
+
+function listed(numbers) {
+  return new Intl.ListFormat("en", { type: "conjunction" }).format(numbers.map(String));
 }
 
 function within(value, least, most) {

@@ -9,6 +9,8 @@ const NAMES = {
   pause: "Sure you were done",
   transcript: "Your words",
   model: "First token",
+  call: "Asking for the tool",
+  tool: "Tool",
   voice: "First sound made",
   wait: "Held until sure",
   playback: "Reaching your ear",
@@ -18,8 +20,12 @@ const TITLES = {
   spoken: "from your last sound to the first of the reply",
   hold: "from letting go to the first sound of the reply",
   typed: "from sending to the first sound of the reply",
-  again: "from the tool's answer to the first sound",
+  again: "from the beginning of the reply to its first sound",
 };
+
+function title({ kind, tools }) {
+  return tools.length === 0 ? TITLES[kind] : `${TITLES[kind]}, ${tools.length === 1 ? "a tool" : `${tools.length} tools`} in between`;
+}
 
 /** A line: the figure, and the stages in one bar. */
 export function strip(turn) {
@@ -40,17 +46,17 @@ function inOrder({ stages }) {
 }
 
 /** The whole of it. */
-export function waterfall(turn, { title = false } = {}) {
+export function waterfall(turn, { titled = false } = {}) {
   const table = element("table", { class: "waterfall" });
-  if (title) table.append(element("caption", {}, element("b", {}, seconds(turn.totalMs)), TITLES[turn.kind]));
+  if (titled) table.append(element("caption", {}, element("b", {}, seconds(turn.totalMs)), title(turn)));
   const body = element("tbody");
   const span = Math.max(turn.totalMs, ...turn.stages.map(({ to }) => to)) || 1;
-  for (const { name, from, to } of turn.stages) {
+  for (const { name, from, to, tool } of turn.stages) {
     const bar = element("i", { "data-stage": name });
     bar.style.left = `${(100 * Math.max(0, from)) / span}%`;
     bar.style.width = `${(100 * Math.max(0, to - Math.max(0, from))) / span}%`;
     body.append(
-      element("tr", {}, element("th", { scope: "row" }, NAMES[name]), element("td", { class: "track" }, bar), element("td", { class: "ms" }, seconds(to - from))),
+      element("tr", {}, element("th", { scope: "row" }, NAMES[name], ...(tool ? [" ", element("code", {}, tool)] : [])), element("td", { class: "track" }, bar), element("td", { class: "ms" }, seconds(to - from))),
     );
   }
   table.append(body);
