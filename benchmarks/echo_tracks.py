@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,9 +17,7 @@ from parley.core.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Spea
 from parley.engines.ports import SpeechRequest
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.engines.vad.silero import SileroVad
-
-ROOT = Path(__file__).resolve().parents[1]
-RECORDINGS = Path(os.environ.get("PARLEY_TEST_AUDIO") or ROOT.parent / "shared" / "audio")
+from tests.speech import clip
 
 RATE = 48_000
 CHUNK = RATE // 100
@@ -92,7 +88,7 @@ def at_level(audio: Samples, decibels: float) -> Samples:
 
 def recording(name: str, seconds: float | None = None) -> Samples:
     """A recording at 48 kHz, cut to `seconds`, from its first sound on."""
-    found = files.read(RECORDINGS / f"{name}.wav")
+    found = files.read(clip(name))
     audio = resample(found.audio, found.sample_rate, RATE)
     begins = int(np.argmax(np.abs(audio) > 0.03 * np.abs(audio).max()))
     return audio[begins : None if seconds is None else begins + int(seconds * RATE)]

@@ -1,13 +1,14 @@
-"""What one greedy session takes from another one's speech recognition: `python benchmarks/fairness.py`.
+"""What one greedy session takes from another one's speech recognition: `python -m benchmarks.fairness`.
 
 Starts `parley serve` (PocketSphinx, the models of fixed latency) on a free port. A bystander says one sentence after another, ends each
 turn itself and waits for its words: alone, and then while another session does one of these:
 
     turns    keeps 60 committed turns of 30 s waiting (as many of them as the server takes)
-    items    brings conversation items of 15 x 1 MiB of audio, as fast as the server takes them
+    brought  brings conversation items of 2 x 1 MiB of audio, as many as the server takes
+    flood    sends conversation items of 15 x 1 MiB of audio as fast as the link takes them, whatever the server answers
 
-Prints the time from the bystander's commit to its words, and the ratio; for `items` also the server's memory: before, at its highest,
-and after the greedy session has left. Figures go to results/fairness.json. A ratio says what the greedy session costs; the times
+Prints the time from the bystander's commit to its words, the ratio, and the server's memory: before, at its highest, and after the greedy
+session has left. Figures go to results/fairness.json. A ratio says what the greedy session costs; the times
 themselves depend on the machine. `--parley PATH` measures the server of another installation.
 """
 
@@ -39,10 +40,10 @@ from websockets.exceptions import ConnectionClosed
 
 from parley.audio import pcm
 from parley.audio.resampling import resample
+from tests.speech import clip
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "fairness.json"
-AUDIO = Path(os.environ.get("PARLEY_TEST_AUDIO") or ROOT.parent / "shared" / "audio")
 PARLEY = str(Path(sys.executable).parent / "parley")
 RATE = 24_000
 START_LIMIT_S = 120
@@ -51,7 +52,8 @@ WORDS_LIMIT_S = 60.0
 
 GREEDY_TURNS = 60
 GREEDY_TURN_S = 30
-ITEM_PARTS = 15
+BROUGHT_PARTS = 2
+FLOOD_PARTS = 15
 ITEM_PART_BYTES = 1024 * 1024
 SETTLE_S = 3.0
 """After the greedy session has begun, and after it has left: until the server stands where it will stand."""
@@ -90,7 +92,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What one greedy session takes from another one's speech recognition.")
-    parser.add_argument("--kinds", default="turns,items", help="what the greedy session does (turns,items)")
+    parser.add_argument("--kinds", default="turns,brought,flood", help="what the greedy session does (all three)")
     parser.add_argument(
         "--turns", type=int, default=5, help="the bystander's turns, alone and beside the greedy session (5)"
     )
@@ -109,7 +111,7 @@ def line(run: dict[str, Any]) -> str:
 
 
 async def measure(kind: str, url: str, pid: int, turns: int) -> dict[str, Any]:
-    sentence = at_24k(AUDIO / "weather_question.wav")
+    sentence = at_24k(clip("weather_question"))
     await words_after(url, sentence, 1)
     before = resident_mib(pid)
     alone = await words_after(url, sentence, turns)
@@ -160,14 +162,17 @@ async def be_greedy(kind: str, url: str, greed: Greed) -> None:
         async with session(url) as link:
             listener = asyncio.create_task(count(link, greed))
             try:
-                await (greedy_turns(link, greed) if kind == "turns" else greedy_items(link, greed))
+                if kind == "turns":
+                    await greedy_turns(link, greed)
+                else:
+                    await greedy_items(link, greed, FLOOD_PARTS if kind == "flood" else BROUGHT_PARTS, kind == "flood")
             finally:
                 listener.cancel()
 
 
 async def greedy_turns(link: ClientConnection, greed: Greed) -> None:
     """Sixty at once, and another one whenever one has got its words or was refused a second ago."""
-    reading = at_24k(AUDIO / "two_cities.wav")[: 2 * RATE * GREEDY_TURN_S]
+    reading = at_24k(clip("two_cities"))[: 2 * RATE * GREEDY_TURN_S]
     piece = json.dumps(append(reading))
     while True:
         answered = greed.words + sum(greed.refused.values())
@@ -183,17 +188,19 @@ async def greedy_turns(link: ClientConnection, greed: Greed) -> None:
             await asyncio.sleep(0.1)
 
 
-async def greedy_items(link: ClientConnection, greed: Greed) -> None:
-    reading = np.frombuffer(at_24k(AUDIO / "two_cities.wav"), np.uint8)
+async def greedy_items(link: ClientConnection, greed: Greed, parts: int, flood: bool) -> None:
+    reading = np.frombuffer(at_24k(clip("two_cities")), np.uint8)
     part = np.resize(reading, ITEM_PART_BYTES).tobytes()
-    content = [{"type": "input_audio", "audio": base64.b64encode(part).decode()}] * ITEM_PARTS
+    content = [{"type": "input_audio", "audio": base64.b64encode(part).decode()}] * parts
     item = json.dumps(
         {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
     )
     while True:
         await link.send(item)
         greed.sent += 1
-        greed.sent_bytes += ITEM_PARTS * ITEM_PART_BYTES
+        greed.sent_bytes += parts * ITEM_PART_BYTES
+        if not flood:
+            await asyncio.sleep(1.0 if greed.refused else 0.1)
 
 
 async def count(link: ClientConnection, greed: Greed) -> None:

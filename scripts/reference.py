@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 HEAD = "<!-- written by scripts/reference.py from the docstrings; do not edit -->\n\n"
 
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "sessions.md": ("Sessions and pipelines", ("Pipeline", "VoiceSession", "EngineSpec", "CallTool")),
+    "sessions.md": ("Sessions and pipelines", ("Pipeline", "VoiceSession", "EngineSpec", "CallTool", "Transcript")),
     "events.md": (
         "Events",
         (
@@ -72,6 +72,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "FrameRefused",
             "SinkRefused",
             "SessionBroken",
+            "SessionClosed",
             "EngineError",
             "EngineUnavailable",
             "AudioFileError",

@@ -1,9 +1,7 @@
-"""Fixtures that every test area shares."""
+"""Fixtures and helpers that every test area shares."""
 
 from __future__ import annotations
 
-import os
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,18 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-AUDIO = Path(os.environ.get("PARLEY_TEST_AUDIO") or Path(__file__).resolve().parents[2] / "shared" / "audio")
+from tests.speech import ClipMissing, clip, load
+
+
+def clip_path(name: str) -> Path:
+    """The WAV file of a clip; skips the test where it is missing (see `tests/speech.py`)."""
+    try:
+        return clip(name)
+    except ClipMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
 def speech() -> Callable[[str], tuple[NDArray[np.int16], int]]:
-    """Load a recording by name: `pcm, rate = speech("hello_world")`; skips where the recordings are absent."""
-
-    def load(name: str) -> tuple[NDArray[np.int16], int]:
-        path = AUDIO / f"{name}.wav"
-        if not path.exists():
-            pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
-        with wave.open(str(path)) as wav:
-            return np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2"), wav.getframerate()
-
-    return load
+    """Load a clip by name: `pcm, rate = speech("hello_world")`."""
+    return lambda name: load(clip_path(name))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import AUDIO
+from tests.conftest import clip_path
 from tests.talk.virtual_room import Room, virtual_room
 
 pytestmark = pytest.mark.slow
@@ -44,9 +44,7 @@ def test_a_text_is_heard_from_the_loudspeaker_to_its_end(tmp_path: Path) -> None
 
 
 def test_what_is_said_into_the_microphone_is_written_until_ctrl_c(tmp_path: Path) -> None:
-    recording = AUDIO / "hello_world.wav"
-    if not recording.exists():
-        pytest.skip(f"recorded speech not found at {recording}; set PARLEY_TEST_AUDIO to the folder that holds it")
+    recording = clip_path("hello_world")
     with virtual_room(tmp_path) as room:
         listener = subprocess.Popen(
             [sys.executable, "-c", MAIN, "transcribe", "--mic"],

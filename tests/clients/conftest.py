@@ -7,18 +7,17 @@ import re
 import subprocess
 import sys
 import threading
-import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soxr
 
 from tests.clients.chat_endpoint import ChatEndpoint, chat_endpoint
+from tests.conftest import clip_path
+from tests.speech import load as load_clip
 
-AUDIO = Path(os.environ.get("PARLEY_TEST_AUDIO") or Path(__file__).resolve().parents[3] / "shared" / "audio")
 START_LIMIT_S = 90
 
 
@@ -84,15 +83,10 @@ def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def speech() -> Callable[[str], bytes]:
-    """Recorded speech by name, PCM16 at 24 kHz, followed by 1.5 s of silence: a turn that ends."""
+    """A speech clip by name, PCM16 at 24 kHz, followed by 1.5 s of silence: a turn that ends."""
 
     def load(name: str) -> bytes:
-        path = AUDIO / f"{name}.wav"
-        if not path.exists():
-            pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
-        with wave.open(str(path)) as wav:
-            samples = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2")
-            rate = wav.getframerate()
+        samples, rate = load_clip(clip_path(name))
         pcm = samples if rate == 24_000 else soxr.resample(samples, rate, 24_000)
         return pcm.astype("<i2").tobytes() + bytes(2 * 36_000)
 

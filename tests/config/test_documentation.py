@@ -61,7 +61,8 @@ def test_every_dependency_is_justified() -> None:
     root = Path(__file__).resolve().parents[2]
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"].values()
-    demanded = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *chain.from_iterable(extras)]
+    groups = project["dependency-groups"].values()
+    demanded = [*project["project"]["dependencies"], *chain.from_iterable(groups), *chain.from_iterable(extras)]
     names = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in demanded}
     rows = [
         line

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from parley.core.endpointing import pause_needed_ms
@@ -22,6 +24,12 @@ def test_the_surer_the_judge_the_shorter_the_wait(eagerness: Eagerness) -> None:
     waits = [pause_needed_ms(SemanticVad(eagerness), p / 20) for p in range(21)]
     assert waits == sorted(waits, reverse=True)
     assert waits[-1] < waits[0]
+
+
+@pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
+def test_two_judgements_that_hardly_differ_wait_hardly_differently(eagerness: Eagerness) -> None:
+    waits = [pause_needed_ms(SemanticVad(eagerness), p / 1_000) for p in range(1_001)]
+    assert all(longer <= shorter * 1.01 + 1 for longer, shorter in pairwise(waits))
 
 
 def test_a_more_eager_session_never_waits_longer() -> None:

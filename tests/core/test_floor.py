@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.core.effects import DropTranscription, JudgePause, StartGeneration
+from parley.core.effects import DropTranscription, FlushTranscription, JudgePause, StartGeneration
 from parley.core.events import (
     AudioArrived,
     PartialTranscribed,
@@ -11,7 +11,7 @@ from parley.core.events import (
     VoiceScored,
 )
 from parley.core.notices import ErrorRaised, ResponseCreated, ResponseDone, SpeechStarted, SpeechStopped
-from parley.core.settings import Conduct, SemanticVad, ServerVad, Settings
+from parley.core.settings import Conduct, SemanticVad, ServerVad, Settings, Transcription
 from tests.core.scene import Scene, kinds
 
 CONFIRMED = Conduct(barge_in="confirmed")
@@ -84,6 +84,28 @@ def test_the_judge_decides_how_long_a_pause_must_be() -> None:
     assert kinds(scene.hears(1000, 0.0)) == []
     scene.happens(PauseJudged(judged.turn, judged.judgement, 0.95))
     assert "SpeechStopped" in kinds(scene.hears(32, 0.0))
+
+
+def test_the_words_of_the_whole_pause_are_judged_with_their_language_and_how_sure_they_are() -> None:
+    scene = Scene(Settings(turn_detection=SemanticVad("medium")))
+    scene.hears(640, 0.9)
+    scene.happens(PartialTranscribed(scene.turn(), "what time is it"))
+    scene.hears(96, 0.0)
+    partial, flush = scene.last(JudgePause), scene.last(FlushTranscription)
+    assert (partial.text, partial.language, partial.confidence) == ("what time is it", "", None)
+    scene.happens(Transcribed(scene.turn(), "what time is it", flush.flush, language="en", confidence=0.4))
+    judged = scene.last(JudgePause)
+    assert judged.judgement != partial.judgement, "the words are the same, what is known of them is not"
+    assert (judged.text, judged.language, judged.confidence) == ("what time is it", "en", 0.4)
+
+
+def test_the_language_that_the_client_named_is_the_judges_too() -> None:
+    scene = Scene(Settings(turn_detection=SemanticVad("medium"), transcription=Transcription(language="de")))
+    scene.hears(640, 0.9)
+    scene.hears(96, 0.0)
+    flush = scene.last(FlushTranscription)
+    scene.happens(Transcribed(scene.turn(), "ja", flush.flush, language="en"))
+    assert scene.last(JudgePause).language == "de"
 
 
 def test_an_unfinished_thought_is_waited_for_but_not_for_ever() -> None:

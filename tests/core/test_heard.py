@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
+
 from parley.core.effects import StartGeneration, StopPlayback
 from parley.core.events import (
+    AudioArrived,
     AudioPlayed,
     CancelRequested,
     ClauseStarted,
     GenerationFinished,
     ItemTruncateRequested,
+    LinkClosed,
     SpeechGenerated,
     SpokenWord,
     Transcribed,
@@ -235,3 +241,66 @@ def test_a_cough_while_the_listener_waits_for_more_does_not_begin_the_reply_agai
     hint = scene.last(StartGeneration).prompt.items[-1]
     assert isinstance(hint, Message)
     assert (hint.role, isinstance(hint.content[0], InputText)) == ("system", True)
+
+
+def heard_now(scene: Scene) -> str:
+    """What the conversation says was heard of the last reply."""
+    item = scene.session.items[-1]
+    assert isinstance(item, Message)
+    assert isinstance(item.content[0], OutputAudio)
+    return item.content[0].transcript
+
+
+def test_while_a_reply_plays_the_conversation_holds_the_words_heard_by_now() -> None:
+    scene = Scene()
+    scene.says("tell me a story")
+    scene.answers(("Once upon a time there was a king.", 4000), words=True)
+    assert heard_now(scene) == ""
+    scene.passes(2000)
+    scene.hears(32, 0.0)
+    assert heard_now(scene) == "Once upon a time"
+    scene.passes(4000)
+    assert heard_now(scene) == "Once upon a time there was a king."
+
+
+@pytest.mark.parametrize("playback", ["remote", "paced"])
+def test_a_session_that_ends_keeps_the_words_heard_by_then(playback: Literal["remote", "paced"]) -> None:
+    scene = Scene(playback=playback)
+    scene.says("tell me a story")
+    scene.answers(("Once upon a time there was a king.", 4000), words=True)
+    if playback == "paced":
+        scene.happens(AudioPlayed(2000 * 24))
+    else:
+        scene.passes(2000)
+    scene.happens(LinkClosed("gone"))
+    assert heard_now(scene) == "Once upon a time"
+    scene.passes(10_000)
+    assert heard_now(scene) == "Once upon a time"
+
+
+def test_words_without_sound_yet_were_not_heard() -> None:
+    scene = Scene(playback="paced")
+    scene.says("tell me a story")
+    attempt = scene.last(StartGeneration).attempt
+    words = (SpokenWord(4, 12_000), SpokenWord(9, 24_000))
+    scene.happens(
+        ClauseStarted(attempt, "Once upon"),
+        SpeechGenerated(attempt, bytes(48_000), words),
+        ClauseStarted(attempt, " a time there was a king."),
+    )
+    scene.happens(AudioPlayed(24_000))
+    assert heard_now(scene) == "Once upon"
+    scene.happens(LinkClosed("gone"))
+    assert heard_now(scene) == "Once upon"
+
+
+def test_the_turns_audio_can_be_read_up_to_the_last_score() -> None:
+    scene = Scene()
+    assert scene.session.turn_audio(8000) == b""
+    scene.hears(320, 0.0)
+    scene.hears(640, 0.9)
+    scene.happens(AudioArrived(bytes(1536)))
+    begun = 320 - 300
+    assert len(scene.session.turn_audio(8000)) == (960 - begun) * 48
+    assert len(scene.session.turn_audio(100)) == 100 * 48
+    assert not scene.session.speaking

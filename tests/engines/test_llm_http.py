@@ -183,6 +183,17 @@ async def test_a_connection_serves_the_next_reply_when_the_last_one_ended_well()
     assert len(ports) == 1
 
 
+async def test_no_cookie_of_one_reply_goes_into_the_next_request() -> None:
+    async def script(request: Request, answer: Answer) -> None:
+        await answer.raw(b": hello\n\n", set_cookie="session=of-somebody; Path=/")
+        await answer.text("Hello!")
+
+    async with connected(script) as (engine, server):
+        for _ in range(2):
+            await replied(engine)
+        assert all("cookie" not in request.headers for request in server.requests)
+
+
 # --- redirects ---
 
 

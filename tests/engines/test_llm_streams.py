@@ -158,6 +158,19 @@ CALLS: dict[str, list[object]] = {
         chunk(tool_calls=[call('{"x":2', "one", index=0)]),
         chunk(tool_calls=[call("}", index=0)]),
     ],
+    "without ids, each with its name before its arguments": [
+        chunk(tool_calls=[call("", "one", index=0)]),
+        chunk(tool_calls=[call('{"x":1}', index=0)]),
+        chunk(tool_calls=[call("", "one", index=0)]),
+        chunk(tool_calls=[call('{"x":2}', index=0)]),
+    ],
+    "with the name in every piece, the empty last one too": [
+        chunk(tool_calls=[call('{"x":1', "one", index=0)]),
+        chunk(tool_calls=[call("}", "one", index=0)]),
+        chunk(tool_calls=[call("", "one", index=0)]),
+        chunk(tool_calls=[call('{"x":2}', "one", index=1)]),
+        chunk(tool_calls=[call("", "one", index=1)]),
+    ],
     "with nothing but names": [
         chunk(tool_calls=[call({"x": 1}, "one")]),
         chunk(tool_calls=[call({"x": 2}, "one")]),

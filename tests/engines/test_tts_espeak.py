@@ -98,6 +98,13 @@ async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_sta
         assert samples > SHORTEST_SAMPLES or not any(map(str.isalnum, clause.spoken)), (clause, samples)
 
 
+async def test_audio_before_any_word_mark_is_no_fault(espeak: EspeakSynthesizer) -> None:
+    """The first buffer of such a sign carries audio and no mark."""
+    chunks = [chunk async for chunk in espeak.speak(SpeechRequest("\u2776", "", "en"))]
+    assert chunks[0].words == ()
+    assert [word.text for word in chunks[-1].words] == ["\u2776"]
+
+
 async def test_a_list_without_spaces_is_spoken_and_its_words_are_timed(espeak: EspeakSynthesizer) -> None:
     text = ",".join(map(str, range(1, 41)))
     cutter = ClauseCutter("en")

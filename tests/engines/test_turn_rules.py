@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -12,17 +11,17 @@ from numpy.typing import NDArray
 
 from parley.engines.ports import PauseContext, Samples, TurnJudge
 from parley.engines.turn.prosody import ending
-from parley.engines.turn.rules import RULES, create, probability, weigh
+from parley.engines.turn.rules import RULES, WORD_RULES, create, weigh
 
 Load = Callable[[str], tuple[NDArray[np.int16], int]]
 SILENCE: Samples = np.zeros(16_000, dtype=np.float32)
 
-SURELY, PROBABLY, HARDLY = 0.8, 0.5, 0.25
-"""Where the core's waits change (see `core/endpointing.py`)."""
+SURELY, PROBABLY, HARDLY = 0.7, 0.5, 0.25
+"""The points between which the core's waits change (see `core/endpointing.py`)."""
 
 
 def judged(text: str, language: str = "", audio: Samples = SILENCE) -> float:
-    return probability(weigh(PauseContext(text, audio, language)))
+    return weigh(PauseContext(text, audio, language)).probability
 
 
 FINISHED = [
@@ -38,6 +37,8 @@ FINISHED = [
     ("en", "what is the weather like in paris"),
     ("en", "where are you from"),
     ("en", "what are you looking for"),
+    ("en", "who is it for"),
+    ("en", "do you know where the station is"),
     ("en", "Could you turn the light off?"),
     ("en", "No, I mean it. What time is it?"),
     ("de", "ja"),
@@ -55,6 +56,11 @@ FINISHED = [
 ]
 PROBABLY_FINISHED = [
     ("en", "turn on the kitchen light"),
+    ("en", "could you repeat that"),
+    ("en", "can you do it"),
+    ("en", "who did that"),
+    ("en_US", "do you have it"),
+    ("en", "turn it on please"),
     ("en", "I would like to book a table for two."),
     ("en", "my name is peter miller"),
     ("en", "I live there. I like that one"),
@@ -76,6 +82,15 @@ UNFINISHED = [
     ("en", "I'd like"),
     ("en", "yes and"),
     ("en", "What is the"),
+    ("en", "what is the weather in"),
+    ("en", "what's the weather like in"),
+    ("en", "how do I get to"),
+    ("en", "which bus goes to"),
+    ("en", "can you send this to"),
+    ("en", "how much does it"),
+    ("en", "when does the next"),
+    ("en", "I live in a small"),
+    ("en", "he told me that"),
     ("en", "Hello. I am looking for"),
     ("en", "Tell me about the."),
     ("de", "ich möchte einen"),
@@ -118,6 +133,13 @@ def test_whole_sentences_are_probably_finished(language: str, text: str) -> None
     assert judged(text, language) >= PROBABLY
 
 
+def test_a_clause_is_complete_without_punctuation_too() -> None:
+    for text in ("turn on the kitchen light", "Turn on the kitchen light."):
+        rules = weigh(PauseContext(text, SILENCE, "en")).rules
+        assert "complete clause" in [rule.name for rule in rules]
+        assert judged(text, "en", voice(160, 100, fade=0.3)) >= SURELY
+
+
 @pytest.mark.parametrize(("language", "text"), UNFINISHED)
 def test_open_clauses_and_hesitations_are_not_finished(language: str, text: str) -> None:
     assert judged(text, language) < HARDLY
@@ -131,6 +153,41 @@ def test_dictated_digits_lists_and_lone_subordinate_clauses_are_probably_not(lan
 
 def test_a_number_of_usual_length_may_be_whole() -> None:
     assert judged("five five five one two three four", "en") > judged("five five five one", "en")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "io non lo so",
+        "vorrei prenotare un tavolo",
+        "vorrei andare a",  # "a" and "of" would hold an English clause open
+        "geen idee of",
+        "ik wil graag een kamer",
+        "chciałbym zarezerwować stolik",
+        "kan du hjelpe meg",
+        "haluaisin varata huoneen",
+        "今日は天気がいいです",
+        "Меня зовут Пётр",
+    ],
+)
+def test_words_of_another_language_are_not_judged_by_english_ones(text: str) -> None:
+    neutral = judged("", "it")
+    assert judged(text, "it") == neutral, "the language is known and has no lists"
+    assert judged(text) == neutral, "nobody said which language it is"
+
+
+def test_in_another_language_a_question_mark_still_asks() -> None:
+    assert judged("Che tempo fa oggi?", "it") >= SURELY
+    assert judged("Che tempo fa oggi,", "it") < PROBABLY
+
+
+def test_words_count_less_the_less_the_recogniser_trusts_them() -> None:
+    for text, sign in (("turn on the", 1), ("what time is it", -1)):
+        sure, unsure, lost = (
+            weigh(PauseContext(text, SILENCE, "en", confidence)).probability for confidence in (1.0, 0.5, 0.0)
+        )
+        assert sign * sure < sign * unsure < sign * lost
+        assert sure == judged(text, "en"), "a recogniser that gives no confidence is believed"
 
 
 async def test_nothing_known_is_about_one_half() -> None:
@@ -151,9 +208,8 @@ def test_every_rule_says_why_and_can_hold() -> None:
         *PROBABLY_UNFINISHED,
         ("en", "five five five one two three four"),
     ]
-    seen = {rule.name for language, text in cases for rule in weigh(PauseContext(text, SILENCE, language))}
-    words = {rule.name for rule in RULES[: [rule.name for rule in RULES].index("falling pitch")]}
-    assert words - seen == set()
+    seen = {rule.name for language, text in cases for rule in weigh(PauseContext(text, SILENCE, language)).rules}
+    assert {rule.name for rule in WORD_RULES} - seen == set()
 
 
 # --- sounds ---
@@ -237,11 +293,8 @@ def test_recorded_questions_and_greetings_end(speech: Load) -> None:
     assert judged("what's the weather like in paris", "en", recording(speech, "weather_question")) >= SURELY
 
 
-def test_a_judgement_costs_a_few_milliseconds(speech: Load) -> None:
-    audio = heard(recording(speech, "two_cities"), 12.65)
-    text = "I would like to book a table for four people at the " * 8
-    weigh(PauseContext(text, audio))
-    began = time.thread_time()
-    for _ in range(20):
-        weigh(PauseContext(text, audio))
-    assert (time.thread_time() - began) / 20 < 0.005
+def test_a_judgement_looks_at_no_more_than_the_end_however_long_the_turn_is(speech: Load) -> None:
+    audio, text = heard(recording(speech, "two_cities"), 12.65), "I would like to book a table for four people at the "
+    short = weigh(PauseContext(text * 2, audio[-48_000:], "en"))
+    assert weigh(PauseContext(text * 100, np.tile(audio, 20), "en")) == short
+    assert ending(np.tile(audio, 20)) == ending(audio[-48_000:])

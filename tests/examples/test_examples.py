@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from parley.library import read_audio, synthesize, write_audio
-from tests.conftest import AUDIO
+from tests.conftest import clip_path
 
 pytestmark = pytest.mark.slow
 
@@ -38,13 +38,6 @@ def run(name: str, *arguments: object, timeout_s: float = 90) -> str:
     return done.stdout
 
 
-def recorded(name: str) -> Path:
-    path = AUDIO / f"{name}.wav"
-    if not path.exists():
-        pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
-    return path
-
-
 def test_every_example_is_run_here_and_is_short() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
     found = sorted(EXAMPLES.glob("*.py"))
@@ -55,27 +48,40 @@ def test_every_example_is_run_here_and_is_short() -> None:
 
 
 def test_a_file_is_written_down() -> None:
-    lines = run("transcribe_file.py", recorded("beckett")).splitlines()
+    lines = run("transcribe_file.py", clip_path("beckett")).splitlines()
     assert len(lines) >= 5
     assert any(line.endswith("try again") for line in lines)
 
 
 def test_your_own_function_answers(tmp_path: Path) -> None:
-    said = run("own_llm.py", recorded("hello_world"), tmp_path / "answer.wav")
+    said = run("own_llm.py", clip_path("hello_world"), tmp_path / "answer.wav")
     assert "answered: Backwards, that is: world hello." in said
     assert read_audio(tmp_path / "answer.wav").seconds > 0.5
 
 
 def test_a_tool_answers() -> None:
-    said = run("tool_that_answers.py", recorded("weather_question"))
+    said = run("tool_that_answers.py", clip_path("weather_question"))
     assert "called:   get_weather {'city': 'Paris'}" in said
     assert "answered: It is 21 degrees in Paris." in said
 
 
 def test_nothing_is_answered_before_the_wake_word() -> None:
-    question, hello = recorded("weather_question"), recorded("hello_world")
+    question, hello = clip_path("weather_question"), clip_path("hello_world")
     said = run("wake_word.py", "hello", question, hello, question).splitlines()
     assert [line.split(":")[0] for line in said] == ["heard", "heard", "answered", "heard", "answered"]
+
+
+def test_a_frame_loop_of_ones_own_parts(tmp_path: Path) -> None:
+    said = run("from_a_frame_loop.py", clip_path("hello_world"), tmp_path / "beeps.wav")
+    assert said == "hello world: I heard 2 words.\n"
+    assert read_audio(tmp_path / "beeps.wav").seconds == pytest.approx(4 * 0.2, abs=0.01)
+
+
+def test_an_agent_of_pipecats_kind() -> None:
+    said = run("from_pipecat.py", clip_path("weather_question")).splitlines()
+    assert said[0] == "speaks, to: what is the weather in paris"
+    assert said[1] == "tool: It is 21 degrees in Paris."
+    assert said[2].startswith("heard: It is 21 degrees in Paris. in ")
 
 
 def test_two_bots_take_turns(tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def policy_server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_server_with_a_policy_answers_only_questions(policy_server: str) -> None:
-    question, statement = recorded("weather_question"), recorded("hello_world")
+    question, statement = clip_path("weather_question"), clip_path("hello_world")
     assert _responses(policy_server, question) == 1
     assert _responses(policy_server, statement) == 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUDIO
+from tests.conftest import clip_path
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "library.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
@@ -24,10 +24,7 @@ def test_the_guide_begins_with_ten_lines() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_every_program_of_the_guide_runs(number: int, tmp_path: Path) -> None:
-    recording = AUDIO / "hello_world.wav"
-    if not recording.exists():
-        pytest.skip(f"recorded speech not found at {recording}; set PARLEY_TEST_AUDIO to the folder that holds it")
-    shutil.copy(recording, tmp_path / "question.wav")
+    shutil.copy(clip_path("hello_world"), tmp_path / "question.wav")
     done = subprocess.run(
         [sys.executable, "-c", BLOCKS[number]], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
     )

@@ -264,7 +264,7 @@ def test_a_judge_of_pauses_ends_turns_early_where_there_is_one() -> None:
     talk = [np.concatenate([silence(100), voice(700), silence(1500)])]
     with pipeline(turn=judged(1.0)) as pipe:
         (early,) = turns(list(VoiceSession(pipe, sample_rate=RATE).run(talk)))
-    with pipeline(turn=judged(0.6)) as pipe:
+    with pipeline(turn=judged(0.5)) as pipe:
         (late,) = turns(list(VoiceSession(pipe, sample_rate=RATE).run(talk)))
     assert early.end_sample < late.end_sample
     assert early.figures.pause_ms == pytest.approx(400, abs=40)

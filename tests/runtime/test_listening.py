@@ -146,6 +146,18 @@ async def test_the_turn_judge_hears_the_pause_and_its_answer_is_posted() -> None
     assert (judge.asked[0].text, judge.asked[0].language, len(judge.asked[0].audio)) == ("so I was", "de", 16_000)
 
 
+async def test_how_sure_the_recogniser_is_reaches_the_core_and_from_there_the_judge() -> None:
+    judge = FakeTurnJudge(0.25)
+    ears = _Ears(FakeRecognizer(Transcript("so I was", confidence=0.3)), judge)
+    ears.listening.open(OPEN)
+    ears.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(ears.events))
+    assert ears.events == [Transcribed(TURN, "so I was", confidence=0.3)]
+    ears.listening.judge(replace(JUDGE, confidence=0.3))
+    await settled(lambda: bool(judge.asked))
+    assert judge.asked[0].confidence == 0.3
+
+
 async def test_only_the_last_question_to_the_judge_is_answered() -> None:
     ears = _Ears(FakeRecognizer(), FakeTurnJudge(0.5))
     ears.listening.judge(JUDGE)

@@ -8,7 +8,7 @@ from parley.core.items import Message, OutputAudio
 from parley.core.notices import ItemTruncated, OutputAudioDelta, OutputBufferCleared, OutputBufferStarted, ResponseDone
 from parley.runtime.driver import Driver
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold
-from tests.runtime.rig import Rig, pipeline
+from tests.runtime.rig import Rig, pipeline, settled
 
 
 class _Loudspeaker:
@@ -42,7 +42,7 @@ async def test_a_barge_in_silences_the_loudspeaker_and_keeps_the_words_that_went
     )
     loudspeaker.driver = rig.driver
     rig.say("count")
-    await rig.client.until(lambda: len(loudspeaker.queued) == 5 * 200 * 48)
+    await settled(lambda: len(loudspeaker.queued) == 5 * 200 * 48)
     assert not rig.client.all(OutputAudioDelta), "the audio goes to the loudspeaker, not to the client"
     loudspeaker.go_on(450)
     rig.speak()

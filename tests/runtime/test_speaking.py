@@ -313,3 +313,65 @@ async def test_audio_is_not_made_hours_ahead(monkeypatch: pytest.MonkeyPatch) ->
     await mouth.said()
     assert loop.time() - begun == pytest.approx(0.9 - 0.3, abs=0.25)
     assert len(mouth.of(SpeechGenerated)) == 9
+
+
+async def test_a_client_that_does_not_read_stops_what_is_made_for_it_and_loses_nothing() -> None:
+    words = " ".join(f"word{number}" for number in range(40))
+    mouth = _Mouth(FakeModel([words]))
+    mouth.speaking.hold(True)
+    mouth.speaking.start(START)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert mouth.llm.requests
+    assert mouth.events == []
+    mouth.speaking.hold(False)
+    await settled(lambda: len(mouth.of(SpeechGenerated)) == 3)
+    mouth.speaking.hold(True)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    made = len(mouth.of(SpeechGenerated))
+    assert made <= 4
+    mouth.speaking.hold(False)
+    await settled(lambda: mouth.over)
+    assert len(mouth.of(SpeechGenerated)) == 40
+
+
+async def test_a_text_reply_waits_for_a_client_that_does_not_read() -> None:
+    mouth = _Mouth(FakeModel([f"{number} " for number in range(40)]))
+    mouth.speaking.hold(True)
+    mouth.speaking.start(replace(START, modality="text"))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert mouth.events == []
+    mouth.speaking.hold(False)
+    await settled(lambda: mouth.over)
+    assert sum(isinstance(event, TextGenerated) for event in mouth.events) == 40
+
+
+async def test_many_replies_at_once_take_the_loop_for_one_chunk_at_a_time_and_the_latest_begins_at_once() -> None:
+    """Eight replies of sixty chunks each; a ninth, which nobody has heard anything of, comes before what is made ahead."""
+    turn = 0
+    made: list[tuple[int, AttemptId]] = []
+
+    def post(event: Event) -> None:
+        if isinstance(event, SpeechGenerated):
+            made.append((turn, event.attempt))
+
+    text = " ".join(["word"] * 60)
+    speaking = Speaking(FakeModel(*[[text] for _ in range(9)]), FakeSynthesizer(), "en", post, clock=lambda: 0)
+    for number in range(8):
+        speaking.start(replace(START, attempt=AttemptId(number)))
+    started = False
+    async with asyncio.timeout(WAIT_S):
+        while len(made) < 9 * 60:
+            turn += 1
+            await asyncio.sleep(0)
+            if not started and len(made) >= 80:
+                started = True
+                speaking.start(replace(START, attempt=AttemptId(8)))
+    turns = [number for number, _ in made]
+    assert len(turns) == len(set(turns)), "two chunks in one turn of the loop"
+    order = [attempt for _, attempt in made]
+    assert max(order[:80].count(AttemptId(number)) for number in range(8)) <= 11
+    first = order.index(AttemptId(8))
+    assert order[first : first + 8].count(AttemptId(8)) >= 7

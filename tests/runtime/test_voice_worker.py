@@ -194,9 +194,26 @@ async def test_a_model_that_fails_for_one_stream_fails_that_stream_only() -> Non
     loud.hear(np.full(2_400, 32_000, "<i2").tobytes(), cycle([960]))
     quiet.hear(bytes(4_800), cycle([960]))
     await settled(lambda: len(quiet.scores) == 3)
-    assert loud.failures
-    assert not loud.scores
+    assert len(loud.failures) == 3
+    assert loud.scores == [(768, 0.0), (1536, 0.0), (2304, 0.0)], "a stream that goes on keeps its place"
     assert not quiet.failures
+
+
+async def test_a_stream_that_ends_with_its_failure_is_scored_no_more() -> None:
+    worker = VoiceWorker(FakeVoiceActivity())
+    worker.model.error = ValueError("out of order")  # type: ignore[attr-defined]
+    scores: list[object] = []
+    failures: list[Exception] = []
+
+    def give_up(error: Exception) -> None:
+        failures.append(error)
+        stream.release()
+
+    stream = worker.stream(scores.append, give_up)
+    stream.hear(0, bytes(4_800), AudioFormat.PCM16)
+    worker.score_pending()
+    assert len(failures) == 1
+    assert not scores
 
 
 async def test_a_loop_that_runs_late_shows_in_the_lag_and_is_forgotten_in_time() -> None:

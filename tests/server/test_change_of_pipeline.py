@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from parley.config import Config
@@ -121,3 +123,19 @@ async def test_the_session_shows_which_recogniser_is_used_and_refuses_others_by_
         error = await refused(talk, audio={"input": {"transcription": {"model": "nova-3"}}})
     assert (error.code, error.param) == ("invalid_value", where)
     assert "'fake'" in error.message
+
+
+async def test_noise_reduction_that_comes_with_the_other_model_is_done() -> None:
+    config, engines, *_ = two_pipelines()
+    noise = np.random.default_rng(1).normal(0, 3_000, 2 * 24_000).astype("<i2").tobytes()
+    async with running(config, engines) as server, talking(server) as talk:
+        wanted = {"noise_reduction": {"type": "near_field"}, "turn_detection": None}
+        shown = await configure(talk, model="fast", audio={"input": wanted})
+        assert shown.audio.input.noise_reduction.type == "near_field"
+        await push(talk, noise)
+        await talk.send(type="input_audio_buffer.commit")
+        item = (await talk.until("input_audio_buffer.committed")).item_id
+        await talk.send(type="conversation.item.retrieve", item_id=item)
+        kept = base64.b64decode((await talk.until("conversation.item.retrieved")).item.content[0].audio)
+    assert kept
+    assert kept != noise[: len(kept)]

@@ -9,7 +9,7 @@ import logging
 import socket
 import struct
 import tracemalloc
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,10 +20,31 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from parley.server import link as link_module
-from parley.server.link import Link, Peer, link_class
+from parley.server import link_reading
+from parley.server.link import Link, link_class
+from parley.server.link_ports import LinkToPeer, LongArrival, Peer
 from parley.server.refusals import Refusal
 
 MIB = 1024 * 1024
+
+
+class Gathered:
+    """Puts a long message together again, in as many steps as it has pieces."""
+
+    values = 0
+
+    def __init__(self, peer: Echo) -> None:
+        self._peer = peer
+        self._pieces: list[bytes] = []
+
+    def push(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def finish(self) -> Iterator[None]:
+        for _ in self._pieces:
+            yield
+        self._peer.pieces.append(len(self._pieces))
+        self._peer.received(b"".join(self._pieces))
 
 
 @dataclass
@@ -34,17 +55,27 @@ class Echo:
     messages: list[bytes] = field(default_factory=list)
     lost_as: list[tuple[int, str]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    congestion: list[bool] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)
 
-    def opened(self, link: Link) -> None:
+    def opened(self, link: LinkToPeer) -> None:
+        assert isinstance(link, Link)
         self.link = link
         link.send("hello")
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> int:
         if data == b"break":
             raise RuntimeError("a bug")
         self.messages.append(data)
         for _ in range(self.times):
             self.link.send(data.decode("utf-8", "replace"))
+        return 0
+
+    def arrives(self) -> LongArrival:
+        return Gathered(self)
+
+    def congested(self, waits: bool) -> None:
+        self.congestion.append(waits)
 
     def lost(self, code: int, reason: str) -> None:
         self.lost_as.append((code, reason))
@@ -368,3 +399,56 @@ async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.Log
         raw.close()
     assert b" 400 " in answer.splitlines()[0]
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_handshake"
+
+
+async def test_a_peer_hears_that_its_client_does_not_read_and_that_it_reads_again() -> None:
+    door = OpenDoor(times=0)
+    async with serving(door) as url, connected(url) as client:
+        (echo,) = door.peers
+        client.transport.pause_reading()
+        while not echo.congestion:
+            echo.link.send("x" * MIB)
+            await asyncio.sleep(0)
+        assert echo.congestion == [True]
+        client.transport.resume_reading()
+        while len(echo.congestion) < 2:
+            await client.recv()
+        assert echo.congestion == [True, False]
+
+
+async def test_a_message_longer_than_a_slice_is_handed_on_in_pieces_and_in_order() -> None:
+    long = "x" * (200 * 1024)
+    door = OpenDoor()
+    async with serving(door) as url, connected(url) as client:
+        for text in ("before", long, "between", long, "after"):
+            await client.send(text)
+        for text in ("before", long, "between", long, "after"):
+            assert await client.recv() == text
+        (echo,) = door.peers
+        assert len(echo.pieces) == 2
+        assert min(echo.pieces) >= len(long) // link_reading.SLICE_BYTES
+
+
+async def test_short_messages_with_long_answers_take_turns_with_a_link_beside_them() -> None:
+    """Forty requests in one read of the socket; each is answered with 128 KiB."""
+    door = OpenDoor(times=0)
+    async with serving(door) as url, connected(url):
+        (echo,) = door.peers
+        answered: list[int] = []
+        turn = 0
+        taken = echo.received
+
+        def received(data: bytes) -> int:
+            answered.append(turn)
+            echo.link.send("x" * (128 * 1024))
+            return taken(data)
+
+        echo.received = received  # type: ignore[method-assign]
+        requests = Frame(Opcode.TEXT, b"?").serialize(mask=True) * 20
+        fragmented = Frame(Opcode.TEXT, b"?", False).serialize(mask=True) + Frame(Opcode.CONT, b"").serialize(mask=True)
+        echo.link.data_received(requests + fragmented * 20)
+        while len(answered) < 40:
+            turn += 1
+            await asyncio.sleep(0)
+        asked_at_once = max(answered.count(number) for number in set(answered))
+        assert asked_at_once * 128 * 1024 <= link_reading.ANSWER_BYTES + 128 * 1024

@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from parley.config import Config
 from parley.core.errors import InvariantBroken
 from parley.engines.ports import ChatEvent, ChatRequest, Samples, SpeechChunk, SpeechRequest, TextDelta, ToolCallDelta
+from parley.runtime.loop_slices import of_running_loop
 from parley.server.app import create_app
 from parley.server.lifetime import Uvicorn, listen
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
@@ -61,6 +62,7 @@ def without_the_collector() -> Iterator[None]:
     propagate, logger.propagate = logger.propagate, False
     quiet = logging.NullHandler()
     logger.addHandler(quiet)
+    of_running_loop()  # made once for a loop, at its first use
     gc.collect()
     gc.freeze()
     gc.disable()

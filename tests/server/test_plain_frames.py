@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from parley.server import link as link_module
+from parley.server import link_reading
 from parley.server.link import Link
 from tests.server.test_link import OpenDoor
 
@@ -72,7 +72,7 @@ async def outcome(pieces: Sequence[bytes], *, shorter_way: bool) -> Outcome:
     door = OpenDoor(max_message_bytes=LIMIT, times=0)
     with pytest.MonkeyPatch.context() as patch:
         if not shorter_way:
-            patch.setattr(link_module, "awaits_message", lambda wire: False)
+            patch.setattr(link_reading, "awaits_message", lambda wire: False)
         link, wire = Link(door, set()), Wire()
         link.connection_made(wire)
         link.data_received(HANDSHAKE)

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from parley.client.figures import NAMES
-from tests.conftest import AUDIO
+from tests.conftest import clip_path
 from tests.talk.virtual_room import RATE, Room, Tap, virtual_room
 
 pytestmark = pytest.mark.slow
@@ -92,10 +92,7 @@ def conversation(room: Room, folder: Path, *flags: str) -> Iterator[Conversation
 
 @pytest.fixture
 def question() -> Path:
-    path = AUDIO / "weather_question.wav"
-    if not path.exists():
-        pytest.skip(f"recorded speech not found at {path}; set PARLEY_TEST_AUDIO to the folder that holds it")
-    return path
+    return clip_path("weather_question")
 
 
 def test_a_spoken_question_is_answered_through_the_loudspeaker(tmp_path: Path, question: Path) -> None:

@@ -51,11 +51,16 @@ class Entry:
     awaiting: int = 0
     deleted: bool = False
 
-    def view(self) -> Item:
-        """The item as the conversation holds it: without audio, with the words that were heard."""
+    def view(self, played: int | None = None) -> Item:
+        """The item as the conversation holds it: without audio, with the words that were heard.
+
+        `played`: the sample to which a spoken item has been played by now (None: to its end, or as `heard` says).
+        """
         item = self.item
         if isinstance(item, Message) and self.speech is not None:
             text, exact = self._heard_text(self.speech)
+            if played is not None and self.heard is None:
+                text, exact = self.speech.text_until(played)
             return replace(item, content=(OutputAudio(text, exact=exact, format=self.speech.format),))
         if isinstance(item, Message):
             return replace(item, content=tuple(_silent(part) for part in item.content))

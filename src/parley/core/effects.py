@@ -83,7 +83,10 @@ class DropTranscription:
 
 @dataclass(frozen=True, slots=True)
 class JudgePause:
-    """Has the speaker finished? `audio` is the turn's last seconds up to the pause. Answer: `PauseJudged`."""
+    """Has the speaker finished? `audio` is the turn's last seconds up to the pause. Answer: `PauseJudged`.
+
+    `confidence` is the recogniser's in `text`, in 0..1; None where it gives none or `text` is a partial transcript.
+    """
 
     turn: TurnId
     judgement: JudgementId
@@ -91,6 +94,7 @@ class JudgePause:
     audio: bytes
     format: AudioFormat
     language: str
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,23 @@ Laws: pure functions of the settings and of what is known about the pause; milli
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from typing import Final
 
 from parley.core.settings import SemanticVad, ServerVad, TurnDetection
 
-# eagerness: pause in ms for a turn judged (surely, probably, hardly) finished, and the longest wait for any other.
-# The longest waits are OpenAI's documented ones; the short ones lie around the 200 ms gap of human turn-taking
-# (Stivers et al. 2009) plus what a mistaken interruption costs at that eagerness.
+_JUDGED: Final = (0.1, 0.25, 0.5, 0.7)
+# eagerness: the pause in ms for a turn judged finished with each probability of `_JUDGED`; between them the wait changes steadily,
+# beyond them it stays. The longest waits are OpenAI's documented ones; the shortest lie above the 200 ms gap of human turn-taking
+# (Stivers et al. 2009) by what a mistaken interruption costs at that eagerness; the second ones keep medium's p90 under 1.5 s
+# with an offline recogniser's words (`benchmarks/turns.py`).
 _WAITS: Final = {
-    "low": (700, 1_500, 4_000, 8_000),
-    "medium": (400, 900, 2_000, 4_000),
-    "high": (250, 500, 1_000, 2_000),
-    "auto": (400, 900, 2_000, 4_000),
+    "low": (8_000, 2_800, 1_500, 700),
+    "medium": (4_000, 1_400, 900, 400),
+    "high": (2_000, 700, 500, 250),
+    "auto": (4_000, 1_400, 900, 400),
 }
-_SURELY, _PROBABLY, _HARDLY = 0.8, 0.5, 0.25
 
 
 def pause_needed_ms(detection: TurnDetection, finished: float | None) -> int:
@@ -27,10 +30,17 @@ def pause_needed_ms(detection: TurnDetection, finished: float | None) -> int:
         case ServerVad(silence_duration_ms=silence_ms):
             return silence_ms
         case SemanticVad(eagerness=eagerness):
-            surely, probably, hardly, longest = _WAITS[eagerness]
-            if finished is None or finished < _HARDLY:
-                return longest
-            return surely if finished >= _SURELY else probably if finished >= _PROBABLY else hardly
+            return _wait_ms(_WAITS[eagerness], finished or 0.0)
+
+
+def _wait_ms(waits: tuple[int, ...], finished: float) -> int:
+    """Between two judgements the logarithm of the wait is linear: no judgement lies at a cliff."""
+    above = bisect_right(_JUDGED, finished)
+    if above in (0, len(_JUDGED)):
+        return waits[min(above, len(_JUDGED) - 1)]
+    low, high = _JUDGED[above - 1], _JUDGED[above]
+    share = (finished - low) / (high - low)
+    return round(waits[above - 1] * math.pow(waits[above] / waits[above - 1], share))
 
 
 def threshold_of(detection: TurnDetection) -> float:

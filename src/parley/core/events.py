@@ -170,7 +170,7 @@ class Transcribed:
     """The transcript of all audio handed over: for a flush when `flush` names one, else the turn's final.
 
     `logprobs` is JSON text ("" for none), passed through to a client that asked for it; `words` are timed from the
-    start of the turn's audio, where the recogniser times them.
+    start of the turn's audio, where the recogniser times them. `confidence` is in 0..1, None where it gives none.
     """
 
     turn: TurnId
@@ -179,6 +179,7 @@ class Transcribed:
     language: str = ""
     logprobs: str = ""
     words: tuple[TranscribedWord, ...] = ()
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,13 +229,14 @@ class Hearing:
             if semantic:
                 self._judge(pausing, turn.text)
 
-    def _judge(self, pausing: Pausing, text: str) -> None:
+    def _judge(self, pausing: Pausing, text: str, language: str = "", confidence: float | None = None) -> None:
         st, turn = self.st, pausing.turn
         judgement = st.ids.judgement()
         st.turns.position = replace(pausing, judgement=judgement, judged_text=text)
         start = max(turn.start_sample, st.turns.scored_to - JUDGE_AUDIO_MS * SAMPLES_PER_MS)
-        language = st.settings.transcription.language if st.settings.transcription else ""
-        st.do(JudgePause(turn.id, judgement, text, st.input.span(start, st.turns.scored_to), st.input.format, language))
+        audio = st.input.span(start, st.turns.scored_to)
+        wanted = st.settings.transcription.language if st.settings.transcription else ""
+        st.do(JudgePause(turn.id, judgement, text, audio, st.input.format, wanted or language, confidence))
 
     def judged(self, event: PauseJudged) -> None:
         pausing = self.st.turns.position
@@ -385,16 +386,15 @@ class Hearing:
         if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
             st.late += 1
             return
-        self._flushed(pausing, event.text, event.logprobs)
+        self._flushed(pausing, event)
 
-    def _flushed(self, pausing: Pausing, text: str, logprobs: str) -> None:
+    def _flushed(self, pausing: Pausing, event: Transcribed) -> None:
         """In a pause: all that was said so far is known."""
-        st, turn = self.st, pausing.turn
+        st, turn, text = self.st, pausing.turn, event.text
         turn.text = text
-        pausing = replace(pausing, text=text, logprobs=logprobs)
-        st.turns.position = pausing
+        pausing = st.turns.position = replace(pausing, text=text, logprobs=event.logprobs)
         detection = st.settings.turn_detection
-        if isinstance(detection, SemanticVad) and text != pausing.judged_text:
-            self._judge(pausing, text)
+        if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
+            self._judge(pausing, text, event.language, event.confidence)
         if st.conduct.speculation and detection is not None and detection.create_response and not turn.provisional:
             self.replying.speculate(text)

@@ -24,6 +24,7 @@ ListingId = NewType("ListingId", int)
 ToolCallId = NewType("ToolCallId", int)
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LETTER_OF_BYTE = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256)).encode()
 _LENGTH = 21
 
 
@@ -43,7 +44,7 @@ class Minter:
     def _public(self, prefix: str) -> str:
         self._count += 1
         digest = hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._seed[:64], digest_size=32).digest()
-        return prefix + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH])
+        return prefix + digest[:_LENGTH].translate(_LETTER_OF_BYTE).decode("ascii")
 
     def session(self) -> SessionId:
         return SessionId(self._public("sess_"))

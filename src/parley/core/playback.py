@@ -75,14 +75,19 @@ class Playback(ABC):
         """Whether anything of this response is still to be heard."""
         return any(sound.response == response for sound, _ in self.unheard(now))
 
-    def stop(self, now: int) -> list[Heard]:
-        """Silence: what was queued is cut. Tells of each item that was not heard out how much of it was."""
+    def heard(self, now: int) -> list[Heard]:
+        """Of each item that was not heard out yet, how much of it was."""
         cut: dict[ItemId, Heard] = {}
         for sound, left in self.unheard(now):
             cut.setdefault(sound.item, Heard(sound.item, sound.start + sound.samples - left))
+        return list(cut.values())
+
+    def stop(self, now: int) -> list[Heard]:
+        """Silence: what was queued is cut. Tells of each item that was not heard out how much of it was."""
+        cut = self.heard(now)
         self._sounds.clear()
         self._silence(now)
-        return list(cut.values())
+        return cut
 
     def drop(self, item: ItemId, now: int) -> None:
         """The listener's side has stopped playing `item` by itself; what was queued behind it plays on."""

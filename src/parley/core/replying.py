@@ -313,6 +313,22 @@ class Replying:
             if cut.item in st.conversation:
                 st.tell(ItemTruncated(cut.item, 0, cut.samples // SAMPLES_PER_MS))
 
+    def played_so_far(self) -> dict[ItemId, int]:
+        """The spoken items that are not heard out yet: the sample to which each has been played by now."""
+        st = self.st
+        played = {cut.item: cut.samples for cut in st.playback.heard(st.now)}
+        for output in () if st.main is None else st.main.outputs:
+            if output.entry.speech is not None and not output.closed:
+                played.setdefault(output.entry.item.id, output.entry.speech.samples)
+        return played
+
+    def keep_what_was_heard(self) -> None:
+        """The session is over: of what was still being said or played, no more was heard than until now."""
+        for item, samples in self.played_so_far().items():
+            entry = self.st.conversation.entry(item)
+            if entry is not None and entry.speech is not None and entry.heard is None:
+                self.st.conversation.cut(entry, samples)
+
     def cancel(self, response: Response) -> None:
         """The client wants no more of this response."""
         if response is self.st.main:

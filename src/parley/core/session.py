@@ -58,7 +58,7 @@ from parley.core.ids import Minter, SessionId
 from parley.core.input_audio import InputAudio
 from parley.core.invariants import check
 from parley.core.items import Item
-from parley.core.limits import GENERATION_SILENCE_NS, STALLED_MICROPHONE_NS
+from parley.core.limits import GENERATION_SILENCE_NS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
 from parley.core.mcp import ToolServers
 from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.pipeline_events import PipelineFound, PipelineNotFound
@@ -138,8 +138,22 @@ class Session:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """The conversation as it stands: without audio, with the words that were heard."""
-        return tuple(entry.view() for entry in self._st.conversation.entries())
+        """The conversation as it stands: without audio, with the words that were heard by the last event."""
+        played = self._replying.played_so_far()
+        return tuple(entry.view(played.get(entry.item.id)) for entry in self._st.conversation.entries())
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the listener hears a reply."""
+        return self._st.playback.audible(self._st.now)
+
+    def turn_audio(self, longest_ms: int) -> bytes:
+        """The end of the turn now being spoken, up to what was scored last, in the input's format; b"" without a turn."""
+        st = self._st
+        turn, end = st.turns.turn, st.turns.scored_to
+        if turn is None:
+            return b""
+        return st.input.span(max(turn.start_sample, end - longest_ms * SAMPLES_PER_MS), end)
 
     @property
     def late_events(self) -> int:
@@ -325,6 +339,7 @@ class Session:
     def _close(self) -> None:
         """The end of everything: nothing is told after this, all work is stopped."""
         st = self._st
+        self._replying.keep_what_was_heard()
         for attempt in st.attempts.values():
             if not attempt.ended:
                 st.do(CancelGeneration(attempt.id))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from parley.engines.speakable import speakable
 
@@ -87,6 +87,22 @@ class Clause:
 
     text: str
     spoken: str
+
+
+class Cutter(Protocol):
+    """What cuts one reply: a `ClauseCutter`, or one of another mind. Any number of clauses may come of each call."""
+
+    def push(self, delta: str) -> list[Clause]:
+        """Take the next piece of the reply; returns the clauses that are complete by now, in order."""
+        ...
+
+    def hurry(self) -> list[Clause]:
+        """The model writes slowly, and nothing is left to speak: what may be spoken of an unfinished clause."""
+        ...
+
+    def finish(self) -> list[Clause]:
+        """The reply is over, or interrupted by a tool call: what is left. More may be pushed after it."""
+        ...
 
 
 @dataclass(slots=True)

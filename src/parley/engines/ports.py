@@ -138,11 +138,15 @@ class VoiceActivityModel(Engine, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PauseContext:
-    """What a turn judge may look at: the transcript so far and the turn's last seconds of audio (16 kHz), up to the pause."""
+    """What a turn judge may look at: the transcript so far and the turn's last seconds of audio (16 kHz), up to the pause.
+
+    `language` is a BCP-47 tag, "" where it is unknown. `confidence` is the recogniser's in `text` (0..1), None where it gives none.
+    """
 
     text: str
     audio: Samples
     language: str = ""
+    confidence: float | None = None
 
 
 @runtime_checkable

@@ -12,8 +12,8 @@ from parley.core.policy import Policy
 from parley.core.rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.settings import SemanticVad, ServerVad
 from parley.core.transcriber import Transcriber
-from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable
-from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SinkRefused
+from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
+from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
     Figures,
@@ -65,6 +65,7 @@ __all__ = [
     "SemanticVad",
     "ServerVad",
     "SessionBroken",
+    "SessionClosed",
     "SinkRefused",
     "SpeechStarted",
     "SpeechStopped",
@@ -72,6 +73,7 @@ __all__ = [
     "ToolAnswered",
     "ToolCalled",
     "Transcriber",
+    "Transcript",
     "Turn",
     "TurnEnded",
     "VoiceEvent",

@@ -1,72 +1,150 @@
 """What the caller wants of a session, as the core is told it.
 
-Laws: a function stands for the protocol with one method; what is not said is the pipeline's.
+Laws: every value is checked here, when the session is made; what is not said is the pipeline's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from parley.core.assistant import Assistant
+import numpy as np
+
 from parley.core.items import Item
 from parley.core.policy import Policy
-from parley.core.rules import Endpointing, FloorRule, PauseSeen, PreRoll, Rules
-from parley.core.settings import (
-    Conduct,
-    SemanticVad,
-    ServerVad,
-    Settings,
-    Transcription,
-    TurnDetection,
-)
+from parley.core.rules import MAX_PRE_ROLL_MS, Endpointing, FloorRule, PauseSeen, PreRoll, Rules, RuleTable
+from parley.core.settings import Conduct, SemanticVad, ServerVad, Settings, Transcription, TurnDetection
 from parley.core.transcriber import Transcriber
+from parley.library import checks
 from parley.library.errors import LibraryError
-from parley.library.machine import Plan
+from parley.library.events import Turn
+from parley.library.judgements import NOT_FINISHED_MS, OwnEndpointing, OwnFloor, OwnPolicy, OwnPreRoll, View
+from parley.library.own_code import OwnCode
+from parley.library.own_mouth import Chunker
 from parley.library.pipeline import Pipeline
 from parley.library.tools import FunctionAsTool
 
 SESSION_MS = 366 * 24 * 3600 * 1000
 """A session of one's own ends when its owner ends it."""
 
-BargeInChoice = FloorRule | Callable[[str, int], bool] | Literal["immediate", "confirmed", "never"] | None
+MIN_SPEED, MAX_SPEED = 0.25, 1.5
+"""What the protocol allows."""
+
+MAX_IDLE_MS = 24 * 3600 * 1000
+MAX_TIMEOUT_S = 24 * 3600.0
+"""Whoever waits a day for an engine has forgotten it."""
+
+DetectionChoice = TurnDetection | Literal["auto", "silence", "manual"]
+PolicyChoice = Policy | Callable[[str], bool] | None
+EndpointingChoice = Endpointing | Callable[[PauseSeen], int | bool] | Callable[..., int | bool] | int | None
+PreRollChoice = PreRoll | int | None
+BargeInChoice = (
+    FloorRule | Callable[[str, int], bool] | Callable[..., bool] | Literal["immediate", "confirmed", "never"] | None
+)
 
 
-class _Answers(Assistant):
-    """The assistant, asking a function which transcripts are answered."""
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What a session's owner has said of turns: each as it was given."""
 
-    def __init__(self, function: Callable[[str], bool]) -> None:
-        self._function = function
+    turn_detection: DetectionChoice = "auto"
+    policy: PolicyChoice = None
+    endpointing: EndpointingChoice = None
+    pre_roll: PreRollChoice = None
+    barge_in: BargeInChoice = None
+    chunker: Chunker | None = None
+    on_first_play: Callable[[Turn], object] | None = None
 
-    def wants_reply(self, transcript: str) -> bool:
-        return super().wants_reply(transcript) and bool(self._function(transcript))
+    def check(self) -> None:
+        """Raises `LibraryError` for what cannot be."""
+        _check_detection(self.turn_detection)
+        if self.policy is not None:
+            checks.judgement(
+                "policy", self.policy, ("wants_reply", "may_guess", "speaks"), "Give a function, or a Policy."
+            )
+        if isinstance(self.endpointing, int | float | np.number):
+            checks.whole("endpointing", self.endpointing, 0, NOT_FINISHED_MS, "ms")
+        elif self.endpointing is not None:
+            checks.judgement(
+                "endpointing",
+                self.endpointing,
+                ("pause_needed_ms",),
+                "Give milliseconds, a function, or an Endpointing.",
+            )
+        if isinstance(self.pre_roll, int | float | np.number):
+            checks.whole("pre_roll", self.pre_roll, 0, MAX_PRE_ROLL_MS, "ms")
+        elif self.pre_roll is not None and (
+            isinstance(self.pre_roll, type) or not hasattr(self.pre_roll, "pre_roll_ms")
+        ):
+            checks.no_class("pre_roll", self.pre_roll)
+            raise checks.refused("pre_roll", self.pre_roll, "Give milliseconds, or an object with pre_roll_ms().")
+        if isinstance(self.barge_in, str):
+            checks.choice("barge_in", self.barge_in, ("immediate", "confirmed", "never"))
+        elif self.barge_in is not None:
+            mend = "Choose 'immediate', 'confirmed' or 'never', or give a function or a FloorRule."
+            checks.judgement("barge_in", self.barge_in, ("takes_floor",), mend)
+        for name, function in (("chunker", self.chunker), ("on_first_play", self.on_first_play)):
+            if function is not None:
+                checks.asked_at_once(name, function)
 
-    def may_guess(self, transcript: str) -> bool:
-        return super().may_guess(transcript) and bool(self._function(transcript))
+    def rules(self, own: OwnCode, view: View) -> Rules:
+        table = Rules()
+        floor = None if self.barge_in is None or isinstance(self.barge_in, str) else self.barge_in
+        return Rules(
+            table.endpointing if self.endpointing is None else OwnEndpointing(self.endpointing, own, view),
+            table.pre_roll if self.pre_roll is None else OwnPreRoll(self.pre_roll, own, view),
+            None if floor is None else OwnFloor(floor, own, view),
+        )
+
+    def detection(self, pipeline: Pipeline) -> TurnDetection | None:
+        """How turns are found; whether a voice may interrupt is what `barge_in` says, where it says anything."""
+        found: TurnDetection
+        match self.turn_detection:
+            case "manual":
+                return None
+            case "silence":
+                found = ServerVad()
+            case "auto":
+                found = SemanticVad() if pipeline.judges else ServerVad()
+            case SemanticVad() | ServerVad() as given:
+                found = given
+        return found if self.barge_in is None else replace(found, interrupt_response=self.barge_in != "never")
+
+    def parts(self) -> dict[str, object]:
+        """Each as it was given, or the built-in one that stands in its place."""
+        table = RuleTable()
+        return {
+            "policy": self.policy,
+            "endpointing": table if self.endpointing is None else self.endpointing,
+            "pre_roll": table if self.pre_roll is None else self.pre_roll,
+            "barge_in": self.barge_in,
+            "turn_detection": self.turn_detection,
+            "chunker": self.chunker,
+        }
 
 
-class _Pauses:
-    def __init__(self, function: Callable[[PauseSeen], int]) -> None:
-        self._function = function
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session is to be."""
 
-    def pause_needed_ms(self, detection: TurnDetection, pause: PauseSeen) -> int:
-        return self._function(pause)
+    settings: Settings
+    conduct: Conduct
+    policy: Policy | None
+    rules: Rules
+    tools: Mapping[str, FunctionAsTool]
+    history: Sequence[Item]
+    sample_rate: int
+    engine_timeout_s: float
+    own: OwnCode
+    chunker: Chunker | None = None
+    on_first_play: Callable[[Turn], object] | None = None
+    view: View = field(default_factory=View)
 
-
-class _Reach:
-    def __init__(self, ms: int) -> None:
-        self._ms = ms
-
-    def pre_roll_ms(self, detection: TurnDetection, before: tuple[float, ...]) -> int:
-        return self._ms
-
-
-class _Floor:
-    def __init__(self, function: Callable[[str, int], bool]) -> None:
-        self._function = function
-
-    def takes_floor(self, text: str, voice_ms: int) -> bool:
-        return bool(self._function(text, voice_ms))
+    @property
+    def answers(self) -> bool:
+        """Whether the session ever replies."""
+        return self.policy is None or self.policy.speaks
 
 
 def plan_for(
@@ -76,98 +154,79 @@ def plan_for(
     voice: str | None,
     speed: float,
     modality: Literal["audio", "text"] | None,
-    turn_detection: TurnDetection | Literal["auto", "silence", "manual"],
+    judgements: Judgements,
     tools: Mapping[str, FunctionAsTool],
     history: Sequence[Item],
-    policy: Policy | Callable[[str], bool] | None,
-    endpointing: Endpointing | Callable[[PauseSeen], int] | int | None,
-    pre_roll: PreRoll | int | None,
-    barge_in: BargeInChoice,
     sample_rate: int,
     engine_timeout_s: float,
+    raises: bool,
 ) -> Plan:
-    """The whole plan. Raises `LibraryError` for wishes that contradict the pipeline."""
+    """The whole plan. Raises `LibraryError` for values that cannot be, or contradict the pipeline."""
+    for name, value in (("instructions", instructions), ("voice", voice)):
+        if value is not None:
+            checks.text(name, value)
+    checks.number("speed", speed, MIN_SPEED, MAX_SPEED)
+    checks.choice("modality", modality, (None, "audio", "text"))
+    checks.number("engine_timeout_s", engine_timeout_s, 0.001, MAX_TIMEOUT_S, "seconds")
+    checks.flag("raises", raises)
+    judgements.check()
     config = pipeline.config
     if modality == "audio" and not pipeline.speaks:
         raise LibraryError("The pipeline has no synthesizer.", mend="Give it a tts engine, or ask for modality='text'.")
-    chosen = _policy(pipeline, policy)
-    settings = Settings(
-        model=config.name,
-        instructions=config.instructions if instructions is None else instructions,
-        voice=config.voice if voice is None else voice,
-        speed=speed,
-        modality=modality or ("audio" if pipeline.speaks else "text"),
-        turn_detection=_detection(pipeline, turn_detection, barge_in),
-        transcription=Transcription(model=config.stt.name, language=config.language),
-        tools=tuple(tool.declared for tool in tools.values()),
-    )
-    conduct = Conduct(
-        speculation=config.speculation,
-        speculate_after_ms=config.speculate_after_ms,
-        barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
-        context_tokens=config.context_tokens,
-        responses_per_minute=None,
-        session_ms=SESSION_MS,
-    )
+    own, view, barge_in = OwnCode(raises=raises), View(), judgements.barge_in
     return Plan(
-        settings=settings,
-        conduct=conduct,
-        policy=chosen,
-        rules=_rules(endpointing, pre_roll, barge_in),
+        settings=Settings(
+            model=config.name,
+            instructions=config.instructions if instructions is None else instructions,
+            voice=config.voice if voice is None else voice,
+            speed=speed,
+            modality=modality or ("audio" if pipeline.speaks else "text"),
+            turn_detection=judgements.detection(pipeline),
+            transcription=Transcription(model=config.stt.name, language=config.language),
+            tools=tuple(tool.declared for tool in tools.values()),
+        ),
+        conduct=Conduct(
+            speculation=config.speculation,
+            speculate_after_ms=config.speculate_after_ms,
+            barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
+            context_tokens=config.context_tokens,
+            responses_per_minute=None,
+            session_ms=SESSION_MS,
+        ),
+        policy=_policy(pipeline, judgements.policy, own, view),
+        rules=judgements.rules(own, view),
         tools=tools,
         history=history,
         sample_rate=sample_rate,
-        answers=chosen is None or chosen.speaks,
         engine_timeout_s=engine_timeout_s,
+        own=own,
+        chunker=judgements.chunker,
+        on_first_play=judgements.on_first_play,
+        view=view,
     )
 
 
-def _policy(pipeline: Pipeline, policy: Policy | Callable[[str], bool] | None) -> Policy | None:
+def _policy(pipeline: Pipeline, policy: Any, own: OwnCode, view: View) -> Policy | None:
     if policy is None:
         return None if pipeline.answers else Transcriber()
-    if not hasattr(policy, "wants_reply"):
-        return _Answers(policy)
-    return cast(Policy, policy)
+    return OwnPolicy(policy, own, view)
 
 
-def _detection(
-    pipeline: Pipeline, detection: TurnDetection | Literal["auto", "silence", "manual"], barge_in: BargeInChoice
-) -> TurnDetection | None:
-    interrupts = barge_in != "never"
+def _check_detection(detection: object) -> None:
     match detection:
-        case "manual":
-            return None
-        case "silence":
-            return ServerVad(interrupt_response=interrupts)
-        case "auto":
-            if pipeline.judges:
-                return SemanticVad(interrupt_response=interrupts)
-            return ServerVad(interrupt_response=interrupts)
-        case SemanticVad() | ServerVad():
-            return detection
+        case ServerVad():
+            checks.number("ServerVad.threshold", detection.threshold, 0.0, 1.0)
+            checks.whole("ServerVad.prefix_padding_ms", detection.prefix_padding_ms, 0, MAX_PRE_ROLL_MS, "ms")
+            checks.whole("ServerVad.silence_duration_ms", detection.silence_duration_ms, 0, NOT_FINISHED_MS, "ms")
+            if detection.idle_timeout_ms is not None:
+                checks.whole("ServerVad.idle_timeout_ms", detection.idle_timeout_ms, 1, MAX_IDLE_MS, "ms")
+        case SemanticVad():
+            checks.choice("SemanticVad.eagerness", detection.eagerness, ("low", "medium", "high", "auto"))
         case _:
-            raise LibraryError(
-                f"turn_detection={detection!r} is not known.",
-                mend="Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...).",
-            )
-
-
-def _rules(
-    endpointing: Endpointing | Callable[[PauseSeen], int] | int | None,
-    pre_roll: PreRoll | int | None,
-    barge_in: BargeInChoice,
-) -> Rules:
-    table = Rules()
-    pauses: Endpointing = table.endpointing
-    if isinstance(endpointing, int):
-        ms = endpointing
-        pauses = _Pauses(lambda _: ms)
-    elif endpointing is not None:
-        pauses = endpointing if hasattr(endpointing, "pause_needed_ms") else _Pauses(endpointing)
-    reach: PreRoll = table.pre_roll
-    if pre_roll is not None:
-        reach = _Reach(pre_roll) if isinstance(pre_roll, int) else pre_roll
-    floor: FloorRule | None = None
-    if barge_in is not None and not isinstance(barge_in, str):
-        floor = barge_in if hasattr(barge_in, "takes_floor") else _Floor(barge_in)
-    return Rules(pauses, reach, floor)
+            checks.no_class("turn_detection", detection)
+            if detection not in ("auto", "silence", "manual"):
+                mend = "Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...)."
+                raise LibraryError(f"turn_detection={detection!r} is not known.", mend=mend)
+            return
+    for flag in ("create_response", "interrupt_response"):
+        checks.flag(f"{type(detection).__name__}.{flag}", getattr(detection, flag))

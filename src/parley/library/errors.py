@@ -4,6 +4,7 @@ LibraryError                 something was asked for that cannot be done; `mend`
   FrameRefused (ValueError)  a frame is not what the session was told to expect
   SinkRefused                the sink did not take the audio that it was given
   SessionBroken              the session ended by a fault of its own
+  SessionClosed              the session was closed, or its pipeline was
 """
 
 from __future__ import annotations
@@ -31,3 +32,7 @@ class SinkRefused(LibraryError):
 
 class SessionBroken(LibraryError):
     """The session ended by a fault of its own; the log holds the traceback."""
+
+
+class SessionClosed(LibraryError):
+    """The session takes nothing any more: it was closed, its pipeline was, or code of yours ended it."""

@@ -6,7 +6,7 @@ in `_ms`; audio is int16, shape `[n]`, with its rate beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +46,12 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswered:
-    """What your tool returned, as the text that the model is given; `failed`: it raised."""
+    """What your tool returned, as the text that the model is given; `failed`: it raised (`error`), or its arguments were wrong."""
 
     name: str
     output: str
     failed: bool = False
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,16 @@ class ReplyEnded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something could not be done, and the session goes on: `code` is short and stable, `message` is for a person."""
+    """Something could not be done, and the session goes on: `code` is short and stable, `message` is for a person.
+
+    `part` is the part of the session that failed ("stt", "policy"...; "" where it was none). `error` is what it could not do; where
+    code of yours raised, `error.__cause__` is your exception, with its traceback.
+    """
 
     code: str
     message: str
+    part: str = ""
+    error: Exception | None = field(default=None, compare=False, repr=False)
 
 
 VoiceEvent = (

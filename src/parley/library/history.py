@@ -12,6 +12,7 @@ from typing import Any
 from parley.core.ids import CallId, ItemId
 from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText, is_empty
 from parley.engines.ports import ChatMessage
+from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.runtime.prompt_mapping import chat_messages
 
@@ -40,7 +41,13 @@ def history_of(items: Iterable[Item]) -> list[ChatDict]:
 def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
     """The items that these messages make; the session gives them ids. Raises `LibraryError` naming the message that is wrong."""
     items: list[Item] = []
+    if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
+        raise checks.refused("history", history, "Give a list of chat messages, such as another session's history.")
     for index, message in enumerate(history):
+        if not isinstance(message, Mapping):
+            raise checks.refused(
+                f"history[{index}]", message, 'Give a message such as {"role": "user", "content": "..."}.'
+            )
         role, content = message.get("role"), message.get("content") or ""
         if not isinstance(content, str):
             raise LibraryError(f"history[{index}]: content is {type(content).__name__}.", mend="Give it as a string.")
@@ -51,10 +58,7 @@ def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
                 if content:
                     items.append(Message(ItemId(""), "assistant", (OutputText(content),)))
                 for call in message.get("tool_calls") or ():
-                    function = call["function"]
-                    items.append(
-                        FunctionCall(ItemId(""), CallId(call["id"]), function["name"], function["arguments"] or "{}")
-                    )
+                    items.append(_call(index, call))
             case "tool":
                 items.append(FunctionCallOutput(ItemId(""), CallId(message.get("tool_call_id", "")), content))
             case _:
@@ -62,3 +66,19 @@ def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
                     f"history[{index}]: there is no role {role!r}.", mend="Use system, user, assistant or tool."
                 )
     return items
+
+
+def _call(index: int, call: Any) -> FunctionCall:
+    try:
+        function = call["function"]
+        parts = call["id"], function["name"], function.get("arguments") or "{}"
+    except (TypeError, KeyError, AttributeError) as error:
+        raise LibraryError(
+            f"history[{index}]: this is no tool call: {call!r}.",
+            mend='Give {"id": "...", "type": "function", "function": {"name": "...", "arguments": "{}"}}.',
+        ) from error
+    if not all(isinstance(part, str) for part in parts):
+        raise LibraryError(
+            f"history[{index}]: a tool call holds {parts!r}.", mend="Give id, name and arguments as strings."
+        )
+    return FunctionCall(ItemId(""), CallId(parts[0]), parts[1], parts[2])

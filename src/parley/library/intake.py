@@ -25,15 +25,22 @@ MIN_RATE, MAX_RATE = 4_000, 384_000
 """What a microphone or a file may have; anything else is a mistake."""
 
 
+FULL_SCALE_MISTAKEN = 4.0
+"""A float sample beyond this is no loud sound (12 dB over full scale) but an integer that was only converted in type."""
+
+
 class Intake:
     """Makes chunks of `chunk_samples` (at 24 kHz) of frames at `sample_rate` Hz."""
 
-    def __init__(self, sample_rate: int, chunk_samples: int) -> None:
-        if not MIN_RATE <= sample_rate <= MAX_RATE:
+    def __init__(self, sample_rate: int, chunk_samples: int, name: str = "sample_rate") -> None:
+        given: Any = sample_rate
+        whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
+        if not whole or not MIN_RATE <= given <= MAX_RATE:
             raise FrameRefused(
-                f"A sample rate of {sample_rate} Hz is not possible.", mend="Give the rate of your frames in Hz."
+                f"{name}={sample_rate!r} Hz is not possible.",
+                mend=f"Give the rate of your frames in Hz, an integer from {MIN_RATE} to {MAX_RATE}.",
             )
-        self.sample_rate = sample_rate
+        self.sample_rate = sample_rate = int(sample_rate)
         self.taken = 0
         """Samples taken so far, at `sample_rate`."""
         self._chunk_bytes = 2 * chunk_samples
@@ -85,17 +92,44 @@ def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
                 mend="Give PCM16 in whole samples of two bytes.",
             )
         return pcm.as_int16(frame)
-    if not isinstance(frame, np.ndarray) or frame.dtype not in (np.int16, np.float32):
-        kind = frame.dtype if isinstance(frame, np.ndarray) else type(frame).__name__
+    if not isinstance(frame, np.ndarray):
         raise FrameRefused(
-            f"A frame is int16 or float32 samples or PCM16 bytes, not {kind}.",
-            mend="Convert it, for instance with frame.astype(np.float32) in [-1, 1].",
+            f"A frame is int16 or float32 samples or PCM16 bytes, not {type(frame).__name__}.",
+            mend="Convert it: `np.asarray(frame, np.int16)`, or `np.asarray(frame, np.float32)` in [-1, 1].",
         )
     if frame.ndim != 1:
+        raise FrameRefused(f"A frame is mono, of shape [n], not {list(frame.shape)}.", mend=_to_mono(frame))
+    if frame.dtype not in (np.int16, np.float32):
         raise FrameRefused(
-            f"A frame is mono, of shape [n], not {list(frame.shape)}.",
-            mend="Average the channels first: frame.mean(axis=1).",
+            f"A frame is int16 or float32 samples or PCM16 bytes, not {frame.dtype}.",
+            mend=f"Convert it: `{_to_float(frame.dtype)}`, in [-1, 1].",
         )
-    if frame.dtype == np.float32 and not np.isfinite(frame).all():
-        raise FrameRefused("The frame holds samples that are no finite numbers.", mend="Look at where it comes from.")
+    if frame.dtype == np.float32 and len(frame):
+        peak = np.abs(frame).max()
+        if not np.isfinite(peak):
+            raise FrameRefused(
+                "The frame holds samples that are no finite numbers.", mend="Look at where it comes from."
+            )
+        if peak > FULL_SCALE_MISTAKEN:
+            raise FrameRefused(
+                f"A float32 frame lies in [-1, 1], and this one goes to {peak:g}.",
+                mend="Give `frame.astype(np.int16)`, or divide it: `frame / np.float32(32768)`.",
+            )
     return frame
+
+
+def _to_mono(frame: NDArray[Any]) -> str:
+    """How this frame's channels, the fewer of its two dimensions, become one of the same type."""
+    if frame.ndim != 2:
+        return "Give the samples of one channel."
+    axis = 1 if frame.shape[1] <= frame.shape[0] else 0
+    return f"Average the channels first: `frame.mean(axis={axis}).astype(frame.dtype)`."
+
+
+def _to_float(dtype: np.dtype[Any]) -> str:
+    """How samples of this type become float32 in [-1, 1]."""
+    if dtype == np.uint8:
+        return "(frame.astype(np.float32) - 128) / 128"
+    if np.issubdtype(dtype, np.signedinteger):
+        return f"(frame / {2 ** (8 * dtype.itemsize - 1)}).astype(np.float32)"
+    return "frame.astype(np.float32)"

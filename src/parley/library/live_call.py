@@ -7,13 +7,15 @@ sink, or of the session; nothing runs on when the iterator of events is closed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from parley.library.clocks import WallClock
+from parley.library.conduct import Plan
 from parley.library.events import ReplyAudio, VoiceEvent
 from parley.library.intake import Frame, Intake
 from parley.library.loudspeakers import Int16, Sink, SinkLoudspeaker
-from parley.library.machine import Machine, Plan
+from parley.library.machine import Machine
 from parley.runtime.pipeline import Pipeline
 
 
@@ -22,10 +24,10 @@ class LiveCall:
 
     def __init__(self, pipeline: Pipeline, plan: Plan, intake: Intake, output_rate: int, sink: Sink | None) -> None:
         self._intake = intake
-        self._speaker = SinkLoudspeaker(output_rate, sink, self._went_out)
+        self._speaker = SinkLoudspeaker(output_rate, sink)
         self.machine = Machine(pipeline, plan, WallClock(), self._speaker)
 
-    async def events(self, source: AsyncIterator[Frame]) -> AsyncGenerator[VoiceEvent, None]:
+    async def events(self, source: AsyncGenerator[Frame, None]) -> AsyncGenerator[VoiceEvent, None]:
         """What happens, as it happens."""
         machine = self.machine
         machine.start()
@@ -36,8 +38,10 @@ class LiveCall:
                 machine.news.clear()
                 for event in machine.taken():
                     yield event
-                if machine.events or machine.fault is not None:
+                if machine.events or (machine.ended and not machine.over):
                     continue
+                if machine.over:
+                    return
                 if work.done():
                     work.result()
                     return
@@ -45,12 +49,13 @@ class LiveCall:
         finally:
             work.cancel()
             await asyncio.wait([work])
-            machine.shut()
+            machine.shut("its call is over")
+            self._speaker.let_go()
 
-    async def _run(self, source: AsyncIterator[Frame]) -> None:
+    async def _run(self, source: AsyncGenerator[Frame, None]) -> None:
         """Hear, and play, until both are over; raises what either raises."""
         loop = asyncio.get_running_loop()
-        playing = loop.create_task(self._speaker.serve())
+        playing = loop.create_task(self._speaker.serve(self._went_out))
         hearing = loop.create_task(self._hear(source))
         try:
             done, _ = await asyncio.wait({playing, hearing}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,11 +66,12 @@ class LiveCall:
                 task.cancel()
             await asyncio.wait([playing, hearing])
 
-    async def _hear(self, source: AsyncIterator[Frame]) -> None:
+    async def _hear(self, source: AsyncGenerator[Frame, None]) -> None:
         machine = self.machine
-        async for frame in source:
-            for chunk in self._intake.push(frame):
-                machine.hear(chunk)
+        async with aclosing(source) as frames:
+            async for frame in frames:
+                for chunk in self._intake.push(frame):
+                    machine.hear(chunk)
         for chunk in self._intake.finish():
             machine.hear(chunk)
         machine.score()

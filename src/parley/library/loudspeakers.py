@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from parley.audio.resampling import Int16Resampler
 from parley.core.effects import Play
 from parley.core.limits import SAMPLE_RATE
+from parley.library import checks
 from parley.library.errors import SinkRefused
 
 BLOCK_MS = 20
@@ -30,9 +31,20 @@ SINK_TIMEOUT_S = 10.0
 """A sink that keeps 20 ms of audio waiting for so long is stuck."""
 
 Int16 = NDArray[np.int16]
-Sink = Callable[[Int16], int | Awaitable[int | None] | None] | asyncio.Queue[Int16] | queue.Queue[Int16]
+Sink = Callable[[Int16], int | Awaitable[int | None] | None] | asyncio.Queue[Int16] | queue.Queue[Int16] | list[Int16]
 """Takes int16 samples `[n]` at the session's `output_rate`. A function may say how many it took (None: all), and may be asynchronous;
-a queue takes each block with `put_nowait`."""
+a queue takes each block with `put_nowait`, a list with `append`."""
+
+
+def check_sink(sink: object) -> None:
+    """Raises `LibraryError` for what takes no audio."""
+    checks.no_class("sink", sink)
+    if sink is not None and not callable(sink) and not isinstance(sink, asyncio.Queue | queue.Queue | list):
+        raise checks.refused("sink", sink, "Give a function, a queue or a list.")
+
+
+def _unheard(count: int, audio: Int16) -> None:
+    """In place of what counts the audio, after the end of its call."""
 
 
 class Outlet:
@@ -67,12 +79,11 @@ class Outlet:
 
 
 class SinkLoudspeaker(Outlet):
-    """Fills a sink in real time. Run `serve()` as a task; `played` is told what has gone out."""
+    """Fills a sink in real time. Run `serve()` as a task."""
 
-    def __init__(self, output_rate: int, sink: Sink | None, played: Callable[[int, Int16], None]) -> None:
+    def __init__(self, output_rate: int, sink: Sink | None) -> None:
         super().__init__(output_rate)
         self._sink = sink
-        self._played = played
         self._news = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
@@ -88,12 +99,16 @@ class SinkLoudspeaker(Outlet):
         if stop is not None:
             stop()
 
+    def let_go(self) -> None:
+        """The call is over: what points up to it is dropped."""
+        self._played = _unheard
+
     async def silent(self) -> None:
         """Wait until all has gone out."""
         await self._silent.wait()
 
-    async def serve(self) -> None:
-        """Never ends by itself. Raises `SinkRefused`."""
+    async def serve(self, played: Callable[[int, Int16], None]) -> None:
+        """Never ends by itself; `played` gets what has gone out. Raises `SinkRefused`."""
         loop = asyncio.get_running_loop()
         due = 0.0
         while True:
@@ -110,10 +125,13 @@ class SinkLoudspeaker(Outlet):
             if count:
                 await self._give(audio)
                 due += count / SAMPLE_RATE
-                self._played(count, audio)
+                played(count, audio)
 
     async def _give(self, audio: Int16) -> None:
         if self._sink is None or not len(audio):
+            return
+        if isinstance(self._sink, list):
+            self._sink.append(audio)
             return
         if isinstance(self._sink, asyncio.Queue | queue.Queue):
             try:

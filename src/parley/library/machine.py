@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from parley.core.events import (
     AudioArrived,
     AudioPlayed,
+    CancelRequested,
     CommitRequested,
     Event,
     ItemCreateRequested,
+    OutputClearRequested,
     ResponseParams,
     ResponseRequested,
     TimePassed,
 )
 from parley.core.ids import ItemId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message
+from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Message
 from parley.core.limits import (
     GENERATION_SILENCE_NS,
     MIN_COMMIT_MS,
@@ -33,16 +35,18 @@ from parley.core.limits import (
     TRANSCRIPT_WAIT_NS,
 )
 from parley.core.notices import Notice, ResponseDone, ResponseView
-from parley.core.policy import Policy
-from parley.core.rules import Rules
 from parley.core.session import Session
-from parley.core.settings import Conduct, Settings
+from parley.core.settings import Settings
+from parley.engines.ports import EngineError
 from parley.library.clocks import SampleClock, WallClock
+from parley.library.conduct import Plan
 from parley.library.errors import LibraryError, SessionBroken
-from parley.library.events import Failed, ToolAnswered, VoiceEvent
+from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
+from parley.library.functions import name_of
+from parley.library.guards import called_in_messages, guarded
 from parley.library.history import ChatDict, history_of
 from parley.library.narration import Narrator
-from parley.library.tools import FunctionAsTool
+from parley.library.tools import Outcome
 from parley.runtime.driver import Driver
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
@@ -54,21 +58,6 @@ TOO_MANY_CALLS = '{"error": "not called: too many calls without an answer"}'
 
 MAX_EVENTS = 100_000
 """Events that nobody has taken: half an hour of audio in blocks of 20 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a session is to be."""
-
-    settings: Settings
-    conduct: Conduct
-    policy: Policy | None
-    rules: Rules
-    tools: Mapping[str, FunctionAsTool]
-    history: Sequence[Item]
-    sample_rate: int
-    answers: bool
-    engine_timeout_s: float
 
 
 class Machine:
@@ -85,13 +74,20 @@ class Machine:
         self.news = asyncio.Event()
         """Set with every event, and when the session breaks."""
         self.fault: LibraryError | None = None
+        self.over = ""
+        """Why nothing is taken any more; "" while it is."""
+        self._loop = asyncio.get_running_loop()
         self._pipeline = pipeline
         self._plan = plan
+        self._own = plan.own
+        self._raised: list[BaseException] = []
+        """What the owner's code has raised, and the caller wants raised."""
+        self._own.attach(self.emit, lambda: self.narrator.turns, self._end_soon)
+        pipeline = guarded(pipeline, self._own, plan.chunker)
         self._clock = clock
         self._calls: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._rounds = 0
-        self._over = False
         self.session = Session(
             seed=secrets.token_bytes(16),
             settings=_voiced(plan.settings, pipeline),
@@ -102,7 +98,10 @@ class Machine:
             policy=plan.policy,
             rules=plan.rules,
         )
-        self.narrator = Narrator(plan.sample_rate, lambda: self.session.items, self.emit, plan.tools)
+        plan.view.conversation = self.session
+        self.narrator = Narrator(
+            plan.sample_rate, lambda: self.session.items, self.emit, plan.tools, self._first_played
+        )
         sleep: Callable[[float], Awaitable[None]] = clock.sleep if isinstance(clock, SampleClock) else asyncio.sleep
         self.driver = Driver(
             self.session,
@@ -114,6 +113,7 @@ class Machine:
             loudspeaker=loudspeaker,
             timed=isinstance(clock, WallClock),
             sleep=sleep,
+            unscored=self._unscored,
         )
 
     # --- begin, tell, end ---------------------------------------------------------------------------------------------
@@ -125,13 +125,28 @@ class Machine:
             self.driver.post(ItemCreateRequested(item))
         failed = next((event for event in self.events if isinstance(event, Failed)), None)
         if failed is not None:
-            self.driver.shut()
-            raise LibraryError(f"The history cannot be taken: {failed.message}")
+            self.shut("its history could not be taken")
+            raise LibraryError(f"The history cannot be taken: {failed.message}") from failed.error
 
     def post(self, event: Event) -> None:
         self.driver.post(event)
 
+    def call(self, act: Callable[[Machine], None]) -> None:
+        """Let this happen on the session's loop: now, or soon where another thread wants it."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self._loop:
+            act(self)
+        else:
+            self._loop.call_soon_threadsafe(act, self)
+
     def emit(self, event: VoiceEvent) -> None:
+        if isinstance(event, Failed):
+            event = self._own.completed(event)
+            if self._own.raises:
+                self._raised.append(_raised_for(event))
         if len(self.events) >= MAX_EVENTS:
             self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", mend="Take them as they come."))
             return
@@ -139,12 +154,23 @@ class Machine:
         self.news.set()
 
     def taken(self) -> list[VoiceEvent]:
-        """What was told since the last call. Raises what broke the session."""
+        """What was told since the last call. Raises what broke or ended the session, and what is to be raised."""
+        if self._own.ended_by is not None:
+            raise self._own.ended_by
         if self.fault is not None:
             raise self.fault
+        if self._raised:
+            first = self._raised[0]
+            self._raised.clear()  # the others are told as events
+            raise first
         events = list(self.events)
         self.events.clear()
         return events
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow any more."""
+        return bool(self.over) or self.fault is not None
 
     def history(self) -> list[ChatDict]:
         return history_of(self.session.items)
@@ -155,16 +181,52 @@ class Machine:
         self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
         self.post(ResponseRequested())
 
-    def shut(self) -> None:
+    def reply(self, instructions: str | None) -> None:
+        """The wish for a reply to nothing that was said."""
+        self.post(ResponseRequested(ResponseParams(instructions=instructions)))
+
+    def interrupt(self) -> None:
+        """The wish that the reply stops, where there is one."""
+        if self.narrator.writing:
+            self.post(CancelRequested())
+        elif self.session.speaking:
+            self.post(OutputClearRequested())
+
+    def shut(self, why: str = "it was closed") -> None:
         """Let go of everything; idempotent."""
-        self._over = True
+        self.over = self.over or why
         for call in self._calls:
             call.cancel()
         self.driver.shut()
+        self.news.set()
+        if self.driver.closed.is_set():
+            # What points up is dropped, so that the session dies with its last user: its account stays readable.
+            self._own.detach()
+            self._plan.view.conversation = None
+
+    def _end_soon(self) -> None:
+        """Code of the owner's has ended the session, perhaps in the middle of an event: it is shut after that."""
+        self.over = self.over or f"{self._own.ended_by!r} was raised by your code"
+        asyncio.get_running_loop().call_soon(self.shut)
+        self.news.set()
 
     def _closed(self, code: int, reason: str) -> None:
-        if not self._over:
+        if not self.over:
             self._break(SessionBroken(f"The session ended: {reason}.", mend="The log holds the traceback."))
+
+    def _first_played(self, turn: Turn) -> None:
+        tell = self._plan.on_first_play
+        if tell is not None:
+            self._own.ask("on_first_play", f"on_first_play={name_of(tell)}", lambda: tell(turn), lambda: None)
+
+    def _unscored(self, error: Exception) -> None:
+        """A frame that could not be scored counts as silence."""
+        engine = self._pipeline.vad.model
+        try:
+            with self._own.border("vad", called_in_messages("vad", engine)):
+                raise error
+        except EngineError as fault:
+            self._own.report("vad", fault)
 
     def _break(self, fault: LibraryError) -> None:
         if self.fault is None:
@@ -180,7 +242,8 @@ class Machine:
 
     def score(self) -> None:
         """Score all that was heard, now."""
-        self._pipeline.vad.score_pending()
+        with self._own.watch():
+            self._pipeline.vad.score_pending()
 
     def end_input(self) -> None:
         """There is no more: what was said last is the turn."""
@@ -268,14 +331,27 @@ class Machine:
     async def _answer_calls(self, calls: list[FunctionCall]) -> None:
         turns = self.narrator.turns
         self._rounds += 1
-        outcomes = await asyncio.gather(*(self._plan.tools[call.name].call(call.arguments) for call in calls))
+        outcomes = await asyncio.gather(*map(self._outcome, calls))
         for call, outcome in zip(calls, outcomes, strict=True):
-            self.emit(ToolAnswered(call.name, outcome.output, outcome.failed))
+            self.emit(ToolAnswered(call.name, outcome.output, outcome.failed, outcome.error))
+            if outcome.error is not None and self._own.raises:
+                self._raised.append(outcome.error)
             self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, outcome.output)))
         if turns == self.narrator.turns:
             last = self._rounds >= MAX_TOOL_ROUNDS
             self.post(ResponseRequested(ResponseParams(tool_choice="none" if last else None)))
         self.narrator.calls_over()
+
+    async def _outcome(self, call: FunctionCall) -> Outcome:
+        with self._own.watch():
+            return await self._plan.tools[call.name].call(call.arguments)
+
+
+def _raised_for(failed: Failed) -> BaseException:
+    """What a caller who wants exceptions is given: his own one, where his code has raised."""
+    if failed.error is None:
+        return LibraryError(failed.message)
+    return failed.error.__cause__ or failed.error
 
 
 def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:

@@ -7,11 +7,12 @@ was heard to its end or cut; what was answered is read from the conversation its
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from parley.core.effects import Effect, Play, Tell
-from parley.core.events import AudioArrived, Event, PartialTranscribed, Transcribed, VoiceScored
+from parley.core.events import AudioArrived, AudioPlayed, Event, PartialTranscribed, Transcribed, VoiceScored
 from parley.core.ids import ItemId, ResponseId
 from parley.core.items import FunctionCall, Item, Message, OutputAudio, OutputText
 from parley.core.limits import SAMPLE_RATE, SAMPLES_PER_MS
@@ -37,6 +38,9 @@ from parley.library import events as told
 from parley.library.events import Figures, Turn, VoiceEvent, Word
 from parley.library.tools import arguments_shown
 
+MAX_TURNS = 1_000
+"""Turns that are kept: an hour and more of quick talk."""
+
 VOICED = 0.5
 """From this probability a frame counts as voice for the figures."""
 
@@ -54,7 +58,9 @@ class _Open:
     chunks: int = 0
     items: list[ItemId] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    played: bool = False
     calls: list[told.ToolCalled] = field(default_factory=list)
+    responses: set[ResponseId] = field(default_factory=set)
     interrupted: bool = False
     pause_ms: float | None = None
     ended_ns: int = 0
@@ -68,7 +74,8 @@ class _Open:
 
 
 class Narrator:
-    """The `Watcher` of one session. `items` reads its conversation; `emit` takes what is told; `tools` are the names that are run.
+    """The `Watcher` of one session. `items` reads its conversation; `emit` takes what is told; `tools` are the names that are run;
+    `first_played` is called when the first audio of a reply goes out.
 
     Where a response has called tools, the reply goes on until `calls_over()`.
     """
@@ -79,11 +86,13 @@ class Narrator:
         items: Callable[[], tuple[Item, ...]],
         emit: Callable[[VoiceEvent], None],
         tools: Container[str],
+        first_played: Callable[[Turn], None],
     ) -> None:
         self._rate = sample_rate
         self._items = items
         self._emit = emit
         self._tools = tools
+        self._first_played = first_played
         self.steps = 0
         self.turns = 0
         """Turns begun so far."""
@@ -95,18 +104,29 @@ class Narrator:
         self._partial = ""
         self._speaking: ItemId | None = None
         self._by_item: dict[ItemId, _Open] = {}
+        self._kept: deque[_Open | Turn] = deque(maxlen=MAX_TURNS)
         self._transcribed: Transcribed | None = None
         self._typed: str | None = None
         self._unanswered: _Open | None = None
-        self._answering: _Open | None = None
+        self._replies: list[_Open] = []
+        """Turns whose answers are made or heard, in order: a typed turn is answered while the reply before it still plays."""
         self._writing: set[ResponseId] = set()
         self._sounding: set[ResponseId] = set()
         self._calling = False
 
     @property
-    def answering(self) -> bool:
-        """Whether a reply is being made, or heard, or waits for a tool."""
-        return self._answering is not None
+    def _answering(self) -> _Open | None:
+        """The turn whose answer is made, or was made last and is not heard out."""
+        return self._replies[-1] if self._replies else None
+
+    @property
+    def writing(self) -> bool:
+        """Whether a response is being made."""
+        return bool(self._writing)
+
+    def kept(self) -> tuple[Turn, ...]:
+        """The turns so far whose words are known, the answers as far as they have been heard."""
+        return tuple(self._summary(turn) if isinstance(turn, _Open) else turn for turn in self._kept)
 
     @property
     def uncommitted(self) -> int:
@@ -138,6 +158,8 @@ class Narrator:
             case VoiceScored(end_sample=end, probability=probability):
                 if probability >= VOICED:
                     self._last_voiced = end
+            case AudioPlayed(samples=samples):
+                self._play(samples)
             case PartialTranscribed(text=text):
                 self._hear_so_far(text)
             case Transcribed(text=text, flush=flush):
@@ -161,11 +183,13 @@ class Narrator:
         """Nothing is kept here."""
 
     def close(self) -> None:
-        """The session is over: what was being answered ends here."""
+        """The session is over: what was being answered ends here, and what points to the session is dropped."""
         self._writing.clear()
         self._sounding.clear()
         self._calling = False
         self._end_if_over()
+        self._kept = deque(self.kept(), MAX_TURNS)
+        self._items, self._emit, self._first_played = tuple, _untold, _unplayed
 
     # --- the user -----------------------------------------------------------------------------------------------------
 
@@ -189,6 +213,7 @@ class Narrator:
                 self._emit(told.Failed(code, message))
                 self._understand(item, "")
             case ErrorRaised(code=code, message=message):
+                self._typed = None  # what was typed is answered by no response
                 self._emit(told.Failed(code, message))
             case _:
                 self._tell_reply(notice)
@@ -226,6 +251,7 @@ class Narrator:
                 Word(word.text, self._at_ms(turn.start, word.start_ms), self._at_ms(turn.start, word.end_ms))
                 for word in found.words
             )
+        self._kept.append(turn)
         self._emit(told.TurnEnded(self._summary(turn)))
 
     def _at_ms(self, start: int, ms: float) -> int:
@@ -251,8 +277,8 @@ class Narrator:
                 self._sounding.discard(response_id)
             case OutputBufferCleared(response_id=response_id):
                 self._sounding.discard(response_id)
-                if self._answering is not None:
-                    self._answering.interrupted = True
+                for turn in self._replies:
+                    turn.interrupted |= response_id in turn.responses
             case ResponseDone(response=response):
                 self._done(response)
             case _:
@@ -261,20 +287,27 @@ class Narrator:
     def _answer(self, response_id: ResponseId) -> None:
         self._end_if_over()  # the reply before may have ended in this same step
         turn, self._unanswered = self._unanswered, None
-        if turn is None and self._answering is None:
+        if turn is None and (self._answering is None or self._typed is not None):
             self.turns += 1
             turn = _Open(self.turns, heard=self._typed or "", ended_ns=time.perf_counter_ns())
+            self._kept.append(turn)
         if turn is not None:
-            if self._answering is not None:
-                self._answering.interrupted = True
-                self._finish()
-            self._answering = turn
+            if self._replies and not self._replies[-1].responses & (self._writing | self._sounding):
+                self._replies[-1].interrupted = True  # it waited for a tool
+            self._replies.append(turn)
         self._typed = None
         self._writing.add(response_id)
+        self._replies[-1].responses.add(response_id)
+
+    def _play(self, samples: int) -> None:
+        turn = next((turn for turn in self._replies if turn.responses & self._sounding), None)
+        if samples and turn is not None and not turn.played:
+            turn.played = True
+            self._first_played(self._summary(turn))
 
     def _done(self, response: ResponseView) -> None:
         self._writing.discard(response.id)
-        turn = self._answering
+        turn = next((turn for turn in self._replies if response.id in turn.responses), None)
         if turn is None:
             return
         turn.reply_ns = time.perf_counter_ns()
@@ -289,13 +322,14 @@ class Narrator:
                 self._calling |= item.name in self._tools
 
     def _end_if_over(self) -> None:
-        if self._answering is not None and not (self._writing or self._sounding or self._calling):
-            self._finish()
-
-    def _finish(self) -> None:
-        turn, self._answering = self._answering, None
-        if turn is not None:
-            self._emit(told.ReplyEnded(self._summary(turn)))
+        for turn in list(self._replies):
+            last = turn is self._replies[-1]
+            if not (turn.responses & (self._writing | self._sounding) or (last and self._calling)):
+                self._replies.remove(turn)
+                done = self._summary(turn)
+                # What was heard of it is known now, and stays, whatever becomes of its items.
+                self._kept = deque((done if kept is turn else kept for kept in self._kept), MAX_TURNS)
+                self._emit(told.ReplyEnded(done))
 
     def _summary(self, turn: _Open) -> Turn:
         return Turn(
@@ -324,6 +358,14 @@ class Narrator:
             return ""
         texts = (_text(item) for item in self._items() if item.id in ids)
         return " ".join(text for text in texts if text)
+
+
+def _untold(event: VoiceEvent) -> None:
+    """In place of a session's events, after its end."""
+
+
+def _unplayed(turn: Turn) -> None:
+    """In place of what waits for the first audio, after the session's end."""
 
 
 def _text(item: Item) -> str:

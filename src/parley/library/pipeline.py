@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from parley.config.values import BargeIn, PipelineConfig
 from parley.engines import registry
@@ -28,11 +28,17 @@ from parley.engines.ports import (
     TurnJudge,
     VoiceActivityModel,
 )
+from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.loop_thread import LoopThread
 from parley.library.models import Absent, FunctionModel, ReplyFunction
-from parley.runtime.engines import LoadedEngines
+from parley.library.own_ears import FunctionRecognizer, FunctionVad, SttFunction, VadFunction
+from parley.library.own_mouth import FunctionSynthesizer, TtsFunction
+from parley.runtime.engines import PORTS, LoadedEngines
 from parley.runtime.pipeline import Pipeline as LoadedPipeline
+
+if TYPE_CHECKING:
+    from parley.library.machine import Machine
 
 T = TypeVar("T")
 
@@ -40,6 +46,18 @@ DEFAULT_INSTRUCTIONS = "You are a helpful voice assistant. Answer in a few short
 
 USUAL_VOICE = "alloy"
 """What every engine should know under OpenAI's name for it."""
+
+MAX_SPECULATE_AFTER_MS = 10_000
+MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS = 256, 10_000_000
+"""What a server's configuration takes, too."""
+
+_FUNCTIONS: Mapping[Stage, Callable[[Any], Engine]] = {
+    "vad": FunctionVad,
+    "stt": FunctionRecognizer,
+    "llm": FunctionModel,
+    "tts": FunctionSynthesizer,
+}
+"""The parts that may be functions."""
 
 _OWN = "own"
 """The name under which an engine that came as an object stands in the pipeline's configuration."""
@@ -49,26 +67,27 @@ class Pipeline:
     """A chain of engines: voice activity, turn judge, recogniser, language model, synthesizer.
 
     Each is a name (`"whisper:small.en"`; `parley engines` lists them), an `EngineSpec` (a name with options), or an object that meets
-    the port of its stage (`parley.engines.ports`); `llm` may also be a plain function from chat messages to a string or an
-    iterator of strings. `turn`, `llm` and `tts` may be None: pauses are then judged by their length alone, nothing is answered,
-    answers are text.
+    the port of its stage (`parley.engines.ports`). All but `turn` may be functions, plain or asynchronous or generators: `llm` from chat
+    messages to strings, `vad` from a frame (float32 `[512]` at 16 kHz) to the probability of a voice, `stt` from audio (float32 `[n]` at
+    16 kHz) to words, `tts` from text to audio (int16 or float32 `[n]` at 24 kHz, or `(samples, rate)`). `turn`, `llm` and `tts` may be
+    None: pauses are then judged by their length alone, nothing is answered, answers are text.
 
     `voice` "" is the engine's usual one; `language` is a BCP-47 tag, "" lets the engines find out. `speculation` starts replies in a
     pause of `speculate_after_ms`, on a guess. `barge_in` "confirmed" lets a reply go on over "mm-hm" and coughs.
     `context_tokens` is what the model's input holds.
 
     Next: `with pipeline:` (or nothing: the first use opens it), then `VoiceSession(pipeline, ...)`. Close it when you are done.
-    Raises `EngineUnavailable` when it is opened and an engine cannot be.
+    Raises `LibraryError` for values that cannot be, `EngineUnavailable` when it is opened and an engine cannot be.
     """
 
     def __init__(
         self,
         *,
-        vad: str | EngineSpec | VoiceActivityModel = "silero",
+        vad: str | EngineSpec | VoiceActivityModel | VadFunction = "silero",
         turn: str | EngineSpec | TurnJudge | None = "rules",
-        stt: str | EngineSpec | SpeechRecognizer = "pocketsphinx",
+        stt: str | EngineSpec | SpeechRecognizer | SttFunction = "pocketsphinx",
         llm: str | EngineSpec | LanguageModel | ReplyFunction | None = "auto",
-        tts: str | EngineSpec | SpeechSynthesizer | None = "espeak",
+        tts: str | EngineSpec | SpeechSynthesizer | TtsFunction | None = "espeak",
         voice: str = "",
         instructions: str = DEFAULT_INSTRUCTIONS,
         language: str = "",
@@ -77,6 +96,16 @@ class Pipeline:
         barge_in: BargeIn = "immediate",
         context_tokens: int = 8192,
     ) -> None:
+        for name, value in (("voice", voice), ("instructions", instructions), ("language", language)):
+            checks.text(name, value)
+        checks.flag("speculation", speculation)
+        checks.choice("barge_in", barge_in, ("immediate", "confirmed"))
+        checks.whole("speculate_after_ms", speculate_after_ms, 0, MAX_SPECULATE_AFTER_MS, "ms")
+        checks.whole("context_tokens", context_tokens, MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS, "tokens")
+        self.parts: Mapping[Stage, object] = MappingProxyType(
+            {"vad": vad, "turn": turn, "stt": stt, "llm": llm, "tts": tts}
+        )
+        """Each part as it was given; see `engines` for what came of them."""
         self._objects: dict[Stage, Engine] = {}
         self._absent = frozenset(
             stage for stage, given in (("turn", turn), ("llm", llm), ("tts", tts)) if given is None
@@ -100,6 +129,8 @@ class Pipeline:
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []
+        self._machines: weakref.WeakSet[Machine] = weakref.WeakSet()
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[..., Pipeline] | None = None
@@ -109,20 +140,42 @@ class Pipeline:
             return EngineSpec.parse(given)
         if isinstance(given, EngineSpec):
             return given
-        if given is None:
-            given = Absent(stage)
-        elif not isinstance(given, Engine):
-            if stage != "llm" or not callable(given):
-                raise LibraryError(
-                    f"{stage}={given!r} is no engine.",
-                    mend="Give a name, an EngineSpec, or an object with the methods of parley.engines.ports.",
-                )
-            given = FunctionModel(given)
-        self._objects[stage] = given
-        return EngineSpec(_OWN, given.info.name)
+        engine = Absent(stage) if given is None else self._engine(stage, given)
+        self._objects[stage] = engine
+        return EngineSpec(_OWN, engine.info.name)
+
+    def _engine(self, stage: Stage, given: Any) -> Engine:
+        """What an object or a function is as an engine. Raises `LibraryError` for anything else."""
+        checks.no_class(stage, given)
+        if isinstance(given, PORTS[stage]):
+            return cast(Engine, given)
+        function = _FUNCTIONS.get(stage)
+        if not isinstance(given, Engine) and function is not None and callable(given):
+            return function(given)
+        missing = [name for name in _methods(PORTS[stage]) if not hasattr(given, name)]
+        raise LibraryError(
+            f"{stage}={given!r} is no engine: it lacks {', '.join(missing)}.",
+            mend=f"Give a name, an EngineSpec, {'a function, ' if function else ''}"
+            f"or an object that has what parley.engines.ports.{PORTS[stage].__name__} asks for.",
+        )
 
     def _create(self, stage: Stage, spec: EngineSpec) -> Engine:
         return self._objects[stage] if stage in self._objects else registry.create(stage, spec)
+
+    @property
+    def engines(self) -> Mapping[Stage, Engine]:
+        """The open engines by stage; empty while the pipeline is not open."""
+        loaded = self._loaded
+        if loaded is None:
+            return {}
+        engines: dict[Stage, Engine | None] = {
+            "vad": loaded.vad.model,
+            "turn": loaded.turn,
+            "stt": loaded.stt,
+            "llm": loaded.llm,
+            "tts": loaded.tts,
+        }
+        return {stage: engine for stage, engine in engines.items() if engine and stage not in self._absent}
 
     @property
     def speaks(self) -> bool:
@@ -143,6 +196,7 @@ class Pipeline:
 
     def open(self) -> Self:
         """Load and warm every engine, on a loop of the pipeline's own; idempotent. Raises `EngineUnavailable`."""
+        self._closed = False
         if self._thread is None:
             if self._loop is not None:
                 raise LibraryError(
@@ -159,19 +213,25 @@ class Pipeline:
         return self
 
     def close(self) -> None:
-        """Let go of everything; idempotent."""
+        """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
         thread, self._thread = self._thread, None
+        if thread is None and self._loop is not None and not self._loop.is_closed():
+            raise LibraryError(
+                "This pipeline is open on an event loop.", mend="Close it there: `await pipeline.aclose()`."
+            )
+        self._closed = True
         if thread is None:
             return
         if self._finalizer is not None:
             self._finalizer.detach()
         try:
-            thread.run(self.aclose())
+            thread.run(self.aclose(), closing=True)
         finally:
             thread.stop()
 
     async def aopen(self) -> Self:
         """Load and warm every engine, on the running loop; idempotent. Raises `EngineUnavailable`."""
+        self._closed = False
         if self._loaded is not None:
             return self
         stages = [stage for stage in STAGES if stage not in self._absent]
@@ -185,7 +245,7 @@ class Pipeline:
                 ),
                 code="engine_unavailable",
                 mend=" ".join(report.mend for report in failed if report.mend),
-            )
+            ) from failed[0].error
         loaded = engines.pipeline(self.config.name)
         if "turn" not in stages:
             loaded = replace(loaded, turn=None)
@@ -196,7 +256,10 @@ class Pipeline:
         return self
 
     async def aclose(self) -> None:
-        """Let go of everything; idempotent."""
+        """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
+        self._closed = True
+        for machine in list(self._machines):
+            machine.shut("its pipeline was closed")
         engines, self._engines, self._loaded, self._loop = self._engines, None, None, None
         if engines is not None:
             self._opened.remove(engines)
@@ -220,18 +283,49 @@ class Pipeline:
 
     # --- for the rest of the library ----------------------------------------------------------------------------------
 
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise LibraryError(
+                "The pipeline is closed.",
+                mend="Open it again, with pipeline.open() or `with pipeline:`, and make a new session.",
+            )
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` where the engines live."""
+        """Run `work` where the engines live, and wait for it."""
         try:
+            self._refuse_if_closed()
             self.open()
         except BaseException:
             work.close()
             raise
         assert self._thread is not None
-        return self._thread.run(work)
+        try:
+            return self._thread.run(work)
+        finally:
+            self._close_if_stopped()
+
+    async def _arun(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` where the engines live: on the running loop, unless the pipeline was opened on its own."""
+        thread = self._thread
+        if thread is None:
+            return await work
+        answer = thread.submit(work)
+        try:
+            return await asyncio.wrap_future(answer)
+        except asyncio.CancelledError:
+            thread.withdraw(answer)
+            raise
+        finally:
+            self._close_if_stopped()
+
+    def _close_if_stopped(self) -> None:
+        """Code of the caller's has raised what ends a program: nothing goes on here."""
+        if self._thread is not None and self._thread.stopped_by is not None:
+            self.close()
 
     async def _here(self) -> LoadedPipeline:
         """The open engines, for work on the running loop."""
+        self._refuse_if_closed()
         await self.aopen()
         assert self._loaded is not None
         if self._loop is not asyncio.get_running_loop():
@@ -241,13 +335,23 @@ class Pipeline:
             )
         return self._loaded
 
+    def _adopt(self, machine: Machine) -> None:
+        """This session ends with the pipeline."""
+        self._machines.add(machine)
+
+
+def _methods(port: type) -> list[str]:
+    """What a port asks for."""
+    names = {name for base in port.__mro__ for name in (*vars(base), *getattr(base, "__annotations__", {}))}
+    return sorted(name for name in names if not name.startswith("_"))
+
 
 def _forgotten(thread: LoopThread, opened: list[LoadedEngines]) -> None:
     """Nobody closed the pipeline: it is closed when it is collected, or when the program ends."""
     # At the end of the program nothing can be handed to a thread any more; the operating system takes back the rest.
     with contextlib.suppress(RuntimeError):
         for engines in opened:
-            thread.run(engines.close())
+            thread.run(engines.close(), closing=True)
     thread.stop()
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from parley.audio import files, pcm
 from parley.audio.files import Recording
 from parley.audio.types import Samples
+from parley.library import checks
 from parley.library.events import ReplyAudio, VoiceEvent
 
 
@@ -28,6 +29,7 @@ def read_audio(source: str | os.PathLike[str] | BinaryIO) -> Recording:
 
 def frames(recording: Recording, frame_ms: float = 100.0) -> Iterator[Samples]:
     """The recording in pieces of `frame_ms`, float32 `[n]`; the last one is as short as it is."""
+    checks.number("frame_ms", frame_ms, 0.01, 3_600_000, "ms")
     size = max(1, round(recording.sample_rate * frame_ms / 1000))
     for start in range(0, len(recording.audio), size):
         yield recording.audio[start : start + size]

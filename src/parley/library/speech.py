@@ -17,7 +17,10 @@ from parley.audio import pcm
 from parley.audio.resampling import Resampler
 from parley.engines.clauses import Clause, ClauseCutter
 from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
+from parley.library import checks
 from parley.library.errors import LibraryError
+from parley.library.intake import Intake
+from parley.library.own_mouth import TtsFunction
 from parley.library.pipeline import Pipeline
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
@@ -36,7 +39,7 @@ class Spoken:
 def synthesize(
     text: str | Iterable[str],
     *,
-    tts: str | EngineSpec | SpeechSynthesizer = "espeak",
+    tts: str | EngineSpec | SpeechSynthesizer | TtsFunction = "espeak",
     voice: str = "",
     language: str = "",
     speed: float = 1.0,
@@ -47,8 +50,8 @@ def synthesize(
     `sample_rate` is what you want. Raises `EngineUnavailable` for an engine that cannot be opened, `EngineError` for one that fails,
     `LibraryError` for a voice that it does not have.
     """
-    if not MIN_SPEED <= speed <= MAX_SPEED:
-        raise LibraryError(f"speed={speed} is not possible.", mend=f"Choose {MIN_SPEED} to {MAX_SPEED}; 1 is usual.")
+    checks.number("speed", speed, MIN_SPEED, MAX_SPEED)
+    Intake(sample_rate, 1)
     pieces = [text] if isinstance(text, str) else text
     with Pipeline(turn=None, llm=None, tts=tts, voice=voice, language=language) as pipeline:
         mouth = _Mouth(pipeline, voice, language, speed, sample_rate)

@@ -34,7 +34,7 @@ class Stepper:
         """There is no more input: end the turn, and let everything that follows from it play."""
         self.machine.end_input()
         await self.machine.settled()
-        while self.machine.fault is None and (not self._outlet.empty or self._clock.asleep()):
+        while not self.machine.ended and (not self._outlet.empty or self._clock.asleep()):
             self._pass(self._chunk_samples)
             self.machine.pass_time()
             await self.machine.settled()

@@ -19,7 +19,10 @@ from typing import Annotated, Any
 import msgspec
 
 from parley.core.settings import FunctionTool
+from parley.library import checks
 from parley.library.errors import LibraryError
+from parley.library.functions import called, name_of
+from parley.library.own_code import cancelled_from_outside, described
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class Outcome:
 
     output: str
     failed: bool = False
+    error: BaseException | None = None
+    """What the function raised."""
 
 
 class FunctionAsTool:
@@ -44,8 +49,11 @@ class FunctionAsTool:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        checks.no_class("tools", function)
+        if not callable(function):
+            raise checks.refused("tools", function, "Give a list of functions.")
         self._function = function
-        self.name = function.__name__
+        self.name = name_of(function).removesuffix("()")
         self._arguments = _arguments_of(function)
         schema = msgspec.json.schema(self._arguments)
         definitions = schema.pop("$defs")
@@ -66,16 +74,15 @@ class FunctionAsTool:
         values = {field: getattr(given, field) for field in self._arguments.__struct_fields__}
         try:
             async with asyncio.timeout(TOOL_TIMEOUT_S):
-                if inspect.iscoroutinefunction(self._function):
-                    result = await self._function(**values)
-                else:
-                    result = await asyncio.to_thread(self._function, **values)
+                result = await called(self._function, **values)
             return Outcome(result if isinstance(result, str) else msgspec.json.encode(result).decode())
         except TimeoutError:
             return Outcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             logger.exception("the tool %s failed", self.name)
-            return Outcome(_error(f"{type(error).__name__}: {error}"), failed=True)
+            return Outcome(_error(described(error)), failed=True, error=error)
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:
@@ -87,9 +94,11 @@ def arguments_shown(arguments: str) -> dict[str, object]:
     return value if isinstance(value, dict) else {"": value}
 
 
-def by_name(functions: typing.Iterable[Callable[..., Any]]) -> Mapping[str, FunctionAsTool]:
+def by_name(functions: Any) -> Mapping[str, FunctionAsTool]:
     """The tools of a session. Raises `LibraryError` for two of one name."""
     tools: dict[str, FunctionAsTool] = {}
+    if isinstance(functions, str) or not isinstance(functions, typing.Iterable):
+        raise checks.refused("tools", functions, "Give a list of functions.")
     for function in functions:
         tool = FunctionAsTool(function)
         if tool.name in tools:
@@ -109,22 +118,25 @@ def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise LibraryError(
-                f"The tool {function.__name__} takes *{name}.", mend="Give it parameters that have names only."
+                f"The tool {name_of(function).removesuffix('()')} takes *{name}.",
+                mend="Give it parameters that have names only.",
             )
         if name not in hints:
             raise LibraryError(
-                f"The parameter {name!r} of the tool {function.__name__} has no type hint.",
+                f"The parameter {name!r} of the tool {name_of(function).removesuffix('()')} has no type hint.",
                 mend="Add one (str, int, float, bool, list, dict, Literal, a dataclass): it tells the model what to send.",
             )
         hint = _described(hints[name], told.get(name, ""))
         default = () if parameter.default is parameter.empty else (parameter.default,)
         fields.append((name, hint, *default))
     try:
-        made = msgspec.defstruct(f"{function.__name__}_arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        made = msgspec.defstruct(
+            f"{name_of(function).removesuffix('()')}_arguments", fields, kw_only=True, forbid_unknown_fields=True
+        )
         msgspec.json.schema(made)
     except TypeError as error:
         raise LibraryError(
-            f"The parameters of the tool {function.__name__} cannot be described to a model: {error}.",
+            f"The parameters of the tool {name_of(function).removesuffix('()')} cannot be described to a model: {error}.",
             mend="Use str, int, float, bool, list, dict, Literal or dataclasses.",
         ) from error
     return made

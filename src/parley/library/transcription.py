@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from parley.audio.files import Recording
 from parley.core.rules import PauseSeen
-from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer
+from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, VoiceActivityModel
+from parley.library.errors import LibraryError
 from parley.library.events import Failed, PartialTranscript, TurnEnded
 from parley.library.intake import Frame
+from parley.library.own_ears import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio
 from parley.library.session import VoiceSession
@@ -62,8 +64,8 @@ def transcribe(
     audio: str | os.PathLike[str] | Recording | Iterable[Frame],
     *,
     sample_rate: int | None = None,
-    stt: str | EngineSpec | SpeechRecognizer = "pocketsphinx",
-    vad: str | EngineSpec = "silero",
+    stt: str | EngineSpec | SpeechRecognizer | SttFunction = "pocketsphinx",
+    vad: str | EngineSpec | VoiceActivityModel | VadFunction = "silero",
     language: str = "",
     pipeline: Pipeline | None = None,
     on_partial: Callable[[str], None] | None = None,
@@ -79,7 +81,7 @@ def transcribe(
         sample_rate = audio.sample_rate
         audio = frames(audio, 500)
     if sample_rate is None:
-        raise TypeError("transcribe() needs the sample_rate of frames")
+        raise LibraryError("transcribe() was given frames without their rate.", mend="Name it: sample_rate=16_000.")
     if pipeline is not None:
         yield from _segments(pipeline, audio, sample_rate, on_partial)
         return
@@ -100,7 +102,7 @@ def _segments(
                     if (segment := segment_of(event, rate)).text:
                         yield segment
                 case Failed(code, message):
-                    raise EngineError(message, code=code)
+                    raise EngineError(message, code=code) from event.error
                 case _:
                     pass
     finally:

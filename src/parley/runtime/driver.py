@@ -23,6 +23,7 @@ from parley.core.effects import Effect
 from parley.core.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
 from parley.core.ids import AttemptId
 from parley.core.notices import Notice
+from parley.core.pipeline_events import PipelineFound
 from parley.core.session import Session
 from parley.runtime.inbox import Inbox
 from parley.runtime.metrics import Metrics, SessionMetrics
@@ -39,6 +40,9 @@ INTERNAL_ERROR = 1011
 
 MAX_FOLLOWING = 10_000
 """Events that may follow from performing one event's effects; more is an endless loop."""
+
+_CHANGING_SETTINGS = frozenset({SessionUpdateRequested, PipelineFound})
+"""The events after which a session's settings may be others."""
 
 MIN_TIMER_S = 0.001
 """The event loop's clock is coarser than the core's: a timer that rings early waits this much more."""
@@ -66,7 +70,8 @@ class Driver:
     `tell` hands a notice to the client and `close` ends the link with a WebSocket close code and a reason; both return
     at once. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is gone.
     `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. Whoever moves
-    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock.
+    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock. `unscored`
+    takes the fault of a voice activity model that could not score a frame, which then counts as silence; without it, the session ends.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Driver:
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         pipelines: Pipelines | None = None,
+        unscored: Callable[[Exception], None] | None = None,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
@@ -94,6 +100,7 @@ class Driver:
         )
         self._clock = clock
         self._timed = timed
+        self._unscored = unscored
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(self)
         engines = SessionEngines(pipeline, pipelines, self._inbox, clock=clock, sleep=sleep)
@@ -116,6 +123,10 @@ class Driver:
             self._following.append(event)
         elif not self._over:
             self._run(event)
+
+    def hold_output(self, held: bool) -> None:
+        """Whether the client has yet to take what was told: then no more speech or text is made for it meanwhile."""
+        self._performer.hold_output(held)
 
     def shut(self, reason: str = "") -> None:
         """The link is gone (or the server ends it): the session ends, and all that runs for it."""
@@ -179,7 +190,7 @@ class Driver:
         perform = self._performer.perform
         for effect in effects:
             perform(effect)
-        if type(event) is SessionUpdateRequested:
+        if type(event) in _CHANGING_SETTINGS:
             self._set_cleaning()
         if session.closed:
             self._end()
@@ -223,7 +234,11 @@ class Driver:
             self._metrics.first_token(attempt, self._clock())
 
     def deaf(self, error: Exception) -> None:
-        """For the inbox: the voice activity model cannot score this session any more, so it can do nothing."""
+        """For the inbox: the voice activity model cannot score this session."""
+        if self._unscored is not None:
+            self._unscored(error)
+            return
+        logger.error("session %s: the voice activity model failed", self.session.id, exc_info=error)
         self._abandon(INTERNAL_ERROR, "the voice activity model failed", fault=error)
 
     def _abandon(self, code: int, reason: str, fault: Exception | None = None) -> None:
@@ -248,6 +263,7 @@ class Driver:
         self._inbox.close()
         self._performer.release()
         self._close = discard_close
+        self._unscored = None
         self._cleaned = None
         if self._trace is not None:
             self._trace.close()

@@ -43,13 +43,14 @@ logger = logging.getLogger(__name__)
 
 Create = Callable[[Stage, EngineSpec], Engine]
 
-_PORTS: Mapping[Stage, type] = {
+PORTS: Mapping[Stage, type] = {
     "vad": VoiceActivityModel,
     "turn": TurnJudge,
     "stt": SpeechRecognizer,
     "llm": LanguageModel,
     "tts": SpeechSynthesizer,
 }
+"""What an engine of each stage must be."""
 
 
 MAX_LANGUAGES_NAMED = 16
@@ -70,6 +71,8 @@ class EngineReport:
     seconds: float = 0.0
     message: str = ""
     mend: str = ""
+    error: Exception | None = field(default=None, compare=False, repr=False)
+    """What it raised."""
 
 
 @dataclass(slots=True)
@@ -87,10 +90,15 @@ class _Opening:
         return f"{self.spec.name}:{self.spec.model}" if self.spec.model else self.spec.name
 
     def tell(
-        self, state: Literal["opening", "ready", "failed"], since: float, message: str = "", mend: str = ""
+        self,
+        state: Literal["opening", "ready", "failed"],
+        since: float,
+        message: str = "",
+        mend: str = "",
+        error: Exception | None = None,
     ) -> EngineReport:
         seconds = time.perf_counter() - since
-        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, mend)
+        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, mend, error)
         return self.report
 
 
@@ -215,9 +223,9 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
     report(opening.tell("opening", since))
     try:
         opening.engine = create(opening.stage, opening.spec)
-        if not isinstance(opening.engine, _PORTS[opening.stage]):
+        if not isinstance(opening.engine, PORTS[opening.stage]):
             raise EngineUnavailable(
-                f"The engine {opening.name!r} is registered for {opening.stage}, but it is no {_PORTS[opening.stage].__name__}.",
+                f"The engine {opening.name!r} is registered for {opening.stage}, but it is no {PORTS[opening.stage].__name__}.",
                 mend="Update the package that brings it, or name another engine.",
             )
         await opening.engine.open()
@@ -225,7 +233,7 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
         await _close([opening.engine])
         opening.engine = None
         message, mend = _reason(error, opening)
-        report(opening.tell("failed", since, message, mend))
+        report(opening.tell("failed", since, message, mend, error))
     else:
         report(opening.tell("ready", since, getattr(opening.engine, "notice", "")))
 
@@ -234,7 +242,7 @@ def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
     if isinstance(error, EngineError):
         return error.message, error.mend
     logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
-    return f"{type(error).__name__}: {error}", "See the server's log; `parley doctor` checks the installation."
+    return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
 
 
 def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | None:

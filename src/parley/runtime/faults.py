@@ -20,4 +20,4 @@ def fault_of(error: Exception, who: str) -> Fault:
     if isinstance(error, EngineError):
         return Fault(error.code, writable(str(error)))
     logger.error("%s failed unexpectedly", who, exc_info=error)
-    return Fault("engine_error", f"{who} failed: {type(error).__name__}. The server's log has the details.")
+    return Fault("engine_error", f"{who} failed: {type(error).__name__}. The log has the details.")

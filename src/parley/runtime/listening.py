@@ -51,6 +51,7 @@ from parley.engines.ports import (
     TurnJudge,
 )
 from parley.runtime.faults import fault_of
+from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
 from parley.runtime.voice_worker import VoiceStream
 
@@ -198,7 +199,7 @@ class _Turn:
                 words = tuple(TranscribedWord(word.text, word.start_ms, word.end_ms) for word in heard.words)
                 # An engine may give them unasked; they are for who asked.
                 logprobs = logprobs_json(heard.logprobs) if self._logprobs else ""
-                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words))
+                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words, heard.confidence))
         if flush is None:
             self._end()
 
@@ -287,10 +288,10 @@ class Listening:
     async def _feed_behind(self) -> None:
         try:
             while self._behind:
+                await slice_turn()
                 turn = self._behind.popleft()
                 if turn.feed_slice():
                     self._behind.append(turn)
-                await asyncio.sleep(0)
         finally:
             self._feeding = None
 
@@ -320,7 +321,8 @@ class Listening:
         try:
             # LQ is enough for pitch and energy, and takes 0.1 ms for each second.
             audio = resample(decode(effect.audio, effect.format), effect.format.rate, JUDGE_RATE, "LQ") * PCM_SCALE
-            finished = await judge.judge(PauseContext(effect.text, audio, effect.language or self._language))
+            language = effect.language or self._language
+            finished = await judge.judge(PauseContext(effect.text, audio, language, effect.confidence))
         except Exception:
             if not self._judge_failed:
                 logger.exception("the turn judge failed; turns of this session end after the longest pause")

@@ -1,16 +1,17 @@
 """What a language model gives, in pieces that a session can take one at a time.
 
 Laws: text and arguments come in whole characters, in the order they were written; no piece is longer than `SLICE_CHARS`, and the event loop
-runs after every `SLICE_CHARS` at the latest, however much a model gives at once and whether it ever waits itself.
+runs after every `SLICE_CHARS` at the latest, however much a model gives at once and whether it ever waits itself: a slice is this
+reply's turn among all long work (`loop_slices`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
 from parley.engines.ports import ChatEvent, TextDelta, ToolCallDelta
+from parley.runtime.loop_slices import slice_turn
 from parley.runtime.whole_characters import WholeCharacters, writable
 
 SLICE_CHARS = 500
@@ -41,10 +42,10 @@ async def in_slices(events: AsyncIterator[ChatEvent]) -> AsyncGenerator[ChatEven
             since += _length(piece)
             if since >= SLICE_CHARS:
                 since = 0
-                await asyncio.sleep(0)
+                await slice_turn()
         if since >= SLICE_CHARS:
             since = 0
-            await asyncio.sleep(0)
+            await slice_turn()
 
 
 def _slices(text: str) -> list[str]:

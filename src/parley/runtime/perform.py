@@ -135,6 +135,10 @@ class Performer:
             raise RuntimeError("this session holds the playback, but its driver was given no loudspeaker")
         return self._loudspeaker
 
+    def hold_output(self, held: bool) -> None:
+        """Whether the client has yet to take what was told."""
+        self._speaking.hold(held)
+
     def tasks(self) -> set[asyncio.Task[None]]:
         """The questions to engines that are open."""
         return self._listening.tasks() | self._speaking.tasks() | self._tools.tasks()

@@ -5,11 +5,13 @@ Laws: frozen; the engines are open and shared by all sessions; what a session is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.settings import Capabilities, Conduct, SessionKind, Settings, Transcription, primary_tag
+from parley.engines.clauses import ClauseCutter, Cutter
 from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
 from parley.runtime.voice_worker import VoiceWorker
 
@@ -36,7 +38,10 @@ OPENAI_RECOGNIZERS = ("whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything that one kind of session needs. `turn` None: pauses are judged by their length alone."""
+    """Everything that one kind of session needs. `turn` None: pauses are judged by their length alone.
+
+    `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses.
+    """
 
     name: str
     vad: VoiceWorker
@@ -45,6 +50,7 @@ class Pipeline:
     llm: LanguageModel
     tts: SpeechSynthesizer
     config: PipelineConfig
+    cutter: Callable[[str], Cutter] = ClauseCutter
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for."""

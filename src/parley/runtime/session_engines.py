@@ -72,6 +72,13 @@ class SessionEngines:
         voice = found.vad.stream(inbox.post, inbox.deaf)
         listening = Listening(voice, found.turn, found.stt, language, inbox.post)
         speaking = Speaking(
-            found.llm, found.tts, language, inbox.post, inbox.wrote_first, clock=self._clock, sleep=self._sleep
+            found.llm,
+            found.tts,
+            language,
+            inbox.post,
+            inbox.wrote_first,
+            cutter=found.cutter,
+            clock=self._clock,
+            sleep=self._sleep,
         )
         return listening, speaking

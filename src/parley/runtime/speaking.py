@@ -5,7 +5,10 @@ Laws:
   exactly one of `GenerationFinished` and `GenerationFailed`. Once cancelled it posts nothing.
 - The model goes on writing while a clause is spoken; one clause is synthesized at a time. (A second one at once would take the
   processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
-- Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio.
+- Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands:
+  the client does not take what was sent.
+- One turn of the event loop handles one chunk of audio or one slice of text, of all sessions; the attempt whose listener runs out of
+  audio first comes first (`loop_slices`).
 
 Does not know: whether anybody hears the attempt; held and released are the core's words.
 """
@@ -34,7 +37,7 @@ from parley.core.events import (
     ToolCallStarted,
 )
 from parley.core.ids import AttemptId, CallId
-from parley.engines.clauses import Clause, ClauseCutter
+from parley.engines.clauses import Clause, ClauseCutter, Cutter
 from parley.engines.ports import (
     ChatEnd,
     ChatRequest,
@@ -47,6 +50,7 @@ from parley.engines.ports import (
     ToolCallDelta,
 )
 from parley.runtime.faults import fault_of
+from parley.runtime.loop_slices import slice_turn
 from parley.runtime.model_output import in_slices
 from parley.runtime.prompt_mapping import chat_request
 from parley.runtime.sound import OutputEncoder
@@ -56,9 +60,10 @@ MAX_CLAUSES_AHEAD = 256
 """What the model may have written that is not spoken yet, in clauses and pieces of tool calls: some ten minutes of
 speech. Beyond it the model's stream is left waiting."""
 
-MAX_AHEAD_S = 60.0
-"""Audio generated ahead of a listener who began to listen at the first sample. A cancelled answer wastes a minute of
-synthesis at the most, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to buffer more."""
+MAX_AHEAD_S = 20.0
+"""Audio generated ahead of a listener who hears it as soon as it can be heard: nearly every reply is whole at once, and a link may stall
+for as long. A cancelled answer wastes no more than this, a held one stays under the core's `MAX_HELD_BYTES`, and a client never has to
+buffer more."""
 
 MAX_WRITING_S = 10.0
 """A slow model that has written on one clause for so long, while nothing waits to be spoken, is spoken as far as its last whole word:
@@ -108,12 +113,16 @@ class _Attempt:
         synthesizer: SpeechSynthesizer,
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None],
+        cutter: Callable[[str], Cutter],
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
+        taken: asyncio.Event,
         share: object,
     ) -> None:
         self._share = share
         self._effect = effect
+        self._taken = taken
+        self._cutter = cutter
         self._clock = clock
         self._sleep = sleep
         self._wrote_first = wrote_first
@@ -123,8 +132,8 @@ class _Attempt:
         self._post = post
         self._alive = True
         self._encoder = OutputEncoder(effect.format)
-        self._first_audio_at: float | None = None
-        self._generated_s = 0.0
+        self._runs_out_s = clock() / 1e9
+        """When the listener will have heard all that was generated; the beginning, while there is no audio."""
         self.task: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
@@ -177,6 +186,7 @@ class _Attempt:
         """A text reply: everything as it comes."""
         async with _closing(self._pieces()) as pieces:
             async for piece in pieces:
+                await self._taken.wait()
                 self._say(TextGenerated(self._effect.attempt, piece.text) if isinstance(piece, TextDelta) else piece)
 
     # --- the model and the synthesizer side by side ---
@@ -205,7 +215,7 @@ class _Attempt:
 
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the model writes, its text cut into clauses; a failure comes after all that was written before it."""
-        cutter = ClauseCutter(self._request.language)
+        cutter = self._cutter(self._request.language)
         begun_ns = self._clock()
         try:
             async with _closing(self._pieces()) as pieces:
@@ -229,6 +239,7 @@ class _Attempt:
 
     async def _speak_clause(self, clause: Clause) -> None:
         effect = self._effect
+        await self._taken.wait()
         self._say(ClauseStarted(effect.attempt, clause.text))
         if not clause.spoken:
             return
@@ -236,6 +247,7 @@ class _Attempt:
         request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
+                await slice_turn(self._runs_out_s)
                 words = timing.spoken(chunk.words)
                 for audio in self._encoder.encode(chunk.audio, chunk.sample_rate):
                     self._say(SpeechGenerated(effect.attempt, audio, words))
@@ -244,32 +256,33 @@ class _Attempt:
             self._say(SpeechGenerated(effect.attempt, audio, timing.last))
 
     async def _wait_for_listener(self, size: int) -> None:
-        """Sleep while more than `MAX_AHEAD_S` of audio lies before a listener who has heard everything without a break."""
-        now = self._clock() / 1e9
-        if self._first_audio_at is None:
-            self._first_audio_at = now
-        self._generated_s += size / self._effect.format.bytes_per_ms / 1_000
-        ahead = self._generated_s - (now - self._first_audio_at)
-        if ahead > MAX_AHEAD_S:
-            await self._sleep(ahead - MAX_AHEAD_S)
+        """Wait while more than `MAX_AHEAD_S` of audio lies before the listener, and while the client does not take what was sent."""
+        now_s = self._clock() / 1e9
+        self._runs_out_s = max(self._runs_out_s, now_s) + size / self._effect.format.bytes_per_ms / 1_000
+        ahead_s = self._runs_out_s - now_s
+        if ahead_s > MAX_AHEAD_S:
+            await self._sleep(ahead_s - MAX_AHEAD_S)
+        await self._taken.wait()
 
 
 class Speaking:
     """What one session speaks with: any number of attempts at once, each cancelled by its id.
 
     `wrote_first` is called when an attempt's model begins to write, which no event tells. `clock` (monotonic ns) and `sleep`
-    measure how far the audio runs ahead of the listener.
+    measure how far the audio runs ahead of the listener. `cutter` makes what cuts a reply of that language into clauses.
     """
 
     __slots__ = (
         "_attempts",
         "_clock",
+        "_cutter",
         "_language",
         "_model",
         "_post",
         "_share",
         "_sleep",
         "_synthesizer",
+        "_taken",
         "_wrote_first",
     )
 
@@ -281,10 +294,12 @@ class Speaking:
         post: Callable[[Event], None],
         wrote_first: Callable[[AttemptId], None] = lambda _: None,
         *,
+        cutter: Callable[[str], Cutter] = ClauseCutter,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._model = model
+        self._cutter = cutter
         self._synthesizer = synthesizer
         self._language = language
         self._post = post
@@ -294,6 +309,15 @@ class Speaking:
         self._share = object()
         """Tells the synthesizer which requests are of one session, and nothing else."""
         self._attempts: dict[AttemptId, _Attempt] = {}
+        self._taken = asyncio.Event()
+        self._taken.set()
+
+    def hold(self, held: bool) -> None:
+        """Whether the client does not take what was sent: then the attempts wait, instead of making more of it."""
+        if held:
+            self._taken.clear()
+        else:
+            self._taken.set()
 
     def start(self, effect: StartGeneration) -> None:
         """Begin; the answers are the events of `GenerationEvent`."""
@@ -305,8 +329,10 @@ class Speaking:
             self._synthesizer,
             self._post,
             self._wrote_first,
+            self._cutter,
             self._clock,
             self._sleep,
+            self._taken,
             self._share,
         )
         self._attempts[effect.attempt] = attempt

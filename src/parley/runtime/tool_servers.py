@@ -193,7 +193,7 @@ def _error(error: Exception) -> McpError:
     if isinstance(error, ToolServerError):
         return McpError(error.type, error.message, error.code)
     logger.error("an MCP server could not be asked", exc_info=error)
-    return McpError("protocol_error", f"{type(error).__name__}. The server's log has the details.")
+    return McpError("protocol_error", f"{type(error).__name__}. The log has the details.")
 
 
 def _tool(tool: ToolDescription) -> McpTool:

@@ -14,7 +14,6 @@ Does not know: turns, thresholds, or what a score is for.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
 from collections.abc import Callable
@@ -30,8 +29,6 @@ from parley.core.limits import SAMPLE_RATE
 from parley.core.settings import AudioFormat
 from parley.engines.ports import EngineError, Samples, VoiceActivityModel
 from parley.runtime.sound import PCM_SCALE, decode
-
-logger = logging.getLogger(__name__)
 
 TICK_S = 0.010
 """32 ms saves nothing and adds 20 ms of latency."""
@@ -165,7 +162,8 @@ class VoiceWorker:
         self._lag_at = -math.inf
 
     def stream(self, post: Callable[[VoiceScored], None], failed: Callable[[Exception], None]) -> VoiceStream:
-        """A session's stream. `post` gets every score, `failed` the fault of a model that cannot score this stream."""
+        """A session's stream. `post` gets every score, `failed` the fault of a model that cannot score this stream: release it,
+        or let it go on with that frame as silence."""
         return VoiceStream(self, self.model.allocate(), post, failed)
 
     def interpolation(self, format: AudioFormat) -> FrameInterpolation:
@@ -231,7 +229,7 @@ class VoiceWorker:
                 stream.queued, stream.since = True, now
                 queue.append(stream)
         for stream, probability in zip(batch, self._score(batch, frames), strict=True):
-            if probability is not None and not stream.released:
+            if not stream.released:
                 stream.scored(probability)
 
     def _next_frames(self, batch: list[VoiceStream]) -> Samples:
@@ -247,14 +245,13 @@ class VoiceWorker:
             first += len(windows)
         return frames
 
-    def _score(self, batch: list[VoiceStream], frames: Samples) -> list[float | None]:
+    def _score(self, batch: list[VoiceStream], frames: Samples) -> list[float]:
         try:
-            scores: list[float | None] = self.model.score([stream.slot for stream in batch], frames).tolist()
+            scores: list[float] = self.model.score([stream.slot for stream in batch], frames).tolist()
             return scores
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             if len(batch) == 1:
-                logger.exception("the voice activity model failed")
                 batch[0].failed(error)
-                return [None]
+                return [0.0]  # a stream that goes on all the same takes the frame for silence, and keeps its place
         # One stream's fault is not everybody's: find out whose it is.
         return [self._score([stream], frames[index : index + 1])[0] for index, stream in enumerate(batch)]

@@ -1,7 +1,7 @@
 """How fast one connection may send: a token bucket that reads the clock only when it is empty.
 
-Laws: nothing is ever dropped; a connection beyond its rate is read more slowly, and TCP makes its sender wait. A message costs one
-token and one more for each 64 KiB, so that a flood of large messages is a flood as well.
+Laws: nothing is ever dropped; a connection beyond its rate is read more slowly, and TCP makes its sender wait. A message costs what the
+server works for it: one token, one more for each 64 KiB, and one more for each 64 JSON values that were built for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,12 @@ from collections.abc import Callable
 
 COST_SHIFT = 16
 """64 KiB to a token: a frame of speech costs one, the largest legal append 321."""
+
+WHOLE_COST_SHIFT = 11
+"""2 KiB to a token where a frame is read whole, by `websockets`: a long one is copied, unmasked and decoded in one step."""
+
+VALUES_SHIFT = 6
+"""64 JSON values to a token: about as long as the smallest message takes."""
 
 NANOSECONDS = 1_000_000_000
 
@@ -30,7 +36,16 @@ class MessageBudget:
         self._refilled_ns = now_ns()
 
     def spend(self, size: int) -> None:
+        """A message, or a piece of one, of `size` bytes."""
         self._tokens -= 1 + (size >> COST_SHIFT)
+
+    def spend_whole(self, size: int) -> None:
+        """A frame that was read whole, however long."""
+        self._tokens -= 1 + (size >> WHOLE_COST_SHIFT)
+
+    def charge(self, values: int) -> None:
+        """JSON values built for a message, beyond its size."""
+        self._tokens -= values >> VALUES_SHIFT
 
     @property
     def spent(self) -> bool:
@@ -42,9 +57,12 @@ class MessageBudget:
         if self._tokens >= 0:
             return 0.0
         now_ns = self._now_ns()
-        earned = (now_ns - self._refilled_ns) * self.per_second // NANOSECONDS
-        self._tokens = min(self.per_second, self._tokens + earned)
-        self._refilled_ns = now_ns
+        earned, rest = divmod((now_ns - self._refilled_ns) * self.per_second, NANOSECONDS)
+        self._tokens += earned
+        # What has been earned of the next token stays earned: asked often, the bucket fills as fast as asked seldom.
+        self._refilled_ns = now_ns - rest // self.per_second
+        if self._tokens >= self.per_second:
+            self._tokens, self._refilled_ns = self.per_second, now_ns
         if self._tokens >= 0:
             return 0.0
         self.throttled += 1

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp
 from parley.config import ConfigError, ServerConfig
 from parley.server.admission import Sessions
 from parley.server.http_connection import HttpConnections, Patience
-from parley.server.link import Door, link_class
+from parley.server.link import link_class
+from parley.server.link_ports import Door
 
 log = logging.getLogger("parley.server")
 

@@ -1,13 +1,13 @@
 """One WebSocket connection: frames in, text out, in bounded memory and without a task of its own.
 
-`websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `Link` for each upgrade request.
-A message is handed on in the very call that read it from the socket: no queue, task or thread stands between (ASGI's queue and task
-would add half again to what a frame costs).
+`websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `Link` for each upgrade request;
+`link_reading` makes messages of bytes. A message is handed on in the very call that read it from the socket: no queue, task or thread
+stands between (ASGI's queue and task would add half again to what a frame costs).
 
 Laws:
-- `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`; a client that lets more than that pile up,
-  or reads nothing for `STALL_S`, is closed with 1008, and what waited for it is let go at once.
-- Nobody is read faster than its budget, nor more than `SLICE_BYTES` at a time: a flood slows its sender and nobody else.
+- `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer hears of it, so that it makes
+  no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and what
+  waited for it is let go at once.
 - Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either). UTF-8 is the decoder's business.
 - Every close ends within `CLOSE_S`: a peer that does not answer the close is aborted.
 - Does not know: what a message means, who may come in (`door`), what stands behind (`Peer`).
@@ -19,9 +19,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
@@ -29,21 +28,19 @@ from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 
 from parley.server.budget import MessageBudget
+from parley.server.link_ports import Door
+from parley.server.link_reading import LinkReading, address_of
 from parley.server.opening import offered_subprotocols
-from parley.server.plain_frames import awaits_message, plain_message
 from parley.server.refusals import Refusal
 from parley.server.wire_protocol import WireProtocol
 
 log = logging.getLogger("parley.server")
 
 OUTBOX_BYTES = 8 * 1024 * 1024
-"""Speech is generated up to a minute ahead (4 MB as base64) and may wait for a slow link; with twice that, nobody is reading."""
+"""Synthesis stops while anything waits here, so what waits are answers to what the client sends: with so many of them, it reads none."""
 
 STALL_S = 20.0
 """A link that takes not one byte for so long is dead; mobile networks recover sooner or not at all."""
-
-SLICE_BYTES = 16 * 1024
-"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn."""
 
 CLOSE_S = 5.0
 """From our close to the end of the connection, whatever the peer does."""
@@ -57,26 +54,6 @@ MAX_FRAGMENTS = 1024
 """Pieces of one message; more, or endless empty ones, is an attack on memory."""
 
 
-class Peer(Protocol):
-    """What a link carries messages to and from. `lost` is the last call, exactly one after `opened`."""
-
-    def opened(self, link: Link) -> None: ...
-    def received(self, data: bytes) -> None: ...
-    def lost(self, code: int, reason: str) -> None: ...
-
-
-class Door(Protocol):
-    """Decides, without waiting, who comes in. `headers` has lower-case names."""
-
-    @property
-    def max_message_bytes(self) -> int: ...
-    @property
-    def messages_per_second(self) -> int: ...
-    def knock(
-        self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
-    ) -> Peer | Refusal: ...
-
-
 def link_class(door: Door) -> type[asyncio.Protocol]:
     """The class to give to `uvicorn.Config(ws=...)`: links that open at `door`."""
 
@@ -87,24 +64,18 @@ def link_class(door: Door) -> type[asyncio.Protocol]:
     return DoorLink
 
 
-class Link(asyncio.Protocol):
+class Link(LinkReading):
     """`connections` is uvicorn's set of what it must close when it stops."""
 
     def __init__(self, door: Door, connections: set[Any]) -> None:
+        self._wire: WireProtocol
+        super().__init__(
+            WireProtocol(max_size=door.max_message_bytes),
+            MessageBudget(door.messages_per_second, time.monotonic_ns),
+            door.max_message_bytes,
+        )
         self._door = door
         self._connections = connections
-        self._loop = asyncio.get_running_loop()
-        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._wire = WireProtocol(max_size=door.max_message_bytes)
-        self._budget = MessageBudget(door.messages_per_second, time.monotonic_ns)
-        self._peer: Peer | None = None
-        self._close: tuple[int, str] | None = None
-        # reading
-        self._max_size = door.max_message_bytes
-        self._at_message = False
-        self._fragments: list[bytes] = []
-        self._unread = bytearray()
-        self._next_slice: asyncio.Handle | None = None
         # writing
         self._write_paused = False
         self._outbox: deque[bytes] = deque()
@@ -113,7 +84,6 @@ class Link(asyncio.Protocol):
         self._stall: asyncio.TimerHandle | None = None
         self._abort: asyncio.TimerHandle | None = None
         self._keepalive: asyncio.TimerHandle | None = None
-        self._ping_sent = False
 
     # --- for the peer --------------------------------------------------------------------------------------------------
 
@@ -122,6 +92,7 @@ class Link(asyncio.Protocol):
         if self._close is not None or self._wire.state is not OPEN:
             return
         data = text.encode()
+        self._answered += len(data)
         if not self._write_paused:
             self._wire.send_text(data)
             self._flush()
@@ -146,20 +117,10 @@ class Link(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
 
-    def data_received(self, data: bytes) -> None:
-        # Whatever comes shows that somebody is there: a pong waits behind what was sent before it.
-        self._ping_sent = False
-        if not self._unread and self._next_slice is None and len(data) <= SLICE_BYTES:
-            self._read(data)
-            if self._budget.spent:
-                self._read_later()
-            return
-        self._unread += data
-        if self._next_slice is None:
-            self._read_later()
-
     def pause_writing(self) -> None:
         self._write_paused = True
+        if self._peer is not None:
+            self._peer.congested(True)
         self._stall = self._loop.call_later(STALL_S, self._give_up, f"you have read nothing for {STALL_S:.0f} s")
 
     def resume_writing(self) -> None:
@@ -172,10 +133,12 @@ class Link(asyncio.Protocol):
             self._flush()
         if self._close is not None and not self._outbox:
             self._send_close()
+        if self._peer is not None and not self._write_paused:
+            self._peer.congested(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        for timer in ("_stall", "_abort", "_keepalive", "_next_slice"):
+        for timer in ("_stall", "_abort", "_keepalive", "_next_slice", "_decoding"):
             self._cancel(timer)
         self._let_go()
         self._wire.let_go()
@@ -192,53 +155,10 @@ class Link(asyncio.Protocol):
         else:
             self.close(1012, "the server is restarting")
 
-    # --- reading -------------------------------------------------------------------------------------------------------
-
-    def _read_later(self) -> None:
-        """Read no more from the socket until what is here has had its turn and the budget allows."""
-        self.transport.pause_reading()
-        wait_s = self._budget.wait_s()
-        if wait_s > 0 and self._budget.throttled == 1:
-            log.info("%s sends more than its messages per second and is read more slowly", _address(self.transport))
-        self._next_slice = (
-            self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
-        )
-
-    def _read_slice(self) -> None:
-        self._next_slice = None
-        if self._unread:
-            data = bytes(self._unread[:SLICE_BYTES])
-            del self._unread[:SLICE_BYTES]
-            self._read(data)
-        if self._unread or self._budget.spent:
-            self._read_later()
-        elif not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _read(self, data: bytes) -> None:
-        at = 0
-        while self._at_message and self._close is None and (plain := plain_message(data, at, self._max_size)):
-            message, at = plain
-            self._budget.spend(len(message))
-            self._hand_over(message)
-        if at < len(data):
-            self._parse(data[at:] if at else data)
-
-    def _parse(self, data: bytes) -> None:
-        """All that is not plain."""
-        wire = self._wire
-        wire.receive_data(data)
-        for event in wire.events_received():
-            if isinstance(event, Frame):
-                self._take(event)
-            elif isinstance(event, Request):
-                self._answer_handshake(event)
-        if wire.parser_exc is not None:
-            self._fail()
-        self._at_message = self._peer is not None and awaits_message(wire)
+    # --- frames that are not plain -------------------------------------------------------------------------------------
 
     def _take(self, frame: Frame) -> None:
-        self._budget.spend(len(frame.data))
+        self._budget.spend_whole(len(frame.data))
         if self._close is not None and frame.opcode is not Opcode.CLOSE:
             self._wire.data_to_send()
             return
@@ -264,15 +184,6 @@ class Link(asyncio.Protocol):
             case Opcode.CLOSE:
                 self._closed_by_peer()
 
-    def _hand_over(self, data: bytes) -> None:
-        if self._close is not None or self._peer is None:
-            return
-        try:
-            self._peer.received(data)
-        except Exception:  # the session's boundary: a bug ends this connection and no other
-            log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
-
     # --- opening and closing -------------------------------------------------------------------------------------------
 
     def _answer_handshake(self, request: Request) -> None:
@@ -284,7 +195,7 @@ class Link(asyncio.Protocol):
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         try:
             answer = self._door.knock(
-                request.path, headers, offered_subprotocols(request.headers), _address(self.transport)
+                request.path, headers, offered_subprotocols(request.headers), address_of(self.transport)
             )
         except Exception:  # as in `_hand_over`
             log.exception("a handshake is refused because of a bug in the server")
@@ -344,7 +255,7 @@ class Link(asyncio.Protocol):
         self._cancel("_stall")
         self._let_go()
         if self._close is None:
-            log.info("%s does not read and is closed: %s", _address(self.transport), reason)
+            log.info("%s does not read and is closed: %s", address_of(self.transport), reason)
             self.close(1008, reason)
         else:
             self.transport.abort()
@@ -353,6 +264,7 @@ class Link(asyncio.Protocol):
         self._outbox.clear()
         self._outbox_bytes = 0
         self._fragments = []
+        self._arrival = None
 
     def _ping(self) -> None:
         if self._close is not None or self._wire.state is not OPEN:
@@ -385,7 +297,7 @@ class Link(asyncio.Protocol):
             self._abort = self._loop.call_later(seconds, self.transport.abort)
 
     def _cancel(self, name: str) -> None:
-        handle: asyncio.Handle | None = getattr(self, name)
+        handle: asyncio.Handle | asyncio.Task[None] | None = getattr(self, name)
         if handle is not None:
             handle.cancel()
             setattr(self, name, None)
@@ -394,8 +306,3 @@ class Link(asyncio.Protocol):
 def _fitting(reason: str) -> str:
     """A close reason holds 123 bytes."""
     return reason.encode()[:123].decode("utf-8", "ignore")
-
-
-def _address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a local socket"

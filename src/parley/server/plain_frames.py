@@ -13,12 +13,12 @@ from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
 try:
-    from websockets.speedups import apply_mask
+    from websockets.speedups import apply_mask as apply_mask
 except ImportError:  # as `websockets` does, where there is no C compiler
-    from websockets.utils import apply_mask
+    from websockets.utils import apply_mask as apply_mask
 
-_WHOLE_TEXT = 0x81
-_WHOLE_BINARY = 0x82
+WHOLE_TEXT = 0x81
+WHOLE_BINARY = 0x82
 """First bytes: the last fragment of its message, no reserved bit, and the opcode."""
 
 _MASKED = 0x80
@@ -32,7 +32,7 @@ def plain_message(data: bytes, at: int, max_size: int) -> tuple[bytes, int] | No
     if len(data) < at + 6:
         return None
     first = data[at]
-    if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
+    if first != WHOLE_TEXT and first != WHOLE_BINARY:
         return None
     size = data[at + 1] - _MASKED
     body = at + 6

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from parley.config import Config
-from parley.core.events import WindDownRequested
+from parley.core.events import AudioArrived, ClientEvent, WindDownRequested
 from parley.core.notices import ErrorRaised, Notice
 from parley.core.policy import Policy
 from parley.core.session import Session
@@ -27,11 +27,12 @@ from parley.runtime.trace import Beginning, Trace
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
 from parley.server.hosts import HostRule
-from parley.server.link import Link, Peer
+from parley.server.link_ports import LinkToPeer, LongArrival, Peer
 from parley.server.opening import Opening, read_opening
 from parley.server.origins import OriginRule
 from parley.server.pipelines import ServedPipelines, find_pipeline
 from parley.server.refusals import Refusal
+from parley.wire.long_message import LongMessage, structure
 from parley.wire.realtime_ga import Encoder, decode
 
 log = logging.getLogger("parley.server")
@@ -40,6 +41,9 @@ BETA_REFUSED = "beta_api_shape_disabled"
 BETA_CLOSE = 4000
 
 SEED_BYTES = 32
+
+MARK_BYTES = 16
+"""Of a word that no client can guess."""
 
 
 class RealtimeDoor:
@@ -129,20 +133,28 @@ class RealtimeSession:
         self._who = f"{session.id} from {client} on pipeline {pipeline.name}"
         self._encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
-        self._link: Link
+        self._link: LinkToPeer
         trace = Trace(beginning, session.id, trace_dir)
         self._driver = Driver(
             session, pipeline, self._tell, self.close, trace=trace, metrics=metrics, pipelines=pipelines
         )
 
-    def opened(self, link: Link) -> None:
+    def opened(self, link: LinkToPeer) -> None:
         self._link = link
         self._sessions.enter(self)
         log.info("%s begins", self._who)
         self._driver.start()
 
-    def received(self, data: bytes) -> None:
-        self._driver.post(decode(data))
+    def received(self, data: bytes) -> int:
+        event = decode(data)
+        self._driver.post(event)
+        return 0 if type(event) is AudioArrived else structure(data)
+
+    def arrives(self) -> LongArrival:
+        return _Arrival(self._driver.post)
+
+    def congested(self, waits: bool) -> None:
+        self._driver.hold_output(waits)
 
     def lost(self, code: int, reason: str) -> None:
         self._sessions.leave(self)
@@ -162,10 +174,29 @@ class RealtimeSession:
             self._link.send(frame)
 
 
+class _Arrival:
+    """A long message on its way; its event is posted when all of it is here."""
+
+    def __init__(self, post: Callable[[ClientEvent], None]) -> None:
+        self._message = LongMessage(os.urandom(MARK_BYTES).hex())
+        self._post = post
+
+    @property
+    def values(self) -> int:
+        return self._message.values
+
+    def push(self, piece: bytes) -> None:
+        self._message.push(piece)
+
+    def finish(self) -> Iterator[None]:
+        yield from self._message.decode()
+        self._post(self._message.event)
+
+
 class BetaRefused:
     """Who asks for the retired beta protocol is told so, as OpenAI does: an `error` event, and close 4000."""
 
-    def opened(self, link: Link) -> None:
+    def opened(self, link: LinkToPeer) -> None:
         encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         message = (
             "The beta Realtime API is not served here. Leave out 'OpenAI-Beta: realtime=v1' and use the GA events."
@@ -175,7 +206,13 @@ class BetaRefused:
         link.send(frame)
         link.close(BETA_CLOSE, BETA_REFUSED)
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> int:
+        return 0
+
+    def arrives(self) -> LongArrival:
+        return _Arrival(lambda _: None)
+
+    def congested(self, waits: bool) -> None:
         pass
 
     def lost(self, code: int, reason: str) -> None:

@@ -7,7 +7,7 @@ in the item as PCM16 until the session says otherwise); `status` has no effect a
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from parley.core.ids import CallId, ItemId
 from parley.core.items import (
@@ -28,12 +28,17 @@ from parley.core.limits import MAX_APPEND_BYTES, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
 from parley.wire import limits, mcp_schema
 from parley.wire.schema import Fields, Reader, array, audio, fields, invalid, missing, one_of, record, shown, text
 
+Role = Literal["user", "assistant", "system"]
+
 ID = text(limits.MAX_ID, 1)
 ITEM_TYPES = ("message", "function_call", "function_call_output", *mcp_schema.ITEM_TYPES)
 
 _WORDS = text(MAX_ITEM_TEXT)
 _AUDIO = audio(MAX_APPEND_BYTES)
-_ROLE: Reader[Literal["user", "assistant", "system"]] = one_of("user", "assistant", "system")
+_ROLE: Reader[Role] = one_of("user", "assistant", "system")
+_TYPE = one_of(*ITEM_TYPES)
+_INPUT_TYPE = one_of(*ITEM_TYPES, "item_reference")
+_OBJECT = one_of("realtime.item")
 _STATUS: Reader[ItemStatus] = one_of("in_progress", "completed", "incomplete")
 _DETAIL: Reader[Literal["auto", "low", "high"]] = one_of("auto", "low", "high")
 _IMAGE_DATA = re.compile(r"data:image/(png|jpe?g|webp|gif);base64,")
@@ -48,13 +53,13 @@ _BETA_CONTENT = {"text": "output_text", "audio": "output_audio"}
 def item(value: object, path: str) -> Item:
     """An item of `conversation.item.create`."""
     members = fields(value, path)
-    return _item(members, members.take("type", one_of(*ITEM_TYPES)))
+    return _item(members, members.take("type", _TYPE))
 
 
 def input_item(value: object, path: str) -> Item | ItemReference:
     """An element of a response's own input: an item, or the id of one in the conversation."""
     members = fields(value, path)
-    named = members.take("type", one_of(*ITEM_TYPES, "item_reference"))
+    named = members.take("type", _INPUT_TYPE)
     if named != "item_reference":
         return _item(members, named)
     reference = ItemReference(ItemId(members.take("id", ID)))
@@ -64,12 +69,12 @@ def input_item(value: object, path: str) -> Item | ItemReference:
 
 def _item(members: Fields, named: str) -> Item:
     given = ItemId(members.find("id", ID) or "")
-    members.find("object", one_of("realtime.item"))
+    members.find("object", _OBJECT)
     status = members.find("status", _STATUS) or "completed"
     made: Item
     if named == "message":
         role = members.take("role", _ROLE)
-        made = Message(given, role, members.take("content", array(_content(role), limits.MAX_CONTENT_PARTS)), status)
+        made = Message(given, role, members.take("content", _CONTENT[role]), status)
     elif named == "function_call":
         name = members.take("name", text(limits.MAX_NAME, 1))
         made = FunctionCall(
@@ -83,7 +88,7 @@ def _item(members: Fields, named: str) -> Item:
     return made
 
 
-def _content(role: Literal["user", "assistant", "system"]) -> Reader[Content]:
+def _content(role: Role) -> Reader[Content]:
     supported = one_of(*_CONTENT_TYPES[role])
 
     def named(value: object, path: str) -> str:
@@ -108,6 +113,11 @@ def _content(role: Literal["user", "assistant", "system"]) -> Reader[Content]:
                 return _output_audio(members)
 
     return record(reader)
+
+
+_CONTENT: dict[str, Reader[tuple[Content, ...]]] = {
+    role: array(_content(role), limits.MAX_CONTENT_PARTS) for role in get_args(Role)
+}
 
 
 def _input_audio(members: Fields) -> InputAudio:

@@ -20,6 +20,9 @@ MAX_TOOL_DESCRIPTION = 32_768
 MAX_TOOL_PARAMETERS = 256 * 1024
 """Characters of one function's JSON Schema."""
 
+MAX_TOOLS_TEXT = 1024 * 1024
+"""Characters of all functions of a session: more than any model's context, and each update of the session sends them back."""
+
 MAX_URL = 2_048
 """Characters of an MCP server's address."""
 
@@ -47,8 +50,9 @@ MAX_TRACING = 16 * 1024
 MAX_CONTENT_PARTS = 256
 """Content parts of one message."""
 
-MAX_INPUT_ITEMS = 2_000
-"""Items in a response's own `input`: as many as a conversation may have."""
+MAX_INPUT_ITEMS = 512
+"""Items in a response's own `input`: with its own instructions beside it, far more than a hosted model's hour of talk; each is checked and
+given an id in one go, some 50 us. A longer past belongs into the conversation, item by item."""
 
 MAX_IMAGE_LINK = 8_192
 """Characters of an `https` image URL; a data URI may be `core.limits.MAX_IMAGE_BYTES` long."""
@@ -72,8 +76,27 @@ SHOWN = 80
 """Characters of a client's own value repeated in an error."""
 """What an error repeats stays readable, and no client can make the server send its own megabytes back."""
 
-REPAIRED = 512 * 1024
-"""Bytes of a message that is read once more for halves of characters, which takes many times as long as reading it once."""
-
 SALVAGED = 64 * 1024
-"""Characters of an unreadable frame searched once more for its `event_id`; a larger one isn't worth the time of others."""
+"""Characters of an unreadable frame read once more, for its `event_id` or with its half characters replaced; a larger one isn't worth the
+time of others. Strings kept apart (`long_message`) are not counted."""
+
+MAX_VALUES = 16_384
+"""JSON values of one long message: 2,000 items of one part, or 128 functions with their schemas; some 15 ms to build and read."""
+
+MAX_OUTSIDE_BYTES = 1024 * 1024
+"""Bytes of one long message outside of its strings: 64 for each of its values, indentation included."""
+
+MAX_DIGITS = 400
+"""Digits in a row: a 64-bit number has 20, and a number's cost grows with the square of its length."""
+
+MAX_ESCAPES = 1024 * 1024
+"""Backslashes in the strings of one long message: a text of `MAX_ITEM_TEXT` in which every character is escaped; 15 ms."""
+
+MAX_BEYOND_ASCII_BYTES = 4 * 1024 * 1024
+"""Bytes of one long message that are not ASCII: `MAX_ITEM_TEXT` characters of four; 10 ms."""
+
+LIFTED_BYTES = 64 * 1024
+"""A string this long is audio, an image or a whole book; handled apart from the values, it costs them nothing."""
+
+BASE64_SLICE = 256 * 1024
+"""Characters of base64 decoded in one go (a multiple of four): half a millisecond."""

@@ -154,7 +154,7 @@ def mcp_item(members: Fields, named: str, given: ItemId) -> McpItem:
         )
     label = members.take("server_label", _LABEL)
     if named == "mcp_list_tools":
-        return McpListTools(given, label, members.take("tools", array(_tool, MAX_MCP_TOOLS)))
+        return McpListTools(given, label, members.take("tools", _tools))
     name, arguments = members.take("name", _TOOL), members.take("arguments", _json)
     if named == "mcp_approval_request":
         return McpApprovalRequest(given, label, name, arguments)
@@ -181,6 +181,22 @@ def _tool(value: object, path: str) -> McpTool:
     )
     members.finish()
     return tool
+
+
+def _tools(value: object, path: str) -> tuple[McpTool, ...]:
+    left = MAX_ITEM_TEXT
+
+    def counted(value: object, path_of_tool: str) -> McpTool:
+        nonlocal left
+        tool = _tool(value, path_of_tool)
+        left -= len(tool.description) + len(tool.input_schema) + len(tool.annotations)
+        if left < 0:
+            raise invalid(
+                path, f"Invalid '{path}': at most {MAX_ITEM_TEXT} characters of tools are accepted in one item."
+            )
+        return tool
+
+    return array(counted, MAX_MCP_TOOLS)(value, path)
 
 
 def _json(value: object, path: str) -> str:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
@@ -64,41 +65,74 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
+@dataclass(frozen=True, slots=True)
+class LiftedString:
+    """A long ASCII string, in pieces, kept apart from its message's text. `audio`: what it says in base64, None where it is none."""
+
+    pieces: list[bytes]
+    audio: bytes | None
+
+    def text(self) -> str:
+        return b"".join(self.pieces).decode("ascii")
+
+
 def decode(data: str | bytes) -> ClientEvent:
     """The event that a text frame holds; one that cannot be read is a `ClientErred`. Next: `Session.handle` it."""
     try:
         event = _read_fast(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _decode_any(data)
+        return decode_text(data)
     if event.event_id is not None and len(event.event_id) > limits.MAX_EVENT_ID:
-        return _decode_any(data)
+        return decode_text(data)
     if isinstance(event, _Commit):
         return CommitRequested(event.event_id)
     if len(event.audio) > MAX_APPEND_BYTES:
-        return _decode_any(data)
+        return decode_text(data)
     return AudioArrived(event.audio, event.event_id)
 
 
-def _decode_any(data: str | bytes) -> ClientEvent:
+def decode_text(data: str | bytes, lifted: Mapping[str, LiftedString] | None = None) -> ClientEvent:
+    """As `decode`, by way of JSON values. `lifted`: the strings kept apart from `data`, by what stands for each; see `long_message`."""
     try:
         value = _read_any(data)
     except (msgspec.DecodeError, UnicodeError) as error:
         if (whole := _with_whole_characters(data)) is not None:
-            return decode(whole)
+            return decode_text(whole, lifted)
         message = f"The message is not valid JSON: {error}. Send one JSON object per text frame."
         return ClientErred("invalid_json", message, event_id=_salvaged_id(data))
     except RecursionError:
         return ClientErred("invalid_json", "The message is nested too deeply to be read. Send one flat JSON object.")
-    return decode_object(value)
+    return decode_object(_put_back(value, lifted) if lifted else value)
+
+
+def _put_back(value: object, lifted: Mapping[str, LiftedString]) -> object:
+    """The value with its lifted strings, audio already as bytes."""
+    root = [value]
+    holders: list[object] = [root]
+    while holders:
+        match holders.pop():
+            case dict() as members:
+                for name in [name for name in members if name in lifted]:
+                    members[lifted[name].text()] = members.pop(name)
+                for name, member in members.items():
+                    if isinstance(member, str) and (found := lifted.get(member)) is not None:
+                        members[name] = found.audio if name == "audio" and found.audio is not None else found.text()
+                holders += [member for member in members.values() if isinstance(member, dict | list)]
+            case list() as elements:
+                for index, element in enumerate(elements):
+                    if isinstance(element, str) and (found := lifted.get(element)) is not None:
+                        elements[index] = found.text()
+                holders += [element for element in elements if isinstance(element, dict | list)]
+    return root[0]
 
 
 def _with_whole_characters(data: str | bytes) -> bytes | None:
     r"""The message with U+FFFD for each half of a character, as JavaScript writes `\\ud83d` for a string cut inside an emoji.
 
-    None where it holds no half, or cannot be read for another reason.
+    None where it holds no half, cannot be read for another reason, or is so long that reading it again would keep others waiting.
     """
     if (
-        len(data) > limits.REPAIRED
+        len(data) > limits.SALVAGED
         or _HALF.search(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")) is None
     ):
         return None

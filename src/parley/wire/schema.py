@@ -242,10 +242,10 @@ def boolean(value: object, path: str) -> bool:
 
 
 def audio(longest: int) -> Reader[bytes]:
-    """Audio in base64, at most `longest` bytes of it."""
+    """Audio in base64, at most `longest` bytes of it; bytes, as no JSON gives them, are decoded already."""
 
     def reader(value: object, path: str) -> bytes:
-        if not isinstance(value, str):
+        if not isinstance(value, str | bytes):
             raise wrong_type(path, "base64-encoded audio in a string", value)
         try:
             decoded = msgspec.convert(value, bytes)

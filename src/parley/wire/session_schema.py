@@ -234,10 +234,33 @@ def _function(members: Fields) -> FunctionTool:
     )
 
 
-tools_of: Reader[tuple[ToolSource, ...]] = array(_tool(referable=False), MAX_TOOLS)
+def _tools(*, referable: bool) -> Reader[tuple[ToolSource, ...]]:
+    read = _tool(referable=referable)
+
+    def reader(value: object, path: str) -> tuple[ToolSource, ...]:
+        left = limits.MAX_TOOLS_TEXT
+
+        def counted(value: object, path_of_tool: str) -> ToolSource:
+            nonlocal left
+            tool = read(value, path_of_tool)
+            left -= len(tool.description) + len(tool.parameters) if isinstance(tool, FunctionTool) else 0
+            if left < 0:
+                most = limits.MAX_TOOLS_TEXT
+                raise invalid(
+                    path,
+                    f"Invalid '{path}': at most {most} characters of descriptions and parameters are accepted in all.",
+                )
+            return tool
+
+        return array(counted, MAX_TOOLS)(value, path)
+
+    return reader
+
+
+tools_of: Reader[tuple[ToolSource, ...]] = _tools(referable=False)
 """A session's functions and MCP servers; what they are to each other (two of one name) is the session's to judge."""
 
-response_tools_of: Reader[tuple[ToolSource, ...]] = array(_tool(referable=True), MAX_TOOLS)
+response_tools_of: Reader[tuple[ToolSource, ...]] = _tools(referable=True)
 """A response's own, in which an MCP server may be named by its label alone."""
 
 

@@ -334,6 +334,12 @@ class OpenAIModel:
             if error.status not in (401, 403) and error.status < 500:
                 return None
             raise self._unavailable(error) from None
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"{self.shown_url} did not send its list of models within {CHECK_TIMEOUT_S:g} s.",
+                code="timeout",
+                mend="Is it overloaded, or is --llm-base-url something else?",
+            ) from None
         except Exception as error:  # noqa: BLE001 - the engine boundary
             raise self._unavailable(error) from None
         listed = models_of(answer)

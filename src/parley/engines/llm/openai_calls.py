@@ -31,6 +31,7 @@ class _Call:
     held: str = ""  # arguments that came before the name
     begun: bool = False
     argued: bool = False
+    named_again: bool = False  # after complete arguments, with none of its own: the next ones are another call's
     arguments: _Nesting = field(default_factory=lambda: _Nesting())
 
 
@@ -103,7 +104,7 @@ class CallReader:
         elif not isinstance(arguments, str):  # a server that sends an object
             arguments = json.dumps(arguments, ensure_ascii=False)
         server_id = piece.get("id")
-        call = self._call_of(_number(piece.get("index")), str(server_id or ""), name, named)
+        call = self._call_of(_number(piece.get("index")), str(server_id or ""), name, bool(arguments), named)
         call.arguments.push(arguments)
         if name:
             named.add(call.number)
@@ -118,7 +119,7 @@ class CallReader:
             call.argued = True
             events.append(ToolCallDelta(call.number, arguments=arguments))
 
-    def _call_of(self, index: int | None, server_id: str, name: str, named: set[int]) -> _Call:
+    def _call_of(self, index: int | None, server_id: str, name: str, argued: bool, named: set[int]) -> _Call:
         """The call that a piece belongs to: an earlier one, or a new one."""
         for call in reversed(self._calls):
             if index is not None and call.index != index:
@@ -127,7 +128,12 @@ class CallReader:
                 if index is None:
                     continue
                 break  # same index, another id: servers that number every call 0
+            if call.named_again and argued:
+                return self._new_call(index, server_id, call.name)
             if name and call.name and self._begins_another(call, index, server_id, name, named):
+                if name == call.name and not argued and call.number not in named:
+                    call.named_again = True  # the beginning of another call, or the name once more in the last piece
+                    return call
                 break
             return call
         return self._new_call(index, server_id)
@@ -141,7 +147,7 @@ class CallReader:
             return False
         return call.arguments.complete or call.number in named or (index is None and call.argued)
 
-    def _new_call(self, index: int | None, server_id: str) -> _Call:
+    def _new_call(self, index: int | None, server_id: str, name: str = "") -> _Call:
         if len(self._calls) >= MAX_TOOL_CALLS:
             raise EngineError(
                 f"The model made more than {MAX_TOOL_CALLS} tool calls in one reply.", code="server_error"
@@ -152,7 +158,7 @@ class CallReader:
             call_id = f"call_{number}"
             number += 1
         self._taken.add(call_id)
-        call = _Call(len(self._calls), index, server_id, call_id)
+        call = _Call(len(self._calls), index, server_id, call_id, name)
         self._calls.append(call)
         return call
 

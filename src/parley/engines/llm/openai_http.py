@@ -4,6 +4,7 @@ Laws:
 - Nothing is read without a bound: `MAX_ANSWER_BYTES`, `MAX_ERROR_BYTES`, `MAX_REPLY_BYTES`, counted after decompression.
 - The event loop runs between two slices of `SLICE_BYTES`, however much has arrived.
 - A redirect is followed within the endpoint's origin only: the conversation and the key go nowhere else.
+- Nothing of one reply is kept for the next one, cookies included.
 - A connection whose reply has ended is left clean for the next request, where that takes no more than `DRAIN_S`.
 
 `httpx2` is imported when a client is made, and nowhere else.
@@ -138,6 +139,7 @@ class EndpointClient:
         for _ in range(MAX_REDIRECTS + 1):
             request = self._client.build_request(method, url, content=content, headers=kind)
             response = await self._client.send(request, stream=True)
+            self._client.cookies.clear()  # nothing of one reply goes into another one's request
             async with aclosing(response):
                 if response.status_code in _REDIRECTS:
                     url = self._redirected(url, method, response)

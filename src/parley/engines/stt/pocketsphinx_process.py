@@ -93,7 +93,7 @@ class DecoderProcess:
         try:
             child = self._child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
             reply = await self._exchange(b"C", json.dumps(self._options).encode(), limit_s)
-        except (OSError, DecoderLost) as error:
+        except (OSError, ValueError, DecoderLost) as error:
             await self._kill()
             raise EngineUnavailable(
                 f"A PocketSphinx process cannot be started: {error}", code="worker_failed", mend=mend

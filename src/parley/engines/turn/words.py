@@ -19,8 +19,10 @@ class TurnWords:
 
     `holding`: articles, conjunctions, possessives and prepositions, which are followed by something. `leaning`: auxiliaries and
     others that usually are. `openings`: phrases that ask for a complement ("I would like"). `stranded`:
-    prepositions that may end a
-    question. `hesitations`, `answers` (whole turns by themselves), `greetings` (the same), `questions` (first
+    prepositions and forms of "to be" that may end a question; `gap_openers`, the question words that leave a preposition without
+    its noun ("what are you looking for"), and `pronouns`, one of which is its subject. `attributes`: adjectives that, after a
+    `holding` or `leaning` word, have a noun after them ("the next"). `auxiliaries`: after one of these a pronoun waits for its verb in
+    a question ("how much does it"). `hesitations`, `answers` (whole turns by themselves), `greetings` (the same), `questions` (first
     words of a question),
     `subordinators` (first words of a clause that another must follow), `digits` (spoken digits).
     """
@@ -29,6 +31,10 @@ class TurnWords:
     leaning: frozenset[str]
     openings: frozenset[str]
     stranded: frozenset[str]
+    gap_openers: frozenset[str]
+    pronouns: frozenset[str]
+    attributes: frozenset[str]
+    auxiliaries: frozenset[str]
     hesitations: frozenset[str]
     answers: frozenset[str]
     greetings: frozenset[str]
@@ -54,18 +60,26 @@ ENGLISH: Final = TurnWords(
     ),
     leaning=_words(
         """is are was were am be been being has have had do does did will would can could shall should may might must
-        then that which who whose where when what how in on about like just really also maybe perhaps gonna wanna
+        then which who whose where when what how in on about like just really also maybe perhaps gonna wanna
         his her this these those some any no don't doesn't didn't can't won't isn't aren't"""
     ),
     openings=_phrases(
         """i want, i need, i would like, i'd like, i think, i believe, i guess, i mean, i wonder, can you, could you,
         would you, can i, could i, do you have, is there, are there, tell me, give me, show me, please tell me, what
         about, how about, there is, there are, it is, it's, you know, looking for, kind of, sort of, such as, as
-        well as, going to, have to, want to, need to, used to"""
+        well as, going to, have to, want to, need to, used to, think that, believe that, said that, say that, know that,
+        sure that, so that, such that, mean that, told me that, the fact that"""
     ),
     stranded=_words(
         """for from to with about of at in on into like as than by against through is are was were do does did"""
     ),
+    gap_openers=_words("what what's who who's whom whose which where where's"),
+    pronouns=_words("i you it he she we they that this"),
+    attributes=_words(
+        """next last first second third other same new old own whole big large small little long short good best
+        worst better great few several many more most different certain"""
+    ),
+    auxiliaries=_words("do does did can could will would should shall may have has"),
     hesitations=_words("um uh uhm umm uhh er erm hmm hm mm eh ah well"),
     answers=_phrases(
         """yes, yeah, yep, yup, no, nope, nah, ok, okay, sure, right, alright, all right, exactly, correct, absolutely,
@@ -105,6 +119,12 @@ GERMAN: Final = TurnWords(
         gibt, es ist, das ist, ich suche, wie wäre es mit, zum beispiel, haben sie, hast du"""
     ),
     stranded=_words("ist sind war"),
+    gap_openers=_words(""),
+    pronouns=_words("ich du er es wir ihr man"),
+    attributes=_words(
+        "nächste nächsten nächster letzte letzten erste ersten zweite zweiten andere anderen neue neuen kleine kleinen große großen"
+    ),
+    auxiliaries=_words(""),
     hesitations=_words("äh ähm ehm öh öhm hm hmm mh tja naja also halt äähm"),
     answers=_phrases(
         """ja, nein, nee, doch, klar, okay, ok, genau, richtig, stimmt, gut, sehr gut, super, gerne, gern, ja bitte,
@@ -141,6 +161,12 @@ SPANISH: Final = TurnWords(
         dame, hay, tengo que, voy a, estoy buscando, busco, es decir, por ejemplo, o sea, qué tal si"""
     ),
     stranded=_words("es son era"),
+    gap_openers=_words(""),
+    pronouns=_words("tú él ella usted nosotros ellos"),
+    attributes=_words(
+        "próximo próxima primer primera segundo segunda último última otro otra mismo misma nuevo nueva gran"
+    ),
+    auxiliaries=_words(""),
     hesitations=_words("eh em este mmm mm hm esto bueno pues ehh emm"),
     answers=_phrases(
         """sí, si, no, vale, ok, okay, claro, claro que sí, por supuesto, exacto, correcto, perfecto, bien, muy bien,
@@ -153,7 +179,7 @@ SPANISH: Final = TurnWords(
     ),
     questions=_words(
         """qué que quién quiénes cuándo dónde adónde cómo cuál cuáles cuánto cuánta cuántos cuántas por puedes puede
-        hay es son tienes"""
+        hay es son era tienes"""
     ),
     subordinators=_words("si cuando mientras aunque porque antes después como"),
     digits=_words("cero uno dos tres cuatro cinco seis siete ocho nueve doble"),
@@ -176,6 +202,12 @@ FRENCH: Final = TurnWords(
         faut, je cherche, c'est, par exemple, c'est-à-dire, je vais, y a-t-il"""
     ),
     stranded=_words("est sont"),
+    gap_openers=_words(""),
+    pronouns=_words("je tu il elle on nous vous ils elles"),
+    attributes=_words(
+        "prochain prochaine premier première deuxième dernière autre même nouveau nouvelle petit petite grand grande"
+    ),
+    auxiliaries=_words(""),
     hesitations=_words("euh heu hum hm hmm ben bah bon eh mmm"),
     answers=_phrases(
         """oui, ouais, non, si, ok, okay, d'accord, bien sûr, exactement, exact, voilà, parfait, bien, très bien,
@@ -189,11 +221,23 @@ FRENCH: Final = TurnWords(
         allez-vous"""
     ),
     questions=_words(
-        """qui que qu'est-ce quoi où quand comment pourquoi combien quel quelle quels quelles est-ce est pouvez-vous
-        peux-tu"""
+        """qui que qu'est-ce quoi où quand comment pourquoi combien quel quelle quels quelles est-ce est sont
+        pouvez-vous peux-tu"""
     ),
     subordinators=_words("si quand lorsque parce puisque pendant avant après dès"),
     digits=_words("zéro un deux trois quatre cinq six sept huit neuf double"),
 )
 
 LANGUAGES: Final = {"en": ENGLISH, "de": GERMAN, "es": SPANISH, "fr": FRENCH}
+
+SMALL_WORDS: Final = {
+    tag: lists.holding.union(
+        lists.leaning,
+        lists.pronouns,
+        lists.questions,
+        lists.hesitations,
+        *(phrase.split() for phrase in lists.answers | lists.greetings),
+    )
+    for tag, lists in LANGUAGES.items()
+}
+"""What tells the language of a text."""

@@ -1,0 +1,87 @@
+"""What a caller may write for a parameter: checked where it is written, with the name, the value and what is possible.
+
+Laws: raise `LibraryError`, never guess; a class where an object is wanted is named as such.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from parley.library.errors import LibraryError
+from parley.library.functions import is_async
+
+
+def refused(name: str, value: object, mend: str) -> LibraryError:
+    """`name=value is not possible.`"""
+    shown = repr(value)
+    return LibraryError(f"{name}={shown if len(shown) <= 80 else shown[:77] + '...'} is not possible.", mend=mend)
+
+
+def number(name: str, value: Any, low: float, high: float, unit: str = "") -> None:
+    """A number in `low`..`high`."""
+    fits = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not fits or not math.isfinite(value) or not low <= value <= high:
+        raise refused(name, value, f"Choose a number from {low:g} to {high:g}{' ' + unit if unit else ''}.")
+
+
+def whole(name: str, value: Any, low: int, high: int, unit: str = "") -> int:
+    """An integer in `low`..`high`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
+        raise refused(name, value, f"Choose an integer from {low} to {high}{' ' + unit if unit else ''}.")
+    return int(value)
+
+
+def choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """One of a few values."""
+    if not any(value is one or (isinstance(value, str) and value == one) for one in choices):
+        raise refused(name, value, f"Choose one of {', '.join(map(repr, choices))}.")
+
+
+def text(name: str, value: object) -> None:
+    """A string."""
+    if not isinstance(value, str):
+        raise refused(name, value, "Give a string.")
+
+
+def flag(name: str, value: object) -> None:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise refused(name, value, "Give True or False.")
+
+
+def no_class(name: str, value: object) -> None:
+    """An object, not its class."""
+    if isinstance(value, type):
+        raise LibraryError(f"{name}={value.__name__} is a class.", mend=f"Give an object of it: {value.__name__}(...).")
+
+
+def judgement(name: str, value: Any, methods: Sequence[str], otherwise: str) -> bool:
+    """Something that is asked: a plain function (True is returned), or an object with these methods and attributes (False).
+
+    `otherwise` says what else is possible.
+    """
+    no_class(name, value)
+    missing = [method for method in methods if not hasattr(value, method)]
+    if not missing:
+        return False
+    if not callable(value):
+        if len(missing) < len(methods):
+            raise LibraryError(f"{name}={value!r} lacks {', '.join(missing)}.", mend="Add what the protocol asks for.")
+        raise refused(name, value, otherwise)
+    asked_at_once(name, value)
+    return True
+
+
+def asked_at_once(name: str, value: Any) -> None:
+    """A plain function: its answer is wanted at once."""
+    no_class(name, value)
+    if not callable(value):
+        raise refused(name, value, "Give a function.")
+    if is_async(value):
+        raise LibraryError(
+            f"{name}={value!r} is asynchronous, but its answer is wanted at once.", mend="Give a plain function."
+        )

@@ -1,0 +1,177 @@
+"""A session's engines behind its border: what they raise is told with the exception behind it, and fails only that turn.
+
+Laws: each meets the port of what it guards and adds nothing; the voice activity model is guarded by its worker (`VoiceWorker`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+from parley.engines.ports import (
+    ChatEvent,
+    ChatRequest,
+    Engine,
+    EngineError,
+    EngineInfo,
+    LanguageModel,
+    Partial,
+    PauseContext,
+    RecognitionSpec,
+    RecognizerStream,
+    Samples,
+    SpeechChunk,
+    SpeechRecognizer,
+    SpeechRequest,
+    SpeechSynthesizer,
+    Transcript,
+    TurnJudge,
+)
+from parley.library.functions import FunctionEngine, name_of
+from parley.library.own_code import OwnCode
+from parley.library.own_mouth import Chunker, OwnCutter
+from parley.runtime.pipeline import Pipeline
+
+_END: Any = object()
+
+
+def guarded(pipeline: Pipeline, own: OwnCode, chunker: Chunker | None) -> Pipeline:
+    """The pipeline for one session."""
+    safe = replace(
+        pipeline,
+        turn=None if pipeline.turn is None else _Judge(pipeline.turn, own),
+        stt=_Recognizer(pipeline.stt, own),
+        llm=_Model(pipeline.llm, own),
+        tts=_Synthesizer(pipeline.tts, own),
+    )
+    if chunker is None:
+        return safe
+    name = f"chunker={name_of(chunker)}"
+    return replace(safe, cutter=lambda language: OwnCutter(own, name, chunker))
+
+
+def called_in_messages(stage: str, engine: Engine) -> str:
+    """`llm=reply()` for a function, else `The stt engine whisper`."""
+    return f"{stage}={engine.name}" if isinstance(engine, FunctionEngine) else f"The {stage} engine {engine.info.name}"
+
+
+class _Guard:
+    """What all of them share. Only opened engines are guarded, and their pipeline closes them."""
+
+    stage = ""
+
+    def __init__(self, engine: Engine, own: OwnCode) -> None:
+        self._any = engine
+        self._own = own
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._any.info
+
+    async def open(self) -> None:
+        """It is open."""
+
+    async def close(self) -> None:
+        """Its pipeline closes it."""
+
+    def _border(self) -> Any:
+        return self._own.border(self.stage, called_in_messages(self.stage, self._any))
+
+    async def _pieces(self, begin: Callable[[], AsyncIterator[Any]]) -> AsyncIterator[Any]:
+        """What an engine streams; the border stands around each step of it, and around its end."""
+        with self._border():
+            stream = aiter(begin())
+        try:
+            while True:
+                with self._border():
+                    piece = await anext(stream, _END)
+                if piece is _END:
+                    return
+                yield piece
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                with self._border():
+                    await close()
+
+
+class _Judge(_Guard):
+    stage = "turn"
+
+    def __init__(self, engine: TurnJudge, own: OwnCode) -> None:
+        super().__init__(engine, own)
+        self._engine = engine
+
+    async def judge(self, pause: PauseContext) -> float:
+        """One that fails has judged nothing: the longest pause ends the turn."""
+        try:
+            with self._border():
+                return float(await self._engine.judge(pause))
+        except EngineError as error:
+            self._own.report(self.stage, error)
+            return 0.0
+
+
+class _Recognizer(_Guard):
+    stage = "stt"
+
+    def __init__(self, engine: SpeechRecognizer, own: OwnCode) -> None:
+        super().__init__(engine, own)
+        self._engine = engine
+
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> RecognizerStream:
+        with self._border():
+            return _Stream(self._engine.open_stream(spec, on_partial), self._own, self._border)
+
+
+class _Stream:
+    def __init__(self, stream: RecognizerStream, own: OwnCode, border: Callable[[], Any]) -> None:
+        self._stream = stream
+        self._own = own
+        self._border = border
+
+    def feed(self, audio: Samples) -> None:
+        with self._border():
+            self._stream.feed(audio)
+
+    async def flush(self) -> Transcript:
+        with self._border():
+            return await self._stream.flush()
+
+    async def finish(self) -> Transcript:
+        with self._border():
+            return await self._stream.finish()
+
+    def close(self) -> None:
+        try:
+            with self._border():
+                self._stream.close()
+        except EngineError as error:
+            self._own.report("stt", error)  # the turn has its words, or wants none any more
+
+
+class _Model(_Guard):
+    stage = "llm"
+
+    def __init__(self, engine: LanguageModel, own: OwnCode) -> None:
+        super().__init__(engine, own)
+        self._engine = engine
+
+    def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        return self._pieces(lambda: self._engine.reply(request))
+
+
+class _Synthesizer(_Guard):
+    stage = "tts"
+
+    def __init__(self, engine: SpeechSynthesizer, own: OwnCode) -> None:
+        super().__init__(engine, own)
+        self._engine = engine
+
+    def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        return self._pieces(lambda: self._engine.speak(request))
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        with self._border():
+            return self._engine.resolve_voice(voice, language)

@@ -1,0 +1,137 @@
+"""The border between a session and the code of its owner: functions, engines and judgements that the library calls.
+
+Laws: what an owner's code raises fails that turn and is told as `Failed`, with the exception behind it; the session goes on. What is
+no `Exception` (`SystemExit`, `KeyboardInterrupt`) ends the session and reaches the caller. A cancellation of the library's own passes.
+
+Does not know: what the code was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+from parley.engines.ports import EngineError
+from parley.library.events import Failed
+from parley.runtime.whole_characters import writable
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+MAX_REMEMBERED = 64
+"""Faults whose exceptions are kept until they are told: more are never under way in one session."""
+
+MAX_DETAIL = 1_000
+"""Characters of an exception's own text that an event repeats."""
+
+
+def cancelled_from_outside() -> bool:
+    """Whether the running task is being cancelled: else a `CancelledError` is one that the code itself has raised."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def described(error: BaseException) -> str:
+    """`ValueError: the text`, bounded."""
+    text = str(error)[:MAX_DETAIL]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class OwnCode:
+    """One session's border. Call `attach()` once, before any code is called.
+
+    `raises`: what an owner's code raises is also raised by the session's own methods.
+    """
+
+    def __init__(self, *, raises: bool = False) -> None:
+        self.raises = raises
+        self.ended_by: BaseException | None = None
+        """What ended the session."""
+        self._faults: OrderedDict[str, tuple[str, EngineError]] = OrderedDict()
+        self._told: dict[str, tuple[str, int]] = {}
+        self._tell: Callable[[Failed], None]
+        self._turn: Callable[[], int]
+        self._ended: Callable[[], None]
+
+    def attach(self, tell: Callable[[Failed], None], turn: Callable[[], int], ended: Callable[[], None]) -> None:
+        """`tell` takes what failed, `turn` counts the turns begun, `ended` is called when the session can only end."""
+        self._tell, self._turn, self._ended = tell, turn, ended
+
+    def detach(self) -> None:
+        """The session is over; what still fails is told to nobody."""
+        self.attach(_untold, int, _unended)
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Code of the owner's runs inside; it answers for its own exceptions, except for those that end the session."""
+        try:
+            yield
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as error:
+            self.ended_by = self.ended_by or error
+            self._ended()
+            raise
+
+    @contextmanager
+    def border(self, part: str, name: str) -> Iterator[None]:
+        """Code of the owner's runs inside: `part` of the session, called `name`. Raises `EngineError` from what it raises."""
+        with self.watch():
+            try:
+                yield
+            except EngineError as error:
+                self._remember(part, error)
+                raise
+            except asyncio.CancelledError as error:
+                if cancelled_from_outside():
+                    raise
+                raise self._fault(part, name, error) from error
+            except Exception as error:
+                raise self._fault(part, name, error) from error
+
+    def _fault(self, part: str, name: str, error: BaseException) -> EngineError:
+        fault = EngineError(f"{name} raised {described(error)}", code="function_failed")
+        if not self.raises:  # else the caller has it
+            logger.error("%s", fault.message, exc_info=error)
+        self._remember(part, fault)
+        return fault
+
+    def _remember(self, part: str, error: EngineError) -> None:
+        self._faults[writable(str(error))] = part, error
+        while len(self._faults) > MAX_REMEMBERED:
+            self._faults.popitem(last=False)
+
+    def completed(self, failed: Failed) -> Failed:
+        """The event with the part that failed and its exception, where it tells of a fault that passed the border."""
+        part, error = self._faults.get(failed.message, (failed.part, failed.error))
+        return replace(failed, part=part, error=error)
+
+    def report(self, part: str, error: EngineError) -> None:
+        """Tell of a fault for which the turn need not fail; the same one only once in a turn."""
+        told = str(error), self._turn()
+        if self._told.get(part) != told:
+            self._told[part] = told
+            self._tell(Failed(error.code, writable(str(error)), part, error))
+
+    def ask(self, part: str, name: str, question: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        """A judgement of the owner's, or `otherwise` where it fails."""
+        try:
+            with self.border(part, name):
+                return question()
+        except EngineError as error:
+            self.report(part, error)
+            return otherwise()
+
+
+def _untold(failed: Failed) -> None:
+    """In place of a session's events, after its end."""
+
+
+def _unended() -> None:
+    """In place of a session's end, after it."""

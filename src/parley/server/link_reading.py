@@ -1,0 +1,216 @@
+"""How the bytes of one connection become messages: as they come, in order, and never much at a time.
+
+Laws:
+- Nobody is read faster than its budget. One go takes `SLICE_BYTES` at the most and stops once `ANSWER_BYTES` have been sent in answer
+  to it: a flood slows its sender and nobody else.
+- A message longer than a slice is handed on piece by piece (`long_frames`), then decoded in slices of the loop (`loop_slices`);
+  nothing that came after it is read before that.
+- What is no plain frame is `websockets`' to read (`plain_frames`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections import deque
+from typing import cast
+
+from websockets.frames import Frame
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from parley.runtime.loop_slices import slice_turn
+from parley.server.budget import MessageBudget
+from parley.server.link_ports import LongArrival, Peer
+from parley.server.long_frames import LongFrame, in_header, long_frame
+from parley.server.plain_frames import awaits_message, plain_message
+
+log = logging.getLogger("parley.server")
+
+SLICE_BYTES = 16 * 1024
+"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn. A longer
+message comes in pieces."""
+
+ANSWER_BYTES = 256 * 1024
+"""Sent at one go while messages are read: a short message may ask for a megabyte, and a slice holds two hundred of them."""
+
+
+class LinkReading(asyncio.Protocol):
+    """The half of a `Link` that reads. The other half answers handshakes and what is no message."""
+
+    def __init__(self, wire: ServerProtocol, budget: MessageBudget, max_size: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._wire = wire
+        self._budget = budget
+        self._peer: Peer | None = None
+        self._close: tuple[int, str] | None = None
+        self._ping_sent = False
+        self._answered = 0
+        """Bytes sent since the last slice was begun."""
+        self._max_size = max_size
+        self._at_message = False
+        self._head = b""
+        self._long: LongFrame | None = None
+        self._arrival: LongArrival | None = None
+        self._decoding: asyncio.Task[None] | None = None
+        self._events: deque[object] = deque()
+        self._unread = bytearray()
+        self._next_slice: asyncio.Handle | None = None
+
+    @abstractmethod
+    def close(self, code: int, reason: str) -> None:
+        """Close once what was sent before has gone out."""
+
+    @abstractmethod
+    def _take(self, frame: Frame) -> None:
+        """A frame that is not plain."""
+
+    @abstractmethod
+    def _answer_handshake(self, request: Request) -> None: ...
+
+    @abstractmethod
+    def _fail(self) -> None:
+        """The peer broke the protocol."""
+
+    def data_received(self, data: bytes) -> None:
+        # Whatever comes shows that somebody is there: a pong waits behind what was sent before it.
+        self._ping_sent = False
+        if not (self._unread or self._next_slice or self._decoding) and len(data) <= SLICE_BYTES:
+            self._read(data)
+            if self._behind:
+                self._read_later()
+            return
+        self._unread += data
+        if self._next_slice is None:
+            self._read_later()
+
+    def _read_later(self) -> None:
+        """Read no more from the socket until what is here has had its turn and the budget allows."""
+        if self.transport.is_closing():
+            return
+        self.transport.pause_reading()
+        if self._decoding is not None:
+            return
+        wait_s = self._budget.wait_s()
+        if wait_s > 0 and self._budget.throttled == 1:
+            log.info("%s sends more than its messages per second and is read more slowly", address_of(self.transport))
+        self._next_slice = (
+            self._loop.call_later(wait_s, self._read_slice) if wait_s > 0 else self._loop.call_soon(self._read_slice)
+        )
+
+    @property
+    def _behind(self) -> bool:
+        """Whether something must come before more is read."""
+        return bool(self._budget.spent or self._decoding or self._unread or self._events)
+
+    def _read_slice(self) -> None:
+        self._next_slice = None
+        if self._events:
+            self._answered = 0
+            self._take_events()
+        elif self._unread:
+            data = bytes(self._unread[:SLICE_BYTES])
+            del self._unread[:SLICE_BYTES]
+            self._read(data)
+        if self._behind:
+            self._read_later()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
+        data, self._head = self._head + data if self._head else data, b""
+        at = self._answered = 0
+        while at < len(data):
+            if self._decoding is not None or self._answered > ANSWER_BYTES:
+                self._unread[:0] = data[at:]
+                return
+            if self._long is not None:
+                at = self._read_long(self._long, data, at)
+            elif not self._at_message or self._close is not None:
+                break
+            elif plain := plain_message(data, at, self._max_size):
+                message, at = plain
+                self._budget.spend(len(message))
+                self._hand_over(message)
+            elif frame := long_frame(data, at, SLICE_BYTES, self._max_size):
+                self._long, at = frame
+            elif in_header(data, at):
+                self._head = data[at:]
+                return
+            else:
+                break
+        if at < len(data):
+            self._parse(data[at:] if at else data)
+
+    def _read_long(self, frame: LongFrame, data: bytes, at: int) -> int:
+        """The next piece of a long message; once it is whole, nothing is read before it has been decoded."""
+        piece, at = frame.take(data, at)
+        if not frame.left:
+            self._long = None
+            self._budget.spend(frame.size)
+        if self._close is not None or self._peer is None:
+            return at
+        try:
+            self._arrival = self._arrival or self._peer.arrives()
+            self._arrival.push(piece)
+            if not frame.left:
+                arrival, self._arrival = self._arrival, None
+                self._decoding = self._loop.create_task(self._decode(arrival))
+        except Exception:  # as in `_hand_over`
+            log.exception("a connection is closed because of a bug in the server")
+            self.close(1011, "an internal error; the server's log tells more")
+        return at
+
+    async def _decode(self, arrival: LongArrival) -> None:
+        try:
+            for _ in arrival.finish():
+                await slice_turn()
+        except Exception:  # as in `_hand_over`
+            log.exception("a connection is closed because of a bug in the server")
+            self.close(1011, "an internal error; the server's log tells more")
+        self._budget.charge(arrival.values)
+        self._decoding = None
+        self._read_later()
+
+    def _parse(self, data: bytes) -> None:
+        """All that is not plain."""
+        self._wire.receive_data(data)
+        self._events.extend(self._wire.events_received())
+        self._take_events()
+
+    def _take_events(self) -> None:
+        while self._events:
+            if self._answered > ANSWER_BYTES:
+                return
+            event = self._events.popleft()
+            if isinstance(event, Frame):
+                self._take(event)
+            elif isinstance(event, Request):
+                self._answer_handshake(event)
+        if self._wire.parser_exc is not None:
+            self._fail()
+        self._at_message = self._peer is not None and awaits_message(self._wire)
+
+    def _hand_over(self, data: bytes) -> None:
+        """A whole message."""
+        if self._close is not None or self._peer is None:
+            return
+        try:
+            if len(data) <= SLICE_BYTES:
+                self._budget.charge(self._peer.received(data))
+                return
+            arrival = self._peer.arrives()
+            arrival.push(data)
+            for _ in arrival.finish():
+                pass
+            self._budget.charge(arrival.values)
+        except Exception:  # the session's boundary: a bug ends this connection and no other
+            log.exception("a connection is closed because of a bug in the server")
+            self.close(1011, "an internal error; the server's log tells more")
+
+
+def address_of(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a local socket"
