@@ -29,7 +29,7 @@ from parley.tui.screen import TalkScreen, said_words
 from tests.server.harness import Engines, Running, running
 from tests.talk.tape import TapeDevices
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
 
 

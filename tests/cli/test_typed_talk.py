@@ -1,0 +1,57 @@
+"""`parley talk` where there is no microphone, or none is wanted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 120
+
+
+def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("parley")), "talk", "--plain", "--typed"]
+    command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "espeak"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
+    with (tmp_path / "stderr").open("w") as told:
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=told,
+        )
+        timer = threading.Timer(PATIENCE_S, process.kill)
+        timer.start()
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if "state: type a message" in line and len(lines) < 6:
+                    process.stdin.write("Good bread.\n")
+                    process.stdin.flush()
+                elif "reply: " in line:
+                    process.stdin.write("/q\n")
+                    process.stdin.flush()
+            process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+    text = "".join(lines)
+    assert "microphone: none" in text, text + (tmp_path / "stderr").read_text()
+    assert "you: Good bread." in text
+    assert "reply: I heard: Good bread." in text
+    assert process.returncode == 0
