@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from parley.audio import pcm
 from parley.audio.resampling import Resampler
+from parley.audio.types import Samples
 from parley.engines.clauses import Clause, ClauseCutter
 from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
 from parley.library import checks
@@ -53,7 +54,9 @@ def synthesize(
     checks.number("speed", speed, MIN_SPEED, MAX_SPEED)
     Intake(sample_rate, 1)
     pieces = [text] if isinstance(text, str) else text
-    with Pipeline(turn=None, llm=None, tts=tts, voice=voice, language=language) as pipeline:
+    with Pipeline(
+        vad=_no_voice, turn=None, stt=_no_words, llm=None, tts=tts, voice=voice, language=language
+    ) as pipeline:
         mouth = _Mouth(pipeline, voice, language, speed, sample_rate)
         pipeline._run(mouth.open())
         for clause in _clauses(pieces, language):
@@ -63,6 +66,16 @@ def synthesize(
                     yield spoken
             finally:
                 pipeline._run(speaking.aclose())
+
+
+def _no_voice(frame: Samples) -> float:
+    """In place of a voice activity model: synthesis alone loads no model that listens."""
+    return 0.0
+
+
+def _no_words(audio: Samples) -> str:
+    """In place of a recogniser."""
+    return ""
 
 
 def _clauses(pieces: Iterable[str], language: str) -> Iterator[Clause]:
