@@ -31,9 +31,9 @@ def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) ->
         )
         timer = threading.Timer(PATIENCE_S, process.kill)
         timer.start()
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
             lines = []
             for line in process.stdout:
                 lines.append(line)
