@@ -33,7 +33,7 @@ talk: $(TALK)
 	@exec $(VENV)/bin/parley talk $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients $(ARGS)
+	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
 
 check: $(DEV)
 	$(VENV)/bin/ruff format --check $(SOURCES)
@@ -44,7 +44,7 @@ check: $(DEV)
 	$(VENV)/bin/python scripts/import_diagram.py --check
 	$(VENV)/bin/python scripts/conformance.py --check
 	$(VENV)/bin/python scripts/reference.py --check
-	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients -m "not slow"
+	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
 
 bench: $(BASE)
 	$(VENV)/bin/python benchmarks/realtime.py $(ARGS)

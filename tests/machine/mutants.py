@@ -108,7 +108,7 @@ MUTANTS = (
         "heard too much",
         "100 ms more than was heard is kept",
         playback.Playback,
-        "stop",
+        "heard",
         "sound.start + sound.samples - left",
         "sound.start + sound.samples - left + 2_400",
     ),

@@ -7,6 +7,8 @@ import pytest
 from parley.testing.world import WorldFailed, simulate
 from tests.machine.mutants import MUTANTS, Mutant, applied
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 600
 """Within so many sessions a fault must show; most do within ten."""
 

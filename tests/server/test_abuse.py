@@ -240,12 +240,14 @@ async def handshaken(server: Running) -> socket.socket:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     raw.setblocking(False)
     loop = asyncio.get_running_loop()
-    request = "GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    request = "GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     request += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     await loop.sock_sendall(raw, request.encode())
     head = b""
     while b"session.created" not in head:
-        head += await loop.sock_recv(raw, 65536)
+        more = await loop.sock_recv(raw, 65536)
+        assert more, head
+        head += more
     return raw
 
 

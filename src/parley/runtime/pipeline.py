@@ -57,7 +57,8 @@ class Pipeline:
         known = (voice for voice in OPENAI_VOICES if self.tts.resolve_voice(voice) is not None)
         voices = dict.fromkeys((self.config.voice, *known, *self.tts.info.voices))
         heard_by, spec = self.stt.info, self.config.stt
-        recognizers = dict.fromkeys((heard_by.name, spec.name, f"{spec.name}:{spec.model}", *OPENAI_RECOGNIZERS))
+        own = (heard_by.name, spec.name, f"{spec.name}:{spec.model}", self.name)
+        recognizers = dict.fromkeys((*own, *OPENAI_RECOGNIZERS))
         return Capabilities(
             voices=tuple(voice for voice in voices if voice),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
