@@ -14,14 +14,15 @@ NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 SOURCES := src tests scripts benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk test test-clients check bench soak clean
+.PHONY: help serve talk test test-clients lint check bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
-	@echo "make check         format, lint, types, import contracts, file sizes, fast tests"
+	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
+	@echo "make check         make lint, then the fast tests"
 	@echo "make bench         load benchmark against a server started for it"
 	@echo "make soak          2,000 talking sessions, and what they leave behind  (ARGS='--minutes 60', '--engines default')"
 	@echo "make clean         remove the environments and everything generated"
@@ -35,7 +36,7 @@ talk: $(TALK)
 test: $(DEV)
 	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
 
-check: $(DEV)
+lint: $(DEV)
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/mypy
@@ -44,6 +45,8 @@ check: $(DEV)
 	$(VENV)/bin/python scripts/import_diagram.py --check
 	$(VENV)/bin/python scripts/conformance.py --check
 	$(VENV)/bin/python scripts/reference.py --check
+
+check: lint
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
 
 bench: $(BASE)
