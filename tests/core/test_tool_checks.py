@@ -29,7 +29,7 @@ FIND, UNASKED = ToolFilter(("find",)), Approval(never=ToolFilter())
         (FIND, None, ["find"], ["lend"]),
         (None, UNASKED, ["find", "lend"], []),
         (FIND, UNASKED, ["find"], []),
-        (None, Approval(), ["find", "lend"], ["find", "lend"]),
+        (None, Approval(), ["find", "lend"], ["find", "lend", "burn"]),
     ],
 )
 def test_what_a_response_says_of_its_sessions_server_goes_over_what_the_session_says(
@@ -40,8 +40,8 @@ def test_what_a_response_says_of_its_sessions_server_goes_over_what_the_session_
     assert kept is function
     assert isinstance(server, McpServer)
     assert (server.label, server.url, server.description, server.credentials) == ("books", URL, "A library.", SECRET)
-    assert [name for name in ("find", "lend") if server.allows(name, False)] == allows
-    assert [name for name in ("find", "lend") if server.asks(name, False)] == asks
+    assert [name for name in ("find", "lend", "burn") if server.allows(name, False)] == allows
+    assert [name for name in ("find", "lend", "burn") if server.asks(name, False)] == asks
 
 
 @pytest.mark.parametrize(
