@@ -68,6 +68,7 @@ def test_speech_begins_with_the_first_of_the_voiced_frames_in_a_row() -> None:
 def test_a_turn_is_open_while_its_user_speaks_or_pauses() -> None:
     turns = region(Quiet())
     turns.heard(11 * FRAME, 0.9, 0.5)
+    assert (turns.position, turns.turn) == (Quiet(1, 10 * FRAME), None), "one voiced frame is no turn"
     turns.speak(TURN)
     assert (turns.position, turns.turn, turns.before) == (Speaking(TURN), TURN, ())
     turns.pause(TURN, 12 * FRAME)
