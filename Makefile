@@ -8,13 +8,14 @@ CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
 TALK := $(VENV)/.talk-installed
 DEV := $(VENV)/.dev-installed
+MUTATION := $(VENV)/.mutation-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 SOURCES := src tests scripts benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk test test-clients lint check bench soak clean
+.PHONY: help serve talk test test-clients lint check mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
@@ -23,6 +24,7 @@ help:
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
+	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.playback.*')"
 	@echo "make bench         load benchmark against a server started for it"
 	@echo "make soak          2,000 talking sessions, and what they leave behind  (ARGS='--minutes 60', '--engines default')"
 	@echo "make clean         remove the environments and everything generated"
@@ -49,6 +51,11 @@ lint: $(DEV)
 check: lint
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
 
+# What mutmut has found out stands in mutants/ and is not found out again: `rm -rf mutants` after a change of the core or of its tests.
+mutation: $(MUTATION)
+	nice $(VENV)/bin/mutmut run $(ARGS)
+	$(VENV)/bin/mutmut results --all true | $(VENV)/bin/python scripts/mutation_score.py
+
 bench: $(BASE)
 	$(VENV)/bin/python benchmarks/realtime.py $(ARGS)
 
@@ -63,7 +70,7 @@ test-clients: $(CLIENT_TOOLS)
 	$(CLIENTS)/bin/pytest -W default tests/clients $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(NODE_DIR)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(CLIENTS) $(NODE_DIR)/node_modules build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -80,6 +87,10 @@ $(DEV): $(TALK)
 	$(VENV)/bin/python -m pip install --quiet --group dev
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --group recordings || \
 		echo "parley: moonshine-voice, which holds recorded speech, has no wheel here; tests that need it are skipped" >&2
+	@touch $@
+
+$(MUTATION): $(DEV)
+	$(VENV)/bin/python -m pip install --quiet --group mutation
 	@touch $@
 
 $(CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/requirements.txt

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.effects import FindPipeline, StartGeneration, UsePipeline
+from parley.core.effects import CallTool, FindPipeline, ListTools, StartGeneration, UsePipeline
 from parley.core.errors import Fault
 from parley.core.events import (
     AudioArrived,
@@ -20,13 +20,24 @@ from parley.core.events import (
     SessionUpdateRequested,
     SpeechGenerated,
     TextGenerated,
+    ToolAnswered,
+    ToolCallStarted,
+    ToolsListed,
     Transcribed,
 )
-from parley.core.ids import ClientEventId, ItemId
-from parley.core.items import InputAudio, InputImage, InputText, Message
-from parley.core.notices import ErrorRaised, SessionUpdated
+from parley.core.ids import CallId, ClientEventId, ItemId
+from parley.core.items import InputAudio, InputImage, InputText, McpApprovalResponse, McpTool, Message
+from parley.core.notices import ErrorRaised, ResponseDone, SessionUpdated
 from parley.core.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.settings import Capabilities, Conduct, NoiseReduction, Settings, SettingsPatch, Transcription
+from parley.core.settings import (
+    Capabilities,
+    Conduct,
+    McpServer,
+    NoiseReduction,
+    Settings,
+    SettingsPatch,
+    Transcription,
+)
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("the update")
@@ -85,6 +96,28 @@ def test_what_the_client_never_changed_is_the_new_pipelines_own() -> None:
     asked(scene)
     settings = changed(scene)
     assert (settings.model, settings.instructions, settings.voice) == ("other", "Be kind.", "coral")
+    assert settings.transcription is None
+
+
+def test_a_pipeline_that_is_found_under_another_name_is_shown_by_the_clients_own() -> None:
+    scene = session()
+    asked(scene)
+    assert changed(scene, replace(FOUND, settings=replace(THERE, model="other-2026"))).model == "other"
+
+
+def test_how_words_are_recognised_by_default_is_the_new_pipelines_own() -> None:
+    scene = session()
+    asked(scene)
+    hears = Transcription("sphinx", "en", "names")
+    assert changed(scene, replace(FOUND, settings=replace(THERE, transcription=hears))).transcription == hears
+
+
+def test_a_recogniser_without_a_name_is_not_shown_under_the_old_ones() -> None:
+    scene = session()
+    scene.happens(SessionUpdateRequested({"transcription": Transcription("whisper-1", "en")}))
+    asked(scene)
+    found = replace(FOUND, capabilities=Capabilities(voices=("coral",), models=("other",)))
+    assert changed(scene, found).transcription == Transcription("", "en")
 
 
 def test_what_the_client_has_set_stays() -> None:
@@ -167,7 +200,7 @@ def test_after_any_audio_the_session_stays_with_its_pipeline(before: object, mea
     if meanwhile:
         before(scene)  # type: ignore[operator]
     error = kept(scene, FOUND)
-    assert error.param == "session.model"
+    assert (error.code, error.param, error.kind) == ("invalid_value", "session.model", "invalid_request_error")
     assert "?model=other" in error.message
 
 
@@ -176,7 +209,33 @@ def test_while_a_response_is_made_the_session_stays_with_its_pipeline(params: Re
     scene = session()
     scene.happens(TYPED, ResponseRequested(params))
     asked(scene)
-    assert "wait" in kept(scene, FOUND).message
+    error = kept(scene, FOUND)
+    assert (error.code, error.param) == ("invalid_value", "session.model")
+    assert "wait" in error.message
+
+
+def test_while_a_tool_is_called_or_its_outcome_is_to_be_told_the_session_stays_with_its_pipeline() -> None:
+    server = McpServer("books", "https://books.example/mcp")
+    scene = Scene(replace(HERE, modality="text", tools=(server,)), capabilities=replace(CAN, mcp_urls=("*",)))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)), TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "lend"), GenerationFinished(attempt, "tool_calls"))
+    (request,) = scene.told(ResponseDone)[0].response.output
+    scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId("yes"), request.id, True)))
+    asked(scene)
+    error = kept(scene, FOUND)
+    assert (error.code, error.param) == ("invalid_value", "session.model")
+    scene.happens(ToolAnswered(scene.last(CallTool).call, "It is yours."))
+    asked(scene)
+    assert "wait" in kept(scene, FOUND).message, "the reply that tells it has not begun"
+
+
+def test_while_the_words_of_an_item_are_awaited_the_session_stays_with_its_pipeline() -> None:
+    scene = session()
+    scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", (InputAudio(None, bytes(9_600)),))))
+    asked(scene)
+    error = kept(scene, FOUND)
+    assert (error.code, error.param) == ("invalid_value", "session.model")
 
 
 def test_images_stay_with_a_model_that_can_see() -> None:
@@ -184,7 +243,9 @@ def test_images_stay_with_a_model_that_can_see() -> None:
     photo = Message(ItemId(""), "user", (InputImage("data:image/png;base64,AAAA"),))
     scene.happens(ItemCreateRequested(photo))
     asked(scene)
-    assert "images" in kept(scene, FOUND).message
+    error = kept(scene, FOUND)
+    assert (error.code, error.param) == ("invalid_value", "session.model")
+    assert "images" in error.message
 
 
 WANTED: list[tuple[SettingsPatch, str]] = [

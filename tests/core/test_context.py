@@ -25,6 +25,7 @@ from parley.core.events import (
 )
 from parley.core.ids import CallId, ItemId
 from parley.core.items import (
+    Content,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -38,7 +39,9 @@ from parley.core.items import (
     McpError,
     McpTool,
     Message,
+    OutputAudio,
     OutputText,
+    text_of,
 )
 from parley.core.notices import ResponseDone
 from parley.core.settings import Approval, Capabilities, Conduct, McpServer, Settings, ToolFilter, Truncation
@@ -280,6 +283,30 @@ def test_images_and_failed_calls_are_counted_and_kept() -> None:
     assert sum(map(tokens_of, items)) <= 2_000
     assert isinstance(items[0], Message)
     assert items[0].content[1] == InputImage("data:image/png;base64,AAAA")
+
+
+@pytest.mark.parametrize("part", [InputText(LONG), OutputText(LONG), InputAudio(LONG), OutputAudio(LONG)])
+def test_words_of_every_kind_are_shortened_where_they_stand(part: Content) -> None:
+    beside = InputAudio(None), InputImage("data:image/png;base64,AAAA")
+    item = Message(ItemId("m"), "user", (part, *beside))
+    (shown,) = fit((item,), Room(0, 2_000, Truncation())).items
+    assert isinstance(shown, Message)
+    assert type(shown.content[0]) is type(part)
+    text = text_of(shown.content[0])
+    assert len(text) < len(LONG)
+    assert text.startswith("word word")
+    assert "characters are left out here" in text
+    assert shown.content[1:] == beside
+
+
+def test_of_a_failed_call_the_message_is_shortened_and_the_kind_of_error_stays() -> None:
+    failed = McpCall(ItemId("m"), "library", "find", "{}", error=McpError("http_error", LONG, 500))
+    (shown,) = fit((failed,), Room(0, 500, Truncation())).items
+    assert isinstance(shown, McpCall)
+    assert shown.error is not None
+    assert (shown.output, shown.error.type, shown.error.code) == (None, "http_error", 500)
+    assert "characters are left out here" in shown.error.message
+    assert len(shown.error.message) < len(LONG)
 
 
 def test_an_image_larger_than_the_context_is_refused() -> None:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from parley.core.endpointing import pause_needed_ms
+from parley.core.endpointing import pause_needed_ms, prefix_ms, threshold_of
 from parley.core.settings import Eagerness, SemanticVad, ServerVad
 
 
@@ -36,3 +36,15 @@ def test_a_more_eager_session_never_waits_longer() -> None:
     for p in (0.0, 0.3, 0.6, 0.9):
         low, medium, high = (pause_needed_ms(SemanticVad(e), p) for e in ("low", "medium", "high"))
         assert low > medium > high
+
+
+@pytest.mark.parametrize(
+    ("finished", "wait_ms"), [(0.1, 4000), (0.175, 2366), (0.25, 1400), (0.5, 900), (0.6, 600), (0.7, 400), (1.0, 400)]
+)
+def test_between_two_judgements_the_wait_is_their_geometric_mean(finished: float, wait_ms: int) -> None:
+    assert abs(pause_needed_ms(SemanticVad("medium"), finished) - wait_ms) <= 1
+
+
+def test_where_the_client_sets_the_threshold_and_the_pre_roll_they_are_its_own() -> None:
+    assert (threshold_of(ServerVad(threshold=0.8)), prefix_ms(ServerVad(prefix_padding_ms=120))) == (0.8, 120)
+    assert (threshold_of(SemanticVad()), prefix_ms(SemanticVad())) == (0.5, 300)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from parley.core.effects import StartGeneration, StopPlayback
+from parley.core.effects import DropTranscription, StartGeneration, StopPlayback
 from parley.core.events import (
     AudioArrived,
     AudioPlayed,
@@ -15,6 +15,7 @@ from parley.core.events import (
     GenerationFinished,
     ItemTruncateRequested,
     LinkClosed,
+    OutputClearRequested,
     SpeechGenerated,
     SpokenWord,
     Transcribed,
@@ -276,6 +277,46 @@ def test_a_session_that_ends_keeps_the_words_heard_by_then(playback: Literal["re
     assert heard_now(scene) == "Once upon a time"
     scene.passes(10_000)
     assert heard_now(scene) == "Once upon a time"
+
+
+def test_where_the_server_plays_the_client_may_silence_a_reply_that_is_still_made() -> None:
+    scene = Scene(playback="paced")
+    scene.says("tell me a story")
+    scene.answers(("Once upon a time there was a king.", 4000), words=True, finish=False)
+    scene.happens(AudioPlayed(2000 * 24))
+    caused = scene.happens(OutputClearRequested())
+    assert StopPlayback() in caused
+    done = scene.told(ResponseDone)[-1].response
+    assert (done.status, done.reason) == ("cancelled", "client_cancelled")
+    assert len(scene.told(OutputBufferCleared)) == 1
+    assert heard_now(scene) == "Once upon a time"
+    assert scene.happens(OutputClearRequested()) == [], "silence is not cleared again"
+
+
+@pytest.mark.parametrize("playback", ["remote", "paced"])
+@pytest.mark.parametrize("heard_out", [False, True])
+def test_a_session_that_ends_stops_what_the_server_plays_and_only_that(
+    playback: Literal["remote", "paced"], heard_out: bool
+) -> None:
+    scene = Scene(playback=playback)
+    scene.says("tell me a story")
+    scene.answers(("Once upon a time there was a king.", 4000))
+    if playback == "paced":
+        scene.happens(AudioPlayed((4000 if heard_out else 2000) * 24))
+    else:
+        scene.passes(5000 if heard_out else 2000)
+    assert scene.happens(LinkClosed("gone")) == ([StopPlayback()] if playback == "paced" and not heard_out else [])
+
+
+def test_a_session_that_ends_lets_go_of_every_turn_whose_words_it_awaits() -> None:
+    scene = Scene()
+    scene.hears(640, 0.9)
+    scene.hears(640, 0.0)
+    waiting = scene.turn()
+    scene.hears(320, 0.9)
+    speaking = scene.turn()
+    assert waiting != speaking
+    assert scene.happens(LinkClosed("gone")) == [DropTranscription(speaking), DropTranscription(waiting)]
 
 
 def test_words_without_sound_yet_were_not_heard() -> None:

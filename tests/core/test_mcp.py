@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools, ReleaseServer, StartGeneration, Tell
+from parley.core.errors import Fault
 from parley.core.events import (
     GenerationFinished,
     ItemCreateRequested,
@@ -16,6 +17,7 @@ from parley.core.events import (
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
+    ToolListingFailed,
     ToolsListed,
 )
 from parley.core.ids import AttemptId, CallId, ItemId
@@ -95,10 +97,23 @@ def test_a_server_that_never_answers_fails_in_time_and_says_so() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
     late = scene.passes(31_000)
     assert [notice.state for notice in told(late, McpListProgress)] == ["failed"]
-    assert "'books'" in told(late, ErrorRaised)[0].message
+    (error,) = told(late, ErrorRaised)
+    assert (error.code, error.kind, error.param, error.client_event_id) == ("timeout", "server_error", None, None)
+    assert "'books'" in error.message
     listing = of(scene.effects, ListTools)[0].listing
     assert of(late, AbandonListing) == [AbandonListing(listing)]
     assert scene.happens(ToolsListed(listing, SHELF)) == []
+
+
+def test_a_server_that_cannot_list_its_tools_is_reported_with_its_own_fault() -> None:
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    listing = of(scene.effects, ListTools)[0].listing
+    failed = scene.happens(ToolListingFailed(listing, Fault("http_error", "It answered with status 500.")))
+    (error,) = told(failed, ErrorRaised)
+    assert (error.code, error.kind) == ("http_error", "server_error")
+    assert "'books'" in error.message
+    assert "It answered with status 500." in error.message
+    assert [notice.state for notice in told(failed, McpListProgress)] == ["failed"]
 
 
 def test_a_server_that_is_removed_before_it_answers_is_let_go() -> None:

@@ -70,6 +70,59 @@ def test_an_item_the_client_silenced_leaves_the_rest_playing() -> None:
     assert playback.silent_at(500 * MS) == 1500 * MS
 
 
+def test_what_was_heard_long_ago_is_not_counted_with_what_plays_now() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 2_400, 0)
+    assert not playback.audible(100 * MS)
+    assert playback.silent_at(100 * MS) is None
+    playback.queue(A, R, 2_400, 2_400, 5_000 * MS)
+    assert playback.silent_at(5_000 * MS) == 5_100 * MS
+    assert not playback.plays(S, 5_000 * MS)
+    assert playback.heard(5_050 * MS) == [Heard(A, 3_600)]
+
+
+def test_of_a_sound_the_last_sample_is_heard_at_its_very_end() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 24, 0)
+    assert playback.audible(MS - 1)
+    assert playback.heard(MS - 1) == [Heard(A, 23)]
+    assert playback.heard(MS) == []
+
+
+def test_what_is_still_to_be_heard_is_told_in_the_order_of_its_sound() -> None:
+    playback = RemotePlayback()
+    playback.queue(A, R, 0, 2_400, 0)
+    playback.queue(A, R, 2_400, 2_400, 0)
+    playback.queue(B, S, 0, 2_400, 0)
+    rest = [(sound.item, sound.start, sound.samples, left) for sound, left in playback.unheard(150 * MS)]
+    assert rest == [(A, 0, 4_800, 1_200), (B, 0, 2_400, 2_400)]
+    assert [(sound.item, left) for sound, left in playback.unheard(200 * MS)] == [(B, 2_400)]
+
+
+def test_after_a_stop_all_is_silent_and_what_follows_is_heard_from_its_beginning() -> None:
+    for playback in (RemotePlayback(), PacedPlayback()):
+        playback.queue(A, R, 0, 4_800, 0)
+        assert playback.stop(0) == [Heard(A, 0)]
+        assert not playback.audible(0)
+        assert playback.unheard(0) == []
+        playback.queue(B, S, 0, 2_400, 0)
+        assert [(sound.item, left) for sound, left in playback.unheard(0)] == [(B, 2_400)]
+
+
+def test_where_the_server_plays_each_item_is_heard_as_far_as_it_went_out() -> None:
+    playback = PacedPlayback()
+    playback.queue(A, R, 0, 2_400, 0)
+    playback.queue(B, S, 0, 2_400, 0)
+    playback.played(3_000)
+    assert playback.heard(0) == [Heard(B, 600)]
+    playback.played(9_999)
+    assert not playback.audible(0)
+    playback.queue(A, R, 2_400, 2_400, 0)
+    playback.queue(B, S, 2_400, 2_400, 0)
+    playback.drop(A, 0)
+    assert [(sound.item, left) for sound, left in playback.unheard(0)] == [(B, 2_400)]
+
+
 @given(st.lists(st.tuples(st.integers(1, 48_000), st.integers(0, 3000)), min_size=1, max_size=10), st.integers(0, 5000))
 def test_heard_is_never_more_than_sent_nor_than_the_time_allows(chunks: list[tuple[int, int]], wait_ms: int) -> None:
     playback, now, sent = RemotePlayback(), 0, 0

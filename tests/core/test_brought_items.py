@@ -1,0 +1,116 @@
+"""Items that a client brings: how large they may be, and what they are given where they lack it."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.effects import FinishTranscription, OpenTranscription, StartGeneration, Transcribe
+from parley.core.errors import Fault
+from parley.core.events import (
+    ItemCreateRequested,
+    PartialTranscribed,
+    ResponseParams,
+    ResponseRequested,
+    Transcribed,
+    TranscriptionFailed,
+)
+from parley.core.ids import CallId, ClientEventId, ItemId
+from parley.core.items import FunctionCall, InputAudio, InputImage, InputText, Message
+from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT
+from parley.core.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionDelta
+from parley.core.settings import AudioFormat, Capabilities, Settings, Transcription
+from tests.core.scene import Scene, kinds, notices
+
+ID = ClientEventId("the item")
+SEES = Capabilities(images=True)
+
+
+def brings(*content: InputText | InputImage | InputAudio, name: str = "mine") -> ItemCreateRequested:
+    return ItemCreateRequested(Message(ItemId(name), "user", content), None, ID)
+
+
+def refusal(scene: Scene, event: ItemCreateRequested | ResponseRequested) -> ErrorRaised:
+    (error,) = notices(scene.happens(event))
+    assert isinstance(error, ErrorRaised)
+    assert error.client_event_id == ID
+    return error
+
+
+def test_an_image_may_be_as_large_as_the_limit_and_not_larger() -> None:
+    scene = Scene(capabilities=SEES)
+    largest = "data:image/png;base64,".ljust(MAX_IMAGE_BYTES, "A")
+    error = refusal(scene, brings(InputText("look"), InputImage(largest + "A"), name="larger"))
+    assert (error.code, error.param) == ("invalid_value", "item.content[1].image_url")
+    assert f" {MAX_IMAGE_BYTES // 2**20} MiB " in error.message
+    assert kinds(scene.happens(brings(InputText("look"), InputImage(largest)))) == ["ItemAdded", "ItemDone"]
+
+
+def test_an_image_of_a_responses_own_input_is_refused_by_its_place() -> None:
+    photo = Message(ItemId(""), "user", (InputText("look"), InputImage("data:image/png;base64,AA")))
+    own = ResponseParams(False, (Message(ItemId(""), "user", (InputText("hello"),)), photo))
+    error = refusal(Scene(), ResponseRequested(own, ID))
+    assert (error.code, error.param) == ("unsupported_content_type", "response.input[1].content[1].type")
+
+
+def test_an_item_may_hold_as_much_text_as_the_limit_and_no_more() -> None:
+    half = "x" * (MAX_ITEM_TEXT // 2)
+    scene = Scene()
+    error = refusal(scene, brings(InputText(half), InputText(half + "x"), name="larger"))
+    assert (error.code, error.param) == ("invalid_value", "item")
+    assert f" {MAX_ITEM_TEXT} " in error.message
+    assert kinds(scene.happens(brings(InputText(half), InputText(half)))) == ["ItemAdded", "ItemDone"]
+
+
+def test_what_an_item_lacks_it_is_given() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId(""), CallId(""), "look", "{}", "in_progress")))
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")))
+    given, kept = (added.item for added in scene.told(ItemAdded))
+    assert isinstance(given, FunctionCall)
+    assert given.id
+    assert given.call_id
+    assert given.status == "completed"
+    assert kept == FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")
+
+
+# --- audio without its words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wire", AudioFormat)
+def test_the_words_of_an_items_audio_are_asked_for_whole_and_told_under_the_item(wire: AudioFormat) -> None:
+    scene = Scene(Settings(transcription=Transcription(), input_format=wire))
+    audio = bytes(range(200)) * wire.bytes_per_ms  # 200 ms
+    caused = scene.happens(brings(InputText("listen"), InputAudio(None, audio)))
+    opened, fed, finished = (effect for effect in caused if not notices([effect]))
+    assert isinstance(opened, OpenTranscription)
+    assert (opened.format, opened.live) == (wire, False)
+    assert fed == Transcribe(opened.turn, audio)
+    assert finished == FinishTranscription(opened.turn)
+    assert notices(scene.happens(PartialTranscribed(opened.turn, "from a", "from"))) == [
+        TranscriptionDelta(ItemId("mine"), 1, "from")
+    ]
+    assert notices(scene.happens(Transcribed(opened.turn, "from a file"))) == [
+        TranscriptionDelta(ItemId("mine"), 1, " a file"),
+        TranscriptionCompleted(ItemId("mine"), 1, "from a file", 0.2, ""),
+    ]
+
+
+def test_audio_that_a_client_brings_is_answered_when_the_client_asks_and_not_before() -> None:
+    scene = Scene()
+    scene.happens(brings(InputAudio(None, bytes(9600))))
+    caused = scene.happens(Transcribed(scene.turn(), "from a file")) + scene.passes(10_000)
+    assert caused == []
+    scene.happens(ResponseRequested())
+    assert scene.last(StartGeneration).prompt.items == (Message(ItemId("mine"), "user", (InputAudio("from a file"),)),)
+
+
+def test_audio_that_cannot_be_understood_fails_only_its_own_words() -> None:
+    scene = Scene()
+    scene.happens(brings(InputText("listen"), InputAudio(None, bytes(9600))))
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
+    scene.passes(10_000)
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
+    scene.happens(ResponseRequested())
+    (item,) = scene.last(StartGeneration).prompt.items
+    assert isinstance(item, Message)
+    assert item.content[0] == InputText("listen")

@@ -1,0 +1,85 @@
+"""What an update of the session may ask for on a pipeline, and what the refusals name."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.events import SessionUpdateRequested
+from parley.core.ids import ClientEventId
+from parley.core.notices import ErrorRaised
+from parley.core.settings import (
+    Capabilities,
+    Credentials,
+    McpServer,
+    SettingsPatch,
+    Transcription,
+    primary_tag,
+)
+from parley.core.settings_checks import SHOWN_NAMES, answers_to
+from tests.core.scene import Scene, kinds, notices
+
+
+def refusal(can: Capabilities, patch: SettingsPatch) -> ErrorRaised:
+    (error,) = notices(Scene(capabilities=can).happens(SessionUpdateRequested(patch, ClientEventId("update"))))
+    assert isinstance(error, ErrorRaised)
+    assert (error.code, error.kind, error.client_event_id) == ("invalid_value", "invalid_request_error", "update")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "answers"),
+    [
+        ((), "anything", True),
+        (("parley",), "parley", True),
+        (("parley",), "parley-2", False),
+        (("parley",), "parlex", False),
+        (("parley",), "parle", False),
+        (("gpt-*",), "gpt-realtime", True),
+        (("gpt-*",), "gpt-", True),
+        (("gpt-*",), "gpt", False),
+        (("gpt-*",), "gptx", False),
+        (("parley", "gpt-*"), "gpt-realtime", True),
+    ],
+)
+def test_a_name_with_a_star_stands_for_any_ending_and_another_for_itself(
+    names: tuple[str, ...], name: str, answers: bool
+) -> None:
+    assert answers_to(names, name) is answers
+
+
+def test_an_unknown_voice_is_answered_with_the_voices_there_are() -> None:
+    error = refusal(Capabilities(voices=("alloy", "marin")), {"voice": "coral"})
+    assert error.param == "session.audio.output.voice"
+    assert error.message == "Unknown voice 'coral'; this pipeline has alloy, marin."
+
+
+@pytest.mark.parametrize(("count", "more"), [(SHOWN_NAMES, False), (SHOWN_NAMES + 1, True)])
+def test_of_many_voices_the_first_are_named_and_it_says_that_there_are_more(count: int, more: bool) -> None:
+    voices = tuple(f"v{index}" for index in range(count))
+    shown = ", ".join(voices[:SHOWN_NAMES]) + (", ..." if more else "") + "."
+    assert refusal(Capabilities(voices=voices), {"voice": "coral"}).message.endswith(f" has {shown}")
+
+
+def test_a_recogniser_or_a_language_that_is_not_there_is_answered_with_what_is_there() -> None:
+    can = Capabilities(recognizer="whisper", recognizers=("whisper", "whisper-1"), languages=("en", "de"))
+    error = refusal(can, {"transcription": Transcription("nova-3")})
+    assert error.param == "session.audio.input.transcription.model"
+    assert "'nova-3'" in error.message
+    assert "'whisper', 'whisper-1'" in error.message
+    error = refusal(can, {"transcription": Transcription(languages=("pt", "es"))})
+    assert error.param == "session.audio.input.transcription.languages"
+    assert "'pt', 'es'" in error.message
+    assert "'en', 'de'" in error.message
+
+
+@pytest.mark.parametrize("language", ["en", "en-US", "EN_us", "en_GB"])
+def test_a_language_may_be_written_with_its_region_in_either_way(language: str) -> None:
+    assert primary_tag(language) == "en"
+    update = SessionUpdateRequested({"transcription": Transcription(language=language)})
+    assert kinds(Scene(capabilities=Capabilities(languages=("en",))).happens(update)) == ["SessionUpdated"]
+
+
+def test_what_opens_an_mcp_server_is_never_shown() -> None:
+    secret = Credentials("Bearer sesame", (("X-Key", "sesame"),))
+    assert str(secret) == "Credentials(***)"
+    assert "sesame" not in repr(McpServer("books", "https://books.example/mcp", credentials=secret))

@@ -1,0 +1,64 @@
+"""Which tools a client may declare, and what a response's own tools stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.conversation import Entry
+from parley.core.errors import PeerError
+from parley.core.ids import ItemId, ListingId
+from parley.core.items import McpListTools
+from parley.core.settings import Approval, Credentials, FunctionTool, McpServer, ToolFilter
+from parley.core.state import Listing
+from parley.core.tool_checks import covers, for_response
+
+URL = "https://books.example/mcp"
+SECRET = Credentials("Bearer sesame")
+BOOKS = McpServer(
+    "books", URL, "A library.", SECRET, ToolFilter(("find", "lend")), Approval(always=ToolFilter(("lend",)))
+)
+SERVERS = {"books": Listing(ListingId(1), BOOKS, Entry(McpListTools(ItemId("i"), "books")), None)}
+FIND, UNASKED = ToolFilter(("find",)), Approval(never=ToolFilter())
+
+
+@pytest.mark.parametrize("url", ["", URL])
+@pytest.mark.parametrize(
+    ("allowed", "approval", "allows", "asks"),
+    [
+        (None, None, ["find", "lend"], ["lend"]),
+        (FIND, None, ["find"], ["lend"]),
+        (None, UNASKED, ["find", "lend"], []),
+        (FIND, UNASKED, ["find"], []),
+        (None, Approval(), ["find", "lend"], ["find", "lend"]),
+    ],
+)
+def test_what_a_response_says_of_its_sessions_server_goes_over_what_the_session_says(
+    url: str, allowed: ToolFilter | None, approval: Approval | None, allows: list[str], asks: list[str]
+) -> None:
+    function = FunctionTool("weather")
+    kept, server = for_response((function, McpServer("books", url, allowed=allowed, approval=approval)), SERVERS)
+    assert kept is function
+    assert isinstance(server, McpServer)
+    assert (server.label, server.url, server.description, server.credentials) == ("books", URL, "A library.", SECRET)
+    assert [name for name in ("find", "lend") if server.allows(name, False)] == allows
+    assert [name for name in ("find", "lend") if server.asks(name, False)] == asks
+
+
+@pytest.mark.parametrize(
+    "stranger", [McpServer("films"), McpServer("films", URL), McpServer("books", "https://elsewhere.example/mcp")]
+)
+def test_a_response_cannot_name_a_server_or_an_address_that_its_session_does_not_have(stranger: McpServer) -> None:
+    with pytest.raises(PeerError) as refused:
+        for_response((FunctionTool("weather"), stranger), SERVERS)
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "response.tools[1].server_label")
+    assert f"'{stranger.label}'" in refused.value.message
+
+
+@pytest.mark.parametrize("path", ["/mcp/./admin", "/mcp/.", "/mcp/.;x/admin", "/mcp/../admin"])
+def test_a_path_that_a_server_would_resolve_is_not_below_an_allowed_address(path: str) -> None:
+    assert not covers(URL, f"https://books.example{path}")
+
+
+def test_what_follows_the_path_of_an_address_is_not_read_as_its_path() -> None:
+    assert covers(URL, f"{URL}?at=/../%2f")
+    assert covers(URL, f"{URL}#/../%2f")
