@@ -17,6 +17,8 @@ from parley.cli.main import run
 from parley.library import Recording, read_audio, write_audio
 from tests.conftest import clip_path
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("PARLEY_")}
 
 

@@ -26,6 +26,8 @@ from parley.client.load.report import Figures, broken_bars, figures
 from tests.client.foreign_server import Behaviour, foreign_server
 from tests.client.voices import silence, voice, write_wav
 
+pytestmark = pytest.mark.slow
+
 PCM = np.concatenate((silence(60), voice(300), silence(60)))
 TRACK = cut_track(find_speech(PCM), 20)
 

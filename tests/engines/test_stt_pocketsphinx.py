@@ -22,6 +22,8 @@ from parley.engines.stt.pocketsphinx_process import DecoderProcess, Hypothesis
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 from parley.engines.stt.turn_stream import new_backlog
 
+pytestmark = pytest.mark.slow
+
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
 

@@ -19,6 +19,8 @@ from parley.engines.ports import EngineError, Partial, RecognitionSpec
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 
+pytestmark = pytest.mark.slow
+
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
 LIMIT_S = 1.0

@@ -94,8 +94,9 @@ async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_sta
             ends = [(word.text_end, word.end_sample) for word in words]
             assert ends == sorted(ends)
             assert all(end <= len(clause.text) for end, _ in ends)
-        # (a sign alone has no name in some languages)
-        assert samples > SHORTEST_SAMPLES or not any(map(str.isalnum, clause.spoken)), (clause, samples)
+        # (a sign, a superscript or a fraction alone has no name in some languages)
+        says_something = any(char.isalpha() or char.isdecimal() for char in clause.spoken)
+        assert samples > SHORTEST_SAMPLES or not says_something, (clause, samples)
 
 
 async def test_audio_before_any_word_mark_is_no_fault(espeak: EspeakSynthesizer) -> None:

@@ -19,6 +19,8 @@ from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Fak
 from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, of, pipeline, silence, voice
 
+pytestmark = pytest.mark.slow
+
 HANGS_AFTER_S = 100
 """No call of these tests takes so long, on any machine: one that does waits for ever."""
 
