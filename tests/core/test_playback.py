@@ -89,6 +89,17 @@ def test_of_a_sound_the_last_sample_is_heard_at_its_very_end() -> None:
     assert playback.heard(MS) == []
 
 
+def test_the_longest_reply_is_counted_to_the_sample_and_the_nanosecond() -> None:
+    playback = RemotePlayback()
+    half_an_hour = 30 * 60 * 24_000 + 1
+    playback.queue(A, R, 0, half_an_hour, 0)
+    assert playback.heard(0) == [Heard(A, 0)]
+    ends = playback.silent_at(0)
+    assert isinstance(ends, int)
+    assert ends == half_an_hour * MS // 24
+    assert playback.heard(30 * 60 * 1_000 * MS) == [Heard(A, half_an_hour - 1)]
+
+
 def test_what_is_still_to_be_heard_is_told_in_the_order_of_its_sound() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2_400, 0)
