@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
-from parley.core.context import Room, fit, shortened, tokens_of
+from parley.core.context import Room, Shown, fit, shortened, tokens_of
 from parley.core.effects import CallTool, ListTools, StartGeneration
 from parley.core.errors import PeerError
 from parley.core.events import (
@@ -314,3 +316,26 @@ def test_an_image_larger_than_the_context_is_refused() -> None:
     with pytest.raises(PeerError) as refused:
         fit((photo,), Room(0, 700, Truncation()))
     assert refused.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("mode", ["disabled", "auto"])
+def test_a_conversation_that_fits_exactly_is_shown_whole(mode: Literal["disabled", "auto"]) -> None:
+    items = said("old", "word " * 50), said("asked", "word " * 50)
+    size = sum(map(tokens_of, items))
+    assert fit(items, Room(30, size + 30, Truncation(mode))) == Shown(items)
+    assert fit(items, Room(30, 9_999, Truncation(mode, 1.0, size))) == Shown(items)
+
+
+def test_with_truncation_disabled_one_token_too_many_is_refused_with_the_two_sizes() -> None:
+    items = said("old", "word " * 50), said("asked", "word " * 50)
+    size = sum(map(tokens_of, items)) + 30
+    with pytest.raises(PeerError) as refused:
+        fit(items, Room(30, size - 1, Truncation("disabled")))
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "session.truncation")
+    assert f"about {size} tokens, the model takes {size - 1};" in refused.value.message
+
+
+def test_one_token_too_many_costs_the_oldest_item_and_no_more() -> None:
+    items = said("older"), said("old"), said("asked")
+    room = Room(30, sum(map(tokens_of, items)) + 29, Truncation())
+    assert fit(items, room) == Shown(items[1:], ItemId("old"))
