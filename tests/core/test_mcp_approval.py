@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.effects import CallTool, Effect, StartGeneration
+from parley.core.effects import CallTool, Effect, ListTools, StartGeneration
 from parley.core.events import (
     GenerationFinished,
     ItemCreateRequested,
@@ -40,11 +40,17 @@ BOOKS = McpServer("books", "https://books.example/mcp")
 TYPED = Message(ItemId("typed"), "user", (InputText("Lend me Emma."),))
 
 
+def asked() -> Scene:
+    """A session whose model knows the tool and is to answer."""
+    scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=Capabilities(mcp_urls=("*",)))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
+    scene.happens(ItemCreateRequested(TYPED), ResponseRequested())
+    return scene
+
+
 def asking(count: int = 1) -> tuple[Scene, list[McpApprovalRequest]]:
     """A session whose model has asked for `count` calls, all of which need approval; and the requests."""
-    scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=Capabilities(mcp_urls=("*",)))
-    (listing,) = (effect.listing for effect in scene.effects if hasattr(effect, "listing"))
-    scene.happens(ToolsListed(listing, (McpTool("lend"),)), ItemCreateRequested(TYPED), ResponseRequested())
+    scene = asked()
     attempt = scene.attempt()
     for index in range(count):
         scene.happens(
@@ -76,9 +82,7 @@ def tool_calls(effects: Sequence[Effect]) -> list[CallTool]:
 
 
 def test_a_request_for_approval_is_told_at_its_place_in_the_reply() -> None:
-    scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=Capabilities(mcp_urls=("*",)))
-    (listing,) = (effect.listing for effect in scene.effects if hasattr(effect, "listing"))
-    scene.happens(ToolsListed(listing, (McpTool("lend"),)), ItemCreateRequested(TYPED), ResponseRequested())
+    scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "One moment."), ToolCallStarted(attempt, 0, CallId("c"), "lend"))
     scene.happens(ToolArgumentsGenerated(attempt, 0, "{}"), GenerationFinished(attempt, "tool_calls"))
