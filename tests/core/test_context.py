@@ -339,3 +339,18 @@ def test_one_token_too_many_costs_the_oldest_item_and_no_more() -> None:
     items = said("older"), said("old"), said("asked")
     room = Room(30, sum(map(tokens_of, items)) + 29, Truncation())
     assert fit(items, room) == Shown(items[1:], ItemId("old"))
+
+
+def test_no_more_items_leave_than_the_room_demands_and_no_fewer() -> None:
+    items: list[Item] = [said(f"i{index}", "x") for index in range(10)]
+    room = Room(0, sum(map(tokens_of, items[-3:])), Truncation())
+    assert fit(items, room) == Shown(tuple(items[-3:]), ItemId("i7"))
+
+
+def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:
+    calls = [called(f"c{index}") for index in range(12)]
+    outputs = [returned(f"o{index}", "x", of=f"c{index}") for index in range(12)]
+    items: list[Item] = [*calls, *outputs, said("asked")]
+    leaves = tokens_of(calls[0]) + tokens_of(outputs[0])
+    shown = fit(items, Room(0, sum(map(tokens_of, items)) - leaves, Truncation())).items
+    assert ids(shown) == [item.id for item in items if item.id not in ("c0", "o0")]
