@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parley.core import input_audio
 from parley.core.input_audio import InputAudio
 from parley.core.settings import AudioFormat
 
@@ -41,3 +45,59 @@ def test_positions_go_on_after_a_clear_and_a_change_of_format() -> None:
     assert buffer.append(bytes(10)) == (240, bytes(10))
     assert buffer.received == 270
     assert buffer.span(240, 270) == bytes(10)
+
+
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(0, 60), st.just(0)),
+        st.tuples(st.sampled_from(["commit", "span"]), st.integers(0, 90), st.integers(0, 90)),
+        st.tuples(st.just("trim"), st.integers(0, 90), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@given(moves, st.sampled_from([1, 8, 1_000]))
+def test_long_appends_are_kept_as_short_ones_are(moves: list[tuple[str, int, int]], long: int) -> None:
+    """Against one array of everything that was appended; a sample of G.711 is one byte, and three positions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(input_audio, "LONG_BYTES", long)
+        buffer, whole, begins = InputAudio(AudioFormat.PCMU), b"", 0
+        for move, first, second in moves:
+            if move == "append":
+                audio = bytes((len(whole) + index) % 251 for index in range(first))
+                assert buffer.append(audio) == (len(whole) * 3, audio)
+                whole += audio
+                continue
+            start, end = begins + first, begins + first + second
+            if move == "trim":
+                buffer.trim(start * 3)
+                begins = min(start, len(whole))
+            elif move == "span":
+                assert buffer.span(start * 3, end * 3) == whole[start:end]
+            else:
+                assert buffer.commit(start * 3, end * 3) == whole[start:end]
+                begins = max(begins, min(end, len(whole)))
+            assert (buffer.begins, buffer.buffered) == (begins * 3, (len(whole) - begins) * 3)
+            assert buffer.span(0, len(whole) * 3) == whole[begins:]
+
+
+def test_a_long_append_that_is_committed_whole_is_not_copied() -> None:
+    buffer, audio = InputAudio(AudioFormat.PCM16), bytes(input_audio.LONG_BYTES)
+    buffer.append(bytes(100))
+    buffer.append(audio)
+    assert buffer.commit(50, buffer.received) is audio
+    assert buffer.buffered == 0
+
+
+def test_the_memory_of_a_long_append_is_given_back_before_all_of_it_is_used() -> None:
+    tracemalloc.start()
+    try:
+        buffer, audio = InputAudio(AudioFormat.PCM16), bytes(16 * input_audio.LONG_BYTES)
+        buffer.append(audio)
+        del audio
+        buffer.trim(buffer.received - 1_000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < input_audio.LONG_BYTES

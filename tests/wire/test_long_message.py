@@ -70,7 +70,7 @@ events = st.one_of(
 def short_strings_are_long(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strings that are kept apart, without megabytes of them."""
     monkeypatch.setattr(limits, "LIFTED_BYTES", request.param)
-    monkeypatch.setattr(limits, "BASE64_SLICE", 16)
+    monkeypatch.setattr(limits, "LIFTED_SLICE", 16)
 
 
 @pytest.mark.usefixtures("short_strings_are_long")
@@ -173,7 +173,30 @@ def test_the_largest_legal_append_is_decoded_in_slices() -> None:
     data = b'{"type":"input_audio_buffer.append","audio":"%b","event_id":"e1"}' % base64.b64encode(audio)
     event, _, steps = understood(data)
     assert event == AudioArrived(audio, "e1")  # type: ignore[arg-type]
-    assert steps > MAX_APPEND_BYTES * 4 // 3 // (limits.BASE64_SLICE + PIECE)
+    assert steps > MAX_APPEND_BYTES * 4 // 3 // (limits.LIFTED_SLICE + PIECE)
+
+
+def test_no_step_of_decoding_builds_more_than_a_few_slices() -> None:
+    audio = base64.b64encode(bytes(MAX_APPEND_BYTES))
+    image = b'{"type":"input_image","image_url":"data:image/png;base64,%b"}' % (b"A" * 8 * MIB)
+    item = b'{"type":"message","role":"user","content":[%b]}' % image
+    for data in (
+        b'{"type":"input_audio_buffer.append","audio":"%b"}' % audio,
+        b'{"type":"conversation.item.create","item":%b}' % item,
+        b'{"type":"session.update","session":{"instructions":"%b"}}' % audio,
+    ):
+        message = LongMessage(MARK)
+        for at in range(0, len(data), PIECE):
+            message.push(data[at : at + PIECE])
+        tracemalloc.start()
+        try:
+            for _ in message.decode():
+                tracemalloc.reset_peak()
+                before, _ = tracemalloc.get_traced_memory()
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak - before < 2 * MIB, "the last step"
+        finally:
+            tracemalloc.stop()
 
 
 def test_audio_and_an_image_in_one_item_arrive_as_they_were_sent() -> None:
@@ -190,7 +213,7 @@ def test_audio_and_an_image_in_one_item_arrive_as_they_were_sent() -> None:
 
 
 def test_base64_with_padding_in_its_middle_is_refused_in_slices_too() -> None:
-    broken = base64.b64encode(bytes(limits.BASE64_SLICE)).decode() + base64.b64encode(bytes(100_000)).decode()
+    broken = base64.b64encode(bytes(limits.LIFTED_SLICE)).decode() + base64.b64encode(bytes(100_000)).decode()
     data = json.dumps({"type": "input_audio_buffer.append", "audio": broken, "event_id": "e1"}).encode()
     event, *_ = understood(data)
     assert event == decode(data)

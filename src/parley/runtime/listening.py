@@ -50,6 +50,7 @@ from parley.engines.ports import (
     TokenLogprob,
     TurnJudge,
 )
+from parley.runtime.audio_backlog import AudioBacklog
 from parley.runtime.faults import fault_of
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
@@ -110,7 +111,7 @@ class _Turn:
         self._fault: Fault | None = None
         self._stream: RecognizerStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting = bytearray()
+        self._waiting = AudioBacklog()
         self._fed = 0
         self._asked: deque[tuple[int, FlushId | None]] = deque()
         """What is to be asked, and behind how many bytes of the turn; None for the final."""
@@ -135,7 +136,7 @@ class _Turn:
             self._post(PartialTranscribed(self.id, partial.text, partial.stable))
 
     def feed(self, audio: bytes) -> None:
-        self._waiting += audio
+        self._waiting.append(audio)
         if len(self._waiting) >= FEED_MS * self._format.bytes_per_ms:
             self._go_on()
 
@@ -158,8 +159,8 @@ class _Turn:
         size = min(len(self._waiting), SLICE_MS * self._format.bytes_per_ms)
         if self._asked:
             size = min(size, self._asked[0][0] - self._fed)
-        audio = bytes(self._waiting[:size])
-        del self._waiting[:size]
+        audio = bytes(self._waiting.peek(size))
+        self._waiting.drop(size)
         self._fed += size
         if audio and self._stream is not None:
             self._feed(self._resampler.push(decode(audio, self._format)))

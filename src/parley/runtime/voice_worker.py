@@ -28,6 +28,7 @@ from parley.core.events import VoiceScored
 from parley.core.limits import SAMPLE_RATE
 from parley.core.settings import AudioFormat
 from parley.engines.ports import EngineError, Samples, VoiceActivityModel
+from parley.runtime.audio_backlog import AudioBacklog
 from parley.runtime.sound import PCM_SCALE, decode
 
 TICK_S = 0.010
@@ -86,7 +87,7 @@ class VoiceStream:
         self.released = False
         self.format = AudioFormat.PCM16
         self._fresh = True
-        self._audio = bytearray()
+        self._audio = AudioBacklog()
         self._window = self._step = 0
         self._next = -1
         self._scored_to = 0
@@ -96,7 +97,7 @@ class VoiceStream:
         if start_sample != self._next or format is not self.format:
             self._restart(start_sample, format)
         self._next = start_sample + format.samples(len(audio))
-        self._audio += audio
+        self._audio.append(audio)
         if not self.queued and len(self._audio) >= self._window:
             self.queued = True
             self._worker.wake(self)
@@ -112,17 +113,18 @@ class VoiceStream:
         self._scored_to = start_sample
         # What the interpolation looks back at and ahead to, a quarter of a millisecond at the most, is silence before the
         # stream, so that a frame is whole as soon as its last sample has come.
-        self._audio[:] = SILENCE[format] * (shape.before + shape.after)
+        self._audio.clear()
+        self._audio.append(SILENCE[format] * (shape.before + shape.after))
 
     @property
     def frame_ready(self) -> bool:
         """Whether a whole frame can be given to the model."""
         return len(self._audio) >= self._window
 
-    def next_frame(self) -> bytes | bytearray:
+    def next_frame(self) -> bytearray:
         """The samples of the next whole frame, and those beside it that it is interpolated from, as they came."""
-        window = self._audio[: self._window]
-        del self._audio[: self._step]
+        window = self._audio.peek(self._window)
+        self._audio.drop(self._step)
         self._fresh = False
         return window
 

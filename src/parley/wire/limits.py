@@ -98,5 +98,5 @@ MAX_BEYOND_ASCII_BYTES = 4 * 1024 * 1024
 LIFTED_BYTES = 64 * 1024
 """A string this long is audio, an image or a whole book; handled apart from the values, it costs them nothing."""
 
-BASE64_SLICE = 256 * 1024
-"""Characters of base64 decoded in one go (a multiple of four): half a millisecond."""
+LIFTED_SLICE = 256 * 1024
+"""Characters of such a string decoded or joined in one go (a multiple of four): half a millisecond."""

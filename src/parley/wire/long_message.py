@@ -4,7 +4,7 @@ Laws:
 - `push` looks at each byte once, and at nothing that was pushed before; a message over one of the bounds of `limits` is an error from
   that piece on, and the rest of it is not kept.
 - Strings of `LIFTED_BYTES` or more (audio, images) are kept apart; in the text that the JSON reader sees a short one stands for each.
-  Audio among them is decoded a slice at a time.
+  A slice at a time, audio among them is decoded and the others are joined.
 - The event is the one that `decode` gives for the whole message: only errors of JSON may name another position.
 
 Does not know: who runs the slices, or when.
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
+from io import BytesIO
 
 import msgspec
 
 from parley.core.events import ClientErred, ClientEvent
 from parley.core.ids import ClientEventId
 from parley.wire import limits
-from parley.wire.realtime_ga import LiftedString, decode_text
+from parley.wire.realtime_ga import decode_object, read_json
 
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _REST_OF_STRING = re.compile(_INSIDE, re.DOTALL)
@@ -165,30 +166,65 @@ class LongMessage:
             return
         if self._string is not None:  # the message ends within a string: no JSON, which the reader says
             self._text.append(b'"%b' % b"".join(self._string))
-        lifted = {}
-        for number, pieces in enumerate(self._lifted):
-            audio = yield from _decoded(pieces)
-            lifted[f"{self._mark}{number}"] = LiftedString(pieces, audio)
-        self._event = decode_text(b"".join(self._text), lifted)
+        value = read_json(b"".join(self._text))
+        yield
+        if self._lifted:
+            value = yield from self._put_back(value)
+        self._event = value if isinstance(value, ClientErred) else decode_object(value)
+
+    def _put_back(self, value: object) -> Generator[None, None, object]:
+        """The value with its lifted strings: audio as bytes where it is base64, all others as text."""
+        lifted = {f"{self._mark}{number}": pieces for number, pieces in enumerate(self._lifted)}
+        self._lifted.clear()
+        root = [value]
+        holders: list[object] = [root]
+        while holders:
+            match holders.pop():
+                case dict() as members:
+                    for name in [name for name in members if name in lifted]:
+                        members[(yield from _joined(lifted.pop(name)))] = members.pop(name)
+                    for name, member in members.items():
+                        if isinstance(member, str) and (pieces := lifted.pop(member, None)) is not None:
+                            audio = (yield from _decoded(pieces)) if name == "audio" else None
+                            members[name] = (yield from _joined(pieces)) if audio is None else audio
+                    holders += [member for member in members.values() if isinstance(member, dict | list)]
+                case list() as elements:
+                    for index, element in enumerate(elements):
+                        if isinstance(element, str) and (pieces := lifted.pop(element, None)) is not None:
+                            elements[index] = yield from _joined(pieces)
+                    holders += [element for element in elements if isinstance(element, dict | list)]
+        return root[0]
+
+
+def _joined(pieces: list[bytes]) -> Generator[None, None, str]:
+    """The text of ASCII pieces, which are given up on the way."""
+    text = ""
+    slice_pieces = 1 + limits.LIFTED_SLICE // (1 + len(pieces[0]))
+    while pieces:
+        # A string that nothing else refers to grows in place: one join would copy, and touch, all of its memory at once.
+        text += b"".join(pieces[:slice_pieces]).decode("ascii")
+        del pieces[:slice_pieces]
+        yield
+    return text
 
 
 def _decoded(pieces: list[bytes]) -> Generator[None, None, bytes | None]:
-    """The bytes of a text in base64, found slice by slice; None: it is none."""
-    decoded = []
+    """The bytes of a text in base64; None where it is none."""
+    decoded = BytesIO()
     text = b""
     for number, piece in enumerate(pieces, 1):
         text += piece
         last = number == len(pieces)
-        if len(text) < limits.BASE64_SLICE and not last:
+        if len(text) < limits.LIFTED_SLICE and not last:
             continue
         end = len(text) if last else len(text) // 4 * 4
         # Padding ends a text: where a slice has some and is not the last, this is no base64.
         if not last and b"=" in text[:end]:
             return None
         try:
-            decoded.append(_read_base64(b'"%b"' % text[:end]))
+            decoded.write(_read_base64(b'"%b"' % text[:end]))
         except msgspec.DecodeError:
             return None
         text = text[end:]
         yield
-    return b"".join(decoded)
+    return decoded.getvalue()

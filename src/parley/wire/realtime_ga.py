@@ -11,8 +11,7 @@ import hashlib
 import json
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
@@ -65,17 +64,6 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class LiftedString:
-    """A long ASCII string, in pieces, kept apart from its message's text. `audio`: what it says in base64, None where it is none."""
-
-    pieces: list[bytes]
-    audio: bytes | None
-
-    def text(self) -> str:
-        return b"".join(self.pieces).decode("ascii")
-
-
 def decode(data: str | bytes) -> ClientEvent:
     """The event that a text frame holds; one that cannot be read is a `ClientErred`. Next: `Session.handle` it."""
     try:
@@ -91,39 +79,23 @@ def decode(data: str | bytes) -> ClientEvent:
     return AudioArrived(event.audio, event.event_id)
 
 
-def decode_text(data: str | bytes, lifted: Mapping[str, LiftedString] | None = None) -> ClientEvent:
-    """As `decode`, by way of JSON values. `lifted`: the strings kept apart from `data`, by what stands for each; see `long_message`."""
+def decode_text(data: str | bytes) -> ClientEvent:
+    """As `decode`, by way of JSON values."""
+    value = read_json(data)
+    return value if isinstance(value, ClientErred) else decode_object(value)
+
+
+def read_json(data: str | bytes) -> object:
+    """The JSON value of a message, or the `ClientErred` that says why there is none. Half characters become U+FFFD."""
     try:
-        value = _read_any(data)
+        return _read_any(data)
     except (msgspec.DecodeError, UnicodeError) as error:
         if (whole := _with_whole_characters(data)) is not None:
-            return decode_text(whole, lifted)
+            return read_json(whole)
         message = f"The message is not valid JSON: {error}. Send one JSON object per text frame."
         return ClientErred("invalid_json", message, event_id=_salvaged_id(data))
     except RecursionError:
         return ClientErred("invalid_json", "The message is nested too deeply to be read. Send one flat JSON object.")
-    return decode_object(_put_back(value, lifted) if lifted else value)
-
-
-def _put_back(value: object, lifted: Mapping[str, LiftedString]) -> object:
-    """The value with its lifted strings, audio already as bytes."""
-    root = [value]
-    holders: list[object] = [root]
-    while holders:
-        match holders.pop():
-            case dict() as members:
-                for name in [name for name in members if name in lifted]:
-                    members[lifted[name].text()] = members.pop(name)
-                for name, member in members.items():
-                    if isinstance(member, str) and (found := lifted.get(member)) is not None:
-                        members[name] = found.audio if name == "audio" and found.audio is not None else found.text()
-                holders += [member for member in members.values() if isinstance(member, dict | list)]
-            case list() as elements:
-                for index, element in enumerate(elements):
-                    if isinstance(element, str) and (found := lifted.get(element)) is not None:
-                        elements[index] = found.text()
-                holders += [element for element in elements if isinstance(element, dict | list)]
-    return root[0]
 
 
 def _with_whole_characters(data: str | bytes) -> bytes | None:
