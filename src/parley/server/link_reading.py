@@ -199,7 +199,8 @@ class LinkReading(asyncio.Protocol):
             return
         try:
             if len(data) <= SLICE_BYTES:
-                self._budget.charge(self._peer.received(data))
+                if values := self._peer.received(data):
+                    self._budget.charge(values)
                 return
             arrival = self._peer.arrives()
             arrival.push(data)
