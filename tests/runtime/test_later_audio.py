@@ -34,7 +34,7 @@ def test_audio_comes_into_the_buffer_in_order(steps: list[tuple[str, int]]) -> N
                 expected = bytes(buffer)
         assert later.size == len(expected) - len(buffer)
     later.move(buffer, len(expected))
-    assert (buffer, later.size) == (expected, 0)
+    assert (bytes(buffer), later.size) == (expected, 0)
 
 
 def test_a_long_piece_is_copied_a_slice_at_a_time() -> None:
