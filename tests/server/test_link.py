@@ -485,6 +485,7 @@ async def test_a_long_message_in_fragments_is_handed_on_in_slices_and_in_order()
         assert echo.pieces[0] >= len(long) // link_reading.SLICE_BYTES
 
 
+@pytest.mark.slow
 async def test_short_messages_with_long_answers_take_turns_with_a_link_beside_them() -> None:
     """Forty requests in one read of the socket; each is answered with 128 KiB."""
     door = OpenDoor(times=0)

@@ -41,9 +41,10 @@ def check(st: State) -> None:
         raise InvariantBroken("10: the input buffer is out of its bounds")
     if len(st.pending) > MAX_PENDING_TURNS or len(st.sides) > MAX_SIDE_RESPONSES:
         raise InvariantBroken("11: too many turns or responses wait")
-    before_the_last = list(st.pending.values())[:-1]
-    if sum(pending.samples for pending in before_the_last) > MAX_WAITING_MS * SAMPLES_PER_MS:
-        raise InvariantBroken("11: too much audio waits for its words")
+    if len(st.pending) > 1:
+        before_the_last = list(st.pending.values())[:-1]
+        if sum(pending.samples for pending in before_the_last) > MAX_WAITING_MS * SAMPLES_PER_MS:
+            raise InvariantBroken("11: too much audio waits for its words")
     if len(st.calls) > MAX_RUNNING_CALLS or len(st.servers) > MAX_MCP_SERVERS:
         raise InvariantBroken("11: too many calls of tools, or MCP servers")
     for response_id in st.acting:

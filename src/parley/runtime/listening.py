@@ -50,8 +50,8 @@ from parley.engines.ports import (
     TokenLogprob,
     TurnJudge,
 )
-from parley.runtime.audio_backlog import AudioBacklog
 from parley.runtime.faults import cancelled_from_outside, fault_of
+from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
 from parley.runtime.voice_worker import VoiceStream
@@ -81,6 +81,7 @@ class _Turn:
         "_feed_later",
         "_forget",
         "_format",
+        "_later",
         "_logprobs",
         "_post",
         "_resampler",
@@ -111,7 +112,8 @@ class _Turn:
         self._fault: Fault | None = None
         self._stream: RecognizerStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting = AudioBacklog()
+        self._waiting = bytearray()
+        self._later = LaterAudio()
         self._fed = 0
         self._asked: deque[tuple[int, FlushId | None]] = deque()
         """What is to be asked, and behind how many bytes of the turn; None for the final."""
@@ -136,31 +138,38 @@ class _Turn:
             self._post(PartialTranscribed(self.id, partial.text, partial.stable))
 
     def feed(self, audio: bytes) -> None:
-        self._waiting.append(audio)
+        if self._later.size or len(audio) > SLICE_BYTES:
+            self._later.append(audio)
+            self._go_on()
+            return
+        self._waiting += audio
         if len(self._waiting) >= FEED_MS * self._format.bytes_per_ms:
             self._go_on()
 
     def flush(self, flush: FlushId) -> None:
         # What the resampler still holds back lies in the pause that caused the flush.
-        self._asked.append((self._fed + len(self._waiting), flush))
+        self._asked.append((self._fed + len(self._waiting) + self._later.size, flush))
         self._go_on()
 
     def finish(self) -> None:
-        self._asked.append((self._fed + len(self._waiting), None))
+        self._asked.append((self._fed + len(self._waiting) + self._later.size, None))
         self._go_on()
 
     def _go_on(self) -> None:
         """Feed what waits: now if it is at most a second, else in slices."""
-        if len(self._waiting) > SLICE_MS * self._format.bytes_per_ms or self.feed_slice():
+        if self._later.size or len(self._waiting) > SLICE_MS * self._format.bytes_per_ms or self.feed_slice():
             self._feed_later(self)
 
     def feed_slice(self) -> bool:
         """Feed at most a second of what waits, then ask what is to be asked at that point. Returns whether anything is left."""
-        size = min(len(self._waiting), SLICE_MS * self._format.bytes_per_ms)
+        size = SLICE_MS * self._format.bytes_per_ms
+        if self._later.size:
+            self._later.move(self._waiting, size)
+        size = min(len(self._waiting), size)
         if self._asked:
             size = min(size, self._asked[0][0] - self._fed)
-        audio = bytes(self._waiting.peek(size))
-        self._waiting.drop(size)
+        audio = bytes(self._waiting[:size])
+        del self._waiting[:size]
         self._fed += size
         if audio and self._stream is not None:
             self._feed(self._resampler.push(decode(audio, self._format)))
@@ -169,7 +178,7 @@ class _Turn:
             if flush is None and self._stream is not None:
                 self._feed(self._resampler.finish())
             self._ask(flush)
-        return not self.over and bool(self._waiting or self._asked)
+        return not self.over and bool(self._waiting or self._later.size or self._asked)
 
     def _feed(self, samples: Samples) -> None:
         if self._stream is None or not len(samples):
@@ -234,6 +243,7 @@ class _Turn:
         """The turn is over: close its stream, which refers back to the turn."""
         self.over = True
         self._waiting.clear()
+        self._later.clear()
         self._asked.clear()
         stream, self._stream = self._stream, None
         if stream is not None:

@@ -28,7 +28,7 @@ from parley.core.events import VoiceScored
 from parley.core.limits import SAMPLE_RATE
 from parley.core.settings import AudioFormat
 from parley.engines.ports import EngineError, Samples, VoiceActivityModel
-from parley.runtime.audio_backlog import AudioBacklog
+from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.sound import PCM_SCALE, decode
 
 TICK_S = 0.010
@@ -60,6 +60,7 @@ class VoiceStream:
     __slots__ = (
         "_audio",
         "_fresh",
+        "_later",
         "_next",
         "_scored_to",
         "_step",
@@ -87,7 +88,8 @@ class VoiceStream:
         self.released = False
         self.format = AudioFormat.PCM16
         self._fresh = True
-        self._audio = AudioBacklog()
+        self._audio = bytearray()
+        self._later = LaterAudio()
         self._window = self._step = 0
         self._next = -1
         self._scored_to = 0
@@ -97,7 +99,11 @@ class VoiceStream:
         if start_sample != self._next or format is not self.format:
             self._restart(start_sample, format)
         self._next = start_sample + format.samples(len(audio))
-        self._audio.append(audio)
+        if self._later.size or len(audio) > SLICE_BYTES:
+            self._later.append(audio)
+            self._later.move(self._audio, self._window)
+        else:
+            self._audio += audio
         if not self.queued and len(self._audio) >= self._window:
             self.queued = True
             self._worker.wake(self)
@@ -113,8 +119,8 @@ class VoiceStream:
         self._scored_to = start_sample
         # What the interpolation looks back at and ahead to, a quarter of a millisecond at the most, is silence before the
         # stream, so that a frame is whole as soon as its last sample has come.
-        self._audio.clear()
-        self._audio.append(SILENCE[format] * (shape.before + shape.after))
+        self._later.clear()
+        self._audio[:] = SILENCE[format] * (shape.before + shape.after)
 
     @property
     def frame_ready(self) -> bool:
@@ -123,8 +129,10 @@ class VoiceStream:
 
     def next_frame(self) -> bytearray:
         """The samples of the next whole frame, and those beside it that it is interpolated from, as they came."""
-        window = self._audio.peek(self._window)
-        self._audio.drop(self._step)
+        window = self._audio[: self._window]
+        del self._audio[: self._step]
+        if self._later.size:
+            self._later.move(self._audio, self._window)
         self._fresh = False
         return window
 
@@ -138,6 +146,7 @@ class VoiceStream:
         if not self.released:
             self.released = True
             self._audio.clear()
+            self._later.clear()
             self._worker.model.release(self.slot)
 
 

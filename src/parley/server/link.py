@@ -167,7 +167,7 @@ class Link(LinkReading):
                 self._fragments.append(bytes(frame.data))
                 if frame.fin:
                     fragments, self._fragments = self._fragments, []
-                    self._hand_over(fragments)
+                    self._put_together(fragments)
                 elif len(self._fragments) > MAX_FRAGMENTS:
                     self.close(1008, f"a message may come in at most {MAX_FRAGMENTS} fragments")
             case Opcode.PING:

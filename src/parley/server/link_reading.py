@@ -138,7 +138,7 @@ class LinkReading(asyncio.Protocol):
         at = 0
         self._begin_go()
         while at < len(data):
-            if self._go_is_over:
+            if at and self._go_is_over:
                 self._unread[:0] = data[at:]
                 return
             if self._long is not None:
@@ -148,7 +148,7 @@ class LinkReading(asyncio.Protocol):
             elif plain := plain_message(data, at, self._max_size):
                 message, at = plain
                 self._budget.spend(len(message))
-                self._hand_over([message])
+                self._hand_over(message)
             elif frame := long_frame(data, at, SLICE_BYTES, self._max_size):
                 self._long, at = frame
             elif in_header(data, at):
@@ -222,15 +222,20 @@ class LinkReading(asyncio.Protocol):
             self._fail()
         self._at_message = self._peer is not None and awaits_message(self._wire)
 
-    def _hand_over(self, fragments: list[bytes]) -> None:
-        """A whole message; nothing is read before a long one has been decoded."""
+    def _put_together(self, fragments: list[bytes]) -> None:
+        """A whole message in its fragments; nothing is read before a long one has been decoded."""
+        if sum(map(len, fragments)) <= SLICE_BYTES:
+            self._hand_over(b"".join(fragments))
+        elif self._close is None and self._peer is not None:
+            self._decoding = self._loop.create_task(self._decode(self._peer.arrives(), fragments))
+
+    def _hand_over(self, data: bytes) -> None:
+        """A whole message that is not long."""
         if self._close is not None or self._peer is None:
             return
         try:
-            if sum(map(len, fragments)) <= SLICE_BYTES:
-                self._budget.charge(self._peer.received(b"".join(fragments)))
-            else:
-                self._decoding = self._loop.create_task(self._decode(self._peer.arrives(), fragments))
+            if values := self._peer.received(data):
+                self._budget.charge(values)
         except Exception:  # the session's boundary: a bug ends this connection and no other
             log.exception("a connection is closed because of a bug in the server")
             self.close(1011, "an internal error; the server's log tells more")
