@@ -433,6 +433,25 @@ async def test_a_live_session_dies_with_its_last_reference(no_collector: None) -
         assert [part() for part in left] == [None] * 4
 
 
+def test_a_pipeline_that_the_collector_finds_on_its_own_loop_is_closed_all_the_same() -> None:
+    class App:
+        """Keeps its pipeline, and itself: only the collector finds it."""
+
+        def __init__(self, tts: FakeSynthesizer) -> None:
+            self.pipe = pipeline(tts=tts).open()
+            self.itself = self
+
+    tts = FakeSynthesizer()
+    app = App(tts)
+    thread = app.pipe._thread
+    assert thread is not None
+    del app
+    thread.loop.call_soon_threadsafe(gc.collect)
+    thread._thread.join(HANGS_AFTER_S)
+    assert not thread._thread.is_alive()
+    assert tts.closed == 1
+
+
 # --- what was heard -------------------------------------------------------------------------------------------------------
 
 FIFTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen."
