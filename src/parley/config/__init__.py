@@ -6,8 +6,9 @@ Call `load(config_path, flags, environ)`, hand `Config` to `server.app.serve`.
 from __future__ import annotations
 
 from parley.config.errors import ConfigError, UnknownModel, did_you_mean
-from parley.config.loading import is_loopback, load
+from parley.config.loading import load
 from parley.config.values import BargeIn, Config, PipelineConfig, ServerConfig, Setting
+from parley.engines.addresses import is_loopback
 
 __all__ = [
     "BargeIn",

@@ -7,7 +7,6 @@ Does not know: how an engine is made; it only asks the registry for the names th
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from parley.config.layers import (
 from parley.config.schema import BUILT_IN_PIPELINES, PipelineSection, ServerSection, Settings
 from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
+from parley.engines.addresses import is_loopback
 from parley.engines.ports import STAGES, EngineSpec
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
@@ -206,16 +206,6 @@ def _api_keys(server: ServerSection, places: dict[KeyPath, str], environ: Mappin
         )
     places[("server", "api_keys")] = f"env {server.api_key_env}"
     return (*server.api_keys, *keys)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_address(server: ServerSection, keys: tuple[str, ...], places: Mapping[KeyPath, str]) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from parley.engines.addresses import is_loopback
 from parley.engines.llm.openai_errors import (
     Endpoint,
     Failure,
@@ -379,10 +380,6 @@ class OpenAIModel:
     def _endpoint(self) -> Endpoint:
         config = self._config
         return Endpoint(config.base_url, self._model, config.api_key, config.key_setting, self._models)
-
-
-def is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 _NOT_CHAT: Final = (

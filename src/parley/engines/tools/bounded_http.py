@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from parley.engines.llm.openai import is_loopback
+from parley.engines.addresses import is_loopback
 from parley.engines.tools.ports import ToolServerError
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024

@@ -190,7 +190,7 @@ class EspeakLibrary:
             try:
                 utterance.on_end(utterance.error)
             except Exception:
-                log.exception("whoever asked for speech could not be told of its end")
+                log.exception("reporting the end of an utterance failed")
 
     def _synthesise(self, utterance: Utterance) -> None:
         if self._voice != utterance.voice:
