@@ -224,6 +224,13 @@ def test_without_detection_the_recogniser_gets_the_audio_each_fifth_of_a_second(
     assert of(scene.effects, Transcribe)[-1] == Transcribe(scene.turn(), sound(14_500, 19_300))
 
 
+def test_no_word_of_the_audio_is_told_before_the_client_has_committed_it() -> None:
+    scene = Scene(MANUAL)
+    arrives(scene, 4_800)
+    assert scene.happens(PartialTranscribed(scene.turn(), "yes please", stable="yes")) == []
+    assert kinds(scene.happens(CommitRequested())) == ["InputCommitted", "ItemAdded", "ItemDone", "TranscriptionDelta"]
+
+
 # --- turns ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +297,17 @@ def test_a_turn_takes_no_audio_that_an_earlier_one_has_had() -> None:
     assert [started.audio_start_ms for started in scene.told(SpeechStarted)] == [640 - 300, end]
 
 
+@pytest.mark.parametrize(
+    ("detection", "threshold"), [(ServerVad(threshold=0.8), 0.8), (ServerVad(threshold=0.2), 0.2), (SemanticVad(), 0.5)]
+)
+def test_a_voice_below_the_clients_threshold_begins_no_turn(detection: TurnDetection, threshold: float) -> None:
+    scene = Scene(Settings(turn_detection=detection))
+    frames(scene, *[threshold - 0.01] * 5)
+    assert scene.told(SpeechStarted) == []
+    frames(scene, threshold, threshold)
+    assert len(scene.told(SpeechStarted)) == 1
+
+
 def test_a_score_of_audio_that_never_came_or_was_scored_before_is_dropped() -> None:
     scene = Scene()
     arrives(scene, 4 * FRAME)
@@ -329,11 +347,13 @@ def test_the_voice_of_audio_that_was_cleared_begins_no_turn() -> None:
 
 def test_a_turn_is_committed_by_force_at_its_longest_and_not_a_frame_before() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=0)))
-    end = MAX_TURN_MS * 24
-    scene.happens(AudioArrived(bytes(2 * end)), VoiceScored(FRAME, 0.9), VoiceScored(2 * FRAME, 0.9))
+    begins = 10 * FRAME
+    end = begins + MAX_TURN_MS * 24
+    scene.happens(AudioArrived(bytes(2 * end)), VoiceScored(begins, 0.0))
+    scene.happens(VoiceScored(begins + FRAME, 0.9), VoiceScored(begins + 2 * FRAME, 0.9))
     assert "SpeechStopped" not in kinds(scene.happens(VoiceScored(end - 1, 0.9)))
     caused = scene.happens(VoiceScored(end, 0.9))
-    assert [notice.audio_end_ms for notice in notices(caused) if isinstance(notice, SpeechStopped)] == [MAX_TURN_MS]
+    assert [notice.audio_end_ms for notice in notices(caused) if isinstance(notice, SpeechStopped)] == [end // 24]
     assert of(caused, FinishTranscription) == [FinishTranscription(scene.turn())]
 
 
@@ -712,12 +732,19 @@ def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
     assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == sound(30 * FRAME, 34 * FRAME)
 
 
-def test_a_commit_in_the_quiet_takes_all_that_is_kept() -> None:
-    scene = Scene()
-    frames(scene, *[0.0] * 10)
+@pytest.mark.parametrize(
+    ("rules", "padding_ms", "kept_ms"),
+    [(Rules(), 300, 400), (Rules(), 0, 100), (Rules(pre_roll=OwnPreRoll(0)), 0, MAX_PRE_ROLL_MS + 100)],
+)
+def test_a_commit_in_the_quiet_takes_what_a_turn_might_have_begun_with_and_a_little_more(
+    rules: Rules, padding_ms: int, kept_ms: int
+) -> None:
+    scene = ruled(rules, Settings(turn_detection=ServerVad(prefix_padding_ms=padding_ms)))
+    frames(scene, *[0.0] * 100)
     assert kinds(scene.happens(CommitRequested())) == ["InputCommitted", "ItemAdded", "ItemDone"]
     item = scene.told(InputCommitted)[0].item_id
-    assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == sound(0, 10 * FRAME)
+    kept = sound(scene.position - kept_ms * 24, scene.position)
+    assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == kept
 
 
 def test_a_commit_of_a_voice_without_the_floor_commits_it_and_tells_its_words() -> None:

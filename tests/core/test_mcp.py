@@ -36,7 +36,16 @@ from parley.core.events import (
     Transcribed,
 )
 from parley.core.ids import AttemptId, CallId, ItemId, ToolCallId
-from parley.core.items import InputText, McpApprovalResponse, McpCall, McpError, McpListTools, McpTool, Message
+from parley.core.items import (
+    InputAudio,
+    InputText,
+    McpApprovalResponse,
+    McpCall,
+    McpError,
+    McpListTools,
+    McpTool,
+    Message,
+)
 from parley.core.limits import (
     FOLLOW_UP_WAIT_NS,
     LIST_TOOLS_WAIT_NS,
@@ -322,8 +331,9 @@ def test_a_server_is_listed_in_the_conversation_while_it_is_asked() -> None:
     assert effect == ListTools(question.listing, BOOKS)
 
 
-def test_the_tools_that_the_client_allows_are_told_and_no_others() -> None:
-    only = replace(BOOKS, allowed=ToolFilter(("lend",)))
+@pytest.mark.parametrize("allowed", [ToolFilter(("lend",)), ToolFilter(read_only=False)])
+def test_the_tools_that_the_client_allows_are_told_and_no_others(allowed: ToolFilter) -> None:
+    only = replace(BOOKS, allowed=allowed)
     scene = Scene(Settings(tools=(only, FILMS)), capabilities=CAN)
     books, films = of(scene.effects, ListTools)
     item = told(scene.effects, McpListProgress)[0].item_id
@@ -512,17 +522,31 @@ def test_a_reply_that_goes_on_has_the_options_of_the_first_but_no_tool_is_forced
     assert told(scene.effects, ResponseCreated)[-1].response.metadata == (("a", "b"),)
 
 
-def test_a_response_beside_the_conversation_goes_on_at_once_with_what_it_was_given() -> None:
+@pytest.mark.parametrize("in_conversation", [True, False])
+def test_a_response_with_an_input_of_its_own_goes_on_with_it_and_with_what_came(in_conversation: bool) -> None:
     scene = reading()
     own = Message(ItemId("own"), "user", (InputText("Where is Emma?"),))
-    scene.happens(TYPED, ResponseRequested(ResponseParams(in_conversation=False, input=(own,))))
+    scene.happens(TYPED, ResponseRequested(ResponseParams(in_conversation=in_conversation, input=(own,))))
     (call,) = of(calls(scene), CallTool)
     ended = scene.happens(ToolAnswered(call.call, "There."))
-    (started,) = of(ended, StartGeneration)
-    asked_again, found = started.prompt.items
+    assert len(of(ended, StartGeneration)) == (not in_conversation), "beside the conversation nothing is waited for"
+    scene.passes(400)
+    asked_again, found = scene.last(StartGeneration).prompt.items
     assert asked_again == own
+    assert isinstance(found, McpCall)
     assert found.output == "There."
-    assert told(ended, ResponseCreated)[0].response.conversation_id is None
+    created = told(scene.effects, ResponseCreated)
+    assert [(notice.response.conversation_id is None) for notice in created] == [not in_conversation] * 2
+
+
+def test_a_reply_that_goes_on_waits_for_no_words_but_its_own() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(ToolAnswered(call.call, "There."))
+    spoken = Message(ItemId(""), "user", (InputAudio(None, bytes(9_600)),))
+    scene.happens(ResponseRequested(ResponseParams(in_conversation=False, input=(spoken,))))
+    assert len(of(scene.passes(400), StartGeneration)) == 1
 
 
 def test_a_reply_that_goes_on_waits_a_moment_for_the_client_to_ask_itself() -> None:

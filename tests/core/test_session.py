@@ -112,6 +112,7 @@ def test_a_client_is_greeted_with_its_session_and_its_conversation() -> None:
     scene = Scene(TEXT, Conduct(session_ms=90_000))
     created, conversation = notices(scene.effects)
     assert created == SessionCreated(scene.session.id, TEXT, 90_000)
+    assert scene.session.id.startswith("sess_")
     assert isinstance(conversation, ConversationCreated)
     scene.happens(HELLO, ResponseRequested())
     (response,) = scene.told(ResponseCreated)

@@ -178,7 +178,6 @@ class Hearing:
         provisional = over_reply and detection.interrupt_response and confirms
         turn = self._open_turn(start, onset, provisional=provisional)
         st.turns.speak(turn)
-        st.idle = None
         if not provisional:
             self._claim(turn)
 
