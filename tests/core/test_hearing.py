@@ -30,6 +30,7 @@ from parley.core.events import (
     ItemCreateRequested,
     PartialTranscribed,
     PauseJudged,
+    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     TimePassed,
@@ -52,6 +53,7 @@ from parley.core.notices import (
     ResponseDone,
     SpeechStarted,
     SpeechStopped,
+    TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
@@ -409,19 +411,18 @@ def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -
     for frame in range(20):
         scene.happens(VoiceScored((frame + 1) * FRAME, 0.9 if frame >= 10 else 0.0))
     scene.happens(PartialTranscribed(scene.turn(), "how are"))
-    onset_ms, voice_end_ms = 320, 640
-    start_ms = onset_ms - 300
-    scene.happens(VoiceScored(21 * FRAME, 0.0), VoiceScored(24 * (voice_end_ms + 100), 0.0))
+    since = 20 * FRAME + 5  # whole milliseconds are told, rounded down
+    scene.happens(VoiceScored(since + FRAME, 0.0), VoiceScored(since + 24 * 100, 0.0))
     judged = scene.last(JudgePause)
     scene.happens(PauseJudged(judged.turn, judged.judgement, 0.25))
-    assert "SpeechStopped" not in kinds(scene.happens(VoiceScored(24 * (voice_end_ms + 200) - 1, 0.0)))
-    turn_ms = voice_end_ms - start_ms
+    assert "SpeechStopped" not in kinds(scene.happens(VoiceScored(since + 24 * 200 - 1, 0.0)))
+    turn_ms = 20 * 32 - (10 * 32 - 300)
     assert own.asked == [
         PauseSeen(32, turn_ms, "how are", None),
         PauseSeen(100, turn_ms, "how are", None),
         PauseSeen(199, turn_ms, "how are", 0.25),
     ]
-    assert "SpeechStopped" in kinds(scene.happens(VoiceScored(24 * (voice_end_ms + 200), 0.0)))
+    assert "SpeechStopped" in kinds(scene.happens(VoiceScored(since + 24 * 200, 0.0)))
 
 
 @pytest.mark.parametrize(
@@ -619,12 +620,12 @@ def test_a_voice_that_has_not_shown_it_gets_the_floor_when_the_reply_ends() -> N
     assert scene.told(ResponseDone)[0].response.status == "completed"
 
 
-def over_reply(scene: Scene, *scores: tuple[int, float]) -> list[Effect]:
+def over_reply(scene: Scene, *scores: tuple[float, float]) -> list[Effect]:
     """Scores, each at so many milliseconds after the beginning of a voice over the reply."""
     if scene.position == 0:
         arrives(scene, 24 * 20_000)
         scene.happens(VoiceScored(24 * 1_000, 0.0), VoiceScored(24 * 1_000 + FRAME, 0.9))
-    return scene.happens(*(VoiceScored(24 * (1_000 + ms), voice) for ms, voice in scores))
+    return scene.happens(*(VoiceScored(24 * 1_000 + round(24 * ms), voice) for ms, voice in scores))
 
 
 def test_a_voice_of_seven_tenths_of_a_second_takes_the_floor_and_a_shorter_one_does_not() -> None:
@@ -670,7 +671,7 @@ def test_a_floor_rule_of_ones_own_is_told_the_words_and_how_long_the_voice_laste
     scene = ruled(Rules(floor=own), Settings(transcription=Transcription()))
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time.", 60_000))
-    over_reply(scene, (64, 0.9), (2_000, 0.9), (2_032, 0.0))
+    over_reply(scene, (64, 0.9), (2_000.5, 0.9), (2_032.5, 0.0))  # whole milliseconds are told, rounded down
     scene.happens(PartialTranscribed(scene.turn(), "two more words"))
     assert kinds(over_reply(scene, (2_100, 0.0), (2_132, 0.9))) == []
     scene.happens(PartialTranscribed(scene.turn(), "stop", stable="stop"))
@@ -717,6 +718,27 @@ def test_a_commit_needs_a_tenth_of_a_second_and_says_how_much_there_is() -> None
     assert kinds(caused) == ["InputCommitted", "ItemAdded", "ItemDone"]
     assert audio_of(scene, scene.told(InputCommitted)[0].item_id) == sound(0, 2_400)
     assert caused[-1] == FinishTranscription(scene.turn())
+
+
+@pytest.mark.parametrize("wire", AudioFormat)
+def test_a_committed_item_holds_its_audio_in_the_encoding_in_which_it_came(wire: AudioFormat) -> None:
+    scene = Scene(Settings(turn_detection=None, input_format=wire, transcription=Transcription()))
+    scene.happens(AudioArrived(bytes(wire.size(9_600))), CommitRequested())
+    message = scene.item(scene.told(InputCommitted)[0].item_id)
+    assert isinstance(message, Message)
+    assert message.content == (InputAudio(None, bytes(wire.size(9_600)), wire),)
+    scene.happens(Transcribed(scene.turn(), "hello"))
+    assert scene.told(TranscriptionCompleted)[-1].seconds == 0.4
+
+
+def test_a_turn_whose_words_are_known_is_waited_for_no_more() -> None:
+    scene = Scene(MANUAL)
+    arrives(scene, 4_800)
+    scene.happens(CommitRequested())
+    scene.happens(Transcribed(scene.turn(), "hello"))
+    other = Message(ItemId(""), "user", (InputAudio(None, bytes(9_600)),))
+    scene.happens(ResponseRequested(ResponseParams(in_conversation=False, input=(other,))))
+    assert len(of(scene.happens(ResponseRequested()), StartGeneration)) == 1
 
 
 def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
