@@ -349,7 +349,7 @@ def test_the_voice_of_audio_that_was_cleared_begins_no_turn() -> None:
 
 def test_a_turn_is_committed_by_force_at_its_longest_and_not_a_frame_before() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=0)))
-    begins = 10 * FRAME
+    begins = 10 * FRAME + 5  # whole milliseconds are told, rounded down
     end = begins + MAX_TURN_MS * 24
     scene.happens(AudioArrived(bytes(2 * end)), VoiceScored(begins, 0.0))
     scene.happens(VoiceScored(begins + FRAME, 0.9), VoiceScored(begins + 2 * FRAME, 0.9))
@@ -748,10 +748,11 @@ def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
     assert isinstance(error, ErrorRaised)
     assert "64.00ms" in error.message
     frames(scene, 0.9, 0.9)
+    arrives(scene, 5)  # whole milliseconds are told, rounded down
     caused = scene.happens(CommitRequested())
     item = scene.told(SpeechStarted)[0].item_id
     assert notices(caused)[:2] == [SpeechStopped(item, 34 * 32), InputCommitted(item, None)]
-    assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == sound(30 * FRAME, 34 * FRAME)
+    assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == sound(30 * FRAME, 34 * FRAME + 5)
 
 
 @pytest.mark.parametrize(
@@ -812,6 +813,7 @@ def test_a_detected_turn_whose_recogniser_has_failed_fails_at_its_end() -> None:
 
 def test_a_clear_ends_the_turn_that_was_told_and_lets_its_recogniser_go() -> None:
     scene = Scene()
+    arrives(scene, 5)  # whole milliseconds are told, rounded down
     frames(scene, *[0.0] * 30, *[0.9] * 10)
     arrives(scene, FRAME)
     item = scene.told(SpeechStarted)[0].item_id
@@ -853,6 +855,7 @@ def test_a_clear_in_a_pause_drops_the_reply_made_ahead() -> None:
 def idle() -> Scene:
     """A reply has been heard, and nothing since; the client wants a prompt after five seconds."""
     scene = Scene(Settings(turn_detection=ServerVad(idle_timeout_ms=5_000)))
+    arrives(scene, 5)  # whole milliseconds are told, rounded down
     frames(scene, 0.0, 0.0)
     scene.happens(ResponseRequested())
     scene.answers(("Hello.", 100))
@@ -866,7 +869,7 @@ def test_a_prompt_after_silence_commits_all_that_was_heard_since_the_reply() -> 
     arrives(scene, 1_000)
     scene.now += 40 * MS
     caused = scene.happens(TimePassed())
-    start, end = 2 * FRAME, scene.position
+    start, end = 2 * FRAME + 5, scene.position
     triggered = notices(caused)[0]
     assert isinstance(triggered, IdleTimeoutTriggered)
     assert triggered == IdleTimeoutTriggered(triggered.item_id, start // 24, end // 24)
@@ -874,6 +877,18 @@ def test_a_prompt_after_silence_commits_all_that_was_heard_since_the_reply() -> 
     assert audio_of(scene, triggered.item_id) == given_to_recogniser(scene, scene.turn()) == sound(start, end)
     assert caused[-1] == FinishTranscription(scene.turn())
     assert "ResponseCreated" in kinds(scene.happens(Transcribed(scene.turn(), "")))
+
+
+@pytest.mark.parametrize("idle_timeout_ms", [None, 60_000])
+def test_what_is_heard_after_a_reply_is_kept_only_where_a_prompt_may_need_it(idle_timeout_ms: int | None) -> None:
+    scene = Scene(Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=idle_timeout_ms)))
+    scene.happens(ResponseRequested())
+    scene.answers()
+    frames(scene, *[0.0] * 100)
+    scene.happens(CommitRequested())
+    kept_ms = 100 * 32 if idle_timeout_ms else 400
+    kept = sound(scene.position - kept_ms * 24, scene.position)
+    assert audio_of(scene, scene.told(InputCommitted)[0].item_id) == kept
 
 
 def test_a_prompt_after_silence_holds_no_audio_that_the_client_has_committed_meanwhile() -> None:
@@ -893,3 +908,16 @@ def test_a_voice_ends_the_wait_for_a_prompt() -> None:
     frames(scene, *[0.0] * 150, 0.9, 0.9)
     scene.passes(1_000)
     assert scene.told(IdleTimeoutTriggered) == []
+
+
+def test_a_turn_behind_a_prompt_is_answered_with_it_when_the_words_of_both_have_come() -> None:
+    scene = idle()
+    scene.passes(5_000)
+    assert len(scene.told(IdleTimeoutTriggered)) == 1
+    prompt = scene.turn()
+    frames(scene, *[0.9] * 10, *[0.0] * 16)
+    assert scene.turn() != prompt
+    scene.happens(Transcribed(scene.turn(), "hello"))
+    assert len(scene.told(ResponseCreated)) == 1
+    scene.happens(Transcribed(prompt, ""))
+    assert len(scene.told(ResponseCreated)) == 2

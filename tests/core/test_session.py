@@ -323,6 +323,10 @@ def test_a_prompt_waits_while_anything_is_under_way() -> None:
     assert not silent(scene), "a reply is made"
     scene.happens(GenerationFinished(scene.attempt()))
     assert silent(scene)
+    scene.happens(ResponseRequested())
+    assert not silent(scene), "another reply is made"
+    scene.happens(GenerationFinished(scene.attempt()))
+    assert silent(scene)
     scene.hears(64, 0.9)
     assert not silent(scene), "the user speaks"
     scene.hears(544, 0.0)

@@ -350,7 +350,6 @@ class Hearing:
     def idle_timeout(self, since_sample: int) -> None:
         """Nobody has spoken for long: what the microphone heard meanwhile is committed, and answered."""
         st = self.st
-        st.idle = None
         end = st.input.received
         start = max(min(since_sample, end), st.input.begins)
         turn = self._open_turn(start, start)
