@@ -122,6 +122,12 @@ def test_a_model_that_writes_without_punctuation_is_heard_all_the_same() -> None
         ("[](https://www.example.com/x)", "example.com"),
         ("[1]", "1"),
         ("٣ and ❷", "3 and 2"),
+        ("٣٤ or ፲ or ①②, ⑳nd", "34 or 10 or 1 2, 20 nd"),
+        ("⅕ of 1⅞ and ⅒", "1/5 of 1 7/8 and 1/10"),
+        ("½ of 3½, ¾ of x² and H₂O", "½ of 3½, ¾ of x² and H₂O"),
+        ("¹² See there", "12 See there"),
+        ("⅝", "5/8"),
+        ("![](⅜)", "3/8"),
         ("€", "€"),
         ("<br></p>&nbsp;", ""),
         ("Mail bob@example.org", "Mail bob@example.org"),
@@ -133,6 +139,15 @@ def test_what_is_spoken_has_no_marks_for_the_eye(text: str, spoken: str) -> None
     cutter = ClauseCutter()
     clauses = cutter.push(text) + cutter.finish()
     assert " ".join(clause.spoken for clause in clauses if clause.spoken) == spoken
+
+
+def test_three_quarters_are_two_numbers_in_a_language_that_has_no_name_for_them() -> None:
+    assert [cut("1¾ l", language)[0].spoken for language in ("", "de-AT", "es", "zh")] == [
+        "1¾ l",
+        "1¾ l",
+        "1 3/4 l",
+        "1 3/4 l",
+    ]
 
 
 def test_code_is_spoken_line_by_line_as_it_is_shown() -> None:

@@ -390,3 +390,9 @@ async def test_calls_of_a_thousand_pieces_are_refused_as_malformed() -> None:
 def test_text_deltas_are_what_was_said() -> None:
     reader = StreamReader(ChatRequest((ChatMessage("user", "x"),)))
     assert reader.read(ServerEvent("", json.dumps(chunk(content="a")))) == [TextDelta("a")]
+
+
+async def test_arguments_that_come_without_a_name_are_held_only_so_far() -> None:
+    async with connected(sending(*[chunk(tool_calls=[call("x" * 100_000, index=0)])] * 30, STOP)) as (engine, _):
+        error = await error_of(engine, TOOLS)
+    assert "256 Ki characters of arguments without naming a tool" in error.message

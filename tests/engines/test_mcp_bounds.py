@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from parley.engines.tools.bounded_http import MAX_ANSWER_BYTES
-from parley.engines.tools.mcp import MAX_PAGES, connect
+from parley.engines.tools.mcp import MAX_ERROR_CHARS, MAX_PAGES, connect
 from parley.engines.tools.ports import MAX_TOOLS_TEXT, ToolServerAddress, ToolServerError
 
 Answer = Callable[[int], tuple[list[tuple[bytes, bytes]], list[bytes]]]
@@ -110,6 +110,50 @@ async def test_too_many_tools_are_refused_with_the_number_that_is_accepted() -> 
     async with serving(lambda number: ([], [page(number, [tool(f"t{index}") for index in range(5)])])) as odd:
         error = await fault(odd, most=4)
     assert "at most 4 tools" in error.message
+
+
+async def test_of_a_long_message_of_failure_the_beginning_is_kept() -> None:
+    def refusal(number: int) -> bytes:
+        error = {"code": -32000, "message": "No. " + "x" * 1_000_000}
+        return json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode()
+
+    async with serving(lambda number: ([], [refusal(number)])) as odd:
+        error = await fault(odd)
+    assert error.message.startswith("It answered: No. xxx")
+    assert len(error.message) < 2 * MAX_ERROR_CHARS
+
+
+@pytest.mark.parametrize("bypassed", ["", "tools.invalid"])
+async def test_a_proxy_that_the_environment_names_is_used_unless_it_is_not_for_that_host(
+    bypassed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", bypassed)
+        with pytest.raises(ToolServerError) as caught:
+            async with connect(ToolServerAddress("http://tools.invalid/mcp")) as connection:
+                await connection.tools(1)
+    if bypassed:
+        assert asked == []
+    else:
+        assert asked[0].startswith(b"POST http://tools.invalid/mcp ")
+        assert caught.value.code == 404
+
+
+async def test_a_server_on_this_machine_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    async with serving(lambda number: ([], [page(number, [])])) as odd:
+        assert "more than 64 pages" in (await fault(odd)).message
 
 
 async def test_an_answer_that_never_ends_is_cut_off() -> None:

@@ -16,6 +16,7 @@ from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
 from parley.engines.ports import EngineError, Partial, RecognitionSpec
+from parley.engines.stt import pocketsphinx_pool
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 
@@ -97,6 +98,39 @@ async def test_an_idle_process_that_ends_is_started_again_before_anyone_speaks(h
         stream.feed(hello)
         assert (await stream.finish()).text == "hello world"
         assert engine.fault is None
+
+
+async def test_an_idle_process_that_hangs_is_replaced_before_anyone_speaks(
+    hello: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pocketsphinx_pool, "PING_S", 0.05)
+    async with recognizer(2) as engine:
+        pids = engine.pids
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        await replaced(engine, *pids)
+        stream = speaker(engine)
+        stream.feed(hello)
+        assert (await stream.finish()).text == "hello world"
+
+
+async def test_asking_whether_a_process_answers_disturbs_no_turn(
+    weather: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recognizer() as engine:
+        stream = speaker(engine)
+        stream.feed(weather)
+        undisturbed = (await stream.finish()).text
+        pids = engine.pids
+        monkeypatch.setattr(pocketsphinx_pool, "PING_S", 0.001)
+        heard: list[Partial] = []
+        stream = speaker(engine, heard)
+        half = len(weather) // 2
+        stream.feed(weather[:half])
+        await settled(lambda: bool(heard))
+        stream.feed(weather[half:])
+        assert (await stream.finish()).text == undisturbed
+        assert engine.pids == pids
 
 
 @pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGSTOP])

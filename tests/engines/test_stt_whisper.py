@@ -18,6 +18,7 @@ from parley.audio.resampling import resample
 from parley.audio.types import Samples
 from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.registry import create
+from parley.engines.stt import whisper_queue
 from parley.engines.stt.agreement import agreed
 from parley.engines.stt.auto import AutoRecognizer
 from parley.engines.stt.turn_stream import new_backlog
@@ -237,6 +238,25 @@ async def test_a_second_worker_goes_on_while_one_hangs() -> None:
         assert done == ["hangs recognizer_stuck", "other"]
         # a thread that never returns keeps no server from closing
         await queue.stop()
+    finally:
+        goes_on.set()
+
+
+async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whisper_queue, "STOP_LIMIT_S", 3600.0)
+    goes_on, done = threading.Event(), list[str]()
+
+    def decode(task: Task) -> Decoding:
+        goes_on.wait()
+        return Decoding((), "en")
+
+    queue = WorkQueue(decode, 1, limit_s=0.05)
+    queue.start()
+    try:
+        queue.want_pause(Turn("hangs", done))
+        await until(lambda: bool(done))
+        async with asyncio.timeout(60):
+            await queue.stop()
     finally:
         goes_on.set()
 

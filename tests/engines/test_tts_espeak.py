@@ -100,6 +100,32 @@ async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_sta
         assert samples > SHORTEST_SAMPLES or not says_something, (clause, samples)
 
 
+NUMBERS = "²³¹₂½⅓¾⅛⑨⒈❷፲٣"
+
+
+async def test_numbers_of_every_form_are_heard_in_every_language_that_can_say_numbers(
+    espeak: EspeakSynthesizer,
+) -> None:
+    unsaid: dict[str, str] = {}
+    languages = [voice for voice in espeak.info.voices if len(await spoken(espeak, "2", voice)) > SHORTEST_SAMPLES]
+    assert len(languages) > 130
+    for language in languages:
+        for number in NUMBERS:
+            cutter = ClauseCutter(language)
+            (clause,) = cutter.push(number) + cutter.finish()
+            if len(await spoken(espeak, clause.spoken, language)) <= SHORTEST_SAMPLES:
+                unsaid[language] = unsaid.get(language, "") + number
+    assert unsaid == {}
+
+
+async def test_no_language_is_offered_whose_voice_says_nothing(espeak: EspeakSynthesizer) -> None:
+    for language in espeak.info.voices:
+        assert len(await spoken(espeak, "mama papa, 22", language)) > 4 * SHORTEST_SAMPLES, language
+    assert espeak.resolve_voice("", "fo") is None
+    with pytest.raises(EngineRefused, match="does not speak the language 'fo'"):
+        await spoken(espeak, "hey", language="fo")
+
+
 async def test_audio_before_any_word_mark_is_no_fault(espeak: EspeakSynthesizer) -> None:
     """The first buffer of such a sign carries audio and no mark."""
     chunks = [chunk async for chunk in espeak.speak(SpeechRequest("\u2776", "", "en"))]
@@ -297,6 +323,43 @@ async def test_a_clause_that_hangs_is_named_to_whoever_comes(
     await asyncio.to_thread(ended.wait)
     assert espeak.fault is None
     assert len(await spoken(espeak, "Good morning.")) > 0
+
+
+async def test_what_waits_behind_a_clause_that_hangs_fails_by_name(
+    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(pcm: bytes, marks: tuple[WordMark, ...]) -> None:
+        hangs.set()
+        goes_on.wait()
+
+    load().submit(Utterance("Hello.", "en", 170, hang, lambda error: ended.set()))
+    await asyncio.to_thread(hangs.wait)
+    try:
+        monkeypatch.setattr(espeak_library, "STUCK_S", 0.2)
+        waits = asyncio.create_task(spoken(espeak, "Good morning."))
+        async with asyncio.timeout(60):
+            with pytest.raises(EngineError) as caught:
+                await waits
+        assert caught.value.code == "synthesizer_stuck"
+    finally:
+        monkeypatch.undo()
+        goes_on.set()
+    await asyncio.to_thread(ended.wait)
+
+
+async def test_a_listener_that_fails_leaves_the_others_their_voice(espeak: EspeakSynthesizer) -> None:
+    ended = threading.Event()
+
+    def fail(error: Exception | None) -> None:
+        ended.set()
+        raise OSError("the listener is gone")
+
+    load().submit(Utterance("Hello.", "en", 170, lambda pcm, marks: None, fail))
+    await asyncio.to_thread(ended.wait)
+    async with asyncio.timeout(60):
+        assert len(await spoken(espeak, "Good morning.")) > 0
 
 
 async def test_twenty_at_once_all_get_their_own_speech(espeak: EspeakSynthesizer) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from parley.library import CallTool, LibraryError, Pipeline, ReplyAudio, ReplyText, SessionClosed, VoiceSession
+from parley.library import CallTool, Failed, LibraryError, Pipeline, ReplyAudio, ReplyText, SessionClosed, VoiceSession
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, of, pipeline, silence, voice
@@ -422,6 +422,28 @@ def test_a_session_dies_with_its_last_reference(no_collector: None, end: str, op
         assert not vad.slots
 
 
+def test_a_reply_that_was_given_up_is_not_kept(no_collector: None) -> None:
+    class Words(str):
+        """A prompt that can be referred to weakly."""
+
+        __slots__ = ("__weakref__",)
+
+    kept: list[weakref.ref[Any]] = []
+
+    async def hangs(messages: list[dict[str, Any]]) -> str:
+        words = Words("what was asked")
+        kept.append(weakref.ref(words))
+        await asyncio.Event().wait()
+        return words
+
+    with pipeline(llm=hangs) as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE, engine_timeout_s=0.05)
+        for _ in range(3):
+            assert [event.code for event in of(Failed, session.say("hello"))] == ["timeout"]
+        session.step(silence(40))
+        assert [words() for words in kept] == [None] * 3
+
+
 async def test_a_live_session_dies_with_its_last_reference(no_collector: None) -> None:
     async with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, **OWN)
@@ -431,6 +453,25 @@ async def test_a_live_session_dies_with_its_last_reference(no_collector: None) -
         del session
         await asyncio.sleep(0)
         assert [part() for part in left] == [None] * 4
+
+
+def test_a_pipeline_that_the_collector_finds_on_its_own_loop_is_closed_all_the_same() -> None:
+    class App:
+        """Keeps its pipeline, and itself: only the collector finds it."""
+
+        def __init__(self, tts: FakeSynthesizer) -> None:
+            self.pipe = pipeline(tts=tts).open()
+            self.itself = self
+
+    tts = FakeSynthesizer()
+    app = App(tts)
+    thread = app.pipe._thread
+    assert thread is not None
+    del app
+    thread.loop.call_soon_threadsafe(gc.collect)
+    thread._thread.join(HANGS_AFTER_S)
+    assert not thread._thread.is_alive()
+    assert tts.closed == 1
 
 
 # --- what was heard -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parley.engines.ports import Word
 from parley.library import (
     EngineError,
     EngineUnavailable,
@@ -18,13 +19,14 @@ from parley.library import (
     Pipeline,
     ReplyEnded,
     ToolAnswered,
+    Transcript,
     TurnEnded,
     VoiceSession,
     transcribe,
 )
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.library.own import PARTS, TALK, part
-from tests.library.rig import RATE, of, pipeline, silence, voice
+from tests.library.rig import RATE, judged, of, pipeline, silence, voice
 
 FAILING = [name for name in PARTS if not name.startswith("tool")]
 """What a tool raises is told to the model, which can mend it."""
@@ -147,6 +149,12 @@ def test_a_useless_answer_is_named(options: dict[str, Any], part_named: str, wha
         ({"vad": lambda frame: 2.0}, "gave 2.0"),
         ({"vad": lambda frame: None}, "gave None"),
         ({"stt": lambda audio: None}, "gave a NoneType"),
+        ({"stt": lambda audio: Transcript(None)}, r"gave Transcript\(text=None"),  # type: ignore[arg-type]
+        ({"stt": lambda audio: Transcript("hi", ("hi",))}, r"words=\('hi',\)"),  # type: ignore[arg-type]
+        ({"stt": lambda audio: Transcript("hi", None)}, "words=None"),  # type: ignore[arg-type]
+        ({"stt": lambda audio: Transcript("hi", (Word("hi", float("nan"), 1.0),))}, "start_ms=nan"),
+        ({"turn": judged(float("nan"))}, "The turn judge gave nan. A probability lies between 0 and 1."),
+        ({"turn": judged(2.0)}, "The turn judge gave 2.0"),
         ({"tts": lambda text: None}, "gave NoneType"),
         ({"tts": lambda text: np.zeros((10, 2), np.int16)}, r"int16 samples of shape \[10, 2\]"),
         ({"tts": lambda text: np.full(100, 3000.0, np.float32)}, "beyond"),
@@ -290,6 +298,8 @@ async def later(*given: Any) -> bool:
         ({"history": "hi"}, "history='hi' is not possible"),
         ({"history": ["hi"]}, r"history\[0\]='hi' is not possible"),
         ({"history": {"role": "user"}}, "history="),
+        ({"history": [{"role": "assistant", "tool_calls": 5}]}, r"history\[0\]\['tool_calls'\]=5 is not possible"),
+        ({"history": [{"role": "tool", "tool_call_id": 5}]}, r"history\[0\]\['tool_call_id'\]=5 is not possible"),
         ({"history": [{"role": "assistant", "tool_calls": [{"id": "x"}]}]}, r"history\[0\]: this is no tool call"),
         ({"tools": ["x"]}, "tools='x' is not possible"),
         ({"tools": "x"}, "tools='x' is not possible"),

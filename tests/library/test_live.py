@@ -126,6 +126,28 @@ async def test_what_a_sink_raises_is_raised() -> None:
             await all_of(VoiceSession(pipe, sample_rate=RATE).live(microphone(voice(400), silence(2000)), broken))
 
 
+async def test_what_a_sinks_stop_raises_is_raised() -> None:
+    class Broken(Loudspeaker):
+        def stop(self) -> None:
+            raise ConnectionResetError("the headset is gone")
+
+    story = FakeModel(["One two three four five six seven eight nine ten."], ["Yes?"])
+    talk = microphone(voice(400), silence(1300), voice(500), silence(700))
+    async with pipeline(llm=story) as pipe:
+        with pytest.raises(ConnectionResetError, match="headset"):
+            await all_of(VoiceSession(pipe, sample_rate=RATE).live(talk, Broken()))
+
+
+async def test_a_sink_whose_stop_is_asynchronous_is_refused() -> None:
+    class Later(Loudspeaker):
+        async def stop(self) -> None:  # type: ignore[override]
+            """Never awaited."""
+
+    async with pipeline() as pipe:
+        with pytest.raises(LibraryError, match=r"sink\.stop=.* is asynchronous"):
+            await all_of(VoiceSession(pipe, sample_rate=RATE).live(microphone(voice(400)), Later()))
+
+
 async def test_what_a_source_raises_is_raised_and_bad_frames_are_refused() -> None:
     async def unplugged() -> AsyncIterator[bytes]:
         yield bytes(960)

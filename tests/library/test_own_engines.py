@@ -27,6 +27,7 @@ from parley.library import (
     TurnEnded,
     VoiceEvent,
     VoiceSession,
+    synthesize,
 )
 from parley.library.events import PartialTranscript
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer
@@ -195,6 +196,16 @@ def test_any_kind_of_function_is_a_synthesizer(tts: Any) -> None:
     assert np.abs(audio.astype(int) - expected).mean() < (
         1 if "its_rate" not in tts.__name__ and "rec" not in tts.__name__ else 400
     )
+
+
+def test_pieces_of_several_rates_keep_their_lengths_where_a_text_is_synthesized() -> None:
+    def tts(text: str) -> Iterator[Any]:
+        yield tone(text), 24_000
+        yield tone(text)[::3], 8_000
+        yield tone(text)
+
+    spoken = list(synthesize("count", tts=tts))
+    assert sum(len(piece.samples) for piece in spoken) == pytest.approx(3 * len(tone("count")), abs=6)
 
 
 def test_a_synthesizer_is_given_what_it_asks_for() -> None:

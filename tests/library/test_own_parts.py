@@ -216,6 +216,20 @@ def test_what_goes_wrong_in_a_tool_is_told_to_the_model(call: CallTool, said: st
     assert said in of(ReplyEnded, events)[0].turn.written
 
 
+def test_of_a_tools_long_output_the_model_is_given_the_beginning() -> None:
+    def book() -> str:
+        return "A page. " * 300_000
+
+    with pipeline(llm=asks(CallTool("book"))) as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE, tools=[book])
+        events = session.say("go")
+    assert not of(Failed, events)
+    (answered,) = of(ToolAnswered, events)
+    assert answered.output.startswith("A page. A page.")
+    assert answered.output.endswith("[cut: 2400000 characters in all]")
+    assert len(answered.output) < 70_000
+
+
 def test_a_model_that_calls_for_ever_is_stopped() -> None:
     calls = 0
 

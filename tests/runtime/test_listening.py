@@ -8,6 +8,7 @@ import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,7 +26,7 @@ from parley.core.errors import Fault
 from parley.core.events import Event, PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed
 from parley.core.ids import FlushId, JudgementId, TurnId
 from parley.core.settings import AudioFormat
-from parley.engines.ports import EngineError, Partial, RecognitionSpec, Samples, TokenLogprob, Transcript
+from parley.engines.ports import EngineError, Partial, RecognitionSpec, Samples, TokenLogprob, Transcript, Word
 from parley.runtime.listening import Listening
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeRecognizer, FakeRecognizerStream, FakeTurnJudge, FakeVoiceActivity, Hold
@@ -160,6 +161,21 @@ async def test_a_recogniser_that_cannot_begin_or_end_fails_the_turn() -> None:
     assert ears.events[1] == Transcribed(TURN, "well again")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("hi",), None, (Word("hi", float("nan"), 1.0),), (Word("hi", 0.0, float("inf")),), (Word("hi", None, 1.0),)],  # type: ignore[arg-type]
+)
+async def test_a_transcript_that_cannot_be_taken_fails_its_turn_by_name(words: Any) -> None:
+    ears = _Ears(FakeRecognizer(Transcript("hi", words)))
+    ears.listening.open(OPEN)
+    ears.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(ears.events))
+    (failed,) = ears.events
+    assert isinstance(failed, TranscriptionFailed)
+    assert failed.fault.code == "invalid_transcript"
+    assert "The recogniser gave Transcript(text='hi', words=" in failed.fault.message
+
+
 async def test_the_turn_judge_hears_the_pause_and_its_answer_is_posted() -> None:
     judge = FakeTurnJudge(0.25)
     ears = _Ears(FakeRecognizer(), judge)
@@ -189,8 +205,11 @@ async def test_only_the_last_question_to_the_judge_is_answered() -> None:
     assert ears.events == [PauseJudged(TURN, JudgementId(6), 0.5)]
 
 
-async def test_a_judge_that_fails_is_logged_once_and_costs_only_its_answer(caplog: pytest.LogCaptureFixture) -> None:
-    judge = FakeTurnJudge(RuntimeError("no weights"))
+@pytest.mark.parametrize("fault", [RuntimeError("no weights"), float("nan"), 1.5])
+async def test_a_judge_that_fails_is_logged_once_and_costs_only_its_answer(
+    fault: float | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = FakeTurnJudge(fault)
     ears = _Ears(FakeRecognizer(), judge)
     for count in (1, 2):
         ears.listening.judge(JUDGE)

@@ -248,6 +248,19 @@ async def test_without_a_microphone_the_conversation_is_typed_and_read(size: tup
             assert "turn 2, from the message" in text
 
 
+async def test_without_a_loudspeaker_the_microphones_level_is_still_shown() -> None:
+    async with running(engines=scripted()) as server:
+        chosen = Chosen(Server.at(server.ws, model="default"), Wishes(spoken=False), output=None)
+        app = TalkScreen(lambda view: Talk(chosen, view, lambda: None, TapeDevices), "parley talk: default", Glyphs())
+        async with app.run_test(size=(80, 24)) as pilot:
+            shown = Shown(app, pilot, server)
+            await shown.until("the level", partial(_shows, shown, "you "))
+            assert "underruns" not in shown.text()
+            await pilot.press("m")
+            await shown.until("that it is muted", partial(_shows, shown, "you muted"))
+            await leave(shown)
+
+
 async def test_without_a_microphone_escape_silences_the_spoken_reply_and_the_message_stays() -> None:
     async with running(engines=scripted(reply=(" ".join([LONG] * 20),))) as server:
         chosen = Chosen(Server.at(server.ws, model="default"), Wishes(hands_free=False), input=None)

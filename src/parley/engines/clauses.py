@@ -122,6 +122,7 @@ class ClauseCutter:
     """`push()` what the model writes, speak what comes back; `finish()` gives the rest (and more may be pushed after it)."""
 
     def __init__(self, language: str = "") -> None:
+        self._language = language
         self._ordinal_dot = language.lower().partition("-")[0] in _ORDINAL_DOT
         self._opening = True
         self._line_start = True  # whether the clause begins a line
@@ -303,7 +304,7 @@ class ClauseCutter:
         text, rest = "".join(self._text[:at]), self._text[at:]
         if self._line_start and text.lstrip()[:3] in _FENCES and text.endswith("\n"):
             self._fenced = not self._fenced
-        spoken = speakable(text, line_start=self._line_start and not self._fenced)
+        spoken = speakable(text, line_start=self._line_start and not self._fenced, language=self._language)
         done.append(Clause(text, spoken))
         if spoken:
             self._opening = False

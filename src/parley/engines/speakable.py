@@ -5,9 +5,10 @@ What holds a letter, a digit or a sign with a name is never without a spoken for
 have none (rules, tags, emoji, punctuation): they come out as "".
 
 Headings, bullets, quotes, emphasis, backticks, table bars and HTML tags go; a link is its label; a bare URL is its host name; HTML entities
-and LaTeX become what they stand for; emoji go; arrows become pauses; white space folds; digits of every script become 0 to 9. Numbers,
-dates, units and e-mail addresses stay: reading them is the synthesizer's business, as it depends on the language. Long runs without
-a space are opened at their punctuation, and a run of letters that is longer than any word is said by its beginning.
+and LaTeX become what they stand for; emoji go; arrows become pauses; white space folds; digits of every script, in circles too, become
+0 to 9, and so do superscripts that begin a word (a note's number); fractions that few voices have a name for become two numbers.
+Powers, other numbers, dates, units and e-mail addresses stay: reading them is the synthesizer's business, as it depends on the language.
+Long runs without a space are opened at their punctuation, and a run of letters that is longer than any word is said by its beginning.
 
 A library does not serve here: markdown parsers (markdown-it-py, mistune) want whole documents and would take half an emphasis
 for text; the `emoji` package brings 4 MB of names to answer a question of code point ranges.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from fractions import Fraction
 from typing import Final
 
 from parley.engines.tex import without_tex
@@ -53,14 +55,20 @@ _NUMBERS: Final = re.compile(r"(?<![\w.,])(?!\d{1,3}(?:,\d{3})+(?!,?\d))\d+(?:,\
 _LISTED: Final = re.compile(r"(?<=[,;|/&=?])(?=\w)")
 _JOINED: Final = re.compile(r"(?<=[^A-Za-z0-9])(?=[A-Za-z0-9])")
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d|[\u2776-\u2793]")
+_OTHER_NUMBER: Final = re.compile(r"[^\x00-\x7f\W]")
+_RAISED: Final = re.compile(r"(?<!\S)[\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089]+")
+_NAMED_FRACTIONS: Final = frozenset("½⅓⅔¼")
+_NAMES_THREE_QUARTERS: Final = frozenset(["", *"af cs da de en fr hu it kn lt ltg lv nl pl pt sk ta ti".split()])  # noqa: SIM905
+"""Languages in which espeak-ng says "¾"; every one has names for the other three."""
+
 _WORD: Final = re.compile(r"[^\W_]+")
 _NAMED_SIGNS: Final = frozenset("%±×÷√∞≈≠≤≥")
 """Signs that a synthesizer says by name, as it says those of currencies; "=", "+" and "#" alone are marks of markdown."""
 
 
-def speakable(text: str, *, line_start: bool = True) -> str:
-    """The spoken form of a clause; "" where there is nothing to say. `line_start`: whether the clause begins a line."""
+def speakable(text: str, *, line_start: bool = True, language: str = "") -> str:
+    """The spoken form of a clause; "" where there is nothing to say. `line_start`: whether the clause begins a line; `language`: a
+    BCP-47 tag, "" where it is unknown."""
     line = text.lstrip()
     if line_start or "\n" in text[: len(text) - len(line)]:
         if _RULE.match(line.rstrip()):
@@ -68,10 +76,10 @@ def speakable(text: str, *, line_start: bool = True) -> str:
         mark = _LINE_MARK.match(line)
         if mark:
             line = line[mark.end() :]
-    spoken = _without_marks(line)
+    spoken = _without_marks(line, language)
     if not has_sound(spoken) and has_sound(shown := _TAG.sub(" ", _entities(text))):
         # Marks took all of it (a lone "[1]", an image without a name): its words are said as they stand.
-        spoken = " ".join(_WORD.findall(_LONG.sub(_open, shown))) or shown.strip()
+        spoken = " ".join(_WORD.findall(_LONG.sub(_open, _numbers(shown, language)))) or shown.strip()
     if not has_sound(spoken):
         return ""
     return spoken + "," if text.rstrip().endswith(",") and not spoken.endswith(",") else spoken
@@ -85,13 +93,13 @@ def has_sound(text: str) -> bool:
     )
 
 
-def _without_marks(line: str) -> str:
+def _without_marks(line: str, language: str) -> str:
     line = _IMAGE_OR_LINK.sub(lambda link: link.group(1) if link.group(1).strip() else f" {link.group(2)} ", line)
     line = _REFERENCE.sub("", line)
     line = _URL.sub(_host, line)
     line = without_tex(line)
     line = _entities(_TAG.sub(" ", line))
-    line = _OTHER_DIGIT.sub(lambda digit: str(int(unicodedata.numeric(digit.group()))), line)
+    line = _numbers(line, language)
     line = _LONG.sub(_open, line)
     line = _NUMBERS.sub(lambda numbers: numbers.group().replace(",", ", "), line)
     line = _EMOJI.sub(" ", line)
@@ -100,6 +108,28 @@ def _without_marks(line: str) -> str:
     if "|" in line:
         line = _BAR.sub(", ", line.strip().strip("|"))
     return _SPACE_BEFORE_STOP.sub(r"\1", _SPACE.sub(" ", line)).strip(" \t\n,")
+
+
+def _numbers(text: str, language: str) -> str:
+    """Numbers of other scripts and forms in the digits 0 to 9, where a voice may have no name for them."""
+    if text.isascii():
+        return text
+    named = _NAMED_FRACTIONS
+    if language.lower().partition("-")[0] in _NAMES_THREE_QUARTERS:
+        named |= {"¾"}
+    text = _RAISED.sub(lambda run: unicodedata.normalize("NFKC", run.group()), text)
+    return _OTHER_NUMBER.sub(lambda found: _number(found, named), text)
+
+
+def _number(found: re.Match[str], named: frozenset[str]) -> str:
+    character, category = found.group(), unicodedata.category(found.group())
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category != "No" or character in named or unicodedata.decomposition(character).startswith(("<super>", "<sub>")):
+        return character
+    number = Fraction(unicodedata.numeric(character)).limit_denominator(1_000)
+    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
+    return f"{' ' * before.isalnum()}{number}{' ' * after.isalnum()}"
 
 
 def _host(match: re.Match[str]) -> str:

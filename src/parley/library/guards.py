@@ -31,6 +31,7 @@ from parley.engines.ports import (
 from parley.library.functions import FunctionEngine, name_of
 from parley.library.own_code import OwnCode
 from parley.library.own_mouth import Chunker, OwnCutter
+from parley.runtime.listening import checked_judgement, checked_transcript
 from parley.runtime.pipeline import Pipeline
 
 _END: Any = object()
@@ -107,7 +108,7 @@ class _Judge(_Guard):
         """One that fails has judged nothing: the longest pause ends the turn."""
         try:
             with self._border():
-                return float(await self._engine.judge(pause))
+                return checked_judgement(float(await self._engine.judge(pause)))
         except EngineError as error:
             self._own.report(self.stage, error)
             return 0.0
@@ -137,11 +138,11 @@ class _Stream:
 
     async def flush(self) -> Transcript:
         with self._border():
-            return await self._stream.flush()
+            return checked_transcript(await self._stream.flush())
 
     async def finish(self) -> Transcript:
         with self._border():
-            return await self._stream.finish()
+            return checked_transcript(await self._stream.finish())
 
     def close(self) -> None:
         try:

@@ -57,10 +57,17 @@ def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
             case "assistant":
                 if content:
                     items.append(Message(ItemId(""), "assistant", (OutputText(content),)))
-                for call in message.get("tool_calls") or ():
-                    items.append(_call(index, call))
+                calls = message.get("tool_calls") or []
+                if not isinstance(calls, list | tuple):
+                    raise checks.refused(f"history[{index}]['tool_calls']", calls, "Give a list of tool calls.")
+                items += [_call(index, call) for call in calls]
             case "tool":
-                items.append(FunctionCallOutput(ItemId(""), CallId(message.get("tool_call_id", "")), content))
+                call_id = message.get("tool_call_id", "")
+                if not isinstance(call_id, str):
+                    raise checks.refused(
+                        f"history[{index}]['tool_call_id']", call_id, "Give the call's id as a string."
+                    )
+                items.append(FunctionCallOutput(ItemId(""), CallId(call_id), content))
             case _:
                 raise LibraryError(
                     f"history[{index}]: there is no role {role!r}.", mend="Use system, user, assistant or tool."

@@ -32,6 +32,11 @@ class LoopThread:
         self._thread = threading.Thread(target=self._serve, name="parley", daemon=True)
         self._thread.start()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs in this thread."""
+        return threading.current_thread() is self._thread
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
@@ -80,7 +85,7 @@ class LoopThread:
         return answer
 
     def _refusal(self, closing: bool) -> BaseException | None:
-        if threading.current_thread() is self._thread:
+        if self.is_current:
             return LibraryError(
                 "A synchronous call from inside the pipeline's own loop would wait for itself.",
                 mend="Make it from your own thread, or use session.live().",

@@ -41,6 +41,8 @@ def check_sink(sink: object) -> None:
     checks.no_class("sink", sink)
     if sink is not None and not callable(sink) and not isinstance(sink, asyncio.Queue | queue.Queue | list):
         raise checks.refused("sink", sink, "Give a function, a queue or a list.")
+    if (stop := getattr(sink, "stop", None)) is not None:
+        checks.asked_at_once("sink.stop", stop)
 
 
 def _unheard(count: int, audio: Int16) -> None:
@@ -87,6 +89,8 @@ class SinkLoudspeaker(Outlet):
         self._news = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
+        self._fault: Exception | None = None
+        """What the sink's `stop` has raised."""
 
     def play(self, effect: Play) -> None:
         super().play(effect)
@@ -96,8 +100,13 @@ class SinkLoudspeaker(Outlet):
     def stop(self) -> None:
         super().stop()
         stop = getattr(self._sink, "stop", None)
-        if stop is not None:
+        if stop is None:
+            return
+        try:
             stop()
+        except Exception as error:  # noqa: BLE001 - raised where the sink is served, as what the sink itself raises is
+            self._fault = error
+            self._news.set()
 
     def let_go(self) -> None:
         """The call is over: what points up to it is dropped."""
@@ -108,14 +117,17 @@ class SinkLoudspeaker(Outlet):
         await self._silent.wait()
 
     async def serve(self, played: Callable[[int, Int16], None]) -> None:
-        """Never ends by itself; `played` gets what has gone out. Raises `SinkRefused`."""
+        """Never ends by itself; `played` gets what has gone out. Raises `SinkRefused`, and what the sink raises."""
         loop = asyncio.get_running_loop()
         due = 0.0
         while True:
+            if self._fault is not None:
+                raise self._fault
             if self.empty:
                 self._silent.set()
                 self._news.clear()
                 await self._news.wait()
+                continue
             now = loop.time()
             due = max(due, now)
             if due - now > LEAD_MS / 1000:

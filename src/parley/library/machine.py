@@ -301,6 +301,8 @@ class Machine:
         self._clock.skip(max(GENERATION_SILENCE_NS, TRANSCRIPT_WAIT_NS))
         self.post(TimePassed())
         self._given_up |= tasks
+        for task in tasks:
+            task.add_done_callback(self._given_up.discard)
 
     # --- tools --------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -348,6 +349,10 @@ def _methods(port: type) -> list[str]:
 
 def _forgotten(thread: LoopThread, opened: list[LoadedEngines]) -> None:
     """Nobody closed the pipeline: it is closed when it is collected, or when the program ends."""
+    if thread.is_current:
+        # The collector may run on any thread; the pipeline's own cannot wait for its own end.
+        threading.Thread(target=_forgotten, args=(thread, opened), name="parley closes a pipeline", daemon=True).start()
+        return
     # At the end of the program nothing can be handed to a thread any more; the operating system takes back the rest.
     with contextlib.suppress(RuntimeError):
         for engines in opened:

@@ -118,9 +118,11 @@ class _Mouth:
         resampler: Resampler | None = None
         async with aclosing(self._tts.speak(request)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                if resampler is None:
+                held_back = chunk.audio[:0]
+                if resampler is None or chunk.sample_rate != resampler.in_rate:
+                    held_back = resampler.finish() if resampler is not None else held_back
                     resampler = Resampler(chunk.sample_rate, self._rate, "HQ")
-                out = resampler.push(chunk.audio)
+                out = np.concatenate([held_back, resampler.push(chunk.audio)])
                 if len(out):
                     yield Spoken(pcm.to_int16(out), self._rate, text)
                     text = ""

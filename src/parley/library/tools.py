@@ -1,7 +1,8 @@
 """Your own functions as the model's tools: described by their type hints and docstrings, called with checked arguments.
 
 Laws: what a function accepts is its signature, nothing else; arguments that do not fit, and whatever it raises, are told to the
-model as the call's output, so that it can mend them; a call ends within `TOOL_TIMEOUT_S`.
+model as the call's output, so that it can mend them; a call ends within `TOOL_TIMEOUT_S`; of an output longer than `MAX_OUTPUT` the
+model is given the beginning.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from parley.core.settings import FunctionTool
+from parley.engines.tools.ports import MAX_OUTPUT
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.functions import called, name_of
@@ -76,7 +78,7 @@ class FunctionAsTool:
         try:
             async with asyncio.timeout(TOOL_TIMEOUT_S):
                 result = await called(self._function, **values)
-            return Outcome(result if isinstance(result, str) else msgspec.json.encode(result).decode())
+            return Outcome(_bounded(result if isinstance(result, str) else msgspec.json.encode(result).decode()))
         except TimeoutError:
             return Outcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
         except (Exception, asyncio.CancelledError) as error:
@@ -84,6 +86,10 @@ class FunctionAsTool:
                 raise
             logger.exception("the tool %s failed", self.name)
             return Outcome(_error(described(error)), failed=True, error=error)
+
+
+def _bounded(output: str) -> str:
+    return output if len(output) <= MAX_OUTPUT else f"{output[:MAX_OUTPUT]} [cut: {len(output)} characters in all]"
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -41,6 +43,7 @@ from parley.core.events import (
 )
 from parley.core.ids import FlushId, TurnId
 from parley.engines.ports import (
+    EngineError,
     Partial,
     PauseContext,
     RecognitionSpec,
@@ -48,6 +51,7 @@ from parley.engines.ports import (
     Samples,
     SpeechRecognizer,
     TokenLogprob,
+    Transcript,
     TurnJudge,
 )
 from parley.runtime.faults import cancelled_from_outside, fault_of
@@ -64,6 +68,9 @@ thread; a partial transcript does not come noticeably later."""
 
 SLICE_MS = 1_000
 """Audio that is resampled in one go: half a millisecond of work. A resampler keeps memory for the longest piece it was ever given."""
+
+MAX_SHOWN_CHARS = 200
+"""Of a transcript that cannot be taken."""
 
 JUDGE_RATE = 16_000
 """What `PauseContext` is made of."""
@@ -134,7 +141,7 @@ class _Turn:
             self._fail(error)
 
     def _hear_partial(self, partial: Partial) -> None:
-        if not self.over and self._fault is None:
+        if not self.over and self._fault is None and isinstance(partial.text, str):
             self._post(PartialTranscribed(self.id, partial.text, partial.stable))
 
     def feed(self, audio: bytes) -> None:
@@ -201,7 +208,7 @@ class _Turn:
 
     async def _answer(self, stream: RecognizerStream, flush: FlushId | None) -> None:
         try:
-            heard = await (stream.finish() if flush is None else stream.flush())
+            heard = checked_transcript(await (stream.finish() if flush is None else stream.flush()))
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
                 raise
@@ -335,7 +342,9 @@ class Listening:
             # LQ is enough for pitch and energy, and takes 0.1 ms for each second.
             audio = resample(decode(effect.audio, effect.format), effect.format.rate, JUDGE_RATE, "LQ") * PCM_SCALE
             language = effect.language or self._language
-            finished = await judge.judge(PauseContext(effect.text, audio, language, effect.confidence))
+            finished = checked_judgement(
+                await judge.judge(PauseContext(effect.text, audio, language, effect.confidence))
+            )
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
                 raise
@@ -363,6 +372,35 @@ class Listening:
         for turn in self._turns.values():
             turn.drop()
         self._turns.clear()
+
+
+def checked_transcript(heard: Transcript) -> Transcript:
+    """The transcript as an engine gave it. Raises `EngineError` (`invalid_transcript`) for one that cannot be taken: then that turn fails,
+    and not its session."""
+    given: Any = heard  # an engine of somebody else's gives anything
+    try:
+        texts = [given.text, *(word.text for word in given.words)]
+        numbers = [time for word in given.words for time in (word.start_ms, word.end_ms)]
+        numbers += [] if given.confidence is None else [given.confidence]
+        if all(isinstance(text, str) for text in texts) and all(map(math.isfinite, numbers)):
+            return heard
+    except (AttributeError, TypeError):
+        pass
+    shown = repr(given)
+    raise EngineError(
+        f"The recogniser gave {shown[:MAX_SHOWN_CHARS]}{'...' * (len(shown) > MAX_SHOWN_CHARS)}.",
+        code="invalid_transcript",
+        mend="A Transcript holds a string, Words with their times in milliseconds, and a confidence from 0 to 1 or None.",
+    )
+
+
+def checked_judgement(finished: float) -> float:
+    """The probability as a turn judge gave it. Raises `EngineError` (`invalid_judgement`) for a number that is none."""
+    if 0.0 <= finished <= 1.0:
+        return finished
+    raise EngineError(
+        f"The turn judge gave {finished!r}.", code="invalid_judgement", mend="A probability lies between 0 and 1."
+    )
 
 
 def logprobs_json(logprobs: Sequence[TokenLogprob]) -> str:

@@ -207,13 +207,11 @@ class TalkScreen(App[BaseException | None]):
         if not self.is_running:
             return
         microphone = self.talk.microphone
-        if self.talk.chosen.output is None:
-            self.query_one("#levels", Static).update("")
-            return
         you = "muted" if microphone.muted else meter(microphone.user_dbfs, METER_WIDTH, self._glyphs)
         it = meter(microphone.reply_dbfs, METER_WIDTH, self._glyphs)
         text = "" if self.talk.chosen.typed else f"you {you:<{METER_WIDTH}}  "
-        text += f"reply {it}  underruns {self.talk.devices.underruns}"
+        if self.talk.chosen.output is not None:
+            text += f"reply {it}  underruns {self.talk.devices.underruns}"
         self.query_one("#levels", Static).update(Text(text, no_wrap=True))
 
     def on_resize(self, event: events.Resize) -> None:

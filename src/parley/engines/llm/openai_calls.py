@@ -16,6 +16,9 @@ from parley.engines.ports import ChatEvent, ChatRequest, EngineError, ToolCallDe
 MAX_TOOL_CALLS: Final = 128
 """In one reply: OpenAI's own limit of tools; a model caught in a loop is stopped here."""
 
+MAX_HELD_CHARS: Final = 256 * 1024
+"""Arguments that come before the name of their function: the most that one response may hold."""
+
 _STRUCTURE: Final = re.compile(r'[\[\]{}"\\]')
 
 
@@ -111,6 +114,11 @@ class CallReader:
         if not call.begun:
             call.name = call.name or name
             call.held += arguments
+            if len(call.held) > MAX_HELD_CHARS:
+                raise EngineError(
+                    f"The model wrote more than {MAX_HELD_CHARS >> 10} Ki characters of arguments without naming a tool.",
+                    code="server_error",
+                )
             if call.name:
                 call.begun = True
                 events.append(ToolCallDelta(call.number, call.call_id, call.name, call.held))

@@ -9,11 +9,13 @@ Laws:
 - Every piece of work is short (`SLICE`), so a closed stream costs at most one slice more.
 - A decoder that ends or hangs in the middle of a segment costs time, not words: the segment's audio is kept until its text is there,
   and is decoded again, `MAX_LOST` times at most (audio that ends every decoder must not keep everybody waiting).
+- A decoder without work is asked every `PING_S` whether it answers, so that one that hangs is replaced before the next turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -38,6 +40,9 @@ MAX_LOST = 3
 
 MAX_ABANDONED = 3
 """Times that a live segment is put off: a session with much to decode is slowed down by the others, and not shut out."""
+
+PING_S = 5.0
+"""Between two such questions: each costs less than half a millisecond of processor time, both processes together."""
 
 MIN_AUDIO = 3200
 """Bytes worth decoding: 100 ms; less holds no word, and no cepstral mean."""
@@ -116,11 +121,21 @@ class DecoderPool:
                 await decoder.keep_running(self._give_up_if_down)
             elif (work := self._next(decoder)) is not None:
                 await self._work(decoder, *work)
-            else:
-                self._wake.clear()
-                decoder.idle = True
-                await self._wake.wait()
-                decoder.idle = False
+            elif not await self._rest(decoder):
+                with contextlib.suppress(DecoderLost):
+                    await decoder.process.ping()
+
+    async def _rest(self, decoder: Decoder) -> bool:
+        """Wait until there may be something to do; False after `PING_S` without."""
+        self._wake.clear()
+        decoder.idle = True
+        try:
+            async with asyncio.timeout(PING_S):
+                return await self._wake.wait()
+        except TimeoutError:
+            return False
+        finally:
+            decoder.idle = False
 
     async def _work(self, decoder: Decoder, segment: Segment, pause: bool) -> None:
         segment.busy = True

@@ -133,6 +133,10 @@ class DecoderProcess:
                     child.kill()
             await child.wait()
 
+    async def ping(self) -> None:
+        """Ask for an answer and nothing else: an utterance that is open stays as it is."""
+        await self._ask(b"P", b"")
+
     async def mean(self, pcm: bytes) -> str:
         """Cepstral mean of PCM16 at 16 kHz, in the decoder's own notation."""
         return str((await self._ask(b"M", pcm))["mean"])

@@ -12,6 +12,7 @@ Protocol, little-endian: a request is one byte of operation, u32 length, payload
     B  begin an utterance with this mean ("" keeps the present one); one still open is abandoned -> {}
     D  decode this PCM16                    -> {"text": the hypothesis so far}
     E  end the utterance                    -> {"text", "words": [[word, first frame, last frame, posterior]...]}
+    P  whether the process answers; changes nothing -> {}
 
 A request that fails is answered with {"error": text}.
 """
@@ -103,6 +104,8 @@ def _perform(decoder: _Decoder, operation: bytes, payload: bytes) -> dict[str, o
             return decoder.decode(payload)
         if operation == b"E":
             return decoder.end()
+        if operation == b"P":
+            return {}
     except (IndexError, RuntimeError, ValueError) as error:
         return {"error": f"{type(error).__name__}: {error}"}
     return {"error": f"unknown operation {operation!r}"}

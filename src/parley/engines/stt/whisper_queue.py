@@ -60,13 +60,13 @@ class WorkQueue:
         self._item_next = False
         """Whether it is an item's turn, where a partial and an item both wait."""
         self._running: set[asyncio.Future[Decoding]] = set()
-        self._stuck = 0
+        self._stuck: set[asyncio.Future[Decoding]] = set()
         self._wake = asyncio.Event()
 
     @property
     def fault(self) -> EngineError | None:
         """Why nothing can be decoded at this moment; None while something can."""
-        if self._stuck < self._workers:
+        if len(self._stuck) < self._workers:
             return None
         return EngineError(
             f"Speech recognition is down: Whisper has not returned from a decoding for more than {self._limit_s:g} s.",
@@ -78,13 +78,13 @@ class WorkQueue:
         self._tasks = [asyncio.create_task(self._run(), name="whisper") for _ in range(self._workers)]
 
     async def stop(self) -> None:
-        """End all work; waits `STOP_LIMIT_S` for decodings that have begun. Idempotent."""
+        """End all work; waits `STOP_LIMIT_S` for decodings that have begun, except those that are stuck. Idempotent."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._running and not self._stuck:
-            await asyncio.wait(self._running, timeout=STOP_LIMIT_S)
+        if begun := self._running - self._stuck:
+            await asyncio.wait(begun, timeout=STOP_LIMIT_S)
 
     def want_pause(self, stream: Listener) -> None:
         """The stream has a new pause."""
@@ -182,20 +182,18 @@ class WorkQueue:
                 mend="Repeat what was said. If it happens again, choose a smaller model or restart the server.",
             )
         )
-        self._stuck += 1
+        self._stuck.add(decoding)
+        decoding.add_done_callback(self._stuck.discard)
         log.error(
             "Whisper has not returned from a decoding for %g s (%d of %d workers)",
             self._limit_s,
-            self._stuck,
+            len(self._stuck),
             self._workers,
         )
         if (fault := self.fault) is not None:
             for waiting in self._pauses.drain():
                 waiting.fail(fault)
-        try:
-            await asyncio.wait([decoding])
-        finally:
-            self._stuck -= 1
+        await asyncio.wait([decoding])
         log.warning("Whisper has returned")
 
 

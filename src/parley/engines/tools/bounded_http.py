@@ -6,10 +6,13 @@ Laws: an answer of more than `MAX_ANSWER_BYTES` fails; a compressed one is refus
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import httpx2
 
+from parley.engines.llm.openai import is_loopback
 from parley.engines.tools.ports import ToolServerError
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -17,9 +20,19 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 the session."""
 
 
-def bounded_transport() -> httpx2.AsyncBaseTransport:
-    """A transport for `httpx2.AsyncClient` whose answers end at the bound with a `ToolServerError`."""
-    return _Bounded(httpx2.AsyncHTTPTransport())
+def bounded_transport(url: str) -> httpx2.AsyncBaseTransport:
+    """A transport to the server at `url` for `httpx2.AsyncClient`, whose answers end at the bound with a `ToolServerError`."""
+    return _Bounded(httpx2.AsyncHTTPTransport(proxy=_proxy(url)))
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for `url`; none for this machine. A client whose transport is given looks for none by itself."""
+    address, proxies = urlsplit(url), urllib.request.getproxies()
+    host = address.hostname or ""
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 class _Bounded(httpx2.AsyncBaseTransport):

@@ -33,6 +33,9 @@ CONNECT_S = 10.0
 MAX_PAGES = 64
 """Pages of one list of tools: four tools on each are as many as a session takes."""
 
+MAX_ERROR_CHARS = 1_000
+"""Of what a server says of a failure: the model reads it, and the client."""
+
 ANSWER_S = 120.0
 """The longest that a server may keep one request open; whoever asked waits less."""
 
@@ -55,7 +58,7 @@ async def connect(address: ToolServerAddress) -> AsyncGenerator[ToolConnection, 
             headers={**dict(address.headers), "accept-encoding": "identity"},
             timeout=timeout,
             event_hooks=hooks,
-            transport=bounded_transport(),
+            transport=bounded_transport(address.url),
         ) as http:
             transport = streamable_http_client(address.url, http_client=http)
             async with Client(transport, cache=None, read_timeout_seconds=ANSWER_S) as client:
@@ -181,9 +184,13 @@ def _explained(error: BaseException) -> Exception:
         case httpx2.HTTPError():
             return ToolServerError("http_error", f"The connection failed: {str(error) or type(error).__name__}.")
         case MCPError():
-            return ToolServerError("protocol_error", f"It answered: {error.error.message}", error.code)
+            return ToolServerError("protocol_error", f"It answered: {_beginning(error.error.message)}", error.code)
         case _:
-            return ToolServerError("protocol_error", f"{type(error).__name__}: {error}")
+            return ToolServerError("protocol_error", f"{type(error).__name__}: {_beginning(str(error))}")
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]} [cut: {len(text)} characters in all]"
 
 
 def _refused(status: int) -> ToolServerError:

@@ -12,6 +12,7 @@ Voices: see `espeak_voices`. Speed 1.0 is 170 words a minute, clamped to 80..450
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +31,7 @@ from parley.engines.ports import (
     SpeechRequest,
     Word,
 )
-from parley.engines.tts import espeak_voices
+from parley.engines.tts import espeak_library, espeak_voices
 from parley.engines.tts.espeak_library import (
     MAX_WPM,
     MEND,
@@ -133,7 +134,7 @@ class EspeakSynthesizer:
             library.submit(utterance)
             timing = _WordTiming(piece, start)
             try:
-                while (batch := await handover.take()) is not None:
+                while (batch := await handover.take(library)) is not None:
                     audio = np.frombuffer(batch[0], dtype="<i2").astype(np.float32) * np.float32(1 / 32768)
                     timing.add(batch[1], len(audio))
                     yield SpeechChunk(audio, SAMPLE_RATE, earlier + timing.words())
@@ -195,8 +196,8 @@ class _Handover:
         except RuntimeError:  # the loop is closed: nobody listens any more
             self._buffers.clear()
 
-    async def take(self) -> tuple[bytes, list[WordMark]] | None:
-        """The next audio and its word marks, None at the end. Raises what the worker met."""
+    async def take(self, library: EspeakLibrary) -> tuple[bytes, list[WordMark]] | None:
+        """The next audio and its word marks, None at the end. Raises what the worker met, and the library's fault while it has one."""
         while True:
             ended = self._ended  # read before the buffers: what was put before the end is then seen
             if self._buffers:
@@ -207,8 +208,13 @@ class _Handover:
                     raise self._error
                 return None
             self._ready.clear()
-            if not (self._buffers or self._ended):  # the worker may have come between; its wake-up then still stands
-                await self._ready.wait()
+            if self._buffers or self._ended:  # the worker may have come between; its wake-up then still stands
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(espeak_library.STUCK_S):
+                    await self._ready.wait()
+            if not self._ready.is_set() and (fault := library.fault) is not None:
+                raise fault
 
 
 class _WordTiming:

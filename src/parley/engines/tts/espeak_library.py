@@ -14,6 +14,7 @@ Source: `speak_lib.h` of espeak-ng 1.52 (event types, parameters, the callback's
 from __future__ import annotations
 
 import ctypes
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from typing import Final
 
 from parley.engines.fair_queue import FairQueue
 from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
+
+log = logging.getLogger(__name__)
 
 LOCK: Final = threading.Lock()
 """Held around every use of the library in this process."""
@@ -180,9 +183,14 @@ class EspeakLibrary:
                     self._began_s = time.monotonic()
                     try:
                         self._synthesise(utterance)
+                    except Exception as error:  # noqa: BLE001 - one text's fault must not leave all sessions without a voice
+                        utterance.error = error
                     finally:
                         self._began_s = None
-            utterance.on_end(utterance.error)
+            try:
+                utterance.on_end(utterance.error)
+            except Exception:
+                log.exception("whoever asked for speech could not be told of its end")
 
     def _synthesise(self, utterance: Utterance) -> None:
         if self._voice != utterance.voice:

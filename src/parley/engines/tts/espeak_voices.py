@@ -151,14 +151,17 @@ def data_path() -> Path | None:
 
 @cache
 def catalogue() -> VoiceCatalogue:
-    """All voices of the installed data files; an empty catalogue where there are none."""
+    """All voices of the installed data files; an empty catalogue where there are none.
+
+    A language whose dictionary the package lacks is left out: its voice says nothing at all.
+    """
     root = data_path()
     if root is None:
         return VoiceCatalogue({}, (), {})
     languages: dict[str, tuple[int, str]] = {}
     names = []
     for path in sorted((root / "lang").rglob("*")):
-        if not path.is_file():
+        if not path.is_file() or not _has_dictionary(root, path):
             continue
         identifier = path.relative_to(root / "lang").as_posix()
         tags = _language_tags(path)
@@ -169,6 +172,15 @@ def catalogue() -> VoiceCatalogue:
                 languages[tag] = (priority, identifier)
     variants = {path.name.lower(): path.name for path in sorted((root / "voices" / "!v").iterdir()) if path.is_file()}
     return VoiceCatalogue({tag: entry[1] for tag, entry in languages.items()}, tuple(sorted(set(names))), variants)
+
+
+def _has_dictionary(root: Path, path: Path) -> bool:
+    """Whether the dictionary is there that a voice file names; without a name it is that of the file's first language."""
+    lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    named = [line[1] for line in lines if len(line) >= 2 and line[0] == "dictionary"]
+    language = next((line[1].lower() for line in lines if len(line) >= 2 and line[0] == "language"), "")
+    candidates = named or [language, language.partition("-")[0]]
+    return any((root / f"{name}_dict").is_file() for name in candidates)
 
 
 def _language_tags(path: Path) -> list[tuple[str, int]]:

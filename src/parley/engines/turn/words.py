@@ -1,9 +1,7 @@
 """What a last word says about whether its speaker goes on, in English, German, Spanish and French.
 
-Laws: data only. A word is listed where it nearly always, or usually, has something after it; what as often
-ends a sentence is
-left out. Sources of the classes: Sacks, Schegloff & Jefferson 1974 (syntactic completion); Clark & Fox Tree
-2002 (hesitations
+Laws: data only. A word is listed where it nearly always, or usually, has something after it; a word that ends a sentence as often
+is left out. Sources of the classes: Sacks, Schegloff & Jefferson 1974 (syntactic completion); Clark & Fox Tree 2002 (hesitations
 announce a delay); Ford & Thompson 1996 (complement-taking phrases).
 """
 
@@ -23,8 +21,7 @@ class TurnWords:
     its noun ("what are you looking for"), and `pronouns`, one of which is its subject. `attributes`: adjectives that, after a
     `holding` or `leaning` word, have a noun after them ("the next"). `auxiliaries`: after one of these a pronoun waits for its verb in
     a question ("how much does it"). `hesitations`, `answers` (whole turns by themselves), `greetings` (the same), `questions` (first
-    words of a question),
-    `subordinators` (first words of a clause that another must follow), `digits` (spoken digits).
+    words of a question), `subordinators` (first words of a clause that another must follow), `digits` (spoken digits).
     """
 
     holding: frozenset[str]
