@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.backchannels import is_backchannel, takes_floor
+from parley.core.backchannels import is_backchannel, takes_floor, words_of
 
 
 @pytest.mark.parametrize("text", ["", "mm-hm", "Mhm.", "yeah, okay", "Uh-huh!", "ja genau", "oui, d'accord", "claro"])
@@ -19,3 +19,15 @@ def test_words_that_want_something_take_it(text: str) -> None:
 
 def test_one_word_is_not_enough_yet() -> None:
     assert not takes_floor("what", 2)
+
+
+def test_words_are_read_without_what_is_written_around_and_between_them() -> None:
+    assert words_of("  «Xavier», said (the) X-ray: ¿sí? … d'accord! -- 'Ok.'  ") == [
+        "«xavier»",
+        "said",
+        "the",
+        "xray",
+        "sí",
+        "d'accord",
+        "ok",
+    ]

@@ -7,7 +7,7 @@ import pytest
 from parley.core.errors import PeerError
 from parley.core.items import McpTool
 from parley.core.mcp_offer import OfferedTool, offer
-from parley.core.settings import ForceFunction, ForceMcp, FunctionTool, McpServer, ToolFilter
+from parley.core.settings import Approval, ForceFunction, ForceMcp, FunctionTool, McpServer, ToolChoice, ToolFilter
 
 FIND, LEND = McpTool("find"), McpTool("lend")
 BOOKS = McpServer("books", "https://books.example/mcp")
@@ -46,7 +46,7 @@ def test_a_choice_of_a_tool_that_no_server_has_is_refused_and_names_it(choice: F
     with pytest.raises(PeerError) as refused:
         offer(TOLD, SOURCES, choice)
     assert (refused.value.code, refused.value.param) == ("invalid_value", "tool_choice")
-    assert lacking in refused.value.message
+    assert lacking in refused.value.message == str(refused.value)
 
 
 def test_a_choice_of_a_tool_that_is_not_allowed_is_refused() -> None:
@@ -55,3 +55,55 @@ def test_a_choice_of_a_tool_that_is_not_allowed_is_refused() -> None:
         offer(TOLD, (narrowed,), ForceMcp("books", "lend"))
     assert (refused.value.code, refused.value.param) == ("invalid_value", "tool_choice")
     assert offer(TOLD, (narrowed,), ForceMcp("books", "find")).choice == ForceFunction("find")
+
+
+@pytest.mark.parametrize(("read_only", "offered"), [(True, ["find"]), (False, ["lend"]), (None, ["find", "lend"])])
+def test_only_tools_that_change_nothing_are_offered_where_the_client_wants_it(
+    read_only: bool | None, offered: list[str]
+) -> None:
+    server = McpServer("books", "https://books.example/mcp", allowed=ToolFilter(read_only=read_only))
+    known = offer({"books": (McpTool("find", read_only=True), LEND)}, (server,), "auto")
+    assert [tool.name for tool in known.tools] == offered
+
+
+@pytest.mark.parametrize(("choice", "comes_to"), [("auto", "auto"), ("none", "none"), ("required", "auto")])
+def test_a_server_that_has_not_told_its_tools_offers_none_and_nothing_can_be_required(
+    choice: ToolChoice, comes_to: ToolChoice
+) -> None:
+    offered = offer({}, (BOOKS,), choice)
+    assert (offered.tools, offered.choice, offered.mcp) == ((), comes_to, {})
+    with_function = offer({}, (WEATHER, BOOKS), choice)
+    assert (with_function.tools, with_function.choice) == ((WEATHER,), choice)
+
+
+def test_a_tool_is_offered_as_its_server_has_described_it() -> None:
+    find = McpTool("find", "Finds a book.", '{"type":"object"}')
+    offered = offer({"books": (find,)}, (BOOKS,), "auto")
+    assert offered.tools == (FunctionTool("find", "Finds a book.", '{"type":"object"}'),)
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (("",), ["tool"]),
+        (("é è",), ["___"]),
+        (("a" * 65,), ["a" * 64]),
+        (("a" * 65, "a" * 66), ["a" * 64, "books_" + "a" * 58]),
+        (("a b", "a_b", "a.b", "a-b"), ["a_b", "books_a_b", "a_b_2", "a-b"]),
+        (("a b", "a_b", "a.b", "a,b"), ["a_b", "books_a_b", "a_b_2", "a_b_3"]),
+        (("a" * 70, "a" * 71, "a" * 72), ["a" * 64, "books_" + "a" * 58, "a" * 58 + "_2"]),
+    ],
+)
+def test_tools_get_names_that_models_accept_and_that_tell_them_apart(names: tuple[str, ...], known: list[str]) -> None:
+    offered = offer({"books": tuple(McpTool(name) for name in names)}, (BOOKS,), "auto")
+    assert [tool.name for tool in offered.tools] == known
+    assert [offered.mcp[name].tool.name for name in known] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("approval", "asks"), [(None, True), (Approval(never=ToolFilter(read_only=True)), False), (Approval(), True)]
+)
+def test_an_offered_tool_is_called_unasked_only_where_the_client_says_so(approval: Approval | None, asks: bool) -> None:
+    server = McpServer("books", "https://books.example/mcp", approval=approval)
+    offered = offer({"books": (McpTool("find", read_only=True), LEND)}, (server,), "auto")
+    assert [offered.mcp[name].asks for name in ("find", "lend")] == [asks, True]

@@ -178,7 +178,6 @@ class Hearing:
         provisional = over_reply and detection.interrupt_response and confirms
         turn = self._open_turn(start, onset, provisional=provisional)
         st.turns.speak(turn)
-        st.idle = None
         if not provisional:
             self._claim(turn)
 
@@ -351,7 +350,6 @@ class Hearing:
     def idle_timeout(self, since_sample: int) -> None:
         """Nobody has spoken for long: what the microphone heard meanwhile is committed, and answered."""
         st = self.st
-        st.idle = None
         end = st.input.received
         start = max(min(since_sample, end), st.input.begins)
         turn = self._open_turn(start, start)

@@ -113,9 +113,8 @@ class ToolServers:
     def check_decision(self, decision: McpApprovalResponse) -> None:
         """Raises `PeerError` where there is nothing to decide."""
         st = self.st
-        entry = st.conversation.entry(decision.approval_request_id)
-        request = entry.item if entry is not None else None
-        if not isinstance(request, McpApprovalRequest):
+        request = self._request(decision)
+        if request is None:
             raise PeerError(
                 f"No approval request with the id '{decision.approval_request_id}' is in the conversation.",
                 code="invalid_value",
@@ -136,29 +135,30 @@ class ToolServers:
                 param="item.approval_request_id",
             )
 
+    def _request(self, decision: McpApprovalResponse) -> McpApprovalRequest | None:
+        """What this decides, if it is in the conversation."""
+        entry = self.st.conversation.entry(decision.approval_request_id)
+        return entry.item if entry is not None and isinstance(entry.item, McpApprovalRequest) else None
+
     def decided(self, decision: McpApprovalResponse) -> None:
-        """The client has decided: an approved call is made at once, a refused one is left to the model to talk about."""
-        st = self.st
-        entry = st.conversation.entry(decision.approval_request_id)
-        request = entry.item if entry is not None else None
-        if not isinstance(request, McpApprovalRequest):
-            return
+        """The client has decided, and the decision was checked: an approved call is made at once, a refused one is left to the
+        model to talk about."""
+        st, request = self.st, self._request(decision)
+        assert request is not None
         if not decision.approve:
             self._go_on(Plan())
             return
-        call = Entry(
-            McpCall(
-                st.ids.item(),
-                request.server_label,
-                request.name,
-                request.arguments,
-                approval_request_id=request.id,
-                status="in_progress",
-            ),
-            awaiting=1,
+        item = McpCall(
+            st.ids.item(),
+            request.server_label,
+            request.name,
+            request.arguments,
+            approval_request_id=request.id,
+            status="in_progress",
         )
-        st.tell(ItemAdded(call.item, st.conversation.insert(call)))
-        refused = may_call(st, call.item) if isinstance(call.item, McpCall) else None
+        call = Entry(item, awaiting=1)
+        st.tell(ItemAdded(item, st.conversation.insert(call)))
+        refused = may_call(st, item)
         if refused is None:
             begin_call(st, call, 0, None)
         else:
@@ -191,9 +191,9 @@ class ToolServers:
         st.tell_all(response.answered(call.index))
         if any(other.response is response for other in st.calls.values()):
             return
-        acting = st.acting[response.id]
-        self.replying.delivering.end(response, "completed", usage=acting.usage)
-        self._go_on(acting.plan, response)
+        plan = st.acting[response.id].plan
+        self.replying.delivering.end(response, "completed")
+        self._go_on(plan, response)
 
     def _go_on(self, plan: Plan, response: Response | None = None) -> None:
         """The model is to say what came of its calls, in a reply like the one that made them.
@@ -208,14 +208,14 @@ class ToolServers:
             st.tell(ErrorRaised("too_many_tool_rounds", message, kind="server_error"))
             return
         choice = st.settings.tool_choice if plan.params.tool_choice is None else plan.params.tool_choice
-        params = plan.params if choice in ("auto", "none") else replace(plan.params, tool_choice="auto")
+        params = plan.params if choice == "none" else replace(plan.params, tool_choice="auto")
         entries = plan.entries
         if entries is not None and response is not None:
             entries = (*entries, *(output.entry for output in response.outputs))
         if params.in_conversation:
             st.owed = Owed(params, entries, None, st.now + FOLLOW_UP_WAIT_NS, goes_on=True)
         else:
-            self.replying.answer(Owed(params, entries, goes_on=True))
+            self.replying.answer(Owed(params, entries))
 
     def deadlines(self) -> list[int]:
         """When (monotonic ns) a server or a call has been waited for long enough."""

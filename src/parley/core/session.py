@@ -116,7 +116,6 @@ class Session:
             playback=PacedPlayback() if playback == "paced" else RemotePlayback(),
             conversation=Conversation(ids.conversation()),
             now=now_ns,
-            last_heard_ns=now_ns,
             allowance=Allowance(conduct.responses_per_minute, now_ns),
         )
         self._replying = Replying(self._st)

@@ -1,0 +1,261 @@
+"""What must always be true of a session: states that no events lead to, built by hand, and the check that each of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from parley.core.conversation import Entry
+from parley.core.errors import InvariantBroken
+from parley.core.events import TimePassed, Transcribed
+from parley.core.generation import Attempt, Plan
+from parley.core.ids import ItemId, ListingId, ResponseId, ToolCallId, TurnId
+from parley.core.invariants import check
+from parley.core.items import McpCall, Message
+from parley.core.limits import (
+    MAX_BUFFERED_MS,
+    MAX_HELD_BYTES,
+    MAX_MCP_SERVERS,
+    MAX_PENDING_TURNS,
+    MAX_RUNNING_CALLS,
+    MAX_SIDE_RESPONSES,
+    MAX_WAITING_MS,
+    SAMPLES_PER_MS,
+)
+from parley.core.notices import Usage
+from parley.core.response import Response
+from parley.core.settings import AudioFormat, Conduct, McpServer
+from parley.core.state import Acting, Listing, Pending, RunningCall, State
+from parley.core.turn_taking import Pausing, Quiet, Turn
+from tests.core.scene import Scene
+
+MAX_WAITING = MAX_WAITING_MS * SAMPLES_PER_MS
+MAX_BUFFERED = MAX_BUFFERED_MS * SAMPLES_PER_MS
+
+
+def scene() -> Scene:
+    """A session that holds a reply, made ahead in a pause."""
+    scene = Scene(conduct=Conduct(speculation=True, speculate_after_ms=200))
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "hello there", flush=scene.flush()))
+    return scene
+
+
+def guessing() -> State:
+    return scene().session._st
+
+
+def guess(st: State) -> Attempt:
+    assert st.guess is not None
+    return st.guess
+
+
+def quiet() -> State:
+    """A session in which nothing has happened."""
+    return Scene().session._st
+
+
+def closed() -> State:
+    st = quiet()
+    st.closed = True
+    return st
+
+
+def response(number: int = 1, *, done: bool = False) -> Response:
+    made = Response(ResponseId(f"r{number}"), None, "text", "", AudioFormat.PCM16, None, None)
+    made.done = done
+    return made
+
+
+def waits(st: State, *samples: int) -> None:
+    """Turns of so many samples wait for their words."""
+    for number, count in enumerate(samples):
+        turn = Turn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
+        st.pending[turn.id] = Pending(turn, Entry(Message(turn.item_id, "user", ())), count, 0, False)
+
+
+def runs(st: State, count: int, of: Response | None = None) -> None:
+    """So many calls of tools run for this response."""
+    for number in range(count):
+        entry = Entry(McpCall(ItemId(f"c{number}"), "books", "find", "{}"))
+        st.calls[ToolCallId(number)] = RunningCall(entry, 0, 0, of)
+
+
+def acts(st: State, waiting: Response) -> None:
+    """This response waits for its calls."""
+    st.acting[waiting.id] = Acting(Plan(), Usage())
+
+
+def has_servers(st: State, count: int) -> None:
+    for number in range(count):
+        server = McpServer(f"s{number}", "https://books.example/mcp")
+        st.servers[server.label] = Listing(ListingId(number), server, Entry(Message(ItemId("s"), "user", ())), None)
+
+
+def aside(st: State, count: int) -> None:
+    """So many responses are made beside the conversation."""
+    for number in range(count):
+        st.sides[ResponseId(f"r{number}")] = response(number)
+
+
+def closed_with_an_attempt() -> State:
+    st = guessing()
+    st.closed = True
+    return st
+
+
+def closed_with_a_turn() -> State:
+    waits(st := closed(), 1)
+    return st
+
+
+def closed_with_a_response() -> State:
+    st = closed()
+    st.main = response()
+    return st
+
+
+def finished_main() -> State:
+    st = quiet()
+    st.main = response(done=True)
+    return st
+
+
+def guess_without_a_pause() -> State:
+    st = guessing()
+    st.turns.position = Quiet()
+    return st
+
+
+def guess_that_is_told() -> State:
+    st = guessing()
+    guess(st).response = response()
+    return st
+
+
+def guess_that_is_not_made() -> State:
+    st = guessing()
+    st.attempts.clear()
+    return st
+
+
+def guess_of(held: int) -> State:
+    st = guessing()
+    guess(st).held_bytes = held
+    return st
+
+
+def buffered(samples: int) -> State:
+    st = quiet()
+    st.input.received = st.input.begins + samples
+    return st
+
+
+def waiting(*samples: int) -> State:
+    waits(st := quiet(), *samples)
+    return st
+
+
+def sides(count: int) -> State:
+    aside(st := quiet(), count)
+    return st
+
+
+def calls(count: int) -> State:
+    runs(st := quiet(), count)
+    return st
+
+
+def servers(count: int) -> State:
+    has_servers(st := quiet(), count)
+    return st
+
+
+def acting_for(*, calls_of: Response | None, calls: int = 1) -> State:
+    acts(st := quiet(), response())
+    runs(st, calls, calls_of)
+    return st
+
+
+def finished_attempt() -> State:
+    st = guessing()
+    attempt, st.guess = guess(st), None
+    attempt.response = response(done=True)
+    return st
+
+
+BROKEN: dict[str, tuple[Callable[[], State], str]] = {
+    "an attempt after the end": (closed_with_an_attempt, "12"),
+    "a turn after the end": (closed_with_a_turn, "12"),
+    "a response after the end": (closed_with_a_response, "12"),
+    "a finished response that is not let go": (finished_main, "1"),
+    "a guess outside a pause": (guess_without_a_pause, "4"),
+    "a guess that feeds a response": (guess_that_is_told, "5"),
+    "a guess that is not being made": (guess_that_is_not_made, "5"),
+    "a guess over its limit": (lambda: guess_of(MAX_HELD_BYTES + 1), "11"),
+    "too long an input buffer": (lambda: buffered(MAX_BUFFERED + 1), "10"),
+    "less than nothing in the input buffer": (lambda: buffered(-1), "10"),
+    "too many turns": (lambda: waiting(*[0] * (MAX_PENDING_TURNS + 1)), "11"),
+    "too many side responses": (lambda: sides(MAX_SIDE_RESPONSES + 1), "11"),
+    "too much audio that waits": (lambda: waiting(MAX_WAITING + 1, 0), "11"),
+    "too much audio in several turns": (lambda: waiting(MAX_WAITING, 1, 0), "11"),
+    "too many calls": (lambda: calls(MAX_RUNNING_CALLS + 1), "11"),
+    "too many servers": (lambda: servers(MAX_MCP_SERVERS + 1), "11"),
+    "a response that waits for no calls": (lambda: acting_for(calls_of=None, calls=0), "2"),
+    "a response that waits for calls that it let run": (lambda: acting_for(calls_of=None), "2"),
+    "a response that waits for another one's calls": (lambda: acting_for(calls_of=response(2)), "2"),
+    "a finished response that is still made": (finished_attempt, "8"),
+}
+
+
+@pytest.mark.parametrize(("broken", "number"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_state_is_found_and_its_invariant_named(broken: Callable[[], State], number: str) -> None:
+    with pytest.raises(InvariantBroken, match=f"^{number}: "):
+        check(broken())
+
+
+def guess_that_has_ended() -> State:
+    st = guess_that_is_not_made()
+    guess(st).ended = True
+    return st
+
+
+def closed_after_calls() -> State:
+    """What a closed session no longer looks at."""
+    runs(st := closed(), MAX_RUNNING_CALLS + 1)
+    return st
+
+
+SOUND: dict[str, Callable[[], State]] = {
+    "nothing has happened": quiet,
+    "closed": closed,
+    "closed, with more than was allowed": closed_after_calls,
+    "a guess": guessing,
+    "a guess that is whole": guess_that_has_ended,
+    "a guess at its limit": lambda: guess_of(MAX_HELD_BYTES),
+    "a full input buffer": lambda: buffered(MAX_BUFFERED),
+    "as many turns as may wait": lambda: waiting(*[0] * MAX_PENDING_TURNS),
+    "as many side responses as may be": lambda: sides(MAX_SIDE_RESPONSES),
+    "as much audio as may wait, before a long turn": lambda: waiting(MAX_WAITING - 1, 1, 2 * MAX_WAITING),
+    "one long turn": lambda: waiting(2 * MAX_WAITING),
+    "as many calls as may run": lambda: calls(MAX_RUNNING_CALLS),
+    "as many servers as may be": lambda: servers(MAX_MCP_SERVERS),
+    "a response that waits for one of the calls": lambda: acting_for(calls_of=response(), calls=2),
+}
+
+
+@pytest.mark.parametrize("sound", SOUND.values(), ids=SOUND)
+def test_a_sound_state_passes_up_to_its_limits(sound: Callable[[], State]) -> None:
+    check(sound())
+
+
+def test_a_session_checks_itself_after_every_event() -> None:
+    stage = scene()
+    st = stage.session._st
+    assert isinstance(st.turns.position, Pausing)
+    stage.happens(TimePassed())
+    guess(st).held_bytes = MAX_HELD_BYTES + 1
+    with pytest.raises(InvariantBroken):
+        stage.happens(TimePassed())
