@@ -522,6 +522,15 @@ def test_a_reply_that_goes_on_has_the_options_of_the_first_but_no_tool_is_forced
     assert told(scene.effects, ResponseCreated)[-1].response.metadata == (("a", "b"),)
 
 
+def test_a_reply_that_goes_on_follows_a_choice_that_the_client_changed_meanwhile() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(ToolAnswered(call.call, "There."), SessionUpdateRequested({"tool_choice": "none"}))
+    scene.passes(400)
+    assert scene.last(StartGeneration).prompt.tool_choice == "none"
+
+
 @pytest.mark.parametrize("in_conversation", [True, False])
 def test_a_response_with_an_input_of_its_own_goes_on_with_it_and_with_what_came(in_conversation: bool) -> None:
     scene = reading()

@@ -208,7 +208,7 @@ class ToolServers:
             st.tell(ErrorRaised("too_many_tool_rounds", message, kind="server_error"))
             return
         choice = st.settings.tool_choice if plan.params.tool_choice is None else plan.params.tool_choice
-        params = plan.params if choice == "none" else replace(plan.params, tool_choice="auto")
+        params = plan.params if choice in ("auto", "none") else replace(plan.params, tool_choice="auto")
         entries = plan.entries
         if entries is not None and response is not None:
             entries = (*entries, *(output.entry for output in response.outputs))
