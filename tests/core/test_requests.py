@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from parley.core import conversation
 from parley.core.effects import DropTranscription, FinishTranscription, StartGeneration, Transcribe
 from parley.core.errors import Fault
 from parley.core.events import (
@@ -46,7 +47,6 @@ from parley.core.limits import (
     MAX_AUDIO_PARTS,
     MAX_BROUGHT_CHARACTERS,
     MAX_IMAGE_BYTES,
-    MAX_ITEMS,
     MAX_PENDING_TURNS,
 )
 from parley.core.notices import (
@@ -393,9 +393,10 @@ def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
     assert scene.last(StartGeneration).prompt.items
 
 
-def test_a_full_conversation_takes_no_commit_and_the_audio_stays() -> None:
+def test_a_full_conversation_takes_no_commit_and_the_audio_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "MAX_ITEMS", 3)
     scene = Scene(MANUAL)
-    for index in range(MAX_ITEMS):
+    for index in range(3):
         scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x"),))))
     scene.happens(AudioArrived(bytes(48 * 200)))
     assert refused(scene, CommitRequested(ID)).code == "conversation_full"

@@ -429,6 +429,7 @@ async def test_a_message_longer_than_a_slice_is_handed_on_in_pieces_and_in_order
         assert min(echo.pieces) >= len(long) // link_reading.SLICE_BYTES
 
 
+@pytest.mark.slow
 async def test_short_messages_with_long_answers_take_turns_with_a_link_beside_them() -> None:
     """Forty requests in one read of the socket; each is answered with 128 KiB."""
     door = OpenDoor(times=0)

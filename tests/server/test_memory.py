@@ -369,12 +369,14 @@ async def gone(*kinds: str) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doing", DOINGS, ids=lambda step: step.__name__)
 async def test_a_broken_connection_leaves_nothing_whatever_it_was_doing(doing: Step) -> None:
     async with serving(configured()) as server:
         await a_session_leaves_nothing(server, doing, connection_breaks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS, ids=lambda step: step.__name__)
 @pytest.mark.parametrize("doing", [talked, generating], ids=lambda step: step.__name__)
 async def test_nothing_of_a_session_outlives_its_end(doing: Step, end: Step) -> None:
@@ -387,6 +389,7 @@ async def test_nothing_of_a_session_outlives_its_longest_time() -> None:
         await a_session_leaves_nothing(server, generating, session_expires)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doing", [listing_tools, calling_a_tool, refused_tools], ids=lambda step: step.__name__)
 async def test_nothing_of_a_session_with_tools_of_an_mcp_server_outlives_it(doing: Step) -> None:
     async with library() as books, serving(configured()) as server:
