@@ -99,7 +99,7 @@ def test_a_model_that_was_cut_short_says_by_what_and_what_it_took(reason: str, t
     assert usage(scene) == Usage(input_text=50, output_text=7)
 
 
-def test_a_failed_response_says_why_and_what_it_took() -> None:
+def test_a_failed_response_says_why_and_counts_nothing() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Well, well"))
@@ -108,6 +108,7 @@ def test_a_failed_response_says_why_and_what_it_took() -> None:
     error = done(scene).error
     assert error is not None
     assert (error.type, error.code, error.message) == ("server_error", "overloaded", "Too many people talk.")
+    assert usage(scene) == Usage()
 
 
 # --- what it cost ------------------------------------------------------------------------------------------------------------

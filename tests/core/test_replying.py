@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parley.core.effects import CancelGeneration, StartGeneration, StopPlayback
+from parley.core.effects import CallTool, CancelGeneration, ListTools, StartGeneration, StopPlayback
 from parley.core.errors import Fault
 from parley.core.events import (
     AudioPlayed,
@@ -18,17 +18,21 @@ from parley.core.events import (
     ItemCreateRequested,
     ItemDeleteRequested,
     ItemTruncateRequested,
+    LinkClosed,
     OutputClearRequested,
     ResponseParams,
     ResponseRequested,
     SpeechGenerated,
     TextGenerated,
+    ToolAnswered,
     ToolCallStarted,
+    ToolsListed,
     Transcribed,
+    WindDownRequested,
 )
 from parley.core.ids import CallId, ItemId
-from parley.core.items import InputText, Message, OutputAudio
-from parley.core.limits import GENERATION_SILENCE_NS
+from parley.core.items import InputAudio, InputText, McpTool, Message, OutputAudio
+from parley.core.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES
 from parley.core.notices import (
     ConversationCreated,
     ErrorRaised,
@@ -42,7 +46,16 @@ from parley.core.notices import (
     ResponseDone,
     ResponseView,
 )
-from parley.core.settings import AudioFormat, Conduct, Settings
+from parley.core.settings import (
+    Approval,
+    AudioFormat,
+    Capabilities,
+    Conduct,
+    McpServer,
+    ServerVad,
+    Settings,
+    ToolFilter,
+)
 from tests.core.scene import MS, Scene, cancelled, kinds, notices
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
@@ -92,16 +105,17 @@ def test_calls_side_by_side_are_told_where_the_response_else_the_session_allows_
     assert len(scene.told(OutputItemAdded)) == told
 
 
-def spoken_to(conduct: Conduct) -> list[ResponseView]:
+def spoken_to(conduct: Conduct, parallel: bool) -> list[ResponseView]:
     """Of a reply to one second of speech, all that is told of the response itself."""
     settings = Settings(
         voice="alba",
         output_format=AudioFormat.PCMU,
         max_output_tokens=50,
-        parallel_tool_calls=False,
+        parallel_tool_calls=parallel,
         instructions="x" * 9,
     )
     scene = Scene(settings, conduct)
+    scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputAudio("before", bytes(48 * 510)),))))
     scene.hears(992, 0.9)
     scene.hears(256, 0.0)
     if conduct.speculation:
@@ -113,14 +127,15 @@ def spoken_to(conduct: Conduct) -> list[ResponseView]:
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "Well."), SpeechGenerated(attempt, bytes(8_000)))
     scene.happens(ToolCallStarted(attempt, 0, CallId("a"), "a"), ToolCallStarted(attempt, 1, CallId("b"), "b"))
-    assert len(scene.told(OutputItemAdded)) == 2
+    assert len(scene.told(OutputItemAdded)) == (3 if parallel else 2)
     scene.happens(GenerationFinished(attempt, "tool_calls"))
     assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1
     return [scene.told(ResponseCreated)[0].response, scene.told(ResponseDone)[0].response]
 
 
-def test_a_reply_made_ahead_shows_the_same_as_one_made_in_its_time() -> None:
-    ahead, in_time = spoken_to(GUESSING), spoken_to(Conduct())
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_reply_made_ahead_shows_the_same_as_one_made_in_its_time(parallel: bool) -> None:
+    ahead, in_time = spoken_to(GUESSING, parallel), spoken_to(Conduct(), parallel)
     for one, other in zip(ahead, in_time, strict=True):
         assert one == replace(other, id=one.id, output=one.output)
 
@@ -196,18 +211,20 @@ def test_an_attempt_that_makes_nothing_for_a_minute_fails_and_none_sooner(held: 
         assert bool(scene.passes(59_999)) is (held == "working")
 
 
-def test_of_two_attempts_only_the_one_that_is_silent_is_given_up() -> None:
+@pytest.mark.parametrize("alive", [0, 1])
+def test_of_two_attempts_only_the_one_that_is_silent_is_given_up(alive: int) -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
-    first = scene.attempt()
+    attempts = [scene.attempt()]
     scene.happens(ResponseRequested(ResponseParams(in_conversation=False)))
-    second = scene.attempt()
+    attempts.append(scene.attempt())
+    speaks, silent = attempts[alive], attempts[1 - alive]
     scene.passes(30_000)
-    scene.happens(TextGenerated(second, "one"))
-    assert cancelled(scene.passes(30_000)) == [first]
-    scene.happens(TextGenerated(second, " two"))
+    scene.happens(TextGenerated(speaks, "one"))
+    assert cancelled(scene.passes(30_000)) == [silent]
+    scene.happens(TextGenerated(speaks, " two"))
     assert cancelled(scene.passes(59_999)) == []
-    assert cancelled(scene.passes(1)) == [second]
+    assert cancelled(scene.passes(1)) == [speaks]
 
 
 def test_a_guess_that_makes_nothing_is_dropped_without_a_word() -> None:
@@ -219,6 +236,69 @@ def test_a_guess_that_makes_nothing_is_dropped_without_a_word() -> None:
     before = len(notices(scene.effects))
     assert CancelGeneration(attempt) in scene.effects or cancelled(scene.passes(0)) == [attempt]
     assert len(notices(scene.effects)) == before
+
+
+def test_a_guess_that_has_ended_is_dropped_without_being_stopped() -> None:
+    scene = Scene(Settings(modality="text"), GUESSING)
+    guessed(scene)
+    scene.happens(GenerationFinished(scene.attempt()))
+    assert scene.happens(TextGenerated(scene.attempt(), "late")) == []
+    assert scene.session.late_events == 1
+    assert cancelled(scene.hears(64, 0.9)) == []
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_guess_may_hold_as_much_as_its_limit(over: int) -> None:
+    scene = Scene(Settings(), GUESSING)
+    guessed(scene)
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "la"))
+    caused = scene.happens(SpeechGenerated(attempt, bytes(MAX_HELD_BYTES - 256 + over)))
+    assert cancelled(caused) == [attempt] * over
+
+
+def pauses(scene: Scene) -> int:
+    """The user says something and pauses; how many replies were begun by then."""
+    guessed(scene)
+    return starts(scene)
+
+
+def test_nothing_is_guessed_while_another_reply_is_made_heard_or_waited_for() -> None:
+    waits = Settings(turn_detection=ServerVad(interrupt_response=False))
+    made = Scene(replace(waits, modality="text"), GUESSING)
+    made.happens(TYPED, ResponseRequested())
+    assert pauses(made) == 1, "a reply is made"
+    heard_yet = Scene(waits, GUESSING)
+    heard_yet.happens(TYPED, ResponseRequested())
+    heard_yet.answers(("A long answer.", 9_000))
+    assert pauses(heard_yet) == 1, "a reply is heard"
+    unknown = Scene(Settings(modality="text"), GUESSING)
+    unknown.hears(640, 0.9)
+    unknown.hears(640, 0.0)
+    assert pauses(unknown) == 0, "the words before are not known yet"
+    ending = Scene(Settings(modality="text"), GUESSING)
+    ending.hears(640, 0.9)
+    ending.hears(256, 0.0)
+    ending.happens(WindDownRequested())
+    ending.happens(Transcribed(ending.turn(), "how are you", flush=ending.flush()))
+    assert starts(ending) == 0, "the server is shutting down"
+
+
+def test_a_reply_that_goes_on_from_a_tool_keeps_to_the_input_that_its_response_brought() -> None:
+    books = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
+    settings = Settings(modality="text", tools=(books,), turn_detection=None)
+    scene = Scene(settings, capabilities=Capabilities(mcp_urls=("*",)))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED)
+    own = Message(ItemId("own"), "user", (InputText("find Emma"),))
+    scene.happens(ResponseRequested(ResponseParams(input=(own,))))
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"), GenerationFinished(attempt, "tool_calls"))
+    scene.happens(ToolAnswered(scene.last(CallTool).call, "on the shelf"))
+    scene.passes(1_000)
+    assert starts(scene) == 2
+    first, call = scene.last(StartGeneration).prompt.items
+    assert first == own
+    assert "on the shelf" in str(call)
 
 
 # --- being silenced ----------------------------------------------------------------------------------------------------------
@@ -241,7 +321,7 @@ def two_items(scene: Scene, *, finish: bool) -> tuple[ItemId, ItemId]:
 def test_where_the_server_plays_silence_tells_the_buffer_and_each_item_that_was_cut(finish: bool) -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     first, second = two_items(scene, finish=finish)
-    scene.happens(AudioPlayed(12_000))
+    scene.happens(AudioPlayed(12_001))
     caused = scene.happens(OutputClearRequested())
     (created,) = scene.told(ResponseCreated)
     assert caused.count(StopPlayback()) == 1
@@ -283,6 +363,16 @@ def test_an_item_that_its_client_deleted_is_silenced_too_and_not_told_as_cut() -
     done = scene.told(ResponseDone)[-1].response
     words = [part for item in done.output if isinstance(item, Message) for part in item.content]
     assert words == [OutputAudio("One", exact=False), OutputAudio("")]
+
+
+def test_an_item_that_its_client_deleted_while_it_was_heard_is_silenced_with_the_rest() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    first, second = two_items(scene, finish=True)
+    scene.happens(AudioPlayed(12_000), ItemDeleteRequested(first))
+    caused = scene.happens(OutputClearRequested())
+    assert caused[0] == StopPlayback()
+    assert kinds(caused) == ["OutputBufferCleared", "ItemTruncated"]
+    assert heard(scene, second) == ""
 
 
 def test_where_the_server_plays_a_truncation_silences_the_rest_of_the_reply_too() -> None:
@@ -371,3 +461,17 @@ def test_time_never_runs_backwards_in_what_was_heard() -> None:
     scene.now -= 1_000 * MS
     scene.happens(CancelRequested())
     assert heard(scene, second) == "Three four."
+
+
+def test_a_session_may_end_while_a_written_reply_is_made_or_a_deleted_one_is_heard() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    scene.happens(TextGenerated(scene.attempt(), "Well"))
+    assert len(scene.session.items) == 2
+    assert scene.happens(LinkClosed("gone")) == [CancelGeneration(scene.attempt())]
+    scene = Scene(Settings(turn_detection=None))
+    first, second = two_items(scene, finish=True)
+    scene.passes(500)
+    scene.happens(ItemDeleteRequested(first))
+    assert scene.happens(LinkClosed("gone")) == []
+    assert second in [item.id for item in scene.session.items]

@@ -15,9 +15,10 @@ from parley.core.events import (
     ItemTruncateRequested,
     SessionUpdateRequested,
     SpeechGenerated,
+    ToolCallStarted,
     Transcribed,
 )
-from parley.core.ids import ItemId
+from parley.core.ids import CallId, ItemId
 from parley.core.items import InputText, Message, OutputAudio
 from parley.core.limits import KEPT_AUDIO_BYTES
 from parley.core.notices import (
@@ -177,3 +178,18 @@ def test_a_reply_of_which_nothing_was_heard_yet_is_made_again_without_a_hint() -
     assert started(scene) == 2
     assert [item.role for item in scene.last(StartGeneration).prompt.items if isinstance(item, Message)] == ["user"]
     assert scene.told(ResponseDone)[0].response.reason == "turn_detected"
+
+
+@pytest.mark.parametrize("cut", ["calling", "length"])
+def test_a_reply_that_was_not_made_to_its_end_goes_on_in_new_words(cut: str) -> None:
+    scene = Scene(SETTINGS)
+    scene.says("count")
+    scene.answers(("One two three four.", 4_000), finish=False)
+    attempt = scene.attempt()
+    if cut == "calling":
+        scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    else:
+        scene.happens(GenerationFinished(attempt, "length"))
+    scene.passes(1_000)
+    coughs(scene)
+    assert started(scene) == 2
