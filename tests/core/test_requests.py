@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from parley.core import conversation
@@ -38,7 +40,13 @@ from parley.core.items import (
     InputAudio,
     InputImage,
     InputText,
+    Item,
     ItemReference,
+    McpApprovalRequest,
+    McpCall,
+    McpError,
+    McpListTools,
+    McpTool,
     Message,
     OutputAudio,
 )
@@ -47,6 +55,7 @@ from parley.core.limits import (
     MAX_AUDIO_PARTS,
     MAX_BROUGHT_CHARACTERS,
     MAX_IMAGE_BYTES,
+    MAX_ITEM_TEXT,
     MAX_PENDING_TURNS,
 )
 from parley.core.notices import (
@@ -436,6 +445,54 @@ def test_audio_of_the_assistants_items_that_a_client_brings_is_not_kept_without_
         scene.happens(ItemCreateRequested(Message(ItemId(name), "assistant", (spoken,))))
     assert scene.item("c") == Message(ItemId("c"), "assistant", (OutputAudio("said before", bytes(716_800)),))
     assert scene.item("a") == Message(ItemId("a"), "assistant", (OutputAudio("said before"),))
+
+
+LONG = "x" * MAX_ITEM_TEXT
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        McpCall(ItemId(""), "books", "find", "{}", output=LONG),
+        McpCall(ItemId(""), "books", "find", "{}", error=McpError("protocol_error", LONG)),
+        McpCall(ItemId(""), "books", "find", LONG),
+        McpListTools(
+            ItemId(""), "books", (McpTool("find", LONG[:500_000], LONG[:300_000], annotations=LONG[:300_000]),)
+        ),
+        McpApprovalRequest(ItemId(""), "books", "find", LONG),
+    ],
+    ids=["output", "error", "arguments", "tools", "request"],
+)
+def test_what_a_client_brings_of_mcp_servers_is_bounded_like_its_words(item: Item) -> None:
+    scene = Scene()
+    most = MAX_BROUGHT_CHARACTERS // MAX_ITEM_TEXT
+    for _ in range(most + 1):
+        scene.happens(ItemCreateRequested(item))
+    assert len(scene.told(ItemAdded)) <= most
+    assert scene.told(ErrorRaised)[-1].code == "conversation_full"
+
+
+def test_an_item_costs_no_more_in_a_full_conversation_than_in_an_empty_one() -> None:
+    scene = Scene()
+
+    def calls(name: str) -> int:
+        count = 0
+
+        def counted(frame: object, event: str, arg: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(counted)
+        try:
+            scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (InputText("x"),))))
+        finally:
+            sys.setprofile(None)
+        return count
+
+    first = calls("first")
+    for index in range(300):
+        scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x"),))))
+    assert calls("last") <= first
 
 
 def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted() -> None:
