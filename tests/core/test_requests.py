@@ -12,10 +12,12 @@ from parley.core.errors import Fault
 from parley.core.events import (
     AudioArrived,
     CancelRequested,
+    ClauseStarted,
     ClearRequested,
     ClientErred,
     CommitRequested,
     Event,
+    GenerationFinished,
     ItemCreateRequested,
     ItemDeleteRequested,
     ItemRetrieveRequested,
@@ -25,12 +27,15 @@ from parley.core.events import (
     ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
+    SpeechGenerated,
+    SpokenWord,
     TimePassed,
     Transcribed,
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
 from parley.core.items import (
+    FunctionCall,
     FunctionCallOutput,
     InputAudio,
     InputImage,
@@ -59,16 +64,22 @@ from parley.core.notices import (
     InputCommitted,
     ItemAdded,
     ItemDeleted,
+    ItemTruncated,
+    OutputItemAdded,
     ResponseCreated,
     ResponseDone,
+    SessionCreated,
     SessionUpdated,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
+from parley.core.policy import policy_of
+from parley.core.session import Session
 from parley.core.settings import (
     AudioFormat,
     Capabilities,
+    Conduct,
     ForceFunction,
     ForceMcp,
     FunctionTool,
@@ -595,3 +606,266 @@ def test_images_reach_a_model_that_can_see() -> None:
     image = Message(ItemId("i"), "user", (InputImage("data:image/png;base64,AA"),))
     scene.happens(ItemCreateRequested(image), ResponseRequested())
     assert scene.last(StartGeneration).prompt.items == (image,)
+
+
+def test_an_update_while_another_model_is_looked_for_is_refused_and_names_that_model() -> None:
+    scene = Scene(Settings(model="parley"), capabilities=Capabilities(models=("parley",)))
+    scene.happens(SessionUpdateRequested({"model": "other"}))
+    error = refused(scene, SessionUpdateRequested({"speed": 1.2}, ID))
+    assert (error.code, error.param) == ("invalid_value", "session")
+    assert "'other'" in error.message
+
+
+def test_a_session_becomes_one_of_another_type_before_it_has_received_anything_and_not_after() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    assert kinds(scene.happens(SessionUpdateRequested({"kind": "transcription"}))) == ["SessionUpdated"]
+    error = refused(scene, ResponseRequested(event_id=ID))
+    assert (error.code, error.param) == ("invalid_request", "type")
+    scene.happens(SessionUpdateRequested({"kind": "realtime"}), ResponseRequested())
+    assert len(scene.told(ResponseCreated)) == 1
+    error = refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID))
+    assert (error.code, error.param) == ("invalid_value", "session.type")
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48)))
+    assert refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID)).param == "session.type"
+
+
+def test_a_policy_of_ones_own_stays_when_the_type_of_the_session_changes() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.session = Session(
+        seed=b"own",
+        settings=Settings(modality="text", turn_detection=None),
+        conduct=Conduct(),
+        capabilities=Capabilities(),
+        playback="remote",
+        now_ns=scene.now,
+        policy=policy_of("transcription"),
+    )
+    scene.happens(SessionUpdateRequested({"kind": "transcription"}), SessionUpdateRequested({"kind": "realtime"}))
+    assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
+
+
+def test_audio_is_counted_in_the_format_it_comes_in_from_the_update_on() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(4_800)), SessionUpdateRequested({"speed": 1.5}), CommitRequested())
+    assert len(scene.told(InputCommitted)) == 1, "an update that leaves the format alone keeps the audio"
+    scene.happens(SessionUpdateRequested({"input_format": AudioFormat.PCMU}), AudioArrived(bytes(799)))
+    assert refused(scene, CommitRequested(ID)).code == "input_audio_buffer_commit_empty"
+    scene.happens(AudioArrived(bytes(1)), CommitRequested())
+    assert len(scene.told(InputCommitted)) == 2
+
+
+def test_each_update_says_whose_session_it_is_and_how_long_it_lasts_yet() -> None:
+    scene = Scene(MANUAL, Conduct(session_ms=60_000))
+    (created,) = scene.told(SessionCreated)
+    assert created.expires_in_ms == 60_000
+    scene.passes(1_500)
+    scene.happens(SessionUpdateRequested({"speed": 1.2}))
+    (updated,) = scene.told(SessionUpdated)
+    assert (updated.session_id, updated.expires_in_ms) == (created.session_id, 58_500)
+    scene.now += 60_000 * 1_000_000
+    scene.happens(SessionUpdateRequested({"speed": 1.0}))
+    assert scene.told(SessionUpdated)[-1].expires_in_ms == 0
+
+
+def waiting(ms: int) -> InputAudio:
+    return InputAudio(None, bytes(48 * ms))
+
+
+@pytest.mark.parametrize(("ms", "fits"), [(180_000, True), (180_001, False)])
+def test_items_and_inputs_may_bring_as_much_audio_as_may_wait_for_its_words(ms: int, fits: bool) -> None:
+    message = Message(ItemId(""), "user", (waiting(1_000), waiting(ms - 1_000)))
+    given = Message(ItemId(""), "user", (waiting(ms - 1_000),)), Message(ItemId(""), "user", (waiting(1_000),))
+    for event, param in (
+        (ItemCreateRequested(message, None, ID), "item.content"),
+        (ResponseRequested(ResponseParams(False, given), ID), "response.input"),
+    ):
+        scene = Scene(MANUAL)
+        if fits:
+            assert "ErrorRaised" not in kinds(scene.happens(event))
+            assert len([effect for effect in scene.effects if isinstance(effect, Transcribe)]) == 2
+        else:
+            error = refused(scene, event)
+            assert (error.code, error.param, error.kind) == ("transcription_backlog", param, "rate_limit_error")
+            assert not any(isinstance(effect, Transcribe) for effect in scene.effects)
+            assert scene.told(ResponseCreated) == []
+
+
+def test_a_responses_own_input_names_the_part_that_cannot_be() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(ItemCreateRequested(TEXT))
+    reference, image = ItemReference(ItemId("mine")), InputImage("data:image/png;base64,AA")
+    for bad, code, param in (
+        (ItemReference(ItemId("no")), "invalid_item_reference", "response.input[1].id"),
+        (Message(ItemId(""), "user", (image,)), "unsupported_content_type", "response.input[1].content[0].type"),
+    ):
+        error = refused(scene, ResponseRequested(ResponseParams(input=(reference, bad)), ID))
+        assert (error.code, error.param) == (code, param)
+    assert scene.told(ResponseCreated) == []
+
+
+def test_words_of_audio_in_a_responses_own_input_reach_its_model_and_a_reference_is_not_heard_again() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(ItemCreateRequested(Message(ItemId("old"), "user", (InputAudio("before", bytes(9_600)),))))
+    own = Message(ItemId("own"), "user", (InputText("and"), InputAudio(None, bytes(9_600))))
+    scene.happens(ResponseRequested(ResponseParams(False, (ItemReference(ItemId("old")), own))))
+    assert len([effect for effect in scene.effects if isinstance(effect, Transcribe)]) == 1
+    scene.happens(Transcribed(scene.turn(), "now"))
+    old, new = scene.last(StartGeneration).prompt.items
+    assert (old, new) == (
+        Message(ItemId("old"), "user", (InputAudio("before"),)),
+        Message(ItemId("own"), "user", (InputText("and"), InputAudio("now"))),
+    )
+    assert scene.item("old") == Message(ItemId("old"), "user", (InputAudio("before", bytes(9_600)),))
+
+
+def test_a_request_that_is_refused_costs_nothing_of_the_rate() -> None:
+    scene = Scene(MANUAL, Conduct(responses_per_minute=1))
+    for params in (ResponseParams(tool_choice="required"), ResponseParams(input=(ItemReference(ItemId("no")),))):
+        refused(scene, ResponseRequested(params, ID))
+    scene.happens(ResponseRequested())
+    assert len(scene.told(ResponseCreated)) == 1
+
+
+SPEAKING = Settings(voice="alba", turn_detection=None)
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "param"),
+    [
+        (ResponseParams(voice="bruno"), "cannot_update_voice", "response.audio.output.voice"),
+        (ResponseParams(False, voice="nobody"), "invalid_value", "response.audio.output.voice"),
+        (ResponseParams(False, reasoning_effort="low"), "invalid_value", "response.reasoning.effort"),
+        (ResponseParams(False, tool_choice="required"), "invalid_value", "response.tool_choice"),
+        (
+            ResponseParams(False, tools=(FunctionTool("a"), FunctionTool("a"))),
+            "invalid_value",
+            "response.tools[1].name",
+        ),
+        (ResponseParams(False, voice="bruno"), None, None),
+        (ResponseParams(voice="alba"), None, None),
+        (ResponseParams(False, reasoning_effort=""), None, None),
+        (ResponseParams(False, tools=(FunctionTool("a"),), tool_choice="required"), None, None),
+    ],
+)
+def test_what_a_response_asks_for_is_checked_by_name(
+    params: ResponseParams, code: str | None, param: str | None
+) -> None:
+    scene = Scene(SPEAKING, capabilities=Capabilities(voices=("alba", "bruno"), reasoning=False))
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    scene.answers(("Hi.", 100))
+    if code is None:
+        assert kinds(scene.happens(ResponseRequested(params)))[0] == "ResponseCreated"
+    else:
+        error = refused(scene, ResponseRequested(params, ID))
+        assert (error.code, error.param) == (code, param)
+
+
+def test_a_choice_of_the_sessions_is_refused_under_the_sessions_name() -> None:
+    scene = Scene(Settings(modality="text", tool_choice="required", tools=(FunctionTool("a"),)))
+    error = refused(scene, ResponseRequested(ResponseParams(tools=()), ID))
+    assert (error.code, error.param) == ("invalid_value", "session.tool_choice")
+
+
+def test_a_second_response_is_refused_by_the_id_of_the_first_and_a_ninth_aside_until_one_ends() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    error = refused(scene, ResponseRequested(event_id=ID))
+    assert (error.code, error.param, error.kind) == (
+        ("conversation_already_has_active_response", None, "invalid_request_error")
+    )
+    assert scene.told(ResponseCreated)[0].response.id in error.message
+    for _ in range(8):
+        assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
+    error = refused(scene, ResponseRequested(ResponseParams(False), ID))
+    assert (error.code, error.param) == ("rate_limit_exceeded", None)
+    last = scene.told(ResponseCreated)[-1].response.id
+    scene.happens(CancelRequested(last))
+    assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
+
+
+def test_a_response_in_the_conversation_is_cancelled_by_its_id_and_no_other_one() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested(), ResponseRequested(ResponseParams(False)))
+    main, side = (created.response.id for created in scene.told(ResponseCreated))
+    error = refused(scene, CancelRequested(ResponseId("no"), ID))
+    assert (error.code, error.param) == ("response_cancel_not_active", "response_id")
+    scene.happens(CancelRequested(main))
+    assert [done.response.id for done in scene.told(ResponseDone)] == [main]
+    refused(scene, CancelRequested(main, ID))
+    refused(scene, CancelRequested(None, ID))
+    scene.happens(CancelRequested(side))
+    assert [done.response.id for done in scene.told(ResponseDone)] == [main, side]
+
+
+def test_output_of_a_call_is_taken_only_for_a_call_that_is_there() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "look", "{}")))
+    for call_id, told in (("c", "ItemAdded"), ("d", "ErrorRaised")):
+        caused = scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId(""), CallId(call_id), "1")))
+        assert kinds(caused)[0] == told
+
+
+def spoken_reply(scene: Scene, samples: int) -> ItemId:
+    """A reply of so many samples, made and heard out."""
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    attempt = scene.attempt()
+    words = (SpokenWord(3, 12_000), SpokenWord(7, samples))
+    scene.happens(ClauseStarted(attempt, "one two"), SpeechGenerated(attempt, bytes(2 * samples), words))
+    scene.happens(GenerationFinished(attempt))
+    return scene.told(OutputItemAdded)[-1].item.id
+
+
+@pytest.mark.parametrize(
+    ("index", "end_ms", "code", "param"),
+    [(1, 0, "invalid_value", "content_index"), (0, 1_002, "invalid_value", "audio_end_ms"), (0, 1_001, None, None)],
+)
+def test_a_truncation_beyond_the_item_is_refused_by_name(
+    index: int, end_ms: int, code: str | None, param: str | None
+) -> None:
+    scene = Scene(MANUAL)
+    item = spoken_reply(scene, 24_001)
+    event = ItemTruncateRequested(item, index, end_ms, ID)
+    if code is None:
+        assert notices(scene.happens(event)) == [ItemTruncated(item, 0, end_ms)]
+    else:
+        error = refused(scene, event)
+        assert (error.code, error.param) == (code, param)
+        assert scene.session.speaking, "nothing is silenced"
+
+
+@pytest.mark.parametrize(("end_ms", "kept"), [(0, ""), (499, ""), (500, "one"), (999, "one"), (1_000, "one two")])
+def test_a_client_that_names_the_last_millisecond_has_heard_all(end_ms: int, kept: str) -> None:
+    scene = Scene(MANUAL)
+    item = spoken_reply(scene, 24_001)
+    scene.happens(ItemTruncateRequested(item, 0, end_ms))
+    view = scene.item(item)
+    assert isinstance(view, Message)
+    (part,) = view.content
+    assert isinstance(part, OutputAudio)
+    assert part.transcript == kept
+    if end_ms < 1_000:
+        assert refused(scene, ItemTruncateRequested(item, 0, end_ms + 1, ID)).param == "audio_end_ms"
+
+
+def test_deleting_an_item_lets_go_of_its_own_turn_alone() -> None:
+    scene = Scene(MANUAL)
+    turns = []
+    for _ in range(2):
+        scene.happens(AudioArrived(bytes(48 * 200)), CommitRequested())
+        turns.append(scene.turn())
+    scene.happens(ResponseRequested())
+    first, second = (committed.item_id for committed in scene.told(InputCommitted))
+    caused = scene.happens(ItemDeleteRequested(first))
+    assert caused[0] == DropTranscription(turns[0])
+    assert notices(caused) == [ItemDeleted(first)]
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
+    scene.happens(Transcribed(turns[1], "two"))
+    assert [item.id for item in scene.last(StartGeneration).prompt.items] == [second]
+
+
+def test_where_the_server_plays_and_nothing_sounds_there_is_nothing_to_clear() -> None:
+    scene = Scene(MANUAL, playback="paced")
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    assert scene.happens(OutputClearRequested(ID)) == []
+    assert scene.told(ResponseDone) == []

@@ -33,7 +33,7 @@ class Drafting:
             for label, listing in st.servers.items()
             if isinstance(listing.entry.item, McpListTools)
         }
-        check_choice(choice, sources, "session" if params.tool_choice is None else "response")
+        check_choice(choice, sources, "response")
         offered = offer(told, sources, choice)
         instructions = settings.instructions if params.instructions is None else params.instructions
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None

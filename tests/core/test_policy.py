@@ -1,0 +1,30 @@
+"""Which turns the built-in policies answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.effects import FlushTranscription, StartGeneration
+from parley.core.events import Transcribed
+from parley.core.policy import policy_of
+from parley.core.settings import Conduct, Settings
+from tests.core.scene import Scene
+
+
+@pytest.mark.parametrize("text", ["", " ", "mm-hm", "what is the time"])
+def test_a_transcriber_answers_nothing_and_an_assistant_whatever_has_words(text: str) -> None:
+    assistant, transcriber = policy_of("realtime"), policy_of("transcription")
+    assert (assistant.speaks, transcriber.speaks) == (True, False)
+    assert assistant.wants_reply(text) is bool(text.strip())
+    assert assistant.may_guess(text) is (text == "what is the time")
+    assert transcriber.wants_reply(text) is transcriber.may_guess(text) is False
+
+
+def test_in_a_transcription_session_no_reply_is_made_ahead() -> None:
+    scene = Scene(Settings(kind="transcription"), Conduct(speculation=True, speculate_after_ms=200))
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    assert any(isinstance(effect, FlushTranscription) for effect in scene.effects)
+    scene.happens(Transcribed(scene.turn(), "what is the time", flush=scene.flush()))
+    scene.hears(640, 0.0)
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)

@@ -1,0 +1,321 @@
+"""What is told of a response adds up: what is added is done, deltas join to what is done, and one terminal ends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parley.core.effects import ListTools
+from parley.core.errors import InvariantBroken
+from parley.core.events import (
+    CancelRequested,
+    ClauseStarted,
+    Event,
+    GenerationFinished,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ItemTruncateRequested,
+    ResponseParams,
+    ResponseRequested,
+    SpeechGenerated,
+    TextGenerated,
+    ToolAnswered,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    ToolsListed,
+    Transcribed,
+)
+from parley.core.ids import CallId, ItemId, ResponseId
+from parley.core.items import (
+    FunctionCall,
+    InputText,
+    Item,
+    McpApprovalRequest,
+    McpCall,
+    McpTool,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from parley.core.limits import AUDIO_DELTA_BYTES
+from parley.core.notices import (
+    ContentPartAdded,
+    ContentPartDone,
+    FunctionArgumentsDelta,
+    FunctionArgumentsDone,
+    ItemAdded,
+    ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    Notice,
+    OutputAudioDelta,
+    OutputAudioDone,
+    OutputItemAdded,
+    OutputItemDone,
+    OutputTextDelta,
+    OutputTextDone,
+    OutputTranscriptDelta,
+    OutputTranscriptDone,
+    PartAt,
+    ResponseCreated,
+    ResponseDone,
+)
+from parley.core.response import Response
+from parley.core.settings import (
+    Approval,
+    AudioFormat,
+    Capabilities,
+    Conduct,
+    McpServer,
+    Modality,
+    Settings,
+    ToolFilter,
+)
+from tests.core.scene import Scene, notices
+
+TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
+BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter(("find",))))
+
+
+@dataclass
+class Told:
+    """One output item as a client puts it together from what it is told."""
+
+    item: Item
+    text: str = ""
+    audio: bytes = b""
+    whole: list[str] = field(default_factory=list)
+    """Which of its parts were told as done, in order."""
+    done: Item | None = None
+
+
+class Client:
+    """Puts a response together from its notices, and asserts that each fits what was told before it."""
+
+    def __init__(self, modality: Modality, conversation: bool) -> None:
+        self.modality, self.conversation = modality, conversation
+        self.id = ResponseId("")
+        self.items: list[Told] = []
+        self.terminal: ResponseDone | None = None
+
+    def at(self, at: PartAt) -> Told:
+        told = self.items[at.output_index]
+        assert at == PartAt(self.id, told.item.id, at.output_index, 0)
+        assert told.done is None
+        return told
+
+    def of(self, response_id: ResponseId, index: int, item_id: ItemId) -> Told:
+        told = self.items[index]
+        assert (response_id, item_id) == (self.id, told.item.id)
+        assert told.done is None
+        return told
+
+    def takes(self, notice: Notice) -> None:
+        if self.terminal is not None:
+            assert getattr(notice, "response_id", None) != self.id
+            return
+        match notice:
+            case ResponseCreated(response=response):
+                self.id = response.id
+                assert (response.status, response.output) == ("in_progress", ())
+            case OutputItemAdded(response_id=response_id, output_index=index, item=item):
+                assert (response_id, index, item.status) == (self.id, len(self.items), "in_progress")
+                self.items.append(Told(item))
+            case ItemAdded(item=item) if item.status == "in_progress":
+                assert self.conversation
+                assert item == self.items[-1].item
+            case ContentPartAdded(at=at, modality=modality):
+                assert isinstance(self.at(at).item, Message)
+                assert modality == self.modality
+                self.at(at).whole.append("part")
+            case OutputTextDelta(at=at, delta=delta) | OutputTranscriptDelta(at=at, delta=delta):
+                assert isinstance(notice, OutputTextDelta) is (self.modality == "text")
+                assert self.at(at).whole == ["part"]
+                assert delta
+                self.at(at).text += delta
+            case OutputAudioDelta(at=at, audio=audio):
+                assert self.at(at).whole == ["part"]
+                assert 0 < len(audio) <= AUDIO_DELTA_BYTES
+                self.at(at).audio += audio
+            case OutputAudioDone(at=at):
+                self.at(at).whole.append("audio")
+            case OutputTextDone(at=at, text=text) | OutputTranscriptDone(at=at, transcript=text):
+                assert isinstance(notice, OutputTextDone) is (self.modality == "text")
+                assert text == self.at(at).text
+                self.at(at).whole.append("words")
+            case ContentPartDone(at=at, modality=modality, text=text):
+                assert (modality, text) == (self.modality, self.at(at).text)
+                self.at(at).whole.append("part")
+            case FunctionArgumentsDelta(
+                response_id=response_id, item_id=item_id, output_index=index, call_id=call_id, delta=delta
+            ):
+                told = self.of(response_id, index, item_id)
+                assert isinstance(told.item, FunctionCall)
+                assert told.item.call_id == call_id
+                told.text += delta
+            case McpArgumentsDelta(response_id=response_id, item_id=item_id, output_index=index, delta=delta):
+                told = self.of(response_id, index, item_id)
+                assert isinstance(told.item, McpCall)
+                told.text += delta
+            case FunctionArgumentsDone(
+                response_id=response_id, item_id=item_id, output_index=index, call_id=call_id, name=name, arguments=text
+            ):
+                told = self.of(response_id, index, item_id)
+                assert isinstance(told.item, FunctionCall)
+                assert (told.item.call_id, told.item.name, told.text) == (call_id, name, text)
+                told.whole.append("arguments")
+            case McpArgumentsDone(response_id=response_id, item_id=item_id, output_index=index, arguments=text):
+                assert self.of(response_id, index, item_id).text == text
+                self.of(response_id, index, item_id).whole.append("arguments")
+            case OutputItemDone(response_id=response_id, output_index=index, item=item):
+                told = self.of(response_id, index, item.id)
+                assert item.status in ("completed", "incomplete")
+                self.ends(told, item)
+                told.done = item
+            case ResponseDone(response=response):
+                assert response.id == self.id
+                assert response.output == tuple(told.done for told in self.items)
+                self.terminal = notice
+            case _:
+                pass
+
+    def ends(self, told: Told, item: Item) -> None:
+        assert type(item) is type(told.item)
+        match item:
+            case Message(content=content):
+                (part,) = content
+                assert told.whole == (
+                    ["part", "audio", "words", "part"] if self.modality == "audio" else ["part", "words", "part"]
+                )
+                assert isinstance(part, OutputAudio if self.modality == "audio" else OutputText)
+                if isinstance(part, OutputText):
+                    assert part.text == told.text
+            case FunctionCall(arguments=arguments) | McpCall(arguments=arguments):
+                assert told.whole == ["arguments"]
+                assert arguments == told.text
+            case McpApprovalRequest():
+                assert told.whole == []
+            case _:
+                raise AssertionError(item)
+
+
+STEPS = st.sampled_from(
+    ["text", "clause", "sound", "long sound", "empty", "call", "tool", "asked", "arguments", "delete"]
+)
+ENDS = st.sampled_from(["stop", "length", "content_filter", "cancel"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(STEPS, max_size=12), ENDS, st.sampled_from(["audio", "text"]), st.booleans())
+def test_whatever_the_engines_make_the_client_can_put_it_together(
+    steps: list[str], end: str, modality: Modality, in_conversation: bool
+) -> None:
+    scene = Scene(
+        Settings(modality=modality, tools=(BOOKS,), turn_detection=None), capabilities=Capabilities(mcp_urls=("*",))
+    )
+    tools = (McpTool("find"), McpTool("lend"))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, tools), TYPED)
+    client = Client(modality, in_conversation)
+
+    def happens(*events: Event) -> None:
+        for notice in notices(scene.happens(*events)):
+            client.takes(notice)
+
+    happens(ResponseRequested(ResponseParams(in_conversation=in_conversation)))
+    attempt, index = scene.attempt(), -1
+    for step in steps:
+        match step:
+            case "call" | "tool" | "asked":
+                index += 1
+                name = {"call": "look", "tool": "find", "asked": "lend"}[step]
+                happens(ToolCallStarted(attempt, index, CallId(f"call {index}"), name))
+            case "arguments":
+                happens(ToolArgumentsGenerated(attempt, index, "{}"))
+            case "clause" | "sound" | "long sound" if modality == "audio":
+                size = 2 * AUDIO_DELTA_BYTES + 480 if step == "long sound" else 480
+                happens(ClauseStarted(attempt, "Well. ") if step == "clause" else SpeechGenerated(attempt, bytes(size)))
+            case "text" if modality == "text":
+                happens(TextGenerated(attempt, "Well. "))
+            case "empty":
+                happens(TextGenerated(attempt, "") if modality == "text" else SpeechGenerated(attempt, b""))
+            case "delete" if in_conversation and client.items:
+                scene.happens(ItemDeleteRequested(client.items[-1].item.id))
+            case _:
+                pass
+    if end == "cancel":
+        happens(CancelRequested(client.id))
+    else:
+        happens(GenerationFinished(attempt, end))  # type: ignore[arg-type]
+        for call in list(scene.session._st.calls):
+            happens(ToolAnswered(call, "found"))
+    assert client.terminal is not None
+    response = client.terminal.response
+    assert response.status == {"stop": "completed", "cancel": "cancelled"}.get(end, "incomplete")
+    assert scene.happens(TextGenerated(attempt, "late")) == []
+
+
+def test_an_item_is_told_done_in_the_conversation_after_the_item_before_it_and_not_once_it_is_deleted() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(TextGenerated(attempt, "One moment."), ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    scene.happens(ToolCallStarted(attempt, 1, CallId("d"), "look"))
+    message, first, second = (added.item.id for added in scene.told(OutputItemAdded))
+    scene.happens(ItemDeleteRequested(first), GenerationFinished(attempt, "tool_calls"))
+    assert [(done.item.id, done.previous_item_id) for done in scene.told(ItemDone)][1:] == [
+        (message, "typed"),
+        (second, first),
+    ]
+    assert [done.item.id for done in scene.told(OutputItemDone)] == [message, first, second]
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        (GenerationFinished, "Long words in little sound."),
+        ("length", "Long words in little sound."),
+        ("content_filter", "Long words in little sound."),
+        ("cancel", "Long"),
+    ],
+)
+def test_of_a_reply_that_ended_by_itself_all_words_are_heard_with_all_its_sound(end: object, kept: str) -> None:
+    """One that was stopped may have lacked sound for its last words."""
+    scene = Scene(Settings(turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "Long words in little sound."), SpeechGenerated(attempt, bytes(48 * 400)))
+    item = scene.told(OutputItemAdded)[0].item.id
+    if end == "cancel":
+        scene.passes(399)
+        scene.happens(CancelRequested())
+    else:
+        scene.happens(GenerationFinished(attempt, "stop" if end is GenerationFinished else end))  # type: ignore[arg-type]
+    scene.happens(ItemTruncateRequested(item, 0, 400))
+    kept_item = scene.item(item)
+    assert isinstance(kept_item, Message)
+    (part,) = kept_item.content
+    assert isinstance(part, OutputAudio)
+    assert part.transcript == kept
+
+
+def test_what_a_guess_has_made_beyond_the_end_of_its_response_is_left_out() -> None:
+    scene = Scene(Settings(modality="text"), Conduct(speculation=True, speculate_after_ms=200))
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+    attempt = scene.attempt()
+    scene.happens(TextGenerated(attempt, "x" * 300_000), TextGenerated(attempt, "more"), GenerationFinished(attempt))
+    scene.hears(320, 0.0)
+    (done,) = scene.told(ResponseDone)
+    assert done.response.status == "incomplete"
+    assert len("".join(delta.delta for delta in scene.told(OutputTextDelta))) == 300_000
+
+
+def test_a_second_terminal_is_a_bug_that_is_found_on_the_spot() -> None:
+    response = Response(ResponseId("r"), None, "text", "", AudioFormat.PCM16, None, None)
+    response.finish("completed")
+    with pytest.raises(InvariantBroken, match=r"^2: "):
+        response.finish("cancelled")
