@@ -101,6 +101,11 @@ def test_a_clause_still_being_spoken_lasts_65_ms_per_character_or_as_long_as_its
     assert speech.text_until(sample) == (heard, False)
 
 
+def test_of_a_clause_that_has_only_begun_nothing_is_heard_and_nothing_is_left_to_play() -> None:
+    assert spoken(("", 0), ended=False).text_until(10) == ("", False)
+    assert spoken(("abcd efgh", 9), ended=False).rest(9) == []
+
+
 def test_a_clause_without_sound_is_heard_once_all_before_it_was() -> None:
     speech = Speech(AudioFormat.PCM16)
     speech.begin("One.")

@@ -88,7 +88,7 @@ def _silent(part: Content) -> Content:
 
 
 def _bounded(audio: bytes | None) -> bytes | None:
-    return None if audio is None else audio[: MAX_RETRIEVED_AUDIO_BYTES & ~1]
+    return None if audio is None else audio[:MAX_RETRIEVED_AUDIO_BYTES]
 
 
 def _bounded_part(part: Content) -> Content:
@@ -106,7 +106,7 @@ class Conversation:
         self._entries: dict[ItemId, Entry] = {}
         self._order: list[ItemId] = []
         self._first_kept: ItemId | None = None
-        """Where the last context truncation began the prompt; everything before it stays left out."""
+        """Where the last context truncation began the prompt: all before it stays left out. None: nothing is left out."""
 
     def __len__(self) -> int:
         return len(self._order)
