@@ -87,6 +87,7 @@ def state_of(processor: AudioProcessor) -> str:
     return processor.echo_control.path.state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", [0.05, 0.3, 0.8])
 @pytest.mark.parametrize("noisy", [True, False], ids=["noise", "digital silence"])
 def test_with_headphones_a_voice_in_the_first_second_of_the_first_reply_gets_through(
@@ -166,6 +167,7 @@ def test_a_user_who_talks_over_everything_does_not_make_the_echo_be_forgotten(sp
     assert state_of(processor) == "found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 32_000, 48_000])
 @pytest.mark.parametrize("block_ms", [10, 21, 50])
 def test_the_path_is_found_within_a_second_at_every_rate_however_sound_comes(

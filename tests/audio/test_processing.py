@@ -166,6 +166,7 @@ def test_the_agents_voice_is_taken_out_of_the_microphone(speech: Speech, rate: i
     assert level_db(heard[later]) - level_db(left[later]) > 20, "echo return loss enhancement"
 
 
+@pytest.mark.slow
 def test_a_voice_over_the_agents_still_gets_through(speech: Speech) -> None:
     rate = 48_000
     far = loud(speech("two_cities"), 10, rate)
@@ -180,6 +181,7 @@ def test_a_voice_over_the_agents_still_gets_through(speech: Speech) -> None:
     assert level_db(both[while_spoken]) > level_db(near[while_spoken]) - 6
 
 
+@pytest.mark.slow
 def test_what_is_left_of_the_agents_voice_is_silence_until_somebody_speaks(speech: Speech) -> None:
     far = loud(speech("two_cities"), 10, 48_000)
     for room in ROOMS[1:5]:

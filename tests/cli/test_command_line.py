@@ -108,6 +108,7 @@ def test_doctor_is_content_with_the_benchmark_pipeline(capsys: pytest.CaptureFix
     assert "stt bench (bench): opens in" in out
 
 
+@pytest.mark.slow
 def test_doctor_says_that_an_endpoint_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
@@ -163,6 +164,7 @@ HEAVY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["parley", "parley.cli.main", "parley.config", "parley.engines.ports", "parley.server.app"]
 )

@@ -119,6 +119,14 @@ def test_a_trace_folder_that_is_a_file_is_refused_at_the_start(tmp_path: Path, b
     assert "kept is a file" in message
 
 
+def test_a_path_that_the_system_does_not_take_is_named_with_its_place() -> None:
+    endless = "x" * 5_000
+    for name in (endless, "a\\u0000b"):
+        assert fault(f'[server]\ntrace_dir = "{name}"\n').startswith("parley.toml:2: server.trace_dir")
+    with pytest.raises(ConfigError, match="--config"):
+        load(Path(endless), {}, {})
+
+
 def test_a_file_that_was_named_and_is_not_there_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no configuration file at nowhere\.toml"):
         load(Path("nowhere.toml"), {}, {})

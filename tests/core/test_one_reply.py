@@ -12,6 +12,7 @@ from parley.core.events import (
     ItemCreateRequested,
     ResponseParams,
     ResponseRequested,
+    TextGenerated,
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
@@ -23,7 +24,7 @@ from parley.core.ids import CallId, ItemId
 from parley.core.items import InputAudio, InputText, McpApprovalResponse, McpTool, Message
 from parley.core.notices import ErrorRaised, IdleTimeoutTriggered, ItemDone, ResponseCreated, ResponseDone
 from parley.core.settings import Capabilities, Conduct, McpServer, ServerVad, Settings
-from tests.core.scene import Scene
+from tests.core.scene import Scene, kinds
 
 TEXT = Settings(modality="text")
 GUESSING = Conduct(speculation=True, speculate_after_ms=200)
@@ -164,14 +165,19 @@ def test_a_request_in_a_pause_answers_what_was_said_before_and_the_turn_still_ge
 
 
 def test_a_reply_made_ahead_answers_the_turn_and_a_request_behind_it_is_refused() -> None:
+    """Its beginning may have been heard: it could only be taken over by answering the turn twice."""
     scene = Scene(TEXT, GUESSING)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
-    scene.hears(320, 0.0)
+    scene.happens(TextGenerated(scene.attempt(), "I am well."))
+    told = kinds(scene.hears(320, 0.0))
+    assert told.index("SpeechStopped") < told.index("ResponseCreated") < told.index("OutputTextDelta")
     scene.happens(ResponseRequested())
     answered(scene)
     assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1
+    assert [error.code for error in scene.told(ErrorRaised)] == ["conversation_already_has_active_response"]
+    assert [done.response.status for done in scene.told(ResponseDone)] == ["completed"]
 
 
 def test_a_turn_whose_request_was_cancelled_is_not_answered_after_all() -> None:

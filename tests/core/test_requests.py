@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from parley.core import conversation
 from parley.core.effects import DropTranscription, FinishTranscription, StartGeneration, Transcribe
 from parley.core.errors import Fault
 from parley.core.events import (
@@ -27,13 +30,27 @@ from parley.core.events import (
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
-from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message, OutputAudio
+from parley.core.items import (
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    ItemReference,
+    McpApprovalRequest,
+    McpCall,
+    McpError,
+    McpListTools,
+    McpTool,
+    Message,
+    OutputAudio,
+)
 from parley.core.limits import (
     KEPT_AUDIO_BYTES,
     MAX_AUDIO_PARTS,
     MAX_BROUGHT_CHARACTERS,
     MAX_IMAGE_BYTES,
-    MAX_ITEMS,
+    MAX_ITEM_TEXT,
     MAX_PENDING_TURNS,
 )
 from parley.core.notices import (
@@ -374,9 +391,10 @@ def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
     assert scene.last(StartGeneration).prompt.items
 
 
-def test_a_full_conversation_takes_no_commit_and_the_audio_stays() -> None:
+def test_a_full_conversation_takes_no_commit_and_the_audio_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "MAX_ITEMS", 3)
     scene = Scene(MANUAL)
-    for index in range(MAX_ITEMS):
+    for index in range(3):
         scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x"),))))
     scene.happens(AudioArrived(bytes(48 * 200)))
     assert refused(scene, CommitRequested(ID)).code == "conversation_full"
@@ -416,6 +434,54 @@ def test_audio_of_the_assistants_items_that_a_client_brings_is_not_kept_without_
         scene.happens(ItemCreateRequested(Message(ItemId(name), "assistant", (spoken,))))
     assert scene.item("c") == Message(ItemId("c"), "assistant", (OutputAudio("said before", bytes(716_800)),))
     assert scene.item("a") == Message(ItemId("a"), "assistant", (OutputAudio("said before"),))
+
+
+LONG = "x" * MAX_ITEM_TEXT
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        McpCall(ItemId(""), "books", "find", "{}", output=LONG),
+        McpCall(ItemId(""), "books", "find", "{}", error=McpError("protocol_error", LONG)),
+        McpCall(ItemId(""), "books", "find", LONG),
+        McpListTools(
+            ItemId(""), "books", (McpTool("find", LONG[:500_000], LONG[:300_000], annotations=LONG[:300_000]),)
+        ),
+        McpApprovalRequest(ItemId(""), "books", "find", LONG),
+    ],
+    ids=["output", "error", "arguments", "tools", "request"],
+)
+def test_what_a_client_brings_of_mcp_servers_is_bounded_like_its_words(item: Item) -> None:
+    scene = Scene()
+    most = MAX_BROUGHT_CHARACTERS // MAX_ITEM_TEXT
+    for _ in range(most + 1):
+        scene.happens(ItemCreateRequested(item))
+    assert len(scene.told(ItemAdded)) <= most
+    assert scene.told(ErrorRaised)[-1].code == "conversation_full"
+
+
+def test_an_item_costs_no_more_in_a_full_conversation_than_in_an_empty_one() -> None:
+    scene = Scene()
+
+    def calls(name: str) -> int:
+        count = 0
+
+        def counted(frame: object, event: str, arg: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(counted)
+        try:
+            scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (InputText("x"),))))
+        finally:
+            sys.setprofile(None)
+        return count
+
+    first = calls("first")
+    for index in range(300):
+        scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x"),))))
+    assert calls("last") <= first
 
 
 def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted() -> None:

@@ -227,6 +227,7 @@ def test_the_clauses_join_to_the_text_however_it_was_split(text: str, data: st.D
     assert split + cutter.finish() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

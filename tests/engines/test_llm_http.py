@@ -71,6 +71,7 @@ async def test_a_delta_of_a_million_characters_is_refused() -> None:
         assert "a piece of a reply" in str(await error_of(engine))
 
 
+@pytest.mark.slow
 async def test_a_compressed_reply_counts_by_what_comes_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parley.engines.llm.openai_http.MAX_REPLY_BYTES", 4 * MEBIBYTE)
     bomb = gzip.compress(b": nothing\n" * 10_000_000)
@@ -115,6 +116,7 @@ SIGNS_OF_LIFE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("sign", SIGNS_OF_LIFE)
 async def test_signs_of_life_do_not_renew_the_time_limits(sign: str, begun: bool) -> None:

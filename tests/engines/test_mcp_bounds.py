@@ -91,6 +91,7 @@ async def fault(odd: OddServer, most: int = 256) -> ToolServerError:
     return caught.value
 
 
+@pytest.mark.slow
 async def test_a_list_whose_pages_never_end_is_given_up() -> None:
     async with serving(lambda number: ([], [page(number, [])])) as odd:
         error = await fault(odd)

@@ -104,6 +104,7 @@ async def transcribe(engine: SpeechRecognizer, audio: Samples, size: int = 320) 
     return await stream.finish(), listener
 
 
+@pytest.mark.slow
 async def test_the_final_does_not_depend_on_the_chunks(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
@@ -115,6 +116,7 @@ async def test_the_final_does_not_depend_on_the_chunks(
         listener.check(final)
 
 
+@pytest.mark.slow
 async def test_promises_are_kept_over_pauses(recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]) -> None:
     hello, weather = at_16k("hello_world"), at_16k("weather_question")
     silence = np.zeros(16000, np.float32)
@@ -135,6 +137,7 @@ async def test_promises_are_kept_over_pauses(recognizer: SpeechRecognizer, at_16
     assert len(second.text) > len(first.text) > 0
 
 
+@pytest.mark.slow
 async def test_partials_come_while_audio_is_fed(recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]) -> None:
     listener = Listener()
     stream = recognizer.open_stream(RecognitionSpec(language="en"), listener)
@@ -151,6 +154,7 @@ async def test_partials_come_while_audio_is_fed(recognizer: SpeechRecognizer, at
     assert len(listener.partials) == count
 
 
+@pytest.mark.slow
 async def test_many_turns_at_once_do_not_mix(recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]) -> None:
     hello, weather = at_16k("hello_world"), at_16k("weather_question")
     alone = [(await transcribe(recognizer, audio))[0].text for audio in (hello, weather)]
@@ -170,6 +174,7 @@ async def test_a_turn_without_sound_has_no_words(recognizer: SpeechRecognizer) -
     listener.check(final)
 
 
+@pytest.mark.slow
 async def test_a_turn_may_be_closed_at_any_moment(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
@@ -218,6 +223,7 @@ async def test_a_cancelled_flush_leaves_the_turn_usable(
     assert (await stream.finish()).text
 
 
+@pytest.mark.slow
 async def test_a_listener_that_raises_harms_nobody_else(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
@@ -275,6 +281,7 @@ async def test_logprobs_come_when_asked_for(recognizer: SpeechRecognizer, at_16k
     assert 0 < final.confidence <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pocketsphinx", "whisper"])
 async def test_closing_the_engine_ends_its_turns(
     name: str, whisper_weights: Path, at_16k: Callable[[str], Samples]
@@ -292,6 +299,7 @@ async def test_closing_the_engine_ends_its_turns(
         recognizer.open_stream(RecognitionSpec(), Listener())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["finish", "close", "a full backlog"])
 async def test_a_stream_that_has_ended_is_freed_without_the_collector(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples], end: str

@@ -216,6 +216,7 @@ async def test_a_decoding_that_hangs_fails_its_turn_and_by_name_all_that_wait_un
         await queue.stop()
 
 
+@pytest.mark.slow
 async def test_a_second_worker_goes_on_while_one_hangs() -> None:
     hangs, goes_on, done = threading.Event(), threading.Event(), list[str]()
 
@@ -264,6 +265,7 @@ async def test_the_language_is_one_of_those_that_may_be_spoken(recognizer: Whisp
         recognizer.open_stream(RecognitionSpec(languages=("tlh", "qya")), lambda partial: None)
 
 
+@pytest.mark.slow
 async def test_words_are_promised_while_someone_speaks(recognizer: WhisperRecognizer, speech: Speech) -> None:
     ints, rate = speech("beckett")
     audio = resample(pcm.to_float(ints), rate, 16000)
@@ -327,6 +329,7 @@ async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> 
     assert "pocketsphinx" in caught.value.mend
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_hub")
 async def test_auto_falls_back_and_says_so(speech: Speech) -> None:
     ints, rate = speech("hello_world")

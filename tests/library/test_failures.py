@@ -88,6 +88,7 @@ async def test_raises_true_raises_from_a_live_session() -> None:
                 pass
 
 
+@pytest.mark.slow
 async def test_a_voice_model_that_raises_once_ends_no_live_session() -> None:
     once = Once()
     engines, _ = part("vad object", once)

@@ -223,6 +223,7 @@ def test_a_chunker_decides_what_is_spoken_at_once_and_no_word_is_lost() -> None:
     assert [request.text for request in tts.requests] == ["one, two. three", "four. five", "six"]
 
 
+@pytest.mark.slow
 def test_a_chunker_that_never_cuts_is_bounded() -> None:
     tts = FakeSynthesizer(word_ms=20)
     with pipeline(llm=FakeModel(["word " * 2_000]), tts=tts) as pipe:
@@ -491,6 +492,7 @@ def of_plain_queue() -> Any:
     return frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [of_list, of_generator, of_array, of_bytes, of_a_recording, of_queue, of_plain_queue],

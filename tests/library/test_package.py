@@ -32,6 +32,7 @@ print(len(session.say("hello")))
 """
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_nobody_closes_ends_with_the_program_without_a_word() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", FORGOTTEN],

@@ -280,6 +280,7 @@ def test_speculation_answers_with_nothing_of_a_wrong_guess() -> None:
     assert "".join(event.text for event in of(ReplyText, events)) == "Right."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("barge_in", ["never", "immediate"])
 def test_recorded_speech_gives_the_same_turns_however_it_is_cut(speech: Speech, barge_in: Any) -> None:
     pcm, rate = speech("beckett")
@@ -294,6 +295,7 @@ def test_recorded_speech_gives_the_same_turns_however_it_is_cut(speech: Speech, 
         assert run(4001) == whole
 
 
+@pytest.mark.slow
 def test_a_question_in_recorded_speech_is_understood_and_its_words_are_placed(speech: Speech) -> None:
     pcm, rate = speech("hello_world")
     recording = Recording((pcm / 32768).astype(np.float32), rate)

@@ -393,6 +393,7 @@ def machine(kind: SessionKind, playback: str, speculation: bool, barge_in: str) 
     return type("SomeMachine", (Machine,), members)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("playback", ["remote", "paced"])
 @pytest.mark.parametrize(
     ("kind", "speculation", "barge_in"),

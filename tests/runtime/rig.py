@@ -21,6 +21,7 @@ from parley.runtime.driver import Driver
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
+from parley.runtime.session_engines import Pipelines
 from parley.runtime.trace import Beginning, Trace
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
@@ -115,6 +116,7 @@ class Rig:
         clock: Callable[[], int] = time.monotonic_ns,
         playback: Literal["remote", "paced"] = "remote",
         loudspeaker: Loudspeaker | None = None,
+        pipelines: Pipelines | None = None,
     ) -> None:
         self.client = Client()
         beginning = Beginning(
@@ -143,6 +145,7 @@ class Rig:
             metrics=metrics,
             clock=clock,
             loudspeaker=loudspeaker,
+            pipelines=pipelines,
         )
         self.driver.start()
 

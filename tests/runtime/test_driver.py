@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 import pytest
 
 from parley.core.effects import Effect
-from parley.core.errors import InvariantBroken
-from parley.core.events import AudioArrived, CancelRequested, ClientErred, CommitRequested, Event, ItemRetrieveRequested
+from parley.core.errors import Fault, InvariantBroken
+from parley.core.events import (
+    AudioArrived,
+    CancelRequested,
+    ClientErred,
+    CommitRequested,
+    Event,
+    ItemRetrieveRequested,
+    SessionUpdateRequested,
+)
 from parley.core.ids import ClientEventId, ItemId
 from parley.core.notices import (
     ErrorRaised,
@@ -25,7 +34,8 @@ from parley.core.notices import (
     SpeechStopped,
 )
 from parley.core.session import Session
-from parley.core.settings import Conduct, Settings
+from parley.core.settings import Capabilities, Conduct, Settings
+from parley.runtime.pipeline import Pipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
 from tests.runtime.rig import WAIT_S, Rig, pipeline, settled
 
@@ -149,6 +159,34 @@ async def test_a_deaf_voice_model_closes_the_session_with_a_reason() -> None:
     rig.speak()
     await rig.client.until(lambda: rig.client.closed is not None)
     assert rig.client.closed == (1011, "the voice activity model failed")
+
+
+@dataclass
+class _OneOther:
+    """The pipelines of a server that has one more than the session's."""
+
+    other: Pipeline
+
+    def find(self, model: str) -> Pipeline | Fault:
+        return self.other
+
+    def terms(self, pipeline: Pipeline) -> tuple[Conduct, Capabilities]:
+        return pipeline.conduct(), pipeline.capabilities()
+
+
+async def test_another_pipeline_makes_nothing_for_a_client_that_does_not_read_either() -> None:
+    llm = FakeModel(["Hello."])
+    rig = Rig(pipeline(), pipelines=_OneOther(pipeline(llm=llm, name="other")))
+    rig.driver.hold_output(True)
+    rig.driver.post(SessionUpdateRequested({"model": "other"}))
+    rig.say("Hello?")
+    await settled(lambda: bool(llm.requests))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert not rig.client.all(OutputAudioDelta)
+    rig.driver.hold_output(False)
+    await rig.client.heard(OutputAudioDelta)
+    await rig.over()
 
 
 async def test_cancelling_stops_the_model_and_the_synthesizer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import weakref
@@ -111,6 +112,28 @@ async def test_a_dropped_turn_is_never_answered() -> None:
         "this is the second turn's; the first's answer was taken back"
     )
     assert ears.stt.streams[0].closed
+
+
+@pytest.mark.parametrize("asked", ["flush", "finish"])
+async def test_a_recogniser_whose_own_work_was_cancelled_fails_the_turn(asked: str) -> None:
+    class CancelledStream(FakeRecognizerStream):
+        async def _answer(self) -> Transcript:
+            raise asyncio.CancelledError
+
+    class CancelledRecognizer(FakeRecognizer):
+        def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> FakeRecognizerStream:
+            return CancelledStream(self, spec, on_partial)
+
+    ears = _Ears(CancelledRecognizer())
+    ears.listening.open(OPEN)
+    if asked == "flush":
+        ears.listening.flush(FlushTranscription(TURN, FlushId(1)))
+    else:
+        ears.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(ears.events))
+    (failed,) = ears.events
+    assert isinstance(failed, TranscriptionFailed)
+    assert failed.fault.code == "engine_error"
 
 
 async def test_a_recogniser_that_fails_says_so_at_once_and_again_to_whoever_asks() -> None:

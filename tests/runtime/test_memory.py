@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
+import pytest
+
 from parley.core.events import ItemRetrieveRequested
 from parley.core.items import InputAudio, Item, Message, OutputAudio
 from parley.core.notices import ItemRetrieved, ResponseDone
@@ -47,6 +49,7 @@ async def talked(pipe: Pipeline, metrics: Metrics) -> tuple[Rig, int]:
     return rig, audio
 
 
+@pytest.mark.slow
 async def test_a_session_that_talked_keeps_less_than_300_kb_beyond_its_audio() -> None:
     metrics = Metrics()
     answers = ["what time is it"] * TURNS * (1 + SESSIONS)

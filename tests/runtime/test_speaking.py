@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from parley.core.effects import CancelGeneration, Prompt, StartGeneration
@@ -24,10 +25,19 @@ from parley.core.events import (
 )
 from parley.core.ids import AttemptId, CallId
 from parley.core.settings import AudioFormat
-from parley.engines.ports import ChatEnd, ChatEvent, ChatRequest, EngineError, TokenUsage, ToolCallDelta
+from parley.engines.ports import (
+    ChatEnd,
+    ChatEvent,
+    ChatRequest,
+    EngineError,
+    SpeechChunk,
+    SpeechRequest,
+    TokenUsage,
+    ToolCallDelta,
+)
 from parley.runtime import speaking as speaking_module
 from parley.runtime.model_output import EVENT_CHARS, SLICE_CHARS
-from parley.runtime.speaking import Speaking
+from parley.runtime.speaking import CHUNK_MS, SLICE_MS, Speaking
 from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
 from tests.runtime.rig import WAIT_S, settled
 
@@ -116,6 +126,41 @@ async def test_a_huge_delta_is_taken_in_slices_with_room_for_others_between(moda
     assert sum(posted.values()) == 20_000
     assert max(posted.values()) <= 2 * SLICE_CHARS
     assert turn >= 5_000 * EVENT_CHARS // SLICE_CHARS
+
+
+async def test_a_long_chunk_and_endless_empty_ones_leave_room_for_others_between() -> None:
+    """A voice that never waits: 2,000 chunks without sound, then a whole paragraph in one."""
+    turn = 0
+    posted: list[int] = []
+
+    class Hasty(FakeSynthesizer):
+        async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+            for _ in range(2_000):
+                yield SpeechChunk(np.zeros(0, np.float32), 16_000)
+            yield SpeechChunk(np.zeros(15 * 16_000, np.float32), 16_000)
+
+    def post(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, SpeechGenerated):
+            posted.append(turn)
+
+    async def bystander() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    events: list[Event] = []
+    speaking = Speaking(FakeModel(["Hello."]), Hasty(), "en", post, clock=lambda: 10**15)
+    other = asyncio.create_task(bystander())
+    speaking.start(START)
+    await settled(lambda: bool(events) and isinstance(events[-1], GenerationFinished | GenerationFailed))
+    other.cancel()
+    assert sum(len(event.audio) for event in events if isinstance(event, SpeechGenerated)) == 15 * 48_000
+    assert posted[0] >= 2_000 * CHUNK_MS // SLICE_MS
+    assert max(posted.count(number) for number in posted) <= 3, (
+        "a second of audio, and what the resampler had held back"
+    )
 
 
 async def test_a_slow_model_is_heard_before_it_has_written_a_whole_clause() -> None:
@@ -269,6 +314,27 @@ async def test_an_unexpected_error_fails_the_reply_and_stands_in_the_log(
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
+@pytest.mark.parametrize(("part", "modality"), [("model", "audio"), ("model", "text"), ("synthesizer", "audio")])
+async def test_an_engine_whose_own_work_was_cancelled_fails_the_reply(part: str, modality: str) -> None:
+    class CancelledModel(FakeModel):
+        async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+            async for event in super().reply(request):
+                yield event
+                raise asyncio.CancelledError
+
+    class CancelledSynthesizer(FakeSynthesizer):
+        async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+            async for chunk in super().speak(request):
+                yield chunk
+                raise asyncio.CancelledError
+
+    llm = CancelledModel([TWO_SENTENCES]) if part == "model" else FakeModel([TWO_SENTENCES])
+    tts = CancelledSynthesizer() if part == "synthesizer" else FakeSynthesizer()
+    events = await _Mouth(llm, tts).said(replace(START, modality=modality))  # type: ignore[arg-type]
+    assert isinstance(events[-1], GenerationFailed)
+    assert events[-1].fault.code == "engine_error"
+
+
 async def test_a_stream_that_breaks_off_is_a_failure_not_an_end() -> None:
     events = await _Mouth(FakeModel(["Half an answ"], cut=True)).said()
     failed = events[-1]
@@ -334,6 +400,19 @@ async def test_a_client_that_does_not_read_stops_what_is_made_for_it_and_loses_n
     mouth.speaking.hold(False)
     await settled(lambda: mouth.over)
     assert len(mouth.of(SpeechGenerated)) == 40
+
+
+async def test_tool_calls_wait_for_a_client_that_does_not_read() -> None:
+    mouth = _Mouth(FakeModel([ToolCallDelta(0, "c", "look", "x" * 40_000)]))
+    mouth.speaking.hold(True)
+    mouth.speaking.start(START)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert mouth.llm.requests
+    assert mouth.events == []
+    mouth.speaking.hold(False)
+    await settled(lambda: mouth.over)
+    assert sum(len(event.arguments) for event in mouth.events if isinstance(event, ToolArgumentsGenerated)) == 40_000
 
 
 async def test_a_text_reply_waits_for_a_client_that_does_not_read() -> None:

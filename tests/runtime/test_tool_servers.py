@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools
-from parley.core.events import Event
+from parley.core.events import Event, ToolFailed, ToolListingFailed
 from parley.core.ids import ListingId, ToolCallId
 from parley.core.settings import McpServer
 from parley.engines.tools.ports import ToolConnection, ToolDescription, ToolServerAddress
@@ -20,11 +20,15 @@ BOOKS = McpServer("books", "http://127.0.0.1:9/mcp")
 
 
 class Connections:
-    """A server whose `stuck` questions are never answered; `open` counts its connections, `asked` is set by each question."""
+    """A server whose `stuck` questions are never answered; `open` counts its connections, `asked` is set by each question.
 
-    def __init__(self, *stuck: str, closes: bool = True) -> None:
+    Its own work on the question `cancels` is cancelled.
+    """
+
+    def __init__(self, *stuck: str, closes: bool = True, cancels: str = "") -> None:
         self.stuck = stuck
         self.closes = closes
+        self.cancels = cancels
         self.open = 0
         self.made = 0
         self.asked = asyncio.Event()
@@ -34,6 +38,8 @@ class Connections:
     async def connect(self, address: ToolServerAddress) -> AsyncGenerator[ToolConnection, None]:
         self.open += 1
         self.made += 1
+        if self.cancels == "connect":
+            raise asyncio.CancelledError
         try:
             yield self
             if not self.closes:
@@ -46,6 +52,8 @@ class Connections:
         self.asked.set()
         if question in self.stuck:
             await asyncio.Event().wait()
+        if question == self.cancels:
+            raise asyncio.CancelledError
 
     async def tools(self, most: int) -> tuple[ToolDescription, ...]:
         await self._answer("list")
@@ -90,6 +98,19 @@ async def test_an_abandoned_call_leaves_the_other_calls_their_connection() -> No
     tools.abandon_call(AbandonCall(ToolCallId(2)))
     await server.closed.wait()
     assert posted.events == []
+
+
+@pytest.mark.parametrize("work", ["connect", "list", "find"])
+async def test_work_that_a_connection_has_cancelled_itself_fails_its_question(work: str) -> None:
+    server, posted = Connections(cancels=work), Posted()
+    tools = ToolServers(posted, server.connect)
+    if work == "find":
+        tools.call(CallTool(ToolCallId(1), BOOKS, "find", "{}"))
+    else:
+        tools.list_tools(ListTools(ListingId(1), BOOKS))
+    await asyncio.wait(tools.tasks())
+    assert [type(event) for event in posted.events] == [ToolFailed if work == "find" else ToolListingFailed]
+    tools.release()
 
 
 async def test_the_next_question_after_an_abandoned_one_opens_a_connection_of_its_own() -> None:

@@ -6,7 +6,8 @@ import gc
 import logging
 import stat
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,14 @@ from parley.core.events import (
 )
 from parley.core.ids import CallId, ItemId, JudgementId, TurnId
 from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
-from parley.core.notices import ItemDone, OutputAudioDelta, ResponseDone, SpeechStarted
+from parley.core.notices import (
+    ErrorRaised,
+    ItemDone,
+    ItemRetrieved,
+    OutputAudioDelta,
+    ResponseDone,
+    SpeechStarted,
+)
 from parley.core.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.session import Session
 from parley.core.settings import (
@@ -50,6 +58,8 @@ from parley.runtime.trace import Trace, replay
 from parley.runtime.trace_format import from_plain, to_plain
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold
 from tests.runtime.rig import Rig, pipeline
+
+MIB = 1024 * 1024
 
 
 async def _conversation(folder: Path) -> Path:
@@ -190,31 +200,71 @@ async def test_the_ring_stays_small_however_long_the_session(monkeypatch: pytest
     await rig.over()
 
 
+@contextmanager
+def memory_stays_under(limit: int) -> Iterator[None]:
+    """What is allocated inside, and is still there at the end, takes less than `limit` bytes."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < limit
+
+
 async def test_the_ring_does_not_keep_hours_of_audio_alive() -> None:
     rig = Rig(pipeline(), trace=Trace)
     assert rig.trace is not None
-    judged = JudgePause(TurnId(1), JudgementId(1), "", bytes(100_000), AudioFormat.PCM16, "")
-    for number in range(20):
-        rig.trace.saw(ItemRetrieveRequested(ItemId(f"nothing_{number}")), number, [judged])
-    assert ["nothing_19" in line for line in rig.trace.recent()] == [True]
+    with memory_stays_under(200_000):
+        for number in range(20):
+            judged = JudgePause(TurnId(1), JudgementId(1), "", bytes(100_000), AudioFormat.PCM16, "")
+            rig.trace.saw(ItemRetrieveRequested(ItemId(f"nothing_{number}")), number, [judged])
+            del judged
+    assert "nothing_19" in rig.trace.recent()[-1]
+    assert "JudgePause" in rig.trace.recent()[-1]
     await rig.over()
+
+
+def brought(number: int, audio: bytes, transcript: str | None = None) -> ItemCreateRequested:
+    return ItemCreateRequested(Message(ItemId(f"item_{number}"), "user", (InputAudio(transcript, audio),)))
 
 
 async def test_the_ring_does_not_keep_alive_what_a_client_brought() -> None:
     rig = Rig(pipeline(), trace=Trace)
     assert rig.trace is not None
-    gc.collect()
-    tracemalloc.start()
-    try:
+    with memory_stays_under(20 * MIB):
         for number in range(30):
             # Too much audio to wait for its words: refused, and nothing else holds it.
-            audio = (InputAudio(None, bytes(10 * 1024 * 1024)),)
-            rig.driver.post(ItemCreateRequested(Message(ItemId(f"item_{number}"), "user", audio)))
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert held < 20 * 1024 * 1024
+            rig.driver.post(brought(number, bytes(10 * MIB)))
     assert "ItemCreateRequested -> [Tell(ErrorRaised)]" in rig.trace.recent()[-1]
+    await rig.over()
+
+
+async def test_the_ring_does_not_keep_alive_audio_that_was_refused() -> None:
+    rig = Rig(pipeline(), settings=Settings(turn_detection=None), trace=Trace)
+    assert rig.trace is not None
+    long = bytes(14 * MIB)
+    rig.driver.post(AudioArrived(long))
+    rig.driver.post(AudioArrived(long[: 13 * MIB]))
+    with memory_stays_under(20 * MIB):
+        for _ in range(30):
+            rig.driver.post(AudioArrived(bytes(14 * MIB)))
+    assert rig.client.all(ErrorRaised)[-1].code == "input_audio_buffer_full"
+    assert "AudioArrived -> [Tell(ErrorRaised)]" in rig.trace.recent()[-1]
+    await rig.over()
+
+
+async def test_the_ring_does_not_keep_alive_what_a_client_was_sent() -> None:
+    rig = Rig(pipeline(), trace=Trace)
+    assert rig.trace is not None
+    rig.driver.post(brought(1, bytes(2 * MIB), "hello"))
+    with memory_stays_under(2 * MIB):
+        for _ in range(30):
+            rig.driver.post(ItemRetrieveRequested(ItemId("item_1")))
+            assert rig.client.all(ItemRetrieved)
+            rig.client.notices.clear()
+    assert "Tell(ItemRetrieved)" in rig.trace.recent()[-1]
     await rig.over()
 
 

@@ -108,6 +108,7 @@ async def test_audio_in_odd_bytes_is_put_together_again() -> None:
     assert 1_400 < stopped.audio_end_ms < 1_700
 
 
+@pytest.mark.slow
 async def test_the_largest_legal_append_is_taken_and_a_larger_one_is_an_error() -> None:
     async with running() as server, talking(server) as talk:
         await talk.send(
@@ -123,6 +124,7 @@ async def test_the_largest_legal_append_is_taken_and_a_larger_one_is_an_error() 
         await still_lives(talk)
 
 
+@pytest.mark.slow
 async def test_a_flood_of_nonsense_is_answered_message_by_message_while_another_session_talks() -> None:
     async with running() as server, talking(server) as beside, talking(server) as talk:
         for number in range(500):
@@ -185,6 +187,7 @@ async def test_a_stall_of_half_a_second_and_then_a_burst_changes_nothing() -> No
     assert await hear(burst=True) == await hear(burst=False)
 
 
+@pytest.mark.slow
 async def test_sessions_that_come_and_go_leave_no_memory_behind() -> None:
     """Every kind of end, many times; what is alive afterwards does not depend on how often."""
     engines = Engines(llm=FakeModel(["All right."]))

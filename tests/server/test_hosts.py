@@ -50,6 +50,8 @@ def test_a_loopback_server_answers_to_the_names_of_this_machine(host: str | None
         ("0.0.0.0", ("voice.example.com",), "voice.example.com", True),
         ("0.0.0.0", ("voice.example.com",), "evil.example", False),
         ("0.0.0.0", ("voice.example.com",), "localhost:8765", True),
+        ("voice.lan", ("voice.lan",), "voice.lan:8765", True),
+        ("voice.lan", ("voice.lan",), "evil.example", False),
     ],
 )
 def test_the_owner_names_further_hosts(bound: str, allowed: tuple[str, ...], host: str, answered: bool) -> None:

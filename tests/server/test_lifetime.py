@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley.config import ConfigError
@@ -55,6 +55,11 @@ async def test_an_idle_session_is_closed_at_once() -> None:
     async with running(configured(shutdown_grace_s=60)) as server, talking(server) as talk:
         server.server.leave()
         assert await close_code(talk) in (1001, 1012)
+
+
+async def read_on(client: ClientConnection) -> None:
+    while True:
+        await client.recv()
 
 
 async def close_code(talk: Talk) -> int | None:
@@ -102,6 +107,7 @@ async def process(**settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Pro
         await child.communicate()
 
 
+@pytest.mark.slow
 async def test_the_process_says_where_it_listens_and_how_to_talk_to_it_and_ends_cleanly() -> None:
     async with process(PARLEY_API_KEY="sk-very-secret") as (child, address, lines):
         async with connect(
@@ -121,23 +127,34 @@ async def test_the_process_says_where_it_listens_and_how_to_talk_to_it_and_ends_
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 async def test_sigterm_ends_the_process_with_success() -> None:
     async with process() as (child, _, _):
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), PATIENCE_S) == 0
 
 
+@pytest.mark.slow
 async def test_a_second_interrupt_ends_the_process_at_once() -> None:
     async with (
         process(PARLEY_SHUTDOWN_GRACE_S="600") as (child, address, _),
         connect(f"ws://{address}/v1/realtime") as client,
     ):
         assert json.loads(await client.recv())["type"] == "session.created"
-        for event in ({"type": "response.create"},):
-            await client.send(json.dumps(event))
+        await client.send(json.dumps({"type": "response.create"}))
         while json.loads(await client.recv())["type"] != "response.created":
             pass
+        assert child.stderr is not None
         child.send_signal(signal.SIGINT)
+        # A signal that is still pending takes in the next one: the second is sent once the first has been handled.
+        line = b""
+        while b"stopping: 1 sessions may end their replies within 600 s" not in line:
+            line = await child.stderr.readline()
+            assert line, "the process ended after one signal"
         child.send_signal(signal.SIGINT)
-        child.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(child.wait(), PATIENCE_S) in (0, 130)
+        with pytest.raises(ConnectionClosed) as closed:
+            await read_on(client)
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1012
+        _, err = await asyncio.wait_for(child.communicate(), PATIENCE_S)
+        assert b"stopping at once: 1 sessions are closed" in err
+        assert child.returncode == 0

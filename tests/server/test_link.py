@@ -24,6 +24,7 @@ from parley.server import link_reading
 from parley.server.link import Link, link_class
 from parley.server.link_ports import LinkToPeer, LongArrival, Peer
 from parley.server.refusals import Refusal
+from tests.runtime.rig import settled
 
 MIB = 1024 * 1024
 
@@ -385,6 +386,22 @@ async def test_a_client_whose_pong_waits_behind_its_audio_is_kept(monkeypatch: p
     assert door.peers[0].lost_as[0][0] == 1011
 
 
+async def test_a_client_that_is_read_slowly_is_not_taken_for_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PING_S", 0.05)
+    monkeypatch.setattr(link_module, "PONG_S", 0.1)
+    door = OpenDoor(messages_per_second=20, times=0)
+    long = "x" * (MIB - 100)
+    async with serving(door) as url, connected(url) as client:
+        # They cost 32 of its 20 messages per second: nothing more, no pong either, is read for most of a second.
+        await client.send(long)
+        await client.send(long)
+        await client.send("after")
+        (echo,) = door.peers
+        await settled(lambda: len(echo.messages) == 3 or bool(echo.lost_as))
+        assert not echo.lost_as
+        assert echo.messages[-1] == b"after"
+
+
 async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     loop = asyncio.get_running_loop()
@@ -429,6 +446,46 @@ async def test_a_message_longer_than_a_slice_is_handed_on_in_pieces_and_in_order
         assert min(echo.pieces) >= len(long) // link_reading.SLICE_BYTES
 
 
+async def test_messages_that_cost_much_time_take_turns_with_a_link_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred in one read of the socket, some of them in two fragments; each takes a millisecond."""
+    door = OpenDoor(times=0)
+    async with serving(door) as url, connected(url):
+        (echo,) = door.peers
+        taken: list[int] = []
+        turn = 0
+        monkeypatch.setattr(link_reading, "perf_counter", lambda: len(taken) / 1_000)
+
+        def received(data: bytes) -> int:
+            taken.append(turn)
+            return 0
+
+        echo.received = received  # type: ignore[method-assign]
+        whole = masked(Opcode.TEXT, b"?")
+        fragmented = masked(Opcode.TEXT, b"?", fin=False) + masked(Opcode.CONT, b"")
+        echo.link.data_received(whole * 100 + fragmented * 100)
+        while len(taken) < 200:
+            turn += 1
+            await asyncio.sleep(0)
+        most_ms = max(taken.count(number) for number in set(taken))
+        assert most_ms <= link_reading.GO_S * 1_000 + 1
+
+
+async def test_a_long_message_in_fragments_is_handed_on_in_slices_and_in_order() -> None:
+    long = bytes(range(32, 127)) * 4_000
+    fragments = [long[at : at + 150_000] for at in range(0, len(long), 150_000)]
+    frames = [masked(Opcode.TEXT, b"before"), masked(Opcode.TEXT, fragments[0], fin=False)]
+    frames += [masked(Opcode.CONT, fragment, fin=False) for fragment in fragments[1:]]
+    frames += [masked(Opcode.PING, b"?"), masked(Opcode.CONT, b""), masked(Opcode.TEXT, b"after")]
+    door = OpenDoor(times=0)
+    async with serving(door) as url, connected(url):
+        (echo,) = door.peers
+        echo.link.data_received(b"".join(frames))
+        await settled(lambda: len(echo.messages) == 3)
+        assert echo.messages == [b"before", long, b"after"]
+        assert echo.pieces[0] >= len(long) // link_reading.SLICE_BYTES
+
+
+@pytest.mark.slow
 async def test_short_messages_with_long_answers_take_turns_with_a_link_beside_them() -> None:
     """Forty requests in one read of the socket; each is answered with 128 KiB."""
     door = OpenDoor(times=0)

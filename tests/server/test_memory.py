@@ -24,11 +24,20 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley.config import Config
 from parley.core.errors import InvariantBroken
-from parley.engines.ports import ChatEvent, ChatRequest, Samples, SpeechChunk, SpeechRequest, TextDelta, ToolCallDelta
+from parley.engines.ports import (
+    ChatEvent,
+    ChatRequest,
+    PauseContext,
+    Samples,
+    SpeechChunk,
+    SpeechRequest,
+    TextDelta,
+    ToolCallDelta,
+)
 from parley.runtime.loop_slices import of_running_loop
 from parley.server.app import create_app
 from parley.server.lifetime import Uvicorn, listen
-from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
+from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity, Hold
 from tests.server.harness import PATIENCE_S, Engines, configured, loaded
 from tests.server.test_mcp import KEY, Library, library
 
@@ -111,6 +120,17 @@ class BreakableSynthesizer(FakeSynthesizer):
             yield chunk
 
 
+class HoldableTurnJudge(FakeTurnJudge):
+    """A judge that keeps a question as long as it has a `hold`."""
+
+    hold: Hold | None = None
+
+    async def judge(self, pause: PauseContext) -> float:
+        if self.hold is not None:
+            await self.hold.pass_through()
+        return await super().judge(pause)
+
+
 class BreakablePolicy:
     """A policy of one's own, with a bug that shows when it is asked about the word `bug`."""
 
@@ -130,6 +150,7 @@ class Server:
     """A server with engines that can be held and broken."""
 
     vad: BreakableVoiceActivity
+    judge: HoldableTurnJudge
     stt: FakeRecognizer
     llm: BreakableModel
     tts: BreakableSynthesizer
@@ -140,9 +161,10 @@ class Server:
 
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[Server]:
-    vad, llm, tts = BreakableVoiceActivity(), BreakableModel(["of course."]), BreakableSynthesizer()
+    vad, judge = BreakableVoiceActivity(), HoldableTurnJudge()
+    llm, tts = BreakableModel(["of course."]), BreakableSynthesizer()
     stt = FakeRecognizer(*["hello there"] * 9)
-    open_engines = loaded(config, Engines(vad=vad, stt=stt, llm=llm, tts=tts))
+    open_engines = loaded(config, Engines(vad=vad, turn=judge, stt=stt, llm=llm, tts=tts))
     app = create_app(config, open_engines, policy=BreakablePolicy())
     started = asyncio.Event()
     server = app.server(started.set)
@@ -151,7 +173,7 @@ async def serving(config: Config) -> AsyncIterator[Server]:
     await started.wait()
     try:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/v1/realtime"
-        yield Server(vad, stt, llm, tts, server, url)
+        yield Server(vad, judge, stt, llm, tts, server, url)
     finally:
         server.leave()
         server.leave()
@@ -245,6 +267,14 @@ async def synthesizing(server: Server, client: Client) -> None:
     await hold.reached.wait()
 
 
+async def judging(server: Server, client: Client) -> None:
+    """The turn judge has been asked about a pause and has not answered."""
+    server.judge.hold = hold = Hold()
+    await client.configure(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    await client.speak(silence_ms=200)
+    await hold.reached.wait()
+
+
 async def failing(server: Server, client: Client) -> None:
     """The reply's model and its voice have failed with faults that nobody foresaw."""
     for broken in (server.llm, server.tts):
@@ -330,7 +360,18 @@ async def closed(client: Client) -> int | None:
 
 Step = Callable[[Server, Client], Awaitable[None]]
 
-DOINGS: list[Step] = [nothing, talked, wrote, cleaned, speaking, interrupting, generating, synthesizing, failing]
+DOINGS: list[Step] = [
+    nothing,
+    talked,
+    wrote,
+    cleaned,
+    speaking,
+    judging,
+    interrupting,
+    generating,
+    synthesizing,
+    failing,
+]
 ENDS: list[Step] = [
     client_closes,
     client_breaks_the_protocol,
@@ -353,8 +394,10 @@ async def a_session_leaves_nothing(server: Server, doing: Step, end: Step) -> No
             server.tts.requests,
             server.tts.script,
             server.stt.streams,
+            server.judge.asked,
         ):
             kept.clear()
+        server.judge.hold = None
         client.socket = socket = None  # type: ignore[assignment]
         await gone()
 
@@ -369,12 +412,14 @@ async def gone(*kinds: str) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doing", DOINGS, ids=lambda step: step.__name__)
 async def test_a_broken_connection_leaves_nothing_whatever_it_was_doing(doing: Step) -> None:
     async with serving(configured()) as server:
         await a_session_leaves_nothing(server, doing, connection_breaks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS, ids=lambda step: step.__name__)
 @pytest.mark.parametrize("doing", [talked, generating], ids=lambda step: step.__name__)
 async def test_nothing_of_a_session_outlives_its_end(doing: Step, end: Step) -> None:
@@ -387,6 +432,7 @@ async def test_nothing_of_a_session_outlives_its_longest_time() -> None:
         await a_session_leaves_nothing(server, generating, session_expires)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("doing", [listing_tools, calling_a_tool, refused_tools], ids=lambda step: step.__name__)
 async def test_nothing_of_a_session_with_tools_of_an_mcp_server_outlives_it(doing: Step) -> None:
     async with library() as books, serving(configured()) as server:

@@ -120,6 +120,7 @@ streams = st.lists(
 ).map(b"".join)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), stream=streams)
 def test_any_bytes_in_any_pieces_come_out_as_by_the_longer_way(data: st.DataObject, stream: bytes) -> None:

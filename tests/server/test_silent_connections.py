@@ -183,6 +183,7 @@ async def process_with_few_descriptors() -> AsyncIterator[tuple[int, list[str]]]
         lines.append((await child.communicate())[1].decode())
 
 
+@pytest.mark.slow
 async def test_connections_that_say_nothing_make_room_for_one_that_talks() -> None:
     async with process_with_few_descriptors() as (port, lines), contextlib.AsyncExitStack() as crowd:
         for _ in range(LIMIT + 20):
@@ -199,6 +200,7 @@ async def fill(port: int, sessions: list[ClientConnection]) -> None:
         sessions.append(await connect(f"ws://127.0.0.1:{port}/v1/realtime"))
 
 
+@pytest.mark.slow
 async def test_where_all_connections_are_sessions_one_more_is_refused_and_says_when_to_come_back() -> None:
     async with process_with_few_descriptors() as (port, _):
         sessions: list[ClientConnection] = []

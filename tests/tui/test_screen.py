@@ -243,6 +243,9 @@ async def test_without_a_microphone_the_conversation_is_typed_and_read(size: tup
         assert max(map(len, text.splitlines())) <= size[0]
         assert "Enter send" in text
         assert "Space" not in text
+        assert "from the end of speech" not in text
+        if size[1] >= 24:
+            assert "turn 2, from the message" in text
 
 
 async def test_without_a_microphone_escape_silences_the_spoken_reply_and_the_message_stays() -> None:

@@ -174,6 +174,20 @@ async def test_nothing_sticks_out_at_any_width(server: Server, tmp_path: Path, w
             assert 0 <= top < bottom <= await tab.js("innerHeight"), f"{selector} is on the screen"
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1366, 768), (1280, 720), (1024, 640)])
+async def test_the_stage_fits_on_a_laptop_without_scrolling(
+    server: Server, tmp_path: Path, width: int, height: int
+) -> None:
+    async with page(server.url, tmp_path, width=width) as tab:
+        await tab.size(width, height)
+        await tab.js("parley.say('Please get the time for me.')", gesture=True)
+        await tab.until("document.querySelector('details.figures')")
+        needed, there = await tab.js(
+            "(({ scrollHeight, clientHeight }) => [scrollHeight, clientHeight])(document.querySelector('.stage'))"
+        )
+        assert needed <= there
+
+
 async def test_every_control_can_be_reached_and_is_named(server: Server, tmp_path: Path) -> None:
     async with page(server.url, tmp_path) as tab:
         reached: list[str] = []

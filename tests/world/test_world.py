@@ -34,6 +34,7 @@ def _assert_clean(first: int, end: int) -> Counter[str]:
     return batch.counts
 
 
+@pytest.mark.slow
 def test_no_law_is_broken_and_everything_comes_to_rest() -> None:
     _assert_clean(0, FAST_SEEDS)
 

@@ -7,6 +7,7 @@ Does not know: types and ranges (`schema.py`).
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -77,12 +78,12 @@ def find_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | No
 
 
 def _named(path: Path, by: str) -> Path:
-    if path.is_dir():
+    if os.path.isdir(path):  # where the system cannot tell (a name too long), `Path.is_dir` raises
         raise ConfigError(
             f"The configuration file {path} (named by {by}) is a folder.",
             mend=f"Name a file, such as {path / FILE_NAME}.",
         )
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ConfigError(
             f"There is no configuration file at {path} (named by {by}).",
             mend="Correct the path, or leave it out to start with the defaults.",
@@ -100,7 +101,10 @@ def read_file(path: Path) -> Layer:
     except RecursionError:
         data = None
     if data is None or _is_deeper(data, MAX_DEPTH):
-        raise ConfigError(f"{path} cannot be read: it has tables or lists more than {MAX_DEPTH} deep in each other.")
+        raise ConfigError(
+            f"{path} cannot be read: it has tables or lists more than {MAX_DEPTH} deep in each other.",
+            mend="No setting is that deep; look for a bracket or a dot too many.",
+        )
     lines = _line_numbers(text)
     layer = Layer(data=data)
     for key, _ in flatten(data):

@@ -234,14 +234,27 @@ def _trace_dir(server: ServerSection, places: Mapping[KeyPath, str]) -> Path | N
     if not server.trace_dir:
         return None
     folder = Path(server.trace_dir).expanduser()
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return folder
-    why = "is a file" if not there.is_dir() else "cannot be written to"
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if _exists(path))
+    except (OSError, ValueError) as error:
+        there, why = folder, f"cannot be used ({getattr(error, 'strerror', error)})"
+    else:
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return folder
+        why = "is a file" if not there.is_dir() else "cannot be written to"
     raise ConfigError(
         f"{places[('server', 'trace_dir')]}: server.trace_dir {server.trace_dir}: {there} {why}.",
         mend="Name a folder that this user may write to; it is created where it does not exist.",
     )
+
+
+def _exists(path: Path) -> bool:
+    """Raises `OSError` or `ValueError` where the system cannot tell, as for a name that is too long."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _server(section: ServerSection, keys: tuple[str, ...], trace_dir: Path | None) -> ServerConfig:

@@ -19,6 +19,10 @@ from parley.core.items import (
     InputAudio,
     InputImage,
     Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpListTools,
     Message,
     OutputAudio,
     is_empty,
@@ -40,7 +44,7 @@ class Entry:
 
     `heard` is the sample to which a spoken item was heard (None: all of it, as far as anybody knows); `by_client`:
     the client said so. `input_samples` is the length of a user's audio, `awaiting` how much is still to
-    come: transcripts of its audio, the output of its call.
+    come: transcripts of its audio, the output of its call. `brought` are the characters that it held when it was inserted.
     """
 
     item: Item
@@ -49,6 +53,7 @@ class Entry:
     by_client: bool = False
     input_samples: int = 0
     awaiting: int = 0
+    brought: int = 0
     deleted: bool = False
 
     def view(self, played: int | None = None) -> Item:
@@ -105,6 +110,10 @@ class Conversation:
         """Whether the assistant has answered with audio; its voice is settled then."""
         self._entries: dict[ItemId, Entry] = {}
         self._order: list[ItemId] = []
+        self._with_audio: set[ItemId] = set()
+        """The entries that may still have audio."""
+        self._brought = 0
+        """The characters of all entries when they were inserted: of what clients bring, all."""
         self._first_kept: ItemId | None = None
         """Where the last context truncation began the prompt: all before it stays left out. None: nothing is left out."""
 
@@ -143,9 +152,9 @@ class Conversation:
             )
         if item is None or not (brought := _characters(item)):
             return
-        if brought + sum(_characters(entry.item) for entry in self._entries.values()) > MAX_BROUGHT_CHARACTERS:
+        if brought + self._brought > MAX_BROUGHT_CHARACTERS:
             raise PeerError(
-                f"The words and images of a conversation take at most {MAX_BROUGHT_CHARACTERS >> 20} MiB; "
+                f"The words and images brought into a conversation take at most {MAX_BROUGHT_CHARACTERS >> 20} MiB; "
                 "delete some items with conversation.item.delete.",
                 code="conversation_full",
                 param="item",
@@ -156,7 +165,11 @@ class Conversation:
         index = len(self._order) if place is None else place
         self._order.insert(index, entry.item.id)
         self._entries[entry.item.id] = entry
+        entry.brought = _characters(entry.item)
+        self._brought += entry.brought
         self.version += 1
+        if _may_have_audio(entry):
+            self._with_audio.add(entry.item.id)
         self._let_go_of_old_audio()
         return self._order[index - 1] if index else None
 
@@ -173,6 +186,8 @@ class Conversation:
         entry = self._entries.pop(item_id, None)
         if entry is not None:
             entry.deleted = True
+            self._brought -= entry.brought
+            self._with_audio.discard(item_id)
             if item_id == self._first_kept:
                 index = self._order.index(item_id) + 1
                 self._first_kept = self._order[index] if index < len(self._order) else None
@@ -205,11 +220,14 @@ class Conversation:
 
     def _let_go_of_old_audio(self) -> None:
         budget = KEPT_AUDIO_BYTES
-        for item_id in reversed(self._order):
+        for item_id in reversed(self._order) if self._with_audio else ():
+            if item_id not in self._with_audio:
+                continue
             entry = self._entries[item_id]
             size = _audio_bytes(entry)
             if size and size > budget and item_id != self._order[-1]:
                 _discard(entry)
+                self._with_audio.remove(item_id)
             budget = max(0, budget - size)
 
     # --- the prompt ------------------------------------------------------------------------------------------------------
@@ -235,10 +253,14 @@ def _characters(item: Item) -> int:
     match item:
         case Message(content=content):
             return sum(len(part.image_url) if isinstance(part, InputImage) else len(text_of(part)) for part in content)
-        case FunctionCall(arguments=text) | FunctionCallOutput(output=text):
+        case FunctionCall(arguments=text) | FunctionCallOutput(output=text) | McpApprovalRequest(arguments=text):
             return len(text)
-        case _:
-            return 0
+        case McpCall(arguments=text, output=output, error=error):
+            return len(text) + len(output or "") + (0 if error is None else len(error.message))
+        case McpListTools(tools=tools):
+            return sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in tools)
+        case McpApprovalResponse(reason=text):
+            return len(text)
 
 
 def _audio_bytes(entry: Entry) -> int:
@@ -248,6 +270,11 @@ def _audio_bytes(entry: Entry) -> int:
         parts = (part for part in entry.item.content if isinstance(part, InputAudio | OutputAudio))
         return sum(len(part.audio) for part in parts if part.audio)
     return 0
+
+
+def _may_have_audio(entry: Entry) -> bool:
+    """A spoken item grows after it was inserted."""
+    return entry.speech is not None or _audio_bytes(entry) > 0
 
 
 def _discard(entry: Entry) -> None:

@@ -306,7 +306,7 @@ class Hearing:
             )
         st.conversation.room()
         end = st.input.received
-        # What waits alone has been heard while it came, however long it is.
+        # A turn that nothing waits before was recognised while it came: its length does not matter.
         if st.pending:
             self.transcripts.check_waiting(end - max(start, st.input.begins))
         if turn is None:

@@ -48,8 +48,8 @@ MAX_BROUGHT_CHARACTERS = 64 * 1024 * 1024
 """Words and images a client may have in one conversation: two hundred large photographs, many times a model's context."""
 
 MIN_SHOWN_CHARACTERS = 400
-"""To so few characters is a text shortened that a model's context cannot hold: a few sentences of it, from which the model can tell
-what it was; where that is too much still, the response fails."""
+"""A text that does not fit into the model's context is shortened to no fewer characters than these: a few sentences, from which the
+model can tell what it was. Where even they do not fit, the response fails."""
 
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""

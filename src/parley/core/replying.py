@@ -219,7 +219,7 @@ class Replying:
         guess.response = response
         guess.input_audio_ms += turn_ms
         st.main = response
-        self._take_over(())  # what it was made from was known already
+        self._take_over(())  # it waited for the outcome of no tool
         st.tool_rounds = 0
         st.tell(response.created())
         held, guess.held = guess.held, []

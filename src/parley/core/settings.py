@@ -259,8 +259,8 @@ def merged(settings: Settings, patch: SettingsPatch) -> Settings:
 
 
 def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
-    """The settings of a session that goes on with another pipeline: what its client never changed is the `new` pipeline's
-    default where it was the `old` one's."""
+    """The settings of a session that goes on with another pipeline: what is still the default of its `old` pipeline becomes
+    the default of the `new` one."""
     transcription = settings.transcription
     if transcription == old.transcription:
         transcription = new.transcription
@@ -268,7 +268,6 @@ def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
         transcription = replace(transcription, model="")  # the recogniser that it named belongs to the old pipeline
     return replace(
         settings,
-        model=new.model,
         instructions=new.instructions if settings.instructions == old.instructions else settings.instructions,
         voice=new.voice if settings.voice == old.voice else settings.voice,
         transcription=transcription,

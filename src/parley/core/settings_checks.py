@@ -18,7 +18,7 @@ SHOWN_NAMES = 16
 
 
 def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Settings:
-    """`new` as the session will be, on a pipeline that `can` do so much; `old` is known to be possible. Raises `PeerError`."""
+    """The settings `new`, completed, for a pipeline with the capabilities `can`; `old` is known to be allowed. Raises `PeerError`."""
     if new.voice != old.voice:
         if st.conversation.spoken:
             raise PeerError(

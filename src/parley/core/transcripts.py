@@ -49,7 +49,7 @@ class Transcripts:
         st = self.st
         pending = Pending(turn, entry, samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
         st.pending[turn.id] = pending
-        # However long this one is, it has been heard while it came; what counts is what waits before it.
+        # Only what waits before this turn counts: the turn itself was recognised while it came.
         while len(st.pending) > MAX_PENDING_TURNS or self.waiting() - samples > MAX_WAITING_MS * SAMPLES_PER_MS:
             oldest = next(iter(st.pending.values()))
             self.lose(

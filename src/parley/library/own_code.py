@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from parley.engines.ports import EngineError
 from parley.library.events import Failed
+from parley.runtime.faults import cancelled_from_outside
 from parley.runtime.whole_characters import writable
 
 T = TypeVar("T")
@@ -29,12 +30,6 @@ MAX_REMEMBERED = 64
 
 MAX_DETAIL = 1_000
 """Characters of an exception's own text that an event repeats."""
-
-
-def cancelled_from_outside() -> bool:
-    """Whether the running task is being cancelled: else a `CancelledError` is one that the code itself has raised."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def described(error: BaseException) -> str:

@@ -22,7 +22,8 @@ from parley.core.settings import FunctionTool
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.functions import called, name_of
-from parley.library.own_code import cancelled_from_outside, described
+from parley.library.own_code import described
+from parley.runtime.faults import cancelled_from_outside
 
 logger = logging.getLogger(__name__)
 

@@ -50,7 +50,7 @@ from parley.engines.ports import (
     TokenLogprob,
     TurnJudge,
 )
-from parley.runtime.faults import fault_of
+from parley.runtime.faults import cancelled_from_outside, fault_of
 from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
@@ -156,12 +156,12 @@ class _Turn:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Feed what waits, at once where it is a second at most."""
+        """Feed what waits: now if it is at most a second, else in slices."""
         if self._later.size or len(self._waiting) > SLICE_MS * self._format.bytes_per_ms or self.feed_slice():
             self._feed_later(self)
 
     def feed_slice(self) -> bool:
-        """Feed at most a second of what waits, and ask what is asked behind it. Whether more of both is left."""
+        """Feed at most a second of what waits, then ask what is to be asked at that point. Returns whether anything is left."""
         size = SLICE_MS * self._format.bytes_per_ms
         if self._later.size:
             self._later.move(self._waiting, size)
@@ -202,7 +202,9 @@ class _Turn:
     async def _answer(self, stream: RecognizerStream, flush: FlushId | None) -> None:
         try:
             heard = await (stream.finish() if flush is None else stream.flush())
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             self._fail(error)
         else:
             if not self.over:
@@ -217,7 +219,7 @@ class _Turn:
         self._leave()
         self._forget(self.id)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Tell, once, that there will be no transcript; whoever asks later is told again."""
         if self.over or self._fault is not None:
             return
@@ -238,7 +240,7 @@ class _Turn:
         self._leave()
 
     def _leave(self) -> None:
-        """The turn is over: its stream and it, which know each other, let go of each other."""
+        """The turn is over: close its stream, which refers back to the turn."""
         self.over = True
         self._waiting.clear()
         self._later.clear()
@@ -334,7 +336,9 @@ class Listening:
             audio = resample(decode(effect.audio, effect.format), effect.format.rate, JUDGE_RATE, "LQ") * PCM_SCALE
             language = effect.language or self._language
             finished = await judge.judge(PauseContext(effect.text, audio, language, effect.confidence))
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             if not self._judge_failed:
                 logger.exception("the turn judge failed; turns of this session end after the longest pause")
             self._judge_failed = True
@@ -351,6 +355,8 @@ class Listening:
         self.voice.release()
         if self._judging is not None:
             self._judging.cancel()
+            # A cancelled task keeps its traceback, whose frames keep this object.
+            self._judging = None
         if self._feeding is not None:
             self._feeding.cancel()
         self._behind.clear()

@@ -57,14 +57,14 @@ class Engines(Protocol):
         ...
 
     def use(self) -> tuple[Listening, Speaking]:
-        """Ears and a mouth of the pipeline found last; of the one that the session began with, where none was."""
+        """New streams of the pipeline that was found last, at first of the one that the session began with."""
         ...
 
 
 class Performer:
     """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
 
-    __slots__ = ("_close", "_engines", "_listening", "_loudspeaker", "_speaking", "_tell", "_tools")
+    __slots__ = ("_close", "_engines", "_held", "_listening", "_loudspeaker", "_speaking", "_tell", "_tools")
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Performer:
         self._close = close
         self._engines = engines
         self._listening, self._speaking = engines.use()
+        self._held = False
         self._tools = tools
         self._loudspeaker = loudspeaker
 
@@ -120,6 +121,7 @@ class Performer:
                 self._listening.release()
                 self._speaking.release()
                 self._listening, self._speaking = self._engines.use()
+                self._speaking.hold(self._held)
             case Play():
                 self._speaker().play(effect)
             case StopPlayback():
@@ -137,6 +139,7 @@ class Performer:
 
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was told."""
+        self._held = held
         self._speaking.hold(held)
 
     def tasks(self) -> set[asyncio.Task[None]]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -43,13 +43,15 @@ from parley.engines.ports import (
     ChatRequest,
     EngineError,
     LanguageModel,
+    Samples,
+    SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
     TextDelta,
     TokenUsage,
     ToolCallDelta,
 )
-from parley.runtime.faults import fault_of
+from parley.runtime.faults import cancelled_from_outside, fault_of
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.model_output import in_slices
 from parley.runtime.prompt_mapping import chat_request
@@ -67,6 +69,12 @@ buffer more."""
 
 SLICE_MS = 100
 """Audio handled in one slice of the loop: a chunk, or what an engine of small chunks gives in the meantime."""
+
+CHUNK_MS = 5
+"""What a chunk costs beside its audio, in audio: a stream of empty ones must not hold the loop either."""
+
+LONGEST_PIECE_MS = 1_000
+"""Of a longer chunk so much is handled in one slice: a millisecond or two of resampling and encoding, and one delta."""
 
 MAX_WRITING_S = 10.0
 """A slow model that has written on one clause for so long, while nothing waits to be spoken, is spoken as far as its last whole word:
@@ -92,6 +100,14 @@ def _measured(usage: TokenUsage | None) -> MeasuredUsage | None:
     if usage is None:
         return None
     return MeasuredUsage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+
+
+def _pieces_of(chunk: SpeechChunk) -> Iterator[Samples]:
+    """The chunk's audio in pieces of at most `LONGEST_PIECE_MS`; an empty chunk is one empty piece."""
+    longest = max(1, chunk.sample_rate * LONGEST_PIECE_MS // 1_000)
+    yield chunk.audio[:longest]
+    for at in range(longest, len(chunk.audio), longest):
+        yield chunk.audio[at : at + longest]
 
 
 @asynccontextmanager
@@ -156,7 +172,9 @@ class _Attempt:
                 await self._write()
             else:
                 await self._speak()
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             self._say(GenerationFailed(self._effect.attempt, fault_of(error, "The reply's engine")))
 
     # --- the model ---
@@ -203,6 +221,7 @@ class _Attempt:
             while True:
                 piece = await pieces.get()
                 await asyncio.sleep(0)  # a queue full of pieces is not one step of the loop
+                await self._taken.wait()
                 match piece:
                     case Clause():
                         await self._speak_clause(piece)
@@ -237,14 +256,15 @@ class _Attempt:
                     for clause in cutter.finish():
                         await queue.put(clause)
                     await queue.put(piece)
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             for clause in cutter.finish():
                 await queue.put(clause)
             await queue.put(_Failed(fault_of(error, "The language model")))
 
     async def _speak_clause(self, clause: Clause) -> None:
         effect = self._effect
-        await self._taken.wait()
         self._say(ClauseStarted(effect.attempt, clause.text))
         if not clause.spoken:
             return
@@ -252,14 +272,15 @@ class _Attempt:
         request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
-                if self._slice_ms >= SLICE_MS:
-                    self._slice_ms = 0.0
-                    await slice_turn(self._runs_out_s)
-                self._slice_ms += 1_000 * len(chunk.audio) / chunk.sample_rate
                 words = timing.spoken(chunk.words)
-                for audio in self._encoder.encode(chunk.audio, chunk.sample_rate):
-                    self._say(SpeechGenerated(effect.attempt, audio, words))
-                    await self._wait_for_listener(len(audio))
+                for piece in _pieces_of(chunk):
+                    if self._slice_ms >= SLICE_MS:
+                        self._slice_ms = 0.0
+                        await slice_turn(self._runs_out_s)
+                    self._slice_ms += CHUNK_MS + 1_000 * len(piece) / chunk.sample_rate
+                    for audio in self._encoder.encode(piece, chunk.sample_rate):
+                        self._say(SpeechGenerated(effect.attempt, audio, words))
+                        await self._wait_for_listener(len(audio))
         for audio in self._encoder.finish():
             self._say(SpeechGenerated(effect.attempt, audio, timing.last))
 

@@ -21,6 +21,7 @@ from parley.core.limits import MAX_MCP_TOOLS
 from parley.core.settings import McpServer
 from parley.engines.tools.mcp import connect
 from parley.engines.tools.ports import Connect, ToolConnection, ToolDescription, ToolServerAddress, ToolServerError
+from parley.runtime.faults import cancelled_from_outside
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,16 @@ class _Link:
                 ready.set_result(connection)
                 await self._unwanted.wait()
                 limit.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             if ready.done():
                 logger.info("the connection to the MCP server %r ended: %s", address, error)
             else:
                 ready.set_exception(error)
                 ready.exception()  # whoever asks is told; nobody may be asking any more
         finally:
-            # A task that was cancelled keeps its traceback, and that this frame.
+            # A cancelled task keeps its traceback, which keeps this frame.
             self._task = None
             del ready
 
@@ -74,7 +77,7 @@ class _Link:
 
 
 class ToolServers:
-    """What one session asks its MCP servers. Call from the event loop; `shut()` when the session is over."""
+    """What one session asks its MCP servers. Call from the event loop; `release()` when the session is over."""
 
     __slots__ = ("_calls", "_connect", "_links", "_listings", "_post")
 
@@ -122,12 +125,11 @@ class ToolServers:
         link = self._link(effect.server)
         try:
             tools = await (await link.connection()).tools(MAX_MCP_TOOLS)
-        except asyncio.CancelledError:
+        except (Exception, asyncio.CancelledError) as error:
             self._drop(effect.server, link)
-            raise
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                raise
             fault = _error(error)
-            self._drop(effect.server, link)
             self._post(ToolListingFailed(effect.listing, Fault(f"mcp_{fault.type}", fault.message)))
         else:
             self._post(ToolsListed(effect.listing, tuple(map(_tool, tools))))
@@ -138,10 +140,10 @@ class ToolServers:
         link = self._link(effect.server)
         try:
             output = await (await link.connection()).call(effect.name, effect.arguments)
-        except asyncio.CancelledError:
-            self._drop(effect.server, link)
-            raise
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+                self._drop(effect.server, link)
+                raise
             fault = _error(error)
             if fault.type != "tool_execution_error":
                 self._drop(effect.server, link)
@@ -189,7 +191,7 @@ def _abandon(questions: dict[Ticket, asyncio.Task[None]], ticket: Ticket) -> Non
         question.cancel()
 
 
-def _error(error: Exception) -> McpError:
+def _error(error: BaseException) -> McpError:
     if isinstance(error, ToolServerError):
         return McpError(error.type, error.message, error.code)
     logger.error("an MCP server could not be asked", exc_info=error)

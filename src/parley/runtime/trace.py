@@ -20,17 +20,8 @@ import msgspec
 
 from parley import __version__
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, Tell, Transcribe
-from parley.core.events import (
-    AudioArrived,
-    AudioPlayed,
-    Event,
-    ItemCreateRequested,
-    ResponseRequested,
-    SessionUpdateRequested,
-    SpeechGenerated,
-    VoiceScored,
-)
+from parley.core.effects import Effect, Play, ScoreVoice, Tell, Transcribe
+from parley.core.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
 from parley.core.notices import OutputAudioDelta
 from parley.core.policy import Policy
 from parley.core.session import Session
@@ -43,8 +34,8 @@ RING_STEPS = 200
 """Steps in the ring: two or three turns with everything that led to them, as runs of audio count as one."""
 
 RING_BYTES = 128 * 1024
-"""Audio, and what clients bring, that the ring may keep alive (a turn judge is given 384 kB at a time, an item may be of 15 MiB): a
-session must stay small. Of a step that holds more, only the names are kept."""
+"""What the events in the ring may keep alive (an append or an item may be of 15 MiB): a session must stay small. Of an event that holds
+more, only the name is kept, and of effects always."""
 
 RECORDING_BYTES = 1024 * 1024 * 1024
 """One file at the most: an hour of talk is 350 MB."""
@@ -54,8 +45,6 @@ BUFFER_BYTES = 256 * 1024
 FORMAT = 1
 
 _QUIET_EVENTS = frozenset({AudioArrived, VoiceScored, SpeechGenerated, AudioPlayed})
-_BIG_EVENTS = frozenset({ItemCreateRequested, ResponseRequested, SessionUpdateRequested})
-"""Events in which a client brings as much as a message can hold."""
 _QUIET_EFFECTS = frozenset({ScoreVoice, Transcribe, Play})
 
 
@@ -95,9 +84,11 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
+    """`event` is its name where it holds too much, None for the beginning; `effects` are their names."""
+
     at_ns: int
-    event: Event | None
-    effects: Sequence[Effect]
+    event: Event | str | None
+    effects: str
     raised: str
     bytes: int
 
@@ -150,16 +141,11 @@ class Trace:
     # --- the ring ---
 
     def _keep(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
-        brought = _held_bytes(event) if type(event) in _BIG_EVENTS else 0
-        size = brought + sum(map(_audio_bytes, effects))
+        names, size = ", ".join(map(_name, effects)), _held_bytes(event)
         if size > RING_BYTES:
-            names = ", ".join(map(_name, effects))
-            note = (
-                f"{type(event).__name__} -> [{names}] {raised}".rstrip() + f" (of {size} bytes only the names are kept)"
-            )
-            step = _Step(now_ns, None if brought else event, (), note, 0)
+            step = _Step(now_ns, f"{size} bytes of {type(event).__name__}", names, raised, 0)
         else:
-            step = _Step(now_ns, event, effects, raised, size)
+            step = _Step(now_ns, event, names, raised, size)
         self._ring_bytes += step.bytes
         self._add(step)
         while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
@@ -239,15 +225,8 @@ def _is_quiet(effects: Sequence[Effect]) -> bool:
     return True
 
 
-def _audio_bytes(effect: Effect) -> int:
-    """Audio that the effect would keep alive: a released guess tells a minute of it in one step."""
-    if isinstance(effect, Tell):
-        return len(effect.notice.audio) if isinstance(effect.notice, OutputAudioDelta) else 0
-    return len(effect.audio) if isinstance(effect, JudgePause | ScoreVoice | Transcribe | Play) else 0
-
-
 def _held_bytes(value: object) -> int:
-    """What an event of a client's keeps alive."""
+    """Text and audio that an event keeps alive."""
     match value:
         case bytes() | str():
             return len(value)
@@ -263,9 +242,9 @@ def _line(one: _Run | _Step, end_ns: int) -> str:
         ms = (end_ns - one.first_ns) / 1e6
         kinds = ", ".join(f"{count} x {kind.__name__}" for kind, count in one.counts.items())
         return f"-{ms:9.1f} ms  {kinds}, {one.bytes} bytes, until -{(end_ns - one.last_ns) / 1e6:.1f} ms"
-    event = msgspec.json.encode(to_plain(one.event, summary=True)).decode()
-    effects = ", ".join(_name(effect) for effect in one.effects)
-    return f"-{(end_ns - one.at_ns) / 1e6:9.1f} ms  {event} -> [{effects}] {one.raised}".rstrip()
+    event = one.event
+    shown = event if isinstance(event, str) else msgspec.json.encode(to_plain(event, summary=True)).decode()
+    return f"-{(end_ns - one.at_ns) / 1e6:9.1f} ms  {shown} -> [{one.effects}] {one.raised}".rstrip()
 
 
 def _name(effect: Effect) -> str:

@@ -22,8 +22,9 @@ class HostRule:
     __slots__ = ("_allowed", "_checked")
 
     def __init__(self, bound: str, allowed: Iterable[str]) -> None:
-        self._allowed = {_name(host) for host in (bound, *allowed)}
-        self._checked = is_loopback(bound) or len(self._allowed) > 1
+        named = {_name(host) for host in allowed}
+        self._allowed = named | {_name(bound)}
+        self._checked = is_loopback(bound) or bool(named)
 
     def refusal(self, host: str | None) -> Refusal | None:
         """Why a request with this `Host` header is not answered; None where it is."""

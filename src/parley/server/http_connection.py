@@ -145,7 +145,7 @@ class HttpConnection(H11Protocol):
         self._deadline = self.loop.call_later(self._shared.patience.request_s, self._too_late)
 
     def _see_request(self) -> None:
-        """What is closing is still waited for: it may be told more than it reads."""
+        """Stop the clock if the request is complete. A connection that is closing keeps its deadline: its client may not read."""
         if self.conn.their_state not in INCOMPLETE and not self.transport.is_closing():
             self._stop_waiting()
 

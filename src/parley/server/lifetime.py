@@ -116,6 +116,7 @@ class Uvicorn(uvicorn.Server):
     def leave(self) -> None:
         """Admit nobody any more, let replies end, then stop. On the event loop; a second call stops at once."""
         if self._deadline is not None:
+            log.info("stopping at once: %d sessions are closed", len(self._sessions))
             self.force_exit = True
             self._stop()
             self._loop.call_later(ABORT_S, self._abort_links)

@@ -163,17 +163,11 @@ class Link(LinkReading):
             self._wire.data_to_send()
             return
         match frame.opcode:
-            case Opcode.TEXT | Opcode.BINARY:
-                if frame.fin:
-                    self._hand_over(bytes(frame.data))
-                else:
-                    self._fragments = [bytes(frame.data)]
-            case Opcode.CONT:
+            case Opcode.TEXT | Opcode.BINARY | Opcode.CONT:
                 self._fragments.append(bytes(frame.data))
                 if frame.fin:
-                    data = b"".join(self._fragments)
-                    self._fragments = []
-                    self._hand_over(data)
+                    fragments, self._fragments = self._fragments, []
+                    self._put_together(fragments)
                 elif len(self._fragments) > MAX_FRAGMENTS:
                     self.close(1008, f"a message may come in at most {MAX_FRAGMENTS} fragments")
             case Opcode.PING:
@@ -269,7 +263,7 @@ class Link(LinkReading):
     def _ping(self) -> None:
         if self._close is not None or self._wire.state is not OPEN:
             return
-        if self._ping_sent:
+        if self._ping_sent and not self.reading_waits:
             self.close(1011, f"nothing has come since a ping {PONG_S:.0f} s ago")
             return
         if not self._write_paused:

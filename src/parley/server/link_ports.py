@@ -34,7 +34,7 @@ class Peer(Protocol):
 
     def opened(self, link: LinkToPeer) -> None: ...
     def received(self, data: bytes) -> int:
-        """Take a message; returns how many JSON values were built for it, beyond those of every message."""
+        """Handle a message. Returns the JSON values built for it, see `MessageBudget.charge`."""
 
     def arrives(self) -> LongArrival:
         """A message longer than `link_reading.SLICE_BYTES` begins. Nothing else is handed over before it has been finished."""

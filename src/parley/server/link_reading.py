@@ -2,7 +2,7 @@
 
 Laws:
 - Nobody is read faster than its budget. One go takes `SLICE_BYTES` at the most and stops once `ANSWER_BYTES` have been sent in answer
-  to it: a flood slows its sender and nobody else.
+  to it or `GO_S` has passed: a flood slows its sender and nobody else.
 - A message longer than a slice is handed on piece by piece (`long_frames`), then decoded in slices of the loop (`loop_slices`);
   nothing that came after it is read before that.
 - What is no plain frame is `websockets`' to read (`plain_frames`).
@@ -14,6 +14,8 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
 from typing import cast
 
 from websockets.frames import Frame
@@ -35,6 +37,10 @@ message comes in pieces."""
 ANSWER_BYTES = 256 * 1024
 """Sent at one go while messages are read: a short message may ask for a megabyte, and a slice holds two hundred of them."""
 
+GO_S = 0.005
+"""Worked for the messages of one go, and the one that goes beyond it: a short message may also ask for much work, such as a response to
+two thousand items."""
+
 
 class LinkReading(asyncio.Protocol):
     """The half of a `Link` that reads. The other half answers handshakes and what is no message."""
@@ -48,10 +54,12 @@ class LinkReading(asyncio.Protocol):
         self._close: tuple[int, str] | None = None
         self._ping_sent = False
         self._answered = 0
-        """Bytes sent since the last slice was begun."""
+        """Bytes sent since the last go was begun."""
+        self._go_ends = 0.0
         self._max_size = max_size
         self._at_message = False
         self._head = b""
+        self._fragments: list[bytes] = []
         self._long: LongFrame | None = None
         self._arrival: LongArrival | None = None
         self._decoding: asyncio.Task[None] | None = None
@@ -101,6 +109,11 @@ class LinkReading(asyncio.Protocol):
         )
 
     @property
+    def reading_waits(self) -> bool:
+        """Whether nothing is read for now, whatever the client sends."""
+        return self._next_slice is not None or self._decoding is not None
+
+    @property
     def _behind(self) -> bool:
         """Whether something must come before more is read."""
         return bool(self._budget.spent or self._decoding or self._unread or self._events)
@@ -108,7 +121,7 @@ class LinkReading(asyncio.Protocol):
     def _read_slice(self) -> None:
         self._next_slice = None
         if self._events:
-            self._answered = 0
+            self._begin_go()
             self._take_events()
         elif self._unread:
             data = bytes(self._unread[:SLICE_BYTES])
@@ -117,13 +130,15 @@ class LinkReading(asyncio.Protocol):
         if self._behind:
             self._read_later()
         elif not self.transport.is_closing():
+            self._ping_sent = False  # a pong could not be read until now
             self.transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
         data, self._head = self._head + data if self._head else data, b""
-        at = self._answered = 0
+        at = 0
+        self._begin_go()
         while at < len(data):
-            if self._decoding is not None or self._answered > ANSWER_BYTES:
+            if at and self._go_is_over:
                 self._unread[:0] = data[at:]
                 return
             if self._long is not None:
@@ -144,6 +159,15 @@ class LinkReading(asyncio.Protocol):
         if at < len(data):
             self._parse(data[at:] if at else data)
 
+    def _begin_go(self) -> None:
+        self._answered = 0
+        self._go_ends = perf_counter() + GO_S
+
+    @property
+    def _go_is_over(self) -> bool:
+        """Whether what is here must wait for the next go."""
+        return self._decoding is not None or self._answered > ANSWER_BYTES or perf_counter() > self._go_ends
+
     def _read_long(self, frame: LongFrame, data: bytes, at: int) -> int:
         """The next piece of a long message; once it is whole, nothing is read before it has been decoded."""
         piece, at = frame.take(data, at)
@@ -163,8 +187,13 @@ class LinkReading(asyncio.Protocol):
             self.close(1011, "an internal error; the server's log tells more")
         return at
 
-    async def _decode(self, arrival: LongArrival) -> None:
+    async def _decode(self, arrival: LongArrival, fragments: Sequence[bytes] = ()) -> None:
+        """Push what has not been pushed, and finish the message, in slices of the loop."""
         try:
+            for fragment in fragments:
+                for at in range(0, len(fragment), SLICE_BYTES):
+                    arrival.push(fragment[at : at + SLICE_BYTES])
+                    await slice_turn()
             for _ in arrival.finish():
                 await slice_turn()
         except Exception:  # as in `_hand_over`
@@ -182,7 +211,7 @@ class LinkReading(asyncio.Protocol):
 
     def _take_events(self) -> None:
         while self._events:
-            if self._answered > ANSWER_BYTES:
+            if self._go_is_over:
                 return
             event = self._events.popleft()
             if isinstance(event, Frame):
@@ -193,20 +222,20 @@ class LinkReading(asyncio.Protocol):
             self._fail()
         self._at_message = self._peer is not None and awaits_message(self._wire)
 
+    def _put_together(self, fragments: list[bytes]) -> None:
+        """A whole message in its fragments; nothing is read before a long one has been decoded."""
+        if sum(map(len, fragments)) <= SLICE_BYTES:
+            self._hand_over(b"".join(fragments))
+        elif self._close is None and self._peer is not None:
+            self._decoding = self._loop.create_task(self._decode(self._peer.arrives(), fragments))
+
     def _hand_over(self, data: bytes) -> None:
-        """A whole message."""
+        """A whole message that is not long."""
         if self._close is not None or self._peer is None:
             return
         try:
-            if len(data) <= SLICE_BYTES:
-                if values := self._peer.received(data):
-                    self._budget.charge(values)
-                return
-            arrival = self._peer.arrives()
-            arrival.push(data)
-            for _ in arrival.finish():
-                pass
-            self._budget.charge(arrival.values)
+            if values := self._peer.received(data):
+                self._budget.charge(values)
         except Exception:  # the session's boundary: a bug ends this connection and no other
             log.exception("a connection is closed because of a bug in the server")
             self.close(1011, "an internal error; the server's log tells more")

@@ -1,7 +1,6 @@
-"""`websockets`' server side of one connection, so made that it dies with its link.
+"""`websockets`' server side of one connection, which can be freed without the garbage collector.
 
-Laws: its parser is a generator that refers to its own protocol; `let_go()` ends it, or a connection would stay in memory until a
-garbage collection.
+Laws: the parser is a generator that refers to its own protocol; `let_go()` ends it and so breaks that reference cycle.
 """
 
 from __future__ import annotations

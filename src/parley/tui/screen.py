@@ -188,9 +188,11 @@ class TalkScreen(App[BaseException | None]):
         room = self.query_one("#waterfall", Static)
         steps = turn.waterfall() if turn is not None else []
         drawn = waterfall(steps, max(0, room.size.width), self._glyphs)
-        heading = f"turn {turn.number}, from the end of speech" if turn is not None and drawn else ""
-        if turn is not None and drawn and turn.speculation in ("won", "lost"):
-            heading += f" (guess {turn.speculation})"
+        heading = ""
+        if turn is not None and drawn:
+            heading = f"turn {turn.number}, from the {'message' if turn.voice_end_s is None else 'end of speech'}"
+            if turn.speculation in ("won", "lost"):
+                heading += f" (guess {turn.speculation})"
         room.update(Text("\n".join([heading, *drawn])))
 
     def state_changed(self, state: State) -> None:

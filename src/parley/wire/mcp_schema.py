@@ -54,17 +54,23 @@ _HEADER_NAME = pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", limits.MAX_NAME, "the nam
 
 _NOT_FOR_CLIENTS = frozenset(
     (
-        *(
-            "host",
-            "content-length",
-            "content-type",
-            "accept",
-            "mcp-session-id",
-            "mcp-protocol-version",
-            "last-event-id",
-        ),
-        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"),
-        *("transfer-encoding", "upgrade", "expect"),
+        "accept",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     )
 )
 """Headers that name the request's target, frame it or hold for one hop (RFC 9110, 7.6.1), and those of the MCP transport. With them a
