@@ -22,6 +22,7 @@ from parley.core.items import (
     InputText,
     Item,
     McpCall,
+    McpListTools,
     Message,
     OutputAudio,
     OutputText,
@@ -65,26 +66,32 @@ def part(item: Item) -> OutputAudio:
     return only
 
 
+def having(entry: Entry, *content: Content) -> Message:
+    """The entry's message with this content."""
+    assert isinstance(entry.item, Message)
+    return replace(entry.item, content=content)
+
+
 # --- what was heard of a reply -----------------------------------------------------------------------------------------------
 
 
 def test_a_reply_is_shown_in_its_format_with_the_words_that_were_heard() -> None:
     entry = reply()
-    assert entry.view() == replace(entry.item, content=(OutputAudio("One two.", None, ULAW, True),))
-    assert entry.view(played=1000) == replace(entry.item, content=(OutputAudio("One", None, ULAW, True),))
+    assert entry.view() == having(entry, OutputAudio("One two.", None, ULAW, True))
+    assert entry.view(played=1000) == having(entry, OutputAudio("One", None, ULAW, True))
     entry.heard = 1000
-    assert entry.view() == replace(entry.item, content=(OutputAudio("One", None, ULAW, True),))
+    assert entry.view() == having(entry, OutputAudio("One", None, ULAW, True))
     entry.heard = 2400
     assert part(entry.view(played=1000)).transcript == "One two.", "what was heard goes over what has been played"
 
 
 def test_a_reply_is_retrieved_with_the_audio_that_was_heard_and_no_more() -> None:
     entry = reply()
-    assert entry.with_audio() == replace(entry.item, content=(OutputAudio("One two.", bytes(800), ULAW, True),))
+    assert entry.with_audio() == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
     entry.heard = 1000
-    assert entry.with_audio() == replace(entry.item, content=(OutputAudio("One", bytes(333), ULAW, True),))
+    assert entry.with_audio() == having(entry, OutputAudio("One", bytes(333), ULAW, True))
     module._discard(entry)
-    assert entry.with_audio() == replace(entry.item, content=(OutputAudio("One", None, ULAW, True),))
+    assert entry.with_audio() == having(entry, OutputAudio("One", None, ULAW, True))
 
 
 def test_words_that_were_reckoned_are_marked_wherever_they_are_shown() -> None:
@@ -100,14 +107,14 @@ def test_audio_longer_than_a_clients_socket_takes_is_retrieved_cut() -> None:
     assert len(part(reply(size=longest + 2).with_audio()).audio or b"") == longest
     content = (InputAudio("hello", bytes(longest + 2)), OutputAudio("hi", bytes(longest)), InputText("text"))
     entry = user("u", *content)
-    assert entry.with_audio() == replace(entry.item, content=(InputAudio("hello", bytes(longest)), *content[1:]))
+    assert entry.with_audio() == having(entry, InputAudio("hello", bytes(longest)), *content[1:])
     assert longest % 2 == 0
 
 
 def test_a_message_is_shown_without_its_audio_and_other_items_as_they_are() -> None:
     entry = user("u", InputAudio("hello", bytes(8)), OutputAudio("hi", bytes(8)), InputText("text"))
     shown = (InputAudio("hello"), OutputAudio("hi"), InputText("text"))
-    assert entry.view() == replace(entry.item, content=shown)
+    assert entry.view() == having(entry, *shown)
     call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
     assert (call.view(), call.with_audio()) == (call.item, call.item)
 
@@ -192,9 +199,9 @@ def test_words_go_to_the_part_whose_audio_they_are_of() -> None:
     conversation.transcribed(entry, 2, "second")
     assert entry.awaiting == 1
     content = (InputAudio(None, bytes(2)), InputText("text"), InputAudio("second", bytes(4)))
-    assert entry.item == replace(entry.item, content=content)
+    assert entry.item == having(entry, *content)
     conversation.transcribed(entry, 1, "of no audio")
-    assert entry.item == replace(entry.item, content=content)
+    assert entry.item == having(entry, *content)
 
 
 def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
@@ -225,8 +232,9 @@ def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch
         user("m", InputImage("x" * 30)),
         Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "x" * 30)),
         Entry(FunctionCallOutput(ItemId("f"), CallId("c"), "x" * 30)),
+        Entry(McpCall(ItemId("m"), "books", "find", "x" * 10, "y" * 20)),
     ],
-    ids=["text", "audio", "image", "call", "output"],
+    ids=["text", "audio", "image", "call", "output", "mcp call"],
 )
 def test_words_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BROUGHT_CHARACTERS", 100)
@@ -236,7 +244,7 @@ def test_words_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch:
         conversation.room(user("too long", InputText("z" * 41)).item)
     assert (refused.value.code, refused.value.param) == ("conversation_full", "item")
     conversation.insert(user("full", InputText("z" * 70)))
-    for wordless in (user("w", InputAudio(None, bytes(2))).item, McpCall(ItemId("m"), "books", "find", "{}")):
+    for wordless in (user("w", InputAudio(None, bytes(2))).item, McpListTools(ItemId("l"), "books")):
         conversation.room(wordless)
     conversation.room()
 
