@@ -11,6 +11,7 @@ from parley.core.errors import Fault
 from parley.core.events import (
     AudioArrived,
     CommitRequested,
+    Event,
     ItemCreateRequested,
     PartialTranscribed,
     Transcribed,
@@ -57,17 +58,15 @@ def test_words_of_a_turn_that_is_no_longer_awaited_are_counted_and_dropped() -> 
 def test_words_are_told_as_they_become_certain_and_the_rest_at_the_end() -> None:
     scene = Scene(MANUAL)
     turn = commits(scene, 1_250)
-    told = [
-        notices(scene.happens(event))
-        for event in (
-            PartialTranscribed(turn, "tell me", ""),
-            PartialTranscribed(turn, "tell me a", "tell"),
-            PartialTranscribed(turn, "sell me a", "sell"),
-            PartialTranscribed(turn, "tell me a", "tell"),
-            PartialTranscribed(turn, "tell me a story", "tell me"),
-            Transcribed(turn, "tell me a story", logprobs="[]"),
-        )
+    events: list[Event] = [
+        PartialTranscribed(turn, "tell me", ""),
+        PartialTranscribed(turn, "tell me a", "tell"),
+        PartialTranscribed(turn, "sell me a", "sell"),
+        PartialTranscribed(turn, "tell me a", "tell"),
+        PartialTranscribed(turn, "tell me a story", "tell me"),
+        Transcribed(turn, "tell me a story", logprobs="[]"),
     ]
+    told = [notices(scene.happens(event)) for event in events]
     item = scene.told(TranscriptionCompleted)[0].item_id
     assert told[:5] == [[], [TranscriptionDelta(item, 0, "tell")], [], [], [TranscriptionDelta(item, 0, " me")]]
     assert told[5] == [
