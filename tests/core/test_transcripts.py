@@ -43,7 +43,7 @@ def test_words_of_a_turn_that_is_no_longer_awaited_are_counted_and_dropped() -> 
     scene = Scene(MANUAL)
     turn = commits(scene)
     scene.happens(Transcribed(turn, "hello"))
-    late = (
+    late: tuple[Event, ...] = (
         PartialTranscribed(turn, "hello", "hello"),
         TranscriptionFailed(TurnId(99), Fault("engine_error", "It broke.")),
         PartialTranscribed(turn, "hello again", "hello"),
