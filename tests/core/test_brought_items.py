@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from parley.core.effects import FinishTranscription, OpenTranscription, StartGeneration, Transcribe
@@ -15,9 +17,9 @@ from parley.core.events import (
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import FunctionCall, InputAudio, InputImage, InputText, Message
-from parley.core.limits import MAX_IMAGE_BYTES, MAX_ITEM_TEXT
-from parley.core.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionDelta
+from parley.core.items import FunctionCall, InputAudio, InputImage, InputText, Message, OutputAudio
+from parley.core.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
+from parley.core.notices import ErrorRaised, ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
 from parley.core.settings import AudioFormat, Capabilities, Settings, Transcription
 from tests.core.scene import Scene, kinds, notices
 
@@ -71,6 +73,38 @@ def test_what_an_item_lacks_it_is_given() -> None:
     assert given.call_id
     assert given.status == "completed"
     assert kept == FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")
+
+
+def test_an_item_may_hold_as_many_parts_of_audio_as_the_limit_and_no_more() -> None:
+    scene = Scene()
+    known = InputAudio("hello", bytes(480))
+    error = refusal(scene, brings(*[known] * (MAX_AUDIO_PARTS + 1), InputText("and words"), name="larger"))
+    assert (error.code, error.param) == ("invalid_value", "item.content")
+    assert f" {MAX_AUDIO_PARTS} parts of audio" in error.message
+    assert kinds(scene.happens(brings(*[known] * MAX_AUDIO_PARTS, InputText("and words")))) == ["ItemAdded", "ItemDone"]
+
+
+def test_audio_that_a_client_brings_is_in_the_formats_of_its_session() -> None:
+    scene = Scene(Settings(input_format=AudioFormat.PCMU, output_format=AudioFormat.PCMA))
+    heard, spoken = InputAudio("hello", bytes(480)), OutputAudio("hi", bytes(480))
+    scene.happens(ItemCreateRequested(Message(ItemId("mine"), "user", (heard, spoken, InputText("text")))))
+    item = scene.item("mine")
+    assert isinstance(item, Message)
+    assert item.content == (
+        replace(heard, format=AudioFormat.PCMU),
+        replace(spoken, format=AudioFormat.PCMA),
+        InputText("text"),
+    )
+
+
+def test_the_audio_of_an_item_is_counted_once_for_each_part_that_has_some() -> None:
+    scene = Scene()
+    parts = InputAudio("one", bytes(48_000)), InputAudio("without"), InputAudio("two", bytes(24_000))
+    scene.happens(brings(*parts), ResponseRequested())
+    scene.answers(("Hello.", 400))
+    usage = scene.told(ResponseDone)[-1].response.usage
+    assert usage is not None
+    assert usage.input_audio == 15, "1.5 s, a token for 100 ms"
 
 
 # --- audio without its words -------------------------------------------------------------------------------------------------

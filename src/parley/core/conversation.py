@@ -93,7 +93,7 @@ def _silent(part: Content) -> Content:
 
 
 def _bounded(audio: bytes | None) -> bytes | None:
-    return None if audio is None else audio[: MAX_RETRIEVED_AUDIO_BYTES & ~1]
+    return None if audio is None else audio[:MAX_RETRIEVED_AUDIO_BYTES]
 
 
 def _bounded_part(part: Content) -> Content:
@@ -115,7 +115,7 @@ class Conversation:
         self._brought = 0
         """The characters of all entries when they were inserted: of what clients bring, all."""
         self._first_kept: ItemId | None = None
-        """Where the last context truncation began the prompt; everything before it stays left out."""
+        """Where the last context truncation began the prompt: all before it stays left out. None: nothing is left out."""
 
     def __len__(self) -> int:
         return len(self._order)

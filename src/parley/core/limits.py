@@ -24,7 +24,7 @@ KEPT_AUDIO_BYTES = 16 * 1024 * 1024
 
 MAX_RETRIEVED_AUDIO_BYTES = 700 * 1024
 """Audio in one `conversation.item.retrieved`: as base64 it stays under the 1 MiB at which a common client closes
-the socket."""
+the socket. Even, so that no sample is cut in two."""
 
 AUDIO_DELTA_BYTES = 48_000
 """One audio delta at the most: a second of PCM, 64 kB of base64; far under every client's receive limit."""

@@ -7,11 +7,15 @@ of playback.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from parley.core.events import SpokenWord
 from parley.core.limits import SAMPLES_PER_MS, SPEECH_MS_PER_CHARACTER
 from parley.core.settings import AudioFormat
+
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+"""A letter of a script that puts no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
 @dataclass(slots=True)
@@ -40,10 +44,11 @@ class Clause:
 
 
 def _whole_words(text: str, characters: int) -> str:
-    """At most the first `characters`, without a word cut in two; scripts without spaces are cut anywhere."""
+    """At most the first `characters`, without a word cut in two; a text in a script without spaces is cut anywhere."""
     if characters >= len(text):
         return text
-    if text[characters].isspace() or not any(letter.isspace() for letter in text.strip()):
+    unspaced = _UNSPACED.search(text) and not any(letter.isspace() for letter in text.strip())
+    if unspaced or text[characters].isspace():
         return text[:characters]
     head = text[:characters]
     cut = max((index for index, letter in enumerate(head) if letter.isspace()), default=0)
@@ -92,15 +97,12 @@ class Speech:
         for clause in self.clauses:
             if clause.start > sample or sample <= 0:
                 break
-            if not clause.samples and not clause.open:
-                pieces.append(clause.text)
-                continue
-            text, known = clause.text_within(sample - clause.start)
+            if clause.samples or clause.open:
+                text, exact = clause.text_within(sample - clause.start)
+            else:
+                text = clause.text
             pieces.append(text)
-            exact &= known
-            if sample < clause.start + clause.samples or len(text) < len(clause.text):
-                break
-        return "".join(pieces).rstrip() if len(pieces) else "", exact
+        return "".join(pieces).rstrip(), exact
 
     def rest(self, sample: int) -> list[tuple[str, int, int]]:
         """What follows `sample`: for each clause its unheard text and the span of its audio (samples)."""
@@ -121,9 +123,7 @@ class Speech:
             return None
         return b"".join(self.chunks)[: self.format.size(max(sample, 0))]
 
-    def discard_audio(self) -> int:
-        """Forget the sound, keep the words; returns the bytes let go."""
-        freed = sum(map(len, self.chunks))
+    def discard_audio(self) -> None:
+        """Forget the sound, keep the words."""
         self.chunks.clear()
         self.discarded = True
-        return freed

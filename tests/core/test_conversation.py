@@ -1,0 +1,336 @@
+"""What a conversation keeps, in which order, how much of it, and when a prompt made of it is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from parley.core import conversation as module
+from parley.core.context import Room, Shown
+from parley.core.conversation import Conversation, Entry, audio_ms
+from parley.core.errors import PeerError
+from parley.core.events import SpokenWord
+from parley.core.ids import CallId, ConversationId, ItemId
+from parley.core.items import (
+    Content,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    McpCall,
+    McpListTools,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from parley.core.limits import MAX_RETRIEVED_AUDIO_BYTES
+from parley.core.settings import AudioFormat, Truncation
+from parley.core.speech import Speech
+
+WIDE = Room(0, 100_000, Truncation())
+ULAW = AudioFormat.PCMU
+
+
+def user(name: str, *content: Content) -> Entry:
+    return Entry(Message(ItemId(name), "user", content or (InputText(name),)))
+
+
+def holding(*entries: Entry) -> Conversation:
+    conversation = Conversation(ConversationId("c"))
+    for entry in entries:
+        conversation.insert(entry)
+    return conversation
+
+
+def order(conversation: Conversation) -> list[str]:
+    return [entry.item.id for entry in conversation.entries()]
+
+
+def reply(name: str = "reply", *, timed: bool = True, size: int = 800) -> Entry:
+    """ "One two." in `size` bytes of G.711, each of them three positions."""
+    speech = Speech(ULAW)
+    speech.begin("One two.")
+    speech.add(bytes(size), (SpokenWord(3, 1000), SpokenWord(8, 2400)) if timed else ())
+    speech.end()
+    return Entry(Message(ItemId(name), "assistant", (), "incomplete"), speech)
+
+
+def part(item: Item) -> OutputAudio:
+    assert isinstance(item, Message)
+    (only,) = item.content
+    assert isinstance(only, OutputAudio)
+    return only
+
+
+def having(entry: Entry, *content: Content) -> Message:
+    """The entry's message with this content."""
+    assert isinstance(entry.item, Message)
+    return replace(entry.item, content=content)
+
+
+# --- what was heard of a reply -----------------------------------------------------------------------------------------------
+
+
+def test_a_reply_is_shown_in_its_format_with_the_words_that_were_heard() -> None:
+    entry = reply()
+    assert entry.view() == having(entry, OutputAudio("One two.", None, ULAW, True))
+    assert entry.view(played=1000) == having(entry, OutputAudio("One", None, ULAW, True))
+    entry.heard = 1000
+    assert entry.view() == having(entry, OutputAudio("One", None, ULAW, True))
+    entry.heard = 2400
+    assert part(entry.view(played=1000)).transcript == "One two.", "what was heard goes over what has been played"
+
+
+def test_a_reply_is_retrieved_with_the_audio_that_was_heard_and_no_more() -> None:
+    entry = reply()
+    assert entry.with_audio() == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
+    entry.heard = 1000
+    assert entry.with_audio() == having(entry, OutputAudio("One", bytes(333), ULAW, True))
+    module._discard(entry)
+    assert entry.with_audio() == having(entry, OutputAudio("One", None, ULAW, True))
+
+
+def test_words_that_were_reckoned_are_marked_wherever_they_are_shown() -> None:
+    entry = reply(timed=False)
+    assert part(entry.view(played=1000)) == OutputAudio("One", None, ULAW, False)
+    entry.heard = 1000
+    assert part(entry.view()) == OutputAudio("One", None, ULAW, False)
+    assert part(entry.with_audio()) == OutputAudio("One", bytes(333), ULAW, False)
+
+
+def test_audio_longer_than_a_clients_socket_takes_is_retrieved_cut() -> None:
+    longest = MAX_RETRIEVED_AUDIO_BYTES
+    assert len(part(reply(size=longest + 2).with_audio()).audio or b"") == longest
+    content = (InputAudio("hello", bytes(longest + 2)), OutputAudio("hi", bytes(longest)), InputText("text"))
+    entry = user("u", *content)
+    assert entry.with_audio() == having(entry, InputAudio("hello", bytes(longest)), *content[1:])
+    assert longest % 2 == 0
+
+
+def test_a_message_is_shown_without_its_audio_and_other_items_as_they_are() -> None:
+    entry = user("u", InputAudio("hello", bytes(8)), OutputAudio("hi", bytes(8)), InputText("text"))
+    shown = (InputAudio("hello"), OutputAudio("hi"), InputText("text"))
+    assert entry.view() == having(entry, *shown)
+    call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
+    assert (call.view(), call.with_audio()) == (call.item, call.item)
+
+
+def test_the_clients_word_on_what_was_heard_is_not_overruled_by_a_reckoning() -> None:
+    conversation = holding(entry := reply())
+    conversation.cut(entry, 2000)
+    conversation.cut(entry, 1500)
+    assert (entry.heard, entry.by_client, conversation.version) == (1500, False, 3)
+    conversation.cut(entry, 1800, by_client=True)
+    conversation.cut(entry, 900)
+    assert (entry.heard, entry.by_client, conversation.version) == (1800, True, 4)
+    conversation.cut(entry, 600, by_client=True)
+    assert (entry.heard, entry.by_client, conversation.version) == (600, True, 5)
+
+
+# --- order -------------------------------------------------------------------------------------------------------------------
+
+
+def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> None:
+    conversation = Conversation(ConversationId("c"))
+    assert (len(conversation), conversation.last(), conversation.place(None), conversation.place("root")) == (
+        0,
+        None,
+        0,
+        0,
+    )
+    assert conversation.insert(user("b")) is None
+    assert conversation.insert(user("d")) == "b"
+    assert conversation.insert(user("a"), conversation.place("root")) is None
+    assert conversation.insert(user("c"), conversation.place("b")) == "b"
+    assert conversation.insert(user("e"), conversation.place(None)) == "d"
+    assert order(conversation) == ["a", "b", "c", "d", "e"]
+    assert [conversation.previous(ItemId(name)) for name in "abcdex"] == [None, "a", "b", "c", "d", None]
+    assert (len(conversation), conversation.last()) == (5, "e")
+    assert "c" in conversation
+    assert "x" not in conversation
+    assert conversation.entry(ItemId("x")) is None
+
+
+def test_an_item_cannot_be_put_behind_one_that_is_not_there() -> None:
+    with pytest.raises(PeerError) as refused:
+        holding(user("a")).place("x")
+    assert (refused.value.code, refused.value.param) == ("item_create_invalid_previous_item_id", "previous_item_id")
+    assert "'x'" in refused.value.message
+
+
+def test_a_deleted_item_is_gone_and_known_to_be() -> None:
+    conversation = holding(entry := user("a"), user("b"))
+    assert conversation.delete(ItemId("a")) is entry
+    assert entry.deleted
+    assert (order(conversation), conversation.version) == (["b"], 3)
+    assert conversation.delete(ItemId("a")) is None
+    assert (order(conversation), conversation.version) == (["b"], 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda conversation, entry: conversation.insert(user("z")),
+        lambda conversation, entry: conversation.delete(entry.item.id),
+        lambda conversation, entry: conversation.transcribed(entry, 0, "hello"),
+        lambda conversation, entry: conversation.cut(entry, 0),
+        lambda conversation, entry: conversation.changed(),
+    ],
+    ids=["insert", "delete", "transcribed", "cut", "changed"],
+)
+def test_every_change_puts_a_prompt_made_before_it_out_of_date(change: Callable[[Conversation, Entry], None]) -> None:
+    conversation = holding(entry := user("a", InputAudio(None, bytes(2))), user("b"))
+    before = conversation.version
+    change(conversation, entry)
+    assert conversation.version == before + 1
+
+
+# --- words of the user's audio -----------------------------------------------------------------------------------------------
+
+
+def test_words_go_to_the_part_whose_audio_they_are_of() -> None:
+    entry = user("u", InputAudio(None, bytes(2)), InputText("text"), InputAudio(None, bytes(4)))
+    entry.awaiting = 2
+    conversation = holding(entry)
+    conversation.transcribed(entry, 2, "second")
+    assert entry.awaiting == 1
+    content = (InputAudio(None, bytes(2)), InputText("text"), InputAudio("second", bytes(4)))
+    assert entry.item == having(entry, *content)
+    conversation.transcribed(entry, 1, "of no audio")
+    assert entry.item == having(entry, *content)
+
+
+def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
+    assert [audio_ms(replace(user("u"), input_samples=samples)) for samples in (0, 23, 24, 2_424)] == [0, 0, 1, 101]
+
+
+# --- bounds ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ITEMS", 3)
+    conversation = holding(user("a"), user("b"))
+    conversation.room()
+    conversation.insert(user("c"))
+    with pytest.raises(PeerError) as refused:
+        conversation.room()
+    assert (refused.value.code, refused.value.param) == ("conversation_full", None)
+    assert "holds 3 items" in refused.value.message
+    conversation.delete(ItemId("a"))
+    conversation.room()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        user("m", InputText("x" * 20), OutputText("y" * 10)),
+        user("m", InputAudio("x" * 20, bytes(500)), OutputAudio("y" * 10, bytes(500))),
+        user("m", InputImage("x" * 30)),
+        Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "x" * 30)),
+        Entry(FunctionCallOutput(ItemId("f"), CallId("c"), "x" * 30)),
+        Entry(McpCall(ItemId("m"), "books", "find", "x" * 10, "y" * 20)),
+    ],
+    ids=["text", "audio", "image", "call", "output", "mcp call"],
+)
+def test_words_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BROUGHT_CHARACTERS", 100)
+    conversation = holding(kept, user("more", InputText("z" * 30)))
+    conversation.room(user("fits", InputText("z" * 40)).item)
+    with pytest.raises(PeerError) as refused:
+        conversation.room(user("too long", InputText("z" * 41)).item)
+    assert (refused.value.code, refused.value.param) == ("conversation_full", "item")
+    conversation.insert(user("full", InputText("z" * 70)))
+    for wordless in (user("w", InputAudio(None, bytes(2))).item, McpListTools(ItemId("l"), "books")):
+        conversation.room(wordless)
+    conversation.room()
+
+
+def sizes(conversation: Conversation) -> list[int]:
+    """Bytes of audio kept of each item."""
+    items = (entry.with_audio() for entry in conversation.entries())
+    contents = (item.content for item in items if isinstance(item, Message))
+    return [sum(len(getattr(part, "audio", None) or b"") for part in content) for content in contents]
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        ([40, 60], [40, 60]),
+        ([41, 60], [0, 60]),
+        ([10, 41, 60], [0, 0, 60]),
+        ([40, 10, 50], [40, 10, 50]),
+        ([10, 100], [0, 100]),
+        ([10, 150], [0, 150]),
+        ([10, 0, 90], [10, 0, 90]),
+    ],
+)
+@pytest.mark.parametrize("whose", ["user", "assistant", "brought"])
+def test_the_audio_of_the_oldest_items_is_let_go_and_the_newest_is_kept(
+    before: list[int], kept: list[int], whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_AUDIO_BYTES", 100)
+
+    def made(name: str, size: int) -> Entry:
+        if whose == "assistant":
+            return reply(name, size=size)
+        half = size // 2
+        kind = InputAudio if whose == "user" else OutputAudio
+        return user(name, kind("words", bytes(half)), InputText("beside"), kind("words", bytes(size - half)))
+
+    conversation = holding(*(made(f"i{index}", size) for index, size in enumerate(before)))
+    assert sizes(conversation) == kept
+    words = [entry.view() for entry in conversation.entries()]
+    assert words == [made(f"i{index}", size).view() for index, size in enumerate(before)], "the words stay"
+
+
+def test_audio_that_was_let_go_makes_room_for_other_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_AUDIO_BYTES", 100)
+    conversation = holding(reply("a", size=60), reply("b", size=60), reply("c", size=30), reply("d", size=10))
+    assert sizes(conversation) == [0, 60, 30, 10]
+
+
+# --- the prompt --------------------------------------------------------------------------------------------------------------
+
+
+def names(shown: Shown) -> list[str]:
+    return [item.id for item in shown.items]
+
+
+def test_a_prompt_shows_the_items_in_order_without_the_empty_ones_and_what_is_added_last() -> None:
+    silent = reply("silent")
+    silent.heard = 0
+    conversation = holding(user("a"), user("cough", InputAudio(" ")), silent, user("b"))
+    assert names(conversation.shown(WIDE, (user("extra").item,))) == ["a", "b", "extra"]
+
+
+def test_what_a_prompt_left_out_stays_left_out_once_that_prompt_was_used() -> None:
+    conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
+    narrow = conversation.shown(Room(0, 30, Truncation()))
+    assert names(narrow) == ["c", "d"]
+    assert names(conversation.shown(WIDE)) == ["a", "b", "c", "d"], "a prompt that was not used changes nothing"
+    conversation.settle(narrow)
+    assert names(conversation.shown(WIDE)) == ["c", "d"]
+    conversation.settle(conversation.shown(WIDE))
+    assert names(conversation.shown(WIDE)) == ["c", "d"]
+
+
+@pytest.mark.parametrize(("deleted", "left"), [("b", ["c", "d"]), ("c", ["d"]), ("d", ["c"]), ("cd", ["a", "b"])])
+def test_what_was_left_out_stays_left_out_until_all_the_rest_is_deleted(deleted: str, left: list[str]) -> None:
+    conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
+    conversation.settle(conversation.shown(Room(0, 30, Truncation())))
+    for name in deleted:
+        conversation.delete(ItemId(name))
+    assert names(conversation.shown(WIDE)) == left
+
+
+def test_a_call_that_was_left_out_comes_back_with_its_output() -> None:
+    call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
+    alone = Entry(FunctionCall(ItemId("g"), CallId("other"), "read", "{}"))
+    conversation = holding(call, alone, user("old", InputText("x" * 400)), user("a"))
+    conversation.settle(conversation.shown(Room(0, 20, Truncation())))
+    conversation.insert(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sun")))
+    assert names(conversation.shown(WIDE)) == ["f", "a", "o"]

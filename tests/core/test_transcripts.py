@@ -1,0 +1,146 @@
+"""What becomes of the user's words: those that come late, those that are given up, and what a backlog is told as."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from parley.core.effects import DropTranscription
+from parley.core.errors import Fault
+from parley.core.events import (
+    AudioArrived,
+    CommitRequested,
+    Event,
+    ItemCreateRequested,
+    PartialTranscribed,
+    Transcribed,
+    TranscriptionFailed,
+)
+from parley.core.ids import ClientEventId, ItemId, TurnId
+from parley.core.items import InputAudio, Message
+from parley.core.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, TRANSCRIPT_WAIT_NS
+from parley.core.notices import (
+    ErrorRaised,
+    TranscriptionCompleted,
+    TranscriptionDelta,
+    TranscriptionFailedNotice,
+)
+from parley.core.settings import Settings, Transcription
+from tests.core.scene import MS, Scene, notices
+
+MANUAL = Settings(turn_detection=None, transcription=Transcription())
+UNASKED = replace(MANUAL, transcription=None)
+
+
+def commits(scene: Scene, ms: int = 200) -> TurnId:
+    """A turn of so much audio, whose words are awaited."""
+    scene.happens(AudioArrived(bytes(48 * ms)), CommitRequested())
+    return scene.turn()
+
+
+def test_words_of_a_turn_that_is_no_longer_awaited_are_counted_and_dropped() -> None:
+    scene = Scene(MANUAL)
+    turn = commits(scene)
+    scene.happens(Transcribed(turn, "hello"))
+    late: tuple[Event, ...] = (
+        PartialTranscribed(turn, "hello", "hello"),
+        TranscriptionFailed(TurnId(99), Fault("engine_error", "It broke.")),
+        PartialTranscribed(turn, "hello again", "hello"),
+        TranscriptionFailed(turn, Fault("engine_error", "It broke.")),
+        Transcribed(turn, "hello"),
+    )
+    for count, event in enumerate(late, 1):
+        assert scene.happens(event) == []
+        assert scene.session.late_events == count
+
+
+def test_words_are_told_as_they_become_certain_and_the_rest_at_the_end() -> None:
+    scene = Scene(MANUAL)
+    turn = commits(scene, 1_250)
+    events: list[Event] = [
+        PartialTranscribed(turn, "tell me", ""),
+        PartialTranscribed(turn, "tell me a", "tell"),
+        PartialTranscribed(turn, "sell me a", "sell"),
+        PartialTranscribed(turn, "tell me a", "tell"),
+        PartialTranscribed(turn, "tell me a story", "tell me"),
+        Transcribed(turn, "tell me a story", logprobs="[]"),
+    ]
+    told = [notices(scene.happens(event)) for event in events]
+    item = scene.told(TranscriptionCompleted)[0].item_id
+    assert told[:5] == [[], [TranscriptionDelta(item, 0, "tell")], [], [], [TranscriptionDelta(item, 0, " me")]]
+    assert told[5] == [
+        TranscriptionDelta(item, 0, " a story"),
+        TranscriptionCompleted(item, 0, "tell me a story", 1.25, "[]"),
+    ]
+
+
+@pytest.mark.parametrize("final", ["tell", "sell me a story"])
+def test_final_words_that_do_not_go_on_from_those_told_come_without_a_delta(final: str) -> None:
+    scene = Scene(MANUAL)
+    turn = commits(scene)
+    scene.happens(PartialTranscribed(turn, "tell me", "tell"))
+    (completed,) = notices(scene.happens(Transcribed(turn, final)))
+    assert isinstance(completed, TranscriptionCompleted)
+    assert completed.transcript == final
+
+
+def test_words_that_nobody_asked_for_are_not_told_and_their_failure_is() -> None:
+    scene = Scene(UNASKED)
+    turn = commits(scene)
+    assert notices(scene.happens(PartialTranscribed(turn, "hello", "hello"), Transcribed(turn, "hello there"))) == []
+    caused = scene.happens(TranscriptionFailed(commits(scene), Fault("engine_error", "It broke.")))
+    assert notices(caused) == [ErrorRaised("engine_error", "It broke.", kind="server_error")]
+
+
+def test_words_that_have_not_come_in_time_are_given_up() -> None:
+    scene = Scene(MANUAL)
+    first = commits(scene)
+    scene.now += MS
+    second = commits(scene)
+    waited = TRANSCRIPT_WAIT_NS // MS
+    assert scene.passes(waited - 2) == []
+    caused = scene.passes(1)
+    assert [effect.turn for effect in caused if isinstance(effect, DropTranscription)] == [first]
+    (failed,) = notices(caused)
+    assert isinstance(failed, TranscriptionFailedNotice)
+    assert (failed.code, bool(failed.message)) == ("timeout", True)
+    caused = scene.passes(1)
+    assert [effect.turn for effect in caused if isinstance(effect, DropTranscription)] == [second]
+
+
+def test_of_too_many_turns_that_wait_the_oldest_is_given_up() -> None:
+    scene = Scene(MANUAL)
+    turns = [commits(scene, 100) for _ in range(MAX_PENDING_TURNS)]
+    assert scene.told(TranscriptionFailedNotice) == []
+    turns.append(commits(scene, 100))
+    (failed,) = scene.told(TranscriptionFailedNotice)
+    assert (failed.code, "too far behind" in failed.message) == ("transcription_backlog", True)
+    assert scene.last(DropTranscription).turn == turns[0]
+
+
+def test_audio_may_wait_up_to_the_limit_and_a_refusal_says_how_much_waits() -> None:
+    scene = Scene(MANUAL)
+    half = MAX_WAITING_MS // 2
+
+    def brings(ms: int) -> ItemCreateRequested:
+        content = (InputAudio(None, bytes(48 * ms)),)
+        return ItemCreateRequested(Message(ItemId(f"of {ms} ms"), "user", content), None, ClientEventId("mine"))
+
+    scene.happens(brings(half + 500))
+    (error,) = notices(scene.happens(brings(half + 1)))
+    assert isinstance(error, ErrorRaised)
+    assert (error.code, error.kind, error.param) == ("transcription_backlog", "rate_limit_error", "item.content")
+    assert error.message.startswith("90 s of this session's audio wait for their transcripts; 90 s more exceed")
+    assert "exceed the limit of 180 s." in error.message
+    scene.happens(brings(half - 500))
+    assert scene.told(ErrorRaised) == [error], "what fills the limit is taken"
+
+
+def test_a_turn_may_be_spoken_while_as_much_as_the_limit_waits() -> None:
+    scene = Scene(Settings(transcription=Transcription()))
+    content = (InputAudio(None, bytes(48 * MAX_WAITING_MS)),)
+    scene.happens(ItemCreateRequested(Message(ItemId("long"), "user", content)))
+    scene.says("what was that")
+    assert scene.told(TranscriptionFailedNotice) == []
+    assert [completed.transcript for completed in scene.told(TranscriptionCompleted)] == ["what was that"]
