@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -177,10 +177,23 @@ class Client:
                 told.done = item
             case ResponseDone(response=response):
                 assert response.id == self.id
-                assert response.output == tuple(told.done for told in self.items)
+                assert len(response.output) == len(self.items)
+                for shown, told in zip(response.output, self.items, strict=True):
+                    assert told.done is not None
+                    assert self.as_told(shown, told.done) == told.done
                 self.terminal = notice
             case _:
                 pass
+
+    def as_told(self, shown: Item, done: Item) -> Item:
+        """An interruption cuts a spoken item to what was heard, even one whose end was announced: its words begin as announced."""
+        if isinstance(shown, Message) and isinstance(part := shown.content[0], OutputAudio):
+            assert isinstance(done, Message)
+            whole = done.content[0]
+            assert isinstance(whole, OutputAudio)
+            assert whole.transcript.startswith(part.transcript)
+            return replace(shown, content=(whole,))
+        return shown
 
     def ends(self, told: Told, item: Item) -> None:
         assert type(item) is type(told.item)
