@@ -301,7 +301,8 @@ def soak(target: Server, track: Track, arguments: argparse.Namespace, report: Ca
 
     def enough() -> bool:
         passed_min = (time.monotonic() - began_s) / 60
-        if arguments.at_most_minutes and passed_min > arguments.at_most_minutes and len(rounds) >= MIN_ROUNDS:
+        at_most_min = max(arguments.at_most_minutes, arguments.minutes) if arguments.at_most_minutes else 0
+        if at_most_min and passed_min > at_most_min and len(rounds) >= MIN_ROUNDS:
             return True
         return bool(len(rounds) >= arguments.rounds and passed_min >= arguments.minutes)
 
@@ -397,7 +398,10 @@ def parse_arguments() -> Any:
     parser.add_argument("--at-once", type=int, default=50, help="sessions at the same time (50)")
     parser.add_argument("--minutes", type=float, default=0, help="go on for so long, with as many rounds as it takes")
     parser.add_argument(
-        "--at-most-minutes", type=float, default=0, help="end early, with fewer rounds, on a slow machine"
+        "--at-most-minutes",
+        type=float,
+        default=0,
+        help="end early, with fewer rounds, on a slow machine; --minutes goes before it",
     )
     parser.add_argument("--engines", choices=sorted(ENGINES), default="bench", help="bench, or what runs everywhere")
     parser.add_argument("--wav", type=Path, default=RECORDING, help="what the sessions say")
