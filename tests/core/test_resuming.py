@@ -193,3 +193,43 @@ def test_a_reply_that_was_not_made_to_its_end_goes_on_in_new_words(cut: str) -> 
     scene.passes(1_000)
     coughs(scene)
     assert started(scene) == 2
+
+
+@pytest.mark.parametrize("words", ["", "mm-hm"])
+def test_what_went_on_is_not_answered_besides(words: str) -> None:
+    scene = told(Scene(SETTINGS))
+    scene.passes(1_000)
+    coughs(scene, words)
+    scene.passes(10_000)
+    assert (started(scene), len(scene.told(ResponseCreated))) == (1, 2)
+
+
+@pytest.mark.parametrize(("words", "answers"), [("", 0), ("mm-hm", 1)])
+@pytest.mark.parametrize("why", ["the owner", "deleted", "format"])
+def test_a_word_over_a_reply_that_cannot_go_on_is_answered_and_a_noise_is_not(
+    why: str, words: str, answers: int
+) -> None:
+    scene = told(Scene(SETTINGS, Conduct(resume_false_stops=why != "the owner")))
+    scene.passes(1_000)
+    scene.hears(96, 0.9)
+    if why == "deleted":
+        scene.happens(ItemDeleteRequested(scene.told(OutputItemAdded)[0].item.id))
+    elif why == "format":
+        scene.happens(SessionUpdateRequested({"output_format": AudioFormat.PCMU}))
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), words))
+    scene.passes(10_000)
+    assert started(scene) == 1 + answers
+
+
+@pytest.mark.parametrize("words", ["", "mm-hm"])
+def test_a_reply_that_goes_on_in_new_words_is_made_once(words: str) -> None:
+    scene = Scene(SETTINGS)
+    scene.says("count")
+    scene.answers(("One two three four.", 4_000), finish=False)
+    scene.passes(1_000)
+    coughs(scene, words)
+    assert started(scene) == 2
+    scene.answers(("Five.", 500))
+    scene.passes(10_000)
+    assert started(scene) == 2
