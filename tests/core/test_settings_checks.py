@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from parley.core.events import SessionUpdateRequested
+from parley.core.events import AudioArrived, SessionUpdateRequested
 from parley.core.ids import ClientEventId
-from parley.core.notices import ErrorRaised
+from parley.core.notices import ErrorRaised, SessionUpdated
 from parley.core.settings import (
+    AudioFormat,
     Capabilities,
     Credentials,
     McpServer,
+    Settings,
     SettingsPatch,
     Transcription,
     primary_tag,
@@ -83,3 +87,40 @@ def test_what_opens_an_mcp_server_is_never_shown() -> None:
     secret = Credentials("Bearer sesame", (("X-Key", "sesame"),))
     assert str(secret) == "Credentials(***)"
     assert "sesame" not in repr(McpServer("books", "https://books.example/mcp", credentials=secret))
+
+
+def speaking(scene: Scene) -> None:
+    scene.says("hello")
+    scene.answers(("Good morning to you.", 2_000), finish=False)
+
+
+def listening(scene: Scene) -> None:
+    scene.hears(320, 0.9)
+
+
+def buffering(scene: Scene) -> None:
+    scene.happens(SessionUpdateRequested({"turn_detection": None}), AudioArrived(bytes(9_600)))
+
+
+@pytest.mark.parametrize(
+    ("before", "patch", "code", "param", "words"),
+    [
+        (speaking, {"voice": "marin"}, "cannot_update_voice", "session.audio.output.voice", "assistant audio is"),
+        (speaking, {"speed": 1.25}, "invalid_value", "session.audio.output.speed", "between turns"),
+        (listening, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.audio.input.format", "commit or"),
+        (buffering, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.audio.input.format", "commit or"),
+    ],
+)
+def test_what_cannot_be_changed_at_this_moment_is_refused_by_name_and_stays(
+    before: Callable[[Scene], None], patch: SettingsPatch, code: str, param: str, words: str
+) -> None:
+    scene = Scene()
+    before(scene)
+    (error,) = notices(scene.happens(SessionUpdateRequested(patch, ClientEventId("update"))))
+    assert isinstance(error, ErrorRaised)
+    assert (error.code, error.param, error.client_event_id) == (code, param, "update")
+    assert words in error.message
+    (shown,) = notices(scene.happens(SessionUpdateRequested({"instructions": "Be brief."})))
+    assert isinstance(shown, SessionUpdated)
+    assert (shown.settings.voice, shown.settings.speed) == (Settings().voice, 1.0)
+    assert shown.settings.input_format is AudioFormat.PCM16
