@@ -24,7 +24,8 @@ class WhenAsked:
 
     def wants_reply(self, transcript: str) -> bool:
         words = transcript.lower().replace("?", " ?").split()
-        return bool(words) and (words[0] in QUESTIONS or "?" in words or self._name in words)
+        first = words[0].partition("'")[0] if words else ""  # "what's" asks too
+        return first in QUESTIONS or "?" in words or self._name in words
 
     def may_guess(self, transcript: str) -> bool:
         return self.wants_reply(transcript)

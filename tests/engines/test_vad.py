@@ -57,7 +57,7 @@ async def test_scores_are_those_of_the_published_graph(vad: SileroVad, speech: S
     slot = vad.allocate()
     scores = np.concatenate([vad.score([slot], frame[None]) for frame in frames])
     assert_as_published(scores, frames)
-    assert scores.max() > 0.9
+    assert scores.max() > 0.8
 
 
 async def test_a_batch_scores_each_stream_as_if_alone(vad: SileroVad, speech: Speech) -> None:
