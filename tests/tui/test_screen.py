@@ -225,6 +225,7 @@ def _shows(shown: Shown, text: str) -> bool:
     return text in shown.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 20)])
 async def test_without_a_microphone_the_conversation_is_typed_and_read(size: tuple[int, int]) -> None:
     engines = scripted(reply=["It is one two.", "Three four."])

@@ -18,11 +18,11 @@ from parley.testing.world import World, replayed, simulate
 from parley.testing.worlds import run_batch
 
 FAST_SEEDS = 300
-"""In `make check`: about four seconds."""
+"""In `make check`: some ten seconds."""
 
-SLOW_BATCHES = 10
+SLOW_BATCHES = 5
 SLOW_BATCH = 400
-"""In `make test`: four thousand more, about a minute on one core."""
+"""In `make test`: two thousand more, about a minute on one core."""
 
 
 @cache
