@@ -17,7 +17,7 @@ from parley.core.events import (
     TranscriptionFailed,
 )
 from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import FunctionCall, InputAudio, InputImage, InputText, Message, OutputAudio
+from parley.core.items import FunctionCall, InputAudio, InputImage, InputText, ItemReference, Message, OutputAudio
 from parley.core.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
 from parley.core.notices import ErrorRaised, ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
 from parley.core.settings import AudioFormat, Capabilities, Settings, Transcription
@@ -148,3 +148,15 @@ def test_audio_that_cannot_be_understood_fails_only_its_own_words() -> None:
     (item,) = scene.last(StartGeneration).prompt.items
     assert isinstance(item, Message)
     assert item.content[0] == InputText("listen")
+
+
+def test_of_an_item_whose_words_were_lost_nothing_is_awaited_any_more() -> None:
+    scene = Scene()
+    scene.happens(brings(InputAudio(None, bytes(9_600))))
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
+    scene.happens(brings(InputAudio(None, bytes(9_600)), name="other"))
+    of_the_lost, of_the_other = ItemReference(ItemId("mine")), ItemReference(ItemId("other"))
+    scene.happens(ResponseRequested(ResponseParams(False, (of_the_other,))))
+    assert not [effect for effect in scene.effects if isinstance(effect, StartGeneration)], "it waits for its words"
+    scene.happens(ResponseRequested(ResponseParams(False, (of_the_lost,))))
+    assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1

@@ -10,7 +10,7 @@ from parley.core.ids import ItemId, ListingId
 from parley.core.items import McpListTools
 from parley.core.settings import Approval, Credentials, FunctionTool, McpServer, ToolFilter
 from parley.core.state import Listing
-from parley.core.tool_checks import covers, for_response
+from parley.core.tool_checks import check_tools, covers, for_response
 
 URL = "https://books.example/mcp"
 SECRET = Credentials("Bearer sesame")
@@ -62,3 +62,31 @@ def test_a_path_that_a_server_would_resolve_is_not_below_an_allowed_address(path
 def test_what_follows_the_path_of_an_address_is_not_read_as_its_path() -> None:
     assert covers(URL, f"{URL}?at=/../%2f")
     assert covers(URL, f"{URL}#/../%2f")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "words"),
+    [
+        ((), URL, "(allowed: none)"),
+        (("https://a.example", "https://b.example/x"), URL, "(allowed: https://a.example, https://b.example/x)"),
+        ((URL,), "https://books.example/mcpx", f"(allowed: {URL})"),
+        ((URL,), f"{URL}/../admin", "segment, a backslash or an encoded"),
+        ((URL,), f"{URL}/%2e%2e/admin", f"allows ({URL})"),
+        ((URL,), f"{URL}\\admin", "segment"),
+    ],
+)
+def test_a_server_at_an_address_that_is_not_allowed_is_refused_with_those_that_are(
+    allowed: tuple[str, ...], url: str, words: str
+) -> None:
+    tools = FunctionTool("weather"), McpServer("books", url)
+    with pytest.raises(PeerError) as refused:
+        check_tools(tools, "session", allowed)
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "session.tools[1].server_url")
+    assert url in refused.value.message
+    assert words in refused.value.message
+
+
+@pytest.mark.parametrize("allowed", [("*",), (URL,), ("https://other.example", URL), ("https://books.example",)])
+@pytest.mark.parametrize("url", [URL, f"{URL}/shelf"])
+def test_a_server_at_or_below_an_allowed_address_may_be_named(allowed: tuple[str, ...], url: str) -> None:
+    check_tools((McpServer("books", url),), "session", allowed)
