@@ -29,6 +29,8 @@ from parley.tui.screen import TalkScreen, said_words
 from tests.server.harness import Engines, Running, running
 from tests.talk.tape import TapeDevices
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60.0
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
 
@@ -225,7 +227,6 @@ def _shows(shown: Shown, text: str) -> bool:
     return text in shown.text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 20)])
 async def test_without_a_microphone_the_conversation_is_typed_and_read(size: tuple[int, int]) -> None:
     engines = scripted(reply=["It is one two.", "Three four."])
