@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -300,9 +301,9 @@ async def test_sessions_take_turns_however_many_clauses_one_of_them_has_waiting(
     assert {"one", "other"} <= set(spoken_for[:4])
 
 
-async def test_a_clause_that_hangs_is_named_to_whoever_comes(
-    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@asynccontextmanager
+async def a_clause_that_hangs() -> AsyncIterator[None]:
+    """The one thread of the library hangs inside, and goes on afterwards."""
     hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hang(pcm: bytes, marks: tuple[WordMark, ...]) -> None:
@@ -312,15 +313,22 @@ async def test_a_clause_that_hangs_is_named_to_whoever_comes(
     load().submit(Utterance("Hello.", "en", 170, hang, lambda error: ended.set()))
     await asyncio.to_thread(hangs.wait)
     try:
+        yield
+    finally:
+        goes_on.set()
+        await asyncio.to_thread(ended.wait)
+
+
+async def test_a_new_clause_fails_by_name_while_one_hangs(
+    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_clause_that_hangs():
         monkeypatch.setattr(espeak_library, "STUCK_S", 0.0)
         assert str(espeak.fault).startswith("Speech synthesis is down")
         with pytest.raises(EngineError) as caught:
             await spoken(espeak, "Good morning.")
         assert caught.value.code == "synthesizer_stuck"
-    finally:
         monkeypatch.undo()
-        goes_on.set()
-    await asyncio.to_thread(ended.wait)
     assert espeak.fault is None
     assert len(await spoken(espeak, "Good morning.")) > 0
 
@@ -328,25 +336,12 @@ async def test_a_clause_that_hangs_is_named_to_whoever_comes(
 async def test_what_waits_behind_a_clause_that_hangs_fails_by_name(
     espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def hang(pcm: bytes, marks: tuple[WordMark, ...]) -> None:
-        hangs.set()
-        goes_on.wait()
-
-    load().submit(Utterance("Hello.", "en", 170, hang, lambda error: ended.set()))
-    await asyncio.to_thread(hangs.wait)
-    try:
+    async with a_clause_that_hangs():
         monkeypatch.setattr(espeak_library, "STUCK_S", 0.2)
-        waits = asyncio.create_task(spoken(espeak, "Good morning."))
         async with asyncio.timeout(60):
             with pytest.raises(EngineError) as caught:
-                await waits
+                await spoken(espeak, "Good morning.")
         assert caught.value.code == "synthesizer_stuck"
-    finally:
-        monkeypatch.undo()
-        goes_on.set()
-    await asyncio.to_thread(ended.wait)
 
 
 async def test_a_listener_that_fails_leaves_the_others_their_voice(espeak: EspeakSynthesizer) -> None:

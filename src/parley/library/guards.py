@@ -31,7 +31,7 @@ from parley.engines.ports import (
 from parley.library.functions import FunctionEngine, name_of
 from parley.library.own_code import OwnCode
 from parley.library.own_mouth import Chunker, OwnCutter
-from parley.runtime.listening import checked_judgement, checked_transcript
+from parley.runtime.engine_results import checked_judgement, checked_transcript
 from parley.runtime.pipeline import Pipeline
 
 _END: Any = object()

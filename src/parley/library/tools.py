@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from parley.core.settings import FunctionTool
-from parley.engines.tools.ports import MAX_OUTPUT
+from parley.engines.tools.ports import MAX_OUTPUT, beginning
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.functions import called, name_of
@@ -78,7 +78,8 @@ class FunctionAsTool:
         try:
             async with asyncio.timeout(TOOL_TIMEOUT_S):
                 result = await called(self._function, **values)
-            return Outcome(_bounded(result if isinstance(result, str) else msgspec.json.encode(result).decode()))
+            output = result if isinstance(result, str) else msgspec.json.encode(result).decode()
+            return Outcome(beginning(output, MAX_OUTPUT))
         except TimeoutError:
             return Outcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
         except (Exception, asyncio.CancelledError) as error:
@@ -86,10 +87,6 @@ class FunctionAsTool:
                 raise
             logger.exception("the tool %s failed", self.name)
             return Outcome(_error(described(error)), failed=True, error=error)
-
-
-def _bounded(output: str) -> str:
-    return output if len(output) <= MAX_OUTPUT else f"{output[:MAX_OUTPUT]} [cut: {len(output)} characters in all]"
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:

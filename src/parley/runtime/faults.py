@@ -1,13 +1,16 @@
 """What an engine raised, as the fault that reaches the core.
 
 Laws: this is the one place where an engine's exception is turned into an event's value; the unexpected is logged with
-its traceback. A `CancelledError` is an engine's fault like any other, unless the task that asks is itself being cancelled.
+its traceback. A `CancelledError` is an engine's fault like any other, unless the task that asks is itself being cancelled: an engine's
+code runs inside `engine_code()`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from parley.core.errors import Fault
 from parley.engines.ports import EngineError
@@ -22,7 +25,22 @@ def cancelled_from_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def fault_of(error: BaseException, who: str) -> Fault:
+class StrayCancellation(Exception):
+    """An engine's code raised `CancelledError`, and nothing had cancelled the task."""
+
+
+@contextmanager
+def engine_code() -> Iterator[None]:
+    """An engine's code is awaited inside. A `CancelledError` of its own is raised as `StrayCancellation`, an ordinary exception."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if cancelled_from_outside():
+            raise
+        raise StrayCancellation("the code that was awaited raised CancelledError") from error
+
+
+def fault_of(error: Exception, who: str) -> Fault:
     """The fault for the client. `who` begins a sentence: "The speech recogniser"."""
     if isinstance(error, EngineError):
         return Fault(error.code, writable(str(error)))

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -43,7 +41,6 @@ from parley.core.events import (
 )
 from parley.core.ids import FlushId, TurnId
 from parley.engines.ports import (
-    EngineError,
     Partial,
     PauseContext,
     RecognitionSpec,
@@ -51,10 +48,10 @@ from parley.engines.ports import (
     Samples,
     SpeechRecognizer,
     TokenLogprob,
-    Transcript,
     TurnJudge,
 )
-from parley.runtime.faults import cancelled_from_outside, fault_of
+from parley.runtime.engine_results import checked_judgement, checked_transcript
+from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
@@ -68,9 +65,6 @@ thread; a partial transcript does not come noticeably later."""
 
 SLICE_MS = 1_000
 """Audio that is resampled in one go: half a millisecond of work. A resampler keeps memory for the longest piece it was ever given."""
-
-MAX_SHOWN_CHARS = 200
-"""Of a transcript that cannot be taken."""
 
 JUDGE_RATE = 16_000
 """What `PauseContext` is made of."""
@@ -208,10 +202,9 @@ class _Turn:
 
     async def _answer(self, stream: RecognizerStream, flush: FlushId | None) -> None:
         try:
-            heard = checked_transcript(await (stream.finish() if flush is None else stream.flush()))
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                raise
+            with engine_code():
+                heard = checked_transcript(await (stream.finish() if flush is None else stream.flush()))
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             self._fail(error)
         else:
             if not self.over:
@@ -226,7 +219,7 @@ class _Turn:
         self._leave()
         self._forget(self.id)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: Exception) -> None:
         """Tell, once, that there will be no transcript; whoever asks later is told again."""
         if self.over or self._fault is not None:
             return
@@ -342,12 +335,10 @@ class Listening:
             # LQ is enough for pitch and energy, and takes 0.1 ms for each second.
             audio = resample(decode(effect.audio, effect.format), effect.format.rate, JUDGE_RATE, "LQ") * PCM_SCALE
             language = effect.language or self._language
-            finished = checked_judgement(
-                await judge.judge(PauseContext(effect.text, audio, language, effect.confidence))
-            )
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                raise
+            pause = PauseContext(effect.text, audio, language, effect.confidence)
+            with engine_code():
+                finished = checked_judgement(await judge.judge(pause))
+        except Exception:
             if not self._judge_failed:
                 logger.exception("the turn judge failed; turns of this session end after the longest pause")
             self._judge_failed = True
@@ -372,35 +363,6 @@ class Listening:
         for turn in self._turns.values():
             turn.drop()
         self._turns.clear()
-
-
-def checked_transcript(heard: Transcript) -> Transcript:
-    """The transcript as an engine gave it. Raises `EngineError` (`invalid_transcript`) for one that cannot be taken: then that turn fails,
-    and not its session."""
-    given: Any = heard  # an engine of somebody else's gives anything
-    try:
-        texts = [given.text, *(word.text for word in given.words)]
-        numbers = [time for word in given.words for time in (word.start_ms, word.end_ms)]
-        numbers += [] if given.confidence is None else [given.confidence]
-        if all(isinstance(text, str) for text in texts) and all(map(math.isfinite, numbers)):
-            return heard
-    except (AttributeError, TypeError):
-        pass
-    shown = repr(given)
-    raise EngineError(
-        f"The recogniser gave {shown[:MAX_SHOWN_CHARS]}{'...' * (len(shown) > MAX_SHOWN_CHARS)}.",
-        code="invalid_transcript",
-        mend="A Transcript holds a string, Words with their times in milliseconds, and a confidence from 0 to 1 or None.",
-    )
-
-
-def checked_judgement(finished: float) -> float:
-    """The probability as a turn judge gave it. Raises `EngineError` (`invalid_judgement`) for a number that is none."""
-    if 0.0 <= finished <= 1.0:
-        return finished
-    raise EngineError(
-        f"The turn judge gave {finished!r}.", code="invalid_judgement", mend="A probability lies between 0 and 1."
-    )
 
 
 def logprobs_json(logprobs: Sequence[TokenLogprob]) -> str:

@@ -51,7 +51,7 @@ from parley.engines.ports import (
     TokenUsage,
     ToolCallDelta,
 )
-from parley.runtime.faults import cancelled_from_outside, fault_of
+from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.model_output import in_slices
 from parley.runtime.prompt_mapping import chat_request
@@ -168,13 +168,12 @@ class _Attempt:
 
     async def run(self) -> None:
         try:
-            if self._effect.modality == "text":
-                await self._write()
-            else:
-                await self._speak()
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                raise
+            with engine_code():
+                if self._effect.modality == "text":
+                    await self._write()
+                else:
+                    await self._speak()
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             self._say(GenerationFailed(self._effect.attempt, fault_of(error, "The reply's engine")))
 
     # --- the model ---
@@ -240,28 +239,30 @@ class _Attempt:
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the model writes, its text cut into clauses; a failure comes after all that was written before it."""
         cutter = self._cutter(self._request.language)
-        begun_ns = self._clock()
         try:
-            async with _closing(self._pieces()) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, TextDelta):
-                        clauses = cutter.push(piece.text)
-                        if clauses:
-                            begun_ns = self._clock()
-                        elif queue.empty() and self._clock() - begun_ns > MAX_WRITING_S * 1e9:
-                            clauses, begun_ns = cutter.hurry(), self._clock()
-                        for clause in clauses:
-                            await queue.put(clause)
-                        continue
-                    for clause in cutter.finish():
-                        await queue.put(clause)
-                    await queue.put(piece)
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                raise
+            with engine_code():
+                await self._cut(cutter, queue)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             for clause in cutter.finish():
                 await queue.put(clause)
             await queue.put(_Failed(fault_of(error, "The language model")))
+
+    async def _cut(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
+        begun_ns = self._clock()
+        async with _closing(self._pieces()) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, TextDelta):
+                    clauses = cutter.push(piece.text)
+                    if clauses:
+                        begun_ns = self._clock()
+                    elif queue.empty() and self._clock() - begun_ns > MAX_WRITING_S * 1e9:
+                        clauses, begun_ns = cutter.hurry(), self._clock()
+                    for clause in clauses:
+                        await queue.put(clause)
+                    continue
+                for clause in cutter.finish():
+                    await queue.put(clause)
+                await queue.put(piece)
 
     async def _speak_clause(self, clause: Clause) -> None:
         effect = self._effect

@@ -21,7 +21,7 @@ from parley.core.limits import MAX_MCP_TOOLS
 from parley.core.settings import McpServer
 from parley.engines.tools.mcp import connect
 from parley.engines.tools.ports import Connect, ToolConnection, ToolDescription, ToolServerAddress, ToolServerError
-from parley.runtime.faults import cancelled_from_outside
+from parley.runtime.faults import engine_code
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +42,12 @@ class _Link:
 
     async def _own(self, address: ToolServerAddress, connect: Connect, ready: asyncio.Future[ToolConnection]) -> None:
         try:
-            async with asyncio.timeout(None) as limit, connect(address) as connection:
-                ready.set_result(connection)
-                await self._unwanted.wait()
-                limit.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                raise
+            with engine_code():
+                async with asyncio.timeout(None) as limit, connect(address) as connection:
+                    ready.set_result(connection)
+                    await self._unwanted.wait()
+                    limit.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             if ready.done():
                 logger.info("the connection to the MCP server %r ended: %s", address, error)
             else:
@@ -124,11 +123,13 @@ class ToolServers:
     async def _list(self, effect: ListTools) -> None:
         link = self._link(effect.server)
         try:
-            tools = await (await link.connection()).tools(MAX_MCP_TOOLS)
-        except (Exception, asyncio.CancelledError) as error:
+            with engine_code():
+                tools = await (await link.connection()).tools(MAX_MCP_TOOLS)
+        except asyncio.CancelledError:
             self._drop(effect.server, link)
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                raise
+            raise
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            self._drop(effect.server, link)
             fault = _error(error)
             self._post(ToolListingFailed(effect.listing, Fault(f"mcp_{fault.type}", fault.message)))
         else:
@@ -139,11 +140,12 @@ class ToolServers:
     async def _call(self, effect: CallTool) -> None:
         link = self._link(effect.server)
         try:
-            output = await (await link.connection()).call(effect.name, effect.arguments)
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
-                self._drop(effect.server, link)
-                raise
+            with engine_code():
+                output = await (await link.connection()).call(effect.name, effect.arguments)
+        except asyncio.CancelledError:
+            self._drop(effect.server, link)
+            raise
+        except Exception as error:  # noqa: BLE001 - the engine boundary
             fault = _error(error)
             if fault.type != "tool_execution_error":
                 self._drop(effect.server, link)
@@ -191,7 +193,7 @@ def _abandon(questions: dict[Ticket, asyncio.Task[None]], ticket: Ticket) -> Non
         question.cancel()
 
 
-def _error(error: BaseException) -> McpError:
+def _error(error: Exception) -> McpError:
     if isinstance(error, ToolServerError):
         return McpError(error.type, error.message, error.code)
     logger.error("an MCP server could not be asked", exc_info=error)

@@ -21,6 +21,7 @@ from parley.engines.tools.ports import (
     ToolDescription,
     ToolServerAddress,
     ToolServerError,
+    beginning,
 )
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ class _Connection:
         text = "\n".join(_texts(result.content))
         if not text and result.structured_content is not None:
             text = msgspec.json.encode(result.structured_content).decode()
-        if len(text) > MAX_OUTPUT:
-            text = f"{text[:MAX_OUTPUT]} [cut: {len(text)} characters in all]"
+        text = beginning(text, MAX_OUTPUT)
         if result.is_error:
             raise ToolServerError("tool_execution_error", text or "The tool failed without saying why.")
         return text
@@ -184,13 +184,13 @@ def _explained(error: BaseException) -> Exception:
         case httpx2.HTTPError():
             return ToolServerError("http_error", f"The connection failed: {str(error) or type(error).__name__}.")
         case MCPError():
-            return ToolServerError("protocol_error", f"It answered: {_beginning(error.error.message)}", error.code)
+            return ToolServerError(
+                "protocol_error", f"It answered: {beginning(error.error.message, MAX_ERROR_CHARS)}", error.code
+            )
         case _:
-            return ToolServerError("protocol_error", f"{type(error).__name__}: {_beginning(str(error))}")
-
-
-def _beginning(text: str) -> str:
-    return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]} [cut: {len(text)} characters in all]"
+            return ToolServerError(
+                "protocol_error", f"{type(error).__name__}: {beginning(str(error), MAX_ERROR_CHARS)}"
+            )
 
 
 def _refused(status: int) -> ToolServerError:

@@ -18,6 +18,11 @@ MAX_TOOLS_TEXT = 256 * 1024
 """Characters of all descriptions and schemas of one server together: a client's socket must take them in one message."""
 
 
+def beginning(text: str, limit: int) -> str:
+    """The text; of a longer one than `limit` characters the beginning, with a note for the model."""
+    return text if len(text) <= limit else f"{text[:limit]} [cut: {len(text)} characters in all]"
+
+
 class ToolServerError(Exception):
     """A server could not be asked, or a tool failed.
 

@@ -1,0 +1,43 @@
+"""Whether what an engine gives can be taken: anybody's engine may give anything.
+
+Laws: a result is returned as it came, or `EngineError` names it, so that one turn fails and not its session.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from parley.engines.ports import EngineError, Transcript
+
+MAX_SHOWN_CHARS = 200
+"""Of a result that cannot be taken."""
+
+
+def checked_transcript(heard: Transcript) -> Transcript:
+    """The transcript as an engine gave it. Raises `EngineError` (`invalid_transcript`) for one that cannot be taken: then that turn fails,
+    and not its session."""
+    given: Any = heard  # an engine of somebody else's gives anything
+    try:
+        texts = [given.text, *(word.text for word in given.words)]
+        numbers = [time for word in given.words for time in (word.start_ms, word.end_ms)]
+        numbers += [] if given.confidence is None else [given.confidence]
+        if all(isinstance(text, str) for text in texts) and all(map(math.isfinite, numbers)):
+            return heard
+    except (AttributeError, TypeError):
+        pass
+    shown = repr(given)
+    raise EngineError(
+        f"The recogniser gave {shown[:MAX_SHOWN_CHARS]}{'...' * (len(shown) > MAX_SHOWN_CHARS)}.",
+        code="invalid_transcript",
+        mend="A Transcript holds a string, Words with their times in milliseconds, and a confidence from 0 to 1 or None.",
+    )
+
+
+def checked_judgement(finished: float) -> float:
+    """The probability as a turn judge gave it. Raises `EngineError` (`invalid_judgement`) for a number that is none."""
+    if 0.0 <= finished <= 1.0:
+        return finished
+    raise EngineError(
+        f"The turn judge gave {finished!r}.", code="invalid_judgement", mend="A probability lies between 0 and 1."
+    )
