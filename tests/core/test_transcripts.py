@@ -115,7 +115,7 @@ def test_of_too_many_turns_that_wait_the_oldest_is_given_up() -> None:
     assert scene.told(TranscriptionFailedNotice) == []
     turns.append(commits(scene, 100))
     (failed,) = scene.told(TranscriptionFailedNotice)
-    assert (failed.code, "too far behind" in failed.message) == ("transcription_backlog", True)
+    assert (failed.code, "no faster than it is spoken" in failed.message) == ("transcription_backlog", True)
     assert scene.last(DropTranscription).turn == turns[0]
 
 

@@ -268,6 +268,24 @@ async def test_the_ring_does_not_keep_alive_what_a_client_was_sent() -> None:
     await rig.over()
 
 
+async def test_a_full_disk_costs_the_rest_of_the_trace_and_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    resource = pytest.importorskip("resource", reason="the size of files can be limited on POSIX only")
+    rig = Rig(pipeline(), trace=lambda beginning, name: Trace(beginning, name, tmp_path))
+    assert rig.trace is not None
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        assert rig.trace.dump("the session broke") is None
+        await rig.over()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    reports = [record.message for record in caplog.records if "incomplete" in record.message]
+    assert len(reports) == 1
+    assert any("the session broke" in record.message for record in caplog.records)
+
+
 async def test_a_folder_that_cannot_be_written_costs_the_trace_not_the_session(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -52,9 +52,11 @@ class Transcripts:
         # Only what waits before this turn counts: the turn itself was recognised while it came.
         while len(st.pending) > MAX_PENDING_TURNS or self.waiting() - samples > MAX_WAITING_MS * SAMPLES_PER_MS:
             oldest = next(iter(st.pending.values()))
-            self.lose(
-                oldest, Fault("transcription_backlog", "Speech recognition is too far behind; this turn was given up.")
+            message = (
+                "This turn was given up: too much audio waits for its transcript. Send audio no faster than it is spoken, "
+                "or wait for the transcripts."
             )
+            self.lose(oldest, Fault("transcription_backlog", message))
         return pending
 
     def _turn(self, turn_id: TurnId) -> Turn | None:

@@ -9,6 +9,7 @@ Laws:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -120,9 +121,8 @@ class Trace:
 
     def dump(self, fault: str) -> Path | None:
         """The session broke: make its trace safe. Returns the file, or None where the ring went to the log."""
+        self._write({"fault": fault}, safe=True)
         if self._file is not None:
-            self._write({"fault": fault})
-            self._file.flush()
             logger.error("the trace of %s is in %s; `parley replay` runs it again", self._id, self.path)
             return self.path
         logger.error("the last steps of %s, which broke (%s):\n%s", self._id, fault, "\n".join(self.recent()))
@@ -194,16 +194,18 @@ class Trace:
             logger.warning("the trace of %s has reached %d bytes and ends here", self._id, self._written)
             self._shut()
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, line: dict[str, Any], *, safe: bool = False) -> None:
+        """Write to the file, if there is one, and `safe`ly past its buffer."""
         if self._file is None:
             return
         data = msgspec.json.encode(line)
         try:
             self._file.write(data)
             self._file.write(b"\n")
+            if safe:
+                self._file.flush()
         except OSError as error:
-            logger.error("the trace of %s ends: %s", self._id, error)
-            self._shut()
+            self._lose(error)
         self._written += len(data) + 1
 
     def _shut(self) -> None:
@@ -212,7 +214,15 @@ class Trace:
             try:
                 file.close()
             except OSError as error:
-                logger.error("the trace of %s is incomplete: %s", self._id, error)
+                self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """Report, once, that the file takes no more."""
+        logger.error("the trace of %s is incomplete: %s", self._id, error)
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # its buffer cannot be written either
+                file.close()
 
 
 def _is_quiet(effects: Sequence[Effect]) -> bool:

@@ -121,7 +121,9 @@ class Decoder:
                 self._report(reason, pause)
                 changed()
             else:
-                log.warning("A PocketSphinx process ended; another one is started in %g s", pause)
+                log.warning(
+                    "A PocketSphinx process ended; another one starts %s", f"in {pause:g} s" if pause else "at once"
+                )
             await asyncio.sleep(pause)
             try:
                 await self.process.start(RESTART_TIMEOUT_S)
