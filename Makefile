@@ -24,7 +24,7 @@ help:
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
-	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.playback.*')"
+	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
 	@echo "make bench         load benchmark against a server started for it"
 	@echo "make soak          2,000 talking sessions, and what they leave behind  (ARGS='--minutes 60', '--engines default')"
 	@echo "make clean         remove the environments and everything generated"

@@ -42,7 +42,7 @@ from benchmarks.echo_tracks import (
 from benchmarks.echo_without_path import measure_without_path
 from parley.audio.types import Int16
 from parley.engines.vad.silero import SileroVad
-from parley.testing.rooms import ROOMS, Room
+from parley.testing.acoustics import ROOMS, Room
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "echo.json"

@@ -12,8 +12,8 @@ from parley.audio import files, pcm
 from parley.audio.processing import AudioProcessor
 from parley.audio.resampling import resample
 from parley.audio.types import Int16, Samples
-from parley.core.ids import ItemId, TurnId
-from parley.core.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn, TurnTaking
+from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn, TurnTaking
+from parley.core.words.ids import ItemId, TurnId
 from parley.engines.ports import SpeechRequest
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.engines.vad.silero import SileroVad

@@ -18,7 +18,7 @@ from parley.audio import pcm
 from parley.audio.types import Int16, Samples
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.engines.vad.silero import SileroVad
-from parley.testing.rooms import ROOMS, Room
+from parley.testing.acoustics import ROOMS, Room
 
 WITHIN_MS = 500
 REPLY_S = 6.0

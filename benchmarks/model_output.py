@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from parley.core.effects import Prompt, StartGeneration
-from parley.core.events import Event, GenerationFailed, GenerationFinished
-from parley.core.ids import AttemptId
-from parley.core.settings import AudioFormat, Modality
+from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.events import Event, GenerationFailed, GenerationFinished
+from parley.core.words.ids import AttemptId
+from parley.core.words.settings import AudioFormat, Modality
 from parley.engines.ports import ChatEnd
 from parley.runtime.speaking import Speaking
 from parley.testing.fakes import FakeModel, FakeSynthesizer

@@ -213,7 +213,7 @@ def busy_seconds() -> float:
 
 
 def tree_seconds(pid: int) -> float:
-    from parley.client.load.process_usage import read_usage
+    from parley.load.process_usage import read_usage
 
     return read_usage(pid).cpu_s
 

@@ -29,11 +29,12 @@ import uvloop
 from rich.console import Console
 
 from benchmarks.realtime import RECORDING, ROOT, machine, speech
-from parley.client.load.conversation import Conversation, Script, Tally
-from parley.client.load.link import Link, realtime_url
-from parley.client.load.pacing import Wheel
-from parley.client.load.process_usage import read_usage
-from parley.client.load.recording import Track, cut_track, load_recording, text_frame
+from parley.client.urls import realtime_url
+from parley.load.conversation import Conversation, Script, Tally
+from parley.load.link import Link
+from parley.load.pacing import Wheel
+from parley.load.process_usage import read_usage
+from parley.load.recording import Track, cut_track, load_recording, text_frame
 
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 
 from parley.cli.main import main
-from parley.core.response import Response
+from parley.core.regions.response import Response
 from parley.core.session import Session
 from parley.runtime.driver import Driver
 from parley.runtime.listening import Listening, _Turn

@@ -26,9 +26,9 @@ from rich.table import Table
 
 from benchmarks import turns_fit
 from benchmarks.turns_corpus import NOISE, RATE, SPLITS, Stop, stops
-from parley.core.endpointing import pause_needed_ms
-from parley.core.rules import PauseSeen
-from parley.core.settings import Eagerness, SemanticVad, ServerVad, TurnDetection
+from parley.core.policy.endpointing import pause_needed_ms
+from parley.core.policy.turn_rules import PauseSeen
+from parley.core.words.settings import Eagerness, SemanticVad, ServerVad, TurnDetection
 from parley.engines.ports import EngineInfo, Partial, PauseContext, RecognitionSpec, Samples, Transcript
 from parley.engines.stt.pocketsphinx import create as pocketsphinx
 from parley.engines.turn.rules import RuleJudge, weigh

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from parley.audio.echo_path import FRAME_MS, EchoPath
 from parley.audio.processing import AudioProcessor
 from parley.audio.resampling import resample_int16
-from parley.testing.rooms import ROOMS, Room
+from parley.testing.acoustics import ROOMS, Room
 
 Pcm = NDArray[np.int16]
 Speech = Callable[[str], tuple[Pcm, int]]

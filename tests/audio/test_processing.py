@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from parley.audio.processing import SAMPLE_RATES, AudioProcessor, NoiseLevel
 from parley.audio.resampling import resample_int16
-from parley.testing.rooms import ROOMS, Room
+from parley.testing.acoustics import ROOMS, Room
 
 Pcm = NDArray[np.int16]
 Speech = Callable[[str], tuple[Pcm, int]]

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from parley.client.happenings import (
-    Happening,
+from parley.client.playback import Heard
+from parley.client.session import ClientSession, SessionOptions
+from parley.client.updates import (
+    ClientUpdate,
     ReplyCut,
     ReplySounded,
     ReplyWorded,
@@ -20,8 +22,6 @@ from parley.client.happenings import (
     UserHeard,
     UserLost,
 )
-from parley.client.playback import Heard
-from parley.client.session import ClientSession, Wishes
 
 VAD = {
     "type": "server_vad",
@@ -35,13 +35,13 @@ VAD = {
 class Wire:
     """A session with a clock that stands still unless told otherwise."""
 
-    def __init__(self, wishes: Wishes | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
-        self.session = ClientSession(wishes or Wishes(), exact_cuts=exact_cuts)
+    def __init__(self, wishes: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
+        self.session = ClientSession(wishes or SessionOptions(), exact_cuts=exact_cuts)
         self.now_s = 100.0
         audio = {"input": {"turn_detection": VAD, "transcription": None, **heard}, "output": {"voice": "alloy"}}
         self.began = self.receive("session.created", session={"id": "sess_1", "model": "default", "audio": audio})
 
-    def receive(self, kind: str, **fields: Any) -> list[Happening]:
+    def receive(self, kind: str, **fields: Any) -> list[ClientUpdate]:
         return self.session.received(json.dumps({"type": kind, "event_id": "e", **fields}), self.now_s)
 
     def sent(self) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone()
 
 
 def test_what_the_person_wishes_is_asked_for() -> None:
-    wishes = Wishes(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
+    wishes = SessionOptions(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
     (update,) = Wire(wishes).sent()
     assert update["session"]["instructions"] == "Be brief."
     assert update["session"]["audio"] == {
@@ -84,7 +84,7 @@ def test_what_the_person_wishes_is_asked_for() -> None:
 
 
 def test_microphone_audio_goes_out_once_the_session_is_there() -> None:
-    early = ClientSession(Wishes())
+    early = ClientSession(SessionOptions())
     early.appended(b"\x01\x02" * 480, 1.0)
     assert early.outgoing() == []
     wire = Wire(transcription={"model": "x"})
@@ -133,7 +133,7 @@ def test_a_parley_is_asked_for_the_very_words_that_were_heard() -> None:
 
 
 def test_the_talk_key_ends_the_turn_and_asks_for_a_reply() -> None:
-    wire = Wire(Wishes(hands_free=False))
+    wire = Wire(SessionOptions(hands_free=False))
     (update,) = wire.sent()
     assert update["session"]["audio"]["input"]["turn_detection"] is None
     wire.session.appended(bytes(960), 100.0)
@@ -150,7 +150,7 @@ def test_the_talk_key_ends_the_turn_and_asks_for_a_reply() -> None:
 
 
 def test_a_tap_on_the_talk_key_is_no_turn() -> None:
-    wire = Wire(Wishes(hands_free=False))
+    wire = Wire(SessionOptions(hands_free=False))
     wire.sent()
     wire.session.press(100.0)
     wire.session.appended(bytes(48 * 60), 100.05)
@@ -160,7 +160,7 @@ def test_a_tap_on_the_talk_key_is_no_turn() -> None:
 
 
 def test_the_talk_key_over_a_reply_cancels_it() -> None:
-    wire = Wire(Wishes(hands_free=False))
+    wire = Wire(SessionOptions(hands_free=False))
     wire.reply("One", 100)
     wire.sent()
     wire.session.press(100.0)
@@ -168,7 +168,7 @@ def test_the_talk_key_over_a_reply_cancels_it() -> None:
 
 
 def test_changing_to_hands_free_puts_the_servers_own_turn_detection_back() -> None:
-    wire = Wire(Wishes(hands_free=False))
+    wire = Wire(SessionOptions(hands_free=False))
     wire.sent()
     wire.session.set_hands_free(True)
     update = wire.sent()[-1]

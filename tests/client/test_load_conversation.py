@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parley.client.load.conversation import Conversation, Script, Tally
-from parley.client.load.recording import cut_track, find_speech
+from parley.load.conversation import Conversation, Script, Tally
+from parley.load.recording import cut_track, find_speech
 from tests.client.voices import silence, voice
 
 TRACK = cut_track(find_speech(np.concatenate((silence(100), voice(400), silence(100)))), 20)

@@ -16,13 +16,14 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from parley.client.load.conversation import Script
-from parley.client.load.drive import Fleet, LoadPlan, NobodyJoined
-from parley.client.load.link import Link, UnusableUrl, realtime_url
-from parley.client.load.pacing import Wheel
-from parley.client.load.process_usage import NoSuchProcess, read_usage
-from parley.client.load.recording import cut_track, find_speech, text_frame
-from parley.client.load.report import Figures, broken_bars, figures
+from parley.client.urls import UnusableUrl, realtime_url
+from parley.load.conversation import Script
+from parley.load.drive import Fleet, LoadPlan, NobodyJoined
+from parley.load.link import Link
+from parley.load.pacing import Wheel
+from parley.load.process_usage import NoSuchProcess, read_usage
+from parley.load.recording import cut_track, find_speech, text_frame
+from parley.load.report import Figures, broken_bars, figures
 from tests.client.foreign_server import Behaviour, foreign_server
 from tests.client.voices import silence, voice, write_wav
 

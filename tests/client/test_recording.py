@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
-from parley.client.load.recording import UnusableRecording, cut_track, find_speech, load_recording
+from parley.load.recording import UnusableRecording, cut_track, find_speech, load_recording
 from tests.client.voices import silence, voice, write_wav
 
 

@@ -10,11 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.client.devices import Device, DevicesUnavailable, find_device
-from parley.client.figures import NAMES, Figures, spreads
-from parley.client.floor import Floor
-from parley.client.happenings import (
-    Happening,
+from parley.client.updates import (
+    ClientUpdate,
     ReplyBegan,
     ReplyCut,
     ReplyEnded,
@@ -27,9 +24,12 @@ from parley.client.happenings import (
     UserHeard,
     UserLost,
 )
-from parley.client.recording import RATE, Recording
-from parley.client.talk_key import TalkKey
-from parley.client.transcript import Line, Transcript
+from parley.talk.devices import Device, DevicesUnavailable, find_device
+from parley.talk.figures import NAMES, Figures, spreads
+from parley.talk.recording import RATE, Recording
+from parley.talk.status import Status
+from parley.talk.talk_key import TalkKey
+from parley.talk.transcript import Line, Transcript
 
 # --- figures -----------------------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ def test_a_reply_that_nobody_interrupted_counts_as_no_interruption() -> None:
 # --- transcript --------------------------------------------------------------------------------------------------------------
 
 
-def lines_after(*happenings: Happening) -> list[Line]:
+def lines_after(*happenings: ClientUpdate) -> list[Line]:
     transcript = Transcript()
     for happening in happenings:
         transcript.saw(happening, 1.0)
@@ -252,7 +252,7 @@ def test_a_quick_second_press_ends_the_turn_too() -> None:
 
 
 def test_the_state_follows_a_turn_from_listening_to_the_reply() -> None:
-    floor = Floor()
+    floor = Status()
 
     def state(audible: bool = False) -> str:
         return floor.state(audible=audible, muted=False, hands_free=True)

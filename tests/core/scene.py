@@ -6,8 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from parley.core.effects import CancelGeneration, Effect, FlushTranscription, OpenTranscription, StartGeneration, Tell
-from parley.core.events import (
+from parley.core.session import Session
+from parley.core.words.effects import (
+    CancelGeneration,
+    Effect,
+    FlushTranscription,
+    OpenTranscription,
+    StartGeneration,
+    Tell,
+)
+from parley.core.words.events import (
     AudioArrived,
     ClauseStarted,
     Event,
@@ -18,11 +26,10 @@ from parley.core.events import (
     Transcribed,
     VoiceScored,
 )
-from parley.core.ids import AttemptId, FlushId, TurnId
-from parley.core.items import Item
-from parley.core.notices import ItemRetrieved, Notice
-from parley.core.session import Session
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.words.ids import AttemptId, FlushId, TurnId
+from parley.core.words.items import Item
+from parley.core.words.notices import ItemRetrieved, Notice
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 
 MS = 1_000_000
 FRAME_MS = 32
@@ -35,7 +42,7 @@ class Scene:
     """Drive `session` in steps of 32 ms of audio; `now` is in nanoseconds, `position` in 24 kHz samples."""
 
     settings: Settings = field(default_factory=Settings)
-    conduct: Conduct = field(default_factory=Conduct)
+    conduct: OwnerSettings = field(default_factory=OwnerSettings)
     capabilities: Capabilities = field(default_factory=Capabilities)
     playback: Literal["remote", "paced"] = "remote"
     now: int = 1_000 * MS
@@ -122,8 +129,8 @@ class Scene:
 
     def item(self, item_id: str) -> Item:
         """The item as the client would retrieve it."""
-        from parley.core.events import ItemRetrieveRequested
-        from parley.core.ids import ItemId
+        from parley.core.words.events import ItemRetrieveRequested
+        from parley.core.words.ids import ItemId
 
         (retrieved,) = (
             notice

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.backchannels import is_backchannel, takes_floor, words_of
+from parley.core.policy.backchannels import is_backchannel, takes_floor, words_of
 
 
 @pytest.mark.parametrize("text", ["", "mm-hm", "Mhm.", "yeah, okay", "Uh-huh!", "ja genau", "oui, d'accord", "claro"])

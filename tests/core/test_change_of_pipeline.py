@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.effects import CallTool, FindPipeline, ListTools, StartGeneration, UsePipeline
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import CallTool, FindPipeline, ListTools, StartGeneration, UsePipeline
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     AudioArrived,
     ClauseStarted,
     CommitRequested,
@@ -25,15 +25,15 @@ from parley.core.events import (
     ToolsListed,
     Transcribed,
 )
-from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import InputAudio, InputImage, InputText, McpApprovalResponse, McpTool, Message
-from parley.core.notices import ErrorRaised, ResponseDone, SessionUpdated
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.settings import (
+from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.items import InputAudio, InputImage, InputText, McpApprovalResponse, McpTool, Message
+from parley.core.words.notices import ErrorRaised, ResponseDone, SessionUpdated
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import (
     Capabilities,
-    Conduct,
     McpServer,
     NoiseReduction,
+    OwnerSettings,
     Settings,
     SettingsPatch,
     Transcription,
@@ -54,7 +54,7 @@ THERE = Settings(model="other", instructions="Be kind.", voice="coral")
 FOUND = PipelineFound(
     "other",
     THERE,
-    Conduct(context_tokens=500),
+    OwnerSettings(context_tokens=500),
     Capabilities(voices=("coral", "sage"), models=("other",), recognizer="sphinx", recognizers=("sphinx", "whisper-1")),
 )
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
@@ -148,7 +148,7 @@ def test_it_may_be_changed_there_and_back() -> None:
     changed(scene)
     (find,) = scene.happens(SessionUpdateRequested({"model": "parley"}, ID))
     assert find == FindPipeline("parley", "realtime")
-    assert changed(scene, PipelineFound("parley", HERE, Conduct(), CAN)).instructions == "Be brief."
+    assert changed(scene, PipelineFound("parley", HERE, OwnerSettings(), CAN)).instructions == "Be brief."
 
 
 @pytest.mark.parametrize("model", ["parley", "gpt-realtime-2025-08-28"])

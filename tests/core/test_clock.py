@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from parley.core.events import CancelRequested, ItemRetrieveRequested, ResponseRequested, TimePassed
-from parley.core.ids import ItemId
-from parley.core.items import Message, OutputAudio
-from parley.core.notices import OutputItemAdded
-from parley.core.settings import Conduct
+from parley.core.words.events import CancelRequested, ItemRetrieveRequested, ResponseRequested, TimePassed
+from parley.core.words.ids import ItemId
+from parley.core.words.items import Message, OutputAudio
+from parley.core.words.notices import OutputItemAdded
+from parley.core.words.settings import OwnerSettings
 from tests.core.scene import MS, Scene, kinds
 
 
@@ -27,7 +27,7 @@ def test_what_was_heard_stays_heard_when_the_clock_runs_backwards() -> None:
 
 
 def test_responses_that_were_allowed_stay_allowed_when_the_clock_runs_backwards() -> None:
-    scene = Scene(conduct=Conduct(responses_per_minute=2))
+    scene = Scene(conduct=OwnerSettings(responses_per_minute=2))
     scene.happens(ResponseRequested(), CancelRequested(), ResponseRequested(), CancelRequested())
     scene.now += 30_000 * MS
     scene.happens(TimePassed())

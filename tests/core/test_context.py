@@ -6,10 +6,10 @@ from typing import Literal
 
 import pytest
 
-from parley.core.context import Room, Shown, fit, shortened, tokens_of
-from parley.core.effects import CallTool, ListTools, StartGeneration
-from parley.core.errors import PeerError
-from parley.core.events import (
+from parley.core.regions.context import Room, Shown, fit, shortened, tokens_of
+from parley.core.words.effects import CallTool, ListTools, StartGeneration
+from parley.core.words.errors import PeerError
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     CommitRequested,
@@ -25,8 +25,8 @@ from parley.core.events import (
     ToolsListed,
     Transcribed,
 )
-from parley.core.ids import CallId, ItemId
-from parley.core.items import (
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import (
     Content,
     FunctionCall,
     FunctionCallOutput,
@@ -45,12 +45,20 @@ from parley.core.items import (
     OutputText,
     text_of,
 )
-from parley.core.notices import ResponseDone
-from parley.core.settings import Approval, Capabilities, Conduct, McpServer, Settings, ToolFilter, Truncation
+from parley.core.words.notices import ResponseDone
+from parley.core.words.settings import (
+    Approval,
+    Capabilities,
+    McpServer,
+    OwnerSettings,
+    Settings,
+    ToolFilter,
+    Truncation,
+)
 from tests.core.scene import Scene
 
 TEXT = Settings(modality="text")
-SMALL = Conduct(context_tokens=1_000)
+SMALL = OwnerSettings(context_tokens=1_000)
 LONG = "word " * 8_000
 CUTTING = {
     "auto": Truncation(),
@@ -72,7 +80,7 @@ def returned(name: str, output: str, *, of: str) -> FunctionCallOutput:
     return FunctionCallOutput(ItemId(name), CallId(f"call_{of}"), output)
 
 
-def having(*items: Item, settings: Settings = TEXT, conduct: Conduct = SMALL) -> Scene:
+def having(*items: Item, settings: Settings = TEXT, conduct: OwnerSettings = SMALL) -> Scene:
     scene = Scene(settings, conduct, Capabilities(mcp_urls=("*",)))
     for item in items:
         scene.happens(ItemCreateRequested(item))
@@ -99,7 +107,9 @@ def failure(scene: Scene) -> str:
 
 
 def test_with_default_settings_a_long_tool_output_is_shortened_and_the_question_stays() -> None:
-    scene = having(said("asked"), called("c"), returned("out", LONG, of="c"), conduct=Conduct(context_tokens=8_192))
+    scene = having(
+        said("asked"), called("c"), returned("out", LONG, of="c"), conduct=OwnerSettings(context_tokens=8_192)
+    )
     asked, call, output = prompted(scene)
     assert (asked, call) == (said("asked"), called("c"))
     assert isinstance(output, FunctionCallOutput)

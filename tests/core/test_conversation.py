@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core import conversation as module
-from parley.core.context import Room, Shown
-from parley.core.conversation import Conversation, Entry, audio_ms
-from parley.core.errors import PeerError
-from parley.core.events import SpokenWord
-from parley.core.ids import CallId, ConversationId, ItemId
-from parley.core.items import (
+from parley.core.regions import conversation as module
+from parley.core.regions.context import Room, Shown
+from parley.core.regions.conversation import Conversation, Entry, audio_ms
+from parley.core.regions.speech import Speech
+from parley.core.words.errors import PeerError
+from parley.core.words.events import SpokenWord
+from parley.core.words.ids import CallId, ConversationId, ItemId
+from parley.core.words.items import (
     Content,
     FunctionCall,
     FunctionCallOutput,
@@ -27,9 +28,8 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.limits import MAX_RETRIEVED_AUDIO_BYTES
-from parley.core.settings import AudioFormat, Truncation
-from parley.core.speech import Speech
+from parley.core.words.limits import MAX_RETRIEVED_AUDIO_BYTES
+from parley.core.words.settings import AudioFormat, Truncation
 
 WIDE = Room(0, 100_000, Truncation())
 ULAW = AudioFormat.PCMU

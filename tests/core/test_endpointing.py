@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from parley.core.endpointing import pause_needed_ms, prefix_ms, threshold_of
-from parley.core.settings import Eagerness, SemanticVad, ServerVad
+from parley.core.policy.endpointing import pause_needed_ms, prefix_ms, threshold_of
+from parley.core.words.settings import Eagerness, SemanticVad, ServerVad
 
 
 def test_server_vad_waits_for_exactly_its_silence() -> None:

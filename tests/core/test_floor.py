@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from parley.core.effects import DropTranscription, FlushTranscription, JudgePause, StartGeneration
-from parley.core.events import (
+from parley.core.words.effects import DropTranscription, FlushTranscription, JudgePause, StartGeneration
+from parley.core.words.events import (
     AudioArrived,
     PartialTranscribed,
     PauseJudged,
     Transcribed,
     VoiceScored,
 )
-from parley.core.notices import ErrorRaised, ResponseCreated, ResponseDone, SpeechStarted, SpeechStopped
-from parley.core.settings import Conduct, SemanticVad, ServerVad, Settings, Transcription
+from parley.core.words.notices import ErrorRaised, ResponseCreated, ResponseDone, SpeechStarted, SpeechStopped
+from parley.core.words.settings import OwnerSettings, SemanticVad, ServerVad, Settings, Transcription
 from tests.core.scene import Scene, kinds
 
-CONFIRMED = Conduct(barge_in="confirmed")
+CONFIRMED = OwnerSettings(barge_in="confirmed")
 
 
-def replying(conduct: Conduct | None = None, settings: Settings | None = None) -> Scene:
-    scene = Scene(settings or Settings(), conduct or Conduct())
+def replying(conduct: OwnerSettings | None = None, settings: Settings | None = None) -> Scene:
+    scene = Scene(settings or Settings(), conduct or OwnerSettings())
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king who talked and talked.", 9000))
     scene.passes(500)

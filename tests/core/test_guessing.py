@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.effects import FinishTranscription, FlushTranscription, StartGeneration
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import FinishTranscription, FlushTranscription, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     ClauseStarted,
     GenerationFailed,
     GenerationFinished,
@@ -19,13 +19,13 @@ from parley.core.events import (
     ToolCallStarted,
     Transcribed,
 )
-from parley.core.ids import CallId, ItemId
-from parley.core.items import InputText, Message
-from parley.core.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated, TranscriptionCompleted
-from parley.core.settings import Conduct, SemanticVad, Settings, Transcription, Truncation
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import InputText, Message
+from parley.core.words.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated, TranscriptionCompleted
+from parley.core.words.settings import OwnerSettings, SemanticVad, Settings, Transcription, Truncation
 from tests.core.scene import Scene, cancelled, kinds
 
-GUESSING = Conduct(speculation=True, speculate_after_ms=200)
+GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 
 
 def pausing(scene: Scene, text: str = "hello there") -> None:
@@ -147,7 +147,7 @@ def test_a_judged_turn_guesses_too() -> None:
 
 def test_what_a_guess_that_was_right_left_out_of_a_full_context_stays_left_out() -> None:
     truncation = Truncation("retention_ratio", 0.5)
-    scene = Scene(Settings(modality="text", truncation=truncation), Conduct(speculation=True, context_tokens=400))
+    scene = Scene(Settings(modality="text", truncation=truncation), OwnerSettings(speculation=True, context_tokens=400))
     for index in range(20):
         scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x" * 80),))))
     pausing(scene)

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from parley.core.effects import DropTranscription, StartGeneration, StopPlayback
-from parley.core.events import (
+from parley.core.words.effects import DropTranscription, StartGeneration, StopPlayback
+from parley.core.words.events import (
     AudioArrived,
     AudioPlayed,
     CancelRequested,
@@ -20,9 +20,9 @@ from parley.core.events import (
     SpokenWord,
     Transcribed,
 )
-from parley.core.ids import ClientEventId, ItemId
-from parley.core.items import InputText, Message, OutputAudio
-from parley.core.notices import ErrorRaised, ItemTruncated, OutputBufferCleared, OutputItemAdded, ResponseDone
+from parley.core.words.ids import ClientEventId, ItemId
+from parley.core.words.items import InputText, Message, OutputAudio
+from parley.core.words.notices import ErrorRaised, ItemTruncated, OutputBufferCleared, OutputItemAdded, ResponseDone
 from tests.core.scene import Scene, cancelled, kinds
 
 

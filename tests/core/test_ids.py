@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from parley.core.ids import Minter
+from parley.core.words.ids import Minter
 
 
 def test_ids_look_like_openais_and_differ() -> None:

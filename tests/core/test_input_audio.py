@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.core import input_audio
-from parley.core.input_audio import InputAudio
-from parley.core.settings import AudioFormat
+from parley.core.regions import input_audio
+from parley.core.regions.input_audio import InputAudio
+from parley.core.words.settings import AudioFormat
 
 
 @given(st.lists(st.binary(max_size=50)), st.sampled_from(AudioFormat))

@@ -6,14 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from parley.core.conversation import Entry
-from parley.core.errors import InvariantBroken
-from parley.core.events import TimePassed, Transcribed
-from parley.core.generation import Attempt, Plan
-from parley.core.ids import ItemId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.invariants import check
-from parley.core.items import McpCall, Message
-from parley.core.limits import (
+from parley.core.regions.attempt import Attempt, Plan
+from parley.core.regions.conversation import Entry
+from parley.core.regions.response import Response
+from parley.core.regions.turn_taking import Pausing, Quiet, Turn
+from parley.core.state import Acting, Listing, Pending, RunningCall, State
+from parley.core.words.errors import InvariantBroken
+from parley.core.words.events import TimePassed, Transcribed
+from parley.core.words.ids import ItemId, ListingId, ResponseId, ToolCallId, TurnId
+from parley.core.words.items import McpCall, Message
+from parley.core.words.limits import (
     MAX_BUFFERED_MS,
     MAX_HELD_BYTES,
     MAX_MCP_SERVERS,
@@ -23,11 +26,8 @@ from parley.core.limits import (
     MAX_WAITING_MS,
     SAMPLES_PER_MS,
 )
-from parley.core.notices import Usage
-from parley.core.response import Response
-from parley.core.settings import AudioFormat, Conduct, McpServer
-from parley.core.state import Acting, Listing, Pending, RunningCall, State
-from parley.core.turn_taking import Pausing, Quiet, Turn
+from parley.core.words.notices import Usage
+from parley.core.words.settings import AudioFormat, McpServer, OwnerSettings
 from tests.core.scene import Scene
 
 MAX_WAITING = MAX_WAITING_MS * SAMPLES_PER_MS
@@ -36,7 +36,7 @@ MAX_BUFFERED = MAX_BUFFERED_MS * SAMPLES_PER_MS
 
 def scene() -> Scene:
     """A session that holds a reply, made ahead in a pause."""
-    scene = Scene(conduct=Conduct(speculation=True, speculate_after_ms=200))
+    scene = Scene(conduct=OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "hello there", flush=scene.flush()))

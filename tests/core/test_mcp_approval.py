@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.effects import CallTool, Effect, ListTools, StartGeneration
-from parley.core.events import (
+from parley.core.words.effects import CallTool, Effect, ListTools, StartGeneration
+from parley.core.words.events import (
     GenerationFinished,
     ItemCreateRequested,
     ItemDeleteRequested,
@@ -20,10 +20,18 @@ from parley.core.events import (
     ToolCallStarted,
     ToolsListed,
 )
-from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import InputText, McpApprovalRequest, McpApprovalResponse, McpCall, McpError, McpTool, Message
-from parley.core.limits import MAX_RUNNING_CALLS
-from parley.core.notices import (
+from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.items import (
+    InputText,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpError,
+    McpTool,
+    Message,
+)
+from parley.core.words.limits import MAX_RUNNING_CALLS
+from parley.core.words.notices import (
     ErrorRaised,
     ItemAdded,
     ItemDone,
@@ -32,7 +40,7 @@ from parley.core.notices import (
     OutputItemDone,
     ResponseDone,
 )
-from parley.core.settings import Capabilities, McpServer, Settings
+from parley.core.words.settings import Capabilities, McpServer, Settings
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("the decision")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.errors import PeerError
-from parley.core.items import McpTool
-from parley.core.mcp_offer import OfferedTool, offer
-from parley.core.settings import Approval, ForceFunction, ForceMcp, FunctionTool, McpServer, ToolChoice, ToolFilter
+from parley.core.regions.mcp_offer import OfferedTool, offer
+from parley.core.words.errors import PeerError
+from parley.core.words.items import McpTool
+from parley.core.words.settings import (
+    Approval,
+    ForceFunction,
+    ForceMcp,
+    FunctionTool,
+    McpServer,
+    ToolChoice,
+    ToolFilter,
+)
 
 FIND, LEND = McpTool("find"), McpTool("lend")
 BOOKS = McpServer("books", "https://books.example/mcp")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.effects import CallTool, Effect, ListTools, StartGeneration
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import CallTool, Effect, ListTools, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     CancelRequested,
     GenerationFinished,
     ItemCreateRequested,
@@ -20,14 +20,14 @@ from parley.core.events import (
     Transcribed,
     TranscriptionFailed,
 )
-from parley.core.ids import CallId, ItemId
-from parley.core.items import InputAudio, InputText, McpApprovalResponse, McpTool, Message
-from parley.core.notices import ErrorRaised, IdleTimeoutTriggered, ItemDone, ResponseCreated, ResponseDone
-from parley.core.settings import Capabilities, Conduct, McpServer, ServerVad, Settings
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import InputAudio, InputText, McpApprovalResponse, McpTool, Message
+from parley.core.words.notices import ErrorRaised, IdleTimeoutTriggered, ItemDone, ResponseCreated, ResponseDone
+from parley.core.words.settings import Capabilities, McpServer, OwnerSettings, ServerVad, Settings
 from tests.core.scene import Scene, kinds
 
 TEXT = Settings(modality="text")
-GUESSING = Conduct(speculation=True, speculate_after_ms=200)
+GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 ASIDE = ResponseParams(in_conversation=False, input=())
 
 
@@ -146,8 +146,10 @@ def test_an_out_of_band_request_takes_nothing_over() -> None:
     assert [words(effect) for effect in generated(scene)] == [[], ["how are you"]]
 
 
-@pytest.mark.parametrize("conduct", [Conduct(), GUESSING], ids=["plain", "speculating"])
-def test_a_request_in_a_pause_answers_what_was_said_before_and_the_turn_still_gets_its_reply(conduct: Conduct) -> None:
+@pytest.mark.parametrize("conduct", [OwnerSettings(), GUESSING], ids=["plain", "speculating"])
+def test_a_request_in_a_pause_answers_what_was_said_before_and_the_turn_still_gets_its_reply(
+    conduct: OwnerSettings,
+) -> None:
     scene = Scene(TEXT, conduct)
     scene.happens(ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),))))
     scene.hears(640, 0.9)

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.core.ids import ItemId, ResponseId
-from parley.core.playback import Heard, PacedPlayback, RemotePlayback
+from parley.core.regions.playback import Heard, PacedPlayback, RemotePlayback
+from parley.core.words.ids import ItemId, ResponseId
 
 A, B = ItemId("a"), ItemId("b")
 R, S = ResponseId("r"), ResponseId("s")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.effects import FlushTranscription, StartGeneration
-from parley.core.events import Transcribed
-from parley.core.policy import policy_of
-from parley.core.settings import Conduct, Settings
+from parley.core.policy.policy import policy_of
+from parley.core.words.effects import FlushTranscription, StartGeneration
+from parley.core.words.events import Transcribed
+from parley.core.words.settings import OwnerSettings, Settings
 from tests.core.scene import Scene
 
 
@@ -21,7 +21,7 @@ def test_a_transcriber_answers_nothing_and_an_assistant_whatever_has_words(text:
 
 
 def test_in_a_transcription_session_no_reply_is_made_ahead() -> None:
-    scene = Scene(Settings(kind="transcription"), Conduct(speculation=True, speculate_after_ms=200))
+    scene = Scene(Settings(kind="transcription"), OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     assert any(isinstance(effect, FlushTranscription) for effect in scene.effects)

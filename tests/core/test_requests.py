@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
-from parley.core import conversation
-from parley.core.effects import DropTranscription, FinishTranscription, StartGeneration, Transcribe
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.policy.policy import policy_of
+from parley.core.regions import conversation
+from parley.core.session import Session
+from parley.core.words.effects import DropTranscription, FinishTranscription, StartGeneration, Transcribe
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClauseStarted,
@@ -33,8 +35,8 @@ from parley.core.events import (
     Transcribed,
     TranscriptionFailed,
 )
-from parley.core.ids import CallId, ClientEventId, ItemId, ResponseId
-from parley.core.items import (
+from parley.core.words.ids import CallId, ClientEventId, ItemId, ResponseId
+from parley.core.words.items import (
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -50,7 +52,7 @@ from parley.core.items import (
     Message,
     OutputAudio,
 )
-from parley.core.limits import (
+from parley.core.words.limits import (
     KEPT_AUDIO_BYTES,
     MAX_AUDIO_PARTS,
     MAX_BROUGHT_CHARACTERS,
@@ -58,7 +60,7 @@ from parley.core.limits import (
     MAX_ITEM_TEXT,
     MAX_PENDING_TURNS,
 )
-from parley.core.notices import (
+from parley.core.words.notices import (
     ErrorRaised,
     InputCleared,
     InputCommitted,
@@ -74,16 +76,14 @@ from parley.core.notices import (
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.core.policy import policy_of
-from parley.core.session import Session
-from parley.core.settings import (
+from parley.core.words.settings import (
     AudioFormat,
     Capabilities,
-    Conduct,
     ForceFunction,
     ForceMcp,
     FunctionTool,
     NoiseReduction,
+    OwnerSettings,
     ServerVad,
     Settings,
     SettingsPatch,
@@ -304,7 +304,7 @@ def test_out_of_band_responses_run_beside_the_main_one_and_leave_no_trace_in_the
     assert side.attempt != main
     assert (side.prompt.instructions, side.modality) == ("classify", "text")
     assert [item.id for item in side.prompt.items] == ["mine"]
-    from parley.core.events import GenerationFinished, TextGenerated
+    from parley.core.words.events import GenerationFinished, TextGenerated
 
     caused = scene.happens(TextGenerated(side.attempt, "greeting"), GenerationFinished(side.attempt))
     assert "ItemAdded" not in kinds(caused)
@@ -635,7 +635,7 @@ def test_a_policy_of_ones_own_stays_when_the_type_of_the_session_changes() -> No
     scene.session = Session(
         seed=b"own",
         settings=Settings(modality="text", turn_detection=None),
-        conduct=Conduct(),
+        conduct=OwnerSettings(),
         capabilities=Capabilities(),
         playback="remote",
         now_ns=scene.now,
@@ -656,7 +656,7 @@ def test_audio_is_counted_in_the_format_it_comes_in_from_the_update_on() -> None
 
 
 def test_each_update_says_whose_session_it_is_and_how_long_it_lasts_yet() -> None:
-    scene = Scene(MANUAL, Conduct(session_ms=60_000))
+    scene = Scene(MANUAL, OwnerSettings(session_ms=60_000))
     (created,) = scene.told(SessionCreated)
     assert created.expires_in_ms == 60_000
     scene.passes(1_500)
@@ -720,7 +720,7 @@ def test_words_of_audio_in_a_responses_own_input_reach_its_model_and_a_reference
 
 
 def test_a_request_that_is_refused_costs_nothing_of_the_rate() -> None:
-    scene = Scene(MANUAL, Conduct(responses_per_minute=1))
+    scene = Scene(MANUAL, OwnerSettings(responses_per_minute=1))
     for params in (ResponseParams(tool_choice="required"), ResponseParams(input=(ItemReference(ItemId("no")),))):
         refused(scene, ResponseRequested(params, ID))
     scene.happens(ResponseRequested())

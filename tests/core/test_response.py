@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.core.effects import ListTools
-from parley.core.errors import InvariantBroken
-from parley.core.events import (
+from parley.core.regions.response import Response
+from parley.core.words.effects import ListTools
+from parley.core.words.errors import InvariantBroken
+from parley.core.words.events import (
     CancelRequested,
     ClauseStarted,
     Event,
@@ -28,8 +29,8 @@ from parley.core.events import (
     ToolsListed,
     Transcribed,
 )
-from parley.core.ids import CallId, ItemId, ResponseId
-from parley.core.items import (
+from parley.core.words.ids import CallId, ItemId, ResponseId
+from parley.core.words.items import (
     FunctionCall,
     InputText,
     Item,
@@ -40,8 +41,8 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.limits import AUDIO_DELTA_BYTES
-from parley.core.notices import (
+from parley.core.words.limits import AUDIO_DELTA_BYTES
+from parley.core.words.notices import (
     ContentPartAdded,
     ContentPartDone,
     FunctionArgumentsDelta,
@@ -63,14 +64,13 @@ from parley.core.notices import (
     ResponseCreated,
     ResponseDone,
 )
-from parley.core.response import Response
-from parley.core.settings import (
+from parley.core.words.settings import (
     Approval,
     AudioFormat,
     Capabilities,
-    Conduct,
     McpServer,
     Modality,
+    OwnerSettings,
     Settings,
     ToolFilter,
 )
@@ -315,7 +315,7 @@ def test_of_a_reply_that_ended_by_itself_all_words_are_heard_with_all_its_sound(
 
 
 def test_what_a_guess_has_made_beyond_the_end_of_its_response_is_left_out() -> None:
-    scene = Scene(Settings(modality="text"), Conduct(speculation=True, speculate_after_ms=200))
+    scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))

@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 
-from parley.core.effects import (
+from parley.core.session import Session
+from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
     CloseLink,
@@ -18,8 +19,8 @@ from parley.core.effects import (
     StartGeneration,
     Tell,
 )
-from parley.core.errors import ErrorType
-from parley.core.events import (
+from parley.core.words.errors import ErrorType
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClientErred,
@@ -41,9 +42,9 @@ from parley.core.events import (
     VoiceScored,
     WindDownRequested,
 )
-from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import InputText, McpTool, Message
-from parley.core.notices import (
+from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.items import InputText, McpTool, Message
+from parley.core.words.notices import (
     ConversationCreated,
     ErrorRaised,
     IdleTimeoutTriggered,
@@ -51,12 +52,11 @@ from parley.core.notices import (
     SessionCreated,
     SpeechStopped,
 )
-from parley.core.session import Session
-from parley.core.settings import (
+from parley.core.words.settings import (
     Approval,
     Capabilities,
-    Conduct,
     McpServer,
+    OwnerSettings,
     SemanticVad,
     ServerVad,
     SessionKind,
@@ -66,7 +66,7 @@ from parley.core.settings import (
 from tests.core.scene import MS, Scene, kinds, notices
 
 TEXT = Settings(modality="text")
-GUESSING = Conduct(speculation=True, speculate_after_ms=200)
+GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
 CAN = Capabilities(mcp_urls=("*",))
 IDLE = Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=5_000))
@@ -109,7 +109,7 @@ def calling(settings: Settings = TEXT) -> tuple[Scene, CallTool]:
 
 
 def test_a_client_is_greeted_with_its_session_and_its_conversation() -> None:
-    scene = Scene(TEXT, Conduct(session_ms=90_000))
+    scene = Scene(TEXT, OwnerSettings(session_ms=90_000))
     created, conversation = notices(scene.effects)
     assert created == SessionCreated(scene.session.id, TEXT, 90_000)
     assert scene.session.id.startswith("sess_")
@@ -155,7 +155,7 @@ def test_a_policy_of_ones_own_decides_and_stays_whatever_the_kind_of_session() -
     scene.session = Session(
         seed=b"own",
         settings=Settings(),
-        conduct=Conduct(),
+        conduct=OwnerSettings(),
         capabilities=Capabilities(),
         playback="remote",
         now_ns=scene.now,
@@ -201,14 +201,14 @@ def test_a_refusal_names_the_clients_event_and_the_next_event_is_handled_as_ever
 
 
 def test_a_session_at_rest_waits_for_its_end_alone() -> None:
-    scene = Scene(conduct=Conduct(session_ms=90_000))
+    scene = Scene(conduct=OwnerSettings(session_ms=90_000))
     assert due_ms(scene) == 90_000
     scene.hears(320, 0.0)
     assert due_ms(scene) == 90_000 - 320
 
 
 def test_a_session_ends_at_its_longest_and_not_before() -> None:
-    scene = Scene(conduct=Conduct(session_ms=90_000))
+    scene = Scene(conduct=OwnerSettings(session_ms=90_000))
     scene.now += 90_000 * MS - 1
     assert scene.happens(TimePassed()) == []
     scene.now += 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.settings import (
+from parley.core.words.settings import (
     Approval,
     AudioFormat,
     McpServer,

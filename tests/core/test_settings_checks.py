@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from parley.core.events import AudioArrived, SessionUpdateRequested
-from parley.core.ids import ClientEventId
-from parley.core.notices import ErrorRaised, SessionUpdated
-from parley.core.settings import (
+from parley.core.decisions.settings_checks import SHOWN_NAMES, answers_to
+from parley.core.words.events import AudioArrived, SessionUpdateRequested
+from parley.core.words.ids import ClientEventId
+from parley.core.words.notices import ErrorRaised, SessionUpdated
+from parley.core.words.settings import (
     AudioFormat,
     Capabilities,
     Credentials,
@@ -19,7 +20,6 @@ from parley.core.settings import (
     Transcription,
     primary_tag,
 )
-from parley.core.settings_checks import SHOWN_NAMES, answers_to
 from tests.core.scene import Scene, kinds, notices
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.core.events import SpokenWord
-from parley.core.settings import AudioFormat
-from parley.core.speech import Speech
+from parley.core.regions.speech import Speech
+from parley.core.words.events import SpokenWord
+from parley.core.words.settings import AudioFormat
 
 
 def spoken(*clauses: tuple[str, int], words: tuple[SpokenWord, ...] = (), ended: bool = True) -> Speech:

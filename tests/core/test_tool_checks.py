@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.conversation import Entry
-from parley.core.errors import PeerError
-from parley.core.ids import ItemId, ListingId
-from parley.core.items import McpListTools
-from parley.core.settings import Approval, Credentials, FunctionTool, McpServer, ToolFilter
+from parley.core.decisions.tool_checks import check_tools, covers, for_response
+from parley.core.regions.conversation import Entry
 from parley.core.state import Listing
-from parley.core.tool_checks import check_tools, covers, for_response
+from parley.core.words.errors import PeerError
+from parley.core.words.ids import ItemId, ListingId
+from parley.core.words.items import McpListTools
+from parley.core.words.settings import Approval, Credentials, FunctionTool, McpServer, ToolFilter
 
 URL = "https://books.example/mcp"
 SECRET = Credentials("Bearer sesame")

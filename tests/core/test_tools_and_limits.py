@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.effects import CancelGeneration, CloseLink, ListTools, StartGeneration
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import CancelGeneration, CloseLink, ListTools, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     CancelRequested,
     GenerationFailed,
     GenerationFinished,
@@ -22,9 +22,9 @@ from parley.core.events import (
     Transcribed,
     WindDownRequested,
 )
-from parley.core.ids import CallId, ItemId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputText, McpTool, Message
-from parley.core.notices import (
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import FunctionCall, FunctionCallOutput, InputText, McpTool, Message
+from parley.core.words.notices import (
     ErrorRaised,
     FunctionArgumentsDelta,
     FunctionArgumentsDone,
@@ -34,13 +34,13 @@ from parley.core.notices import (
     ResponseCreated,
     ResponseDone,
 )
-from parley.core.settings import (
+from parley.core.words.settings import (
     Capabilities,
-    Conduct,
     ForceFunction,
     ForceMcp,
     FunctionTool,
     McpServer,
+    OwnerSettings,
     ServerVad,
     Settings,
     ToolChoice,
@@ -51,8 +51,8 @@ from tests.core.scene import Scene, kinds, notices
 ASK = Message(ItemId(""), "user", (InputText("what is the weather in Paris and Rome"),))
 
 
-def asked(settings: Settings | None = None, conduct: Conduct | None = None) -> Scene:
-    scene = Scene(settings or Settings(modality="text"), conduct or Conduct())
+def asked(settings: Settings | None = None, conduct: OwnerSettings | None = None) -> Scene:
+    scene = Scene(settings or Settings(modality="text"), conduct or OwnerSettings())
     scene.happens(ItemCreateRequested(ASK), ResponseRequested())
     return scene
 
@@ -83,7 +83,7 @@ CHOICES: list[ToolChoice] = ["required", ForceFunction("weather"), ForceMcp("lib
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_choice_of_tool_may_come_before_its_tools_and_is_checked_when_a_response_is_made(choice: ToolChoice) -> None:
-    scene = Scene(Settings(modality="text"), Conduct(speculation=True), Capabilities(mcp_urls=("*",)))
+    scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True), Capabilities(mcp_urls=("*",)))
     assert kinds(scene.happens(SessionUpdateRequested({"tool_choice": choice}))) == ["SessionUpdated"]
     (error,) = notices(scene.happens(ItemCreateRequested(ASK), ResponseRequested()))[-1:]
     assert isinstance(error, ErrorRaised)
@@ -194,13 +194,13 @@ def prompt_ids(scene: Scene) -> list[str]:
 
 
 def test_a_full_context_drops_its_oldest_items() -> None:
-    scene = Scene(conduct=Conduct(context_tokens=1000))
+    scene = Scene(conduct=OwnerSettings(context_tokens=1000))
     fill(scene, 20)
     assert prompt_ids(scene) == [f"i{index}" for index in range(11, 20)]
 
 
 def test_a_retention_ratio_drops_more_at_once_and_then_nothing_for_a_while() -> None:
-    scene = Scene(Settings(truncation=Truncation("retention_ratio", 0.5)), Conduct(context_tokens=1000))
+    scene = Scene(Settings(truncation=Truncation("retention_ratio", 0.5)), OwnerSettings(context_tokens=1000))
     fill(scene, 20)
     first = prompt_ids(scene)
     assert len(first) == 4
@@ -218,7 +218,7 @@ def test_a_token_limit_of_the_clients_is_kept() -> None:
 
 
 def test_with_truncation_disabled_a_full_context_is_an_error() -> None:
-    scene = Scene(Settings(truncation=Truncation("disabled")), Conduct(context_tokens=1000))
+    scene = Scene(Settings(truncation=Truncation("disabled")), OwnerSettings(context_tokens=1000))
     fill(scene, 20)
     error = scene.told(ResponseDone)[0].response.error
     assert error is not None
@@ -226,7 +226,7 @@ def test_with_truncation_disabled_a_full_context_is_an_error() -> None:
 
 
 def test_the_rate_of_responses_is_limited_and_told() -> None:
-    scene = Scene(conduct=Conduct(responses_per_minute=2))
+    scene = Scene(conduct=OwnerSettings(responses_per_minute=2))
     for _ in range(2):
         scene.happens(ResponseRequested(), CancelRequested())
     assert [update.limits[0].remaining for update in scene.told(RateLimitsUpdated)] == [1, 0]
@@ -255,7 +255,7 @@ def test_a_silent_user_is_prompted_after_the_reply_was_heard() -> None:
 
 
 def test_a_session_ends_after_its_hour_with_a_word() -> None:
-    scene = Scene(conduct=Conduct(session_ms=60_000))
+    scene = Scene(conduct=OwnerSettings(session_ms=60_000))
     scene.passes(60_000)
     assert scene.told(ErrorRaised)[-1].code == "session_expired"
     assert scene.last(CloseLink).code == 1001

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.effects import DropTranscription
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import DropTranscription
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
     Event,
@@ -17,16 +17,16 @@ from parley.core.events import (
     Transcribed,
     TranscriptionFailed,
 )
-from parley.core.ids import ClientEventId, ItemId, TurnId
-from parley.core.items import InputAudio, Message
-from parley.core.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, TRANSCRIPT_WAIT_NS
-from parley.core.notices import (
+from parley.core.words.ids import ClientEventId, ItemId, TurnId
+from parley.core.words.items import InputAudio, Message
+from parley.core.words.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, TRANSCRIPT_WAIT_NS
+from parley.core.words.notices import (
     ErrorRaised,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.core.settings import Settings, Transcription
+from parley.core.words.settings import Settings, Transcription
 from tests.core.scene import MS, Scene, notices
 
 MANUAL = Settings(turn_detection=None, transcription=Transcription())

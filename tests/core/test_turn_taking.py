@@ -2,8 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.ids import ItemId, TurnId
-from parley.core.turn_taking import FRAME, Began, Change, Paused, Pausing, Quiet, Resumed, Speaking, Turn, TurnTaking
+from parley.core.regions.turn_taking import (
+    FRAME,
+    Began,
+    Change,
+    Paused,
+    Pausing,
+    Quiet,
+    Resumed,
+    Speaking,
+    Turn,
+    TurnTaking,
+)
+from parley.core.words.ids import ItemId, TurnId
 
 TURN = Turn(TurnId(1), ItemId("i"), 0, 0, 0)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parley.core.effects import DropTranscription, FinishTranscription, OpenTranscription
-from parley.core.events import (
+from parley.core.words.effects import DropTranscription, FinishTranscription, OpenTranscription
+from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
     Event,
@@ -13,11 +13,11 @@ from parley.core.events import (
     Transcribed,
     VoiceScored,
 )
-from parley.core.ids import ClientEventId, ItemId, TurnId
-from parley.core.items import InputAudio, Message
-from parley.core.limits import MAX_WAITING_MS
-from parley.core.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionFailedNotice
-from parley.core.settings import Settings, Transcription
+from parley.core.words.ids import ClientEventId, ItemId, TurnId
+from parley.core.words.items import InputAudio, Message
+from parley.core.words.limits import MAX_WAITING_MS
+from parley.core.words.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionFailedNotice
+from parley.core.words.settings import Settings, Transcription
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("event_of_the_client")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = """\
-    parley.core.playback.x_first__mutmut_1: killed
-    parley.core.playback.xǁPlaybackǁstop__mutmut_2: timeout
-    parley.core.playback.xǁPlaybackǁstop__mutmut_3: survived
-    parley.core.playback.xǁPlaybackǁstop__mutmut_4: no tests
-    parley.core.rules.x_rule__mutmut_1: not checked
+    parley.core.regions.playback.x_first__mutmut_1: killed
+    parley.core.regions.playback.xǁPlaybackǁstop__mutmut_2: timeout
+    parley.core.regions.playback.xǁPlaybackǁstop__mutmut_3: survived
+    parley.core.regions.playback.xǁPlaybackǁstop__mutmut_4: no tests
+    parley.core.policy.turn_rules.x_rule__mutmut_1: not checked
 """
 
 

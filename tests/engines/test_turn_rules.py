@@ -17,7 +17,7 @@ Load = Callable[[str], tuple[NDArray[np.int16], int]]
 SILENCE: Samples = np.zeros(16_000, dtype=np.float32)
 
 SURELY, PROBABLY, HARDLY = 0.7, 0.5, 0.25
-"""The points between which the core's waits change (see `core/endpointing.py`)."""
+"""The points between which the core's waits change (see `core/policy/endpointing.py`)."""
 
 
 def judged(text: str, language: str = "", audio: Samples = SILENCE) -> float:

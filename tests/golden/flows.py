@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parley.core.events import (
+from parley.core.words.events import (
     CancelRequested,
     ClearRequested,
     CommitRequested,
@@ -18,13 +18,13 @@ from parley.core.events import (
     ToolAnswered,
     ToolsListed,
 )
-from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import FunctionCallOutput, InputText, ItemReference, McpApprovalResponse, McpTool, Message
-from parley.core.settings import (
+from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.items import FunctionCallOutput, InputText, ItemReference, McpApprovalResponse, McpTool, Message
+from parley.core.words.settings import (
     Approval,
-    Conduct,
     FunctionTool,
     McpServer,
+    OwnerSettings,
     SemanticVad,
     ServerVad,
     Settings,
@@ -107,7 +107,7 @@ def server_vad() -> Script:
 @flow("4.2-speculation")
 def speculation() -> Script:
     """4.2 with speculation: the first guess is wrong, nobody hears of it; the second is right and is released."""
-    script = Script(VAD, Conduct(speculation=True, speculate_after_ms=200))
+    script = Script(VAD, OwnerSettings(speculation=True, speculate_after_ms=200))
     script.hush(320)
     script.speak(640)
     script.hush(256)
@@ -240,7 +240,7 @@ def truncate_while_streaming() -> Script:
 @flow("4.7-backchannel-confirmed")
 def backchannel() -> Script:
     """4.7 with barge_in = "confirmed": a "mm-hm" over the reply stops nothing, nobody is told of it; a sentence takes the floor."""
-    script = Script(VAD, Conduct(barge_in="confirmed"))
+    script = Script(VAD, OwnerSettings(barge_in="confirmed"))
     asked(script)
     script.clause("It rains in the north, and the south stays dry until Sunday.")
     script.speak(256)
@@ -257,7 +257,7 @@ def backchannel() -> Script:
 
 
 @flow("4.7-false-stop-resumes")
-def false_stop() -> Script:
+def resume_after_false_interruption() -> Script:
     """4.7 A cough stops a reply that is still being heard; no words were in it, so the reply goes on where it was stopped."""
     script = Script(VAD)
     asked(script)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     AudioPlayed,
     ClauseStarted,
     ClientEvent,
@@ -25,8 +25,8 @@ from parley.core.events import (
     TranscriptionFailed,
     VoiceScored,
 )
-from parley.core.ids import AttemptId, CallId, ItemId
-from parley.core.settings import Conduct, Settings
+from parley.core.words.ids import AttemptId, CallId, ItemId
+from parley.core.words.settings import OwnerSettings, Settings
 from parley.testing.timeline import render
 from tests.machine.harness import FRAME, START_NS, Generation, Watched
 
@@ -38,10 +38,13 @@ class Script(Watched):
     """A conversation on paper. Every method lets its own time pass; `wait` lets time pass for nothing."""
 
     def __init__(
-        self, settings: Settings | None = None, conduct: Conduct | None = None, *, paced: bool = False
+        self, settings: Settings | None = None, conduct: OwnerSettings | None = None, *, paced: bool = False
     ) -> None:
         super().__init__(
-            settings or Settings(voice="alloy"), conduct or Conduct(), "paced" if paced else "remote", seed=b"golden"
+            settings or Settings(voice="alloy"),
+            conduct or OwnerSettings(),
+            "paced" if paced else "remote",
+            seed=b"golden",
         )
 
     def client(self, event: ClientEvent) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.core.settings import TurnDetection
+from parley.core.words.settings import TurnDetection
 from parley.engines.ports import (
     ChatEvent,
     ChatRequest,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parley.library import Pipeline, VoiceSession
-from parley.library.intake import Frame
+from parley.library.frame_reader import Frame
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer
 from tests.library.rig import RATE, cut, pipeline, silence, voice
 from tests.runtime.rig import settled

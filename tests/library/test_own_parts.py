@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 
-from parley.core.settings import TurnDetection
+from parley.core.words.settings import TurnDetection
 from parley.library import (
     CallTool,
     EngineSpec,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from parley.core.effects import (
+from parley.core.session import Session
+from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
     DropTranscription,
@@ -24,7 +25,7 @@ from parley.core.effects import (
     StopPlayback,
     Tell,
 )
-from parley.core.events import (
+from parley.core.words.events import (
     AudioArrived,
     Event,
     GenerationFailed,
@@ -33,11 +34,10 @@ from parley.core.events import (
     Transcribed,
     TranscriptionFailed,
 )
-from parley.core.ids import AttemptId, FlushId, ItemId, JudgementId, ResponseId, TurnId
-from parley.core.items import McpApprovalRequest
-from parley.core.notices import ItemAdded, Notice, ResponseCreated
-from parley.core.session import Session
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.words.ids import AttemptId, FlushId, ItemId, JudgementId, ResponseId, TurnId
+from parley.core.words.items import McpApprovalRequest
+from parley.core.words.notices import ItemAdded, Notice, ResponseCreated
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.testing.actors.stage import piece
 from parley.testing.checker import Checker
 from parley.testing.rules.base import Step
@@ -76,7 +76,12 @@ class Watched:
     """One session, its checker, its clock and its open work."""
 
     def __init__(
-        self, settings: Settings, conduct: Conduct, playback: Literal["remote", "paced"], *, seed: bytes = b"watched"
+        self,
+        settings: Settings,
+        conduct: OwnerSettings,
+        playback: Literal["remote", "paced"],
+        *,
+        seed: bytes = b"watched",
     ) -> None:
         capabilities = Capabilities(voices=("alloy", "marin"), mcp_urls=("*",))
         self.now_ns = START_NS

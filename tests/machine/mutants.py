@@ -14,19 +14,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from parley.core import (
-    context,
-    conversation,
-    delivering,
-    hearing,
-    input_audio,
-    playback,
-    replying,
-    requests,
-    response,
-    session,
-    transcripts,
-)
+from parley.core import session
+from parley.core.decisions import output, requests, responses, transcripts, turns
+from parley.core.regions import context, conversation, input_audio, playback, response
 
 
 class DoesNotApply(AssertionError):
@@ -99,7 +89,7 @@ MUTANTS = (
     _one(
         "nothing is cut",
         "the conversation keeps words nobody heard",
-        replying.Replying,
+        responses.Replying,
         "_stop_playback",
         "st.conversation.cut(entry, cut.samples)",
         "pass",
@@ -123,9 +113,9 @@ MUTANTS = (
     _one(
         "unspoken words kept",
         "words whose sound was never made stay in the conversation",
-        replying.Replying,
+        responses.Replying,
         "silence",
-        "self.delivering.cut_unspoken(main, {cut.item for cut in cuts})",
+        "self.output.cut_unspoken(main, {cut.item for cut in cuts})",
         "pass",
     ),
     _one(
@@ -139,7 +129,7 @@ MUTANTS = (
     _one(
         "two terminals",
         "response.done comes twice",
-        delivering.Delivering,
+        output.Delivering,
         "end",
         "st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))",
         "ends = response.finish(status, reason=reason, error=error, usage=usage); st.tell_all([*ends, ends[-1]])",
@@ -155,7 +145,7 @@ MUTANTS = (
     _one(
         "a turn never done",
         "conversation.item.done of the user's item is forgotten",
-        hearing.Hearing,
+        turns.Hearing,
         "_commit",
         "st.tell(ItemDone(view, previous))",
         "pass",
@@ -164,9 +154,9 @@ MUTANTS = (
         "a stale guess released",
         "the answer is to half a sentence",
         (
-            Edit(hearing.Hearing, "scored", "self.replying.drop_guess()", "pass"),
+            Edit(turns.Hearing, "scored", "self.responses.drop_guess()", "pass"),
             Edit(
-                replying.Replying,
+                responses.Replying,
                 "redeem_guess",
                 "holds = guess.basis == Basis(transcript, st.settings.version, conversation_version)",
                 "holds = True",
@@ -176,15 +166,15 @@ MUTANTS = (
     _one(
         "a guess outlives its pause",
         "a held reply goes on while the user speaks",
-        hearing.Hearing,
+        turns.Hearing,
         "scored",
-        "self.replying.drop_guess()",
+        "self.responses.drop_guess()",
         "pass",
     ),
     _one(
         "the loudspeaker is not stopped",
         "the server's playback goes on over the user",
-        replying.Replying,
+        responses.Replying,
         "_stop_playback",
         "st.do(StopPlayback())",
         "pass",
@@ -200,7 +190,7 @@ MUTANTS = (
     _one(
         "generations run on",
         "a cancelled generation is not stopped",
-        delivering.Delivering,
+        output.Delivering,
         "forget",
         "self.st.do(CancelGeneration(attempt.id))",
         "pass",
@@ -209,8 +199,8 @@ MUTANTS = (
         "late audio is taken",
         "a dead attempt's audio is played",
         (
-            Edit(delivering.Delivering, "forget", "self.st.attempts.pop(attempt.id, None) is not None", "True"),
-            Edit(delivering.Delivering, "apply", "if response.done:\n        return\n", "pass\n"),
+            Edit(output.Delivering, "forget", "self.st.attempts.pop(attempt.id, None) is not None", "True"),
+            Edit(output.Delivering, "apply", "if response.done:\n        return\n", "pass\n"),
         ),
     ),
     _one(
@@ -232,7 +222,7 @@ MUTANTS = (
     _one(
         "answers before the words",
         "a reply is generated before the transcript is there",
-        replying.Replying,
+        responses.Replying,
         "_awaits",
         "if not self.st.pending and not self.st.calls:",
         "if True:",
@@ -256,7 +246,7 @@ MUTANTS = (
     _one(
         "no queue of one",
         "a turn spoken over a reply is never answered",
-        replying.Replying,
+        responses.Replying,
         "owe",
         "self.st.owed = Owed(hint=self._hint(_SILENCE_HINT) if silent else None)",
         "self.st.owed = None if self.st.main else Owed()",
@@ -288,7 +278,7 @@ MUTANTS = (
     _one(
         "asides enter the conversation",
         "an out-of-band reply shows up in the prompt",
-        delivering.Delivering,
+        output.Delivering,
         "_insert",
         "if response.conversation_id is not None else None",
         "",
@@ -296,7 +286,7 @@ MUTANTS = (
     _one(
         "stops when told not to",
         "interrupt_response: false is ignored",
-        hearing.Hearing,
+        turns.Hearing,
         "_claim",
         "detection is not None and detection.interrupt_response",
         "detection is not None",
@@ -306,16 +296,16 @@ MUTANTS = (
         "the client learns of the cancelled reply before it learns why",
         (
             Edit(
-                hearing.Hearing,
+                turns.Hearing,
                 "_claim",
                 "st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
                 "pass",
             ),
             Edit(
-                hearing.Hearing,
+                turns.Hearing,
                 "_claim",
-                'self.replying.silence("turn_detected", by=turn.id)',
-                'self.replying.silence("turn_detected", by=turn.id)'
+                'self.responses.silence("turn_detected", by=turn.id)',
+                'self.responses.silence("turn_detected", by=turn.id)'
                 "\n        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
             ),
         ),
@@ -347,7 +337,7 @@ MUTANTS = (
     _one(
         "answered twice",
         "a client that asks for the reply while the words are still to come gets two",
-        replying.Replying,
+        responses.Replying,
         "_take_over",
         "pending.wants_reply = pending.silent_prompt = False",
         "pass",
@@ -363,9 +353,9 @@ MUTANTS = (
     _one(
         "side replies have no end",
         "an out-of-band response is never cancelled",
-        replying.Replying,
+        responses.Replying,
         "cancel",
-        'self.delivering.end(response, "cancelled", reason="client_cancelled")',
+        'self.output.end(response, "cancelled", reason="client_cancelled")',
         "pass",
     ),
 )

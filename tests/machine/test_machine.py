@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     AudioPlayed,
     CancelRequested,
     ClauseStarted,
@@ -53,8 +53,8 @@ from parley.core.events import (
     VoiceScored,
     WindDownRequested,
 )
-from parley.core.ids import AttemptId, CallId, ClientEventId, FlushId, ItemId, JudgementId, ResponseId, TurnId
-from parley.core.items import (
+from parley.core.words.ids import AttemptId, CallId, ClientEventId, FlushId, ItemId, JudgementId, ResponseId, TurnId
+from parley.core.words.items import (
     FunctionCallOutput,
     InputText,
     Item,
@@ -64,12 +64,12 @@ from parley.core.items import (
     Message,
     OutputText,
 )
-from parley.core.settings import (
+from parley.core.words.settings import (
     AudioFormat,
-    Conduct,
     ForceMcp,
     FunctionTool,
     McpServer,
+    OwnerSettings,
     SemanticVad,
     ServerVad,
     SessionKind,
@@ -112,12 +112,12 @@ SAID = ("hello", "there", "you", "all")
 CLAUSES = ("Yes. ", "I think so, too. ", "🙂 ", "")
 
 
-class Machine(RuleBasedStateMachine):
+class EmbeddedSession(RuleBasedStateMachine):
     """The rules: everything that may reach a session, in any order."""
 
     kind: SessionKind = "realtime"
     playback: Literal["remote", "paced"] = "remote"
-    conduct = Conduct()
+    conduct = OwnerSettings()
 
     def __init__(self) -> None:
         super().__init__()
@@ -382,15 +382,15 @@ class Machine(RuleBasedStateMachine):
             self.it.post(WindDownRequested())
 
 
-def machine(kind: SessionKind, playback: str, speculation: bool, barge_in: str) -> type[Machine]:
+def machine(kind: SessionKind, playback: str, speculation: bool, barge_in: str) -> type[EmbeddedSession]:
     """The machine for one kind of session."""
-    conduct = Conduct(
+    conduct = OwnerSettings(
         speculation=speculation,
         speculate_after_ms=100,
         barge_in="confirmed" if barge_in == "confirmed" else "immediate",
     )
     members: dict[str, Any] = {"kind": kind, "playback": playback, "conduct": conduct}
-    return type("SomeMachine", (Machine,), members)
+    return type("SomeMachine", (EmbeddedSession,), members)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.testing.world import WorldFailed, simulate
+from parley.testing.simulator import WorldFailed, simulate
 from tests.machine.mutants import MUTANTS, Mutant, applied
 
 pytestmark = pytest.mark.slow

@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from parley.config.values import PipelineConfig
-from parley.core.events import AudioArrived, ItemCreateRequested, ResponseRequested
-from parley.core.ids import ItemId
-from parley.core.items import InputText, Message
-from parley.core.notices import Notice
 from parley.core.session import Session
-from parley.core.settings import Conduct, Settings
+from parley.core.words.events import AudioArrived, ItemCreateRequested, ResponseRequested
+from parley.core.words.ids import ItemId
+from parley.core.words.items import InputText, Message
+from parley.core.words.notices import Notice
+from parley.core.words.settings import OwnerSettings, Settings
 from parley.engines.ports import EngineSpec, SpeechRecognizer, VoiceActivityModel
 from parley.runtime.driver import Driver
 from parley.runtime.metrics import Metrics
@@ -108,7 +108,7 @@ class Rig:
         pipe: Pipeline,
         *,
         settings: Settings | None = None,
-        conduct: Conduct | None = None,
+        conduct: OwnerSettings | None = None,
         trace: Callable[[Beginning, str], Trace] | None = None,
         metrics: Metrics | None = None,
         session: type[Session] = Session,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from parley.core.effects import Effect
-from parley.core.errors import Fault, InvariantBroken
-from parley.core.events import (
+from parley.core.session import Session
+from parley.core.words.effects import Effect
+from parley.core.words.errors import Fault, InvariantBroken
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClientErred,
@@ -19,8 +20,8 @@ from parley.core.events import (
     ItemRetrieveRequested,
     SessionUpdateRequested,
 )
-from parley.core.ids import ClientEventId, ItemId
-from parley.core.notices import (
+from parley.core.words.ids import ClientEventId, ItemId
+from parley.core.words.notices import (
     ErrorRaised,
     ItemAdded,
     Notice,
@@ -33,8 +34,7 @@ from parley.core.notices import (
     SpeechStarted,
     SpeechStopped,
 )
-from parley.core.session import Session
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.runtime.pipeline import Pipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
 from tests.runtime.rig import WAIT_S, Rig, pipeline, settled
@@ -104,7 +104,7 @@ async def test_a_chain_of_reactions_without_end_ends_the_session_not_the_server(
 
 
 async def test_a_session_ends_when_its_time_is_up_though_nobody_says_anything() -> None:
-    rig = Rig(pipeline(), conduct=Conduct(session_ms=30))
+    rig = Rig(pipeline(), conduct=OwnerSettings(session_ms=30))
     async with asyncio.timeout(WAIT_S):
         await rig.driver.closed.wait()
     assert rig.client.all(ErrorRaised)[0].code == "session_expired"
@@ -113,7 +113,7 @@ async def test_a_session_ends_when_its_time_is_up_though_nobody_says_anything() 
 
 async def test_the_timer_waits_for_the_sessions_clock_not_for_the_event_loops() -> None:
     now = 0
-    rig = Rig(pipeline(), conduct=Conduct(session_ms=5), clock=lambda: now)
+    rig = Rig(pipeline(), conduct=OwnerSettings(session_ms=5), clock=lambda: now)
     loop = asyncio.get_running_loop()
     rung = loop.time() + 0.05
     await settled(lambda: loop.time() > rung)
@@ -170,7 +170,7 @@ class _OneOther:
     def find(self, model: str) -> Pipeline | Fault:
         return self.other
 
-    def terms(self, pipeline: Pipeline) -> tuple[Conduct, Capabilities]:
+    def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
         return pipeline.conduct(), pipeline.capabilities()
 
 

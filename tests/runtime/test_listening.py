@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from parley.core.effects import (
+from parley.core.words.effects import (
     DropTranscription,
     FinishTranscription,
     FlushTranscription,
@@ -22,10 +22,10 @@ from parley.core.effects import (
     OpenTranscription,
     Transcribe,
 )
-from parley.core.errors import Fault
-from parley.core.events import Event, PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed
-from parley.core.ids import FlushId, JudgementId, TurnId
-from parley.core.settings import AudioFormat
+from parley.core.words.errors import Fault
+from parley.core.words.events import Event, PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed
+from parley.core.words.ids import FlushId, JudgementId, TurnId
+from parley.core.words.settings import AudioFormat
 from parley.engines.ports import EngineError, Partial, RecognitionSpec, Samples, TokenLogprob, Transcript, Word
 from parley.runtime.listening import Listening
 from parley.runtime.voice_worker import VoiceWorker

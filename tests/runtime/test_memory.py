@@ -7,9 +7,9 @@ import tracemalloc
 
 import pytest
 
-from parley.core.events import ItemRetrieveRequested
-from parley.core.items import InputAudio, Item, Message, OutputAudio
-from parley.core.notices import ItemRetrieved, ResponseDone
+from parley.core.words.events import ItemRetrieveRequested
+from parley.core.words.items import InputAudio, Item, Message, OutputAudio
+from parley.core.words.notices import ItemRetrieved, ResponseDone
 from parley.runtime.metrics import Metrics
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.trace import Trace

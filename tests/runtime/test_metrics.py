@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client import generate_latest
 
-from parley.core.events import CancelRequested, CommitRequested, ResponseRequested, SessionUpdateRequested
-from parley.core.notices import InputCommitted, OutputAudioDelta, OutputItemAdded, ResponseDone, SpeechStarted
-from parley.core.settings import Transcription
+from parley.core.words.events import CancelRequested, CommitRequested, ResponseRequested, SessionUpdateRequested
+from parley.core.words.notices import InputCommitted, OutputAudioDelta, OutputItemAdded, ResponseDone, SpeechStarted
+from parley.core.words.settings import Transcription
 from parley.engines.ports import EngineError
 from parley.runtime.metrics import Metrics
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold, Pause

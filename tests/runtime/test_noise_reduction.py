@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parley.audio import g711
 from parley.audio.resampling import resample_int16
-from parley.core.events import (
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClearRequested,
@@ -20,10 +20,10 @@ from parley.core.events import (
     ItemRetrieveRequested,
     SessionUpdateRequested,
 )
-from parley.core.ids import ClientEventId
-from parley.core.items import InputAudio, Message
-from parley.core.limits import MAX_APPEND_BYTES
-from parley.core.notices import (
+from parley.core.words.ids import ClientEventId
+from parley.core.words.items import InputAudio, Message
+from parley.core.words.limits import MAX_APPEND_BYTES
+from parley.core.words.notices import (
     ErrorRaised,
     InputCleared,
     InputCommitted,
@@ -33,7 +33,7 @@ from parley.core.notices import (
     SpeechStarted,
     TranscriptionCompleted,
 )
-from parley.core.settings import AudioFormat, NoiseReduction, ServerVad, Settings, Transcription
+from parley.core.words.settings import AudioFormat, NoiseReduction, ServerVad, Settings, Transcription
 from parley.engines.stt.pocketsphinx import create as pocketsphinx
 from parley.runtime.noise_reduction import MAX_WAITING_EVENTS
 from parley.runtime.trace import Trace, replay

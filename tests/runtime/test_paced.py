@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from parley.core.effects import Play
-from parley.core.events import AudioPlayed
-from parley.core.items import Message, OutputAudio
-from parley.core.notices import ItemTruncated, OutputAudioDelta, OutputBufferCleared, OutputBufferStarted, ResponseDone
+from parley.core.words.effects import Play
+from parley.core.words.events import AudioPlayed
+from parley.core.words.items import Message, OutputAudio
+from parley.core.words.notices import (
+    ItemTruncated,
+    OutputAudioDelta,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    ResponseDone,
+)
 from parley.runtime.driver import Driver
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold
 from tests.runtime.rig import Rig, pipeline, settled

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.effects import Prompt, StartGeneration
-from parley.core.ids import AttemptId, CallId, ItemId
-from parley.core.items import (
+from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.ids import AttemptId, CallId, ItemId
+from parley.core.words.items import (
     Content,
     FunctionCall,
     FunctionCallOutput,
@@ -23,7 +23,7 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.settings import AudioFormat, ForceFunction, FunctionTool, Modality
+from parley.core.words.settings import AudioFormat, ForceFunction, FunctionTool, Modality
 from parley.engines.ports import ChatMessage, ForceTool, ImagePart, Tool, ToolCall
 from parley.runtime.prompt_mapping import (
     NO_OUTPUT,

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parley.core.effects import CancelGeneration, Prompt, StartGeneration
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import CancelGeneration, Prompt, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     ClauseStarted,
     Event,
     GenerationFailed,
@@ -23,8 +23,8 @@ from parley.core.events import (
     ToolArgumentsGenerated,
     ToolCallStarted,
 )
-from parley.core.ids import AttemptId, CallId
-from parley.core.settings import AudioFormat
+from parley.core.words.ids import AttemptId, CallId
+from parley.core.words.settings import AudioFormat
 from parley.engines.ports import (
     ChatEnd,
     ChatEvent,

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools
-from parley.core.events import Event, ToolFailed, ToolListingFailed
-from parley.core.ids import ListingId, ToolCallId
-from parley.core.settings import McpServer
+from parley.core.words.effects import AbandonCall, AbandonListing, CallTool, ListTools
+from parley.core.words.events import Event, ToolFailed, ToolListingFailed
+from parley.core.words.ids import ListingId, ToolCallId
+from parley.core.words.settings import McpServer
 from parley.engines.tools.ports import ToolConnection, ToolDescription, ToolServerAddress
 from parley.runtime import tool_servers
 from parley.runtime.tool_servers import ToolServers

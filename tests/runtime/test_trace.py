@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from parley.audio.resampling import resample_int16
-from parley.core.effects import Effect, JudgePause
-from parley.core.errors import Fault, InvariantBroken
-from parley.core.events import (
+from parley.core.session import Session
+from parley.core.words.effects import Effect, JudgePause
+from parley.core.words.errors import Fault, InvariantBroken
+from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
     Event,
@@ -28,9 +29,9 @@ from parley.core.events import (
     SessionUpdateRequested,
     VoiceScored,
 )
-from parley.core.ids import CallId, ItemId, JudgementId, TurnId
-from parley.core.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
-from parley.core.notices import (
+from parley.core.words.ids import CallId, ItemId, JudgementId, TurnId
+from parley.core.words.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
+from parley.core.words.notices import (
     ErrorRaised,
     ItemDone,
     ItemRetrieved,
@@ -38,15 +39,14 @@ from parley.core.notices import (
     ResponseDone,
     SpeechStarted,
 )
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.session import Session
-from parley.core.settings import (
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import (
     AudioFormat,
     Capabilities,
-    Conduct,
     ForceFunction,
     FunctionTool,
     NoiseReduction,
+    OwnerSettings,
     SemanticVad,
     ServerVad,
     Settings,
@@ -328,7 +328,7 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
         SessionUpdateRequested({"turn_detection": ServerVad(idle_timeout_ms=6_000)}),
         ItemCreateRequested(Message(ItemId("a"), "user", (InputText("ü"), InputImage("data:,"))), "root"),
         ResponseRequested(ResponseParams(input=(ItemReference(ItemId("a")),), metadata=(("k", "v"),), tools=())),
-        PipelineFound("fast", Settings(model="fast"), Conduct(speculation=True), Capabilities(languages=("en",))),
+        PipelineFound("fast", Settings(model="fast"), OwnerSettings(speculation=True), Capabilities(languages=("en",))),
         PipelineNotFound(Fault("model_not_found", "There is no such model.")),
     ],
     ids=lambda event: type(event).__name__,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from parley.audio import g711
 from parley.audio.resampling import resample_int16
-from parley.core.events import VoiceScored
-from parley.core.settings import AudioFormat
+from parley.core.words.events import VoiceScored
+from parley.core.words.settings import AudioFormat
 from parley.engines.vad.silero import SileroVad
 from parley.runtime.voice_worker import VoiceStream, VoiceWorker
 from parley.testing.fakes import FakeVoiceActivity

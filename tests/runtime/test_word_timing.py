@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.core.events import SpokenWord
+from parley.core.words.events import SpokenWord
 from parley.engines.ports import Word
 from parley.runtime.word_timing import WordTiming
 

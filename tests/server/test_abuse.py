@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from websockets.frames import Frame, Opcode
 
-from parley.core.limits import MAX_APPEND_BYTES
+from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.runtime import speaking as speaking_module
 from parley.server import link as link_module
 from parley.server.link import Link

@@ -23,7 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley.config import Config
-from parley.core.errors import InvariantBroken
+from parley.core.words.errors import InvariantBroken
 from parley.engines.ports import (
     ChatEvent,
     ChatRequest,

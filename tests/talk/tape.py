@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.client.devices import FRAMES, RATE, Sound
 from parley.client.playback import Heard, Playback
+from parley.talk.devices import FRAMES, RATE, Sound
 
 
 class TapeDevices:
-    """Meets `parley.client.talk.Devices`. `speak()` says something; `played` is all that came out."""
+    """Meets `parley.talk.conversation.Devices`. `speak()` says something; `played` is all that came out."""
 
     def __init__(self, on_sound: Callable[[Sound], None], on_first: Callable[[str, float], None]) -> None:
         self.names = ("tape in", "tape out")

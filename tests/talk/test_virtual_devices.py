@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parley.client.figures import NAMES
+from parley.talk.figures import NAMES
 from tests.conftest import clip_path
 from tests.talk.virtual_room import RATE, Room, Tap, virtual_room
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from parley.core.events import ClientErred, ClientEvent
-from parley.core.settings import SettingsPatch
+from parley.core.words.events import ClientErred, ClientEvent
+from parley.core.words.settings import SettingsPatch
 from parley.wire.realtime_ga import decode
 
 

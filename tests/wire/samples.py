@@ -6,10 +6,10 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from parley.core import items as i
-from parley.core import notices as n
-from parley.core.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
-from parley.core.settings import (
+from parley.core.words import items as i
+from parley.core.words import notices as n
+from parley.core.words.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
+from parley.core.words.settings import (
     Approval,
     AudioFormat,
     Credentials,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from parley.core import items as i
-from parley.core import notices as n
-from parley.core.settings import Settings
+from parley.core.words import items as i
+from parley.core.words import notices as n
+from parley.core.words.settings import Settings
 from tests.wire import samples
 from tests.wire.sdk import parse_server_event
 from tests.wire.test_encode import encoded

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from parley.core import events as e
-from parley.core.ids import ClientEventId, ItemId, ResponseId
-from parley.core.limits import MAX_APPEND_BYTES
+from parley.core.words import events as e
+from parley.core.words.ids import ClientEventId, ItemId, ResponseId
+from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.wire.realtime_ga import decode
 from tests.wire.reading import read, refused
 from tests.wire.surface import client_events

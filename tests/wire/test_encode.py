@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from parley.core import items as i
-from parley.core import notices as n
-from parley.core.ids import ItemId, ResponseId
-from parley.core.settings import Settings
+from parley.core.words import items as i
+from parley.core.words import notices as n
+from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.settings import Settings
 from parley.wire.realtime_ga import Encoder
 from tests.wire import samples
 from tests.wire.samples import AT, ITEM, NOTICE_KINDS, NOTICES, RESPONSE, SAMPLES, SESSION

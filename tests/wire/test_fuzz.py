@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEvent
 from pydantic import TypeAdapter
 
-from parley.core.events import ClientErred, ClientEvent
+from parley.core.words.events import ClientErred, ClientEvent
 from parley.wire.realtime_ga import decode, decode_object
 from tests.wire.test_items import READ
 from tests.wire.test_session_update import RATIO, TOOL, TRACE, VAD, WORDS

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from parley.core.events import ItemCreateRequested
-from parley.core.ids import CallId, ClientEventId, ItemId
-from parley.core.items import (
+from parley.core.words.events import ItemCreateRequested
+from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.items import (
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -26,7 +26,7 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.limits import MAX_APPEND_BYTES, MAX_ITEM_TEXT
+from parley.core.words.limits import MAX_APPEND_BYTES, MAX_ITEM_TEXT
 from tests.wire.reading import read, refused
 
 EVENT = "conversation.item.create"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parley.core.events import AudioArrived, ClientErred, ClientEvent, ItemCreateRequested
-from parley.core.items import InputAudio, InputImage, Message
-from parley.core.limits import MAX_APPEND_BYTES
+from parley.core.words.events import AudioArrived, ClientErred, ClientEvent, ItemCreateRequested
+from parley.core.words.items import InputAudio, InputImage, Message
+from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.wire import limits
 from parley.wire.long_message import LongMessage
 from parley.wire.realtime_ga import decode

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
-from parley.core.events import ResponseParams, ResponseRequested
-from parley.core.ids import CallId, ItemId
-from parley.core.items import FunctionCallOutput, InputText, Item, ItemReference, Message
-from parley.core.settings import Approval, AudioFormat, ForceFunction, ForceMcp, FunctionTool, McpServer, ToolFilter
+from parley.core.words.events import ResponseParams, ResponseRequested
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import FunctionCallOutput, InputText, Item, ItemReference, Message
+from parley.core.words.settings import (
+    Approval,
+    AudioFormat,
+    ForceFunction,
+    ForceMcp,
+    FunctionTool,
+    McpServer,
+    ToolFilter,
+)
 from tests.wire.reading import read, refused, under
 from tests.wire.test_items import BASE64, CALL, IMAGES, MCP_READ, PNG, message, part
 from tests.wire.test_session_update import HOSTED_MCP, MCP_FILTERS, MCP_MEMBERS, WHERE_OFFERED

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from parley.core.events import SessionUpdateRequested
-from parley.core.ids import SessionId
-from parley.core.notices import SessionUpdated
-from parley.core.settings import (
+from parley.core.words.events import SessionUpdateRequested
+from parley.core.words.ids import SessionId
+from parley.core.words.notices import SessionUpdated
+from parley.core.words.settings import (
     Approval,
     AudioFormat,
     Credentials,

@@ -1,6 +1,6 @@
 """Thousands of simulated sessions: users who hesitate and interrupt, links that stall, engines that fail, stay silent and answer late.
 
-More of them by hand: `python -m parley.testing.world --seeds 0:100000 --jobs 2`.
+More of them by hand: `python -m parley.testing.simulator --seeds 0:100000 --jobs 2`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from functools import cache
 
 import pytest
 
-from parley.core.settings import ServerVad, Transcription
+from parley.core.words.settings import ServerVad, Transcription
 from parley.testing.scenarios import Scenario
-from parley.testing.world import World, replayed, simulate
-from parley.testing.worlds import run_batch
+from parley.testing.simulate_cli import run_batch
+from parley.testing.simulator import World, replayed, simulate
 
 FAST_SEEDS = 300
 """In `make check`: some ten seconds."""

@@ -19,7 +19,7 @@ from parley.cli.bench_table import print_table, progress_line
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from parley.client.load.drive import LoadPlan, LoadRecord
+    from parley.load.drive import LoadPlan, LoadRecord
 
 
 @click.command(
@@ -101,12 +101,12 @@ def bench(
     The ideal is the session's silence wait (turn_detection.silence_duration_ms) plus the time the stages take by themselves;
     what is left beyond it is the server's own.
     """
-    from parley.client.load.conversation import Script
-    from parley.client.load.drive import LoadPlan, NobodyJoined
-    from parley.client.load.link import UnusableUrl, realtime_url
-    from parley.client.load.process_usage import NoSuchProcess
-    from parley.client.load.recording import UnusableRecording, cut_track, load_recording
-    from parley.client.load.report import broken_bars, figures
+    from parley.client.urls import UnusableUrl, realtime_url
+    from parley.load.conversation import Script
+    from parley.load.drive import LoadPlan, NobodyJoined
+    from parley.load.process_usage import NoSuchProcess
+    from parley.load.recording import UnusableRecording, cut_track, load_recording
+    from parley.load.report import broken_bars, figures
 
     try:
         recording = load_recording(wav)
@@ -182,7 +182,7 @@ async def _watched(plan: LoadPlan) -> LoadRecord:
     from rich.console import Console
     from rich.status import Status
 
-    from parley.client.load.drive import Fleet
+    from parley.load.drive import Fleet
 
     console = Console(stderr=True)
     if not sys.stderr.isatty():

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from parley.client.load.drive import LoadPlan, Progress
-    from parley.client.load.report import Figures, Spread
+    from parley.load.drive import LoadPlan, Progress
+    from parley.load.report import Figures, Spread
 
 
 def progress_line(progress: Progress, plan: LoadPlan) -> str:

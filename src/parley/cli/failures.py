@@ -31,8 +31,8 @@ class Unasked(click.ClickException):
 def told() -> Iterator[None]:
     """Turns the faults that a person can mend into `Unasked`."""
     from parley.audio.files import AudioFileError
-    from parley.client.devices import DevicesUnavailable
     from parley.library.errors import LibraryError
+    from parley.talk.devices import DevicesUnavailable
 
     try:
         yield

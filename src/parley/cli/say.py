@@ -140,7 +140,7 @@ def _wav_head(rate: int) -> bytes:
 
 
 def _to_loudspeaker(speaking: Iterable[Spoken], wanted: str) -> float:
-    from parley.client.devices import find_device, list_devices
+    from parley.talk.devices import find_device, list_devices
 
     device = find_device(list_devices(), wanted, "output")
     import sounddevice

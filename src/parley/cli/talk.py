@@ -19,12 +19,12 @@ from parley.cli.options import load_config, pipeline_configured
 
 if TYPE_CHECKING:
     from parley.client.connection import Server
-    from parley.client.devices import Direction
-    from parley.client.microphone import Cleaner
-    from parley.client.session import Wishes
-    from parley.client.talk import Talk
-    from parley.client.talk_ports import Chosen, View
+    from parley.client.session import SessionOptions
     from parley.config import Config
+    from parley.talk.conversation import Talk
+    from parley.talk.devices import Direction
+    from parley.talk.microphone import Cleaner
+    from parley.talk.ports import Chosen, View
 
 EXTRA = 'Install it with: pip install "parley[talk]"'
 
@@ -105,7 +105,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
 
 
 def _list_devices() -> None:
-    from parley.client.devices import DevicesUnavailable, list_devices
+    from parley.talk.devices import DevicesUnavailable, list_devices
 
     try:
         devices = list_devices()
@@ -147,7 +147,7 @@ def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
     not cost a minute."""
     from importlib.util import find_spec
 
-    from parley.client.devices import DevicesUnavailable, find_device, list_devices
+    from parley.talk.devices import DevicesUnavailable, find_device, list_devices
 
     if not _is_plain(options) and find_spec("textual") is None:
         raise Unasked(f"The screen needs the package textual. {EXTRA}; --plain does without.")
@@ -212,9 +212,9 @@ def _key(name: object) -> str:
     return key
 
 
-def _wishes(config: Config, options: dict[str, object]) -> Wishes:
+def _wishes(config: Config, options: dict[str, object]) -> SessionOptions:
     """What is asked of the server. One of our own has the configuration; another is sent what somebody set on purpose."""
-    from parley.client.session import Wishes
+    from parley.client.session import SessionOptions
 
     pipeline = config.pipelines[config.default_pipeline]
     voice = instructions = None
@@ -227,7 +227,7 @@ def _wishes(config: Config, options: dict[str, object]) -> Wishes:
         voice = pipeline.voice if "voice" in set_here else None
         instructions = pipeline.instructions if "instructions" in set_here else None
     detection = options["turn_detection"]
-    return Wishes(
+    return SessionOptions(
         hands_free=not options["push_to_talk"] and options["input_device"] is not None,
         voice=voice,
         instructions=instructions,
@@ -240,8 +240,8 @@ def _wishes(config: Config, options: dict[str, object]) -> Wishes:
 def _converse(server: Server, config: Config, options: dict[str, object]) -> None:
     from parley.audio.processing import ProcessingUnavailable
     from parley.client.connection import ServerUnavailable
-    from parley.client.devices import DevicesUnavailable
-    from parley.client.talk_ports import Chosen
+    from parley.talk.devices import DevicesUnavailable
+    from parley.talk.ports import Chosen
 
     record = options["record"]
     chosen = Chosen(
@@ -270,15 +270,15 @@ def _device(chosen: object) -> str | None:
 
 
 def _cleaner(on: bool) -> Callable[[], Cleaner | None]:
-    from parley.client.devices import RATE
-    from parley.client.microphone import echo_control
+    from parley.talk.devices import RATE
+    from parley.talk.microphone import echo_control
 
     return (lambda: echo_control(RATE)) if on else (lambda: None)
 
 
 def _plainly(chosen: Chosen, cleaner: Callable[[], Cleaner | None]) -> Talk:
-    from parley.client.talk import Talk
-    from parley.tui.plain import PlainView, run_plain
+    from parley.talk.conversation import Talk
+    from parley.talk.tui.plain import PlainView, run_plain
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     view = PlainView(lambda line: print(line, flush=True), width)  # noqa: T201 - the result of the command
@@ -292,9 +292,9 @@ def _plainly(chosen: Chosen, cleaner: Callable[[], Cleaner | None]) -> Talk:
 
 
 def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Config) -> Talk:
-    from parley.client.talk import Talk
-    from parley.tui.drawing import glyphs_for
-    from parley.tui.screen import TalkScreen
+    from parley.talk.conversation import Talk
+    from parley.talk.tui.drawing import glyphs_for
+    from parley.talk.tui.screen import TalkScreen
 
     def make(view: View) -> Talk:
         return Talk(chosen, view, cleaner)
@@ -350,8 +350,8 @@ def _terminal_to_ourselves() -> Iterator[None]:
 
 
 def _summarize(conversation: Talk) -> None:
-    from parley.client.figures import spreads
-    from parley.tui.drawing import summary
+    from parley.talk.figures import spreads
+    from parley.talk.tui.drawing import summary
 
     figures = conversation.figures
     for line in summary(figures.turns, figures.interruptions, conversation.devices.underruns, spreads(figures.turns)):

@@ -166,9 +166,9 @@ def _written(output: str | None, form: str, name: str, titled: bool) -> Iterator
 
 
 async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
-    from parley.client.devices import RATE
     from parley.library.events import Failed, PartialTranscript, TurnEnded
     from parley.library.transcription import segment_of, transcriber
+    from parley.talk.devices import RATE
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -197,7 +197,7 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
 
 async def _microphone(wanted: str, stop: asyncio.Event) -> AsyncGenerator[Any, None]:
     """Frames of int16 at the devices' rate, until `stop`."""
-    from parley.client.devices import FRAMES, RATE, WAITING_SOUNDS, find_device, list_devices
+    from parley.talk.devices import FRAMES, RATE, WAITING_SOUNDS, find_device, list_devices
 
     device = find_device(await asyncio.to_thread(list_devices), wanted, "input")
     import sounddevice

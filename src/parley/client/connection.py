@@ -17,7 +17,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from parley.client.load.link import MAX_MESSAGE_BYTES, UnusableUrl, realtime_url
+from parley.client.urls import MAX_MESSAGE_BYTES, UnusableUrl, realtime_url
 
 OPEN_TIMEOUT_S = 15
 """A server that has not answered the handshake by then is not there for a conversation."""

@@ -20,9 +20,11 @@ from typing import Any
 import msgspec
 
 from parley.client.event_fields import Json, number_of, object_of, text_of
-from parley.client.happenings import (
+from parley.client.input_clock import InputClock
+from parley.client.playback import Heard
+from parley.client.updates import (
     TYPED,
-    Happening,
+    ClientUpdate,
     Level,
     ReplyBegan,
     ReplyCut,
@@ -39,8 +41,6 @@ from parley.client.happenings import (
     UserHeard,
     UserLost,
 )
-from parley.client.input_clock import InputClock
-from parley.client.playback import Heard
 
 MIN_COMMIT_MS = 100
 """Servers refuse to commit less."""
@@ -56,7 +56,7 @@ HARMLESS = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_e
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class SessionOptions:
     """What the client asks of the server; None leaves it as the server has it. `transcription_model` is asked for only where the
     server transcribes nothing by itself. `hands_free` False: the user ends turns with a key. `spoken` False: replies are text."""
 
@@ -95,7 +95,7 @@ class ClientSession:
     after every call. `exact_cuts`: the server keeps the words that were heard, and is asked for them (a Parley is one).
     """
 
-    def __init__(self, wishes: Wishes, *, exact_cuts: bool = False) -> None:
+    def __init__(self, wishes: SessionOptions, *, exact_cuts: bool = False) -> None:
         self._wishes = wishes
         self._exact_cuts = exact_cuts
         self._outgoing: deque[str] = deque()
@@ -126,7 +126,7 @@ class ClientSession:
         self._turn_bytes += len(audio)
         self._send("input_audio_buffer.append", audio=b64encode(audio).decode("ascii"))
 
-    def press(self, now_s: float) -> list[Happening]:
+    def press(self, now_s: float) -> list[ClientUpdate]:
         """The talk key goes down: the user has the floor. Next: `silenced()` where `over_reply` says so."""
         if self.hands_free or self.talking or not self.session_id:
             return []
@@ -136,7 +136,7 @@ class ClientSession:
         self._cancel()
         return [UserBegan("", over_reply=True)]
 
-    def release(self, now_s: float) -> list[Happening]:
+    def release(self, now_s: float) -> list[ClientUpdate]:
         """The talk key goes up: the turn is over and a reply is wanted."""
         if self.hands_free or not self.talking:
             return []
@@ -148,7 +148,7 @@ class ClientSession:
         self._send("response.create")
         return [UserEnded("", now_s, now_s)]
 
-    def say(self, text: str) -> list[Happening]:
+    def say(self, text: str) -> list[ClientUpdate]:
         """A typed message, and a reply to it. Next: `silenced()`, for what is still being played."""
         item_id = f"{TYPED}{self._event_count}"
         self._cancel()
@@ -162,9 +162,9 @@ class ClientSession:
         """The user wants silence. Next: `silenced()`."""
         self._cancel()
 
-    def silenced(self, heard: Sequence[Heard], *, by_user: bool = True) -> list[Happening]:
+    def silenced(self, heard: Sequence[Heard], *, by_user: bool = True) -> list[ClientUpdate]:
         """The loudspeaker has stopped: the server and the transcript shall know what was heard. `by_user`: see `ReplyCut`."""
-        happened: list[Happening] = []
+        happened: list[ClientUpdate] = []
         for cut in heard:
             item = self._items.get(cut.item_id)
             if item is None:
@@ -205,7 +205,7 @@ class ClientSession:
 
     # --- what comes in ---------------------------------------------------------------------------------------------------
 
-    def received(self, data: str | bytes, now_s: float) -> list[Happening]:
+    def received(self, data: str | bytes, now_s: float) -> list[ClientUpdate]:
         """One message of the server. Call `outgoing()` afterwards."""
         try:
             event = msgspec.json.decode(data)
@@ -232,7 +232,7 @@ class ClientSession:
             case _:
                 return []
 
-    def _session(self, session: Json, created: bool) -> list[Happening]:
+    def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
         heard = object_of(object_of(session, "audio"), "input")
         detection = heard.get("turn_detection")
         if isinstance(detection, dict):
@@ -281,18 +281,18 @@ class ClientSession:
             wanted["audio"] = audio
         return wanted
 
-    def _error(self, error: Json) -> list[Happening]:
+    def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
         if code in HARMLESS:
             return []
         level: Level = "error" if text_of(error, "type") == "server_error" else "warning"
         return [Told(level, message or code or "The server reports an error and does not say which.")]
 
-    def _user_began(self, item_id: str) -> list[Happening]:
+    def _user_began(self, item_id: str) -> list[ClientUpdate]:
         self._user_item = item_id
         return [UserBegan(item_id, over_reply=self._detection.interrupts)]
 
-    def _user_ended(self, item_id: str, audio_end_ms: float, now_s: float) -> list[Happening]:
+    def _user_ended(self, item_id: str, audio_end_ms: float, now_s: float) -> list[ClientUpdate]:
         turn_end_s = min(now_s, self._clock.time_of(audio_end_ms) or now_s)
         silence_ms = self._detection.silence_ms or 0.0
         voice_end_s = min(turn_end_s, self._clock.time_of(audio_end_ms - silence_ms) or turn_end_s)
@@ -302,7 +302,7 @@ class ClientSession:
         """When the sample at this position of the input audio was recorded; None: too long ago, or not yet."""
         return self._clock.time_of(audio_ms)
 
-    def _item_event(self, kind: str, event: Json) -> list[Happening]:
+    def _item_event(self, kind: str, event: Json) -> list[ClientUpdate]:
         item_id = text_of(event, "item_id")
         match kind:
             case "input_audio_transcription.delta":
@@ -322,7 +322,7 @@ class ClientSession:
             case _:
                 return []
 
-    def _retrieved(self, told: Json) -> list[Happening]:
+    def _retrieved(self, told: Json) -> list[ClientUpdate]:
         item = self._items.get(text_of(told, "id"))
         if item is None or item.heard_ms is None:
             return []
@@ -332,7 +332,7 @@ class ClientSession:
             return []
         return [ReplyCut(text_of(told, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
 
-    def _response_event(self, kind: str, event: Json) -> list[Happening]:
+    def _response_event(self, kind: str, event: Json) -> list[ClientUpdate]:
         response_id, item_id = text_of(event, "response_id"), text_of(event, "item_id")
         match kind:
             case "created":
@@ -358,12 +358,12 @@ class ClientSession:
             case _:
                 return []
 
-    def _worded(self, response_id: str, item_id: str, delta: str) -> list[Happening]:
+    def _worded(self, response_id: str, item_id: str, delta: str) -> list[ClientUpdate]:
         item = self._item(item_id, response_id)
         item.text += delta
         return [ReplyWorded(response_id, item_id, item.text, final=False)]
 
-    def _sounded(self, response_id: str, item_id: str, event: Json) -> list[Happening]:
+    def _sounded(self, response_id: str, item_id: str, event: Json) -> list[ClientUpdate]:
         try:
             audio = b64decode(text_of(event, "delta"), validate=True)
         except binascii.Error:
@@ -373,13 +373,13 @@ class ClientSession:
         item.received_ms += len(audio) / BYTES_PER_MS
         return [ReplySounded(response_id, item_id, int(number_of(event, "content_index")), audio)]
 
-    def _done(self, response: Json) -> list[Happening]:
+    def _done(self, response: Json) -> list[ClientUpdate]:
         response_id, status = text_of(response, "id"), text_of(response, "status")
         if response_id == self._response:
             self._response = ""
         details = object_of(response, "status_details")
         reason = text_of(object_of(details, "error"), "message") or text_of(details, "reason")
-        happened: list[Happening] = [ReplyEnded(response_id, status, reason)]
+        happened: list[ClientUpdate] = [ReplyEnded(response_id, status, reason)]
         if status == "failed":
             happened.append(Told("error", f"The reply failed: {reason or 'the server does not say why'}"))
         return happened

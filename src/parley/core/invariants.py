@@ -6,8 +6,10 @@ outside watches them, and `Response.finish` refuses a second terminal on the spo
 
 from __future__ import annotations
 
-from parley.core.errors import InvariantBroken
-from parley.core.limits import (
+from parley.core.regions.turn_taking import Pausing
+from parley.core.state import State
+from parley.core.words.errors import InvariantBroken
+from parley.core.words.limits import (
     MAX_BUFFERED_MS,
     MAX_HELD_BYTES,
     MAX_MCP_SERVERS,
@@ -17,8 +19,6 @@ from parley.core.limits import (
     MAX_WAITING_MS,
     SAMPLES_PER_MS,
 )
-from parley.core.state import State
-from parley.core.turn_taking import Pausing
 
 
 def check(st: State) -> None:

@@ -14,11 +14,22 @@ from __future__ import annotations
 
 from typing import Literal, assert_never
 
-from parley.core.allowance import Allowance
-from parley.core.conversation import Conversation
-from parley.core.effects import CancelGeneration, CloseLink, DropTranscription, Effect, StopPlayback
-from parley.core.errors import PeerError
-from parley.core.events import (
+from parley.core.decisions.requests import Requests
+from parley.core.decisions.responses import Replying
+from parley.core.decisions.tools import ToolServers
+from parley.core.decisions.turns import Hearing
+from parley.core.invariants import check
+from parley.core.policy.policy import Policy, policy_of
+from parley.core.policy.turn_rules import Rules
+from parley.core.regions.conversation import Conversation
+from parley.core.regions.input_audio import InputAudio
+from parley.core.regions.playback import PacedPlayback, RemotePlayback
+from parley.core.regions.rate_limit import Allowance
+from parley.core.regions.turn_taking import TurnTaking
+from parley.core.state import Idle, State
+from parley.core.words.effects import CancelGeneration, CloseLink, DropTranscription, Effect, StopPlayback
+from parley.core.words.errors import PeerError
+from parley.core.words.events import (
     AudioArrived,
     AudioPlayed,
     CancelRequested,
@@ -53,23 +64,12 @@ from parley.core.events import (
     VoiceScored,
     WindDownRequested,
 )
-from parley.core.hearing import Hearing
-from parley.core.ids import Minter, SessionId
-from parley.core.input_audio import InputAudio
-from parley.core.invariants import check
-from parley.core.items import Item
-from parley.core.limits import GENERATION_SILENCE_NS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
-from parley.core.mcp import ToolServers
-from parley.core.notices import ConversationCreated, ErrorRaised, SessionCreated
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.playback import PacedPlayback, RemotePlayback
-from parley.core.policy import Policy, policy_of
-from parley.core.replying import Replying
-from parley.core.requests import Requests
-from parley.core.rules import Rules
-from parley.core.settings import Capabilities, Conduct, ServerVad, Settings
-from parley.core.state import Idle, State
-from parley.core.turn_taking import TurnTaking
+from parley.core.words.ids import Minter, SessionId
+from parley.core.words.items import Item
+from parley.core.words.limits import GENERATION_SILENCE_NS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
+from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, Settings
 
 PlaybackKind = Literal["remote", "paced"]
 
@@ -91,7 +91,7 @@ class Session:
         *,
         seed: bytes,
         settings: Settings,
-        conduct: Conduct,
+        conduct: OwnerSettings,
         capabilities: Capabilities,
         playback: PlaybackKind,
         now_ns: int,
@@ -200,7 +200,7 @@ class Session:
             case GenerationFinished() | GenerationFailed():
                 replying.generated(event)
             case ToolsListed() | ToolListingFailed() | ToolAnswered() | ToolFailed():
-                self._tools.heard_of(event)
+                self._tools.handle(event)
             case AudioPlayed(samples=samples):
                 self._st.playback.played(samples)
             case TimePassed():

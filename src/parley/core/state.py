@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from parley.core.allowance import Allowance
-from parley.core.conversation import Conversation, Entry
-from parley.core.effects import Effect, Tell
-from parley.core.events import AS_THE_SESSION, ResponseParams
-from parley.core.generation import Attempt, Plan
-from parley.core.ids import (
+from parley.core.policy.policy import Policy
+from parley.core.policy.turn_rules import Rules
+from parley.core.regions.attempt import Attempt, Plan
+from parley.core.regions.conversation import Conversation, Entry
+from parley.core.regions.input_audio import InputAudio
+from parley.core.regions.playback import Playback
+from parley.core.regions.rate_limit import Allowance
+from parley.core.regions.response import Response
+from parley.core.regions.turn_taking import Turn, TurnTaking
+from parley.core.words.effects import Effect, Tell
+from parley.core.words.events import AS_THE_SESSION, ResponseParams
+from parley.core.words.ids import (
     AttemptId,
     ClientEventId,
     FlushId,
@@ -25,15 +31,9 @@ from parley.core.ids import (
     ToolCallId,
     TurnId,
 )
-from parley.core.input_audio import InputAudio
-from parley.core.items import Message
-from parley.core.notices import Notice, Usage
-from parley.core.playback import Playback
-from parley.core.policy import Policy
-from parley.core.response import Response
-from parley.core.rules import Rules
-from parley.core.settings import Capabilities, Conduct, McpServer, Settings, SettingsPatch
-from parley.core.turn_taking import Turn, TurnTaking
+from parley.core.words.items import Message
+from parley.core.words.notices import Notice, Usage
+from parley.core.words.settings import Capabilities, McpServer, OwnerSettings, Settings, SettingsPatch
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ class State:
 
     session_id: SessionId
     settings: Settings
-    conduct: Conduct
+    conduct: OwnerSettings
     capabilities: Capabilities
     policy: Policy
     ids: Minter

@@ -7,11 +7,11 @@ the values of `parley.library.events`. Everything here is also a name of `parley
 from __future__ import annotations
 
 from parley.audio.files import AudioFileError, Recording
-from parley.core.assistant import Assistant
-from parley.core.policy import Policy
-from parley.core.rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
-from parley.core.settings import SemanticVad, ServerVad
-from parley.core.transcriber import Transcriber
+from parley.core.policy.assistant import Assistant
+from parley.core.policy.policy import Policy
+from parley.core.policy.transcriber import Transcriber
+from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
+from parley.core.words.settings import SemanticVad, ServerVad
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (

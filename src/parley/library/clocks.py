@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from parley.core.limits import SAMPLE_RATE
+from parley.core.words.limits import SAMPLE_RATE
 
 
 class SampleClock:

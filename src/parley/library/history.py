@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from parley.core.ids import CallId, ItemId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText, is_empty
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText, is_empty
 from parley.engines.ports import ChatMessage
 from parley.library import checks
 from parley.library.errors import LibraryError

@@ -17,11 +17,11 @@ import numpy as np
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
-from parley.core.assistant import Assistant
-from parley.core.limits import JUDGE_AUDIO_MS, SAMPLE_RATE
-from parley.core.policy import Policy
-from parley.core.rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
-from parley.core.settings import TurnDetection
+from parley.core.policy.assistant import Assistant
+from parley.core.policy.policy import Policy
+from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
+from parley.core.words.limits import JUDGE_AUDIO_MS, SAMPLE_RATE
+from parley.core.words.settings import TurnDetection
 from parley.engines.ports import EngineError
 from parley.library.functions import asked_for, name_of
 from parley.library.own_code import OwnCode

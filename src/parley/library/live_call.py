@@ -11,21 +11,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from parley.library.clocks import WallClock
-from parley.library.conduct import Plan
+from parley.library.embedded_session import EmbeddedSession
 from parley.library.events import ReplyAudio, VoiceEvent
-from parley.library.intake import Frame, Intake
-from parley.library.loudspeakers import Int16, Sink, SinkLoudspeaker
-from parley.library.machine import Machine
+from parley.library.frame_reader import Frame, FrameReader
+from parley.library.options import Plan
+from parley.library.playout import Int16, Sink, SinkLoudspeaker
 from parley.runtime.pipeline import Pipeline
 
 
 class LiveCall:
     """One call. Iterate over `events()`, once."""
 
-    def __init__(self, pipeline: Pipeline, plan: Plan, intake: Intake, output_rate: int, sink: Sink | None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, plan: Plan, intake: FrameReader, output_rate: int, sink: Sink | None
+    ) -> None:
         self._intake = intake
         self._speaker = SinkLoudspeaker(output_rate, sink)
-        self.machine = Machine(pipeline, plan, WallClock(), self._speaker)
+        self.machine = EmbeddedSession(pipeline, plan, WallClock(), self._speaker)
 
     async def events(self, source: AsyncGenerator[Frame, None]) -> AsyncGenerator[VoiceEvent, None]:
         """What happens, as it happens."""

@@ -39,7 +39,7 @@ from parley.runtime.engines import PORTS, LoadedEngines
 from parley.runtime.pipeline import Pipeline as LoadedPipeline
 
 if TYPE_CHECKING:
-    from parley.library.machine import Machine
+    from parley.library.embedded_session import EmbeddedSession
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class Pipeline:
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []
-        self._machines: weakref.WeakSet[Machine] = weakref.WeakSet()
+        self._machines: weakref.WeakSet[EmbeddedSession] = weakref.WeakSet()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: LoopThread | None = None
@@ -336,7 +336,7 @@ class Pipeline:
             )
         return self._loaded
 
-    def _adopt(self, machine: Machine) -> None:
+    def _adopt(self, machine: EmbeddedSession) -> None:
         """This session ends with the pipeline."""
         self._machines.add(machine)
 

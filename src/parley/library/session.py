@@ -19,10 +19,16 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from parley.audio.files import Recording
-from parley.core.limits import SAMPLES_PER_MS
+from parley.core.words.limits import SAMPLES_PER_MS
 from parley.library import checks
 from parley.library.clocks import SampleClock
-from parley.library.conduct import (
+from parley.library.embedded_session import EmbeddedSession
+from parley.library.errors import LibraryError, SessionClosed
+from parley.library.events import Turn, VoiceEvent
+from parley.library.frame_reader import Frame, FrameReader
+from parley.library.history import ChatDict, history_of, items_of
+from parley.library.live_call import LiveCall
+from parley.library.options import (
     BargeInChoice,
     DetectionChoice,
     EndpointingChoice,
@@ -31,15 +37,9 @@ from parley.library.conduct import (
     PreRollChoice,
     plan_for,
 )
-from parley.library.errors import LibraryError, SessionClosed
-from parley.library.events import Turn, VoiceEvent
-from parley.library.history import ChatDict, history_of, items_of
-from parley.library.intake import Frame, Intake
-from parley.library.live_call import LiveCall
-from parley.library.loudspeakers import Outlet, Sink, check_sink
-from parley.library.machine import Machine
 from parley.library.own_mouth import Chunker
 from parley.library.pipeline import Pipeline
+from parley.library.playout import PlayoutBuffer, Sink, check_sink
 from parley.library.sources import Source, frames_of
 from parley.library.stepping import Stepper
 from parley.library.tools import by_name
@@ -112,8 +112,8 @@ class VoiceSession:
             raise checks.refused("pipeline", pipeline, "Give a parley.Pipeline.")
         self._pipeline = pipeline
         self._chunk_samples = checks.whole("chunk_ms", chunk_ms, 1, MAX_CHUNK_MS, "ms") * SAMPLES_PER_MS
-        self._intake = Intake(sample_rate, self._chunk_samples)
-        self._output_rate = Intake(output_rate, 1, "output_rate").sample_rate
+        self._intake = FrameReader(sample_rate, self._chunk_samples)
+        self._output_rate = FrameReader(output_rate, 1, "output_rate").sample_rate
         judgements = Judgements(turn_detection, policy, endpointing, pre_roll, barge_in, chunker, on_first_play)
         self._plan = plan_for(
             pipeline,
@@ -130,7 +130,7 @@ class VoiceSession:
         )
         self.parts: Mapping[str, object] = MappingProxyType(judgements.parts())
         """Its judgements, each as it was given or the built-in one; the engines are in `pipeline.parts`."""
-        self._machine: Machine | None = None
+        self._machine: EmbeddedSession | None = None
         self._stepper: Stepper | None = None
         self._waiting: deque[bytes] = deque()
         """Chunks of a frame that was interrupted: the next call takes them."""
@@ -227,7 +227,7 @@ class VoiceSession:
         if machine is None or machine.over:
             return
         if self._live:
-            machine.call(Machine.shut)
+            machine.call(EmbeddedSession.shut)
         else:
             self._pipeline._run(_shut(machine))
 
@@ -312,19 +312,19 @@ class VoiceSession:
         while self._waiting and not stepper.machine.ended:
             await stepper.take(self._waiting.popleft())
 
-    def _acted(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
+    def _acted(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         return self._act_live(act) if self._live else self._now(self._act(act))
 
-    async def _acted_later(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
+    async def _acted_later(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         return self._act_live(act) if self._live else await self._later(self._act(act))
 
-    async def _act(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
+    async def _act(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         async with self._step_of_its_own() as stepper:
             act(stepper.machine)
             await stepper.machine.settled()
             return stepper.machine.taken()
 
-    def _act_live(self, act: Callable[[Machine], None]) -> list[VoiceEvent]:
+    def _act_live(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         self._refuse_if_closed()
         if self._machine is None:
             raise LibraryError("The live session has not begun.", mend="Call this while you iterate over live().")
@@ -337,8 +337,8 @@ class VoiceSession:
         loaded = await self._pipeline._here()
         self._refuse_if_closed()
         if self._stepper is None:
-            clock, outlet = SampleClock(), Outlet(self._output_rate)
-            machine = Machine(loaded, self._plan, clock, outlet)
+            clock, outlet = SampleClock(), PlayoutBuffer(self._output_rate)
+            machine = EmbeddedSession(loaded, self._plan, clock, outlet)
             machine.start()
             self._pipeline._adopt(machine)
             self._machine = machine
@@ -374,11 +374,11 @@ class VoiceSession:
                 yield event
 
 
-def _forgotten(machine: Machine) -> None:
+def _forgotten(machine: EmbeddedSession) -> None:
     if not machine.over:
         with contextlib.suppress(RuntimeError):  # its loop has ended
-            machine.call(Machine.shut)
+            machine.call(EmbeddedSession.shut)
 
 
-async def _shut(machine: Machine) -> None:
+async def _shut(machine: EmbeddedSession) -> None:
     machine.shut()

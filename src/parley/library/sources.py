@@ -15,8 +15,8 @@ import numpy as np
 
 from parley.audio.files import Recording
 from parley.library.errors import LibraryError
+from parley.library.frame_reader import Frame
 from parley.library.functions import END, in_thread
-from parley.library.intake import Frame
 
 FRAME_MS = 20
 """What a whole recording is cut into."""

@@ -20,7 +20,7 @@ from parley.engines.clauses import Clause, ClauseCutter
 from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
 from parley.library import checks
 from parley.library.errors import LibraryError
-from parley.library.intake import Intake
+from parley.library.frame_reader import FrameReader
 from parley.library.own_mouth import TtsFunction
 from parley.library.pipeline import Pipeline
 
@@ -52,7 +52,7 @@ def synthesize(
     `LibraryError` for a voice that it does not have.
     """
     checks.number("speed", speed, MIN_SPEED, MAX_SPEED)
-    Intake(sample_rate, 1)
+    FrameReader(sample_rate, 1)
     pieces = [text] if isinstance(text, str) else text
     with Pipeline(
         vad=_no_voice, turn=None, stt=_no_words, llm=None, tts=tts, voice=voice, language=language

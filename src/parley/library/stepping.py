@@ -7,15 +7,15 @@ engines are waited for after every chunk, so that nothing depends on how fast th
 from __future__ import annotations
 
 from parley.library.clocks import SampleClock
+from parley.library.embedded_session import EmbeddedSession
 from parley.library.events import ReplyAudio
-from parley.library.loudspeakers import Outlet
-from parley.library.machine import Machine
+from parley.library.playout import PlayoutBuffer
 
 
 class Stepper:
     """Moves a machine's clock. `chunk_samples` (24 kHz) is how far at a time when nobody speaks any more."""
 
-    def __init__(self, machine: Machine, clock: SampleClock, outlet: Outlet, chunk_samples: int) -> None:
+    def __init__(self, machine: EmbeddedSession, clock: SampleClock, outlet: PlayoutBuffer, chunk_samples: int) -> None:
         self.machine = machine
         self._clock = clock
         self._outlet = outlet

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from parley.core.settings import FunctionTool
+from parley.core.words.settings import FunctionTool
 from parley.engines.tools.ports import MAX_OUTPUT, beginning
 from parley.library import checks
 from parley.library.errors import LibraryError

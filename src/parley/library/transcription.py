@@ -11,11 +11,11 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from parley.audio.files import Recording
-from parley.core.rules import PauseSeen
+from parley.core.policy.turn_rules import PauseSeen
 from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, VoiceActivityModel
 from parley.library.errors import LibraryError
 from parley.library.events import Failed, PartialTranscript, TurnEnded
-from parley.library.intake import Frame
+from parley.library.frame_reader import Frame
 from parley.library.own_ears import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio

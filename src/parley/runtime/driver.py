@@ -19,12 +19,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from parley.core.effects import Effect
-from parley.core.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
-from parley.core.ids import AttemptId
-from parley.core.notices import Notice
-from parley.core.pipeline_events import PipelineFound
 from parley.core.session import Session
+from parley.core.words.effects import Effect
+from parley.core.words.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
+from parley.core.words.ids import AttemptId
+from parley.core.words.notices import Notice
+from parley.core.words.pipeline_events import PipelineFound
 from parley.runtime.inbox import Inbox
 from parley.runtime.metrics import Metrics, SessionMetrics
 from parley.runtime.noise_reduction import CleanedInput

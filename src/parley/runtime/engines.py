@@ -20,7 +20,7 @@ from typing import Literal, cast
 
 from parley.audio import processing
 from parley.config.values import PipelineConfig
-from parley.core.settings import primary_tag
+from parley.core.words.settings import primary_tag
 from parley.engines import registry
 from parley.engines.ports import (
     STAGES,

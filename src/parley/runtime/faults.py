@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from parley.core.errors import Fault
+from parley.core.words.errors import Fault
 from parley.engines.ports import EngineError
 from parley.runtime.whole_characters import writable
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from parley.core.events import Event
-from parley.core.ids import AttemptId
+from parley.core.words.events import Event
+from parley.core.words.ids import AttemptId
 
 
 class Receiver(Protocol):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from parley.audio.resampling import Resampler, resample
-from parley.core.effects import (
+from parley.core.words.effects import (
     DropTranscription,
     FinishTranscription,
     FlushTranscription,
@@ -30,8 +30,8 @@ from parley.core.effects import (
     OpenTranscription,
     Transcribe,
 )
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     Event,
     PartialTranscribed,
     PauseJudged,
@@ -39,7 +39,7 @@ from parley.core.events import (
     TranscribedWord,
     TranscriptionFailed,
 )
-from parley.core.ids import FlushId, TurnId
+from parley.core.words.ids import FlushId, TurnId
 from parley.engines.ports import (
     Partial,
     PauseContext,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from parley.core.effects import (
+from parley.core.words.effects import (
     CancelGeneration,
     Effect,
     Play,
@@ -20,7 +20,7 @@ from parley.core.effects import (
     Transcribe,
     UsePipeline,
 )
-from parley.core.events import (
+from parley.core.words.events import (
     AudioArrived,
     ClauseStarted,
     Event,
@@ -33,9 +33,9 @@ from parley.core.events import (
     TranscriptionFailed,
     VoiceScored,
 )
-from parley.core.ids import AttemptId, ResponseId, SessionId
-from parley.core.limits import SAMPLES_PER_MS
-from parley.core.notices import (
+from parley.core.words.ids import AttemptId, ResponseId, SessionId
+from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.notices import (
     ErrorRaised,
     InputCommitted,
     Notice,
@@ -48,7 +48,7 @@ from parley.core.notices import (
     SpeechStopped,
     TranscriptionCompleted,
 )
-from parley.core.settings import AudioFormat
+from parley.core.words.settings import AudioFormat
 from parley.runtime.waterfall import SessionTurns, TurnFigures
 
 BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)

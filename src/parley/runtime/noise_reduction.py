@@ -22,7 +22,7 @@ import numpy as np
 from parley.audio import g711, pcm
 from parley.audio.processing import AudioProcessor
 from parley.audio.types import Int16
-from parley.core.events import (
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClearRequested,
@@ -37,8 +37,8 @@ from parley.core.events import (
     ResponseRequested,
     SessionUpdateRequested,
 )
-from parley.core.limits import MAX_APPEND_BYTES
-from parley.core.settings import AudioFormat, NoiseReduction
+from parley.core.words.limits import MAX_APPEND_BYTES
+from parley.core.words.settings import AudioFormat, NoiseReduction
 
 SLICE_MS = 400
 """Audio cleaned in one go: 1.5 ms of the event loop's time for `near_field`, 6 ms for the dearest setting."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
-from parley.core.effects import (
+from parley.core.words.effects import (
     AbandonCall,
     AbandonListing,
     CallTool,
@@ -32,7 +32,7 @@ from parley.core.effects import (
     Transcribe,
     UsePipeline,
 )
-from parley.core.notices import Notice
+from parley.core.words.notices import Notice
 from parley.runtime.listening import Listening
 from parley.runtime.speaking import Speaking
 from parley.runtime.tool_servers import ToolServers

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
-from parley.core.settings import Capabilities, Conduct, SessionKind, Settings, Transcription, primary_tag
+from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription, primary_tag
 from parley.engines.clauses import ClauseCutter, Cutter
 from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
 from parley.runtime.voice_worker import VoiceWorker
@@ -77,10 +77,10 @@ class Pipeline:
         config = self.config
         return Settings(kind=kind, model=model, instructions=config.instructions, voice=config.voice)
 
-    def conduct(self) -> Conduct:
+    def conduct(self) -> OwnerSettings:
         """How the owner wants these sessions to behave; limits of the whole server are added by the caller."""
         config = self.config
-        return Conduct(
+        return OwnerSettings(
             speculation=config.speculation,
             speculate_after_ms=config.speculate_after_ms,
             barge_in=config.barge_in,

@@ -15,9 +15,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from parley.core.effects import Prompt, StartGeneration
-from parley.core.ids import CallId
-from parley.core.items import (
+from parley.core.regions.mcp_offer import model_name
+from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.ids import CallId
+from parley.core.words.items import (
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -32,8 +33,7 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.mcp_offer import model_name
-from parley.core.settings import ForceFunction, FunctionTool, Modality
+from parley.core.words.settings import ForceFunction, FunctionTool, Modality
 from parley.engines.ports import ChatMessage, ChatRequest, ForceTool, ImagePart, Tool, ToolCall
 
 SPOKEN_NOTE = (

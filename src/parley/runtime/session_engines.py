@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from parley.core.effects import FindPipeline
-from parley.core.errors import Fault
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.settings import Capabilities, Conduct, SessionKind
+from parley.core.words.effects import FindPipeline
+from parley.core.words.errors import Fault
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind
 from parley.runtime.inbox import Inbox
 from parley.runtime.listening import Listening
 from parley.runtime.pipeline import Pipeline
@@ -28,7 +28,7 @@ class Pipelines(Protocol):
         """The pipeline that serves `model`, or why none does."""
         ...
 
-    def terms(self, pipeline: Pipeline) -> tuple[Conduct, Capabilities]:
+    def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
         """How sessions of this pipeline behave, and what they can do."""
         ...
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from parley.audio import g711, pcm
 from parley.audio.resampling import Resampler
-from parley.core.limits import AUDIO_DELTA_BYTES
-from parley.core.settings import AudioFormat
+from parley.core.words.limits import AUDIO_DELTA_BYTES
+from parley.core.words.settings import AudioFormat
 from parley.engines.ports import Samples
 
 PCM_SCALE = np.float32(1 / pcm.FULL_SCALE)

@@ -22,9 +22,9 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from parley.core.effects import CancelGeneration, StartGeneration
-from parley.core.errors import Fault
-from parley.core.events import (
+from parley.core.words.effects import CancelGeneration, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
     ClauseStarted,
     Event,
     GenerationEvent,
@@ -36,7 +36,7 @@ from parley.core.events import (
     ToolArgumentsGenerated,
     ToolCallStarted,
 )
-from parley.core.ids import AttemptId, CallId
+from parley.core.words.ids import AttemptId, CallId
 from parley.engines.clauses import Clause, ClauseCutter, Cutter
 from parley.engines.ports import (
     ChatEnd,

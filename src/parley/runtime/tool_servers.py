@@ -12,13 +12,13 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from parley.core.effects import AbandonCall, AbandonListing, CallTool, ListTools, ReleaseServer
-from parley.core.errors import Fault
-from parley.core.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
-from parley.core.ids import ListingId, ToolCallId
-from parley.core.items import McpError, McpTool
-from parley.core.limits import MAX_MCP_TOOLS
-from parley.core.settings import McpServer
+from parley.core.words.effects import AbandonCall, AbandonListing, CallTool, ListTools, ReleaseServer
+from parley.core.words.errors import Fault
+from parley.core.words.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
+from parley.core.words.ids import ListingId, ToolCallId
+from parley.core.words.items import McpError, McpTool
+from parley.core.words.limits import MAX_MCP_TOOLS
+from parley.core.words.settings import McpServer
 from parley.engines.tools.mcp import connect
 from parley.engines.tools.ports import Connect, ToolConnection, ToolDescription, ToolServerAddress, ToolServerError
 from parley.runtime.faults import engine_code

@@ -21,12 +21,12 @@ import msgspec
 
 from parley import __version__
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.core.effects import Effect, Play, ScoreVoice, Tell, Transcribe
-from parley.core.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
-from parley.core.notices import OutputAudioDelta
-from parley.core.policy import Policy
+from parley.core.policy.policy import Policy
 from parley.core.session import Session
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.words.effects import Effect, Play, ScoreVoice, Tell, Transcribe
+from parley.core.words.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
+from parley.core.words.notices import OutputAudioDelta
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.runtime.trace_format import from_plain, to_plain
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Beginning:
 
     seed: bytes
     settings: Settings
-    conduct: Conduct
+    conduct: OwnerSettings
     capabilities: Capabilities
     playback: Literal["remote", "paced"]
     now_ns: int

@@ -16,8 +16,8 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-from parley.core import errors, events, items, pipeline_events, settings
-from parley.core.settings import AudioFormat, Credentials
+from parley.core.words import errors, events, items, pipeline_events, settings
+from parley.core.words.settings import AudioFormat, Credentials
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 

@@ -24,9 +24,9 @@ from time import perf_counter
 import numpy as np
 
 from parley.audio.interpolation import FrameInterpolation
-from parley.core.events import VoiceScored
-from parley.core.limits import SAMPLE_RATE
-from parley.core.settings import AudioFormat
+from parley.core.words.events import VoiceScored
+from parley.core.words.limits import SAMPLE_RATE
+from parley.core.words.settings import AudioFormat
 from parley.engines.ports import EngineError, Samples, VoiceActivityModel
 from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.sound import PCM_SCALE, decode

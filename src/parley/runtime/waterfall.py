@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from parley.core.ids import ItemId, ResponseId
+from parley.core.words.ids import ItemId, ResponseId
 
 TURNS_KEPT = 32
 """Per session: more than a screen shows, some 4 KiB."""

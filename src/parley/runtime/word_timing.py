@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from itertools import accumulate
 
-from parley.core.events import SpokenWord
-from parley.core.limits import SAMPLES_PER_MS
+from parley.core.words.events import SpokenWord
+from parley.core.words.limits import SAMPLES_PER_MS
 from parley.engines.ports import Word
 
 _TOKEN = re.compile(r"\S+")

@@ -20,7 +20,7 @@ from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
 from parley.config import Config
-from parley.core.policy import Policy
+from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics

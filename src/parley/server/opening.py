@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_subprotocol
 from websockets.typing import Subprotocol
 
-from parley.core.settings import SessionKind
+from parley.core.words.settings import SessionKind
 from parley.server.auth import presented_key
 from parley.server.refusals import Refusal
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parley.config import Config, UnknownModel
-from parley.core.errors import Fault
-from parley.core.settings import Capabilities, Conduct
+from parley.core.words.errors import Fault
+from parley.core.words.settings import Capabilities, OwnerSettings
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.server.refusals import Refusal
@@ -37,7 +37,7 @@ class ServedPipelines:
         found = find_pipeline(self._config, self._engines, model)
         return Fault(found.code, found.message) if isinstance(found, Refusal) else found
 
-    def terms(self, pipeline: Pipeline) -> tuple[Conduct, Capabilities]:
+    def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
         server = self._config.server
         conduct = replace(
             pipeline.conduct(),

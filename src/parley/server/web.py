@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from parley.config import Config
-from parley.core.ids import SessionId
+from parley.core.words.ids import SessionId
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import OPENAI_VOICES, Pipeline
 from parley.runtime.waterfall import SessionTurns

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from parley.config import Config
-from parley.core.events import AudioArrived, ClientEvent, WindDownRequested
-from parley.core.notices import ErrorRaised, Notice
-from parley.core.policy import Policy
+from parley.core.policy.policy import Policy
 from parley.core.session import Session
-from parley.core.settings import SessionKind
+from parley.core.words.events import AudioArrived, ClientEvent, WindDownRequested
+from parley.core.words.notices import ErrorRaised, Notice
+from parley.core.words.settings import SessionKind
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from parley.core.effects import Effect, Tell
-from parley.core.events import Event
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.words.effects import Effect, Tell
+from parley.core.words.events import Event
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.testing.rules.answers import Answers
 from parley.testing.rules.arguments import Arguments
 from parley.testing.rules.attempts import Attempts
@@ -22,17 +22,17 @@ from parley.testing.rules.base import CheckFailed, Hearing, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
 from parley.testing.rules.buffer import BufferNotices
 from parley.testing.rules.conversation import Conversation
-from parley.testing.rules.held import HeldInAPause, HeldIsSilent
+from parley.testing.rules.heard_text import OnlyHeardIsKept
 from parley.testing.rules.input import Arrived, Speech
-from parley.testing.rules.kept import OnlyHeardIsKept
-from parley.testing.rules.ledgers import Ledgers
 from parley.testing.rules.listener import Listener
 from parley.testing.rules.one_reply import OneReply
 from parley.testing.rules.order import OneAtATime, SpeechFirst
-from parley.testing.rules.own_words import OwnWords
 from parley.testing.rules.pipelines import ChangesOfPipeline
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
+from parley.testing.rules.provenance import OwnWords
+from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.speculation import HeldInAPause, HeldIsSilent
 from parley.testing.rules.tools import McpServers
 from parley.testing.rules.transcripts import Streams, TranscriptionTold
 
@@ -50,7 +50,7 @@ class Checker:
     def __init__(
         self,
         settings: Settings,
-        conduct: Conduct,
+        conduct: OwnerSettings,
         capabilities: Capabilities,
         playback: Literal["remote", "paced"],
     ) -> None:

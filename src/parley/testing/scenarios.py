@@ -10,21 +10,21 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from parley.core.settings import (
+from parley.core.words.settings import (
     AudioFormat,
     Capabilities,
-    Conduct,
+    OwnerSettings,
     SemanticVad,
     ServerVad,
     Settings,
     Transcription,
     TurnDetection,
 )
-from parley.testing.actors.ears import EarTraits
-from parley.testing.actors.mouth import MouthTraits
-from parley.testing.actors.person import PersonTraits
+from parley.testing.actors.odd_requests import CLOCK, WEATHER
+from parley.testing.actors.reply_engines import MouthTraits
+from parley.testing.actors.simulated_user import PersonTraits
+from parley.testing.actors.speech_engines import EarTraits
 from parley.testing.actors.tool_servers import ANSWERING, LIBRARY, OPEN_LIBRARY, ToolServerTraits
-from parley.testing.actors.whims import CLOCK, WEATHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Scenario:
     """A session before it begins, and the world around it. `ends` says how it is left."""
 
     settings: Settings
-    conduct: Conduct
+    conduct: OwnerSettings
     capabilities: Capabilities
     playback: Literal["remote", "paced"]
     ears: EarTraits
@@ -47,7 +47,7 @@ class Scenario:
         faults = rng.choice([0.0, 0.0, 0.15])
         return cls(
             settings=_settings(rng),
-            conduct=Conduct(
+            conduct=OwnerSettings(
                 speculation=rng.random() < 0.5,
                 speculate_after_ms=rng.choice([100, 200, 350]),
                 barge_in=rng.choice(["immediate", "immediate", "confirmed"]),

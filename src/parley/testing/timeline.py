@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from parley.core.effects import Effect, JudgePause, Play, ScoreVoice, StartGeneration, Tell, Transcribe
-from parley.core.events import (
+from parley.core.words.effects import Effect, JudgePause, Play, ScoreVoice, StartGeneration, Tell, Transcribe
+from parley.core.words.events import (
     AudioArrived,
     AudioPlayed,
     ClauseStarted,
@@ -23,7 +23,7 @@ from parley.core.events import (
     TimePassed,
     VoiceScored,
 )
-from parley.core.items import (
+from parley.core.words.items import (
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -39,8 +39,8 @@ from parley.core.items import (
     Message,
     OutputAudio,
 )
-from parley.core.notices import Notice, OutputAudioDelta, PartAt, RateLimit, ResponseCreated, ResponseView
-from parley.core.settings import AudioFormat, FunctionTool, McpServer, Settings
+from parley.core.words.notices import Notice, OutputAudioDelta, PartAt, RateLimit, ResponseCreated, ResponseView
+from parley.core.words.settings import AudioFormat, FunctionTool, McpServer, Settings
 from parley.testing.rules.base import Step
 
 _WIRE_NAMES = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parley.core.events import (
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClearRequested,
@@ -23,9 +23,9 @@ from parley.core.events import (
     ResponseRequested,
     SessionUpdateRequested,
 )
-from parley.core.ids import ClientEventId, ItemId, ResponseId
-from parley.core.limits import MAX_APPEND_BYTES, METADATA_KEY, METADATA_PAIRS, METADATA_VALUE
-from parley.core.settings import AudioFormat
+from parley.core.words.ids import ClientEventId, ItemId, ResponseId
+from parley.core.words.limits import MAX_APPEND_BYTES, METADATA_KEY, METADATA_PAIRS, METADATA_VALUE
+from parley.core.words.settings import AudioFormat
 from parley.wire import limits
 from parley.wire.items_schema import ID, input_item, item
 from parley.wire.schema import Fields, Reader, array, audio, boolean, fields, invalid, one_of, record, text, whole

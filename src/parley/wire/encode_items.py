@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from parley.core.items import (
+from parley.core.words.items import (
     Content,
     FunctionCall,
     FunctionCallOutput,

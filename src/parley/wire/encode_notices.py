@@ -10,8 +10,8 @@ from typing import assert_never
 
 import msgspec
 
-from parley.core import notices as n
-from parley.core.settings import Modality
+from parley.core.words import notices as n
+from parley.core.words.settings import Modality
 from parley.wire.encode_items import Json, base64_text, item_object
 from parley.wire.encode_response import response_object
 

@@ -6,7 +6,7 @@ number; the voice is a string.
 
 from __future__ import annotations
 
-from parley.core.notices import ResponseView, Usage
+from parley.core.words.notices import ResponseView, Usage
 from parley.wire.encode_items import Json, item_object
 from parley.wire.encode_session import format_object, token_limit
 

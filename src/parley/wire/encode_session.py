@@ -10,8 +10,8 @@ from typing import assert_never
 
 import msgspec
 
-from parley.core.ids import SessionId
-from parley.core.settings import (
+from parley.core.words.ids import SessionId
+from parley.core.words.settings import (
     Approval,
     AudioFormat,
     ForceFunction,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
-from parley.core.ids import CallId, ItemId
-from parley.core.items import (
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import (
     Content,
     FunctionCall,
     FunctionCallOutput,
@@ -24,7 +24,7 @@ from parley.core.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.limits import MAX_APPEND_BYTES, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
+from parley.core.words.limits import MAX_APPEND_BYTES, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
 from parley.wire import limits, mcp_schema
 from parley.wire.schema import Fields, Reader, array, audio, fields, invalid, missing, one_of, record, shown, text
 

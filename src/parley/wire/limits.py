@@ -1,4 +1,4 @@
-"""The numbers that bound one client event's members, with their reasons; what bounds a session is in `parley.core.limits`."""
+"""The numbers that bound one client event's members, with their reasons; what bounds a session is in `parley.core.words.limits`."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from io import BytesIO
 
 import msgspec
 
-from parley.core.events import ClientErred, ClientEvent
-from parley.core.ids import ClientEventId
+from parley.core.words.events import ClientErred, ClientEvent
+from parley.core.words.ids import ClientEventId
 from parley.wire import limits
 from parley.wire.realtime_ga import decode_object, read_json
 

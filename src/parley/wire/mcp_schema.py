@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from parley.core.ids import ItemId
-from parley.core.items import (
+from parley.core.words.ids import ItemId
+from parley.core.words.items import (
     McpApprovalRequest,
     McpApprovalResponse,
     McpCall,
@@ -20,8 +20,8 @@ from parley.core.items import (
     McpListTools,
     McpTool,
 )
-from parley.core.limits import MAX_ITEM_TEXT, MAX_MCP_TOOLS
-from parley.core.settings import Approval, Credentials, ForceMcp, McpServer, ToolFilter
+from parley.core.words.limits import MAX_ITEM_TEXT, MAX_MCP_TOOLS
+from parley.core.words.settings import Approval, Credentials, ForceMcp, McpServer, ToolFilter
 from parley.wire import limits
 from parley.wire.schema import (
     Fields,

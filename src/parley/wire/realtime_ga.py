@@ -16,11 +16,11 @@ from typing import assert_never
 
 import msgspec
 
-from parley.core import notices as n
-from parley.core.errors import PeerError
-from parley.core.events import AudioArrived, ClientErred, ClientEvent, CommitRequested
-from parley.core.ids import ClientEventId
-from parley.core.limits import MAX_APPEND_BYTES
+from parley.core.words import notices as n
+from parley.core.words.errors import PeerError
+from parley.core.words.events import AudioArrived, ClientErred, ClientEvent, CommitRequested
+from parley.core.words.ids import ClientEventId
+from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.wire import limits
 from parley.wire.client_events import read_event
 from parley.wire.encode_items import Json

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from parley.core.errors import PeerError
+from parley.core.words.errors import PeerError
 from parley.wire.limits import SHOWN
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from parley.core.limits import IDLE_MAX_MS, IDLE_MIN_MS, MAX_ITEM_TEXT, MAX_TOOLS
-from parley.core.settings import (
+from parley.core.words.limits import IDLE_MAX_MS, IDLE_MIN_MS, MAX_ITEM_TEXT, MAX_TOOLS
+from parley.core.words.settings import (
     AudioFormat,
     Eagerness,
     ForceFunction,

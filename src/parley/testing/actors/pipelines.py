@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from parley.core.effects import FindPipeline
-from parley.core.errors import Fault
-from parley.core.events import Event
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.settings import Capabilities, Conduct, Settings
+from parley.core.words.effects import FindPipeline
+from parley.core.words.errors import Fault
+from parley.core.words.events import Event
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.testing.actors.stage import Stage
 
 PIPELINES = ("parley", "other", "mute")
@@ -18,7 +18,7 @@ PIPELINES = ("parley", "other", "mute")
 class Pipelines:
     """Finds what the session asks for, at once or after a moment."""
 
-    def __init__(self, stage: Stage, settings: Settings, conduct: Conduct, capabilities: Capabilities) -> None:
+    def __init__(self, stage: Stage, settings: Settings, conduct: OwnerSettings, capabilities: Capabilities) -> None:
         self._stage = stage
         self._settings = settings
         self._conduct = conduct

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
-from parley.core.events import Event
-from parley.core.settings import AudioFormat
+from parley.core.words.events import Event
+from parley.core.words.settings import AudioFormat
 
 
 class Stage(Protocol):

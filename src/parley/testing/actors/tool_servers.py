@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parley.core.effects import CallTool, ListTools
-from parley.core.errors import Fault
-from parley.core.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
-from parley.core.items import McpError, McpTool
-from parley.core.settings import Approval, McpServer, ToolFilter
+from parley.core.words.effects import CallTool, ListTools
+from parley.core.words.errors import Fault
+from parley.core.words.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
+from parley.core.words.items import McpError, McpTool
+from parley.core.words.settings import Approval, McpServer, ToolFilter
 from parley.testing.actors.stage import Stage
 
 TOOLS = (

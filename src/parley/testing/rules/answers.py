@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never, get_args
 
-from parley.core.effects import FindPipeline
-from parley.core.events import (
+from parley.core.words.effects import FindPipeline
+from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
     ClearRequested,
@@ -24,7 +24,7 @@ from parley.core.events import (
     ResponseRequested,
     SessionUpdateRequested,
 )
-from parley.core.notices import (
+from parley.core.words.notices import (
     ErrorRaised,
     InputCleared,
     InputCommitted,
@@ -39,10 +39,10 @@ from parley.core.notices import (
     ResponseDone,
     SessionUpdated,
 )
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.conversation import Conversation
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 _CLIENT_EVENTS: frozenset[type] = frozenset(get_args(ClientEvent))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from parley.core.ids import ItemId, ResponseId
-from parley.core.items import FunctionCall, McpCall
-from parley.core.notices import FunctionArgumentsDelta, FunctionArgumentsDone, McpArgumentsDelta, McpArgumentsDone
+from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.items import FunctionCall, McpCall
+from parley.core.words.notices import FunctionArgumentsDelta, FunctionArgumentsDone, McpArgumentsDelta, McpArgumentsDone
 from parley.testing.rules.base import Hearing, Rule
 from parley.testing.rules.entries import ItemEntry
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 
 class Arguments(Rule):

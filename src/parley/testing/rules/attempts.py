@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from parley.core.effects import CancelGeneration, StartGeneration
-from parley.core.events import (
+from parley.core.words.effects import CancelGeneration, StartGeneration
+from parley.core.words.events import (
     ClauseStarted,
     GenerationFailed,
     GenerationFinished,
@@ -22,16 +22,16 @@ from parley.core.events import (
     ToolCallStarted,
     VoiceScored,
 )
-from parley.core.ids import AttemptId, ResponseId
-from parley.core.notices import (
+from parley.core.words.ids import AttemptId, ResponseId
+from parley.core.words.notices import (
     InputCommitted,
     ResponseCreated,
     ResponseDone,
 )
-from parley.core.settings import ServerVad
+from parley.core.words.settings import ServerVad
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 
 class ChangeCount(Protocol):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
-from parley.core.effects import Effect, Tell
-from parley.core.events import Event
-from parley.core.notices import Notice
+from parley.core.words.effects import Effect, Tell
+from parley.core.words.events import Event
+from parley.core.words.notices import Notice
 
 Hearing = Mapping[type, Callable[[Any], None]]
 """What a rule wants to be shown: events, or effects and notices, by their type."""

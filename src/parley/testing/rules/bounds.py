@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from parley.core.effects import CloseLink, Effect, JudgePause, Tell
-from parley.core.events import LinkClosed
-from parley.core.items import InputAudio, Message, OutputAudio
-from parley.core.limits import (
+from parley.core.words.effects import CloseLink, Effect, JudgePause, Tell
+from parley.core.words.events import LinkClosed
+from parley.core.words.items import InputAudio, Message, OutputAudio
+from parley.core.words.limits import (
     AUDIO_DELTA_BYTES,
     JUDGE_AUDIO_MS,
     MAX_RESPONSE_TEXT,
     MAX_RETRIEVED_AUDIO_BYTES,
     MAX_SIDE_RESPONSES,
 )
-from parley.core.notices import ItemRetrieved, OutputAudioDelta, ResponseCreated, ResponseDone
+from parley.core.words.notices import ItemRetrieved, OutputAudioDelta, ResponseCreated, ResponseDone
 from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 
 class Bounds(Rule):

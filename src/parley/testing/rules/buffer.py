@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from parley.core.events import OutputClearRequested
-from parley.core.ids import ResponseId
-from parley.core.notices import OutputBufferCleared, OutputBufferStarted, OutputBufferStopped
+from parley.core.words.events import OutputClearRequested
+from parley.core.words.ids import ResponseId
+from parley.core.words.notices import OutputBufferCleared, OutputBufferStarted, OutputBufferStopped
 from parley.testing.rules.base import Hearing, Rule, Step
 
 

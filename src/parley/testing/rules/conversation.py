@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parley.core.events import ItemCreateRequested
-from parley.core.ids import ItemId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputAudio, Item, McpCall, McpListTools, Message
-from parley.core.limits import MAX_ITEMS
-from parley.core.notices import InputCommitted, ItemAdded, ItemDeleted, ItemDone, ItemRetrieved, ItemTruncated
+from parley.core.words.events import ItemCreateRequested
+from parley.core.words.ids import ItemId
+from parley.core.words.items import FunctionCall, FunctionCallOutput, InputAudio, Item, McpCall, McpListTools, Message
+from parley.core.words.limits import MAX_ITEMS
+from parley.core.words.notices import InputCommitted, ItemAdded, ItemDeleted, ItemDone, ItemRetrieved, ItemTruncated
 from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from parley.core.ids import ResponseId
-from parley.core.items import Item
-from parley.core.notices import ResponseView
-from parley.core.settings import Modality
+from parley.core.words.ids import ResponseId
+from parley.core.words.items import Item
+from parley.core.words.notices import ResponseView
+from parley.core.words.settings import Modality
 
 
 @dataclass(slots=True)

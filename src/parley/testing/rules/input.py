@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from parley.core.effects import ScoreVoice
-from parley.core.events import AudioArrived
-from parley.core.ids import ItemId
-from parley.core.limits import MIN_COMMIT_MS, SAMPLES_PER_MS
-from parley.core.notices import (
+from parley.core.words.effects import ScoreVoice
+from parley.core.words.events import AudioArrived
+from parley.core.words.ids import ItemId
+from parley.core.words.limits import MIN_COMMIT_MS, SAMPLES_PER_MS
+from parley.core.words.notices import (
     ErrorRaised,
     IdleTimeoutTriggered,
     InputCleared,
@@ -23,7 +23,7 @@ from parley.core.notices import (
     SpeechStarted,
     SpeechStopped,
 )
-from parley.core.settings import AudioFormat, Settings
+from parley.core.words.settings import AudioFormat, Settings
 from parley.testing.rules.base import Hearing, Rule, Step
 
 

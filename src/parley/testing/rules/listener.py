@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from parley.core.effects import Play, StopPlayback
-from parley.core.events import AudioPlayed, Event, ItemTruncateRequested
-from parley.core.ids import ItemId, ResponseId
-from parley.core.items import Message
-from parley.core.limits import SAMPLES_PER_MS
-from parley.core.notices import (
+from parley.core.words.effects import Play, StopPlayback
+from parley.core.words.events import AudioPlayed, Event, ItemTruncateRequested
+from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.items import Message
+from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.notices import (
     ItemTruncated,
     OutputAudioDelta,
     OutputBufferCleared,
@@ -23,12 +23,12 @@ from parley.core.notices import (
     ResponseDone,
     SpeechStarted,
 )
-from parley.core.settings import AudioFormat
+from parley.core.words.settings import AudioFormat
 from parley.testing.rules.attempts import Attempt, Attempts, Clause, End
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.entries import Ledger
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 from parley.testing.rules.resuming import align, continuation
 
 NS_PER_SAMPLE = 1e9 / 24_000

@@ -6,10 +6,10 @@ those whose words are known.
 
 from __future__ import annotations
 
-from parley.core.events import CommitRequested, ResponseRequested
-from parley.core.ids import ItemId
-from parley.core.items import McpApprovalResponse
-from parley.core.notices import IdleTimeoutTriggered, InputCommitted, ItemAdded, McpCallProgress, ResponseCreated
+from parley.core.words.events import CommitRequested, ResponseRequested
+from parley.core.words.ids import ItemId
+from parley.core.words.items import McpApprovalResponse
+from parley.core.words.notices import IdleTimeoutTriggered, InputCommitted, ItemAdded, McpCallProgress, ResponseCreated
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from parley.core.notices import ResponseCreated, ResponseDone, SpeechStarted
+from parley.core.words.notices import ResponseCreated, ResponseDone, SpeechStarted
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 
 class SpeechFirst(Rule):

@@ -6,14 +6,14 @@ none of them works.
 
 from __future__ import annotations
 
-from parley.core.effects import FindPipeline, StartGeneration, UsePipeline
-from parley.core.events import SessionUpdateRequested
-from parley.core.notices import ErrorRaised, SessionUpdated
-from parley.core.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.effects import FindPipeline, StartGeneration, UsePipeline
+from parley.core.words.events import SessionUpdateRequested
+from parley.core.words.notices import ErrorRaised, SessionUpdated
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.attempts import Attempts
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.ledgers import Ledgers
+from parley.testing.rules.response_lifecycle import Ledgers
 
 
 class ChangesOfPipeline(Rule):

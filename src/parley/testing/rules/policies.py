@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parley.core.effects import StartGeneration
-from parley.core.events import (
+from parley.core.words.effects import StartGeneration
+from parley.core.words.events import (
     CancelRequested,
     ClearRequested,
     CommitRequested,
     SessionUpdateRequested,
     WindDownRequested,
 )
-from parley.core.ids import ItemId
-from parley.core.notices import ErrorRaised, InputCommitted, ResponseCreated, SpeechStopped
+from parley.core.words.ids import ItemId
+from parley.core.words.notices import ErrorRaised, InputCommitted, ResponseCreated, SpeechStopped
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams

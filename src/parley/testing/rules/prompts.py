@@ -6,18 +6,18 @@ nothing is generated while a transcript it depends on is missing, and that a pro
 
 from __future__ import annotations
 
-from parley.core.effects import StartGeneration
-from parley.core.events import ResponseRequested
-from parley.core.ids import ItemId, ResponseId
-from parley.core.items import FunctionCall, FunctionCallOutput, InputAudio, InputText, Item, McpCall, Message
-from parley.core.limits import TRANSCRIPT_WAIT_NS
-from parley.core.notices import InputCommitted, ResponseCreated, ResponseDone
-from parley.core.settings import Conduct
+from parley.core.words.effects import StartGeneration
+from parley.core.words.events import ResponseRequested
+from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.items import FunctionCall, FunctionCallOutput, InputAudio, InputText, Item, McpCall, Message
+from parley.core.words.limits import TRANSCRIPT_WAIT_NS
+from parley.core.words.notices import InputCommitted, ResponseCreated, ResponseDone
+from parley.core.words.settings import OwnerSettings
 from parley.testing.rules.attempts import Attempt, Attempts
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.heard_text import OnlyHeardIsKept
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.kept import OnlyHeardIsKept
 from parley.testing.rules.transcripts import Stream, Streams
 
 
@@ -45,7 +45,7 @@ class Prompts(Rule):
         streams: Streams,
         arrived: Arrived,
         kept: OnlyHeardIsKept,
-        conduct: Conduct,
+        conduct: OwnerSettings,
     ) -> None:
         self._attempts = attempts
         self._conversation = conversation

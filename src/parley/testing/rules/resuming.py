@@ -5,8 +5,8 @@ Laws: pure functions; the rest begins where the listening ended, to within a mil
 
 from __future__ import annotations
 
-from parley.core.ids import ResponseId
-from parley.core.limits import SAMPLES_PER_MS
+from parley.core.words.ids import ResponseId
+from parley.core.words.limits import SAMPLES_PER_MS
 from parley.testing.rules.attempts import Attempt, Clause, End
 
 _SLACK = SAMPLES_PER_MS

@@ -6,12 +6,12 @@ response; a tool that needs approval is called only once it was approved, and on
 
 from __future__ import annotations
 
-from parley.core.effects import CallTool, ListTools
-from parley.core.events import ToolsListed
-from parley.core.ids import ItemId, ListingId
-from parley.core.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpTool
-from parley.core.limits import MAX_RUNNING_CALLS
-from parley.core.notices import ItemAdded, ItemDone, McpCallProgress, McpListProgress
+from parley.core.words.effects import CallTool, ListTools
+from parley.core.words.events import ToolsListed
+from parley.core.words.ids import ItemId, ListingId
+from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpTool
+from parley.core.words.limits import MAX_RUNNING_CALLS
+from parley.core.words.notices import ItemAdded, ItemDone, McpCallProgress, McpListProgress
 from parley.testing.rules.base import Hearing, Rule
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from parley.core.effects import (
+from parley.core.words.effects import (
     DropTranscription,
     FinishTranscription,
     FlushTranscription,
@@ -16,11 +16,11 @@ from parley.core.effects import (
     OpenTranscription,
     Transcribe,
 )
-from parley.core.events import Event, ItemCreateRequested, ResponseRequested, Transcribed, TranscriptionFailed
-from parley.core.ids import FlushId, ItemId, JudgementId, TurnId
-from parley.core.items import InputAudio, Message
-from parley.core.limits import MAX_PENDING_TURNS
-from parley.core.notices import (
+from parley.core.words.events import Event, ItemCreateRequested, ResponseRequested, Transcribed, TranscriptionFailed
+from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
+from parley.core.words.items import InputAudio, Message
+from parley.core.words.limits import MAX_PENDING_TURNS
+from parley.core.words.notices import (
     InputCommitted,
     ItemAdded,
     ItemRetrieved,

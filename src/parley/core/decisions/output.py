@@ -1,0 +1,247 @@
+"""How what the engines make becomes a response: its items, its words, its sound, its end.
+
+Laws: a response ends here and nowhere else; sound is queued for the listener as it is told; the conversation's
+items grow with what is told of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from parley.core.decisions.mcp_calls import begin_call, let_run, may_call
+from parley.core.regions.attempt import Attempt
+from parley.core.regions.context import text_tokens
+from parley.core.regions.conversation import Entry
+from parley.core.regions.response import Output, Response, new_approval_request, new_call, new_mcp_call
+from parley.core.state import Acting, State
+from parley.core.words.effects import CancelGeneration, Play
+from parley.core.words.errors import ErrorType, Fault
+from parley.core.words.events import (
+    ClauseStarted,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    SpeechGenerated,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+)
+from parley.core.words.ids import ItemId
+from parley.core.words.items import McpCall
+from parley.core.words.limits import MAX_RESPONSE_AUDIO_MS, MAX_RESPONSE_TEXT, SAMPLES_PER_MS
+from parley.core.words.notices import (
+    McpCallProgress,
+    OutputBufferStarted,
+    ResponseError,
+    ResponseStatus,
+    StatusReason,
+    Usage,
+)
+
+
+class Delivering:
+    """Owns what a response tells between its beginning and its end. Shares the session's state."""
+
+    def __init__(self, state: State) -> None:
+        self.st = state
+
+    def apply(self, attempt: Attempt, response: Response, event: GenerationEvent) -> None:
+        """Add what an engine has made to the response."""
+        st = self.st
+        if response.done:
+            return
+        match event:
+            case TextGenerated(text=text):
+                st.tell_all(response.say(self.open_message(response), text))
+            case ClauseStarted(text=text):
+                output = self.open_message(response)
+                if output.entry.speech is not None:
+                    output.entry.speech.begin(text)
+                st.tell_all(response.say(output, text))
+                st.conversation.changed()
+            case SpeechGenerated():
+                self.speak(response, event)
+            case ToolCallStarted():
+                self._call(attempt, response, event)
+            case ToolArgumentsGenerated(index=index, arguments=arguments):
+                call = response.call(index)
+                if call is not None:
+                    st.tell_all(response.argue(call, arguments))
+            case GenerationFinished(reason=reason):
+                st.attempts.pop(attempt.id, None)
+                usage = self._usage(attempt, response, event)
+                match reason:
+                    case "length":
+                        self.end(response, "incomplete", reason="max_output_tokens", usage=usage)
+                    case "content_filter":
+                        self.end(response, "incomplete", reason="content_filter", usage=usage)
+                    case "stop" | "tool_calls":
+                        self._complete(attempt, response, usage)
+                    case _:
+                        assert_never(reason)
+                return
+            case GenerationFailed(fault=fault):
+                st.attempts.pop(attempt.id, None)
+                self.fail(response, fault)
+                return
+            case _:
+                assert_never(event)
+        if response.text_length > MAX_RESPONSE_TEXT or response.audio_samples > MAX_RESPONSE_AUDIO_MS * SAMPLES_PER_MS:
+            self.end(response, "incomplete", reason="max_output_tokens", usage=self._usage(attempt, response, None))
+
+    def _call(self, attempt: Attempt, response: Response, event: ToolCallStarted) -> None:
+        """The model begins a call: the client's to make, ours, or ours once the client has approved it."""
+        st = self.st
+        if response.calls() and not response.parallel_calls:
+            return
+        message = response.message()
+        if message is not None:
+            st.tell_all(response.close(message, "completed"))
+        offered = attempt.mcp.get(event.name)
+        if offered is None:
+            entry = new_call(st.ids.item(), event.call_id or st.ids.call(), event.name)
+        elif offered.asks:
+            response.ask(new_approval_request(st.ids.item(), offered), event.index)
+            return
+        else:
+            entry = new_mcp_call(st.ids.item(), offered)
+        st.tell_all(response.open(entry, self._insert(response, entry), event.index))
+
+    def _complete(self, attempt: Attempt, response: Response, usage: Usage) -> None:
+        """All has been generated: the response is done, or done when the MCP servers that it calls have answered."""
+        st = self.st
+        for output in response.outputs:
+            if not output.closed and not isinstance(output.entry.item, McpCall):
+                st.tell_all(response.close(output, "completed"))
+        for asked in response.asking:
+            st.tell_all(response.open(asked.entry, self._insert(response, asked.entry), asked.call))
+            opened = response.outputs[-1]
+            opened.told = asked.told
+            st.tell_all(response.close(opened, "completed"))
+        response.asking.clear()
+        for output in response.outputs:
+            if not output.closed:
+                self._act(response, output)
+        if any(call.response is response for call in st.calls.values()):
+            st.acting[response.id] = Acting(attempt.plan, usage)
+        else:
+            self.end(response, "completed", usage=usage)
+
+    def _act(self, response: Response, output: Output) -> None:
+        """Have an MCP server's tool called as the model wrote it."""
+        st = self.st
+        st.tell_all(response.argued(output))
+        item = output.entry.item
+        assert isinstance(item, McpCall)
+        refused = may_call(st, item)
+        if refused is None:
+            output.running = True
+            begin_call(st, output.entry, output.index, response)
+        else:
+            output.entry.item = replace(item, error=refused)
+            st.tell(McpCallProgress(item.id, output.index, "failed"))
+            st.tell_all(response.close(output, "completed"))
+
+    def open_message(self, response: Response) -> Output:
+        """The message now open, announced if it is new."""
+        output = response.message()
+        if output is None:
+            entry = response.new_message(self.st.ids.item())
+            self.st.tell_all(response.open(entry, self._insert(response, entry)))
+            output = response.outputs[-1]
+        return output
+
+    def _insert(self, response: Response, entry: Entry) -> ItemId | None:
+        return self.st.conversation.insert(entry) if response.conversation_id is not None else None
+
+    def speak(self, response: Response, event: SpeechGenerated) -> None:
+        """More of the reply's sound: keep it, queue it for the listener, tell of it."""
+        st = self.st
+        output = self.open_message(response)
+        entry = output.entry
+        if entry.speech is None or not event.audio:
+            return
+        if not entry.speech.clauses:
+            entry.speech.begin("")
+        st.engines_used = True
+        start = entry.speech.samples
+        samples = entry.speech.add(event.audio, event.words)
+        if response.conversation_id is None:
+            st.tell_all(response.sound(output, event.audio))
+            return
+        st.conversation.spoken = True
+        notices = response.sound(output, event.audio)
+        if not entry.by_client:
+            if response.id not in st.sounding:
+                st.sounding[response.id] = None
+                if st.paced:
+                    st.tell(OutputBufferStarted(response.id))
+            st.playback.queue(entry.item.id, response.id, start, samples, st.now)
+            if st.paced:
+                st.do(Play(response.id, event.audio, response.format))
+        if not st.paced:
+            st.tell_all(notices)
+
+    def _usage(self, attempt: Attempt, response: Response, event: GenerationFinished | None) -> Usage:
+        measured = event.usage if event is not None else None
+        spoken_ms = response.audio_samples // SAMPLES_PER_MS
+        return Usage(
+            input_text=measured.input_tokens if measured else attempt.input_tokens,
+            input_audio=-(-attempt.input_audio_ms // 100),
+            input_cached=min(measured.cached_tokens, measured.input_tokens) if measured else 0,
+            output_text=measured.output_tokens if measured else text_tokens(response.text_length),
+            output_audio=-(-spoken_ms // 50),
+        )
+
+    def cut_unspoken(self, response: Response, cut: set[ItemId]) -> None:
+        """Words of an unfinished reply whose sound was not made yet were not heard either."""
+        for output in response.outputs:
+            speech = output.entry.speech
+            if (
+                speech is not None
+                and not output.closed
+                and output.entry.item.id not in cut
+                and output.entry.heard is None
+            ):
+                self.st.conversation.cut(output.entry, speech.samples)
+
+    def fail(self, response: Response, fault: Fault, kind: ErrorType = "server_error") -> None:
+        """An engine could not go on: what was heard is kept, the rest never was."""
+        self.cut_unspoken(response, set())
+        self.end(response, "failed", error=ResponseError(kind, fault.code, fault.message))
+
+    def end(
+        self,
+        response: Response,
+        status: ResponseStatus,
+        *,
+        reason: StatusReason | None = None,
+        error: ResponseError | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """The one way a response ends: its attempt is forgotten, its terminal told."""
+        st = self.st
+        st.waiting.pop(response.id, None)
+        acting = st.acting.pop(response.id, None)
+        if acting is not None:
+            usage = usage or acting.usage
+            let_run(st, response, wanted=reason == "turn_detected")
+        attempt = st.attempts.get(response.attempt) if response.attempt is not None else None
+        if attempt is not None:
+            usage = usage or self._usage(attempt, response, None)
+            self.forget(attempt)
+        st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))
+        if response is st.main:
+            st.main = None
+            st.answered = True
+            st.conversation.changed()
+        else:
+            st.sides.pop(response.id, None)
+        if (limits := st.allowance.notice(st.now)) is not None:
+            st.tell(limits)
+
+    def forget(self, attempt: Attempt) -> None:
+        """Nobody wants the attempt's output any more."""
+        if self.st.attempts.pop(attempt.id, None) is not None and not attempt.ended:
+            self.st.do(CancelGeneration(attempt.id))

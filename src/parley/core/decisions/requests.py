@@ -1,0 +1,331 @@
+"""What a client may ask for, checked against the session's state and done.
+
+Laws: everything is checked before anything is changed, so that a refused request leaves no trace; a refusal is a
+`PeerError` that names the field and the mend; one answer to each request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley.core.decisions.client_items import accept_item, untranscribed_audio
+from parley.core.decisions.responses import Replying
+from parley.core.decisions.settings_checks import answers_to, check_change_of_pipeline, check_voice, checked
+from parley.core.decisions.tool_checks import check_choice, check_tools, for_response
+from parley.core.decisions.tools import ToolServers
+from parley.core.decisions.turns import Hearing
+from parley.core.policy.policy import policy_of
+from parley.core.regions.conversation import Entry
+from parley.core.state import ChangingPipeline, State
+from parley.core.words.effects import DropTranscription, FindPipeline, UsePipeline
+from parley.core.words.errors import PeerError
+from parley.core.words.events import (
+    CancelRequested,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ItemRetrieveRequested,
+    ItemTruncateRequested,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+)
+from parley.core.words.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    ItemReference,
+    McpApprovalResponse,
+)
+from parley.core.words.limits import MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.words.notices import (
+    ErrorRaised,
+    ItemAdded,
+    ItemDeleted,
+    ItemDone,
+    ItemRetrieved,
+    ItemTruncated,
+    SessionUpdated,
+)
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import Settings, SettingsPatch, merged, rebased
+
+
+class Requests:
+    """Owns the answers to a client's requests. Shares the session's state."""
+
+    def __init__(self, state: State, replying: Replying, hearing: Hearing, tools: ToolServers) -> None:
+        self.st = state
+        self.replying = replying
+        self.hearing = hearing
+        self.tools = tools
+
+    # --- the session -----------------------------------------------------------------------------------------------------------
+
+    def update(self, event: SessionUpdateRequested) -> None:
+        """Change the settings; another pipeline is asked for first, and answered by `pipeline_found`."""
+        st, old = self.st, self.st.settings
+        if st.changing is not None:
+            raise PeerError(
+                f"The model is being changed to '{st.changing.patch.get('model')}'; wait for session.updated.",
+                code="invalid_value",
+                param="session",
+            )
+        new = merged(old, event.patch)
+        self._check_kind(old, new)
+        if new.model != old.model and not answers_to(st.capabilities.models, new.model):
+            st.changing = ChangingPipeline(event.patch, event.event_id)
+            st.do(FindPipeline(new.model, new.kind))
+            return
+        self._become(checked(st, old, new, st.capabilities))
+
+    def _check_kind(self, old: Settings, new: Settings) -> None:
+        st = self.st
+        if new.kind != old.kind and (len(st.conversation) or st.input.received or st.main is not None):
+            raise PeerError(
+                "The type of a session can only be set before it has received anything; open a new session.",
+                code="invalid_value",
+                param="session.type",
+            )
+
+    def _become(self, new: Settings) -> None:
+        """The settings are these from now on."""
+        st, old = self.st, self.st.settings
+        if new.kind != old.kind and not st.custom_policy:
+            st.policy = policy_of(new.kind)
+        if (old.turn_detection is None) != (new.turn_detection is None):
+            self.hearing.stop_listening()
+        if new.input_format is not old.input_format:
+            st.input.change_format(new.input_format)
+        st.settings = new
+        self.replying.drop_guess()
+        st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
+        self.tools.configure(new.tools)
+
+    def expires_in_ms(self) -> int:
+        st = self.st
+        return max(0, st.conduct.session_ms - (st.now - st.started_ns) // 1_000_000)
+
+    # --- another pipeline ------------------------------------------------------------------------------------------------------
+
+    def pipeline_found(self, event: PipelineFound | PipelineNotFound) -> None:
+        """The session goes on with that pipeline, where it still can; else it stays as it was and the client is told why."""
+        st, changing = self.st, self.st.changing
+        if changing is None:
+            st.late += 1
+            return
+        st.changing = None
+        try:
+            if isinstance(event, PipelineNotFound):
+                raise PeerError(event.fault.message, code=event.fault.code, param="session.model")
+            self._change_pipeline(event, changing.patch)
+        except PeerError as error:
+            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind, changing.event_id))
+
+    def _change_pipeline(self, found: PipelineFound, patch: SettingsPatch) -> None:
+        st, can = self.st, found.capabilities
+        check_change_of_pipeline(st, found.settings.model, can)
+        wanted = merged(rebased(st.settings, st.defaults, found.settings), patch)
+        self._check_kind(st.settings, wanted)
+        new = checked(st, found.settings, wanted, can)
+        st.defaults, st.conduct, st.capabilities = found.settings, found.conduct, can
+        st.do(UsePipeline(found.pipeline))
+        self._become(new)
+
+    # --- items -----------------------------------------------------------------------------------------------------------------
+
+    def create_item(self, event: ItemCreateRequested) -> None:
+        st = self.st
+        place = st.conversation.place(event.previous_item_id)
+        st.conversation.room(event.item)
+        entry = accept_item(self.st, event.item, "item")
+        if entry.item.id in st.conversation:
+            raise PeerError(
+                f"An item with the id '{entry.item.id}' exists already; leave item.id out to have one made.",
+                code="item_create_duplicate_item_id",
+                param="item.id",
+            )
+        if isinstance(entry.item, FunctionCallOutput):
+            self._check_call(entry.item)
+        elif isinstance(entry.item, McpApprovalResponse):
+            self.tools.check_decision(entry.item)
+        unheard = untranscribed_audio(entry.item)  # once in its place, an old item may lose its audio
+        self._check_waiting([audio for _, audio in unheard], "item.content")
+        previous = st.conversation.insert(entry, place)
+        self._transcribe(entry, unheard)
+        view = entry.view()
+        st.tell(ItemAdded(view, previous))
+        st.tell(ItemDone(view, previous))
+        if isinstance(entry.item, McpApprovalResponse):
+            self.tools.decided(entry.item)
+
+    def _check_call(self, output: FunctionCallOutput) -> None:
+        calls = (entry.item for entry in self.st.conversation.entries())
+        if not any(isinstance(item, FunctionCall) and item.call_id == output.call_id for item in calls):
+            raise PeerError(
+                f"No function call with the call_id '{output.call_id}' is in the conversation.",
+                code="invalid_tool_call_id",
+                param="item.call_id",
+            )
+
+    def _transcribe(self, entry: Entry, unheard: list[tuple[int, bytes]], *, private: bool = False) -> None:
+        """Ask for the words of an item's audio parts that came without them."""
+        for index, audio in unheard:
+            entry.awaiting += 1
+            self.hearing.audio_part(entry, index, audio, private=private)
+
+    def _check_waiting(self, parts: list[bytes], param: str) -> None:
+        samples = sum(self.st.input.format.samples(len(audio)) for audio in parts)
+        if samples:
+            self.hearing.transcripts.check_waiting(samples, param)
+
+    def retrieve_item(self, event: ItemRetrieveRequested) -> None:
+        entry = self.st.conversation.entry(event.item_id)
+        if entry is None:
+            raise _unknown_item(event.item_id, "item_retrieve_invalid_item_id")
+        self.st.tell(ItemRetrieved(entry.with_audio()))
+
+    def delete_item(self, event: ItemDeleteRequested) -> None:
+        st = self.st
+        entry = st.conversation.delete(event.item_id)
+        if entry is None:
+            raise _unknown_item(event.item_id, "item_delete_invalid_item_id")
+        for turn_id, pending in list(st.pending.items()):
+            if pending.entry is entry:
+                del st.pending[turn_id]
+                st.do(DropTranscription(turn_id))
+        entry.awaiting = 0
+        st.tell(ItemDeleted(event.item_id))
+        self.replying.start_waiting()
+
+    def truncate_item(self, event: ItemTruncateRequested) -> None:
+        st = self.st
+        entry = st.conversation.entry(event.item_id)
+        if entry is None:
+            raise _unknown_item(event.item_id, "item_truncate_invalid_item_id")
+        if entry.speech is None:
+            raise PeerError(
+                "Only model output audio messages can be truncated.", code="unsupported_content_type", param="item_id"
+            )
+        if event.content_index != 0:
+            raise PeerError("The item has only the content part 0.", code="invalid_value", param="content_index")
+        known = entry.heard if entry.by_client and entry.heard is not None else entry.speech.samples
+        known_ms = -(-known // SAMPLES_PER_MS)
+        if event.audio_end_ms > known_ms:
+            raise PeerError(
+                f"Audio content of {known_ms}ms is already shorter than {event.audio_end_ms}ms",
+                code="invalid_value",
+                param="audio_end_ms",
+            )
+        # A client counts whole milliseconds: whoever names the last one has heard what is left of it too.
+        all_of_it = event.audio_end_ms >= known // SAMPLES_PER_MS
+        st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
+        self.replying.drop_playback(event.item_id)
+        self.replying.drop_guess()
+        st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
+
+    # --- responses -------------------------------------------------------------------------------------------------------------
+
+    def create_response(self, event: ResponseRequested) -> None:
+        st, params = self.st, event.params
+        if not st.policy.speaks:
+            raise PeerError(
+                "A transcription session makes no responses; open a session of type 'realtime'.",
+                code="invalid_request",
+                param="type",
+            )
+        if params.in_conversation and st.main is not None:
+            raise PeerError(
+                f"Conversation already has an active response in progress: {st.main.id}. Wait until the response is finished.",
+                code="conversation_already_has_active_response",
+            )
+        if not params.in_conversation and len(st.sides) >= MAX_SIDE_RESPONSES:
+            raise PeerError(
+                f"At most {MAX_SIDE_RESPONSES} out-of-band responses at once; wait for one to end.",
+                code="rate_limit_exceeded",
+                kind="rate_limit_error",
+            )
+        if params.tools is not None:
+            params = replace(params, tools=for_response(params.tools, st.servers))
+        self._check_params(params)
+        entries = None if params.input is None else self._context(params.input)
+        brought_now = [
+            entry
+            for entry, given in zip(entries or (), params.input or (), strict=True)
+            if not isinstance(given, ItemReference)
+        ]
+        self._check_waiting(
+            [audio for entry in brought_now for _, audio in untranscribed_audio(entry.item)], "response.input"
+        )
+        st.allowance.spend(st.now)
+        for entry in brought_now:
+            unheard = untranscribed_audio(entry.item)
+            entry.item = entry.view()  # a model reads its words; no one can retrieve its audio
+            self._transcribe(entry, unheard, private=True)
+        self.replying.create(params, entries)
+
+    def _check_params(self, params: ResponseParams) -> None:
+        st, settings = self.st, self.st.settings
+        if params.voice is not None and params.voice != settings.voice:
+            if params.in_conversation and st.conversation.spoken:
+                raise PeerError(
+                    "Cannot update a conversation's voice if assistant audio is present.",
+                    code="cannot_update_voice",
+                    param="response.audio.output.voice",
+                )
+            check_voice(st.capabilities, params.voice, "response.audio.output.voice")
+        tools = settings.tools if params.tools is None else params.tools
+        choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
+        check_tools(tools, "response", st.capabilities.mcp_urls)
+        check_choice(choice, tools, "session" if params.tool_choice is None else "response")
+        if params.reasoning_effort and not st.capabilities.reasoning:
+            raise PeerError(
+                "The language model of this pipeline takes no reasoning effort; leave response.reasoning out.",
+                code="invalid_value",
+                param="response.reasoning.effort",
+            )
+
+    def _context(self, given: tuple[Item | ItemReference, ...]) -> tuple[Entry, ...]:
+        entries: list[Entry] = []
+        for index, item in enumerate(given):
+            if isinstance(item, ItemReference):
+                entry = self.st.conversation.entry(item.id)
+                if entry is None:
+                    raise PeerError(
+                        f"The item with id '{item.id}' does not exist.",
+                        code="invalid_item_reference",
+                        param=f"response.input[{index}].id",
+                    )
+                entries.append(entry)
+            else:
+                entries.append(accept_item(self.st, item, f"response.input[{index}]"))
+        return tuple(entries)
+
+    def cancel_response(self, event: CancelRequested) -> None:
+        st = self.st
+        if event.response_id is None:
+            found = st.main
+        else:
+            found = (
+                st.main if st.main is not None and st.main.id == event.response_id else st.sides.get(event.response_id)
+            )
+        if found is None:
+            raise PeerError(
+                "Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id"
+            )
+        self.replying.cancel(found)
+
+    def clear_output(self) -> None:
+        st = self.st
+        if not st.paced:
+            raise PeerError(
+                "output_audio_buffer.clear is for links whose audio the server plays (WebRTC); "
+                "over WebSocket the client holds the buffer.",
+                code="invalid_value",
+                param="type",
+            )
+        if st.sounding:
+            self.replying.silence("client_cancelled")
+
+
+def _unknown_item(item_id: str, code: str) -> PeerError:
+    return PeerError(f"The item with id '{item_id}' does not exist.", code=code, param="item_id")

@@ -1,0 +1,83 @@
+"""How a reply goes on that was stopped by nothing: a cough, an "mm-hm" that wanted no floor.
+
+Laws: it goes on where the listener was, with the sound that was made already where all of it was, else in words of the model's own;
+a "yes" near its end was its answer, and nothing goes on.
+"""
+
+from __future__ import annotations
+
+from parley.core.decisions.output import Delivering
+from parley.core.regions.response import Response
+from parley.core.state import Owed, State
+from parley.core.words.events import SpeechGenerated
+from parley.core.words.ids import AttemptId
+from parley.core.words.items import InputText, Message
+from parley.core.words.limits import ANSWERING_MS, SAMPLES_PER_MS
+from parley.core.words.notices import Usage
+
+_RESUME_HINT = (
+    "A noise cut off your last words; nobody spoke. Go on from where you were stopped, without repeating yourself."
+)
+
+_NO_ATTEMPT = AttemptId(0)
+
+
+class Resuming:
+    """Owns what becomes of a reply that was stopped for nothing. Shares the session's state."""
+
+    def __init__(self, state: State, delivering: Delivering) -> None:
+        self.st = state
+        self.delivering = delivering
+
+    def resume_after_false_interruption(self, words: str) -> bool:
+        """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one.
+
+        `words`: listening words, if any; said so near the reply's end they are no listening, but the answer to it.
+        """
+        st = self.st
+        stopped, st.interrupted = st.interrupted, None
+        if stopped is None or not st.conduct.resume_false_stops or st.main is not None:
+            return False
+        if stopped.item is None:
+            st.owed = Owed()
+            return True
+        entry = st.conversation.entry(stopped.item)
+        if entry is None or entry.speech is None or entry.heard is None:
+            return False
+        speech, heard = entry.speech, entry.heard
+        if stopped.whole and words.strip() and speech.samples - heard <= ANSWERING_MS * SAMPLES_PER_MS:
+            return False
+        if not stopped.whole or speech.discarded:
+            st.owed = Owed(hint=Message(st.ids.item(), "system", (InputText(_RESUME_HINT),)))
+            return True
+        audio = speech.audio_until(speech.samples)
+        rest = speech.rest(heard)
+        if (
+            audio is None
+            or not rest
+            or speech.format is not st.settings.output_format
+            or st.settings.modality != "audio"
+        ):
+            return False
+        response = Response(
+            st.ids.response(),
+            st.conversation.id,
+            "audio",
+            st.settings.voice,
+            speech.format,
+            st.settings.max_output_tokens,
+            None,
+        )
+        st.main = response
+        st.tell(response.created())
+        for clause, start, end in rest:
+            output = self.delivering.open_message(response)
+            if output.entry.speech is not None:
+                output.entry.speech.begin(clause)
+            st.tell_all(response.say(output, clause))
+            piece = audio[speech.format.size(start) : speech.format.size(end)]
+            self.delivering.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
+        self.delivering.end(
+            response, "completed", usage=Usage(output_audio=-(-response.audio_samples // SAMPLES_PER_MS // 50))
+        )
+        return True

@@ -1,0 +1,128 @@
+"""Whether a session can be what its client wants it to be: judged by what its pipeline can do and by what has happened so far.
+
+Laws: changes nothing; a refusal is a `PeerError` that names the field and the fix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley.core.decisions.tool_checks import check_tools
+from parley.core.state import State
+from parley.core.words.errors import PeerError
+from parley.core.words.items import InputImage, Message
+from parley.core.words.settings import Capabilities, Settings, Transcription, primary_tag
+
+SHOWN_NAMES = 16
+"""Names that an error lists before it says that there are more."""
+
+
+def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Settings:
+    """The settings `new`, completed, for a pipeline with the capabilities `can`; `old` is known to be allowed. Raises `PeerError`."""
+    if new.voice != old.voice:
+        if st.conversation.spoken:
+            raise PeerError(
+                "Cannot update a conversation's voice if assistant audio is present.",
+                code="cannot_update_voice",
+                param="session.audio.output.voice",
+            )
+        check_voice(can, new.voice, "session.audio.output.voice")
+    if new.speed != old.speed and st.main is not None:
+        raise PeerError(
+            "The speed can only be changed between turns, not while a response is in progress.",
+            code="invalid_value",
+            param="session.audio.output.speed",
+        )
+    if new.noise_reduction is not None and not can.noise_reduction:
+        raise PeerError(
+            "Noise reduction is not available on this server; set session.audio.input.noise_reduction to null.",
+            code="invalid_value",
+            param="session.audio.input.noise_reduction",
+        )
+    if new.include and not can.logprobs:
+        raise PeerError(
+            "The speech recogniser of this pipeline gives no log probabilities; leave them out of session.include.",
+            code="invalid_value",
+            param="session.include",
+        )
+    if new.reasoning_effort and not can.reasoning:
+        raise PeerError(
+            "The language model of this pipeline takes no reasoning effort; leave session.reasoning out.",
+            code="invalid_value",
+            param="session.reasoning.effort",
+        )
+    if new.input_format is not old.input_format and (st.turns.turn is not None or st.manual is not None):
+        raise PeerError(
+            "The input format cannot be changed while audio is in the buffer; commit or clear it first.",
+            code="invalid_value",
+            param="session.audio.input.format",
+        )
+    check_tools(new.tools, "session", can.mcp_urls)
+    if new.transcription is None or new.transcription == old.transcription:
+        return new
+    return replace(new, transcription=_recognised(new.transcription, can))
+
+
+def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
+    """What is wanted of the recogniser, under the recogniser's own name. Raises `PeerError`."""
+    where = "session.audio.input.transcription"
+    if wanted.model and not answers_to(can.recognizers, wanted.model):
+        raise PeerError(
+            f"This pipeline recognises speech with '{can.recognizer}', not with '{wanted.model}'. Leave the model out, or name "
+            f"one of {_listed(can.recognizers)}, all of which stand for it here; the server's owner chooses another by the "
+            "pipeline's stt.",
+            code="invalid_value",
+            param=f"{where}.model",
+        )
+    asked = (wanted.language,) if wanted.language else wanted.languages
+    if asked and can.languages and not any(primary_tag(language) in can.languages for language in asked):
+        raise PeerError(
+            f"The speech recogniser '{can.recognizer}' does not understand {_listed(asked)}; it understands "
+            f"{_listed(can.languages)}. Leave the language out, or choose a pipeline with another recogniser.",
+            code="invalid_value",
+            param=f"{where}.language" if wanted.language else f"{where}.languages",
+        )
+    return replace(wanted, model=can.recognizer or wanted.model)
+
+
+def check_voice(can: Capabilities, voice: str, param: str) -> None:
+    """Raises `PeerError` for a voice that the pipeline does not have."""
+    if can.voices and voice not in can.voices:
+        message = f"Unknown voice '{voice}'; this pipeline has {_listed(can.voices, quoted=False)}."
+        raise PeerError(message, code="invalid_value", param=param)
+
+
+def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
+    """Raises `PeerError` where the session can no longer go on with another pipeline, or not yet."""
+    if st.audio_exchanged:
+        raise PeerError(
+            f"The model can only be changed before any audio was sent or received; this session goes on with '{st.settings.model}'. "
+            f"Open another with ?model={model}.",
+            code="invalid_value",
+            param="session.model",
+        )
+    if st.main is not None or st.sides or st.pending or st.calls or st.owed is not None:
+        raise PeerError(
+            "The model cannot be changed while a response, a transcript or a tool is in progress; wait for its end.",
+            code="invalid_value",
+            param="session.model",
+        )
+    contents = (entry.item.content for entry in st.conversation.entries() if isinstance(entry.item, Message))
+    if not can.images and any(isinstance(part, InputImage) for content in contents for part in content):
+        raise PeerError(
+            f"The language model of '{model}' cannot see the images of this conversation; delete them first.",
+            code="invalid_value",
+            param="session.model",
+        )
+
+
+def answers_to(names: tuple[str, ...], name: str) -> bool:
+    """Whether `name` is one of `names`, of which each may end with `*` for any ending; without names, all are."""
+    if not names:
+        return True
+    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in names)
+
+
+def _listed(names: tuple[str, ...], *, quoted: bool = True) -> str:
+    shown = ", ".join(f"'{name}'" if quoted else name for name in names[:SHOWN_NAMES])
+    return shown + (", ..." if len(names) > SHOWN_NAMES else "")

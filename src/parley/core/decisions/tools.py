@@ -1,0 +1,239 @@
+"""Tools of MCP servers, which we call ourselves: which servers a session has, and what came of each call.
+
+Laws: a server is asked for its tools once, when a session names it; the outcome of a call always reaches its item, whatever
+became of the response that wanted it; a tool that needs approval is called only for a request that the client has approved;
+every wait is bounded. Knows nothing of how a server is reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from parley.core.decisions.mcp_calls import begin_call, may_call
+from parley.core.decisions.responses import Replying
+from parley.core.regions.attempt import Plan
+from parley.core.regions.conversation import Entry
+from parley.core.regions.response import Response
+from parley.core.state import Listing, Owed, RunningCall, State
+from parley.core.words.effects import AbandonCall, AbandonListing, ListTools, ReleaseServer
+from parley.core.words.errors import Fault, PeerError
+from parley.core.words.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
+from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpError, McpListTools
+from parley.core.words.limits import FOLLOW_UP_WAIT_NS, LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
+from parley.core.words.notices import ErrorRaised, ItemAdded, ItemDone, McpCallProgress, McpListProgress
+from parley.core.words.settings import McpServer, ToolSource
+
+
+class ToolServers:
+    """Owns every decision about MCP servers, and the outcome of their calls. Shares the session's state."""
+
+    def __init__(self, state: State, replying: Replying) -> None:
+        self.st = state
+        self.replying = replying
+
+    # --- the servers ---------------------------------------------------------------------------------------------------------
+
+    def configure(self, sources: tuple[ToolSource, ...]) -> None:
+        """The session's tools may have changed: ask new servers for their tools, let go of those that are gone."""
+        st = self.st
+        wanted = {source.label: source for source in sources if isinstance(source, McpServer)}
+        for label, listing in list(st.servers.items()):
+            if wanted.get(label) != listing.server:
+                del st.servers[label]
+                if listing.deadline_ns is not None:
+                    st.do(AbandonListing(listing.id))
+                    self._close_listing(listing, "failed")
+                st.do(ReleaseServer(listing.server))
+        for label, server in wanted.items():
+            if label not in st.servers:
+                self._list(server)
+
+    def _list(self, server: McpServer) -> None:
+        st = self.st
+        entry = Entry(McpListTools(st.ids.item(), server.label, status="in_progress"))
+        listing = Listing(st.ids.listing(), server, entry, st.now + LIST_TOOLS_WAIT_NS)
+        st.servers[server.label] = listing
+        st.tell(ItemAdded(entry.item, st.conversation.insert(entry)))
+        st.tell(McpListProgress(entry.item.id, "in_progress"))
+        st.do(ListTools(listing.id, server))
+
+    def handle(self, event: ToolsListed | ToolListingFailed | ToolAnswered | ToolFailed) -> None:
+        """What a server has answered."""
+        match event:
+            case ToolsListed() | ToolListingFailed():
+                self._told(event)
+            case ToolAnswered(output=output):
+                self._ended(event, output, None)
+            case ToolFailed(error=error):
+                self._ended(event, None, error)
+            case _:
+                assert_never(event)
+
+    def _listing(self, event: ToolsListed | ToolListingFailed) -> Listing | None:
+        for listing in self.st.servers.values():
+            if listing.id == event.listing and listing.deadline_ns is not None:
+                return listing
+        self.st.late += 1
+        return None
+
+    def _told(self, event: ToolsListed | ToolListingFailed) -> None:
+        """A server's tools are there, and are offered from the next reply on; or its client is told why not."""
+        listing = self._listing(event)
+        if listing is None:
+            return
+        if isinstance(event, ToolListingFailed):
+            self._give_up(listing, event.fault)
+            return
+        item = listing.entry.item
+        assert isinstance(item, McpListTools)
+        allowed = tuple(tool for tool in event.tools if listing.server.allows(tool.name, tool.read_only))
+        listing.entry.item = replace(item, tools=allowed)
+        self._close_listing(listing, "completed")
+
+    def _give_up(self, listing: Listing, fault: Fault) -> None:
+        self._close_listing(listing, "failed")
+        label = listing.server.label
+        self.st.tell(
+            ErrorRaised(fault.code, f"The MCP server '{label}' told no tools: {fault.message}", kind="server_error")
+        )
+
+    def _close_listing(self, listing: Listing, state: Literal["completed", "failed"]) -> None:
+        st, entry = self.st, listing.entry
+        listing.deadline_ns = None
+        entry.item = replace(entry.item, status="completed")
+        st.conversation.changed()
+        self.replying.drop_guess()
+        if not entry.deleted:
+            st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
+        st.tell(McpListProgress(entry.item.id, state))
+
+    # --- approval ------------------------------------------------------------------------------------------------------------
+
+    def check_decision(self, decision: McpApprovalResponse) -> None:
+        """Raises `PeerError` where there is nothing to decide."""
+        st = self.st
+        request = self._request(decision)
+        if request is None:
+            raise PeerError(
+                f"No approval request with the id '{decision.approval_request_id}' is in the conversation.",
+                code="invalid_value",
+                param="item.approval_request_id",
+            )
+        for other in st.conversation.entries():
+            item = other.item
+            if isinstance(item, McpApprovalResponse) and item.approval_request_id == decision.approval_request_id:
+                raise PeerError(
+                    f"The approval request '{decision.approval_request_id}' was answered already, by '{item.id}'.",
+                    code="invalid_value",
+                    param="item.approval_request_id",
+                )
+        if decision.approve and request.server_label not in st.servers:
+            raise PeerError(
+                f"The session has no MCP server '{request.server_label}' any more; name it in session.tools again.",
+                code="invalid_value",
+                param="item.approval_request_id",
+            )
+
+    def _request(self, decision: McpApprovalResponse) -> McpApprovalRequest | None:
+        """What this decides, if it is in the conversation."""
+        entry = self.st.conversation.entry(decision.approval_request_id)
+        return entry.item if entry is not None and isinstance(entry.item, McpApprovalRequest) else None
+
+    def decided(self, decision: McpApprovalResponse) -> None:
+        """The client has decided, and the decision was checked: an approved call is made at once, a refused one is left to the
+        model to talk about."""
+        st, request = self.st, self._request(decision)
+        assert request is not None
+        if not decision.approve:
+            self._go_on(Plan())
+            return
+        item = McpCall(
+            st.ids.item(),
+            request.server_label,
+            request.name,
+            request.arguments,
+            approval_request_id=request.id,
+            status="in_progress",
+        )
+        call = Entry(item, awaiting=1)
+        st.tell(ItemAdded(item, st.conversation.insert(call)))
+        refused = may_call(st, item)
+        if refused is None:
+            begin_call(st, call, 0, None)
+        else:
+            self._end(RunningCall(call, 0, 0, None), None, refused)
+
+    # --- the calls -----------------------------------------------------------------------------------------------------------
+
+    def _ended(self, event: ToolAnswered | ToolFailed, output: str | None, error: McpError | None) -> None:
+        call = self.st.calls.pop(event.call, None)
+        if call is None:
+            self.st.late += 1
+        else:
+            self._end(call, output, error)
+
+    def _end(self, call: RunningCall, output: str | None, error: McpError | None) -> None:
+        st, entry, response = self.st, call.entry, call.response
+        assert isinstance(entry.item, McpCall)
+        entry.item = replace(entry.item, output=output, error=error, status="completed")
+        entry.awaiting = 0
+        st.conversation.changed()
+        self.replying.drop_guess()
+        st.tell(McpCallProgress(entry.item.id, call.index, "completed" if error is None else "failed"))
+        if response is None:
+            if entry.item.id in st.conversation:
+                st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
+            self.replying.start_waiting()
+            if call.wanted and not any(other.wanted for other in st.calls.values()):
+                self._go_on(Plan())
+            return
+        st.tell_all(response.answered(call.index))
+        if any(other.response is response for other in st.calls.values()):
+            return
+        plan = st.acting[response.id].plan
+        self.replying.delivering.end(response, "completed")
+        self._go_on(plan, response)
+
+    def _go_on(self, plan: Plan, response: Response | None = None) -> None:
+        """The model is to say what came of its calls, in a reply like the one that made them.
+
+        A choice of tool that was forced has been obeyed: now the model chooses.
+        """
+        st = self.st
+        if not st.policy.speaks:
+            return
+        if st.tool_rounds >= MAX_TOOL_ROUNDS:
+            message = f"The model has called tools {MAX_TOOL_ROUNDS} times in a row; it goes on when it is asked again."
+            st.tell(ErrorRaised("too_many_tool_rounds", message, kind="server_error"))
+            return
+        choice = st.settings.tool_choice if plan.params.tool_choice is None else plan.params.tool_choice
+        params = plan.params if choice in ("auto", "none") else replace(plan.params, tool_choice="auto")
+        entries = plan.entries
+        if entries is not None and response is not None:
+            entries = (*entries, *(output.entry for output in response.outputs))
+        if params.in_conversation:
+            st.owed = Owed(params, entries, None, st.now + FOLLOW_UP_WAIT_NS, goes_on=True)
+        else:
+            self.replying.answer(Owed(params, entries))
+
+    def deadlines(self) -> list[int]:
+        """When (monotonic ns) a server or a call has been waited for long enough."""
+        st = self.st
+        waits = [listing.deadline_ns for listing in st.servers.values() if listing.deadline_ns is not None]
+        return [*waits, *(call.deadline_ns for call in st.calls.values())]
+
+    def give_up_on_the_late(self) -> None:
+        """Fail every listing and every call that has been waited for too long."""
+        st = self.st
+        for listing in list(st.servers.values()):
+            if listing.deadline_ns is not None and listing.deadline_ns <= st.now:
+                st.do(AbandonListing(listing.id))
+                seconds = LIST_TOOLS_WAIT_NS // 1_000_000_000
+                self._give_up(listing, Fault("timeout", f"it did not answer within {seconds} seconds."))
+        for ticket, call in list(st.calls.items()):
+            if call.deadline_ns <= st.now:
+                del st.calls[ticket]
+                st.do(AbandonCall(ticket))
+                seconds = TOOL_CALL_WAIT_NS // 1_000_000_000
+                self._end(call, None, McpError("tool_execution_error", f"No answer within {seconds} seconds."))

@@ -1,0 +1,398 @@
+"""The user's side: audio in, turns found in it, their transcripts, and who has the floor.
+
+Laws: whatever is decided about the user's voice is decided in samples; the recogniser is given exactly the turn's
+audio; a turn is told to the client at once, a transcript when it comes; a voice over a reply takes the floor at
+once or, where `barge_in` is "confirmed", once it has shown that it wants it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from parley.core.decisions.responses import Replying
+from parley.core.decisions.transcripts import Transcripts
+from parley.core.policy.backchannels import takes_floor
+from parley.core.policy.endpointing import threshold_of
+from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen
+from parley.core.regions.conversation import Entry
+from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
+from parley.core.state import Pending, State
+from parley.core.words.effects import (
+    DropTranscription,
+    FinishTranscription,
+    FlushTranscription,
+    JudgePause,
+    OpenTranscription,
+    ScoreVoice,
+    Transcribe,
+)
+from parley.core.words.errors import PeerError
+from parley.core.words.events import PauseJudged, Transcribed, VoiceScored
+from parley.core.words.ids import ItemId
+from parley.core.words.items import InputAudio, Message
+from parley.core.words.limits import (
+    CONFIRM_SPEECH_MS,
+    CONFIRM_WORDS,
+    JUDGE_AFTER_MS,
+    JUDGE_AUDIO_MS,
+    MANUAL_FEED_MS,
+    MAX_APPEND_BYTES,
+    MAX_BUFFERED_MS,
+    MAX_TURN_MS,
+    MIN_COMMIT_MS,
+    REJECT_PAUSE_MS,
+    SAMPLES_PER_MS,
+)
+from parley.core.words.notices import (
+    IdleTimeoutTriggered,
+    InputCleared,
+    InputCommitted,
+    ItemAdded,
+    ItemDone,
+    SpeechStarted,
+    SpeechStopped,
+)
+from parley.core.words.settings import SemanticVad, Transcription, TurnDetection
+
+
+class Hearing:
+    """Owns every decision about the user's voice. Shares the session's state."""
+
+    def __init__(self, state: State, replying: Replying) -> None:
+        self.st = state
+        self.replying = replying
+        self.transcripts = Transcripts(state, replying)
+
+    # --- audio ---------------------------------------------------------------------------------------------------------------
+
+    def audio(self, audio: bytes) -> None:
+        """The next of the microphone."""
+        st = self.st
+        if len(audio) > MAX_APPEND_BYTES:
+            raise PeerError(
+                f"One append carries at most {MAX_APPEND_BYTES // 1024 // 1024} MiB of audio; send it in smaller pieces.",
+                code="invalid_value",
+                param="audio",
+            )
+        if st.input.buffered_with(audio) > MAX_BUFFERED_MS * SAMPLES_PER_MS:
+            raise PeerError(
+                f"The input buffer holds at most {MAX_BUFFERED_MS // 60_000} minutes; commit or clear it.",
+                code="input_audio_buffer_full",
+                param="audio",
+            )
+        if st.winding_down:
+            return
+        start, piece = st.input.append(audio)
+        st.last_heard_ns = st.now
+        if not piece:
+            return
+        if st.settings.turn_detection is not None:
+            st.do(ScoreVoice(start, piece, st.input.format))
+            return
+        turn = st.manual
+        if turn is None:
+            turn = st.manual = self._open_turn(st.input.begins, st.input.begins, provisional=True)
+        if st.input.received - turn.fed_to >= MANUAL_FEED_MS * SAMPLES_PER_MS:
+            self._feed(turn, st.input.received)
+
+    def _open_turn(self, start: int, onset: int, *, provisional: bool = False, live: bool = True) -> Turn:
+        turn = Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional)
+        self._open_transcription(turn, live)
+        return turn
+
+    def _open_transcription(self, turn: Turn, live: bool) -> None:
+        wanted = self.st.settings.transcription or Transcription()
+        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
+        self.st.do(
+            OpenTranscription(
+                turn.id,
+                self.st.input.format,
+                language,
+                wanted.prompt,
+                wanted.keywords,
+                bool(self.st.settings.include),
+                () if language else wanted.languages,
+                live,
+            )
+        )
+
+    def _feed(self, turn: Turn, end: int) -> None:
+        if end > turn.fed_to:
+            piece = self.st.input.span(turn.fed_to, end)
+            turn.fed_to = end
+            if piece:
+                self.st.do(Transcribe(turn.id, piece))
+
+    # --- the voice -----------------------------------------------------------------------------------------------------------
+
+    def scored(self, event: VoiceScored) -> None:
+        """One frame's voice probability: find the turn's beginning, its pauses and its end."""
+        st = self.st
+        detection = st.settings.turn_detection
+        if detection is None or event.end_sample > st.input.received or event.end_sample <= st.turns.scored_to:
+            st.late += 1
+            return
+        st.last_heard_ns = st.now  # audio that waited to be scored is no silence
+        if event.end_sample <= st.input.begins:
+            return  # that audio was committed or cleared meanwhile
+        change = st.turns.heard(event.end_sample, event.probability, threshold_of(detection))
+        match change:
+            case Began(onset=onset):
+                self._begin(detection, onset)
+            case Paused(since=since):
+                turn = st.turns.turn
+                if turn is not None:
+                    st.turns.pause(turn, since)
+            case Resumed():
+                self.replying.drop_guess()
+                turn = st.turns.turn
+                if turn is not None:
+                    st.turns.speak(turn)
+            case None:
+                pass
+            case _:
+                assert_never(change)
+        match st.turns.position:
+            case Quiet():
+                longest = st.rules.pre_roll.pre_roll_ms(detection, ()) if st.rules.settled_pre_roll else MAX_PRE_ROLL_MS
+                keep = (longest + 100) * SAMPLES_PER_MS
+                oldest = event.end_sample - keep
+                st.input.trim(min(oldest, st.idle.since_sample) if st.idle is not None else oldest)
+            case Speaking(turn=turn):
+                self._feed(turn, event.end_sample)
+                if turn.provisional:
+                    self._contest(turn, (event.end_sample - turn.onset_sample) // SAMPLES_PER_MS)
+                if event.end_sample - turn.start_sample >= MAX_TURN_MS * SAMPLES_PER_MS:
+                    self._end_turn(turn, event.end_sample, None)
+            case Pausing(turn=turn) as pausing:
+                self._feed(turn, event.end_sample)
+                self._pause(detection, pausing)
+
+    def _begin(self, detection: TurnDetection, onset: int) -> None:
+        st = self.st
+        pre_roll_ms = min(st.rules.pre_roll.pre_roll_ms(detection, st.turns.before), MAX_PRE_ROLL_MS)
+        start = max(onset - max(0, pre_roll_ms) * SAMPLES_PER_MS, st.input.begins)
+        over_reply = st.main is not None or st.playback.audible(st.now)
+        confirms = st.rules.floor is not None or st.conduct.barge_in == "confirmed"
+        provisional = over_reply and detection.interrupt_response and confirms
+        turn = self._open_turn(start, onset, provisional=provisional)
+        st.turns.speak(turn)
+        if not provisional:
+            self._claim(turn)
+
+    def _claim(self, turn: Turn) -> None:
+        """The turn has the floor."""
+        st = self.st
+        turn.provisional = False
+        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
+        detection = st.settings.turn_detection
+        if detection is not None and detection.interrupt_response:
+            self.replying.silence("turn_detected", by=turn.id)
+        self.transcripts.tell_stable(turn)
+
+    def _contest(self, turn: Turn, voice_ms: int) -> None:
+        """A voice over a reply: does it want the floor?"""
+        st, floor = self.st, self.st.rules.floor
+        if st.main is None and not st.playback.audible(st.now):
+            self._claim(turn)
+        elif floor is not None:
+            if floor.takes_floor(turn.text, voice_ms):
+                self._claim(turn)
+        elif voice_ms >= CONFIRM_SPEECH_MS or takes_floor(turn.text, CONFIRM_WORDS):
+            self._claim(turn)
+
+    def _pause(self, detection: TurnDetection, pausing: Pausing) -> None:
+        st, turn = self.st, pausing.turn
+        pause_ms = (st.turns.scored_to - pausing.since) // SAMPLES_PER_MS
+        if turn.provisional:
+            self._contest(turn, (pausing.since - turn.onset_sample) // SAMPLES_PER_MS)
+            if turn.provisional:
+                if pause_ms >= REJECT_PAUSE_MS:
+                    self._abandon(turn)
+                return
+        turn_ms = (pausing.since - turn.start_sample) // SAMPLES_PER_MS
+        seen = PauseSeen(pause_ms, turn_ms, turn.text, pausing.finished)
+        if pause_ms >= st.rules.endpointing.pause_needed_ms(detection, seen):
+            self._end_turn(turn, st.turns.scored_to, pausing)
+            return
+        semantic = isinstance(detection, SemanticVad)
+        flush_after_ms = (
+            JUDGE_AFTER_MS if semantic else st.conduct.speculate_after_ms if st.conduct.speculation else None
+        )
+        if pausing.flush is None and flush_after_ms is not None and pause_ms >= flush_after_ms:
+            flush = st.ids.flush()
+            pausing = replace(pausing, flush=flush)
+            st.turns.position = pausing
+            st.do(FlushTranscription(turn.id, flush))
+            if semantic:
+                self._judge(pausing, turn.text)
+
+    def _judge(self, pausing: Pausing, text: str, language: str = "", confidence: float | None = None) -> None:
+        st, turn = self.st, pausing.turn
+        judgement = st.ids.judgement()
+        st.turns.position = replace(pausing, judgement=judgement, judged_text=text)
+        start = max(turn.start_sample, st.turns.scored_to - JUDGE_AUDIO_MS * SAMPLES_PER_MS)
+        audio = st.input.span(start, st.turns.scored_to)
+        wanted = st.settings.transcription.language if st.settings.transcription else ""
+        st.do(JudgePause(turn.id, judgement, text, audio, st.input.format, wanted or language, confidence))
+
+    def judged(self, event: PauseJudged) -> None:
+        pausing = self.st.turns.position
+        if not isinstance(pausing, Pausing) or pausing.turn.id != event.turn or pausing.judgement != event.judgement:
+            self.st.late += 1
+            return
+        self.st.turns.position = replace(pausing, finished=event.finished)
+
+    def _abandon(self, turn: Turn) -> None:
+        """It was a backchannel or a cough: nobody need know."""
+        st = self.st
+        st.do(DropTranscription(turn.id))
+        st.input.trim(st.turns.scored_to)
+        st.turns.rest()
+
+    # --- the end of a turn ---------------------------------------------------------------------------------------------------
+
+    def _end_turn(self, turn: Turn, end: int, pausing: Pausing | None) -> None:
+        st = self.st
+        if turn.provisional:
+            self._claim(turn)
+        detection = st.settings.turn_detection
+        self._feed(turn, end)
+        st.turns.rest()
+        st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
+        wants_reply = detection is not None and detection.create_response and st.policy.speaks
+        version = st.conversation.version
+        pending = self._commit(turn, turn.start_sample, end, wants_reply)
+        if turn.fault is not None:
+            self.replying.drop_guess()
+            self.transcripts.lose(pending, turn.fault)
+            return
+        if pausing is None or pausing.flush is None:
+            self.replying.drop_guess()
+            st.do(FinishTranscription(turn.id))
+            return
+        if pausing.text is None:
+            pending.flush = pausing.flush
+            return
+        st.do(DropTranscription(turn.id))
+        self.transcripts.resolve(pending, pausing.text, pausing.logprobs, guessed_at=version)
+
+    def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool) -> Pending:
+        """The turn's audio becomes an item of the conversation, whose words are still to come."""
+        st = self.st
+        audio = st.input.commit(start, end)
+        item = Message(turn.item_id, "user", (InputAudio(None, audio, st.input.format),))
+        entry = Entry(item, input_samples=st.input.format.samples(len(audio)), awaiting=1)
+        previous = st.conversation.insert(entry)
+        st.tell(InputCommitted(turn.item_id, previous))
+        view = entry.view()
+        st.tell(ItemAdded(view, previous))
+        st.tell(ItemDone(view, previous))
+        return self.transcripts.expect(turn, entry, entry.input_samples, wants_reply)
+
+    def commit(self) -> None:
+        """The client ends the turn itself; it never causes a reply."""
+        st = self.st
+        turn = st.manual or st.turns.turn
+        start = turn.start_sample if turn is not None else st.input.begins
+        buffered_ms = (st.input.received - max(start, st.input.begins)) / SAMPLES_PER_MS
+        if buffered_ms < MIN_COMMIT_MS:
+            raise PeerError(
+                "Error committing input audio buffer: buffer too small. Expected at least "
+                f"{MIN_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
+                code="input_audio_buffer_commit_empty",
+            )
+        st.conversation.room()
+        end = st.input.received
+        # A turn that nothing waits before was recognised while it came: its length does not matter.
+        if st.pending:
+            self.transcripts.check_waiting(end - max(start, st.input.begins))
+        if turn is None:
+            turn = self._open_turn(start, start)
+        elif turn is st.turns.turn:
+            self.replying.drop_guess()
+            st.turns.rest()
+            if not turn.provisional:
+                st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
+        st.manual = None
+        self._feed(turn, end)
+        pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
+        turn.provisional = False
+        self.transcripts.tell_stable(turn)
+        if turn.fault is not None:
+            self.transcripts.lose(pending, turn.fault)
+        else:
+            st.do(FinishTranscription(turn.id))
+
+    def clear(self) -> None:
+        self.stop_listening()
+        self.st.input.clear()
+        self.st.tell(InputCleared())
+
+    def stop_listening(self) -> None:
+        """Whatever turn is open ends without being committed."""
+        st = self.st
+        for turn in filter(None, (st.manual, st.turns.turn)):
+            st.do(DropTranscription(turn.id))
+            if turn is st.turns.turn and not turn.provisional:
+                st.tell(SpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
+        self.replying.drop_guess()
+        st.manual = None
+        st.turns.rest()
+
+    def stalled(self) -> None:
+        """The microphone has fallen silent in the middle of a turn: what was said is the turn."""
+        turn = self.st.turns.turn
+        if turn is not None:
+            self._end_turn(turn, self.st.input.received, None)
+
+    def idle_timeout(self, since_sample: int) -> None:
+        """Nobody has spoken for long: what the microphone heard meanwhile is committed, and answered."""
+        st = self.st
+        end = st.input.received
+        start = max(min(since_sample, end), st.input.begins)
+        turn = self._open_turn(start, start)
+        st.tell(IdleTimeoutTriggered(turn.item_id, start // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
+        self._feed(turn, end)
+        pending = self._commit(turn, start, end, True)
+        pending.silent_prompt = True
+        st.do(FinishTranscription(turn.id))
+
+    def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
+        """The client has brought audio as part of an item: its words are wanted too."""
+        self.st.engines_used = True
+        turn = self._open_turn(0, 0, live=False)
+        turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
+        self.st.do(Transcribe(turn.id, audio))
+        self.transcripts.expect(turn, entry, self.st.input.format.samples(len(audio)), False)
+        self.st.do(FinishTranscription(turn.id))
+
+    # --- the words --------------------------------------------------------------------------------------
+
+    def transcribed(self, event: Transcribed) -> None:
+        """The words so far (a flush) or for good."""
+        st = self.st
+        pending = st.pending.get(event.turn)
+        if pending is not None:
+            if event.flush is None or event.flush == pending.flush:
+                if event.flush is not None:
+                    st.do(DropTranscription(event.turn))
+                self.transcripts.resolve(pending, event.text, event.logprobs)
+            return
+        pausing = st.turns.position
+        if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
+            st.late += 1
+            return
+        self._flushed(pausing, event)
+
+    def _flushed(self, pausing: Pausing, event: Transcribed) -> None:
+        """In a pause: all that was said so far is known."""
+        st, turn, text = self.st, pausing.turn, event.text
+        turn.text = text
+        pausing = st.turns.position = replace(pausing, text=text, logprobs=event.logprobs)
+        detection = st.settings.turn_detection
+        if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
+            self._judge(pausing, text, event.language, event.confidence)
+        if st.conduct.speculation and detection is not None and detection.create_response and not turn.provisional:
+            self.replying.speculate(text)

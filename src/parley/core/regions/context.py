@@ -1,0 +1,223 @@
+"""Which items a model is shown, and how much of them, where its context cannot hold them all.
+
+Laws: the question (the last message of the user and all that follows it) is never left out: its longest texts are shortened, with a note
+in their place, or there is no prompt; what came before it is left out oldest first; a call and its outcome are shown or left out together.
+Pure: it knows items, and nothing of a session.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from parley.core.words.errors import PeerError
+from parley.core.words.ids import ItemId
+from parley.core.words.items import (
+    Content,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpListTools,
+    Message,
+    OutputAudio,
+    OutputText,
+    text_of,
+)
+from parley.core.words.limits import MIN_SHOWN_CHARACTERS
+from parley.core.words.settings import Truncation
+
+_CHARACTERS_PER_TOKEN = 4
+_IMAGE_TOKENS = 800
+_MESSAGE_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one prompt may take. `fixed_tokens` are those of its instructions and tools, `context_tokens` what the model takes in all."""
+
+    fixed_tokens: int
+    context_tokens: int
+    truncation: Truncation
+
+    @property
+    def for_items(self) -> int:
+        """Tokens left for the items."""
+        left = self.context_tokens - self.fixed_tokens
+        most = self.truncation.post_instructions
+        return left if most is None else min(left, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The items of a prompt. `first` is the oldest one from which all are shown, None where nothing was left out."""
+
+    items: tuple[Item, ...]
+    first: ItemId | None = None
+
+
+def fit(items: Sequence[Item], room: Room) -> Shown:
+    """As much of `items`, which are in order and none of them empty, as the room holds.
+
+    Raises `PeerError` (`context_length_exceeded`) where truncation is disabled, or where the question does not fit even shortened.
+    """
+    limit = room.for_items
+    sizes = [tokens_of(item) for item in items]
+    total = sum(sizes)
+    if total <= limit:
+        return Shown(tuple(items))
+    if room.truncation.mode == "disabled":
+        raise PeerError(
+            f"The conversation has about {total + room.fixed_tokens} tokens, the model takes {room.context_tokens}; "
+            "delete items or set session.truncation to 'auto'.",
+            code="context_length_exceeded",
+            param="session.truncation",
+        )
+    goal = int(limit * room.truncation.retention_ratio)
+    outlasting = _outlasting(items)
+    leaving: dict[int, int] = {}  # by the position that the cut has passed: the tokens that leave the prompt there
+    for at, size in enumerate(sizes):
+        leaving[outlasting[at]] = leaving.get(outlasting[at], 0) + size
+    start, question = 0, _question(items)
+    while start < question and total > goal:
+        total -= leaving.get(start, 0)
+        start += 1
+    kept = tuple(item for at, item in enumerate(items) if outlasting[at] >= start)
+    return Shown(kept if total <= limit else _shortened(kept, room), items[start].id if start else None)
+
+
+def bond(item: Item) -> str | None:
+    """What a call and its outcome have in common, and no other item has; None for an item that stands alone."""
+    match item:
+        case FunctionCall(call_id=call_id) | FunctionCallOutput(call_id=call_id):
+            return f"call {call_id}"
+        case McpApprovalRequest(id=request) | McpApprovalResponse(approval_request_id=request):
+            return f"request {request}"
+        case McpCall(approval_request_id=request) if request is not None:
+            return f"request {request}"
+        case _:
+            return None
+
+
+def _outlasting(items: Sequence[Item]) -> list[int]:
+    """For each item the position of the last one that it belongs to: it is shown for as long as that one is."""
+    last = {bond(item): at for at, item in enumerate(items)}
+    return [at if (shared := bond(item)) is None else last[shared] for at, item in enumerate(items)]
+
+
+def _question(items: Sequence[Item]) -> int:
+    """Where the last message of the user stands; without any, the last item is what is asked."""
+    asked = (at for at in range(len(items) - 1, -1, -1) if _asks(items[at]))
+    return next(asked, len(items) - 1)
+
+
+def _asks(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "user"
+
+
+# --- shortening --------------------------------------------------------------------------------------------------------------
+
+
+def _shortened(items: tuple[Item, ...], room: Room) -> tuple[Item, ...]:
+    """The items with their longest texts cut to one length, the greatest with which all of them fit."""
+    lengths = [len(text) for item in items for text in _texts(item)]
+    rest = sum(tokens_of(item) for item in items) - sum(map(text_tokens, lengths))
+
+    def tokens(longest: int) -> int:
+        return rest + sum(text_tokens(min(length, longest)) for length in lengths)
+
+    shortest = MIN_SHOWN_CHARACTERS
+    fitting = bisect_right(range(shortest, max(lengths, default=0) + 1), room.for_items, key=tokens)
+    if not fitting:
+        raise PeerError(
+            f"The user's last message and what follows it have about {tokens(shortest)} tokens where they are shortened, the "
+            f"instructions and tools about {room.fixed_tokens}, and {room.for_items + room.fixed_tokens} are allowed; "
+            "delete items, shorten the instructions, or have the owner raise the pipeline's context_tokens.",
+            code="context_length_exceeded",
+        )
+    longest = shortest + fitting - 1
+    return tuple(_with_texts(item, [shortened(text, longest) for text in _texts(item)]) for item in items)
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text` in at most `longest` characters (at least 100): its beginning and its end, and how much is missing between them."""
+    if len(text) <= longest:
+        return text
+    kept = longest - len(_note(len(text)))
+    end = kept // 3
+    return text[: kept - end] + _note(len(text) - kept) + text[len(text) - end :]
+
+
+def _note(characters: int) -> str:
+    return f" [... {characters} characters are left out here: they exceed the model's context ...] "
+
+
+def _texts(item: Item) -> tuple[str, ...]:
+    """The texts of an item that still say something when they are shortened; JSON that a program must read is not among them."""
+    match item:
+        case Message(content=content):
+            return tuple(text_of(part) for part in content)
+        case FunctionCallOutput(output=output):
+            return (output,)
+        case McpCall(output=output, error=error):
+            return (output or "", "" if error is None else error.message)
+        case _:
+            return ()
+
+
+def _with_texts(item: Item, texts: Sequence[str]) -> Item:
+    match item:
+        case Message(content=content):
+            parts = tuple(_with_text(part, text) for part, text in zip(content, texts, strict=True))
+            return replace(item, content=parts)
+        case FunctionCallOutput():
+            return replace(item, output=texts[0])
+        case McpCall(output=output, error=error):
+            told = None if output is None else texts[0]
+            return replace(item, output=told, error=None if error is None else replace(error, message=texts[1]))
+        case _:
+            return item
+
+
+def _with_text(part: Content, text: str) -> Content:
+    match part:
+        case InputText() | OutputText():
+            return replace(part, text=text)
+        case InputAudio(transcript=transcript):
+            return part if transcript is None else replace(part, transcript=text)
+        case OutputAudio():
+            return replace(part, transcript=text)
+        case InputImage():
+            return part
+
+
+# --- reckoning ---------------------------------------------------------------------------------------------------------------
+
+
+def text_tokens(characters: int) -> int:
+    """Tokens of a text, reckoned: four characters each, the rule of thumb for English text."""
+    return -(-characters // _CHARACTERS_PER_TOKEN)
+
+
+def tokens_of(item: Item) -> int:
+    """Tokens an item takes in a prompt, reckoned from its characters."""
+    texts = sum(text_tokens(len(text)) for text in _texts(item))
+    match item:
+        case Message(content=content):
+            return _MESSAGE_TOKENS + texts + _IMAGE_TOKENS * sum(isinstance(part, InputImage) for part in content)
+        case FunctionCall(name=name, arguments=arguments) | McpApprovalRequest(name=name, arguments=arguments):
+            return _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments))
+        case FunctionCallOutput():
+            return _MESSAGE_TOKENS + texts
+        case McpCall(name=name, arguments=arguments):
+            return 2 * _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments)) + texts
+        case McpApprovalResponse(reason=reason):
+            return _MESSAGE_TOKENS + text_tokens(len(reason))
+        case McpListTools():
+            return 0

@@ -1,0 +1,102 @@
+"""What a model is offered of the tools of MCP servers, and under which names.
+
+Laws: only tools that their server has told of, and that the client allows; every name is one that models accept, and no two are
+alike; what a model calls is found again by the name it was told. Decides nothing about calls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from parley.core.words.errors import PeerError
+from parley.core.words.items import McpTool
+from parley.core.words.settings import (
+    ForceFunction,
+    ForceMcp,
+    FunctionTool,
+    McpServer,
+    ModelToolChoice,
+    ToolChoice,
+    ToolSource,
+)
+
+_UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTool:
+    """A tool of an MCP server, as one model was offered it."""
+
+    server: McpServer
+    tool: McpTool
+
+    @property
+    def asks(self) -> bool:
+        return self.server.asks(self.tool.name, self.tool.read_only)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a model is told of its tools. `mcp` says, by the name it was told, which of them are MCP servers'."""
+
+    tools: tuple[FunctionTool, ...]
+    choice: ModelToolChoice
+    mcp: Mapping[str, OfferedTool]
+
+
+def offer(told: Mapping[str, tuple[McpTool, ...]], sources: tuple[ToolSource, ...], choice: ToolChoice) -> Offer:
+    """The tools that are known by now, each under a name of its own that models accept; `told` is what each server has, by label.
+
+    Raises `PeerError` where `choice` wants a tool that no server has (or has told of yet).
+    """
+    tools = [source for source in sources if isinstance(source, FunctionTool)]
+    taken = {tool.name for tool in tools}
+    mcp: dict[str, OfferedTool] = {}
+    for source in sources:
+        if not isinstance(source, McpServer):
+            continue
+        for tool in told.get(source.label, ()):
+            if source.allows(tool.name, tool.read_only):
+                name = _free_name(tool.name, source.label, taken)
+                taken.add(name)
+                mcp[name] = OfferedTool(source, tool)
+                tools.append(FunctionTool(name, tool.description, tool.input_schema))
+    if isinstance(choice, ForceMcp):
+        return _forced(tools, choice, mcp)
+    if choice == "required" and not tools:
+        choice = "auto"  # its servers have not told their tools: nothing could be required
+    return Offer(tuple(tools), choice, mcp)
+
+
+def _forced(tools: list[FunctionTool], choice: ForceMcp, mcp: dict[str, OfferedTool]) -> Offer:
+    wanted = {
+        name: offered
+        for name, offered in mcp.items()
+        if offered.server.label == choice.label and choice.name in ("", offered.tool.name)
+    }
+    if not wanted:
+        what = f"no tool '{choice.name}'" if choice.name else "no tools"
+        raise PeerError(
+            f"tool_choice wants the MCP server '{choice.label}', which has {what} to offer; "
+            "wait for mcp_list_tools.completed, and check allowed_tools.",
+            code="invalid_value",
+            param="tool_choice",
+        )
+    if choice.name:
+        return Offer(tuple(tools), ForceFunction(next(iter(wanted))), mcp)
+    return Offer(tuple(tool for tool in tools if tool.name in wanted), "required", wanted)
+
+
+def model_name(name: str) -> str:
+    """A tool's name as models accept it."""
+    return _UNNAMEABLE.sub("_", name)[:_LONGEST_NAME] or "tool"
+
+
+def _free_name(name: str, label: str, taken: set[str]) -> str:
+    """`name` as models accept it; with the server's label before it where another tool has it already."""
+    plain = model_name(name)
+    free = (plain, f"{label}_{plain}"[:_LONGEST_NAME], *(f"{plain[: _LONGEST_NAME - 6]}_{n}" for n in range(2, 10_000)))
+    return next(candidate for candidate in free if candidate not in taken)

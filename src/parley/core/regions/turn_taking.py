@@ -1,0 +1,152 @@
+"""Whose voice it is: Quiet, Speaking(turn) or Pausing(turn, since), moved by voice scores alone.
+
+Laws: everything here is counted in samples; a turn exists only while somebody is speaking or pausing. Speech begins
+after `ONSET_FRAMES` voiced frames in a row, and a frame stays voiced down to `OFF_THRESHOLD_DROP` below the
+threshold (hysteresis). Knows nothing of replies.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import islice
+
+from parley.core.words.errors import Fault
+from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
+from parley.core.words.limits import OFF_THRESHOLD_DROP, ONSET_FRAMES
+
+FRAME = 768
+"""Samples of one voice score: 32 ms at 24 kHz."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """One stretch of the user's speech.
+
+    `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: the
+    client has not been told of it yet, as it lies over a reply and has not been granted the floor, or is the client's own to end.
+    `content_index` is its audio's place in the item; `private`: the item is in a response's own input, and nobody is told its words.
+    """
+
+    id: TurnId
+    item_id: ItemId
+    start_sample: int
+    onset_sample: int
+    fed_to: int
+    provisional: bool = False
+    text: str = ""
+    stable: str = ""
+    told: str = ""
+    fault: Fault | None = None
+    content_index: int = 0
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nobody speaks; `voiced` frames in a row have been heard, the first beginning at `onset`."""
+
+    voiced: int = 0
+    onset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """The voice stopped at `since`; what is known of the pause so far.
+
+    `flush`: a transcript was asked for in this pause, `text` and `logprobs` are its answer. `judgement` likewise and `finished`.
+    `stale` text can't be: speech ends the pause and this value with it.
+    """
+
+    turn: Turn
+    since: int
+    flush: FlushId | None = None
+    text: str | None = None
+    logprobs: str = ""
+    judgement: JudgementId | None = None
+    judged_text: str = ""
+    finished: float | None = None
+
+
+Position = Quiet | Speaking | Pausing
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Speech has begun at this sample (before any pre-roll)."""
+
+    onset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    pass
+
+
+Change = Began | Paused | Resumed | None
+
+_QUIET = Quiet()
+
+_REMEMBERED = 2_000 // 32 + ONSET_FRAMES
+"""Frames of silence whose scores are kept for a pre-roll that looks at them: as many as its audio."""
+
+
+@dataclass(slots=True)
+class TurnTaking:
+    """The region: its position, and how far the voice has been scored."""
+
+    position: Position = field(default_factory=Quiet)
+    scored_to: int = 0
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    @property
+    def before(self) -> tuple[float, ...]:
+        """Where a voice has just begun: the scores of the frames before it, the last one first."""
+        return tuple(islice(self._recent, ONSET_FRAMES, None))
+
+    def heard(self, end_sample: int, probability: float, threshold: float) -> Change:
+        """Take one score; says what changed. The caller sets the position that follows from it."""
+        self.scored_to = end_sample
+        match self.position:
+            case Quiet(voiced=voiced, onset=onset):
+                self._recent.appendleft(probability)
+                if probability < threshold:
+                    if voiced:
+                        self.position = _QUIET
+                    return None
+                onset = onset if voiced else end_sample - FRAME
+                if voiced + 1 < ONSET_FRAMES:
+                    self.position = Quiet(voiced + 1, onset)
+                    return None
+                return Began(onset)
+            case Speaking():
+                if probability < threshold - OFF_THRESHOLD_DROP:
+                    return Paused(end_sample - FRAME)
+            case Pausing():
+                if probability >= threshold:
+                    return Resumed()
+        return None
+
+    def speak(self, turn: Turn) -> None:
+        self._recent.clear()
+        self.position = Speaking(turn)
+
+    def pause(self, turn: Turn, since: int) -> None:
+        self.position = Pausing(turn, since)
+
+    def rest(self) -> None:
+        self.position = _QUIET
+
+    @property
+    def turn(self) -> Turn | None:
+        return None if isinstance(self.position, Quiet) else self.position.turn

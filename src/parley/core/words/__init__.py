@@ -1,0 +1,1 @@
+"""What a session is described in: settings, items, events, effects, notices, ids, errors and limits."""

@@ -1,0 +1,231 @@
+"""Everything a session may ask its shell to do, in the imperative.
+
+Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that
+carry its id, and stops when it is told to. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
+`GenerationFailed` or a `CancelGeneration`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley.core.words.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
+from parley.core.words.items import Item
+from parley.core.words.notices import Notice
+from parley.core.words.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice, SessionKind
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send this to the client."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreVoice:
+    """Score these bytes for voice: whole samples in the input format, beginning at `start_sample` (24 kHz).
+
+    A `start_sample` that does not follow the last call's end begins a new stream. Answer: a `VoiceScored` for each
+    32 ms.
+    """
+
+    start_sample: int
+    audio: bytes
+    format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTranscription:
+    """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
+    `language` is "". `live`: somebody is speaking it; else a client has brought it whole, and it may wait for those who speak."""
+
+    turn: TurnId
+    format: AudioFormat
+    language: str
+    prompt: str
+    keywords: tuple[str, ...]
+    logprobs: bool
+    languages: tuple[str, ...] = ()
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe:
+    """The turn's next audio."""
+
+    turn: TurnId
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlushTranscription:
+    """Ask for the best transcript of what the turn has so far. Answer: `Transcribed` with this flush, or
+    `TranscriptionFailed`."""
+
+    turn: TurnId
+    flush: FlushId
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTranscription:
+    """The turn is over. Answer: `Transcribed` without a flush, or `TranscriptionFailed`."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class DropTranscription:
+    """Nobody waits for this turn's transcript any more; no answer."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePause:
+    """Has the speaker finished? `audio` is the turn's last seconds up to the pause. Answer: `PauseJudged`.
+
+    `confidence` is the recogniser's in `text`, in 0..1; None where it gives none or `text` is a partial transcript.
+    """
+
+    turn: TurnId
+    judgement: JudgementId
+    text: str
+    audio: bytes
+    format: AudioFormat
+    language: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is to see: frozen, complete. `max_output_tokens` None: no limit. Audio never stands in its items."""
+
+    instructions: str
+    items: tuple[Item, ...]
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ModelToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartGeneration:
+    """Generate a reply: text only, or text and speech in `format`."""
+
+    attempt: AttemptId
+    prompt: Prompt
+    modality: Modality
+    voice: str
+    speed: float
+    format: AudioFormat
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelGeneration:
+    """Stop the attempt and forget it; no answer."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class ListTools:
+    """Ask an MCP server for its tools, and stay connected. Answer: `ToolsListed` or `ToolListingFailed`."""
+
+    listing: ListingId
+    server: McpServer
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Have an MCP server run a tool; `arguments` is JSON text as the model wrote it. Answer: `ToolAnswered` or
+    `ToolFailed`. It is never called back: what a tool does cannot be undone."""
+
+    call: ToolCallId
+    server: McpServer
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonListing:
+    """Stop waiting for a server's tools and disconnect from it; no answer."""
+
+    listing: ListingId
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonCall:
+    """Stop waiting for a call, and disconnect from its server once its other calls have ended; no answer."""
+
+    call: ToolCallId
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseServer:
+    """This MCP server is wanted no more: disconnect once its calls have ended."""
+
+    server: McpServer
+
+
+@dataclass(frozen=True, slots=True)
+class FindPipeline:
+    """The client wants its session to go on with the pipeline that serves `model`. Answer: `PipelineFound` or `PipelineNotFound`."""
+
+    model: str
+    kind: SessionKind
+
+
+@dataclass(frozen=True, slots=True)
+class UsePipeline:
+    """The session goes on with this pipeline, the one found last: its engines perform whatever comes after; none of them is busy."""
+
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Where the server holds the playback: queue this audio for the listener. Answers: `AudioPlayed` as it goes out."""
+
+    response: ResponseId
+    audio: bytes
+    format: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayback:
+    """Silence the listener now and empty the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """Close the connection with this WebSocket close code once what was told before has gone out."""
+
+    code: int
+    reason: str
+
+
+Effect = (
+    Tell
+    | ScoreVoice
+    | OpenTranscription
+    | Transcribe
+    | FlushTranscription
+    | FinishTranscription
+    | DropTranscription
+    | JudgePause
+    | StartGeneration
+    | CancelGeneration
+    | ListTools
+    | CallTool
+    | AbandonListing
+    | AbandonCall
+    | ReleaseServer
+    | FindPipeline
+    | UsePipeline
+    | Play
+    | StopPlayback
+    | CloseLink
+)

@@ -1,0 +1,377 @@
+"""Everything that can happen to a session, in the past tense.
+
+Client events carry the client's own `event_id` (None when it gave none) so that an error can name it. Events of
+engines carry the id of the work they belong to; one whose work is no longer alive is counted and dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from parley.core.words.errors import ErrorType, Fault
+from parley.core.words.ids import (
+    AttemptId,
+    CallId,
+    ClientEventId,
+    FlushId,
+    ItemId,
+    JudgementId,
+    ListingId,
+    ResponseId,
+    ToolCallId,
+    TurnId,
+)
+from parley.core.words.items import Item, ItemReference, McpError, McpTool
+from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
+from parley.core.words.settings import AudioFormat, Modality, SettingsPatch, ToolChoice, ToolSource
+
+# --- the client ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdateRequested:
+    patch: SettingsPatch
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioArrived:
+    """`audio` in the session's input format; chunks may be of any size and split anywhere."""
+
+    audio: bytes
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequested:
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRequested:
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputClearRequested:
+    """`output_audio_buffer.clear`: stop what is being played (only where the server holds the playback)."""
+
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCreateRequested:
+    """`item.id` is "" where the client gave none; `previous_item_id` None appends, "root" puts it first."""
+
+    item: Item
+    previous_item_id: str | None = None
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRetrieveRequested:
+    item_id: ItemId
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDeleteRequested:
+    item_id: ItemId
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTruncateRequested:
+    item_id: ItemId
+    content_index: int
+    audio_end_ms: int
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseParams:
+    """What `response.create` asks for. None means the session's own setting; `max_output_tokens` 0 means "inf".
+
+    `input` None takes the conversation; a tuple, empty too, replaces it.
+    """
+
+    in_conversation: bool = True
+    input: tuple[Item | ItemReference, ...] | None = None
+    instructions: str | None = None
+    modality: Modality | None = None
+    voice: str | None = None
+    output_format: AudioFormat | None = None
+    tools: tuple[ToolSource, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str | None = None
+    metadata: tuple[tuple[str, str], ...] | None = None
+
+
+AS_THE_SESSION = ResponseParams()
+"""A reply of which nothing special is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRequested:
+    params: ResponseParams = AS_THE_SESSION
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    response_id: ResponseId | None = None
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientErred:
+    """The wire could not read a client's event: it is answered with this error, and the session goes on."""
+
+    code: str
+    message: str
+    param: str | None = None
+    kind: ErrorType = "invalid_request_error"
+    event_id: ClientEventId | None = None
+
+
+# --- the ears ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceScored:
+    """Voice activity of the 32 ms that end at `end_sample` (24 kHz): a probability in 0..1."""
+
+    end_sample: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartialTranscribed:
+    """A hypothesis while the turn goes on; `stable` is its leading part that is never taken back (see
+    `engines.ports.Partial`)."""
+
+    turn: TurnId
+    text: str
+    stable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribedWord:
+    text: str
+    start_ms: float
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """The transcript of all audio handed over: for a flush when `flush` names one, else the turn's final.
+
+    `logprobs` is JSON text ("" for none), passed through to a client that asked for it; `words` are timed from the
+    start of the turn's audio, where the recogniser times them. `confidence` is in 0..1, None where it gives none.
+    """
+
+    turn: TurnId
+    text: str
+    flush: FlushId | None = None
+    language: str = ""
+    logprobs: str = ""
+    words: tuple[TranscribedWord, ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionFailed:
+    turn: TurnId
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class PauseJudged:
+    """The turn judge's answer: the probability in 0..1 that the speaker has finished."""
+
+    turn: TurnId
+    judgement: JudgementId
+    finished: float
+
+
+# --- one attempt at a reply ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextGenerated:
+    """The model's next text, exactly as it is to be shown. In audio replies it comes with its clause, see
+    `SpeechGenerated`."""
+
+    attempt: AttemptId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A word of a clause's text: where it ends in the text (characters) and in the clause's audio (24 kHz samples)."""
+
+    text_end: int
+    end_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseStarted:
+    """The words of the audio that follows. `text` is shown verbatim; the clauses of a reply join to its whole text."""
+
+    attempt: AttemptId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechGenerated:
+    """Audio of the clause last started, in the attempt's output format; `words` timed by the engine so far (empty:
+    not timed)."""
+
+    attempt: AttemptId
+    audio: bytes
+    words: tuple[SpokenWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    attempt: AttemptId
+    index: int
+    call_id: CallId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolArgumentsGenerated:
+    attempt: AttemptId
+    index: int
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredUsage:
+    """The model's own token counts; None where its server does not tell."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFinished:
+    """The attempt's last event. `reason` "length" means the token limit cut it."""
+
+    attempt: AttemptId
+    reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+    usage: MeasuredUsage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFailed:
+    attempt: AttemptId
+    fault: Fault
+
+
+GenerationEvent = (
+    TextGenerated
+    | ClauseStarted
+    | SpeechGenerated
+    | ToolCallStarted
+    | ToolArgumentsGenerated
+    | GenerationFinished
+    | GenerationFailed
+)
+
+# --- MCP servers -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsListed:
+    """An MCP server has told its tools, all of them."""
+
+    listing: ListingId
+    tools: tuple[McpTool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolListingFailed:
+    listing: ListingId
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A call of an MCP server's tool has ended well; `output` is what the model is to read."""
+
+    call: ToolCallId
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFailed:
+    call: ToolCallId
+    error: McpError
+
+
+# --- the loudspeaker, the clock, the link ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPlayed:
+    """Where the server holds the playback: so many more 24 kHz samples have gone out to the listener."""
+
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The deadline that `next_deadline()` named has come (or may have)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindDownRequested:
+    """The server wants to stop: let the reply end, then close."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """The client is gone, or the server is closing the link for a reason of its own."""
+
+    reason: str = ""
+
+
+ClientEvent = (
+    SessionUpdateRequested
+    | AudioArrived
+    | CommitRequested
+    | ClearRequested
+    | OutputClearRequested
+    | ItemCreateRequested
+    | ItemRetrieveRequested
+    | ItemDeleteRequested
+    | ItemTruncateRequested
+    | ResponseRequested
+    | CancelRequested
+    | ClientErred
+)
+Event = (
+    ClientEvent
+    | VoiceScored
+    | PartialTranscribed
+    | Transcribed
+    | TranscriptionFailed
+    | PauseJudged
+    | GenerationEvent
+    | ToolsListed
+    | ToolListingFailed
+    | ToolAnswered
+    | ToolFailed
+    | PipelineFound
+    | PipelineNotFound
+    | AudioPlayed
+    | TimePassed
+    | WindDownRequested
+    | LinkClosed
+)

@@ -1,0 +1,318 @@
+"""What a session is told to be: frozen values, merged whole, never edited.
+
+Laws: a `Settings` is replaced, never changed, and its `version` grows with each replacement; range checks of single
+fields belong to the wire's schema, checks that need the session's state to the session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Literal, TypedDict
+
+
+class AudioFormat(Enum):
+    """An encoding of mono audio on the wire. Positions are always 24 kHz samples; one byte of G.711 is three of them."""
+
+    PCM16 = "audio/pcm"
+    PCMU = "audio/pcmu"
+    PCMA = "audio/pcma"
+
+    @property
+    def rate(self) -> int:
+        """Samples per second on the wire."""
+        return 24_000 if self is AudioFormat.PCM16 else 8_000
+
+    @property
+    def bytes_per_ms(self) -> int:
+        return 48 if self is AudioFormat.PCM16 else 8
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes that may not be split: one sample."""
+        return 2 if self is AudioFormat.PCM16 else 1
+
+    def samples(self, size: int) -> int:
+        """24 kHz samples in `size` bytes."""
+        return size // 2 if self is AudioFormat.PCM16 else size * 3
+
+    def size(self, samples: int) -> int:
+        """Bytes that `samples` (24 kHz) take, rounded down to whole samples of the format."""
+        return samples * 2 if self is AudioFormat.PCM16 else samples // 3
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVad:
+    """End of turn by silence. `threshold` 0..1; durations in milliseconds; `idle_timeout_ms` None is off."""
+
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    idle_timeout_ms: int | None = None
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+Eagerness = Literal["low", "medium", "high", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticVad:
+    """End of turn by a judge, bounded by the eagerness's longest wait (8, 4, 2 s; auto is medium)."""
+
+    eagerness: Eagerness = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = ServerVad | SemanticVad
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """What the client wants to be told of the user's words. `languages` are those that may be spoken (ISO 639-1)."""
+
+    model: str = ""
+    language: str = ""
+    prompt: str = ""
+    keywords: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseReduction:
+    """`strength` 0..1; None in a patch keeps what it was (1.0 at first)."""
+
+    type: Literal["near_field", "far_field"]
+    strength: float | None = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function the client can run; `parameters` is a JSON Schema as JSON text ("" when none was given)."""
+
+    name: str
+    description: str = ""
+    parameters: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFilter:
+    """Some of an MCP server's tools: those of these names (None: of any), and only those that change nothing where
+    `read_only` is True, only those that may where it is False."""
+
+    names: tuple[str, ...] | None = None
+    read_only: bool | None = None
+
+    def passes(self, name: str, read_only: bool) -> bool:
+        named = self.names is None or name in self.names
+        return named and (self.read_only is None or self.read_only is read_only)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Which of an MCP server's tools the user must approve, call by call: those in `always`, and of the others those
+    not in `never`; where only `always` is given, the others run unasked. None is a filter that was not given."""
+
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+    def needed(self, name: str, read_only: bool) -> bool:
+        if self.always is not None and self.always.passes(name, read_only):
+            return True
+        if self.never is not None:
+            return not self.never.passes(name, read_only)
+        return self.always is None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What opens an MCP server: a bearer token and further HTTP headers. Never shown, logged or traced."""
+
+    authorization: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return "Credentials(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A Model Context Protocol server whose tools we call ourselves.
+
+    `url` "" stands, in a response's own tools, for the session's server of that label. `allowed` None: all its tools;
+    `approval` None: the user approves every call.
+    """
+
+    label: str
+    url: str = ""
+    description: str = ""
+    credentials: Credentials = Credentials()
+    allowed: ToolFilter | None = None
+    approval: Approval | None = None
+
+    def allows(self, name: str, read_only: bool) -> bool:
+        return self.allowed is None or self.allowed.passes(name, read_only)
+
+    def asks(self, name: str, read_only: bool) -> bool:
+        """Whether this tool is called only when the user has approved it."""
+        return self.approval is None or self.approval.needed(name, read_only)
+
+
+ToolSource = FunctionTool | McpServer
+
+
+@dataclass(frozen=True, slots=True)
+class ForceFunction:
+    """`tool_choice` naming one function."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForceMcp:
+    """`tool_choice` naming an MCP server, and one of its tools ("": any of them)."""
+
+    label: str
+    name: str = ""
+
+
+ModelToolChoice = Literal["auto", "none", "required"] | ForceFunction
+"""What a model can be told of choosing its tools."""
+
+ToolChoice = ModelToolChoice | ForceMcp
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """What happens when the conversation outgrows the model. `retention_ratio` 1.0 is `auto`; `post_instructions`
+    in tokens."""
+
+    mode: Literal["auto", "disabled", "retention_ratio"] = "auto"
+    retention_ratio: float = 1.0
+    post_instructions: int | None = None
+
+
+Modality = Literal["audio", "text"]
+SessionKind = Literal["realtime", "transcription"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The client's view of its session. `max_output_tokens` None is "inf"; `tracing` and `prompt` are kept JSON
+    text, echoed."""
+
+    kind: SessionKind = "realtime"
+    model: str = ""
+    instructions: str = ""
+    modality: Modality = "audio"
+    voice: str = ""
+    speed: float = 1.0
+    input_format: AudioFormat = AudioFormat.PCM16
+    output_format: AudioFormat = AudioFormat.PCM16
+    turn_detection: TurnDetection | None = ServerVad()
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    tools: tuple[ToolSource, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: int | None = None
+    truncation: Truncation = Truncation()
+    reasoning_effort: str = ""
+    tracing: str | None = None
+    include: tuple[str, ...] = ()
+    version: int = 0
+
+
+class SettingsPatch(TypedDict, total=False):
+    """The fields of `Settings` that a `session.update` carries; absent means unchanged."""
+
+    kind: SessionKind
+    model: str
+    instructions: str
+    modality: Modality
+    voice: str
+    speed: float
+    input_format: AudioFormat
+    output_format: AudioFormat
+    turn_detection: TurnDetection | None
+    transcription: Transcription | None
+    noise_reduction: NoiseReduction | None
+    tools: tuple[ToolSource, ...]
+    tool_choice: ToolChoice
+    parallel_tool_calls: bool | None
+    max_output_tokens: int | None
+    truncation: Truncation
+    reasoning_effort: str
+    tracing: str | None
+    include: tuple[str, ...]
+
+
+def merged(settings: Settings, patch: SettingsPatch) -> Settings:
+    """The settings with the patch applied and the next version number."""
+    new = replace(settings, **patch, version=settings.version + 1)
+    reduction, before = new.noise_reduction, settings.noise_reduction
+    if reduction is not None and reduction.strength is None:
+        kept = before.strength if before is not None else 1.0
+        new = replace(new, noise_reduction=replace(reduction, strength=kept))
+    return new
+
+
+def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
+    """The settings of a session that goes on with another pipeline: what is still the default of its `old` pipeline becomes
+    the default of the `new` one."""
+    transcription = settings.transcription
+    if transcription == old.transcription:
+        transcription = new.transcription
+    elif transcription is not None:
+        transcription = replace(transcription, model="")  # the recogniser that it named belongs to the old pipeline
+    return replace(
+        settings,
+        instructions=new.instructions if settings.instructions == old.instructions else settings.instructions,
+        voice=new.voice if settings.voice == old.voice else settings.voice,
+        transcription=transcription,
+    )
+
+
+def primary_tag(language: str) -> str:
+    """The language of a BCP-47 tag: "en" for "en-US"."""
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the session's pipeline can do.
+
+    `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*`
+    matching any ending (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it),
+    `recognizers` the names that stand for it, as in `models`, and `languages` what it understands (primary tags; empty:
+    any); `mcp_urls` the MCP servers that may be named, each by its URL or the beginning of one, "*" for any.
+    """
+
+    voices: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    images: bool = False
+    logprobs: bool = False
+    noise_reduction: bool = False
+    reasoning: bool = True
+    mcp_urls: tuple[str, ...] = ()
+    recognizer: str = ""
+    recognizers: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSettings:
+    """How the server's owner wants sessions to behave; the client cannot change it.
+
+    `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
+    model's input holds; `responses_per_minute` the session's rate limit (None: none).
+    """
+
+    speculation: bool = False
+    speculate_after_ms: int = 200
+    barge_in: Literal["immediate", "confirmed"] = "immediate"
+    resume_false_stops: bool = True
+    context_tokens: int = 32_000
+    responses_per_minute: int | None = 600
+    session_ms: int = 60 * 60 * 1000

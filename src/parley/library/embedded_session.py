@@ -1,0 +1,365 @@
+"""One session as the library runs it: the core, its driver, the narrator, the tools, and the way out of its audio.
+
+Laws: the core is the server's, and decides everything; here is no logic of turns. All of this lives on one event loop. The engines are
+never asked without somebody waiting for their answer: `settled()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from parley.core.session import Session
+from parley.core.words.events import (
+    AudioArrived,
+    AudioPlayed,
+    CancelRequested,
+    CommitRequested,
+    Event,
+    ItemCreateRequested,
+    OutputClearRequested,
+    ResponseParams,
+    ResponseRequested,
+    TimePassed,
+)
+from parley.core.words.ids import ItemId
+from parley.core.words.items import FunctionCall, FunctionCallOutput, InputText, Message
+from parley.core.words.limits import (
+    GENERATION_SILENCE_NS,
+    MIN_COMMIT_MS,
+    SAMPLES_PER_MS,
+    STALLED_MICROPHONE_NS,
+    TRANSCRIPT_WAIT_NS,
+)
+from parley.core.words.notices import Notice, ResponseDone, ResponseView
+from parley.core.words.settings import Settings
+from parley.engines.ports import EngineError
+from parley.library.clocks import SampleClock, WallClock
+from parley.library.errors import LibraryError, SessionBroken
+from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
+from parley.library.functions import name_of
+from parley.library.guards import called_in_messages, guarded
+from parley.library.history import ChatDict, history_of
+from parley.library.options import Plan
+from parley.library.tools import Outcome
+from parley.library.turn_events import TurnEvents
+from parley.runtime.driver import Driver
+from parley.runtime.perform import Loudspeaker
+from parley.runtime.pipeline import Pipeline
+
+MAX_TOOL_ROUNDS = 8
+"""Times that one reply may call tools and go on; then it must answer without: a model that calls for ever."""
+
+TOO_MANY_CALLS = '{"error": "not called: too many calls without an answer"}'
+
+MAX_EVENTS = 100_000
+"""Events that nobody has taken: half an hour of audio in blocks of 20 ms."""
+
+
+class EmbeddedSession:
+    """Make it on the event loop of its engines; call `start()` next, `shut()` at the end."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        plan: Plan,
+        clock: SampleClock | WallClock,
+        loudspeaker: Loudspeaker,
+    ) -> None:
+        self.events: deque[VoiceEvent] = deque()
+        self.news = asyncio.Event()
+        """Set with every event, and when the session breaks."""
+        self.fault: LibraryError | None = None
+        self.over = ""
+        """Why nothing is taken any more; "" while it is."""
+        self._loop = asyncio.get_running_loop()
+        self._pipeline = pipeline
+        self._plan = plan
+        self._own = plan.own
+        self._raised: list[BaseException] = []
+        """What the owner's code has raised, and the caller wants raised."""
+        self._own.attach(self.emit, lambda: self.narrator.turns, self._end_soon)
+        pipeline = guarded(pipeline, self._own, plan.chunker)
+        self._clock = clock
+        self._calls: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
+        self._rounds = 0
+        self.session = Session(
+            seed=secrets.token_bytes(16),
+            settings=_voiced(plan.settings, pipeline),
+            conduct=plan.conduct,
+            capabilities=pipeline.capabilities(),
+            playback="paced",
+            now_ns=clock(),
+            policy=plan.policy,
+            rules=plan.rules,
+        )
+        plan.view.conversation = self.session
+        self.narrator = TurnEvents(
+            plan.sample_rate, lambda: self.session.items, self.emit, plan.tools, self._first_played
+        )
+        sleep: Callable[[float], Awaitable[None]] = clock.sleep if isinstance(clock, SampleClock) else asyncio.sleep
+        self.driver = Driver(
+            self.session,
+            pipeline,
+            self._told,
+            self._closed,
+            trace=self.narrator,
+            clock=clock,
+            loudspeaker=loudspeaker,
+            timed=isinstance(clock, WallClock),
+            sleep=sleep,
+            unscored=self._unscored,
+        )
+
+    # --- begin, tell, end ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let the session begin, with its history. Raises `LibraryError` for a history that the conversation does not take."""
+        self.driver.start()
+        for item in self._plan.history:
+            self.driver.post(ItemCreateRequested(item))
+        failed = next((event for event in self.events if isinstance(event, Failed)), None)
+        if failed is not None:
+            self.shut("its history could not be taken")
+            raise LibraryError(f"The history cannot be taken: {failed.message}") from failed.error
+
+    def post(self, event: Event) -> None:
+        self.driver.post(event)
+
+    def call(self, act: Callable[[EmbeddedSession], None]) -> None:
+        """Let this happen on the session's loop: now, or soon where another thread wants it."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self._loop:
+            act(self)
+        else:
+            self._loop.call_soon_threadsafe(act, self)
+
+    def emit(self, event: VoiceEvent) -> None:
+        if isinstance(event, Failed):
+            event = self._own.completed(event)
+            if self._own.raises:
+                self._raised.append(_raised_for(event))
+        if len(self.events) >= MAX_EVENTS:
+            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", mend="Take them as they come."))
+            return
+        self.events.append(event)
+        self.news.set()
+
+    def taken(self) -> list[VoiceEvent]:
+        """What was told since the last call. Raises what broke or ended the session, and what is to be raised."""
+        if self._own.ended_by is not None:
+            raise self._own.ended_by
+        if self.fault is not None:
+            raise self.fault
+        if self._raised:
+            first = self._raised[0]
+            self._raised.clear()  # the others are told as events
+            raise first
+        events = list(self.events)
+        self.events.clear()
+        return events
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow any more."""
+        return bool(self.over) or self.fault is not None
+
+    def history(self) -> list[ChatDict]:
+        return history_of(self.session.items)
+
+    def say(self, text: str) -> None:
+        """A typed message of the user's, and the wish for an answer."""
+        self.narrator.typed(text)
+        self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
+        self.post(ResponseRequested())
+
+    def reply(self, instructions: str | None) -> None:
+        """The wish for a reply to nothing that was said."""
+        self.post(ResponseRequested(ResponseParams(instructions=instructions)))
+
+    def interrupt(self) -> None:
+        """The wish that the reply stops, where there is one."""
+        if self.narrator.writing:
+            self.post(CancelRequested())
+        elif self.session.speaking:
+            self.post(OutputClearRequested())
+
+    def shut(self, why: str = "it was closed") -> None:
+        """Let go of everything; idempotent."""
+        self.over = self.over or why
+        for call in self._calls:
+            call.cancel()
+        self.driver.shut()
+        self.news.set()
+        if self.driver.closed.is_set():
+            # What points up is dropped, so that the session dies with its last user: its account stays readable.
+            self._own.detach()
+            self._plan.view.conversation = None
+
+    def _end_soon(self) -> None:
+        """Code of the owner's has ended the session, perhaps in the middle of an event: it is shut after that."""
+        self.over = self.over or f"{self._own.ended_by!r} was raised by your code"
+        asyncio.get_running_loop().call_soon(self.shut)
+        self.news.set()
+
+    def _closed(self, code: int, reason: str) -> None:
+        if not self.over:
+            self._break(SessionBroken(f"The session ended: {reason}.", mend="The log holds the traceback."))
+
+    def _first_played(self, turn: Turn) -> None:
+        tell = self._plan.on_first_play
+        if tell is not None:
+            self._own.ask("on_first_play", f"on_first_play={name_of(tell)}", lambda: tell(turn), lambda: None)
+
+    def _unscored(self, error: Exception) -> None:
+        """A frame that could not be scored counts as silence."""
+        engine = self._pipeline.vad.model
+        try:
+            with self._own.border("vad", called_in_messages("vad", engine)):
+                raise error
+        except EngineError as fault:
+            self._own.report("vad", fault)
+
+    def _break(self, fault: LibraryError) -> None:
+        if self.fault is None:
+            self.fault = fault
+        self.news.set()
+
+    # --- the input ----------------------------------------------------------------------------------------------------
+
+    def hear(self, chunk: bytes) -> None:
+        """The next chunk of the microphone: PCM16 at 24 kHz."""
+        self.narrator.took_chunk()
+        self.post(AudioArrived(chunk))
+
+    def score(self) -> None:
+        """Score all that was heard, now."""
+        with self._own.watch():
+            self._pipeline.vad.score_pending()
+
+    def end_input(self) -> None:
+        """There is no more: what was said last is the turn."""
+        if self.session.settings.turn_detection is not None:
+            self._clock.skip(STALLED_MICROPHONE_NS)
+            self.post(TimePassed())
+        elif self.narrator.uncommitted >= MIN_COMMIT_MS * SAMPLES_PER_MS:
+            self.post(CommitRequested())
+            if self._plan.answers:
+                self.post(ResponseRequested())
+
+    def pass_time(self) -> None:
+        """Whatever was to happen by now happens."""
+        deadline = self.session.next_deadline()
+        if deadline is not None and deadline <= self._clock():
+            self.post(TimePassed())
+
+    # --- the engines --------------------------------------------------------------------------------------------------
+
+    def played(self, samples: int) -> None:
+        """So much of the reply has gone out to the listener."""
+        self.post(AudioPlayed(samples))
+
+    def working(self) -> set[asyncio.Task[None]]:
+        """The tasks whose answers are waited for: engines and tools, but none that waits for the listener."""
+        asleep = self._clock.asleep() if isinstance(self._clock, SampleClock) else set()
+        return {task for task in (self.driver.tasks() | self._calls) - self._given_up if task not in asleep}
+
+    async def settled(self) -> None:
+        """Wait until all has been said that follows from what was heard. What says nothing for too long is given up."""
+        await asyncio.sleep(0)
+        while tasks := self.working():
+            steps = self.narrator.steps
+            if not await self._moved(tasks) and steps == self.narrator.steps:
+                self._give_up(tasks & self.working())
+            await asyncio.sleep(0)
+
+    async def _moved(self, tasks: set[asyncio.Task[None]]) -> bool:
+        """Wait until one of the tasks is done or waits for the listener; False when nothing moves for too long."""
+        watching: set[asyncio.Task[Any]] = set()
+        if isinstance(self._clock, SampleClock):
+            self._clock.fell_asleep.clear()
+            watching.add(asyncio.get_running_loop().create_task(self._clock.fell_asleep.wait()))
+        try:
+            done, _ = await asyncio.wait(
+                tasks | watching, timeout=self._plan.engine_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in watching:
+                task.cancel()
+        return bool(done)
+
+    def _give_up(self, tasks: set[asyncio.Task[None]]) -> None:
+        """The core fails what has said nothing for so long, as it would on the wall's clock."""
+        self._clock.skip(max(GENERATION_SILENCE_NS, TRANSCRIPT_WAIT_NS))
+        self.post(TimePassed())
+        self._given_up |= tasks
+        for task in tasks:
+            task.add_done_callback(self._given_up.discard)
+
+    # --- tools --------------------------------------------------------------------------------------------------------
+
+    def _told(self, notice: Notice) -> None:
+        if isinstance(notice, ResponseDone):
+            self._call_tools(notice.response)
+
+    def _call_tools(self, response: ResponseView) -> None:
+        calls = [
+            item
+            for item in response.output
+            if isinstance(item, FunctionCall) and item.status == "completed" and item.name in self._plan.tools
+        ]
+        if calls and self._rounds >= MAX_TOOL_ROUNDS:
+            # It was told to answer without tools, and calls all the same.
+            self.emit(Failed("too_many_tool_calls", f"The model called tools {self._rounds} times without an answer."))
+            for call in calls:
+                self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, TOO_MANY_CALLS)))
+            self._rounds = 0
+            self.narrator.calls_over()
+        elif calls:
+            task = asyncio.get_running_loop().create_task(self._answer_calls(calls))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+        else:
+            self._rounds = 0
+
+    async def _answer_calls(self, calls: list[FunctionCall]) -> None:
+        turns = self.narrator.turns
+        self._rounds += 1
+        outcomes = await asyncio.gather(*map(self._outcome, calls))
+        for call, outcome in zip(calls, outcomes, strict=True):
+            self.emit(ToolAnswered(call.name, outcome.output, outcome.failed, outcome.error))
+            if outcome.error is not None and self._own.raises:
+                self._raised.append(outcome.error)
+            self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, outcome.output)))
+        if turns == self.narrator.turns:
+            last = self._rounds >= MAX_TOOL_ROUNDS
+            self.post(ResponseRequested(ResponseParams(tool_choice="none" if last else None)))
+        self.narrator.calls_over()
+
+    async def _outcome(self, call: FunctionCall) -> Outcome:
+        with self._own.watch():
+            return await self._plan.tools[call.name].call(call.arguments)
+
+
+def _raised_for(failed: Failed) -> BaseException:
+    """What a caller who wants exceptions is given: his own one, where his code has raised."""
+    if failed.error is None:
+        return LibraryError(failed.message)
+    return failed.error.__cause__ or failed.error
+
+
+def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
+    """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
+    voice = settings.voice or pipeline.config.voice
+    if settings.modality == "audio" and voice and pipeline.tts.resolve_voice(voice, pipeline.config.language) is None:
+        known = ", ".join(pipeline.tts.info.voices[:12])
+        raise LibraryError(f"The synthesizer has no voice {voice!r}.", mend=f"It has {known}, and OpenAI's names.")
+    return replace(settings, voice=voice)

@@ -1,0 +1,232 @@
+"""What the caller wants of a session, as the core is told it.
+
+Laws: every value is checked here, when the session is made; what is not said is the pipeline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from parley.core.policy.policy import Policy
+from parley.core.policy.transcriber import Transcriber
+from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, Endpointing, FloorRule, PauseSeen, PreRoll, Rules, RuleTable
+from parley.core.words.items import Item
+from parley.core.words.settings import OwnerSettings, SemanticVad, ServerVad, Settings, Transcription, TurnDetection
+from parley.library import checks
+from parley.library.errors import LibraryError
+from parley.library.events import Turn
+from parley.library.judgements import NOT_FINISHED_MS, OwnEndpointing, OwnFloor, OwnPolicy, OwnPreRoll, View
+from parley.library.own_code import OwnCode
+from parley.library.own_mouth import Chunker
+from parley.library.pipeline import Pipeline
+from parley.library.tools import FunctionAsTool
+
+SESSION_MS = 366 * 24 * 3600 * 1000
+"""A session of one's own ends when its owner ends it."""
+
+MIN_SPEED, MAX_SPEED = 0.25, 1.5
+"""What the protocol allows."""
+
+MAX_IDLE_MS = 24 * 3600 * 1000
+MAX_TIMEOUT_S = 24 * 3600.0
+"""Whoever waits a day for an engine has forgotten it."""
+
+DetectionChoice = TurnDetection | Literal["auto", "silence", "manual"]
+PolicyChoice = Policy | Callable[[str], bool] | None
+EndpointingChoice = Endpointing | Callable[[PauseSeen], int | bool] | Callable[..., int | bool] | int | None
+PreRollChoice = PreRoll | int | None
+BargeInChoice = (
+    FloorRule | Callable[[str, int], bool] | Callable[..., bool] | Literal["immediate", "confirmed", "never"] | None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What a session's owner has said of turns: each as it was given."""
+
+    turn_detection: DetectionChoice = "auto"
+    policy: PolicyChoice = None
+    endpointing: EndpointingChoice = None
+    pre_roll: PreRollChoice = None
+    barge_in: BargeInChoice = None
+    chunker: Chunker | None = None
+    on_first_play: Callable[[Turn], object] | None = None
+
+    def check(self) -> None:
+        """Raises `LibraryError` for what cannot be."""
+        _check_detection(self.turn_detection)
+        if self.policy is not None:
+            checks.judgement(
+                "policy", self.policy, ("wants_reply", "may_guess", "speaks"), "Give a function, or a Policy."
+            )
+        if isinstance(self.endpointing, int | float | np.number):
+            checks.whole("endpointing", self.endpointing, 0, NOT_FINISHED_MS, "ms")
+        elif self.endpointing is not None:
+            checks.judgement(
+                "endpointing",
+                self.endpointing,
+                ("pause_needed_ms",),
+                "Give milliseconds, a function, or an Endpointing.",
+            )
+        if isinstance(self.pre_roll, int | float | np.number):
+            checks.whole("pre_roll", self.pre_roll, 0, MAX_PRE_ROLL_MS, "ms")
+        elif self.pre_roll is not None and (
+            isinstance(self.pre_roll, type) or not hasattr(self.pre_roll, "pre_roll_ms")
+        ):
+            checks.no_class("pre_roll", self.pre_roll)
+            raise checks.refused("pre_roll", self.pre_roll, "Give milliseconds, or an object with pre_roll_ms().")
+        if isinstance(self.barge_in, str):
+            checks.choice("barge_in", self.barge_in, ("immediate", "confirmed", "never"))
+        elif self.barge_in is not None:
+            mend = "Choose 'immediate', 'confirmed' or 'never', or give a function or a FloorRule."
+            checks.judgement("barge_in", self.barge_in, ("takes_floor",), mend)
+        for name, function in (("chunker", self.chunker), ("on_first_play", self.on_first_play)):
+            if function is not None:
+                checks.asked_at_once(name, function)
+
+    def rules(self, own: OwnCode, view: View) -> Rules:
+        table = Rules()
+        floor = None if self.barge_in is None or isinstance(self.barge_in, str) else self.barge_in
+        return Rules(
+            table.endpointing if self.endpointing is None else OwnEndpointing(self.endpointing, own, view),
+            table.pre_roll if self.pre_roll is None else OwnPreRoll(self.pre_roll, own, view),
+            None if floor is None else OwnFloor(floor, own, view),
+        )
+
+    def detection(self, pipeline: Pipeline) -> TurnDetection | None:
+        """How turns are found; whether a voice may interrupt is what `barge_in` says, where it says anything."""
+        found: TurnDetection
+        match self.turn_detection:
+            case "manual":
+                return None
+            case "silence":
+                found = ServerVad()
+            case "auto":
+                found = SemanticVad() if pipeline.judges else ServerVad()
+            case SemanticVad() | ServerVad() as given:
+                found = given
+        return found if self.barge_in is None else replace(found, interrupt_response=self.barge_in != "never")
+
+    def parts(self) -> dict[str, object]:
+        """Each as it was given, or the built-in one that stands in its place."""
+        table = RuleTable()
+        return {
+            "policy": self.policy,
+            "endpointing": table if self.endpointing is None else self.endpointing,
+            "pre_roll": table if self.pre_roll is None else self.pre_roll,
+            "barge_in": self.barge_in,
+            "turn_detection": self.turn_detection,
+            "chunker": self.chunker,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session is to be."""
+
+    settings: Settings
+    conduct: OwnerSettings
+    policy: Policy | None
+    rules: Rules
+    tools: Mapping[str, FunctionAsTool]
+    history: Sequence[Item]
+    sample_rate: int
+    engine_timeout_s: float
+    own: OwnCode
+    chunker: Chunker | None = None
+    on_first_play: Callable[[Turn], object] | None = None
+    view: View = field(default_factory=View)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the session ever replies."""
+        return self.policy is None or self.policy.speaks
+
+
+def plan_for(
+    pipeline: Pipeline,
+    *,
+    instructions: str | None,
+    voice: str | None,
+    speed: float,
+    modality: Literal["audio", "text"] | None,
+    judgements: Judgements,
+    tools: Mapping[str, FunctionAsTool],
+    history: Sequence[Item],
+    sample_rate: int,
+    engine_timeout_s: float,
+    raises: bool,
+) -> Plan:
+    """The whole plan. Raises `LibraryError` for values that cannot be, or contradict the pipeline."""
+    for name, value in (("instructions", instructions), ("voice", voice)):
+        if value is not None:
+            checks.text(name, value)
+    checks.number("speed", speed, MIN_SPEED, MAX_SPEED)
+    checks.choice("modality", modality, (None, "audio", "text"))
+    checks.number("engine_timeout_s", engine_timeout_s, 0.001, MAX_TIMEOUT_S, "seconds")
+    checks.flag("raises", raises)
+    judgements.check()
+    config = pipeline.config
+    if modality == "audio" and not pipeline.speaks:
+        raise LibraryError("The pipeline has no synthesizer.", mend="Give it a tts engine, or ask for modality='text'.")
+    own, view, barge_in = OwnCode(raises=raises), View(), judgements.barge_in
+    return Plan(
+        settings=Settings(
+            model=config.name,
+            instructions=config.instructions if instructions is None else instructions,
+            voice=config.voice if voice is None else voice,
+            speed=speed,
+            modality=modality or ("audio" if pipeline.speaks else "text"),
+            turn_detection=judgements.detection(pipeline),
+            transcription=Transcription(model=config.stt.name, language=config.language),
+            tools=tuple(tool.declared for tool in tools.values()),
+        ),
+        conduct=OwnerSettings(
+            speculation=config.speculation,
+            speculate_after_ms=config.speculate_after_ms,
+            barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
+            context_tokens=config.context_tokens,
+            responses_per_minute=None,
+            session_ms=SESSION_MS,
+        ),
+        policy=_policy(pipeline, judgements.policy, own, view),
+        rules=judgements.rules(own, view),
+        tools=tools,
+        history=history,
+        sample_rate=sample_rate,
+        engine_timeout_s=engine_timeout_s,
+        own=own,
+        chunker=judgements.chunker,
+        on_first_play=judgements.on_first_play,
+        view=view,
+    )
+
+
+def _policy(pipeline: Pipeline, policy: Any, own: OwnCode, view: View) -> Policy | None:
+    if policy is None:
+        return None if pipeline.answers else Transcriber()
+    return OwnPolicy(policy, own, view)
+
+
+def _check_detection(detection: object) -> None:
+    match detection:
+        case ServerVad():
+            checks.number("ServerVad.threshold", detection.threshold, 0.0, 1.0)
+            checks.whole("ServerVad.prefix_padding_ms", detection.prefix_padding_ms, 0, MAX_PRE_ROLL_MS, "ms")
+            checks.whole("ServerVad.silence_duration_ms", detection.silence_duration_ms, 0, NOT_FINISHED_MS, "ms")
+            if detection.idle_timeout_ms is not None:
+                checks.whole("ServerVad.idle_timeout_ms", detection.idle_timeout_ms, 1, MAX_IDLE_MS, "ms")
+        case SemanticVad():
+            checks.choice("SemanticVad.eagerness", detection.eagerness, ("low", "medium", "high", "auto"))
+        case _:
+            checks.no_class("turn_detection", detection)
+            if detection not in ("auto", "silence", "manual"):
+                mend = "Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...)."
+                raise LibraryError(f"turn_detection={detection!r} is not known.", mend=mend)
+            return
+    for flag in ("create_response", "interrupt_response"):
+        checks.flag(f"{type(detection).__name__}.{flag}", getattr(detection, flag))

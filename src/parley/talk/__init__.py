@@ -1,0 +1,1 @@
+"""`parley talk`: a conversation at this machine's own microphone and loudspeaker."""

@@ -1,0 +1,78 @@
+"""What a conversation is made of, as `talk.py` needs it: the person's choices, something that shows it, something that sounds.
+
+Laws: Protocols and values only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from parley.audio.types import Int16
+from parley.client.connection import Server
+from parley.client.playback import Heard
+from parley.client.session import SessionOptions
+from parley.talk.devices import Sound
+from parley.talk.status import State
+from parley.talk.transcript import Line
+
+
+class View(Protocol):
+    """What shows the conversation. Called on the event loop; must return at once."""
+
+    def line_changed(self, line: Line) -> None: ...
+
+    def figures_changed(self) -> None: ...
+
+    def state_changed(self, state: State) -> None: ...
+
+    def ticked(self) -> None: ...
+
+
+class Devices(Protocol):
+    """Microphone and loudspeaker; `devices.DeviceAudio` says what each does."""
+
+    names: tuple[str, str]
+    lost: asyncio.Event
+
+    async def open(self, wanted_input: str | None, wanted_output: str | None, *, refresh: bool = False) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def check(self) -> None: ...
+
+    def push(self, item_id: str, content_index: int, audio: Int16) -> bool: ...
+
+    def end(self, item_id: str) -> None: ...
+
+    def interrupt(self) -> list[Heard]: ...
+
+    @property
+    def audible(self) -> bool: ...
+
+    @property
+    def underruns(self) -> int: ...
+
+
+MakeDevices = Callable[[Callable[[Sound], None], Callable[[str, float], None]], Devices]
+"""`DeviceAudio`, or something that stands in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the person chose on the command line. `input` None: no microphone, messages are typed; `output` None: no loudspeaker,
+    replies are read."""
+
+    server: Server
+    wishes: SessionOptions
+    input: str | None = ""
+    output: str | None = ""
+    record: Path | None = None
+
+    @property
+    def typed(self) -> bool:
+        """Whether the person types, for want of a microphone."""
+        return self.input is None

@@ -1,0 +1,199 @@
+"""A conversation kept in a folder: what was heard on both sides, what went over the wire, what was said.
+
+    audio.wav         two tracks, 24 kHz: left the user as sent, right the assistant as it left the loudspeaker
+    trace.jsonl       every event both ways with its time; audio as its length
+    transcript.txt    for reading
+    transcript.json   the same with times, what was cut off, and every turn's figures
+
+Laws: audio and trace are written as they come, the rest at the end. Both tracks keep their place in time: where a track has nothing
+there is silence. A trace never holds a key. Only this user may read the files.
+"""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from parley.audio.private_files import make_private_folder, private_opener
+from parley.audio.resampling import Int16Resampler
+from parley.audio.types import Int16
+from parley.talk.figures import Turn, spreads
+from parley.talk.transcript import Line
+
+RATE = 24_000
+
+JITTER_S = 0.15
+"""Chunks come with the jitter of threads and devices; a track is moved only when it is further off than this."""
+
+LAG_S = 2.0
+"""A track that has been silent for so long has nothing to add to what the other has: the past is written."""
+
+MAX_GAP_S = 3600.0
+"""A clock that jumps must not fill the disk with silence."""
+
+AUDIO_FIELDS = ("audio", "delta")
+
+
+class _Track:
+    """One side's samples, from `RecordedTracks.written` on."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Int16] = []
+        self.position = 0
+
+    def put(self, audio: Int16, at: int) -> None:
+        """Samples that belong at position `at`; small differences are jitter."""
+        gap = at - self.position
+        if JITTER_S * RATE < gap < MAX_GAP_S * RATE:
+            self.waiting.append(np.zeros(gap, dtype=np.int16))
+            self.position += gap
+        self.waiting.append(audio)
+        self.position += len(audio)
+
+
+class RecordedTracks:
+    """Left the user, right the assistant, into a WAV. `user()` and `assistant()` as the sound happens, `close()` at the end."""
+
+    def __init__(self, path: Path, began_s: float, played_rate: int) -> None:
+        self._file = open(path, "wb", opener=private_opener)  # noqa: SIM115
+        self._wav = wave.open(self._file, "wb")  # noqa: SIM115
+        self._wav.setparams((2, 2, RATE, 0, "NONE", "not compressed"))
+        self._began_s = began_s
+        self._down = Int16Resampler(played_rate, RATE, "HQ")
+        self._tracks = (_Track(), _Track())
+        self._written = 0
+
+    def user(self, audio: Int16, ended_s: float) -> None:
+        """What was sent (24 kHz), whose last sample was recorded at `ended_s`."""
+        self._put(0, audio, ended_s - len(audio) / RATE)
+
+    def assistant(self, audio: Int16, at_s: float) -> None:
+        """What the loudspeaker got (at the rate named), whose first sample sounds at `at_s`."""
+        self._put(1, self._down.push(audio), at_s)
+
+    def _put(self, side: int, audio: Int16, at_s: float) -> None:
+        self._tracks[side].put(audio, max(0, round((at_s - self._began_s) * RATE)))
+        ends = [track.position for track in self._tracks]
+        self._write(max(min(ends), max(ends) - round(LAG_S * RATE)))
+
+    def _write(self, until: int) -> None:
+        """Write both tracks up to a position; a track that is not so far is silent there."""
+        size = until - self._written
+        if size <= 0:
+            return
+        pair = np.zeros((size, 2), dtype="<i2")
+        for side, track in enumerate(self._tracks):
+            audio = np.concatenate([*track.waiting, np.empty(0, dtype=np.int16)])
+            part = audio[:size]
+            pair[: len(part), side] = part
+            track.waiting = [audio[size:]] if len(audio) > size else []
+            track.position = max(track.position, until)
+        self._wav.writeframes(pair.tobytes())
+        self._written = until
+
+    def close(self) -> None:
+        self._write(max(track.position for track in self._tracks))
+        self._wav.close()
+        self._file.close()
+
+
+class Recording:
+    """The folder of one conversation. Raises `OSError` when it cannot be written. Next: `finish()`."""
+
+    def __init__(self, folder: Path, began_s: float, played_rate: int) -> None:
+        make_private_folder(folder)
+        self.folder = folder
+        self._began_s = began_s
+        self.tracks = RecordedTracks(folder / "audio.wav", began_s, played_rate)
+        self._trace = open(folder / "trace.jsonl", "w", encoding="utf-8", opener=private_opener)  # noqa: SIM115
+
+    def event(self, direction: str, message: str | bytes, now_s: float) -> None:
+        """One message of the wire: `direction` is "sent" or "received"."""
+        try:
+            event = msgspec.json.decode(message)
+        except msgspec.DecodeError:
+            event = {"unreadable": len(message)}
+        self.note(direction, _without_audio(event), now_s)
+
+    def note(self, kind: str, what: Any, now_s: float) -> None:
+        """Something that happened here."""
+        row = {"at_ms": round((now_s - self._began_s) * 1000, 1), "what": kind, "event": what}
+        self._trace.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def finish(self, lines: Iterable[Line], turns: list[Turn]) -> None:
+        """Write the transcript and close everything."""
+        self.tracks.close()
+        self._trace.close()
+        said = [line for line in lines if line.text or line.unheard or line.note]
+        text = "\n".join(plain_line(line) for line in said)
+        self._write("transcript.txt", text)
+        document = {
+            "lines": [self._line(line) for line in said],
+            "turns": [self._turn(turn) for turn in turns],
+            "figures": [
+                {"name": each.name, "count": each.count, "p50_ms": round(each.p50, 1), "p95_ms": round(each.p95, 1)}
+                for each in spreads(turns)
+            ],
+        }
+        self._write("transcript.json", json.dumps(document, ensure_ascii=False, indent=2))
+
+    def _write(self, name: str, text: str) -> None:
+        with open(self.folder / name, "w", encoding="utf-8", opener=private_opener) as file:
+            file.write(text + "\n")
+
+    def _line(self, line: Line) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "speaker": {"you": "user", "reply": "assistant", "note": "note"}[line.speaker],
+            "at_ms": round((line.begun_s - self._began_s) * 1000),
+            "text": line.text,
+        }
+        if line.heard_ms is not None:
+            told |= {"unheard": line.unheard, "heard_ms": line.heard_ms, "heard_exactly": line.exact}
+        if line.note:
+            told["note"] = line.note
+        return told
+
+    def _turn(self, turn: Turn) -> dict[str, Any]:
+        figures = {
+            name: {"ms": round(figure.ms, 1), "estimated": figure.estimated} for name, figure in turn.figures().items()
+        }
+        return {"number": turn.number, "interrupted": turn.interrupted, "figures": figures}
+
+
+def plain_line(line: Line) -> str:
+    """A line of the transcript in plain text; what was cut off stands in brackets."""
+    name = {"you": "you", "reply": "reply", "note": "note"}[line.speaker]
+    text = line.text.strip()
+    if line.unheard.strip():
+        text = f"{text} [not heard: {line.unheard.strip()}]".strip()
+    if line.note:
+        text = f"{text} ({line.note})".strip()
+    return f"{name}: {text}"
+
+
+def _without_audio(event: Any) -> Any:
+    """The event with its audio as a length."""
+    if not isinstance(event, dict):
+        return event
+    kind = str(event.get("type", ""))
+    sound = kind == "input_audio_buffer.append" or kind == "response.output_audio.delta"
+    short = {
+        name: f"<{len(value) * 3 // 4} bytes of audio>"
+        if sound and name in AUDIO_FIELDS and isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
+    item = short.get("item")
+    if isinstance(item, dict) and isinstance(item.get("content"), list):
+        content = [
+            {**part, "audio": "<audio>"} if isinstance(part, dict) and part.get("audio") else part
+            for part in item["content"]
+        ]
+        short["item"] = {**item, "content": content}
+    return short

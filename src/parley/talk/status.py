@@ -1,0 +1,89 @@
+"""Who has the floor, in one word for the screen.
+
+Laws: pure; follows the happenings, and is told by its caller what only the loudspeaker knows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from parley.client.updates import (
+    TYPED,
+    ClientUpdate,
+    ReplyBegan,
+    ReplyEnded,
+    SessionBegan,
+    UserBegan,
+    UserEnded,
+    UserLost,
+)
+
+State = Literal[
+    "connecting",
+    "reconnecting",
+    "listening",
+    "you speak",
+    "thinking",
+    "it speaks",
+    "muted",
+    "press to talk",
+    "type a message",
+    "no sound device",
+]
+
+
+class Status:
+    """Call `saw()` for each happening, `lost()` when the link is gone, then ask `state()`."""
+
+    def __init__(self) -> None:
+        self._linked = False
+        self._ever = False
+        self._user = False
+        self._thinking = False
+        self._replying = False
+
+    def saw(self, happening: ClientUpdate) -> None:
+        match happening:
+            case SessionBegan():
+                self._linked = self._ever = True
+                self._user = self._thinking = self._replying = False
+            case UserBegan(item_id=item_id):
+                self._user = not item_id.startswith(TYPED)
+                self._thinking = not self._user
+            case UserEnded():
+                self._user, self._thinking = False, True
+            case UserLost():
+                self._user = self._thinking = False
+            case ReplyBegan():
+                self._thinking = self._replying = True
+            case ReplyEnded():
+                self._thinking = self._replying = False
+            case _:
+                pass
+
+    def lost(self) -> None:
+        """The link is gone."""
+        self._linked = self._user = self._thinking = self._replying = False
+
+    @property
+    def replying(self) -> bool:
+        """The server is still making a reply."""
+        return self._replying
+
+    def state(self, *, audible: bool, muted: bool, hands_free: bool, deaf: bool = False, typed: bool = False) -> State:
+        """`audible`: the loudspeaker plays a reply. `deaf`: a device is away. `typed`: there is no microphone."""
+        if not self._linked:
+            return "reconnecting" if self._ever else "connecting"
+        if deaf:
+            return "no sound device"
+        if self._user:
+            return "you speak"
+        if audible:
+            return "it speaks"
+        if self._thinking:
+            return "thinking"
+        if typed:
+            return "type a message"
+        if muted:
+            return "muted"
+        return "listening" if hands_free else "press to talk"

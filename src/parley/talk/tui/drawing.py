@@ -1,0 +1,104 @@
+"""Levels, figures and the waterfall as text of a given width.
+
+Laws: pure; nothing is said by colour alone; without Unicode everything is drawn in ASCII; a line is never wider than asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from parley.talk.figures import NAMES, Spread, Step, Turn
+
+QUIET_DBFS = -60.0
+"""Where a level meter begins: a quiet room."""
+
+LOUD_DBFS = -6.0
+"""Where it is full."""
+
+NAME_WIDTH = max(map(len, NAMES))
+FIGURES_WIDTH = NAME_WIDTH + 15
+LABEL_WIDTH = 12
+MS_WIDTH = 8
+MIN_BAR = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The few signs that are drawn; `dot` marks the state, `cut` surrounds words that were not heard."""
+
+    full: str = "█"
+    empty: str = "░"
+    bar: str = "▆"
+    tick: str = "▏"
+    dot: str = "●"
+    more: str = "…"
+    cut: str = "~"
+
+
+ASCII = Glyphs(full="#", empty="-", bar="=", tick="|", dot="*", more="...", cut="~")
+
+
+def glyphs_for(encoding: str | None) -> Glyphs:
+    """What a terminal of this encoding can show."""
+    return Glyphs() if (encoding or "").lower().replace("-", "").startswith("utf") else ASCII
+
+
+def meter(dbfs: float, width: int, glyphs: Glyphs) -> str:
+    """A level from quiet to loud, `width` characters."""
+    share = (dbfs - QUIET_DBFS) / (LOUD_DBFS - QUIET_DBFS)
+    filled = round(width * min(1.0, max(0.0, share)))
+    return glyphs.full * filled + glyphs.empty * (width - filled)
+
+
+def figures(turn: Turn | None, over_all: Sequence[Spread]) -> list[str]:
+    """One line for each figure: the last turn's and the median; `~` before what is estimated."""
+    known = turn.figures() if turn is not None else {}
+    medians = {spread.name: spread.p50 for spread in over_all}
+    lines = []
+    for name in NAMES:
+        figure = known.get(name)
+        last = "-" if figure is None else f"{'~' if figure.estimated else ''}{figure.ms:.0f}"
+        median = f"{medians[name]:.0f}" if name in medians else "-"
+        lines.append(f"{name:<{NAME_WIDTH}}{last:>8}{median:>7}")
+    return lines
+
+
+def waterfall(steps: Sequence[Step], width: int, glyphs: Glyphs) -> list[str]:
+    """One line for each step: a bar on a common scale, and when it ended."""
+    room = width - LABEL_WIDTH - MS_WIDTH
+    if not steps or room < MIN_BAR:
+        return []
+    low = min(0.0, *(step.start_ms for step in steps))
+    high = max(1.0, *(step.end_ms for step in steps))
+    scale = room / (high - low)
+    lines = []
+    for step in steps:
+        start = min(room - 1, int((step.start_ms - low) * scale))
+        end = max(start + 1, min(room, round((step.end_ms - low) * scale)))
+        brief = (step.end_ms - step.start_ms) * scale < 0.5
+        mark = (glyphs.tick if brief else glyphs.bar) * (end - start)
+        lines.append(
+            f"{step.label:<{LABEL_WIDTH}}{' ' * start}{mark}{' ' * (room - end)}{step.end_ms:>{MS_WIDTH - 3}.0f} ms"
+        )
+    return lines
+
+
+def summary(turns: Sequence[Turn], interruptions: int, underruns: int, over_all: Sequence[Spread]) -> list[str]:
+    """The whole conversation in a few lines."""
+    # A reply that came as text was not played.
+    replies = sum(
+        turn.played_s is not None or (turn.first_audio_s is None and turn.last_words_s is not None) for turn in turns
+    )
+    lines = [
+        f"{_count(len(turns), 'turn')}, {_count(replies, 'reply', 'replies')}, {_count(interruptions, 'interruption')}, "
+        f"{_count(underruns, 'underrun')}"
+    ]
+    if over_all:
+        lines.append(f"{'':<{NAME_WIDTH}}{'turns':>7}{'p50':>8}{'p95':>8}")
+        lines += [f"{each.name:<{NAME_WIDTH}}{each.count:>7}{each.p50:>8.0f}{each.p95:>8.0f}" for each in over_all]
+    return lines
+
+
+def _count(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,162 @@
+"""The conversation as lines of text, for logs, pipes and screen readers: one line for each thing that happened.
+
+Laws: stdout gets the lines, nothing is ever redrawn; each line begins with the time since the start; partial transcripts are left out, for
+they would be read aloud again and again. Commands come as lines on stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from parley.talk.status import State
+from parley.talk.transcript import Line
+
+if TYPE_CHECKING:
+    from parley.talk.conversation import Talk
+
+HELP_TYPED = "A line of text: say it. Enter or /i silence the reply, /q leave."
+
+HELP = "Enter: talk or stop talking. A line of text: say it. /m mute, /h hands-free or key, /i silence the reply, /d devices, /q leave."
+
+MIN_WIDTH = 30
+"""A narrower terminal breaks words after all."""
+
+MAX_LINE_BYTES = 64 * 1024
+"""Longer than anybody types; what is longer is cut."""
+
+
+class PlainView:
+    """Prints what it is told. Make the `Talk` with it, then `run_plain()`.
+
+    `width`: the terminal's, at which a long line is broken between words; None, for pipes and logs: each event stays one line.
+    """
+
+    def __init__(self, write: Callable[[str], None], width: int | None = None) -> None:
+        self._write = write
+        self._width = width
+        self._began_s = time.monotonic()
+        self._told: dict[int, Line] = {}
+        self._figures_told = 0
+        self.talk: Talk | None = None
+
+    def say(self, text: str) -> None:
+        """One line, with its time."""
+        elapsed_s = time.monotonic() - self._began_s
+        minutes, seconds = divmod(elapsed_s, 60)
+        stamp = f"[{int(minutes):02}:{seconds:04.1f}] "
+        if self._width is None:
+            self._write(stamp + text)
+            return
+        indent = " " * len(stamp)
+        lines = textwrap.wrap(
+            stamp + text, max(self._width, MIN_WIDTH), subsequent_indent=indent, break_on_hyphens=False
+        )
+        for line in lines:
+            self._write(line)
+
+    def line_changed(self, line: Line) -> None:
+        before = self._told.get(line.number)
+        if line.partial or before == line:
+            return
+        self._told[line.number] = line
+        if len(self._told) > 100:
+            del self._told[next(iter(self._told))]
+        name = {"you": "you", "reply": "reply", "note": "note"}[line.speaker]
+        if line.heard_ms is not None:
+            if line.exact or before is None or before.heard_ms is None:
+                how = "heard" if line.exact else "heard about"
+                cut = f"{how} {line.text.strip()!r}, not heard {line.unheard.strip()!r}"
+                self.say(f"reply cut after {line.heard_ms} ms: {cut}")
+        elif line.note:
+            self.say(f"{name}: ({line.note})")
+        elif before is None or before.text != line.text:
+            self.say(f"{name}: {line.text.strip()}")
+
+    def figures_changed(self) -> None:
+        talk = self.talk
+        if talk is None:
+            return
+        for turn in talk.figures.turns:
+            if turn.number > self._figures_told and turn.over and turn.played_s is not None:
+                self._figures_told = turn.number
+                told = ", ".join(
+                    f"{name} {'~' if figure.estimated else ''}{figure.ms:.0f}"
+                    for name, figure in turn.figures().items()
+                )
+                self.say(f"figures of turn {turn.number}: {told}")
+
+    def state_changed(self, state: State) -> None:
+        self.say(f"state: {state}")
+
+    def ticked(self) -> None:
+        pass
+
+
+async def run_plain(talk: Talk, view: PlainView) -> None:
+    """Talk until SIGINT, SIGTERM or /q. Raises what `Talk.run` raises."""
+    view.talk = talk
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        # Windows has no such thing: there Ctrl-C is a KeyboardInterrupt.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(sign, talk.stop)
+    reader = _Commands(talk, view)
+    reading = reader.begin(loop)
+    try:
+        await talk.run()
+    finally:
+        if reading:
+            loop.remove_reader(sys.stdin)
+
+
+class _Commands:
+    """Lines typed on stdin."""
+
+    def __init__(self, talk: Talk, view: PlainView) -> None:
+        self._talk = talk
+        self._view = view
+        self._actions: dict[str, Callable[[], None]] = {
+            "": talk.press_key,
+            "/m": talk.toggle_mute,
+            "/h": talk.toggle_hands_free,
+            "/i": talk.interrupt,
+            "/d": talk.reopen_devices,
+            "/q": talk.stop,
+            "/?": lambda: view.say(self._help),
+        }
+        self._help = HELP
+        if talk.chosen.typed:
+            self._help = HELP_TYPED
+            for command in ("/m", "/h", "/d"):
+                del self._actions[command]
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether stdin can be read beside everything else."""
+        try:
+            loop.add_reader(sys.stdin, self._ready, loop)
+        except (OSError, ValueError, NotImplementedError, PermissionError):
+            return False
+        self._view.say(self._help)
+        return True
+
+    def _ready(self, loop: asyncio.AbstractEventLoop) -> None:
+        line = sys.stdin.readline(MAX_LINE_BYTES)
+        if not line:
+            # Nobody types: the conversation goes on until a signal.
+            loop.remove_reader(sys.stdin)
+            return
+        text = line.strip()
+        action = self._actions.get(text)
+        if action is not None:
+            action()
+        elif text.startswith("/"):
+            self._view.say(f"there is no command {text}. {self._help}")
+        else:
+            self._talk.say(text)

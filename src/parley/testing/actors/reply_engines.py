@@ -1,0 +1,206 @@
+"""The agent's side: a model that writes clauses and calls tools, its voice, and the server's loudspeaker.
+
+Laws: an attempt's events come in the contract's order and end once, unless it is cancelled; a naughty model also answers after that, and
+answers for attempts that never were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from parley.core.words.effects import Play, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
+    AudioPlayed,
+    ClauseStarted,
+    Event,
+    GenerationFailed,
+    GenerationFinished,
+    MeasuredUsage,
+    SpeechGenerated,
+    SpokenWord,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+)
+from parley.core.words.ids import AttemptId, CallId
+from parley.core.words.settings import AudioFormat, ForceFunction
+from parley.testing.actors.stage import Stage, piece
+
+_SENTENCES = (
+    "Good morning. ",
+    "I can help you with that, of course. ",
+    "Let me think about it for a moment; ",
+    "the answer is twenty-three. ",
+    "Yes. ",
+    "It rains in the north, and the south stays dry until Sunday. ",
+    "🙂 ",
+    "Would you like to hear more? ",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MouthTraits:
+    """How the model and the voice behave. Chances in 0..1, delays in milliseconds, `real_time_factor` of the synthesis."""
+
+    first_delay_ms: float = 200
+    clauses: int = 3
+    real_time_factor: float = 0.4
+    chunk_ms: int = 120
+    timed_words: bool = True
+    tools: float = 0.3
+    failing: float = 0.0
+    silent: float = 0.0
+    cut_short: float = 0.0
+    naughty: float = 0.0
+
+
+class Model:
+    """Language model and voice together: one attempt at a time each, any number at once."""
+
+    def __init__(self, stage: Stage, traits: MouthTraits) -> None:
+        self._stage = stage
+        self._traits = traits
+        self._running: dict[AttemptId, bool] = {}
+        self._made_bytes = 0
+
+    def start(self, effect: StartGeneration) -> None:
+        self._stage.counts["generations"] += 1
+        self._running[effect.attempt] = True
+        if self._stage.rng.random() < self._traits.silent:
+            self._stage.counts["silent models"] += 1
+            return
+        self._step(effect.attempt, self._script(effect))
+
+    def cancel(self, attempt: AttemptId) -> None:
+        self._running[attempt] = False
+
+    def _step(self, attempt: AttemptId, script: Iterator[tuple[float, Event]], late: int = 0) -> None:
+        following = next(script, None)
+        if following is None:
+            self._after(attempt)
+            return
+        delay, event = following
+
+        def tell() -> None:
+            left = late
+            if not self._running[attempt]:
+                if left == 0 and self._stage.rng.random() >= self._traits.naughty:
+                    return
+                left += 1
+                self._stage.counts["late events"] += 1
+                if left > 3:
+                    return
+            self._stage.post(event)
+            self._step(attempt, script, left)
+
+        self._stage.at(delay, tell)
+
+    def _after(self, attempt: AttemptId) -> None:
+        if self._stage.rng.random() < self._traits.naughty:
+            self._stage.counts["late events"] += 1
+            again = GenerationFinished(attempt)
+            self._stage.at(20, lambda: self._stage.post(again))
+
+    def _script(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
+        rng, traits, attempt = self._stage.rng, self._traits, effect.attempt
+        first = traits.first_delay_ms * (0.5 + rng.random())
+        fails_after = rng.randrange(6) if rng.random() < traits.failing else None
+        called = False
+        for steps, (delay, event) in enumerate(self._content(effect)):
+            if fails_after == steps:
+                yield delay, GenerationFailed(attempt, Fault("server_error", "The model's server went away."))
+                return
+            yield delay + (first if steps == 0 else 0), event
+            called = called or isinstance(event, ToolCallStarted)
+        usage = MeasuredUsage(40, 20, 5) if rng.random() < 0.5 else None
+        cut = rng.random() < traits.cut_short
+        yield 5, GenerationFinished(attempt, "length" if cut else "tool_calls" if called else "stop", usage)
+
+    def _calls(self, effect: StartGeneration) -> bool:
+        return bool(effect.prompt.tools) and effect.prompt.tool_choice != "none"
+
+    def _content(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
+        rng, prompt = self._stage.rng, effect.prompt
+        forced = prompt.tool_choice == "required" or isinstance(prompt.tool_choice, ForceFunction)
+        tools = self._calls(effect) and (forced or rng.random() < self._traits.tools)
+        if not tools or rng.random() < 0.3:
+            yield from self._words(effect)
+        if tools:
+            for index in range(1 + (rng.random() < 0.4)):
+                tool = rng.choice(prompt.tools).name
+                yield 30, ToolCallStarted(effect.attempt, index, CallId(f"call_{effect.attempt}_{index}"), tool)
+                for part in ('{"place"', ':"Oslo', '"}'):
+                    yield 20, ToolArgumentsGenerated(effect.attempt, index, part)
+
+    def _words(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
+        rng, attempt = self._stage.rng, effect.attempt
+        for _ in range(rng.randint(1, self._traits.clauses)):
+            text = rng.choice(_SENTENCES)
+            if effect.modality == "text":
+                for word in text.split(" "):
+                    yield 15, TextGenerated(attempt, word + " ")
+                continue
+            yield 20, ClauseStarted(attempt, text)
+            yield from self._voice(effect, text)
+
+    def _voice(self, effect: StartGeneration, text: str) -> Iterator[tuple[float, Event]]:
+        if not any(letter.isalnum() for letter in text):
+            return
+        rng, traits, format = self._stage.rng, self._traits, effect.format
+        total_ms = int(len(text) * 60 / max(effect.speed, 0.25))
+        words = _timings(text, total_ms)
+        at = 0
+        while at < total_ms:
+            length = min(traits.chunk_ms, total_ms - at)
+            at += length
+            timed = tuple(word for word in words if word.end_sample <= at * 24) if traits.timed_words else ()
+            delay = length * traits.real_time_factor * (0.5 + rng.random())
+            yield delay, SpeechGenerated(effect.attempt, self._sound(format, length), timed)
+
+    def _sound(self, format: AudioFormat, length_ms: int) -> bytes:
+        size = length_ms * format.bytes_per_ms
+        self._made_bytes += size
+        return piece(2, self._made_bytes, size)
+
+
+def _timings(text: str, total_ms: int) -> list[SpokenWord]:
+    """When each word of the text has been said, in proportion to its letters."""
+    words: list[SpokenWord] = []
+    end = 0
+    for word in text.split(" "):
+        end += len(word)
+        if word:
+            words.append(SpokenWord(end, int(total_ms * 24 * end / len(text))))
+        end += 1
+    return words
+
+
+class Loudspeaker:
+    """The server's own playback (paced): plays what is queued in real time and says so."""
+
+    TICK_MS = 60
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._queued = 0
+        self._ticking = False
+
+    def play(self, effect: Play) -> None:
+        self._queued += effect.format.samples(len(effect.audio))
+        if not self._ticking:
+            self._ticking = True
+            self._stage.at(self.TICK_MS, self._tick)
+
+    def stop(self) -> None:
+        self._queued = 0
+
+    def _tick(self) -> None:
+        played = min(self._queued, self.TICK_MS * 24)
+        self._queued -= played
+        if played:
+            self._stage.post(AudioPlayed(played))
+        self._ticking = self._queued > 0
+        if self._ticking:
+            self._stage.at(self.TICK_MS, self._tick)

@@ -1,0 +1,162 @@
+"""Items that a client brings: how large they may be, and what they are given where they lack it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from parley.core.words.effects import FinishTranscription, OpenTranscription, StartGeneration, Transcribe
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
+    ItemCreateRequested,
+    PartialTranscribed,
+    ResponseParams,
+    ResponseRequested,
+    Transcribed,
+    TranscriptionFailed,
+)
+from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.items import FunctionCall, InputAudio, InputImage, InputText, ItemReference, Message, OutputAudio
+from parley.core.words.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
+from parley.core.words.notices import ErrorRaised, ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
+from parley.core.words.settings import AudioFormat, Capabilities, Settings, Transcription
+from tests.core.scene import Scene, kinds, notices
+
+ID = ClientEventId("the item")
+SEES = Capabilities(images=True)
+
+
+def brings(*content: InputText | InputImage | InputAudio, name: str = "mine") -> ItemCreateRequested:
+    return ItemCreateRequested(Message(ItemId(name), "user", content), None, ID)
+
+
+def refusal(scene: Scene, event: ItemCreateRequested | ResponseRequested) -> ErrorRaised:
+    (error,) = notices(scene.happens(event))
+    assert isinstance(error, ErrorRaised)
+    assert error.client_event_id == ID
+    return error
+
+
+def test_an_image_may_be_as_large_as_the_limit_and_not_larger() -> None:
+    scene = Scene(capabilities=SEES)
+    largest = "data:image/png;base64,".ljust(MAX_IMAGE_BYTES, "A")
+    error = refusal(scene, brings(InputText("look"), InputImage(largest + "A"), name="larger"))
+    assert (error.code, error.param) == ("invalid_value", "item.content[1].image_url")
+    assert f" {MAX_IMAGE_BYTES // 2**20} MiB " in error.message
+    assert kinds(scene.happens(brings(InputText("look"), InputImage(largest)))) == ["ItemAdded", "ItemDone"]
+
+
+def test_an_image_of_a_responses_own_input_is_refused_by_its_place() -> None:
+    photo = Message(ItemId(""), "user", (InputText("look"), InputImage("data:image/png;base64,AA")))
+    own = ResponseParams(False, (Message(ItemId(""), "user", (InputText("hello"),)), photo))
+    error = refusal(Scene(), ResponseRequested(own, ID))
+    assert (error.code, error.param) == ("unsupported_content_type", "response.input[1].content[1].type")
+
+
+def test_an_item_may_hold_as_much_text_as_the_limit_and_no_more() -> None:
+    half = "x" * (MAX_ITEM_TEXT // 2)
+    scene = Scene()
+    error = refusal(scene, brings(InputText(half), InputText(half + "x"), name="larger"))
+    assert (error.code, error.param) == ("invalid_value", "item")
+    assert f" {MAX_ITEM_TEXT} " in error.message
+    assert kinds(scene.happens(brings(InputText(half), InputText(half)))) == ["ItemAdded", "ItemDone"]
+
+
+def test_what_an_item_lacks_it_is_given() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId(""), CallId(""), "look", "{}", "in_progress")))
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")))
+    given, kept = (added.item for added in scene.told(ItemAdded))
+    assert isinstance(given, FunctionCall)
+    assert given.id
+    assert given.call_id
+    assert given.status == "completed"
+    assert kept == FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")
+
+
+def test_an_item_may_hold_as_many_parts_of_audio_as_the_limit_and_no_more() -> None:
+    scene = Scene()
+    known = InputAudio("hello", bytes(480))
+    error = refusal(scene, brings(*[known] * (MAX_AUDIO_PARTS + 1), InputText("and words"), name="larger"))
+    assert (error.code, error.param) == ("invalid_value", "item.content")
+    assert f" {MAX_AUDIO_PARTS} parts of audio" in error.message
+    assert kinds(scene.happens(brings(*[known] * MAX_AUDIO_PARTS, InputText("and words")))) == ["ItemAdded", "ItemDone"]
+
+
+def test_audio_that_a_client_brings_is_in_the_formats_of_its_session() -> None:
+    scene = Scene(Settings(input_format=AudioFormat.PCMU, output_format=AudioFormat.PCMA))
+    heard, spoken = InputAudio("hello", bytes(480)), OutputAudio("hi", bytes(480))
+    scene.happens(ItemCreateRequested(Message(ItemId("mine"), "user", (heard, spoken, InputText("text")))))
+    item = scene.item("mine")
+    assert isinstance(item, Message)
+    assert item.content == (
+        replace(heard, format=AudioFormat.PCMU),
+        replace(spoken, format=AudioFormat.PCMA),
+        InputText("text"),
+    )
+
+
+def test_the_audio_of_an_item_is_counted_once_for_each_part_that_has_some() -> None:
+    scene = Scene()
+    parts = InputAudio("one", bytes(48_000)), InputAudio("without"), InputAudio("two", bytes(24_000))
+    scene.happens(brings(*parts), ResponseRequested())
+    scene.answers(("Hello.", 400))
+    usage = scene.told(ResponseDone)[-1].response.usage
+    assert usage is not None
+    assert usage.input_audio == 15, "1.5 s, a token for 100 ms"
+
+
+# --- audio without its words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wire", AudioFormat)
+def test_the_words_of_an_items_audio_are_asked_for_whole_and_told_under_the_item(wire: AudioFormat) -> None:
+    scene = Scene(Settings(transcription=Transcription(), input_format=wire))
+    audio = bytes(range(200)) * wire.bytes_per_ms  # 200 ms
+    caused = scene.happens(brings(InputText("listen"), InputAudio(None, audio)))
+    opened, fed, finished = (effect for effect in caused if not notices([effect]))
+    assert isinstance(opened, OpenTranscription)
+    assert (opened.format, opened.live) == (wire, False)
+    assert fed == Transcribe(opened.turn, audio)
+    assert finished == FinishTranscription(opened.turn)
+    assert notices(scene.happens(PartialTranscribed(opened.turn, "from a", "from"))) == [
+        TranscriptionDelta(ItemId("mine"), 1, "from")
+    ]
+    assert notices(scene.happens(Transcribed(opened.turn, "from a file"))) == [
+        TranscriptionDelta(ItemId("mine"), 1, " a file"),
+        TranscriptionCompleted(ItemId("mine"), 1, "from a file", 0.2, ""),
+    ]
+
+
+def test_audio_that_a_client_brings_is_answered_when_the_client_asks_and_not_before() -> None:
+    scene = Scene()
+    scene.happens(brings(InputAudio(None, bytes(9600))))
+    caused = scene.happens(Transcribed(scene.turn(), "from a file")) + scene.passes(10_000)
+    assert caused == []
+    scene.happens(ResponseRequested())
+    assert scene.last(StartGeneration).prompt.items == (Message(ItemId("mine"), "user", (InputAudio("from a file"),)),)
+
+
+def test_audio_that_cannot_be_understood_fails_only_its_own_words() -> None:
+    scene = Scene()
+    scene.happens(brings(InputText("listen"), InputAudio(None, bytes(9600))))
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
+    scene.passes(10_000)
+    assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
+    scene.happens(ResponseRequested())
+    (item,) = scene.last(StartGeneration).prompt.items
+    assert isinstance(item, Message)
+    assert item.content[0] == InputText("listen")
+
+
+def test_of_an_item_whose_words_were_lost_nothing_is_awaited_any_more() -> None:
+    scene = Scene()
+    scene.happens(brings(InputAudio(None, bytes(9_600))))
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
+    scene.happens(brings(InputAudio(None, bytes(9_600)), name="other"))
+    of_the_lost, of_the_other = ItemReference(ItemId("mine")), ItemReference(ItemId("other"))
+    scene.happens(ResponseRequested(ResponseParams(False, (of_the_other,))))
+    assert not [effect for effect in scene.effects if isinstance(effect, StartGeneration)], "it waits for its words"
+    scene.happens(ResponseRequested(ResponseParams(False, (of_the_lost,))))
+    assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1

@@ -1,0 +1,278 @@
+"""What becomes of what the engines make: where it is told, what is played, how much may come, and what it cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.words.effects import ListTools, Play, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
+    CancelRequested,
+    ClauseStarted,
+    GenerationFailed,
+    GenerationFinished,
+    ItemCreateRequested,
+    ItemTruncateRequested,
+    MeasuredUsage,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+    SpeechGenerated,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    ToolsListed,
+)
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import FunctionCall, InputText, McpApprovalRequest, McpTool, Message, OutputAudio
+from parley.core.words.limits import MAX_RESPONSE_TEXT
+from parley.core.words.notices import (
+    FunctionArgumentsDone,
+    ItemAdded,
+    OutputAudioDelta,
+    OutputBufferStarted,
+    OutputItemAdded,
+    OutputItemDone,
+    RateLimitsUpdated,
+    ResponseDone,
+    ResponseView,
+    Usage,
+)
+from parley.core.words.settings import AudioFormat, Capabilities, McpServer, OwnerSettings, Settings
+from tests.core.scene import Scene, cancelled, kinds, notices
+
+TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello there"),)))
+ASIDE = ResponseParams(in_conversation=False)
+TEXT = Settings(modality="text", turn_detection=None)
+AUDIO = Settings(turn_detection=None)
+
+
+def asked(settings: Settings = TEXT, params: ResponseParams | None = None, **scene: object) -> Scene:
+    made = Scene(settings, **scene)  # type: ignore[arg-type]
+    made.happens(TYPED, ResponseRequested(params or ResponseParams()))
+    return made
+
+
+def done(scene: Scene) -> ResponseView:
+    (notice,) = scene.told(ResponseDone)
+    return notice.response
+
+
+def usage(scene: Scene) -> Usage:
+    told = done(scene).usage
+    assert told is not None
+    return told
+
+
+# --- the limits --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_response_may_have_as_much_text_as_the_limit_and_is_cut_with_one_character_more(over: int) -> None:
+    scene = asked()
+    caused = scene.happens(TextGenerated(scene.attempt(), "x" * (MAX_RESPONSE_TEXT - 3)))
+    caused += scene.happens(TextGenerated(scene.attempt(), "y" * (3 + over)))
+    assert cancelled(caused) == ([scene.attempt()] if over else [])
+    if over:
+        assert (done(scene).status, done(scene).reason) == ("incomplete", "max_output_tokens")
+        assert (usage(scene).input_text, usage(scene).output_text) == (7, MAX_RESPONSE_TEXT // 4 + 1)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_response_may_have_as_much_sound_as_the_limit_and_is_cut_with_one_sample_more(over: int) -> None:
+    half_an_hour = 30 * 60 * 8_000
+    scene = asked(AUDIO, ResponseParams(in_conversation=False, output_format=AudioFormat.PCMU))
+    scene.happens(SpeechGenerated(scene.attempt(), bytes(half_an_hour)))
+    assert scene.told(ResponseDone) == []
+    scene.happens(SpeechGenerated(scene.attempt(), bytes(over)))
+    assert [notice.response.reason for notice in scene.told(ResponseDone)] == ["max_output_tokens"] * over
+
+
+@pytest.mark.parametrize(("reason", "told"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+def test_a_model_that_was_cut_short_says_by_what_and_what_it_took(reason: str, told: str) -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(TextGenerated(attempt, "Well"))
+    finished = GenerationFinished(attempt, reason, MeasuredUsage(50, 7))  # type: ignore[arg-type]
+    assert cancelled(scene.happens(finished)) == [], "it has ended by itself"
+    assert (done(scene).status, done(scene).reason) == ("incomplete", told)
+    assert usage(scene) == Usage(input_text=50, output_text=7)
+
+
+def test_a_failed_response_says_why_and_counts_nothing() -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(TextGenerated(attempt, "Well, well"))
+    caused = scene.happens(GenerationFailed(attempt, Fault("overloaded", "Too many people talk.")))
+    assert cancelled(caused) == []
+    error = done(scene).error
+    assert error is not None
+    assert (error.type, error.code, error.message) == ("server_error", "overloaded", "Too many people talk.")
+    assert usage(scene) == Usage()
+
+
+# --- what it cost ------------------------------------------------------------------------------------------------------------
+
+
+def test_where_the_model_tells_nothing_its_tokens_are_reckoned_also_of_a_reply_that_was_cancelled() -> None:
+    for stops in (True, False):
+        scene = asked()
+        attempt = scene.attempt()
+        scene.happens(TextGenerated(attempt, "x" * 9))
+        scene.happens(CancelRequested() if stops else GenerationFinished(attempt))
+        assert usage(scene) == Usage(input_text=4 + 3, output_text=3)
+
+
+@pytest.mark.parametrize(("cached", "told"), [(0, 0), (30, 30), (50, 50), (51, 50)])
+def test_no_more_of_a_prompt_was_cached_than_it_had(cached: int, told: int) -> None:
+    scene = asked()
+    scene.happens(GenerationFinished(scene.attempt(), usage=MeasuredUsage(50, 7, cached)))
+    assert usage(scene) == Usage(input_text=50, input_cached=told, output_text=7)
+
+
+@pytest.mark.parametrize(("ms", "tokens"), [(50, 1), (51, 2), (100, 2), (1_000, 20)])
+def test_each_50_ms_of_sound_begun_is_a_token(ms: int, tokens: int) -> None:
+    scene = asked(AUDIO)
+    scene.answers(("Hi.", ms))
+    assert usage(scene).output_audio == tokens
+
+
+# --- where the sound goes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("playback", ["remote", "paced"])
+def test_sound_goes_to_the_client_or_to_where_the_server_plays_it(playback: str) -> None:
+    scene = asked(Settings(turn_detection=None, output_format=AudioFormat.PCMA), playback=playback)
+    attempt = scene.attempt()
+    caused = scene.happens(SpeechGenerated(attempt, b"one"), SpeechGenerated(attempt, b"two"))
+    created = scene.told(OutputItemAdded)[0].response_id
+    played = [effect for effect in caused if isinstance(effect, Play)]
+    sent = [notice.audio for notice in notices(caused) if isinstance(notice, OutputAudioDelta)]
+    started = [notice for notice in notices(caused) if isinstance(notice, OutputBufferStarted)]
+    if playback == "paced":
+        assert played == [Play(created, b"one", AudioFormat.PCMA), Play(created, b"two", AudioFormat.PCMA)]
+        assert (sent, started) == ([], [OutputBufferStarted(created)])
+    else:
+        assert (played, sent, started) == ([], [b"one", b"two"], [])
+    assert scene.session.speaking
+
+
+def test_sound_beside_the_conversation_is_told_and_not_played_and_settles_no_voice() -> None:
+    scene = asked(Settings(turn_detection=None, voice="alba"), ASIDE, playback="paced")
+    caused = scene.happens(SpeechGenerated(scene.attempt(), b"once"))
+    assert [notice.audio for notice in scene.told(OutputAudioDelta)] == [b"once"]
+    assert not any(isinstance(effect, Play) for effect in caused)
+    assert scene.told(OutputBufferStarted) == []
+    assert not scene.session.speaking
+    assert kinds(scene.happens(SessionUpdateRequested({"voice": "bruno"}))) == ["SessionUpdated"]
+
+
+def test_sound_in_the_conversation_settles_its_voice() -> None:
+    scene = asked(Settings(turn_detection=None, voice="alba"))
+    scene.happens(SpeechGenerated(scene.attempt(), b""))
+    assert kinds(scene.happens(SessionUpdateRequested({"voice": "bruno"}))) == ["SessionUpdated"]
+    scene.happens(SpeechGenerated(scene.attempt(), b"once"))
+    assert kinds(scene.happens(SessionUpdateRequested({"voice": "alba"}))) == ["ErrorRaised"]
+
+
+@pytest.mark.parametrize("playback", ["remote", "paced"])
+def test_what_comes_for_an_item_that_its_client_has_cut_is_told_and_not_played(playback: str) -> None:
+    scene = asked(AUDIO, playback=playback)
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "One two."), SpeechGenerated(attempt, bytes(48_000)))
+    item = scene.told(OutputItemAdded)[0].item.id
+    scene.happens(ItemTruncateRequested(item, 0, 500))
+    assert not scene.session.speaking
+    caused = scene.happens(SpeechGenerated(attempt, bytes(48_000)))
+    assert not scene.session.speaking
+    assert not any(isinstance(effect, Play) for effect in caused)
+    assert kinds(caused) == (["OutputAudioDelta"] if playback == "remote" else [])
+
+
+def test_words_and_sound_of_a_text_response_are_one_message_and_its_sound_is_left_out() -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "One."), SpeechGenerated(attempt, b"sound"), TextGenerated(attempt, " Two."))
+    scene.happens(GenerationFinished(attempt))
+    assert scene.told(OutputAudioDelta) == []
+    (item,) = done(scene).output
+    assert "One. Two." in str(item)
+
+
+def test_sound_without_words_is_kept_with_its_item() -> None:
+    scene = asked(AUDIO)
+    scene.happens(SpeechGenerated(scene.attempt(), b"ab"), SpeechGenerated(scene.attempt(), b"cd"))
+    scene.happens(GenerationFinished(scene.attempt()))
+    (item,) = done(scene).output
+    kept = scene.item(item.id)
+    assert isinstance(kept, Message)
+    (part,) = kept.content
+    assert isinstance(part, OutputAudio)
+    assert (part.transcript, part.audio) == ("", b"abcd")
+
+
+# --- calls -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_without_an_id_gets_one_and_arguments_of_an_unknown_call_are_left_out() -> None:
+    scene = asked()
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 3, CallId(""), "look"), ToolCallStarted(attempt, 4, CallId("mine"), "see"))
+    assert scene.happens(ToolArgumentsGenerated(attempt, 0, "{}")) == []
+    scene.happens(ToolArgumentsGenerated(attempt, 4, "[4]"), ToolArgumentsGenerated(attempt, 3, "[3]"))
+    scene.happens(GenerationFinished(attempt, "tool_calls"))
+    first, second = done(scene).output
+    assert isinstance(first, FunctionCall)
+    assert isinstance(second, FunctionCall)
+    assert first.call_id
+    assert first.call_id != second.call_id == "mine"
+    assert [told.arguments for told in scene.told(FunctionArgumentsDone)] == ["[3]", "[4]"]
+    assert (first.name, second.name) == ("look", "see")
+
+
+def test_requests_for_approval_are_told_whole_at_the_end_one_after_another() -> None:
+    books = McpServer("books", "https://books.example/mcp")
+    scene = Scene(Settings(modality="text", tools=(books,)), capabilities=Capabilities(mcp_urls=("*",)))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(TextGenerated(attempt, "One moment."))
+    scene.happens(ToolCallStarted(attempt, 0, CallId("a"), "lend"), ToolCallStarted(attempt, 1, CallId("b"), "lend"))
+    scene.happens(ToolArgumentsGenerated(attempt, 1, '{"b":'), ToolArgumentsGenerated(attempt, 0, '{"a":'))
+    scene.happens(ToolArgumentsGenerated(attempt, 1, "1}"), ToolArgumentsGenerated(attempt, 0, "1}"))
+    scene.happens(ToolCallStarted(attempt, 2, CallId("c"), "look"))
+    assert len(scene.told(OutputItemAdded)) == 2
+    caused = scene.happens(GenerationFinished(attempt, "tool_calls"))
+    assert kinds(caused)[:3] == ["FunctionArgumentsDelta", "FunctionArgumentsDone", "ItemDone"]
+    message, call, *asked_for = done(scene).output
+    assert isinstance(call, FunctionCall)
+    assert [(item.arguments, item.status) for item in asked_for if isinstance(item, McpApprovalRequest)] == [
+        ('{"a":1}', "completed"),
+        ('{"b":1}', "completed"),
+    ]
+    added = [(told.item.id, told.previous_item_id) for told in scene.told(ItemAdded)][-2:]
+    assert added == [(asked_for[0].id, call.id), (asked_for[1].id, asked_for[0].id)]
+    assert [told.output_index for told in scene.told(OutputItemDone)] == [0, 1, 2, 3]
+    assert message.id == scene.told(OutputItemAdded)[0].item.id
+
+
+# --- the end -----------------------------------------------------------------------------------------------------------------
+
+
+def test_after_each_response_its_client_learns_how_many_are_left_where_there_is_a_limit() -> None:
+    for rate, told in ((None, 0), (10, 2)):
+        scene = Scene(TEXT, OwnerSettings(responses_per_minute=rate))
+        scene.happens(TYPED, ResponseRequested(), ResponseRequested(ASIDE))
+        for effect in [effect for effect in scene.effects if isinstance(effect, StartGeneration)]:
+            scene.happens(GenerationFinished(effect.attempt))
+        assert [update.limits[0].remaining for update in scene.told(RateLimitsUpdated)] == [8] * told
+        assert len(scene.told(ResponseDone)) == 2
+
+
+def test_a_response_that_waits_for_words_can_be_cancelled_and_is_not_made_when_they_come() -> None:
+    scene = asked()
+    scene.happens(CancelRequested())
+    assert usage(scene).output_text == 0
+    attempt = scene.attempt()
+    assert scene.happens(TextGenerated(attempt, "late"), GenerationFinished(attempt)) == []
+    assert scene.session.late_events == 2

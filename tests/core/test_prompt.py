@@ -1,0 +1,139 @@
+"""What a reply is generated from: the response's own wishes, else the session's, and what is counted of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parley.core.words.effects import ListTools, Prompt, StartGeneration
+from parley.core.words.events import (
+    AudioArrived,
+    CommitRequested,
+    GenerationFinished,
+    ItemCreateRequested,
+    ResponseParams,
+    ResponseRequested,
+    ToolsListed,
+    Transcribed,
+)
+from parley.core.words.ids import ItemId
+from parley.core.words.items import InputText, McpTool, Message
+from parley.core.words.notices import ResponseDone, Usage
+from parley.core.words.settings import (
+    AudioFormat,
+    Capabilities,
+    ForceFunction,
+    FunctionTool,
+    McpServer,
+    OwnerSettings,
+    Settings,
+    Transcription,
+    Truncation,
+)
+from tests.core.scene import Scene
+
+OURS, THEIRS = FunctionTool("weather", "It rains.", "{}"), FunctionTool("clock")
+TYPED = Message(ItemId("typed"), "user", (InputText("hello"),))
+SESSION = Settings(
+    instructions="Be brief.",
+    modality="text",
+    voice="alba",
+    speed=1.5,
+    output_format=AudioFormat.PCMU,
+    turn_detection=None,
+    transcription=Transcription(language="pt"),
+    tools=(OURS,),
+    tool_choice="required",
+    parallel_tool_calls=True,
+    max_output_tokens=100,
+    reasoning_effort="low",
+)
+PROMPT: dict[str, Any] = {
+    "instructions": "Be brief.",
+    "items": (TYPED,),
+    "tools": (OURS,),
+    "tool_choice": "required",
+    "parallel_tool_calls": True,
+    "max_output_tokens": 100,
+    "reasoning_effort": "low",
+}
+MADE: dict[str, Any] = {"modality": "text", "voice": "alba", "speed": 1.5, "format": AudioFormat.PCMU, "language": "pt"}
+EMPTY, OWN = Message(ItemId("e"), "user", (InputText(" "),)), Message(ItemId("o"), "user", (InputText("hi"),))
+
+
+@pytest.mark.parametrize(
+    ("params", "prompt", "made"),
+    [
+        (ResponseParams(), {}, {}),
+        (ResponseParams(instructions=""), {"instructions": ""}, {}),
+        (
+            ResponseParams(tools=(THEIRS,), tool_choice=ForceFunction("clock")),
+            {"tools": (THEIRS,), "tool_choice": ForceFunction("clock")},
+            {},
+        ),
+        (ResponseParams(tools=(), tool_choice="none"), {"tools": (), "tool_choice": "none"}, {}),
+        (ResponseParams(parallel_tool_calls=False), {"parallel_tool_calls": False}, {}),
+        (ResponseParams(max_output_tokens=7), {"max_output_tokens": 7}, {}),
+        (ResponseParams(max_output_tokens=0), {"max_output_tokens": None}, {}),
+        (ResponseParams(reasoning_effort="high"), {"reasoning_effort": "high"}, {}),
+        (ResponseParams(reasoning_effort=""), {"reasoning_effort": ""}, {}),
+        (ResponseParams(input=(EMPTY, OWN)), {"items": (OWN,)}, {}),
+        (
+            ResponseParams(modality="audio", voice="bruno", output_format=AudioFormat.PCMA),
+            {},
+            {"modality": "audio", "voice": "bruno", "format": AudioFormat.PCMA},
+        ),
+    ],
+)
+def test_what_a_response_asks_for_goes_before_the_sessions_settings(
+    params: ResponseParams, prompt: dict[str, Any], made: dict[str, Any]
+) -> None:
+    scene = Scene(SESSION)
+    scene.happens(ItemCreateRequested(TYPED), ResponseRequested(params))
+    started = scene.last(StartGeneration)
+    assert started == StartGeneration(started.attempt, Prompt(**PROMPT | prompt), **MADE | made)
+
+
+def test_a_reply_made_ahead_is_generated_under_the_sessions_settings() -> None:
+    settings = Settings(
+        voice="alba", speed=0.5, output_format=AudioFormat.PCMA, transcription=Transcription(language="de")
+    )
+    scene = Scene(settings, OwnerSettings(speculation=True, speculate_after_ms=200))
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "guten tag", flush=scene.flush()))
+    made = scene.last(StartGeneration)
+    assert (made.modality, made.voice, made.speed, made.format, made.language) == (
+        ("audio", "alba", 0.5, AudioFormat.PCMA, "de")
+    )
+
+
+def test_a_prompt_counts_its_instructions_its_tools_and_its_items_and_is_refused_one_token_over_the_context() -> None:
+    """26 characters of instructions, 9 + 13 + 21 of a function, 4 + 2 + 2 of an MCP server's: 77, of which four make a token.
+    The message: 4 tokens and 41 characters, so 11 more."""
+    server = McpServer("books", "https://books.example/mcp")
+    tools = (FunctionTool("n" * 9, "d" * 13, "p" * 21), server)
+    settings = Settings("realtime", "", "i" * 26, "text", tools=tools, truncation=Truncation("disabled"))
+    for context, status in ((35, "completed"), (34, "failed")):
+        scene = Scene(settings, OwnerSettings(context_tokens=context), Capabilities(mcp_urls=("*",)))
+        scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find", "in"),)))
+        scene.happens(ItemCreateRequested(Message(ItemId("m"), "user", (InputText("m" * 41),))), ResponseRequested())
+        if status == "completed":
+            scene.happens(GenerationFinished(scene.attempt()))
+        (done,) = scene.told(ResponseDone)
+        assert done.response.status == status
+        assert (done.response.usage or Usage()).input_text == (35 if status == "completed" else 0)
+
+
+def test_the_audio_of_each_turn_in_the_prompt_is_counted_and_of_none_that_is_left_out() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None), OwnerSettings(context_tokens=100))
+    for ms, words in ((990, "x" * 700), (110, "two"), (450, "three")):
+        scene.happens(AudioArrived(bytes(48 * ms)), CommitRequested())
+        scene.happens(Transcribed(scene.turn(), words))
+    scene.happens(ResponseRequested())
+    scene.happens(GenerationFinished(scene.attempt()))
+    assert len(scene.last(StartGeneration).prompt.items) == 2
+    usage = scene.told(ResponseDone)[-1].response.usage
+    assert usage is not None
+    assert usage.input_audio == 6, "560 ms, of which each 100 begun is a token"

@@ -1,0 +1,477 @@
+"""What a response is made with, how it is cut, and what its client is told of that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from parley.core.words.effects import CallTool, CancelGeneration, ListTools, StartGeneration, StopPlayback
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
+    AudioPlayed,
+    CancelRequested,
+    ClauseStarted,
+    GenerationFailed,
+    GenerationFinished,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ItemTruncateRequested,
+    LinkClosed,
+    OutputClearRequested,
+    ResponseParams,
+    ResponseRequested,
+    SpeechGenerated,
+    TextGenerated,
+    ToolAnswered,
+    ToolCallStarted,
+    ToolsListed,
+    Transcribed,
+    WindDownRequested,
+)
+from parley.core.words.ids import CallId, ItemId
+from parley.core.words.items import InputAudio, InputText, McpTool, Message, OutputAudio
+from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES
+from parley.core.words.notices import (
+    ConversationCreated,
+    ErrorRaised,
+    ItemTruncated,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    OutputBufferStopped,
+    OutputItemAdded,
+    RateLimitsUpdated,
+    ResponseCreated,
+    ResponseDone,
+    ResponseView,
+)
+from parley.core.words.settings import (
+    Approval,
+    AudioFormat,
+    Capabilities,
+    McpServer,
+    OwnerSettings,
+    ServerVad,
+    Settings,
+    ToolFilter,
+)
+from tests.core.scene import MS, Scene, cancelled, kinds, notices
+
+TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
+GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
+SESSION = Settings(
+    modality="text", voice="alba", output_format=AudioFormat.PCMU, max_output_tokens=100, turn_detection=None
+)
+
+
+@pytest.mark.parametrize(
+    ("params", "own"),
+    [
+        (ResponseParams(), {}),
+        (
+            ResponseParams(modality="audio", voice="bruno", output_format=AudioFormat.PCMA, metadata=(("k", "v"),)),
+            {"modality": "audio", "voice": "bruno", "output_format": AudioFormat.PCMA, "metadata": (("k", "v"),)},
+        ),
+        (ResponseParams(max_output_tokens=7), {"max_output_tokens": 7}),
+        (ResponseParams(max_output_tokens=0), {"max_output_tokens": None}),
+        (ResponseParams(in_conversation=False), {"conversation_id": None}),
+    ],
+)
+def test_a_response_shows_its_own_options_and_the_sessions_where_it_has_none(
+    params: ResponseParams, own: dict[str, Any]
+) -> None:
+    scene = Scene(SESSION)
+    scene.happens(TYPED, ResponseRequested(params))
+    scene.happens(GenerationFinished(scene.attempt()))
+    (created,), (done,) = scene.told(ResponseCreated), scene.told(ResponseDone)
+    conversation = scene.told(ConversationCreated)[0].conversation_id
+    view = ResponseView(created.response.id, "in_progress", conversation, "text", "alba", AudioFormat.PCMU, 100, None)
+    assert created.response == replace(view, **own)
+    assert done.response == replace(view, status="completed", usage=done.response.usage, **own)
+
+
+@pytest.mark.parametrize(
+    ("session", "own", "told"),
+    [(True, None, 2), (None, None, 2), (False, None, 1), (True, False, 1), (False, True, 2)],
+)
+def test_calls_side_by_side_are_told_where_the_response_else_the_session_allows_them(
+    session: bool | None, own: bool | None, told: int
+) -> None:
+    scene = Scene(Settings(modality="text", parallel_tool_calls=session))
+    scene.happens(TYPED, ResponseRequested(ResponseParams(parallel_tool_calls=own)))
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("a"), "a"), ToolCallStarted(attempt, 1, CallId("b"), "b"))
+    assert len(scene.told(OutputItemAdded)) == told
+
+
+def spoken_to(conduct: OwnerSettings, parallel: bool) -> list[ResponseView]:
+    """Of a reply to one second of speech, all that is told of the response itself."""
+    settings = Settings(
+        voice="alba",
+        output_format=AudioFormat.PCMU,
+        max_output_tokens=50,
+        parallel_tool_calls=parallel,
+        instructions="x" * 9,
+    )
+    scene = Scene(settings, conduct)
+    scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputAudio("before", bytes(48 * 510)),))))
+    scene.hears(992, 0.9)
+    scene.hears(256, 0.0)
+    if conduct.speculation:
+        scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+        assert scene.attempt()
+    scene.hears(320, 0.0)
+    if not conduct.speculation:
+        scene.happens(Transcribed(scene.turn(), "how are you"))
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "Well."), SpeechGenerated(attempt, bytes(8_000)))
+    scene.happens(ToolCallStarted(attempt, 0, CallId("a"), "a"), ToolCallStarted(attempt, 1, CallId("b"), "b"))
+    assert len(scene.told(OutputItemAdded)) == (3 if parallel else 2)
+    scene.happens(GenerationFinished(attempt, "tool_calls"))
+    assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1
+    return [scene.told(ResponseCreated)[0].response, scene.told(ResponseDone)[0].response]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_reply_made_ahead_shows_the_same_as_one_made_in_its_time(parallel: bool) -> None:
+    ahead, in_time = spoken_to(GUESSING, parallel), spoken_to(OwnerSettings(), parallel)
+    for one, other in zip(ahead, in_time, strict=True):
+        assert one == replace(other, id=one.id, output=one.output)
+
+
+def guessed(scene: Scene) -> None:
+    """The user pauses, and a reply is made ahead."""
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+
+
+def starts(scene: Scene) -> int:
+    return len([effect for effect in scene.effects if isinstance(effect, StartGeneration)])
+
+
+def test_a_reply_made_ahead_counts_in_the_rate_once_and_only_when_it_is_used() -> None:
+    scene = Scene(Settings(modality="text"), replace(GUESSING, responses_per_minute=2))
+    guessed(scene)
+    scene.hears(64, 0.9)  # the user goes on: the first guess is lost
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "how are you now", flush=scene.flush()))
+    scene.hears(320, 0.0)
+    scene.happens(GenerationFinished(scene.attempt()))
+    (update,) = scene.told(RateLimitsUpdated)
+    assert update.limits[0].remaining == 1
+    assert len(scene.told(ResponseCreated)) == 1
+
+
+def test_a_session_that_has_used_up_its_rate_guesses_nothing_and_says_why_it_does_not_answer() -> None:
+    scene = Scene(Settings(modality="text"), replace(GUESSING, responses_per_minute=1))
+    scene.happens(TYPED, ResponseRequested(), CancelRequested())
+    guessed(scene)
+    assert starts(scene) == 1
+    scene.hears(320, 0.0)
+    assert starts(scene) == 1
+    (error,) = scene.told(ErrorRaised)
+    assert (error.code, error.param, error.kind) == ("rate_limit_exceeded", None, "rate_limit_error")
+    assert error.message
+
+
+def test_nothing_is_guessed_where_the_prompt_cannot_be_made_and_the_reply_says_why() -> None:
+    scene = Scene(Settings(modality="text", tool_choice="required"), GUESSING)
+    guessed(scene)
+    assert starts(scene) == 0
+    assert scene.told(ErrorRaised) == []
+    scene.hears(320, 0.0)
+    (done,) = scene.told(ResponseDone)
+    assert done.response.error is not None
+    assert (done.response.error.type, done.response.error.code) == ("invalid_request_error", "invalid_value")
+
+
+@pytest.mark.parametrize("held", ["working", "ended", "silent"])
+def test_an_attempt_that_makes_nothing_for_a_minute_fails_and_none_sooner(held: str) -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    scene.passes(59_999)
+    attempt = scene.attempt()
+    if held != "silent":
+        scene.happens(TextGenerated(attempt, "Well"))
+        assert scene.session.next_deadline() == scene.now + GENERATION_SILENCE_NS
+    if held == "ended":
+        scene.happens(GenerationFinished(attempt))
+    caused = scene.passes(1)
+    if held == "silent":
+        (done,) = scene.told(ResponseDone)
+        assert cancelled(caused) == [attempt]
+        assert done.response.status == "failed"
+        assert done.response.error is not None
+        assert (done.response.error.type, done.response.error.code) == ("server_error", "timeout")
+        assert "60 seconds" in done.response.error.message
+    else:
+        assert caused == []
+        assert bool(scene.passes(59_999)) is (held == "working")
+
+
+@pytest.mark.parametrize("alive", [0, 1])
+def test_of_two_attempts_only_the_one_that_is_silent_is_given_up(alive: int) -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    attempts = [scene.attempt()]
+    scene.happens(ResponseRequested(ResponseParams(in_conversation=False)))
+    attempts.append(scene.attempt())
+    speaks, silent = attempts[alive], attempts[1 - alive]
+    scene.passes(30_000)
+    scene.happens(TextGenerated(speaks, "one"))
+    assert cancelled(scene.passes(30_000)) == [silent]
+    scene.happens(TextGenerated(speaks, " two"))
+    assert cancelled(scene.passes(59_999)) == []
+    assert cancelled(scene.passes(1)) == [speaks]
+
+
+def test_a_guess_that_makes_nothing_is_dropped_without_a_word() -> None:
+    scene = Scene(Settings(modality="text"), GUESSING)
+    guessed(scene)
+    attempt = scene.attempt()
+    scene.now += GENERATION_SILENCE_NS
+    scene.hears(32, 0.0)  # the microphone is alive
+    before = len(notices(scene.effects))
+    assert CancelGeneration(attempt) in scene.effects or cancelled(scene.passes(0)) == [attempt]
+    assert len(notices(scene.effects)) == before
+
+
+def test_a_guess_that_has_ended_is_dropped_without_being_stopped() -> None:
+    scene = Scene(Settings(modality="text"), GUESSING)
+    guessed(scene)
+    scene.happens(GenerationFinished(scene.attempt()))
+    assert scene.happens(TextGenerated(scene.attempt(), "late")) == []
+    assert scene.session.late_events == 1
+    assert cancelled(scene.hears(64, 0.9)) == []
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_guess_may_hold_as_much_as_its_limit(over: int) -> None:
+    scene = Scene(Settings(), GUESSING)
+    guessed(scene)
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "la"))
+    caused = scene.happens(SpeechGenerated(attempt, bytes(MAX_HELD_BYTES - 256 + over)))
+    assert cancelled(caused) == [attempt] * over
+
+
+def pauses(scene: Scene) -> int:
+    """The user says something and pauses; how many replies were begun by then."""
+    guessed(scene)
+    return starts(scene)
+
+
+def test_nothing_is_guessed_while_another_reply_is_made_heard_or_waited_for() -> None:
+    waits = Settings(turn_detection=ServerVad(interrupt_response=False))
+    made = Scene(replace(waits, modality="text"), GUESSING)
+    made.happens(TYPED, ResponseRequested())
+    assert pauses(made) == 1, "a reply is made"
+    heard_yet = Scene(waits, GUESSING)
+    heard_yet.happens(TYPED, ResponseRequested())
+    heard_yet.answers(("A long answer.", 9_000))
+    assert pauses(heard_yet) == 1, "a reply is heard"
+    unknown = Scene(Settings(modality="text"), GUESSING)
+    unknown.hears(640, 0.9)
+    unknown.hears(640, 0.0)
+    assert pauses(unknown) == 0, "the words before are not known yet"
+    ending = Scene(Settings(modality="text"), GUESSING)
+    ending.hears(640, 0.9)
+    ending.hears(256, 0.0)
+    ending.happens(WindDownRequested())
+    ending.happens(Transcribed(ending.turn(), "how are you", flush=ending.flush()))
+    assert starts(ending) == 0, "the server is shutting down"
+
+
+def test_a_reply_that_goes_on_from_a_tool_keeps_to_the_input_that_its_response_brought() -> None:
+    books = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
+    settings = Settings(modality="text", tools=(books,), turn_detection=None)
+    scene = Scene(settings, capabilities=Capabilities(mcp_urls=("*",)))
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED)
+    own = Message(ItemId("own"), "user", (InputText("find Emma"),))
+    scene.happens(ResponseRequested(ResponseParams(input=(own,))))
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"), GenerationFinished(attempt, "tool_calls"))
+    scene.happens(ToolAnswered(scene.last(CallTool).call, "on the shelf"))
+    scene.passes(1_000)
+    assert starts(scene) == 2
+    first, call = scene.last(StartGeneration).prompt.items
+    assert first == own
+    assert "on the shelf" in str(call)
+
+
+# --- being silenced ----------------------------------------------------------------------------------------------------------
+
+
+def two_items(scene: Scene, *, finish: bool) -> tuple[ItemId, ItemId]:
+    """A reply of two spoken messages of a second each, with a call between them."""
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "One two."), SpeechGenerated(attempt, bytes(48_000)))
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    scene.happens(ClauseStarted(attempt, "Three four."), SpeechGenerated(attempt, bytes(48_000)))
+    if finish:
+        scene.happens(GenerationFinished(attempt))
+    first, _, second = (added.item.id for added in scene.told(OutputItemAdded))
+    return first, second
+
+
+@pytest.mark.parametrize("finish", [False, True])
+def test_where_the_server_plays_silence_tells_the_buffer_and_each_item_that_was_cut(finish: bool) -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    first, second = two_items(scene, finish=finish)
+    scene.happens(AudioPlayed(12_001))
+    caused = scene.happens(OutputClearRequested())
+    (created,) = scene.told(ResponseCreated)
+    assert caused.count(StopPlayback()) == 1
+    assert notices(caused)[-3:] == [
+        OutputBufferCleared(created.response.id),
+        ItemTruncated(first, 0, 500),
+        ItemTruncated(second, 0, 0),
+    ]
+    assert "ResponseDone" in kinds(caused) or finish
+    assert scene.told(OutputBufferStopped) == []
+    assert [heard(scene, item) for item in (first, second)] == ["One", ""]
+
+
+def heard(scene: Scene, item_id: ItemId) -> str:
+    item = scene.item(item_id)
+    assert isinstance(item, Message)
+    (part,) = item.content
+    assert isinstance(part, OutputAudio)
+    return part.transcript
+
+
+def test_where_the_client_plays_it_is_told_of_no_buffer() -> None:
+    scene = Scene(Settings(turn_detection=None))
+    first, second = two_items(scene, finish=False)
+    scene.passes(1_500)
+    caused = scene.happens(CancelRequested())
+    assert [effect for effect in caused if isinstance(effect, StopPlayback)] == []
+    assert not {"OutputBufferCleared", "ItemTruncated"} & set(kinds(caused))
+    assert [heard(scene, item) for item in (first, second)] == ["One two.", "Three"]
+
+
+def test_an_item_that_its_client_deleted_is_silenced_too_and_not_told_as_cut() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    first, second = two_items(scene, finish=False)
+    scene.happens(AudioPlayed(12_000), ItemDeleteRequested(first))
+    caused = scene.happens(CancelRequested())
+    assert scene.told(ItemTruncated) == [ItemTruncated(second, 0, 0)]
+    assert StopPlayback() in caused
+    done = scene.told(ResponseDone)[-1].response
+    words = [part for item in done.output if isinstance(item, Message) for part in item.content]
+    assert words == [OutputAudio("One", exact=False), OutputAudio("")]
+
+
+def test_an_item_that_its_client_deleted_while_it_was_heard_is_silenced_with_the_rest() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    first, second = two_items(scene, finish=True)
+    scene.happens(AudioPlayed(12_000), ItemDeleteRequested(first))
+    caused = scene.happens(OutputClearRequested())
+    assert caused[0] == StopPlayback()
+    assert kinds(caused) == ["OutputBufferCleared", "ItemTruncated"]
+    assert heard(scene, second) == ""
+
+
+def test_where_the_server_plays_a_truncation_silences_the_rest_of_the_reply_too() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    first, second = two_items(scene, finish=True)
+    scene.happens(AudioPlayed(12_000))
+    caused = scene.happens(ItemTruncateRequested(first, 0, 400))
+    (created,) = scene.told(ResponseCreated)
+    assert StopPlayback() in caused
+    assert notices(caused) == [
+        OutputBufferCleared(created.response.id),
+        ItemTruncated(second, 0, 0),
+        ItemTruncated(first, 0, 400),
+    ]
+    assert notices(scene.happens(ItemTruncateRequested(first, 0, 300))) == [ItemTruncated(first, 0, 300)]
+
+
+def test_where_the_server_plays_a_truncation_of_what_was_heard_out_leaves_the_rest_playing() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    first, _ = two_items(scene, finish=True)
+    scene.happens(AudioPlayed(30_000))
+    caused = scene.happens(ItemTruncateRequested(first, 0, 900))
+    assert caused[0] != StopPlayback()
+    assert notices(caused) == [ItemTruncated(first, 0, 900)]
+    assert scene.session.speaking
+
+
+def test_where_the_client_plays_a_truncation_silences_that_item_alone() -> None:
+    scene = Scene(Settings(turn_detection=None))
+    first, _ = two_items(scene, finish=True)
+    scene.happens(ItemTruncateRequested(first, 0, 0))
+    scene.passes(999)
+    assert scene.session.speaking
+    scene.passes(1)
+    scene.happens(ItemTruncateRequested(first, 0, 0))
+    assert not scene.session.speaking
+
+
+def test_where_the_server_plays_a_buffer_is_over_when_all_has_been_heard_and_no_more_comes() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    scene.happens(TYPED, ResponseRequested())
+    (created,) = scene.told(ResponseCreated)
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "One."), SpeechGenerated(attempt, bytes(4_800)), AudioPlayed(2_400))
+    assert scene.told(OutputBufferStopped) == [], "more may come"
+    scene.happens(SpeechGenerated(attempt, bytes(4_800)))
+    scene.happens(GenerationFinished(attempt), AudioPlayed(2_399))
+    assert scene.told(OutputBufferStopped) == []
+    assert notices(scene.happens(AudioPlayed(1))) == [OutputBufferStopped(created.response.id)]
+    assert scene.told(OutputBufferStarted) == [OutputBufferStarted(created.response.id)]
+    assert notices(scene.happens(AudioPlayed(1))) == []
+
+
+def test_words_whose_sound_was_cut_with_another_item_are_not_heard() -> None:
+    scene = Scene(Settings(turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "One two."), SpeechGenerated(attempt, bytes(48_000)))
+    scene.passes(2_000)
+    scene.happens(ClauseStarted(attempt, " Never spoken."))
+    scene.happens(GenerationFailed(attempt, Fault("engine_error", "It broke.")))
+    (done,) = scene.told(ResponseDone)
+    assert heard(scene, scene.told(OutputItemAdded)[0].item.id) == "One two."
+    assert done.response.error is not None
+    assert (done.response.error.type, done.response.error.code) == ("server_error", "engine_error")
+
+
+def test_a_cancelled_response_beside_the_conversation_ends_alone() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    main = scene.attempt()
+    scene.happens(ResponseRequested(ResponseParams(in_conversation=False)))
+    side, (_, created) = scene.attempt(), scene.told(ResponseCreated)
+    assert cancelled(scene.happens(CancelRequested(created.response.id))) == [side]
+    (done,) = scene.told(ResponseDone)
+    assert (done.response.id, done.response.status, done.response.reason) == (
+        (created.response.id, "cancelled", "client_cancelled")
+    )
+    assert scene.happens(TextGenerated(main, "still here")) != []
+
+
+def test_time_never_runs_backwards_in_what_was_heard() -> None:
+    scene = Scene(Settings(turn_detection=None))
+    _, second = two_items(scene, finish=True)
+    scene.passes(1_500)
+    scene.now -= 1_000 * MS
+    scene.happens(CancelRequested())
+    assert heard(scene, second) == "Three four."
+
+
+def test_a_session_may_end_while_a_written_reply_is_made_or_a_deleted_one_is_heard() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    scene.happens(TYPED, ResponseRequested())
+    scene.happens(TextGenerated(scene.attempt(), "Well"))
+    assert len(scene.session.items) == 2
+    assert scene.happens(LinkClosed("gone")) == [CancelGeneration(scene.attempt())]
+    scene = Scene(Settings(turn_detection=None))
+    first, second = two_items(scene, finish=True)
+    scene.passes(500)
+    scene.happens(ItemDeleteRequested(first))
+    assert scene.happens(LinkClosed("gone")) == []
+    assert second in [item.id for item in scene.session.items]

@@ -1,0 +1,646 @@
+"""MCP servers in the core: who may be asked, what outlives what, and when the reply goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from parley.core.decisions.tool_checks import covers
+from parley.core.regions.mcp_offer import offer
+from parley.core.words.effects import (
+    AbandonCall,
+    AbandonListing,
+    CallTool,
+    CancelGeneration,
+    ListTools,
+    ReleaseServer,
+    StartGeneration,
+    Tell,
+)
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
+    CancelRequested,
+    GenerationFinished,
+    ItemCreateRequested,
+    ItemDeleteRequested,
+    ResponseParams,
+    ResponseRequested,
+    SessionUpdateRequested,
+    TimePassed,
+    ToolAnswered,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+    ToolFailed,
+    ToolListingFailed,
+    ToolsListed,
+    Transcribed,
+)
+from parley.core.words.ids import AttemptId, CallId, ItemId, ToolCallId
+from parley.core.words.items import (
+    InputAudio,
+    InputText,
+    McpApprovalResponse,
+    McpCall,
+    McpError,
+    McpListTools,
+    McpTool,
+    Message,
+)
+from parley.core.words.limits import (
+    FOLLOW_UP_WAIT_NS,
+    LIST_TOOLS_WAIT_NS,
+    MAX_RUNNING_CALLS,
+    MAX_TOOL_ROUNDS,
+    TOOL_CALL_WAIT_NS,
+)
+from parley.core.words.notices import (
+    ErrorRaised,
+    ItemAdded,
+    ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallProgress,
+    McpListProgress,
+    ResponseCreated,
+    ResponseDone,
+)
+from parley.core.words.settings import (
+    Approval,
+    Capabilities,
+    ForceMcp,
+    FunctionTool,
+    McpServer,
+    OwnerSettings,
+    ServerVad,
+    Settings,
+    ToolFilter,
+)
+from tests.core.scene import Scene
+
+UNASKED = Approval(never=ToolFilter())
+BOOKS = McpServer("books", "https://books.example/mcp", approval=UNASKED)
+SHELF = (McpTool("find", read_only=True), McpTool("lend"))
+CAN = Capabilities(mcp_urls=("*",))
+GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
+TYPED = ItemCreateRequested(Message(ItemId(""), "user", (InputText("Where is Emma?"),)))
+
+
+def told(effects: list[Any], kind: type) -> list[Any]:
+    return [effect.notice for effect in effects if isinstance(effect, Tell) and isinstance(effect.notice, kind)]
+
+
+def of(effects: list[Any], kind: type) -> list[Any]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def reading(*, turn_detection: ServerVad | None = None, **server: Any) -> Scene:
+    """A session whose server has told its tools."""
+    tool = McpServer("books", "https://books.example/mcp", **({"approval": UNASKED} | server))
+    scene = Scene(Settings(tools=(tool,), turn_detection=turn_detection, modality="text"), capabilities=CAN)
+    listing = of(scene.effects, ListTools)[0]
+    scene.happens(ToolsListed(listing.listing, SHELF))
+    return scene
+
+
+def calls(scene: Scene, name: str = "find") -> list[Any]:
+    """The newest generation calls a tool, and ends."""
+    attempt: AttemptId = of(scene.effects, StartGeneration)[-1].attempt
+    return scene.happens(
+        ToolCallStarted(attempt, 0, CallId("c"), name),
+        ToolArgumentsGenerated(attempt, 0, "{}"),
+        GenerationFinished(attempt, "tool_calls"),
+    )
+
+
+def test_the_servers_of_a_sessions_first_settings_are_asked_at_once() -> None:
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    assert [effect.server for effect in of(scene.effects, ListTools)] == [BOOKS]
+
+
+def test_a_server_that_is_named_again_is_not_asked_again_and_one_that_is_not_is_let_go() -> None:
+    scene = reading()
+    again = scene.happens(SessionUpdateRequested({"tools": scene.session.settings.tools}))
+    assert not of(again, ListTools)
+    gone = scene.happens(SessionUpdateRequested({"tools": ()}))
+    assert len(of(gone, ReleaseServer)) == 1
+
+
+def test_a_server_that_never_answers_fails_in_time_and_says_so() -> None:
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    late = scene.passes(31_000)
+    assert [notice.state for notice in told(late, McpListProgress)] == ["failed"]
+    (error,) = told(late, ErrorRaised)
+    assert (error.code, error.kind, error.param, error.client_event_id) == ("timeout", "server_error", None, None)
+    assert "'books'" in error.message
+    listing = of(scene.effects, ListTools)[0].listing
+    assert of(late, AbandonListing) == [AbandonListing(listing)]
+    assert scene.happens(ToolsListed(listing, SHELF)) == []
+
+
+def test_a_server_that_cannot_list_its_tools_is_reported_with_its_own_fault() -> None:
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    listing = of(scene.effects, ListTools)[0].listing
+    failed = scene.happens(ToolListingFailed(listing, Fault("http_error", "It answered with status 500.")))
+    (error,) = told(failed, ErrorRaised)
+    assert (error.code, error.kind) == ("http_error", "server_error")
+    assert "'books'" in error.message
+    assert "It answered with status 500." in error.message
+    assert [notice.state for notice in told(failed, McpListProgress)] == ["failed"]
+
+
+def test_a_server_that_is_removed_before_it_answers_is_let_go() -> None:
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    listing = of(scene.effects, ListTools)[0].listing
+    gone = scene.happens(SessionUpdateRequested({"tools": ()}))
+    assert of(gone, AbandonListing) == [AbandonListing(listing)]
+    assert len(of(gone, ReleaseServer)) == 1
+
+
+def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    call = of(calls(scene), CallTool)[0]
+    assert not told(scene.effects, ResponseDone)
+    ended = scene.happens(ToolAnswered(call.call, "Third shelf."))
+    assert told(ended, ResponseDone)[0].response.output[0].output == "Third shelf."
+    assert not of(ended, StartGeneration)
+    prompt = of(scene.passes(400), StartGeneration)[0].prompt
+    assert isinstance(prompt.items[-1], McpCall)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_tool_that_is_called_without_arguments_gets_an_empty_object_of_them(asks: bool) -> None:
+    scene = reading(approval=Approval() if asks else UNASKED)
+    scene.happens(TYPED, ResponseRequested())
+    attempt = of(scene.effects, StartGeneration)[-1].attempt
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"))
+    ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
+    if asks:
+        (request,) = told(ended, ResponseDone)[0].response.output
+        ended = scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), request.id, True)))
+        assert request.arguments == "{}"
+    else:
+        assert [delta.delta for delta in told(scene.effects, McpArgumentsDelta)] == ["{}"]
+        assert [done.arguments for done in told(scene.effects, McpArgumentsDone)] == ["{}"]
+    assert of(ended, CallTool)[0].arguments == "{}"
+
+
+@pytest.mark.proves("response.create", "response.tool_choice.server_label", state="honoured")
+def test_what_was_forced_is_forced_once() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested(ResponseParams(tool_choice=ForceMcp("books", "find"))))
+    assert of(scene.effects, StartGeneration)[-1].prompt.tool_choice != "auto"
+    call = of(calls(scene), CallTool)[0]
+    scene.happens(ToolAnswered(call.call, "Third shelf."))
+    assert of(scene.passes(400), StartGeneration)[0].prompt.tool_choice == "auto"
+
+
+def test_talking_over_a_call_ends_the_reply_and_not_the_call() -> None:
+    scene = reading(turn_detection=ServerVad())
+    scene.happens(TYPED, ResponseRequested())
+    call = of(calls(scene), CallTool)[0]
+    spoken_over = scene.hears(200, 0.9)
+    assert told(spoken_over, ResponseDone)[0].response.reason == "turn_detected"
+    came = scene.happens(ToolAnswered(call.call, "Third shelf."))
+    assert [notice.state for notice in told(came, McpCallProgress)] == ["completed"]
+    assert told(came, ItemDone)[0].item.output == "Third shelf."
+
+
+def test_a_tool_that_does_not_answer_fails_in_time() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    call = of(calls(scene), CallTool)[0]
+    late = scene.passes(61_000)
+    assert of(late, AbandonCall) == [AbandonCall(call.call)]
+    item = told(late, ResponseDone)[0].response.output[0]
+    assert (item.error.type, "60 seconds" in item.error.message) == ("tool_execution_error", True)
+
+
+def test_a_model_that_calls_tools_for_ever_is_stopped_and_can_be_asked_again() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    for _ in range(MAX_TOOL_ROUNDS + 1):
+        call = of(calls(scene), CallTool)[0]
+        last = scene.happens(ToolAnswered(call.call, "More."))
+        scene.passes(400)
+    assert told(last, ErrorRaised)[0].code == "too_many_tool_rounds"
+    assert of(scene.happens(ResponseRequested()), StartGeneration)
+
+
+@pytest.mark.proves(
+    "response.create",
+    "response.tools[].server_label",
+    "response.tools[].allowed_tools",
+    "response.tools[].allowed_tools.tool_names",
+    state="honoured",
+    note="",
+)
+def test_a_response_may_narrow_its_sessions_server_and_name_no_other() -> None:
+    scene = reading()
+    narrowed = McpServer("books", allowed=ToolFilter(("lend",)))
+    started = of(scene.happens(ResponseRequested(ResponseParams(tools=(narrowed,)))), StartGeneration)[0]
+    assert [tool.name for tool in started.prompt.tools] == ["lend"]
+    other = ResponseParams(in_conversation=False, tools=(McpServer("films", "https://films.example/mcp"),))
+    error = told(scene.happens(ResponseRequested(other)), ErrorRaised)[0]
+    assert error.param == "response.tools[0].server_label"
+
+
+def test_every_tool_has_a_name_of_its_own_that_models_accept() -> None:
+    told_tools = {"a": (McpTool("find it!"), McpTool("weather")), "b": (McpTool("find it!"),)}
+    servers = (FunctionTool("weather"), McpServer("a", "https://a"), McpServer("b", "https://b"))
+    offered = offer(told_tools, servers, "auto")
+    assert [tool.name for tool in offered.tools] == ["weather", "find_it_", "a_weather", "b_find_it_"]
+    assert offered.mcp["b_find_it_"].server.label == "b"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "covered"),
+    [
+        ("*", "http://anything", True),
+        ("https://a.example/mcp", "https://a.example/mcp", True),
+        ("https://a.example/mcp", "https://a.example:443/mcp/v2", True),
+        ("https://a.example", "https://a.example/anything", True),
+        ("https://a.example/mcp", "https://a.example/mcpx", False),
+        ("https://a.example/mcp", "https://a.example/mcp/../admin", False),
+        ("https://a.example", "https://a.example.evil.com/", False),
+        ("https://a.example", "https://a.example@evil.com/", False),
+        ("https://a.example", "http://a.example/", False),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:22/", False),
+        ("https://a.example/mcp", "https://a.example/mcp/%2e%2e/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/.%2E/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..%2fadmin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/%252e%252e/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..;x/admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..\\admin", False),
+        ("https://a.example/mcp", "https://a.example/mcp/..?tools", False),
+        ("https://a.example", "https://evil.com\\@a.example/", False),
+        ("https://a.example/mcp", "https://a.example/mcp/a%20b?at=%2f..", True),
+        ("*", "http://anything/a%2fb", True),
+    ],
+)
+def test_an_allowed_address_covers_what_lies_below_it(allowed: str, url: str, covered: bool) -> None:
+    assert covers(allowed, url) is covered
+
+
+@pytest.mark.proves(
+    "session.update",
+    *(f"session.tools[].require_approval.{which}" for which in ("always", "never")),
+    "session.tools[].require_approval.always.tool_names",
+    "session.tools[].require_approval.never.tool_names",
+    "session.tools[].require_approval.never.read_only",
+    state="honoured",
+)
+@pytest.mark.parametrize(
+    ("approval", "asked"),
+    [
+        (Approval(), ["find", "lend"]),
+        (Approval(never=ToolFilter()), []),
+        (Approval(never=ToolFilter(read_only=True)), ["lend"]),
+        (Approval(always=ToolFilter(("lend",))), ["lend"]),
+        (Approval(always=ToolFilter(("lend",)), never=ToolFilter(("find",))), ["lend"]),
+        (Approval(always=ToolFilter(("lend",)), never=ToolFilter(("lend",))), ["find", "lend"]),
+    ],
+)
+def test_what_needs_approval(approval: Approval, asked: list[str]) -> None:
+    server = McpServer("books", "https://books.example/mcp", approval=approval)
+    assert [tool.name for tool in SHELF if server.asks(tool.name, tool.read_only)] == asked
+
+
+# --- the servers of a session --------------------------------------------------------------------------------------------------
+
+FILMS = McpServer("films", "https://films.example/mcp", approval=UNASKED)
+
+
+def asked() -> tuple[Scene, ListTools]:
+    """A session whose server has been asked for its tools, and the question."""
+    scene = Scene(Settings(tools=(BOOKS,), modality="text"), capabilities=CAN)
+    return scene, scene.last(ListTools)
+
+
+def test_a_server_is_listed_in_the_conversation_while_it_is_asked() -> None:
+    scene, question = asked()
+    added, progress, effect = scene.effects[-3:]
+    assert isinstance(added, Tell)
+    assert isinstance(added.notice, ItemAdded)
+    item = added.notice.item
+    assert item == McpListTools(item.id, "books", status="in_progress")
+    assert added.notice.previous_item_id is None
+    assert progress == Tell(McpListProgress(item.id, "in_progress"))
+    assert effect == ListTools(question.listing, BOOKS)
+
+
+@pytest.mark.parametrize("allowed", [ToolFilter(("lend",)), ToolFilter(read_only=False)])
+def test_the_tools_that_the_client_allows_are_told_and_no_others(allowed: ToolFilter) -> None:
+    only = replace(BOOKS, allowed=allowed)
+    scene = Scene(Settings(tools=(only, FILMS)), capabilities=CAN)
+    books, films = of(scene.effects, ListTools)
+    item = told(scene.effects, McpListProgress)[0].item_id
+    listed = McpListTools(item, "books", (McpTool("lend"),))
+    assert scene.happens(ToolsListed(books.listing, SHELF)) == [
+        Tell(ItemDone(listed, None)),
+        Tell(McpListProgress(item, "completed")),
+    ]
+    done = told(scene.happens(ToolsListed(films.listing, SHELF)), ItemDone)[0]
+    assert (done.item.tools, done.previous_item_id) == (SHELF, item)
+
+
+def test_a_server_answers_once_and_only_for_itself() -> None:
+    scene = Scene(Settings(tools=(BOOKS, FILMS)), capabilities=CAN)
+    books, films = of(scene.effects, ListTools)
+    late = scene.session.late_events
+    assert told(scene.happens(ToolsListed(films.listing, SHELF)), ItemDone)[0].item.server_label == "films"
+    assert scene.happens(ToolsListed(films.listing, ()), ToolListingFailed(films.listing, Fault("x", "y"))) == []
+    assert scene.session.late_events == late + 2
+    assert told(scene.happens(ToolsListed(books.listing, SHELF)), ItemDone)[0].item.server_label == "books"
+    assert scene.happens(ToolAnswered(ToolCallId(99), ""), ToolFailed(ToolCallId(99), McpError("http_error", ""))) == []
+    assert scene.session.late_events == late + 4
+
+
+def test_a_server_that_is_changed_before_it_answers_is_let_go_and_asked_anew() -> None:
+    scene, question = asked()
+    item = told(scene.effects, McpListProgress)[0].item_id
+    moved = replace(BOOKS, url="https://other.example/mcp")
+    caused = scene.happens(SessionUpdateRequested({"tools": (moved, FILMS)}))
+    assert caused[1:5] == [
+        AbandonListing(question.listing),
+        Tell(ItemDone(McpListTools(item, "books"), None)),
+        Tell(McpListProgress(item, "failed")),
+        ReleaseServer(BOOKS),
+    ]
+    assert [effect.server for effect in of(caused, ListTools)] == [moved, FILMS]
+    assert scene.happens(ToolsListed(question.listing, SHELF)) == []
+    answered = scene.happens(ToolsListed(of(caused, ListTools)[0].listing, SHELF))
+    assert [notice.state for notice in told(answered, McpListProgress)] == ["completed"]
+    gone = scene.happens(SessionUpdateRequested({"tools": (FILMS,)}))
+    assert gone[1:] == [ReleaseServer(moved)], "it has answered: nothing of it is awaited"
+
+
+def test_a_list_of_tools_whose_item_was_deleted_is_told_as_progress_only() -> None:
+    scene, question = asked()
+    item = told(scene.effects, McpListProgress)[0].item_id
+    scene.happens(ItemDeleteRequested(item))
+    assert scene.happens(ToolsListed(question.listing, SHELF)) == [Tell(McpListProgress(item, "completed"))]
+    scene.happens(TYPED, ResponseRequested())
+    assert [tool.name for tool in scene.last(StartGeneration).prompt.tools] == ["find", "lend"]
+
+
+def test_a_server_is_given_up_when_its_time_is_over_and_not_before() -> None:
+    scene, question = asked()
+    scene.now += LIST_TOOLS_WAIT_NS - 1
+    assert scene.happens(TimePassed()) == []
+    scene.now += 1
+    late = scene.happens(TimePassed())
+    assert late[0] == AbandonListing(question.listing)
+    (error,) = told(late, ErrorRaised)
+    assert "within 30 seconds" in error.message
+    scene.now += LIST_TOOLS_WAIT_NS
+    assert scene.happens(TimePassed()) == [], "once"
+
+
+def guessing(scene: Scene) -> AttemptId:
+    """The user pauses, and a reply is made ahead."""
+    scene.hears(320, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "Where is Emma?", flush=scene.flush()))
+    return scene.attempt()
+
+
+def test_a_reply_made_ahead_without_the_tools_that_come_is_made_anew() -> None:
+    scene = Scene(Settings(tools=(BOOKS,), modality="text"), GUESSING, CAN)
+    guess = guessing(scene)
+    assert CancelGeneration(guess) in scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF))
+    scene.hears(320, 0.0)
+    assert scene.attempt() != guess
+    assert [tool.name for tool in scene.last(StartGeneration).prompt.tools] == ["find", "lend"]
+
+
+# --- what comes of calls -------------------------------------------------------------------------------------------------------
+
+
+def calls_both(**settings: Any) -> tuple[Scene, CallTool, CallTool]:
+    """A session whose model calls two tools in one reply, and the calls."""
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested(ResponseParams(**settings)))
+    attempt = scene.attempt()
+    for index, name in enumerate(("find", "lend")):
+        scene.happens(
+            ToolCallStarted(attempt, index, CallId(f"c{index}"), name),
+            ToolArgumentsGenerated(attempt, index, f'{{"n":{index}}}'),
+        )
+    first, second = of(scene.happens(GenerationFinished(attempt, "tool_calls")), CallTool)
+    return scene, first, second
+
+
+def test_a_reply_is_done_when_the_last_of_its_calls_has_ended_however_it_ended() -> None:
+    scene, first, second = calls_both()
+    assert (first.server, first.name, first.arguments) == (BOOKS, "find", '{"n":0}')
+    assert (second.server, second.name, second.arguments) == (BOOKS, "lend", '{"n":1}')
+    failed = scene.happens(ToolFailed(second.call, McpError("http_error", "No.", 500)))
+    (progress,) = told(failed, McpCallProgress)
+    assert (progress.output_index, progress.state) == (1, "failed")
+    assert not told(failed, ResponseDone)
+    ended = scene.happens(ToolAnswered(first.call, "Third shelf."))
+    (progress,) = told(ended, McpCallProgress)
+    assert (progress.output_index, progress.state) == (0, "completed")
+    (done,) = told(ended, ResponseDone)
+    assert done.response.status == "completed"
+    found, lent = done.response.output
+    assert (found.output, found.error, found.status) == ("Third shelf.", None, "completed")
+    assert (lent.output, lent.error, lent.status) == (None, McpError("http_error", "No.", 500), "completed")
+    assert done.response.usage is not None
+    assert len(of(scene.passes(400), StartGeneration)) == 1
+
+
+def test_calls_that_outlive_their_reply_are_answered_together_when_the_last_has_ended() -> None:
+    scene = reading(turn_detection=ServerVad(create_response=False))
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    for index in (0, 1):
+        scene.happens(ToolCallStarted(attempt, index, CallId(f"c{index}"), "find"))
+    first, second = of(scene.happens(GenerationFinished(attempt, "tool_calls")), CallTool)
+    scene.hears(200, 0.9)
+    scene.happens(ToolAnswered(second.call, "Here."))
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), "One moment."))
+    scene.passes(400)
+    assert len(of(scene.effects, StartGeneration)) == 1, "one call still runs"
+    scene.happens(ToolAnswered(first.call, "There."))
+    scene.passes(400)
+    assert len(of(scene.effects, StartGeneration)) == 2
+    assert [item.output for item in scene.last(StartGeneration).prompt.items if isinstance(item, McpCall)] == [
+        "There.",
+        "Here.",
+    ]
+
+
+def test_what_comes_of_a_call_whose_reply_the_client_cancelled_is_kept_and_not_answered() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(CancelRequested())
+    assert told(scene.happens(ToolAnswered(call.call, "There.")), ItemDone)[0].item.output == "There."
+    scene.passes(400)
+    assert len(of(scene.effects, StartGeneration)) == 1
+
+
+def test_a_reply_made_ahead_without_the_outcome_that_comes_is_made_anew() -> None:
+    scene = Scene(Settings(tools=(BOOKS,), modality="text"), GUESSING, CAN)
+    scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(CancelRequested())
+    guess = guessing(scene)
+    assert CancelGeneration(guess) in scene.happens(ToolAnswered(call.call, "There."))
+
+
+@pytest.mark.parametrize(
+    ("settings_choice", "own", "first", "then"),
+    [
+        ("auto", None, "auto", "auto"),
+        ("required", None, "required", "auto"),
+        ("auto", "required", "required", "auto"),
+        ("required", "auto", "auto", "auto"),
+        ("required", "none", "none", "none"),
+        ("none", None, "none", "none"),
+        ("auto", ForceMcp("books"), "required", "auto"),
+    ],
+)
+def test_a_reply_that_goes_on_has_the_options_of_the_first_but_no_tool_is_forced_again(
+    settings_choice: Any, own: Any, first: str, then: str
+) -> None:
+    scene = reading()
+    scene.happens(SessionUpdateRequested({"tool_choice": settings_choice}))
+    params = ResponseParams(tool_choice=own, instructions="Be brief.", metadata=(("a", "b"),))
+    scene.happens(TYPED, ResponseRequested(params))
+    assert scene.last(StartGeneration).prompt.tool_choice == first
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(ToolAnswered(call.call, "There."))
+    scene.passes(400)
+    again = scene.last(StartGeneration).prompt
+    assert (again.tool_choice, again.instructions) == (then, "Be brief.")
+    assert told(scene.effects, ResponseCreated)[-1].response.metadata == (("a", "b"),)
+
+
+def test_a_reply_that_goes_on_follows_a_choice_that_the_client_changed_meanwhile() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(ToolAnswered(call.call, "There."), SessionUpdateRequested({"tool_choice": "none"}))
+    scene.passes(400)
+    assert scene.last(StartGeneration).prompt.tool_choice == "none"
+
+
+@pytest.mark.parametrize("in_conversation", [True, False])
+def test_a_response_with_an_input_of_its_own_goes_on_with_it_and_with_what_came(in_conversation: bool) -> None:
+    scene = reading()
+    own = Message(ItemId("own"), "user", (InputText("Where is Emma?"),))
+    scene.happens(TYPED, ResponseRequested(ResponseParams(in_conversation=in_conversation, input=(own,))))
+    (call,) = of(calls(scene), CallTool)
+    ended = scene.happens(ToolAnswered(call.call, "There."))
+    assert len(of(ended, StartGeneration)) == (not in_conversation), "beside the conversation nothing is waited for"
+    scene.passes(400)
+    asked_again, found = scene.last(StartGeneration).prompt.items
+    assert asked_again == own
+    assert isinstance(found, McpCall)
+    assert found.output == "There."
+    created = told(scene.effects, ResponseCreated)
+    assert [(notice.response.conversation_id is None) for notice in created] == [not in_conversation] * 2
+
+
+def test_a_reply_that_goes_on_waits_for_no_words_but_its_own() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    scene.happens(ToolAnswered(call.call, "There."))
+    spoken = Message(ItemId(""), "user", (InputAudio(None, bytes(9_600)),))
+    scene.happens(ResponseRequested(ResponseParams(in_conversation=False, input=(spoken,))))
+    assert len(of(scene.passes(400), StartGeneration)) == 1
+
+
+def test_a_reply_that_goes_on_waits_a_moment_for_the_client_to_ask_itself() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    (call,) = of(calls(scene), CallTool)
+    assert not of(scene.happens(ToolAnswered(call.call, "There.")), StartGeneration)
+    scene.now += FOLLOW_UP_WAIT_NS - 1
+    assert scene.happens(TimePassed()) == []
+    scene.now += 1
+    assert of(scene.happens(TimePassed()), StartGeneration)
+
+
+def test_a_session_that_became_a_transcription_session_does_not_go_on() -> None:
+    scene = Scene(Settings(tools=(BOOKS,), kind="transcription"), capabilities=CAN)
+    scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED)
+    assert told(scene.happens(ResponseRequested()), ErrorRaised)
+    assert of(scene.passes(1_000), StartGeneration) == []
+
+
+def test_replies_that_go_on_are_counted_anew_when_the_client_asks() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    for rounds in range(MAX_TOOL_ROUNDS):
+        (call,) = of(calls(scene), CallTool)
+        scene.happens(ToolAnswered(call.call, "More."))
+        assert of(scene.passes(400), StartGeneration), rounds
+    (call,) = of(calls(scene), CallTool)
+    (error,) = told(scene.happens(ToolAnswered(call.call, "More.")), ErrorRaised)
+    assert (error.code, error.kind, error.param, error.client_event_id) == (
+        "too_many_tool_rounds",
+        "server_error",
+        None,
+        None,
+    )
+    assert "16 times" in error.message
+    assert of(scene.passes(400), StartGeneration) == []
+
+
+def test_a_call_is_given_up_when_its_time_is_over_and_not_before() -> None:
+    scene, first, second = calls_both()
+    scene.happens(ToolAnswered(second.call, "Here."))
+    scene.now += TOOL_CALL_WAIT_NS - 1
+    assert scene.happens(TimePassed()) == []
+    scene.now += 1
+    late = scene.happens(TimePassed())
+    assert late[0] == AbandonCall(first.call)
+    assert [progress.state for progress in told(late, McpCallProgress)] == ["failed"]
+    (done,) = told(late, ResponseDone)
+    given_up, answered = done.response.output
+    assert given_up.error == McpError("tool_execution_error", "No answer within 60 seconds.")
+    assert answered.output == "Here."
+    before = scene.session.late_events
+    assert scene.happens(ToolAnswered(first.call, "At last.")) == []
+    assert scene.session.late_events == before + 1
+
+
+# --- how calls begin -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_of_a_server_that_is_gone_meanwhile_fails_and_the_reply_goes_on() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"))
+    scene.happens(SessionUpdateRequested({"tools": ()}))
+    ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
+    assert of(ended, CallTool) == []
+    (item,) = told(ended, ResponseDone)[0].response.output
+    assert item.error == McpError("protocol_error", "The session has no MCP server 'books' any more.")
+    assert [progress.state for progress in told(ended, McpCallProgress)] == ["failed"]
+
+
+def test_one_reply_calls_no_more_tools_at_once_than_may_run() -> None:
+    scene = reading()
+    scene.happens(TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    for index in range(MAX_RUNNING_CALLS + 1):
+        scene.happens(ToolCallStarted(attempt, index, CallId(f"c{index}"), "find"))
+    ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
+    running = of(ended, CallTool)
+    assert len(running) == MAX_RUNNING_CALLS
+    states = [(notice.output_index, notice.state) for notice in told(ended, McpCallProgress)]
+    assert states == [(index, "in_progress") for index in range(MAX_RUNNING_CALLS)] + [(MAX_RUNNING_CALLS, "failed")]
+    for call in running:
+        last = scene.happens(ToolAnswered(call.call, "Here."))
+    refused = told(last, ResponseDone)[0].response.output[-1]
+    assert refused.error == McpError("protocol_error", f"At most {MAX_RUNNING_CALLS} calls of tools may run at once.")
