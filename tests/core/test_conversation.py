@@ -158,7 +158,7 @@ def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> N
 def test_an_item_cannot_be_put_behind_one_that_is_not_there() -> None:
     with pytest.raises(PeerError) as refused:
         holding(user("a")).place("x")
-    assert (refused.value.code, refused.value.param) == ("item_create_invalid_previous_item_id", "previous_item_id")
+    assert (refused.value.code, refused.value.field) == ("item_create_invalid_previous_item_id", "previous_item_id")
     assert "'x'" in refused.value.message
 
 
@@ -218,7 +218,7 @@ def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch
     conversation.insert(user("c"))
     with pytest.raises(PeerError) as refused:
         conversation.room()
-    assert (refused.value.code, refused.value.param) == ("conversation_full", None)
+    assert (refused.value.code, refused.value.field) == ("conversation_full", None)
     assert "holds 3 items" in refused.value.message
     conversation.delete(ItemId("a"))
     conversation.room()
@@ -242,7 +242,7 @@ def test_words_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch:
     conversation.room(user("fits", InputText("z" * 40)).item)
     with pytest.raises(PeerError) as refused:
         conversation.room(user("too long", InputText("z" * 41)).item)
-    assert (refused.value.code, refused.value.param) == ("conversation_full", "item")
+    assert (refused.value.code, refused.value.field) == ("conversation_full", "item")
     conversation.insert(user("full", InputText("z" * 70)))
     for wordless in (user("w", InputAudio(None, bytes(2))).item, McpListTools(ItemId("l"), "books")):
         conversation.room(wordless)

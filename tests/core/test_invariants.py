@@ -36,7 +36,7 @@ MAX_BUFFERED = MAX_BUFFERED_MS * SAMPLES_PER_MS
 
 def scene() -> Scene:
     """A session that holds a reply, made ahead in a pause."""
-    scene = Scene(conduct=OwnerSettings(speculation=True, speculate_after_ms=200))
+    scene = Scene(owner=OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "hello there", flush=scene.flush()))

@@ -108,7 +108,7 @@ def decode_object(value: object, read_event: ReadEvent) -> ClientEvent:
     try:
         return read_event(Fields(value, ""))
     except PeerError as error:
-        return ClientErred(error.code, error.message, error.param, error.kind, event_id)
+        return ClientErred(error.code, error.message, error.field, error.kind, event_id)
     except RecursionError:
         return ClientErred("invalid_value", "A member of the event is nested too deeply.", event_id=event_id)
 

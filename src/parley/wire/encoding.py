@@ -6,7 +6,6 @@ from binascii import b2a_base64
 from collections.abc import Callable
 
 from parley.core.words.notices import ErrorRaised, PartAt
-from parley.wire.schema import UNKNOWN_PARAMETER
 
 Json = dict[str, object]
 Named = tuple[str, Json]
@@ -27,10 +26,6 @@ def part_members(at: PartAt) -> Json:
     }
 
 
-def client_path(error: ErrorRaised, path: Callable[[str], str]) -> str | None:
-    """The path of what an error is about. `path` is the dialect's, from a core field.
-
-    An unknown parameter is the client's own word: the dialect's reader named it, and it is no field of the core."""
-    if error.param is None or error.code == UNKNOWN_PARAMETER:
-        return error.param
-    return path(error.param)
+def error_param(error: ErrorRaised, path: Callable[[str], str]) -> str | None:
+    """The client's path of what an error is about; `path` is the dialect's, from a core field."""
+    return error.path if error.field is None else path(error.field)

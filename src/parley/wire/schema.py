@@ -21,9 +21,6 @@ T = TypeVar("T")
 S = TypeVar("S", bound=str)
 Reader = Callable[[object, str], T]
 
-UNKNOWN_PARAMETER = "unknown_parameter"
-"""The code of an error about a member that the dialect does not have."""
-
 
 @dataclass(frozen=True, slots=True)
 class ForeignNames:
@@ -62,22 +59,22 @@ def wrong_type(path: str, expected: str, value: object) -> PeerError:
     return PeerError(
         f"Invalid type for '{path}': expected {expected}, but got {kind(value)} instead.",
         code="invalid_type",
-        param=path,
+        field=path,
     )
 
 
 def invalid(path: str, message: str) -> PeerError:
     """A value of the right type that cannot be accepted; `message` says why and what would be."""
-    return PeerError(message, code="invalid_value", param=path)
+    return PeerError(message, code="invalid_value", field=path)
 
 
 def missing(path: str) -> PeerError:
-    return PeerError(f"Missing required parameter: '{path}'.", code="missing_required_parameter", param=path)
+    return PeerError(f"Missing required parameter: '{path}'.", code="missing_required_parameter", field=path)
 
 
 def unserved(path: str, why: str) -> PeerError:
     """A documented member that this server does not have; `why` names the way round."""
-    return PeerError(f"'{path}' is not supported by this server: {why}", code="unsupported_parameter", param=path)
+    return PeerError(f"'{path}' is not supported by this server: {why}", code="unsupported_parameter", field=path)
 
 
 class Fields:
@@ -130,8 +127,8 @@ class Fields:
             if name not in self._asked and value is not None:
                 raise PeerError(
                     f"Unknown parameter: '{self.at(name)}'.{self._hint(name, foreign)}{note and ' ' + note}",
-                    code=UNKNOWN_PARAMETER,
-                    param=self.at(name),
+                    code="unknown_parameter",
+                    field=self.at(name),
                 )
 
     def _hint(self, name: str, foreign: ForeignNames | None) -> str:

@@ -40,7 +40,7 @@ from parley.core.words.notices import (
 )
 
 
-class Delivering:
+class OutputDelivery:
     """Owns what a response tells between its beginning and its end. Shares the session's state."""
 
     def __init__(self, state: State) -> None:

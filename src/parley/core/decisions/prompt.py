@@ -13,11 +13,12 @@ from parley.core.regions.conversation import audio_ms
 from parley.core.regions.mcp_offer import offer
 from parley.core.regions.response import Response
 from parley.core.state import State
-from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.effects import StartGeneration
 from parley.core.words.items import Item, McpListTools, is_empty
+from parley.core.words.work import Prompt, Reply
 
 
-class Drafting:
+class PromptBuilder:
     """Owns the making of attempts. Shares the session's state."""
 
     def __init__(self, state: State) -> None:
@@ -41,7 +42,7 @@ class Drafting:
             len(instructions)
             + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in offered.tools)
         )
-        room = Room(fixed, st.conduct.context_tokens, settings.truncation)
+        room = Room(fixed, st.owner.context_tokens, settings.truncation)
         if plan.entries is None:
             entries = st.conversation.entries()
             shown = st.conversation.shown(room, extra)
@@ -64,11 +65,12 @@ class Drafting:
         self.st.do(
             StartGeneration(
                 attempt.id,
-                attempt.prompt,
+                Reply(attempt.prompt),
                 response.modality if response else settings.modality,
                 response.voice if response else settings.voice,
                 settings.speed,
                 response.format if response else settings.output_format,
                 settings.transcription.language if settings.transcription else "",
+                held=response is None,
             )
         )

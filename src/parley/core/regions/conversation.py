@@ -139,7 +139,7 @@ class Conversation:
             raise PeerError(
                 f"The previous item with id '{previous}' does not exist; leave previous_item_id out to append.",
                 code="item_create_invalid_previous_item_id",
-                param="previous_item_id",
+                field="previous_item_id",
             )
         return self._order.index(ItemId(previous)) + 1
 
@@ -157,7 +157,7 @@ class Conversation:
                 f"The words and images brought into a conversation take at most {MAX_BROUGHT_CHARACTERS >> 20} MiB; "
                 "delete some items with conversation.item.delete.",
                 code="conversation_full",
-                param="item",
+                field="item",
             )
 
     def insert(self, entry: Entry, place: int | None = None) -> ItemId | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from parley.core.words import notices as n
 from parley.core.words.settings import Modality
-from parley.wire.encoding import Json, Named, base64_text, client_path, part_members
+from parley.wire.encoding import Json, Named, base64_text, error_param, part_members
 from parley.wire.field_paths import ga_path
 from parley.wire.ga.encode_items import item_object
 from parley.wire.ga.encode_response import response_object
@@ -90,7 +90,7 @@ def _error(notice: n.ErrorRaised) -> Json:
         "type": notice.kind,
         "code": notice.code,
         "message": notice.message,
-        "param": client_path(notice, ga_path),
+        "param": error_param(notice, ga_path),
         "event_id": notice.client_event_id,
     }
 
