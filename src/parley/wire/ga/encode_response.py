@@ -7,9 +7,11 @@ number; the voice is a string.
 from __future__ import annotations
 
 from parley.core.words.notices import ResponseView, Usage
+from parley.wire.encode_events import status_details
+from parley.wire.encode_settings import token_limit
 from parley.wire.encoding import Json
 from parley.wire.ga.encode_items import item_object
-from parley.wire.ga.encode_session import format_object, token_limit
+from parley.wire.ga.encode_session import format_object
 
 
 def response_object(view: ResponseView) -> Json:
@@ -17,7 +19,7 @@ def response_object(view: ResponseView) -> Json:
         "object": "realtime.response",
         "id": view.id,
         "status": view.status,
-        "status_details": _status_details(view),
+        "status_details": status_details(view),
         "output": [item_object(item) for item in view.output],
         "conversation_id": view.conversation_id,
         "output_modalities": [view.modality],
@@ -26,17 +28,6 @@ def response_object(view: ResponseView) -> Json:
         "usage": None if view.usage is None else usage_object(view.usage),
         "metadata": None if view.metadata is None else dict(view.metadata),
     }
-
-
-def _status_details(view: ResponseView) -> Json | None:
-    if view.status in ("in_progress", "completed"):
-        return None
-    details: Json = {"type": view.status}
-    if view.reason is not None:
-        details["reason"] = view.reason
-    if view.error is not None:
-        details["error"] = {"type": view.error.type, "code": view.error.code, "message": view.error.message}
-    return details
 
 
 def usage_object(usage: Usage) -> Json:
