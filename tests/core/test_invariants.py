@@ -8,7 +8,7 @@ import pytest
 
 from parley.core.invariants import check
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.response import Response
 from parley.core.regions.turn_taking import Pausing, Quiet, Turn
 from parley.core.state import Acting, Listing, Pending, RunningCall, State

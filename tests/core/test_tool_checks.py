@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parley.core.decisions.tool_checks import check_tools, covers, for_response
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.state import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId, ListingId

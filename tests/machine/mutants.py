@@ -16,7 +16,7 @@ from typing import Any
 
 from parley.core import session
 from parley.core.decisions import output, requests, responses, transcripts, turns
-from parley.core.regions import context, conversation, input_audio, playback, response
+from parley.core.regions import context, conversation, entry, input_audio, playback, response
 
 
 class DoesNotApply(AssertionError):
@@ -91,7 +91,7 @@ MUTANTS = (
         "the conversation keeps words nobody heard",
         responses.Responses,
         "_stop_playback",
-        "st.conversation.cut(entry, cut.samples)",
+        "entry.cut(cut.samples)",
         "pass",
     ),
     _one(
@@ -121,7 +121,7 @@ MUTANTS = (
     _one(
         "uncut audio retrieved",
         "an item is handed out with audio that was not heard",
-        conversation.Entry,
+        entry.Entry,
         "with_audio",
         "self.speech.samples if self.heard is None else self.heard",
         "self.speech.samples",
@@ -347,7 +347,7 @@ MUTANTS = (
         "the prompt holds what the client says was not heard",
         requests.ClientRequests,
         "truncate_item",
-        "st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)",
+        "entry.cut(known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)",
         "pass",
     ),
     _one(

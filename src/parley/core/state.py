@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from parley.core.policy.policy import Policy
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.conversation import Conversation, Entry
+from parley.core.regions.conversation import Conversation
+from parley.core.regions.entry import Entry
 from parley.core.regions.input_audio import InputAudio
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import Allowance

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.state import State
 from parley.core.words.errors import PeerError
 from parley.core.words.items import (

@@ -9,7 +9,6 @@ from __future__ import annotations
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import Room, fit, text_tokens, tokens_of
-from parley.core.regions.conversation import audio_ms
 from parley.core.regions.mcp_offer import offer
 from parley.core.regions.response import Response
 from parley.core.state import State
@@ -53,7 +52,7 @@ class PromptBuilder:
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
         prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort)
         prompted = {item.id for item in shown.items}
-        heard_ms = sum(audio_ms(entry) for entry in entries if entry.item.id in prompted)
+        heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = fixed + sum(map(tokens_of, shown.items))
         attempt = Attempt(st.ids.attempt(), prompt, shown, tokens, heard_ms, st.now, plan, offered.mcp)
         st.attempts[attempt.id] = attempt

@@ -15,7 +15,7 @@ from parley.core.decisions.tool_checks import check_choice, check_tools, for_res
 from parley.core.decisions.tools import McpTools
 from parley.core.decisions.turns import Turns
 from parley.core.policy.policy import policy_of
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.state import ChangingPipeline, State
 from parley.core.words.effects import DropTranscription, FindPipeline, UsePipeline
 from parley.core.words.errors import PeerError
@@ -136,7 +136,7 @@ class ClientRequests:
     def create_item(self, event: ItemCreateRequested) -> None:
         st = self.st
         place = st.conversation.place(event.previous_item_id)
-        st.conversation.room(event.item)
+        st.conversation.check_capacity(event.item)
         entry = accept_item(self.st, event.item, "item")
         if entry.item.id in st.conversation:
             raise PeerError(
@@ -170,7 +170,7 @@ class ClientRequests:
     def _transcribe(self, entry: Entry, unheard: list[tuple[int, bytes]], *, private: bool = False) -> None:
         """Ask for the words of an item's audio parts that came without them."""
         for index, audio in unheard:
-            entry.awaiting += 1
+            entry.await_one()
             self.turns.transcripts.audio_part(entry, index, audio, private=private)
 
     def _check_waiting(self, parts: list[bytes], field: str) -> None:
@@ -193,7 +193,7 @@ class ClientRequests:
             if pending.entry is entry:
                 del st.pending[turn_id]
                 st.do(DropTranscription(turn_id))
-        entry.awaiting = 0
+        entry.await_nothing()
         st.tell(ItemDeleted(event.item_id))
         self.responses.start_waiting()
 
@@ -218,7 +218,7 @@ class ClientRequests:
             )
         # A client counts whole milliseconds: whoever names the last one has heard what is left of it too.
         all_of_it = event.audio_end_ms >= known // SAMPLES_PER_MS
-        st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
+        entry.cut(known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
         self.responses.drop_playback(event.item_id)
         self.responses.drop_guess()
         st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
@@ -259,7 +259,7 @@ class ClientRequests:
         st.allowance.spend(st.now)
         for entry in brought_now:
             unheard = untranscribed_audio(entry.item)
-            entry.item = entry.view()  # a model reads its words; no one can retrieve its audio
+            entry.become(entry.view())  # a model reads its words; no one can retrieve its audio
             self._transcribe(entry, unheard, private=True)
         self.responses.create(params, entries)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
 from parley.core.regions.attempt import Attempt, Basis, Plan
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.playback import Heard
 from parley.core.regions.response import Response
 from parley.core.state import Interrupted, Owed, State
@@ -299,7 +299,7 @@ class Responses:
         for cut in cuts:
             entry = st.conversation.entry(cut.item) or being_made.get(cut.item)  # the client may have deleted it
             if entry is not None and entry.speech is not None:
-                st.conversation.cut(entry, cut.samples)
+                entry.cut(cut.samples)
         if st.paced and st.sounding:
             st.do(StopPlayback())
         return cuts
@@ -330,7 +330,7 @@ class Responses:
         for item, samples in self.played_so_far().items():
             entry = self.st.conversation.entry(item)
             if entry is not None and entry.speech is not None and entry.heard is None:
-                self.st.conversation.cut(entry, samples)
+                entry.cut(samples)
 
     def cancel(self, response: Response) -> None:
         """The client wants no more of this response."""

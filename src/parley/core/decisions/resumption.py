@@ -72,8 +72,7 @@ class Resumption:
         st.tell(response.created())
         for clause, start, end in rest:
             output = self.delivery.open_message(response)
-            if output.entry.speech is not None:
-                output.entry.speech.begin(clause)
+            output.entry.begin_clause(clause)
             st.tell_all(response.say(output, clause))
             piece = audio[speech.format.size(start) : speech.format.size(end)]
             self.delivery.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))

@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 from parley.core.decisions.mcp_calls import begin_call, may_call
 from parley.core.decisions.responses import Responses
 from parley.core.regions.attempt import Plan
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.response import Response
 from parley.core.state import Listing, Owed, RunningCall, State
 from parley.core.words.effects import AbandonCall, AbandonListing, ListTools, ReleaseServer
@@ -90,7 +90,7 @@ class McpTools:
         item = listing.entry.item
         assert isinstance(item, McpListTools)
         allowed = tuple(tool for tool in event.tools if listing.server.allows(tool.name, tool.read_only))
-        listing.entry.item = replace(item, tools=allowed)
+        listing.entry.become(replace(item, tools=allowed))
         self._close_listing(listing, "completed")
 
     def _give_up(self, listing: Listing, fault: Fault) -> None:
@@ -103,8 +103,7 @@ class McpTools:
     def _close_listing(self, listing: Listing, state: Literal["completed", "failed"]) -> None:
         st, entry = self.st, listing.entry
         listing.deadline_ns = None
-        entry.item = replace(entry.item, status="completed")
-        st.conversation.changed()
+        entry.become(replace(entry.item, status="completed"))
         self.responses.drop_guess()
         if not entry.deleted:
             st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
@@ -178,9 +177,8 @@ class McpTools:
     def _end(self, call: RunningCall, output: str | None, error: McpError | None) -> None:
         st, entry, response = self.st, call.entry, call.response
         assert isinstance(entry.item, McpCall)
-        entry.item = replace(entry.item, output=output, error=error, status="completed")
-        entry.awaiting = 0
-        st.conversation.changed()
+        entry.become(replace(entry.item, output=output, error=error, status="completed"))
+        entry.await_nothing()
         self.responses.drop_guess()
         st.tell(McpCallProgress(entry.item.id, call.index, "completed" if error is None else "failed"))
         if response is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.resumption import Resumption
 from parley.core.policy.backchannels import is_backchannel
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.turn_taking import Turn
 from parley.core.state import Pending, State
 from parley.core.words.effects import DropTranscription, FinishTranscription, OpenTranscription, Transcribe
@@ -136,7 +136,7 @@ class Transcripts:
         """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
-        st.conversation.transcribed(pending.entry, turn.content_index, text)
+        pending.entry.transcribed(turn.content_index, text)
         if self._asked_for(turn):
             if text.startswith(turn.told) and len(text) > len(turn.told):
                 st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.told) :]))
@@ -175,7 +175,7 @@ class Transcripts:
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
         st.do(DropTranscription(turn.id))
-        pending.entry.awaiting -= 1
+        pending.entry.lose_one()
         if self._asked_for(turn):
             st.tell(TranscriptionFailedNotice(turn.item_id, turn.content_index, fault.code, fault.message))
         elif not turn.private:

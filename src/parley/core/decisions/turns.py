@@ -15,7 +15,7 @@ from parley.core.decisions.transcripts import Transcripts
 from parley.core.policy.backchannels import takes_floor
 from parley.core.policy.endpointing import threshold_of
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
 from parley.core.state import Pending, State
 from parley.core.words.effects import (
@@ -270,7 +270,7 @@ class Turns:
                 f"{MIN_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
                 code="input_audio_buffer_commit_empty",
             )
-        st.conversation.room()
+        st.conversation.check_capacity()
         end = st.input.received
         # A turn that nothing waits before was recognised while it came: its length does not matter.
         if st.pending:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from parley.core.regions.context import Shown
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.response import Response
 from parley.core.words.events import GenerationEvent, SpeechGenerated
