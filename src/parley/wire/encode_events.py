@@ -1,6 +1,6 @@
 """Notices as server events that all dialects write alike: the event's type and its members, in the order of the real wire.
 
-Laws: the event's own id and JSON text are the encoder's; `ItemObject` and `ResponseObject` are the dialect's.
+Laws: the event's own id and JSON text are the encoder's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import assert_never
 
 from parley.core.words import notices as n
-from parley.core.words.items import Item
 from parley.core.words.settings import Modality
 from parley.wire.encode_settings import raw
 from parley.wire.encoding import Json, Named, error_param, part_members
@@ -85,12 +84,13 @@ def deleted(notice: n.ItemDeleted) -> Named:
     return "conversation.item.deleted", {"item_id": notice.item_id}
 
 
-def output_item_event(notice: n.OutputItemAdded | n.OutputItemDone, item_object: Callable[[Item], Json]) -> Named:
+def output_item_event(notice: n.OutputItemAdded | n.OutputItemDone, item: Json) -> Named:
+    """`item` is the notice's, as the dialect writes it."""
     kind = "response.output_item.added" if isinstance(notice, n.OutputItemAdded) else "response.output_item.done"
     return kind, {
         "response_id": notice.response_id,
         "output_index": notice.output_index,
-        "item": item_object(notice.item),
+        "item": item,
     }
 
 
@@ -171,3 +171,27 @@ def status_details(view: n.ResponseView) -> Json | None:
     if view.error is not None:
         details["error"] = {"type": view.error.type, "code": view.error.code, "message": view.error.message}
     return details
+
+
+def usage_object(usage: n.Usage, *, images: bool) -> Json:
+    """Totals are sums of the parts. No engine says what the cached tokens were: they count as text. `images`: the dialect counts their
+    tokens apart; where it does not, they are in the total alone."""
+    taken = usage.input_text + usage.input_audio + usage.input_image
+    given = usage.output_text + usage.output_audio
+    return {
+        "total_tokens": taken + given,
+        "input_tokens": taken,
+        "output_tokens": given,
+        "input_token_details": {
+            "text_tokens": usage.input_text,
+            "audio_tokens": usage.input_audio,
+            **({"image_tokens": usage.input_image} if images else {}),
+            "cached_tokens": usage.input_cached,
+            "cached_tokens_details": {
+                "text_tokens": usage.input_cached,
+                "audio_tokens": 0,
+                **({"image_tokens": 0} if images else {}),
+            },
+        },
+        "output_token_details": {"text_tokens": usage.output_text, "audio_tokens": usage.output_audio},
+    }

@@ -12,7 +12,6 @@ from parley.core.words.settings import (
     NoiseReduction,
     SemanticVad,
     ServerVad,
-    Transcription,
     TurnDetection,
 )
 from parley.wire.encoding import Json
@@ -25,19 +24,6 @@ def raw(json_text: str) -> msgspec.Raw:
 
 def token_limit(limit: int | None) -> int | str:
     return "inf" if limit is None else limit
-
-
-def transcription(wanted: Transcription | None) -> Json | None:
-    if wanted is None:
-        return None
-    shown: Json = {
-        "model": wanted.model,
-        "language": wanted.language,
-        "languages": list(wanted.languages),
-        "prompt": wanted.prompt,
-        "keywords": list(wanted.keywords),
-    }
-    return {name: value for name, value in shown.items() if value}
 
 
 def noise_reduction(wanted: NoiseReduction | None) -> Json | None:

@@ -73,6 +73,7 @@ class Responses:
             limit,
             params.metadata,
             parallel is not False,
+            temperature=settings.temperature if params.temperature is None else params.temperature,
         )
         plan = Plan(params, entries, hint)
         if params.in_conversation:
@@ -211,6 +212,7 @@ class Responses:
             None,
             settings.parallel_tool_calls is not False,
             guess.id,
+            temperature=settings.temperature,
         )
         guess.response = response
         guess.input_audio_ms += turn_ms

@@ -67,6 +67,7 @@ class Resumption:
             speech.format,
             st.settings.max_output_tokens,
             None,
+            temperature=st.settings.temperature,
         )
         st.main = response
         st.tell(response.created())

@@ -92,6 +92,7 @@ class Response:
     done: bool = False
     text_length: int = 0
     audio_samples: int = 0
+    temperature: float | None = None
 
     # --- what has been told ------------------------------------------------------------------------------------------------
 
@@ -134,6 +135,7 @@ class Response:
             self.format,
             self.max_output_tokens,
             self.metadata,
+            temperature=self.temperature,
         )
 
     # --- a message -----------------------------------------------------------------------------------------------------------

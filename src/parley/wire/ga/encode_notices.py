@@ -106,7 +106,7 @@ def response_event(notice: ResponseNotice) -> Named:
         case n.ResponseDone():
             return "response.done", {"response": response_object(notice.response)}
         case n.OutputItemAdded() | n.OutputItemDone():
-            return common.output_item_event(notice, item_object)
+            return common.output_item_event(notice, item_object(notice.item))
         case n.FunctionArgumentsDelta():
             return common.arguments_delta(notice)
         case n.FunctionArgumentsDone():

@@ -6,8 +6,8 @@ number; the voice is a string.
 
 from __future__ import annotations
 
-from parley.core.words.notices import ResponseView, Usage
-from parley.wire.encode_events import status_details
+from parley.core.words.notices import ResponseView
+from parley.wire.encode_events import status_details, usage_object
 from parley.wire.encode_settings import token_limit
 from parley.wire.encoding import Json
 from parley.wire.ga.encode_items import item_object
@@ -25,25 +25,6 @@ def response_object(view: ResponseView) -> Json:
         "output_modalities": [view.modality],
         "max_output_tokens": token_limit(view.max_output_tokens),
         "audio": {"output": {"format": format_object(view.output_format), "voice": view.voice}},
-        "usage": None if view.usage is None else usage_object(view.usage),
+        "usage": None if view.usage is None else usage_object(view.usage, images=True),
         "metadata": None if view.metadata is None else dict(view.metadata),
-    }
-
-
-def usage_object(usage: Usage) -> Json:
-    """Totals are sums of the parts. Cached tokens are told apart by no engine: they count as text."""
-    taken = usage.input_text + usage.input_audio + usage.input_image
-    given = usage.output_text + usage.output_audio
-    return {
-        "total_tokens": taken + given,
-        "input_tokens": taken,
-        "output_tokens": given,
-        "input_token_details": {
-            "text_tokens": usage.input_text,
-            "audio_tokens": usage.input_audio,
-            "image_tokens": usage.input_image,
-            "cached_tokens": usage.input_cached,
-            "cached_tokens_details": {"text_tokens": usage.input_cached, "audio_tokens": 0, "image_tokens": 0},
-        },
-        "output_token_details": {"text_tokens": usage.output_text, "audio_tokens": usage.output_audio},
     }

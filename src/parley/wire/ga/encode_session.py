@@ -17,6 +17,7 @@ from parley.core.words.settings import (
     ToolChoice,
     ToolFilter,
     ToolSource,
+    Transcription,
     Truncation,
 )
 from parley.wire.encode_settings import (
@@ -25,7 +26,6 @@ from parley.wire.encode_settings import (
     noise_reduction,
     token_limit,
     tracing,
-    transcription,
     turn_detection,
 )
 from parley.wire.encoding import Json
@@ -84,10 +84,23 @@ def format_object(encoding: AudioFormat) -> Json:
 def _input(settings: Settings) -> Json:
     return {
         "format": format_object(settings.input_format),
-        "transcription": transcription(settings.transcription),
+        "transcription": _transcription(settings.transcription),
         "noise_reduction": noise_reduction(settings.noise_reduction),
         "turn_detection": turn_detection(settings.turn_detection, idles=True),
     }
+
+
+def _transcription(wanted: Transcription | None) -> Json | None:
+    if wanted is None:
+        return None
+    shown: Json = {
+        "model": wanted.model,
+        "language": wanted.language,
+        "languages": list(wanted.languages),
+        "prompt": wanted.prompt,
+        "keywords": list(wanted.keywords),
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
 def _tool(tool: ToolSource) -> Json:
