@@ -55,7 +55,8 @@ class PromptBuilder:
             shown = fit((*(view for entry in entries if not is_empty(view := entry.view())), *extra), room)
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
-        prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort)
+        temperature = settings.temperature if params.temperature is None else params.temperature
+        prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort, temperature)
         prompted = {item.id for item in shown.items}
         heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = fixed + sum(map(tokens_of, shown.items))

@@ -96,6 +96,7 @@ class Response:
     done: bool = False
     text_length: int = 0
     audio_samples: int = 0
+    temperature: float | None = None
 
     @classmethod
     def begin(
@@ -118,6 +119,7 @@ class Response:
             limit,
             params.metadata,
             parallel is not False,
+            temperature=settings.temperature if params.temperature is None else params.temperature,
         )
 
     # --- what has been told ------------------------------------------------------------------------------------------------
@@ -161,6 +163,7 @@ class Response:
             self.format,
             self.max_output_tokens,
             self.metadata,
+            temperature=self.temperature,
         )
 
     # --- a message -----------------------------------------------------------------------------------------------------------
