@@ -68,6 +68,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "errors.md": (
         "Errors",
         (
+            "ParleyError",
             "LibraryError",
             "FrameRefused",
             "SinkRefused",

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from parley.client.urls import UnusableUrl, realtime_url
 from parley.load.conversation import Script
-from parley.load.drive import Fleet, LoadPlan, NobodyJoined
+from parley.load.drive import Fleet, LoadPlan, NoSessionOpened
 from parley.load.link import Link
 from parley.load.pacing import Wheel
 from parley.load.process_usage import NoSuchProcess, read_usage
@@ -127,13 +127,13 @@ async def test_a_session_left_in_the_middle_of_a_reply_is_closed_and_does_not_br
 
 async def test_a_refused_key_is_told_in_the_servers_words() -> None:
     async with foreign_server(Behaviour(key="right")) as url:
-        with pytest.raises(NobodyJoined, match=r"401 Unauthorized.*Incorrect API key"):
+        with pytest.raises(NoSessionOpened, match=r"401 Unauthorized.*Incorrect API key"):
             await driven(url, api_key="wrong")
         assert (await driven(url, api_key="right", sessions=1)).joined == 1
 
 
 async def test_nobody_listening_is_told() -> None:
-    with pytest.raises(NobodyJoined, match="could be opened"):
+    with pytest.raises(NoSessionOpened, match="could be opened"):
         await driven("ws://127.0.0.1:9", sessions=1)
 
 

@@ -152,7 +152,7 @@ def test_an_underrun_is_counted_once_and_does_not_click(gap_after_s: float) -> N
     playback.produce()
     audio.append(played(playback, 1.0))
     whole = np.concatenate(audio)
-    # The end of the tone itself, which is torn off, is not ours to mend.
+    # The end of the tone itself, which is torn off, is not faded.
     assert steepest(whole[: np.flatnonzero(whole)[-1] - 50]) < LARGEST_STEP
     assert playback.underruns == 1
     assert np.count_nonzero(np.abs(whole) > 100) > 0.93 * (gap_after_s + 0.5) * RATE

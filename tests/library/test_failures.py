@@ -29,7 +29,7 @@ from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, judged, of, pipeline, silence, voice
 
 FAILING = [name for name in PARTS if not name.startswith("tool")]
-"""What a tool raises is told to the model, which can mend it."""
+"""The model receives what a tool raises, and can react to it."""
 
 
 class Once:

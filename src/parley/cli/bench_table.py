@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from parley.load.drive import LoadPlan, Progress
-    from parley.load.report import Figures, Spread
+    from parley.load.report import LoadFigures, Spread
 
 
 def progress_line(progress: Progress, plan: LoadPlan) -> str:
@@ -22,7 +22,7 @@ def progress_line(progress: Progress, plan: LoadPlan) -> str:
     )
 
 
-def print_table(found: Figures) -> None:
+def print_table(found: LoadFigures) -> None:
     """Print the figures to stdout."""
     table = Table(
         title=f"{found.joined} of {found.sessions} sessions, {found.window_s:g} s at {found.url}", title_justify="left"

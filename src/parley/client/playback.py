@@ -21,6 +21,7 @@ import numpy as np
 
 from parley.audio.resampling import Int16Resampler
 from parley.audio.types import Int16
+from parley.errors import ParleyError
 
 WIRE_RATE = 24_000
 
@@ -40,8 +41,8 @@ REMEMBERED_CUTS = 64
 """Interrupted items whose late audio is dropped: more than are ever under way."""
 
 
-class BacklogFull(Exception):
-    """The server sent more audio than anybody would listen to."""
+class BacklogFull(ParleyError):
+    """The server sent more audio than is kept for playing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Playback:
             sound = _Sound(item_id, content_index, Int16Resampler(WIRE_RATE, self.rate, "HQ"))
             self._sounds.append(sound)
         if sum(each.waiting_samples for each in self._sounds) + len(audio) > BACKLOG_S * WIRE_RATE:
-            raise BacklogFull(f"more than {BACKLOG_S // 60} minutes of audio wait to be played")
+            raise BacklogFull(f"More than {BACKLOG_S // 60} minutes of audio wait to be played.")
         sound.waiting.append(audio)
         sound.waiting_samples += len(audio)
         sound.received_samples += len(audio)

@@ -13,6 +13,7 @@ from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.words.settings import SemanticVad, ServerVad
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
+from parley.errors import ParleyError
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
@@ -50,6 +51,7 @@ __all__ = [
     "FloorRule",
     "FrameRefused",
     "LibraryError",
+    "ParleyError",
     "PartialTranscript",
     "PauseSeen",
     "Pipeline",

@@ -148,7 +148,7 @@ class EmbeddedSession:
             if self._own.raises:
                 self._raised.append(_raised_for(event))
         if len(self.events) >= MAX_EVENTS:
-            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", mend="Take them as they come."))
+            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", remedy="Take them as they come."))
             return
         self.events.append(event)
         self.news.set()
@@ -212,7 +212,7 @@ class EmbeddedSession:
 
     def _closed(self, code: int, reason: str) -> None:
         if not self.over:
-            self._break(SessionBroken(f"The session ended: {reason}.", mend="The log holds the traceback."))
+            self._break(SessionBroken(f"The session ended: {reason}.", remedy="The log holds the traceback."))
 
     def _first_played(self, turn: Turn) -> None:
         tell = self._plan.on_first_play
@@ -361,5 +361,5 @@ def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
     voice = settings.voice or pipeline.config.voice
     if settings.modality == "audio" and voice and pipeline.tts.resolve_voice(voice, pipeline.config.language) is None:
         known = ", ".join(pipeline.tts.info.voices[:12])
-        raise LibraryError(f"The synthesizer has no voice {voice!r}.", mend=f"It has {known}, and OpenAI's names.")
+        raise LibraryError(f"The synthesizer has no voice {voice!r}.", remedy=f"It has {known}, and OpenAI's names.")
     return replace(settings, voice=voice)

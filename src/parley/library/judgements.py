@@ -87,8 +87,8 @@ class Asked:
         return understand(self._name, answer)
 
 
-def _useless(name: str, answer: object, mend: str) -> EngineError:
-    return EngineError(f"{name} gave {answer!r}.", code="invalid_answer", mend=mend)
+def _useless(name: str, answer: object, remedy: str) -> EngineError:
+    return EngineError(f"{name} gave {answer!r}.", code="invalid_answer", remedy=remedy)
 
 
 def _milliseconds(name: str, answer: Any) -> int:

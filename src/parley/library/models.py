@@ -65,7 +65,7 @@ class FunctionModel(FunctionEngine):
                         raise EngineError(
                             f"{self.name} gave a {type(piece).__name__}.",
                             code="invalid_reply",
-                            mend="A reply is made of strings and CallTool.",
+                            remedy="A reply is made of strings and CallTool.",
                         )
         yield ChatEnd("tool_calls" if made else "stop")
 
@@ -90,7 +90,7 @@ class Absent:
         return EngineError(
             f"This pipeline was made with {self._stage}=None.",
             code="no_engine",
-            mend=f"Give it a {self._stage} engine.",
+            remedy=f"Give it a {self._stage} engine.",
         )
 
     async def judge(self, pause: PauseContext) -> float:

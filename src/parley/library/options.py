@@ -82,8 +82,8 @@ class Judgements:
         if isinstance(self.barge_in, str):
             checks.choice("barge_in", self.barge_in, ("immediate", "confirmed", "never"))
         elif self.barge_in is not None:
-            mend = "Choose 'immediate', 'confirmed' or 'never', or give a function or a FloorRule."
-            checks.judgement("barge_in", self.barge_in, ("takes_floor",), mend)
+            remedy = "Choose 'immediate', 'confirmed' or 'never', or give a function or a FloorRule."
+            checks.judgement("barge_in", self.barge_in, ("takes_floor",), remedy)
         for name, function in (("chunker", self.chunker), ("on_first_play", self.on_first_play)):
             if function is not None:
                 checks.asked_at_once(name, function)
@@ -172,7 +172,9 @@ def plan_for(
     judgements.check()
     config = pipeline.config
     if modality == "audio" and not pipeline.speaks:
-        raise LibraryError("The pipeline has no synthesizer.", mend="Give it a tts engine, or ask for modality='text'.")
+        raise LibraryError(
+            "The pipeline has no synthesizer.", remedy="Give it a tts engine, or ask for modality='text'."
+        )
     own, view, barge_in = OwnCode(raises=raises), View(), judgements.barge_in
     return Plan(
         settings=Settings(
@@ -225,8 +227,8 @@ def _check_detection(detection: object) -> None:
         case _:
             checks.no_class("turn_detection", detection)
             if detection not in ("auto", "silence", "manual"):
-                mend = "Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...)."
-                raise LibraryError(f"turn_detection={detection!r} is not known.", mend=mend)
+                remedy = "Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...)."
+                raise LibraryError(f"turn_detection={detection!r} is not known.", remedy=remedy)
             return
     for flag in ("create_response", "interrupt_response"):
         checks.flag(f"{type(detection).__name__}.{flag}", getattr(detection, flag))

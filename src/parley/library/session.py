@@ -178,7 +178,7 @@ class VoiceSession:
     def _refuse_if_closed(self) -> None:
         if why := self._why_closed():
             raise SessionClosed(
-                f"The session is closed: {why}.", mend="Make another VoiceSession; history= goes on from this one."
+                f"The session is closed: {why}.", remedy="Make another VoiceSession; history= goes on from this one."
             )
 
     # --- in the time of the samples -----------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class VoiceSession:
             if _CALLING.get() is self._token:
                 raise LibraryError(
                     "This call comes from code that the session itself calls, and would wait for its own end.",
-                    mend="Make it where you call step(), or talk live().",
+                    remedy="Make it where you call step(), or talk live().",
                 )
         except LibraryError:
             work.close()
@@ -327,13 +327,13 @@ class VoiceSession:
     def _act_live(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         self._refuse_if_closed()
         if self._machine is None:
-            raise LibraryError("The live session has not begun.", mend="Call this while you iterate over live().")
+            raise LibraryError("The live session has not begun.", remedy="Call this while you iterate over live().")
         self._machine.call(act)
         return []
 
     async def _stepping(self) -> Stepper:
         if self._live:
-            raise LibraryError("This session is live.", mend="Make another session for step() and run().")
+            raise LibraryError("This session is live.", remedy="Make another session for step() and run().")
         loaded = await self._pipeline._here()
         self._refuse_if_closed()
         if self._stepper is None:
@@ -361,7 +361,7 @@ class VoiceSession:
         """
         self._refuse_if_closed()
         if self._live or self._stepper is not None:
-            raise LibraryError("This session is in use already.", mend="Make another session for live().")
+            raise LibraryError("This session is in use already.", remedy="Make another session for live().")
         check_sink(sink)
         frames = frames_of(source, self.sample_rate)
         self._live = True

@@ -107,7 +107,7 @@ class _Mouth:
         if self._voice and self._tts.resolve_voice(self._voice, self._language) is None:
             known = ", ".join(self._tts.info.voices[:12])
             raise LibraryError(
-                f"The synthesizer has no voice {self._voice!r}.", mend=f"It has {known}, and OpenAI's names."
+                f"The synthesizer has no voice {self._voice!r}.", remedy=f"It has {known}, and OpenAI's names."
             )
 
     async def speak(self, clause: Clause) -> AsyncGenerator[Spoken, None]:

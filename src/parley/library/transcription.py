@@ -81,7 +81,7 @@ def transcribe(
         sample_rate = audio.sample_rate
         audio = frames(audio, 500)
     if sample_rate is None:
-        raise LibraryError("transcribe() was given frames without their rate.", mend="Name it: sample_rate=16_000.")
+        raise LibraryError("transcribe() was given frames without their rate.", remedy="Name it: sample_rate=16_000.")
     if pipeline is not None:
         yield from _segments(pipeline, audio, sample_rate, on_partial)
         return

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from parley.errors import ParleyError
 from parley.load.conversation import REPLY_PATIENCE_S, Conversation, Script, Tally
 from parley.load.link import MAX_UNSENT_BYTES, Link
 from parley.load.pacing import Lateness, Wheel
@@ -27,8 +28,8 @@ JOIN_PATIENCE_S = 15.0
 SAMPLE_S = 1.0
 
 
-class NobodyJoined(Exception):
-    """No session could be opened; the message holds the first reason."""
+class NoSessionOpened(ParleyError):
+    """The server accepted no session; the message holds the first reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Fleet:
             await self._join_all()
             if not self._members:
                 reason = next(iter(record.refused or record.dropped), "the run was over before anybody joined")
-                raise NobodyJoined(f"no session could be opened at {plan.url}: {reason}")
+                raise NoSessionOpened(f"No session could be opened at {plan.url}: {reason}.")
             first = next(iter(self._members)).conversation
             record.ideal_ms, record.silence_ms = first.ideal_s * 1000, first.silence_ms
             await self._measure()

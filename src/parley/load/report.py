@@ -27,7 +27,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class LoadFigures:
     """One run. `ideal_ms` = the silence wait the session reported + the stages' own time (or what --ideal-ms said).
 
     `first_audio`: end of speech to the reply's first audio. `beyond_ideal`: what is left of it beyond `ideal_ms`.
@@ -80,14 +80,14 @@ class Figures:
         return asdict(self)
 
 
-def figures(plan: LoadPlan, record: LoadRecord) -> Figures:
+def figures(plan: LoadPlan, record: LoadRecord) -> LoadFigures:
     """Reckon a finished run's figures."""
     tally, session_s = record.tally, max(record.session_s, 1e-9)
     before, start, end = record.server_before, record.server_start, record.server_end
     server_cpu_s = end.cpu_s - start.cpu_s if start and end else None
     late_share = record.lateness.share_beyond(plan.script.track.chunk_ms)
     replied = len(tally.delays)
-    return Figures(
+    return LoadFigures(
         url=plan.url,
         sessions=plan.sessions,
         joined=record.joined,
@@ -146,7 +146,7 @@ def _mib(size_bytes: int) -> float:
 
 
 def broken_bars(
-    found: Figures,
+    found: LoadFigures,
     *,
     max_missed: int | None = None,
     max_late_percent: float | None = None,

@@ -225,7 +225,7 @@ class Talk:
         try:
             self.devices.push(item_id, content_index, pcm.as_int16(audio))
         except BacklogFull as error:
-            self._tell("error", f"The reply is stopped: {error}.")
+            self._tell("error", f"The reply is stopped: {error}")
             self.interrupt()
 
     def _silence(self, *, by_user: bool = True) -> None:

@@ -28,6 +28,7 @@ import numpy as np
 
 from parley.audio.types import Int16
 from parley.client.playback import Heard, Playback, Progress
+from parley.errors import ParleyError
 
 RATE = 48_000
 """What every device and every sound server takes without trouble; at 24 or 16 kHz virtual devices stutter."""
@@ -52,16 +53,8 @@ NO_DEVICE = "none"
 T = TypeVar("T")
 
 
-class DevicesUnavailable(Exception):
-    """No sound can be had: `message` says why, `mend` what to do."""
-
-    def __init__(self, message: str, mend: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}"
+class DevicesUnavailable(ParleyError):
+    """A sound device cannot be found or opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +200,8 @@ class DeviceAudio:
                 stream.start()
         except (sd.PortAudioError, ValueError) as error:
             self._close()
-            mend = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
-            raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", mend) from error
+            remedy = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
+            raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", remedy) from error
         self.names = (_name(microphone), _name(loudspeaker))
 
     async def close(self) -> None:
