@@ -23,7 +23,7 @@ from parley.load.link import Link
 from parley.load.pacing import Wheel
 from parley.load.process_usage import NoSuchProcess, read_usage
 from parley.load.recording import cut_track, find_speech, text_frame
-from parley.load.report import Figures, broken_bars, figures
+from parley.load.report import LoadFigures, broken_bars, figures
 from tests.client.foreign_server import Behaviour, foreign_server
 from tests.client.voices import silence, voice, write_wav
 
@@ -42,7 +42,7 @@ async def driven(
     silence_ms: int | None = None,
     api_key: str | None = None,
     pid: int | None = None,
-) -> Figures:
+) -> LoadFigures:
     script = Script(TRACK, 0.05, gap_s=0.1, barge_after_s=barge_after_s)
     plan = LoadPlan(realtime_url(url, "m"), sessions, script, duration_s, 0.1, silence_ms, api_key, pid)
     return figures(plan, await Fleet(plan, lambda progress: None).run())
