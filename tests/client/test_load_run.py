@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from parley.client.urls import UnusableUrl, realtime_url
 from parley.load.conversation import Script
 from parley.load.drive import Fleet, LoadPlan, NoSessionOpened
-from parley.load.link import Link
+from parley.load.link import LoadLink
 from parley.load.pacing import Wheel
 from parley.load.process_usage import NoSuchProcess, read_usage
 from parley.load.recording import cut_track, find_speech, text_frame
@@ -114,11 +114,11 @@ async def test_a_session_left_in_the_middle_of_a_reply_is_closed_and_does_not_br
         links[0].close()
         hung_up.append(links[0].ended.done())
 
-    links: list[Link] = []
+    links: list[LoadLink] = []
     hung_up: list[bool] = []
     async with serve(talk, "127.0.0.1", 0, compression=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        links.append(await Link.dial(f"ws://127.0.0.1:{port}/", None, leave))
+        links.append(await LoadLink.dial(f"ws://127.0.0.1:{port}/", None, leave))
         links[0].send(text_frame(b"go on"))
         assert await asyncio.wait_for(links[0].ended, 10) == "closed by the client"
         assert await asyncio.wait_for(closed, 10) == 1000

@@ -199,7 +199,7 @@ def test_a_stream_that_cannot_be_closed_breaks_no_session() -> None:
 
 
 def test_one_streams_failure_in_a_function_for_voices_is_no_other_streams_and_no_frame_is_heard_twice() -> None:
-    from parley.library.own_ears import FunctionVad
+    from parley.library.function_recognizers import FunctionVad
 
     frames: list[float] = []
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from parley.load.drive import LoadPlan, LoadRecord
-    from parley.load.recording import Recording
+    from parley.load.recording import SpeechRecording
     from parley.load.report import LoadFigures
 
 
@@ -148,7 +148,7 @@ def bench(
         ctx.exit(1)
 
 
-def _warn(record: LoadRecord, recording: Recording, found: LoadFigures, chunk_ms: int) -> None:
+def _warn(record: LoadRecord, recording: SpeechRecording, found: LoadFigures, chunk_ms: int) -> None:
     """Warnings about figures that do not mean what they seem to."""
     if record.silence_ms is not None and recording.longest_pause_ms >= record.silence_ms:
         _print_warning(

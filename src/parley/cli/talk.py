@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from parley.talk.conversation import Talk
     from parley.talk.devices import Direction
     from parley.talk.microphone import Cleaner
-    from parley.talk.ports import Chosen, View
+    from parley.talk.ports import Chosen, TalkView
 
 EXTRA = 'Install it with: pip install "parley[talk]"'
 
@@ -190,7 +190,7 @@ def _key(name: object) -> str:
     return key
 
 
-def _wishes(config: Config, options: dict[str, object]) -> SessionOptions:
+def _session_options(config: Config, options: dict[str, object]) -> SessionOptions:
     """What is asked of the server. One of our own has the configuration; another is sent what somebody set on purpose."""
     from parley.client.session import SessionOptions
 
@@ -222,7 +222,7 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     record = options["record"]
     chosen = Chosen(
         server,
-        _wishes(config, options),
+        _session_options(config, options),
         _device(options["input_device"]),
         _device(options["output_device"]),
         record if isinstance(record, Path) else None,
@@ -272,7 +272,7 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
     from parley.talk.tui.drawing import glyphs_for
     from parley.talk.tui.screen import TalkScreen
 
-    def make(view: View) -> Talk:
+    def make(view: TalkView) -> Talk:
         return Talk(chosen, view, cleaner)
 
     asked = config.default_pipeline if chosen.server.name == "in this process" else _model_of(chosen.server.url)

@@ -46,7 +46,7 @@ class BacklogFull(ParleyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlayedSpan:
     """How much of an item was played when it was stopped: whole milliseconds, rounded down."""
 
     item_id: str
@@ -56,7 +56,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PlaybackProgress:
     """The item that is being played and how much of it has gone to the device. `item_id` "": silence."""
 
     item_id: str
@@ -91,7 +91,7 @@ class _Block:
     audio: Int16
 
 
-class Playback:
+class ClientPlayback:
     """One loudspeaker's queue at `rate` Hz. `push` and `end` what the server sends, `produce` whenever something changed,
     `take` from the device's callback, `interrupt` when the user has the floor.
 
@@ -254,18 +254,18 @@ class Playback:
             sound.waiting or (sound.ended and not sound.flushed) for sound in self._sounds
         )
 
-    def progress(self) -> Progress:
+    def progress(self) -> PlaybackProgress:
         """What is being played."""
         for sound in self._sounds:
             if sound.taken:
-                return Progress(sound.item_id, sound.taken / self._per_ms)
-        return Progress("", 0.0)
+                return PlaybackProgress(sound.item_id, sound.taken / self._per_ms)
+        return PlaybackProgress("", 0.0)
 
-    def interrupt(self) -> list[Heard]:
+    def interrupt(self) -> list[PlayedSpan]:
         """Silence, after a fade. Tells of each item that was not heard out how much of it was, the fade included."""
         tail = self._take_fade()
         heard = [
-            Heard(
+            PlayedSpan(
                 sound.item_id,
                 sound.content_index,
                 min(sound.taken // self._per_ms, sound.received_samples * 1000 // WIRE_RATE),

@@ -17,7 +17,7 @@ from parley.errors import ParleyError
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
-    Figures,
+    HeardWord,
     PartialTranscript,
     ReplyAudio,
     ReplyEnded,
@@ -28,10 +28,10 @@ from parley.library.events import (
     ToolCalled,
     Turn,
     TurnEnded,
+    TurnFigures,
     VoiceEvent,
-    Word,
 )
-from parley.library.models import CallTool
+from parley.library.models import CallFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio, write_audio
 from parley.library.session import VoiceSession
@@ -41,15 +41,15 @@ from parley.library.transcription import Segment, SegmentWord, transcribe
 __all__ = [
     "Assistant",
     "AudioFileError",
-    "CallTool",
+    "CallFunction",
     "Endpointing",
     "EngineError",
     "EngineSpec",
     "EngineUnavailable",
     "Failed",
-    "Figures",
     "FloorRule",
     "FrameRefused",
+    "HeardWord",
     "LibraryError",
     "ParleyError",
     "PartialTranscript",
@@ -78,9 +78,9 @@ __all__ = [
     "Transcript",
     "Turn",
     "TurnEnded",
+    "TurnFigures",
     "VoiceEvent",
     "VoiceSession",
-    "Word",
     "frames",
     "read_audio",
     "synthesize",

@@ -35,7 +35,7 @@ NOT_FINISHED_MS = 60_000
 _TABLE = RuleTable()
 
 
-class Conversation(Protocol):
+class ObservedSession(Protocol):
     """What a judgement may look at besides what it is given."""
 
     @property
@@ -44,10 +44,10 @@ class Conversation(Protocol):
     def turn_audio(self, longest_ms: int) -> bytes: ...
 
 
-class View:
+class JudgementContext:
     """Of the conversation, for the functions that ask for some of it. Set `conversation` before the first question."""
 
-    conversation: Conversation | None = None
+    conversation: ObservedSession | None = None
 
     def of(self, names: frozenset[str]) -> Mapping[str, Any]:
         """`audio`: the turn's last 8 seconds, float32 `[n]` at 16 kHz; `playing`: whether the listener hears a reply."""
@@ -66,7 +66,9 @@ class View:
 class Asked:
     """One judgement: what is called, under which name, with what of the view."""
 
-    def __init__(self, part: str, function: Callable[..., Any], own: OwnCode, view: View, *, name: str = "") -> None:
+    def __init__(
+        self, part: str, function: Callable[..., Any], own: OwnCode, view: JudgementContext, *, name: str = ""
+    ) -> None:
         self._part = part
         self._function = function
         self._name = f"{part}={name or name_of(function)}"
@@ -105,14 +107,14 @@ def _truth(name: str, answer: Any) -> bool:
     raise _useless(name, answer, "Give True or False.")
 
 
-def _method(part: str, judge: object, name: str, own: OwnCode, view: View) -> Asked:
+def _method(part: str, judge: object, name: str, own: OwnCode, view: JudgementContext) -> Asked:
     return Asked(part, getattr(judge, name), own, view, name=f"{type(judge).__name__}.{name}()")
 
 
 class OwnEndpointing:
     """Milliseconds, a function of `PauseSeen`, or an `Endpointing`."""
 
-    def __init__(self, judge: Endpointing | Callable[..., Any] | int, own: OwnCode, view: View) -> None:
+    def __init__(self, judge: Endpointing | Callable[..., Any] | int, own: OwnCode, view: JudgementContext) -> None:
         self._takes_detection = hasattr(judge, "pause_needed_ms")
         if isinstance(judge, int | np.integer):
             ms = int(judge)
@@ -132,7 +134,7 @@ class OwnEndpointing:
 class OwnPreRoll:
     """Milliseconds, or a `PreRoll`."""
 
-    def __init__(self, judge: PreRoll | int, own: OwnCode, view: View) -> None:
+    def __init__(self, judge: PreRoll | int, own: OwnCode, view: JudgementContext) -> None:
         if isinstance(judge, int | np.integer):
             ms = int(judge)
             self._asked = Asked("pre_roll", lambda detection, before: ms, own, view)
@@ -148,7 +150,7 @@ class OwnPreRoll:
 class OwnFloor:
     """A function of the words and the milliseconds of voice, or a `FloorRule`. One that fails stops no reply."""
 
-    def __init__(self, judge: FloorRule | Callable[..., Any], own: OwnCode, view: View) -> None:
+    def __init__(self, judge: FloorRule | Callable[..., Any], own: OwnCode, view: JudgementContext) -> None:
         if hasattr(judge, "takes_floor"):
             self._asked = _method("barge_in", judge, "takes_floor", own, view)
         else:
@@ -162,7 +164,7 @@ class OwnFloor:
 class OwnPolicy:
     """A function from the transcript to whether it is answered, or a `Policy`. One that fails answers nothing."""
 
-    def __init__(self, judge: Policy | Callable[[str], Any], own: OwnCode, view: View) -> None:
+    def __init__(self, judge: Policy | Callable[[str], Any], own: OwnCode, view: JudgementContext) -> None:
         self._built_in = Assistant()
         self._is_policy = hasattr(judge, "wants_reply")
         self.speaks = bool(getattr(judge, "speaks", True))

@@ -31,10 +31,10 @@ from parley.engines.ports import (
 )
 from parley.library import checks
 from parley.library.errors import LibraryError
+from parley.library.function_recognizers import FunctionRecognizer, FunctionVad, SttFunction, VadFunction
+from parley.library.function_synthesizer import FunctionSynthesizer, TtsFunction
 from parley.library.loop_thread import LoopThread
 from parley.library.models import Absent, FunctionModel, ReplyFunction
-from parley.library.own_ears import FunctionRecognizer, FunctionVad, SttFunction, VadFunction
-from parley.library.own_mouth import FunctionSynthesizer, TtsFunction
 from parley.runtime.engines import PORTS, LoadedEngines
 from parley.runtime.pipeline import Pipeline as LoadedPipeline
 
@@ -130,7 +130,7 @@ class Pipeline:
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []
-        self._machines: weakref.WeakSet[EmbeddedSession] = weakref.WeakSet()
+        self._sessions: weakref.WeakSet[EmbeddedSession] = weakref.WeakSet()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: LoopThread | None = None
@@ -259,8 +259,8 @@ class Pipeline:
     async def aclose(self) -> None:
         """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
         self._closed = True
-        for machine in list(self._machines):
-            machine.shut("its pipeline was closed")
+        for embedded in list(self._sessions):
+            embedded.shut("its pipeline was closed")
         engines, self._engines, self._loaded, self._loop = self._engines, None, None, None
         if engines is not None:
             self._opened.remove(engines)
@@ -336,9 +336,9 @@ class Pipeline:
             )
         return self._loaded
 
-    def _adopt(self, machine: EmbeddedSession) -> None:
+    def _adopt(self, embedded: EmbeddedSession) -> None:
         """This session ends with the pipeline."""
-        self._machines.add(machine)
+        self._sessions.add(embedded)
 
 
 def _methods(port: type) -> list[str]:

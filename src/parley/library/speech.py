@@ -21,7 +21,7 @@ from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.frame_reader import FrameReader
-from parley.library.own_mouth import TtsFunction
+from parley.library.function_synthesizer import TtsFunction
 from parley.library.pipeline import Pipeline
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0

@@ -36,7 +36,7 @@ _ARGUMENT = re.compile(r"^\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.+?)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ToolOutcome:
     """What came of a call: the text for the model."""
 
     output: str
@@ -68,25 +68,25 @@ class FunctionAsTool:
         summary = (inspect.getdoc(function) or "").split("\n\n")[0]
         self.declared = FunctionTool(self.name, " ".join(summary.split()), json.dumps(parameters))
 
-    async def call(self, arguments: str) -> Outcome:
+    async def call(self, arguments: str) -> ToolOutcome:
         """Call it with JSON text; a plain function runs in a thread."""
         try:
             given = msgspec.json.decode(arguments or "{}", type=self._arguments)
         except msgspec.MsgspecError as error:
-            return Outcome(_error(f"wrong arguments: {error}"), failed=True)
+            return ToolOutcome(_error(f"wrong arguments: {error}"), failed=True)
         values = {field: getattr(given, field) for field in self._arguments.__struct_fields__}
         try:
             async with asyncio.timeout(TOOL_TIMEOUT_S):
                 result = await called(self._function, **values)
             output = result if isinstance(result, str) else msgspec.json.encode(result).decode()
-            return Outcome(beginning(output, MAX_OUTPUT))
+            return ToolOutcome(beginning(output, MAX_OUTPUT))
         except TimeoutError:
-            return Outcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
+            return ToolOutcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
                 raise
             logger.exception("the tool %s failed", self.name)
-            return Outcome(_error(described(error)), failed=True, error=error)
+            return ToolOutcome(_error(described(error)), failed=True, error=error)
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:

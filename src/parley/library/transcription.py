@@ -16,7 +16,7 @@ from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, Voic
 from parley.library.errors import LibraryError
 from parley.library.events import Failed, PartialTranscript, TurnEnded
 from parley.library.frame_reader import Frame
-from parley.library.own_ears import SttFunction, VadFunction
+from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio
 from parley.library.session import VoiceSession

@@ -21,7 +21,7 @@ class NoSuchProcess(ParleyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ProcessUsage:
     """`cpu_s`: user + system time since each process began, those of ended and awaited children included.
     `rss_bytes`: resident now."""
 
@@ -30,7 +30,7 @@ class Usage:
     processes: int
 
 
-def read_usage(pid: int) -> Usage:
+def read_usage(pid: int) -> ProcessUsage:
     """Sum over the tree below `pid`; raises NoSuchProcess."""
     if not _PROC.is_dir():
         raise NoSuchProcess("--pid reads /proc, which this system does not have.", "Leave it out.")
@@ -52,4 +52,4 @@ def read_usage(pid: int) -> Usage:
         ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
         pages += int(fields[21])
         processes += 1
-    return Usage(cpu_s=ticks / _TICKS_PER_S, rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"), processes=processes)
+    return ProcessUsage(cpu_s=ticks / _TICKS_PER_S, rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"), processes=processes)

@@ -43,7 +43,7 @@ class UnusableRecording(ParleyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class SpeechRecording:
     """Mono PCM16 at 24 kHz, and its speech: `onset_sample` <= voice < `end_sample`; `longest_pause_ms` lies between
     the two."""
 
@@ -58,7 +58,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class SpeechTrack:
     """A recording cut into chunks, each a complete masked WebSocket text frame holding one `input_audio_buffer.append`.
 
     A chunk leaves when its last sample has been "recorded"; `onset_lead_s` and `end_lead_s` say how long before the
@@ -74,7 +74,7 @@ class Track:
     end_lead_s: float
 
 
-def load_recording(path: Path) -> Recording:
+def load_recording(path: Path) -> SpeechRecording:
     """Read a PCM16 WAV of any rate and channel count; raises UnusableRecording."""
     try:
         with wave.open(str(path)) as wav:
@@ -97,7 +97,7 @@ def load_recording(path: Path) -> Recording:
     return find_speech(np.clip(np.rint(mono), -32768, 32767).astype(np.int16))
 
 
-def find_speech(pcm: NDArray[np.int16]) -> Recording:
+def find_speech(pcm: NDArray[np.int16]) -> SpeechRecording:
     """Mark where the voice begins and ends, by the energy of 10 ms windows; raises UnusableRecording when there is
     none."""
     window = SAMPLE_RATE * _WINDOW_MS // 1000
@@ -121,7 +121,7 @@ def find_speech(pcm: NDArray[np.int16]) -> Recording:
             "The recording holds no speech (nothing above -60 dBFS for 30 ms).", "Give --wav another."
         )
     pauses = [after[0] - before[1] for before, after in pairwise(runs)]
-    return Recording(
+    return SpeechRecording(
         pcm=pcm,
         onset_sample=runs[0][0] * window,
         end_sample=runs[-1][1] * window,
@@ -134,7 +134,7 @@ def _runs(voiced: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def cut_track(recording: Recording, chunk_ms: int) -> Track:
+def cut_track(recording: SpeechRecording, chunk_ms: int) -> SpeechTrack:
     """Cut a recording into paced chunks; the last one is filled up with silence."""
     chunk = SAMPLE_RATE * chunk_ms // 1000
     count = -(-len(recording.pcm) // chunk)
@@ -142,7 +142,7 @@ def cut_track(recording: Recording, chunk_ms: int) -> Track:
     padded[: len(recording.pcm)] = recording.pcm
     onset_frame = recording.onset_sample // chunk
     end_frame = (recording.end_sample - 1) // chunk
-    return Track(
+    return SpeechTrack(
         chunk_ms=chunk_ms,
         frames=tuple(_append_frame(padded[at : at + chunk]) for at in range(0, len(padded), chunk)),
         silence=_append_frame(np.zeros(chunk, dtype=np.int16)),

@@ -16,7 +16,7 @@ server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Percentiles:
     """Milliseconds over `count` samples; None where there are none."""
 
     count: int
@@ -46,8 +46,8 @@ class LoadFigures:
     silence_ms: int | None
     ideal_ms: float
     turns: int
-    first_audio: Spread
-    beyond_ideal: Spread
+    first_audio: Percentiles
+    beyond_ideal: Percentiles
     missed: int
     early: int
     late: int
@@ -58,9 +58,9 @@ class LoadFigures:
     barge_ins: int
     unstopped: int
     leaked: int
-    barge_in_to_silence: Spread
-    barge_in_to_speech_started: Spread
-    barge_in_to_cancelled: Spread
+    barge_in_to_silence: Percentiles
+    barge_in_to_speech_started: Percentiles
+    barge_in_to_cancelled: Percentiles
     error_count: int
     errors: list[str]
     server_cpu_ms_per_session_s: float | None
@@ -133,12 +133,12 @@ def figures(plan: LoadPlan, record: LoadRecord) -> LoadFigures:
     )
 
 
-def spread(seconds: Sequence[float]) -> Spread:
+def spread(seconds: Sequence[float]) -> Percentiles:
     """Percentiles of a sample given in seconds (linear interpolation between neighbours)."""
     if not seconds:
-        return Spread(0, None, None, None, None)
+        return Percentiles(0, None, None, None, None)
     p50, p95, p99 = (round(float(value) * 1000, 1) for value in np.percentile(np.asarray(seconds), (50, 95, 99)))
-    return Spread(len(seconds), p50, p95, p99, round(max(seconds) * 1000, 1))
+    return Percentiles(len(seconds), p50, p95, p99, round(max(seconds) * 1000, 1))
 
 
 def _mib(size_bytes: int) -> float:
