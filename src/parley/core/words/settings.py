@@ -308,9 +308,11 @@ class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
     `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
-    model's input holds; `responses_per_minute` the session's rate limit (None: none).
+    model's input holds; `responses_per_minute` the session's rate limit (None: none). `language` (BCP 47) is what is spoken where the
+    client names none and none is heard; "" is unknown.
     """
 
+    language: str = ""
     speculation: bool = False
     speculate_after_ms: int = 200
     barge_in: Literal["immediate", "confirmed"] = "immediate"
