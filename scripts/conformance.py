@@ -1,8 +1,8 @@
 """Writes docs/conformance.md from the tests that prove it; `--check` fails when the page is out of date.
 
 Every test says with `@pytest.mark.proves(event, *options, state=..., note=..., dialect=...)` which lines of the table it proves
-(tests/README.md; the dialect is "ga" where the mark does not say it); what there is to prove is what the `openai` package's types name. A line without a test, a mark for something
-that doesn't exist, and two tests that disagree about a state are errors.
+(tests/README.md; the dialect is "ga" where the mark does not say it); what there is to prove is what the `openai` package's types name.
+A line without a test, a mark for something that doesn't exist, and two tests that disagree about a state are errors.
 """
 
 from __future__ import annotations
