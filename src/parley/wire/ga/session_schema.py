@@ -32,6 +32,7 @@ from parley.wire import limits
 from parley.wire.mcp_schema import force_mcp, mcp_server
 from parley.wire.schema import (
     Fields,
+    ForeignNames,
     Reader,
     T,
     array,
@@ -65,12 +66,30 @@ _LANGUAGE = pattern(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", limits.MAX_LANGUAGE
 _TOOL_NAME = pattern(
     r"[A-Za-z0-9_-]+", limits.MAX_TOOL_NAME, "letters, digits, underscores and hyphens, as function names of models are"
 )
+BETA_NAMES = ForeignNames(
+    "beta",
+    {
+        "modalities": "output_modalities",
+        "max_response_output_tokens": "max_output_tokens",
+        "input_audio_format": "audio.input.format",
+        "output_audio_format": "audio.output.format",
+        "input_audio_transcription": "audio.input.transcription",
+        "input_audio_noise_reduction": "audio.input.noise_reduction",
+        "turn_detection": "audio.input.turn_detection",
+        "voice": "audio.output.voice",
+        "speed": "audio.output.speed",
+        "output_audio": "audio.output",
+    },
+)
+"""Members of the beta dialect, and where the GA protocol has them: named in the error about each."""
+
 _MODES: dict[str, Literal["auto", "none", "required"]] = {"auto": "auto", "none": "none", "required": "required"}
 
 
-def read_session(members: Fields) -> SettingsPatch:
-    """The patch that a session object asks for; raises `PeerError`. Next: post it as `SessionUpdateRequested`."""
-    patch: SettingsPatch = {"kind": members.take("type", _KIND)}
+def read_session(members: Fields, kind: SessionKind | None = None) -> SettingsPatch:
+    """The patch that a session object asks for; raises `PeerError`. `kind` is what it is where the object does not say it."""
+    named = members.take("type", _KIND) if kind is None else members.find("type", _KIND) or kind
+    patch: SettingsPatch = {"kind": named}
     if patch["kind"] == "transcription":
         members.find("audio", record(lambda inner: _read_audio(inner, patch, speaks=False)))
         _read_include(members, patch)
@@ -83,7 +102,7 @@ def read_session(members: Fields) -> SettingsPatch:
     if "tracing" in members:
         patch["tracing"] = members.find("tracing", _tracing)
     members.refuse("prompt", PROMPT_UNSERVED)
-    members.finish()
+    members.finish(foreign=BETA_NAMES)
     return patch
 
 

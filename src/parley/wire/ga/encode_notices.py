@@ -6,14 +6,18 @@ and JSON text are the encoder's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
 
 from parley.core.words import notices as n
 from parley.core.words.settings import Modality
-from parley.wire.encode_items import Json, base64_text, item_object
-from parley.wire.encode_response import response_object
+from parley.wire.encoding import Json, Named, base64_text, error_param, part_members
+from parley.wire.field_paths import ga_path
+from parley.wire.ga.encode_items import item_object
+from parley.wire.ga.encode_response import response_object
+from parley.wire.ga.encode_session import session_object
 
 InputNotice = (
     n.SpeechStarted
@@ -48,7 +52,56 @@ PartNotice = (
     | n.OutputAudioDone
 )
 McpNotice = n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
-Named = tuple[str, Json]
+
+
+def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
+    """The event of a notice; `wall_s` gives Unix seconds."""
+    match notice:
+        case n.SessionCreated():
+            return "session.created", _session(notice, wall_s())
+        case n.SessionUpdated():
+            return "session.updated", _session(notice, wall_s())
+        case n.ConversationCreated():
+            return None
+        case n.ErrorRaised():
+            return "error", {"error": _error(notice)}
+        case n.RateLimitsUpdated():
+            return "rate_limits.updated", {"rate_limits": [_rate_limit(limit) for limit in notice.limits]}
+    if isinstance(notice, PartNotice):
+        return part_event(notice)
+    if isinstance(notice, InputNotice):
+        return input_event(notice)
+    if isinstance(notice, ItemNotice):
+        return item_event(notice)
+    if isinstance(notice, ResponseNotice):
+        return response_event(notice)
+    if isinstance(notice, McpNotice):
+        return mcp_event(notice)
+    assert_never(notice)
+
+
+def _session(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> Json:
+    expires_at = round(now_s + notice.expires_in_ms / 1000)
+    return {"session": session_object(notice.session_id, notice.settings, expires_at)}
+
+
+def _error(notice: n.ErrorRaised) -> Json:
+    return {
+        "type": notice.kind,
+        "code": notice.code,
+        "message": notice.message,
+        "param": error_param(notice, ga_path),
+        "event_id": notice.client_event_id,
+    }
+
+
+def _rate_limit(limit: n.RateLimit) -> Json:
+    return {
+        "name": limit.name,
+        "limit": limit.limit,
+        "remaining": limit.remaining,
+        "reset_seconds": limit.reset_seconds,
+    }
 
 
 def input_event(notice: InputNotice) -> Named:
@@ -213,15 +266,6 @@ def part_event(notice: PartNotice) -> Named:
             return "response.output_audio.done", body
         case _:
             assert_never(notice)
-
-
-def part_members(at: n.PartAt) -> Json:
-    return {
-        "response_id": at.response_id,
-        "item_id": at.item_id,
-        "output_index": at.output_index,
-        "content_index": at.content_index,
-    }
 
 
 def _part(modality: Modality, text: str) -> Json:

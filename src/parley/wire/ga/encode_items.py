@@ -7,7 +7,6 @@ only in `conversation.item.retrieved`: elsewhere they would outgrow what clients
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from typing import assert_never
 
 import msgspec
@@ -29,8 +28,7 @@ from parley.core.words.items import (
     OutputAudio,
     OutputText,
 )
-
-Json = dict[str, object]
+from parley.wire.encoding import Json, base64_text
 
 
 def item_object(item: Item, *, whole: bool = False) -> Json:
@@ -134,7 +132,3 @@ def _content(part: Content, whole: bool) -> Json:
 
 def _audio(audio: bytes | None, whole: bool) -> Json:
     return {"audio": base64_text(audio)} if whole and audio is not None else {}
-
-
-def base64_text(audio: bytes) -> str:
-    return b2a_base64(audio, newline=False).decode("ascii")

@@ -7,8 +7,9 @@ number; the voice is a string.
 from __future__ import annotations
 
 from parley.core.words.notices import ResponseView, Usage
-from parley.wire.encode_items import Json, item_object
-from parley.wire.encode_session import format_object, token_limit
+from parley.wire.encoding import Json
+from parley.wire.ga.encode_items import item_object
+from parley.wire.ga.encode_session import format_object, token_limit
 
 
 def response_object(view: ResponseView) -> Json:

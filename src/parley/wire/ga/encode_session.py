@@ -29,7 +29,7 @@ from parley.core.words.settings import (
     Truncation,
     TurnDetection,
 )
-from parley.wire.encode_items import Json
+from parley.wire.encoding import Json
 
 
 def session_object(session_id: SessionId, settings: Settings, expires_at: int) -> Json:

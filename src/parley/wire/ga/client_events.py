@@ -27,9 +27,8 @@ from parley.core.words.limits import MAX_APPEND_BYTES, METADATA_KEY, METADATA_PA
 from parley.core.words.settings import AudioFormat
 from parley.core.words.work import ResponseParams
 from parley.wire import limits
-from parley.wire.items_schema import ID, input_item, item
-from parley.wire.schema import Fields, Reader, array, audio, boolean, fields, invalid, one_of, record, text, whole
-from parley.wire.session_schema import (
+from parley.wire.ga.session_schema import (
+    BETA_NAMES,
     INSTRUCTIONS,
     PROMPT_UNSERVED,
     SESSION,
@@ -41,6 +40,8 @@ from parley.wire.session_schema import (
     tool_choice_of,
     voice_of,
 )
+from parley.wire.items_schema import ID, input_item, item
+from parley.wire.schema import Fields, Reader, array, audio, boolean, fields, invalid, one_of, record, text, whole
 
 EVENT_ID = text(limits.MAX_EVENT_ID)
 
@@ -138,7 +139,7 @@ def _response(members: Fields) -> ResponseParams:
     members.refuse("prompt", PROMPT_UNSERVED)
     output = members.find("audio", record(lambda inner: inner.find("output", record(_spoken))))
     encoding, voice = output or (None, None)
-    return ResponseParams(
+    params = ResponseParams(
         in_conversation=members.find("conversation", _CONVERSATION) != "none",
         input=members.find("input", array(input_item, limits.MAX_INPUT_ITEMS)),
         instructions=members.find("instructions", INSTRUCTIONS),
@@ -152,6 +153,8 @@ def _response(members: Fields) -> ResponseParams:
         reasoning_effort=members.find("reasoning", reasoning_of),
         metadata=members.find("metadata", _metadata),
     )
+    members.finish(foreign=BETA_NAMES)
+    return params
 
 
 def _spoken(members: Fields) -> tuple[AudioFormat | None, str | None]:
