@@ -20,7 +20,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from parley.server.descriptors import Descriptors
-from parley.server.link import CLOSE_S, STALL_S
+from parley.server.links.websocket.connection import CLOSE_S, STALL_S
 from parley.server.refusals import Refusal
 
 REQUEST_S = 10.0
