@@ -148,7 +148,7 @@ def test_a_response_cannot_go_beyond_what_is_fixed(params: ResponseParams, field
 def test_a_response_within_what_is_fixed_is_made(params: ResponseParams) -> None:
     on = scene()
     assert isinstance(asked(on, params), ResponseCreated)
-    assert on.last(StartGeneration)
+    assert on.last(StartGeneration).attempt
 
 
 @pytest.mark.parametrize(("item", "refused"), [(SYSTEM, True), (USER, False)])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import parley
 from parley.core.words.settings import TurnDetection
 from parley.engines.ports import (
     ChatEvent,
@@ -19,7 +20,7 @@ from parley.engines.ports import (
     SpeechRequest,
     Transcript,
 )
-from parley.library import CallTool, PauseSeen, Turn
+from parley.library import CallFunction, PauseSeen, Turn
 from parley.testing.fakes import (
     FakeModel,
     FakeRecognizer,
@@ -185,14 +186,12 @@ def _judgements(act: Act) -> dict[str, dict[str, Any]]:
         act()
         return True
 
-    class Policy:
-        speaks = True
-
-        def wants_reply(self, transcript: str) -> bool:
+    class Policy(parley.Assistant):
+        def turn_ended(self, said: parley.Said) -> tuple[parley.Answer, ...]:
             act()
-            return True
+            return (parley.Answer(),)
 
-        def may_guess(self, transcript: str) -> bool:
+        def may_speculate(self, said: parley.Said) -> bool:
             return False
 
     def endpointing(pause: PauseSeen) -> int:
@@ -250,8 +249,8 @@ def part(name: str, act: Act) -> tuple[dict[str, Any], dict[str, Any]]:
     if name.startswith("tool"):
         called = "look" if name == "tool function" else "look_async"
 
-        def model(messages: list[dict[str, Any]]) -> str | CallTool:
-            return STORY if messages[-1]["role"] == "tool" else CallTool(called)
+        def model(messages: list[dict[str, Any]]) -> str | CallFunction:
+            return STORY if messages[-1]["role"] == "tool" else CallFunction(called)
 
         return {"llm": model}, _tools(act)[name]
     return {"llm": FakeModel([STORY])}, _judgements(act)[name]

@@ -29,7 +29,7 @@ from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, judged, of, pipeline, silence, voice
 
 FAILING = [name for name in PARTS if not name.startswith("tool")]
-"""What a tool raises is told to the model, which can mend it."""
+"""The model receives what a tool raises, and can react to it."""
 
 
 class Once:
@@ -199,7 +199,7 @@ def test_a_stream_that_cannot_be_closed_breaks_no_session() -> None:
 
 
 def test_one_streams_failure_in_a_function_for_voices_is_no_other_streams_and_no_frame_is_heard_twice() -> None:
-    from parley.library.own_ears import FunctionVad
+    from parley.library.function_recognizers import FunctionVad
 
     frames: list[float] = []
 
@@ -263,8 +263,8 @@ class Judge:
 
 
 class Half:
-    def wants_reply(self, transcript: str) -> bool:
-        return True
+    def turn_ended(self, said: object) -> tuple[object, ...]:
+        return ()
 
 
 async def later(*given: Any) -> bool:
@@ -293,7 +293,7 @@ async def later(*given: Any) -> bool:
         ({"endpointing": Judge}, r"endpointing=Judge is a class\. Give an object of it: Judge\(\.\.\.\)"),
         ({"endpointing": later}, "is asynchronous"),
         ({"policy": "all"}, "policy='all' is not possible"),
-        ({"policy": Half()}, "lacks may_guess, speaks"),
+        ({"policy": Half()}, "lacks words_became_stable, may_speculate, voice_over_output, speaks"),
         ({"policy": Half}, "policy=Half is a class"),
         ({"history": "hi"}, "history='hi' is not possible"),
         ({"history": ["hi"]}, r"history\[0\]='hi' is not possible"),

@@ -9,7 +9,7 @@ Laws:
 
 Errors:
 
-    EngineError                 something an engine could not do; `code` is stable, `mend` says what to do about it
+    EngineError                 something an engine could not do; `code` is stable, `remedy` says what to do about it
       EngineUnavailable         the engine cannot be opened (package, weights, endpoint, key)
       EngineRefused             this one request cannot be served (bad voice, image to a blind model, context too long)
 """
@@ -23,6 +23,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.errors import ParleyError
+
 Samples = NDArray[np.float32]
 """Mono audio, shape `[n]`, float32 in [-1, 1]."""
 
@@ -30,21 +32,16 @@ Stage = Literal["vad", "turn", "stt", "llm", "tts"]
 STAGES: tuple[Stage, ...] = ("vad", "turn", "stt", "llm", "tts")
 
 
-class EngineError(Exception):
+class EngineError(ParleyError):
     """Something an engine could not do.
 
     `code` is a short stable identifier (`invalid_api_key`, `timeout`, `model_not_found`...), `message` one sentence
-    for a person, `mend` the command or setting that puts it right (may be empty).
+    for a person, `remedy` the command or setting that puts it right (may be empty).
     """
 
-    def __init__(self, message: str, *, code: str = "engine_error", mend: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, remedy: str = "", *, code: str = "engine_error") -> None:
+        super().__init__(message, remedy)
         self.code = code
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}".strip()
 
 
 class EngineUnavailable(EngineError):
@@ -86,7 +83,7 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
 
     async def open(self) -> None:
-        """Load the model and warm it up. Raises `EngineUnavailable` with a mend. Must not block the event loop."""
+        """Load the model and warm it up. Raises `EngineUnavailable` with a remedy. Must not block the event loop."""
         ...
 
     async def close(self) -> None:
@@ -307,7 +304,7 @@ ToolChoice = Literal["auto", "none", "required"] | ForceTool
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A whole prompt. `max_tokens` None means the model's own limit."""
+    """A whole prompt. `max_tokens` None means the model's own limit, `temperature` None its own."""
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()
@@ -315,6 +312,7 @@ class ChatRequest:
     parallel_tool_calls: bool | None = None
     max_tokens: int | None = None
     reasoning_effort: str = ""
+    temperature: float | None = None
     json_schema: str = ""
     language: str = ""
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from parley.audio.files import AudioFileError, Recording
 from parley.core.policy.assistant import Assistant
-from parley.core.policy.policy import Policy
+from parley.core.policy.policy import Answer, Policy, Said, Say, Translate
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.words.settings import SemanticVad, ServerVad
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
+from parley.errors import ParleyError
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
-    Figures,
+    HeardWord,
     PartialTranscript,
     ReplyAudio,
     ReplyEnded,
@@ -27,10 +28,10 @@ from parley.library.events import (
     ToolCalled,
     Turn,
     TurnEnded,
+    TurnFigures,
     VoiceEvent,
-    Word,
 )
-from parley.library.models import CallTool
+from parley.library.models import CallFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio, write_audio
 from parley.library.session import VoiceSession
@@ -38,18 +39,20 @@ from parley.library.speech import Spoken, synthesize
 from parley.library.transcription import Segment, SegmentWord, transcribe
 
 __all__ = [
+    "Answer",
     "Assistant",
     "AudioFileError",
-    "CallTool",
+    "CallFunction",
     "Endpointing",
     "EngineError",
     "EngineSpec",
     "EngineUnavailable",
     "Failed",
-    "Figures",
     "FloorRule",
     "FrameRefused",
+    "HeardWord",
     "LibraryError",
+    "ParleyError",
     "PartialTranscript",
     "PauseSeen",
     "Pipeline",
@@ -60,6 +63,8 @@ __all__ = [
     "ReplyEnded",
     "ReplyText",
     "RuleTable",
+    "Said",
+    "Say",
     "Segment",
     "SegmentWord",
     "SemanticVad",
@@ -74,11 +79,12 @@ __all__ = [
     "ToolCalled",
     "Transcriber",
     "Transcript",
+    "Translate",
     "Turn",
     "TurnEnded",
+    "TurnFigures",
     "VoiceEvent",
     "VoiceSession",
-    "Word",
     "frames",
     "read_audio",
     "synthesize",

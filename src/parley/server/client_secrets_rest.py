@@ -24,7 +24,6 @@ from parley.server.access.client_secrets import (
     DEFAULT_SECONDS,
     MAX_CONFIGURATION,
     MAX_SECONDS,
-    MAX_TOKEN,
     MIN_SECONDS,
     ClientSecret,
     TooLarge,
@@ -128,15 +127,7 @@ class ClientSecretsRest:
         try:
             token = self._access.secrets.token(secret)
         except TooLarge as error:
-            raise Refused(
-                Refusal(
-                    400,
-                    "session_too_large",
-                    f"A client secret of {error.size} characters would be too long for an HTTP header; it may have {MAX_TOKEN}. "
-                    "Shorten the instructions or the tools.",
-                    param="session",
-                )
-            ) from None
+            raise Refused(Refusal(400, "session_too_large", str(error), param="session")) from None
         return token, secret, self._factory.shown(plan, grant, self._dialects[dialect], time.time())
 
 

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from parley.config import ConfigError, ServerConfig
+from parley.errors import ParleyError
 from parley.server.admission import Sessions
 from parley.server.http_connection import HttpConnections, Patience
 from parley.server.links.websocket.connection import CLOSE_S, Gate, link_class
@@ -52,8 +53,8 @@ def listen(server: ServerConfig) -> socket.socket:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        mend = "Stop what listens there, or choose another port: --port 0 takes any free one."
-        raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.", mend=mend) from error
+        remedy = "Stop what listens there, or choose another port: --port 0 takes any free one."
+        raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.", remedy=remedy) from error
     listener.setblocking(False)
     return listener
 
@@ -68,27 +69,27 @@ def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
         except OSError as error:
             raise ConfigError(
                 f"server.{name}: {path} cannot be read: {error.strerror}.",
-                mend="Name a PEM file that the server's user may read.",
+                remedy="Name a PEM file that the server's user may read.",
             ) from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(server.tls_cert, server.tls_key, password=_no_password)
-    except (ssl.SSLError, _Encrypted, ValueError) as error:
+    except (ssl.SSLError, KeyHasPassword, ValueError) as error:
         raise ConfigError(
             f"server.tls_cert {server.tls_cert} and server.tls_key {server.tls_key} do not make a TLS server: {_tls_reason(error)}.",
-            mend="tls_cert is the certificate with its chain, tls_key the private key of that certificate, both PEM, the key without "
+            remedy="tls_cert is the certificate with its chain, tls_key the private key of that certificate, both PEM, the key without "
             "a password.",
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-class _Encrypted(Exception):
-    """The private key has a password."""
+class KeyHasPassword(ParleyError):
+    """The private key is encrypted. (OpenSSL would ask for its password on the terminal.)"""
 
 
 def _no_password() -> str:
-    raise _Encrypted("the private key has a password")
+    raise KeyHasPassword("the private key has a password")
 
 
 def _tls_reason(error: Exception) -> str:

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from parley.errors import ParleyError
+
 RefusalType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
 
 
@@ -47,7 +49,7 @@ BETA_REFUSED = Refusal(
 """OpenAI's code for it."""
 
 
-class Refused(Exception):
+class Refused(ParleyError):
     """Raised inside a REST endpoint; answered once, by the application."""
 
     def __init__(self, refusal: Refusal) -> None:

@@ -41,3 +41,16 @@ ga_path = renamed(
     {f"session.{name}": f"session.{path}" for name, path in (_GA | _GA_SESSION).items()}
     | {f"response.{name}": f"response.{path}" for name, path in _GA.items()}
 )
+
+_BETA = {"modality": "modalities", "output_format": "output_audio_format"}
+_BETA_SESSION = {
+    "input_format": "input_audio_format",
+    "transcription": "input_audio_transcription",
+    "noise_reduction": "input_audio_noise_reduction",
+    "max_output_tokens": "max_response_output_tokens",
+}
+
+beta_path = renamed(
+    {f"session.{name}": f"session.{path}" for name, path in (_BETA | _BETA_SESSION).items()}
+    | {f"response.{name}": f"response.{path}" for name, path in _BETA.items()}
+)

@@ -1,6 +1,6 @@
 """Whether the tools that a client declares can be had, and what a response's own tools stand for.
 
-Laws: pure; a refusal is a `PeerError` that names the field and the mend.
+Laws: pure; a refusal is a `PeerError` that names the field and the remedy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from parley.core.state import Listing
+from parley.core.regions.tool_servers import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.limits import MAX_MCP_SERVERS, MAX_TOOLS
 from parley.core.words.settings import ForceFunction, ForceMcp, FunctionTool, McpServer, ToolChoice, ToolSource

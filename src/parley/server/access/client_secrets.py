@@ -25,6 +25,7 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
 from parley.core.words.settings import SessionKind
+from parley.errors import ParleyError
 
 PREFIX = "ek_"
 
@@ -57,11 +58,14 @@ class ClientSecret:
     path: str = ""
 
 
-class TooLarge(ValueError):
+class TooLarge(ParleyError):
     """A session's configuration that does not fit into a token; `size` is what the token would have."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"the client secret would have {size} characters; {MAX_TOKEN} are allowed")
+        super().__init__(
+            f"A client secret of {size} characters would be too long for an HTTP header; it may have {MAX_TOKEN}.",
+            "Shorten the instructions or the tools.",
+        )
         self.size = size
 
 

@@ -88,18 +88,18 @@ def read(path: Path) -> tuple[Key, ...]:
         raise
     except OSError as error:
         raise ConfigError(
-            f"The key file {path} cannot be read: {error.strerror}.", mend="Make it readable for the server's user."
+            f"The key file {path} cannot be read: {error.strerror}.", remedy="Make it readable for the server's user."
         ) from error
     if os.name == "posix" and mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(f"Other users can write to the key file {path}.", mend=f"Run: chmod 600 {path}")
+        raise ConfigError(f"Other users can write to the key file {path}.", remedy=f"Run: chmod 600 {path}")
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"The key file {path} is larger than {MAX_FILE_BYTES} bytes.", mend=_RESTORE)
+        raise ConfigError(f"The key file {path} is larger than {MAX_FILE_BYTES} bytes.", remedy=_RESTORE)
     try:
         keys = msgspec.json.decode(data, type=_File).keys
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise ConfigError(f"The key file {path} is damaged: {error}.", mend=_RESTORE) from error
+        raise ConfigError(f"The key file {path} is damaged: {error}.", remedy=_RESTORE) from error
     if len(keys) > MAX_KEYS or len({key.name for key in keys}) < len(keys):
-        raise ConfigError(f"The key file {path} has more than {MAX_KEYS} keys, or two of one name.", mend=_RESTORE)
+        raise ConfigError(f"The key file {path} has more than {MAX_KEYS} keys, or two of one name.", remedy=_RESTORE)
     return keys
 
 
@@ -119,7 +119,7 @@ def add(
     """
     if NAME.fullmatch(name) is None:
         raise ConfigError(
-            f"{name[:100]!r} cannot name a key.", mend="Use letters, digits, '_', '.' and '-', 64 at the most."
+            f"{name[:100]!r} cannot name a key.", remedy="Use letters, digits, '_', '.' and '-', 64 at the most."
         )
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     ordered = tuple(scope for scope in SCOPES if scope in scopes)
@@ -130,10 +130,10 @@ def add(
         if any(known.name == name for known in keys):
             raise ConfigError(
                 f"There is a key {name!r} already.",
-                mend=f"Choose another name, or revoke it first: parley keys revoke {name}",
+                remedy=f"Choose another name, or revoke it first: parley keys revoke {name}",
             )
         if len(keys) >= MAX_KEYS:
-            raise ConfigError(f"The key file {path} holds {MAX_KEYS} keys, its limit.", mend="Revoke some.")
+            raise ConfigError(f"The key file {path} holds {MAX_KEYS} keys, its limit.", remedy="Revoke some.")
         _write(path, (*keys, record))
     return record, key
 
@@ -149,7 +149,7 @@ def revoke(path: Path, name: str) -> None:
             names = [key.name for key in keys]
             raise ConfigError(
                 f"There is no key {name[:100]!r} in {path}.",
-                mend=did_you_mean(name, names) or "`parley keys list` names the keys.",
+                remedy=did_you_mean(name, names) or "`parley keys list` names the keys.",
             )
         _write(path, left)
 
@@ -191,7 +191,7 @@ def _write(path: Path, keys: tuple[Key, ...]) -> None:
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
         f"The key file {path} cannot be written: {error.strerror}.",
-        mend="Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
+        remedy="Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
     )
 
 

@@ -1,15 +1,13 @@
 """Items as JSON values of the GA protocol.
 
-Laws: a member is there with a value or not there at all, except `transcript` of the user's audio and `output` of an MCP call, which
-are null until they are known (clients drop events with other nulls, and fail without those keys). Audio, and images sent as data, appear
-only in `conversation.item.retrieved`: elsewhere they would outgrow what clients can receive.
+Laws: those of `wire.encode_items`; `output` of an MCP call is null until it is known; images sent as data appear only in
+`conversation.item.retrieved`.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import assert_never
-
-import msgspec
 
 from parley.core.words.items import (
     Content,
@@ -22,49 +20,32 @@ from parley.core.words.items import (
     McpApprovalRequest,
     McpApprovalResponse,
     McpCall,
+    McpItem,
     McpListTools,
     McpTool,
     Message,
     OutputAudio,
     OutputText,
 )
-from parley.wire.encoding import Json, base64_text
+from parley.wire.encode_items import audio_part, item_members
+from parley.wire.encode_settings import raw
+from parley.wire.encoding import Json
 
 
 def item_object(item: Item, *, whole: bool = False) -> Json:
     """The item; `whole` adds the audio that it holds and images sent as data."""
+    if isinstance(item, Message | FunctionCall | FunctionCallOutput):
+        return {"id": item.id, **item_members(item, partial(_content, whole=whole))}
+    return {"id": item.id, **_mcp_members(item)}
+
+
+def _mcp_members(item: McpItem) -> Json:
     match item:
-        case Message():
-            return {
-                "id": item.id,
-                "type": "message",
-                "status": item.status,
-                "role": item.role,
-                "content": [_content(part, whole) for part in item.content],
-            }
-        case FunctionCall():
-            return {
-                "id": item.id,
-                "type": "function_call",
-                "status": item.status,
-                "name": item.name,
-                "call_id": item.call_id,
-                "arguments": item.arguments,
-            }
-        case FunctionCallOutput():
-            return {
-                "id": item.id,
-                "type": "function_call_output",
-                "status": item.status,
-                "call_id": item.call_id,
-                "output": item.output,
-            }
         case McpListTools():
             tools = [_tool(tool) for tool in item.tools]
-            return {"id": item.id, "type": "mcp_list_tools", "server_label": item.server_label, "tools": tools}
+            return {"type": "mcp_list_tools", "server_label": item.server_label, "tools": tools}
         case McpCall():
             return {
-                "id": item.id,
                 "type": "mcp_call",
                 "server_label": item.server_label,
                 "name": item.name,
@@ -74,7 +55,6 @@ def item_object(item: Item, *, whole: bool = False) -> Json:
             }
         case McpApprovalRequest():
             return {
-                "id": item.id,
                 "type": "mcp_approval_request",
                 "server_label": item.server_label,
                 "name": item.name,
@@ -82,7 +62,6 @@ def item_object(item: Item, *, whole: bool = False) -> Json:
             }
         case McpApprovalResponse():
             decision: Json = {
-                "id": item.id,
                 "type": "mcp_approval_response",
                 "approval_request_id": item.approval_request_id,
                 "approve": item.approve,
@@ -93,12 +72,8 @@ def item_object(item: Item, *, whole: bool = False) -> Json:
 
 
 def _tool(tool: McpTool) -> Json:
-    shown: Json = {"name": tool.name, "description": tool.description, "input_schema": _raw(tool.input_schema)}
-    return shown | ({"annotations": _raw(tool.annotations)} if tool.annotations else {})
-
-
-def _raw(json_text: str) -> msgspec.Raw:
-    return msgspec.Raw(json_text.encode())
+    shown: Json = {"name": tool.name, "description": tool.description, "input_schema": raw(tool.input_schema)}
+    return shown | ({"annotations": raw(tool.annotations)} if tool.annotations else {})
 
 
 def _call_extras(item: McpCall) -> Json:
@@ -111,16 +86,16 @@ def _call_extras(item: McpCall) -> Json:
     return extras
 
 
-def _content(part: Content, whole: bool) -> Json:
+def _content(part: Content, *, whole: bool) -> Json:
     match part:
         case InputText():
             return {"type": "input_text", "text": part.text}
         case OutputText():
             return {"type": "output_text", "text": part.text}
         case InputAudio():
-            return {"type": "input_audio", "transcript": part.transcript, **_audio(part.audio, whole)}
+            return audio_part("input_audio", part, whole=whole)
         case OutputAudio():
-            return {"type": "output_audio", "transcript": part.transcript, **_audio(part.audio, whole)}
+            return audio_part("output_audio", part, whole=whole)
         case InputImage():
             image: Json = {"type": "input_image", "detail": part.detail}
             if whole or not part.image_url.startswith("data:"):
@@ -128,7 +103,3 @@ def _content(part: Content, whole: bool) -> Json:
             return image
         case _:
             assert_never(part)
-
-
-def _audio(audio: bytes | None, whole: bool) -> Json:
-    return {"audio": base64_text(audio)} if whole and audio is not None else {}
