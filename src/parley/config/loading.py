@@ -219,6 +219,20 @@ def keys_file_of(named: str, environ: Mapping[str, str]) -> Path | None:
     return Path(folder) / "parley" / "keys.json" if folder else None
 
 
+def find_keys_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file of named keys, without the rest of the configuration, which may not be valid before there is a key.
+
+    Raises `ConfigError` for a configuration file that cannot be read.
+    """
+    named = environ.get("PARLEY_KEYS_FILE", "")
+    path = find_file(config_path, environ)
+    if not named and path is not None:
+        section = read_file(path).data.get("server")
+        found = section.get("keys_file") if isinstance(section, dict) else None
+        named = found if isinstance(found, str) else ""
+    return keys_file_of(named, environ)
+
+
 def _check_tls(server: ServerSection, places: Mapping[KeyPath, str]) -> None:
     if bool(server.tls_cert) == bool(server.tls_key):
         return

@@ -20,7 +20,8 @@ from parley.config import ConfigError, ServerConfig
 from parley.errors import ParleyError
 from parley.server.admission import Sessions
 from parley.server.http_connection import HttpConnections, Patience
-from parley.server.links.websocket.connection import CLOSE_S, Gate, link_class
+from parley.server.links.websocket.connection import Gate, link_class
+from parley.server.time_limits import CLOSE_S
 
 log = logging.getLogger("parley.server")
 
@@ -35,7 +36,7 @@ TICKS_PER_SECOND = 10
 """uvicorn's. Whether a descriptor can be had, and whether running sessions are still allowed, is looked at once a second."""
 
 LINKS_END_S = 6
-"""Links end themselves within five seconds of their close (`link.CLOSE_S`)."""
+"""Links end themselves within five seconds of their close (`CLOSE_S`)."""
 
 
 def listen(server: ServerConfig) -> socket.socket:

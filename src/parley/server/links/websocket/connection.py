@@ -35,17 +35,12 @@ from parley.server.links.websocket.opening import offered_subprotocols
 from parley.server.links.websocket.reading import WebSocketReader, address_of
 from parley.server.links.websocket.wire_protocol import WireProtocol
 from parley.server.refusals import Refusal
+from parley.server.time_limits import CLOSE_S, STALL_S
 
 log = logging.getLogger("parley.server")
 
 OUTBOX_BYTES = 8 * 1024 * 1024
 """Synthesis stops while anything waits here, so what waits are answers to what the client sends: with so many of them, it reads none."""
-
-STALL_S = 20.0
-"""A link that takes not one byte for so long is dead; mobile networks recover sooner or not at all."""
-
-CLOSE_S = 5.0
-"""From our close to the end of the connection, whatever the peer does."""
 
 PING_S = 20.0
 """Proxies drop connections that are silent for 30 to 60 s."""
