@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.effects import StartGeneration
 from parley.core.words.events import Event, GenerationFailed, GenerationFinished
 from parley.core.words.ids import AttemptId
 from parley.core.words.settings import AudioFormat, Modality
+from parley.core.words.work import Prompt, Reply
 from parley.engines.ports import ChatEnd
 from parley.runtime.speaking import Speaking
 from parley.testing.fakes import FakeModel, FakeSynthesizer
@@ -55,7 +56,7 @@ async def longest_step_ms(steps: _Steps, text: str, modality: Modality) -> float
 
     speaking = Speaking(FakeModel([text, ChatEnd("stop")]), FakeSynthesizer(word_ms=0), "en", post)
     steps.longest = 0.0
-    speaking.start(StartGeneration(AttemptId(1), Prompt("", ()), modality, "alloy", 1.0, AudioFormat.PCM16, ""))
+    speaking.start(StartGeneration(AttemptId(1), Reply(Prompt("", ())), modality, "alloy", 1.0, AudioFormat.PCM16, ""))
     await over.wait()
     return steps.longest * 1000
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     CancelGeneration,
     Effect,
@@ -42,7 +43,7 @@ class Scene:
     """Drive `session` in steps of 32 ms of audio; `now` is in nanoseconds, `position` in 24 kHz samples."""
 
     settings: Settings = field(default_factory=Settings)
-    conduct: OwnerSettings = field(default_factory=OwnerSettings)
+    owner: OwnerSettings = field(default_factory=OwnerSettings)
     capabilities: Capabilities = field(default_factory=Capabilities)
     playback: Literal["remote", "paced"] = "remote"
     now: int = 1_000 * MS
@@ -51,12 +52,14 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.session = Session(
-            seed=b"scene",
-            settings=self.settings,
-            conduct=self.conduct,
-            capabilities=self.capabilities,
-            playback=self.playback,
-            now_ns=self.now,
+            SessionSpec(
+                seed=b"scene",
+                settings=self.settings,
+                owner=self.owner,
+                capabilities=self.capabilities,
+                playback=self.playback,
+                now_ns=self.now,
+            )
         )
         self.effects += self.session.start()
 

@@ -15,7 +15,6 @@ from parley.core.words.events import (
     Event,
     GenerationFinished,
     ItemCreateRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
@@ -38,6 +37,7 @@ from parley.core.words.settings import (
     SettingsPatch,
     Transcription,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("the update")
@@ -162,7 +162,7 @@ def test_a_model_that_does_not_exist_leaves_the_session_as_it_was() -> None:
     scene = session()
     asked(scene)
     error = kept(scene, PipelineNotFound(Fault("model_not_found", "There is no such model.")))
-    assert (error.code, error.param) == ("model_not_found", "session.model")
+    assert (error.code, error.field) == ("model_not_found", "session.model")
     assert error.message == "There is no such model."
 
 
@@ -200,7 +200,7 @@ def test_after_any_audio_the_session_stays_with_its_pipeline(before: object, mea
     if meanwhile:
         before(scene)  # type: ignore[operator]
     error = kept(scene, FOUND)
-    assert (error.code, error.param, error.kind) == ("invalid_value", "session.model", "invalid_request_error")
+    assert (error.code, error.field, error.kind) == ("invalid_value", "session.model", "invalid_request_error")
     assert "?model=other" in error.message
 
 
@@ -210,7 +210,7 @@ def test_while_a_response_is_made_the_session_stays_with_its_pipeline(params: Re
     scene.happens(TYPED, ResponseRequested(params))
     asked(scene)
     error = kept(scene, FOUND)
-    assert (error.code, error.param) == ("invalid_value", "session.model")
+    assert (error.code, error.field) == ("invalid_value", "session.model")
     assert "wait" in error.message
 
 
@@ -224,7 +224,7 @@ def test_while_a_tool_is_called_or_its_outcome_is_to_be_told_the_session_stays_w
     scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId("yes"), request.id, True)))
     asked(scene)
     error = kept(scene, FOUND)
-    assert (error.code, error.param) == ("invalid_value", "session.model")
+    assert (error.code, error.field) == ("invalid_value", "session.model")
     scene.happens(ToolAnswered(scene.last(CallTool).call, "It is yours."))
     asked(scene)
     assert "wait" in kept(scene, FOUND).message, "the reply that tells it has not begun"
@@ -235,7 +235,7 @@ def test_while_the_words_of_an_item_are_awaited_the_session_stays_with_its_pipel
     scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", (InputAudio(None, bytes(9_600)),))))
     asked(scene)
     error = kept(scene, FOUND)
-    assert (error.code, error.param) == ("invalid_value", "session.model")
+    assert (error.code, error.field) == ("invalid_value", "session.model")
 
 
 def test_images_stay_with_a_model_that_can_see() -> None:
@@ -244,14 +244,14 @@ def test_images_stay_with_a_model_that_can_see() -> None:
     scene.happens(ItemCreateRequested(photo))
     asked(scene)
     error = kept(scene, FOUND)
-    assert (error.code, error.param) == ("invalid_value", "session.model")
+    assert (error.code, error.field) == ("invalid_value", "session.model")
     assert "images" in error.message
 
 
 WANTED: list[tuple[SettingsPatch, str]] = [
-    ({"voice": "marin"}, "session.audio.output.voice"),
-    ({"noise_reduction": NoiseReduction("near_field")}, "session.audio.input.noise_reduction"),
-    ({"transcription": Transcription("whisper")}, "session.audio.input.transcription.model"),
+    ({"voice": "marin"}, "session.voice"),
+    ({"noise_reduction": NoiseReduction("near_field")}, "session.noise_reduction"),
+    ({"transcription": Transcription("whisper")}, "session.transcription.model"),
 ]
 
 
@@ -264,7 +264,7 @@ def test_what_the_new_pipeline_cannot_do_is_refused_by_name(wanted: SettingsPatc
         asked(scene)
     else:
         asked(scene, **wanted)
-    assert kept(scene, FOUND).param == param
+    assert kept(scene, FOUND).field == param
 
 
 def test_a_second_update_waits_for_the_first() -> None:

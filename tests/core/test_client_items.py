@@ -11,7 +11,6 @@ from parley.core.words.errors import Fault
 from parley.core.words.events import (
     ItemCreateRequested,
     PartialTranscribed,
-    ResponseParams,
     ResponseRequested,
     Transcribed,
     TranscriptionFailed,
@@ -21,6 +20,7 @@ from parley.core.words.items import FunctionCall, InputAudio, InputImage, InputT
 from parley.core.words.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
 from parley.core.words.notices import ErrorRaised, ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
 from parley.core.words.settings import AudioFormat, Capabilities, Settings, Transcription
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("the item")
@@ -42,7 +42,7 @@ def test_an_image_may_be_as_large_as_the_limit_and_not_larger() -> None:
     scene = Scene(capabilities=SEES)
     largest = "data:image/png;base64,".ljust(MAX_IMAGE_BYTES, "A")
     error = refusal(scene, brings(InputText("look"), InputImage(largest + "A"), name="larger"))
-    assert (error.code, error.param) == ("invalid_value", "item.content[1].image_url")
+    assert (error.code, error.field) == ("invalid_value", "item.content[1].image_url")
     assert f" {MAX_IMAGE_BYTES // 2**20} MiB " in error.message
     assert kinds(scene.happens(brings(InputText("look"), InputImage(largest)))) == ["ItemAdded", "ItemDone"]
 
@@ -51,14 +51,14 @@ def test_an_image_of_a_responses_own_input_is_refused_by_its_place() -> None:
     photo = Message(ItemId(""), "user", (InputText("look"), InputImage("data:image/png;base64,AA")))
     own = ResponseParams(False, (Message(ItemId(""), "user", (InputText("hello"),)), photo))
     error = refusal(Scene(), ResponseRequested(own, ID))
-    assert (error.code, error.param) == ("unsupported_content_type", "response.input[1].content[1].type")
+    assert (error.code, error.field) == ("unsupported_content_type", "response.input[1].content[1].type")
 
 
 def test_an_item_may_hold_as_much_text_as_the_limit_and_no_more() -> None:
     half = "x" * (MAX_ITEM_TEXT // 2)
     scene = Scene()
     error = refusal(scene, brings(InputText(half), InputText(half + "x"), name="larger"))
-    assert (error.code, error.param) == ("invalid_value", "item")
+    assert (error.code, error.field) == ("invalid_value", "item")
     assert f" {MAX_ITEM_TEXT} " in error.message
     assert kinds(scene.happens(brings(InputText(half), InputText(half)))) == ["ItemAdded", "ItemDone"]
 
@@ -79,7 +79,7 @@ def test_an_item_may_hold_as_many_parts_of_audio_as_the_limit_and_no_more() -> N
     scene = Scene()
     known = InputAudio("hello", bytes(480))
     error = refusal(scene, brings(*[known] * (MAX_AUDIO_PARTS + 1), InputText("and words"), name="larger"))
-    assert (error.code, error.param) == ("invalid_value", "item.content")
+    assert (error.code, error.field) == ("invalid_value", "item.content")
     assert f" {MAX_AUDIO_PARTS} parts of audio" in error.message
     assert kinds(scene.happens(brings(*[known] * MAX_AUDIO_PARTS, InputText("and words")))) == ["ItemAdded", "ItemDone"]
 

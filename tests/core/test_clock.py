@@ -27,7 +27,7 @@ def test_what_was_heard_stays_heard_when_the_clock_runs_backwards() -> None:
 
 
 def test_responses_that_were_allowed_stay_allowed_when_the_clock_runs_backwards() -> None:
-    scene = Scene(conduct=OwnerSettings(responses_per_minute=2))
+    scene = Scene(owner=OwnerSettings(responses_per_minute=2))
     scene.happens(ResponseRequested(), CancelRequested(), ResponseRequested(), CancelRequested())
     scene.now += 30_000 * MS
     scene.happens(TimePassed())

@@ -16,7 +16,6 @@ from parley.core.words.events import (
     GenerationFinished,
     ItemCreateRequested,
     ItemDeleteRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     ToolAnswered,
@@ -55,6 +54,7 @@ from parley.core.words.settings import (
     ToolFilter,
     Truncation,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene
 
 TEXT = Settings(modality="text")
@@ -80,8 +80,8 @@ def returned(name: str, output: str, *, of: str) -> FunctionCallOutput:
     return FunctionCallOutput(ItemId(name), CallId(f"call_{of}"), output)
 
 
-def having(*items: Item, settings: Settings = TEXT, conduct: OwnerSettings = SMALL) -> Scene:
-    scene = Scene(settings, conduct, Capabilities(mcp_urls=("*",)))
+def having(*items: Item, settings: Settings = TEXT, owner: OwnerSettings = SMALL) -> Scene:
+    scene = Scene(settings, owner, Capabilities(mcp_urls=("*",)))
     for item in items:
         scene.happens(ItemCreateRequested(item))
     return scene
@@ -107,9 +107,7 @@ def failure(scene: Scene) -> str:
 
 
 def test_with_default_settings_a_long_tool_output_is_shortened_and_the_question_stays() -> None:
-    scene = having(
-        said("asked"), called("c"), returned("out", LONG, of="c"), conduct=OwnerSettings(context_tokens=8_192)
-    )
+    scene = having(said("asked"), called("c"), returned("out", LONG, of="c"), owner=OwnerSettings(context_tokens=8_192))
     asked, call, output = prompted(scene)
     assert (asked, call) == (said("asked"), called("c"))
     assert isinstance(output, FunctionCallOutput)
@@ -341,7 +339,7 @@ def test_with_truncation_disabled_one_token_too_many_is_refused_with_the_two_siz
     size = sum(map(tokens_of, items)) + 30
     with pytest.raises(PeerError) as refused:
         fit(items, Room(30, size - 1, Truncation("disabled")))
-    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "session.truncation")
+    assert (refused.value.code, refused.value.field) == ("context_length_exceeded", "session.truncation")
     assert f"about {size} tokens, the model takes {size - 1};" in refused.value.message
 
 

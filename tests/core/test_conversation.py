@@ -9,7 +9,8 @@ import pytest
 
 from parley.core.regions import conversation as module
 from parley.core.regions.context import Room, Shown
-from parley.core.regions.conversation import Conversation, Entry, audio_ms
+from parley.core.regions.conversation import Conversation
+from parley.core.regions.entry import Entry
 from parley.core.regions.speech import Speech
 from parley.core.words.errors import PeerError
 from parley.core.words.events import SpokenWord
@@ -90,7 +91,7 @@ def test_a_reply_is_retrieved_with_the_audio_that_was_heard_and_no_more() -> Non
     assert entry.with_audio() == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
     entry.heard = 1000
     assert entry.with_audio() == having(entry, OutputAudio("One", bytes(333), ULAW, True))
-    module._discard(entry)
+    entry.discard_audio()
     assert entry.with_audio() == having(entry, OutputAudio("One", None, ULAW, True))
 
 
@@ -121,13 +122,13 @@ def test_a_message_is_shown_without_its_audio_and_other_items_as_they_are() -> N
 
 def test_the_clients_word_on_what_was_heard_is_not_overruled_by_a_reckoning() -> None:
     conversation = holding(entry := reply())
-    conversation.cut(entry, 2000)
-    conversation.cut(entry, 1500)
+    entry.cut(2000)
+    entry.cut(1500)
     assert (entry.heard, entry.by_client, conversation.version) == (1500, False, 3)
-    conversation.cut(entry, 1800, by_client=True)
-    conversation.cut(entry, 900)
+    entry.cut(1800, by_client=True)
+    entry.cut(900)
     assert (entry.heard, entry.by_client, conversation.version) == (1800, True, 4)
-    conversation.cut(entry, 600, by_client=True)
+    entry.cut(600, by_client=True)
     assert (entry.heard, entry.by_client, conversation.version) == (600, True, 5)
 
 
@@ -158,7 +159,7 @@ def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> N
 def test_an_item_cannot_be_put_behind_one_that_is_not_there() -> None:
     with pytest.raises(PeerError) as refused:
         holding(user("a")).place("x")
-    assert (refused.value.code, refused.value.param) == ("item_create_invalid_previous_item_id", "previous_item_id")
+    assert (refused.value.code, refused.value.field) == ("item_create_invalid_previous_item_id", "previous_item_id")
     assert "'x'" in refused.value.message
 
 
@@ -176,8 +177,8 @@ def test_a_deleted_item_is_gone_and_known_to_be() -> None:
     [
         lambda conversation, entry: conversation.insert(user("z")),
         lambda conversation, entry: conversation.delete(entry.item.id),
-        lambda conversation, entry: conversation.transcribed(entry, 0, "hello"),
-        lambda conversation, entry: conversation.cut(entry, 0),
+        lambda conversation, entry: entry.transcribed(0, "hello"),
+        lambda conversation, entry: entry.cut(0),
         lambda conversation, entry: conversation.changed(),
     ],
     ids=["insert", "delete", "transcribed", "cut", "changed"],
@@ -195,17 +196,17 @@ def test_every_change_puts_a_prompt_made_before_it_out_of_date(change: Callable[
 def test_words_go_to_the_part_whose_audio_they_are_of() -> None:
     entry = user("u", InputAudio(None, bytes(2)), InputText("text"), InputAudio(None, bytes(4)))
     entry.awaiting = 2
-    conversation = holding(entry)
-    conversation.transcribed(entry, 2, "second")
+    holding(entry)
+    entry.transcribed(2, "second")
     assert entry.awaiting == 1
     content = (InputAudio(None, bytes(2)), InputText("text"), InputAudio("second", bytes(4)))
     assert entry.item == having(entry, *content)
-    conversation.transcribed(entry, 1, "of no audio")
+    entry.transcribed(1, "of no audio")
     assert entry.item == having(entry, *content)
 
 
 def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
-    assert [audio_ms(replace(user("u"), input_samples=samples)) for samples in (0, 23, 24, 2_424)] == [0, 0, 1, 101]
+    assert [replace(user("u"), input_samples=samples).audio_ms for samples in (0, 23, 24, 2_424)] == [0, 0, 1, 101]
 
 
 # --- bounds ------------------------------------------------------------------------------------------------------------------
@@ -214,14 +215,14 @@ def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
 def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ITEMS", 3)
     conversation = holding(user("a"), user("b"))
-    conversation.room()
+    conversation.check_capacity()
     conversation.insert(user("c"))
     with pytest.raises(PeerError) as refused:
-        conversation.room()
-    assert (refused.value.code, refused.value.param) == ("conversation_full", None)
+        conversation.check_capacity()
+    assert (refused.value.code, refused.value.field) == ("conversation_full", None)
     assert "holds 3 items" in refused.value.message
     conversation.delete(ItemId("a"))
-    conversation.room()
+    conversation.check_capacity()
 
 
 @pytest.mark.parametrize(
@@ -239,14 +240,14 @@ def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch
 def test_words_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BROUGHT_CHARACTERS", 100)
     conversation = holding(kept, user("more", InputText("z" * 30)))
-    conversation.room(user("fits", InputText("z" * 40)).item)
+    conversation.check_capacity(user("fits", InputText("z" * 40)).item)
     with pytest.raises(PeerError) as refused:
-        conversation.room(user("too long", InputText("z" * 41)).item)
-    assert (refused.value.code, refused.value.param) == ("conversation_full", "item")
+        conversation.check_capacity(user("too long", InputText("z" * 41)).item)
+    assert (refused.value.code, refused.value.field) == ("conversation_full", "item")
     conversation.insert(user("full", InputText("z" * 70)))
     for wordless in (user("w", InputAudio(None, bytes(2))).item, McpListTools(ItemId("l"), "books")):
-        conversation.room(wordless)
-    conversation.room()
+        conversation.check_capacity(wordless)
+    conversation.check_capacity()
 
 
 def sizes(conversation: Conversation) -> list[int]:

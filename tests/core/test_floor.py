@@ -17,8 +17,8 @@ from tests.core.scene import Scene, kinds
 CONFIRMED = OwnerSettings(barge_in="confirmed")
 
 
-def replying(conduct: OwnerSettings | None = None, settings: Settings | None = None) -> Scene:
-    scene = Scene(settings or Settings(), conduct or OwnerSettings())
+def replying(owner: OwnerSettings | None = None, settings: Settings | None = None) -> Scene:
+    scene = Scene(settings or Settings(), owner or OwnerSettings())
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king who talked and talked.", 9000))
     scene.passes(500)
@@ -49,7 +49,7 @@ def test_confirmed_a_long_voice_takes_the_floor_whatever_its_words() -> None:
 
 
 def test_confirmed_without_a_reply_speech_is_told_at_once() -> None:
-    scene = Scene(conduct=CONFIRMED)
+    scene = Scene(owner=CONFIRMED)
     assert kinds(scene.hears(96, 0.9)) == ["SpeechStarted"]
 
 

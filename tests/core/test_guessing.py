@@ -36,7 +36,7 @@ def pausing(scene: Scene, text: str = "hello there") -> None:
 
 
 def test_a_guess_is_silent_until_the_turn_is_over_and_then_comes_at_once() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     caused = scene.answers(("Hi!", 300), finish=False)
     assert caused == []
@@ -48,7 +48,7 @@ def test_a_guess_is_silent_until_the_turn_is_over_and_then_comes_at_once() -> No
 
 
 def test_words_known_in_the_pause_are_told_with_their_logprobs() -> None:
-    scene = Scene(Settings(transcription=Transcription("whisper-1")), conduct=GUESSING)
+    scene = Scene(Settings(transcription=Transcription("whisper-1")), owner=GUESSING)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     rows = '[{"token":"hello","logprob":-0.1,"bytes":[]}]'
@@ -58,7 +58,7 @@ def test_words_known_in_the_pause_are_told_with_their_logprobs() -> None:
 
 
 def test_speech_after_the_pause_drops_the_guess_without_a_trace() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
     scene.answers(("Hi!", 300), finish=False)
@@ -71,7 +71,7 @@ def test_speech_after_the_pause_drops_the_guess_without_a_trace() -> None:
 
 
 def test_a_guessed_tool_call_is_neither_told_nor_run_before_the_turn_is_over() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
     assert (
@@ -83,7 +83,7 @@ def test_a_guessed_tool_call_is_neither_told_nor_run_before_the_turn_is_over() -
 
 @pytest.mark.parametrize("change", ["settings", "conversation"])
 def test_a_guess_whose_ground_has_moved_is_made_anew(change: str) -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
     if change == "settings":
@@ -97,7 +97,7 @@ def test_a_guess_whose_ground_has_moved_is_made_anew(change: str) -> None:
 
 
 def test_a_guess_that_failed_is_tried_again_in_earnest() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
     scene.happens(GenerationFailed(attempt, Fault("timeout", "late")))
@@ -106,7 +106,7 @@ def test_a_guess_that_failed_is_tried_again_in_earnest() -> None:
 
 
 def test_a_guess_larger_than_its_limit_is_dropped() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"))
@@ -115,7 +115,7 @@ def test_a_guess_larger_than_its_limit_is_dropped() -> None:
 
 
 def test_a_guess_that_fails_at_its_limit_is_dropped_too() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"), SpeechGenerated(attempt, bytes(4 * 1024 * 1024 - 256)))
@@ -132,7 +132,7 @@ def test_without_speculation_nothing_is_asked_for_in_a_pause() -> None:
 
 
 def test_listening_noises_are_not_guessed_at() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     pausing(scene, "mm-hm")
     assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
 

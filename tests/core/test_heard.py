@@ -142,7 +142,7 @@ def test_truncating_beyond_the_audio_is_refused_with_both_lengths() -> None:
     scene.happens(ItemTruncateRequested(item, 0, 1001, ClientEventId("mine")))
     error = scene.told(ErrorRaised)[-1]
     assert error.message == "Audio content of 1000ms is already shorter than 1001ms"
-    assert (error.param, error.client_event_id) == ("audio_end_ms", "mine")
+    assert (error.field, error.client_event_id) == ("audio_end_ms", "mine")
 
 
 def test_a_client_that_says_nothing_hears_in_real_time() -> None:

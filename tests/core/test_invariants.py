@@ -8,7 +8,7 @@ import pytest
 
 from parley.core.invariants import check
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.response import Response
 from parley.core.regions.turn_taking import Pausing, Quiet, Turn
 from parley.core.state import Acting, Listing, Pending, RunningCall, State
@@ -36,7 +36,7 @@ MAX_BUFFERED = MAX_BUFFERED_MS * SAMPLES_PER_MS
 
 def scene() -> Scene:
     """A session that holds a reply, made ahead in a pause."""
-    scene = Scene(conduct=OwnerSettings(speculation=True, speculate_after_ms=200))
+    scene = Scene(owner=OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "hello there", flush=scene.flush()))

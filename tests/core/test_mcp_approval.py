@@ -150,7 +150,7 @@ def test_a_decision_about_no_request_is_refused_and_names_the_request(named: str
     scene, _ = asking()
     decision = McpApprovalResponse(ItemId("decision"), ItemId(named), approve)
     error = refusal(scene, ItemCreateRequested(decision, None, ID))
-    assert (error.code, error.param) == ("invalid_value", "item.approval_request_id")
+    assert (error.code, error.field) == ("invalid_value", "item.approval_request_id")
     assert f"'{named}'" in error.message
     assert scene.passes(400) == []
 
@@ -160,7 +160,7 @@ def test_the_first_decision_counts_and_a_second_is_refused(second: bool) -> None
     scene, (request,) = asking()
     scene.happens(decides(request, True))
     error = refusal(scene, decides(request, second, "again"))
-    assert (error.code, error.param) == ("invalid_value", "item.approval_request_id")
+    assert (error.code, error.field) == ("invalid_value", "item.approval_request_id")
     assert f"'{request.id}'" in error.message
     assert "'decision'" in error.message, "the decision that counts is named"
     assert len(tool_calls(scene.effects)) == 1
@@ -181,7 +181,7 @@ def test_a_call_of_a_server_that_is_gone_cannot_be_approved_but_can_be_refused(a
         assert kinds(scene.happens(decides(request, False))) == ["ItemAdded", "ItemDone"]
         return
     error = refusal(scene, decides(request, True))
-    assert (error.code, error.param) == ("invalid_value", "item.approval_request_id")
+    assert (error.code, error.field) == ("invalid_value", "item.approval_request_id")
     assert "'books'" in error.message
     scene.happens(SessionUpdateRequested({"tools": (BOOKS,)}))
     assert len(tool_calls(scene.happens(decides(request, True)))) == 1, "once the server is back"

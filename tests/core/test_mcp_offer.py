@@ -53,7 +53,7 @@ def test_a_server_that_is_forced_offers_its_own_tools_and_no_others() -> None:
 def test_a_choice_of_a_tool_that_no_server_has_is_refused_and_names_it(choice: ForceMcp, lacking: str) -> None:
     with pytest.raises(PeerError) as refused:
         offer(TOLD, SOURCES, choice)
-    assert (refused.value.code, refused.value.param) == ("invalid_value", "tool_choice")
+    assert (refused.value.code, refused.value.field) == ("invalid_value", "tool_choice")
     assert lacking in refused.value.message == str(refused.value)
 
 
@@ -61,7 +61,7 @@ def test_a_choice_of_a_tool_that_is_not_allowed_is_refused() -> None:
     narrowed = McpServer("books", "https://books.example/mcp", allowed=ToolFilter(("find",)))
     with pytest.raises(PeerError) as refused:
         offer(TOLD, (narrowed,), ForceMcp("books", "lend"))
-    assert (refused.value.code, refused.value.param) == ("invalid_value", "tool_choice")
+    assert (refused.value.code, refused.value.field) == ("invalid_value", "tool_choice")
     assert offer(TOLD, (narrowed,), ForceMcp("books", "find")).choice == ForceFunction("find")
 
 

@@ -10,7 +10,6 @@ from parley.core.words.events import (
     CancelRequested,
     GenerationFinished,
     ItemCreateRequested,
-    ResponseParams,
     ResponseRequested,
     TextGenerated,
     ToolAnswered,
@@ -24,6 +23,7 @@ from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import InputAudio, InputText, McpApprovalResponse, McpTool, Message
 from parley.core.words.notices import ErrorRaised, IdleTimeoutTriggered, ItemDone, ResponseCreated, ResponseDone
 from parley.core.words.settings import Capabilities, McpServer, OwnerSettings, ServerVad, Settings
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, kinds
 
 TEXT = Settings(modality="text")
@@ -146,18 +146,18 @@ def test_an_out_of_band_request_takes_nothing_over() -> None:
     assert [words(effect) for effect in generated(scene)] == [[], ["how are you"]]
 
 
-@pytest.mark.parametrize("conduct", [OwnerSettings(), GUESSING], ids=["plain", "speculating"])
+@pytest.mark.parametrize("owner", [OwnerSettings(), GUESSING], ids=["plain", "speculating"])
 def test_a_request_in_a_pause_answers_what_was_said_before_and_the_turn_still_gets_its_reply(
-    conduct: OwnerSettings,
+    owner: OwnerSettings,
 ) -> None:
-    scene = Scene(TEXT, conduct)
+    scene = Scene(TEXT, owner)
     scene.happens(ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),))))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(ResponseRequested())
     scene.happens(GenerationFinished(scene.attempt()))
     scene.hears(320, 0.0)
-    if conduct.speculation:
+    if owner.speculation:
         scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
     else:
         understood(scene)

@@ -14,7 +14,6 @@ from parley.core.words.events import (
     ItemCreateRequested,
     ItemTruncateRequested,
     MeasuredUsage,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
@@ -39,6 +38,7 @@ from parley.core.words.notices import (
     Usage,
 )
 from parley.core.words.settings import AudioFormat, Capabilities, McpServer, OwnerSettings, Settings
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, cancelled, kinds, notices
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello there"),)))

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from parley.core.words.effects import ListTools, Prompt, StartGeneration
+from parley.core.words.effects import ListTools, StartGeneration
 from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
     GenerationFinished,
     ItemCreateRequested,
-    ResponseParams,
     ResponseRequested,
     ToolsListed,
     Transcribed,
@@ -31,6 +30,7 @@ from parley.core.words.settings import (
     Transcription,
     Truncation,
 )
+from parley.core.words.work import Prompt, Reply, ResponseParams
 from tests.core.scene import Scene
 
 OURS, THEIRS = FunctionTool("weather", "It rains.", "{}"), FunctionTool("clock")
@@ -92,7 +92,7 @@ def test_what_a_response_asks_for_goes_before_the_sessions_settings(
     scene = Scene(SESSION)
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested(params))
     started = scene.last(StartGeneration)
-    assert started == StartGeneration(started.attempt, Prompt(**PROMPT | prompt), **MADE | made)
+    assert started == StartGeneration(started.attempt, Reply(Prompt(**PROMPT | prompt)), **MADE | made)
 
 
 def test_a_reply_made_ahead_is_generated_under_the_sessions_settings() -> None:

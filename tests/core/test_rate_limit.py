@@ -40,7 +40,7 @@ def test_a_response_too_many_is_refused_with_the_wait_and_costs_nothing() -> Non
     allowance.spend(0)
     with pytest.raises(PeerError) as refused:
         allowance.spend(12 * S)
-    assert (refused.value.code, refused.value.kind, refused.value.param) == (
+    assert (refused.value.code, refused.value.kind, refused.value.field) == (
         "rate_limit_exceeded",
         "rate_limit_error",
         None,

@@ -9,6 +9,7 @@ import pytest
 from parley.core.policy.policy import policy_of
 from parley.core.regions import conversation
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import DropTranscription, FinishTranscription, StartGeneration, Transcribe
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
@@ -26,7 +27,6 @@ from parley.core.words.events import (
     ItemTruncateRequested,
     OutputClearRequested,
     PartialTranscribed,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
@@ -89,6 +89,7 @@ from parley.core.words.settings import (
     SettingsPatch,
     Transcription,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("event_of_the_client")
@@ -136,14 +137,14 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
             "invalid_item_reference",
             "response.input[0].id",
         ),
-        (ResponseRequested(ResponseParams(voice="nobody"), ID), "invalid_value", "response.audio.output.voice"),
+        (ResponseRequested(ResponseParams(voice="nobody"), ID), "invalid_value", "response.voice"),
         (ResponseRequested(ResponseParams(tool_choice="required"), ID), "invalid_value", "response.tool_choice"),
-        (SessionUpdateRequested({"voice": "nobody"}, ID), "invalid_value", "session.audio.output.voice"),
-        (SessionUpdateRequested({"kind": "transcription"}, ID), "invalid_value", "session.type"),
+        (SessionUpdateRequested({"voice": "nobody"}, ID), "invalid_value", "session.voice"),
+        (SessionUpdateRequested({"kind": "transcription"}, ID), "invalid_value", "session.kind"),
         (
             SessionUpdateRequested({"noise_reduction": NoiseReduction("near_field")}, ID),
             "invalid_value",
-            "session.audio.input.noise_reduction",
+            "session.noise_reduction",
         ),
         (
             SessionUpdateRequested({"include": ("item.input_audio_transcription.logprobs",)}, ID),
@@ -153,19 +154,19 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
         (
             SessionUpdateRequested({"transcription": Transcription("nova-3")}, ID),
             "invalid_value",
-            "session.audio.input.transcription.model",
+            "session.transcription.model",
         ),
         (
             SessionUpdateRequested({"transcription": Transcription(language="pt-BR")}, ID),
             "invalid_value",
-            "session.audio.input.transcription.language",
+            "session.transcription.language",
         ),
         (
             SessionUpdateRequested({"transcription": Transcription(languages=("pt", "es"))}, ID),
             "invalid_value",
-            "session.audio.input.transcription.languages",
+            "session.transcription.languages",
         ),
-        (SessionUpdateRequested({"reasoning_effort": "low"}, ID), "invalid_value", "session.reasoning.effort"),
+        (SessionUpdateRequested({"reasoning_effort": "low"}, ID), "invalid_value", "session.reasoning_effort"),
         (
             SessionUpdateRequested({"tools": (FunctionTool("a"), FunctionTool("a"))}, ID),
             "invalid_value",
@@ -188,7 +189,7 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, cod
     scene.happens(ItemCreateRequested(TEXT))
     before = scene.session.settings
     error = refused(scene, event)
-    assert (error.code, error.param) == (code, param)
+    assert (error.code, error.field) == (code, param)
     assert error.message[-1] in ".d0ms" or len(error.message) > 1
     assert scene.session.settings == before
     assert scene.item("mine") == TEXT
@@ -246,7 +247,7 @@ def test_the_voice_is_settled_once_it_was_heard_and_the_same_voice_passes() -> N
 def test_speed_changes_only_between_turns() -> None:
     scene = Scene()
     scene.says("hello")
-    assert refused(scene, SessionUpdateRequested({"speed": 1.2}, ID)).param == "session.audio.output.speed"
+    assert refused(scene, SessionUpdateRequested({"speed": 1.2}, ID)).field == "session.speed"
     assert kinds(scene.happens(SessionUpdateRequested({"speed": 1.0}))) == ["SessionUpdated"]
 
 
@@ -504,7 +505,7 @@ def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted(
     assert len(scene.told(ItemAdded)) == len(names)
     one_more = ItemCreateRequested(Message(ItemId("more"), "user", (image,)), None, ID)
     error = refused(scene, one_more)
-    assert (error.code, error.param) == ("conversation_full", "item")
+    assert (error.code, error.field) == ("conversation_full", "item")
     scene.happens(ItemDeleteRequested(ItemId("i0")))
     assert "ItemAdded" in kinds(scene.happens(one_more))
 
@@ -512,7 +513,7 @@ def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted(
 def test_an_item_of_very_many_audio_parts_is_refused_by_name() -> None:
     parts = (InputAudio(None, bytes(480)),) * (MAX_AUDIO_PARTS + 1)
     error = refused(Scene(), ItemCreateRequested(Message(ItemId("a"), "user", parts), None, ID))
-    assert (error.code, error.param) == ("invalid_value", "item.content")
+    assert (error.code, error.field) == ("invalid_value", "item.content")
 
 
 def test_audio_put_before_so_much_other_audio_that_it_is_not_kept_is_understood_all_the_same() -> None:
@@ -612,7 +613,7 @@ def test_an_update_while_another_model_is_looked_for_is_refused_and_names_that_m
     scene = Scene(Settings(model="parley"), capabilities=Capabilities(models=("parley",)))
     scene.happens(SessionUpdateRequested({"model": "other"}))
     error = refused(scene, SessionUpdateRequested({"speed": 1.2}, ID))
-    assert (error.code, error.param) == ("invalid_value", "session")
+    assert (error.code, error.field) == ("invalid_value", "session")
     assert "'other'" in error.message
 
 
@@ -620,26 +621,28 @@ def test_a_session_becomes_one_of_another_type_before_it_has_received_anything_a
     scene = Scene(Settings(modality="text", turn_detection=None))
     assert kinds(scene.happens(SessionUpdateRequested({"kind": "transcription"}))) == ["SessionUpdated"]
     error = refused(scene, ResponseRequested(event_id=ID))
-    assert (error.code, error.param) == ("invalid_request", "type")
+    assert (error.code, error.field) == ("invalid_request", "type")
     scene.happens(SessionUpdateRequested({"kind": "realtime"}), ResponseRequested())
     assert len(scene.told(ResponseCreated)) == 1
     error = refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID))
-    assert (error.code, error.param) == ("invalid_value", "session.type")
+    assert (error.code, error.field) == ("invalid_value", "session.kind")
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48)))
-    assert refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID)).param == "session.type"
+    assert refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID)).field == "session.kind"
 
 
 def test_a_policy_of_ones_own_stays_when_the_type_of_the_session_changes() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.session = Session(
-        seed=b"own",
-        settings=Settings(modality="text", turn_detection=None),
-        conduct=OwnerSettings(),
-        capabilities=Capabilities(),
-        playback="remote",
-        now_ns=scene.now,
-        policy=policy_of("transcription"),
+        SessionSpec(
+            seed=b"own",
+            settings=Settings(modality="text", turn_detection=None),
+            owner=OwnerSettings(),
+            capabilities=Capabilities(),
+            playback="remote",
+            now_ns=scene.now,
+            policy=policy_of("transcription"),
+        )
     )
     scene.happens(SessionUpdateRequested({"kind": "transcription"}), SessionUpdateRequested({"kind": "realtime"}))
     assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
@@ -686,7 +689,7 @@ def test_items_and_inputs_may_bring_as_much_audio_as_may_wait_for_its_words(ms: 
             assert len([effect for effect in scene.effects if isinstance(effect, Transcribe)]) == 2
         else:
             error = refused(scene, event)
-            assert (error.code, error.param, error.kind) == ("transcription_backlog", param, "rate_limit_error")
+            assert (error.code, error.field, error.kind) == ("transcription_backlog", param, "rate_limit_error")
             assert not any(isinstance(effect, Transcribe) for effect in scene.effects)
             assert scene.told(ResponseCreated) == []
 
@@ -700,7 +703,7 @@ def test_a_responses_own_input_names_the_part_that_cannot_be() -> None:
         (Message(ItemId(""), "user", (image,)), "unsupported_content_type", "response.input[1].content[0].type"),
     ):
         error = refused(scene, ResponseRequested(ResponseParams(input=(reference, bad)), ID))
-        assert (error.code, error.param) == (code, param)
+        assert (error.code, error.field) == (code, param)
     assert scene.told(ResponseCreated) == []
 
 
@@ -733,9 +736,9 @@ SPEAKING = Settings(voice="alba", turn_detection=None)
 @pytest.mark.parametrize(
     ("params", "code", "param"),
     [
-        (ResponseParams(voice="bruno"), "cannot_update_voice", "response.audio.output.voice"),
-        (ResponseParams(False, voice="nobody"), "invalid_value", "response.audio.output.voice"),
-        (ResponseParams(False, reasoning_effort="low"), "invalid_value", "response.reasoning.effort"),
+        (ResponseParams(voice="bruno"), "cannot_update_voice", "response.voice"),
+        (ResponseParams(False, voice="nobody"), "invalid_value", "response.voice"),
+        (ResponseParams(False, reasoning_effort="low"), "invalid_value", "response.reasoning_effort"),
         (ResponseParams(False, tool_choice="required"), "invalid_value", "response.tool_choice"),
         (
             ResponseParams(False, tools=(FunctionTool("a"), FunctionTool("a"))),
@@ -758,27 +761,27 @@ def test_what_a_response_asks_for_is_checked_by_name(
         assert kinds(scene.happens(ResponseRequested(params)))[0] == "ResponseCreated"
     else:
         error = refused(scene, ResponseRequested(params, ID))
-        assert (error.code, error.param) == (code, param)
+        assert (error.code, error.field) == (code, param)
 
 
 def test_a_choice_of_the_sessions_is_refused_under_the_sessions_name() -> None:
     scene = Scene(Settings(modality="text", tool_choice="required", tools=(FunctionTool("a"),)))
     error = refused(scene, ResponseRequested(ResponseParams(tools=()), ID))
-    assert (error.code, error.param) == ("invalid_value", "session.tool_choice")
+    assert (error.code, error.field) == ("invalid_value", "session.tool_choice")
 
 
 def test_a_second_response_is_refused_by_the_id_of_the_first_and_a_ninth_aside_until_one_ends() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     error = refused(scene, ResponseRequested(event_id=ID))
-    assert (error.code, error.param, error.kind) == (
+    assert (error.code, error.field, error.kind) == (
         ("conversation_already_has_active_response", None, "invalid_request_error")
     )
     assert scene.told(ResponseCreated)[0].response.id in error.message
     for _ in range(8):
         assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
     error = refused(scene, ResponseRequested(ResponseParams(False), ID))
-    assert (error.code, error.param) == ("rate_limit_exceeded", None)
+    assert (error.code, error.field) == ("rate_limit_exceeded", None)
     last = scene.told(ResponseCreated)[-1].response.id
     scene.happens(CancelRequested(last))
     assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
@@ -789,7 +792,7 @@ def test_a_response_in_the_conversation_is_cancelled_by_its_id_and_no_other_one(
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested(), ResponseRequested(ResponseParams(False)))
     main, side = (created.response.id for created in scene.told(ResponseCreated))
     error = refused(scene, CancelRequested(ResponseId("no"), ID))
-    assert (error.code, error.param) == ("response_cancel_not_active", "response_id")
+    assert (error.code, error.field) == ("response_cancel_not_active", "response_id")
     scene.happens(CancelRequested(main))
     assert [done.response.id for done in scene.told(ResponseDone)] == [main]
     refused(scene, CancelRequested(main, ID))
@@ -830,7 +833,7 @@ def test_a_truncation_beyond_the_item_is_refused_by_name(
         assert notices(scene.happens(event)) == [ItemTruncated(item, 0, end_ms)]
     else:
         error = refused(scene, event)
-        assert (error.code, error.param) == (code, param)
+        assert (error.code, error.field) == (code, param)
         assert scene.session.speaking, "nothing is silenced"
 
 
@@ -845,7 +848,7 @@ def test_a_client_that_names_the_last_millisecond_has_heard_all(end_ms: int, kep
     assert isinstance(part, OutputAudio)
     assert part.transcript == kept
     if end_ms < 1_000:
-        assert refused(scene, ItemTruncateRequested(item, 0, end_ms + 1, ID)).param == "audio_end_ms"
+        assert refused(scene, ItemTruncateRequested(item, 0, end_ms + 1, ID)).field == "audio_end_ms"
 
 
 def test_deleting_an_item_lets_go_of_its_own_turn_alone() -> None:

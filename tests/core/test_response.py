@@ -19,7 +19,6 @@ from parley.core.words.events import (
     ItemCreateRequested,
     ItemDeleteRequested,
     ItemTruncateRequested,
-    ResponseParams,
     ResponseRequested,
     SpeechGenerated,
     TextGenerated,
@@ -74,6 +73,7 @@ from parley.core.words.settings import (
     Settings,
     ToolFilter,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, notices
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))

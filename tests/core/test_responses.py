@@ -20,7 +20,6 @@ from parley.core.words.events import (
     ItemTruncateRequested,
     LinkClosed,
     OutputClearRequested,
-    ResponseParams,
     ResponseRequested,
     SpeechGenerated,
     TextGenerated,
@@ -56,6 +55,7 @@ from parley.core.words.settings import (
     Settings,
     ToolFilter,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import MS, Scene, cancelled, kinds, notices
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
@@ -105,7 +105,7 @@ def test_calls_side_by_side_are_told_where_the_response_else_the_session_allows_
     assert len(scene.told(OutputItemAdded)) == told
 
 
-def spoken_to(conduct: OwnerSettings, parallel: bool) -> list[ResponseView]:
+def spoken_to(owner: OwnerSettings, parallel: bool) -> list[ResponseView]:
     """Of a reply to one second of speech, all that is told of the response itself."""
     settings = Settings(
         voice="alba",
@@ -114,15 +114,15 @@ def spoken_to(conduct: OwnerSettings, parallel: bool) -> list[ResponseView]:
         parallel_tool_calls=parallel,
         instructions="x" * 9,
     )
-    scene = Scene(settings, conduct)
+    scene = Scene(settings, owner)
     scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputAudio("before", bytes(48 * 510)),))))
     scene.hears(992, 0.9)
     scene.hears(256, 0.0)
-    if conduct.speculation:
+    if owner.speculation:
         scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
         assert scene.attempt()
     scene.hears(320, 0.0)
-    if not conduct.speculation:
+    if not owner.speculation:
         scene.happens(Transcribed(scene.turn(), "how are you"))
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "Well."), SpeechGenerated(attempt, bytes(8_000)))
@@ -172,7 +172,7 @@ def test_a_session_that_has_used_up_its_rate_guesses_nothing_and_says_why_it_doe
     scene.hears(320, 0.0)
     assert starts(scene) == 1
     (error,) = scene.told(ErrorRaised)
-    assert (error.code, error.param, error.kind) == ("rate_limit_exceeded", None, "rate_limit_error")
+    assert (error.code, error.field, error.kind) == ("rate_limit_exceeded", None, "rate_limit_error")
     assert error.message
 
 

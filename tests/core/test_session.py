@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
@@ -29,7 +30,6 @@ from parley.core.words.events import (
     ItemCreateRequested,
     LinkClosed,
     PartialTranscribed,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     TextGenerated,
@@ -63,6 +63,7 @@ from parley.core.words.settings import (
     Settings,
     ToolFilter,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import MS, Scene, kinds, notices
 
 TEXT = Settings(modality="text")
@@ -153,13 +154,15 @@ class Own:
 def test_a_policy_of_ones_own_decides_and_stays_whatever_the_kind_of_session() -> None:
     scene = Scene()
     scene.session = Session(
-        seed=b"own",
-        settings=Settings(),
-        conduct=OwnerSettings(),
-        capabilities=Capabilities(),
-        playback="remote",
-        now_ns=scene.now,
-        policy=Own(),
+        SessionSpec(
+            seed=b"own",
+            settings=Settings(),
+            owner=OwnerSettings(),
+            capabilities=Capabilities(),
+            playback="remote",
+            now_ns=scene.now,
+            policy=Own(),
+        )
     )
     scene.happens(SessionUpdateRequested({"kind": "transcription"}))
     assert scene.session.settings.kind == "transcription"
@@ -186,7 +189,7 @@ def test_without_a_policy_of_ones_own_the_kind_of_session_decides() -> None:
 def test_what_the_wire_cannot_read_is_told_as_the_wire_says_it(kind: ErrorType) -> None:
     scene = Scene()
     erred = ClientErred("invalid_json", "No JSON.", "item.type", kind, ID)
-    assert scene.happens(erred) == [Tell(ErrorRaised("invalid_json", "No JSON.", "item.type", kind, ID))]
+    assert scene.happens(erred) == [Tell(ErrorRaised("invalid_json", "No JSON.", None, kind, ID, "item.type"))]
 
 
 def test_a_refusal_names_the_clients_event_and_the_next_event_is_handled_as_ever() -> None:
@@ -201,21 +204,21 @@ def test_a_refusal_names_the_clients_event_and_the_next_event_is_handled_as_ever
 
 
 def test_a_session_at_rest_waits_for_its_end_alone() -> None:
-    scene = Scene(conduct=OwnerSettings(session_ms=90_000))
+    scene = Scene(owner=OwnerSettings(session_ms=90_000))
     assert due_ms(scene) == 90_000
     scene.hears(320, 0.0)
     assert due_ms(scene) == 90_000 - 320
 
 
 def test_a_session_ends_at_its_longest_and_not_before() -> None:
-    scene = Scene(conduct=OwnerSettings(session_ms=90_000))
+    scene = Scene(owner=OwnerSettings(session_ms=90_000))
     scene.now += 90_000 * MS - 1
     assert scene.happens(TimePassed()) == []
     scene.now += 1
     told, close = scene.happens(TimePassed())
     message = "Your session hit the maximum duration of 1.5 minutes."
     assert told == Tell(ErrorRaised("session_expired", message))
-    assert close == CloseLink(1001, "session expired")
+    assert close == CloseLink("session_expired")
     assert scene.session.closed
 
 
@@ -389,7 +392,7 @@ def test_a_reply_owed_to_a_tool_is_made_when_the_user_has_stopped_speaking() -> 
 
 # --- the end -------------------------------------------------------------------------------------------------------------------
 
-CLOSED = CloseLink(1001, "the server is shutting down")
+CLOSED = CloseLink("server_shutting_down")
 
 
 def test_a_session_at_rest_is_closed_at_once_when_the_server_stops() -> None:
@@ -444,7 +447,7 @@ def test_a_server_that_stops_lets_a_tool_answer_and_the_reply_to_it() -> None:
 
 
 def test_a_server_that_stops_makes_no_reply_ahead() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     scene.happens(ResponseRequested(ASIDE))
     pausing(scene)
     attempt = scene.attempt()

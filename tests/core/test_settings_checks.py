@@ -53,7 +53,7 @@ def test_a_name_with_a_star_stands_for_any_ending_and_another_for_itself(
 
 def test_an_unknown_voice_is_answered_with_the_voices_there_are() -> None:
     error = refusal(Capabilities(voices=("alloy", "marin")), {"voice": "coral"})
-    assert error.param == "session.audio.output.voice"
+    assert error.field == "session.voice"
     assert error.message == "Unknown voice 'coral'; this pipeline has alloy, marin."
 
 
@@ -67,11 +67,11 @@ def test_of_many_voices_the_first_are_named_and_it_says_that_there_are_more(coun
 def test_a_recogniser_or_a_language_that_is_not_there_is_answered_with_what_is_there() -> None:
     can = Capabilities(recognizer="whisper", recognizers=("whisper", "whisper-1"), languages=("en", "de"))
     error = refusal(can, {"transcription": Transcription("nova-3")})
-    assert error.param == "session.audio.input.transcription.model"
+    assert error.field == "session.transcription.model"
     assert "'nova-3'" in error.message
     assert "'whisper', 'whisper-1'" in error.message
     error = refusal(can, {"transcription": Transcription(languages=("pt", "es"))})
-    assert error.param == "session.audio.input.transcription.languages"
+    assert error.field == "session.transcription.languages"
     assert "'pt', 'es'" in error.message
     assert "'en', 'de'" in error.message
 
@@ -105,10 +105,10 @@ def buffering(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("before", "patch", "code", "param", "words"),
     [
-        (speaking, {"voice": "marin"}, "cannot_update_voice", "session.audio.output.voice", "assistant audio is"),
-        (speaking, {"speed": 1.25}, "invalid_value", "session.audio.output.speed", "between turns"),
-        (listening, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.audio.input.format", "commit or"),
-        (buffering, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.audio.input.format", "commit or"),
+        (speaking, {"voice": "marin"}, "cannot_update_voice", "session.voice", "assistant audio is"),
+        (speaking, {"speed": 1.25}, "invalid_value", "session.speed", "between turns"),
+        (listening, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.input_format", "commit or"),
+        (buffering, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.input_format", "commit or"),
     ],
 )
 def test_what_cannot_be_changed_at_this_moment_is_refused_by_name_and_stays(
@@ -118,7 +118,7 @@ def test_what_cannot_be_changed_at_this_moment_is_refused_by_name_and_stays(
     before(scene)
     (error,) = notices(scene.happens(SessionUpdateRequested(patch, ClientEventId("update"))))
     assert isinstance(error, ErrorRaised)
-    assert (error.code, error.param, error.client_event_id) == (code, param, "update")
+    assert (error.code, error.field, error.client_event_id) == (code, param, "update")
     assert words in error.message
     (shown,) = notices(scene.happens(SessionUpdateRequested({"instructions": "Be brief."})))
     assert isinstance(shown, SessionUpdated)

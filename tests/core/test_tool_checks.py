@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parley.core.decisions.tool_checks import check_tools, covers, for_response
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.state import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId, ListingId
@@ -50,7 +50,7 @@ def test_what_a_response_says_of_its_sessions_server_goes_over_what_the_session_
 def test_a_response_cannot_name_a_server_or_an_address_that_its_session_does_not_have(stranger: McpServer) -> None:
     with pytest.raises(PeerError) as refused:
         for_response((FunctionTool("weather"), stranger), SERVERS)
-    assert (refused.value.code, refused.value.param) == ("invalid_value", "response.tools[1].server_label")
+    assert (refused.value.code, refused.value.field) == ("invalid_value", "response.tools[1].server_label")
     assert f"'{stranger.label}'" in refused.value.message
 
 
@@ -81,7 +81,7 @@ def test_a_server_at_an_address_that_is_not_allowed_is_refused_with_those_that_a
     tools = FunctionTool("weather"), McpServer("books", url)
     with pytest.raises(PeerError) as refused:
         check_tools(tools, "session", allowed)
-    assert (refused.value.code, refused.value.param) == ("invalid_value", "session.tools[1].server_url")
+    assert (refused.value.code, refused.value.field) == ("invalid_value", "session.tools[1].server_url")
     assert url in refused.value.message
     assert words in refused.value.message
 

@@ -25,7 +25,6 @@ from parley.core.words.events import (
     GenerationFinished,
     ItemCreateRequested,
     ItemDeleteRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     TimePassed,
@@ -77,6 +76,7 @@ from parley.core.words.settings import (
     Settings,
     ToolFilter,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene
 
 UNASKED = Approval(never=ToolFilter())
@@ -132,7 +132,7 @@ def test_a_server_that_never_answers_fails_in_time_and_says_so() -> None:
     late = scene.passes(31_000)
     assert [notice.state for notice in told(late, McpListProgress)] == ["failed"]
     (error,) = told(late, ErrorRaised)
-    assert (error.code, error.kind, error.param, error.client_event_id) == ("timeout", "server_error", None, None)
+    assert (error.code, error.kind, error.field, error.client_event_id) == ("timeout", "server_error", None, None)
     assert "'books'" in error.message
     listing = of(scene.effects, ListTools)[0].listing
     assert of(late, AbandonListing) == [AbandonListing(listing)]
@@ -244,7 +244,7 @@ def test_a_response_may_narrow_its_sessions_server_and_name_no_other() -> None:
     assert [tool.name for tool in started.prompt.tools] == ["lend"]
     other = ResponseParams(in_conversation=False, tools=(McpServer("films", "https://films.example/mcp"),))
     error = told(scene.happens(ResponseRequested(other)), ErrorRaised)[0]
-    assert error.param == "response.tools[0].server_label"
+    assert error.field == "response.tools[0].server_label"
 
 
 def test_every_tool_has_a_name_of_its_own_that_models_accept() -> None:
@@ -585,7 +585,7 @@ def test_replies_that_go_on_are_counted_anew_when_the_client_asks() -> None:
         assert of(scene.passes(400), StartGeneration), rounds
     (call,) = of(calls(scene), CallTool)
     (error,) = told(scene.happens(ToolAnswered(call.call, "More.")), ErrorRaised)
-    assert (error.code, error.kind, error.param, error.client_event_id) == (
+    assert (error.code, error.kind, error.field, error.client_event_id) == (
         "too_many_tool_rounds",
         "server_error",
         None,

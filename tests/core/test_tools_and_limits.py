@@ -51,8 +51,8 @@ from tests.core.scene import Scene, kinds, notices
 ASK = Message(ItemId(""), "user", (InputText("what is the weather in Paris and Rome"),))
 
 
-def asked(settings: Settings | None = None, conduct: OwnerSettings | None = None) -> Scene:
-    scene = Scene(settings or Settings(modality="text"), conduct or OwnerSettings())
+def asked(settings: Settings | None = None, owner: OwnerSettings | None = None) -> Scene:
+    scene = Scene(settings or Settings(modality="text"), owner or OwnerSettings())
     scene.happens(ItemCreateRequested(ASK), ResponseRequested())
     return scene
 
@@ -87,7 +87,7 @@ def test_a_choice_of_tool_may_come_before_its_tools_and_is_checked_when_a_respon
     assert kinds(scene.happens(SessionUpdateRequested({"tool_choice": choice}))) == ["SessionUpdated"]
     (error,) = notices(scene.happens(ItemCreateRequested(ASK), ResponseRequested()))[-1:]
     assert isinstance(error, ErrorRaised)
-    assert (error.code, error.param) == ("invalid_value", "session.tool_choice")
+    assert (error.code, error.field) == ("invalid_value", "session.tool_choice")
     scene.says("hello")
     failed = scene.told(ResponseDone)[-1].response
     assert failed.error is not None
@@ -194,7 +194,7 @@ def prompt_ids(scene: Scene) -> list[str]:
 
 
 def test_a_full_context_drops_its_oldest_items() -> None:
-    scene = Scene(conduct=OwnerSettings(context_tokens=1000))
+    scene = Scene(owner=OwnerSettings(context_tokens=1000))
     fill(scene, 20)
     assert prompt_ids(scene) == [f"i{index}" for index in range(11, 20)]
 
@@ -226,7 +226,7 @@ def test_with_truncation_disabled_a_full_context_is_an_error() -> None:
 
 
 def test_the_rate_of_responses_is_limited_and_told() -> None:
-    scene = Scene(conduct=OwnerSettings(responses_per_minute=2))
+    scene = Scene(owner=OwnerSettings(responses_per_minute=2))
     for _ in range(2):
         scene.happens(ResponseRequested(), CancelRequested())
     assert [update.limits[0].remaining for update in scene.told(RateLimitsUpdated)] == [1, 0]
@@ -255,10 +255,10 @@ def test_a_silent_user_is_prompted_after_the_reply_was_heard() -> None:
 
 
 def test_a_session_ends_after_its_hour_with_a_word() -> None:
-    scene = Scene(conduct=OwnerSettings(session_ms=60_000))
+    scene = Scene(owner=OwnerSettings(session_ms=60_000))
     scene.passes(60_000)
     assert scene.told(ErrorRaised)[-1].code == "session_expired"
-    assert scene.last(CloseLink).code == 1001
+    assert scene.last(CloseLink).reason == "session_expired"
     assert scene.session.closed
     assert scene.session.next_deadline() is None
 

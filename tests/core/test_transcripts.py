@@ -130,7 +130,7 @@ def test_audio_may_wait_up_to_the_limit_and_a_refusal_says_how_much_waits() -> N
     scene.happens(brings(half + 500))
     (error,) = notices(scene.happens(brings(half + 1)))
     assert isinstance(error, ErrorRaised)
-    assert (error.code, error.kind, error.param) == ("transcription_backlog", "rate_limit_error", "item.content")
+    assert (error.code, error.kind, error.field) == ("transcription_backlog", "rate_limit_error", "item.content")
     assert error.message.startswith("90 s of this session's audio wait for their transcripts; 90 s more exceed")
     assert "exceed the limit of 180 s." in error.message
     scene.happens(brings(half - 500))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parley.core.policy.endpointing import pause_needed_ms
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen, Rules
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     DropTranscription,
     Effect,
@@ -32,7 +33,6 @@ from parley.core.words.events import (
     ItemCreateRequested,
     PartialTranscribed,
     PauseJudged,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     TimePassed,
@@ -68,6 +68,7 @@ from parley.core.words.settings import (
     Transcription,
     TurnDetection,
 )
+from parley.core.words.work import ResponseParams
 from tests.core.scene import MS, Scene, cancelled, kinds, notices
 
 FRAME = 768
@@ -113,26 +114,28 @@ def audio_of(scene: Scene, item: ItemId) -> bytes | None:
     return part.audio
 
 
-def played_reply(conduct: OwnerSettings = CONFIRMED, detection: TurnDetection | None = None) -> Scene:
+def played_reply(owner: OwnerSettings = CONFIRMED, detection: TurnDetection | None = None) -> Scene:
     """A session of which a long reply is heard; no turn is open."""
-    scene = Scene(Settings(turn_detection=detection or ServerVad(), transcription=Transcription()), conduct)
+    scene = Scene(Settings(turn_detection=detection or ServerVad(), transcription=Transcription()), owner)
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time there was a king who talked and talked.", 60_000))
     scene.passes(500)
     return scene
 
 
-def ruled(rules: Rules, settings: Settings | None = None, conduct: OwnerSettings | None = None) -> Scene:
+def ruled(rules: Rules, settings: Settings | None = None, owner: OwnerSettings | None = None) -> Scene:
     """A session with judgements of its own."""
-    scene = Scene(settings or Settings(), conduct or OwnerSettings())
+    scene = Scene(settings or Settings(), owner or OwnerSettings())
     scene.session = Session(
-        seed=b"ruled",
-        settings=scene.settings,
-        conduct=scene.conduct,
-        capabilities=scene.capabilities,
-        playback="remote",
-        now_ns=scene.now,
-        rules=rules,
+        SessionSpec(
+            seed=b"ruled",
+            settings=scene.settings,
+            owner=scene.owner,
+            capabilities=scene.capabilities,
+            playback="remote",
+            now_ns=scene.now,
+            rules=rules,
+        )
     )
     scene.effects = scene.session.start()
     return scene
@@ -147,7 +150,7 @@ def test_one_append_may_be_as_long_as_documented_and_no_longer() -> None:
     caused = scene.happens(AudioArrived(bytes(MAX_APPEND_BYTES + 1), ID))
     (error,) = notices(caused)
     assert isinstance(error, ErrorRaised)
-    assert (error.code, error.param, error.client_event_id) == ("invalid_value", "audio", ID)
+    assert (error.code, error.field, error.client_event_id) == ("invalid_value", "audio", ID)
     assert "at most 15 MiB" in error.message
     assert len(caused) == 1
 
@@ -158,7 +161,7 @@ def test_the_buffer_may_be_filled_to_its_last_sample_and_says_when_it_is_full() 
     assert scene.told(ErrorRaised) == []
     (error,) = notices(scene.happens(AudioArrived(b"\xff", ID)))
     assert isinstance(error, ErrorRaised)
-    assert (error.code, error.param) == ("input_audio_buffer_full", "audio")
+    assert (error.code, error.field) == ("input_audio_buffer_full", "audio")
     assert "at most 10 minutes" in error.message
 
 
@@ -241,7 +244,7 @@ def test_no_word_of_the_audio_is_told_before_the_client_has_committed_it() -> No
 def test_an_item_holds_the_microphone_from_speech_started_to_speech_stopped_and_so_does_its_recogniser(
     runs: list[tuple[float, int]], speculating: bool
 ) -> None:
-    scene = Scene(conduct=GUESSING if speculating else OwnerSettings())
+    scene = Scene(owner=GUESSING if speculating else OwnerSettings())
     for voice, count in runs:
         frames(scene, *[voice] * count)
     frames(scene, *[0.0] * 20)
@@ -426,7 +429,7 @@ def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -
 
 
 @pytest.mark.parametrize(
-    ("conduct", "detection", "after_ms"),
+    ("owner", "detection", "after_ms"),
     [
         (OwnerSettings(speculation=True, speculate_after_ms=200), ServerVad(), 200),
         (OwnerSettings(speculation=True, speculate_after_ms=0), ServerVad(), 0),
@@ -436,9 +439,9 @@ def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -
     ],
 )
 def test_the_words_are_asked_for_once_in_a_pause_as_soon_as_they_are_of_use(
-    conduct: OwnerSettings, detection: TurnDetection, after_ms: int | None
+    owner: OwnerSettings, detection: TurnDetection, after_ms: int | None
 ) -> None:
-    scene = Scene(Settings(turn_detection=detection), conduct)
+    scene = Scene(Settings(turn_detection=detection), owner)
     arrives(scene, 24 * 10_000)
     scene.happens(*(VoiceScored((frame + 1) * FRAME, 0.9) for frame in range(20)))
     voice_end = 20 * FRAME
@@ -517,7 +520,7 @@ def test_only_the_judgement_that_was_asked_for_last_counts() -> None:
 
 @pytest.mark.parametrize("flush", [None, FlushId(99)], ids=["final", "another flush"])
 def test_words_that_were_not_asked_for_in_this_pause_are_dropped(flush: FlushId | None) -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     late = scene.session.late_events
     assert scene.happens(Transcribed(scene.turn(), "hello", flush)) == []
@@ -553,7 +556,7 @@ def test_words_of_a_finished_turn_need_no_recogniser_any_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conduct", "detection", "guessed"),
+    ("owner", "detection", "guessed"),
     [
         (GUESSING, ServerVad(), True),
         (GUESSING, ServerVad(create_response=False), False),
@@ -563,9 +566,9 @@ def test_words_of_a_finished_turn_need_no_recogniser_any_more() -> None:
     ],
 )
 def test_a_reply_is_made_ahead_only_where_the_turn_would_get_one(
-    conduct: OwnerSettings, detection: TurnDetection, guessed: bool
+    owner: OwnerSettings, detection: TurnDetection, guessed: bool
 ) -> None:
-    scene = Scene(Settings(turn_detection=detection), conduct)
+    scene = Scene(Settings(turn_detection=detection), owner)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     caused = scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
     assert bool(of(caused, StartGeneration)) == guessed
@@ -586,7 +589,7 @@ class OwnFloor:
 
 
 @pytest.mark.parametrize(
-    ("conduct", "detection", "told"),
+    ("owner", "detection", "told"),
     [
         (OwnerSettings(), ServerVad(), True),
         (CONFIRMED, ServerVad(), False),
@@ -596,20 +599,20 @@ class OwnFloor:
     ],
 )
 def test_a_voice_over_a_reply_is_told_at_once_unless_it_must_show_that_it_wants_the_floor(
-    conduct: OwnerSettings, detection: TurnDetection, told: bool
+    owner: OwnerSettings, detection: TurnDetection, told: bool
 ) -> None:
-    scene = played_reply(conduct, detection)
+    scene = played_reply(owner, detection)
     assert kinds(frames(scene, 0.9, 0.9)) == (["SpeechStarted"] if told else [])
 
 
 def test_a_voice_over_a_reply_that_is_made_but_not_heard_yet_must_show_that_it_wants_the_floor_too() -> None:
-    scene = Scene(conduct=CONFIRMED)
+    scene = Scene(owner=CONFIRMED)
     scene.happens(ResponseRequested())
     assert kinds(frames(scene, 0.9, 0.9)) == []
 
 
 def test_a_voice_that_has_not_shown_it_gets_the_floor_when_the_reply_ends() -> None:
-    scene = Scene(conduct=CONFIRMED)
+    scene = Scene(owner=CONFIRMED)
     scene.happens(ResponseRequested())
     scene.answers(("Yes.", 200))
     frames(scene, 0.9, 0.9)
@@ -710,7 +713,7 @@ def test_a_commit_needs_a_tenth_of_a_second_and_says_how_much_there_is() -> None
     arrives(scene, 2_399)
     (error,) = notices(scene.happens(CommitRequested(ID)))
     assert isinstance(error, ErrorRaised)
-    assert (error.code, error.param, error.client_event_id) == ("input_audio_buffer_commit_empty", None, ID)
+    assert (error.code, error.field, error.client_event_id) == ("input_audio_buffer_commit_empty", None, ID)
     assert "at least 100ms" in error.message
     assert "99.96ms" in error.message
     arrives(scene, 1)
@@ -780,7 +783,7 @@ def test_a_commit_of_a_voice_without_the_floor_commits_it_and_tells_its_words() 
 
 
 def test_a_commit_in_a_pause_drops_the_reply_made_ahead() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
     attempt = scene.attempt()
@@ -842,7 +845,7 @@ def test_a_clear_of_a_turn_that_was_not_told_is_told_as_a_clear_only() -> None:
 
 
 def test_a_clear_in_a_pause_drops_the_reply_made_ahead() -> None:
-    scene = Scene(conduct=GUESSING)
+    scene = Scene(owner=GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
     caused = scene.happens(ClearRequested())

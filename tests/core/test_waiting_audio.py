@@ -8,7 +8,6 @@ from parley.core.words.events import (
     CommitRequested,
     Event,
     ItemCreateRequested,
-    ResponseParams,
     ResponseRequested,
     Transcribed,
     VoiceScored,
@@ -18,6 +17,7 @@ from parley.core.words.items import InputAudio, Message
 from parley.core.words.limits import MAX_WAITING_MS
 from parley.core.words.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionFailedNotice
 from parley.core.words.settings import Settings, Transcription
+from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, kinds, notices
 
 ID = ClientEventId("event_of_the_client")
@@ -48,7 +48,7 @@ def test_items_of_more_audio_than_may_wait_are_refused_by_name_until_words_have_
     first = scene.effects.index(scene.last(OpenTranscription))
     one_more = ItemCreateRequested(spoken("more", bytes(9600)), None, ID)
     error = refusal(scene, one_more)
-    assert (error.code, error.param) == ("transcription_backlog", "item.content")
+    assert (error.code, error.field) == ("transcription_backlog", "item.content")
     assert "wait for the transcripts" in error.message
     assert scene.last(OpenTranscription) is scene.effects[first], "a refused item starts no work"
     words(scene, TurnId(1))
@@ -58,7 +58,7 @@ def test_items_of_more_audio_than_may_wait_are_refused_by_name_until_words_have_
 def test_one_item_of_too_much_audio_is_refused_whole() -> None:
     scene = Scene(MANUAL)
     error = refusal(scene, ItemCreateRequested(spoken("a", *[MINUTE] * (MAX_WAITING_MS // 60_000 + 1)), None, ID))
-    assert (error.code, error.param) == ("transcription_backlog", "item.content")
+    assert (error.code, error.field) == ("transcription_backlog", "item.content")
     assert scene.told(ItemAdded) == []
 
 
@@ -72,7 +72,7 @@ def test_a_responses_own_input_is_refused_before_anything_of_it_is_done() -> Non
     scene = Scene()
     items = tuple(spoken(f"i{number}", MINUTE) for number in range(MAX_WAITING_MS // 60_000 + 1))
     error = refusal(scene, ResponseRequested(ResponseParams(input=items, in_conversation=False), ID))
-    assert (error.code, error.param) == ("transcription_backlog", "response.input")
+    assert (error.code, error.field) == ("transcription_backlog", "response.input")
 
 
 def test_a_commit_that_would_wait_too_long_keeps_its_audio() -> None:

@@ -12,7 +12,6 @@ from parley.core.words.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     OutputClearRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     ToolAnswered,
@@ -31,6 +30,7 @@ from parley.core.words.settings import (
     ToolFilter,
     Transcription,
 )
+from parley.core.words.work import ResponseParams
 from tests.golden.script import Script
 
 FLOWS: dict[str, Callable[[], Script]] = {}

@@ -38,11 +38,11 @@ class Script(Watched):
     """A conversation on paper. Every method lets its own time pass; `wait` lets time pass for nothing."""
 
     def __init__(
-        self, settings: Settings | None = None, conduct: OwnerSettings | None = None, *, paced: bool = False
+        self, settings: Settings | None = None, owner: OwnerSettings | None = None, *, paced: bool = False
     ) -> None:
         super().__init__(
             settings or Settings(voice="alloy"),
-            conduct or OwnerSettings(),
+            owner or OwnerSettings(),
             "paced" if paced else "remote",
             seed=b"golden",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
@@ -78,7 +79,7 @@ class Watched:
     def __init__(
         self,
         settings: Settings,
-        conduct: OwnerSettings,
+        owner: OwnerSettings,
         playback: Literal["remote", "paced"],
         *,
         seed: bytes = b"watched",
@@ -86,9 +87,11 @@ class Watched:
         capabilities = Capabilities(voices=("alloy", "marin"), mcp_urls=("*",))
         self.now_ns = START_NS
         self.session = Session(
-            seed=seed, settings=settings, conduct=conduct, capabilities=capabilities, playback=playback, now_ns=START_NS
+            SessionSpec(
+                seed=seed, settings=settings, owner=owner, capabilities=capabilities, playback=playback, now_ns=START_NS
+            )
         )
-        self.checker = Checker(settings, conduct, capabilities, playback)
+        self.checker = Checker(settings, owner, capabilities, playback)
         self.work = Work()
         self.items: list[ItemId] = []
         self.responses: list[ResponseId] = []

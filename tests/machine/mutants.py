@@ -16,7 +16,7 @@ from typing import Any
 
 from parley.core import session
 from parley.core.decisions import output, requests, responses, transcripts, turns
-from parley.core.regions import context, conversation, input_audio, playback, response
+from parley.core.regions import context, conversation, entry, input_audio, playback, response
 
 
 class DoesNotApply(AssertionError):
@@ -89,9 +89,9 @@ MUTANTS = (
     _one(
         "nothing is cut",
         "the conversation keeps words nobody heard",
-        responses.Replying,
+        responses.Responses,
         "_stop_playback",
-        "st.conversation.cut(entry, cut.samples)",
+        "entry.cut(cut.samples)",
         "pass",
     ),
     _one(
@@ -113,15 +113,15 @@ MUTANTS = (
     _one(
         "unspoken words kept",
         "words whose sound was never made stay in the conversation",
-        responses.Replying,
+        responses.Responses,
         "silence",
-        "self.output.cut_unspoken(main, {cut.item for cut in cuts})",
+        "self.delivery.cut_unspoken(main, {cut.item for cut in cuts})",
         "pass",
     ),
     _one(
         "uncut audio retrieved",
         "an item is handed out with audio that was not heard",
-        conversation.Entry,
+        entry.Entry,
         "with_audio",
         "self.speech.samples if self.heard is None else self.heard",
         "self.speech.samples",
@@ -129,7 +129,7 @@ MUTANTS = (
     _one(
         "two terminals",
         "response.done comes twice",
-        output.Delivering,
+        output.OutputDelivery,
         "end",
         "st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))",
         "ends = response.finish(status, reason=reason, error=error, usage=usage); st.tell_all([*ends, ends[-1]])",
@@ -145,7 +145,7 @@ MUTANTS = (
     _one(
         "a turn never done",
         "conversation.item.done of the user's item is forgotten",
-        turns.Hearing,
+        turns.Turns,
         "_commit",
         "st.tell(ItemDone(view, previous))",
         "pass",
@@ -154,9 +154,9 @@ MUTANTS = (
         "a stale guess released",
         "the answer is to half a sentence",
         (
-            Edit(turns.Hearing, "scored", "self.responses.drop_guess()", "pass"),
+            Edit(turns.Turns, "scored", "self.responses.drop_guess()", "pass"),
             Edit(
-                responses.Replying,
+                responses.Responses,
                 "redeem_guess",
                 "holds = guess.basis == Basis(transcript, st.settings.version, conversation_version)",
                 "holds = True",
@@ -166,7 +166,7 @@ MUTANTS = (
     _one(
         "a guess outlives its pause",
         "a held reply goes on while the user speaks",
-        turns.Hearing,
+        turns.Turns,
         "scored",
         "self.responses.drop_guess()",
         "pass",
@@ -174,7 +174,7 @@ MUTANTS = (
     _one(
         "the loudspeaker is not stopped",
         "the server's playback goes on over the user",
-        responses.Replying,
+        responses.Responses,
         "_stop_playback",
         "st.do(StopPlayback())",
         "pass",
@@ -190,7 +190,7 @@ MUTANTS = (
     _one(
         "generations run on",
         "a cancelled generation is not stopped",
-        output.Delivering,
+        output.OutputDelivery,
         "forget",
         "self.st.do(CancelGeneration(attempt.id))",
         "pass",
@@ -199,8 +199,8 @@ MUTANTS = (
         "late audio is taken",
         "a dead attempt's audio is played",
         (
-            Edit(output.Delivering, "forget", "self.st.attempts.pop(attempt.id, None) is not None", "True"),
-            Edit(output.Delivering, "apply", "if response.done:\n        return\n", "pass\n"),
+            Edit(output.OutputDelivery, "forget", "self.st.attempts.pop(attempt.id, None) is not None", "True"),
+            Edit(output.OutputDelivery, "apply", "if response.done:\n        return\n", "pass\n"),
         ),
     ),
     _one(
@@ -214,7 +214,7 @@ MUTANTS = (
     _one(
         "two responses at once",
         "response.create is accepted while one runs",
-        requests.Requests,
+        requests.ClientRequests,
         "create_response",
         "params.in_conversation and st.main is not None",
         "False",
@@ -222,7 +222,7 @@ MUTANTS = (
     _one(
         "answers before the words",
         "a reply is generated before the transcript is there",
-        responses.Replying,
+        responses.Responses,
         "_awaits",
         "if not self.st.pending and not self.st.calls:",
         "if True:",
@@ -239,14 +239,14 @@ MUTANTS = (
         "waits forever for words",
         "a silent recogniser blocks the session",
         transcripts.Transcripts,
-        "give_up_on_the_late",
+        "fail_overdue",
         "pending.deadline_ns <= self.st.now",
         "False",
     ),
     _one(
         "no queue of one",
         "a turn spoken over a reply is never answered",
-        responses.Replying,
+        responses.Responses,
         "owe",
         "self.st.owed = Owed(hint=self._hint(_SILENCE_HINT) if silent else None)",
         "self.st.owed = None if self.st.main else Owed()",
@@ -278,7 +278,7 @@ MUTANTS = (
     _one(
         "asides enter the conversation",
         "an out-of-band reply shows up in the prompt",
-        output.Delivering,
+        output.OutputDelivery,
         "_insert",
         "if response.conversation_id is not None else None",
         "",
@@ -286,7 +286,7 @@ MUTANTS = (
     _one(
         "stops when told not to",
         "interrupt_response: false is ignored",
-        turns.Hearing,
+        turns.Turns,
         "_claim",
         "detection is not None and detection.interrupt_response",
         "detection is not None",
@@ -296,13 +296,13 @@ MUTANTS = (
         "the client learns of the cancelled reply before it learns why",
         (
             Edit(
-                turns.Hearing,
+                turns.Turns,
                 "_claim",
                 "st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
                 "pass",
             ),
             Edit(
-                turns.Hearing,
+                turns.Turns,
                 "_claim",
                 'self.responses.silence("turn_detected", by=turn.id)',
                 'self.responses.silence("turn_detected", by=turn.id)'
@@ -337,7 +337,7 @@ MUTANTS = (
     _one(
         "answered twice",
         "a client that asks for the reply while the words are still to come gets two",
-        responses.Replying,
+        responses.Responses,
         "_take_over",
         "pending.wants_reply = pending.silent_prompt = False",
         "pass",
@@ -345,17 +345,17 @@ MUTANTS = (
     _one(
         "a client's truncation is ignored",
         "the prompt holds what the client says was not heard",
-        requests.Requests,
+        requests.ClientRequests,
         "truncate_item",
-        "st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)",
+        "entry.cut(known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)",
         "pass",
     ),
     _one(
         "side replies have no end",
         "an out-of-band response is never cancelled",
-        responses.Replying,
+        responses.Responses,
         "cancel",
-        'self.output.end(response, "cancelled", reason="client_cancelled")',
+        'self.delivery.end(response, "cancelled", reason="client_cancelled")',
         "pass",
     ),
 )

@@ -25,8 +25,10 @@ from parley.core.words.events import (
     ClientEvent,
     CommitRequested,
     Event,
+    FirstTokenGenerated,
     GenerationFailed,
     GenerationFinished,
+    InputEnded,
     ItemCreateRequested,
     ItemDeleteRequested,
     ItemRetrieveRequested,
@@ -35,7 +37,6 @@ from parley.core.words.events import (
     OutputClearRequested,
     PartialTranscribed,
     PauseJudged,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
@@ -52,8 +53,19 @@ from parley.core.words.events import (
     TranscriptionFailed,
     VoiceScored,
     WindDownRequested,
+    WorkAbandoned,
 )
-from parley.core.words.ids import AttemptId, CallId, ClientEventId, FlushId, ItemId, JudgementId, ResponseId, TurnId
+from parley.core.words.ids import (
+    AttemptId,
+    CallId,
+    ClientEventId,
+    FlushId,
+    ItemId,
+    JudgementId,
+    ResponseId,
+    ToolCallId,
+    TurnId,
+)
 from parley.core.words.items import (
     FunctionCallOutput,
     InputText,
@@ -77,6 +89,7 @@ from parley.core.words.settings import (
     SettingsPatch,
     Transcription,
 )
+from parley.core.words.work import AwaitedCall, AwaitedGeneration, AwaitedTranscript, ResponseParams
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY, TOOLS
 from tests.machine.harness import FRAME, Watched
 
@@ -112,12 +125,12 @@ SAID = ("hello", "there", "you", "all")
 CLAUSES = ("Yes. ", "I think so, too. ", "🙂 ", "")
 
 
-class EmbeddedSession(RuleBasedStateMachine):
+class Machine(RuleBasedStateMachine):
     """The rules: everything that may reach a session, in any order."""
 
     kind: SessionKind = "realtime"
     playback: Literal["remote", "paced"] = "remote"
-    conduct = OwnerSettings()
+    owner = OwnerSettings()
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +140,7 @@ class EmbeddedSession(RuleBasedStateMachine):
             transcription=Transcription("any"),
             turn_detection=ServerVad(silence_duration_ms=300),
         )
-        self.it = Watched(first, self.conduct, self.playback)
+        self.it = Watched(first, self.owner, self.playback)
 
     def teardown(self) -> None:
         if self.it.broken:
@@ -315,6 +328,7 @@ class EmbeddedSession(RuleBasedStateMachine):
     def speaks_from_the_dead(self, data: st.DataObject, attempt: int) -> None:
         dead = AttemptId(attempt if attempt not in self.it.work.generations else 999)
         events: list[Event] = [
+            FirstTokenGenerated(dead),
             TextGenerated(dead, "boo"),
             ClauseStarted(dead, "boo"),
             SpeechGenerated(dead, b"boo!"),
@@ -374,6 +388,23 @@ class EmbeddedSession(RuleBasedStateMachine):
     def rings_early(self) -> None:
         self.it.post(TimePassed())
 
+    @rule()
+    def input_ends(self) -> None:
+        self.it.post(InputEnded())
+
+    @rule(data=st.data())
+    def shell_abandons_work(self, data: st.DataObject) -> None:
+        dead = (AwaitedTranscript(TurnId(999)), AwaitedGeneration(AttemptId(999)), AwaitedCall(ToolCallId(999)))
+        work = data.draw(st.sampled_from([*self.it.session.outstanding(), *dead]))
+        if isinstance(work, AwaitedGeneration):
+            self.it.work.generations.pop(work.attempt, None)
+        self.it.post(WorkAbandoned(work))
+
+    @precondition(lambda self: bool(self.it.work.generations))
+    @rule(data=st.data())
+    def model_begins(self, data: st.DataObject) -> None:
+        self.it.post(FirstTokenGenerated(self._living(data)))
+
     @rule(really=st.integers(0, 9))
     def ends(self, really: int) -> None:
         if really == 0:
@@ -382,15 +413,15 @@ class EmbeddedSession(RuleBasedStateMachine):
             self.it.post(WindDownRequested())
 
 
-def machine(kind: SessionKind, playback: str, speculation: bool, barge_in: str) -> type[EmbeddedSession]:
+def machine(kind: SessionKind, playback: str, speculation: bool, barge_in: str) -> type[Machine]:
     """The machine for one kind of session."""
-    conduct = OwnerSettings(
+    owner = OwnerSettings(
         speculation=speculation,
         speculate_after_ms=100,
         barge_in="confirmed" if barge_in == "confirmed" else "immediate",
     )
-    members: dict[str, Any] = {"kind": kind, "playback": playback, "conduct": conduct}
-    return type("SomeMachine", (EmbeddedSession,), members)
+    members: dict[str, Any] = {"kind": kind, "playback": playback, "owner": owner}
+    return type("SomeMachine", (Machine,), members)
 
 
 @pytest.mark.slow

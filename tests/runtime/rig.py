@@ -11,6 +11,8 @@ import numpy as np
 
 from parley.config.values import PipelineConfig
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
+from parley.core.words.effects import CloseReason
 from parley.core.words.events import AudioArrived, ItemCreateRequested, ResponseRequested
 from parley.core.words.ids import ItemId
 from parley.core.words.items import InputText, Message
@@ -22,7 +24,7 @@ from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.session_engines import Pipelines
-from parley.runtime.trace import Beginning, Trace
+from parley.runtime.trace import Trace
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 
@@ -72,7 +74,7 @@ class Client:
 
     def __init__(self) -> None:
         self.notices: list[Notice] = []
-        self.closed: tuple[int, str] | None = None
+        self.closed: CloseReason | None = None
         self.on_notice: Callable[[Notice], None] = lambda _: None
         self._news = asyncio.Event()
 
@@ -81,8 +83,8 @@ class Client:
         self._news.set()
         self.on_notice(notice)
 
-    def close(self, code: int, reason: str) -> None:
-        self.closed = (code, reason)
+    def close(self, reason: CloseReason) -> None:
+        self.closed = reason
         self._news.set()
 
     def all(self, kind: type[N]) -> list[N]:
@@ -108,8 +110,8 @@ class Rig:
         pipe: Pipeline,
         *,
         settings: Settings | None = None,
-        conduct: OwnerSettings | None = None,
-        trace: Callable[[Beginning, str], Trace] | None = None,
+        owner: OwnerSettings | None = None,
+        trace: Callable[[SessionSpec, str], Trace] | None = None,
         metrics: Metrics | None = None,
         session: type[Session] = Session,
         seed: bytes = b"seed",
@@ -119,23 +121,16 @@ class Rig:
         pipelines: Pipelines | None = None,
     ) -> None:
         self.client = Client()
-        beginning = Beginning(
+        spec = SessionSpec(
             seed,
             settings or pipe.default_settings("realtime", "test"),
-            conduct or pipe.conduct(),
+            owner or pipe.owner_settings(),
             pipe.capabilities(),
             playback,
             clock(),
         )
-        made = session(
-            seed=seed,
-            settings=beginning.settings,
-            conduct=beginning.conduct,
-            capabilities=beginning.capabilities,
-            playback=playback,
-            now_ns=beginning.now_ns,
-        )
-        self.trace = trace(beginning, made.id) if trace is not None else None
+        made = session(spec)
+        self.trace = trace(spec, made.id) if trace is not None else None
         self.driver = Driver(
             made,
             pipe,

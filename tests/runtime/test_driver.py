@@ -100,20 +100,20 @@ async def test_a_chain_of_reactions_without_end_ends_the_session_not_the_server(
     rig.client.on_notice = lambda notice: rig.driver.post(ClientErred("again", "again"))
     rig.driver.post(ClientErred("once", "once"))
     assert rig.client.closed is not None
-    assert rig.client.closed[0] == 1011
+    assert rig.client.closed == "internal_error"
 
 
 async def test_a_session_ends_when_its_time_is_up_though_nobody_says_anything() -> None:
-    rig = Rig(pipeline(), conduct=OwnerSettings(session_ms=30))
+    rig = Rig(pipeline(), owner=OwnerSettings(session_ms=30))
     async with asyncio.timeout(WAIT_S):
         await rig.driver.closed.wait()
     assert rig.client.all(ErrorRaised)[0].code == "session_expired"
-    assert rig.client.closed == (1001, "session expired")
+    assert rig.client.closed == "session_expired"
 
 
 async def test_the_timer_waits_for_the_sessions_clock_not_for_the_event_loops() -> None:
     now = 0
-    rig = Rig(pipeline(), conduct=OwnerSettings(session_ms=5), clock=lambda: now)
+    rig = Rig(pipeline(), owner=OwnerSettings(session_ms=5), clock=lambda: now)
     loop = asyncio.get_running_loop()
     rung = loop.time() + 0.05
     await settled(lambda: loop.time() > rung)
@@ -130,7 +130,7 @@ async def test_a_bug_ends_its_own_session_with_1011_and_no_other(caplog: pytest.
     broken.driver.post(AudioArrived(bytes(960)))
     with caplog.at_level(logging.CRITICAL):
         broken.driver.post(CommitRequested())
-    assert broken.client.closed == (1011, "internal error")
+    assert broken.client.closed == "internal_error"
     assert broken.driver.closed.is_set()
     told = len(broken.client.notices)
     broken.driver.post(AudioArrived(bytes(960)))
@@ -149,7 +149,7 @@ async def test_a_client_that_cannot_be_told_loses_its_session_only() -> None:
 
     rig.client.on_notice = fail
     rig.driver.post(ClientErred("code", "message"))
-    assert rig.client.closed == (1011, "internal error")
+    assert rig.client.closed == "internal_error"
 
 
 async def test_a_deaf_voice_model_closes_the_session_with_a_reason() -> None:
@@ -158,7 +158,7 @@ async def test_a_deaf_voice_model_closes_the_session_with_a_reason() -> None:
     vad.error = RuntimeError("out of memory")
     rig.speak()
     await rig.client.until(lambda: rig.client.closed is not None)
-    assert rig.client.closed == (1011, "the voice activity model failed")
+    assert rig.client.closed == "voice_detection_failed"
 
 
 @dataclass
@@ -171,7 +171,7 @@ class _OneOther:
         return self.other
 
     def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
-        return pipeline.conduct(), pipeline.capabilities()
+        return pipeline.owner_settings(), pipeline.capabilities()
 
 
 async def test_another_pipeline_makes_nothing_for_a_client_that_does_not_read_either() -> None:

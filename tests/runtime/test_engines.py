@@ -217,8 +217,8 @@ async def test_the_core_is_told_what_the_engines_can_do_and_what_the_owner_wants
     assert set(capabilities.voices) == {"marin", "alloy"}
     assert (capabilities.images, capabilities.logprobs) == (False, True)
     assert "gpt-realtime*" in capabilities.models
-    conduct = pipe.conduct()
-    assert (conduct.speculation, conduct.barge_in, conduct.context_tokens) == (True, "confirmed", 1000)
+    owner = pipe.owner_settings()
+    assert (owner.speculation, owner.barge_in, owner.context_tokens) == (True, "confirmed", 1000)
     settings = pipe.default_settings("realtime", "gpt-realtime")
     assert (settings.voice, settings.instructions, settings.model) == ("marin", "Be brief.", "gpt-realtime")
     transcribing = pipe.default_settings("transcription", "x")

@@ -72,4 +72,4 @@ async def test_a_driver_without_a_loudspeaker_cannot_hold_the_playback() -> None
     rig = Rig(pipeline(llm=FakeModel(["Hello."])), playback="paced")
     rig.say("hi")
     await rig.client.until(lambda: rig.client.closed is not None)
-    assert rig.client.closed == (1011, "internal error")
+    assert rig.client.closed == "internal_error"

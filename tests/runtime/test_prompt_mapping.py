@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.effects import StartGeneration
 from parley.core.words.ids import AttemptId, CallId, ItemId
 from parley.core.words.items import (
     Content,
@@ -24,6 +24,7 @@ from parley.core.words.items import (
     OutputText,
 )
 from parley.core.words.settings import AudioFormat, ForceFunction, FunctionTool, Modality
+from parley.core.words.work import Prompt, Reply
 from parley.engines.ports import ChatMessage, ForceTool, ImagePart, Tool, ToolCall
 from parley.runtime.prompt_mapping import (
     NO_OUTPUT,
@@ -167,7 +168,7 @@ def test_a_name_that_no_endpoint_takes_is_changed_unless_a_tool_has_it() -> None
 
 
 def _start(prompt: Prompt, modality: Modality = "text", language: str = "") -> StartGeneration:
-    return StartGeneration(AttemptId(1), prompt, modality, "alloy", 1.0, AudioFormat.PCM16, language)
+    return StartGeneration(AttemptId(1), Reply(prompt), modality, "alloy", 1.0, AudioFormat.PCM16, language)
 
 
 def test_a_spoken_reply_is_asked_for_in_words_that_can_be_spoken() -> None:

@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parley.core.words.effects import CancelGeneration, Prompt, StartGeneration
+from parley.core.words.effects import CancelGeneration, StartGeneration
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     ClauseStarted,
     Event,
+    FirstTokenGenerated,
     GenerationFailed,
     GenerationFinished,
     MeasuredUsage,
@@ -25,6 +26,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import AttemptId, CallId
 from parley.core.words.settings import AudioFormat
+from parley.core.words.work import Prompt, Reply
 from parley.engines.ports import (
     ChatEnd,
     ChatEvent,
@@ -42,7 +44,7 @@ from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
 from tests.runtime.rig import WAIT_S, settled
 
 ATTEMPT = AttemptId(7)
-START = StartGeneration(ATTEMPT, Prompt("", ()), "audio", "alloy", 1.0, AudioFormat.PCM16, "")
+START = StartGeneration(ATTEMPT, Reply(Prompt("", ())), "audio", "alloy", 1.0, AudioFormat.PCM16, "")
 TWO_SENTENCES = "The weather is very fine today. Tomorrow it will rain again."
 
 
@@ -53,7 +55,15 @@ class _Mouth:
         self.llm = llm
         self.tts = tts or FakeSynthesizer()
         self.events: list[Event] = []
-        self.speaking = Speaking(self.llm, self.tts, "en", self.events.append)
+        self.first_tokens = 0
+        self.speaking = Speaking(self.llm, self.tts, "en", self._take)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, FirstTokenGenerated):
+            assert not self.events
+            self.first_tokens += 1
+        else:
+            self.events.append(event)
 
     @property
     def over(self) -> bool:
@@ -75,6 +85,7 @@ async def test_each_clause_comes_with_its_own_audio_and_their_texts_join_to_the_
     clauses = [event.text for event in events if isinstance(event, ClauseStarted)]
     assert "".join(clauses) == TWO_SENTENCES
     assert len(clauses) == 2
+    assert mouth.first_tokens == 1
     assert isinstance(events[0], ClauseStarted)
     seconds: list[float] = []
     for event in events:

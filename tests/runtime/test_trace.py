@@ -24,7 +24,6 @@ from parley.core.words.events import (
     Event,
     ItemCreateRequested,
     ItemRetrieveRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
     VoiceScored,
@@ -51,6 +50,7 @@ from parley.core.words.settings import (
     ServerVad,
     Settings,
 )
+from parley.core.words.work import ResponseParams
 from parley.engines.ports import ChatEnd, ToolCallDelta
 from parley.engines.vad.silero import SileroVad
 from parley.runtime import trace as trace_module

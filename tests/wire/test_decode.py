@@ -57,7 +57,7 @@ def test_an_event_is_read_with_and_without_an_id_and_tomorrows_nulls(
     # The order of members is nobody's business.
     assert decode(json.dumps({**dict(reversed(members.items())), "event_id": "mine", "type": kind})) == event
     error = refused(kind, **members, extra=1)
-    assert (error.code, error.param) == ("unknown_parameter", "extra")
+    assert (error.code, error.path) == ("unknown_parameter", "extra")
 
 
 @proves("session.update", "event_id")
@@ -88,7 +88,7 @@ def test_audio_of_any_size_up_to_fifteen_mebibytes_is_taken(size: int) -> None:
 
 def test_more_audio_at_once_is_refused_with_the_limit() -> None:
     error = refused(APPEND, audio=base64.b64encode(bytes(MAX_APPEND_BYTES + 1)).decode())
-    assert (error.code, error.param) == ("invalid_value", "audio")
+    assert (error.code, error.path) == ("invalid_value", "audio")
     assert str(MAX_APPEND_BYTES) in error.message
 
 
@@ -97,7 +97,7 @@ def test_more_audio_at_once_is_refused_with_the_limit() -> None:
 )
 def test_audio_that_is_not_base64_is_refused(bad: str) -> None:
     error = refused(APPEND, audio=bad)
-    assert (error.code, error.param) == ("invalid_value", "audio")
+    assert (error.code, error.path) == ("invalid_value", "audio")
     assert "base64" in error.message
 
 
@@ -113,7 +113,7 @@ def test_audio_that_is_not_base64_is_refused(bad: str) -> None:
 )
 def test_audio_that_is_not_there_or_not_a_string_is_refused(members: dict[str, object], code: str) -> None:
     error = refused(APPEND, **members)
-    assert (error.code, error.param) == (code, "audio")
+    assert (error.code, error.path) == (code, "audio")
 
 
 def test_escapes_in_base64_are_still_base64() -> None:
@@ -149,7 +149,7 @@ TRUNCATE: dict[str, object] = {"item_id": "i", "content_index": 0, "audio_end_ms
 )
 def test_a_wrong_member_is_named(kind: str, members: dict[str, object], param: str, code: str) -> None:
     error = refused(kind, **members)
-    assert (error.param, error.code) == (param, code)
+    assert (error.path, error.code) == (param, code)
 
 
 def test_a_whole_number_written_as_a_decimal_is_whole() -> None:
@@ -194,7 +194,7 @@ def test_a_frame_that_is_no_event_gets_an_error(
 ) -> None:
     event = decode(frame)
     assert isinstance(event, e.ClientErred)
-    assert (event.code, event.param, event.event_id) == (code, param, event_id)
+    assert (event.code, event.path, event.event_id) == (code, param, event_id)
 
 
 def test_the_documented_message_of_a_missing_type_is_word_for_word() -> None:
@@ -211,7 +211,7 @@ def test_an_error_never_repeats_more_than_a_little_of_what_was_sent() -> None:
         read("response.create", **{long: 1}),
     ):
         assert isinstance(event, e.ClientErred)
-        assert len(event.message) + len(event.param or "") < 1500
+        assert len(event.message) + len(event.path or "") < 1500
 
 
 HALF, PAIR = r"\ud83d", r"\ud83d\ude00"

@@ -83,7 +83,7 @@ def check(event: ClientEvent, event_id: str | None) -> None:
     if isinstance(event, ClientErred):
         assert event.code
         assert event.message
-        json.dumps([event.code, event.message, event.param]).encode()
+        json.dumps([event.code, event.message, event.path]).encode()
 
 
 @pytest.mark.parametrize("event", VALID, ids=lambda event: str(event["type"]))

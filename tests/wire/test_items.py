@@ -160,7 +160,7 @@ def test_every_item_about_an_mcp_server_is_read(sent: dict[str, object], item: I
 
 def test_the_arguments_of_an_mcp_call_must_be_a_json_object() -> None:
     item = {"type": "mcp_call", "server_label": "books", "name": "find", "arguments": "[1]"}
-    assert refused(EVENT, item=item).param == "item.arguments"
+    assert refused(EVENT, item=item).path == "item.arguments"
 
 
 WRONG: list[tuple[object, str, str]] = [
@@ -228,7 +228,7 @@ WRONG: list[tuple[object, str, str]] = [
 @pytest.mark.parametrize(("item", "param", "code"), WRONG, ids=[f"{p}-{c}-{n}" for n, (_, p, c) in enumerate(WRONG)])
 def test_a_malformed_item_is_refused_with_the_path_of_its_fault(item: Any, param: str, code: str) -> None:
     error = refused(EVENT, item=item)
-    assert (error.param, error.code) == (param, code)
+    assert (error.path, error.code) == (param, code)
 
 
 def test_audio_in_an_item_may_be_as_long_as_an_append() -> None:

@@ -92,7 +92,7 @@ def test_a_damaged_message_in_pieces_is_damaged_as_it_would_be_whole(
     found, whole = understood(data, piece)[0], decode(data)
     if isinstance(whole, ClientErred):
         assert isinstance(found, ClientErred)
-        assert (found.code, found.param) == (whole.code, whole.param)
+        assert (found.code, found.path) == (whole.code, whole.path)
     else:
         assert found == whole
 
@@ -218,4 +218,4 @@ def test_base64_with_padding_in_its_middle_is_refused_in_slices_too() -> None:
     event, *_ = understood(data)
     assert event == decode(data)
     assert isinstance(event, ClientErred)
-    assert (event.code, event.param) == ("invalid_value", "audio")
+    assert (event.code, event.path) == ("invalid_value", "audio")

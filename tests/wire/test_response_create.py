@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parley.core.words.events import ResponseParams, ResponseRequested
+from parley.core.words.events import ResponseRequested
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import FunctionCallOutput, InputText, Item, ItemReference, Message
 from parley.core.words.settings import (
@@ -18,6 +18,7 @@ from parley.core.words.settings import (
     McpServer,
     ToolFilter,
 )
+from parley.core.words.work import ResponseParams
 from tests.wire.reading import read, refused, under
 from tests.wire.test_items import BASE64, CALL, IMAGES, MCP_READ, PNG, message, part
 from tests.wire.test_session_update import HOSTED_MCP, MCP_FILTERS, MCP_MEMBERS, WHERE_OFFERED
@@ -150,7 +151,7 @@ def test_a_response_needs_no_options(members: dict[str, object]) -> None:
 )
 def test_a_wrong_option_is_named_in_the_error(path: str, value: object, param: str, code: str) -> None:
     error = refused(EVENT, response=under(path, value))
-    assert (error.param, error.code) == (f"response.{param}", code)
+    assert (error.path, error.code) == (f"response.{param}", code)
 
 
 def test_metadata_may_fill_its_limits() -> None:

@@ -207,7 +207,7 @@ def test_a_transcription_session_takes_its_own_options() -> None:
 @pytest.mark.parametrize("path", ["instructions", "model", "tools", "tracing", "audio.output"])
 def test_a_transcription_session_refuses_what_only_a_speaking_one_has(path: str) -> None:
     error = refused(EVENT, session=session(path, {"voice": "x"}, "transcription"))
-    assert (error.code, error.param) == ("unknown_parameter", f"session.{path}")
+    assert (error.code, error.path) == ("unknown_parameter", f"session.{path}")
 
 
 MCP_MEMBERS = (
@@ -311,7 +311,7 @@ def test_what_opens_an_mcp_server_is_never_shown() -> None:
 )
 def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: str, code: str) -> None:
     error = refused(EVENT, session=session(path, value))
-    assert (error.param, error.code) == (f"session.{param}", code)
+    assert (error.path, error.code) == (f"session.{param}", code)
     if code == "unsupported_parameter":
         assert "not supported" in error.message
 
@@ -321,7 +321,7 @@ def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: 
 def test_what_null_switches_off_says_so_when_it_is_told_otherwise(member: str, off: object) -> None:
     error = refused(EVENT, session=session(f"audio.input.{member}", off))
     where = f"session.audio.input.{member}" + ".type" * isinstance(off, dict)
-    assert (error.code, error.param) == ("invalid_value", where)
+    assert (error.code, error.path) == ("invalid_value", where)
     assert f'send null: "{member}": null' in error.message
 
 
@@ -402,7 +402,7 @@ WRONG = [
 @pytest.mark.parametrize(("path", "value", "param", "code"), WRONG, ids=[f"{p}={str(v)[:24]}" for p, v, _, _ in WRONG])
 def test_a_wrong_option_is_named_in_the_error(path: str, value: object, param: str, code: str) -> None:
     error = refused(EVENT, session=session(path, value))
-    assert (error.param, error.code) == (f"session.{param}", code)
+    assert (error.path, error.code) == (f"session.{param}", code)
     assert len(error.message) < 600
 
 
@@ -419,7 +419,7 @@ def test_a_wrong_option_is_named_in_the_error(path: str, value: object, param: s
 )
 def test_an_update_without_a_proper_session_is_refused(members: dict[str, object], param: str, code: str) -> None:
     error = refused(EVENT, **members)
-    assert (error.param, error.code) == (param, code)
+    assert (error.path, error.code) == (param, code)
 
 
 def test_errors_name_the_mend() -> None:

@@ -88,8 +88,8 @@ def test_every_word_said_stands_in_the_conversation_once(seed: int) -> None:
     """No word lies in two turns or in none: pre-roll, pauses and ends are cut at the right samples."""
     drawn = Scenario.drawn(random.Random(seed)).clean()
     settings = replace(drawn.settings, kind="realtime", turn_detection=ServerVad(), transcription=Transcription("any"))
-    conduct = replace(drawn.conduct, barge_in="immediate", session_ms=3_600_000)  # none ends in the middle of a word
-    world = World(seed, replace(drawn, settings=settings, conduct=conduct, ends="quiet"))
+    owner = replace(drawn.owner, barge_in="immediate", session_ms=3_600_000)  # none ends in the middle of a word
+    world = World(seed, replace(drawn, settings=settings, owner=owner, ends="quiet"))
     world.run()
     streams = [world.checker.streams.by_item.get(item) for item in world.checker.conversation.order]
     heard = [stream.resolved or "" for stream in streams if stream is not None]

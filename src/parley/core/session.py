@@ -4,28 +4,29 @@ Laws: synchronous, owns all state, does no I/O; time and ids come from outside, 
 times cause the same effects. Each event is routed to the room that decides about it; then the rules that follow
 from the state alone are run to a fixed point; then the invariants are checked, in production too.
 
-    hearing.py    the user's side          audio, voice, turns, transcripts, the floor
-    replying.py   the agent's side         responses, guesses, speaking, being stopped
+    turns.py    the user's side          audio, voice, turns, transcripts, the floor
+    responses.py   the agent's side         responses, guesses, speaking, being stopped
     mcp.py        the tools' side          MCP servers, their tools, the outcome of calls
     requests.py   the client's wishes      settings, items, response.create and cancel
 """
 
 from __future__ import annotations
 
-from typing import Literal, assert_never
+from typing import assert_never
 
-from parley.core.decisions.requests import Requests
-from parley.core.decisions.responses import Replying
-from parley.core.decisions.tools import ToolServers
-from parley.core.decisions.turns import Hearing
+from parley.core.decisions.requests import ClientRequests
+from parley.core.decisions.responses import Responses
+from parley.core.decisions.tools import McpTools
+from parley.core.decisions.turns import Turns
 from parley.core.invariants import check
-from parley.core.policy.policy import Policy, policy_of
+from parley.core.policy.policy import policy_of
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.input_audio import InputAudio
 from parley.core.regions.playback import PacedPlayback, RemotePlayback
 from parley.core.regions.rate_limit import Allowance
 from parley.core.regions.turn_taking import TurnTaking
+from parley.core.spec import SessionSpec
 from parley.core.state import Idle, State
 from parley.core.words.effects import CancelGeneration, CloseLink, DropTranscription, Effect, StopPlayback
 from parley.core.words.errors import PeerError
@@ -36,10 +37,13 @@ from parley.core.words.events import (
     ClauseStarted,
     ClearRequested,
     ClientErred,
+    ClientEvent,
     CommitRequested,
     Event,
+    FirstTokenGenerated,
     GenerationFailed,
     GenerationFinished,
+    InputEnded,
     ItemCreateRequested,
     ItemDeleteRequested,
     ItemRetrieveRequested,
@@ -63,15 +67,15 @@ from parley.core.words.events import (
     TranscriptionFailed,
     VoiceScored,
     WindDownRequested,
+    WorkAbandoned,
 )
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
 from parley.core.words.limits import GENERATION_SILENCE_NS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
 from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, Settings
-
-PlaybackKind = Literal["remote", "paced"]
+from parley.core.words.settings import ServerVad, Settings
+from parley.core.words.work import AwaitedCall, AwaitedGeneration, AwaitedListing, AwaitedTranscript, Outstanding
 
 
 class Session:
@@ -81,47 +85,34 @@ class Session:
     nanoseconds; perform the effects in order. Post `TimePassed` when `next_deadline()` has come. After `closed`
     nothing is answered any more.
 
-    `seed` names the session's ids and must differ between sessions; `playback` says who holds the buffer of sound:
-    the client ("remote", WebSocket) or the server ("paced", WebRTC). `policy` and `rules` are your own judgements, where
-    you have any. Raises `InvariantBroken` on a bug of its own.
+    Raises `InvariantBroken` on a bug of its own.
     """
 
-    def __init__(
-        self,
-        *,
-        seed: bytes,
-        settings: Settings,
-        conduct: OwnerSettings,
-        capabilities: Capabilities,
-        playback: PlaybackKind,
-        now_ns: int,
-        policy: Policy | None = None,
-        rules: Rules | None = None,
-    ) -> None:
-        ids = Minter(seed)
+    def __init__(self, spec: SessionSpec) -> None:
+        ids = Minter(spec.seed)
         self._st = State(
             session_id=ids.session(),
-            settings=settings,
-            defaults=settings,
-            conduct=conduct,
-            capabilities=capabilities,
-            policy=policy or policy_of(settings.kind),
-            custom_policy=policy is not None,
-            rules=rules or Rules(),
+            settings=spec.settings,
+            defaults=spec.settings,
+            owner=spec.owner,
+            capabilities=spec.capabilities,
+            policy=spec.policy or policy_of(spec.settings.kind),
+            custom_policy=spec.policy is not None,
+            rules=spec.rules or Rules(),
             ids=ids,
-            paced=playback == "paced",
-            started_ns=now_ns,
-            input=InputAudio(settings.input_format),
+            paced=spec.playback == "paced",
+            started_ns=spec.now_ns,
+            input=InputAudio(spec.settings.input_format),
             turns=TurnTaking(),
-            playback=PacedPlayback() if playback == "paced" else RemotePlayback(),
+            playback=PacedPlayback() if spec.playback == "paced" else RemotePlayback(),
             conversation=Conversation(ids.conversation()),
-            now=now_ns,
-            allowance=Allowance(conduct.responses_per_minute, now_ns),
+            now=spec.now_ns,
+            allowance=Allowance(spec.owner.responses_per_minute, spec.now_ns),
         )
-        self._replying = Replying(self._st)
-        self._hearing = Hearing(self._st, self._replying)
-        self._tools = ToolServers(self._st, self._replying)
-        self._requests = Requests(self._st, self._replying, self._hearing, self._tools)
+        self._responses = Responses(self._st)
+        self._turns = Turns(self._st, self._responses)
+        self._tools = McpTools(self._st, self._responses)
+        self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools)
 
     @property
     def id(self) -> SessionId:
@@ -138,7 +129,7 @@ class Session:
     @property
     def items(self) -> tuple[Item, ...]:
         """The conversation as it stands: without audio, with the words that were heard by the last event."""
-        played = self._replying.played_so_far()
+        played = self._responses.played_so_far()
         return tuple(entry.view(played.get(entry.item.id)) for entry in self._st.conversation.entries())
 
     @property
@@ -159,6 +150,15 @@ class Session:
         """Events that came for work no longer alive, and were dropped."""
         return self._st.late
 
+    def outstanding(self) -> tuple[Outstanding, ...]:
+        """What the session waits for: work whose outcome has not arrived. A shell that stops waiting posts `WorkAbandoned` for it."""
+        return (
+            *map(AwaitedTranscript, self._st.pending),
+            *(AwaitedGeneration(attempt.id) for attempt in self._st.attempts.values() if not attempt.ended),
+            *(AwaitedListing(listing.id) for listing in self._st.servers.values() if listing.deadline_ns is not None),
+            *map(AwaitedCall, self._st.calls),
+        )
+
     def start(self) -> list[Effect]:
         """Greet the client. Call it once, before anything else."""
         st = self._st
@@ -177,7 +177,7 @@ class Session:
         try:
             self._route(event)
         except PeerError as error:
-            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind, getattr(event, "event_id", None)))
+            st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, getattr(event, "event_id", None)))
         if isinstance(event, AudioArrived):
             return self._taken()  # audio alone changes no other region; what follows from it comes with its score
         self._settle()
@@ -189,38 +189,58 @@ class Session:
         return out
 
     def _route(self, event: Event) -> None:
-        hearing, replying, requests = self._hearing, self._replying, self._requests
+        turns, responses = self._turns, self._responses
         match event:
             case AudioArrived(audio=audio):
-                hearing.audio(audio)
+                turns.audio(audio)
             case VoiceScored():
-                hearing.scored(event)
+                turns.scored(event)
+            case FirstTokenGenerated(attempt=attempt):
+                responses.progressed(attempt)
             case TextGenerated() | ClauseStarted() | SpeechGenerated() | ToolCallStarted() | ToolArgumentsGenerated():
-                replying.generated(event)
+                responses.generated(event)
             case GenerationFinished() | GenerationFailed():
-                replying.generated(event)
+                responses.generated(event)
             case ToolsListed() | ToolListingFailed() | ToolAnswered() | ToolFailed():
                 self._tools.handle(event)
             case AudioPlayed(samples=samples):
                 self._st.playback.played(samples)
             case TimePassed():
                 self._time_passed()
+            case InputEnded():
+                turns.input_ended()
+            case WorkAbandoned(work=work):
+                self._abandon(work)
             case PartialTranscribed():
-                hearing.transcripts.partial(event)
+                turns.transcripts.partial(event)
             case Transcribed():
-                hearing.transcribed(event)
+                turns.transcribed(event)
             case TranscriptionFailed():
-                hearing.transcripts.failed(event)
+                turns.transcripts.failed(event)
             case PauseJudged():
-                hearing.judged(event)
+                turns.judged(event)
+            case PipelineFound() | PipelineNotFound():
+                self._requests.pipeline_found(event)
+            case WindDownRequested():
+                self._st.winding_down = True
+                responses.drop_guess()
+            case LinkClosed():
+                self._close()
+            case _:
+                self._answer(event)
+
+    def _answer(self, event: ClientEvent) -> None:
+        """What a client asks for."""
+        turns, requests = self._turns, self._requests
+        match event:
+            case AudioArrived(audio=audio):
+                turns.audio(audio)
             case SessionUpdateRequested():
                 requests.update(event)
-            case PipelineFound() | PipelineNotFound():
-                requests.pipeline_found(event)
             case CommitRequested():
-                hearing.commit()
+                turns.commit()
             case ClearRequested():
-                hearing.clear()
+                turns.clear()
             case OutputClearRequested():
                 requests.clear_output()
             case ItemCreateRequested():
@@ -235,13 +255,8 @@ class Session:
                 requests.create_response(event)
             case CancelRequested():
                 requests.cancel_response(event)
-            case ClientErred(code=code, message=message, param=param, kind=kind):
-                raise PeerError(message, code=code, param=param, kind=kind)
-            case WindDownRequested():
-                self._st.winding_down = True
-                replying.drop_guess()
-            case LinkClosed():
-                self._close()
+            case ClientErred(code=code, message=message, path=path, kind=kind, event_id=event_id):
+                self._st.tell(ErrorRaised(code, message, None, kind, event_id, path))
             case _:
                 assert_never(event)
 
@@ -252,12 +267,12 @@ class Session:
         st = self._st
         if st.closed:
             return None
-        deadline = st.started_ns + st.conduct.session_ms * 1_000_000
+        deadline = st.started_ns + st.owner.session_ms * 1_000_000
         if st.turns.turn is not None:
             deadline = min(deadline, st.last_heard_ns + STALLED_MICROPHONE_NS)
         for pending in st.pending.values():
             deadline = min(deadline, pending.deadline_ns)
-        if (silence := self._replying.next_silence_ns()) is not None:
+        if (silence := self._responses.next_silence_ns()) is not None:
             deadline = min(deadline, silence + GENERATION_SILENCE_NS)
         if (silent_at := st.playback.silent_at(st.now)) is not None:
             deadline = min(deadline, silent_at)
@@ -277,20 +292,32 @@ class Session:
 
     def _time_passed(self) -> None:
         st = self._st
-        if st.now >= st.started_ns + st.conduct.session_ms * 1_000_000:
-            minutes = st.conduct.session_ms / 60_000
+        if st.now >= st.started_ns + st.owner.session_ms * 1_000_000:
+            minutes = st.owner.session_ms / 60_000
             st.tell(ErrorRaised("session_expired", f"Your session hit the maximum duration of {minutes:g} minutes."))
-            st.do(CloseLink(1001, "session expired"))
+            st.do(CloseLink("session_expired"))
             self._close()
             return
         if st.turns.turn is not None and st.now >= st.last_heard_ns + STALLED_MICROPHONE_NS:
-            self._hearing.stalled()
-        self._hearing.transcripts.give_up_on_the_late()
-        self._replying.give_up_on_the_silent()
-        self._tools.give_up_on_the_late()
+            self._turns.stalled()
+        self._turns.transcripts.fail_overdue()
+        self._responses.fail_overdue()
+        self._tools.fail_overdue()
         idle_at = self._idle_at()
         if idle_at is not None and st.idle is not None and st.now >= idle_at:
-            self._hearing.idle_timeout(st.idle.since_sample)
+            self._turns.idle_timeout(st.idle.since_sample)
+
+    def _abandon(self, work: Outstanding) -> None:
+        """The shell no longer waits for this; work whose outcome has arrived meanwhile is counted as late."""
+        match work:
+            case AwaitedTranscript(turn=turn):
+                self._turns.transcripts.abandon(turn)
+            case AwaitedGeneration(attempt=attempt):
+                self._responses.abandon(attempt)
+            case AwaitedListing() | AwaitedCall():
+                self._tools.abandon(work)
+            case _:
+                assert_never(work)
 
     # --- what follows from the state alone -------------------------------------------------------------------------------------
 
@@ -298,7 +325,7 @@ class Session:
         st = self._st
         if st.closed:
             return
-        while self._replying.drained() or self._answer_owed():
+        while self._responses.drained() or self._answer_owed():
             pass
         self._watch_idleness()
         if (
@@ -310,7 +337,7 @@ class Session:
             and not st.calls
             and not st.playback.audible(st.now)
         ):
-            st.do(CloseLink(1001, "the server is shutting down"))
+            st.do(CloseLink("server_shutting_down"))
             self._close()
 
     def _answer_owed(self) -> bool:
@@ -323,7 +350,7 @@ class Session:
             return False
         if any(pending.wants_reply for pending in st.pending.values()):
             return False
-        self._replying.reply()
+        self._responses.reply()
         return True
 
     def _watch_idleness(self) -> None:
@@ -338,7 +365,7 @@ class Session:
     def _close(self) -> None:
         """The end of everything: nothing is told after this, all work is stopped."""
         st = self._st
-        self._replying.keep_what_was_heard()
+        self._responses.keep_what_was_heard()
         for attempt in st.attempts.values():
             if not attempt.ended:
                 st.do(CancelGeneration(attempt.id))

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from parley.core.policy.policy import Policy
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.conversation import Conversation, Entry
+from parley.core.regions.conversation import Conversation
+from parley.core.regions.entry import Entry
 from parley.core.regions.input_audio import InputAudio
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import Allowance
 from parley.core.regions.response import Response
 from parley.core.regions.turn_taking import Turn, TurnTaking
 from parley.core.words.effects import Effect, Tell
-from parley.core.words.events import AS_THE_SESSION, ResponseParams
 from parley.core.words.ids import (
     AttemptId,
     ClientEventId,
@@ -34,6 +34,7 @@ from parley.core.words.ids import (
 from parley.core.words.items import Message
 from parley.core.words.notices import Notice, Usage
 from parley.core.words.settings import Capabilities, McpServer, OwnerSettings, Settings, SettingsPatch
+from parley.core.words.work import AS_THE_SESSION, ResponseParams
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class State:
 
     session_id: SessionId
     settings: Settings
-    conduct: OwnerSettings
+    owner: OwnerSettings
     capabilities: Capabilities
     policy: Policy
     ids: Minter

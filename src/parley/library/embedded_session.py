@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
+from parley.core.words.effects import CloseReason
 from parley.core.words.events import (
     AudioArrived,
     AudioPlayed,
@@ -22,7 +24,6 @@ from parley.core.words.events import (
     Event,
     ItemCreateRequested,
     OutputClearRequested,
-    ResponseParams,
     ResponseRequested,
     TimePassed,
 )
@@ -37,6 +38,7 @@ from parley.core.words.limits import (
 )
 from parley.core.words.notices import Notice, ResponseDone, ResponseView
 from parley.core.words.settings import Settings
+from parley.core.words.work import ResponseParams
 from parley.engines.ports import EngineError
 from parley.library.clocks import SampleClock, WallClock
 from parley.library.errors import LibraryError, SessionBroken
@@ -88,16 +90,17 @@ class EmbeddedSession:
         self._calls: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._rounds = 0
-        self.session = Session(
+        spec = SessionSpec(
             seed=secrets.token_bytes(16),
             settings=_voiced(plan.settings, pipeline),
-            conduct=plan.conduct,
+            owner=plan.conduct,
             capabilities=pipeline.capabilities(),
             playback="paced",
             now_ns=clock(),
             policy=plan.policy,
             rules=plan.rules,
         )
+        self.session = Session(spec)
         plan.view.conversation = self.session
         self.narrator = TurnEvents(
             plan.sample_rate, lambda: self.session.items, self.emit, plan.tools, self._first_played
@@ -210,9 +213,11 @@ class EmbeddedSession:
         asyncio.get_running_loop().call_soon(self.shut)
         self.news.set()
 
-    def _closed(self, code: int, reason: str) -> None:
+    def _closed(self, reason: CloseReason) -> None:
         if not self.over:
-            self._break(SessionBroken(f"The session ended: {reason}.", mend="The log holds the traceback."))
+            self._break(
+                SessionBroken(f"The session ended: {reason.replace('_', ' ')}.", mend="The log holds the traceback.")
+            )
 
     def _first_played(self, turn: Turn) -> None:
         tell = self._plan.on_first_play

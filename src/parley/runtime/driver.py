@@ -4,7 +4,7 @@ Laws:
 - One synchronous call per event; no queue, task or thread stands before the core. Events that arise while effects are
   being performed wait until all of these are done, and then follow in order.
 - One timer per session, moved earlier at once and later lazily: when it rings too soon it is set again.
-- A fault in the core or in performing ends this session alone: 1011, and its trace is dumped.
+- A fault in the core or in performing ends this session alone, as an internal error, and its trace is dumped.
 - At the end every reference that points up is dropped (`Inbox`, the callbacks): what ran for the session dies with it.
 
 Does not know: the transport, the dialect, or what any event means.
@@ -20,9 +20,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from parley.core.session import Session
-from parley.core.words.effects import Effect
+from parley.core.words.effects import CloseReason, Effect
 from parley.core.words.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
-from parley.core.words.ids import AttemptId
 from parley.core.words.notices import Notice
 from parley.core.words.pipeline_events import PipelineFound
 from parley.runtime.inbox import Inbox
@@ -34,9 +33,6 @@ from parley.runtime.session_engines import Pipelines, SessionEngines
 from parley.runtime.tool_servers import ToolServers
 
 logger = logging.getLogger(__name__)
-
-INTERNAL_ERROR = 1011
-"""The WebSocket close code of a server's own fault (RFC 6455, 7.4.1)."""
 
 MAX_FOLLOWING = 10_000
 """Events that may follow from performing one event's effects; more is an endless loop."""
@@ -67,11 +63,11 @@ class Watcher(Protocol):
 class Driver:
     """One session and everything that runs for it.
 
-    `tell` hands a notice to the client and `close` ends the link with a WebSocket close code and a reason; both return
-    at once. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is gone.
-    `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. Whoever moves
-    the clock himself says `timed=False`, posts `TimePassed` by himself, and gives a `sleep` that follows that clock. `unscored`
-    takes the fault of a voice activity model that could not score a frame, which then counts as silence; without it, the session ends.
+    `tell` hands a notice to the client and `close` ends the link for a reason; both return at once. Call `start()` once, then
+    `post()` for each event, on the event loop, and `shut()` when the link is gone. `clock` reads monotonic nanoseconds. Where the
+    session holds the playback, give it a `loudspeaker`. A caller that moves the clock itself passes `timed=False`, posts `TimePassed`
+    itself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity model that could not score a
+    frame, which then counts as silence; without it, the session ends.
     """
 
     def __init__(
@@ -79,7 +75,7 @@ class Driver:
         session: Session,
         pipeline: Pipeline,
         tell: Callable[[Notice], None],
-        close: Callable[[int, str], None],
+        close: Callable[[CloseReason], None],
         *,
         trace: Watcher | None = None,
         metrics: Metrics | None = None,
@@ -144,7 +140,7 @@ class Driver:
                 self._set_timer()
         except Exception as error:
             logger.exception("session %s broke", self.session.id)
-            self._abandon(INTERNAL_ERROR, "internal error", fault=error)
+            self._abandon("internal_error", error)
         finally:
             self._busy = False
             self._following.clear()
@@ -228,29 +224,24 @@ class Driver:
         else:
             self._set_timer()
 
-    def wrote_first(self, attempt: AttemptId) -> None:
-        """For the inbox: the attempt's model has begun to write."""
-        if self._metrics is not None:
-            self._metrics.first_token(attempt, self._clock())
-
     def deaf(self, error: Exception) -> None:
         """For the inbox: the voice activity model cannot score this session."""
         if self._unscored is not None:
             self._unscored(error)
             return
         logger.error("session %s: the voice activity model failed", self.session.id, exc_info=error)
-        self._abandon(INTERNAL_ERROR, "the voice activity model failed", fault=error)
+        self._abandon("voice_detection_failed", error)
 
-    def _abandon(self, code: int, reason: str, fault: Exception | None = None) -> None:
+    def _abandon(self, reason: CloseReason, fault: Exception) -> None:
         """End a session that cannot go on, without asking it."""
         if self._over:
             return
-        if fault is not None and self._trace is not None:
+        if self._trace is not None:
             self._trace.dump(repr(fault))
         close = self._close
         self._end()
         try:
-            close(code, reason)
+            close(reason)
         except Exception:
             logger.exception("session %s: its link could not be closed", self.session.id)
 

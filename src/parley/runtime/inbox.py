@@ -10,17 +10,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from parley.core.words.events import Event
-from parley.core.words.ids import AttemptId
 
 
 class Receiver(Protocol):
     """The driver, as far as its inbox knows it."""
 
     def post(self, event: Event) -> None: ...
-
-    def wrote_first(self, attempt: AttemptId) -> None:
-        """The attempt's model has begun to write."""
-        ...
 
     def deaf(self, error: Exception) -> None:
         """The voice activity model cannot score this session any more."""
@@ -38,10 +33,6 @@ class Inbox:
     def post(self, event: Event) -> None:
         if self._receiver is not None:
             self._receiver.post(event)
-
-    def wrote_first(self, attempt: AttemptId) -> None:
-        if self._receiver is not None:
-            self._receiver.wrote_first(attempt)
 
     def deaf(self, error: Exception) -> None:
         if self._receiver is not None:

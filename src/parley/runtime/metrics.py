@@ -24,6 +24,7 @@ from parley.core.words.events import (
     AudioArrived,
     ClauseStarted,
     Event,
+    FirstTokenGenerated,
     GenerationFailed,
     GenerationFinished,
     SpeechGenerated,
@@ -159,6 +160,8 @@ class SessionMetrics:
                 self._finished(attempt_id)
             case GenerationFinished(attempt=attempt_id):
                 self._finished(attempt_id)
+            case FirstTokenGenerated(attempt=attempt_id):
+                self._first_token(attempt_id, now_ns)
             case TextGenerated() | ClauseStarted() | ToolCallStarted():
                 self._wrote(event.attempt, now_ns)
             case SpeechGenerated():
@@ -252,8 +255,7 @@ class SessionMetrics:
     def _stage(self, stage: str, duration_ns: int) -> None:
         self._metrics.stages.labels(self._pipeline, stage).observe(duration_ns / 1e9)
 
-    def first_token(self, attempt_id: AttemptId, now_ns: int) -> None:
-        """The attempt's model has begun to write."""
+    def _first_token(self, attempt_id: AttemptId, now_ns: int) -> None:
         attempt = self._attempts.get(attempt_id)
         if attempt is not None and attempt.first_token_ns is None:
             attempt.first_token_ns = now_ns

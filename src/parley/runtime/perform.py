@@ -15,6 +15,7 @@ from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
     CloseLink,
+    CloseReason,
     DropTranscription,
     Effect,
     FindPipeline,
@@ -24,6 +25,7 @@ from parley.core.words.effects import (
     ListTools,
     OpenTranscription,
     Play,
+    ReleaseGeneration,
     ReleaseServer,
     ScoreVoice,
     StartGeneration,
@@ -69,7 +71,7 @@ class Performer:
     def __init__(
         self,
         tell: Callable[[Notice], None],
-        close: Callable[[int, str], None],
+        close: Callable[[CloseReason], None],
         engines: Engines,
         tools: ToolServers,
         loudspeaker: Loudspeaker | None,
@@ -103,6 +105,8 @@ class Performer:
                 self._listening.judge(effect)
             case StartGeneration():
                 self._speaking.start(effect)
+            case ReleaseGeneration():
+                pass  # its output is on its way already; only accounts of the turn need to know
             case CancelGeneration():
                 self._speaking.cancel(effect)
             case ListTools():
@@ -128,7 +132,7 @@ class Performer:
                 if self._loudspeaker is not None:
                     self._loudspeaker.stop()
             case CloseLink():
-                self._close(effect.code, effect.reason)
+                self._close(effect.reason)
             case _:
                 assert_never(effect)
 
@@ -160,5 +164,5 @@ def discard_notice(notice: Notice) -> None:
     """In place of a link's `tell` once the session is over."""
 
 
-def discard_close(code: int, reason: str) -> None:
+def discard_close(reason: CloseReason) -> None:
     """In place of a link's `close` once the session is over."""

@@ -77,7 +77,7 @@ class Pipeline:
         config = self.config
         return Settings(kind=kind, model=model, instructions=config.instructions, voice=config.voice)
 
-    def conduct(self) -> OwnerSettings:
+    def owner_settings(self) -> OwnerSettings:
         """How the owner wants these sessions to behave; limits of the whole server are added by the caller."""
         config = self.config
         return OwnerSettings(

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from parley.core.regions.mcp_offer import model_name
-from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.effects import StartGeneration
 from parley.core.words.ids import CallId
 from parley.core.words.items import (
     FunctionCall,
@@ -34,6 +34,7 @@ from parley.core.words.items import (
     OutputText,
 )
 from parley.core.words.settings import ForceFunction, FunctionTool, Modality
+from parley.core.words.work import Prompt
 from parley.engines.ports import ChatMessage, ChatRequest, ForceTool, ImagePart, Tool, ToolCall
 
 SPOKEN_NOTE = (

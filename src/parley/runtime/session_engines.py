@@ -63,8 +63,8 @@ class SessionEngines:
         if isinstance(pipeline, Fault):
             return PipelineNotFound(pipeline)
         self._found = pipeline
-        conduct, capabilities = self._pipelines.terms(pipeline)
-        return PipelineFound(pipeline.name, pipeline.default_settings(kind, model), conduct, capabilities)
+        owner, capabilities = self._pipelines.terms(pipeline)
+        return PipelineFound(pipeline.name, pipeline.default_settings(kind, model), owner, capabilities)
 
     def use(self) -> tuple[Listening, Speaking]:
         found, inbox = self._found, self._inbox
@@ -76,7 +76,6 @@ class SessionEngines:
             found.tts,
             language,
             inbox.post,
-            inbox.wrote_first,
             cutter=found.cutter,
             clock=self._clock,
             sleep=self._sleep,

@@ -27,6 +27,7 @@ from parley.core.words.errors import Fault
 from parley.core.words.events import (
     ClauseStarted,
     Event,
+    FirstTokenGenerated,
     GenerationEvent,
     GenerationFailed,
     GenerationFinished,
@@ -138,7 +139,6 @@ class _Attempt:
         model: LanguageModel,
         synthesizer: SpeechSynthesizer,
         post: Callable[[Event], None],
-        wrote_first: Callable[[AttemptId], None],
         cutter: Callable[[str], Cutter],
         clock: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
@@ -151,7 +151,6 @@ class _Attempt:
         self._cutter = cutter
         self._clock = clock
         self._sleep = sleep
-        self._wrote_first = wrote_first
         self._request = request
         self._model = model
         self._synthesizer = synthesizer
@@ -196,7 +195,7 @@ class _Attempt:
             async for event in events:
                 if not written:
                     written = True
-                    self._wrote_first(attempt)
+                    self._post(FirstTokenGenerated(attempt))
                 match event:
                     case TextDelta():
                         yield event
@@ -305,8 +304,8 @@ class _Attempt:
 class Speaking:
     """What one session speaks with: any number of attempts at once, each cancelled by its id.
 
-    `wrote_first` is called when an attempt's model begins to write, which no event tells. `clock` (monotonic ns) and `sleep`
-    measure how far the audio runs ahead of the listener. `cutter` makes what cuts a reply of that language into clauses.
+    `clock` (monotonic ns) and `sleep` measure how far the audio runs ahead of the listener. `cutter` makes what cuts a reply of that
+    language into clauses.
     """
 
     __slots__ = (
@@ -320,7 +319,6 @@ class Speaking:
         "_sleep",
         "_synthesizer",
         "_taken",
-        "_wrote_first",
     )
 
     def __init__(
@@ -329,7 +327,6 @@ class Speaking:
         synthesizer: SpeechSynthesizer,
         language: str,
         post: Callable[[Event], None],
-        wrote_first: Callable[[AttemptId], None] = lambda _: None,
         *,
         cutter: Callable[[str], Cutter] = ClauseCutter,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -340,7 +337,6 @@ class Speaking:
         self._synthesizer = synthesizer
         self._language = language
         self._post = post
-        self._wrote_first = wrote_first
         self._clock = clock
         self._sleep = sleep
         self._share = object()
@@ -365,7 +361,6 @@ class Speaking:
             self._model,
             self._synthesizer,
             self._post,
-            self._wrote_first,
             self._cutter,
             self._clock,
             self._sleep,

@@ -15,18 +15,17 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import msgspec
 
 from parley import __version__
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.core.policy.policy import Policy
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import Effect, Play, ScoreVoice, Tell, Transcribe
 from parley.core.words.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
 from parley.core.words.notices import OutputAudioDelta
-from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.runtime.trace_format import from_plain, to_plain
 
 logger = logging.getLogger(__name__)
@@ -43,34 +42,13 @@ RECORDING_BYTES = 1024 * 1024 * 1024
 
 BUFFER_BYTES = 256 * 1024
 
-FORMAT = 1
+FORMAT = 2
+
+RECORDED = tuple(name for name in SessionSpec.__slots__ if name not in ("policy", "rules"))
+"""Of a session's spec, what its header holds: judgements of the owner's own are code."""
 
 _QUIET_EVENTS = frozenset({AudioArrived, VoiceScored, SpeechGenerated, AudioPlayed})
 _QUIET_EFFECTS = frozenset({ScoreVoice, Transcribe, Play})
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a session was made of; the same makes the same session again. `now_ns` is what its constructor was given."""
-
-    seed: bytes
-    settings: Settings
-    conduct: OwnerSettings
-    capabilities: Capabilities
-    playback: Literal["remote", "paced"]
-    now_ns: int
-
-    def session(self, policy: Policy | None = None) -> Session:
-        """The session. A `policy` of one's own is not in the trace: replaying it needs the same."""
-        return Session(
-            seed=self.seed,
-            settings=self.settings,
-            conduct=self.conduct,
-            capabilities=self.capabilities,
-            playback=self.playback,
-            now_ns=self.now_ns,
-            policy=policy,
-        )
 
 
 @dataclass(slots=True)
@@ -85,7 +63,7 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """`event` is its name where it holds too much, None for the beginning; `effects` are their names."""
+    """`event` is its name where it holds too much, None for the spec; `effects` are their names."""
 
     at_ns: int
     event: Event | str | None
@@ -100,7 +78,7 @@ class Trace:
     With `folder`, everything is recorded into a file there; a file that cannot be written is logged, and the session goes on.
     """
 
-    def __init__(self, beginning: Beginning, session_id: str, folder: Path | None = None) -> None:
+    def __init__(self, spec: SessionSpec, session_id: str, folder: Path | None = None) -> None:
         self._id = session_id
         self._ring: deque[_Run | _Step] = deque(maxlen=RING_STEPS)
         self._ring_bytes = 0
@@ -108,7 +86,7 @@ class Trace:
         self._written = 0
         self.path: Path | None = None
         if folder is not None:
-            self._open(folder, beginning)
+            self._open(folder, spec)
 
     def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step: what came in (None: the start), when, and what came of it. `raised`: the fault that came instead."""
@@ -173,7 +151,7 @@ class Trace:
 
     # --- the recording ---
 
-    def _open(self, folder: Path, beginning: Beginning) -> None:
+    def _open(self, folder: Path, spec: SessionSpec) -> None:
         path = folder / f"{self._id}.trace"
         try:
             make_private_folder(folder)
@@ -182,7 +160,7 @@ class Trace:
             logger.error("%s is not traced: %s. Check server.trace_dir.", self._id, error)
             return
         self.path = path
-        header = {name: to_plain(getattr(beginning, name)) for name in Beginning.__slots__}
+        header = {name: to_plain(getattr(spec, name)) for name in RECORDED}
         self._write({"parley": __version__, "trace": FORMAT, **header})
 
     def _record(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
@@ -280,7 +258,7 @@ def replay(path: Path) -> ReplayResult:
     """
     events = effects = 0
     with path.open("rb") as file:
-        session = _beginning(file.readline()).session()
+        session = Session(_spec(file.readline()))
         for number, text in enumerate(file, start=2):
             line = _decoded(text, number)
             if "fault" in line:
@@ -311,12 +289,12 @@ def _decoded(text: bytes, number: int) -> dict[str, Any]:
         raise ValueError(f"line {number} is not readable: {error}") from error
 
 
-def _beginning(text: bytes) -> Beginning:
+def _spec(text: bytes) -> SessionSpec:
     line = _decoded(text, 1)
     if line.get("trace") != FORMAT:
         raise ValueError(f"line 1 is not the header of a trace of format {FORMAT}")
     try:
-        return Beginning(**{name: from_plain(line[name]) for name in Beginning.__slots__})
+        return SessionSpec(**{name: from_plain(line[name]) for name in RECORDED})
     except KeyError as error:
         raise ValueError(f"its header has no {error}") from error
 

@@ -16,7 +16,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-from parley.core.words import errors, events, items, pipeline_events, settings
+from parley.core.words import errors, events, items, pipeline_events, settings, work
 from parley.core.words.settings import AudioFormat, Credentials
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
@@ -34,7 +34,7 @@ def _dataclasses(*modules: ModuleType) -> dict[str, type]:
     }
 
 
-_READABLE = _dataclasses(events, pipeline_events, items, settings, errors)
+_READABLE = _dataclasses(events, pipeline_events, items, settings, errors, work)
 _HIDDEN = "hidden:"
 _MARKS_KEY = secrets.token_bytes(16)
 _FIELDS: dict[type, tuple[str, ...]] = {}

@@ -39,9 +39,9 @@ class ServedPipelines:
 
     def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
         server = self._config.server
-        conduct = replace(
-            pipeline.conduct(),
+        owner = replace(
+            pipeline.owner_settings(),
             session_ms=round(server.session_minutes * 60_000),
             responses_per_minute=server.responses_per_minute,
         )
-        return conduct, replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers)
+        return owner, replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers)

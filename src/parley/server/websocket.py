@@ -16,6 +16,8 @@ from pathlib import Path
 from parley.config import Config
 from parley.core.policy.policy import Policy
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
+from parley.core.words.effects import CloseReason
 from parley.core.words.events import AudioArrived, ClientEvent, WindDownRequested
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import SessionKind
@@ -23,7 +25,7 @@ from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.runtime.pipeline import Pipeline
-from parley.runtime.trace import Beginning, Trace
+from parley.runtime.trace import Trace
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
 from parley.server.hosts import HostRule
@@ -39,6 +41,14 @@ log = logging.getLogger("parley.server")
 
 BETA_REFUSED = "beta_api_shape_disabled"
 BETA_CLOSE = 4000
+
+CLOSE_CODES: Mapping[CloseReason, tuple[int, str]] = {
+    "session_expired": (1001, "session expired"),
+    "server_shutting_down": (1001, "the server is shutting down"),
+    "internal_error": (1011, "internal error"),
+    "voice_detection_failed": (1011, "the voice activity model failed"),
+}
+"""WebSocket close codes (RFC 6455, 7.4.1) and their texts."""
 
 SEED_BYTES = 32
 
@@ -98,20 +108,20 @@ class RealtimeDoor:
         return self._sessions.refusal() or self._session(pipeline, opening.kind, opening.model, client)
 
     def _session(self, pipeline: Pipeline, kind: SessionKind, model: str, client: str) -> RealtimeSession:
-        conduct, capabilities = self._pipelines.terms(pipeline)
-        beginning = Beginning(
+        owner, capabilities = self._pipelines.terms(pipeline)
+        spec = SessionSpec(
             seed=os.urandom(SEED_BYTES),
             settings=pipeline.default_settings(kind, model or pipeline.name),
-            conduct=conduct,
+            owner=owner,
             capabilities=capabilities,
             playback="remote",
             now_ns=time.monotonic_ns(),
+            policy=self._policy if kind == "realtime" else None,
         )
-        policy = self._policy if kind == "realtime" else None
-        session = beginning.session(policy)
+        session = Session(spec)
         trace_dir = self._config.server.trace_dir
         return RealtimeSession(
-            beginning, session, pipeline, self._pipelines, self._sessions, self._metrics, client, trace_dir
+            spec, session, pipeline, self._pipelines, self._sessions, self._metrics, client, trace_dir
         )
 
 
@@ -120,7 +130,7 @@ class RealtimeSession:
 
     def __init__(
         self,
-        beginning: Beginning,
+        spec: SessionSpec,
         session: Session,
         pipeline: Pipeline,
         pipelines: ServedPipelines,
@@ -134,9 +144,9 @@ class RealtimeSession:
         self._encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: LinkToPeer
-        trace = Trace(beginning, session.id, trace_dir)
+        trace = Trace(spec, session.id, trace_dir)
         self._driver = Driver(
-            session, pipeline, self._tell, self.close, trace=trace, metrics=metrics, pipelines=pipelines
+            session, pipeline, self._tell, self._end, trace=trace, metrics=metrics, pipelines=pipelines
         )
 
     def opened(self, link: LinkToPeer) -> None:
@@ -167,6 +177,9 @@ class RealtimeSession:
 
     def close(self, code: int, reason: str) -> None:
         self._link.close(code, reason)
+
+    def _end(self, reason: CloseReason) -> None:
+        self._link.close(*CLOSE_CODES[reason])
 
     def _tell(self, notice: Notice) -> None:
         frame = self._encoder.encode(notice)

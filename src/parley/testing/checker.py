@@ -50,7 +50,7 @@ class Checker:
     def __init__(
         self,
         settings: Settings,
-        conduct: OwnerSettings,
+        owner: OwnerSettings,
         capabilities: Capabilities,
         playback: Literal["remote", "paced"],
     ) -> None:
@@ -79,12 +79,12 @@ class Checker:
             self.attempts,
             self.listener,
             OwnWords(self.attempts, self.ledgers),
-            HeldInAPause(self.attempts, self.streams, self.arrived, conduct),
+            HeldInAPause(self.attempts, self.streams, self.arrived, owner),
             HeldIsSilent(self.attempts),
             self.speech,
             self.told,
             kept,
-            Prompts(self.attempts, self.conversation, self.streams, self.arrived, kept, conduct),
+            Prompts(self.attempts, self.conversation, self.streams, self.arrived, kept, owner),
             BufferNotices(playback),
             OnlyTranscripts(self.arrived),
             self.turns,

@@ -1,4 +1,4 @@
-"""What kind of session a seed stands for: its settings, the owner's conduct, and the temper of everybody in it.
+"""What kind of session a seed stands for: its settings, the owner's owner, and the temper of everybody in it.
 
 Laws: drawn from the seed's generator alone; rare kinds (failing engines, paced playback, transcription) come often enough that a
 thousand seeds hold dozens of each.
@@ -32,7 +32,7 @@ class Scenario:
     """A session before it begins, and the world around it. `ends` says how it is left."""
 
     settings: Settings
-    conduct: OwnerSettings
+    owner: OwnerSettings
     capabilities: Capabilities
     playback: Literal["remote", "paced"]
     ears: EarTraits
@@ -47,7 +47,7 @@ class Scenario:
         faults = rng.choice([0.0, 0.0, 0.15])
         return cls(
             settings=_settings(rng),
-            conduct=OwnerSettings(
+            owner=OwnerSettings(
                 speculation=rng.random() < 0.5,
                 speculate_after_ms=rng.choice([100, 200, 350]),
                 barge_in=rng.choice(["immediate", "immediate", "confirmed"]),

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from typing import assert_never
 
 from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     AbandonCall,
     AbandonListing,
@@ -32,6 +33,7 @@ from parley.core.words.effects import (
     ListTools,
     OpenTranscription,
     Play,
+    ReleaseGeneration,
     ReleaseServer,
     ScoreVoice,
     StartGeneration,
@@ -110,7 +112,7 @@ class World:
         self.steps: list[Step] = []
         made = self.scenario
         self.session = new_session(seed, made)
-        self.checker = Checker(made.settings, made.conduct, made.capabilities, made.playback)
+        self.checker = Checker(made.settings, made.owner, made.capabilities, made.playback)
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._armed: int | None = None
@@ -123,7 +125,7 @@ class World:
         self._judge = Judge(self, made.ears)
         self._model = Model(self, made.mouth)
         self._tools = ToolServer(self, made.tools)
-        self._pipelines = Pipelines(self, made.settings, made.conduct, made.capabilities)
+        self._pipelines = Pipelines(self, made.settings, made.owner, made.capabilities)
         self._loudspeaker = Loudspeaker(self)
 
     # --- what actors use
@@ -183,7 +185,7 @@ class World:
 
     def _resting(self) -> bool:
         """Only the session's own end, or another idle prompt, is still to come."""
-        expiry = START_NS + self.scenario.conduct.session_ms * 1_000_000
+        expiry = START_NS + self.scenario.owner.session_ms * 1_000_000
         if self._armed is None or (self._armed == expiry and expiry > START_NS + LONGEST_NS):
             return True
         return not self.checker.busy and (self._armed == expiry or self._idles())
@@ -209,7 +211,7 @@ class World:
 
     def _check_rest(self) -> None:
         deadline = self.session.next_deadline()
-        expiry = START_NS + self.scenario.conduct.session_ms * 1_000_000
+        expiry = START_NS + self.scenario.owner.session_ms * 1_000_000
         if deadline not in (None, expiry) and not self._idles():
             raise CheckFailed("liveness", f"all is quiet, and yet the session waits for {deadline}")
 
@@ -242,6 +244,8 @@ class World:
                 self._judge.judge(effect)
             case StartGeneration():
                 self._model.start(effect)
+            case ReleaseGeneration():
+                self.counts["speculative attempts released"] += 1
             case CancelGeneration(attempt=attempt):
                 self._model.cancel(attempt)
             case ListTools():
@@ -273,14 +277,15 @@ class World:
 
 def new_session(seed: int, scenario: Scenario) -> Session:
     """The session a scenario begins with."""
-    return Session(
+    spec = SessionSpec(
         seed=seed.to_bytes(8, "big", signed=True),
         settings=scenario.settings,
-        conduct=scenario.conduct,
+        owner=scenario.owner,
         capabilities=scenario.capabilities,
         playback=scenario.playback,
         now_ns=START_NS,
     )
+    return Session(spec)
 
 
 def simulate(seed: int, scenario: Scenario | None = None) -> Outcome:

@@ -18,7 +18,6 @@ from parley.core.words.events import (
     ClauseStarted,
     ClientEvent,
     Event,
-    ResponseParams,
     SpeechGenerated,
     TimePassed,
     VoiceScored,
@@ -41,6 +40,7 @@ from parley.core.words.items import (
 )
 from parley.core.words.notices import Notice, OutputAudioDelta, PartAt, RateLimit, ResponseCreated, ResponseView
 from parley.core.words.settings import AudioFormat, FunctionTool, McpServer, Settings
+from parley.core.words.work import ResponseParams
 from parley.testing.rules.base import Step
 
 _WIRE_NAMES = {

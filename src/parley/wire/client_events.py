@@ -19,13 +19,13 @@ from parley.core.words.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     OutputClearRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
 )
 from parley.core.words.ids import ClientEventId, ItemId, ResponseId
 from parley.core.words.limits import MAX_APPEND_BYTES, METADATA_KEY, METADATA_PAIRS, METADATA_VALUE
 from parley.core.words.settings import AudioFormat
+from parley.core.words.work import ResponseParams
 from parley.wire import limits
 from parley.wire.items_schema import ID, input_item, item
 from parley.wire.schema import Fields, Reader, array, audio, boolean, fields, invalid, one_of, record, text, whole

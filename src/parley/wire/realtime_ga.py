@@ -39,6 +39,7 @@ from parley.wire.encode_notices import (
     response_event,
 )
 from parley.wire.encode_session import session_object
+from parley.wire.field_paths import ga_path
 from parley.wire.schema import Fields, kind
 
 
@@ -128,7 +129,7 @@ def decode_object(value: object) -> ClientEvent:
     try:
         return read_event(Fields(value, ""))
     except PeerError as error:
-        return ClientErred(error.code, error.message, error.param, error.kind, event_id)
+        return ClientErred(error.code, error.message, error.field, error.kind, event_id)
     except RecursionError:
         return ClientErred("invalid_value", "A member of the event is nested too deeply.", event_id=event_id)
 
@@ -219,7 +220,7 @@ def _error(notice: n.ErrorRaised) -> Json:
         "type": notice.kind,
         "code": notice.code,
         "message": notice.message,
-        "param": notice.param,
+        "param": notice.path if notice.field is None else ga_path(notice.field),
         "event_id": notice.client_event_id,
     }
 

@@ -64,22 +64,22 @@ def wrong_type(path: str, expected: str, value: object) -> PeerError:
     return PeerError(
         f"Invalid type for '{path}': expected {expected}, but got {kind(value)} instead.",
         code="invalid_type",
-        param=path,
+        field=path,
     )
 
 
 def invalid(path: str, message: str) -> PeerError:
     """A value of the right type that cannot be accepted; `message` says why and what would be."""
-    return PeerError(message, code="invalid_value", param=path)
+    return PeerError(message, code="invalid_value", field=path)
 
 
 def missing(path: str) -> PeerError:
-    return PeerError(f"Missing required parameter: '{path}'.", code="missing_required_parameter", param=path)
+    return PeerError(f"Missing required parameter: '{path}'.", code="missing_required_parameter", field=path)
 
 
 def unserved(path: str, why: str) -> PeerError:
     """A documented member that this server does not have; `why` names the way round."""
-    return PeerError(f"'{path}' is not supported by this server: {why}", code="unsupported_parameter", param=path)
+    return PeerError(f"'{path}' is not supported by this server: {why}", code="unsupported_parameter", field=path)
 
 
 class Fields:
@@ -132,7 +132,7 @@ class Fields:
                 raise PeerError(
                     f"Unknown parameter: '{self.at(name)}'.{self._hint(name)}{note and ' ' + note}",
                     code="unknown_parameter",
-                    param=self.at(name),
+                    field=self.at(name),
                 )
 
     def _hint(self, name: str) -> str:

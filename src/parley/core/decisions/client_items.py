@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.state import State
 from parley.core.words.errors import PeerError
 from parley.core.words.items import (
@@ -47,7 +47,7 @@ def accept_item(st: State, item: Item, where: str) -> Entry:
                 raise PeerError(
                     f"An item holds at most {MAX_AUDIO_PARTS} parts of audio; join them or send several items.",
                     code="invalid_value",
-                    param=f"{where}.content",
+                    field=f"{where}.content",
                 )
             item = replace(item, content=tuple(_in_our_formats(st, part) for part in content))
         case FunctionCall(arguments=text):
@@ -60,7 +60,7 @@ def accept_item(st: State, item: Item, where: str) -> Entry:
         case _:
             assert_never(item)
     if size > MAX_ITEM_TEXT:
-        raise PeerError(f"An item holds at most {MAX_ITEM_TEXT} characters.", code="invalid_value", param=where)
+        raise PeerError(f"An item holds at most {MAX_ITEM_TEXT} characters.", code="invalid_value", field=where)
     return Entry(replace(item, status="completed") if item.status == "in_progress" else item, input_samples=audio)
 
 
@@ -80,13 +80,13 @@ def _check_image(st: State, image: InputImage, where: str) -> None:
         raise PeerError(
             "The language model of this pipeline cannot see images; choose one that can.",
             code="unsupported_content_type",
-            param=f"{where}.type",
+            field=f"{where}.type",
         )
     if len(image.image_url) > MAX_IMAGE_BYTES:
         raise PeerError(
             f"An image may take {MAX_IMAGE_BYTES // 1024 // 1024} MiB at the most.",
             code="invalid_value",
-            param=f"{where}.image_url",
+            field=f"{where}.image_url",
         )
 
 

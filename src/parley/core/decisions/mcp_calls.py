@@ -5,7 +5,7 @@ Laws: a call once begun runs to its end: what a tool does cannot be undone by ta
 
 from __future__ import annotations
 
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.response import Response
 from parley.core.state import RunningCall, State
 from parley.core.words.effects import CallTool

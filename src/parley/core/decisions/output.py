@@ -12,7 +12,7 @@ from typing import assert_never
 from parley.core.decisions.mcp_calls import begin_call, let_run, may_call
 from parley.core.regions.attempt import Attempt
 from parley.core.regions.context import text_tokens
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.response import Output, Response, new_approval_request, new_call, new_mcp_call
 from parley.core.state import Acting, State
 from parley.core.words.effects import CancelGeneration, Play
@@ -40,7 +40,7 @@ from parley.core.words.notices import (
 )
 
 
-class Delivering:
+class OutputDelivery:
     """Owns what a response tells between its beginning and its end. Shares the session's state."""
 
     def __init__(self, state: State) -> None:
@@ -56,10 +56,8 @@ class Delivering:
                 st.tell_all(response.say(self.open_message(response), text))
             case ClauseStarted(text=text):
                 output = self.open_message(response)
-                if output.entry.speech is not None:
-                    output.entry.speech.begin(text)
+                output.entry.begin_clause(text)
                 st.tell_all(response.say(output, text))
-                st.conversation.changed()
             case SpeechGenerated():
                 self.speak(response, event)
             case ToolCallStarted():
@@ -139,7 +137,7 @@ class Delivering:
             output.running = True
             begin_call(st, output.entry, output.index, response)
         else:
-            output.entry.item = replace(item, error=refused)
+            output.entry.become(replace(item, error=refused))
             st.tell(McpCallProgress(item.id, output.index, "failed"))
             st.tell_all(response.close(output, "completed"))
 
@@ -170,7 +168,7 @@ class Delivering:
         if response.conversation_id is None:
             st.tell_all(response.sound(output, event.audio))
             return
-        st.conversation.spoken = True
+        st.conversation.mark_spoken()
         notices = response.sound(output, event.audio)
         if not entry.by_client:
             if response.id not in st.sounding:
@@ -204,7 +202,7 @@ class Delivering:
                 and output.entry.item.id not in cut
                 and output.entry.heard is None
             ):
-                self.st.conversation.cut(output.entry, speech.samples)
+                output.entry.cut(speech.samples)
 
     def fail(self, response: Response, fault: Fault, kind: ErrorType = "server_error") -> None:
         """An engine could not go on: what was heard is kept, the rest never was."""
@@ -235,7 +233,6 @@ class Delivering:
         if response is st.main:
             st.main = None
             st.answered = True
-            st.conversation.changed()
         else:
             st.sides.pop(response.id, None)
         if (limits := st.allowance.notice(st.now)) is not None:

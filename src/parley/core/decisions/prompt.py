@@ -9,15 +9,15 @@ from __future__ import annotations
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import Room, fit, text_tokens, tokens_of
-from parley.core.regions.conversation import audio_ms
 from parley.core.regions.mcp_offer import offer
 from parley.core.regions.response import Response
 from parley.core.state import State
-from parley.core.words.effects import Prompt, StartGeneration
+from parley.core.words.effects import StartGeneration
 from parley.core.words.items import Item, McpListTools, is_empty
+from parley.core.words.work import Prompt, Reply
 
 
-class Drafting:
+class PromptBuilder:
     """Owns the making of attempts. Shares the session's state."""
 
     def __init__(self, state: State) -> None:
@@ -41,7 +41,7 @@ class Drafting:
             len(instructions)
             + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in offered.tools)
         )
-        room = Room(fixed, st.conduct.context_tokens, settings.truncation)
+        room = Room(fixed, st.owner.context_tokens, settings.truncation)
         if plan.entries is None:
             entries = st.conversation.entries()
             shown = st.conversation.shown(room, extra)
@@ -52,7 +52,7 @@ class Drafting:
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
         prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort)
         prompted = {item.id for item in shown.items}
-        heard_ms = sum(audio_ms(entry) for entry in entries if entry.item.id in prompted)
+        heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = fixed + sum(map(tokens_of, shown.items))
         attempt = Attempt(st.ids.attempt(), prompt, shown, tokens, heard_ms, st.now, plan, offered.mcp)
         st.attempts[attempt.id] = attempt
@@ -64,11 +64,12 @@ class Drafting:
         self.st.do(
             StartGeneration(
                 attempt.id,
-                attempt.prompt,
+                Reply(attempt.prompt),
                 response.modality if response else settings.modality,
                 response.voice if response else settings.voice,
                 settings.speed,
                 response.format if response else settings.output_format,
                 settings.transcription.language if settings.transcription else "",
+                held=response is None,
             )
         )

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parley.core.decisions.client_items import accept_item, untranscribed_audio
-from parley.core.decisions.responses import Replying
+from parley.core.decisions.responses import Responses
 from parley.core.decisions.settings_checks import answers_to, check_change_of_pipeline, check_voice, checked
 from parley.core.decisions.tool_checks import check_choice, check_tools, for_response
-from parley.core.decisions.tools import ToolServers
-from parley.core.decisions.turns import Hearing
+from parley.core.decisions.tools import McpTools
+from parley.core.decisions.turns import Turns
 from parley.core.policy.policy import policy_of
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.state import ChangingPipeline, State
 from parley.core.words.effects import DropTranscription, FindPipeline, UsePipeline
 from parley.core.words.errors import PeerError
@@ -25,7 +25,6 @@ from parley.core.words.events import (
     ItemDeleteRequested,
     ItemRetrieveRequested,
     ItemTruncateRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
 )
@@ -48,15 +47,16 @@ from parley.core.words.notices import (
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import Settings, SettingsPatch, merged, rebased
+from parley.core.words.work import ResponseParams
 
 
-class Requests:
+class ClientRequests:
     """Owns the answers to a client's requests. Shares the session's state."""
 
-    def __init__(self, state: State, replying: Replying, hearing: Hearing, tools: ToolServers) -> None:
+    def __init__(self, state: State, responses: Responses, turns: Turns, tools: McpTools) -> None:
         self.st = state
-        self.replying = replying
-        self.hearing = hearing
+        self.responses = responses
+        self.turns = turns
         self.tools = tools
 
     # --- the session -----------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ class Requests:
             raise PeerError(
                 f"The model is being changed to '{st.changing.patch.get('model')}'; wait for session.updated.",
                 code="invalid_value",
-                param="session",
+                field="session",
             )
         new = merged(old, event.patch)
         self._check_kind(old, new)
@@ -84,7 +84,7 @@ class Requests:
             raise PeerError(
                 "The type of a session can only be set before it has received anything; open a new session.",
                 code="invalid_value",
-                param="session.type",
+                field="session.kind",
             )
 
     def _become(self, new: Settings) -> None:
@@ -93,17 +93,17 @@ class Requests:
         if new.kind != old.kind and not st.custom_policy:
             st.policy = policy_of(new.kind)
         if (old.turn_detection is None) != (new.turn_detection is None):
-            self.hearing.stop_listening()
+            self.turns.stop_listening()
         if new.input_format is not old.input_format:
             st.input.change_format(new.input_format)
         st.settings = new
-        self.replying.drop_guess()
+        self.responses.drop_guess()
         st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
         self.tools.configure(new.tools)
 
     def expires_in_ms(self) -> int:
         st = self.st
-        return max(0, st.conduct.session_ms - (st.now - st.started_ns) // 1_000_000)
+        return max(0, st.owner.session_ms - (st.now - st.started_ns) // 1_000_000)
 
     # --- another pipeline ------------------------------------------------------------------------------------------------------
 
@@ -116,10 +116,10 @@ class Requests:
         st.changing = None
         try:
             if isinstance(event, PipelineNotFound):
-                raise PeerError(event.fault.message, code=event.fault.code, param="session.model")
+                raise PeerError(event.fault.message, code=event.fault.code, field="session.model")
             self._change_pipeline(event, changing.patch)
         except PeerError as error:
-            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind, changing.event_id))
+            st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, changing.event_id))
 
     def _change_pipeline(self, found: PipelineFound, patch: SettingsPatch) -> None:
         st, can = self.st, found.capabilities
@@ -127,7 +127,7 @@ class Requests:
         wanted = merged(rebased(st.settings, st.defaults, found.settings), patch)
         self._check_kind(st.settings, wanted)
         new = checked(st, found.settings, wanted, can)
-        st.defaults, st.conduct, st.capabilities = found.settings, found.conduct, can
+        st.defaults, st.owner, st.capabilities = found.settings, found.owner, can
         st.do(UsePipeline(found.pipeline))
         self._become(new)
 
@@ -136,13 +136,13 @@ class Requests:
     def create_item(self, event: ItemCreateRequested) -> None:
         st = self.st
         place = st.conversation.place(event.previous_item_id)
-        st.conversation.room(event.item)
+        st.conversation.check_capacity(event.item)
         entry = accept_item(self.st, event.item, "item")
         if entry.item.id in st.conversation:
             raise PeerError(
                 f"An item with the id '{entry.item.id}' exists already; leave item.id out to have one made.",
                 code="item_create_duplicate_item_id",
-                param="item.id",
+                field="item.id",
             )
         if isinstance(entry.item, FunctionCallOutput):
             self._check_call(entry.item)
@@ -164,19 +164,19 @@ class Requests:
             raise PeerError(
                 f"No function call with the call_id '{output.call_id}' is in the conversation.",
                 code="invalid_tool_call_id",
-                param="item.call_id",
+                field="item.call_id",
             )
 
     def _transcribe(self, entry: Entry, unheard: list[tuple[int, bytes]], *, private: bool = False) -> None:
         """Ask for the words of an item's audio parts that came without them."""
         for index, audio in unheard:
-            entry.awaiting += 1
-            self.hearing.audio_part(entry, index, audio, private=private)
+            entry.await_one()
+            self.turns.transcripts.audio_part(entry, index, audio, private=private)
 
-    def _check_waiting(self, parts: list[bytes], param: str) -> None:
+    def _check_waiting(self, parts: list[bytes], field: str) -> None:
         samples = sum(self.st.input.format.samples(len(audio)) for audio in parts)
         if samples:
-            self.hearing.transcripts.check_waiting(samples, param)
+            self.turns.transcripts.check_waiting(samples, field)
 
     def retrieve_item(self, event: ItemRetrieveRequested) -> None:
         entry = self.st.conversation.entry(event.item_id)
@@ -193,9 +193,9 @@ class Requests:
             if pending.entry is entry:
                 del st.pending[turn_id]
                 st.do(DropTranscription(turn_id))
-        entry.awaiting = 0
+        entry.await_nothing()
         st.tell(ItemDeleted(event.item_id))
-        self.replying.start_waiting()
+        self.responses.start_waiting()
 
     def truncate_item(self, event: ItemTruncateRequested) -> None:
         st = self.st
@@ -204,23 +204,23 @@ class Requests:
             raise _unknown_item(event.item_id, "item_truncate_invalid_item_id")
         if entry.speech is None:
             raise PeerError(
-                "Only model output audio messages can be truncated.", code="unsupported_content_type", param="item_id"
+                "Only model output audio messages can be truncated.", code="unsupported_content_type", field="item_id"
             )
         if event.content_index != 0:
-            raise PeerError("The item has only the content part 0.", code="invalid_value", param="content_index")
+            raise PeerError("The item has only the content part 0.", code="invalid_value", field="content_index")
         known = entry.heard if entry.by_client and entry.heard is not None else entry.speech.samples
         known_ms = -(-known // SAMPLES_PER_MS)
         if event.audio_end_ms > known_ms:
             raise PeerError(
                 f"Audio content of {known_ms}ms is already shorter than {event.audio_end_ms}ms",
                 code="invalid_value",
-                param="audio_end_ms",
+                field="audio_end_ms",
             )
         # A client counts whole milliseconds: whoever names the last one has heard what is left of it too.
         all_of_it = event.audio_end_ms >= known // SAMPLES_PER_MS
-        st.conversation.cut(entry, known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
-        self.replying.drop_playback(event.item_id)
-        self.replying.drop_guess()
+        entry.cut(known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
+        self.responses.drop_playback(event.item_id)
+        self.responses.drop_guess()
         st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
 
     # --- responses -------------------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class Requests:
             raise PeerError(
                 "A transcription session makes no responses; open a session of type 'realtime'.",
                 code="invalid_request",
-                param="type",
+                field="type",
             )
         if params.in_conversation and st.main is not None:
             raise PeerError(
@@ -259,9 +259,9 @@ class Requests:
         st.allowance.spend(st.now)
         for entry in brought_now:
             unheard = untranscribed_audio(entry.item)
-            entry.item = entry.view()  # a model reads its words; no one can retrieve its audio
+            entry.become(entry.view())  # a model reads its words; no one can retrieve its audio
             self._transcribe(entry, unheard, private=True)
-        self.replying.create(params, entries)
+        self.responses.create(params, entries)
 
     def _check_params(self, params: ResponseParams) -> None:
         st, settings = self.st, self.st.settings
@@ -270,9 +270,9 @@ class Requests:
                 raise PeerError(
                     "Cannot update a conversation's voice if assistant audio is present.",
                     code="cannot_update_voice",
-                    param="response.audio.output.voice",
+                    field="response.voice",
                 )
-            check_voice(st.capabilities, params.voice, "response.audio.output.voice")
+            check_voice(st.capabilities, params.voice, "response.voice")
         tools = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
         check_tools(tools, "response", st.capabilities.mcp_urls)
@@ -281,7 +281,7 @@ class Requests:
             raise PeerError(
                 "The language model of this pipeline takes no reasoning effort; leave response.reasoning out.",
                 code="invalid_value",
-                param="response.reasoning.effort",
+                field="response.reasoning_effort",
             )
 
     def _context(self, given: tuple[Item | ItemReference, ...]) -> tuple[Entry, ...]:
@@ -293,7 +293,7 @@ class Requests:
                     raise PeerError(
                         f"The item with id '{item.id}' does not exist.",
                         code="invalid_item_reference",
-                        param=f"response.input[{index}].id",
+                        field=f"response.input[{index}].id",
                     )
                 entries.append(entry)
             else:
@@ -310,9 +310,9 @@ class Requests:
             )
         if found is None:
             raise PeerError(
-                "Cancellation failed: no active response found", code="response_cancel_not_active", param="response_id"
+                "Cancellation failed: no active response found", code="response_cancel_not_active", field="response_id"
             )
-        self.replying.cancel(found)
+        self.responses.cancel(found)
 
     def clear_output(self) -> None:
         st = self.st
@@ -321,11 +321,11 @@ class Requests:
                 "output_audio_buffer.clear is for links whose audio the server plays (WebRTC); "
                 "over WebSocket the client holds the buffer.",
                 code="invalid_value",
-                param="type",
+                field="type",
             )
         if st.sounding:
-            self.replying.silence("client_cancelled")
+            self.responses.silence("client_cancelled")
 
 
 def _unknown_item(item_id: str, code: str) -> PeerError:
-    return PeerError(f"The item with id '{item_id}' does not exist.", code=code, param="item_id")
+    return PeerError(f"The item with id '{item_id}' does not exist.", code=code, field="item_id")

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from parley.core.decisions.output import Delivering
-from parley.core.decisions.prompt import Drafting
-from parley.core.regions.attempt import Basis, Plan
-from parley.core.regions.conversation import Entry
+from parley.core.decisions.output import OutputDelivery
+from parley.core.decisions.prompt import PromptBuilder
+from parley.core.regions.attempt import Attempt, Basis, Plan
+from parley.core.regions.entry import Entry
 from parley.core.regions.playback import Heard
 from parley.core.regions.response import Response
 from parley.core.state import Interrupted, Owed, State
-from parley.core.words.effects import StopPlayback
+from parley.core.words.effects import ReleaseGeneration, StopPlayback
 from parley.core.words.errors import Fault, PeerError
-from parley.core.words.events import (
-    GenerationEvent,
-    GenerationFailed,
-    GenerationFinished,
-    ResponseParams,
-)
-from parley.core.words.ids import ItemId, ResponseId, TurnId
+from parley.core.words.events import GenerationEvent, GenerationFailed, GenerationFinished
+from parley.core.words.ids import AttemptId, ItemId, ResponseId, TurnId
 from parley.core.words.items import InputAudio, InputText, Message
 from parley.core.words.limits import (
     GENERATION_SILENCE_NS,
@@ -38,17 +33,18 @@ from parley.core.words.notices import (
     OutputBufferStopped,
     StatusReason,
 )
+from parley.core.words.work import ResponseParams
 
 _SILENCE_HINT = "The user has said nothing for a while. Say something short that helps them go on."
 
 
-class Replying:
+class Responses:
     """Owns every decision about responses. Shares the session's state."""
 
     def __init__(self, state: State) -> None:
         self.st = state
-        self.drafting = Drafting(state)
-        self.delivering = Delivering(state)
+        self.prompts = PromptBuilder(state)
+        self.delivery = OutputDelivery(state)
 
     # --- starting ------------------------------------------------------------------------------------------------------------
 
@@ -106,7 +102,7 @@ class Replying:
         try:
             st.allowance.spend(st.now)
         except PeerError as error:
-            st.tell(ErrorRaised(error.code, error.message, error.param, error.kind))
+            st.tell(ErrorRaised(error.code, error.message, error.field, error.kind))
             return
         self.create(owed.params, owed.entries, owed.hint, goes_on=owed.goes_on)
 
@@ -138,7 +134,7 @@ class Replying:
         for response_id, plan in list(self.st.waiting.items()):
             if entry in self._entries(plan):
                 del self.st.waiting[response_id]
-                self.delivering.fail(self._alive(response_id), fault)
+                self.delivery.fail(self._alive(response_id), fault)
 
     def _awaits(self, plan: Plan) -> bool:
         if not self.st.pending and not self.st.calls:
@@ -159,15 +155,15 @@ class Replying:
 
     def _start(self, response: Response, plan: Plan) -> None:
         try:
-            attempt = self.drafting.draft(plan, (plan.hint,) if plan.hint else ())
+            attempt = self.prompts.draft(plan, (plan.hint,) if plan.hint else ())
         except PeerError as error:
-            self.delivering.fail(response, Fault(error.code, error.message), kind=error.kind)
+            self.delivery.fail(response, Fault(error.code, error.message), kind=error.kind)
             return
         if plan.entries is None and plan.params.in_conversation:
             self.st.conversation.settle(attempt.shown)
         attempt.response = response
         response.attempt = attempt.id
-        self.drafting.generate(attempt, response)
+        self.prompts.generate(attempt, response)
 
     # --- guessing ------------------------------------------------------------------------------------------------------------
 
@@ -181,12 +177,12 @@ class Replying:
         said = Message(st.ids.item(), "user", (InputAudio(transcript),))
         basis = Basis(transcript, st.settings.version, st.conversation.version)
         try:
-            attempt = self.drafting.draft(Plan(ResponseParams(), None), (said,))
+            attempt = self.prompts.draft(Plan(ResponseParams(), None), (said,))
         except PeerError:
             return  # the real reply will say so
         attempt.basis = basis
         st.guess = attempt
-        self.drafting.generate(attempt, None)
+        self.prompts.generate(attempt, None)
 
     def redeem_guess(self, transcript: str, conversation_version: int, turn_ms: int) -> bool:
         """The turn is over: release the held reply if all it rests on still holds, else drop it.
@@ -221,10 +217,11 @@ class Replying:
         st.main = response
         self._take_over(())  # it waited for the outcome of no tool
         st.tool_rounds = 0
+        st.do(ReleaseGeneration(guess.id, response.id))
         st.tell(response.created())
         held, guess.held = guess.held, []
         for event in held:
-            self.delivering.apply(guess, response, event)
+            self.delivery.apply(guess, response, event)
         return True
 
     def drop_guess(self) -> None:
@@ -232,21 +229,27 @@ class Replying:
         guess = self.st.guess
         if guess is not None:
             self.st.guess = None
-            self.delivering.forget(guess)
+            self.delivery.forget(guess)
 
     # --- what the engines make -----------------------------------------------------------------------------------------------
 
+    def progressed(self, attempt_id: AttemptId) -> Attempt | None:
+        """The attempt, which has just shown that it is alive; None for one that is over, whose events are late."""
+        attempt = self.st.attempts.get(attempt_id)
+        if attempt is None or attempt.ended:
+            self.st.late += 1
+            return None
+        attempt.progress_ns = self.st.now
+        return attempt
+
     def generated(self, event: GenerationEvent) -> None:
         """Route an attempt's output to its response, or hold it."""
-        st = self.st
-        attempt = st.attempts.get(event.attempt)
-        if attempt is None or attempt.ended:
-            st.late += 1
+        attempt = self.progressed(event.attempt)
+        if attempt is None:
             return
-        attempt.progress_ns = st.now
         attempt.ended = isinstance(event, GenerationFinished | GenerationFailed)
         if attempt.response is not None:
-            self.delivering.apply(attempt, attempt.response, event)
+            self.delivery.apply(attempt, attempt.response, event)
             return
         attempt.hold(event)
         attempt.ended_badly = isinstance(event, GenerationFailed)
@@ -265,8 +268,8 @@ class Replying:
         cuts = self._stop_playback()
         st.interrupted = None if by is None else self._interrupted(by, main, cuts)
         if main is not None:
-            self.delivering.cut_unspoken(main, {cut.item for cut in cuts})
-            self.delivering.end(main, "cancelled", reason=reason)
+            self.delivery.cut_unspoken(main, {cut.item for cut in cuts})
+            self.delivery.end(main, "cancelled", reason=reason)
         self._tell_cleared(cuts)
 
     def _interrupted(self, by: TurnId, main: Response | None, cuts: list[Heard]) -> Interrupted | None:
@@ -296,7 +299,7 @@ class Replying:
         for cut in cuts:
             entry = st.conversation.entry(cut.item) or being_made.get(cut.item)  # the client may have deleted it
             if entry is not None and entry.speech is not None:
-                st.conversation.cut(entry, cut.samples)
+                entry.cut(cut.samples)
         if st.paced and st.sounding:
             st.do(StopPlayback())
         return cuts
@@ -327,7 +330,7 @@ class Replying:
         for item, samples in self.played_so_far().items():
             entry = self.st.conversation.entry(item)
             if entry is not None and entry.speech is not None and entry.heard is None:
-                self.st.conversation.cut(entry, samples)
+                entry.cut(samples)
 
     def cancel(self, response: Response) -> None:
         """The client wants no more of this response."""
@@ -335,7 +338,7 @@ class Replying:
             self.silence("client_cancelled")
             self.st.owed = None
         else:
-            self.delivering.end(response, "cancelled", reason="client_cancelled")
+            self.delivery.end(response, "cancelled", reason="client_cancelled")
 
     def drained(self) -> bool:
         """Whatever reply is done and has been heard to its end is over. True if something changed."""
@@ -359,15 +362,24 @@ class Replying:
             return None
         return min((attempt.progress_ns for attempt in self.st.attempts.values() if not attempt.ended), default=None)
 
-    def give_up_on_the_silent(self) -> None:
+    def fail_overdue(self) -> None:
         """Fail every attempt that has produced nothing for too long."""
-        st = self.st
-        for attempt in list(st.attempts.values()):
-            if attempt.ended or st.now - attempt.progress_ns < GENERATION_SILENCE_NS:
-                continue
-            if attempt is st.guess:
-                self.drop_guess()
-            elif attempt.response is not None:
-                seconds = GENERATION_SILENCE_NS // 1_000_000_000
-                message = f"No output came from the pipeline's models for {seconds} seconds; one is overloaded, or reasons for long."
-                self.delivering.fail(attempt.response, Fault("timeout", message))
+        for attempt in list(self.st.attempts.values()):
+            if not attempt.ended and self.st.now - attempt.progress_ns >= GENERATION_SILENCE_NS:
+                self._give_up(attempt)
+
+    def abandon(self, attempt_id: AttemptId) -> None:
+        """The shell no longer waits for the output of this attempt."""
+        attempt = self.st.attempts.get(attempt_id)
+        if attempt is None or attempt.ended:
+            self.st.late += 1
+        else:
+            self._give_up(attempt)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        if attempt is self.st.guess:
+            self.drop_guess()
+        elif attempt.response is not None:
+            seconds = GENERATION_SILENCE_NS // 1_000_000_000
+            message = f"No output came from the pipeline's models for {seconds} seconds; one is overloaded, or reasons for long."
+            self.delivery.fail(attempt.response, Fault("timeout", message))

@@ -6,7 +6,7 @@ a "yes" near its end was its answer, and nothing goes on.
 
 from __future__ import annotations
 
-from parley.core.decisions.output import Delivering
+from parley.core.decisions.output import OutputDelivery
 from parley.core.regions.response import Response
 from parley.core.state import Owed, State
 from parley.core.words.events import SpeechGenerated
@@ -22,12 +22,12 @@ _RESUME_HINT = (
 _NO_ATTEMPT = AttemptId(0)
 
 
-class Resuming:
+class Resumption:
     """Owns what becomes of a reply that was stopped for nothing. Shares the session's state."""
 
-    def __init__(self, state: State, delivering: Delivering) -> None:
+    def __init__(self, state: State, delivery: OutputDelivery) -> None:
         self.st = state
-        self.delivering = delivering
+        self.delivery = delivery
 
     def resume_after_false_interruption(self, words: str) -> bool:
         """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one.
@@ -36,7 +36,7 @@ class Resuming:
         """
         st = self.st
         stopped, st.interrupted = st.interrupted, None
-        if stopped is None or not st.conduct.resume_false_stops or st.main is not None:
+        if stopped is None or not st.owner.resume_false_stops or st.main is not None:
             return False
         if stopped.item is None:
             st.owed = Owed()
@@ -71,13 +71,12 @@ class Resuming:
         st.main = response
         st.tell(response.created())
         for clause, start, end in rest:
-            output = self.delivering.open_message(response)
-            if output.entry.speech is not None:
-                output.entry.speech.begin(clause)
+            output = self.delivery.open_message(response)
+            output.entry.begin_clause(clause)
             st.tell_all(response.say(output, clause))
             piece = audio[speech.format.size(start) : speech.format.size(end)]
-            self.delivering.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
-        self.delivering.end(
+            self.delivery.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
+        self.delivery.end(
             response, "completed", usage=Usage(output_audio=-(-response.audio_samples // SAMPLES_PER_MS // 50))
         )
         return True

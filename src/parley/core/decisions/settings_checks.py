@@ -24,38 +24,38 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
             raise PeerError(
                 "Cannot update a conversation's voice if assistant audio is present.",
                 code="cannot_update_voice",
-                param="session.audio.output.voice",
+                field="session.voice",
             )
-        check_voice(can, new.voice, "session.audio.output.voice")
+        check_voice(can, new.voice, "session.voice")
     if new.speed != old.speed and st.main is not None:
         raise PeerError(
             "The speed can only be changed between turns, not while a response is in progress.",
             code="invalid_value",
-            param="session.audio.output.speed",
+            field="session.speed",
         )
     if new.noise_reduction is not None and not can.noise_reduction:
         raise PeerError(
             "Noise reduction is not available on this server; set session.audio.input.noise_reduction to null.",
             code="invalid_value",
-            param="session.audio.input.noise_reduction",
+            field="session.noise_reduction",
         )
     if new.include and not can.logprobs:
         raise PeerError(
             "The speech recogniser of this pipeline gives no log probabilities; leave them out of session.include.",
             code="invalid_value",
-            param="session.include",
+            field="session.include",
         )
     if new.reasoning_effort and not can.reasoning:
         raise PeerError(
             "The language model of this pipeline takes no reasoning effort; leave session.reasoning out.",
             code="invalid_value",
-            param="session.reasoning.effort",
+            field="session.reasoning_effort",
         )
     if new.input_format is not old.input_format and (st.turns.turn is not None or st.manual is not None):
         raise PeerError(
             "The input format cannot be changed while audio is in the buffer; commit or clear it first.",
             code="invalid_value",
-            param="session.audio.input.format",
+            field="session.input_format",
         )
     check_tools(new.tools, "session", can.mcp_urls)
     if new.transcription is None or new.transcription == old.transcription:
@@ -65,14 +65,14 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
 
 def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
     """What is wanted of the recogniser, under the recogniser's own name. Raises `PeerError`."""
-    where = "session.audio.input.transcription"
+    where = "session.transcription"
     if wanted.model and not answers_to(can.recognizers, wanted.model):
         raise PeerError(
             f"This pipeline recognises speech with '{can.recognizer}', not with '{wanted.model}'. Leave the model out, or name "
             f"one of {_listed(can.recognizers)}, all of which stand for it here; the server's owner chooses another by the "
             "pipeline's stt.",
             code="invalid_value",
-            param=f"{where}.model",
+            field=f"{where}.model",
         )
     asked = (wanted.language,) if wanted.language else wanted.languages
     if asked and can.languages and not any(primary_tag(language) in can.languages for language in asked):
@@ -80,16 +80,16 @@ def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
             f"The speech recogniser '{can.recognizer}' does not understand {_listed(asked)}; it understands "
             f"{_listed(can.languages)}. Leave the language out, or choose a pipeline with another recogniser.",
             code="invalid_value",
-            param=f"{where}.language" if wanted.language else f"{where}.languages",
+            field=f"{where}.language" if wanted.language else f"{where}.languages",
         )
     return replace(wanted, model=can.recognizer or wanted.model)
 
 
-def check_voice(can: Capabilities, voice: str, param: str) -> None:
+def check_voice(can: Capabilities, voice: str, field: str) -> None:
     """Raises `PeerError` for a voice that the pipeline does not have."""
     if can.voices and voice not in can.voices:
         message = f"Unknown voice '{voice}'; this pipeline has {_listed(can.voices, quoted=False)}."
-        raise PeerError(message, code="invalid_value", param=param)
+        raise PeerError(message, code="invalid_value", field=field)
 
 
 def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
@@ -99,20 +99,20 @@ def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
             f"The model can only be changed before any audio was sent or received; this session goes on with '{st.settings.model}'. "
             f"Open another with ?model={model}.",
             code="invalid_value",
-            param="session.model",
+            field="session.model",
         )
     if st.main is not None or st.sides or st.pending or st.calls or st.owed is not None:
         raise PeerError(
             "The model cannot be changed while a response, a transcript or a tool is in progress; wait for its end.",
             code="invalid_value",
-            param="session.model",
+            field="session.model",
         )
     contents = (entry.item.content for entry in st.conversation.entries() if isinstance(entry.item, Message))
     if not can.images and any(isinstance(part, InputImage) for content in contents for part in content):
         raise PeerError(
             f"The language model of '{model}' cannot see the images of this conversation; delete them first.",
             code="invalid_value",
-            param="session.model",
+            field="session.model",
         )
 
 

@@ -24,42 +24,42 @@ def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str
     `mcp_urls` as in `Capabilities`.
     """
     if len(sources) > MAX_TOOLS:
-        raise PeerError(f"At most {MAX_TOOLS} tools.", code="invalid_value", param=f"{where}.tools")
+        raise PeerError(f"At most {MAX_TOOLS} tools.", code="invalid_value", field=f"{where}.tools")
     functions: set[str] = set()
     labels: set[str] = set()
     for index, source in enumerate(sources):
         at = f"{where}.tools[{index}]"
         if isinstance(source, FunctionTool):
             if source.name in functions:
-                raise PeerError(f"Two tools are named '{source.name}'.", code="invalid_value", param=f"{at}.name")
+                raise PeerError(f"Two tools are named '{source.name}'.", code="invalid_value", field=f"{at}.name")
             functions.add(source.name)
             continue
         if source.label in labels:
             message = f"Two MCP servers are labelled '{source.label}'."
-            raise PeerError(message, code="invalid_value", param=f"{at}.server_label")
+            raise PeerError(message, code="invalid_value", field=f"{at}.server_label")
         labels.add(source.label)
         _check_url(source.url, at, mcp_urls)
     if len(labels) > MAX_MCP_SERVERS:
-        raise PeerError(f"At most {MAX_MCP_SERVERS} MCP servers.", code="invalid_value", param=f"{where}.tools")
+        raise PeerError(f"At most {MAX_MCP_SERVERS} MCP servers.", code="invalid_value", field=f"{where}.tools")
 
 
 def check_choice(choice: ToolChoice, sources: tuple[ToolSource, ...], where: str) -> None:
     """Raises `PeerError` where the choice demands a tool that is not there. It is checked when a response is made and no earlier: a
     client may send the choice before its tools."""
-    param = f"{where}.tool_choice"
+    field = f"{where}.tool_choice"
     functions = {source.name for source in sources if isinstance(source, FunctionTool)}
     labels = {source.label for source in sources if isinstance(source, McpServer)}
     if isinstance(choice, ForceFunction) and choice.name not in functions:
         message = (
             f"tool_choice names the function '{choice.name}', which is not among the tools; add it, or choose another."
         )
-        raise PeerError(message, code="invalid_value", param=param)
+        raise PeerError(message, code="invalid_value", field=field)
     if isinstance(choice, ForceMcp) and choice.label not in labels:
         message = f"tool_choice names the MCP server '{choice.label}', which is not among the tools; add it, or choose another."
-        raise PeerError(message, code="invalid_value", param=param)
+        raise PeerError(message, code="invalid_value", field=field)
     if choice == "required" and not functions and not labels:
         message = "tool_choice is 'required', but there are no tools; send them in session.tools, or choose 'auto'."
-        raise PeerError(message, code="invalid_value", param=param)
+        raise PeerError(message, code="invalid_value", field=field)
 
 
 def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
@@ -71,13 +71,13 @@ def _check_url(url: str, at: str, allowed: tuple[str, ...]) -> None:
             f"The MCP server '{url}' has a '.' or '..' segment, a backslash or an encoded '.', '/', '\\' or '%' in its path, which could "
             f"lead out of the addresses that this server allows ({listed}); write the path without them.",
             code="invalid_value",
-            param=f"{at}.server_url",
+            field=f"{at}.server_url",
         )
     raise PeerError(
         f"This server does not connect to the MCP server '{url}' (allowed: {listed}); "
         "its owner can add the address to server.allowed_mcp_servers.",
         code="invalid_value",
-        param=f"{at}.server_url",
+        field=f"{at}.server_url",
     )
 
 
@@ -130,7 +130,7 @@ def _of_session(source: McpServer, index: int, servers: Mapping[str, Listing]) -
             f"A response can use the MCP servers of its session only, and '{source.label}' at that address is none of them; "
             "name it in session.tools first.",
             code="invalid_value",
-            param=f"response.tools[{index}].server_label",
+            field=f"response.tools[{index}].server_label",
         )
     known = listing.server
     return replace(

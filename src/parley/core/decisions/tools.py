@@ -11,26 +11,28 @@ from dataclasses import replace
 from typing import Literal, assert_never
 
 from parley.core.decisions.mcp_calls import begin_call, may_call
-from parley.core.decisions.responses import Replying
+from parley.core.decisions.responses import Responses
 from parley.core.regions.attempt import Plan
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.response import Response
 from parley.core.state import Listing, Owed, RunningCall, State
 from parley.core.words.effects import AbandonCall, AbandonListing, ListTools, ReleaseServer
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
+from parley.core.words.ids import ToolCallId
 from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpError, McpListTools
 from parley.core.words.limits import FOLLOW_UP_WAIT_NS, LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
 from parley.core.words.notices import ErrorRaised, ItemAdded, ItemDone, McpCallProgress, McpListProgress
 from parley.core.words.settings import McpServer, ToolSource
+from parley.core.words.work import AwaitedCall, AwaitedListing
 
 
-class ToolServers:
+class McpTools:
     """Owns every decision about MCP servers, and the outcome of their calls. Shares the session's state."""
 
-    def __init__(self, state: State, replying: Replying) -> None:
+    def __init__(self, state: State, responses: Responses) -> None:
         self.st = state
-        self.replying = replying
+        self.responses = responses
 
     # --- the servers ---------------------------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class ToolServers:
         item = listing.entry.item
         assert isinstance(item, McpListTools)
         allowed = tuple(tool for tool in event.tools if listing.server.allows(tool.name, tool.read_only))
-        listing.entry.item = replace(item, tools=allowed)
+        listing.entry.become(replace(item, tools=allowed))
         self._close_listing(listing, "completed")
 
     def _give_up(self, listing: Listing, fault: Fault) -> None:
@@ -101,9 +103,8 @@ class ToolServers:
     def _close_listing(self, listing: Listing, state: Literal["completed", "failed"]) -> None:
         st, entry = self.st, listing.entry
         listing.deadline_ns = None
-        entry.item = replace(entry.item, status="completed")
-        st.conversation.changed()
-        self.replying.drop_guess()
+        entry.become(replace(entry.item, status="completed"))
+        self.responses.drop_guess()
         if not entry.deleted:
             st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
         st.tell(McpListProgress(entry.item.id, state))
@@ -118,7 +119,7 @@ class ToolServers:
             raise PeerError(
                 f"No approval request with the id '{decision.approval_request_id}' is in the conversation.",
                 code="invalid_value",
-                param="item.approval_request_id",
+                field="item.approval_request_id",
             )
         for other in st.conversation.entries():
             item = other.item
@@ -126,13 +127,13 @@ class ToolServers:
                 raise PeerError(
                     f"The approval request '{decision.approval_request_id}' was answered already, by '{item.id}'.",
                     code="invalid_value",
-                    param="item.approval_request_id",
+                    field="item.approval_request_id",
                 )
         if decision.approve and request.server_label not in st.servers:
             raise PeerError(
                 f"The session has no MCP server '{request.server_label}' any more; name it in session.tools again.",
                 code="invalid_value",
-                param="item.approval_request_id",
+                field="item.approval_request_id",
             )
 
     def _request(self, decision: McpApprovalResponse) -> McpApprovalRequest | None:
@@ -176,15 +177,14 @@ class ToolServers:
     def _end(self, call: RunningCall, output: str | None, error: McpError | None) -> None:
         st, entry, response = self.st, call.entry, call.response
         assert isinstance(entry.item, McpCall)
-        entry.item = replace(entry.item, output=output, error=error, status="completed")
-        entry.awaiting = 0
-        st.conversation.changed()
-        self.replying.drop_guess()
+        entry.become(replace(entry.item, output=output, error=error, status="completed"))
+        entry.await_nothing()
+        self.responses.drop_guess()
         st.tell(McpCallProgress(entry.item.id, call.index, "completed" if error is None else "failed"))
         if response is None:
             if entry.item.id in st.conversation:
                 st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
-            self.replying.start_waiting()
+            self.responses.start_waiting()
             if call.wanted and not any(other.wanted for other in st.calls.values()):
                 self._go_on(Plan())
             return
@@ -192,7 +192,7 @@ class ToolServers:
         if any(other.response is response for other in st.calls.values()):
             return
         plan = st.acting[response.id].plan
-        self.replying.delivering.end(response, "completed")
+        self.responses.delivery.end(response, "completed")
         self._go_on(plan, response)
 
     def _go_on(self, plan: Plan, response: Response | None = None) -> None:
@@ -215,7 +215,7 @@ class ToolServers:
         if params.in_conversation:
             st.owed = Owed(params, entries, None, st.now + FOLLOW_UP_WAIT_NS, goes_on=True)
         else:
-            self.replying.answer(Owed(params, entries))
+            self.responses.answer(Owed(params, entries))
 
     def deadlines(self) -> list[int]:
         """When (monotonic ns) a server or a call has been waited for long enough."""
@@ -223,17 +223,37 @@ class ToolServers:
         waits = [listing.deadline_ns for listing in st.servers.values() if listing.deadline_ns is not None]
         return [*waits, *(call.deadline_ns for call in st.calls.values())]
 
-    def give_up_on_the_late(self) -> None:
-        """Fail every listing and every call that has been waited for too long."""
+    def fail_overdue(self) -> None:
+        """Fail every listing and every call that has been awaited for too long."""
         st = self.st
         for listing in list(st.servers.values()):
             if listing.deadline_ns is not None and listing.deadline_ns <= st.now:
-                st.do(AbandonListing(listing.id))
-                seconds = LIST_TOOLS_WAIT_NS // 1_000_000_000
-                self._give_up(listing, Fault("timeout", f"it did not answer within {seconds} seconds."))
+                self._abandon_listing(listing)
         for ticket, call in list(st.calls.items()):
             if call.deadline_ns <= st.now:
-                del st.calls[ticket]
-                st.do(AbandonCall(ticket))
-                seconds = TOOL_CALL_WAIT_NS // 1_000_000_000
-                self._end(call, None, McpError("tool_execution_error", f"No answer within {seconds} seconds."))
+                self._abandon_call(ticket)
+
+    def abandon(self, work: AwaitedListing | AwaitedCall) -> None:
+        """The shell no longer waits for this."""
+        if isinstance(work, AwaitedCall):
+            if work.call in self.st.calls:
+                self._abandon_call(work.call)
+            else:
+                self.st.late += 1
+            return
+        for listing in self.st.servers.values():
+            if listing.id == work.listing and listing.deadline_ns is not None:
+                self._abandon_listing(listing)
+                return
+        self.st.late += 1
+
+    def _abandon_listing(self, listing: Listing) -> None:
+        self.st.do(AbandonListing(listing.id))
+        seconds = LIST_TOOLS_WAIT_NS // 1_000_000_000
+        self._give_up(listing, Fault("timeout", f"it did not answer within {seconds} seconds."))
+
+    def _abandon_call(self, ticket: ToolCallId) -> None:
+        call = self.st.calls.pop(ticket)
+        self.st.do(AbandonCall(ticket))
+        seconds = TOOL_CALL_WAIT_NS // 1_000_000_000
+        self._end(call, None, McpError("tool_execution_error", f"No answer within {seconds} seconds."))

@@ -6,33 +6,79 @@ the client; the wait is bounded in time and number.
 
 from __future__ import annotations
 
-from parley.core.decisions.responses import Replying
-from parley.core.decisions.resumption import Resuming
+from parley.core.decisions.responses import Responses
+from parley.core.decisions.resumption import Resumption
 from parley.core.policy.backchannels import is_backchannel
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.turn_taking import Turn
 from parley.core.state import Pending, State
-from parley.core.words.effects import DropTranscription
+from parley.core.words.effects import DropTranscription, FinishTranscription, OpenTranscription, Transcribe
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import PartialTranscribed, TranscriptionFailed
-from parley.core.words.ids import TurnId
+from parley.core.words.ids import ItemId, TurnId
 from parley.core.words.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
+from parley.core.words.settings import Transcription
+
+_LATE = Fault("timeout", "Speech recognition did not answer in time.")
 
 
 class Transcripts:
     """Owns every decision about the words of committed turns. Shares the session's state."""
 
-    def __init__(self, state: State, replying: Replying) -> None:
+    def __init__(self, state: State, responses: Responses) -> None:
         self.st = state
-        self.replying = replying
-        self.resuming = Resuming(state, replying.delivering)
+        self.responses = responses
+        self.resumption = Resumption(state, responses.delivery)
+
+    # --- recogniser streams --------------------------------------------------------------------------------------------------
+
+    def open_turn(self, start: int, onset: int, *, provisional: bool = False, live: bool = True) -> Turn:
+        """A turn from this sample on (24 kHz), with a recogniser stream of its own."""
+        turn = Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional)
+        self._open_transcription(turn, live)
+        return turn
+
+    def _open_transcription(self, turn: Turn, live: bool) -> None:
+        wanted = self.st.settings.transcription or Transcription()
+        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
+        self.st.do(
+            OpenTranscription(
+                turn.id,
+                self.st.input.format,
+                language,
+                wanted.prompt,
+                wanted.keywords,
+                bool(self.st.settings.include),
+                () if language else wanted.languages,
+                live,
+            )
+        )
+
+    def feed(self, turn: Turn, end: int) -> None:
+        """The recogniser gets the turn's audio up to `end`."""
+        if end > turn.fed_to:
+            piece = self.st.input.span(turn.fed_to, end)
+            turn.fed_to = end
+            if piece:
+                self.st.do(Transcribe(turn.id, piece))
+
+    def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
+        """The client has brought audio as part of an item: its words are wanted too."""
+        self.st.engines_used = True
+        turn = self.open_turn(0, 0, live=False)
+        turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
+        self.st.do(Transcribe(turn.id, audio))
+        self.expect(turn, entry, self.st.input.format.samples(len(audio)), False)
+        self.st.do(FinishTranscription(turn.id))
+
+    # --- the words of committed turns ----------------------------------------------------------------------------------------
 
     def waiting(self) -> int:
         """Samples that wait for their words."""
         return sum(pending.samples for pending in self.st.pending.values())
 
-    def check_waiting(self, samples: int, param: str | None = None) -> None:
+    def check_waiting(self, samples: int, field: str | None = None) -> None:
         """Raises `PeerError` when `samples` more are too many to wait for their words."""
         waiting_s, more_s = self.waiting() // (1000 * SAMPLES_PER_MS), samples // (1000 * SAMPLES_PER_MS)
         if self.waiting() + samples > MAX_WAITING_MS * SAMPLES_PER_MS:
@@ -40,7 +86,7 @@ class Transcripts:
                 f"{waiting_s} s of this session's audio wait for their transcripts; {more_s} s more exceed the limit of "
                 f"{MAX_WAITING_MS // 1000} s. Send less audio at once, or wait for the transcripts that are to come.",
                 code="transcription_backlog",
-                param=param,
+                field=field,
                 kind="rate_limit_error",
             )
 
@@ -90,7 +136,7 @@ class Transcripts:
         """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
-        st.conversation.transcribed(pending.entry, turn.content_index, text)
+        pending.entry.transcribed(turn.content_index, text)
         if self._asked_for(turn):
             if text.startswith(turn.told) and len(text) > len(turn.told):
                 st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.told) :]))
@@ -100,16 +146,16 @@ class Transcripts:
         nothing_said = stopped and is_backchannel(text)
         answer = pending.wants_reply and st.policy.wants_reply(text) and not nothing_said
         if guessed_at is not None:
-            if answer and self.replying.redeem_guess(text, guessed_at, pending.samples // SAMPLES_PER_MS):
+            if answer and self.responses.redeem_guess(text, guessed_at, pending.samples // SAMPLES_PER_MS):
                 return
-            self.replying.drop_guess()
-        self.replying.start_waiting()
-        if nothing_said and pending.wants_reply and self.resuming.resume_after_false_interruption(text):
+            self.responses.drop_guess()
+        self.responses.start_waiting()
+        if nothing_said and pending.wants_reply and self.resumption.resume_after_false_interruption(text):
             return
         if pending.silent_prompt:
-            self.replying.owe(silent=True)
+            self.responses.owe(silent=True)
         elif pending.wants_reply and st.policy.wants_reply(text):
-            self.replying.owe()
+            self.responses.owe()
 
     def failed(self, event: TranscriptionFailed) -> None:
         """The recogniser has given a turn up; if it is still being spoken, its end will say so."""
@@ -129,16 +175,24 @@ class Transcripts:
         st, turn = self.st, pending.turn
         st.pending.pop(turn.id, None)
         st.do(DropTranscription(turn.id))
-        pending.entry.awaiting -= 1
+        pending.entry.lose_one()
         if self._asked_for(turn):
             st.tell(TranscriptionFailedNotice(turn.item_id, turn.content_index, fault.code, fault.message))
         elif not turn.private:
             st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
-        self.replying.transcript_failed(pending.entry, fault)
-        self.replying.start_waiting()
+        self.responses.transcript_failed(pending.entry, fault)
+        self.responses.start_waiting()
 
-    def give_up_on_the_late(self) -> None:
-        """Fail every turn whose words have been waited for too long."""
+    def fail_overdue(self) -> None:
+        """Fail every turn whose words have been awaited for too long."""
         for pending in list(self.st.pending.values()):
             if pending.deadline_ns <= self.st.now:
-                self.lose(pending, Fault("timeout", "Speech recognition did not answer in time."))
+                self.lose(pending, _LATE)
+
+    def abandon(self, turn_id: TurnId) -> None:
+        """The shell no longer waits for the words of this turn."""
+        pending = self.st.pending.get(turn_id)
+        if pending is None:
+            self.st.late += 1
+        else:
+            self.lose(pending, _LATE)

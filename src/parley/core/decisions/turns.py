@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.decisions.responses import Replying
+from parley.core.decisions.responses import Responses
 from parley.core.decisions.transcripts import Transcripts
 from parley.core.policy.backchannels import takes_floor
 from parley.core.policy.endpointing import threshold_of
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
 from parley.core.state import Pending, State
 from parley.core.words.effects import (
@@ -23,13 +23,10 @@ from parley.core.words.effects import (
     FinishTranscription,
     FlushTranscription,
     JudgePause,
-    OpenTranscription,
     ScoreVoice,
-    Transcribe,
 )
 from parley.core.words.errors import PeerError
 from parley.core.words.events import PauseJudged, Transcribed, VoiceScored
-from parley.core.words.ids import ItemId
 from parley.core.words.items import InputAudio, Message
 from parley.core.words.limits import (
     CONFIRM_SPEECH_MS,
@@ -53,16 +50,16 @@ from parley.core.words.notices import (
     SpeechStarted,
     SpeechStopped,
 )
-from parley.core.words.settings import SemanticVad, Transcription, TurnDetection
+from parley.core.words.settings import SemanticVad, TurnDetection
 
 
-class Hearing:
+class Turns:
     """Owns every decision about the user's voice. Shares the session's state."""
 
-    def __init__(self, state: State, replying: Replying) -> None:
+    def __init__(self, state: State, responses: Responses) -> None:
         self.st = state
-        self.replying = replying
-        self.transcripts = Transcripts(state, replying)
+        self.responses = responses
+        self.transcripts = Transcripts(state, responses)
 
     # --- audio ---------------------------------------------------------------------------------------------------------------
 
@@ -73,13 +70,13 @@ class Hearing:
             raise PeerError(
                 f"One append carries at most {MAX_APPEND_BYTES // 1024 // 1024} MiB of audio; send it in smaller pieces.",
                 code="invalid_value",
-                param="audio",
+                field="audio",
             )
         if st.input.buffered_with(audio) > MAX_BUFFERED_MS * SAMPLES_PER_MS:
             raise PeerError(
                 f"The input buffer holds at most {MAX_BUFFERED_MS // 60_000} minutes; commit or clear it.",
                 code="input_audio_buffer_full",
-                param="audio",
+                field="audio",
             )
         if st.winding_down:
             return
@@ -92,37 +89,9 @@ class Hearing:
             return
         turn = st.manual
         if turn is None:
-            turn = st.manual = self._open_turn(st.input.begins, st.input.begins, provisional=True)
+            turn = st.manual = self.transcripts.open_turn(st.input.begins, st.input.begins, provisional=True)
         if st.input.received - turn.fed_to >= MANUAL_FEED_MS * SAMPLES_PER_MS:
-            self._feed(turn, st.input.received)
-
-    def _open_turn(self, start: int, onset: int, *, provisional: bool = False, live: bool = True) -> Turn:
-        turn = Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional)
-        self._open_transcription(turn, live)
-        return turn
-
-    def _open_transcription(self, turn: Turn, live: bool) -> None:
-        wanted = self.st.settings.transcription or Transcription()
-        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
-        self.st.do(
-            OpenTranscription(
-                turn.id,
-                self.st.input.format,
-                language,
-                wanted.prompt,
-                wanted.keywords,
-                bool(self.st.settings.include),
-                () if language else wanted.languages,
-                live,
-            )
-        )
-
-    def _feed(self, turn: Turn, end: int) -> None:
-        if end > turn.fed_to:
-            piece = self.st.input.span(turn.fed_to, end)
-            turn.fed_to = end
-            if piece:
-                self.st.do(Transcribe(turn.id, piece))
+            self.transcripts.feed(turn, st.input.received)
 
     # --- the voice -----------------------------------------------------------------------------------------------------------
 
@@ -145,7 +114,7 @@ class Hearing:
                 if turn is not None:
                     st.turns.pause(turn, since)
             case Resumed():
-                self.replying.drop_guess()
+                self.responses.drop_guess()
                 turn = st.turns.turn
                 if turn is not None:
                     st.turns.speak(turn)
@@ -160,13 +129,13 @@ class Hearing:
                 oldest = event.end_sample - keep
                 st.input.trim(min(oldest, st.idle.since_sample) if st.idle is not None else oldest)
             case Speaking(turn=turn):
-                self._feed(turn, event.end_sample)
+                self.transcripts.feed(turn, event.end_sample)
                 if turn.provisional:
                     self._contest(turn, (event.end_sample - turn.onset_sample) // SAMPLES_PER_MS)
                 if event.end_sample - turn.start_sample >= MAX_TURN_MS * SAMPLES_PER_MS:
                     self._end_turn(turn, event.end_sample, None)
             case Pausing(turn=turn) as pausing:
-                self._feed(turn, event.end_sample)
+                self.transcripts.feed(turn, event.end_sample)
                 self._pause(detection, pausing)
 
     def _begin(self, detection: TurnDetection, onset: int) -> None:
@@ -174,9 +143,9 @@ class Hearing:
         pre_roll_ms = min(st.rules.pre_roll.pre_roll_ms(detection, st.turns.before), MAX_PRE_ROLL_MS)
         start = max(onset - max(0, pre_roll_ms) * SAMPLES_PER_MS, st.input.begins)
         over_reply = st.main is not None or st.playback.audible(st.now)
-        confirms = st.rules.floor is not None or st.conduct.barge_in == "confirmed"
+        confirms = st.rules.floor is not None or st.owner.barge_in == "confirmed"
         provisional = over_reply and detection.interrupt_response and confirms
-        turn = self._open_turn(start, onset, provisional=provisional)
+        turn = self.transcripts.open_turn(start, onset, provisional=provisional)
         st.turns.speak(turn)
         if not provisional:
             self._claim(turn)
@@ -188,7 +157,7 @@ class Hearing:
         st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
         detection = st.settings.turn_detection
         if detection is not None and detection.interrupt_response:
-            self.replying.silence("turn_detected", by=turn.id)
+            self.responses.silence("turn_detected", by=turn.id)
         self.transcripts.tell_stable(turn)
 
     def _contest(self, turn: Turn, voice_ms: int) -> None:
@@ -217,9 +186,7 @@ class Hearing:
             self._end_turn(turn, st.turns.scored_to, pausing)
             return
         semantic = isinstance(detection, SemanticVad)
-        flush_after_ms = (
-            JUDGE_AFTER_MS if semantic else st.conduct.speculate_after_ms if st.conduct.speculation else None
-        )
+        flush_after_ms = JUDGE_AFTER_MS if semantic else st.owner.speculate_after_ms if st.owner.speculation else None
         if pausing.flush is None and flush_after_ms is not None and pause_ms >= flush_after_ms:
             flush = st.ids.flush()
             pausing = replace(pausing, flush=flush)
@@ -258,18 +225,18 @@ class Hearing:
         if turn.provisional:
             self._claim(turn)
         detection = st.settings.turn_detection
-        self._feed(turn, end)
+        self.transcripts.feed(turn, end)
         st.turns.rest()
         st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
         wants_reply = detection is not None and detection.create_response and st.policy.speaks
         version = st.conversation.version
         pending = self._commit(turn, turn.start_sample, end, wants_reply)
         if turn.fault is not None:
-            self.replying.drop_guess()
+            self.responses.drop_guess()
             self.transcripts.lose(pending, turn.fault)
             return
         if pausing is None or pausing.flush is None:
-            self.replying.drop_guess()
+            self.responses.drop_guess()
             st.do(FinishTranscription(turn.id))
             return
         if pausing.text is None:
@@ -303,20 +270,20 @@ class Hearing:
                 f"{MIN_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
                 code="input_audio_buffer_commit_empty",
             )
-        st.conversation.room()
+        st.conversation.check_capacity()
         end = st.input.received
         # A turn that nothing waits before was recognised while it came: its length does not matter.
         if st.pending:
             self.transcripts.check_waiting(end - max(start, st.input.begins))
         if turn is None:
-            turn = self._open_turn(start, start)
+            turn = self.transcripts.open_turn(start, start)
         elif turn is st.turns.turn:
-            self.replying.drop_guess()
+            self.responses.drop_guess()
             st.turns.rest()
             if not turn.provisional:
                 st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
         st.manual = None
-        self._feed(turn, end)
+        self.transcripts.feed(turn, end)
         pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
         turn.provisional = False
         self.transcripts.tell_stable(turn)
@@ -337,7 +304,7 @@ class Hearing:
             st.do(DropTranscription(turn.id))
             if turn is st.turns.turn and not turn.provisional:
                 st.tell(SpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
-        self.replying.drop_guess()
+        self.responses.drop_guess()
         st.manual = None
         st.turns.rest()
 
@@ -347,26 +314,25 @@ class Hearing:
         if turn is not None:
             self._end_turn(turn, self.st.input.received, None)
 
+    def input_ended(self) -> None:
+        """No more audio follows: what was said last is the turn; with manual turns, what is buffered is committed."""
+        st = self.st
+        if st.settings.turn_detection is not None:
+            self.stalled()
+        elif st.manual is not None and st.input.received - st.manual.start_sample >= MIN_COMMIT_MS * SAMPLES_PER_MS:
+            self.commit()
+
     def idle_timeout(self, since_sample: int) -> None:
         """Nobody has spoken for long: what the microphone heard meanwhile is committed, and answered."""
         st = self.st
         end = st.input.received
         start = max(min(since_sample, end), st.input.begins)
-        turn = self._open_turn(start, start)
+        turn = self.transcripts.open_turn(start, start)
         st.tell(IdleTimeoutTriggered(turn.item_id, start // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
-        self._feed(turn, end)
+        self.transcripts.feed(turn, end)
         pending = self._commit(turn, start, end, True)
         pending.silent_prompt = True
         st.do(FinishTranscription(turn.id))
-
-    def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
-        """The client has brought audio as part of an item: its words are wanted too."""
-        self.st.engines_used = True
-        turn = self._open_turn(0, 0, live=False)
-        turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
-        self.st.do(Transcribe(turn.id, audio))
-        self.transcripts.expect(turn, entry, self.st.input.format.samples(len(audio)), False)
-        self.st.do(FinishTranscription(turn.id))
 
     # --- the words --------------------------------------------------------------------------------------
 
@@ -394,5 +360,5 @@ class Hearing:
         detection = st.settings.turn_detection
         if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
             self._judge(pausing, text, event.language, event.confidence)
-        if st.conduct.speculation and detection is not None and detection.create_response and not turn.provisional:
-            self.replying.speculate(text)
+        if st.owner.speculation and detection is not None and detection.create_response and not turn.provisional:
+            self.responses.speculate(text)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from parley.core.regions.context import Shown
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.response import Response
-from parley.core.words.effects import Prompt
-from parley.core.words.events import AS_THE_SESSION, GenerationEvent, ResponseParams, SpeechGenerated
+from parley.core.words.events import GenerationEvent, SpeechGenerated
 from parley.core.words.ids import AttemptId
 from parley.core.words.items import Message
+from parley.core.words.work import AS_THE_SESSION, Prompt, ResponseParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def fit(items: Sequence[Item], room: Room) -> Shown:
             f"The conversation has about {total + room.fixed_tokens} tokens, the model takes {room.context_tokens}; "
             "delete items or set session.truncation to 'auto'.",
             code="context_length_exceeded",
-            param="session.truncation",
+            field="session.truncation",
         )
     goal = int(limit * room.truncation.retention_ratio)
     outlasting = _outlasting(items)

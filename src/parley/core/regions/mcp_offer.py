@@ -83,7 +83,7 @@ def _forced(tools: list[FunctionTool], choice: ForceMcp, mcp: dict[str, OfferedT
             f"tool_choice wants the MCP server '{choice.label}', which has {what} to offer; "
             "wait for mcp_list_tools.completed, and check allowed_tools.",
             code="invalid_value",
-            param="tool_choice",
+            field="tool_choice",
         )
     if choice.name:
         return Offer(tuple(tools), ForceFunction(next(iter(wanted))), mcp)

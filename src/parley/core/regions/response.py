@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from parley.core.regions.conversation import Entry
+from parley.core.regions.entry import Entry
 from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.speech import Speech
 from parley.core.words.errors import InvariantBroken
@@ -214,7 +214,7 @@ class Response:
             return []
         output.argued = True
         notices = self._without_arguments(output) if whole else []
-        output.entry.item = replace(item, arguments=output.text)
+        output.entry.become(replace(item, arguments=output.text))
         return [*notices, McpArgumentsDone(self.id, item.id, output.index, output.text)]
 
     def _without_arguments(self, output: Output) -> list[Notice]:
@@ -239,24 +239,24 @@ class Response:
         text = output.text
         match entry.item:
             case FunctionCall() as item:
-                entry.item = replace(item, arguments=text, status=status)
+                entry.become(replace(item, arguments=text, status=status))
                 notices.append(FunctionArgumentsDone(self.id, item.id, output.index, item.call_id, item.name, text))
             case McpCall():
                 notices += self.argued(output, whole=made)
                 if isinstance(entry.item, McpCall):
-                    entry.item = replace(entry.item, status=status)
+                    entry.become(replace(entry.item, status=status))
             case McpApprovalRequest() as item:
-                entry.item = replace(item, arguments=text, status=status)
+                entry.become(replace(item, arguments=text, status=status))
             case Message() as item:
                 at = self._at(output)
                 if entry.speech is not None:
                     if whole:
                         entry.speech.end()
                     notices += [OutputAudioDone(at), OutputTranscriptDone(at, text)]
-                    entry.item = replace(item, content=(OutputAudio(text),), status=status)
+                    entry.become(replace(item, content=(OutputAudio(text),), status=status))
                 else:
                     notices.append(OutputTextDone(at, text))
-                    entry.item = replace(item, content=(OutputText(text),), status=status)
+                    entry.become(replace(item, content=(OutputText(text),), status=status))
                 notices.append(ContentPartDone(at, self.modality, text))
             case _:
                 raise InvariantBroken(f"3: {entry.item.id} is no item a response can make")

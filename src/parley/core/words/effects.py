@@ -8,11 +8,15 @@ carry its id, and stops when it is told to. Every `StartGeneration` ends in exac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from parley.core.words.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
-from parley.core.words.items import Item
 from parley.core.words.notices import Notice
-from parley.core.words.settings import AudioFormat, FunctionTool, McpServer, Modality, ModelToolChoice, SessionKind
+from parley.core.words.settings import AudioFormat, McpServer, Modality, SessionKind
+from parley.core.words.work import Prompt, Reply, Work
+
+CloseReason = Literal["session_expired", "server_shutting_down", "internal_error", "voice_detection_failed"]
+"""Why the server ends a connection: the first two are the core's, the others are its shell's own faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +102,35 @@ class JudgePause:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """What the model is to see: frozen, complete. `max_output_tokens` None: no limit. Audio never stands in its items."""
-
-    instructions: str
-    items: tuple[Item, ...]
-    tools: tuple[FunctionTool, ...] = ()
-    tool_choice: ModelToolChoice = "auto"
-    parallel_tool_calls: bool | None = None
-    max_output_tokens: int | None = None
-    reasoning_effort: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class StartGeneration:
-    """Generate a reply: text only, or text and speech in `format`."""
+    """Do this work: text only, or text and speech in `format`. `language` is what is spoken, "" where it is not known.
+
+    `held`: the output may never be wanted; a `ReleaseGeneration` says that it is.
+    """
 
     attempt: AttemptId
-    prompt: Prompt
+    work: Work
     modality: Modality
     voice: str
     speed: float
     format: AudioFormat
     language: str
+    held: bool = False
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the language model sees. Raises `TypeError` for work that asks no language model."""
+        if not isinstance(self.work, Reply):
+            raise TypeError(f"a {type(self.work).__name__} has no prompt")
+        return self.work.prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseGeneration:
+    """The output of this held attempt is the response's from now on; no answer."""
+
+    attempt: AttemptId
+    response: ResponseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +211,9 @@ class StopPlayback:
 
 @dataclass(frozen=True, slots=True)
 class CloseLink:
-    """Close the connection with this WebSocket close code once what was told before has gone out."""
+    """Close the connection for this reason once what was sent before has gone out. Each kind of link has its own code for it."""
 
-    code: int
-    reason: str
+    reason: CloseReason
 
 
 Effect = (
@@ -217,6 +226,7 @@ Effect = (
     | DropTranscription
     | JudgePause
     | StartGeneration
+    | ReleaseGeneration
     | CancelGeneration
     | ListTools
     | CallTool

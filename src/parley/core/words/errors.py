@@ -15,15 +15,16 @@ ErrorType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
 
 
 class PeerError(Exception):
-    """A client's event that cannot be honoured. `param` is the dotted path of the offending field as the client wrote it."""
+    """A client's event that cannot be honoured. `field` is the core's name of the offending field
+    (`session.voice`, `item.content[0]`); a dialect maps it to the path that its clients write."""
 
     def __init__(
-        self, message: str, *, code: str, param: str | None = None, kind: ErrorType = "invalid_request_error"
+        self, message: str, *, code: str, field: str | None = None, kind: ErrorType = "invalid_request_error"
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
-        self.param = param
+        self.field = field
         self.kind: ErrorType = kind
 
 

@@ -22,9 +22,10 @@ from parley.core.words.ids import (
     ToolCallId,
     TurnId,
 )
-from parley.core.words.items import Item, ItemReference, McpError, McpTool
+from parley.core.words.items import Item, McpError, McpTool
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
-from parley.core.words.settings import AudioFormat, Modality, SettingsPatch, ToolChoice, ToolSource
+from parley.core.words.settings import SettingsPatch
+from parley.core.words.work import AS_THE_SESSION, Outstanding, ResponseParams
 
 # --- the client ----------------------------------------------------------------------------------------------------------
 
@@ -90,31 +91,6 @@ class ItemTruncateRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseParams:
-    """What `response.create` asks for. None means the session's own setting; `max_output_tokens` 0 means "inf".
-
-    `input` None takes the conversation; a tuple, empty too, replaces it.
-    """
-
-    in_conversation: bool = True
-    input: tuple[Item | ItemReference, ...] | None = None
-    instructions: str | None = None
-    modality: Modality | None = None
-    voice: str | None = None
-    output_format: AudioFormat | None = None
-    tools: tuple[ToolSource, ...] | None = None
-    tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    max_output_tokens: int | None = None
-    reasoning_effort: str | None = None
-    metadata: tuple[tuple[str, str], ...] | None = None
-
-
-AS_THE_SESSION = ResponseParams()
-"""A reply of which nothing special is asked."""
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseRequested:
     params: ResponseParams = AS_THE_SESSION
     event_id: ClientEventId | None = None
@@ -128,11 +104,12 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class ClientErred:
-    """The wire could not read a client's event: it is answered with this error, and the session goes on."""
+    """The codec could not read a client's event: the answer is this error, and the session continues. `path` is the member as the
+    client wrote it."""
 
     code: str
     message: str
-    param: str | None = None
+    path: str | None = None
     kind: ErrorType = "invalid_request_error"
     event_id: ClientEventId | None = None
 
@@ -236,6 +213,13 @@ class SpeechGenerated:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstTokenGenerated:
+    """The attempt's model has produced its first token; nothing of it need be ready to be spoken."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted:
     attempt: AttemptId
     index: int
@@ -331,6 +315,18 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class InputEnded:
+    """No more audio follows. An open turn ends with what was received; with manual turns, what is buffered is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkAbandoned:
+    """The shell has stopped waiting for this work, which `Session.outstanding()` named: the core fails it now."""
+
+    work: Outstanding
+
+
+@dataclass(frozen=True, slots=True)
 class WindDownRequested:
     """The server wants to stop: let the reply end, then close."""
 
@@ -363,6 +359,7 @@ Event = (
     | Transcribed
     | TranscriptionFailed
     | PauseJudged
+    | FirstTokenGenerated
     | GenerationEvent
     | ToolsListed
     | ToolListingFailed
@@ -372,6 +369,8 @@ Event = (
     | PipelineNotFound
     | AudioPlayed
     | TimePassed
+    | InputEnded
+    | WorkAbandoned
     | WindDownRequested
     | LinkClosed
 )

@@ -174,3 +174,18 @@ def text_of(part: Content) -> str:
             return transcript
         case InputImage():
             return ""
+
+
+def characters_of(item: Item) -> int:
+    """The characters of words and images that an item keeps for as long as it exists."""
+    match item:
+        case Message(content=content):
+            return sum(len(part.image_url) if isinstance(part, InputImage) else len(text_of(part)) for part in content)
+        case FunctionCall(arguments=text) | FunctionCallOutput(output=text) | McpApprovalRequest(arguments=text):
+            return len(text)
+        case McpCall(arguments=text, output=output, error=error):
+            return len(text) + len(output or "") + (0 if error is None else len(error.message))
+        case McpListTools(tools=tools):
+            return sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in tools)
+        case McpApprovalResponse(reason=text):
+            return len(text)

@@ -81,11 +81,15 @@ class ConversationCreated:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRaised:
+    """`field` is the core's name of the offending field, which a dialect maps to its own path; `path` is set instead where the codec
+    found the fault, and is what the client wrote."""
+
     code: str
     message: str
-    param: str | None = None
+    field: str | None = None
     kind: ErrorType = "invalid_request_error"
     client_event_id: ClientEventId | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class PipelineFound:
 
     pipeline: str
     settings: Settings
-    conduct: OwnerSettings
+    owner: OwnerSettings
     capabilities: Capabilities
 
 

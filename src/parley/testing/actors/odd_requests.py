@@ -16,7 +16,6 @@ from parley.core.words.events import (
     ItemRetrieveRequested,
     ItemTruncateRequested,
     OutputClearRequested,
-    ResponseParams,
     ResponseRequested,
     SessionUpdateRequested,
 )
@@ -34,6 +33,7 @@ from parley.core.words.items import (
     OutputText,
 )
 from parley.core.words.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
+from parley.core.words.work import ResponseParams
 from parley.testing.actors.pipelines import PIPELINES
 from parley.testing.actors.stage import piece
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY

@@ -18,10 +18,10 @@ PIPELINES = ("parley", "other", "mute")
 class Pipelines:
     """Finds what the session asks for, at once or after a moment."""
 
-    def __init__(self, stage: Stage, settings: Settings, conduct: OwnerSettings, capabilities: Capabilities) -> None:
+    def __init__(self, stage: Stage, settings: Settings, owner: OwnerSettings, capabilities: Capabilities) -> None:
         self._stage = stage
         self._settings = settings
-        self._conduct = conduct
+        self._owner = owner
         self._capabilities = capabilities
 
     def find(self, effect: FindPipeline) -> None:
@@ -38,4 +38,4 @@ class Pipelines:
         can = replace(
             self._capabilities, models=(model,), voices=(voice,) if model == "mute" else self._capabilities.voices
         )
-        return PipelineFound(model, settings, self._conduct, can)
+        return PipelineFound(model, settings, self._owner, can)

@@ -124,7 +124,7 @@ class Answers(Rule):
 
     def _erred(self, event: ClientErred, notices: list[Notice]) -> bool | None:
         errors = [notice for notice in notices if isinstance(notice, ErrorRaised)]
-        expected = ErrorRaised(event.code, event.message, event.param, event.kind, event.event_id)
+        expected = ErrorRaised(event.code, event.message, None, event.kind, event.event_id, event.path)
         self.require(errors == [expected], f"{event} was answered with {errors}")
         return None
 

@@ -45,14 +45,14 @@ class Prompts(Rule):
         streams: Streams,
         arrived: Arrived,
         kept: OnlyHeardIsKept,
-        conduct: OwnerSettings,
+        owner: OwnerSettings,
     ) -> None:
         self._attempts = attempts
         self._conversation = conversation
         self._streams = streams
         self._arrived = arrived
         self._kept = kept
-        self._conduct = conduct
+        self._owner = owner
         self._own_input: set[ResponseId] = set()
         self._goes_on_from_own_input = False
         self._started: list[StartGeneration] = []
@@ -155,7 +155,7 @@ class Prompts(Rule):
                 f"the prompt holds {item} out of its place; the conversation is {order}, shown {shown}",
             )
             at = order.index(item) + 1
-        room = self._conduct.context_tokens > sum(len(self._words(item)) + 50 for item in order)
+        room = self._owner.context_tokens > sum(len(self._words(item)) + 50 for item in order)
         if not room or self._arrived.settings.truncation.mode == "retention_ratio":
             return
         for item in order:

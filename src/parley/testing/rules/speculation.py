@@ -51,11 +51,11 @@ class HeldInAPause(Rule):
     VOICED_FRAMES = 3
     """Frames of voice in a row that no rule could take for noise."""
 
-    def __init__(self, attempts: Attempts, streams: Streams, arrived: Arrived, conduct: OwnerSettings) -> None:
+    def __init__(self, attempts: Attempts, streams: Streams, arrived: Arrived, owner: OwnerSettings) -> None:
         self._attempts = attempts
         self._streams = streams
         self._arrived = arrived
-        self._conduct = conduct
+        self._owner = owner
         self._voiced = 0
 
     def sees(self) -> Hearing:
@@ -72,7 +72,7 @@ class HeldInAPause(Rule):
             return
         self.require(len(held) == 1, f"{len(held)} attempts are held at once")
         attempt = held[0]
-        self.require(self._conduct.speculation, f"attempt {attempt.id} is held though speculation is off")
+        self.require(self._owner.speculation, f"attempt {attempt.id} is held though speculation is off")
         self.require(bool(self._streams.open), f"attempt {attempt.id} is held and no turn goes on")
         self.require(self._voiced < self.VOICED_FRAMES, f"attempt {attempt.id} is held while the user speaks")
         self.require(len(attempt.audio) <= MAX_HELD_BYTES, f"{len(attempt.audio)} bytes are held", "11")

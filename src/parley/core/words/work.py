@@ -1,0 +1,112 @@
+"""The work that a session can have its engines do, and what of it has not been answered yet.
+
+Laws: work is frozen and complete: the engine that does it sees nothing else of the session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley.core.words.ids import AttemptId, ListingId, ToolCallId, TurnId
+from parley.core.words.items import Item, ItemReference
+from parley.core.words.settings import AudioFormat, FunctionTool, Modality, ModelToolChoice, ToolChoice, ToolSource
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseParams:
+    """What `response.create` asks for. None means the session's own setting; `max_output_tokens` 0 means "inf".
+
+    `input` None takes the conversation; a tuple, empty too, replaces it.
+    """
+
+    in_conversation: bool = True
+    input: tuple[Item | ItemReference, ...] | None = None
+    instructions: str | None = None
+    modality: Modality | None = None
+    voice: str | None = None
+    output_format: AudioFormat | None = None
+    tools: tuple[ToolSource, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str | None = None
+    metadata: tuple[tuple[str, str], ...] | None = None
+
+
+AS_THE_SESSION = ResponseParams()
+"""A reply of which nothing special is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the language model sees: frozen, complete. `max_output_tokens` None: no limit. Its items hold no audio."""
+
+    instructions: str
+    items: tuple[Item, ...]
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: ModelToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The language model answers this prompt."""
+
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The translation model puts `text` into another language. Languages are BCP 47 tags; `from_language` "" is unknown.
+
+    `terms` are pairs of a term and its prescribed translation; `context` are the texts translated before, oldest first.
+    """
+
+    text: str
+    from_language: str
+    to_language: str
+    terms: tuple[tuple[str, str], ...] = ()
+    context: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """The text itself is spoken; no model is asked."""
+
+    text: str
+
+
+Work = Reply | Translation | Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedTranscript:
+    """The words of a committed turn."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedGeneration:
+    """The output of an attempt."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedListing:
+    """The tools of an MCP server."""
+
+    listing: ListingId
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedCall:
+    """The outcome of an MCP tool call."""
+
+    call: ToolCallId
+
+
+Outstanding = AwaitedTranscript | AwaitedGeneration | AwaitedListing | AwaitedCall
