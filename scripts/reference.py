@@ -89,6 +89,12 @@ PORTS = (
     "RecognizerStream",
     "LanguageModel",
     "SpeechSynthesizer",
+    "VoicesByLanguage",
+    "Translator",
+    "VoiceConverter",
+    "ConversionStream",
+    "SpeechModel",
+    "Stage",
 )
 
 

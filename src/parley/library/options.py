@@ -16,6 +16,7 @@ from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, Endpointing, FloorRule, PauseSeen, PreRoll, Rules, RuleTable
 from parley.core.words.items import Item
 from parley.core.words.settings import OwnerSettings, SemanticVad, ServerVad, Settings, Transcription, TurnDetection
+from parley.engines.ports import STT
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.events import Turn
@@ -182,7 +183,7 @@ def plan_for(
             speed=speed,
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
-            transcription=Transcription(model=config.stt.name, language=config.language),
+            transcription=Transcription(model=config.engines[STT].name, language=config.language),
             tools=tuple(tool.declared for tool in tools.values()),
         ),
         conduct=OwnerSettings(
