@@ -42,7 +42,7 @@ class _Ears:
         self.stt = stt
         self.events: list[Event] = []
         voice = VoiceWorker(FakeVoiceActivity()).stream(lambda _: None, lambda _: None)
-        self.listening = Listening(voice, judge, stt, "de", self.events.append)
+        self.listening = Listening(voice, judge, stt, self.events.append)
 
 
 def _tone(seconds: float, rate: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from parley.audio.files import AudioFileError, Recording
 from parley.core.policy.assistant import Assistant
-from parley.core.policy.policy import Policy
+from parley.core.policy.policy import Answer, Policy, Said, Say, Translate
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.words.settings import SemanticVad, ServerVad
@@ -38,6 +38,7 @@ from parley.library.speech import Spoken, synthesize
 from parley.library.transcription import Segment, SegmentWord, transcribe
 
 __all__ = [
+    "Answer",
     "Assistant",
     "AudioFileError",
     "CallTool",
@@ -60,6 +61,8 @@ __all__ = [
     "ReplyEnded",
     "ReplyText",
     "RuleTable",
+    "Said",
+    "Say",
     "Segment",
     "SegmentWord",
     "SemanticVad",
@@ -74,6 +77,7 @@ __all__ = [
     "ToolCalled",
     "Transcriber",
     "Transcript",
+    "Translate",
     "Turn",
     "TurnEnded",
     "VoiceEvent",

@@ -39,6 +39,7 @@ from parley.engines.ports import (
     Translator,
     TurnJudge,
     VoiceConverter,
+    VoicesByLanguage,
 )
 from parley.library.functions import FunctionEngine, name_of
 from parley.library.own_code import OwnCode
@@ -183,6 +184,12 @@ class _Synthesizer(_Guard):
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         with self._border():
             return self._engine.resolve_voice(voice, language)
+
+    def voice_in(self, voice: str, language: str) -> str | None:
+        if not isinstance(self._engine, VoicesByLanguage):
+            return voice
+        with self._border():
+            return self._engine.voice_in(voice, language)
 
 
 class _Translator(_Guard):

@@ -62,7 +62,10 @@ class Judgements:
         _check_detection(self.turn_detection)
         if self.policy is not None:
             checks.judgement(
-                "policy", self.policy, ("wants_reply", "may_guess", "speaks"), "Give a function, or a Policy."
+                "policy",
+                self.policy,
+                ("turn_ended", "words_became_stable", "may_speculate", "voice_over_output", "speaks"),
+                "Give a function, or a Policy; parley.Assistant is one to derive from.",
             )
         if isinstance(self.endpointing, int | float | np.number):
             checks.whole("endpointing", self.endpointing, 0, NOT_FINISHED_MS, "ms")
@@ -183,7 +186,7 @@ def plan_for(
             speed=speed,
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
-            transcription=Transcription(model=config.engines[STT].name, language=config.language),
+            transcription=Transcription(model=config.engines[STT].name),
             tools=tuple(tool.declared for tool in tools.values()),
         ),
         conduct=OwnerSettings(
@@ -191,6 +194,7 @@ def plan_for(
             speculate_after_ms=config.speculate_after_ms,
             barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
             context_tokens=config.context_tokens,
+            language=config.language,
             responses_per_minute=None,
             session_ms=SESSION_MS,
         ),

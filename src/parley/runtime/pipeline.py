@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription, primary_tag
-from parley.engines.ports import LLM, STT, TTS, EngineSet
+from parley.engines.ports import LLM, STT, TTS, VC, EngineSet
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
 
@@ -54,7 +54,8 @@ class Pipeline:
         """What a session of this pipeline can ask for."""
         tts, llm = self.engines.find(TTS), self.engines.find(LLM)
         known = [] if tts is None else [voice for voice in OPENAI_VOICES if tts.resolve_voice(voice) is not None]
-        own_voices = () if tts is None else tts.info.voices
+        speakers = [engine for engine in (tts, self.engines.find(VC)) if engine is not None]
+        own_voices = [voice for engine in speakers for voice in engine.info.voices]
         voices = dict.fromkeys((self.config.voice, *known, *own_voices))
         heard_by, spec = self.engines[STT].info, self.config.engines[STT]
         own = (heard_by.name, spec.name, f"{spec.name}:{spec.model}", self.name)
@@ -85,4 +86,5 @@ class Pipeline:
             speculate_after_ms=config.speculate_after_ms,
             barge_in=config.barge_in,
             context_tokens=config.context_tokens,
+            language=config.language,
         )

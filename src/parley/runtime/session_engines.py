@@ -69,10 +69,7 @@ class SessionEngines:
 
     def use(self) -> tuple[Listening, Generations]:
         found, inbox = self._found, self._inbox
-        language = found.config.language
         voice = found.voice.stream(inbox.post, inbox.deaf)
-        listening = Listening(voice, found.engines.find(TURN), found.engines[STT], language, inbox.post)
-        generations = Generations(
-            found.engines, inbox.post, language=language, cutter=found.cutter, clock=self._clock, sleep=self._sleep
-        )
+        listening = Listening(voice, found.engines.find(TURN), found.engines[STT], inbox.post)
+        generations = Generations(found.engines, inbox.post, cutter=found.cutter, clock=self._clock, sleep=self._sleep)
         return listening, generations

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from parley.core.words.effects import CancelGeneration, StartGeneration
 from parley.core.words.errors import Fault
@@ -34,7 +34,7 @@ from parley.engines.ports import EngineSet, TextDelta
 from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.streams import closing
-from parley.runtime.generation.text_sources import spoken_language, text_of
+from parley.runtime.generation.text_sources import text_of
 from parley.runtime.generation.voicing import Voicing
 from parley.text.clauses import Clause, ClauseCutter, Cutter
 
@@ -144,7 +144,7 @@ class _Attempt:
 
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the source writes, its text cut into clauses; a failure comes after all that was written before it."""
-        cutter = self._cutter(spoken_language(self._effect))
+        cutter = self._cutter(self._effect.language)
         try:
             with engine_code():
                 await self._cut(cutter, queue)
@@ -178,21 +178,19 @@ class Generations:
     language into clauses.
     """
 
-    __slots__ = ("_attempts", "_clock", "_cutter", "_engines", "_language", "_post", "_share", "_sleep", "_taken")
+    __slots__ = ("_attempts", "_clock", "_cutter", "_engines", "_post", "_share", "_sleep", "_taken")
 
     def __init__(
         self,
         engines: EngineSet,
         post: Callable[[Event], None],
         *,
-        language: str = "",
         cutter: Callable[[str], Cutter] = ClauseCutter,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engines = engines
         self._post = post
-        self._language = language
         self._cutter = cutter
         self._clock = clock
         self._sleep = sleep
@@ -211,7 +209,6 @@ class Generations:
 
     def start(self, effect: StartGeneration) -> None:
         """Begin; the answers are the events of `GenerationEvent`."""
-        effect = replace(effect, language=effect.language or self._language)
         pacing = Pacing(effect.format, self._clock, self._sleep, self._taken)
         attempt = _Attempt(
             effect, self._engines, self._share, self._post, self._cutter, self._clock, pacing, self._taken

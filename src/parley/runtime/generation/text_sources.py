@@ -38,11 +38,6 @@ TextPiece = TextDelta | ToolCallStarted | ToolArgumentsGenerated | GenerationFin
 E = TypeVar("E", bound=Engine)
 
 
-def spoken_language(effect: StartGeneration) -> str:
-    """The language of the text that the work gives: a BCP-47 tag, "" where it is not known."""
-    return effect.work.to_language if isinstance(effect.work, Translation) else effect.language
-
-
 def text_of(
     effect: StartGeneration, engines: EngineSet, share: object, began: Callable[[], None]
 ) -> AsyncGenerator[TextPiece, None]:

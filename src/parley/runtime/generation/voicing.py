@@ -35,7 +35,7 @@ from parley.runtime.engine_results import checked_conversion
 from parley.runtime.generation.encoding import OutputEncoder
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.streams import closing
-from parley.runtime.generation.text_sources import engine_of, spoken_language
+from parley.runtime.generation.text_sources import engine_of
 from parley.text.clauses import Clause
 from parley.text.word_timing import PlacedWord, WordTiming
 
@@ -73,12 +73,11 @@ class Voicing:
         self._share = share
         self._pacing = pacing
         self._say = say
-        self._language = spoken_language(effect)
         self._synthesizer = engine_of(TTS, engines)
         self._converter = engines.find(VC)
-        self._voice = voice_in(
-            self._synthesizer, effect.voice, self._language, spare="" if self._converter else effect.voice
-        )
+        # With a converter the session's voice may be one of the converter's, which the synthesizer does not know.
+        known = self._converter is None or self._synthesizer.resolve_voice(effect.voice) is not None
+        self._voice, self._language = voice_for(self._synthesizer, effect.voice if known else "", effect.language)
         self._encoder = OutputEncoder(effect.format)
 
     async def speak(self, clause: Clause) -> None:
@@ -118,16 +117,18 @@ class Voicing:
             await self._pacing.sent(len(audio))
 
 
-def voice_in(synthesizer: SpeechSynthesizer, voice: str, language: str, *, spare: str) -> str:
-    """The voice to ask the synthesizer for: `voice` where it speaks `language`, else the nearest that does, else `voice` all the same.
+def voice_for(synthesizer: SpeechSynthesizer, voice: str, language: str) -> tuple[str, str]:
+    """The voice and the language to ask the synthesizer for.
 
-    `spare` stands in for a voice that the synthesizer does not know.
+    `voice` where it speaks `language`, else the nearest voice that does; where none does, `voice` and no language: the engine goes by
+    the text, as it does where the language is not known.
     """
-    if synthesizer.resolve_voice(voice) is None:
-        voice = spare
-    if not language or not isinstance(synthesizer, VoicesByLanguage):
-        return voice
-    return synthesizer.voice_in(voice, language) or voice
+    if not language:
+        return voice, ""
+    if isinstance(synthesizer, VoicesByLanguage):
+        voice = synthesizer.voice_in(voice, language) or voice
+    speaks = synthesizer.resolve_voice(voice, language) is not None or synthesizer.resolve_voice(voice) is None
+    return voice, language if speaks else ""
 
 
 class _Conversion:
