@@ -30,11 +30,11 @@ from rich.console import Console
 
 from benchmarks.realtime import RECORDING, ROOT, machine, speech
 from parley.client.urls import realtime_url
-from parley.load.conversation import Conversation, Script, Tally
-from parley.load.link import Link
+from parley.load.conversation import LoadConversation, Script, Tally
+from parley.load.link import LoadLink
 from parley.load.pacing import Wheel
 from parley.load.process_usage import read_usage
-from parley.load.recording import Track, cut_track, load_recording, text_frame
+from parley.load.recording import SpeechTrack, cut_track, load_recording, text_frame
 
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 
@@ -108,12 +108,12 @@ class Round:
 class Visit:
     """One session, from its handshake to its end; a microphone on the wheel meanwhile."""
 
-    def __init__(self, kind: Kind, track: Track) -> None:
+    def __init__(self, kind: Kind, track: SpeechTrack) -> None:
         self.kind = kind
         self.tally = Tally(measuring=True)
         script = Script(track, STAGE_S, gap_s=0.1, barge_after_s=0.1 if kind.interrupts else None)
-        self.conversation = Conversation(script, self.tally)
-        self.link: Link | None = None
+        self.conversation = LoadConversation(script, self.tally)
+        self.link: LoadLink | None = None
         self.ended = False
         self._replies = 0
         self._track = track
@@ -121,7 +121,7 @@ class Visit:
 
     async def run(self, url: str, wheel: Wheel) -> str:
         """Returns how it ended, in words."""
-        self.link = await Link.dial(url, None, self._heard)
+        self.link = await LoadLink.dial(url, None, self._heard)
         for message in GARBAGE if self.kind.garbage else ():
             self.link.send(text_frame(message))
         self.conversation.begin(time.monotonic())
@@ -252,7 +252,7 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
     raise SystemExit(f"the server did not start:\n{log.read_text()}")
 
 
-async def drive(url: str, track: Track, sessions: int, at_once: int) -> Counter[str]:
+async def drive(url: str, track: SpeechTrack, sessions: int, at_once: int) -> Counter[str]:
     """One round: how its sessions ended."""
     wheel, ended, room = Wheel(CHUNK_MS), Counter[str](), asyncio.Semaphore(at_once)
     wheel.start()
@@ -270,7 +270,7 @@ async def drive(url: str, track: Track, sessions: int, at_once: int) -> Counter[
     return ended
 
 
-async def persistent(kind: Kind, track: Track, url: str, wheel: Wheel, ended: Counter[str]) -> str:
+async def persistent(kind: Kind, track: SpeechTrack, url: str, wheel: Wheel, ended: Counter[str]) -> str:
     while True:
         try:
             return await Visit(kind, track).run(url, wheel)
@@ -295,7 +295,9 @@ def settle(target: Server) -> dict[str, int]:
         time.sleep(0.2)
 
 
-def soak(target: Server, track: Track, arguments: argparse.Namespace, report: Callable[[Round], None]) -> list[Round]:
+def soak(
+    target: Server, track: SpeechTrack, arguments: argparse.Namespace, report: Callable[[Round], None]
+) -> list[Round]:
     rounds: list[Round] = []
     began_s = time.monotonic()
     size = arguments.sessions_total // arguments.rounds

@@ -26,13 +26,13 @@ async def get_weather(city: str) -> str:
     return f"It is 21 degrees in {city}."
 
 
-async def model(messages: list[dict[str, Any]]) -> AsyncIterator[str | parley.CallTool]:
+async def model(messages: list[dict[str, Any]]) -> AsyncIterator[str | parley.CallFunction]:
     """Stands for a hosted model: llm="openai:gpt-5-mini"."""
     if messages[-1]["role"] == "tool":
         yield messages[-1]["content"]
     else:
         yield "Let me see. "
-        yield parley.CallTool("get_weather", {"city": "Paris"})
+        yield parley.CallFunction("get_weather", {"city": "Paris"})
 
 
 def turn_is_over(pause: parley.PauseSeen, audio: np.ndarray) -> bool:

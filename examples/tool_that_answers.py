@@ -25,13 +25,13 @@ def get_weather(city: str) -> dict[str, Any]:
     return {"city": city, "celsius": WEATHER[city.lower()]}
 
 
-def model(messages: list[dict[str, Any]]) -> str | parley.CallTool:
+def model(messages: list[dict[str, Any]]) -> str | parley.CallFunction:
     last = messages[-1]
     if last["role"] == "tool":
         found = json.loads(last["content"])
         return found.get("error") or f"It is {found['celsius']} degrees in {found['city']}."
     city = next((city for city in WEATHER if city in last["content"].lower()), None)
-    return parley.CallTool("get_weather", {"city": city.title()}) if city else "Which city do you mean?"
+    return parley.CallFunction("get_weather", {"city": city.title()}) if city else "Which city do you mean?"
 
 
 def main(question: str) -> None:

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 HEAD = "<!-- written by scripts/reference.py from the docstrings; do not edit -->\n\n"
 
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "sessions.md": ("Sessions and pipelines", ("Pipeline", "VoiceSession", "EngineSpec", "CallTool", "Transcript")),
+    "sessions.md": ("Sessions and pipelines", ("Pipeline", "VoiceSession", "EngineSpec", "CallFunction", "Transcript")),
     "events.md": (
         "Events",
         (
@@ -32,8 +32,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "ReplyEnded",
             "Failed",
             "Turn",
-            "Word",
-            "Figures",
+            "HeardWord",
+            "TurnFigures",
         ),
     ),
     "judgements.md": (
@@ -72,6 +72,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "errors.md": (
         "Errors",
         (
+            "ParleyError",
             "LibraryError",
             "FrameRefused",
             "SinkRefused",

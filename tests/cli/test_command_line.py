@@ -98,7 +98,7 @@ def test_doctor_says_which_address_is_taken_and_what_to_do(capsys: pytest.Captur
     assert rows["packages"]["ok"]
     address = rows[f"address 127.0.0.1:{port}"]
     assert not address["ok"]
-    assert "--port 0" in address["mend"]
+    assert "--port 0" in address["remedy"]
 
 
 def test_doctor_is_content_with_the_benchmark_pipeline(capsys: pytest.CaptureFixture[str]) -> None:

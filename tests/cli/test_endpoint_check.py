@@ -12,7 +12,7 @@ KEY = "sk-secret-1234567890"
 
 
 @pytest.mark.parametrize(
-    ("server", "ok", "seen", "mend"),
+    ("server", "ok", "seen", "remedy"),
     [
         (ChatServer([], models=["qwen3:8b"]), True, "answers; it has: qwen3:8b. Did you mean 'qwen3:8b'?", ""),
         (ChatServer([], models=[]), True, "lists no models", ""),
@@ -23,11 +23,11 @@ KEY = "sk-secret-1234567890"
         (ChatServer([], redirect=(307, "")), False, "redirects in a circle", "--llm-base-url"),
     ],
 )
-async def test_the_check_says_what_answers(server: ChatServer, ok: bool, seen: str, mend: str) -> None:
+async def test_the_check_says_what_answers(server: ChatServer, ok: bool, seen: str, remedy: str) -> None:
     async with server.running():
         options = {"base_url": server.url, "api_key": KEY}
         check = await check_endpoint(server.url, EngineSpec("openai", "qwen3:8", options))
-    assert (check.ok, seen in check.seen, mend in check.mend) == (ok, True, True), check
+    assert (check.ok, seen in check.seen, remedy in check.remedy) == (ok, True, True), check
 
 
 async def test_the_check_follows_no_redirect_to_another_server() -> None:

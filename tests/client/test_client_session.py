@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parley.client.playback import Heard
+from parley.client.playback import PlayedSpan
 from parley.client.session import ClientSession, SessionOptions
 from parley.client.updates import (
     ClientUpdate,
@@ -101,7 +101,7 @@ def test_talking_over_a_reply_tells_the_server_exactly_what_was_heard() -> None:
     assert wire.receive("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=0) == [
         UserBegan("item_u", over_reply=True)
     ]
-    (cut,) = wire.session.silenced([Heard("item_r", 0, 1234, 2000)])
+    (cut,) = wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
     (truncate,) = wire.sent()
     assert truncate["type"] == "conversation.item.truncate"
     assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("item_r", 0, 1234)
@@ -119,7 +119,7 @@ def test_a_parley_is_asked_for_the_very_words_that_were_heard() -> None:
     wire = Wire(exact_cuts=True)
     wire.reply("One two three four", 2000)
     wire.sent()
-    wire.session.silenced([Heard("item_r", 0, 1234, 2000)])
+    wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
     assert wire.kinds() == ["conversation.item.truncate", "conversation.item.retrieve"]
     item = {
         "id": "item_r",

@@ -56,7 +56,7 @@ async def test_a_wrong_key_is_said_without_showing_it_and_not_tried_again() -> N
         with pytest.raises(ServerUnavailable, match="refuses the key") as caught:
             async with dial(wrong):
                 pass
-        assert "--api-key-env" in caught.value.mend
+        assert "--api-key-env" in caught.value.remedy
         assert "wrong-key" not in str(caught.value) + repr(wrong)
         assert not caught.value.again
 

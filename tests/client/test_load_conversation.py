@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parley.load.conversation import Conversation, Script, Tally
+from parley.load.conversation import LoadConversation, Script, Tally
 from parley.load.recording import cut_track, find_speech
 from tests.client.voices import silence, voice
 
@@ -23,7 +23,7 @@ class Table:
 
     def __init__(self, barge_after_s: float | None = None) -> None:
         self.tally = Tally(measuring=True)
-        self.talk = Conversation(Script(TRACK, 0.4, gap_s=GAP_S, barge_after_s=barge_after_s), self.tally)
+        self.talk = LoadConversation(Script(TRACK, 0.4, gap_s=GAP_S, barge_after_s=barge_after_s), self.tally)
         self.now_s = 100.0
         self.sent: list[bytes] = []
         session = {"audio": {"input": {"turn_detection": {"silence_duration_ms": 300}}}}

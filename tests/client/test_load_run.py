@@ -18,12 +18,12 @@ from websockets.exceptions import ConnectionClosed
 
 from parley.client.urls import UnusableUrl, realtime_url
 from parley.load.conversation import Script
-from parley.load.drive import Fleet, LoadPlan, NobodyJoined
-from parley.load.link import Link
+from parley.load.drive import Fleet, LoadPlan, NoSessionOpened
+from parley.load.link import LoadLink
 from parley.load.pacing import Wheel
 from parley.load.process_usage import NoSuchProcess, read_usage
 from parley.load.recording import cut_track, find_speech, text_frame
-from parley.load.report import Figures, broken_bars, figures
+from parley.load.report import LoadFigures, broken_bars, figures
 from tests.client.foreign_server import Behaviour, foreign_server
 from tests.client.voices import silence, voice, write_wav
 
@@ -42,7 +42,7 @@ async def driven(
     silence_ms: int | None = None,
     api_key: str | None = None,
     pid: int | None = None,
-) -> Figures:
+) -> LoadFigures:
     script = Script(TRACK, 0.05, gap_s=0.1, barge_after_s=barge_after_s)
     plan = LoadPlan(realtime_url(url, "m"), sessions, script, duration_s, 0.1, silence_ms, api_key, pid)
     return figures(plan, await Fleet(plan, lambda progress: None).run())
@@ -114,11 +114,11 @@ async def test_a_session_left_in_the_middle_of_a_reply_is_closed_and_does_not_br
         links[0].close()
         hung_up.append(links[0].ended.done())
 
-    links: list[Link] = []
+    links: list[LoadLink] = []
     hung_up: list[bool] = []
     async with serve(talk, "127.0.0.1", 0, compression=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        links.append(await Link.dial(f"ws://127.0.0.1:{port}/", None, leave))
+        links.append(await LoadLink.dial(f"ws://127.0.0.1:{port}/", None, leave))
         links[0].send(text_frame(b"go on"))
         assert await asyncio.wait_for(links[0].ended, 10) == "closed by the client"
         assert await asyncio.wait_for(closed, 10) == 1000
@@ -127,13 +127,13 @@ async def test_a_session_left_in_the_middle_of_a_reply_is_closed_and_does_not_br
 
 async def test_a_refused_key_is_told_in_the_servers_words() -> None:
     async with foreign_server(Behaviour(key="right")) as url:
-        with pytest.raises(NobodyJoined, match=r"401 Unauthorized.*Incorrect API key"):
+        with pytest.raises(NoSessionOpened, match=r"401 Unauthorized.*Incorrect API key"):
             await driven(url, api_key="wrong")
         assert (await driven(url, api_key="right", sessions=1)).joined == 1
 
 
 async def test_nobody_listening_is_told() -> None:
-    with pytest.raises(NobodyJoined, match="could be opened"):
+    with pytest.raises(NoSessionOpened, match="could be opened"):
         await driven("ws://127.0.0.1:9", sessions=1)
 
 

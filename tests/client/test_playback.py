@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from parley.client.playback import BACKLOG_S, BLOCK_MS, BLOCKS, FADE_MS, WIRE_RATE, BacklogFull, Heard, Playback
+from parley.client.playback import (
+    BACKLOG_S,
+    BLOCK_MS,
+    BLOCKS,
+    FADE_MS,
+    WIRE_RATE,
+    BacklogFull,
+    ClientPlayback,
+    PlayedSpan,
+)
 
 RATE = 48_000
 CALLBACK = 960
@@ -20,7 +29,7 @@ def tone(seconds: float, start: int = 0) -> NDArray[np.int16]:
     return (20_000 * np.sin(2 * np.pi * 440 * at / WIRE_RATE)).astype(np.int16)
 
 
-def played(playback: Playback, seconds: float) -> NDArray[np.int16]:
+def played(playback: ClientPlayback, seconds: float) -> NDArray[np.int16]:
     """What the device takes in that time, with a producer that always keeps up."""
     taken = []
     for _ in range(round(seconds * RATE / CALLBACK)):
@@ -34,7 +43,7 @@ def steepest(audio: NDArray[np.int16]) -> int:
 
 
 def test_the_first_sound_is_played_as_soon_as_a_little_of_it_is_there() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     # Enough for the resampler to give something, far less than a block.
     playback.push("item", 0, tone(0.04))
     playback.produce()
@@ -42,7 +51,7 @@ def test_the_first_sound_is_played_as_soon_as_a_little_of_it_is_there() -> None:
 
 
 def test_everything_is_played_to_the_last_sample_and_once() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     whole = tone(3.21)
     for at in range(0, len(whole), 777):
         playback.push("item", 0, whole[at : at + 777])
@@ -57,7 +66,7 @@ def test_everything_is_played_to_the_last_sample_and_once() -> None:
 
 
 def test_a_last_word_shorter_than_a_callback_is_heard() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     playback.push("item", 0, tone(0.009))
     playback.end("item")
     playback.produce()
@@ -68,7 +77,7 @@ def test_a_last_word_shorter_than_a_callback_is_heard() -> None:
 
 def test_replies_follow_each_other_in_order_and_each_ends_by_itself() -> None:
     firsts: list[str] = []
-    playback = Playback(RATE, on_first=lambda item_id, offset: firsts.append(item_id))
+    playback = ClientPlayback(RATE, on_first=lambda item_id, offset: firsts.append(item_id))
     playback.push("first", 0, tone(0.5))
     playback.push("second", 0, tone(0.5))
     playback.end("second")
@@ -81,7 +90,7 @@ def test_replies_follow_each_other_in_order_and_each_ends_by_itself() -> None:
 
 def test_the_offset_of_an_items_first_sample_in_a_callback_is_told() -> None:
     firsts: list[tuple[str, int]] = []
-    playback = Playback(RATE, on_first=lambda item_id, offset: firsts.append((item_id, offset)))
+    playback = ClientPlayback(RATE, on_first=lambda item_id, offset: firsts.append((item_id, offset)))
     playback.push("first", 0, tone(0.1))
     playback.push("second", 0, tone(0.1))
     playback.end("second")
@@ -97,13 +106,13 @@ def test_the_offset_of_an_items_first_sample_in_a_callback_is_told() -> None:
 def test_an_interruption_silences_within_a_block_and_knows_the_milliseconds_that_were_heard(
     after_callbacks: int,
 ) -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     playback.push("item", 0, tone(5.0))
     playback.produce()
     before = played(playback, after_callbacks * CALLBACK / RATE)
     heard = playback.interrupt()
     after = played(playback, 1.0)
-    assert heard == [Heard("item", 0, len(before) * 1000 // RATE + FADE_MS, 5000)]
+    assert heard == [PlayedSpan("item", 0, len(before) * 1000 // RATE + FADE_MS, 5000)]
     last = int(np.flatnonzero(after)[-1])
     assert last < FADE_MS * RATE // 1000 < BLOCK_MS * RATE // 1000
     assert steepest(np.concatenate([before, after])) < LARGEST_STEP
@@ -111,7 +120,7 @@ def test_an_interruption_silences_within_a_block_and_knows_the_milliseconds_that
 
 
 def test_what_was_not_begun_counts_as_unheard_and_what_was_heard_out_is_not_mentioned() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     for item in ("heard out", "playing", "waiting"):
         playback.push(item, 0, tone(0.5))
     playback.produce()
@@ -121,7 +130,7 @@ def test_what_was_not_begun_counts_as_unheard_and_what_was_heard_out_is_not_ment
 
 
 def test_audio_that_comes_late_for_an_interrupted_reply_is_not_played() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     playback.push("item", 0, tone(1.0))
     playback.produce()
     played(playback, 0.3)
@@ -136,12 +145,12 @@ def test_audio_that_comes_late_for_an_interrupted_reply_is_not_played() -> None:
 
 
 def test_an_interruption_of_silence_says_nothing() -> None:
-    assert Playback(RATE).interrupt() == []
+    assert ClientPlayback(RATE).interrupt() == []
 
 
 @pytest.mark.parametrize("gap_after_s", [0.1, 0.5, 0.513])
 def test_an_underrun_is_counted_once_and_does_not_click(gap_after_s: float) -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     playback.push("item", 0, tone(gap_after_s))
     playback.produce()
     audio = [played(playback, gap_after_s + 0.5)]
@@ -152,14 +161,14 @@ def test_an_underrun_is_counted_once_and_does_not_click(gap_after_s: float) -> N
     playback.produce()
     audio.append(played(playback, 1.0))
     whole = np.concatenate(audio)
-    # The end of the tone itself, which is torn off, is not ours to mend.
+    # The end of the tone itself, which is torn off, is not faded.
     assert steepest(whole[: np.flatnonzero(whole)[-1] - 50]) < LARGEST_STEP
     assert playback.underruns == 1
     assert np.count_nonzero(np.abs(whole) > 100) > 0.93 * (gap_after_s + 0.5) * RATE
 
 
 def test_silence_before_and_after_a_reply_is_no_underrun() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     played(playback, 0.5)
     playback.push("item", 0, tone(0.5))
     playback.end("item")
@@ -169,7 +178,7 @@ def test_silence_before_and_after_a_reply_is_no_underrun() -> None:
 
 
 def test_no_more_than_a_few_blocks_are_made_ahead() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     playback.push("item", 0, tone(60.0))
     playback.produce()
     ahead = 0
@@ -180,7 +189,7 @@ def test_no_more_than_a_few_blocks_are_made_ahead() -> None:
 
 
 def test_a_server_that_never_stops_sending_is_an_error_and_not_memory() -> None:
-    playback = Playback(RATE)
+    playback = ClientPlayback(RATE)
     minute = np.zeros(60 * WIRE_RATE, dtype=np.int16)
     for _ in range(BACKLOG_S // 60):
         playback.push("item", 0, minute)

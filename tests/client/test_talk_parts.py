@@ -25,18 +25,18 @@ from parley.client.updates import (
     UserLost,
 )
 from parley.talk.devices import Device, DevicesUnavailable, find_device
-from parley.talk.figures import NAMES, Figures, spreads
-from parley.talk.recording import RATE, Recording
+from parley.talk.figures import NAMES, TalkFigures, spreads
+from parley.talk.recording import RATE, TalkRecording
 from parley.talk.status import Status
 from parley.talk.talk_key import TalkKey
-from parley.talk.transcript import Line, Transcript
+from parley.talk.transcript import TalkTranscript, TranscriptLine
 
 # --- figures -----------------------------------------------------------------------------------------------------------------
 
 
-def one_turn(figures: Figures) -> None:
+def one_turn(figures: TalkFigures) -> None:
     """Voice until 10.0, turn end 10.5, words 10.9, first token 11.2, first audio 11.5, played 11.6."""
-    for at_s, happening in (
+    for at_s, update in (
         (9.0, UserBegan("u", over_reply=True)),
         (9.4, UserHeard("u", "what", final=False)),
         (10.52, UserEnded("u", 10.0, 10.5)),
@@ -47,13 +47,13 @@ def one_turn(figures: Figures) -> None:
         (11.9, ReplyWorded("r", "i", "It is", final=False)),
         (12.4, ReplySounded("r", "i", 0, b"")),
     ):
-        figures.saw(happening, at_s)
+        figures.on_update(update, at_s)
     figures.played("i", 11.6)
-    figures.saw(ReplyEnded("r", "completed", ""), 12.5)
+    figures.on_update(ReplyEnded("r", "completed", ""), 12.5)
 
 
 def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
-    figures = Figures()
+    figures = TalkFigures()
     one_turn(figures)
     (turn,) = figures.turns
     told = {name: (round(figure.ms), figure.estimated) for name, figure in turn.figures().items()}
@@ -71,7 +71,7 @@ def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
 
 
 def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
-    figures = Figures()
+    figures = TalkFigures()
     one_turn(figures)
     row = {
         "item_id": "u",
@@ -93,10 +93,10 @@ def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
     assert steps[-1].end_ms == pytest.approx(1620)
 
 
-def turn_with_a_tool() -> Figures:
+def turn_with_a_tool() -> TalkFigures:
     """Turn end 10.5, the model calls at 11.0, the reply that goes on begins at 13.0, first token 13.2, first audio 13.5, played 13.6."""
-    figures = Figures()
-    for at_s, happening in (
+    figures = TalkFigures()
+    for at_s, update in (
         (9.0, UserBegan("u", over_reply=True)),
         (10.52, UserEnded("u", 10.0, 10.5)),
         (10.9, UserHeard("u", "what is it", final=True)),
@@ -107,9 +107,9 @@ def turn_with_a_tool() -> Figures:
         (13.2, ReplyWorded("r2", "i", "It", final=False)),
         (13.5, ReplySounded("r2", "i", 0, b"")),
     ):
-        figures.saw(happening, at_s)
+        figures.on_update(update, at_s)
     figures.played("i", 13.6)
-    figures.saw(ReplyEnded("r2", "completed", ""), 14.0)
+    figures.on_update(ReplyEnded("r2", "completed", ""), 14.0)
     return figures
 
 
@@ -129,8 +129,8 @@ def test_a_turn_in_which_a_tool_ran_lasts_from_the_users_voice_to_the_reply() ->
         ("first audio", 3200, 3500),
         ("played", 3500, 3600),
     ]
-    figures.saw(UserBegan("v", over_reply=True), 15.0)
-    figures.saw(ReplyBegan("r3"), 16.0)
+    figures.on_update(UserBegan("v", over_reply=True), 15.0)
+    figures.on_update(ReplyBegan("r3"), 16.0)
     assert len(figures.turns) == 2, "what is said next is a turn of its own"
 
 
@@ -152,12 +152,12 @@ def test_a_parleys_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> N
 
 
 def test_the_summary_gives_median_and_95th_percentile() -> None:
-    figures = Figures()
+    figures = TalkFigures()
     for number in range(20):
-        figures.saw(UserBegan(f"u{number}", over_reply=False), 0.0)
-        figures.saw(UserEnded(f"u{number}", 1.0, 1.5), 1.5)
-        figures.saw(ReplyBegan(f"r{number}"), 1.6)
-        figures.saw(ReplySounded(f"r{number}", f"i{number}", 0, b""), 1.7)
+        figures.on_update(UserBegan(f"u{number}", over_reply=False), 0.0)
+        figures.on_update(UserEnded(f"u{number}", 1.0, 1.5), 1.5)
+        figures.on_update(ReplyBegan(f"r{number}"), 1.6)
+        figures.on_update(ReplySounded(f"r{number}", f"i{number}", 0, b""), 1.7)
         figures.played(f"i{number}", 2.0 + number / 10)
     found = {each.name: each for each in spreads(figures.turns)}
     response = found["QUESTION-TO-RESPONSE_MS"]
@@ -165,27 +165,27 @@ def test_the_summary_gives_median_and_95th_percentile() -> None:
 
 
 def test_a_reply_that_was_cut_counts_as_one_interruption() -> None:
-    figures = Figures()
+    figures = TalkFigures()
     one_turn(figures)
-    figures.saw(ReplyCut("i", "It", " is", 100, exact=False), 12.6)
-    figures.saw(ReplyCut("i", "It", " is", 100, exact=True), 12.7)
+    figures.on_update(ReplyCut("i", "It", " is", 100, exact=False), 12.6)
+    figures.on_update(ReplyCut("i", "It", " is", 100, exact=True), 12.7)
     assert figures.interruptions == 1
 
 
 def test_a_reply_that_nobody_interrupted_counts_as_no_interruption() -> None:
-    figures = Figures()
+    figures = TalkFigures()
     one_turn(figures)
-    figures.saw(ReplyCut("i", "It", " is", 100, exact=False, by_user=False), 12.6)
+    figures.on_update(ReplyCut("i", "It", " is", 100, exact=False, by_user=False), 12.6)
     assert (figures.interruptions, figures.turns[0].interrupted) == (0, False)
 
 
 # --- transcript --------------------------------------------------------------------------------------------------------------
 
 
-def lines_after(*happenings: ClientUpdate) -> list[Line]:
-    transcript = Transcript()
-    for happening in happenings:
-        transcript.saw(happening, 1.0)
+def lines_after(*updates: ClientUpdate) -> list[TranscriptLine]:
+    transcript = TalkTranscript()
+    for update in updates:
+        transcript.on_update(update, 1.0)
     return list(transcript.lines.values())
 
 
@@ -248,28 +248,28 @@ def test_a_quick_second_press_ends_the_turn_too() -> None:
     assert key.passed(key.deadline) == "up"
 
 
-# --- who has the floor -------------------------------------------------------------------------------------------------------
+# --- who has the status -------------------------------------------------------------------------------------------------------
 
 
 def test_the_state_follows_a_turn_from_listening_to_the_reply() -> None:
-    floor = Status()
+    status = Status()
 
     def state(audible: bool = False) -> str:
-        return floor.state(audible=audible, muted=False, hands_free=True)
+        return status.state(audible=audible, muted=False, hands_free=True)
 
     assert state() == "connecting"
-    floor.saw(SessionBegan("s", "m", "v"))
+    status.on_update(SessionBegan("s", "m", "v"))
     assert state() == "listening"
-    floor.saw(UserBegan("u", over_reply=False))
+    status.on_update(UserBegan("u", over_reply=False))
     assert state() == "you speak"
-    floor.saw(UserEnded("u", 1.0, 1.0))
+    status.on_update(UserEnded("u", 1.0, 1.0))
     assert state() == "thinking"
-    floor.saw(ReplyBegan("r"))
+    status.on_update(ReplyBegan("r"))
     assert state(audible=True) == "it speaks"
-    floor.saw(ReplyEnded("r", "completed", ""))
+    status.on_update(ReplyEnded("r", "completed", ""))
     assert state(audible=True) == "it speaks", "it is still to be heard"
     assert state() == "listening"
-    floor.lost()
+    status.lost()
     assert state() == "reconnecting"
 
 
@@ -300,7 +300,7 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are() -> None:
 
 
 def test_a_recording_holds_both_sides_in_their_places(tmp_path: Path) -> None:
-    recording = Recording(tmp_path / "kept", 100.0, 48_000)
+    recording = TalkRecording(tmp_path / "kept", 100.0, 48_000)
     voice = np.full(RATE, 5000, dtype=np.int16)
     chunk = RATE // 50
     # The user speaks in the second second, the assistant in the fourth; chunks come with jitter.
@@ -311,11 +311,11 @@ def test_a_recording_holds_both_sides_in_their_places(tmp_path: Path) -> None:
         loud = 150 <= at < 200
         recording.tracks.assistant(np.full(2 * chunk, 7000 if loud else 0, dtype=np.int16), 100.0 + at * 0.02)
     recording.event("sent", json.dumps({"type": "input_audio_buffer.append", "audio": "QUJD" * 100}), 101.0)
-    transcript = Transcript()
-    transcript.saw(UserHeard("u", "hello", final=True), 101.0)
-    transcript.saw(ReplyWorded("r", "i", "Hi there you", final=True), 103.0)
-    transcript.saw(ReplyCut("i", "Hi there", " you", 800, exact=True), 104.0)
-    figures = Figures()
+    transcript = TalkTranscript()
+    transcript.on_update(UserHeard("u", "hello", final=True), 101.0)
+    transcript.on_update(ReplyWorded("r", "i", "Hi there you", final=True), 103.0)
+    transcript.on_update(ReplyCut("i", "Hi there", " you", 800, exact=True), 104.0)
+    figures = TalkFigures()
     one_turn(figures)
     recording.finish(transcript.lines.values(), figures.turns)
 

@@ -71,7 +71,7 @@ async def test_a_pair_that_it_does_not_know_is_refused(translator: Translator) -
     with pytest.raises(EngineRefused) as caught:
         await translated(translator, TranslationRequest("Hello.", source, "tlh"))
     assert caught.value.code == "unsupported_language"
-    assert caught.value.mend
+    assert caught.value.remedy
 
 
 async def test_a_translation_that_is_closed_leaves_others_alone(translator: Translator) -> None:

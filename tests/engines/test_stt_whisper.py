@@ -353,8 +353,8 @@ async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> 
         await engine.open()
     assert time.monotonic() - began < 5
     assert caught.value.code == "download_failed"
-    assert "hf download Systran/faster-whisper-small.en" in caught.value.mend
-    assert "pocketsphinx" in caught.value.mend
+    assert "hf download Systran/faster-whisper-small.en" in caught.value.remedy
+    assert "pocketsphinx" in caught.value.remedy
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from parley.engines.ports import (
     SpeechRequest,
     Transcript,
 )
-from parley.library import CallTool, PauseSeen, Turn
+from parley.library import CallFunction, PauseSeen, Turn
 from parley.testing.fakes import (
     FakeModel,
     FakeRecognizer,
@@ -249,8 +249,8 @@ def part(name: str, act: Act) -> tuple[dict[str, Any], dict[str, Any]]:
     if name.startswith("tool"):
         called = "look" if name == "tool function" else "look_async"
 
-        def model(messages: list[dict[str, Any]]) -> str | CallTool:
-            return STORY if messages[-1]["role"] == "tool" else CallTool(called)
+        def model(messages: list[dict[str, Any]]) -> str | CallFunction:
+            return STORY if messages[-1]["role"] == "tool" else CallFunction(called)
 
         return {"llm": model}, _tools(act)[name]
     return {"llm": FakeModel([STORY])}, _judgements(act)[name]

@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from parley.library import CallTool, Failed, LibraryError, Pipeline, ReplyAudio, ReplyText, SessionClosed, VoiceSession
+from parley.library import (
+    CallFunction,
+    Failed,
+    LibraryError,
+    Pipeline,
+    ReplyAudio,
+    ReplyText,
+    SessionClosed,
+    VoiceSession,
+)
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, of, pipeline, silence, voice
@@ -269,7 +278,7 @@ async def test_a_live_session_may_be_spoken_to_from_a_tools_thread() -> None:
         sessions[0].close()
         return "bye"
 
-    async with pipeline(llm=lambda messages: CallTool("hang_up")) as pipe:
+    async with pipeline(llm=lambda messages: CallFunction("hang_up")) as pipe:
         sessions.append(VoiceSession(pipe, sample_rate=RATE, tools=[hang_up]))
         async for _ in sessions[0].live(asks(), []):
             pass
@@ -391,9 +400,9 @@ def no_collector() -> Iterator[None]:
 
 
 def left_of(session: VoiceSession) -> list[weakref.ref[Any]]:
-    machine = session._machine
-    assert machine is not None
-    return [weakref.ref(part) for part in (session, machine, machine.driver, machine.session)]
+    embedded = session._embedded
+    assert embedded is not None
+    return [weakref.ref(part) for part in (session, embedded, embedded.driver, embedded.session)]
 
 
 def talk_and_end(pipe: Pipeline, end: str, options: dict[str, Any]) -> list[weakref.ref[Any]]:

@@ -29,7 +29,7 @@ from tests.library.own import PARTS, TALK, part
 from tests.library.rig import RATE, judged, of, pipeline, silence, voice
 
 FAILING = [name for name in PARTS if not name.startswith("tool")]
-"""What a tool raises is told to the model, which can mend it."""
+"""The model receives what a tool raises, and can react to it."""
 
 
 class Once:
@@ -199,7 +199,7 @@ def test_a_stream_that_cannot_be_closed_breaks_no_session() -> None:
 
 
 def test_one_streams_failure_in_a_function_for_voices_is_no_other_streams_and_no_frame_is_heard_twice() -> None:
-    from parley.library.own_ears import FunctionVad
+    from parley.library.function_recognizers import FunctionVad
 
     frames: list[float] = []
 

@@ -14,10 +14,10 @@ from tests.library.rig import RATE, pipeline, voice
 CHUNK = 768
 
 
-def chunks(intake: FrameReader, *frames: Any) -> bytes:
-    made = [chunk for frame in frames for chunk in intake.push(frame)]
+def chunks(reader: FrameReader, *frames: Any) -> bytes:
+    made = [chunk for frame in frames for chunk in reader.push(frame)]
     assert all(len(chunk) == 2 * CHUNK for chunk in made)
-    return b"".join([*made, *intake.finish()])
+    return b"".join([*made, *reader.finish()])
 
 
 def test_every_type_of_frame_gives_the_same_samples() -> None:
@@ -25,9 +25,9 @@ def test_every_type_of_frame_gives_the_same_samples() -> None:
     as_float = (audio / 32768).astype(np.float32)
     expected = audio.tobytes()
     for frame in (audio, as_float, expected, Recording(as_float, RATE)):
-        intake = FrameReader(RATE, CHUNK)
-        assert chunks(intake, frame) == expected
-        assert intake.taken == len(audio)
+        reader = FrameReader(RATE, CHUNK)
+        assert chunks(reader, frame) == expected
+        assert reader.taken == len(audio)
 
 
 def test_a_mix_of_types_is_one_stream() -> None:

@@ -552,9 +552,9 @@ def test_what_is_suggested_for_a_frame_that_is_refused_is_taken(frame: Any) -> N
         session = VoiceSession(pipe, sample_rate=RATE)
         with pytest.raises(FrameRefused) as refused:
             session.step(frame)
-        suggestion = re.findall("`(.+?)`", refused.value.mend)
-        assert suggestion, refused.value.mend
-        mended = eval(suggestion[0], {"np": np, "frame": frame})
-        session.step(mended)
+        suggestion = re.findall("`(.+?)`", refused.value.remedy)
+        assert suggestion, refused.value.remedy
+        converted = eval(suggestion[0], {"np": np, "frame": frame})
+        session.step(converted)
         assert session.samples_taken == 480
-        assert np.abs(mended).max() == pytest.approx(8000 if mended.dtype == np.int16 else 8000 / 32768, rel=0.03)
+        assert np.abs(converted).max() == pytest.approx(8000 if converted.dtype == np.int16 else 8000 / 32768, rel=0.03)

@@ -14,7 +14,7 @@ import pytest
 
 from parley.core.words.settings import TurnDetection
 from parley.library import (
-    CallTool,
+    CallFunction,
     EngineSpec,
     EngineUnavailable,
     Failed,
@@ -151,10 +151,10 @@ async def later(seconds: float) -> str:
     return f"in {seconds} seconds"
 
 
-def asks(*calls: CallTool) -> Any:
+def asks(*calls: CallFunction) -> Any:
     """A model that makes these calls, then reads the outputs."""
 
-    def model(messages: list[dict[str, Any]]) -> Iterator[str | CallTool]:
+    def model(messages: list[dict[str, Any]]) -> Iterator[str | CallFunction]:
         outputs = [message["content"] for message in messages if message["role"] == "tool"]
         if outputs:
             yield "Done: " + " and ".join(outputs)
@@ -178,7 +178,7 @@ def test_a_tool_is_described_by_its_hints_and_its_docstring() -> None:
 
 
 def test_tools_are_called_and_the_reply_goes_on_with_what_they_returned() -> None:
-    model = asks(CallTool("weather", {"place": {"city": "Paris"}}), CallTool("later", {"seconds": 2}))
+    model = asks(CallFunction("weather", {"place": {"city": "Paris"}}), CallFunction("later", {"seconds": 2}))
     with pipeline(llm=model) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[weather, later])
         events = session.step(voice(600)) + session.flush()
@@ -201,12 +201,12 @@ def test_tools_are_called_and_the_reply_goes_on_with_what_they_returned() -> Non
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (CallTool("weather", {"place": {"city": "Atlantis"}}), "LookupError: it has sunk"),
-        (CallTool("weather", {"town": "Paris"}), "wrong arguments"),
-        (CallTool("weather", {"place": {"city": "Paris"}, "unit": "kelvin"}), "wrong arguments"),
+        (CallFunction("weather", {"place": {"city": "Atlantis"}}), "LookupError: it has sunk"),
+        (CallFunction("weather", {"town": "Paris"}), "wrong arguments"),
+        (CallFunction("weather", {"place": {"city": "Paris"}, "unit": "kelvin"}), "wrong arguments"),
     ],
 )
-def test_what_goes_wrong_in_a_tool_is_told_to_the_model(call: CallTool, said: str) -> None:
+def test_what_goes_wrong_in_a_tool_is_told_to_the_model(call: CallFunction, said: str) -> None:
     with pipeline(llm=asks(call)) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[weather])
         events = session.say("go") + session.flush()
@@ -220,7 +220,7 @@ def test_of_a_tools_long_output_the_model_is_given_the_beginning() -> None:
     def book() -> str:
         return "A page. " * 300_000
 
-    with pipeline(llm=asks(CallTool("book"))) as pipe:
+    with pipeline(llm=asks(CallFunction("book"))) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[book])
         events = session.say("go")
     assert not of(Failed, events)
@@ -238,8 +238,8 @@ def test_a_model_that_calls_for_ever_is_stopped() -> None:
         calls += 1
         return calls
 
-    def stubborn(messages: list[dict[str, Any]]) -> CallTool:
-        return CallTool("count")
+    def stubborn(messages: list[dict[str, Any]]) -> CallFunction:
+        return CallFunction("count")
 
     with pipeline(llm=stubborn) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[count])

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from parley.library import (
     Failed,
-    Figures,
     LibraryError,
     Pipeline,
     Recording,
@@ -27,6 +26,7 @@ from parley.library import (
     SpeechStopped,
     Turn,
     TurnEnded,
+    TurnFigures,
     VoiceEvent,
     VoiceSession,
     frames,
@@ -46,7 +46,7 @@ def told(events: Iterable[VoiceEvent]) -> list[object]:
     for event in events:
         match event:
             case TurnEnded(turn) | ReplyEnded(turn):
-                plain.append((type(event), replace(turn, figures=Figures())))
+                plain.append((type(event), replace(turn, figures=TurnFigures())))
             case ReplyAudio():
                 if plain and isinstance(plain[-1], bytes):
                     plain[-1] += event.samples.tobytes()

@@ -71,14 +71,14 @@ async def test_equal_engines_are_loaded_once_and_shared() -> None:
 
 
 async def test_a_pipeline_that_cannot_be_loaded_says_why_and_the_others_are_served() -> None:
-    shop = _Shop(whisper=EngineUnavailable("The weights of 'small' are missing.", mend="Run parley pull small."))
+    shop = _Shop(whisper=EngineUnavailable("The weights of 'small' are missing.", remedy="Run parley pull small."))
     loaded = await shop.open(
         pipeline_config("good"), pipeline_config("bad", stt=EngineSpec("whisper"), llm=EngineSpec("fake", "big"))
     )
     assert list(loaded.pipelines) == ["good"]
     (failure,) = loaded.failures["bad"]
     assert (failure.stage, failure.name, failure.state) == (STT, "whisper", "failed")
-    assert (failure.message, failure.mend) == ("The weights of 'small' are missing.", "Run parley pull small.")
+    assert (failure.message, failure.remedy) == ("The weights of 'small' are missing.", "Run parley pull small.")
     with pytest.raises(KeyError):
         loaded.pipeline("bad")
     unneeded = [engine for stage, spec, engine in shop.made if spec.model == "big"]
@@ -104,7 +104,7 @@ async def test_an_unknown_engine_is_reported_with_what_there_is() -> None:
     loaded = await LoadedEngines.open_all([config])
     failed = {failure.stage: failure for failure in loaded.failures["typo"]}
     assert "whispr" in failed[STT].message
-    assert "whisper" in failed[STT].mend
+    assert "whisper" in failed[STT].remedy
     assert set(failed) == {TURN, STT, TTS}, "the fakes are not installed engines either"
 
 
@@ -192,7 +192,7 @@ async def test_a_pipeline_whose_engines_cannot_do_its_language_is_refused_at_sta
         assert failure in shop.reports, "the owner is told"
         assert "'pt'" in failure.message
         assert "'a'" in failure.message
-        assert failure.mend
+        assert failure.remedy
         assert all(engine.closed == 1 for _, _, engine in shop.made), (
             "nothing is kept for a pipeline that is not served"
         )

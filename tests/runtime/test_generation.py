@@ -299,7 +299,7 @@ async def test_two_attempts_at_once_do_not_mix() -> None:
 
 
 async def test_a_models_fault_comes_after_the_words_it_had_written() -> None:
-    fault = EngineError("The endpoint is down.", code="connection_failed", mend="Start it.")
+    fault = EngineError("The endpoint is down.", code="connection_failed", remedy="Start it.")
     events = await _Mouth(FakeModel(["It is now exactly", fault])).said()
     assert sum(isinstance(event, SpeechGenerated) for event in events) == 4
     failed = events[-1]

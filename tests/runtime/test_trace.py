@@ -219,7 +219,7 @@ async def test_the_ring_does_not_keep_hours_of_audio_alive() -> None:
     with memory_stays_under(200_000):
         for number in range(20):
             judged = JudgePause(TurnId(1), JudgementId(1), "", bytes(100_000), AudioFormat.PCM16, "")
-            rig.trace.saw(ItemRetrieveRequested(ItemId(f"nothing_{number}")), number, [judged])
+            rig.trace.on_step(ItemRetrieveRequested(ItemId(f"nothing_{number}")), number, [judged])
             del judged
     assert "nothing_19" in rig.trace.recent()[-1]
     assert "JudgePause" in rig.trace.recent()[-1]

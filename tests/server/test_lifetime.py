@@ -78,7 +78,7 @@ def test_an_occupied_port_is_said_before_any_engine_is_loaded(capsys: pytest.Cap
             serve(configured(port=taken.getsockname()[1]))
     finally:
         taken.close()
-    assert "--port" in error.value.mend
+    assert "--port" in error.value.remedy
     assert "loading" not in capsys.readouterr().err
 
 

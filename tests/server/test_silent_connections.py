@@ -140,7 +140,7 @@ def test_doctor_says_when_the_sessions_need_more_open_files_than_there_can_be() 
     assert check_open_files(configured(max_sessions=1)).ok
     check = check_open_files(configured(max_sessions=100_000))
     assert not check.ok
-    assert "ulimit -n" in check.mend
+    assert "ulimit -n" in check.remedy
 
 
 def test_that_nothing_can_be_opened_is_logged_once_with_what_fixes_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,20 +10,20 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.client.playback import Heard, Playback
-from parley.talk.devices import FRAMES, RATE, Sound
+from parley.client.playback import ClientPlayback, PlayedSpan
+from parley.talk.devices import FRAMES, RATE, DeviceBlock
 
 
 class TapeDevices:
     """Meets `parley.talk.conversation.Devices`. `speak()` says something; `played` is all that came out."""
 
-    def __init__(self, on_sound: Callable[[Sound], None], on_first: Callable[[str, float], None]) -> None:
+    def __init__(self, on_sound: Callable[[DeviceBlock], None], on_first: Callable[[str, float], None]) -> None:
         self.names = ("tape in", "tape out")
         self.lost = asyncio.Event()
         self.opened: list[bool] = []
         self.played: list[NDArray[np.int16]] = []
         self._on_sound = on_sound
-        self._playback = Playback(RATE, on_first=lambda item_id, offset: on_first(item_id, time.monotonic()))
+        self._playback = ClientPlayback(RATE, on_first=lambda item_id, offset: on_first(item_id, time.monotonic()))
         self._speech: NDArray[np.int16] = np.empty(0, dtype=np.int16)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -56,11 +56,11 @@ class TapeDevices:
         audio = self._playback.take(FRAMES)
         self._playback.produce()
         self.played.append(audio)
-        self._on_sound(Sound("played", audio, now_s))
+        self._on_sound(DeviceBlock("played", audio, now_s))
         said = np.zeros(FRAMES, dtype=np.int16)
         part, self._speech = self._speech[:FRAMES], self._speech[FRAMES:]
         said[: len(part)] = part
-        self._on_sound(Sound("recorded", said, now_s))
+        self._on_sound(DeviceBlock("recorded", said, now_s))
 
     def check(self) -> None:
         """A tape does not vanish by itself."""
@@ -74,7 +74,7 @@ class TapeDevices:
         self._playback.end(item_id)
         self._playback.produce()
 
-    def interrupt(self) -> list[Heard]:
+    def interrupt(self) -> list[PlayedSpan]:
         return self._playback.interrupt()
 
     @property

@@ -19,9 +19,9 @@ from textual.widgets import Input
 from parley.client.connection import Server, ServerUnavailable
 from parley.client.session import SessionOptions
 from parley.talk.conversation import Talk
-from parley.talk.figures import NAMES, Step
-from parley.talk.ports import Chosen, View
-from parley.talk.transcript import Line
+from parley.talk.figures import NAMES, WaterfallBar
+from parley.talk.ports import Chosen, TalkView
+from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.drawing import ASCII, Glyphs, glyphs_for, meter, waterfall
 from parley.talk.tui.plain import PlainView
 from parley.talk.tui.screen import TalkScreen, said_words
@@ -66,7 +66,7 @@ class Shown:
     async def until_state(self, state: str) -> None:
         await self.until(state, lambda: self.talk.state == state)
 
-    def lines(self, speaker: str) -> list[Line]:
+    def lines(self, speaker: str) -> list[TranscriptLine]:
         return [line for line in self.talk.transcript.lines.values() if line.speaker == speaker]
 
 
@@ -85,7 +85,7 @@ async def screen(
     async with running(engines=engines) as server:
         chosen = Chosen(Server.at(server.ws, model="default"), wishes or SessionOptions(), record=record)
 
-        def make(view: View) -> Talk:
+        def make(view: TalkView) -> Talk:
             return Talk(chosen, view, lambda: None, TapeDevices)
 
         app = TalkScreen(make, "parley talk: default", glyphs or Glyphs())
@@ -431,8 +431,11 @@ async def test_leaving_in_the_middle_of_a_reply_interrupts_nobody() -> None:
 def test_nothing_is_drawn_that_the_terminal_cannot_show() -> None:
     assert glyphs_for("UTF-8") == Glyphs()
     assert glyphs_for("ANSI_X3.4-1968") == glyphs_for(None) == ASCII
-    line = Line(1, "reply", "i", 0.0, text="One", unheard=" two", partial=False, heard_ms=100)
-    drawn = [meter(-30, 16, ASCII), *waterfall([Step("turn end", 0, 500), Step("played", 500, 501)], 60, ASCII)]
+    line = TranscriptLine(1, "reply", "i", 0.0, text="One", unheard=" two", partial=False, heard_ms=100)
+    drawn = [
+        meter(-30, 16, ASCII),
+        *waterfall([WaterfallBar("turn end", 0, 500), WaterfallBar("played", 500, 501)], 60, ASCII),
+    ]
     drawn.append(said_words(line, ASCII).plain)
     assert all(text.isascii() for text in drawn)
     assert drawn[-1] == "One ~two~"

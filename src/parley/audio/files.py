@@ -19,6 +19,7 @@ import numpy as np
 
 from parley.audio import pcm
 from parley.audio.types import Samples
+from parley.errors import ParleyError
 
 MAX_SECONDS = 4 * 3600
 """Longest file read into memory: four hours, about 700 MB as 48 kHz float32 twice over; longer ones should be streamed."""
@@ -30,8 +31,8 @@ _CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libm
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
-class AudioFileError(ValueError):
-    """A file cannot be read or written as audio; the message says why."""
+class AudioFileError(ParleyError, ValueError):
+    """A file cannot be read or written as audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def write(path: str | os.PathLike[str], recording: Recording) -> None:
     elif suffix in _CODECS:
         _write_av(target, recording, _CODECS[suffix])
     else:
-        raise AudioFileError(f"cannot write {target.name}: use one of .wav, {', '.join(_CODECS)}")
+        raise AudioFileError(f"The suffix of {target.name} names no format.", f"Use one of .wav, {', '.join(_CODECS)}.")
 
 
 def _read_stream(stream: BinaryIO, name: str) -> Recording:
@@ -121,7 +122,7 @@ def _to_mono(interleaved: Samples, channels: int) -> Samples:
 
 def _check_length(seconds: float, name: str) -> None:
     if seconds > MAX_SECONDS:
-        raise AudioFileError(f"{name} is longer than {MAX_SECONDS // 3600} hours; cut it into pieces first")
+        raise AudioFileError(f"{name} is longer than {MAX_SECONDS // 3600} hours.", "Cut it into pieces first.")
 
 
 def _read_av(stream: BinaryIO, name: str) -> Recording:
@@ -130,7 +131,7 @@ def _read_av(stream: BinaryIO, name: str) -> Recording:
     try:
         with av.open(stream, mode="r") as container:
             if not container.streams.audio:
-                raise AudioFileError(f"{name} holds no audio track")
+                raise AudioFileError(f"{name} holds no audio track.")
             rate = container.streams.audio[0].rate
             to_mono = av.AudioResampler(format="flt", layout="mono", rate=rate)
             parts: list[Samples] = []
@@ -142,9 +143,9 @@ def _read_av(stream: BinaryIO, name: str) -> Recording:
                 _check_length(total / rate, name)
             parts.extend(mono.to_ndarray()[0] for mono in to_mono.resample(None))
     except av.error.FFmpegError as error:
-        raise AudioFileError(f"{name} cannot be read as audio: {error}") from error
+        raise AudioFileError(f"{name} cannot be read as audio: {error}.") from error
     if not parts:
-        raise AudioFileError(f"{name} holds no audio")
+        raise AudioFileError(f"{name} holds no audio.")
     return Recording(np.concatenate(parts).astype(np.float32, copy=False), rate)
 
 
@@ -152,7 +153,9 @@ def _write_av(target: Path, recording: Recording, codec: str) -> None:
     import av
 
     if codec == "libopus" and recording.sample_rate not in _OPUS_RATES:
-        raise AudioFileError(f"Opus cannot carry {recording.sample_rate} Hz; resample to one of {_OPUS_RATES} first")
+        raise AudioFileError(
+            f"Opus cannot carry {recording.sample_rate} Hz.", f"Resample to one of {_OPUS_RATES} first."
+        )
     try:
         with av.open(str(target), mode="w") as container:
             track = container.add_stream(codec, rate=recording.sample_rate, layout="mono")
@@ -169,4 +172,4 @@ def _write_av(target: Path, recording: Recording, codec: str) -> None:
                 container.mux(track.encode(piece))
             container.mux(track.encode(None))
     except av.error.FFmpegError as error:
-        raise AudioFileError(f"{target.name} cannot be written: {error}") from error
+        raise AudioFileError(f"{target.name} cannot be written: {error}.") from error

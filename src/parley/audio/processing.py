@@ -22,6 +22,7 @@ import numpy as np
 from parley.audio.echo_gate import EchoGate
 from parley.audio.echo_path import EchoPath
 from parley.audio.types import Int16
+from parley.errors import ParleyError
 
 NoiseLevel = Literal["off", "near_field", "far_field"]
 
@@ -42,11 +43,11 @@ _GAIN_PATH = {8_000: 24, 16_000: 0, 24_000: 28, 32_000: 0, 48_000: 0}
 
 SAMPLE_RATES = tuple(_PATH)
 
-MEND = "install it with: pip install livekit"
+REMEDY = "Install it with: pip install livekit"
 
 
-class ProcessingUnavailable(RuntimeError):
-    """The library is not installed or does not load here; the message names the mend."""
+class ProcessingUnavailable(ParleyError):
+    """The library is not installed or does not load."""
 
 
 @cache
@@ -61,7 +62,7 @@ def load() -> Any:
         rtc.AudioProcessingModule()
     except ImportError as error:
         raise ProcessingUnavailable(
-            f"Echo control and noise reduction need the package 'livekit', which does not load ({error}); {MEND}"
+            f"Echo control and noise reduction need the package 'livekit', which does not load ({error}).", REMEDY
         ) from error
     return rtc
 

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from parley.load.drive import LoadPlan, Progress
-    from parley.load.report import Figures, Spread
+    from parley.load.drive import LoadPlan, LoadProgress
+    from parley.load.report import LoadFigures, Percentiles
 
 
-def progress_line(progress: Progress, plan: LoadPlan) -> str:
+def progress_line(progress: LoadProgress, plan: LoadPlan) -> str:
     """One line for a spinner."""
     phase = "measuring" if progress.measuring else "joining" if progress.joined < progress.sessions else "ending"
     return (
@@ -22,7 +22,7 @@ def progress_line(progress: Progress, plan: LoadPlan) -> str:
     )
 
 
-def print_table(found: Figures) -> None:
+def print_table(found: LoadFigures) -> None:
     """Print the figures to stdout."""
     table = Table(
         title=f"{found.joined} of {found.sessions} sessions, {found.window_s:g} s at {found.url}", title_justify="left"
@@ -64,6 +64,6 @@ def print_table(found: Figures) -> None:
         print_line(f"errors {found.error_count}: {'; '.join(found.errors)}", markup=False)
 
 
-def _add(table: Table, name: str, spread: Spread) -> None:
+def _add(table: Table, name: str, spread: Percentiles) -> None:
     values = (spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.max_ms)
     table.add_row(name, *("-" if value is None else f"{value:.0f}" for value in values), str(spread.count))

@@ -1,4 +1,4 @@
-"""The checks of `parley doctor`: each looks at one thing and says how to mend it.
+"""The checks of `parley doctor`: each looks at one thing and says how to fix it.
 
 Laws: a check never changes anything and never raises for what it looks for; what it can't know it doesn't claim.
 `required` says whether the server can't do without it.
@@ -28,12 +28,12 @@ MIN_PYTHON = (3, 11)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor: what was looked at, whether it is well, what was seen, and how to mend it."""
+    """One line of the doctor: what was looked at, whether it is well, what was seen, and how to fix it."""
 
     name: str
     ok: bool
     seen: str
-    mend: str = ""
+    remedy: str = ""
     required: bool = True
 
 
@@ -146,7 +146,7 @@ async def _check_engine(stage: Stage[Any], spec: EngineSpec, name: str) -> Check
         finally:
             await engine.close()
     except EngineError as error:
-        return Check(name, False, error.message, error.mend)
+        return Check(name, False, error.message, error.remedy)
     except ValueError as error:
         return Check(name, False, str(error), "Correct the option in parley.toml.")
     except TimeoutError:
@@ -180,7 +180,7 @@ async def check_endpoint(url: str, spec: EngineSpec) -> Check:
     try:
         models = await models_at(read_config(spec.model, OptionReader("llm", spec.options)))
     except EngineError as error:
-        return Check(name, False, error.message, error.mend)
+        return Check(name, False, error.message, error.remedy)
     except ValueError as error:
         return Check(name, False, str(error), "Correct the option in parley.toml.")
     if models is None:
@@ -198,11 +198,11 @@ def check_audio() -> Check:
     except ImportError:
         return Check(name, False, "sounddevice is not installed", "python -m pip install sounddevice", required=False)
     except OSError:
-        mend = "Install PortAudio (Debian: apt-get install libportaudio2; macOS: brew install portaudio)."
-        return Check(name, False, "PortAudio is not installed", mend, required=False)
+        remedy = "Install PortAudio (Debian: apt-get install libportaudio2; macOS: brew install portaudio)."
+        return Check(name, False, "PortAudio is not installed", remedy, required=False)
     devices = sounddevice.query_devices()
     inputs = sum(device["max_input_channels"] > 0 for device in devices)
     outputs = sum(device["max_output_channels"] > 0 for device in devices)
     ok = inputs > 0 and outputs > 0
-    mend = "" if ok else "Connect a microphone and a loudspeaker to talk from this machine; a server needs none."
-    return Check(name, ok, f"{inputs} to record, {outputs} to play", mend, required=False)
+    remedy = "" if ok else "Connect a microphone and a loudspeaker to talk from this machine; a server needs none."
+    return Check(name, ok, f"{inputs} to record, {outputs} to play", remedy, required=False)

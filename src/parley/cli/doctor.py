@@ -1,4 +1,4 @@
-"""`parley doctor`: each line a check with its mend; exit code 1 when something that the server needs is missing."""
+"""`parley doctor`: each line a check with its remedy; exit code 1 when something that the server needs is missing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
     try:
         config = load_config(config_path, flags)
     except ConfigError as error:
-        yield checks.Check("configuration", False, error.message, error.mend)
+        yield checks.Check("configuration", False, error.message, error.remedy)
         return
     warn(config)
     yield checks.Check(
@@ -60,5 +60,5 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
 def _print(check: checks.Check) -> None:
     mark, colour = ("ok  ", "green") if check.ok else ("FAIL", "red") if check.required else ("note", "yellow")
     click.echo(f"{click.style(mark, fg=colour)}  {check.name}: {check.seen}")
-    if not check.ok and check.mend:
-        click.echo(f"      {check.mend}")
+    if not check.ok and check.remedy:
+        click.echo(f"      {check.remedy}")

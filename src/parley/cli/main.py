@@ -1,23 +1,21 @@
 """The command `parley`: finds the command's file, and turns what went wrong into one line and an exit code.
 
-Laws: results on stdout, chatter on stderr; exit 0 done, 1 the answer is no, 2 it could not be asked (usage, configuration,
-engine), 130 interrupted. A command's file is imported only when that command runs, so that `parley --help` is instant.
+Laws: results on stdout, messages on stderr; exit 0 done, 1 the check failed, 2 usage or set-up error, 130 interrupted.
+A command's file is imported only when that command runs, so that `parley --help` is instant.
 """
 
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from parley import __version__
-
-if TYPE_CHECKING:
-    from parley.config import ConfigError
-    from parley.engines.ports import EngineError
+from parley.errors import ParleyError
 
 COMMANDS = {
     "serve": "Start the server.",
@@ -26,13 +24,13 @@ COMMANDS = {
     "transcribe": "Write down what is said in files, a pipe, or the microphone.",
     "engines": "List the engines that can be named in a pipeline.",
     "config": "Print the effective configuration and where each value comes from.",
-    "doctor": "Check this machine and this configuration, and say how to mend what is wrong.",
+    "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",
     "replay": "Run a recorded session through the core again and compare.",
     "bench": "Load any Realtime server with real-time speech and measure it.",
 }
 """Each is a click command of the same name in the file of the same name beside this one."""
 
-EXIT_UNASKED = 2
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
@@ -75,7 +73,7 @@ def cli() -> None:
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; every expected error is told on stderr."""
+    """Run one command line and return its exit code; every expected error is printed on stderr."""
     try:
         code = cli.main(args=args, prog_name="parley", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -84,24 +82,24 @@ def run(args: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except _expected_errors() as error:
-        _tell(error.message, error.mend)
-    return EXIT_UNASKED
+    except ParleyError as error:
+        _print(error)
+    return EXIT_USAGE
 
 
-def _expected_errors() -> tuple[type[ConfigError], type[EngineError]]:
-    """Imported only once something went wrong: the happy `--help` needs neither pydantic nor numpy."""
-    from parley.config.errors import ConfigError
-    from parley.engines.ports import EngineError
+def _print(error: ParleyError) -> None:
+    for line in error.message.splitlines():
+        click.echo(_wrapped(f"parley: {line}"), err=True)
+    if error.remedy:
+        click.echo(_wrapped(f"  {error.remedy}"), err=True)
 
-    return ConfigError, EngineError
 
-
-def _tell(message: str, mend: str) -> None:
-    for line in message.splitlines():
-        click.echo(f"parley: {line}", err=True)
-    if mend:
-        click.echo(f"  {mend}", err=True)
+def _wrapped(line: str) -> str:
+    """The line; on a terminal it is broken between words."""
+    if not sys.stderr.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parley.cli.failures import Unasked, told
+from parley.cli.failures import CommandFailed, files_checked
 from parley.cli.options import load_config, warn
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def say(
         chosen = dataclasses.replace(chosen, language=language)
     pieces = _stdin() if text == ("-",) else [" ".join(text)]
     rate = rate if output is not None else DEVICE_RATE
-    with told():
+    with files_checked():
         sink = _sink(output, raw, rate, device)
         with closing(_spoken(pieces, chosen, speed, rate)) as speaking:
             seconds = sink(speaking)
     if seconds == 0:
-        raise Unasked("There was nothing to say.")
+        raise CommandFailed("There was nothing to say.")
     click.echo(f"{seconds:.1f} s of speech{f' in {output}' if output not in (None, '-') else ''}", err=True)
 
 

@@ -7,14 +7,14 @@ import logging
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from parley.cli.failures import CommandFailed
 from parley.cli.options import load_config, pipeline_configured
 
 if TYPE_CHECKING:
@@ -24,26 +24,9 @@ if TYPE_CHECKING:
     from parley.talk.conversation import Talk
     from parley.talk.devices import Direction
     from parley.talk.microphone import Cleaner
-    from parley.talk.ports import Chosen, View
+    from parley.talk.ports import Chosen, TalkView
 
 EXTRA = 'Install it with: pip install "parley[talk]"'
-
-
-class Unasked(click.ClickException):
-    """The conversation could not be had."""
-
-    exit_code = 2
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        _notice(f"Error: {self.format_message()}")
-
-
-def _notice(text: str) -> None:
-    """A line on stderr; on a terminal it is broken between words."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-    click.echo(text, err=True)
 
 
 @click.command(
@@ -105,14 +88,11 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
 
 
 def _list_devices() -> None:
-    from parley.talk.devices import DevicesUnavailable, list_devices
+    from parley.talk.devices import list_devices
 
-    try:
-        devices = list_devices()
-    except DevicesUnavailable as error:
-        raise Unasked(str(error)) from error
+    devices = list_devices()
     if not devices:
-        raise Unasked("This machine has no sound devices.")
+        raise CommandFailed("This machine has no sound devices.")
     width = max(len(device.name) for device in devices)
     for device in devices:
         able = ", ".join(
@@ -150,13 +130,14 @@ def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
     from parley.talk.devices import DevicesUnavailable, find_device, list_devices
 
     if not _is_plain(options) and find_spec("textual") is None:
-        raise Unasked(f"The screen needs the package textual. {EXTRA}; --plain does without.")
+        raise CommandFailed("The screen needs the package textual.", f"{EXTRA}; --plain does without.")
     found: dict[str, str | None] = {}
     try:
         devices = list_devices()
     except DevicesUnavailable as error:
         if not options["typed"]:
-            raise Unasked(f"{error} To type your messages and read the replies instead: parley talk --typed") from error
+            instead = "To type your messages and read the replies instead: parley talk --typed"
+            raise CommandFailed(error.message, f"{error.remedy} {instead}") from error
         return {"input_device": None, "output_device": None}
     wants: tuple[tuple[str, Direction, str], ...] = (
         ("input_device", "input", "Type your messages instead"),
@@ -172,15 +153,15 @@ def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
             find_device(devices, wanted, direction)
         except DevicesUnavailable as error:
             if wanted:
-                raise Unasked(str(error)) from error
-            _notice(f"{error.message} {instead}, or leave, connect one and start again.")
+                raise
+            click.echo(f"{error.message} {instead}, or leave, connect one and start again.", err=True)
             found[name] = None
     return found
 
 
 @contextmanager
 def _server(config: Config, options: dict[str, object]) -> Iterator[Server]:
-    from parley.client.connection import Server, ServerUnavailable
+    from parley.client.connection import Server
 
     url = options["url"]
     if not isinstance(url, str):
@@ -190,10 +171,7 @@ def _server(config: Config, options: dict[str, object]) -> Iterator[Server]:
         with own_server(config, record if isinstance(record, Path) else None) as server:
             yield server
         return
-    try:
-        yield Server.at(url, model=str(options["model"] or _model_of(url)), key=_key(options["api_key_env"]))
-    except ServerUnavailable as error:
-        raise Unasked(str(error)) from error
+    yield Server.at(url, model=str(options["model"] or _model_of(url)), key=_key(options["api_key_env"]))
 
 
 def _model_of(url: str) -> str:
@@ -208,11 +186,11 @@ def _key(name: object) -> str:
         return ""
     key = os.environ.get(name, "").strip()
     if not key:
-        raise Unasked(f"The environment variable {name}, which --api-key-env names, is not set.")
+        raise CommandFailed(f"The environment variable {name}, which --api-key-env names, is not set.")
     return key
 
 
-def _wishes(config: Config, options: dict[str, object]) -> SessionOptions:
+def _session_options(config: Config, options: dict[str, object]) -> SessionOptions:
     """What is asked of the server. One of our own has the configuration; another is sent what somebody set on purpose."""
     from parley.client.session import SessionOptions
 
@@ -239,14 +217,12 @@ def _wishes(config: Config, options: dict[str, object]) -> SessionOptions:
 
 def _converse(server: Server, config: Config, options: dict[str, object]) -> None:
     from parley.audio.processing import ProcessingUnavailable
-    from parley.client.connection import ServerUnavailable
-    from parley.talk.devices import DevicesUnavailable
     from parley.talk.ports import Chosen
 
     record = options["record"]
     chosen = Chosen(
         server,
-        _wishes(config, options),
+        _session_options(config, options),
         _device(options["input_device"]),
         _device(options["output_device"]),
         record if isinstance(record, Path) else None,
@@ -256,12 +232,12 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
     cleaner = _cleaner(echo)
     try:
         talk = _plainly(chosen, cleaner) if _is_plain(options) else _on_screen(chosen, cleaner, config)
-    except (ServerUnavailable, DevicesUnavailable) as error:
-        raise Unasked(str(error)) from error
     except ProcessingUnavailable as error:
-        raise Unasked(f"{error}. --echo-control off does without, and needs a headset.") from error
+        raise CommandFailed(
+            error.message, f"{error.remedy}; --echo-control off does without, and needs a headset."
+        ) from error
     except OSError as error:
-        raise Unasked(f"The recording cannot be kept: {error}.") from error
+        raise CommandFailed(f"The recording cannot be written: {error}.") from error
     _summarize(talk)
 
 
@@ -296,7 +272,7 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
     from parley.talk.tui.drawing import glyphs_for
     from parley.talk.tui.screen import TalkScreen
 
-    def make(view: View) -> Talk:
+    def make(view: TalkView) -> Talk:
         return Talk(chosen, view, cleaner)
 
     asked = config.default_pipeline if chosen.server.name == "in this process" else _model_of(chosen.server.url)
@@ -306,7 +282,7 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
     if isinstance(ended, BaseException):
         raise ended
     if screen.return_code:
-        raise Unasked("The screen failed; --plain does without.")
+        raise CommandFailed("The screen failed; --plain does without.")
     return screen.talk
 
 

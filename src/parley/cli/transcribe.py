@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parley.cli.failures import Unasked, told
+from parley.cli.failures import CommandFailed, files_checked
 from parley.cli.options import load_config, warn
 from parley.cli.subtitles import FORMATS, Writer, writer_of
 
@@ -69,7 +69,7 @@ def transcribe(
     chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
-    with told(), ExitStack() as stack:
+    with files_checked(), ExitStack() as stack:
         if mic:
             with _written(output, form, "microphone", False) as writer:
                 heard = asyncio.run(_listen(chosen, device, writer))
@@ -115,9 +115,9 @@ def _folder(output: str | None, files: tuple[str, ...]) -> Path | None:
         return None
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise Unasked(f"{output} is a file, and there are {len(files)} transcripts.", "Name a folder with -o.")
+        raise CommandFailed(f"{output} is a file, and there are {len(files)} transcripts.", "Name a folder with -o.")
     if len({Path(name).stem for name in files}) < len(files):
-        raise Unasked("Two of the files have the same name.", "Transcribe them one by one.")
+        raise CommandFailed("Two of the files have the same name.", "Transcribe them one by one.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -192,7 +192,7 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
                             writer.write(segment)
                             heard += 1
                     case Failed(_, message):
-                        raise Unasked(message)
+                        raise CommandFailed(message)
                     case _:
                         pass
     return heard
@@ -220,7 +220,7 @@ async def _microphone(wanted: str, stop: asyncio.Event) -> AsyncGenerator[Any, N
             click.echo(f"Listening to {device.name}; Ctrl-C ends.", err=True)
             while (data := await waiting.get()) is not None:
                 if waiting.qsize() > WAITING_SOUNDS:
-                    raise Unasked(
+                    raise CommandFailed(
                         "The recogniser is ten seconds behind the microphone.", "Choose a smaller model with --stt."
                     )
                 yield data

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from parley.client.urls import MAX_MESSAGE_BYTES, UnusableUrl, realtime_url
+from parley.errors import ParleyError
 
 OPEN_TIMEOUT_S = 15
 """A server that has not answered the handshake by then is not there for a conversation."""
@@ -35,17 +36,12 @@ GONE_FOR_GOOD = range(400, 500)
 TOO_MANY = 429
 
 
-class ServerUnavailable(Exception):
-    """No session can be had. `again`: it may be worth trying once more."""
+class ServerUnavailable(ParleyError):
+    """No session can be opened. `again`: another attempt may succeed."""
 
-    def __init__(self, message: str, mend: str = "", *, again: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
+    def __init__(self, message: str, remedy: str = "", *, again: bool = False) -> None:
+        super().__init__(message, remedy)
         self.again = again
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class Server:
             if model or not parse_qs(urlsplit(whole).query).get("model"):
                 whole = realtime_url(url, model or None)
         except UnusableUrl as error:
-            raise ServerUnavailable(f"{error}.", "Write --url like ws://127.0.0.1:8765.") from error
+            raise ServerUnavailable(error.message, error.remedy) from error
         return cls(whole, key, name or urlsplit(whole).netloc.rpartition("@")[2])
 
     @property
@@ -156,8 +152,8 @@ async def dial(server: Server) -> AsyncIterator[Connection]:
         raise ServerUnavailable(f"{server.name} did not answer within {OPEN_TIMEOUT_S} s.", again=True) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        mend = "Is it running? `parley serve` starts one; without --url, `parley talk` brings its own."
-        raise ServerUnavailable(f"{server.name} cannot be reached: {reason}.", mend, again=True) from error
+        remedy = "Is it running? `parley serve` starts one; without --url, `parley talk` brings its own."
+        raise ServerUnavailable(f"{server.name} cannot be reached: {reason}.", remedy, again=True) from error
     connection = Connection(socket)
     try:
         yield connection
@@ -170,8 +166,8 @@ def _refusal(server: Server, error: InvalidStatus) -> ServerUnavailable:
     said = _message(bytes(response.body or b""))
     status = response.status_code
     if status == WRONG_KEY:
-        mend = "Name the environment variable that holds the key with --api-key-env."
-        return ServerUnavailable(f"{server.name} refuses the key: {said or 'HTTP 401'}", mend)
+        remedy = "Name the environment variable that holds the key with --api-key-env."
+        return ServerUnavailable(f"{server.name} refuses the key: {said or 'HTTP 401'}", remedy)
     again = status not in GONE_FOR_GOOD or status == TOO_MANY
     return ServerUnavailable(
         f"{server.name} refuses the session: HTTP {status}{f': {said}' if said else ''}", again=again

@@ -21,6 +21,7 @@ import numpy as np
 
 from parley.audio.resampling import Int16Resampler
 from parley.audio.types import Int16
+from parley.errors import ParleyError
 
 WIRE_RATE = 24_000
 
@@ -40,12 +41,12 @@ REMEMBERED_CUTS = 64
 """Interrupted items whose late audio is dropped: more than are ever under way."""
 
 
-class BacklogFull(Exception):
-    """The server sent more audio than anybody would listen to."""
+class BacklogFull(ParleyError):
+    """The server sent more audio than is kept for playing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlayedSpan:
     """How much of an item was played when it was stopped: whole milliseconds, rounded down."""
 
     item_id: str
@@ -55,7 +56,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PlaybackProgress:
     """The item that is being played and how much of it has gone to the device. `item_id` "": silence."""
 
     item_id: str
@@ -90,7 +91,7 @@ class _Block:
     audio: Int16
 
 
-class Playback:
+class ClientPlayback:
     """One loudspeaker's queue at `rate` Hz. `push` and `end` what the server sends, `produce` whenever something changed,
     `take` from the device's callback, `interrupt` when the user has the floor.
 
@@ -135,7 +136,7 @@ class Playback:
             sound = _Sound(item_id, content_index, Int16Resampler(WIRE_RATE, self.rate, "HQ"))
             self._sounds.append(sound)
         if sum(each.waiting_samples for each in self._sounds) + len(audio) > BACKLOG_S * WIRE_RATE:
-            raise BacklogFull(f"more than {BACKLOG_S // 60} minutes of audio wait to be played")
+            raise BacklogFull(f"More than {BACKLOG_S // 60} minutes of audio wait to be played.")
         sound.waiting.append(audio)
         sound.waiting_samples += len(audio)
         sound.received_samples += len(audio)
@@ -253,18 +254,18 @@ class Playback:
             sound.waiting or (sound.ended and not sound.flushed) for sound in self._sounds
         )
 
-    def progress(self) -> Progress:
+    def progress(self) -> PlaybackProgress:
         """What is being played."""
         for sound in self._sounds:
             if sound.taken:
-                return Progress(sound.item_id, sound.taken / self._per_ms)
-        return Progress("", 0.0)
+                return PlaybackProgress(sound.item_id, sound.taken / self._per_ms)
+        return PlaybackProgress("", 0.0)
 
-    def interrupt(self) -> list[Heard]:
+    def interrupt(self) -> list[PlayedSpan]:
         """Silence, after a fade. Tells of each item that was not heard out how much of it was, the fade included."""
         tail = self._take_fade()
         heard = [
-            Heard(
+            PlayedSpan(
                 sound.item_id,
                 sound.content_index,
                 min(sound.taken // self._per_ms, sound.received_samples * 1000 // WIRE_RATE),

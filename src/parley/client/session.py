@@ -21,7 +21,7 @@ import msgspec
 
 from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.input_clock import InputClock
-from parley.client.playback import Heard
+from parley.client.playback import PlayedSpan
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
@@ -162,7 +162,7 @@ class ClientSession:
         """The user wants silence. Next: `silenced()`."""
         self._cancel()
 
-    def silenced(self, heard: Sequence[Heard], *, by_user: bool = True) -> list[ClientUpdate]:
+    def silenced(self, heard: Sequence[PlayedSpan], *, by_user: bool = True) -> list[ClientUpdate]:
         """The loudspeaker has stopped: the server and the transcript shall know what was heard. `by_user`: see `ReplyCut`."""
         happened: list[ClientUpdate] = []
         for cut in heard:

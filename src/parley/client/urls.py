@@ -7,12 +7,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
+from parley.errors import ParleyError
+
 MAX_MESSAGE_BYTES = 32 * 2**20
 """Servers cut audio into far smaller messages; a larger one is a fault to be seen, not memory to be filled."""
 
 
-class UnusableUrl(Exception):
-    """The URL cannot be dialled; the message says why."""
+class UnusableUrl(ParleyError):
+    """The URL cannot be dialled."""
 
 
 def realtime_url(url: str, model: str | None) -> str:
@@ -28,5 +30,5 @@ def realtime_url(url: str, model: str | None) -> str:
     try:
         parse_uri(whole)
     except InvalidURI as error:
-        raise UnusableUrl(f"{url} is not a WebSocket URL; write it like ws://127.0.0.1:8000") from error
+        raise UnusableUrl(f"{url} is not a WebSocket URL.", "Write it like ws://127.0.0.1:8765.") from error
     return whole

@@ -1,6 +1,6 @@
 """What can be wrong with a configuration.
 
-Laws: every message names the setting and where it was set; `mend` is what to change. A secret never appears in a message.
+Laws: every message names the setting and where it was set; `remedy` is what to change. A secret never appears in a message.
 
     ConfigError          a configuration that cannot be served
       UnknownModel       a request's `model` that no pipeline serves
@@ -11,17 +11,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from parley.errors import ParleyError
 
-class ConfigError(Exception):
-    """A configuration that cannot be served: `message` says what and where, `mend` what to change (may be empty)."""
 
-    def __init__(self, message: str, *, mend: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}".strip()
+class ConfigError(ParleyError):
+    """A configuration that cannot be served: `message` names the setting and where it was set."""
 
 
 class UnknownModel(ConfigError):
@@ -33,7 +27,7 @@ class UnknownModel(ConfigError):
         super().__init__(
             f"The model {model!r} does not exist here; the pipelines are {', '.join(self.known)}, and the realtime models of "
             "OpenAI (gpt-realtime, ...) stand for the default one.",
-            mend=did_you_mean(model, self.known),
+            remedy=did_you_mean(model, self.known),
         )
 
 

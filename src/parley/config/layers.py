@@ -81,12 +81,12 @@ def _named(path: Path, by: str) -> Path:
     if os.path.isdir(path):  # where the system cannot tell (a name too long), `Path.is_dir` raises
         raise ConfigError(
             f"The configuration file {path} (named by {by}) is a folder.",
-            mend=f"Name a file, such as {path / FILE_NAME}.",
+            remedy=f"Name a file, such as {path / FILE_NAME}.",
         )
     if not os.path.isfile(path):
         raise ConfigError(
             f"There is no configuration file at {path} (named by {by}).",
-            mend="Correct the path, or leave it out to start with the defaults.",
+            remedy="Correct the path, or leave it out to start with the defaults.",
         )
     return path
 
@@ -97,13 +97,13 @@ def read_file(path: Path) -> Layer:
         text = path.read_text(encoding="utf-8")
         data: dict[str, Any] | None = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", mend="It must be a TOML file in UTF-8.") from error
+        raise ConfigError(f"{path} cannot be read: {error}.", remedy="It must be a TOML file in UTF-8.") from error
     except RecursionError:
         data = None
     if data is None or _is_deeper(data, MAX_DEPTH):
         raise ConfigError(
             f"{path} cannot be read: it has tables or lists more than {MAX_DEPTH} deep in each other.",
-            mend="No setting is that deep; look for a bracket or a dot too many.",
+            remedy="No setting is that deep; look for a bracket or a dot too many.",
         )
     lines = _line_numbers(text)
     layer = Layer(data=data)
@@ -183,7 +183,7 @@ def read_environment(environ: Mapping[str, str], pipeline: str) -> tuple[Layer, 
             continue
         if variable not in known:
             if hint := _near(variable, known):
-                raise ConfigError(f"The environment variable {variable} is not a setting of Parley.", mend=hint)
+                raise ConfigError(f"The environment variable {variable} is not a setting of Parley.", remedy=hint)
             warnings.append(f"The environment variable {variable} is not a setting of Parley and changes nothing.")
         elif environ[variable]:
             name = variable.removeprefix(PREFIX).lower()
@@ -203,7 +203,7 @@ def read_flags(flags: Mapping[str, object], pipeline: str) -> Layer:
     for name, value in flags.items():
         if name not in SHORT_NAMES:
             raise ConfigError(
-                f"The flag --{name.replace('_', '-')} does not exist.", mend=did_you_mean(name, SHORT_NAMES)
+                f"The flag --{name.replace('_', '-')} does not exist.", remedy=did_you_mean(name, SHORT_NAMES)
             )
         if value is not None and value is not False:
             layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{name.replace('_', '-')}")

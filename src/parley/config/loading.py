@@ -44,6 +44,7 @@ from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
 from parley.engines.ports import EngineSpec, stages
+from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
 
@@ -51,7 +52,7 @@ _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$
 def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
     """The effective configuration from a file, `environ` and `flags` (names as in `--help`, `-` as `_`; None: not given).
 
-    Raises `ConfigError`, which names every wrong setting, where it was set and how to mend it.
+    Raises `ConfigError`, which names every wrong setting, where it was set and how to fix it.
     """
     path = find_file(config_path, environ)
     file = read_file(path) if path else Layer()
@@ -122,11 +123,11 @@ def _validate(layers: tuple[Layer, ...]) -> Settings:
     except ValidationError as error:
         places = {key: place for layer in layers for key, place in layer.places.items()}
         faults = [_fault(dict(fault), places) for fault in error.errors(include_url=False, include_context=False)]
-        raise _Invalid(faults) from None
+        raise InvalidLayers(faults) from None
 
 
-class _Invalid(Exception):
-    """What is wrong with the merged layers, a line for each fault."""
+class InvalidLayers(ParleyError):
+    """The merged layers are not valid: a line for each fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
@@ -140,7 +141,7 @@ def _validated(layers: tuple[Layer, ...]) -> Settings:
     for count in range(1, len(layers) + 1):
         try:
             settings = _validate(layers[:count])
-        except _Invalid as invalid:
+        except InvalidLayers as invalid:
             faults |= dict.fromkeys(invalid.faults)
     if faults or settings is None:
         raise ConfigError("\n".join(faults))
@@ -178,7 +179,7 @@ def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple
     )
     raise ConfigError(
         f"{place}: there is no pipeline {pipeline!r}; the pipelines are {', '.join(sorted(defined))}.",
-        mend=did_you_mean(pipeline, defined) or f"Add a table [pipelines.{pipeline}] to parley.toml.",
+        remedy=did_you_mean(pipeline, defined) or f"Add a table [pipelines.{pipeline}] to parley.toml.",
     )
 
 
@@ -196,7 +197,7 @@ def _check_engines(settings: Settings, places: Mapping[KeyPath, str]) -> None:
                     f"{places[key]}: there is no {stage} engine {engine!r}; there are {', '.join(known)}. {hint}".rstrip()
                 )
     if faults:
-        raise ConfigError("\n".join(faults), mend="`parley engines` describes them.")
+        raise ConfigError("\n".join(faults), remedy="`parley engines` describes them.")
 
 
 def _api_keys(server: ServerSection, places: dict[KeyPath, str], environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -209,7 +210,7 @@ def _api_keys(server: ServerSection, places: dict[KeyPath, str], environ: Mappin
     if not keys:
         raise ConfigError(
             f"{places[('server', 'api_key_env')]}: server.api_key_env names {server.api_key_env}, which is not set.",
-            mend=f"Set {server.api_key_env} to the key that clients must send, or remove the setting.",
+            remedy=f"Set {server.api_key_env} to the key that clients must send, or remove the setting.",
         )
     places[("server", "api_keys")] = f"env {server.api_key_env}"
     return (*server.api_keys, *keys)
@@ -221,7 +222,7 @@ def _check_address(server: ServerSection, keys: tuple[str, ...], places: Mapping
     raise ConfigError(
         f"{places.get(('server', 'host'), 'default')}: server.host {server.host} can be reached from other machines, "
         "and no API key is set.",
-        mend="Set a key (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on 127.0.0.1, "
+        remedy="Set a key (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on 127.0.0.1, "
         "or let everybody in with --insecure.",
     )
 
@@ -241,7 +242,7 @@ def _trace_dir(server: ServerSection, places: Mapping[KeyPath, str]) -> Path | N
         why = "is a file" if not there.is_dir() else "cannot be written to"
     raise ConfigError(
         f"{places[('server', 'trace_dir')]}: server.trace_dir {server.trace_dir}: {there} {why}.",
-        mend="Name a folder that this user may write to; it is created where it does not exist.",
+        remedy="Name a folder that this user may write to; it is created where it does not exist.",
     )
 
 

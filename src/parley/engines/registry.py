@@ -32,7 +32,7 @@ def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
         raise EngineUnavailable(
             f"There is no {stage} engine named {spec.name!r}.",
             code="unknown_engine",
-            mend=_suggestion(spec.name, sorted(points)),
+            remedy=_suggestion(spec.name, sorted(points)),
         )
     factory = _load(point)
     try:
@@ -41,7 +41,7 @@ def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
         raise EngineUnavailable(
             f"The options of the {stage} engine {spec.name!r} are wrong: {error}",
             code="invalid_engine_option",
-            mend="Correct the option in this pipeline's engine table; `parley engines` lists the engines.",
+            remedy="Correct the option in this pipeline's engine table; `parley engines` lists the engines.",
         ) from error
 
 
@@ -75,7 +75,7 @@ def _load(point: importlib.metadata.EntryPoint) -> EngineFactory:
         raise EngineUnavailable(
             f"The engine {point.name!r} of the package {package!r} cannot be imported: {error}.",
             code="engine_import_failed",
-            mend=f"Reinstall it: pip install --force-reinstall {package}",
+            remedy=f"Reinstall it: pip install --force-reinstall {package}",
         ) from error
     return loaded
 

@@ -13,10 +13,11 @@ from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.words.settings import SemanticVad, ServerVad
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
+from parley.errors import ParleyError
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
-    Figures,
+    HeardWord,
     PartialTranscript,
     ReplyAudio,
     ReplyEnded,
@@ -27,10 +28,10 @@ from parley.library.events import (
     ToolCalled,
     Turn,
     TurnEnded,
+    TurnFigures,
     VoiceEvent,
-    Word,
 )
-from parley.library.models import CallTool
+from parley.library.models import CallFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio, write_audio
 from parley.library.session import VoiceSession
@@ -41,16 +42,17 @@ __all__ = [
     "Answer",
     "Assistant",
     "AudioFileError",
-    "CallTool",
+    "CallFunction",
     "Endpointing",
     "EngineError",
     "EngineSpec",
     "EngineUnavailable",
     "Failed",
-    "Figures",
     "FloorRule",
     "FrameRefused",
+    "HeardWord",
     "LibraryError",
+    "ParleyError",
     "PartialTranscript",
     "PauseSeen",
     "Pipeline",
@@ -80,9 +82,9 @@ __all__ = [
     "Translate",
     "Turn",
     "TurnEnded",
+    "TurnFigures",
     "VoiceEvent",
     "VoiceSession",
-    "Word",
     "frames",
     "read_audio",
     "synthesize",

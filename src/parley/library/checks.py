@@ -15,10 +15,10 @@ from parley.library.errors import LibraryError
 from parley.library.functions import is_async
 
 
-def refused(name: str, value: object, mend: str) -> LibraryError:
+def refused(name: str, value: object, remedy: str) -> LibraryError:
     """`name=value is not possible.`"""
     shown = repr(value)
-    return LibraryError(f"{name}={shown if len(shown) <= 80 else shown[:77] + '...'} is not possible.", mend=mend)
+    return LibraryError(f"{name}={shown if len(shown) <= 80 else shown[:77] + '...'} is not possible.", remedy=remedy)
 
 
 def number(name: str, value: Any, low: float, high: float, unit: str = "") -> None:
@@ -56,7 +56,9 @@ def flag(name: str, value: object) -> None:
 def no_class(name: str, value: object) -> None:
     """An object, not its class."""
     if isinstance(value, type):
-        raise LibraryError(f"{name}={value.__name__} is a class.", mend=f"Give an object of it: {value.__name__}(...).")
+        raise LibraryError(
+            f"{name}={value.__name__} is a class.", remedy=f"Give an object of it: {value.__name__}(...)."
+        )
 
 
 def judgement(name: str, value: Any, methods: Sequence[str], otherwise: str) -> bool:
@@ -70,7 +72,9 @@ def judgement(name: str, value: Any, methods: Sequence[str], otherwise: str) -> 
         return False
     if not callable(value):
         if len(missing) < len(methods):
-            raise LibraryError(f"{name}={value!r} lacks {', '.join(missing)}.", mend="Add what the protocol asks for.")
+            raise LibraryError(
+                f"{name}={value!r} lacks {', '.join(missing)}.", remedy="Add what the protocol asks for."
+            )
         raise refused(name, value, otherwise)
     asked_at_once(name, value)
     return True
@@ -83,5 +87,5 @@ def asked_at_once(name: str, value: Any) -> None:
         raise refused(name, value, "Give a function.")
     if is_async(value):
         raise LibraryError(
-            f"{name}={value!r} is asynchronous, but its answer is wanted at once.", mend="Give a plain function."
+            f"{name}={value!r} is asynchronous, but its answer is wanted at once.", remedy="Give a plain function."
         )

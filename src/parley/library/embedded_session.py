@@ -46,8 +46,8 @@ from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
 from parley.library.functions import name_of
 from parley.library.guards import called_in_messages, guarded
 from parley.library.history import ChatDict, history_of
-from parley.library.options import Plan
-from parley.library.tools import Outcome
+from parley.library.options import VoiceSessionOptions
+from parley.library.tools import ToolOutcome
 from parley.library.turn_events import TurnEvents
 from parley.runtime.driver import Driver
 from parley.runtime.perform import Loudspeaker
@@ -68,7 +68,7 @@ class EmbeddedSession:
     def __init__(
         self,
         pipeline: Pipeline,
-        plan: Plan,
+        options: VoiceSessionOptions,
         clock: SampleClock | WallClock,
         loudspeaker: Loudspeaker,
     ) -> None:
@@ -80,30 +80,30 @@ class EmbeddedSession:
         """Why nothing is taken any more; "" while it is."""
         self._loop = asyncio.get_running_loop()
         self._pipeline = pipeline
-        self._plan = plan
-        self._own = plan.own
+        self._options = options
+        self._own = options.own
         self._raised: list[BaseException] = []
         """What the owner's code has raised, and the caller wants raised."""
-        self._own.attach(self.emit, lambda: self.narrator.turns, self._end_soon)
-        pipeline = guarded(pipeline, self._own, plan.chunker)
+        self._own.attach(self.emit, lambda: self.turn_events.turns, self._end_soon)
+        pipeline = guarded(pipeline, self._own, options.chunker)
         self._clock = clock
         self._calls: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._rounds = 0
         spec = SessionSpec(
             seed=secrets.token_bytes(16),
-            settings=_voiced(plan.settings, pipeline),
-            owner=plan.conduct,
+            settings=_voiced(options.settings, pipeline),
+            owner=options.owner,
             capabilities=pipeline.capabilities(),
             playback="paced",
             now_ns=clock(),
-            policy=plan.policy,
-            rules=plan.rules,
+            policy=options.policy,
+            rules=options.rules,
         )
         self.session = Session(spec)
-        plan.view.conversation = self.session
-        self.narrator = TurnEvents(
-            plan.sample_rate, lambda: self.session.items, self.emit, plan.tools, self._first_played
+        options.view.conversation = self.session
+        self.turn_events = TurnEvents(
+            options.sample_rate, lambda: self.session.items, self.emit, options.tools, self._first_played
         )
         sleep: Callable[[float], Awaitable[None]] = clock.sleep if isinstance(clock, SampleClock) else asyncio.sleep
         self.driver = Driver(
@@ -111,7 +111,7 @@ class EmbeddedSession:
             pipeline,
             self._told,
             self._closed,
-            trace=self.narrator,
+            trace=self.turn_events,
             clock=clock,
             loudspeaker=loudspeaker,
             timed=isinstance(clock, WallClock),
@@ -124,7 +124,7 @@ class EmbeddedSession:
     def start(self) -> None:
         """Let the session begin, with its history. Raises `LibraryError` for a history that the conversation does not take."""
         self.driver.start()
-        for item in self._plan.history:
+        for item in self._options.history:
             self.driver.post(ItemCreateRequested(item))
         failed = next((event for event in self.events if isinstance(event, Failed)), None)
         if failed is not None:
@@ -151,7 +151,7 @@ class EmbeddedSession:
             if self._own.raises:
                 self._raised.append(_raised_for(event))
         if len(self.events) >= MAX_EVENTS:
-            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", mend="Take them as they come."))
+            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", remedy="Take them as they come."))
             return
         self.events.append(event)
         self.news.set()
@@ -180,7 +180,7 @@ class EmbeddedSession:
 
     def say(self, text: str) -> None:
         """A typed message of the user's, and the wish for an answer."""
-        self.narrator.typed(text)
+        self.turn_events.typed(text)
         self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
         self.post(ResponseRequested())
 
@@ -190,7 +190,7 @@ class EmbeddedSession:
 
     def interrupt(self) -> None:
         """The wish that the reply stops, where there is one."""
-        if self.narrator.writing:
+        if self.turn_events.writing:
             self.post(CancelRequested())
         elif self.session.speaking:
             self.post(OutputClearRequested())
@@ -205,7 +205,7 @@ class EmbeddedSession:
         if self.driver.closed.is_set():
             # What points up is dropped, so that the session dies with its last user: its account stays readable.
             self._own.detach()
-            self._plan.view.conversation = None
+            self._options.view.conversation = None
 
     def _end_soon(self) -> None:
         """Code of the owner's has ended the session, perhaps in the middle of an event: it is shut after that."""
@@ -216,11 +216,11 @@ class EmbeddedSession:
     def _closed(self, reason: CloseReason) -> None:
         if not self.over:
             self._break(
-                SessionBroken(f"The session ended: {reason.replace('_', ' ')}.", mend="The log holds the traceback.")
+                SessionBroken(f"The session ended: {reason.replace('_', ' ')}.", remedy="The log holds the traceback.")
             )
 
     def _first_played(self, turn: Turn) -> None:
-        tell = self._plan.on_first_play
+        tell = self._options.on_first_play
         if tell is not None:
             self._own.ask("on_first_play", f"on_first_play={name_of(tell)}", lambda: tell(turn), lambda: None)
 
@@ -242,7 +242,7 @@ class EmbeddedSession:
 
     def hear(self, chunk: bytes) -> None:
         """The next chunk of the microphone: PCM16 at 24 kHz."""
-        self.narrator.took_chunk()
+        self.turn_events.took_chunk()
         self.post(AudioArrived(chunk))
 
     def score(self) -> None:
@@ -255,9 +255,9 @@ class EmbeddedSession:
         if self.session.settings.turn_detection is not None:
             self._clock.skip(STALLED_MICROPHONE_NS)
             self.post(TimePassed())
-        elif self.narrator.uncommitted >= MIN_COMMIT_MS * SAMPLES_PER_MS:
+        elif self.turn_events.uncommitted >= MIN_COMMIT_MS * SAMPLES_PER_MS:
             self.post(CommitRequested())
-            if self._plan.answers:
+            if self._options.answers:
                 self.post(ResponseRequested())
 
     def pass_time(self) -> None:
@@ -281,8 +281,8 @@ class EmbeddedSession:
         """Wait until all has been said that follows from what was heard. What says nothing for too long is given up."""
         await asyncio.sleep(0)
         while tasks := self.working():
-            steps = self.narrator.steps
-            if not await self._moved(tasks) and steps == self.narrator.steps:
+            steps = self.turn_events.steps
+            if not await self._moved(tasks) and steps == self.turn_events.steps:
                 self._give_up(tasks & self.working())
             await asyncio.sleep(0)
 
@@ -294,7 +294,7 @@ class EmbeddedSession:
             watching.add(asyncio.get_running_loop().create_task(self._clock.fell_asleep.wait()))
         try:
             done, _ = await asyncio.wait(
-                tasks | watching, timeout=self._plan.engine_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                tasks | watching, timeout=self._options.engine_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             for task in watching:
@@ -319,7 +319,7 @@ class EmbeddedSession:
         calls = [
             item
             for item in response.output
-            if isinstance(item, FunctionCall) and item.status == "completed" and item.name in self._plan.tools
+            if isinstance(item, FunctionCall) and item.status == "completed" and item.name in self._options.tools
         ]
         if calls and self._rounds >= MAX_TOOL_ROUNDS:
             # It was told to answer without tools, and calls all the same.
@@ -327,7 +327,7 @@ class EmbeddedSession:
             for call in calls:
                 self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, TOO_MANY_CALLS)))
             self._rounds = 0
-            self.narrator.calls_over()
+            self.turn_events.calls_over()
         elif calls:
             task = asyncio.get_running_loop().create_task(self._answer_calls(calls))
             self._calls.add(task)
@@ -336,22 +336,22 @@ class EmbeddedSession:
             self._rounds = 0
 
     async def _answer_calls(self, calls: list[FunctionCall]) -> None:
-        turns = self.narrator.turns
+        turns = self.turn_events.turns
         self._rounds += 1
-        outcomes = await asyncio.gather(*map(self._outcome, calls))
+        outcomes = await asyncio.gather(*map(self._tool_outcome, calls))
         for call, outcome in zip(calls, outcomes, strict=True):
             self.emit(ToolAnswered(call.name, outcome.output, outcome.failed, outcome.error))
             if outcome.error is not None and self._own.raises:
                 self._raised.append(outcome.error)
             self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, outcome.output)))
-        if turns == self.narrator.turns:
+        if turns == self.turn_events.turns:
             last = self._rounds >= MAX_TOOL_ROUNDS
             self.post(ResponseRequested(ResponseParams(tool_choice="none" if last else None)))
-        self.narrator.calls_over()
+        self.turn_events.calls_over()
 
-    async def _outcome(self, call: FunctionCall) -> Outcome:
+    async def _tool_outcome(self, call: FunctionCall) -> ToolOutcome:
         with self._own.watch():
-            return await self._plan.tools[call.name].call(call.arguments)
+            return await self._options.tools[call.name].call(call.arguments)
 
 
 def _raised_for(failed: Failed) -> BaseException:
@@ -372,5 +372,5 @@ def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
         and tts.resolve_voice(voice, pipeline.config.language) is None
     ):
         known = ", ".join(tts.info.voices[:12])
-        raise LibraryError(f"The synthesizer has no voice {voice!r}.", mend=f"It has {known}, and OpenAI's names.")
+        raise LibraryError(f"The synthesizer has no voice {voice!r}.", remedy=f"It has {known}, and OpenAI's names.")
     return replace(settings, voice=voice)

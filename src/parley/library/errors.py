@@ -1,6 +1,6 @@
-"""What the library raises.
+"""What the library raises; the tree of all exceptions stands in `parley.errors`.
 
-LibraryError                 something was asked for that cannot be done; `mend` says what to do about it
+LibraryError                 an argument or a call that is not possible; `remedy` says what to do about it
   FrameRefused (ValueError)  a frame is not what the session was told to expect
   SinkRefused                the sink did not take the audio that it was given
   SessionBroken              the session ended by a fault of its own
@@ -9,17 +9,11 @@ LibraryError                 something was asked for that cannot be done; `mend`
 
 from __future__ import annotations
 
+from parley.errors import ParleyError
 
-class LibraryError(Exception):
-    """Something the library was asked for and cannot do. `message` is one sentence, `mend` what puts it right."""
 
-    def __init__(self, message: str, *, mend: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}".strip()
+class LibraryError(ParleyError):
+    """An argument or a call that is not possible. `message` is one sentence, `remedy` says what to do about it."""
 
 
 class FrameRefused(LibraryError, ValueError):

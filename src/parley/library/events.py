@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class HeardWord:
     """A word that was heard, and where it lies in the input (samples)."""
 
     text: str
@@ -22,7 +22,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TurnFigures:
     """Where the time of a turn went, in milliseconds on the wall's clock, from the end of the turn (None: it did not happen).
 
     `pause_ms` is the silence in which the end was recognised, in audio. A stage's own time is the difference between its
@@ -67,14 +67,14 @@ class Turn:
     heard: str = ""
     start_sample: int = 0
     end_sample: int = 0
-    words: tuple[Word, ...] = ()
+    words: tuple[HeardWord, ...] = ()
     language: str = ""
     chunks: int = 0
     answered: str = ""
     written: str = ""
     interrupted: bool = False
     calls: tuple[ToolCalled, ...] = ()
-    figures: Figures = Figures()
+    figures: TurnFigures = TurnFigures()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class FrameReader:
         if not whole or not MIN_RATE <= given <= MAX_RATE:
             raise FrameRefused(
                 f"{name}={sample_rate!r} Hz is not possible.",
-                mend=f"Give the rate of your frames in Hz, an integer from {MIN_RATE} to {MAX_RATE}.",
+                remedy=f"Give the rate of your frames in Hz, an integer from {MIN_RATE} to {MAX_RATE}.",
             )
         self.sample_rate = sample_rate = int(sample_rate)
         self.taken = 0
@@ -82,38 +82,38 @@ def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
         if frame.sample_rate != sample_rate:
             raise FrameRefused(
                 f"The frame has {frame.sample_rate} Hz, the session was told {sample_rate} Hz.",
-                mend=f"Make the session with sample_rate={frame.sample_rate}.",
+                remedy=f"Make the session with sample_rate={frame.sample_rate}.",
             )
         frame = frame.audio
     if isinstance(frame, bytes | bytearray | memoryview):
         if len(frame) % 2:
             raise FrameRefused(
                 f"A frame of {len(frame)} bytes cuts a 16-bit sample in two.",
-                mend="Give PCM16 in whole samples of two bytes.",
+                remedy="Give PCM16 in whole samples of two bytes.",
             )
         return pcm.as_int16(frame)
     if not isinstance(frame, np.ndarray):
         raise FrameRefused(
             f"A frame is int16 or float32 samples or PCM16 bytes, not {type(frame).__name__}.",
-            mend="Convert it: `np.asarray(frame, np.int16)`, or `np.asarray(frame, np.float32)` in [-1, 1].",
+            remedy="Convert it: `np.asarray(frame, np.int16)`, or `np.asarray(frame, np.float32)` in [-1, 1].",
         )
     if frame.ndim != 1:
-        raise FrameRefused(f"A frame is mono, of shape [n], not {list(frame.shape)}.", mend=_to_mono(frame))
+        raise FrameRefused(f"A frame is mono, of shape [n], not {list(frame.shape)}.", remedy=_to_mono(frame))
     if frame.dtype not in (np.int16, np.float32):
         raise FrameRefused(
             f"A frame is int16 or float32 samples or PCM16 bytes, not {frame.dtype}.",
-            mend=f"Convert it: `{_to_float(frame.dtype)}`, in [-1, 1].",
+            remedy=f"Convert it: `{_to_float(frame.dtype)}`, in [-1, 1].",
         )
     if frame.dtype == np.float32 and len(frame):
         peak = np.abs(frame).max()
         if not np.isfinite(peak):
             raise FrameRefused(
-                "The frame holds samples that are no finite numbers.", mend="Look at where it comes from."
+                "The frame holds samples that are no finite numbers.", remedy="Look at where it comes from."
             )
         if peak > FULL_SCALE_MISTAKEN:
             raise FrameRefused(
                 f"A float32 frame lies in [-1, 1], and this one goes to {peak:g}.",
-                mend="Give `frame.astype(np.int16)`, or divide it: `frame / np.float32(32768)`.",
+                remedy="Give `frame.astype(np.int16)`, or divide it: `frame / np.float32(32768)`.",
             )
     return frame
 

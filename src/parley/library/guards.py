@@ -41,9 +41,9 @@ from parley.engines.ports import (
     VoiceConverter,
     VoicesByLanguage,
 )
+from parley.library.function_synthesizer import Chunker, OwnCutter
 from parley.library.functions import FunctionEngine, name_of
 from parley.library.own_code import OwnCode
-from parley.library.own_mouth import Chunker, OwnCutter
 from parley.runtime.engine_results import checked_judgement, checked_transcript
 from parley.runtime.pipeline import Pipeline
 

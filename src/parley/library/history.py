@@ -50,7 +50,7 @@ def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
             )
         role, content = message.get("role"), message.get("content") or ""
         if not isinstance(content, str):
-            raise LibraryError(f"history[{index}]: content is {type(content).__name__}.", mend="Give it as a string.")
+            raise LibraryError(f"history[{index}]: content is {type(content).__name__}.", remedy="Give it as a string.")
         match role:
             case "user" | "system":
                 items.append(Message(ItemId(""), role, (InputText(content),)))
@@ -70,7 +70,7 @@ def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
                 items.append(FunctionCallOutput(ItemId(""), CallId(call_id), content))
             case _:
                 raise LibraryError(
-                    f"history[{index}]: there is no role {role!r}.", mend="Use system, user, assistant or tool."
+                    f"history[{index}]: there is no role {role!r}.", remedy="Use system, user, assistant or tool."
                 )
     return items
 
@@ -82,10 +82,10 @@ def _call(index: int, call: Any) -> FunctionCall:
     except (TypeError, KeyError, AttributeError) as error:
         raise LibraryError(
             f"history[{index}]: this is no tool call: {call!r}.",
-            mend='Give {"id": "...", "type": "function", "function": {"name": "...", "arguments": "{}"}}.',
+            remedy='Give {"id": "...", "type": "function", "function": {"name": "...", "arguments": "{}"}}.',
         ) from error
     if not all(isinstance(part, str) for part in parts):
         raise LibraryError(
-            f"history[{index}]: a tool call holds {parts!r}.", mend="Give id, name and arguments as strings."
+            f"history[{index}]: a tool call holds {parts!r}.", remedy="Give id, name and arguments as strings."
         )
     return FunctionCall(ItemId(""), CallId(parts[0]), parts[1], parts[2])

@@ -36,7 +36,7 @@ _TABLE = RuleTable()
 _BUILT_IN = Assistant()
 
 
-class Conversation(Protocol):
+class ObservedSession(Protocol):
     """What a judgement may look at besides what it is given."""
 
     @property
@@ -45,10 +45,10 @@ class Conversation(Protocol):
     def turn_audio(self, longest_ms: int) -> bytes: ...
 
 
-class View:
+class JudgementContext:
     """Of the conversation, for the functions that ask for some of it. Set `conversation` before the first question."""
 
-    conversation: Conversation | None = None
+    conversation: ObservedSession | None = None
 
     def of(self, names: frozenset[str]) -> Mapping[str, Any]:
         """`audio`: the turn's last 8 seconds, float32 `[n]` at 16 kHz; `playing`: whether the listener hears a reply."""
@@ -67,7 +67,9 @@ class View:
 class Asked:
     """One judgement: what is called, under which name, with what of the view."""
 
-    def __init__(self, part: str, function: Callable[..., Any], own: OwnCode, view: View, *, name: str = "") -> None:
+    def __init__(
+        self, part: str, function: Callable[..., Any], own: OwnCode, view: JudgementContext, *, name: str = ""
+    ) -> None:
         self._part = part
         self._function = function
         self._name = f"{part}={name or name_of(function)}"
@@ -88,8 +90,8 @@ class Asked:
         return understand(self._name, answer)
 
 
-def _useless(name: str, answer: object, mend: str) -> EngineError:
-    return EngineError(f"{name} gave {answer!r}.", code="invalid_answer", mend=mend)
+def _useless(name: str, answer: object, remedy: str) -> EngineError:
+    return EngineError(f"{name} gave {answer!r}.", code="invalid_answer", remedy=remedy)
 
 
 def _milliseconds(name: str, answer: Any) -> int:
@@ -119,14 +121,14 @@ def _over_output(name: str, answer: Any) -> OverOutput:
     raise _useless(name, answer, f"Give one of {', '.join(map(repr, get_args(OverOutput)))}.")
 
 
-def _method(part: str, judge: object, name: str, own: OwnCode, view: View) -> Asked:
+def _method(part: str, judge: object, name: str, own: OwnCode, view: JudgementContext) -> Asked:
     return Asked(part, getattr(judge, name), own, view, name=f"{type(judge).__name__}.{name}()")
 
 
 class OwnEndpointing:
     """Milliseconds, a function of `PauseSeen`, or an `Endpointing`."""
 
-    def __init__(self, judge: Endpointing | Callable[..., Any] | int, own: OwnCode, view: View) -> None:
+    def __init__(self, judge: Endpointing | Callable[..., Any] | int, own: OwnCode, view: JudgementContext) -> None:
         self._takes_detection = hasattr(judge, "pause_needed_ms")
         if isinstance(judge, int | np.integer):
             ms = int(judge)
@@ -146,7 +148,7 @@ class OwnEndpointing:
 class OwnPreRoll:
     """Milliseconds, or a `PreRoll`."""
 
-    def __init__(self, judge: PreRoll | int, own: OwnCode, view: View) -> None:
+    def __init__(self, judge: PreRoll | int, own: OwnCode, view: JudgementContext) -> None:
         if isinstance(judge, int | np.integer):
             ms = int(judge)
             self._asked = Asked("pre_roll", lambda detection, before: ms, own, view)
@@ -162,7 +164,7 @@ class OwnPreRoll:
 class OwnFloor:
     """A function of the words and the milliseconds of voice, or a `FloorRule`. One that fails stops no reply."""
 
-    def __init__(self, judge: FloorRule | Callable[..., Any], own: OwnCode, view: View) -> None:
+    def __init__(self, judge: FloorRule | Callable[..., Any], own: OwnCode, view: JudgementContext) -> None:
         if hasattr(judge, "takes_floor"):
             self._asked = _method("barge_in", judge, "takes_floor", own, view)
         else:
@@ -176,7 +178,7 @@ class OwnFloor:
 class OwnPolicy:
     """A function from the transcript to whether it is answered, or a `Policy`. One that fails decides on no work."""
 
-    def __init__(self, judge: Policy | Callable[[str], Any], own: OwnCode, view: View) -> None:
+    def __init__(self, judge: Policy | Callable[[str], Any], own: OwnCode, view: JudgementContext) -> None:
         self.speaks = bool(getattr(judge, "speaks", True))
         self._ask: Callable[[str], Asked] | None = None
         self._function: Asked | None = None

@@ -14,7 +14,7 @@ from parley.library.clocks import WallClock
 from parley.library.embedded_session import EmbeddedSession
 from parley.library.events import ReplyAudio, VoiceEvent
 from parley.library.frame_reader import Frame, FrameReader
-from parley.library.options import Plan
+from parley.library.options import VoiceSessionOptions
 from parley.library.playout import Int16, Sink, SinkLoudspeaker
 from parley.runtime.pipeline import Pipeline
 
@@ -23,35 +23,35 @@ class LiveCall:
     """One call. Iterate over `events()`, once."""
 
     def __init__(
-        self, pipeline: Pipeline, plan: Plan, intake: FrameReader, output_rate: int, sink: Sink | None
+        self, pipeline: Pipeline, options: VoiceSessionOptions, reader: FrameReader, output_rate: int, sink: Sink | None
     ) -> None:
-        self._intake = intake
+        self._reader = reader
         self._speaker = SinkLoudspeaker(output_rate, sink)
-        self.machine = EmbeddedSession(pipeline, plan, WallClock(), self._speaker)
+        self.embedded = EmbeddedSession(pipeline, options, WallClock(), self._speaker)
 
     async def events(self, source: AsyncGenerator[Frame, None]) -> AsyncGenerator[VoiceEvent, None]:
         """What happens, as it happens."""
-        machine = self.machine
-        machine.start()
+        embedded = self.embedded
+        embedded.start()
         work = asyncio.get_running_loop().create_task(self._run(source))
-        work.add_done_callback(lambda _: machine.news.set())
+        work.add_done_callback(lambda _: embedded.news.set())
         try:
             while True:
-                machine.news.clear()
-                for event in machine.taken():
+                embedded.news.clear()
+                for event in embedded.taken():
                     yield event
-                if machine.events or (machine.ended and not machine.over):
+                if embedded.events or (embedded.ended and not embedded.over):
                     continue
-                if machine.over:
+                if embedded.over:
                     return
                 if work.done():
                     work.result()
                     return
-                await machine.news.wait()
+                await embedded.news.wait()
         finally:
             work.cancel()
             await asyncio.wait([work])
-            machine.shut("its call is over")
+            embedded.shut("its call is over")
             self._speaker.let_go()
 
     async def _run(self, source: AsyncGenerator[Frame, None]) -> None:
@@ -69,21 +69,21 @@ class LiveCall:
             await asyncio.wait([playing, hearing])
 
     async def _hear(self, source: AsyncGenerator[Frame, None]) -> None:
-        machine = self.machine
+        embedded = self.embedded
         async with aclosing(source) as frames:
             async for frame in frames:
-                for chunk in self._intake.push(frame):
-                    machine.hear(chunk)
-        for chunk in self._intake.finish():
-            machine.hear(chunk)
-        machine.score()
-        machine.end_input()
-        await machine.settled()
-        while machine.working() or not self._speaker.empty:
+                for chunk in self._reader.push(frame):
+                    embedded.hear(chunk)
+        for chunk in self._reader.finish():
+            embedded.hear(chunk)
+        embedded.score()
+        embedded.end_input()
+        await embedded.settled()
+        while embedded.working() or not self._speaker.empty:
             await self._speaker.silent()
-            await machine.settled()
+            await embedded.settled()
 
     def _went_out(self, count: int, audio: Int16) -> None:
         if len(audio):
-            self.machine.emit(ReplyAudio(audio, self._speaker.output_rate))
-        self.machine.played(count)
+            self.embedded.emit(ReplyAudio(audio, self._speaker.output_rate))
+        self.embedded.played(count)

@@ -88,17 +88,17 @@ class LoopThread:
         if self.is_current:
             return LibraryError(
                 "A synchronous call from inside the pipeline's own loop would wait for itself.",
-                mend="Make it from your own thread, or use session.live().",
+                remedy="Make it from your own thread, or use session.live().",
             )
         if self.loop.is_closed():
-            return LibraryError("The pipeline is closed.", mend="Open it again: `with Pipeline(...) as pipeline:`.")
+            return LibraryError("The pipeline is closed.", remedy="Open it again: `with Pipeline(...) as pipeline:`.")
         if self.stopped_by is None or closing:
             return None
         if self._undelivered:
             self._undelivered = False
             return self.stopped_by
         return LibraryError(
-            f"The pipeline's loop was ended by {self.stopped_by!r}.", mend="Close the pipeline, and open it again."
+            f"The pipeline's loop was ended by {self.stopped_by!r}.", remedy="Close the pipeline, and open it again."
         )
 
     def _begin(self, work: Coroutine[Any, Any, T], answer: Future[T]) -> None:
@@ -115,7 +115,9 @@ class LoopThread:
         if answer.done():
             return
         if task.cancelled():
-            answer.set_exception(LibraryError("The pipeline was closed while this call waited.", mend="Open it again."))
+            answer.set_exception(
+                LibraryError("The pipeline was closed while this call waited.", remedy="Open it again.")
+            )
         elif error is not None:
             answer.set_exception(error)
         else:

@@ -23,14 +23,14 @@ from parley.library.history import ChatDict, as_dict
 
 
 @dataclass(frozen=True, slots=True)
-class CallTool:
+class CallFunction:
     """Yield (or return) this from your function to call one of the session's tools."""
 
     name: str
     arguments: Mapping[str, object] = field(default_factory=dict)
 
 
-Written = str | CallTool
+Written = str | CallFunction
 Answer = Written | Iterable[Written] | AsyncIterator[Written]
 ReplyFunction = Callable[[list[ChatDict]], Answer | Awaitable[Answer]]
 """From the chat messages so far to the reply: a string, or an iterator (or generator) of pieces; either may be asynchronous."""
@@ -46,12 +46,12 @@ class FunctionModel(FunctionEngine):
         """Ask the function; its pieces are told as they come."""
         messages = [as_dict(message) for message in request.messages]
         made = 0
-        async with aclosing(pieces_of(await called(self.function, messages), (str, CallTool))) as pieces:
+        async with aclosing(pieces_of(await called(self.function, messages), (str, CallFunction))) as pieces:
             async for piece in pieces:
                 match piece:
                     case str():
                         yield TextDelta(piece)
-                    case CallTool(name, arguments):
+                    case CallFunction(name, arguments):
                         self._calls += 1
                         written = json.dumps(dict(arguments), ensure_ascii=False)
                         yield ToolCallDelta(made, f"call_{self._calls}", name, written)
@@ -60,6 +60,6 @@ class FunctionModel(FunctionEngine):
                         raise EngineError(
                             f"{self.name} gave a {type(piece).__name__}.",
                             code="invalid_reply",
-                            mend="A reply is made of strings and CallTool.",
+                            remedy="A reply is made of strings and CallTool.",
                         )
         yield ChatEnd("tool_calls" if made else "stop")

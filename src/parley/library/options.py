@@ -20,9 +20,9 @@ from parley.engines.ports import STT
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.events import Turn
-from parley.library.judgements import NOT_FINISHED_MS, OwnEndpointing, OwnFloor, OwnPolicy, OwnPreRoll, View
+from parley.library.function_synthesizer import Chunker
+from parley.library.judgements import NOT_FINISHED_MS, JudgementContext, OwnEndpointing, OwnFloor, OwnPolicy, OwnPreRoll
 from parley.library.own_code import OwnCode
-from parley.library.own_mouth import Chunker
 from parley.library.pipeline import Pipeline
 from parley.library.tools import FunctionAsTool
 
@@ -86,13 +86,13 @@ class Judgements:
         if isinstance(self.barge_in, str):
             checks.choice("barge_in", self.barge_in, ("immediate", "confirmed", "never"))
         elif self.barge_in is not None:
-            mend = "Choose 'immediate', 'confirmed' or 'never', or give a function or a FloorRule."
-            checks.judgement("barge_in", self.barge_in, ("takes_floor",), mend)
+            remedy = "Choose 'immediate', 'confirmed' or 'never', or give a function or a FloorRule."
+            checks.judgement("barge_in", self.barge_in, ("takes_floor",), remedy)
         for name, function in (("chunker", self.chunker), ("on_first_play", self.on_first_play)):
             if function is not None:
                 checks.asked_at_once(name, function)
 
-    def rules(self, own: OwnCode, view: View) -> Rules:
+    def rules(self, own: OwnCode, view: JudgementContext) -> Rules:
         table = Rules()
         floor = None if self.barge_in is None or isinstance(self.barge_in, str) else self.barge_in
         return Rules(
@@ -129,11 +129,11 @@ class Judgements:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VoiceSessionOptions:
     """What a session is to be."""
 
     settings: Settings
-    conduct: OwnerSettings
+    owner: OwnerSettings
     policy: Policy | None
     rules: Rules
     tools: Mapping[str, FunctionAsTool]
@@ -143,7 +143,7 @@ class Plan:
     own: OwnCode
     chunker: Chunker | None = None
     on_first_play: Callable[[Turn], object] | None = None
-    view: View = field(default_factory=View)
+    view: JudgementContext = field(default_factory=JudgementContext)
 
     @property
     def answers(self) -> bool:
@@ -151,7 +151,7 @@ class Plan:
         return self.policy is None or self.policy.speaks
 
 
-def plan_for(
+def options_for(
     pipeline: Pipeline,
     *,
     instructions: str | None,
@@ -164,7 +164,7 @@ def plan_for(
     sample_rate: int,
     engine_timeout_s: float,
     raises: bool,
-) -> Plan:
+) -> VoiceSessionOptions:
     """The whole plan. Raises `LibraryError` for values that cannot be, or contradict the pipeline."""
     for name, value in (("instructions", instructions), ("voice", voice)):
         if value is not None:
@@ -176,9 +176,11 @@ def plan_for(
     judgements.check()
     config = pipeline.config
     if modality == "audio" and not pipeline.speaks:
-        raise LibraryError("The pipeline has no synthesizer.", mend="Give it a tts engine, or ask for modality='text'.")
-    own, view, barge_in = OwnCode(raises=raises), View(), judgements.barge_in
-    return Plan(
+        raise LibraryError(
+            "The pipeline has no synthesizer.", remedy="Give it a tts engine, or ask for modality='text'."
+        )
+    own, view, barge_in = OwnCode(raises=raises), JudgementContext(), judgements.barge_in
+    return VoiceSessionOptions(
         settings=Settings(
             model=config.name,
             instructions=config.instructions if instructions is None else instructions,
@@ -189,7 +191,7 @@ def plan_for(
             transcription=Transcription(model=config.engines[STT].name),
             tools=tuple(tool.declared for tool in tools.values()),
         ),
-        conduct=OwnerSettings(
+        owner=OwnerSettings(
             speculation=config.speculation,
             speculate_after_ms=config.speculate_after_ms,
             barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
@@ -211,7 +213,7 @@ def plan_for(
     )
 
 
-def _policy(pipeline: Pipeline, policy: Any, own: OwnCode, view: View) -> Policy | None:
+def _policy(pipeline: Pipeline, policy: Any, own: OwnCode, view: JudgementContext) -> Policy | None:
     if policy is None:
         return None if pipeline.answers else Transcriber()
     return OwnPolicy(policy, own, view)
@@ -230,8 +232,8 @@ def _check_detection(detection: object) -> None:
         case _:
             checks.no_class("turn_detection", detection)
             if detection not in ("auto", "silence", "manual"):
-                mend = "Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...)."
-                raise LibraryError(f"turn_detection={detection!r} is not known.", mend=mend)
+                remedy = "Use 'auto', 'silence', 'manual', ServerVad(...) or SemanticVad(...)."
+                raise LibraryError(f"turn_detection={detection!r} is not known.", remedy=remedy)
             return
     for flag in ("create_response", "interrupt_response"):
         checks.flag(f"{type(detection).__name__}.{flag}", getattr(detection, flag))

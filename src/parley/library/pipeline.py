@@ -1,6 +1,6 @@
 """Which engines a session talks through, and how: made of names, specifications, objects or functions.
 
-Laws: making one loads nothing; `open()` loads all engines at once and says of each that cannot be loaded why and what mends it. A
+Laws: making one loads nothing; `open()` loads all engines at once and reports each that cannot be loaded with reason and remedy. A
 pipeline lives on one event loop: its own (`with`, `open()`) or the caller's (`async with`, `aopen()`).
 """
 
@@ -36,10 +36,10 @@ from parley.engines.ports import (
 )
 from parley.library import checks
 from parley.library.errors import LibraryError
+from parley.library.function_recognizers import FunctionRecognizer, FunctionVad, SttFunction, VadFunction
+from parley.library.function_synthesizer import FunctionSynthesizer, TtsFunction
 from parley.library.loop_thread import LoopThread
 from parley.library.models import FunctionModel, ReplyFunction
-from parley.library.own_ears import FunctionRecognizer, FunctionVad, SttFunction, VadFunction
-from parley.library.own_mouth import FunctionSynthesizer, TtsFunction
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import Pipeline as LoadedPipeline
 
@@ -131,7 +131,7 @@ class Pipeline:
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []
-        self._machines: weakref.WeakSet[EmbeddedSession] = weakref.WeakSet()
+        self._sessions: weakref.WeakSet[EmbeddedSession] = weakref.WeakSet()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: LoopThread | None = None
@@ -141,11 +141,11 @@ class Pipeline:
         known = {stage.name: stage for stage in stages()}
         for name in self.parts:
             if name not in known:
-                raise LibraryError(f"There is no stage {name!r}.", mend=f"The stages are {', '.join(known)}.")
+                raise LibraryError(f"There is no stage {name!r}.", remedy=f"The stages are {', '.join(known)}.")
         for stage in (VAD, STT):
             if self.parts[stage.name] is None:
                 raise LibraryError(
-                    f"A pipeline needs an engine for {stage}.", mend="Give a name, a function or an object."
+                    f"A pipeline needs an engine for {stage}.", remedy="Give a name, a function or an object."
                 )
         given = {known[name]: part for name, part in self.parts.items() if part is not None}
         return {stage: self._spec(stage, part) for stage, part in given.items()}
@@ -170,7 +170,7 @@ class Pipeline:
         missing = [name for name in _methods(stage.port) if not hasattr(given, name)]
         raise LibraryError(
             f"{stage}={given!r} is no engine: it lacks {', '.join(missing)}.",
-            mend=f"Give a name, an EngineSpec, {'a function, ' if function else ''}"
+            remedy=f"Give a name, an EngineSpec, {'a function, ' if function else ''}"
             f"or an object that has what parley.engines.ports.{stage.port.__name__} asks for.",
         )
 
@@ -206,7 +206,7 @@ class Pipeline:
             if self._loop is not None:
                 raise LibraryError(
                     "This pipeline is open on an event loop; synchronous calls would block it.",
-                    mend="Use session.live() there, or open the pipeline with `with` instead of `async with`.",
+                    remedy="Use session.live() there, or open the pipeline with `with` instead of `async with`.",
                 )
             self._thread = LoopThread()
             self._finalizer = weakref.finalize(self, _forgotten, self._thread, self._opened)
@@ -222,7 +222,7 @@ class Pipeline:
         thread, self._thread = self._thread, None
         if thread is None and self._loop is not None and not self._loop.is_closed():
             raise LibraryError(
-                "This pipeline is open on an event loop.", mend="Close it there: `await pipeline.aclose()`."
+                "This pipeline is open on an event loop.", remedy="Close it there: `await pipeline.aclose()`."
             )
         self._closed = True
         if thread is None:
@@ -248,7 +248,7 @@ class Pipeline:
                     f"The {report.stage} engine {report.name} cannot be used: {report.message}" for report in failed
                 ),
                 code="engine_unavailable",
-                mend=" ".join(report.mend for report in failed if report.mend),
+                remedy=" ".join(report.remedy for report in failed if report.remedy),
             ) from failed[0].error
         loaded = engines.pipeline(self.config.name)
         tts = loaded.engines.find(TTS)
@@ -261,8 +261,8 @@ class Pipeline:
     async def aclose(self) -> None:
         """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
         self._closed = True
-        for machine in list(self._machines):
-            machine.shut("its pipeline was closed")
+        for embedded in list(self._sessions):
+            embedded.shut("its pipeline was closed")
         engines, self._engines, self._loaded, self._loop = self._engines, None, None, None
         if engines is not None:
             self._opened.remove(engines)
@@ -290,7 +290,7 @@ class Pipeline:
         if self._closed:
             raise LibraryError(
                 "The pipeline is closed.",
-                mend="Open it again, with pipeline.open() or `with pipeline:`, and make a new session.",
+                remedy="Open it again, with pipeline.open() or `with pipeline:`, and make a new session.",
             )
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -334,13 +334,13 @@ class Pipeline:
         if self._loop is not asyncio.get_running_loop():
             raise LibraryError(
                 "This pipeline is open on another event loop.",
-                mend="Open it where you use it: `async with pipeline:` for session.live(), `with pipeline:` for step() and run().",
+                remedy="Open it where you use it: `async with pipeline:` for session.live(), `with pipeline:` for step() and run().",
             )
         return self._loaded
 
-    def _adopt(self, machine: EmbeddedSession) -> None:
+    def _adopt(self, embedded: EmbeddedSession) -> None:
         """This session ends with the pipeline."""
-        self._machines.add(machine)
+        self._sessions.add(embedded)
 
 
 def _methods(port: type) -> list[str]:

@@ -149,7 +149,7 @@ class SinkLoudspeaker(PlayoutBuffer):
             try:
                 self._sink.put_nowait(audio)
             except (asyncio.QueueFull, queue.Full) as error:
-                raise SinkRefused("The sink's queue is full.", mend="Take from it, or make it larger.") from error
+                raise SinkRefused("The sink's queue is full.", remedy="Take from it, or make it larger.") from error
             return
         taken: Any = self._sink(audio)
         if inspect.isawaitable(taken):
@@ -158,10 +158,10 @@ class SinkLoudspeaker(PlayoutBuffer):
                     taken = await taken
             except TimeoutError as error:
                 raise SinkRefused(
-                    f"The sink took nothing for {SINK_TIMEOUT_S:g} seconds.", mend="Look at what it waits for."
+                    f"The sink took nothing for {SINK_TIMEOUT_S:g} seconds.", remedy="Look at what it waits for."
                 ) from error
         if taken is not None and taken != len(audio):
             raise SinkRefused(
                 f"The sink took {taken} of {len(audio)} samples.",
-                mend="Let it take all it is given, or wait (as an async function) until it can.",
+                remedy="Let it take all it is given, or wait (as an async function) until it can.",
             )

@@ -26,6 +26,7 @@ from parley.library.embedded_session import EmbeddedSession
 from parley.library.errors import LibraryError, SessionClosed
 from parley.library.events import Turn, VoiceEvent
 from parley.library.frame_reader import Frame, FrameReader
+from parley.library.function_synthesizer import Chunker
 from parley.library.history import ChatDict, history_of, items_of
 from parley.library.live_call import LiveCall
 from parley.library.options import (
@@ -35,9 +36,8 @@ from parley.library.options import (
     Judgements,
     PolicyChoice,
     PreRollChoice,
-    plan_for,
+    options_for,
 )
-from parley.library.own_mouth import Chunker
 from parley.library.pipeline import Pipeline
 from parley.library.playout import PlayoutBuffer, Sink, check_sink
 from parley.library.sources import Source, frames_of
@@ -112,10 +112,10 @@ class VoiceSession:
             raise checks.refused("pipeline", pipeline, "Give a parley.Pipeline.")
         self._pipeline = pipeline
         self._chunk_samples = checks.whole("chunk_ms", chunk_ms, 1, MAX_CHUNK_MS, "ms") * SAMPLES_PER_MS
-        self._intake = FrameReader(sample_rate, self._chunk_samples)
+        self._reader = FrameReader(sample_rate, self._chunk_samples)
         self._output_rate = FrameReader(output_rate, 1, "output_rate").sample_rate
         judgements = Judgements(turn_detection, policy, endpointing, pre_roll, barge_in, chunker, on_first_play)
-        self._plan = plan_for(
+        self._options = options_for(
             pipeline,
             instructions=instructions,
             voice=voice,
@@ -124,13 +124,13 @@ class VoiceSession:
             judgements=judgements,
             tools=by_name(tools),
             history=items_of(history),
-            sample_rate=self._intake.sample_rate,
+            sample_rate=self._reader.sample_rate,
             engine_timeout_s=engine_timeout_s,
             raises=raises,
         )
         self.parts: Mapping[str, object] = MappingProxyType(judgements.parts())
         """Its judgements, each as it was given or the built-in one; the engines are in `pipeline.parts`."""
-        self._machine: EmbeddedSession | None = None
+        self._embedded: EmbeddedSession | None = None
         self._stepper: Stepper | None = None
         self._waiting: deque[bytes] = deque()
         """Chunks of a frame that was interrupted: the next call takes them."""
@@ -147,25 +147,25 @@ class VoiceSession:
     @property
     def sample_rate(self) -> int:
         """Of the input, in Hz: the unit of all positions."""
-        return self._intake.sample_rate
+        return self._reader.sample_rate
 
     @property
     def samples_taken(self) -> int:
         """Input samples so far."""
-        return self._intake.taken
+        return self._reader.taken
 
     @property
     def history(self) -> list[ChatDict]:
         """The conversation as chat messages (JSON values), the assistant's as far as they have been heard by now. Give it to another
         session."""
-        if self._machine is None:
-            return history_of(self._plan.history)
-        return self._machine.history()
+        if self._embedded is None:
+            return history_of(self._options.history)
+        return self._embedded.history()
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far whose words are known (the last 1,000 of them), their answers as far as they have been heard by now."""
-        return () if self._machine is None else self._machine.narrator.kept()
+        return () if self._embedded is None else self._embedded.turn_events.kept()
 
     @property
     def closed(self) -> bool:
@@ -173,12 +173,12 @@ class VoiceSession:
         return bool(self._why_closed())
 
     def _why_closed(self) -> str:
-        return self._closed or (self._machine.over if self._machine is not None else "")
+        return self._closed or (self._embedded.over if self._embedded is not None else "")
 
     def _refuse_if_closed(self) -> None:
         if why := self._why_closed():
             raise SessionClosed(
-                f"The session is closed: {why}.", mend="Make another VoiceSession; history= goes on from this one."
+                f"The session is closed: {why}.", remedy="Make another VoiceSession; history= goes on from this one."
             )
 
     # --- in the time of the samples -----------------------------------------------------------------------------------
@@ -201,18 +201,18 @@ class VoiceSession:
         In a live session the events come from its iterator, and this returns none; there it may be called from any thread.
         """
         checks.text("text", text)
-        return self._acted(lambda machine: machine.say(text))
+        return self._acted(lambda embedded: embedded.say(text))
 
     def reply(self, instructions: str | None = None) -> list[VoiceEvent]:
         """Have the model speak though nothing was said: a greeting, a reminder. `instructions` stand in for the
         session's in this one reply."""
         if instructions is not None:
             checks.text("instructions", instructions)
-        return self._acted(lambda machine: machine.reply(instructions))
+        return self._acted(lambda embedded: embedded.reply(instructions))
 
     def interrupt(self) -> list[VoiceEvent]:
         """Stop the reply that is made or heard, if there is one; what was heard of it stays in the conversation."""
-        return self._acted(lambda machine: machine.interrupt())
+        return self._acted(lambda embedded: embedded.interrupt())
 
     def run(self, frames: Iterable[Frame] | Frame) -> Generator[VoiceEvent, None, None]:
         """Step through all frames (or take one array, one recording), then flush; yields the events as they come."""
@@ -223,13 +223,13 @@ class VoiceSession:
     def close(self) -> None:
         """Let go of what the session holds; idempotent. Closing the pipeline does so too. A live session hangs up."""
         self._closed = self._closed or "it was closed"
-        machine, self._stepper = self._machine, None
-        if machine is None or machine.over:
+        embedded, self._stepper = self._embedded, None
+        if embedded is None or embedded.over:
             return
         if self._live:
-            machine.call(EmbeddedSession.shut)
+            embedded.call(EmbeddedSession.shut)
         else:
-            self._pipeline._run(_shut(machine))
+            self._pipeline._run(_shut(embedded))
 
     # --- the same on a running event loop -----------------------------------------------------------------------------
 
@@ -244,24 +244,24 @@ class VoiceSession:
     async def asay(self, text: str) -> list[VoiceEvent]:
         """`say()`, without blocking the running event loop."""
         checks.text("text", text)
-        return await self._acted_later(lambda machine: machine.say(text))
+        return await self._acted_later(lambda embedded: embedded.say(text))
 
     async def areply(self, instructions: str | None = None) -> list[VoiceEvent]:
         """`reply()`, without blocking the running event loop."""
         if instructions is not None:
             checks.text("instructions", instructions)
-        return await self._acted_later(lambda machine: machine.reply(instructions))
+        return await self._acted_later(lambda embedded: embedded.reply(instructions))
 
     async def ainterrupt(self) -> list[VoiceEvent]:
         """`interrupt()`, without blocking the running event loop."""
-        return await self._acted_later(lambda machine: machine.interrupt())
+        return await self._acted_later(lambda embedded: embedded.interrupt())
 
     async def aclose(self) -> None:
         """`close()`, without blocking the running event loop."""
         self._closed = self._closed or "it was closed"
-        machine, self._stepper = self._machine, None
-        if machine is not None and not machine.over:
-            await self._pipeline._arun(_shut(machine))
+        embedded, self._stepper = self._embedded, None
+        if embedded is not None and not embedded.over:
+            await self._pipeline._arun(_shut(embedded))
 
     # --- how ----------------------------------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ class VoiceSession:
             if _CALLING.get() is self._token:
                 raise LibraryError(
                     "This call comes from code that the session itself calls, and would wait for its own end.",
-                    mend="Make it where you call step(), or talk live().",
+                    remedy="Make it where you call step(), or talk live().",
                 )
         except LibraryError:
             work.close()
@@ -297,19 +297,19 @@ class VoiceSession:
 
     async def _step(self, frame: Frame) -> list[VoiceEvent]:
         async with self._step_of_its_own() as stepper:
-            self._waiting.extend(self._intake.push(frame))
+            self._waiting.extend(self._reader.push(frame))
             await self._take(stepper)
-            return stepper.machine.taken()
+            return stepper.embedded.taken()
 
     async def _flush(self) -> list[VoiceEvent]:
         async with self._step_of_its_own() as stepper:
-            self._waiting.extend(self._intake.finish())
+            self._waiting.extend(self._reader.finish())
             await self._take(stepper)
             await stepper.play_out()
-            return stepper.machine.taken()
+            return stepper.embedded.taken()
 
     async def _take(self, stepper: Stepper) -> None:
-        while self._waiting and not stepper.machine.ended:
+        while self._waiting and not stepper.embedded.ended:
             await stepper.take(self._waiting.popleft())
 
     def _acted(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
@@ -320,31 +320,31 @@ class VoiceSession:
 
     async def _act(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         async with self._step_of_its_own() as stepper:
-            act(stepper.machine)
-            await stepper.machine.settled()
-            return stepper.machine.taken()
+            act(stepper.embedded)
+            await stepper.embedded.settled()
+            return stepper.embedded.taken()
 
     def _act_live(self, act: Callable[[EmbeddedSession], None]) -> list[VoiceEvent]:
         self._refuse_if_closed()
-        if self._machine is None:
-            raise LibraryError("The live session has not begun.", mend="Call this while you iterate over live().")
-        self._machine.call(act)
+        if self._embedded is None:
+            raise LibraryError("The live session has not begun.", remedy="Call this while you iterate over live().")
+        self._embedded.call(act)
         return []
 
     async def _stepping(self) -> Stepper:
         if self._live:
-            raise LibraryError("This session is live.", mend="Make another session for step() and run().")
+            raise LibraryError("This session is live.", remedy="Make another session for step() and run().")
         loaded = await self._pipeline._here()
         self._refuse_if_closed()
         if self._stepper is None:
-            clock, outlet = SampleClock(), PlayoutBuffer(self._output_rate)
-            machine = EmbeddedSession(loaded, self._plan, clock, outlet)
-            machine.start()
-            self._pipeline._adopt(machine)
-            self._machine = machine
+            clock, playout = SampleClock(), PlayoutBuffer(self._output_rate)
+            embedded = EmbeddedSession(loaded, self._options, clock, playout)
+            embedded.start()
+            self._pipeline._adopt(embedded)
+            self._embedded = embedded
             # A session that is forgotten without close() is shut all the same; at the program's end nothing needs to be.
-            weakref.finalize(self, _forgotten, machine).atexit = False
-            self._stepper = Stepper(machine, clock, outlet, self._chunk_samples)
+            weakref.finalize(self, _forgotten, embedded).atexit = False
+            self._stepper = Stepper(embedded, clock, playout, self._chunk_samples)
         return self._stepper
 
     # --- in the time of the wall --------------------------------------------------------------------------------------
@@ -361,24 +361,24 @@ class VoiceSession:
         """
         self._refuse_if_closed()
         if self._live or self._stepper is not None:
-            raise LibraryError("This session is in use already.", mend="Make another session for live().")
+            raise LibraryError("This session is in use already.", remedy="Make another session for live().")
         check_sink(sink)
         frames = frames_of(source, self.sample_rate)
         self._live = True
         loaded = await self._pipeline._here()
-        call = LiveCall(loaded, self._plan, self._intake, self._output_rate, sink)
-        self._machine = call.machine
-        self._pipeline._adopt(call.machine)
+        call = LiveCall(loaded, self._options, self._reader, self._output_rate, sink)
+        self._embedded = call.embedded
+        self._pipeline._adopt(call.embedded)
         async with contextlib.aclosing(call.events(frames)) as events:
             async for event in events:
                 yield event
 
 
-def _forgotten(machine: EmbeddedSession) -> None:
-    if not machine.over:
+def _forgotten(embedded: EmbeddedSession) -> None:
+    if not embedded.over:
         with contextlib.suppress(RuntimeError):  # its loop has ended
-            machine.call(EmbeddedSession.shut)
+            embedded.call(EmbeddedSession.shut)
 
 
-async def _shut(machine: EmbeddedSession) -> None:
-    machine.shut()
+async def _shut(embedded: EmbeddedSession) -> None:
+    embedded.shut()

@@ -44,7 +44,7 @@ def frames_of(source: Source, sample_rate: int) -> AsyncGenerator[Frame, None]:
         return _paced(iter(source), sample_rate)
     raise LibraryError(
         f"A source is frames as they come, not {type(source).__name__}.",
-        mend="Give an asynchronous iterator, a list or another iterable of frames, or a queue.",
+        remedy="Give an asynchronous iterator, a list or another iterable of frames, or a queue.",
     )
 
 

@@ -20,7 +20,7 @@ from parley.engines.ports import TTS, EngineSpec, SpeechRequest, SpeechSynthesiz
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.frame_reader import FrameReader
-from parley.library.own_mouth import TtsFunction
+from parley.library.function_synthesizer import TtsFunction
 from parley.library.pipeline import Pipeline
 from parley.text.clauses import Clause, ClauseCutter
 
@@ -107,7 +107,7 @@ class _Mouth:
         if self._voice and self._tts.resolve_voice(self._voice, self._language) is None:
             known = ", ".join(self._tts.info.voices[:12])
             raise LibraryError(
-                f"The synthesizer has no voice {self._voice!r}.", mend=f"It has {known}, and OpenAI's names."
+                f"The synthesizer has no voice {self._voice!r}.", remedy=f"It has {known}, and OpenAI's names."
             )
 
     async def speak(self, clause: Clause) -> AsyncGenerator[Spoken, None]:

@@ -15,34 +15,36 @@ from parley.library.playout import PlayoutBuffer
 class Stepper:
     """Moves a machine's clock. `chunk_samples` (24 kHz) is how far at a time when nobody speaks any more."""
 
-    def __init__(self, machine: EmbeddedSession, clock: SampleClock, outlet: PlayoutBuffer, chunk_samples: int) -> None:
-        self.machine = machine
+    def __init__(
+        self, embedded: EmbeddedSession, clock: SampleClock, playout: PlayoutBuffer, chunk_samples: int
+    ) -> None:
+        self.embedded = embedded
         self._clock = clock
-        self._outlet = outlet
+        self._playout = playout
         self._chunk_samples = chunk_samples
 
     async def take(self, chunk: bytes) -> None:
         """The next chunk of the input: PCM16 at 24 kHz."""
-        machine = self.machine
+        embedded = self.embedded
         self._pass(len(chunk) // 2)
-        machine.hear(chunk)
-        machine.score()
-        machine.pass_time()
-        await machine.settled()
+        embedded.hear(chunk)
+        embedded.score()
+        embedded.pass_time()
+        await embedded.settled()
 
     async def play_out(self) -> None:
         """There is no more input: end the turn, and let everything that follows from it play."""
-        self.machine.end_input()
-        await self.machine.settled()
-        while not self.machine.ended and (not self._outlet.empty or self._clock.asleep()):
+        self.embedded.end_input()
+        await self.embedded.settled()
+        while not self.embedded.ended and (not self._playout.empty or self._clock.asleep()):
             self._pass(self._chunk_samples)
-            self.machine.pass_time()
-            await self.machine.settled()
+            self.embedded.pass_time()
+            await self.embedded.settled()
 
     def _pass(self, samples: int) -> None:
         self._clock.advance(samples)
-        count, audio = self._outlet.take(samples)
+        count, audio = self._playout.take(samples)
         if count:
             if len(audio):
-                self.machine.emit(ReplyAudio(audio, self._outlet.output_rate))
-            self.machine.played(count)
+                self.embedded.emit(ReplyAudio(audio, self._playout.output_rate))
+            self.embedded.played(count)

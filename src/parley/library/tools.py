@@ -1,7 +1,7 @@
 """Your own functions as the model's tools: described by their type hints and docstrings, called with checked arguments.
 
 Laws: what a function accepts is its signature, nothing else; arguments that do not fit, and whatever it raises, are told to the
-model as the call's output, so that it can mend them; a call ends within `TOOL_TIMEOUT_S`; of an output longer than `MAX_OUTPUT` the
+model as the call's output, so that it can react to them; a call ends within `TOOL_TIMEOUT_S`; of an output longer than `MAX_OUTPUT` the
 model is given the beginning.
 """
 
@@ -36,7 +36,7 @@ _ARGUMENT = re.compile(r"^\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.+?)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ToolOutcome:
     """What came of a call: the text for the model."""
 
     output: str
@@ -68,25 +68,25 @@ class FunctionAsTool:
         summary = (inspect.getdoc(function) or "").split("\n\n")[0]
         self.declared = FunctionTool(self.name, " ".join(summary.split()), json.dumps(parameters))
 
-    async def call(self, arguments: str) -> Outcome:
+    async def call(self, arguments: str) -> ToolOutcome:
         """Call it with JSON text; a plain function runs in a thread."""
         try:
             given = msgspec.json.decode(arguments or "{}", type=self._arguments)
         except msgspec.MsgspecError as error:
-            return Outcome(_error(f"wrong arguments: {error}"), failed=True)
+            return ToolOutcome(_error(f"wrong arguments: {error}"), failed=True)
         values = {field: getattr(given, field) for field in self._arguments.__struct_fields__}
         try:
             async with asyncio.timeout(TOOL_TIMEOUT_S):
                 result = await called(self._function, **values)
             output = result if isinstance(result, str) else msgspec.json.encode(result).decode()
-            return Outcome(beginning(output, MAX_OUTPUT))
+            return ToolOutcome(beginning(output, MAX_OUTPUT))
         except TimeoutError:
-            return Outcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
+            return ToolOutcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
                 raise
             logger.exception("the tool %s failed", self.name)
-            return Outcome(_error(described(error)), failed=True, error=error)
+            return ToolOutcome(_error(described(error)), failed=True, error=error)
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:
@@ -106,7 +106,7 @@ def by_name(functions: Any) -> Mapping[str, FunctionAsTool]:
     for function in functions:
         tool = FunctionAsTool(function)
         if tool.name in tools:
-            raise LibraryError(f"Two tools are named {tool.name!r}.", mend="Rename one of the functions.")
+            raise LibraryError(f"Two tools are named {tool.name!r}.", remedy="Rename one of the functions.")
         tools[tool.name] = tool
     return tools
 
@@ -123,12 +123,12 @@ def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise LibraryError(
                 f"The tool {name_of(function).removesuffix('()')} takes *{name}.",
-                mend="Give it parameters that have names only.",
+                remedy="Give it parameters that have names only.",
             )
         if name not in hints:
             raise LibraryError(
                 f"The parameter {name!r} of the tool {name_of(function).removesuffix('()')} has no type hint.",
-                mend="Add one (str, int, float, bool, list, dict, Literal, a dataclass): it tells the model what to send.",
+                remedy="Add one (str, int, float, bool, list, dict, Literal, a dataclass): it tells the model what to send.",
             )
         hint = _described(hints[name], told.get(name, ""))
         default = () if parameter.default is parameter.empty else (parameter.default,)
@@ -141,7 +141,7 @@ def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
     except TypeError as error:
         raise LibraryError(
             f"The parameters of the tool {name_of(function).removesuffix('()')} cannot be described to a model: {error}.",
-            mend="Use str, int, float, bool, list, dict, Literal or dataclasses.",
+            remedy="Use str, int, float, bool, list, dict, Literal or dataclasses.",
         ) from error
     return made
 

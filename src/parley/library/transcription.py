@@ -16,7 +16,7 @@ from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, Voic
 from parley.library.errors import LibraryError
 from parley.library.events import Failed, PartialTranscript, TurnEnded
 from parley.library.frame_reader import Frame
-from parley.library.own_ears import SttFunction, VadFunction
+from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames, read_audio
 from parley.library.session import VoiceSession
@@ -81,7 +81,7 @@ def transcribe(
         sample_rate = audio.sample_rate
         audio = frames(audio, 500)
     if sample_rate is None:
-        raise LibraryError("transcribe() was given frames without their rate.", mend="Name it: sample_rate=16_000.")
+        raise LibraryError("transcribe() was given frames without their rate.", remedy="Name it: sample_rate=16_000.")
     if pipeline is not None:
         yield from _segments(pipeline, audio, sample_rate, on_partial)
         return

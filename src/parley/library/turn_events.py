@@ -35,7 +35,7 @@ from parley.core.words.notices import (
     TranscriptionFailedNotice,
 )
 from parley.library import events as told
-from parley.library.events import Figures, Turn, VoiceEvent, Word
+from parley.library.events import HeardWord, Turn, TurnFigures, VoiceEvent
 from parley.library.tools import arguments_shown
 
 MAX_TURNS = 1_000
@@ -53,7 +53,7 @@ class _Open:
     start: int = 0
     end: int = 0
     heard: str = ""
-    words: tuple[Word, ...] = ()
+    words: tuple[HeardWord, ...] = ()
     language: str = ""
     chunks: int = 0
     items: list[ItemId] = field(default_factory=list)
@@ -149,7 +149,7 @@ class TurnEvents:
 
     # --- the Watcher --------------------------------------------------------------------------------------------------
 
-    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
+    def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         self.steps += 1
         match event:
             case AudioArrived(audio=audio):
@@ -248,7 +248,7 @@ class TurnEvents:
         if found is not None and found.text == text:
             turn.language = found.language
             turn.words = tuple(
-                Word(word.text, self._at_ms(turn.start, word.start_ms), self._at_ms(turn.start, word.end_ms))
+                HeardWord(word.text, self._at_ms(turn.start, word.start_ms), self._at_ms(turn.start, word.end_ms))
                 for word in found.words
             )
         self._kept.append(turn)
@@ -344,7 +344,7 @@ class TurnEvents:
             written="".join(turn.written).strip(),
             interrupted=turn.interrupted,
             calls=tuple(turn.calls),
-            figures=Figures(
+            figures=TurnFigures(
                 turn.pause_ms,
                 turn.after(turn.transcript_ns),
                 turn.after(turn.first_text_ns),

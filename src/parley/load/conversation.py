@@ -13,7 +13,7 @@ from math import inf
 
 import msgspec
 
-from parley.load.recording import Track
+from parley.load.recording import SpeechTrack
 
 LATE_BEYOND_IDEAL_S = 0.100
 """A reply later than this beyond the ideal counts as late: about where a pause in conversation becomes noticeable."""
@@ -79,7 +79,7 @@ class Script:
     """What every session does. `barge_after_s` None: replies are heard out, then `gap_s` passes before the next
     turn."""
 
-    track: Track
+    track: SpeechTrack
     stage_s: float
     """Time the server's stages need by themselves after the silence wait."""
     ideal_s: float | None = None
@@ -143,7 +143,7 @@ class _BargeIn:
     counted: bool = False
 
 
-class Conversation:
+class LoadConversation:
     """Call `begin` once the session exists; then `frame_due` every chunk and `receive` with every message.
 
     `finish` lets the turn under way end and starts no other; `resting` says that it has.

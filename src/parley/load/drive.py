@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from parley.load.conversation import REPLY_PATIENCE_S, Conversation, Script, Tally
-from parley.load.link import MAX_UNSENT_BYTES, Link
+from parley.errors import ParleyError
+from parley.load.conversation import REPLY_PATIENCE_S, LoadConversation, Script, Tally
+from parley.load.link import MAX_UNSENT_BYTES, LoadLink
 from parley.load.pacing import Lateness, Wheel
-from parley.load.process_usage import Usage, read_usage
+from parley.load.process_usage import ProcessUsage, read_usage
 from parley.load.recording import text_frame
 
 JOIN_PATIENCE_S = 15.0
@@ -27,8 +28,8 @@ JOIN_PATIENCE_S = 15.0
 SAMPLE_S = 1.0
 
 
-class NobodyJoined(Exception):
-    """No session could be opened; the message holds the first reason."""
+class NoSessionOpened(ParleyError):
+    """The server accepted no session; the message holds the first reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,16 @@ class LoadRecord:
     session_s: float = 0.0
     lateness: Lateness = field(default_factory=Lateness)
     client_cpu_s: float = 0.0
-    server_before: Usage | None = None
-    server_start: Usage | None = None
-    server_end: Usage | None = None
+    server_before: ProcessUsage | None = None
+    server_start: ProcessUsage | None = None
+    server_end: ProcessUsage | None = None
     server_peak_rss_bytes: int = 0
     ideal_ms: float = 0.0
     silence_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LoadProgress:
     """Where a run stands, told once a second."""
 
     joined: int
@@ -91,8 +92,8 @@ class Member:
     __slots__ = ("_asks", "conversation", "link", "ready")
 
     def __init__(self, script: Script, tally: Tally, asks_update: bool) -> None:
-        self.conversation = Conversation(script, tally)
-        self.link: Link | None = None
+        self.conversation = LoadConversation(script, tally)
+        self.link: LoadLink | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asks = asks_update
 
@@ -110,7 +111,7 @@ class Member:
 class Fleet:
     """All sessions of one run. Call `run` once."""
 
-    def __init__(self, plan: LoadPlan, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, plan: LoadPlan, on_progress: Callable[[LoadProgress], None]) -> None:
         self._plan = plan
         self._on_progress = on_progress
         self._wheel = Wheel(plan.script.track.chunk_ms)
@@ -130,7 +131,7 @@ class Fleet:
             await self._join_all()
             if not self._members:
                 reason = next(iter(record.refused or record.dropped), "the run was over before anybody joined")
-                raise NobodyJoined(f"no session could be opened at {plan.url}: {reason}")
+                raise NoSessionOpened(f"No session could be opened at {plan.url}: {reason}.")
             first = next(iter(self._members)).conversation
             record.ideal_ms, record.silence_ms = first.ideal_s * 1000, first.silence_ms
             await self._measure()
@@ -167,7 +168,7 @@ class Fleet:
         member.conversation.silence_ms = plan.silence_ms
         try:
             async with asyncio.timeout(JOIN_PATIENCE_S):
-                member.link = await Link.dial(plan.url, plan.api_key, member.on_message)
+                member.link = await LoadLink.dial(plan.url, plan.api_key, member.on_message)
                 if plan.silence_ms is not None:
                     member.link.send(_turn_detection_update(plan.silence_ms))
                 await asyncio.wait((member.ready, member.link.ended), return_when=asyncio.FIRST_COMPLETED)
@@ -249,7 +250,7 @@ class Fleet:
     def _tell_progress(self) -> None:
         tally = self._record.tally
         self._on_progress(
-            Progress(
+            LoadProgress(
                 joined=self._record.joined,
                 live=len(self._members),
                 sessions=self._plan.sessions,

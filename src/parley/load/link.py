@@ -31,7 +31,7 @@ FAREWELL_S = 2.0
 """A server that has not answered our goodbye by then is left without one."""
 
 
-class Link(asyncio.Protocol):
+class LoadLink(asyncio.Protocol):
     """One connection. `on_message(message, monotonic seconds)` for each text message; `ended` resolves to the reason
     when it is over."""
 
@@ -47,7 +47,7 @@ class Link(asyncio.Protocol):
         self.ended: asyncio.Future[str] = loop.create_future()
 
     @classmethod
-    async def dial(cls, url: str, api_key: str | None, on_message: Callable[[bytes, float], None]) -> Link:
+    async def dial(cls, url: str, api_key: str | None, on_message: Callable[[bytes, float], None]) -> LoadLink:
         """Connect and shake hands; raises OSError, or ConnectionRefusedError with the server's own words."""
         uri = parse_uri(url)
         context = ssl.create_default_context() if uri.secure else None

@@ -20,7 +20,7 @@ LATENESS_BINS = 1000
 """Lateness is counted in whole milliseconds up to a second; anything beyond is in the last bin (and in the maximum)."""
 
 
-class Microphone(Protocol):
+class PacedMicrophone(Protocol):
     """Something that sends one chunk when told to; `planned_s` is when it should have left."""
 
     def chunk_due(self, planned_s: float) -> None: ...
@@ -59,7 +59,7 @@ class Wheel:
 
     def __init__(self, chunk_ms: int) -> None:
         count = max(1, chunk_ms // SLOT_MS)
-        self._slots: list[dict[Microphone, None]] = [{} for _ in range(count)]
+        self._slots: list[dict[PacedMicrophone, None]] = [{} for _ in range(count)]
         self._slot_s = chunk_ms / 1000 / count
         self._start_s = 0.0
         self._turned = 0
@@ -74,10 +74,10 @@ class Wheel:
         if self._timer is not None:
             self._timer.cancel()
 
-    def add(self, microphone: Microphone) -> None:
+    def add(self, microphone: PacedMicrophone) -> None:
         min(self._slots, key=len)[microphone] = None
 
-    def remove(self, microphone: Microphone) -> None:
+    def remove(self, microphone: PacedMicrophone) -> None:
         for slot in self._slots:
             slot.pop(microphone, None)
 

@@ -10,16 +10,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from parley.errors import ParleyError
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PROC = Path("/proc")
 
 
-class NoSuchProcess(Exception):
-    """The process cannot be watched; the message says why."""
+class NoSuchProcess(ParleyError):
+    """The process cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ProcessUsage:
     """`cpu_s`: user + system time since each process began, those of ended and awaited children included.
     `rss_bytes`: resident now."""
 
@@ -28,10 +30,10 @@ class Usage:
     processes: int
 
 
-def read_usage(pid: int) -> Usage:
+def read_usage(pid: int) -> ProcessUsage:
     """Sum over the tree below `pid`; raises NoSuchProcess."""
     if not _PROC.is_dir():
-        raise NoSuchProcess("--pid reads /proc, which this system has not; leave it out")
+        raise NoSuchProcess("--pid reads /proc, which this system does not have.", "Leave it out.")
     ticks = pages = processes = 0
     waiting = [pid]
     while waiting:
@@ -44,10 +46,10 @@ def read_usage(pid: int) -> Usage:
         except OSError as error:
             if current == pid:
                 raise NoSuchProcess(
-                    f"no process {pid} can be read: {error}; give --pid the server's process id"
+                    f"Process {pid} cannot be read: {error}.", "Give --pid the server's process id."
                 ) from error
             continue
         ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
         pages += int(fields[21])
         processes += 1
-    return Usage(cpu_s=ticks / _TICKS_PER_S, rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"), processes=processes)
+    return ProcessUsage(cpu_s=ticks / _TICKS_PER_S, rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"), processes=processes)

@@ -18,6 +18,8 @@ import soxr
 from numpy.typing import NDArray
 from websockets.frames import Frame, Opcode
 
+from parley.errors import ParleyError
+
 SAMPLE_RATE = 24_000
 """The one rate of `audio/pcm` in the GA protocol."""
 
@@ -36,12 +38,12 @@ _CLICK_MS = 30
 """A lone burst shorter than this at either edge is a click of the recorder, not speech."""
 
 
-class UnusableRecording(Exception):
-    """The WAV cannot be driven with; the message says why and what to do."""
+class UnusableRecording(ParleyError):
+    """The WAV cannot be used for a load test."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class SpeechRecording:
     """Mono PCM16 at 24 kHz, and its speech: `onset_sample` <= voice < `end_sample`; `longest_pause_ms` lies between
     the two."""
 
@@ -56,7 +58,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class SpeechTrack:
     """A recording cut into chunks, each a complete masked WebSocket text frame holding one `input_audio_buffer.append`.
 
     A chunk leaves when its last sample has been "recorded"; `onset_lead_s` and `end_lead_s` say how long before the
@@ -72,34 +74,36 @@ class Track:
     end_lead_s: float
 
 
-def load_recording(path: Path) -> Recording:
+def load_recording(path: Path) -> SpeechRecording:
     """Read a PCM16 WAV of any rate and channel count; raises UnusableRecording."""
     try:
         with wave.open(str(path)) as wav:
             if wav.getsampwidth() != 2:
                 raise UnusableRecording(
-                    f"{path} holds {8 * wav.getsampwidth()}-bit samples; 16-bit PCM is needed: "
-                    f"ffmpeg -i {path.name} -c:a pcm_s16le converted.wav"
+                    f"{path} holds {8 * wav.getsampwidth()}-bit samples; 16-bit PCM is needed.",
+                    f"Convert it: ffmpeg -i {path.name} -c:a pcm_s16le converted.wav",
                 )
             if wav.getnframes() > MAX_RECORDING_S * wav.getframerate():
-                raise UnusableRecording(f"{path} is longer than {MAX_RECORDING_S} s; cut out one utterance")
+                raise UnusableRecording(f"{path} is longer than {MAX_RECORDING_S} s.", "Cut out one utterance.")
             samples = np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2")
             rate, channels = wav.getframerate(), wav.getnchannels()
     except (OSError, EOFError, wave.Error) as error:
-        raise UnusableRecording(f"{path} cannot be read as a WAV: {error}; give --wav a 16-bit PCM WAV file") from error
+        raise UnusableRecording(
+            f"{path} cannot be read as a WAV: {error}.", "Give --wav a 16-bit PCM WAV file."
+        ) from error
     mono = samples.reshape(-1, channels).mean(axis=1) if channels > 1 else samples.astype(np.float64)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE)
     return find_speech(np.clip(np.rint(mono), -32768, 32767).astype(np.int16))
 
 
-def find_speech(pcm: NDArray[np.int16]) -> Recording:
+def find_speech(pcm: NDArray[np.int16]) -> SpeechRecording:
     """Mark where the voice begins and ends, by the energy of 10 ms windows; raises UnusableRecording when there is
     none."""
     window = SAMPLE_RATE * _WINDOW_MS // 1000
     count = len(pcm) // window
     if count == 0:
-        raise UnusableRecording("the recording is shorter than 10 ms; give --wav a recording of speech")
+        raise UnusableRecording("The recording is shorter than 10 ms.", "Give --wav a recording of speech.")
     blocks = pcm[: count * window].astype(np.float64).reshape(count, window) / 32768
     level_db = 10 * np.log10(np.mean((blocks - blocks.mean(axis=1, keepdims=True)) ** 2, axis=1) + 1e-12)
     threshold_db = max(
@@ -113,9 +117,11 @@ def find_speech(pcm: NDArray[np.int16]) -> Recording:
     while runs and (runs[-1][1] - runs[-1][0]) * _WINDOW_MS < _CLICK_MS:
         runs.pop()
     if not runs:
-        raise UnusableRecording("the recording holds no speech (nothing above -60 dBFS for 30 ms); give --wav another")
+        raise UnusableRecording(
+            "The recording holds no speech (nothing above -60 dBFS for 30 ms).", "Give --wav another."
+        )
     pauses = [after[0] - before[1] for before, after in pairwise(runs)]
-    return Recording(
+    return SpeechRecording(
         pcm=pcm,
         onset_sample=runs[0][0] * window,
         end_sample=runs[-1][1] * window,
@@ -128,7 +134,7 @@ def _runs(voiced: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def cut_track(recording: Recording, chunk_ms: int) -> Track:
+def cut_track(recording: SpeechRecording, chunk_ms: int) -> SpeechTrack:
     """Cut a recording into paced chunks; the last one is filled up with silence."""
     chunk = SAMPLE_RATE * chunk_ms // 1000
     count = -(-len(recording.pcm) // chunk)
@@ -136,7 +142,7 @@ def cut_track(recording: Recording, chunk_ms: int) -> Track:
     padded[: len(recording.pcm)] = recording.pcm
     onset_frame = recording.onset_sample // chunk
     end_frame = (recording.end_sample - 1) // chunk
-    return Track(
+    return SpeechTrack(
         chunk_ms=chunk_ms,
         frames=tuple(_append_frame(padded[at : at + chunk]) for at in range(0, len(padded), chunk)),
         silence=_append_frame(np.zeros(chunk, dtype=np.int16)),

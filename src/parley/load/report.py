@@ -16,7 +16,7 @@ server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Percentiles:
     """Milliseconds over `count` samples; None where there are none."""
 
     count: int
@@ -27,7 +27,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class LoadFigures:
     """One run. `ideal_ms` = the silence wait the session reported + the stages' own time (or what --ideal-ms said).
 
     `first_audio`: end of speech to the reply's first audio. `beyond_ideal`: what is left of it beyond `ideal_ms`.
@@ -46,8 +46,8 @@ class Figures:
     silence_ms: int | None
     ideal_ms: float
     turns: int
-    first_audio: Spread
-    beyond_ideal: Spread
+    first_audio: Percentiles
+    beyond_ideal: Percentiles
     missed: int
     early: int
     late: int
@@ -58,9 +58,9 @@ class Figures:
     barge_ins: int
     unstopped: int
     leaked: int
-    barge_in_to_silence: Spread
-    barge_in_to_speech_started: Spread
-    barge_in_to_cancelled: Spread
+    barge_in_to_silence: Percentiles
+    barge_in_to_speech_started: Percentiles
+    barge_in_to_cancelled: Percentiles
     error_count: int
     errors: list[str]
     server_cpu_ms_per_session_s: float | None
@@ -80,14 +80,14 @@ class Figures:
         return asdict(self)
 
 
-def figures(plan: LoadPlan, record: LoadRecord) -> Figures:
+def figures(plan: LoadPlan, record: LoadRecord) -> LoadFigures:
     """Reckon a finished run's figures."""
     tally, session_s = record.tally, max(record.session_s, 1e-9)
     before, start, end = record.server_before, record.server_start, record.server_end
     server_cpu_s = end.cpu_s - start.cpu_s if start and end else None
     late_share = record.lateness.share_beyond(plan.script.track.chunk_ms)
     replied = len(tally.delays)
-    return Figures(
+    return LoadFigures(
         url=plan.url,
         sessions=plan.sessions,
         joined=record.joined,
@@ -133,12 +133,12 @@ def figures(plan: LoadPlan, record: LoadRecord) -> Figures:
     )
 
 
-def spread(seconds: Sequence[float]) -> Spread:
+def spread(seconds: Sequence[float]) -> Percentiles:
     """Percentiles of a sample given in seconds (linear interpolation between neighbours)."""
     if not seconds:
-        return Spread(0, None, None, None, None)
+        return Percentiles(0, None, None, None, None)
     p50, p95, p99 = (round(float(value) * 1000, 1) for value in np.percentile(np.asarray(seconds), (50, 95, 99)))
-    return Spread(len(seconds), p50, p95, p99, round(max(seconds) * 1000, 1))
+    return Percentiles(len(seconds), p50, p95, p99, round(max(seconds) * 1000, 1))
 
 
 def _mib(size_bytes: int) -> float:
@@ -146,7 +146,7 @@ def _mib(size_bytes: int) -> float:
 
 
 def broken_bars(
-    found: Figures,
+    found: LoadFigures,
     *,
     max_missed: int | None = None,
     max_late_percent: float | None = None,

@@ -47,7 +47,7 @@ MIN_TIMER_S = 0.001
 class Watcher(Protocol):
     """What is shown every step of a session, and takes no part: a `Trace`, for one."""
 
-    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
+    def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step, before its effects are performed; `event` None is the beginning, `raised` the fault that came instead."""
         ...
 
@@ -177,12 +177,12 @@ class Driver:
             effects = session.start() if event is None else session.handle(event, now)
         except Exception as error:
             if self._trace is not None:
-                self._trace.saw(event, now, (), repr(error))
+                self._trace.on_step(event, now, (), repr(error))
             raise
         if self._trace is not None:
-            self._trace.saw(event, now, effects)
+            self._trace.on_step(event, now, effects)
         if self._metrics is not None:
-            self._metrics.saw(event, now, effects)
+            self._metrics.on_step(event, now, effects)
         perform = self._performer.perform
         for effect in effects:
             perform(effect)

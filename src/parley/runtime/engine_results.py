@@ -32,7 +32,7 @@ def checked_transcript(heard: Transcript) -> Transcript:
     raise EngineError(
         f"The recogniser gave {shown[:MAX_SHOWN_CHARS]}{'...' * (len(shown) > MAX_SHOWN_CHARS)}.",
         code="invalid_transcript",
-        mend="A Transcript holds a string, Words with their times in milliseconds, and a confidence from 0 to 1 or None.",
+        remedy="A Transcript holds a string, Words with their times in milliseconds, and a confidence from 0 to 1 or None.",
     )
 
 
@@ -41,7 +41,7 @@ def checked_judgement(finished: float) -> float:
     if 0.0 <= finished <= 1.0:
         return finished
     raise EngineError(
-        f"The turn judge gave {finished!r}.", code="invalid_judgement", mend="A probability lies between 0 and 1."
+        f"The turn judge gave {finished!r}.", code="invalid_judgement", remedy="A probability lies between 0 and 1."
     )
 
 
@@ -56,5 +56,5 @@ def checked_conversion(audio: Samples, expected: int, *, whole: bool = False) ->
     raise EngineError(
         f"The voice converter gave {shown[:MAX_SHOWN_CHARS]}.",
         code="invalid_conversion",
-        mend="A ConversionStream returns float32 samples [n], in all exactly as many as it was given.",
+        remedy="A ConversionStream returns float32 samples [n], in all exactly as many as it was given.",
     )

@@ -2,7 +2,7 @@
 
 Laws:
 - Equal engines are one object, opened once, whatever pipelines name them; all open at the same time.
-- A pipeline one of whose engines cannot open is not served, and says which, why and how to mend it; the others are.
+- A pipeline one of whose engines cannot open is not served, and says which, why and how to fix it; the others are.
 - An engine that no served pipeline needs is closed again.
 
 Does not know: how an engine is made (`engines.registry`), nor what a session does with it.
@@ -50,7 +50,7 @@ MAX_LANGUAGES_NAMED = 16
 class EngineReport:
     """Where one engine stands. `name` is what the configuration calls it.
 
-    `message` is what it wants said once it is ready, or why it failed; `mend` what puts that right.
+    `message` is what it wants said once it is ready, or why it failed; `remedy` what puts that right.
     """
 
     stage: Stage[Any]
@@ -59,7 +59,7 @@ class EngineReport:
     state: Literal["opening", "ready", "failed"]
     seconds: float = 0.0
     message: str = ""
-    mend: str = ""
+    remedy: str = ""
     error: Exception | None = field(default=None, compare=False, repr=False)
     """What it raised."""
 
@@ -83,11 +83,11 @@ class _Opening:
         state: Literal["opening", "ready", "failed"],
         since: float,
         message: str = "",
-        mend: str = "",
+        remedy: str = "",
         error: Exception | None = None,
     ) -> EngineReport:
         seconds = time.perf_counter() - since
-        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, mend, error)
+        self.report = EngineReport(self.stage, self.name, tuple(self.pipelines), state, seconds, message, remedy, error)
         return self.report
 
 
@@ -195,21 +195,21 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
         if not isinstance(opening.engine, opening.stage.port):
             raise EngineUnavailable(
                 f"The engine {opening.name!r} is registered for {opening.stage}, but does not implement {opening.stage.port.__name__}.",
-                mend="Update the package that brings it, or name another engine.",
+                remedy="Update the package that brings it, or name another engine.",
             )
         await opening.engine.open()
     except Exception as error:  # noqa: BLE001 - the engine boundary
         await _close([opening.engine])
         opening.engine = None
-        message, mend = _reason(error, opening)
-        report(opening.tell("failed", since, message, mend, error))
+        message, remedy = _reason(error, opening)
+        report(opening.tell("failed", since, message, remedy, error))
     else:
         report(opening.tell("ready", since, getattr(opening.engine, "notice", "")))
 
 
 def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
     if isinstance(error, EngineError):
-        return error.message, error.mend
+        return error.message, error.remedy
     logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
     return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
 
@@ -238,7 +238,7 @@ def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport |
         (config.name,),
         "failed",
         message=f"{opening.name} does not {verb} {language!r}, the language of the pipeline {config.name!r}; it knows {listed}.",
-        mend=f"Set another language, or choose another engine for {opening.stage}.",
+        remedy=f"Set another language, or choose another engine for {opening.stage}.",
     )
 
 

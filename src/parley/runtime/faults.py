@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from parley.core.words.errors import Fault
 from parley.engines.ports import EngineError
+from parley.errors import ParleyError
 from parley.text.whole_characters import writable
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def cancelled_from_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class StrayCancellation(Exception):
+class StrayCancellation(ParleyError):
     """An engine's code raised `CancelledError`, and nothing had cancelled the task."""
 
 

@@ -123,7 +123,7 @@ class _Attempt:
 
 
 class SessionMetrics:
-    """Watches one session. The driver calls `saw()` for each step and `close()` at the end."""
+    """Watches one session. The driver calls `on_step()` for each step and `close()` at the end."""
 
     def __init__(self, metrics: Metrics, pipeline: str, session_id: SessionId) -> None:
         self._metrics = metrics
@@ -141,7 +141,7 @@ class SessionMetrics:
         self._attempts: dict[AttemptId, _Attempt] = {}
         metrics.sessions.labels(pipeline).inc()
 
-    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect]) -> None:
+    def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect]) -> None:
         """One step: an event (None: the start) and what came of it."""
         match event:
             case AudioArrived(audio=audio):

@@ -73,7 +73,7 @@ class _Step:
 
 
 class Trace:
-    """One session's trace. The driver calls `saw()` for each step, `dump()` if the session breaks, `close()` at its end.
+    """One session's trace. The driver calls `on_step()` for each step, `dump()` if the session breaks, `close()` at its end.
 
     With `folder`, everything is recorded into a file there; a file that cannot be written is logged, and the session goes on.
     """
@@ -88,7 +88,7 @@ class Trace:
         if folder is not None:
             self._open(folder, spec)
 
-    def saw(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
+    def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step: what came in (None: the start), when, and what came of it. `raised`: the fault that came instead."""
         if self._file is not None:
             self._record(event, now_ns, effects, raised)

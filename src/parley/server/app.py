@@ -132,7 +132,7 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
                 raise EngineUnavailable(
                     f"The pipeline {config.default_pipeline!r} cannot be {use}: {startup.reasons(engines)}",
                     code="pipeline_unavailable",
-                    mend="`parley doctor` checks each engine; --pipeline chooses another pipeline.",
+                    remedy="`parley doctor` checks each engine; --pipeline chooses another pipeline.",
                 )
             yield listener, engines
         finally:

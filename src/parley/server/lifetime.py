@@ -52,8 +52,8 @@ def listen(server: ServerConfig) -> socket.socket:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        mend = "Stop what listens there, or choose another port: --port 0 takes any free one."
-        raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.", mend=mend) from error
+        remedy = "Stop what listens there, or choose another port: --port 0 takes any free one."
+        raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.", remedy=remedy) from error
     listener.setblocking(False)
     return listener
 

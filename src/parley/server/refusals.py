@@ -1,6 +1,6 @@
 """What a client is refused with: one value, said in OpenAI's error shape on REST and on the WebSocket handshake alike.
 
-Laws: always `{"error":{"message","type","param","code"}}`; the message says what is wrong and what mends it, and holds no secret.
+Laws: always `{"error":{"message","type","param","code"}}`; the message says what is wrong and how to fix it, and holds no secret.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+
+from parley.errors import ParleyError
 
 RefusalType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
 
@@ -39,7 +41,7 @@ class Refusal:
         return headers
 
 
-class Refused(Exception):
+class Refused(ParleyError):
     """Raised inside a REST endpoint; answered once, by the application."""
 
     def __init__(self, refusal: Refusal) -> None:

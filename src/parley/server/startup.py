@@ -67,8 +67,8 @@ class Startup:
                 self._explain(
                     f"[red]failed[/]  {report.stage.name:<7}{escape(report.name)}: {escape(report.message)}", indent=2
                 )
-                if report.mend:
-                    self._explain(escape(report.mend))
+                if report.remedy:
+                    self._explain(escape(report.remedy))
         if self._status is not None:
             self._status.update("loading " + ", ".join(escape(f"{stage} {name}") for stage, name in self._pending))
 

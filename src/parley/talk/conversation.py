@@ -30,14 +30,14 @@ from parley.client.updates import (
     UserBegan,
     UserHeard,
 )
-from parley.talk.devices import RATE, DeviceAudio, DevicesUnavailable, Sound
-from parley.talk.figures import Figures
+from parley.talk.devices import RATE, DeviceAudio, DeviceBlock, DevicesUnavailable
+from parley.talk.figures import TalkFigures
 from parley.talk.microphone import Cleaner, Microphone
-from parley.talk.ports import Chosen, MakeDevices, View
-from parley.talk.recording import Recording
+from parley.talk.ports import Chosen, MakeDevices, TalkView
+from parley.talk.recording import TalkRecording
 from parley.talk.status import State, Status
 from parley.talk.talk_key import Change, TalkKey
-from parley.talk.transcript import Transcript
+from parley.talk.transcript import TalkTranscript
 
 TICK_S = 0.05
 """How often the screen learns of levels and state, and the talk key of its deadline."""
@@ -67,26 +67,26 @@ class Talk:
     def __init__(
         self,
         chosen: Chosen,
-        view: View,
+        view: TalkView,
         make_cleaner: Callable[[], Cleaner | None],
         make_devices: MakeDevices = DeviceAudio,
     ) -> None:
         self.chosen = chosen
-        self.figures = Figures()
-        self.transcript = Transcript(view.line_changed)
+        self.figures = TalkFigures()
+        self.transcript = TalkTranscript(view.line_changed)
         self.state: State = "connecting"
         self.began = SessionBegan("", "", "")
-        self.hands_free = chosen.wishes.hands_free
+        self.hands_free = chosen.options.hands_free
         self.microphone = Microphone(RATE, None)
         self.devices = make_devices(self._sounded, self._first_played)
         self.is_parley = False
         self._view = view
         self._make_cleaner = make_cleaner
         self._rest = ParleyRest(chosen.server)
-        self._session = ClientSession(chosen.wishes)
+        self._session = ClientSession(chosen.options)
         self._connection: Connection | None = None
-        self._recording: Recording | None = None
-        self._floor = Status()
+        self._recording: TalkRecording | None = None
+        self._status = Status()
         self._key = TalkKey()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -102,7 +102,7 @@ class Talk:
         cleaner = await asyncio.to_thread(self._make_cleaner)
         self.microphone = Microphone(RATE, cleaner)
         if self.chosen.record is not None:
-            self._recording = Recording(self.chosen.record, time.monotonic(), RATE)
+            self._recording = TalkRecording(self.chosen.record, time.monotonic(), RATE)
         try:
             await self.devices.open(*self._wanted())
             self._tell("note", self._sound())
@@ -141,7 +141,7 @@ class Talk:
 
     async def _one_session(self) -> None:
         """A session from its beginning to its end. Raises `ServerUnavailable`."""
-        self._session = ClientSession(self.chosen.wishes, exact_cuts=await self._ask_server())
+        self._session = ClientSession(self.chosen.options, exact_cuts=await self._ask_server())
         self._session.hands_free = self._session.talking = self.hands_free
         async with dial(self.chosen.server) as connection:
             self._connection = connection
@@ -155,7 +155,7 @@ class Talk:
             listening.cancel()
             stopping.cancel()
             self._connection = None
-            self._floor.lost()
+            self._status.lost()
         if not self._stopping.is_set():
             self._silence(by_user=False)
             self._tell(
@@ -198,14 +198,14 @@ class Talk:
         if self._connection is not None:
             self._connection.send(messages)
 
-    def _happened(self, happenings: list[ClientUpdate], now_s: float) -> None:
-        for happening in happenings:
-            self._floor.saw(happening)
-            self.figures.saw(happening, now_s)
-            self.transcript.saw(happening, now_s)
-            match happening:
+    def _happened(self, updates: list[ClientUpdate], now_s: float) -> None:
+        for update in updates:
+            self._status.on_update(update)
+            self.figures.on_update(update, now_s)
+            self.transcript.on_update(update, now_s)
+            match update:
                 case SessionBegan():
-                    self.began = happening
+                    self.began = update
                 case UserBegan(over_reply=True):
                     self._silence()
                 case ReplySounded(item_id=item_id, content_index=index, audio=audio):
@@ -225,7 +225,7 @@ class Talk:
         try:
             self.devices.push(item_id, content_index, pcm.as_int16(audio))
         except BacklogFull as error:
-            self._tell("error", f"The reply is stopped: {error}.")
+            self._tell("error", f"The reply is stopped: {error}")
             self.interrupt()
 
     def _silence(self, *, by_user: bool = True) -> None:
@@ -244,7 +244,7 @@ class Talk:
         now_s = time.monotonic()
         if self._recording is not None:
             self._recording.note(level, message, now_s)
-        self.transcript.saw(Told(level, message), now_s)
+        self.transcript.on_update(Told(level, message), now_s)
 
     def note_from_elsewhere(self, level: Level, message: str) -> None:
         """The same from any thread; nothing happens before the conversation has begun or once it is over."""
@@ -254,7 +254,7 @@ class Talk:
 
     # --- the devices -----------------------------------------------------------------------------------------------------
 
-    def _sounded(self, sound: Sound) -> None:
+    def _sounded(self, sound: DeviceBlock) -> None:
         if sound.kind == "played":
             self.microphone.played(sound.audio)
             if self._recording is not None:
@@ -378,7 +378,7 @@ class Talk:
     def _show(self) -> None:
         if self._stopping.is_set():
             return
-        state = self._floor.state(
+        state = self._status.state(
             audible=self.devices.audible,
             muted=self.microphone.muted,
             hands_free=self.hands_free,

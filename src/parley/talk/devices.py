@@ -3,7 +3,7 @@
 Laws:
 - Devices are opened at 48 kHz, mono, 16 bit; whoever wants another rate resamples.
 - The devices' threads only copy, and a thread of its own makes the blocks, so that a busy screen does not tear a reply. What was
-  played and recorded is handed over on the event loop, in the order in which it happened, as `Sound`s.
+  played and recorded is handed over on the event loop, in the order in which it happened, as `DeviceBlock`s.
 - `sounddevice` is imported when devices are first asked for; without it, or without PortAudio, `DevicesUnavailable` says what to
   install.
 - A device that vanishes is told (`lost`), never waited for in a callback.
@@ -27,7 +27,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from parley.audio.types import Int16
-from parley.client.playback import Heard, Playback, Progress
+from parley.client.playback import ClientPlayback, PlaybackProgress, PlayedSpan
+from parley.errors import ParleyError
 
 RATE = 48_000
 """What every device and every sound server takes without trouble; at 24 or 16 kHz virtual devices stutter."""
@@ -52,16 +53,8 @@ NO_DEVICE = "none"
 T = TypeVar("T")
 
 
-class DevicesUnavailable(Exception):
-    """No sound can be had: `message` says why, `mend` what to do."""
-
-    def __init__(self, message: str, mend: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}"
+class DevicesUnavailable(ParleyError):
+    """A sound device cannot be found or opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class DeviceBlock:
     """What a device did: audio int16 `[n]` at `RATE`, and when its last sample was recorded, or its first one is played."""
 
     kind: Literal["recorded", "played"]
@@ -141,14 +134,14 @@ class DeviceAudio:
     `on_first(item_id, at_s)`: an item's first sample leaves the loudspeaker at that time of `time.monotonic()`.
     """
 
-    def __init__(self, on_sound: Callable[[Sound], None], on_first: Callable[[str, float], None]) -> None:
+    def __init__(self, on_sound: Callable[[DeviceBlock], None], on_first: Callable[[str, float], None]) -> None:
         self._on_sound = on_sound
         self._on_first = on_first
-        self._playback = Playback(RATE, on_first=self._first_taken)
+        self._playback = ClientPlayback(RATE, on_first=self._first_taken)
         self._lock = threading.Lock()
         self._room = threading.Event()
         self._producer: threading.Thread | None = None
-        self._sounds: deque[Sound] = deque(maxlen=WAITING_SOUNDS)
+        self._sounds: deque[DeviceBlock] = deque(maxlen=WAITING_SOUNDS)
         self._firsts: deque[tuple[str, float]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._streams: list[Any] = []
@@ -207,8 +200,8 @@ class DeviceAudio:
                 stream.start()
         except (sd.PortAudioError, ValueError) as error:
             self._close()
-            mend = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
-            raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", mend) from error
+            remedy = "Is another program using it? `parley talk --devices` lists others, --input and --output choose."
+            raise DevicesUnavailable(f"A sound device cannot be opened at 48 kHz: {error}.", remedy) from error
         self.names = (_name(microphone), _name(loudspeaker))
 
     async def close(self) -> None:
@@ -246,7 +239,7 @@ class DeviceAudio:
             self._playback.end(item_id)
             self._playback.produce()
 
-    def interrupt(self) -> list[Heard]:
+    def interrupt(self) -> list[PlayedSpan]:
         """Silence within one block; what was heard of what was playing."""
         with self._lock:
             return self._playback.interrupt()
@@ -261,7 +254,7 @@ class DeviceAudio:
         """Gaps within replies: the server's audio came too late, or the device's own buffer ran dry."""
         return self._playback.underruns + self.device_underruns
 
-    def progress(self) -> Progress:
+    def progress(self) -> PlaybackProgress:
         with self._lock:
             return self._playback.progress()
 
@@ -289,7 +282,7 @@ class DeviceAudio:
                 self._room.set()
         channels = len(out) // (2 * frames)
         out[:] = (audio if channels == 1 else np.repeat(audio, channels)).tobytes()
-        self._hand_over(Sound("played", audio, at_s))
+        self._hand_over(DeviceBlock("played", audio, at_s))
 
     def _record(self, data: Any, frames: int, times: Any, status: Any) -> None:
         now_s = time.monotonic()
@@ -298,7 +291,7 @@ class DeviceAudio:
         if len(audio) > frames:
             audio = np.ascontiguousarray(audio.reshape(frames, -1)[:, 0])
         began_s = now_s - _sane(times.currentTime - times.inputBufferAdcTime)
-        self._hand_over(Sound("recorded", audio.copy(), min(now_s, began_s + frames / RATE)))
+        self._hand_over(DeviceBlock("recorded", audio.copy(), min(now_s, began_s + frames / RATE)))
 
     def _first_taken(self, item_id: str, offset: int) -> None:
         self._firsts.append((item_id, self._played_at_s + offset / RATE))
@@ -307,7 +300,7 @@ class DeviceAudio:
         if not self._closing:
             self._call(self.lost.set)
 
-    def _hand_over(self, sound: Sound) -> None:
+    def _hand_over(self, sound: DeviceBlock) -> None:
         if len(self._sounds) == WAITING_SOUNDS:
             self.sounds_lost += 1
         self._sounds.append(sound)

@@ -62,7 +62,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WaterfallBar:
     """One bar of the waterfall, in milliseconds from the end of the user's speech."""
 
     label: str
@@ -82,7 +82,7 @@ class ToolUse:
 
 
 @dataclass(slots=True)
-class Turn:
+class TalkTurn:
     """One turn of the user and its reply; times None where it did not happen (yet)."""
 
     number: int
@@ -125,7 +125,7 @@ class Turn:
             if start is not None and end is not None
         }
 
-    def waterfall(self) -> list[Step]:
+    def waterfall(self) -> list[WaterfallBar]:
         """What followed the end of the user's speech, in order; empty until there is anything."""
         origin = self.voice_end_s if self.voice_end_s is not None else self.asked_s
         if origin is None:
@@ -140,7 +140,7 @@ class Turn:
             ("played", self.first_audio_s, self.played_s),
         )
         return [
-            Step(label, (start - origin) * 1000, (max(start, end) - origin) * 1000)
+            WaterfallBar(label, (start - origin) * 1000, (max(start, end) - origin) * 1000)
             for label, start, end in spans
             if start is not None and end is not None
         ]
@@ -156,26 +156,26 @@ class Turn:
         self.over = False
 
 
-class Figures:
-    """Call `saw()` for each happening, `played()` when an item's first sample left the loudspeaker, `server_turns()` with what a
+class TalkFigures:
+    """Call `on_update()` for each happening, `played()` when an item's first sample left the loudspeaker, `server_turns()` with what a
     Parley's waterfall says. `turns` are all so far, oldest first."""
 
     def __init__(self) -> None:
-        self.turns: list[Turn] = []
+        self.turns: list[TalkTurn] = []
         self.interruptions = 0
         self._count = 0
-        self._replies: dict[str, Turn] = {}
-        self._items: dict[str, Turn] = {}
+        self._replies: dict[str, TalkTurn] = {}
+        self._items: dict[str, TalkTurn] = {}
 
     @property
-    def last(self) -> Turn | None:
+    def last(self) -> TalkTurn | None:
         """The turn that is shown: the last one that has a reply, or the last."""
         answered = [turn for turn in self.turns[-3:] if turn.played_s is not None]
         return answered[-1] if answered else (self.turns[-1] if self.turns else None)
 
-    def saw(self, happening: ClientUpdate, now_s: float) -> None:
+    def on_update(self, update: ClientUpdate, now_s: float) -> None:
         """One happening, at the time it arrived."""
-        match happening:
+        match update:
             case UserBegan(item_id=item_id):
                 self._begin(item_id, now_s)
             case UserEnded(item_id=item_id, voice_end_s=voice_end_s, turn_end_s=turn_end_s):
@@ -195,10 +195,10 @@ class Figures:
                 if lost is not None and not lost.response_id:
                     lost.over = True
             case _:
-                self._saw_reply(happening, now_s)
+                self._on_reply(update, now_s)
 
-    def _saw_reply(self, happening: ClientUpdate, now_s: float) -> None:
-        match happening:
+    def _on_reply(self, update: ClientUpdate, now_s: float) -> None:
+        match update:
             case ReplyBegan(response_id=response_id):
                 last = self.turns[-1] if self.turns else None
                 if last is not None and last.called_s is not None:
@@ -257,9 +257,9 @@ class Figures:
                 _tell_turn(turn, turn.turn_end_s, row)
                 _tell_reply(turn, use, turn.turn_end_s, row)
 
-    def _begin(self, item_id: str, now_s: float) -> Turn:
+    def _begin(self, item_id: str, now_s: float) -> TalkTurn:
         self._count += 1
-        turn = Turn(self._count, item_id, began_s=now_s)
+        turn = TalkTurn(self._count, item_id, began_s=now_s)
         self.turns.append(turn)
         if len(self.turns) > TURNS_KEPT:
             gone = self.turns.pop(0)
@@ -267,7 +267,7 @@ class Figures:
             self._items = {item: turn for item, turn in self._items.items() if turn is not gone}
         return turn
 
-    def _find(self, item_id: str) -> Turn | None:
+    def _find(self, item_id: str) -> TalkTurn | None:
         for turn in reversed(self.turns):
             if turn.item_id == item_id:
                 return turn
@@ -277,10 +277,10 @@ class Figures:
                 return turn
         return None
 
-    def _turn_of(self, item_id: str, now_s: float) -> Turn:
+    def _turn_of(self, item_id: str, now_s: float) -> TalkTurn:
         return self._find(item_id) or self._begin(item_id, now_s)
 
-    def _answered(self, now_s: float) -> Turn:
+    def _answered(self, now_s: float) -> TalkTurn:
         """The turn that a new response answers: the last, unless that has its reply already."""
         last = self.turns[-1] if self.turns else None
         if last is None or last.response_id or last.over:
@@ -288,7 +288,7 @@ class Figures:
         return last
 
 
-def _tell_turn(turn: Turn, end_s: float, row: Mapping[str, Any]) -> None:
+def _tell_turn(turn: TalkTurn, end_s: float, row: Mapping[str, Any]) -> None:
     """What the server knows of the user's side."""
     turn.by_server = True
     turn.speculation = str(row.get("speculation") or "")
@@ -298,7 +298,7 @@ def _tell_turn(turn: Turn, end_s: float, row: Mapping[str, Any]) -> None:
     turn.transcript_s = _after(end_s, row.get("transcript_ms"), turn.transcript_s)
 
 
-def _tell_reply(turn: Turn, use: ToolUse | None, joined_s: float, row: Mapping[str, Any]) -> None:
+def _tell_reply(turn: TalkTurn, use: ToolUse | None, joined_s: float, row: Mapping[str, Any]) -> None:
     """What it knows of a reply; `joined_s`: where both clocks meet, the turn's end or the reply's own beginning."""
     if use is not None:
         use.asked_s = joined_s + row["requested_ms"] / 1000 if row.get("requested_ms") is not None else use.asked_s
@@ -313,7 +313,7 @@ def _after(end_s: float, told_ms: Any, known: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class FigureSpread:
     """One figure over all turns, in milliseconds."""
 
     name: str
@@ -322,13 +322,13 @@ class Spread:
     p95: float
 
 
-def spreads(turns: Sequence[Turn]) -> list[Spread]:
+def spreads(turns: Sequence[TalkTurn]) -> list[FigureSpread]:
     """Each figure's median and 95th percentile (nearest rank) over the turns that have it."""
-    found: list[Spread] = []
+    found: list[FigureSpread] = []
     for name in NAMES:
         values = sorted(figures[name].ms for turn in turns if name in (figures := turn.figures()))
         if values:
-            found.append(Spread(name, len(values), _percentile(values, 0.50), _percentile(values, 0.95)))
+            found.append(FigureSpread(name, len(values), _percentile(values, 0.50), _percentile(values, 0.95)))
     return found
 
 

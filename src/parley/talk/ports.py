@@ -13,17 +13,17 @@ from typing import Protocol
 
 from parley.audio.types import Int16
 from parley.client.connection import Server
-from parley.client.playback import Heard
+from parley.client.playback import PlayedSpan
 from parley.client.session import SessionOptions
-from parley.talk.devices import Sound
+from parley.talk.devices import DeviceBlock
 from parley.talk.status import State
-from parley.talk.transcript import Line
+from parley.talk.transcript import TranscriptLine
 
 
-class View(Protocol):
+class TalkView(Protocol):
     """What shows the conversation. Called on the event loop; must return at once."""
 
-    def line_changed(self, line: Line) -> None: ...
+    def line_changed(self, line: TranscriptLine) -> None: ...
 
     def figures_changed(self) -> None: ...
 
@@ -48,7 +48,7 @@ class Devices(Protocol):
 
     def end(self, item_id: str) -> None: ...
 
-    def interrupt(self) -> list[Heard]: ...
+    def interrupt(self) -> list[PlayedSpan]: ...
 
     @property
     def audible(self) -> bool: ...
@@ -57,7 +57,7 @@ class Devices(Protocol):
     def underruns(self) -> int: ...
 
 
-MakeDevices = Callable[[Callable[[Sound], None], Callable[[str, float], None]], Devices]
+MakeDevices = Callable[[Callable[[DeviceBlock], None], Callable[[str, float], None]], Devices]
 """`DeviceAudio`, or something that stands in its place."""
 
 
@@ -67,7 +67,7 @@ class Chosen:
     replies are read."""
 
     server: Server
-    wishes: SessionOptions
+    options: SessionOptions
     input: str | None = ""
     output: str | None = ""
     record: Path | None = None

@@ -23,8 +23,8 @@ import numpy as np
 from parley.audio.private_files import make_private_folder, private_opener
 from parley.audio.resampling import Int16Resampler
 from parley.audio.types import Int16
-from parley.talk.figures import Turn, spreads
-from parley.talk.transcript import Line
+from parley.talk.figures import TalkTurn, spreads
+from parley.talk.transcript import TranscriptLine
 
 RATE = 24_000
 
@@ -103,7 +103,7 @@ class RecordedTracks:
         self._file.close()
 
 
-class Recording:
+class TalkRecording:
     """The folder of one conversation. Raises `OSError` when it cannot be written. Next: `finish()`."""
 
     def __init__(self, folder: Path, began_s: float, played_rate: int) -> None:
@@ -126,7 +126,7 @@ class Recording:
         row = {"at_ms": round((now_s - self._began_s) * 1000, 1), "what": kind, "event": what}
         self._trace.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    def finish(self, lines: Iterable[Line], turns: list[Turn]) -> None:
+    def finish(self, lines: Iterable[TranscriptLine], turns: list[TalkTurn]) -> None:
         """Write the transcript and close everything."""
         self.tracks.close()
         self._trace.close()
@@ -147,7 +147,7 @@ class Recording:
         with open(self.folder / name, "w", encoding="utf-8", opener=private_opener) as file:
             file.write(text + "\n")
 
-    def _line(self, line: Line) -> dict[str, Any]:
+    def _line(self, line: TranscriptLine) -> dict[str, Any]:
         told: dict[str, Any] = {
             "speaker": {"you": "user", "reply": "assistant", "note": "note"}[line.speaker],
             "at_ms": round((line.begun_s - self._began_s) * 1000),
@@ -159,14 +159,14 @@ class Recording:
             told["note"] = line.note
         return told
 
-    def _turn(self, turn: Turn) -> dict[str, Any]:
+    def _turn(self, turn: TalkTurn) -> dict[str, Any]:
         figures = {
             name: {"ms": round(figure.ms, 1), "estimated": figure.estimated} for name, figure in turn.figures().items()
         }
         return {"number": turn.number, "interrupted": turn.interrupted, "figures": figures}
 
 
-def plain_line(line: Line) -> str:
+def plain_line(line: TranscriptLine) -> str:
     """A line of the transcript in plain text; what was cut off stands in brackets."""
     name = {"you": "you", "reply": "reply", "note": "note"}[line.speaker]
     text = line.text.strip()

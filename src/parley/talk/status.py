@@ -1,4 +1,4 @@
-"""Who has the floor, in one word for the screen.
+"""What the conversation is doing, in one word for the screen.
 
 Laws: pure; follows the happenings, and is told by its caller what only the loudspeaker knows.
 """
@@ -33,7 +33,7 @@ State = Literal[
 
 
 class Status:
-    """Call `saw()` for each happening, `lost()` when the link is gone, then ask `state()`."""
+    """Call `on_update()` for each happening, `lost()` when the link is gone, then ask `state()`."""
 
     def __init__(self) -> None:
         self._linked = False
@@ -42,8 +42,8 @@ class Status:
         self._thinking = False
         self._replying = False
 
-    def saw(self, happening: ClientUpdate) -> None:
-        match happening:
+    def on_update(self, update: ClientUpdate) -> None:
+        match update:
             case SessionBegan():
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False

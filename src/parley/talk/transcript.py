@@ -31,7 +31,7 @@ Speaker = Literal["you", "reply", "note"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TranscriptLine:
     """One turn of one side. `partial`: more may come. `unheard` follows `text` and was never played.
 
     `begun_s` is the caller's monotonic clock; `note` says what became of a line without words.
@@ -49,18 +49,18 @@ class Line:
     note: str = ""
 
 
-class Transcript:
-    """Call `saw()` for each happening; `changed(line)` is called for each line that is new or different."""
+class TalkTranscript:
+    """Call `on_update()` for each happening; `changed(line)` is called for each line that is new or different."""
 
-    def __init__(self, changed: Callable[[Line], None] = lambda line: None) -> None:
-        self.lines: dict[int, Line] = {}
+    def __init__(self, changed: Callable[[TranscriptLine], None] = lambda line: None) -> None:
+        self.lines: dict[int, TranscriptLine] = {}
         self._by_item: dict[str, int] = {}
         self._count = 0
         self._changed = changed
 
-    def saw(self, happening: ClientUpdate, now_s: float) -> None:
+    def on_update(self, update: ClientUpdate, now_s: float) -> None:
         """One happening, at the time it arrived."""
-        match happening:
+        match update:
             case UserBegan(item_id=item_id):
                 self._line("you", item_id, now_s)
             case UserHeard(item_id=item_id, text=text, final=final):
@@ -72,7 +72,7 @@ class Transcript:
             case ReplyWorded(item_id=item_id, text=text, final=final):
                 self._worded(item_id, text, final, now_s)
             case ReplyCut():
-                self._cut(happening, now_s)
+                self._cut(update, now_s)
             case ReplyBegan() | ReplyEnded() | SessionBegan():
                 pass
             case ToolAsked(name=name, arguments=arguments):
@@ -99,7 +99,7 @@ class Transcript:
     def _note(self, text: str, now_s: float) -> None:
         self._put(replace(self._new("note", "", now_s), text=text, partial=False))
 
-    def _line(self, speaker: Speaker, item_id: str, now_s: float) -> Line:
+    def _line(self, speaker: Speaker, item_id: str, now_s: float) -> TranscriptLine:
         number = self._by_item.get(item_id)
         if number is None and item_id and speaker == "you":
             # A turn that a key began has no item until the server commits it.
@@ -116,11 +116,11 @@ class Transcript:
         self._put(line)
         return line
 
-    def _new(self, speaker: Speaker, item_id: str, now_s: float) -> Line:
+    def _new(self, speaker: Speaker, item_id: str, now_s: float) -> TranscriptLine:
         self._count += 1
-        return Line(self._count, speaker, item_id, now_s)
+        return TranscriptLine(self._count, speaker, item_id, now_s)
 
-    def _put(self, line: Line) -> None:
+    def _put(self, line: TranscriptLine) -> None:
         self.lines[line.number] = line
         if len(self.lines) > LINES_KEPT:
             gone = self.lines.pop(next(iter(self.lines)))

@@ -1,7 +1,7 @@
 """What a client may ask for, checked against the session's state and done.
 
 Laws: everything is checked before anything is changed, so that a refused request leaves no trace; a refusal is a
-`PeerError` that names the field and the mend; one answer to each request.
+`PeerError` that names the field and the remedy; one answer to each request.
 """
 
 from __future__ import annotations

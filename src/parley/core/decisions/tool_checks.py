@@ -1,6 +1,6 @@
 """Whether the tools that a client declares can be had, and what a response's own tools stand for.
 
-Laws: pure; a refusal is a `PeerError` that names the field and the mend.
+Laws: pure; a refusal is a `PeerError` that names the field and the remedy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Chooses a language model: the configured endpoint, else a server found on this machine, else the built-in responder.
 
 Laws:
-- What was configured is used or fails with its mend: a wrong key or URL is never papered over by the responder.
+- What was configured is used or fails with its remedy: a wrong key or URL is never papered over by the responder.
 - Looking for local servers takes at most `PROBE_TIMEOUT_S`, all ports at once; Parley's own server is never taken for a model.
 - `notice` says in one sentence what was chosen, and how to change it.
 """
@@ -135,7 +135,7 @@ class AutoModel:
                 f"No server with the model {wanted!r} was found on this machine, and no key is set."
                 + (f" {there}" if there else ""),
                 code="model_not_found",
-                mend="Name its endpoint: --llm-base-url, or set OPENAI_API_KEY for OpenAI's.",
+                remedy="Name its endpoint: --llm-base-url, or set OPENAI_API_KEY for OpenAI's.",
             )
         key = os.environ.get("OPENAI_API_KEY") or self._config.api_key
         how = "An API key is set, but no model: name one with --llm openai:MODEL." if key else HOW_TO_CONNECT

@@ -5,7 +5,7 @@ Laws:
 - Retries happen only before anything of the reply has come: at most `MAX_RETRIES`, after 0.25 and 0.5 s or what the server asks for
   if that is short. What the server refuses to be told (`stream_options`, the name of the token limit) is learnt once.
 - Time limits run on what the model makes, not on bytes: signs of life and empty pieces renew none.
-- Reasoning is never yielded. Errors name the endpoint and the mend, never the key.
+- Reasoning is never yielded. Errors name the endpoint and the remedy, never the key.
 """
 
 from __future__ import annotations
@@ -161,17 +161,17 @@ class OpenAIModel:
         return self._models
 
     async def open(self) -> None:
-        """Connect, check the key, the URL and the model. Raises `EngineUnavailable` with the mend."""
+        """Connect, check the key, the URL and the model. Raises `EngineUnavailable` with the remedy."""
         if is_openai(self._config.base_url):
             if not self._config.api_key:
                 raise EngineUnavailable(
                     f"OpenAI wants an API key for {self._model or 'its models'}.",
                     code="invalid_api_key",
-                    mend=f"Set {self._config.key_setting}, or name another endpoint with --llm-base-url.",
+                    remedy=f"Set {self._config.key_setting}, or name another endpoint with --llm-base-url.",
                 )
             if not self._model:
                 raise EngineUnavailable(
-                    "No model is named.", code="model_not_found", mend="Name one: --llm openai:MODEL"
+                    "No model is named.", code="model_not_found", remedy="Name one: --llm openai:MODEL"
                 )
         try:
             await self._check(await self.connect())
@@ -306,7 +306,7 @@ class OpenAIModel:
             raise EngineUnavailable(
                 f"The API key or a header for {self.shown_url} holds characters that HTTP cannot carry.",
                 code="invalid_api_key",
-                mend=f"Correct {config.key_setting} or the option headers.",
+                remedy=f"Correct {config.key_setting} or the option headers.",
             ) from None
 
     async def _check(self, listed: list[str] | None) -> None:
@@ -317,7 +317,7 @@ class OpenAIModel:
                 raise EngineUnavailable(
                     f"No model is named, and the server at {self._endpoint().shown_url} lists none.",
                     code="model_not_found",
-                    mend="Name one: --llm openai:MODEL",
+                    remedy="Name one: --llm openai:MODEL",
                 )
             self._model = chat[0]
         known = {name.removesuffix(":latest") for name in self._models}
@@ -339,7 +339,7 @@ class OpenAIModel:
             raise EngineUnavailable(
                 f"{self.shown_url} did not send its list of models within {CHECK_TIMEOUT_S:g} s.",
                 code="timeout",
-                mend="Is it overloaded, or is --llm-base-url something else?",
+                remedy="Is it overloaded, or is --llm-base-url something else?",
             ) from None
         except Exception as error:  # noqa: BLE001 - the engine boundary
             raise self._unavailable(error) from None
@@ -350,7 +350,7 @@ class OpenAIModel:
 
     def _unavailable(self, error: Exception) -> EngineUnavailable:
         failed = failure_of(error, self._endpoint()).error
-        return EngineUnavailable(failed.message, code=failed.code, mend=failed.mend)
+        return EngineUnavailable(failed.message, code=failed.code, remedy=failed.remedy)
 
     async def _try_v1(self) -> list[str] | None:
         """For a base URL without a path: most servers have the API under /v1."""
@@ -375,7 +375,7 @@ class OpenAIModel:
         except EngineError as error:
             if unlisted and error.code in ("model_not_found", "invalid_request", "invalid_base_url"):
                 raise model_not_found(self._endpoint()) from error
-            raise EngineUnavailable(error.message, code=error.code, mend=error.mend) from error
+            raise EngineUnavailable(error.message, code=error.code, remedy=error.remedy) from error
 
     def _endpoint(self) -> Endpoint:
         config = self._config

@@ -1,4 +1,4 @@
-"""What went wrong with a chat endpoint, in one sentence with its mend, and whether trying again may help.
+"""What went wrong with a chat endpoint, in one sentence with its remedy, and whether trying again may help.
 
 Laws: pure; the HTTP library's exceptions are recognised by their names, so that this file imports nothing heavy. No key and no
 password in a URL is ever part of a message, not even where the server repeats it.
@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
+from parley.errors import ParleyError
 
 _MAX_QUOTE_CHARS: Final = 300
 """Of a server's own words: enough for a sentence, not for a page of HTML."""
@@ -28,7 +29,7 @@ _KEYS: Final = re.compile(r"\b(?:sk|gsk|pk|key|hf|xai|Bearer)[-_ ][A-Za-z0-9_\-*
 _RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
-class StatusError(Exception):
+class StatusError(ParleyError):
     """An answer with a status other than 2xx; `body` is its JSON, or its text."""
 
     def __init__(self, status: int, body: object, retry_after: str = "") -> None:
@@ -38,7 +39,7 @@ class StatusError(Exception):
         self.retry_after = retry_after
 
 
-class StreamError(Exception):
+class StreamError(ParleyError):
     """A failure that the server reports inside the stream; `body` is what it says, JSON or text."""
 
     def __init__(self, body: object) -> None:
@@ -46,7 +47,7 @@ class StreamError(Exception):
         self.body = body
 
 
-class NothingMoreCame(TimeoutError):
+class NothingMoreCame(ParleyError, TimeoutError):
     """The stream is open, and nothing of the reply has come for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
@@ -98,7 +99,7 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
                 f"The language model at {endpoint.shown_url} stopped in the middle of its reply: nothing more came for "
                 f"{error.seconds:g} s.",
                 code="timeout",
-                mend="Is it overloaded? The option token_timeout_s sets how long it may pause.",
+                remedy="Is it overloaded? The option token_timeout_s sets how long it may pause.",
             )
         )
     if isinstance(error, TimeoutError) or "Timeout" in name:
@@ -106,7 +107,7 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
             EngineError(
                 f"The language model at {endpoint.shown_url} did not answer in time.",
                 code="timeout",
-                mend="Is it overloaded? The option timeout_s sets how long it may take to the first token.",
+                remedy="Is it overloaded? The option timeout_s sets how long it may take to the first token.",
             ),
             retry_after_s=0 if name == "ConnectTimeout" else None,
         )
@@ -115,7 +116,7 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
             EngineError(
                 f"The answer of {endpoint.shown_url} cannot be decompressed.",
                 code="server_error",
-                mend="Is there a proxy in between that compresses it?",
+                remedy="Is there a proxy in between that compresses it?",
             )
         )
     if _is_network(error):
@@ -127,11 +128,11 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
 
 def model_not_found(endpoint: Endpoint) -> EngineUnavailable:
     """The server does not have this model: name those that it has, and the one with the nearest name."""
-    mend = "Name another one: --llm openai:MODEL"
+    remedy = "Name another one: --llm openai:MODEL"
     if endpoint.models:
-        mend = f"It {models_named(endpoint.model, endpoint.models)}"
+        remedy = f"It {models_named(endpoint.model, endpoint.models)}"
     return EngineUnavailable(
-        f"The server at {endpoint.shown_url} has no model {endpoint.model!r}.", code="model_not_found", mend=mend
+        f"The server at {endpoint.shown_url} has no model {endpoint.model!r}.", code="model_not_found", remedy=remedy
     )
 
 
@@ -150,9 +151,11 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
     where = endpoint.shown_url
     match status:
         case 401:
-            wants, mend = ("refuses the API key", "Correct") if endpoint.key else ("wants an API key", "Set")
+            wants, remedy = ("refuses the API key", "Correct") if endpoint.key else ("wants an API key", "Set")
             return Failure(
-                EngineUnavailable(f"{where} {wants}.", code="invalid_api_key", mend=f"{mend} {endpoint.key_setting}.")
+                EngineUnavailable(
+                    f"{where} {wants}.", code="invalid_api_key", remedy=f"{remedy} {endpoint.key_setting}."
+                )
             )
         case 403:
             return Failure(
@@ -167,7 +170,7 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
                 EngineRefused(
                     f"The conversation is too long for {endpoint.model!r}{said}",
                     code="context_length_exceeded",
-                    mend="Lower the pipeline's context_tokens, or use a model with a larger context.",
+                    remedy="Lower the pipeline's context_tokens, or use a model with a larger context.",
                 )
             )
         case 400 | 404 if code == "model_not_found" or re.search(
@@ -179,7 +182,7 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
                 EngineUnavailable(
                     f"There is no chat-completions API at {where} (HTTP {status}).",
                     code="invalid_base_url",
-                    mend="Correct --llm-base-url; it usually ends in /v1.",
+                    remedy="Correct --llm-base-url; it usually ends in /v1.",
                 )
             )
         case _ if 400 <= status < 500 and status not in _RETRIED_STATUS:
@@ -207,7 +210,7 @@ def stream_failure(body: object, where: str, key: str = "") -> EngineError:
         return EngineRefused(
             f"The conversation is too long for the model at {where}{said}",
             code="context_length_exceeded",
-            mend="Lower the pipeline's context_tokens, or use a model with a larger context.",
+            remedy="Lower the pipeline's context_tokens, or use a model with a larger context.",
         )
     return EngineError(f"{where} broke the reply off{said}", code="server_error")
 
@@ -220,17 +223,17 @@ def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
         cause = cause.__cause__ or cause.__context__
     told = " ".join(chain)
     if re.search(r"name resolution|Name or service|nodename|getaddrinfo|gaierror", told):
-        why, mend = "the host name is unknown", "Correct --llm-base-url."
+        why, remedy = "the host name is unknown", "Correct --llm-base-url."
     elif re.search(r"refused|Connect call failed|All connection attempts failed", told):
-        why, mend = "the connection was refused", "Start that server, or correct --llm-base-url."
+        why, remedy = "the connection was refused", "Start that server, or correct --llm-base-url."
     elif re.search(r"SSL|CERTIFICATE|certificate", told):
-        why, mend = "TLS failed", "Does --llm-base-url begin with the right one of http:// and https://?"
+        why, remedy = "TLS failed", "Does --llm-base-url begin with the right one of http:// and https://?"
     elif re.search(r"UnsupportedProtocol|InvalidURL", told):
-        why, mend = "it is no http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."
+        why, remedy = "it is no http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."
     else:
-        why, mend = "the connection broke", "Is that server well? Its log may tell."
+        why, remedy = "the connection broke", "Is that server well? Its log may tell."
     return EngineUnavailable(
-        f"The language model at {endpoint.shown_url} cannot be reached: {why}.", code="connection_failed", mend=mend
+        f"The language model at {endpoint.shown_url} cannot be reached: {why}.", code="connection_failed", remedy=remedy
     )
 
 

@@ -93,7 +93,7 @@ class EndpointClient:
                 raise EngineUnavailable(
                     f"The answer of {self._shown} to {path} is longer than {MAX_ANSWER_BYTES >> 20} MiB.",
                     code="invalid_base_url",
-                    mend="Correct --llm-base-url; it usually ends in /v1.",
+                    remedy="Correct --llm-base-url; it usually ends in /v1.",
                 )
             try:
                 return json.loads(data)
@@ -122,7 +122,7 @@ class EndpointClient:
         return EngineUnavailable(
             f"What answers at {self._shown} is no OpenAI-compatible API{_seen(body)}.",
             code="invalid_base_url",
-            mend="Correct --llm-base-url; it usually ends in /v1.",
+            remedy="Correct --llm-base-url; it usually ends in /v1.",
         )
 
     # --- requests ---
@@ -163,7 +163,7 @@ class EndpointClient:
         return urlunsplit(urlsplit(target)._replace(netloc=urlsplit(url).netloc))
 
     def _unfollowed(self, message: str) -> EngineUnavailable:
-        return EngineUnavailable(message, code="invalid_base_url", mend="Set --llm-base-url to where the API is.")
+        return EngineUnavailable(message, code="invalid_base_url", remedy="Set --llm-base-url to where the API is.")
 
     # --- event streams ---
 
@@ -197,7 +197,7 @@ class EndpointClient:
             yield event
 
     def _too_large(self, what: str) -> EngineError:
-        return EngineError(f"{self._shown} sent {what}.", code="server_error", mend="Is it a chat-completions API?")
+        return EngineError(f"{self._shown} sent {what}.", code="server_error", remedy="Is it a chat-completions API?")
 
     async def _no_stream(self, began: bytes, rest: AsyncGenerator[bytes, None]) -> EngineError:
         """The error for a page or a JSON document where events were expected."""
@@ -215,7 +215,7 @@ class EndpointClient:
         return EngineError(
             f"{self._shown} answered with JSON in place of an event stream{_seen(bytes(body))}.",
             code="server_error",
-            mend="Use an endpoint that can stream chat completions, or correct --llm-base-url; it usually ends in /v1.",
+            remedy="Use an endpoint that can stream chat completions, or correct --llm-base-url; it usually ends in /v1.",
         )
 
 

@@ -144,7 +144,7 @@ class StreamReader:
             raise EngineError(
                 f"The model's stream holds what Parley cannot read: {', '.join(self.unread)}.",
                 code="server_error",
-                mend="Use an endpoint of OpenAI's chat-completions API, and a model that answers in text.",
+                remedy="Use an endpoint of OpenAI's chat-completions API, and a model that answers in text.",
             )
         if not self._finish:
             if not self.done:

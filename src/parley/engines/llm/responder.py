@@ -93,10 +93,12 @@ class Responder:
         """Answer word by word, or call tools. Refuses images and structured replies, which it could only pretend to serve."""
         if request.json_schema:
             raise EngineRefused(
-                "The built-in responder writes no structured replies.", code="unsupported", mend=HOW_TO_CONNECT
+                "The built-in responder writes no structured replies.", code="unsupported", remedy=HOW_TO_CONNECT
             )
         if request.messages and request.messages[-1].images:
-            raise EngineRefused("The built-in responder sees no images.", code="unsupported_image", mend=HOW_TO_CONNECT)
+            raise EngineRefused(
+                "The built-in responder sees no images.", code="unsupported_image", remedy=HOW_TO_CONNECT
+            )
         read = sum(len(message.text.split()) for message in request.messages)
         said = _last_said(request.messages)
         tools = _tools_to_call(request, said)

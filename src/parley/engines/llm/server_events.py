@@ -17,6 +17,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from parley.errors import ParleyError
+
 MAX_EVENT_BYTES: Final = 256 * 1024
 """One event: a reply of some 60,000 tokens sent whole. Its JSON takes 16 ms to read at the worst, which nobody notices."""
 
@@ -27,7 +29,7 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class EventTooLarge(Exception):
+class EventTooLarge(ParleyError):
     """An event, or a line without an end, is larger than `MAX_EVENT_BYTES`."""
 
 
@@ -76,7 +78,7 @@ class EventReader:
 
     def _check_size(self) -> None:
         if self._size + len(self._line) > MAX_EVENT_BYTES:
-            raise EventTooLarge
+            raise EventTooLarge(f"A server-sent event has more than {MAX_EVENT_BYTES} bytes.")
 
     def _end_line(self, events: list[ServerEvent]) -> None:
         self._check_size()

@@ -65,7 +65,7 @@ class BenchTranslator:
             raise EngineRefused(
                 f"bench does not translate from {request.from_language!r} to {request.to_language!r}.",
                 code="unsupported_language",
-                mend="It translates between en and x-bench.",
+                remedy="It translates between en and x-bench.",
             )
         if not _WORD.search(request.text):
             return

@@ -2,7 +2,7 @@
 
 Errors:
 
-    EngineError                 something an engine could not do; `code` is stable, `mend` says how to put it right
+    EngineError                 something an engine could not do; `code` is stable, `remedy` says how to put it right
       EngineUnavailable         the engine cannot be opened (package, weights, endpoint, key)
       EngineRefused             this one request cannot be served (bad voice, image to a blind model, context too long)
 """
@@ -15,6 +15,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from parley.errors import ParleyError
 
 Samples = NDArray[np.float32]
 """Mono audio, shape `[n]`, float32 in [-1, 1]."""
@@ -29,21 +31,16 @@ class Word:
     end_ms: float
 
 
-class EngineError(Exception):
+class EngineError(ParleyError):
     """Something an engine could not do.
 
     `code` is a short stable identifier (`invalid_api_key`, `timeout`, `model_not_found`...), `message` one sentence
-    for a person, `mend` the command or setting that puts it right (may be empty).
+    for a person, `remedy` the command or setting that puts it right (may be empty).
     """
 
-    def __init__(self, message: str, *, code: str = "engine_error", mend: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, remedy: str = "", *, code: str = "engine_error") -> None:
+        super().__init__(message, remedy)
         self.code = code
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.mend}".strip()
 
 
 class EngineUnavailable(EngineError):
@@ -88,7 +85,7 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
 
     async def open(self) -> None:
-        """Load the model and warm it up. Raises `EngineUnavailable` with a mend. Must not block the event loop."""
+        """Load the model and warm it up. Raises `EngineUnavailable` with a remedy. Must not block the event loop."""
         ...
 
     async def close(self) -> None:

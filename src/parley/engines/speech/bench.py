@@ -76,7 +76,9 @@ class BenchSpeechModel:
     async def reply(self, request: DialogueRequest) -> AsyncIterator[DialogueEvent]:
         """The words of the last message as tones."""
         if self.resolve_voice(request.voice, request.language) is None:
-            raise EngineRefused(f"bench has no voice {request.voice!r}.", code="unknown_voice", mend=f"It has {VOICE}.")
+            raise EngineRefused(
+                f"bench has no voice {request.voice!r}.", code="unknown_voice", remedy=f"It has {VOICE}."
+            )
         words = (request.messages[-1].text.split() if request.messages else []) or ["bench"]
         rms = float(np.sqrt(np.mean(request.audio**2))) if len(request.audio) else USUAL_RMS
         loop = asyncio.get_running_loop()

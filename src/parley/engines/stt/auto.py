@@ -63,7 +63,7 @@ class AutoRecognizer:
         self._chosen = fallback
         self.notice = (
             "Speech is recognised by PocketSphinx: English only, and rough on anything but short clear sentences. "
-            f"{reason.message} {reason.mend}"
+            f"{reason.message} {reason.remedy}"
         )
 
     async def close(self) -> None:

@@ -93,7 +93,7 @@ class PocketsphinxRecognizer:
         return EngineUnavailable(
             f"The grammar {self._grammar} cannot be used: {why}.",
             code="bad_grammar",
-            mend="Correct the file, or the option `grammar` of the engine pocketsphinx.",
+            remedy="Correct the file, or the option `grammar` of the engine pocketsphinx.",
         )
 
     async def close(self) -> None:
@@ -112,7 +112,7 @@ class PocketsphinxRecognizer:
             raise EngineRefused(
                 f"PocketSphinx understands English only, not {', '.join(map(repr, asked))}.",
                 code="unsupported_language",
-                mend="Choose another recogniser, for example --stt whisper:small.",
+                remedy="Choose another recogniser, for example --stt whisper:small.",
             )
         if len(self._streams) >= MAX_STREAMS:
             raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")

@@ -138,6 +138,6 @@ class Decoder:
         self.fault = EngineError(
             f"Speech recognition is down: its process ended {self._deaths} times in a row. {reason.message}",
             code="recognizer_down",
-            mend=f"The next start is in {pause:g} s. Look at the server's standard error and at the free memory.",
+            remedy=f"The next start is in {pause:g} s. Look at the server's standard error and at the free memory.",
         )
         log.error("%s", self.fault)

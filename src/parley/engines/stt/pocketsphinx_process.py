@@ -48,7 +48,7 @@ class DecoderLost(EngineError):
         super().__init__(
             f"A PocketSphinx process {how}; it is started again.",
             code="recognizer_crashed",
-            mend="Repeat what was said. If it happens again, look at the server's standard error and at the free memory.",
+            remedy="Repeat what was said. If it happens again, look at the server's standard error and at the free memory.",
         )
 
 
@@ -87,7 +87,7 @@ class DecoderProcess:
     async def start(self, limit_s: float = START_TIMEOUT_S) -> None:
         """Start (again) and load the models. Raises `EngineUnavailable`; its code is `load_failed` if trying again is no use."""
         await self._kill()
-        mend = "Install it: pip install --force-reinstall pocketsphinx"
+        remedy = "Install it: pip install --force-reinstall pocketsphinx"
         command = (sys.executable, "-P", "-m", worker.__name__)
         pipe = asyncio.subprocess.PIPE
         try:
@@ -96,14 +96,16 @@ class DecoderProcess:
         except (OSError, ValueError, DecoderLost) as error:
             await self._kill()
             raise EngineUnavailable(
-                f"A PocketSphinx process cannot be started: {error}", code="worker_failed", mend=mend
+                f"A PocketSphinx process cannot be started: {error}", code="worker_failed", remedy=remedy
             ) from error
         except BaseException:
             await self._kill()
             raise
         if "error" in reply:
             await self._kill()
-            raise EngineUnavailable(f"PocketSphinx cannot be loaded ({reply['error']}).", code="load_failed", mend=mend)
+            raise EngineUnavailable(
+                f"PocketSphinx cannot be loaded ({reply['error']}).", code="load_failed", remedy=remedy
+            )
         self._watch = asyncio.get_running_loop().create_task(self._wait_for_exit(child))
 
     async def _wait_for_exit(self, child: asyncio.subprocess.Process) -> None:

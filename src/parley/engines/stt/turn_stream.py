@@ -132,7 +132,7 @@ class TurnStream(ABC, Generic[AnyCut]):
         return EngineError(
             f"{waiting // SAMPLE_RATE} s of audio {whose} wait for speech recognition already; this turn was given up.",
             code="transcription_backlog",
-            mend="Send audio more slowly, or wait for transcripts; the server's owner can choose a faster recogniser.",
+            remedy="Send audio more slowly, or wait for transcripts; the server's owner can choose a faster recogniser.",
         )
 
     def _tell(self, partial: Partial) -> None:

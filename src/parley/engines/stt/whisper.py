@@ -2,7 +2,7 @@
 
 Laws:
 - One loaded model for all streams; the streams' work is queued fairly (see `whisper_queue`).
-- A missing model is downloaded once, at `open()`, with a progress bar; a refused download fails within seconds, with its mend.
+- A missing model is downloaded once, at `open()`, with a progress bar; a refused download fails within seconds, with its remedy.
 
 Source: Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022).
 """
@@ -85,7 +85,7 @@ class WhisperRecognizer:
             raise EngineUnavailable(
                 f"whisper:{options.model} does not know the language {options.language!r}.",
                 code="unsupported_language",
-                mend="Correct the option `language`, or use a multilingual model (one without `.en`).",
+                remedy="Correct the option `language`, or use a multilingual model (one without `.en`).",
             )
         self._model = model
         self._queue = WorkQueue(model.decode, options.workers)
@@ -128,7 +128,7 @@ class WhisperRecognizer:
             raise EngineRefused(
                 f"whisper:{self._options.model} does not understand {', '.join(map(repr, asked))}.",
                 code="unsupported_language",
-                mend="Use a multilingual model (one without `.en`).",
+                remedy="Use a multilingual model (one without `.en`).",
             )
         return (understood[0], ()) if len(understood) == 1 else ("", understood)
 

@@ -79,7 +79,7 @@ class WhisperModel:
             raise EngineUnavailable(
                 f"faster-whisper cannot be imported: {error}.",
                 code="missing_package",
-                mend="Install it: pip install faster-whisper",
+                remedy="Install it: pip install faster-whisper",
             ) from error
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
@@ -100,7 +100,7 @@ class WhisperModel:
             raise EngineUnavailable(
                 f"The Whisper weights in {folder} cannot be loaded: {error}.",
                 code="load_failed",
-                mend="Correct `device` or `compute_type` (int8, float16, default), or delete the folder and download again.",
+                remedy="Correct `device` or `compute_type` (int8, float16, default), or delete the folder and download again.",
             ) from error
         return model
 

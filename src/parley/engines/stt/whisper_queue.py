@@ -71,7 +71,7 @@ class WorkQueue:
         return EngineError(
             f"Speech recognition is down: Whisper has not returned from a decoding for more than {self._limit_s:g} s.",
             code="recognizer_stuck",
-            mend="Restart the server if it stays so; a smaller model or a lower `beam_size` decodes faster.",
+            remedy="Restart the server if it stays so; a smaller model or a lower `beam_size` decodes faster.",
         )
 
     def start(self) -> None:
@@ -179,7 +179,7 @@ class WorkQueue:
             EngineError(
                 f"Whisper did not decode this turn within {self._limit_s:g} s; it was given up.",
                 code="recognizer_stuck",
-                mend="Repeat what was said. If it happens again, choose a smaller model or restart the server.",
+                remedy="Repeat what was said. If it happens again, choose a smaller model or restart the server.",
             )
         )
         self._stuck.add(decoding)

@@ -46,7 +46,7 @@ def obtain(model: str) -> Path:
         raise EngineUnavailable(
             f"There is no folder {model} with Whisper weights.",
             code="missing_weights",
-            mend="Give the path of a folder in CTranslate2's format, or a model name such as whisper:small.",
+            remedy="Give the path of a folder in CTranslate2's format, or a model name such as whisper:small.",
         )
     repository = _repository(model)
     found = _cached(repository)
@@ -63,7 +63,7 @@ def _repository(model: str) -> str:
     raise EngineUnavailable(
         f"There is no Whisper model named {model!r}.",
         code="model_not_found",
-        mend=f"{meant}Use one of {', '.join(sorted(_REPOSITORIES))}, an owner/repository of the Hub, or a folder.",
+        remedy=f"{meant}Use one of {', '.join(sorted(_REPOSITORIES))}, an owner/repository of the Hub, or a folder.",
     )
 
 
@@ -73,7 +73,7 @@ def _checked(folder: Path, model: str) -> Path:
         raise EngineUnavailable(
             f"The Whisper weights at {model} lack {', '.join(missing)}.",
             code="missing_weights",
-            mend="Convert with `ct2-transformers-converter ... --copy_files tokenizer.json preprocessor_config.json`.",
+            remedy="Convert with `ct2-transformers-converter ... --copy_files tokenizer.json preprocessor_config.json`.",
         )
     return folder
 
@@ -103,7 +103,7 @@ def _download(model: str, repository: str) -> Path:
         raise EngineUnavailable(
             f"The Hub has no model repository {repository}, or it is private.",
             code="model_not_found",
-            mend="Check the name after `whisper:`; for a private one, log in with `hf auth login`.",
+            remedy="Check the name after `whisper:`; for a private one, log in with `hf auth login`.",
         ) from error
     except OfflineModeIsEnabled as error:
         raise _unreachable(model, repository, "HF_HUB_OFFLINE is set") from error
@@ -117,7 +117,7 @@ def _unreachable(model: str, repository: str, why: str) -> EngineUnavailable:
     return EngineUnavailable(
         f"The weights of whisper:{model} are not on this machine and cannot be downloaded ({reason}).",
         code="download_failed",
-        mend=(
+        remedy=(
             "Connect to the internet or set HF_ENDPOINT to a mirror; or fetch them elsewhere with "
             f"`hf download {repository} --local-dir FOLDER` and use whisper:FOLDER; or use --stt pocketsphinx (English)."
         ),

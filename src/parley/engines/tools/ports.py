@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from parley.errors import ParleyError
+
 MAX_OUTPUT = 64 * 1024
 """Characters of one tool's output that a model is given: more fills its context and is not read out by anybody."""
 
@@ -23,7 +25,7 @@ def beginning(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]} [cut: {len(text)} characters in all]"
 
 
-class ToolServerError(Exception):
+class ToolServerError(ParleyError):
     """A server could not be asked, or a tool failed.
 
     `type` says which: "http_error" (`code` the HTTP status, 0 where there was no answer), "protocol_error" (`code` of
@@ -35,7 +37,6 @@ class ToolServerError(Exception):
     ) -> None:
         super().__init__(message)
         self.type = type
-        self.message = message
         self.code = code
 
 

@@ -34,8 +34,8 @@ from parley.engines.ports import (
 from parley.engines.tts import espeak_library, espeak_voices
 from parley.engines.tts.espeak_library import (
     MAX_WPM,
-    MEND,
     MIN_WPM,
+    REMEDY,
     SAMPLE_RATE,
     EspeakLibrary,
     Utterance,
@@ -98,12 +98,12 @@ class EspeakSynthesizer:
     async def open(self) -> None:
         catalogue = espeak_voices.catalogue()
         if not catalogue.languages:
-            raise EngineUnavailable("espeak-ng's data files are not installed.", mend=MEND)
+            raise EngineUnavailable("espeak-ng's data files are not installed.", remedy=REMEDY)
         if self._default_voice and self.resolve_voice("") is None:
             raise EngineUnavailable(
                 f"espeak-ng has no voice {self._default_voice!r}.",
                 code="voice_not_found",
-                mend="List the voices with: parley engines --json",
+                remedy="List the voices with: parley engines --json",
             )
         self._library = await asyncio.to_thread(load)
         async for _ in self.speak(SpeechRequest("ready", self._default_voice)):
@@ -164,7 +164,7 @@ class EspeakSynthesizer:
             raise EngineRefused(
                 f"espeak-ng has no voice {request.voice!r}.",
                 code="voice_not_found",
-                mend="Use an OpenAI voice name, a language (en-gb), or a language with a variant (de+f2).",
+                remedy="Use an OpenAI voice name, a language (en-gb), or a language with a variant (de+f2).",
             )
         raise EngineRefused(f"espeak-ng does not speak the language {language!r}.", code="unsupported_language")
 

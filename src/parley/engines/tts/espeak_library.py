@@ -54,7 +54,7 @@ _PARAMETER_RATE: Final = 1
 _MAX_EVENTS: Final = 4096
 """A buffer of 200 ms never carries as many; the list ends with a terminator, and this ends the loop if that were missing."""
 
-MEND: Final = "Install it with: pip install --force-reinstall espeakng-loader"
+REMEDY: Final = "Install it with: pip install --force-reinstall espeakng-loader"
 
 
 class _EventId(ctypes.Union):
@@ -111,14 +111,16 @@ class EspeakLibrary:
         try:
             self._lib = ctypes.CDLL(path)
         except OSError as error:
-            raise EngineUnavailable(f"The espeak-ng library at {path} cannot be loaded: {error}.", mend=MEND) from error
+            raise EngineUnavailable(
+                f"The espeak-ng library at {path} cannot be loaded: {error}.", remedy=REMEDY
+            ) from error
         self._declare()
         rate = self._lib.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS, _BUFFER_MS, data_path.encode(), _INITIALIZE_DONT_EXIT
         )
         if rate != SAMPLE_RATE:
             raise EngineUnavailable(
-                f"espeak-ng could not start with the data at {data_path} (answer {rate}).", mend=MEND
+                f"espeak-ng could not start with the data at {data_path} (answer {rate}).", remedy=REMEDY
             )
         self._current: Utterance | None = None
         self._voice = ""
@@ -139,7 +141,7 @@ class EspeakLibrary:
                 raise EngineRefused(
                     f"{MAX_WAITING} clauses are already waiting for espeak-ng.",
                     code="overloaded",
-                    mend="Try again later.",
+                    remedy="Try again later.",
                 )
             self._queue.put(utterance, utterance.share)
             self._changed.notify()
@@ -153,7 +155,7 @@ class EspeakLibrary:
         return EngineError(
             f"Speech synthesis is down: espeak-ng has not returned from one clause for more than {STUCK_S:g} s.",
             code="synthesizer_stuck",
-            mend="Restart the server.",
+            remedy="Restart the server.",
         )
 
     def _declare(self) -> None:
@@ -244,13 +246,13 @@ _loaded: EspeakLibrary | None = None
 
 
 def load() -> EspeakLibrary:
-    """The process's library, loaded at the first call (a few ms). Raises `EngineUnavailable` with its mend."""
+    """The process's library, loaded at the first call (a few ms). Raises `EngineUnavailable` with its remedy."""
     global _loaded
     with _loading:
         if _loaded is None:
             try:
                 import espeakng_loader
             except ImportError:
-                raise EngineUnavailable("The package espeakng-loader is not installed.", mend=MEND) from None
+                raise EngineUnavailable("The package espeakng-loader is not installed.", remedy=REMEDY) from None
             _loaded = EspeakLibrary(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
         return _loaded

@@ -89,7 +89,7 @@ class SileroVad:
                 raise EngineError(
                     f"All {MAX_SLOTS} voice activity streams are taken.",
                     code="too_many_streams",
-                    mend="Lower the server's session limit or run another server.",
+                    remedy="Lower the server's session limit or run another server.",
                 )
             self._grow(min(MAX_SLOTS, 2 * max(FIRST_SLOTS, len(self._live))))
         slot = self._free.pop()
@@ -137,20 +137,20 @@ class SileroVad:
 
 def find_weights() -> Path:
     """Where the installed faster-whisper distribution keeps the Silero graph. Raises `EngineUnavailable`."""
-    mend = "Reinstall it: pip install --force-reinstall faster-whisper"
+    remedy = "Reinstall it: pip install --force-reinstall faster-whisper"
     try:
         files = importlib.metadata.files("faster-whisper") or []
     except importlib.metadata.PackageNotFoundError:
         raise EngineUnavailable(
             "The voice activity weights are missing: faster-whisper, which carries them, is not installed.",
             code="missing_weights",
-            mend="Install it: pip install faster-whisper",
+            remedy="Install it: pip install faster-whisper",
         ) from None
     for file in files:
         if file.name == _WEIGHTS_FILE and (path := Path(str(file.locate()))).is_file():
             return path
     raise EngineUnavailable(
-        f"The installed faster-whisper carries no {_WEIGHTS_FILE}.", code="missing_weights", mend=mend
+        f"The installed faster-whisper carries no {_WEIGHTS_FILE}.", code="missing_weights", remedy=remedy
     )
 
 
@@ -161,7 +161,7 @@ def _load(weights: Path | None) -> Any:
         raise EngineUnavailable(
             f"ONNX Runtime cannot be imported: {error}.",
             code="missing_package",
-            mend="Install it: pip install onnxruntime",
+            remedy="Install it: pip install onnxruntime",
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -181,7 +181,7 @@ def _wrong_weights(path: Path, why: str) -> EngineUnavailable:
     return EngineUnavailable(
         f"{path} cannot be used for voice activity detection: {why}.",
         code="bad_weights",
-        mend="Reinstall the weights: pip install --force-reinstall faster-whisper",
+        remedy="Reinstall the weights: pip install --force-reinstall faster-whisper",
     )
 
 

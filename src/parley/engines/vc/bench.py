@@ -56,7 +56,7 @@ class BenchConverter:
 
     def open_stream(self, spec: ConversionSpec) -> BenchConversion:
         if self.resolve_voice(spec.voice) is None:
-            raise EngineRefused(f"bench has no voice {spec.voice!r}.", code="unknown_voice", mend=f"It has {VOICE}.")
+            raise EngineRefused(f"bench has no voice {spec.voice!r}.", code="unknown_voice", remedy=f"It has {VOICE}.")
         return BenchConversion(round(self.latency_ms * SAMPLE_RATE / 1000), self._work_s)
 
     def resolve_voice(self, voice: str) -> str | None:

@@ -60,7 +60,7 @@ def engine_of(stage: Stage[E], engines: EngineSet) -> E:
         raise EngineError(
             f"This pipeline has no engine for {stage.title} ({stage}).",
             code="no_engine",
-            mend=f"Name one for {stage}; `parley engines` lists them.",
+            remedy=f"Name one for {stage}; `parley engines` lists them.",
         )
     return engine
 

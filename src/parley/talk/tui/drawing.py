@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parley.talk.figures import NAMES, Spread, Step, Turn
+from parley.talk.figures import NAMES, FigureSpread, TalkTurn, WaterfallBar
 
 QUIET_DBFS = -60.0
 """Where a level meter begins: a quiet room."""
@@ -51,7 +51,7 @@ def meter(dbfs: float, width: int, glyphs: Glyphs) -> str:
     return glyphs.full * filled + glyphs.empty * (width - filled)
 
 
-def figures(turn: Turn | None, over_all: Sequence[Spread]) -> list[str]:
+def figures(turn: TalkTurn | None, over_all: Sequence[FigureSpread]) -> list[str]:
     """One line for each figure: the last turn's and the median; `~` before what is estimated."""
     known = turn.figures() if turn is not None else {}
     medians = {spread.name: spread.p50 for spread in over_all}
@@ -64,7 +64,7 @@ def figures(turn: Turn | None, over_all: Sequence[Spread]) -> list[str]:
     return lines
 
 
-def waterfall(steps: Sequence[Step], width: int, glyphs: Glyphs) -> list[str]:
+def waterfall(steps: Sequence[WaterfallBar], width: int, glyphs: Glyphs) -> list[str]:
     """One line for each step: a bar on a common scale, and when it ended."""
     room = width - LABEL_WIDTH - MS_WIDTH
     if not steps or room < MIN_BAR:
@@ -84,7 +84,9 @@ def waterfall(steps: Sequence[Step], width: int, glyphs: Glyphs) -> list[str]:
     return lines
 
 
-def summary(turns: Sequence[Turn], interruptions: int, underruns: int, over_all: Sequence[Spread]) -> list[str]:
+def summary(
+    turns: Sequence[TalkTurn], interruptions: int, underruns: int, over_all: Sequence[FigureSpread]
+) -> list[str]:
     """The whole conversation in a few lines."""
     # A reply that came as text was not played.
     replies = sum(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from parley.talk.status import State
-from parley.talk.transcript import Line
+from parley.talk.transcript import TranscriptLine
 
 if TYPE_CHECKING:
     from parley.talk.conversation import Talk
@@ -42,7 +42,7 @@ class PlainView:
         self._write = write
         self._width = width
         self._began_s = time.monotonic()
-        self._told: dict[int, Line] = {}
+        self._told: dict[int, TranscriptLine] = {}
         self._figures_told = 0
         self.talk: Talk | None = None
 
@@ -61,7 +61,7 @@ class PlainView:
         for line in lines:
             self._write(line)
 
-    def line_changed(self, line: Line) -> None:
+    def line_changed(self, line: TranscriptLine) -> None:
         before = self._told.get(line.number)
         if line.partial or before == line:
             return

@@ -20,9 +20,9 @@ from textual.widgets import Input, Static
 
 from parley.talk.conversation import Talk
 from parley.talk.figures import spreads
-from parley.talk.ports import View
+from parley.talk.ports import TalkView
 from parley.talk.status import State
-from parley.talk.transcript import Line
+from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.drawing import FIGURES_WIDTH, Glyphs, figures, meter, waterfall
 
 LINES_SHOWN = 200
@@ -56,14 +56,14 @@ KEYS_TYPED = (("Enter", "send"), ("Esc", "silence"), ("Ctrl-C", "leave"))
 """Without a microphone: every other key is a letter of the message."""
 
 
-class Spoken(Static):
+class TranscriptRow(Static):
     """One line of the transcript."""
 
-    def __init__(self, line: Line, glyphs: Glyphs) -> None:
+    def __init__(self, line: TranscriptLine, glyphs: Glyphs) -> None:
         super().__init__(spoken(line, glyphs), classes=line.speaker)
 
 
-def spoken(line: Line, glyphs: Glyphs) -> Table:
+def spoken(line: TranscriptLine, glyphs: Glyphs) -> Table:
     """A line as it is shown, the speaker beside the words."""
     name, style = {"you": ("you", "bold cyan"), "reply": ("reply", "bold green"), "note": ("", "dim")}[line.speaker]
     table = Table.grid(expand=True)
@@ -73,7 +73,7 @@ def spoken(line: Line, glyphs: Glyphs) -> Table:
     return table
 
 
-def said_words(line: Line, glyphs: Glyphs) -> Text:
+def said_words(line: TranscriptLine, glyphs: Glyphs) -> Text:
     """Partial words in italics with dots, unheard words struck through between marks."""
     text = Text()
     words = line.text.strip()
@@ -122,12 +122,12 @@ class TalkScreen(App[BaseException | None]):
         Binding("escape", "back", "back", priority=True),
     ]
 
-    def __init__(self, make_talk: Callable[[View], Talk], title: str, glyphs: Glyphs) -> None:
+    def __init__(self, make_talk: Callable[[TalkView], Talk], title: str, glyphs: Glyphs) -> None:
         super().__init__()
         self.talk = make_talk(self)
         self._title = title
         self._glyphs = glyphs
-        self._widgets: dict[int, Spoken] = {}
+        self._widgets: dict[int, TranscriptRow] = {}
         self._talking: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -158,8 +158,8 @@ class TalkScreen(App[BaseException | None]):
 
     # --- what the talk tells ---------------------------------------------------------------------------------------------
 
-    def line_changed(self, line: Line) -> None:
-        """A `View`'s."""
+    def line_changed(self, line: TranscriptLine) -> None:
+        """A `TalkView`'s."""
         if not self.is_running:
             return
         said = self.query_one("#said", VerticalScroll)
@@ -167,7 +167,7 @@ class TalkScreen(App[BaseException | None]):
         follow = said.scroll_offset.y >= said.max_scroll_y - 1
         widget = self._widgets.get(line.number)
         if widget is None:
-            widget = self._widgets[line.number] = Spoken(line, self._glyphs)
+            widget = self._widgets[line.number] = TranscriptRow(line, self._glyphs)
             said.mount(widget)
             if len(self._widgets) > LINES_SHOWN:
                 self._widgets.pop(next(iter(self._widgets))).remove()
@@ -177,7 +177,7 @@ class TalkScreen(App[BaseException | None]):
             said.scroll_end(animate=False)
 
     def figures_changed(self) -> None:
-        """A `View`'s."""
+        """A `TalkView`'s."""
         if not self.is_running:
             return
         turn = self.talk.figures.last
@@ -196,14 +196,14 @@ class TalkScreen(App[BaseException | None]):
         room.update(Text("\n".join([heading, *drawn])))
 
     def state_changed(self, state: State) -> None:
-        """A `View`'s."""
+        """A `TalkView`'s."""
         if self.is_running:
             self._draw_head()
             self._draw_keys()
             self.figures_changed()
 
     def ticked(self) -> None:
-        """A `View`'s."""
+        """A `TalkView`'s."""
         if not self.is_running:
             return
         microphone = self.talk.microphone

@@ -1,6 +1,6 @@
 // The one place where the page says that something stands in the way.
 //
-// Laws: one alert is shown, the most pressing; a countdown ticks without being announced again; what mends it is a button beside it.
+// Laws: one alert is shown, the most pressing; a countdown ticks without being announced again; the button beside it fixes it.
 
 import { element } from "./dom.js";
 

@@ -3,7 +3,7 @@
 // States (event "state", detail): {name: "closed"}, {name: "connecting"}, {name: "open"}, {name: "waiting", until, error, again},
 // {name: "refused", error}. `again`: a conversation was lost. Waiting ends by itself; refused ends by `open()`.
 //
-// Laws: exponential backoff, with jitter, bounded; what the server says about coming back is obeyed; a refusal that waiting cannot mend is
+// Laws: exponential backoff, with jitter, bounded; what the server says about coming back is obeyed; a refusal that waiting cannot fix is
 // not retried. Does not know what the events mean.
 
 import { askAtTheDoor, ServerError, storedKey } from "./server.js";

@@ -1,4 +1,4 @@
-// What the page says when something stands in the way: what it is, and what mends it.
+// What the page says when something stands in the way: what it is, and how to fix it.
 
 const MICROPHONE = {
   denied: ["The microphone is blocked", "This browser does not let the page use it. Allow the microphone beside the address, then try again. Typing works meanwhile."],

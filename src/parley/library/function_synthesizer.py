@@ -82,7 +82,7 @@ class FunctionSynthesizer(FunctionEngine):
         return EngineError(
             f"{self.name} {what}.",
             code="invalid_sound",
-            mend=f"Give int16 or float32 samples in [-1, 1], of shape [n], at {SAMPLE_RATE} Hz, or (samples, rate).",
+            remedy=f"Give int16 or float32 samples in [-1, 1], of shape [n], at {SAMPLE_RATE} Hz, or (samples, rate).",
         )
 
 
@@ -122,7 +122,7 @@ class OwnCutter:
                 raise EngineError(
                     f"{self._name} gave {count!r} for a text of {len(self._text)} characters.",
                     code="invalid_clause",
-                    mend="Give how many of them are a clause, 0 for none yet.",
+                    remedy="Give how many of them are a clause, 0 for none yet.",
                 )
         return int(count) if count or len(self._text) < MAX_CLAUSE_CHARACTERS else MAX_CLAUSE_CHARACTERS
 

@@ -56,7 +56,7 @@ class FunctionVad(FunctionEngine):
         if is_async(function):
             raise LibraryError(
                 f"vad={name_of(function)} is asynchronous, but the voice activity of each frame is wanted at once.",
-                mend="Give a plain function, or a plain generator function.",
+                remedy="Give a plain function, or a plain generator function.",
             )
         self._streams: dict[int, Generator[Any, Samples, None] | None] = {}
         self._known: dict[int, float | Exception] = {}
@@ -107,7 +107,7 @@ class FunctionVad(FunctionEngine):
         except StopIteration:
             self._streams[slot] = None
             raise EngineError(
-                f"The generator of {self.name} ended.", code="invalid_score", mend="Let it yield for every frame."
+                f"The generator of {self.name} ended.", code="invalid_score", remedy="Let it yield for every frame."
             ) from None
         except Exception:
             self._streams[slot] = None
@@ -120,7 +120,7 @@ class FunctionVad(FunctionEngine):
             probability = math.nan
         if not 0.0 <= probability <= 1.0:
             raise EngineError(
-                f"{self.name} gave {answer!r}.", code="invalid_score", mend="A voice probability is a number in 0..1."
+                f"{self.name} gave {answer!r}.", code="invalid_score", remedy="A voice probability is a number in 0..1."
             )
         return probability
 
@@ -148,7 +148,7 @@ class FunctionRecognizer(FunctionEngine):
         raise EngineError(
             f"{self.name} gave a {type(words).__name__}.",
             code="invalid_transcript",
-            mend='Give the words as a string ("" where there are none), or a Transcript.',
+            remedy='Give the words as a string ("" where there are none), or a Transcript.',
         )
 
 

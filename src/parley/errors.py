@@ -1,0 +1,52 @@
+"""The root of Parley's exceptions: what is wrong, and what to do about it.
+
+ParleyError
+  ConfigError                    config: the configuration cannot be served
+    UnknownModel                 config: a request's `model` names no pipeline
+  InvalidLayers                  config: the settings of some layers are invalid (internal to loading)
+  EngineError                    engines: an engine failed; `code` is stable
+    EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
+    EngineRefused                engines: this one request cannot be served
+    DecoderLost                  engines: a recogniser's process ended
+  StatusError                    engines: an HTTP status other than 2xx (internal to the chat engine)
+  StreamError                    engines: a failure reported inside a reply's stream (internal to the chat engine)
+  NothingMoreCame, TimeoutError  engines: a reply's stream stalled (internal to the chat engine)
+  EventTooLarge                  engines: a server-sent event is over its limit (internal to the chat engine)
+  ToolServerError                engines: an MCP server or its tool failed
+  StrayCancellation              runtime: an engine's code raised CancelledError (internal to the runtime)
+  LibraryError                   library: an argument or a call that is not possible
+    FrameRefused, ValueError     library: a frame of another type, shape or rate
+    SinkRefused                  library: the sink did not take the audio
+    SessionBroken                library: the session ended by a fault of its own
+    SessionClosed                library: the session, or its pipeline, was closed
+  AudioFileError, ValueError     audio: a file cannot be read or written as audio
+  ProcessingUnavailable          audio: the library for echo control and noise reduction does not load
+  UnusableUrl                    client: a URL cannot be dialled
+  ServerUnavailable              client: no session can be opened
+  BacklogFull                    client: the server sent more audio than is kept
+  DevicesUnavailable             talk: a sound device cannot be found or opened
+  NoSessionOpened                load: the server accepted no session of a load test
+  NoSuchProcess                  load: the process to measure cannot be read
+  UnusableRecording              load: the WAV cannot be used
+  Refused                        server: a REST request is refused with a `Refusal`
+  CommandFailed                  cli: a command cannot do what was asked
+
+Outside the tree: the core's `PeerError` (a client's event that cannot be honoured, answered with an `error` event) and
+`InvariantBroken` (a bug), and the failed assertions of `parley.testing`.
+
+Laws: standard library only, imports nothing of Parley. `message` and `remedy` are sentences for a person and hold no secret.
+"""
+
+from __future__ import annotations
+
+
+class ParleyError(Exception):
+    """An expected error. `message` says what is wrong and where, `remedy` what to change (may be empty)."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
