@@ -1,8 +1,9 @@
 """Measures, module by module of the core, how much of it the module's own test file covers.
 
-The test file of `src/parley/core/**/NAME.py` is `tests/core/test_NAME.py`: names are unique in the core, whatever package a module is
-in. Each file runs in a process of its own, and only the lines and branches of its module are counted, so that a module is covered by the
-tests that describe it and not by accident. Other files in `tests/core` are scenarios; they count for no module.
+The tests of `src/parley/core/**/NAME.py` are `tests/core/test_NAME.py`, and beside it `tests/core/test_NAME_ASPECT.py` where one file would
+be too long. Names are unique in the core, whatever package a module is in; a file belongs to the longest name that fits, so that
+`test_tool_checks.py` is not an aspect of a module `tool`. They run in one process for each module, and only the lines and branches of that
+module are counted: it is covered by the tests that describe it, and not by accident. Other files in `tests/core` count for no module.
 
     scripts/module_coverage.py                    every module
     scripts/module_coverage.py playback turns     these two
@@ -37,11 +38,11 @@ LIMIT_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module, by its name below the package (`regions.playback`), and the file that has to cover it."""
+    """A module, by its name below the package (`regions.playback`), and the files that have to cover it, its main one first."""
 
     name: str
     source: Path
-    test: Path
+    tests: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Covered:
     """What the module's own tests cover. `fault`: why nothing could be counted, "" where it could."""
 
     module: str
-    test: str
+    tests: tuple[str, ...]
     lines: int = 0
     lines_missed: tuple[int, ...] = ()
     branches: int = 0
@@ -67,10 +68,21 @@ def modules(source: Path, tests: Path) -> list[Module]:
     names = [path.stem for path in found]
     if shared := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"modules share a name, and would share a test file: {', '.join(shared)}")
+    owners = {test: _owner(test, names) for test in sorted(tests.glob("test_*.py"))}
     return [
-        Module(".".join(path.relative_to(source).with_suffix("").parts), path, tests / f"test_{path.stem}.py")
+        Module(
+            ".".join(path.relative_to(source).with_suffix("").parts),
+            path,
+            tuple(test for test, owner in owners.items() if owner == path.stem),
+        )
         for path in found
     ]
+
+
+def _owner(test: Path, names: Sequence[str]) -> str | None:
+    """The module that a test file is about."""
+    subject = test.stem.removeprefix("test_")
+    return max((name for name in names if subject == name or subject.startswith(f"{name}_")), key=len, default=None)
 
 
 def _holds_statements(path: Path) -> bool:
@@ -81,30 +93,31 @@ def _holds_statements(path: Path) -> bool:
 
 def measure(module: Module, root: Path) -> Covered:
     """Run the module's tests and count what they miss of it."""
-    test = str(module.test.relative_to(root))
-    if not module.test.is_file():
-        return Covered(module.name, test, fault="there is no such test file")
+    own = f"test_{module.source.stem}.py"
+    files = tuple(str(path.relative_to(root)) for path in module.tests)
+    if own not in (path.name for path in module.tests):
+        return Covered(module.name, files, fault=f"there is no {own}")
     with tempfile.TemporaryDirectory() as folder:
         data, report = Path(folder, "data"), Path(folder, "report.json")
         options = ["--branch", f"--include={module.source}", f"--data-file={data}"]
-        tests = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", test]
+        tests = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", *files]
         command = [sys.executable, "-m", "coverage", "run", *options, "-m", "pytest", *tests]
         try:
             run = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
-            return Covered(module.name, test, fault=f"its tests did not end within {LIMIT_S} s")
+            return Covered(module.name, files, fault=f"its tests did not end within {LIMIT_S} s")
         if run.returncode:
             last = (run.stdout.strip() or run.stderr.strip()).splitlines()[-1:]
-            return Covered(module.name, test, fault=f"its tests fail: {' '.join(last)}")
+            return Covered(module.name, files, fault=f"its tests fail: {' '.join(last)}")
         if not data.is_file():
-            return Covered(module.name, test, fault="its tests do not import the module")
+            return Covered(module.name, files, fault="its tests do not import the module")
         counted = Coverage(data_file=str(data), config_file=str(root / "pyproject.toml"), messages=False)
         counted.load()
         counted.json_report(morfs=[str(module.source)], outfile=str(report))
         (found,) = json.loads(report.read_text(encoding="utf-8"))["files"].values()
     return Covered(
         module.name,
-        test,
+        files,
         lines=found["summary"]["num_statements"],
         lines_missed=tuple(found["missing_lines"]),
         branches=found["summary"]["num_branches"],
@@ -129,7 +142,7 @@ def measured(chosen: Sequence[Module], root: Path) -> list[Covered]:
 def missed(covered: Covered) -> str:
     """What is missed, in words; "" where nothing is."""
     if covered.fault:
-        return f"{covered.fault}: {covered.test}"
+        return covered.fault
     lines = f"lines {', '.join(_runs(covered.lines_missed))}" if covered.lines_missed else ""
     jumps = [f"{start}->{'exit' if end < 0 else end}" for start, end in covered.branches_missed]
     return "; ".join(part for part in (lines, f"branches {', '.join(jumps)}" if jumps else "") if part)
