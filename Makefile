@@ -101,9 +101,9 @@ $(CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/requirements.
 	$(CLIENTS)/bin/python -m pip install --quiet --editable . --group dev --requirement tests/clients/requirements.txt
 	@touch $@
 
-$(BETA_CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/beta/requirements.txt
+$(BETA_CLIENT_TOOLS): $(BASE) scripts/make_venv.sh tests/clients/beta/requirements.txt
 	@scripts/make_venv.sh $(PYTHON) $(BETA_CLIENTS)
-	$(BETA_CLIENTS)/bin/python -m pip install --quiet --editable . --requirement tests/clients/beta/requirements.txt
+	$(BETA_CLIENTS)/bin/python -m pip install --quiet --requirement tests/clients/beta/requirements.txt
 	@touch $@
 
 $(NODE_TOOLS): $(NODE_DIR)/package.json $(wildcard $(NODE_DIR)/package-lock.json)

@@ -18,7 +18,16 @@ from tests.clients.conftest import Server, chunks
 
 PATIENCE_S = 40
 HEADERS = {"Authorization": "Bearer none", "OpenAI-Beta": "realtime=v1"}
-GA_WORDS = ("output_audio", "output_text", "output_modalities", "conversation.item.added", "conversation.item.done", "audio/pcm")
+GA_WORDS = (
+    "response.output_audio",
+    "response.output_text",
+    '"output_audio"',
+    '"output_text"',
+    "output_modalities",
+    "conversation.item.added",
+    "conversation.item.done",
+    "audio/pcm",
+)
 
 Json = dict[str, Any]
 
