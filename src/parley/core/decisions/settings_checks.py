@@ -101,7 +101,7 @@ def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
             code="invalid_value",
             field="session.model",
         )
-    if any(st.responses) or len(st.pending) or st.tools.calls or len(st.work):
+    if any(st.responses) or st.pending.turns or st.tools.calls or st.work.waiting:
         raise PeerError(
             "The model cannot be changed while a response, a transcript or a tool is in progress; wait for its end.",
             code="invalid_value",

@@ -107,7 +107,8 @@ class Transcripts:
         st.pending.add(pending)
         # Only what waits before this turn counts: the turn itself was recognised while it came.
         while (
-            len(st.pending) > MAX_PENDING_TURNS or self.st.pending.samples - samples > MAX_WAITING_MS * SAMPLES_PER_MS
+            len(st.pending.turns) > MAX_PENDING_TURNS
+            or self.st.pending.samples - samples > MAX_WAITING_MS * SAMPLES_PER_MS
         ):
             message = (
                 "This turn was given up: too much audio waits for its transcript. Send audio no faster than it is spoken, "
