@@ -185,3 +185,24 @@ async def test_an_error_names_the_betas_field_and_the_clients_event(server: Serv
         await say(connection, "Still there?")
         await connection.response.create()
         assert transcript(await until(connection, "response.done")).startswith("You said: Still there")
+
+
+async def test_an_ephemeral_key_opens_the_session_that_it_was_made_for(server: Server) -> None:
+    async with AsyncOpenAI(api_key="none", base_url=server.http) as client:
+        made = await client.beta.realtime.sessions.create(
+            model="gpt-4o-realtime-preview", voice="shimmer", modalities=["text"], temperature=0.7
+        )
+    assert made.client_secret.value.startswith("ek_")
+    assert (made.voice, made.modalities, made.temperature) == ("shimmer", ["text"], 0.7)
+    browser = AsyncOpenAI(api_key=made.client_secret.value, websocket_base_url=f"ws://{server.host}/v1")
+    async with browser, browser.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection:
+        first = await connection.recv()
+        assert first.type == "session.created"
+        assert (first.session.voice, first.session.modalities) == ("shimmer", ["text"])
+
+
+async def test_an_ephemeral_key_of_a_transcription_session_is_made(server: Server) -> None:
+    async with AsyncOpenAI(api_key="none", base_url=server.http) as client:
+        made = await client.beta.realtime.transcription_sessions.create(input_audio_format="g711_ulaw")
+    assert made.client_secret.value.startswith("ek_")
+    assert made.input_audio_format == "g711_ulaw"
