@@ -32,7 +32,7 @@ from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
-from parley.server.lifetime import Uvicorn, listen
+from parley.server.lifetime import Uvicorn, listen, tls_context
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
@@ -166,6 +166,9 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
     Raises `EngineUnavailable` where the default pipeline cannot be had; `use` says what it was wanted for ("served").
     """
     startup.warn()
+    # What is wrong with these files is found before a minute is spent on the engines.
+    tls_context(config.server)
+    access_of(config.server)
     listener = listen(config.server)
     try:
         with startup.loading():
