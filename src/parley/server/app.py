@@ -45,7 +45,8 @@ QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpco
 
 
 class Application:
-    """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`.
+    """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`. A link of
+    another kind opens its sessions with `factory`.
 
     Serve it with `lifetime.Uvicorn`, which knows both. Raises `ConfigError` for a key file that cannot be used.
     """
@@ -62,7 +63,7 @@ class Application:
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
-        factory = SessionFactory(
+        self.factory = SessionFactory(
             config,
             engines,
             running=self.sessions,
@@ -75,7 +76,7 @@ class Application:
             access=self.access,
             hosts=hosts,
             origins=origins,
-            sessions=factory,
+            sessions=self.factory,
             refused=lambda code: refusals.labels(code).inc(),
         )
         self._rest = rest_app(
@@ -84,7 +85,7 @@ class Application:
             access=self.access,
             hosts=hosts,
             origins=origins,
-            factory=factory,
+            factory=self.factory,
             running=self.sessions,
             metrics=metrics,
         )

@@ -22,7 +22,7 @@ from parley.core.session import Session
 from parley.core.spec import PlaybackKind, SessionSpec
 from parley.core.words.effects import CloseReason, Tell
 from parley.core.words.errors import PeerError
-from parley.core.words.events import AudioArrived, ClientEvent, SessionUpdateRequested, WindDownRequested
+from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, SessionUpdateRequested, WindDownRequested
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
 from parley.runtime.driver import Driver
@@ -279,6 +279,10 @@ class RealtimeSession:
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
+
+    def played(self, samples: int) -> None:
+        """So much of the output audio (24 kHz) has gone out, where the link has a loudspeaker."""
+        self._driver.post(AudioPlayed(samples))
 
     def lost(self, how: str) -> None:
         self._running.leave(self)
