@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from parley.config import Config, ConfigError, load
+from parley.engines.ports import LLM
 from parley.runtime.engines import EngineReport
 from parley.server.lifetime import listen
 from parley.server.startup import Startup
@@ -14,8 +15,8 @@ from tests.server.harness import Engines, configured, loaded
 
 NOTICE = "No language model is connected: the built-in responder answers. To connect one, start Ollama on this machine."
 REPORTS = (
-    EngineReport("llm", "responder", ("default",), "ready", 0.1, NOTICE),
-    EngineReport("llm", "responder", ("default",), "failed", 0.1, NOTICE, "Install it with: pip install one-of-them"),
+    EngineReport(LLM, "responder", ("default",), "ready", 0.1, NOTICE),
+    EngineReport(LLM, "responder", ("default",), "failed", 0.1, NOTICE, "Install it with: pip install one-of-them"),
 )
 
 

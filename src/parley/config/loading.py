@@ -32,11 +32,18 @@ from parley.config.layers import (
     read_file,
     read_flags,
 )
-from parley.config.schema import BUILT_IN_PIPELINES, PipelineSection, ServerSection, Settings
+from parley.config.schema import (
+    BUILT_IN_PIPELINES,
+    PIPELINE_SECTION,
+    PipelineSection,
+    ServerSection,
+    Settings,
+    with_stages,
+)
 from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
-from parley.engines.ports import STAGES, EngineSpec
+from parley.engines.ports import EngineSpec, stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
@@ -114,7 +121,7 @@ def _validate(layers: tuple[Layer, ...]) -> Settings:
             return tuple(_LayerSource(settings_cls, layer) for layer in reversed(layers))
 
     try:
-        return Layered()
+        return with_stages(Layered)()
     except ValidationError as error:
         places = {key: place for layer in layers for key, place in layer.places.items()}
         faults = [_fault(dict(fault), places) for fault in error.errors(include_url=False, include_context=False)]
@@ -162,7 +169,7 @@ def _known_keys(table: KeyPath) -> list[str]:
         case ("server",):
             return list(ServerSection.model_fields)
         case _:
-            return list(PipelineSection.model_fields)
+            return list(PIPELINE_SECTION.model_fields)
 
 
 def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:
@@ -182,11 +189,11 @@ def _check_engines(settings: Settings, places: Mapping[KeyPath, str]) -> None:
     """Refuses names that nobody registered, before anything is loaded."""
     faults = []
     for name, section in settings.pipelines.items():
-        for stage in STAGES:
-            key = ("pipelines", name, stage)
-            engine = EngineSpec.parse(getattr(section, stage)).name
+        for stage in stages():
+            key = ("pipelines", name, stage.name)
+            engine = EngineSpec.parse(getattr(section, stage.name)).name
             known = registry.names(stage) if key in places else ()
-            if known and engine not in known:
+            if known and engine and engine not in known:
                 hint = did_you_mean(engine, known)
                 faults.append(
                     f"{places[key]}: there is no {stage} engine {engine!r}; there are {', '.join(known)}. {hint}".rstrip()
@@ -307,10 +314,12 @@ class _Options(dict[str, object]):
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
-    engines = {stage: _engine(getattr(section, stage), getattr(section, f"{stage}_options")) for stage in STAGES}
+    named = {
+        stage: _engine(getattr(section, stage.name), getattr(section, f"{stage.name}_options")) for stage in stages()
+    }
     return PipelineConfig(
         name=name,
-        **engines,
+        engines=MappingProxyType({stage: spec for stage, spec in named.items() if spec.name}),
         voice=section.voice,
         instructions=section.instructions,
         language=section.language,
@@ -329,13 +338,23 @@ def _engine(text: str, options: Mapping[str, object]) -> EngineSpec:
 def _explain(settings: Settings, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:
     values = settings.model_dump()
     values["server"]["api_keys"] = keys
+    values["pipelines"] = {name: _stages_first(table) for name, table in values["pipelines"].items()}
+    optional = {stage.name for stage in stages() if not stage.default}
     shown = []
     for key, value in flatten(values):
         if key[-1].endswith("_options") and not value:
             continue
+        if key[0] == "pipelines" and not value and key not in places and key[-1] in optional:
+            continue
         source = places.get(key, "default")
         shown.append(Setting(".".join(key), mask(key, value, source), source))
     return shown
+
+
+def _stages_first(table: Mapping[str, object]) -> dict[str, object]:
+    """A pipeline's settings in the order of the documentation."""
+    keys = [key for stage in stages() for key in (stage.name, f"{stage.name}_options")]
+    return {key: table[key] for key in dict.fromkeys([*keys, *table])}
 
 
 def mask(key: KeyPath, value: object, source: str) -> object:

@@ -6,10 +6,23 @@ Does not know: where a value came from (`layers.py`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from types import GenericAlias
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    create_model,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from parley.engines.ports import Stage, stages
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. Everything you write is spoken aloud: answer in a few short sentences of plain "
@@ -69,6 +82,7 @@ def _long_enough(key: str) -> str:
 SecretKey = Annotated[str, AfterValidator(_long_enough)]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
 EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
 Options = dict[str, JsonValue]
 
 
@@ -105,20 +119,10 @@ class ServerSection(BaseModel):
 
 
 class PipelineSection(BaseModel):
-    """`[pipelines.NAME]`"""
+    """`[pipelines.NAME]`, beside the keys of the stages (see `pipeline_section`)."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    vad: EngineName = "silero"
-    vad_options: Options = {}
-    turn: EngineName = "rules"
-    turn_options: Options = {}
-    stt: EngineName = "auto"
-    stt_options: Options = {}
-    llm: EngineName = "auto"
-    llm_options: Options = {}
-    tts: EngineName = "espeak"
-    tts_options: Options = {}
     voice: str = "alloy"
     instructions: str = DEFAULT_INSTRUCTIONS
     language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")
@@ -129,6 +133,18 @@ class PipelineSection(BaseModel):
     context_tokens: int = Field(default=8192, ge=256, le=10_000_000)
 
 
+def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
+    """The whole section: for each stage `NAME` (`engine:model`) and `NAME_options`. A stage without a default may be left empty."""
+    fields: dict[str, Any] = {}
+    for stage in stages:
+        fields[stage.name] = (EngineName if stage.default else OptionalEngineName, stage.default)
+        fields[f"{stage.name}_options"] = (Options, {})
+    return create_model("PipelineSection", __base__=PipelineSection, **fields)
+
+
+PIPELINE_SECTION = pipeline_section(stages())
+
+
 class Settings(BaseSettings):
     """The whole file. Its sources are the layers of `layers.py`, so nothing is read from the process by itself."""
 
@@ -137,6 +153,15 @@ class Settings(BaseSettings):
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
     pipelines: dict[str, PipelineSection] = {}
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def with_stages(settings: type[S]) -> type[S]:
+    """The same settings, whose pipelines have the keys of every stage."""
+    fields: dict[str, Any] = {"pipelines": (GenericAlias(dict, (str, PIPELINE_SECTION)), {})}
+    return create_model("Settings", __base__=settings, **fields)
 
 
 BUILT_IN_PIPELINES: dict[str, dict[str, Any]] = {

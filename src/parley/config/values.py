@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from parley.config.errors import UnknownModel
-from parley.engines.ports import EngineSpec
+from parley.engines.ports import EngineSpec, Stage
 
 BargeIn = Literal["immediate", "confirmed"]
 
@@ -67,14 +67,11 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """One named chain of engines and how it talks. `language` "" lets the engines find out."""
+    """One named chain of engines and how it talks. A stage that it goes without is not in `engines`; `language` "" lets the engines
+    find out."""
 
     name: str
-    vad: EngineSpec
-    turn: EngineSpec
-    stt: EngineSpec
-    llm: EngineSpec
-    tts: EngineSpec
+    engines: Mapping[Stage[Any], EngineSpec]
     voice: str
     instructions: str
     language: str

@@ -35,8 +35,8 @@ from parley.core.words.effects import (
     UsePipeline,
 )
 from parley.core.words.notices import Notice
+from parley.runtime.generation.attempts import Generations
 from parley.runtime.listening import Listening
-from parley.runtime.speaking import Speaking
 from parley.runtime.tool_servers import ToolServers
 
 
@@ -58,7 +58,7 @@ class Engines(Protocol):
         """Look for another pipeline and post the answer."""
         ...
 
-    def use(self) -> tuple[Listening, Speaking]:
+    def use(self) -> tuple[Listening, Generations]:
         """New streams of the pipeline that was found last, at first of the one that the session began with."""
         ...
 
@@ -66,7 +66,7 @@ class Engines(Protocol):
 class Performer:
     """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
 
-    __slots__ = ("_close", "_engines", "_held", "_listening", "_loudspeaker", "_speaking", "_tell", "_tools")
+    __slots__ = ("_close", "_engines", "_generations", "_held", "_listening", "_loudspeaker", "_tell", "_tools")
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Performer:
         self._tell = tell
         self._close = close
         self._engines = engines
-        self._listening, self._speaking = engines.use()
+        self._listening, self._generations = engines.use()
         self._held = False
         self._tools = tools
         self._loudspeaker = loudspeaker
@@ -104,11 +104,11 @@ class Performer:
             case JudgePause():
                 self._listening.judge(effect)
             case StartGeneration():
-                self._speaking.start(effect)
+                self._generations.start(effect)
             case ReleaseGeneration():
                 pass  # its output is on its way already; only accounts of the turn need to know
             case CancelGeneration():
-                self._speaking.cancel(effect)
+                self._generations.cancel(effect)
             case ListTools():
                 self._tools.list_tools(effect)
             case CallTool():
@@ -123,9 +123,9 @@ class Performer:
                 self._engines.find(effect)
             case UsePipeline():
                 self._listening.release()
-                self._speaking.release()
-                self._listening, self._speaking = self._engines.use()
-                self._speaking.hold(self._held)
+                self._generations.release()
+                self._listening, self._generations = self._engines.use()
+                self._generations.hold(self._held)
             case Play():
                 self._speaker().play(effect)
             case StopPlayback():
@@ -144,16 +144,16 @@ class Performer:
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was told."""
         self._held = held
-        self._speaking.hold(held)
+        self._generations.hold(held)
 
     def tasks(self) -> set[asyncio.Task[None]]:
         """The questions to engines that are open."""
-        return self._listening.tasks() | self._speaking.tasks() | self._tools.tasks()
+        return self._listening.tasks() | self._generations.tasks() | self._tools.tasks()
 
     def release(self) -> None:
         """Let go of everything that runs for this session, and of the callbacks to its link."""
         self._listening.release()
-        self._speaking.release()
+        self._generations.release()
         self._tools.release()
         self._tell = discard_notice
         self._close = discard_close

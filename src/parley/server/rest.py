@@ -149,7 +149,7 @@ class _Rest:
         faults = self._engines.faults(name)
         if not faults:
             return {"state": "ready"}
-        told = {stage: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
+        told = {stage.name: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
         return {"state": "degraded", "faults": told}
 
     async def metrics(self, request: Request) -> Response:

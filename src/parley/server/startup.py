@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from rich.status import Status
 
 from parley import __version__
 from parley.config import Config
+from parley.engines.ports import Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
 from parley.runtime.pipeline import Pipeline
 
@@ -28,7 +30,7 @@ class Startup:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._pending: dict[tuple[str, str], EngineReport] = {}
+        self._pending: dict[tuple[Stage[Any], str], EngineReport] = {}
         self._status: Status | None = None
 
     def warn(self) -> None:
@@ -56,14 +58,14 @@ class Startup:
             case "ready":
                 self._pending.pop(key, None)
                 self._console.print(
-                    f"  [green]ready[/]   {report.stage:<5}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
+                    f"  [green]ready[/]   {report.stage.name:<7}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
                 )
                 if report.message:
                     self._explain(f"[yellow]{escape(report.message)}[/]")
             case "failed":
                 self._pending.pop(key, None)
                 self._explain(
-                    f"[red]failed[/]  {report.stage:<5}{escape(report.name)}: {escape(report.message)}", indent=2
+                    f"[red]failed[/]  {report.stage.name:<7}{escape(report.name)}: {escape(report.message)}", indent=2
                 )
                 if report.remedy:
                     self._explain(escape(report.remedy))
@@ -126,5 +128,4 @@ class Startup:
 
 
 def _chain(pipeline: Pipeline) -> str:
-    engines = (pipeline.stt, pipeline.llm, pipeline.tts)
-    return " > ".join(engine.info.name for engine in engines)
+    return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)

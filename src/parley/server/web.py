@@ -164,8 +164,9 @@ def _described(name: str, pipeline: Pipeline) -> dict[str, object]:
     return {
         "name": name,
         "engines": {
-            stage: {"name": engine.info.name, "summary": engine.info.summary}
-            for stage, engine in (("stt", pipeline.stt), ("llm", pipeline.llm), ("tts", pipeline.tts))
+            stage.name: {"name": engine.info.name, "summary": engine.info.summary}
+            for stage, engine in pipeline.engines.items()
+            if stage.summary
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],
