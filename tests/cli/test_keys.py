@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from parley.cli.main import run
+from parley.config import load
 from parley.server.access.access import Access, Grant
 
 
@@ -98,3 +99,23 @@ def test_the_file_is_the_one_that_the_server_reads(home: Path, monkeypatch: pyte
     assert (home / "from_environment.json").exists()
     assert (home / "from_flag.json").exists()
     assert run(["config"]) == 0
+
+
+def test_doctor_counts_the_keys_and_names_a_broken_file(home: Path) -> None:
+    from parley.cli.checks import check_keys, check_tls
+
+    found = check_keys(load(None, {}, os.environ))
+    assert found.ok
+    assert "not needed" in found.seen
+    run(["keys", "add", "website"])
+    assert check_keys(load(None, {}, os.environ)).seen == "1 set"
+    run(["keys", "revoke", "website"])
+    assert not check_keys(load(None, {}, os.environ)).ok
+    (home / "parley" / "keys.json").write_text("{")
+    broken = check_keys(load(None, {}, os.environ))
+    assert not broken.ok
+    assert "keys.json is damaged" in broken.seen
+    assert check_tls(load(None, {}, os.environ)) is None
+    missing = check_tls(load(None, {}, {"PARLEY_TLS_CERT": "absent.pem", "PARLEY_TLS_KEY": "absent.key"}))
+    assert missing is not None
+    assert "absent.pem cannot be read" in missing.seen

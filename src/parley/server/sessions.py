@@ -184,11 +184,15 @@ class SessionFactory:
         )
 
     def _served(self, pinned: PinnedSettings, grant: Grant) -> ServedPipelines:
-        session_ms = round(self._config.server.session_minutes * 60_000)
+        server = self._config.server
+        session_ms = round(server.session_minutes * 60_000)
         left_s = self._running.quotas.left_s(grant.key)
         if left_s is not None:
             session_ms = min(session_ms, max(1, round(left_s * 1000)))
-        return ServedPipelines(self._config, self._engines, pinned, session_ms)
+        # The holder of a client secret is a stranger: it must not have this server call whatever the server can reach.
+        trusted = grant.secret is None or pinned.tools is not None
+        mcp_urls = server.allowed_mcp_servers if trusted else ()
+        return ServedPipelines(self._config, self._engines, pinned=pinned, session_ms=session_ms, mcp_urls=mcp_urls)
 
     def _spec(self, plan: PlannedSession, grant: Grant, playback: PlaybackKind) -> SessionSpec:
         owner, capabilities = self._served(plan.pinned, grant).terms(plan.pipeline)

@@ -27,7 +27,7 @@ _INTENTS: dict[str, SessionKind] = {"realtime": "realtime", "transcription": "tr
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a handshake asks for. `kind` None: it says none. `dialect` is a name of `wire.dialects`; `key` what was presented,
+    """What a handshake asks for. `kind` None: not said. `dialect` is a name of `wire.dialects`; `key` what was presented,
     unchecked; `origin` None: not a browser."""
 
     path: str
