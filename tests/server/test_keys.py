@@ -166,6 +166,21 @@ def test_a_file_that_breaks_while_the_server_runs_changes_nothing(path: Path, ca
     assert caplog.text.count("is damaged") == 1
 
 
+def test_a_place_that_cannot_be_looked_at_is_not_taken_for_one_without_keys(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    _, key = key_file.add(path, "one")
+    access = Access(key_file=path)
+    monkeypatch.setattr(os, "stat", denied)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        Access(key_file=path)
+    assert isinstance(access.grant(key, "session"), Grant), "a running server goes on with the keys it knows"
+    assert isinstance(access.grant(None, "session"), Refusal)
+
+
 def test_an_unchanged_file_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key_file.add(path, "one")
     watched = WatchedKeys(path)

@@ -34,9 +34,10 @@ from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.client_secrets_rest import ClientSecretsRest
+from parley.server.paths import REALTIME_PATHS
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
-from parley.server.sessions import REALTIME_PATHS, SessionFactory, served_dialects
+from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.web import Page, PageAnswers
 
 log = logging.getLogger("parley.server")

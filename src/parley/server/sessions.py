@@ -43,9 +43,6 @@ from parley.wire.long_message import structure
 
 log = logging.getLogger("parley.server")
 
-REALTIME_PATHS = ("/v1/realtime", "/realtime")
-"""The second for clients whose base URL was given without `/v1`."""
-
 SEED_BYTES = 32
 
 MARK_BYTES = 16

@@ -16,8 +16,8 @@ from websockets.typing import Subprotocol
 
 from parley.core.words.settings import SessionKind
 from parley.server.access.credentials import presented_key
+from parley.server.paths import REALTIME_PATHS
 from parley.server.refusals import Refusal
-from parley.server.sessions import REALTIME_PATHS
 
 SUBPROTOCOL = Subprotocol("realtime")
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
