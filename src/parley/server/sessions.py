@@ -22,7 +22,7 @@ from parley.core.session import Session
 from parley.core.spec import PlaybackKind, SessionSpec
 from parley.core.words.effects import CloseReason, Tell
 from parley.core.words.errors import PeerError
-from parley.core.words.events import AudioArrived, ClientEvent, SessionUpdateRequested, WindDownRequested
+from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, SessionUpdateRequested, WindDownRequested
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
 from parley.runtime.driver import Driver
@@ -42,9 +42,6 @@ from parley.wire.dialects import DIALECTS
 from parley.wire.long_message import structure
 
 log = logging.getLogger("parley.server")
-
-REALTIME_PATHS = ("/v1/realtime", "/realtime")
-"""The second for clients whose base URL was given without `/v1`."""
 
 SEED_BYTES = 32
 
@@ -184,11 +181,15 @@ class SessionFactory:
         )
 
     def _served(self, pinned: PinnedSettings, grant: Grant) -> ServedPipelines:
-        session_ms = round(self._config.server.session_minutes * 60_000)
+        server = self._config.server
+        session_ms = round(server.session_minutes * 60_000)
         left_s = self._running.quotas.left_s(grant.key)
         if left_s is not None:
             session_ms = min(session_ms, max(1, round(left_s * 1000)))
-        return ServedPipelines(self._config, self._engines, pinned, session_ms)
+        # The holder of a client secret is a stranger: it must not have this server call whatever the server can reach.
+        trusted = grant.secret is None or pinned.tools is not None
+        mcp_urls = server.allowed_mcp_servers if trusted else ()
+        return ServedPipelines(self._config, self._engines, pinned=pinned, session_ms=session_ms, mcp_urls=mcp_urls)
 
     def _spec(self, plan: PlannedSession, grant: Grant, playback: PlaybackKind) -> SessionSpec:
         owner, capabilities = self._served(plan.pinned, grant).terms(plan.pipeline)
@@ -279,6 +280,10 @@ class RealtimeSession:
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
+
+    def played(self, samples: int) -> None:
+        """So much of the output audio (24 kHz) has gone out, where the link has a loudspeaker."""
+        self._driver.post(AudioPlayed(samples))
 
     def lost(self, how: str) -> None:
         self._running.leave(self)
