@@ -21,12 +21,12 @@ from parley.runtime.listening import Listening, _Turn
 from parley.runtime.trace import Trace
 from parley.runtime.voice_worker import VoiceStream
 from parley.server.http_connection import HttpConnection
-from parley.server.link import Link
+from parley.server.links.websocket.connection import WebSocketLink
 
 KINDS: dict[str, type] = {
     "sessions": Session,
     "drivers": Driver,
-    "links": Link,
+    "links": WebSocketLink,
     "http_connections": HttpConnection,
     "listening": Listening,
     "turns": _Turn,

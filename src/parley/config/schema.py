@@ -10,7 +10,16 @@ from collections.abc import Iterable
 from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    create_model,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.engines.ports import Stage, stages
@@ -46,7 +55,15 @@ def _bare(value: object) -> object:
 
 
 Host = Annotated[str, BeforeValidator(_bare), StringConstraints(min_length=1)]
-Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
+
+
+def _no_client_secret(key: str) -> str:
+    if key.startswith("ek_"):
+        raise ValueError("a key must not begin with 'ek_', as client secrets do")
+    return key
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$"), AfterValidator(_no_client_secret)]
 Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
@@ -54,6 +71,15 @@ HostName = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s/
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
 McpServer = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s]+)$")]
 McpServers = Annotated[tuple[McpServer, ...], BeforeValidator(_split)]
+
+
+def _long_enough(key: str) -> str:
+    if key and not (32 <= len(key) <= 512 and key.isascii() and key.isprintable()):
+        raise ValueError("it must have 32 to 512 printable ASCII characters; `openssl rand -hex 32` makes one")
+    return key
+
+
+SecretKey = Annotated[str, AfterValidator(_long_enough)]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
 EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
@@ -70,6 +96,13 @@ class ServerSection(BaseModel):
     port: int = Field(default=8765, ge=0, le=65535)
     api_keys: Keys = ()
     api_key_env: str = ""
+    keys_file: str = ""
+    # What client secrets are encrypted with; `openssl rand -hex 32` makes one.
+    secret_key: SecretKey = ""
+    client_secret_single_use: bool = False
+    beta: bool = True
+    tls_cert: str = ""
+    tls_key: str = ""
     allowed_origins: Origins = ()
     allowed_hosts: HostNames = ()
     allowed_mcp_servers: McpServers | None = None

@@ -140,15 +140,21 @@ class Responses:
         if not st.work.waiting:
             return False
         work = st.work.ready(st.now)
-        if work is None or st.responses.main is not None or st.user_turn() is not None:
+        if work is None or st.responses.main is not None:
             return False
-        if st.playback.audible(st.now) and not work.follows:
-            return False
-        if work.plan.given is None and st.pending.reply_follows:
+        if work.plan.given is None and not self._may_reply(work):
             return False
         st.work.take(work)
         self.start_now(work)
         return True
+
+    def _may_reply(self, work: PendingWork) -> bool:
+        """Whether the floor is free for a reply, and no turn that it answers too is still to come. (What is translated or said does not
+        wait for the floor: it follows what is heard.)"""
+        st = self.st
+        if st.user_turn() is not None or st.pending.reply_follows:
+            return False
+        return work.follows or not st.playback.audible(st.now)
 
     def start_now(self, work: PendingWork) -> None:
         """Start this work, if the session may make any more responses."""

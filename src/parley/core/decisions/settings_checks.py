@@ -35,7 +35,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
         )
     if new.noise_reduction is not None and not can.noise_reduction:
         raise PeerError(
-            "Noise reduction is not available on this server; set session.audio.input.noise_reduction to null.",
+            "Noise reduction is not available on this server; set it to null.",
             code="invalid_value",
             field="session.noise_reduction",
         )
