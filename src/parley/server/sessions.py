@@ -276,7 +276,7 @@ class RealtimeSession:
         return 0 if type(event) is AudioArrived else structure(data)
 
     def arrives(self) -> LongArrival:
-        return ArrivingEvent(self._dialect, self._driver.post)
+        return ArrivingEvent(self._dialect, self._driver.post_in_slices)
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
@@ -314,7 +314,7 @@ class RealtimeSession:
 class ArrivingEvent:
     """A long message on its way; its event is posted when all of it has arrived."""
 
-    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], None]) -> None:
+    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], Iterator[None]]) -> None:
         self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())
         self._post = post
 
@@ -327,4 +327,4 @@ class ArrivingEvent:
 
     def finish(self) -> Iterator[None]:
         yield from self._message.decode()
-        self._post(self._message.event)
+        yield from self._post(self._message.event)
