@@ -19,7 +19,7 @@ from parley.core.words.items import InputText, Message
 from parley.core.words.notices import Notice
 from parley.core.words.settings import OwnerSettings, Settings
 from parley.engines.ports import EngineSpec, SpeechRecognizer, VoiceActivityModel
-from parley.runtime.driver import Driver
+from parley.runtime.driver import Driver, Watcher
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
@@ -75,15 +75,15 @@ class Client:
     def __init__(self) -> None:
         self.notices: list[Notice] = []
         self.closed: CloseReason | None = None
-        self.on_notice: Callable[[Notice], None] = lambda _: None
+        self.reaction: Callable[[Notice], None] = lambda _: None
         self._news = asyncio.Event()
 
-    def tell(self, notice: Notice) -> None:
+    def on_notice(self, notice: Notice) -> None:
         self.notices.append(notice)
         self._news.set()
-        self.on_notice(notice)
+        self.reaction(notice)
 
-    def close(self, reason: CloseReason) -> None:
+    def on_close(self, reason: CloseReason) -> None:
         self.closed = reason
         self._news.set()
 
@@ -131,13 +131,14 @@ class Rig:
         )
         made = session(spec)
         self.trace = trace(spec, made.id) if trace is not None else None
+        watchers: list[Watcher] = [] if self.trace is None else [self.trace]
+        if metrics is not None:
+            watchers.append(metrics.session(pipe.name, made))
         self.driver = Driver(
             made,
             pipe,
-            self.client.tell,
-            self.client.close,
-            trace=self.trace,
-            metrics=metrics,
+            [self.client],
+            watchers=watchers,
             clock=clock,
             loudspeaker=loudspeaker,
             pipelines=pipelines,

@@ -86,7 +86,7 @@ async def test_what_happens_while_effects_are_performed_comes_after_all_of_them(
         if isinstance(notice, ItemAdded):
             rig.driver.post(ItemRetrieveRequested(ItemId("nothing"), retrieved))
 
-    rig.client.on_notice = interject
+    rig.client.reaction = interject
     rig.say("hello")
     names = [type(notice).__name__ for notice in rig.client.notices]
     # The item's own ItemDone belongs to the event that was being performed; the error to the one that interrupted.
@@ -97,7 +97,7 @@ async def test_what_happens_while_effects_are_performed_comes_after_all_of_them(
 
 async def test_a_chain_of_reactions_without_end_ends_the_session_not_the_server() -> None:
     rig = Rig(pipeline())
-    rig.client.on_notice = lambda notice: rig.driver.post(ClientErred("again", "again"))
+    rig.client.reaction = lambda notice: rig.driver.post(ClientErred("again", "again"))
     rig.driver.post(ClientErred("once", "once"))
     assert rig.client.closed is not None
     assert rig.client.closed == "internal_error"
@@ -147,7 +147,7 @@ async def test_a_client_that_cannot_be_told_loses_its_session_only() -> None:
     def fail(notice: Notice) -> None:
         raise TypeError("cannot be encoded")
 
-    rig.client.on_notice = fail
+    rig.client.reaction = fail
     rig.driver.post(ClientErred("code", "message"))
     assert rig.client.closed == "internal_error"
 

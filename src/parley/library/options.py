@@ -20,6 +20,7 @@ from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.events import Turn
 from parley.library.function_synthesizer import Chunker
+from parley.library.function_tools import FUNCTIONS
 from parley.library.judgements import NOT_FINISHED_MS, JudgementContext, OwnEndpointing, OwnFloor, OwnPolicy, OwnPreRoll
 from parley.library.own_code import OwnCode
 from parley.library.pipeline import Pipeline
@@ -185,7 +186,7 @@ def options_for(
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
             transcription=Transcription(model=config.stt.name, language=config.language),
-            tools=tuple(tool.declared for tool in tools.values()),
+            tools=(FUNCTIONS,) if tools else (),
         ),
         owner=OwnerSettings(
             speculation=config.speculation,
@@ -194,6 +195,7 @@ def options_for(
             context_tokens=config.context_tokens,
             responses_per_minute=None,
             session_ms=SESSION_MS,
+            follow_up_wait_ns=0,
         ),
         policy=_policy(pipeline, judgements.policy, own, view),
         rules=judgements.rules(own, view),

@@ -165,7 +165,7 @@ class VoiceSession:
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far whose words are known (the last 1,000 of them), their answers as far as they have been heard by now."""
-        return () if self._embedded is None else self._embedded.turn_events.kept()
+        return () if self._embedded is None else self._embedded.turn_events.turns()
 
     @property
     def closed(self) -> bool:

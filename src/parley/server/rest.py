@@ -54,7 +54,7 @@ def rest_app(
 ) -> ASGIApp:
     """The HTTP half of the server."""
     rest = _Rest(config, engines, keys, sessions, metrics.registry)
-    page = PageAnswers(config, engines, keys=keys, origins=origins, sessions=sessions, turns_of=metrics.turns_of)
+    page = PageAnswers(config, engines, keys=keys, origins=origins, sessions=sessions, accounts=metrics.accounts)
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),

@@ -19,7 +19,8 @@ from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import OPENAI_VOICES, Pipeline
-from parley.runtime.waterfall import SessionTurns
+from parley.runtime.turns import TurnAccount
+from parley.runtime.waterfall import measured
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing, presented_key
 from parley.server.origins import OriginRule
@@ -106,14 +107,14 @@ class PageAnswers:
         keys: KeyRing,
         origins: OriginRule,
         sessions: Sessions,
-        turns_of: Mapping[SessionId, SessionTurns],
+        accounts: Mapping[SessionId, TurnAccount],
     ) -> None:
         self._config = config
         self._engines = engines
         self._keys = keys
         self._origins = origins
         self._sessions = sessions
-        self._turns_of = turns_of
+        self._accounts = accounts
 
     def routes(self) -> list[Route]:
         answers: dict[str, Callable[[Request], object]] = {
@@ -154,10 +155,10 @@ class PageAnswers:
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
         session_id = request.path_params["session_id"]
-        turns = self._turns_of.get(SessionId(session_id))
-        if turns is None:
+        account = self._accounts.get(SessionId(session_id))
+        if account is None:
             raise Refused(Refusal(404, "session_not_found", f"No session {session_id[:100]!r} is open here."))
-        return {"session_id": session_id, "turns": turns.told()}
+        return {"session_id": session_id, "turns": measured(account.turns)}
 
 
 def _described(name: str, pipeline: Pipeline) -> dict[str, object]:

@@ -23,9 +23,11 @@ from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import SessionKind
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
+from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.trace import Trace
+from parley.runtime.turn_reports import TurnReports
 from parley.server.admission import Sessions
 from parley.server.auth import KeyRing
 from parley.server.hosts import HostRule
@@ -145,9 +147,9 @@ class RealtimeSession:
         self._opened_ns = time.monotonic_ns()
         self._link: LinkToPeer
         trace = Trace(spec, session.id, trace_dir)
-        self._driver = Driver(
-            session, pipeline, self._tell, self._end, trace=trace, metrics=metrics, pipelines=pipelines
-        )
+        measured = metrics.session(pipeline.name, session)
+        listeners: list[Listener] = [self, TurnReports(measured.account, self)]
+        self._driver = Driver(session, pipeline, listeners, watchers=[trace, measured], pipelines=pipelines)
 
     def opened(self, link: LinkToPeer) -> None:
         self._link = link
@@ -157,11 +159,11 @@ class RealtimeSession:
 
     def received(self, data: bytes) -> int:
         event = decode(data)
-        self._driver.post(event)
+        self._driver.post(event, self)
         return 0 if type(event) is AudioArrived else structure(data)
 
     def arrives(self) -> LongArrival:
-        return _Arrival(self._driver.post)
+        return _Arrival(lambda event: self._driver.post(event, self))
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
@@ -178,10 +180,10 @@ class RealtimeSession:
     def close(self, code: int, reason: str) -> None:
         self._link.close(code, reason)
 
-    def _end(self, reason: CloseReason) -> None:
+    def on_close(self, reason: CloseReason) -> None:
         self._link.close(*CLOSE_CODES[reason])
 
-    def _tell(self, notice: Notice) -> None:
+    def on_notice(self, notice: Notice) -> None:
         frame = self._encoder.encode(notice)
         if frame is not None:
             self._link.send(frame)

@@ -196,6 +196,8 @@ class Encoder:
                 return None
             case n.ErrorRaised():
                 return "error", {"error": _error(notice)}
+            case n.TurnMeasured():
+                return "parley.turn.metrics", msgspec.to_builtins(notice)
             case n.RateLimitsUpdated():
                 return "rate_limits.updated", {"rate_limits": [_rate_limit(limit) for limit in notice.limits]}
         if isinstance(notice, PartNotice):

@@ -12,6 +12,8 @@ from typing import Literal
 
 from parley.core.words.limits import IDLE_MAX_MS, IDLE_MIN_MS, MAX_ITEM_TEXT, MAX_TOOLS
 from parley.core.words.settings import (
+    LOGPROBS,
+    TURN_METRICS,
     AudioFormat,
     Eagerness,
     ForceFunction,
@@ -60,7 +62,7 @@ _EAGERNESS: Reader[Eagerness] = one_of("low", "medium", "high", "auto")
 _FIELD: Reader[Literal["near_field", "far_field"]] = one_of("near_field", "far_field")
 _OFF = ("none", "off", "disabled", "null")
 _EFFORT: Reader[str] = one_of("minimal", "low", "medium", "high", "xhigh")
-_INCLUDE = array(one_of("item.input_audio_transcription.logprobs"), 1)
+_INCLUDE = array(one_of(LOGPROBS, TURN_METRICS), 2)
 _LANGUAGE = pattern(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", limits.MAX_LANGUAGE, "a language code such as 'en'")
 _TOOL_NAME = pattern(
     r"[A-Za-z0-9_-]+", limits.MAX_TOOL_NAME, "letters, digits, underscores and hyphens, as function names of models are"

@@ -70,6 +70,6 @@ class PromptBuilder:
                 settings.speed,
                 response.format if response else settings.output_format,
                 settings.transcription.language if settings.transcription else "",
-                held=response is None,
+                response=response.id if response else None,
             )
         )

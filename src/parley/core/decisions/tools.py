@@ -21,7 +21,7 @@ from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
 from parley.core.words.ids import ToolCallId
 from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpError, McpListTools
-from parley.core.words.limits import FOLLOW_UP_WAIT_NS, LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
+from parley.core.words.limits import LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
 from parley.core.words.notices import ErrorRaised, ItemAdded, ItemDone, McpCallProgress, McpListProgress
 from parley.core.words.settings import McpServer, ToolSource
 from parley.core.words.work import AwaitedCall, AwaitedListing
@@ -213,7 +213,7 @@ class McpTools:
         if entries is not None and response is not None:
             entries = (*entries, *(output.entry for output in response.outputs))
         if params.in_conversation:
-            st.owed = Owed(params, entries, None, st.now + FOLLOW_UP_WAIT_NS, goes_on=True)
+            st.owed = Owed(params, entries, None, st.now + st.owner.follow_up_wait_ns, goes_on=True)
         else:
             self.responses.answer(Owed(params, entries))
 

@@ -18,7 +18,7 @@ from parley.core.words.events import PartialTranscribed, TranscriptionFailed
 from parley.core.words.ids import ItemId, TurnId
 from parley.core.words.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
-from parley.core.words.settings import Transcription
+from parley.core.words.settings import LOGPROBS, Transcription
 
 _LATE = Fault("timeout", "Speech recognition did not answer in time.")
 
@@ -49,7 +49,7 @@ class Transcripts:
                 language,
                 wanted.prompt,
                 wanted.keywords,
-                bool(self.st.settings.include),
+                LOGPROBS in self.st.settings.include,
                 () if language else wanted.languages,
                 live,
             )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, TypedDict
 
+from parley.core.words.limits import FOLLOW_UP_WAIT_NS
+
 
 class AudioFormat(Enum):
     """An encoding of mono audio on the wire. Positions are always 24 kHz samples; one byte of G.711 is three of them."""
@@ -197,6 +199,13 @@ Modality = Literal["audio", "text"]
 SessionKind = Literal["realtime", "transcription"]
 
 
+Included = Literal["item.input_audio_transcription.logprobs", "parley.turn.metrics"]
+"""What a client may ask for beside the usual events: the log probabilities of transcripts, and where the time of each turn went."""
+
+LOGPROBS: Included = "item.input_audio_transcription.logprobs"
+TURN_METRICS: Included = "parley.turn.metrics"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The client's view of its session. `max_output_tokens` None is "inf"; `tracing` and `prompt` are kept JSON
@@ -220,7 +229,7 @@ class Settings:
     truncation: Truncation = Truncation()
     reasoning_effort: str = ""
     tracing: str | None = None
-    include: tuple[str, ...] = ()
+    include: tuple[Included, ...] = ()
     version: int = 0
 
 
@@ -245,7 +254,7 @@ class SettingsPatch(TypedDict, total=False):
     truncation: Truncation
     reasoning_effort: str
     tracing: str | None
-    include: tuple[str, ...]
+    include: tuple[Included, ...]
 
 
 def merged(settings: Settings, patch: SettingsPatch) -> Settings:
@@ -306,7 +315,8 @@ class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
     `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
-    model's input holds; `responses_per_minute` the session's rate limit (None: none).
+    model's input holds; `responses_per_minute` the session's rate limit (None: none); `follow_up_wait_ns` how long a client's own
+    `response.create` is awaited once a tool has answered.
     """
 
     speculation: bool = False
@@ -316,3 +326,4 @@ class OwnerSettings:
     context_tokens: int = 32_000
     responses_per_minute: int | None = 600
     session_ms: int = 60 * 60 * 1000
+    follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS
