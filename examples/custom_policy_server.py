@@ -8,27 +8,30 @@ Any Realtime client can connect. A policy is asked of each finished turn; everyt
 import os
 import sys
 
+import parley
 from parley.config import load
+from parley.core.policy.policy import Decided
 from parley.server.app import serve
 
 QUESTIONS = {"what", "who", "when", "where", "why", "how", "which", "is", "are", "can", "do", "does", "will"}
 
 
-class WhenAsked:
+class WhenAsked(parley.Assistant):
     """Answers questions, and whatever holds its name."""
-
-    speaks = True
 
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def wants_reply(self, transcript: str) -> bool:
+    def turn_ended(self, said: parley.Said) -> tuple[Decided, ...]:
+        return (parley.Answer(),) if self._is_asked(said.text) else ()
+
+    def may_speculate(self, said: parley.Said) -> bool:
+        return self._is_asked(said.text)
+
+    def _is_asked(self, transcript: str) -> bool:
         words = transcript.lower().replace("?", " ?").split()
         first = words[0].partition("'")[0] if words else ""  # "what's" asks too
         return first in QUESTIONS or "?" in words or self._name in words
-
-    def may_guess(self, transcript: str) -> bool:
-        return self.wants_reply(transcript)
 
 
 def main(port: str) -> None:

@@ -11,24 +11,22 @@ AWAKE_TURNS = 3
 """Turns that are answered after the wake word, before it is wanted again."""
 
 
-class WakeWord:
-    """A policy: asked of each finished turn whether it is answered."""
-
-    speaks = True
+class WakeWord(parley.Assistant):
+    """A policy: asked of each finished turn what it causes."""
 
     def __init__(self, word: str) -> None:
         self._word = word
         self._left = 0
 
-    def wants_reply(self, transcript: str) -> bool:
-        if self._word in transcript.lower().split():
+    def turn_ended(self, said: parley.Said) -> tuple[parley.Answer, ...]:
+        if self._word in said.text.lower().split():
             self._left = AWAKE_TURNS
-        if not self._left or not transcript:
-            return False
+        if not self._left or not said.text:
+            return ()
         self._left -= 1
-        return True
+        return (parley.Answer(),)
 
-    def may_guess(self, transcript: str) -> bool:
+    def may_speculate(self, said: parley.Said) -> bool:
         return False
 
 

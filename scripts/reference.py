@@ -40,6 +40,10 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Judgements of your own",
         (
             "Policy",
+            "Said",
+            "Answer",
+            "Translate",
+            "Say",
             "Assistant",
             "Transcriber",
             "Endpointing",

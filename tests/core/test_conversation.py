@@ -179,9 +179,10 @@ def test_a_deleted_item_is_gone_and_known_to_be() -> None:
         lambda conversation, entry: conversation.delete(entry.item.id),
         lambda conversation, entry: entry.transcribed(0, "hello"),
         lambda conversation, entry: entry.cut(0),
-        lambda conversation, entry: conversation.changed(),
+        lambda conversation, entry: entry.become(entry.item),
+        lambda conversation, entry: entry.begin_clause("One"),
     ],
-    ids=["insert", "delete", "transcribed", "cut", "changed"],
+    ids=["insert", "delete", "transcribed", "cut", "become", "clause"],
 )
 def test_every_change_puts_a_prompt_made_before_it_out_of_date(change: Callable[[Conversation, Entry], None]) -> None:
     conversation = holding(entry := user("a", InputAudio(None, bytes(2))), user("b"))

@@ -7,20 +7,25 @@ from collections.abc import Callable
 import pytest
 
 from parley.core.invariants import check
-from parley.core.regions.attempt import Attempt, Plan
+from parley.core.regions.attempt import Held, Plan
 from parley.core.regions.entry import Entry
+from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput
+from parley.core.regions.pending_turns import Pending
 from parley.core.regions.response import Response
+from parley.core.regions.tool_servers import Listing, RunningCall
 from parley.core.regions.turn_taking import Pausing, Quiet, Turn
-from parley.core.state import Acting, Listing, Pending, RunningCall, State
+from parley.core.regions.work_queue import PendingWork
+from parley.core.state import State
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.events import TimePassed, Transcribed
-from parley.core.words.ids import ItemId, ListingId, ResponseId, ToolCallId, TurnId
+from parley.core.words.ids import ConversationId, ItemId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.words.items import McpCall, Message
 from parley.core.words.limits import (
     MAX_BUFFERED_MS,
     MAX_HELD_BYTES,
     MAX_MCP_SERVERS,
     MAX_PENDING_TURNS,
+    MAX_PENDING_WORK,
     MAX_RUNNING_CALLS,
     MAX_SIDE_RESPONSES,
     MAX_WAITING_MS,
@@ -43,13 +48,13 @@ def scene() -> Scene:
     return scene
 
 
-def guessing() -> State:
+def speculating() -> State:
     return scene().session._st
 
 
-def guess(st: State) -> Attempt:
-    assert st.guess is not None
-    return st.guess
+def held(st: State) -> Held:
+    assert st.attempts.held is not None
+    return st.attempts.held
 
 
 def quiet() -> State:
@@ -63,8 +68,9 @@ def closed() -> State:
     return st
 
 
-def response(number: int = 1, *, done: bool = False) -> Response:
-    made = Response(ResponseId(f"r{number}"), None, "text", "", AudioFormat.PCM16, None, None)
+def response(number: int = 1, *, done: bool = False, in_conversation: bool = False) -> Response:
+    conversation = ConversationId("c") if in_conversation else None
+    made = Response(ResponseId(f"r{number}"), conversation, "text", "", AudioFormat.PCM16, None, None)
     made.done = done
     return made
 
@@ -73,35 +79,35 @@ def waits(st: State, *samples: int) -> None:
     """Turns of so many samples wait for their words."""
     for number, count in enumerate(samples):
         turn = Turn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
-        st.pending[turn.id] = Pending(turn, Entry(Message(turn.item_id, "user", ())), count, 0, False)
+        st.pending.add(Pending(turn, Entry(Message(turn.item_id, "user", ())), count, 0, False))
 
 
 def runs(st: State, count: int, of: Response | None = None) -> None:
     """So many calls of tools run for this response."""
     for number in range(count):
         entry = Entry(McpCall(ItemId(f"c{number}"), "books", "find", "{}"))
-        st.calls[ToolCallId(number)] = RunningCall(entry, 0, 0, of)
+        st.tools.begin(ToolCallId(number), RunningCall(entry, 0, 0, of.id if of else None))
 
 
 def acts(st: State, waiting: Response) -> None:
     """This response waits for its calls."""
-    st.acting[waiting.id] = Acting(Plan(), Usage())
+    st.responses.begin(waiting, AwaitingCalls(Plan(), Usage()))
 
 
 def has_servers(st: State, count: int) -> None:
     for number in range(count):
         server = McpServer(f"s{number}", "https://books.example/mcp")
-        st.servers[server.label] = Listing(ListingId(number), server, Entry(Message(ItemId("s"), "user", ())), None)
+        st.tools.add(Listing(ListingId(number), server, Entry(Message(ItemId("s"), "user", ())), None))
 
 
 def aside(st: State, count: int) -> None:
     """So many responses are made beside the conversation."""
     for number in range(count):
-        st.sides[ResponseId(f"r{number}")] = response(number)
+        st.responses.begin(response(number), AwaitingInput(Plan()))
 
 
 def closed_with_an_attempt() -> State:
-    st = guessing()
+    st = speculating()
     st.closed = True
     return st
 
@@ -113,37 +119,44 @@ def closed_with_a_turn() -> State:
 
 def closed_with_a_response() -> State:
     st = closed()
-    st.main = response()
+    st.responses.begin(response(in_conversation=True), AwaitingInput(Plan()))
     return st
 
 
 def finished_main() -> State:
     st = quiet()
-    st.main = response(done=True)
+    st.responses.begin(response(in_conversation=True, done=True), AwaitingInput(Plan()))
     return st
 
 
-def guess_without_a_pause() -> State:
-    st = guessing()
+def held_without_a_pause() -> State:
+    st = speculating()
     st.turns.position = Quiet()
     return st
 
 
-def guess_that_is_told() -> State:
-    st = guessing()
-    guess(st).response = response()
+def held_that_feeds() -> State:
+    st = speculating()
+    held(st).attempt.response = response()
     return st
 
 
-def guess_that_is_not_made() -> State:
-    st = guessing()
-    st.attempts.clear()
+def held_that_is_not_made() -> State:
+    st = speculating()
+    st.attempts.forget(held(st).attempt.id)
     return st
 
 
-def guess_of(held: int) -> State:
-    st = guessing()
-    guess(st).held_bytes = held
+def held_of(size: int) -> State:
+    st = speculating()
+    held(st).bytes = size
+    return st
+
+
+def works(count: int) -> State:
+    """So much work waits to be started."""
+    st = quiet()
+    st.work._waiting = [PendingWork(not_before_ns=number) for number in range(count)]
     return st
 
 
@@ -180,9 +193,10 @@ def acting_for(*, calls_of: Response | None, calls: int = 1) -> State:
 
 
 def finished_attempt() -> State:
-    st = guessing()
-    attempt, st.guess = guess(st), None
-    attempt.response = response(done=True)
+    st = speculating()
+    taken = st.attempts.take_held()
+    assert taken is not None
+    taken.attempt.response = response(done=True)
     return st
 
 
@@ -191,16 +205,17 @@ BROKEN: dict[str, tuple[Callable[[], State], str]] = {
     "a turn after the end": (closed_with_a_turn, "12"),
     "a response after the end": (closed_with_a_response, "12"),
     "a finished response that is not let go": (finished_main, "1"),
-    "a guess outside a pause": (guess_without_a_pause, "4"),
-    "a guess that feeds a response": (guess_that_is_told, "5"),
-    "a guess that is not being made": (guess_that_is_not_made, "5"),
-    "a guess over its limit": (lambda: guess_of(MAX_HELD_BYTES + 1), "11"),
+    "a held attempt outside a pause": (held_without_a_pause, "4"),
+    "a held attempt that feeds a response": (held_that_feeds, "5"),
+    "a held attempt that is not being made": (held_that_is_not_made, "5"),
+    "a held attempt over its limit": (lambda: held_of(MAX_HELD_BYTES + 1), "11"),
     "too long an input buffer": (lambda: buffered(MAX_BUFFERED + 1), "10"),
     "less than nothing in the input buffer": (lambda: buffered(-1), "10"),
     "too many turns": (lambda: waiting(*[0] * (MAX_PENDING_TURNS + 1)), "11"),
     "too many side responses": (lambda: sides(MAX_SIDE_RESPONSES + 1), "11"),
     "too much audio that waits": (lambda: waiting(MAX_WAITING + 1, 0), "11"),
     "too much audio in several turns": (lambda: waiting(MAX_WAITING, 1, 0), "11"),
+    "too much work": (lambda: works(MAX_PENDING_WORK + 2), "11"),
     "too many calls": (lambda: calls(MAX_RUNNING_CALLS + 1), "11"),
     "too many servers": (lambda: servers(MAX_MCP_SERVERS + 1), "11"),
     "a response that waits for no calls": (lambda: acting_for(calls_of=None, calls=0), "2"),
@@ -216,9 +231,9 @@ def test_a_broken_state_is_found_and_its_invariant_named(broken: Callable[[], St
         check(broken())
 
 
-def guess_that_has_ended() -> State:
-    st = guess_that_is_not_made()
-    guess(st).ended = True
+def held_that_has_ended() -> State:
+    st = held_that_is_not_made()
+    held(st).attempt.ended = True
     return st
 
 
@@ -232,14 +247,15 @@ SOUND: dict[str, Callable[[], State]] = {
     "nothing has happened": quiet,
     "closed": closed,
     "closed, with more than was allowed": closed_after_calls,
-    "a guess": guessing,
-    "a guess that is whole": guess_that_has_ended,
-    "a guess at its limit": lambda: guess_of(MAX_HELD_BYTES),
+    "a held attempt": speculating,
+    "a held attempt that is whole": held_that_has_ended,
+    "a held attempt at its limit": lambda: held_of(MAX_HELD_BYTES),
     "a full input buffer": lambda: buffered(MAX_BUFFERED),
     "as many turns as may wait": lambda: waiting(*[0] * MAX_PENDING_TURNS),
     "as many side responses as may be": lambda: sides(MAX_SIDE_RESPONSES),
     "as much audio as may wait, before a long turn": lambda: waiting(MAX_WAITING - 1, 1, 2 * MAX_WAITING),
     "one long turn": lambda: waiting(2 * MAX_WAITING),
+    "as much work as may wait, and a reply": lambda: works(MAX_PENDING_WORK + 1),
     "as many calls as may run": lambda: calls(MAX_RUNNING_CALLS),
     "as many servers as may be": lambda: servers(MAX_MCP_SERVERS),
     "a response that waits for one of the calls": lambda: acting_for(calls_of=response(), calls=2),
@@ -256,6 +272,6 @@ def test_a_session_checks_itself_after_every_event() -> None:
     st = stage.session._st
     assert isinstance(st.turns.position, Pausing)
     stage.happens(TimePassed())
-    guess(st).held_bytes = MAX_HELD_BYTES + 1
+    held(st).bytes = MAX_HELD_BYTES + 1
     with pytest.raises(InvariantBroken):
         stage.happens(TimePassed())

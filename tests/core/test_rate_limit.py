@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.regions.rate_limit import Allowance
+from parley.core.regions.rate_limit import RateLimiter
 from parley.core.words.errors import PeerError
 from parley.core.words.notices import RateLimit, RateLimitsUpdated
 
 S = 1_000_000_000
 
 
-def told(allowance: Allowance, now_ns: int) -> tuple[int, float]:
+def told(allowance: RateLimiter, now_ns: int) -> tuple[int, float]:
     """Responses left, and the seconds until all of them are there again."""
     notice = allowance.notice(now_ns)
     assert notice is not None
@@ -20,7 +20,7 @@ def told(allowance: Allowance, now_ns: int) -> tuple[int, float]:
 
 
 def test_a_minutes_responses_may_be_made_at_once_and_come_back_one_by_one() -> None:
-    allowance = Allowance(3, 100 * S)
+    allowance = RateLimiter(3, 100 * S)
     for _ in range(3):
         assert allowance.covers_one(100 * S)
         allowance.spend(100 * S)
@@ -35,7 +35,7 @@ def test_a_minutes_responses_may_be_made_at_once_and_come_back_one_by_one() -> N
 
 
 def test_a_response_too_many_is_refused_with_the_wait_and_costs_nothing() -> None:
-    allowance = Allowance(2, 0)
+    allowance = RateLimiter(2, 0)
     allowance.spend(0)
     allowance.spend(0)
     with pytest.raises(PeerError) as refused:
@@ -50,11 +50,11 @@ def test_a_response_too_many_is_refused_with_the_wait_and_costs_nothing() -> Non
 
 
 def test_the_limit_is_told_as_one_of_requests() -> None:
-    assert Allowance(7, 0).notice(0) == RateLimitsUpdated((RateLimit("requests", 7, 7, 0.0),))
+    assert RateLimiter(7, 0).notice(0) == RateLimitsUpdated((RateLimit("requests", 7, 7, 0.0),))
 
 
 def test_without_a_limit_every_response_is_covered_and_nothing_is_told() -> None:
-    allowance = Allowance(None, 0)
+    allowance = RateLimiter(None, 0)
     for _ in range(1_000):
         allowance.spend(0)
     assert allowance.covers_one(0)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from parley.core.policy.policy import policy_of
+from parley.core.policy.kinds import policy_of
 from parley.core.regions import conversation
 from parley.core.session import Session
 from parley.core.spec import SessionSpec

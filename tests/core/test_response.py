@@ -262,7 +262,7 @@ def test_whatever_the_engines_make_the_client_can_put_it_together(
         happens(CancelRequested(client.id))
     else:
         happens(GenerationFinished(attempt, end))  # type: ignore[arg-type]
-        for call in list(scene.session._st.calls):
+        for call in list(scene.session._st.tools.calls):
             happens(ToolAnswered(call, "found"))
     assert client.terminal is not None
     response = client.terminal.response

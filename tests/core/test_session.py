@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 
+from parley.core.policy.assistant import Assistant
+from parley.core.policy.policy import Answer, Decided, Said
 from parley.core.session import Session
 from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
@@ -138,17 +139,11 @@ def test_where_the_server_plays_sound_goes_out_at_its_pace_and_is_heard_when_it_
 # --- whose judgements ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Own:
+class Own(Assistant):
     """Answers only what ends in a question mark."""
 
-    speaks: bool = True
-
-    def wants_reply(self, transcript: str) -> bool:
-        return transcript.endswith("?")
-
-    def may_guess(self, transcript: str) -> bool:
-        return transcript.endswith("?")
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        return (Answer(),) if said.text.endswith("?") else ()
 
 
 def test_a_policy_of_ones_own_decides_and_stays_whatever_the_kind_of_session() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from parley.core.decisions.tool_checks import check_tools, covers, for_response
 from parley.core.regions.entry import Entry
-from parley.core.state import Listing
+from parley.core.regions.tool_servers import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId, ListingId
 from parley.core.words.items import McpListTools

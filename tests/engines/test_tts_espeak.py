@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parley.engines.clauses import ClauseCutter
 from parley.engines.ports import (
     EngineError,
     EngineRefused,
@@ -27,7 +26,8 @@ from parley.engines.tts import espeak_library
 from parley.engines.tts.espeak import MAX_PIECE_CHARS, EspeakSynthesizer, create
 from parley.engines.tts.espeak_library import LOCK, Utterance, WordMark, load
 from parley.engines.tts.espeak_voices import OPENAI_VARIANTS, language_of_script
-from parley.runtime.word_timing import WordTiming
+from parley.text.clauses import ClauseCutter
+from parley.text.word_timing import WordTiming
 
 SHORTEST_SAMPLES = 1_000
 """45 ms: espeak-ng gives 10 ms of silence for what it cannot say."""
@@ -93,7 +93,7 @@ async def test_every_clause_that_is_said_to_be_spoken_is_heard_and_its_words_sta
         async for chunk in espeak.speak(SpeechRequest(clause.spoken, "", language)):
             samples += len(chunk.audio)
             words = timing.spoken(chunk.words)
-            ends = [(word.text_end, word.end_sample) for word in words]
+            ends = [(word.text_end, word.end_ms) for word in words]
             assert ends == sorted(ends)
             assert all(end <= len(clause.text) for end, _ in ends)
         # (a sign, a superscript or a fraction alone has no name in some languages)

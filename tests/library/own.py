@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import parley
 from parley.core.words.settings import TurnDetection
 from parley.engines.ports import (
     ChatEvent,
@@ -185,14 +186,12 @@ def _judgements(act: Act) -> dict[str, dict[str, Any]]:
         act()
         return True
 
-    class Policy:
-        speaks = True
-
-        def wants_reply(self, transcript: str) -> bool:
+    class Policy(parley.Assistant):
+        def turn_ended(self, said: parley.Said) -> tuple[parley.Answer, ...]:
             act()
-            return True
+            return (parley.Answer(),)
 
-        def may_guess(self, transcript: str) -> bool:
+        def may_speculate(self, said: parley.Said) -> bool:
             return False
 
     def endpointing(pause: PauseSeen) -> int:

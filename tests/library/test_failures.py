@@ -263,8 +263,8 @@ class Judge:
 
 
 class Half:
-    def wants_reply(self, transcript: str) -> bool:
-        return True
+    def turn_ended(self, said: object) -> tuple[object, ...]:
+        return ()
 
 
 async def later(*given: Any) -> bool:
@@ -293,7 +293,7 @@ async def later(*given: Any) -> bool:
         ({"endpointing": Judge}, r"endpointing=Judge is a class\. Give an object of it: Judge\(\.\.\.\)"),
         ({"endpointing": later}, "is asynchronous"),
         ({"policy": "all"}, "policy='all' is not possible"),
-        ({"policy": Half()}, "lacks may_guess, speaks"),
+        ({"policy": Half()}, "lacks words_became_stable, may_speculate, voice_over_output, speaks"),
         ({"policy": Half}, "policy=Half is a class"),
         ({"history": "hi"}, "history='hi' is not possible"),
         ({"history": ["hi"]}, r"history\[0\]='hi' is not possible"),

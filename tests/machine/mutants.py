@@ -15,8 +15,18 @@ from types import ModuleType
 from typing import Any
 
 from parley.core import session
-from parley.core.decisions import output, requests, responses, transcripts, turns
-from parley.core.regions import context, conversation, entry, input_audio, playback, response
+from parley.core.decisions import heard, output, requests, responses, transcripts, turns
+from parley.core.regions import (
+    attempt,
+    context,
+    conversation,
+    entry,
+    input_audio,
+    pending_turns,
+    playback,
+    response,
+    turn_taking,
+)
 
 
 class DoesNotApply(AssertionError):
@@ -89,8 +99,8 @@ MUTANTS = (
     _one(
         "nothing is cut",
         "the conversation keeps words nobody heard",
-        responses.Responses,
-        "_stop_playback",
+        heard.HeardSpeech,
+        "stop",
         "entry.cut(cut.samples)",
         "pass",
     ),
@@ -115,7 +125,7 @@ MUTANTS = (
         "words whose sound was never made stay in the conversation",
         responses.Responses,
         "silence",
-        "self.delivery.cut_unspoken(main, {cut.item for cut in cuts})",
+        "self.heard.cut_unspoken(main, {cut.item for cut in cuts})",
         "pass",
     ),
     _one(
@@ -154,11 +164,11 @@ MUTANTS = (
         "a stale guess released",
         "the answer is to half a sentence",
         (
-            Edit(turns.Turns, "scored", "self.responses.drop_guess()", "pass"),
+            Edit(turns.Turns, "scored", "self.responses.drop_speculation()", "pass"),
             Edit(
                 responses.Responses,
-                "redeem_guess",
-                "holds = guess.basis == Basis(transcript, st.settings.version, conversation_version)",
+                "release_speculation",
+                "holds = held.basis == Basis(transcript, st.settings.version, conversation_version)",
                 "holds = True",
             ),
         ),
@@ -168,15 +178,15 @@ MUTANTS = (
         "a held reply goes on while the user speaks",
         turns.Turns,
         "scored",
-        "self.responses.drop_guess()",
+        "self.responses.drop_speculation()",
         "pass",
     ),
     _one(
         "the loudspeaker is not stopped",
         "the server's playback goes on over the user",
-        responses.Responses,
-        "_stop_playback",
-        "st.do(StopPlayback())",
+        heard.HeardSpeech,
+        "stop",
+        "st.do_all(effects)",
         "pass",
     ),
     _one(
@@ -191,15 +201,15 @@ MUTANTS = (
         "generations run on",
         "a cancelled generation is not stopped",
         output.OutputDelivery,
-        "forget",
-        "self.st.do(CancelGeneration(attempt.id))",
+        "end",
+        "st.do(CancelGeneration(attempt_id))",
         "pass",
     ),
     Mutant(
         "late audio is taken",
         "a dead attempt's audio is played",
         (
-            Edit(output.OutputDelivery, "forget", "self.st.attempts.pop(attempt.id, None) is not None", "True"),
+            Edit(attempt.Attempts, "forget", "self._attempts.pop(attempt_id, None)", "self._attempts.get(attempt_id)"),
             Edit(output.OutputDelivery, "apply", "if response.done:\n        return\n", "pass\n"),
         ),
     ),
@@ -216,7 +226,7 @@ MUTANTS = (
         "response.create is accepted while one runs",
         requests.ClientRequests,
         "create_response",
-        "params.in_conversation and st.main is not None",
+        "params.in_conversation and st.responses.main is not None",
         "False",
     ),
     _one(
@@ -224,16 +234,16 @@ MUTANTS = (
         "a reply is generated before the transcript is there",
         responses.Responses,
         "_awaits",
-        "if not self.st.pending and not self.st.calls:",
+        "if plan.given is not None or not (len(self.st.pending) or self.st.tools.calls):",
         "if True:",
     ),
     _one(
-        "guesses become promises",
+        "hypotheses become promises",
         "a transcription delta is taken back",
-        transcripts.Transcripts,
-        "partial",
-        "turn.stable = event.stable",
-        "turn.stable = event.text",
+        turn_taking.Turn,
+        "hear",
+        "self.stable = stable",
+        "self.stable = text",
     ),
     _one(
         "waits forever for words",
@@ -247,9 +257,9 @@ MUTANTS = (
         "no queue of one",
         "a turn spoken over a reply is never answered",
         responses.Responses,
-        "owe",
-        "self.st.owed = Owed(hint=self._hint(_SILENCE_HINT) if silent else None)",
-        "self.st.owed = None if self.st.main else Owed()",
+        "queue_reply",
+        "self.queue(PendingWork(Plan(hint=hint)))",
+        "self.st.responses.main or self.queue(PendingWork(Plan(hint=hint)))",
     ),
     _one(
         "wrong place in the chain",
@@ -315,7 +325,7 @@ MUTANTS = (
         "a recogniser stream leaks when the session ends",
         session.Session,
         "_close",
-        "st.do(DropTranscription(turn_id))",
+        "st.do(DropTranscription(turn.id))",
         "pass",
     ),
     _one(
@@ -337,17 +347,17 @@ MUTANTS = (
     _one(
         "answered twice",
         "a client that asks for the reply while the words are still to come gets two",
-        responses.Responses,
-        "_take_over",
+        pending_turns.PendingTurns,
+        "answered_by_reply",
         "pending.wants_reply = pending.silent_prompt = False",
         "pass",
     ),
     _one(
         "a client's truncation is ignored",
         "the prompt holds what the client says was not heard",
-        requests.ClientRequests,
-        "truncate_item",
-        "entry.cut(known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)",
+        heard.HeardSpeech,
+        "cut_by_client",
+        "entry.cut(known if all_of_it else audio_end_ms * SAMPLES_PER_MS, by_client=True)",
         "pass",
     ),
     _one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -20,11 +20,13 @@ from parley.core.words.notices import Notice
 from parley.core.words.settings import OwnerSettings, Settings
 from parley.engines.ports import EngineSpec, SpeechRecognizer, VoiceActivityModel
 from parley.runtime.driver import Driver, Watcher
+from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.session_engines import Pipelines
 from parley.runtime.trace import Trace
+from parley.runtime.turn_reports import TurnReports
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 
@@ -119,6 +121,7 @@ class Rig:
         playback: Literal["remote", "paced"] = "remote",
         loudspeaker: Loudspeaker | None = None,
         pipelines: Pipelines | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.client = Client()
         spec = SessionSpec(
@@ -132,12 +135,15 @@ class Rig:
         made = session(spec)
         self.trace = trace(spec, made.id) if trace is not None else None
         watchers: list[Watcher] = [] if self.trace is None else [self.trace]
+        all_listeners: list[Listener] = [self.client, *listeners]
         if metrics is not None:
-            watchers.append(metrics.session(pipe.name, made))
+            measured = metrics.session(pipe.name, made)
+            watchers.append(measured)
+            all_listeners.append(TurnReports(measured.account, self.client))
         self.driver = Driver(
             made,
             pipe,
-            [self.client],
+            all_listeners,
             watchers=watchers,
             clock=clock,
             loudspeaker=loudspeaker,

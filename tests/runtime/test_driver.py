@@ -37,7 +37,7 @@ from parley.core.words.notices import (
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.runtime.pipeline import Pipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
-from tests.runtime.rig import WAIT_S, Rig, pipeline, settled
+from tests.runtime.rig import WAIT_S, Client, Rig, pipeline, settled
 
 
 class _BreaksOnCommit(Session):
@@ -217,3 +217,17 @@ async def test_a_lost_link_leaves_nothing_running() -> None:
     await settled(lambda: llm.running == 0)
     assert not vad.slots
     assert stt.streams[0].closed
+
+
+async def test_an_error_goes_to_the_listener_that_asked_and_everything_else_to_all() -> None:
+    other = Client()
+    rig = Rig(pipeline(), listeners=[other])
+    rig.driver.post(CommitRequested(), other)
+    rig.say("hello")
+    await rig.client.heard(ResponseDone)
+    assert [error.code for error in other.all(ErrorRaised)] == ["input_audio_buffer_commit_empty"]
+    assert not rig.client.all(ErrorRaised)
+    assert len(other.all(ResponseDone)) == 1
+    rig.driver.post(CommitRequested())
+    assert len(rig.client.all(ErrorRaised)) == 1, "an error that nobody asked for is for all"
+    await rig.over()

@@ -23,6 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley.config import Config
+from parley.core.policy.assistant import Assistant
+from parley.core.policy.policy import Answer, Decided, Said
 from parley.core.words.errors import InvariantBroken
 from parley.engines.ports import (
     ChatEvent,
@@ -131,17 +133,15 @@ class HoldableTurnJudge(FakeTurnJudge):
         return await super().judge(pause)
 
 
-class BreakablePolicy:
+class BreakablePolicy(Assistant):
     """A policy of one's own, with a bug that shows when it is asked about the word `bug`."""
 
-    speaks = True
-
-    def wants_reply(self, transcript: str) -> bool:
-        if "bug" in transcript:
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        if "bug" in said.text:
             raise InvariantBroken("a bug")
-        return True
+        return (Answer(),)
 
-    def may_guess(self, transcript: str) -> bool:
+    def may_speculate(self, said: Said) -> bool:
         return False
 
 

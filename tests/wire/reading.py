@@ -7,12 +7,12 @@ from typing import cast
 
 from parley.core.words.events import ClientErred, ClientEvent
 from parley.core.words.settings import SettingsPatch
-from parley.wire.realtime_ga import decode
+from parley.wire.dialects import GA
 
 
 def read(kind: str, **members: object) -> ClientEvent:
     """What the codec makes of the event."""
-    return decode(json.dumps({"type": kind, **members}))
+    return GA.decode(json.dumps({"type": kind, **members}))
 
 
 def refused(kind: str, **members: object) -> ClientErred:

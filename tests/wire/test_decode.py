@@ -11,7 +11,7 @@ import pytest
 from parley.core.words import events as e
 from parley.core.words.ids import ClientEventId, ItemId, ResponseId
 from parley.core.words.limits import MAX_APPEND_BYTES
-from parley.wire.realtime_ga import decode
+from parley.wire.dialects import GA
 from tests.wire.reading import read, refused
 from tests.wire.surface import client_events
 
@@ -55,7 +55,7 @@ def test_an_event_is_read_with_and_without_an_id_and_tomorrows_nulls(
     assert getattr(read(kind, **members), "event_id", "") is None
     assert getattr(read(kind, **members, event_id=None), "event_id", "") is None
     # The order of members is nobody's business.
-    assert decode(json.dumps({**dict(reversed(members.items())), "event_id": "mine", "type": kind})) == event
+    assert GA.decode(json.dumps({**dict(reversed(members.items())), "event_id": "mine", "type": kind})) == event
     error = refused(kind, **members, extra=1)
     assert (error.code, error.path) == ("unknown_parameter", "extra")
 
@@ -117,7 +117,9 @@ def test_audio_that_is_not_there_or_not_a_string_is_refused(members: dict[str, o
 
 
 def test_escapes_in_base64_are_still_base64() -> None:
-    assert decode(r'{"type":"input_audio_buffer.append","audio":"\u0041A\u0045C"}') == e.AudioArrived(b"\x00\x01\x02")
+    assert GA.decode(r'{"type":"input_audio_buffer.append","audio":"\u0041A\u0045C"}') == e.AudioArrived(
+        b"\x00\x01\x02"
+    )
 
 
 # --- members of the small events --------------------------------------------------------------------------------------------
@@ -192,13 +194,13 @@ def test_a_whole_number_written_as_a_decimal_is_whole() -> None:
 def test_a_frame_that_is_no_event_gets_an_error(
     frame: str | bytes, code: str, param: str | None, event_id: str | None
 ) -> None:
-    event = decode(frame)
+    event = GA.decode(frame)
     assert isinstance(event, e.ClientErred)
     assert (event.code, event.path, event.event_id) == (code, param, event_id)
 
 
 def test_the_documented_message_of_a_missing_type_is_word_for_word() -> None:
-    assert decode("{}") == e.ClientErred("invalid_event", "The 'type' field is missing.")
+    assert GA.decode("{}") == e.ClientErred("invalid_event", "The 'type' field is missing.")
 
 
 def test_an_error_never_repeats_more_than_a_little_of_what_was_sent() -> None:
@@ -241,7 +243,7 @@ EVENTS = (
 @pytest.mark.parametrize("text", [HALF, r"\uDE00", r"a\ud83d!", r"\ud83d\ud83d", r"\ude00\ud83d", r"\ud83d\n"])
 def test_half_a_character_is_taken_as_the_replacement_character(text: str, event: str) -> None:
     whole = text.replace(HALF, "\ufffd").replace(r"\uDE00", "\ufffd").replace(r"\ude00", "\ufffd")
-    half, expected = decode(event.replace("@", text).encode()), decode(event.replace("@", whole))
+    half, expected = GA.decode(event.replace("@", text).encode()), GA.decode(event.replace("@", whole))
     assert not isinstance(expected, e.ClientErred)
     assert half == expected
 
@@ -249,10 +251,10 @@ def test_half_a_character_is_taken_as_the_replacement_character(text: str, event
 @pytest.mark.parametrize("beside", [PAIR, r"\\ud83d", r"\\\\ud83d", r"\n\u00e9\u0000", "é😀"])
 def test_what_stands_beside_half_a_character_is_left_as_it_is(beside: str) -> None:
     half, expected = (EVENTS[0].replace("@", f"{beside}{piece}{beside}") for piece in (HALF, "\ufffd"))
-    assert decode(half.encode()) == decode(expected.encode())
+    assert GA.decode(half.encode()) == GA.decode(expected.encode())
 
 
 def test_half_a_character_does_not_make_broken_json_whole() -> None:
-    event = decode(rb'{"type":"response.create","event_id":"mine","response":{"instructions":"\ud83d"}')
+    event = GA.decode(rb'{"type":"response.create","event_id":"mine","response":{"instructions":"\ud83d"}')
     assert isinstance(event, e.ClientErred)
     assert event.code == "invalid_json"

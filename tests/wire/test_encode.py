@@ -13,7 +13,8 @@ from parley.core.words import items as i
 from parley.core.words import notices as n
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.settings import Settings
-from parley.wire.realtime_ga import Encoder
+from parley.wire.dialect import Encoder
+from parley.wire.dialects import GA
 from tests.wire import samples
 from tests.wire.samples import AT, ITEM, NOTICE_KINDS, NOTICES, RESPONSE, SAMPLES, SESSION
 from tests.wire.sdk import parse_server_event
@@ -34,7 +35,7 @@ NOTES = {
 
 
 def encoder() -> Encoder:
-    return Encoder(event_seed=b"test", wall_s=lambda: 1_767_000_000.0)
+    return GA.encoder(event_seed=b"test", wall_s=lambda: 1_767_000_000.0)
 
 
 def encoded(notice: n.Notice) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def test_every_server_event_of_the_sdk_is_sent_or_said_never_to_be() -> None:
 
 
 def test_every_event_has_an_id_of_its_own_and_other_connections_have_others() -> None:
-    one, other = encoder(), Encoder(event_seed=b"other", wall_s=lambda: 0.0)
+    one, other = encoder(), GA.encoder(event_seed=b"other", wall_s=lambda: 0.0)
     frames = [e.encode(notice) for e in (one, other) for notice in SAMPLES]
     ids = {json.loads(frame)["event_id"] for frame in frames if frame is not None}
     assert len(ids) == len(frames)
@@ -212,4 +213,24 @@ def test_an_error_names_the_clients_event_and_shows_its_nulls() -> None:
         "message": "Over.",
         "param": None,
         "event_id": None,
+    }
+
+
+def test_parleys_own_event_says_where_the_time_of_a_turn_went() -> None:
+    event = encoded(n.TurnMeasured("voice", ITEM, RESPONSE, 1200.0, 1700.0, 35.5, 36.0, 90.0, 130.5, 131.0, "won", 1))
+    assert event.pop("event_id")
+    assert event == {
+        "type": "parley.turn.metrics",
+        "ending": "voice",
+        "item_id": ITEM,
+        "response_id": RESPONSE,
+        "voice_end_at_ms": 1200.0,
+        "turn_end_at_ms": 1700.0,
+        "transcript_ms": 35.5,
+        "requested_ms": 36.0,
+        "first_token_ms": 90.0,
+        "first_audio_ms": 130.5,
+        "sent_ms": 131.0,
+        "speculation": "won",
+        "guesses_lost": 1,
     }

@@ -13,7 +13,8 @@ from openai.types.realtime import RealtimeClientEvent
 from pydantic import TypeAdapter
 
 from parley.core.words.events import ClientErred, ClientEvent
-from parley.wire.realtime_ga import decode, decode_object
+from parley.wire.decoding import decode_object
+from parley.wire.dialects import GA
 from tests.wire.test_items import READ
 from tests.wire.test_session_update import RATIO, TOOL, TRACE, VAD, WORDS
 
@@ -90,20 +91,20 @@ def check(event: ClientEvent, event_id: str | None) -> None:
 def test_what_the_sdk_takes_for_an_event_is_read_as_one(event: dict[str, Any]) -> None:
     """Both sides of the examples: the `openai` package would send them, and the codec takes them."""
     SDK.validate_json(json.dumps(event), strict=True)
-    decoded = decode(json.dumps({**event, "event_id": "mine"}))
+    decoded = GA.decode(json.dumps({**event, "event_id": "mine"}))
     assert not isinstance(decoded, ClientErred), decoded
     check(decoded, "mine")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_any_bytes_get_an_answer(frame: str | bytes) -> None:
-    assert isinstance(decode(frame), KINDS)
+    assert isinstance(GA.decode(frame), KINDS)
 
 
 @given(JSON)
 def test_any_json_gets_an_answer(value: Any) -> None:
     given_id = value.get("event_id") if isinstance(value, dict) else None
-    check(decode(json.dumps(value)), given_id if isinstance(given_id, str) else None)
+    check(GA.decode(json.dumps(value)), given_id if isinstance(given_id, str) else None)
 
 
 @st.composite
@@ -142,7 +143,7 @@ def containers(value: Any) -> list[Any]:
 @given(mutated())
 def test_any_mutation_of_a_valid_event_gets_an_answer_with_its_id(event: dict[str, Any]) -> None:
     event["event_id"] = "mine"
-    check(decode(json.dumps(event)), "mine")
+    check(GA.decode(json.dumps(event)), "mine")
 
 
 @given(mutated(), st.data())
@@ -153,13 +154,13 @@ def test_a_frame_cut_or_damaged_on_its_way_gets_an_answer(event: dict[str, Any],
         del frame[place:]
     else:
         frame[place] ^= 1 << data.draw(st.integers(0, 7))
-    assert isinstance(decode(bytes(frame)), KINDS)
+    assert isinstance(GA.decode(bytes(frame)), KINDS)
 
 
 @given(mutated())
 def test_the_fast_way_and_the_careful_way_agree(event: dict[str, Any]) -> None:
     """Audio is read by a way of its own; it must not take or refuse what the readers would not."""
-    assert decode(json.dumps(event)) == decode_object(event)
+    assert GA.decode(json.dumps(event)) == decode_object(event, GA.read_event)
 
 
 @given(st.binary(max_size=64), st.none() | st.text(max_size=20))
@@ -167,7 +168,7 @@ def test_any_append_arrives_as_it_was_sent(audio: bytes, event_id: str | None) -
     frame = json.dumps(
         {"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode(), "event_id": event_id}
     )
-    event = decode(frame)
+    event = GA.decode(frame)
     assert getattr(event, "audio", None) == audio
     assert event.event_id == event_id
 
@@ -178,4 +179,4 @@ def test_nesting_as_deep_as_it_goes_gets_an_answer() -> None:
         for head in ('"session":{"type":"realtime","tools":[{"name":"f","parameters":', '"response":{"x":'):
             tail = "}]}" if "tools" in head else "}"
             frame = f'{{"type":"session.update","event_id":"mine",{head}{deep}{tail}}}'
-            assert isinstance(decode(frame), KINDS)
+            assert isinstance(GA.decode(frame), KINDS)

@@ -15,8 +15,8 @@ from parley.core.words.events import AudioArrived, ClientErred, ClientEvent, Ite
 from parley.core.words.items import InputAudio, InputImage, Message
 from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.wire import limits
+from parley.wire.dialects import GA
 from parley.wire.long_message import LongMessage
-from parley.wire.realtime_ga import decode
 
 MIB = 1024 * 1024
 PIECE = 16 * 1024
@@ -25,7 +25,7 @@ MARK = "unguessable"
 
 def understood(data: bytes, piece: int = PIECE) -> tuple[ClientEvent, LongMessage, int]:
     """The event, its message, and the steps it took to decode."""
-    message = LongMessage(MARK)
+    message = GA.long_message(MARK)
     for at in range(0, len(data), piece):
         message.push(data[at : at + piece])
     steps = sum(1 for _ in message.decode())
@@ -78,7 +78,7 @@ def short_strings_are_long(request: pytest.FixtureRequest, monkeypatch: pytest.M
 @given(event=events, piece=st.integers(1, 50), ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
 def test_a_message_in_pieces_is_the_message(event: Any, piece: int, ascii_only: bool, indent: int | None) -> None:
     data = json.dumps(event, ensure_ascii=ascii_only, indent=indent).encode()
-    assert understood(data, piece)[0] == decode(data)
+    assert understood(data, piece)[0] == GA.decode(data)
 
 
 @pytest.mark.usefixtures("short_strings_are_long")
@@ -89,7 +89,7 @@ def test_a_damaged_message_in_pieces_is_damaged_as_it_would_be_whole(
 ) -> None:
     data = json.dumps(event).encode()
     data = data[:cut] + junk + data[cut + 1 :]
-    found, whole = understood(data, piece)[0], decode(data)
+    found, whole = understood(data, piece)[0], GA.decode(data)
     if isinstance(whole, ClientErred):
         assert isinstance(found, ClientErred)
         assert (found.code, found.path) == (whole.code, whole.path)
@@ -136,7 +136,7 @@ PART = b'{"type":"input_text","text":"a"}'
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_message_that_would_take_long_is_refused_before_any_of_it_is_built(data: bytes, named: str) -> None:
-    message = LongMessage(MARK)
+    message = GA.long_message(MARK)
     pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)]
     tracemalloc.start()
     for piece in pieces:
@@ -185,7 +185,7 @@ def test_no_step_of_decoding_builds_more_than_a_few_slices() -> None:
         b'{"type":"conversation.item.create","item":%b}' % item,
         b'{"type":"session.update","session":{"instructions":"%b"}}' % audio,
     ):
-        message = LongMessage(MARK)
+        message = GA.long_message(MARK)
         for at in range(0, len(data), PIECE):
             message.push(data[at : at + PIECE])
         tracemalloc.start()
@@ -216,6 +216,6 @@ def test_base64_with_padding_in_its_middle_is_refused_in_slices_too() -> None:
     broken = base64.b64encode(bytes(limits.LIFTED_SLICE)).decode() + base64.b64encode(bytes(100_000)).decode()
     data = json.dumps({"type": "input_audio_buffer.append", "audio": broken, "event_id": "e1"}).encode()
     event, *_ = understood(data)
-    assert event == decode(data)
+    assert event == GA.decode(data)
     assert isinstance(event, ClientErred)
     assert (event.code, event.path) == ("invalid_value", "audio")

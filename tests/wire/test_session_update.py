@@ -26,7 +26,7 @@ from parley.core.words.settings import (
     Truncation,
     merged,
 )
-from parley.wire.realtime_ga import Encoder
+from parley.wire.dialects import GA
 from tests.wire.reading import patch, read, refused, session
 from tests.wire.sdk import parse_server_event
 
@@ -125,7 +125,7 @@ def test_an_option_is_read_and_the_answer_shows_it(path: str, value: object, exp
 
 
 def echoed(settings: Settings) -> Any:
-    frame = Encoder(event_seed=b"", wall_s=lambda: 0.0).encode(SessionUpdated(SessionId("sess_1"), settings, 0))
+    frame = GA.encoder(event_seed=b"", wall_s=lambda: 0.0).encode(SessionUpdated(SessionId("sess_1"), settings, 0))
     assert frame is not None
     parse_server_event(frame)
     return json.loads(frame)["session"]
@@ -275,7 +275,7 @@ def test_an_mcp_server_is_read(approval: object, wanted: Approval | None) -> Non
 
 def test_what_opens_an_mcp_server_is_never_shown() -> None:
     server = McpServer("books", "https://books.example/mcp", credentials=Credentials("s3cret", (("X-Key", "s3cret"),)))
-    frame = Encoder(event_seed=b"", wall_s=lambda: 0.0).encode(
+    frame = GA.encoder(event_seed=b"", wall_s=lambda: 0.0).encode(
         SessionUpdated(SessionId("sess_1"), Settings(tools=(server,)), 0)
     )
     assert frame is not None

@@ -14,21 +14,23 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from parley.core.decisions.heard import HeardSpeech
+from parley.core.decisions.output import OutputDelivery
+from parley.core.decisions.prompt import PromptBuilder
 from parley.core.decisions.requests import ClientRequests
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.tools import McpTools
 from parley.core.decisions.turns import Turns
 from parley.core.invariants import check
-from parley.core.policy.policy import policy_of
+from parley.core.policy.kinds import policy_of
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.input_audio import InputAudio
 from parley.core.regions.playback import PacedPlayback, RemotePlayback
-from parley.core.regions.rate_limit import Allowance
-from parley.core.regions.turn_taking import TurnTaking
+from parley.core.regions.rate_limit import RateLimiter
 from parley.core.spec import SessionSpec
 from parley.core.state import Idle, State
-from parley.core.words.effects import CancelGeneration, CloseLink, DropTranscription, Effect, StopPlayback
+from parley.core.words.effects import CancelGeneration, CloseLink, DropTranscription, Effect
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
     AudioArrived,
@@ -71,7 +73,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
-from parley.core.words.limits import GENERATION_SILENCE_NS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
+from parley.core.words.limits import SAMPLES_PER_MS, STALLED_MICROPHONE_NS
 from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
@@ -100,16 +102,16 @@ class Session:
             custom_policy=spec.policy is not None,
             rules=spec.rules or Rules(),
             ids=ids,
-            paced=spec.playback == "paced",
             started_ns=spec.now_ns,
             input=InputAudio(spec.settings.input_format),
-            turns=TurnTaking(),
             playback=PacedPlayback() if spec.playback == "paced" else RemotePlayback(),
             conversation=Conversation(ids.conversation()),
             now=spec.now_ns,
-            allowance=Allowance(spec.owner.responses_per_minute, spec.now_ns),
+            rate_limit=RateLimiter(spec.owner.responses_per_minute, spec.now_ns),
         )
-        self._responses = Responses(self._st)
+        self._heard = HeardSpeech(self._st)
+        delivery = OutputDelivery(self._st, self._heard)
+        self._responses = Responses(self._st, PromptBuilder(self._st), self._heard, delivery)
         self._turns = Turns(self._st, self._responses)
         self._tools = McpTools(self._st, self._responses)
         self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools)
@@ -129,7 +131,7 @@ class Session:
     @property
     def items(self) -> tuple[Item, ...]:
         """The conversation as it stands: without audio, with the words that were heard by the last event."""
-        played = self._responses.played_so_far()
+        played = self._heard.played_so_far()
         return tuple(entry.view(played.get(entry.item.id)) for entry in self._st.conversation.entries())
 
     @property
@@ -152,11 +154,12 @@ class Session:
 
     def outstanding(self) -> tuple[Outstanding, ...]:
         """What the session waits for: work whose outcome has not arrived. A shell that stops waiting posts `WorkAbandoned` for it."""
+        st = self._st
         return (
-            *map(AwaitedTranscript, self._st.pending),
-            *(AwaitedGeneration(attempt.id) for attempt in self._st.attempts.values() if not attempt.ended),
-            *(AwaitedListing(listing.id) for listing in self._st.servers.values() if listing.deadline_ns is not None),
-            *map(AwaitedCall, self._st.calls),
+            *(AwaitedTranscript(pending.turn.id) for pending in st.pending),
+            *map(AwaitedGeneration, st.attempts.running()),
+            *(AwaitedListing(listing.id) for listing in st.tools.awaited()),
+            *map(AwaitedCall, st.tools.calls),
         )
 
     def start(self) -> list[Effect]:
@@ -223,7 +226,7 @@ class Session:
                 self._requests.pipeline_found(event)
             case WindDownRequested():
                 self._st.winding_down = True
-                responses.drop_guess()
+                responses.drop_speculation()
             case LinkClosed():
                 self._close()
             case _:
@@ -270,19 +273,15 @@ class Session:
         deadline = st.started_ns + st.owner.session_ms * 1_000_000
         if st.turns.turn is not None:
             deadline = min(deadline, st.last_heard_ns + STALLED_MICROPHONE_NS)
-        for pending in st.pending.values():
-            deadline = min(deadline, pending.deadline_ns)
-        if (silence := self._responses.next_silence_ns()) is not None:
-            deadline = min(deadline, silence + GENERATION_SILENCE_NS)
-        if (silent_at := st.playback.silent_at(st.now)) is not None:
-            deadline = min(deadline, silent_at)
-        if (idle_at := self._idle_at()) is not None:
-            deadline = min(deadline, idle_at)
-        if st.owed is not None and st.owed.not_before_ns > st.now:
-            deadline = min(deadline, st.owed.not_before_ns)
-        if st.servers or st.calls:
-            deadline = min((deadline, *self._tools.deadlines()))
-        return deadline
+        others = (
+            st.pending.deadline_ns(),
+            st.attempts.deadline_ns(),
+            st.playback.silent_at(st.now),
+            self._idle_at(),
+            st.work.deadline_ns(st.now),
+            *st.tools.deadlines(),
+        )
+        return min((other for other in others if other is not None and other < deadline), default=deadline)
 
     def _idle_at(self) -> int | None:
         st, detection = self._st, self._st.settings.turn_detection
@@ -325,39 +324,25 @@ class Session:
         st = self._st
         if st.closed:
             return
-        while self._responses.drained() or self._answer_owed():
+        while self._responses.drained() or self._responses.start_work():
             pass
         self._watch_idleness()
         if (
             st.winding_down
-            and st.main is None
-            and not st.sides
-            and st.owed is None
-            and not st.pending
-            and not st.calls
-            and not st.playback.audible(st.now)
+            and not st.output_heard
+            and not st.responses.sides
+            and not len(st.work)
+            and not len(st.pending)
+            and not st.tools.calls
         ):
             st.do(CloseLink("server_shutting_down"))
             self._close()
 
-    def _answer_owed(self) -> bool:
-        """A reply is owed and the floor is free."""
-        st = self._st
-        owed = st.owed
-        if owed is None or owed.not_before_ns > st.now or st.main is not None or st.user_turn() is not None:
-            return False
-        if st.playback.audible(st.now) and not owed.goes_on:
-            return False
-        if any(pending.wants_reply for pending in st.pending.values()):
-            return False
-        self._responses.reply()
-        return True
-
     def _watch_idleness(self) -> None:
         st, detection = self._st, self._st.settings.turn_detection
-        wanted = isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None and st.answered
-        busy = st.main is not None or st.turns.turn is not None or bool(st.pending or st.calls) or st.owed is not None
-        if not wanted or busy or not st.policy.speaks or st.playback.audible(st.now):
+        wanted = isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None and st.responses.any_ended
+        busy = st.output_heard or st.turns.turn is not None or bool(len(st.pending) or st.tools.calls or len(st.work))
+        if not wanted or busy or not st.policy.speaks:
             st.idle = None
         elif st.idle is None:
             st.idle = Idle(st.now, st.input.received)
@@ -365,23 +350,15 @@ class Session:
     def _close(self) -> None:
         """The end of everything: nothing is told after this, all work is stopped."""
         st = self._st
-        self._responses.keep_what_was_heard()
-        for attempt in st.attempts.values():
-            if not attempt.ended:
-                st.do(CancelGeneration(attempt.id))
-        turns = [turn.id for turn in (st.manual, st.turns.turn) if turn is not None]
-        for turn_id in (*turns, *st.pending):
-            st.do(DropTranscription(turn_id))
-        if st.paced and st.playback.audible(st.now):
-            st.do(StopPlayback())
+        self._heard.cut_at_end()
+        for attempt_id in st.attempts.running():
+            st.do(CancelGeneration(attempt_id))
+        for turn in (*st.turns.open(), *(pending.turn for pending in st.pending)):
+            st.do(DropTranscription(turn.id))
+        st.do_all(st.playback.end(st.now))
         st.closed = True
-        st.attempts.clear()
-        st.pending.clear()
-        st.waiting.clear()
-        st.sides.clear()
-        st.calls.clear()
-        st.acting.clear()
-        st.servers.clear()
-        st.guess = st.main = st.manual = st.changing = None
-        st.sounding.clear()
+        for region in (st.attempts, st.pending, st.responses, st.work, st.tools):
+            region.clear()
+        st.changing = None
+        st.turns.end_manual()
         st.turns.rest()

@@ -304,7 +304,7 @@ ToolChoice = Literal["auto", "none", "required"] | ForceTool
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A whole prompt. `max_tokens` None means the model's own limit."""
+    """A whole prompt. `max_tokens` None means the model's own limit, `temperature` None its own."""
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()
@@ -312,6 +312,7 @@ class ChatRequest:
     parallel_tool_calls: bool | None = None
     max_tokens: int | None = None
     reasoning_effort: str = ""
+    temperature: float | None = None
     json_schema: str = ""
     language: str = ""
 

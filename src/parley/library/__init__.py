@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from parley.audio.files import AudioFileError, Recording
 from parley.core.policy.assistant import Assistant
-from parley.core.policy.policy import Policy
+from parley.core.policy.policy import Answer, Policy, Said, Say, Translate
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.words.settings import SemanticVad, ServerVad
@@ -39,6 +39,7 @@ from parley.library.speech import Spoken, synthesize
 from parley.library.transcription import Segment, SegmentWord, transcribe
 
 __all__ = [
+    "Answer",
     "Assistant",
     "AudioFileError",
     "CallFunction",
@@ -62,6 +63,8 @@ __all__ = [
     "ReplyEnded",
     "ReplyText",
     "RuleTable",
+    "Said",
+    "Say",
     "Segment",
     "SegmentWord",
     "SemanticVad",
@@ -76,6 +79,7 @@ __all__ = [
     "ToolCalled",
     "Transcriber",
     "Transcript",
+    "Translate",
     "Turn",
     "TurnEnded",
     "TurnFigures",

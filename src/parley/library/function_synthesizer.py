@@ -17,12 +17,12 @@ from parley.audio import pcm
 from parley.audio.files import Recording
 from parley.audio.types import Samples
 from parley.core.words.limits import SAMPLE_RATE
-from parley.engines.clauses import Clause
 from parley.engines.ports import EngineError, SpeechChunk, SpeechRequest
-from parley.engines.speakable import speakable
 from parley.library.frame_reader import FULL_SCALE_MISTAKEN
 from parley.library.functions import FunctionEngine, asked_for, called, pieces_of
 from parley.library.own_code import OwnCode
+from parley.text.clauses import Clause
+from parley.text.speakable import speakable
 
 MAX_CLAUSE_CHARACTERS = 4_000
 """An own chunker that never cuts: four minutes of speech, which no synthesizer takes at once."""

@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
 from parley.core.policy.assistant import Assistant
-from parley.core.policy.policy import Policy
+from parley.core.policy.policy import Answer, Decided, OverOutput, Policy, Said, Say, Translate
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
 from parley.core.words.limits import JUDGE_AUDIO_MS, SAMPLE_RATE
 from parley.core.words.settings import TurnDetection
@@ -33,6 +33,7 @@ NOT_FINISHED_MS = 60_000
 """What "not finished" asks of a pause. It is asked again with the next frame."""
 
 _TABLE = RuleTable()
+_BUILT_IN = Assistant()
 
 
 class ObservedSession(Protocol):
@@ -107,6 +108,19 @@ def _truth(name: str, answer: Any) -> bool:
     raise _useless(name, answer, "Give True or False.")
 
 
+def _decided(name: str, answer: Any) -> tuple[Decided, ...]:
+    if isinstance(answer, tuple | list) and all(isinstance(one, Answer | Translate | Say) for one in answer):
+        return tuple(answer)
+    raise _useless(name, answer, "Give a tuple of Answer, Translate and Say.")
+
+
+def _over_output(name: str, answer: Any) -> OverOutput:
+    if answer in get_args(OverOutput):
+        chosen: OverOutput = answer
+        return chosen
+    raise _useless(name, answer, f"Give one of {', '.join(map(repr, get_args(OverOutput)))}.")
+
+
 def _method(part: str, judge: object, name: str, own: OwnCode, view: JudgementContext) -> Asked:
     return Asked(part, getattr(judge, name), own, view, name=f"{type(judge).__name__}.{name}()")
 
@@ -162,26 +176,43 @@ class OwnFloor:
 
 
 class OwnPolicy:
-    """A function from the transcript to whether it is answered, or a `Policy`. One that fails answers nothing."""
+    """A function from the transcript to whether it is answered, or a `Policy`. One that fails decides on no work."""
 
     def __init__(self, judge: Policy | Callable[[str], Any], own: OwnCode, view: JudgementContext) -> None:
-        self._built_in = Assistant()
-        self._is_policy = hasattr(judge, "wants_reply")
         self.speaks = bool(getattr(judge, "speaks", True))
-        if self._is_policy:
-            self._wants = _method("policy", judge, "wants_reply", own, view)
-            self._guesses = _method("policy", judge, "may_guess", own, view)
+        self._ask: Callable[[str], Asked] | None = None
+        self._function: Asked | None = None
+        if hasattr(judge, "turn_ended"):
+            self._ask = lambda name: _method("policy", judge, name, own, view)
         else:
-            self._wants = self._guesses = Asked("policy", judge, own, view)  # type: ignore[arg-type]
+            self._function = Asked("policy", judge, own, view)
 
-    def wants_reply(self, transcript: str) -> bool:
-        if not self._is_policy and not self._built_in.wants_reply(transcript):
-            return False
-        wants: bool = self._wants.ask(lambda: False, _truth, transcript)
-        return wants
+    def words_became_stable(self, said: Said) -> tuple[Decided, ...]:
+        return () if self._ask is None else self._work("words_became_stable", said)
 
-    def may_guess(self, transcript: str) -> bool:
-        if not self._is_policy and not self._built_in.may_guess(transcript):
-            return False
-        may: bool = self._guesses.ask(lambda: False, _truth, transcript)
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        return self._answers(said.text) if self._function is not None else self._work("turn_ended", said)
+
+    def may_speculate(self, said: Said) -> bool:
+        if self._ask is None:
+            return _BUILT_IN.may_speculate(said) and bool(self._answers(said.text))
+        may: bool = self._ask("may_speculate").ask(lambda: False, _truth, said)
         return may
+
+    def voice_over_output(self) -> OverOutput:
+        if self._ask is None:
+            return _BUILT_IN.voice_over_output()
+        chosen: OverOutput = self._ask("voice_over_output").ask(_BUILT_IN.voice_over_output, _over_output)
+        return chosen
+
+    def _answers(self, text: str) -> tuple[Decided, ...]:
+        if self._function is None or not text.strip():
+            return ()
+        wants: bool = self._function.ask(lambda: False, _truth, text)
+        return (Answer(),) if wants else ()
+
+    def _work(self, name: str, said: Said) -> tuple[Decided, ...]:
+        if self._ask is None:
+            return ()
+        work: tuple[Decided, ...] = self._ask(name).ask(tuple, _decided, said)
+        return work

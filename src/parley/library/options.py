@@ -62,7 +62,10 @@ class Judgements:
         _check_detection(self.turn_detection)
         if self.policy is not None:
             checks.judgement(
-                "policy", self.policy, ("wants_reply", "may_guess", "speaks"), "Give a function, or a Policy."
+                "policy",
+                self.policy,
+                ("turn_ended", "words_became_stable", "may_speculate", "voice_over_output", "speaks"),
+                "Give a function, or a Policy; parley.Assistant is one to derive from.",
             )
         if isinstance(self.endpointing, int | float | np.number):
             checks.whole("endpointing", self.endpointing, 0, NOT_FINISHED_MS, "ms")

@@ -19,7 +19,7 @@ from typing import TypeVar
 from parley.engines.ports import EngineError
 from parley.library.events import Failed
 from parley.runtime.faults import cancelled_from_outside
-from parley.runtime.whole_characters import writable
+from parley.text.whole_characters import writable
 
 T = TypeVar("T")
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import Resampler
 from parley.audio.types import Samples
-from parley.engines.clauses import Clause, ClauseCutter
 from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.frame_reader import FrameReader
 from parley.library.function_synthesizer import TtsFunction
 from parley.library.pipeline import Pipeline
+from parley.text.clauses import Clause, ClauseCutter
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
 """Beyond these nobody understands a word."""

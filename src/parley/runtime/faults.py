@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from parley.core.words.errors import Fault
 from parley.engines.ports import EngineError
 from parley.errors import ParleyError
-from parley.runtime.whole_characters import writable
+from parley.text.whole_characters import writable
 
 logger = logging.getLogger(__name__)
 

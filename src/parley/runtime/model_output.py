@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from parley.engines.ports import ChatEvent, TextDelta, ToolCallDelta
 from parley.runtime.loop_slices import slice_turn
-from parley.runtime.whole_characters import WholeCharacters, writable
+from parley.text.whole_characters import WholeCharacters, writable
 
 SLICE_CHARS = 500
 """Characters between two turns of the event loop: cutting and booking them takes 1 to 7 ms."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription, primary_tag
-from parley.engines.clauses import ClauseCutter, Cutter
 from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
 from parley.runtime.voice_worker import VoiceWorker
+from parley.text.clauses import ClauseCutter, Cutter
 
 OPENAI_VOICES = (
     "alloy",

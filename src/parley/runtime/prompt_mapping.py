@@ -80,6 +80,7 @@ def chat_request(effect: StartGeneration, language: str = "") -> ChatRequest:
         parallel_tool_calls=prompt.parallel_tool_calls,
         max_tokens=prompt.max_output_tokens,
         reasoning_effort=prompt.reasoning_effort,
+        temperature=prompt.temperature,
         language=effect.language or language,
     )
 

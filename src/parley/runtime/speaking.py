@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -33,12 +33,13 @@ from parley.core.words.events import (
     GenerationFinished,
     MeasuredUsage,
     SpeechGenerated,
+    SpokenWord,
     TextGenerated,
     ToolArgumentsGenerated,
     ToolCallStarted,
 )
 from parley.core.words.ids import AttemptId, CallId
-from parley.engines.clauses import Clause, ClauseCutter, Cutter
+from parley.core.words.limits import SAMPLES_PER_MS
 from parley.engines.ports import (
     ChatEnd,
     ChatRequest,
@@ -57,7 +58,8 @@ from parley.runtime.loop_slices import slice_turn
 from parley.runtime.model_output import in_slices
 from parley.runtime.prompt_mapping import chat_request
 from parley.runtime.sound import OutputEncoder
-from parley.runtime.word_timing import WordTiming
+from parley.text.clauses import Clause, ClauseCutter, Cutter
+from parley.text.word_timing import PlacedWord, WordTiming
 
 MAX_CLAUSES_AHEAD = 256
 """What the model may have written that is not spoken yet, in clauses and pieces of tool calls: some ten minutes of
@@ -101,6 +103,11 @@ def _measured(usage: TokenUsage | None) -> MeasuredUsage | None:
     if usage is None:
         return None
     return MeasuredUsage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+
+
+def _in_samples(words: Sequence[PlacedWord]) -> tuple[SpokenWord, ...]:
+    """As the core counts: 24 kHz samples."""
+    return tuple(SpokenWord(word.text_end, round(word.end_ms * SAMPLES_PER_MS)) for word in words)
 
 
 def _pieces_of(chunk: SpeechChunk) -> Iterator[Samples]:
@@ -272,7 +279,7 @@ class _Attempt:
         request = SpeechRequest(clause.spoken, effect.voice, self._request.language, effect.speed, self._share)
         async with _closing(self._synthesizer.speak(request)) as chunks:
             async for chunk in chunks:
-                words = timing.spoken(chunk.words)
+                words = _in_samples(timing.spoken(chunk.words))
                 for piece in _pieces_of(chunk):
                     if self._slice_ms >= SLICE_MS:
                         self._slice_ms = 0.0
@@ -282,7 +289,7 @@ class _Attempt:
                         self._say(SpeechGenerated(effect.attempt, audio, words))
                         await self._wait_for_listener(len(audio))
         for audio in self._encoder.finish():
-            self._say(SpeechGenerated(effect.attempt, audio, timing.last))
+            self._say(SpeechGenerated(effect.attempt, audio, _in_samples(timing.last)))
 
     async def _wait_for_listener(self, size: int) -> None:
         """Wait while more than `MAX_AHEAD_S` of audio lies before the listener, and while the client does not take what was sent."""

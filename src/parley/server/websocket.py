@@ -36,8 +36,9 @@ from parley.server.opening import Opening, read_opening
 from parley.server.origins import OriginRule
 from parley.server.pipelines import ServedPipelines, find_pipeline
 from parley.server.refusals import Refusal
-from parley.wire.long_message import LongMessage, structure
-from parley.wire.realtime_ga import Encoder, decode
+from parley.wire.dialect import Dialect
+from parley.wire.dialects import GA
+from parley.wire.long_message import structure
 
 log = logging.getLogger("parley.server")
 
@@ -140,10 +141,12 @@ class RealtimeSession:
         metrics: Metrics,
         client: str,
         trace_dir: Path | None,
+        dialect: Dialect = GA,
     ) -> None:
         self._sessions = sessions
         self._who = f"{session.id} from {client} on pipeline {pipeline.name}"
-        self._encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
+        self._dialect = dialect
+        self._encoder = dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: LinkToPeer
         trace = Trace(spec, session.id, trace_dir)
@@ -158,12 +161,12 @@ class RealtimeSession:
         self._driver.start()
 
     def received(self, data: bytes) -> int:
-        event = decode(data)
+        event = self._dialect.decode(data)
         self._driver.post(event, self)
         return 0 if type(event) is AudioArrived else structure(data)
 
     def arrives(self) -> LongArrival:
-        return _Arrival(lambda event: self._driver.post(event, self))
+        return _Arrival(self._dialect, lambda event: self._driver.post(event, self))
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
@@ -192,8 +195,8 @@ class RealtimeSession:
 class _Arrival:
     """A long message on its way; its event is posted when all of it is here."""
 
-    def __init__(self, post: Callable[[ClientEvent], None]) -> None:
-        self._message = LongMessage(os.urandom(MARK_BYTES).hex())
+    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], None]) -> None:
+        self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())
         self._post = post
 
     @property
@@ -212,7 +215,7 @@ class BetaRefused:
     """Who asks for the retired beta protocol is told so, as OpenAI does: an `error` event, and close 4000."""
 
     def opened(self, link: LinkToPeer) -> None:
-        encoder = Encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
+        encoder = GA.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         message = (
             "The beta Realtime API is not served here. Leave out 'OpenAI-Beta: realtime=v1' and use the GA events."
         )
@@ -225,7 +228,7 @@ class BetaRefused:
         return 0
 
     def arrives(self) -> LongArrival:
-        return _Arrival(lambda _: None)
+        return _Arrival(GA, lambda _: None)
 
     def congested(self, waits: bool) -> None:
         pass

@@ -5,7 +5,7 @@ Laws:
   that piece on, and the rest of it is not kept.
 - Strings of `LIFTED_BYTES` or more (audio, images) are kept apart; in the text that the JSON reader sees a short one stands for each.
   A slice at a time, audio among them is decoded and the others are joined.
-- The event is the one that `decode` gives for the whole message: only errors of JSON may name another position.
+- The event is the one that `Dialect.decode` gives for the whole message: only errors of JSON may name another position.
 
 Does not know: who runs the slices, or when.
 """
@@ -21,7 +21,7 @@ import msgspec
 from parley.core.words.events import ClientErred, ClientEvent
 from parley.core.words.ids import ClientEventId
 from parley.wire import limits
-from parley.wire.realtime_ga import decode_object, read_json
+from parley.wire.decoding import ReadEvent, decode_object, read_json
 
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _REST_OF_STRING = re.compile(_INSIDE, re.DOTALL)
@@ -48,11 +48,13 @@ def structure(data: bytes | bytearray, start: int = 0, end: int | None = None) -
 class LongMessage:
     """One message. `push()` each piece, then run `decode()` to its end: it yields after each slice of work; `event` is there at last.
 
-    `mark` is a word that no client can guess: with a number behind it, it stands for a string that is kept apart.
+    `mark` is a word that no client can guess: with a number behind it, it stands for a string that is kept apart. `read_event` is the
+    dialect's.
     """
 
-    def __init__(self, mark: str) -> None:
+    def __init__(self, mark: str, read_event: ReadEvent) -> None:
         self._mark = mark
+        self._read_event = read_event
         self.values = 0
         """JSON values seen so far."""
         self._refusal: ClientErred | None = None
@@ -170,7 +172,7 @@ class LongMessage:
         yield
         if self._lifted:
             value = yield from self._put_back(value)
-        self._event = value if isinstance(value, ClientErred) else decode_object(value)
+        self._event = value if isinstance(value, ClientErred) else decode_object(value, self._read_event)
 
     def _put_back(self, value: object) -> Generator[None, None, object]:
         """The value with its lifted strings: audio as bytes where it is base64, all others as text."""

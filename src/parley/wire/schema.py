@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -20,19 +21,13 @@ T = TypeVar("T")
 S = TypeVar("S", bound=str)
 Reader = Callable[[object, str], T]
 
-BETA_NAMES = {
-    "modalities": "output_modalities",
-    "max_response_output_tokens": "max_output_tokens",
-    "input_audio_format": "audio.input.format",
-    "output_audio_format": "audio.output.format",
-    "input_audio_transcription": "audio.input.transcription",
-    "input_audio_noise_reduction": "audio.input.noise_reduction",
-    "turn_detection": "audio.input.turn_detection",
-    "voice": "audio.output.voice",
-    "speed": "audio.output.speed",
-    "output_audio": "audio.output",
-}
-"""Members of the retired beta dialect, and where the GA protocol has them: named in the error of whoever still sends them."""
+
+@dataclass(frozen=True, slots=True)
+class ForeignNames:
+    """Members of another dialect's object, and where this dialect has them."""
+
+    dialect: str
+    paths: Mapping[str, str]
 
 
 def shown(value: object) -> str:
@@ -125,19 +120,20 @@ class Fields:
         if self._members.get(name) is not None:
             raise unserved(self.at(name), why)
 
-    def finish(self, note: str = "") -> None:
-        """Refuse what nobody asked for. `note` adds what the reader knows about this object."""
+    def finish(self, note: str = "", *, foreign: ForeignNames | None = None) -> None:
+        """Refuse the members that were not asked for. `note` adds what the reader knows about this object; a member of `foreign` is
+        refused with the name that it has here."""
         for name, value in self._members.items():
             if name not in self._asked and value is not None:
                 raise PeerError(
-                    f"Unknown parameter: '{self.at(name)}'.{self._hint(name)}{note and ' ' + note}",
+                    f"Unknown parameter: '{self.at(name)}'.{self._hint(name, foreign)}{note and ' ' + note}",
                     code="unknown_parameter",
                     field=self.at(name),
                 )
 
-    def _hint(self, name: str) -> str:
-        if name in BETA_NAMES and self.path in ("session", "response"):
-            return f" That is the beta name of '{self.at(BETA_NAMES[name])}'."
+    def _hint(self, name: str, foreign: ForeignNames | None) -> str:
+        if foreign is not None and name in foreign.paths:
+            return f" That is the {foreign.dialect} name of '{self.at(foreign.paths[name])}'."
         near = difflib.get_close_matches(name[:SHOWN], self._asked, n=1)
         return f" Did you mean '{self.at(near[0])}'?" if near else ""
 

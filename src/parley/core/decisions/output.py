@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from parley.core.decisions.mcp_calls import begin_call, let_run, may_call
+from parley.core.decisions.heard import HeardSpeech
+from parley.core.decisions.mcp_calls import begin_call, may_call
 from parley.core.regions.attempt import Attempt
 from parley.core.regions.context import text_tokens
 from parley.core.regions.entry import Entry
+from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput, Generating, Replaying
+from parley.core.regions.playback import Sound
 from parley.core.regions.response import Output, Response, new_approval_request, new_call, new_mcp_call
-from parley.core.state import Acting, State
-from parley.core.words.effects import CancelGeneration, Play
+from parley.core.state import State
+from parley.core.words.effects import CancelGeneration
 from parley.core.words.errors import ErrorType, Fault
 from parley.core.words.events import (
     ClauseStarted,
@@ -32,7 +35,6 @@ from parley.core.words.items import McpCall
 from parley.core.words.limits import MAX_RESPONSE_AUDIO_MS, MAX_RESPONSE_TEXT, SAMPLES_PER_MS
 from parley.core.words.notices import (
     McpCallProgress,
-    OutputBufferStarted,
     ResponseError,
     ResponseStatus,
     StatusReason,
@@ -43,8 +45,9 @@ from parley.core.words.notices import (
 class OutputDelivery:
     """Owns what a response tells between its beginning and its end. Shares the session's state."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, heard: HeardSpeech) -> None:
         self.st = state
+        self.heard = heard
 
     def apply(self, attempt: Attempt, response: Response, event: GenerationEvent) -> None:
         """Add what an engine has made to the response."""
@@ -67,7 +70,7 @@ class OutputDelivery:
                 if call is not None:
                     st.tell_all(response.argue(call, arguments))
             case GenerationFinished(reason=reason):
-                st.attempts.pop(attempt.id, None)
+                st.attempts.forget(attempt.id)
                 usage = self._usage(attempt, response, event)
                 match reason:
                     case "length":
@@ -80,7 +83,7 @@ class OutputDelivery:
                         assert_never(reason)
                 return
             case GenerationFailed(fault=fault):
-                st.attempts.pop(attempt.id, None)
+                st.attempts.forget(attempt.id)
                 self.fail(response, fault)
                 return
             case _:
@@ -112,17 +115,13 @@ class OutputDelivery:
         for output in response.outputs:
             if not output.closed and not isinstance(output.entry.item, McpCall):
                 st.tell_all(response.close(output, "completed"))
-        for asked in response.asking:
-            st.tell_all(response.open(asked.entry, self._insert(response, asked.entry), asked.call))
-            opened = response.outputs[-1]
-            opened.told = asked.told
-            st.tell_all(response.close(opened, "completed"))
-        response.asking.clear()
+        for asked in response.take_asked():
+            st.tell_all(response.announce_asked(asked, self._insert(response, asked.entry)))
         for output in response.outputs:
             if not output.closed:
                 self._act(response, output)
-        if any(call.response is response for call in st.calls.values()):
-            st.acting[response.id] = Acting(attempt.plan, usage)
+        if st.tools.runs_for(response.id):
+            st.responses.move(response, AwaitingCalls(attempt.plan, usage))
         else:
             self.end(response, "completed", usage=usage)
 
@@ -134,8 +133,8 @@ class OutputDelivery:
         assert isinstance(item, McpCall)
         refused = may_call(st, item)
         if refused is None:
-            output.running = True
-            begin_call(st, output.entry, output.index, response)
+            output.run()
+            begin_call(st, output.entry, output.index, response.id)
         else:
             output.entry.become(replace(item, error=refused))
             st.tell(McpCallProgress(item.id, output.index, "failed"))
@@ -169,17 +168,9 @@ class OutputDelivery:
             st.tell_all(response.sound(output, event.audio))
             return
         st.conversation.mark_spoken()
-        notices = response.sound(output, event.audio)
-        if not entry.by_client:
-            if response.id not in st.sounding:
-                st.sounding[response.id] = None
-                if st.paced:
-                    st.tell(OutputBufferStarted(response.id))
-            st.playback.queue(entry.item.id, response.id, start, samples, st.now)
-            if st.paced:
-                st.do(Play(response.id, event.audio, response.format))
-        if not st.paced:
-            st.tell_all(notices)
+        deltas = response.sound(output, event.audio)
+        sound = Sound(entry.item.id, response.id, start, samples)
+        st.do_all(st.playback.send(sound, event.audio, response.format, deltas, st.now, heard=not entry.by_client))
 
     def _usage(self, attempt: Attempt, response: Response, event: GenerationFinished | None) -> Usage:
         measured = event.usage if event is not None else None
@@ -192,21 +183,9 @@ class OutputDelivery:
             output_audio=-(-spoken_ms // 50),
         )
 
-    def cut_unspoken(self, response: Response, cut: set[ItemId]) -> None:
-        """Words of an unfinished reply whose sound was not made yet were not heard either."""
-        for output in response.outputs:
-            speech = output.entry.speech
-            if (
-                speech is not None
-                and not output.closed
-                and output.entry.item.id not in cut
-                and output.entry.heard is None
-            ):
-                output.entry.cut(speech.samples)
-
     def fail(self, response: Response, fault: Fault, kind: ErrorType = "server_error") -> None:
         """An engine could not go on: what was heard is kept, the rest never was."""
-        self.cut_unspoken(response, set())
+        self.heard.cut_unspoken(response)
         self.end(response, "failed", error=ResponseError(kind, fault.code, fault.message))
 
     def end(
@@ -220,25 +199,18 @@ class OutputDelivery:
     ) -> None:
         """The one way a response ends: its attempt is forgotten, its terminal told."""
         st = self.st
-        st.waiting.pop(response.id, None)
-        acting = st.acting.pop(response.id, None)
-        if acting is not None:
-            usage = usage or acting.usage
-            let_run(st, response, wanted=reason == "turn_detected")
-        attempt = st.attempts.get(response.attempt) if response.attempt is not None else None
-        if attempt is not None:
-            usage = usage or self._usage(attempt, response, None)
-            self.forget(attempt)
+        match st.responses.end(response):
+            case AwaitingCalls(usage=used):
+                usage = usage or used
+                st.tools.leave_response(response.id, wanted=reason == "turn_detected")
+            case Generating(attempt=attempt_id):
+                attempt = st.attempts.get(attempt_id)
+                if attempt is not None:
+                    usage = usage or self._usage(attempt, response, None)
+                if st.attempts.forget(attempt_id):
+                    st.do(CancelGeneration(attempt_id))
+            case AwaitingInput() | Replaying():
+                pass
         st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))
-        if response is st.main:
-            st.main = None
-            st.answered = True
-        else:
-            st.sides.pop(response.id, None)
-        if (limits := st.allowance.notice(st.now)) is not None:
+        if (limits := st.rate_limit.notice(st.now)) is not None:
             st.tell(limits)
-
-    def forget(self, attempt: Attempt) -> None:
-        """Nobody wants the attempt's output any more."""
-        if self.st.attempts.pop(attempt.id, None) is not None and not attempt.ended:
-            self.st.do(CancelGeneration(attempt.id))

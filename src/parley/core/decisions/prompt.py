@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.context import Room, fit, text_tokens, tokens_of
+from parley.core.regions.context import Room, Shown, fit, text_tokens, tokens_of
 from parley.core.regions.mcp_offer import offer
 from parley.core.regions.response import Response
 from parley.core.state import State
 from parley.core.words.effects import StartGeneration
-from parley.core.words.items import Item, McpListTools, is_empty
-from parley.core.words.work import Prompt, Reply
+from parley.core.words.items import Item, is_empty
+from parley.core.words.work import Prompt, Reply, Translation, Utterance
 
 
 class PromptBuilder:
@@ -24,17 +24,22 @@ class PromptBuilder:
         self.st = state
 
     def draft(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
-        """Freeze the prompt that the plan amounts to now. Raises `PeerError` if it cannot fit."""
+        """Freeze the work that the plan amounts to now; `extra` items come after the conversation's. Raises `PeerError` if a prompt
+        cannot fit."""
+        attempt = self._reply(plan, extra) if plan.given is None else self._given(plan, plan.given)
+        self.st.attempts.add(attempt)
+        return attempt
+
+    def _given(self, plan: Plan, work: Translation | Utterance) -> Attempt:
+        tokens = text_tokens(len(work.text))
+        return Attempt(self.st.ids.attempt(), work, Shown(()), tokens, 0, self.st.now, plan, {})
+
+    def _reply(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
         st, params, settings = self.st, plan.params, self.st.settings
         sources = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
-        told = {
-            label: listing.entry.item.tools
-            for label, listing in st.servers.items()
-            if isinstance(listing.entry.item, McpListTools)
-        }
         check_choice(choice, sources, "response")
-        offered = offer(told, sources, choice)
+        offered = offer(st.tools.tools(), sources, choice)
         instructions = settings.instructions if params.instructions is None else params.instructions
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
         fixed = text_tokens(
@@ -50,26 +55,30 @@ class PromptBuilder:
             shown = fit((*(view for entry in entries if not is_empty(view := entry.view())), *extra), room)
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
-        prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort)
+        temperature = settings.temperature if params.temperature is None else params.temperature
+        prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort, temperature)
         prompted = {item.id for item in shown.items}
         heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = fixed + sum(map(tokens_of, shown.items))
-        attempt = Attempt(st.ids.attempt(), prompt, shown, tokens, heard_ms, st.now, plan, offered.mcp)
-        st.attempts[attempt.id] = attempt
-        return attempt
+        return Attempt(st.ids.attempt(), Reply(prompt), shown, tokens, heard_ms, st.now, plan, offered.mcp)
 
-    def generate(self, attempt: Attempt, response: Response | None) -> None:
-        """Have the engines work on it; `response` None: it is held, under the session's own settings."""
-        settings = self.st.settings
-        self.st.do(
+    def generate(self, attempt: Attempt, response: Response | None, language: str = "") -> None:
+        """Have the engines work on it; `response` None: it is held, under the session's own settings. `language` is what the turn was
+        heard in, where that is known already."""
+        st, settings = self.st, self.st.settings
+        wanted = settings.transcription.language if settings.transcription else ""
+        spoken = language or st.heard_language or wanted or st.owner.language
+        if isinstance(attempt.work, Translation):
+            spoken = attempt.work.to_language
+        st.do(
             StartGeneration(
                 attempt.id,
-                Reply(attempt.prompt),
+                attempt.work,
                 response.modality if response else settings.modality,
                 response.voice if response else settings.voice,
                 settings.speed,
                 response.format if response else settings.output_format,
-                settings.transcription.language if settings.transcription else "",
+                spoken,
                 response=response.id if response else None,
             )
         )

@@ -14,7 +14,8 @@ from parley.core.decisions.settings_checks import answers_to, check_change_of_pi
 from parley.core.decisions.tool_checks import check_choice, check_tools, for_response
 from parley.core.decisions.tools import McpTools
 from parley.core.decisions.turns import Turns
-from parley.core.policy.policy import policy_of
+from parley.core.policy.kinds import policy_of
+from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
 from parley.core.state import ChangingPipeline, State
 from parley.core.words.effects import DropTranscription, FindPipeline, UsePipeline
@@ -35,7 +36,7 @@ from parley.core.words.items import (
     ItemReference,
     McpApprovalResponse,
 )
-from parley.core.words.limits import MAX_SIDE_RESPONSES, SAMPLES_PER_MS
+from parley.core.words.limits import MAX_SIDE_RESPONSES
 from parley.core.words.notices import (
     ErrorRaised,
     ItemAdded,
@@ -80,7 +81,7 @@ class ClientRequests:
 
     def _check_kind(self, old: Settings, new: Settings) -> None:
         st = self.st
-        if new.kind != old.kind and (len(st.conversation) or st.input.received or st.main is not None):
+        if new.kind != old.kind and (len(st.conversation) or st.input.received or st.responses.main is not None):
             raise PeerError(
                 "The type of a session can only be set before it has received anything; open a new session.",
                 code="invalid_value",
@@ -97,7 +98,7 @@ class ClientRequests:
         if new.input_format is not old.input_format:
             st.input.change_format(new.input_format)
         st.settings = new
-        self.responses.drop_guess()
+        self.responses.drop_speculation()
         st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
         self.tools.configure(new.tools)
 
@@ -189,10 +190,10 @@ class ClientRequests:
         entry = st.conversation.delete(event.item_id)
         if entry is None:
             raise _unknown_item(event.item_id, "item_delete_invalid_item_id")
-        for turn_id, pending in list(st.pending.items()):
+        for pending in st.pending:
             if pending.entry is entry:
-                del st.pending[turn_id]
-                st.do(DropTranscription(turn_id))
+                st.pending.remove(pending.turn.id)
+                st.do(DropTranscription(pending.turn.id))
         entry.await_nothing()
         st.tell(ItemDeleted(event.item_id))
         self.responses.start_waiting()
@@ -202,25 +203,10 @@ class ClientRequests:
         entry = st.conversation.entry(event.item_id)
         if entry is None:
             raise _unknown_item(event.item_id, "item_truncate_invalid_item_id")
-        if entry.speech is None:
-            raise PeerError(
-                "Only model output audio messages can be truncated.", code="unsupported_content_type", field="item_id"
-            )
-        if event.content_index != 0:
+        if entry.speech is not None and event.content_index != 0:
             raise PeerError("The item has only the content part 0.", code="invalid_value", field="content_index")
-        known = entry.heard if entry.by_client and entry.heard is not None else entry.speech.samples
-        known_ms = -(-known // SAMPLES_PER_MS)
-        if event.audio_end_ms > known_ms:
-            raise PeerError(
-                f"Audio content of {known_ms}ms is already shorter than {event.audio_end_ms}ms",
-                code="invalid_value",
-                field="audio_end_ms",
-            )
-        # A client counts whole milliseconds: whoever names the last one has heard what is left of it too.
-        all_of_it = event.audio_end_ms >= known // SAMPLES_PER_MS
-        entry.cut(known if all_of_it else event.audio_end_ms * SAMPLES_PER_MS, by_client=True)
-        self.responses.drop_playback(event.item_id)
-        self.responses.drop_guess()
+        self.responses.heard.cut_by_client(entry, event.audio_end_ms)
+        self.responses.drop_speculation()
         st.tell(ItemTruncated(event.item_id, 0, event.audio_end_ms))
 
     # --- responses -------------------------------------------------------------------------------------------------------------
@@ -233,19 +219,19 @@ class ClientRequests:
                 code="invalid_request",
                 field="type",
             )
-        if params.in_conversation and st.main is not None:
+        if params.in_conversation and st.responses.main is not None:
             raise PeerError(
-                f"Conversation already has an active response in progress: {st.main.id}. Wait until the response is finished.",
+                f"Conversation already has an active response in progress: {st.responses.main.id}. Wait until the response is finished.",
                 code="conversation_already_has_active_response",
             )
-        if not params.in_conversation and len(st.sides) >= MAX_SIDE_RESPONSES:
+        if not params.in_conversation and len(st.responses.sides) >= MAX_SIDE_RESPONSES:
             raise PeerError(
                 f"At most {MAX_SIDE_RESPONSES} out-of-band responses at once; wait for one to end.",
                 code="rate_limit_exceeded",
                 kind="rate_limit_error",
             )
         if params.tools is not None:
-            params = replace(params, tools=for_response(params.tools, st.servers))
+            params = replace(params, tools=for_response(params.tools, st.tools.listings))
         self._check_params(params)
         entries = None if params.input is None else self._context(params.input)
         brought_now = [
@@ -256,12 +242,12 @@ class ClientRequests:
         self._check_waiting(
             [audio for entry in brought_now for _, audio in untranscribed_audio(entry.item)], "response.input"
         )
-        st.allowance.spend(st.now)
+        st.rate_limit.spend(st.now)
         for entry in brought_now:
             unheard = untranscribed_audio(entry.item)
             entry.become(entry.view())  # a model reads its words; no one can retrieve its audio
             self._transcribe(entry, unheard, private=True)
-        self.responses.create(params, entries)
+        self.responses.create(Plan(params, entries))
 
     def _check_params(self, params: ResponseParams) -> None:
         st, settings = self.st, self.st.settings
@@ -302,12 +288,7 @@ class ClientRequests:
 
     def cancel_response(self, event: CancelRequested) -> None:
         st = self.st
-        if event.response_id is None:
-            found = st.main
-        else:
-            found = (
-                st.main if st.main is not None and st.main.id == event.response_id else st.sides.get(event.response_id)
-            )
+        found = st.responses.main if event.response_id is None else st.responses.get(event.response_id)
         if found is None:
             raise PeerError(
                 "Cancellation failed: no active response found", code="response_cancel_not_active", field="response_id"
@@ -316,14 +297,14 @@ class ClientRequests:
 
     def clear_output(self) -> None:
         st = self.st
-        if not st.paced:
+        if not st.playback.holds_buffer:
             raise PeerError(
                 "output_audio_buffer.clear is for links whose audio the server plays (WebRTC); "
                 "over WebSocket the client holds the buffer.",
                 code="invalid_value",
                 field="type",
             )
-        if st.sounding:
+        if st.playback.sounding:
             self.responses.silence("client_cancelled")
 
 

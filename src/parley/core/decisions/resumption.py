@@ -6,9 +6,10 @@ a "yes" near its end was its answer, and nothing goes on.
 
 from __future__ import annotations
 
-from parley.core.decisions.output import OutputDelivery
-from parley.core.regions.response import Response
-from parley.core.state import Owed, State
+from parley.core.decisions.responses import Responses
+from parley.core.regions.attempt import Plan
+from parley.core.regions.work_queue import PendingWork
+from parley.core.state import State
 from parley.core.words.events import SpeechGenerated
 from parley.core.words.ids import AttemptId
 from parley.core.words.items import InputText, Message
@@ -25,9 +26,9 @@ _NO_ATTEMPT = AttemptId(0)
 class Resumption:
     """Owns what becomes of a reply that was stopped for nothing. Shares the session's state."""
 
-    def __init__(self, state: State, delivery: OutputDelivery) -> None:
+    def __init__(self, state: State, responses: Responses) -> None:
         self.st = state
-        self.delivery = delivery
+        self.responses = responses
 
     def resume_after_false_interruption(self, words: str) -> bool:
         """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one.
@@ -36,10 +37,10 @@ class Resumption:
         """
         st = self.st
         stopped, st.interrupted = st.interrupted, None
-        if stopped is None or not st.owner.resume_false_stops or st.main is not None:
+        if stopped is None or not st.owner.resume_false_stops or st.responses.main is not None:
             return False
         if stopped.item is None:
-            st.owed = Owed()
+            self.responses.queue_reply()
             return True
         entry = st.conversation.entry(stopped.item)
         if entry is None or entry.speech is None or entry.heard is None:
@@ -48,7 +49,8 @@ class Resumption:
         if stopped.whole and words.strip() and speech.samples - heard <= ANSWERING_MS * SAMPLES_PER_MS:
             return False
         if not stopped.whole or speech.discarded:
-            st.owed = Owed(hint=Message(st.ids.item(), "system", (InputText(_RESUME_HINT),)))
+            hint = Message(st.ids.item(), "system", (InputText(_RESUME_HINT),))
+            self.responses.queue(PendingWork(Plan(hint=hint)))
             return True
         audio = speech.audio_until(speech.samples)
         rest = speech.rest(heard)
@@ -59,24 +61,14 @@ class Resumption:
             or st.settings.modality != "audio"
         ):
             return False
-        response = Response(
-            st.ids.response(),
-            st.conversation.id,
-            "audio",
-            st.settings.voice,
-            speech.format,
-            st.settings.max_output_tokens,
-            None,
-        )
-        st.main = response
-        st.tell(response.created())
+        response, delivery = self.responses.begin_replay(speech.format), self.responses.delivery
         for clause, start, end in rest:
-            output = self.delivery.open_message(response)
+            output = delivery.open_message(response)
             output.entry.begin_clause(clause)
             st.tell_all(response.say(output, clause))
             piece = audio[speech.format.size(start) : speech.format.size(end)]
-            self.delivery.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
-        self.delivery.end(
+            delivery.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
+        delivery.end(
             response, "completed", usage=Usage(output_audio=-(-response.audio_samples // SAMPLES_PER_MS // 50))
         )
         return True

@@ -27,7 +27,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
                 field="session.voice",
             )
         check_voice(can, new.voice, "session.voice")
-    if new.speed != old.speed and st.main is not None:
+    if new.speed != old.speed and st.responses.main is not None:
         raise PeerError(
             "The speed can only be changed between turns, not while a response is in progress.",
             code="invalid_value",
@@ -51,7 +51,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
             code="invalid_value",
             field="session.reasoning_effort",
         )
-    if new.input_format is not old.input_format and (st.turns.turn is not None or st.manual is not None):
+    if new.input_format is not old.input_format and st.turns.open():
         raise PeerError(
             "The input format cannot be changed while audio is in the buffer; commit or clear it first.",
             code="invalid_value",
@@ -101,7 +101,7 @@ def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
             code="invalid_value",
             field="session.model",
         )
-    if st.main is not None or st.sides or st.pending or st.calls or st.owed is not None:
+    if any(st.responses) or len(st.pending) or st.tools.calls or len(st.work):
         raise PeerError(
             "The model cannot be changed while a response, a transcript or a tool is in progress; wait for its end.",
             code="invalid_value",

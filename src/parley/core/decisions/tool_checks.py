@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from parley.core.state import Listing
+from parley.core.regions.tool_servers import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.limits import MAX_MCP_SERVERS, MAX_TOOLS
 from parley.core.words.settings import ForceFunction, ForceMcp, FunctionTool, McpServer, ToolChoice, ToolSource

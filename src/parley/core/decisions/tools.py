@@ -14,8 +14,11 @@ from parley.core.decisions.mcp_calls import begin_call, may_call
 from parley.core.decisions.responses import Responses
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
+from parley.core.regions.open_responses import AwaitingCalls
 from parley.core.regions.response import Response
-from parley.core.state import Listing, Owed, RunningCall, State
+from parley.core.regions.tool_servers import Listing, RunningCall
+from parley.core.regions.work_queue import PendingWork
+from parley.core.state import State
 from parley.core.words.effects import AbandonCall, AbandonListing, ListTools, ReleaseServer
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
@@ -40,22 +43,22 @@ class McpTools:
         """The session's tools may have changed: ask new servers for their tools, let go of those that are gone."""
         st = self.st
         wanted = {source.label: source for source in sources if isinstance(source, McpServer)}
-        for label, listing in list(st.servers.items()):
+        for label, listing in list(st.tools.listings.items()):
             if wanted.get(label) != listing.server:
-                del st.servers[label]
+                st.tools.remove(label)
                 if listing.deadline_ns is not None:
                     st.do(AbandonListing(listing.id))
                     self._close_listing(listing, "failed")
                 st.do(ReleaseServer(listing.server))
         for label, server in wanted.items():
-            if label not in st.servers:
+            if label not in st.tools.listings:
                 self._list(server)
 
     def _list(self, server: McpServer) -> None:
         st = self.st
         entry = Entry(McpListTools(st.ids.item(), server.label, status="in_progress"))
         listing = Listing(st.ids.listing(), server, entry, st.now + LIST_TOOLS_WAIT_NS)
-        st.servers[server.label] = listing
+        st.tools.add(listing)
         st.tell(ItemAdded(entry.item, st.conversation.insert(entry)))
         st.tell(McpListProgress(entry.item.id, "in_progress"))
         st.do(ListTools(listing.id, server))
@@ -73,8 +76,8 @@ class McpTools:
                 assert_never(event)
 
     def _listing(self, event: ToolsListed | ToolListingFailed) -> Listing | None:
-        for listing in self.st.servers.values():
-            if listing.id == event.listing and listing.deadline_ns is not None:
+        for listing in self.st.tools.awaited():
+            if listing.id == event.listing:
                 return listing
         self.st.late += 1
         return None
@@ -97,14 +100,16 @@ class McpTools:
         self._close_listing(listing, "failed")
         label = listing.server.label
         self.st.tell(
-            ErrorRaised(fault.code, f"The MCP server '{label}' told no tools: {fault.message}", kind="server_error")
+            ErrorRaised(
+                fault.code, f"Listing the tools of MCP server '{label}' failed: {fault.message}", kind="server_error"
+            )
         )
 
     def _close_listing(self, listing: Listing, state: Literal["completed", "failed"]) -> None:
         st, entry = self.st, listing.entry
-        listing.deadline_ns = None
+        listing.answered()
         entry.become(replace(entry.item, status="completed"))
-        self.responses.drop_guess()
+        self.responses.drop_speculation()
         if not entry.deleted:
             st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
         st.tell(McpListProgress(entry.item.id, state))
@@ -129,7 +134,7 @@ class McpTools:
                     code="invalid_value",
                     field="item.approval_request_id",
                 )
-        if decision.approve and request.server_label not in st.servers:
+        if decision.approve and request.server_label not in st.tools.listings:
             raise PeerError(
                 f"The session has no MCP server '{request.server_label}' any more; name it in session.tools again.",
                 code="invalid_value",
@@ -168,32 +173,32 @@ class McpTools:
     # --- the calls -----------------------------------------------------------------------------------------------------------
 
     def _ended(self, event: ToolAnswered | ToolFailed, output: str | None, error: McpError | None) -> None:
-        call = self.st.calls.pop(event.call, None)
+        call = self.st.tools.take(event.call)
         if call is None:
             self.st.late += 1
         else:
             self._end(call, output, error)
 
     def _end(self, call: RunningCall, output: str | None, error: McpError | None) -> None:
-        st, entry, response = self.st, call.entry, call.response
+        st, entry = self.st, call.entry
+        response = None if call.response is None else st.responses.get(call.response)
         assert isinstance(entry.item, McpCall)
         entry.become(replace(entry.item, output=output, error=error, status="completed"))
         entry.await_nothing()
-        self.responses.drop_guess()
+        self.responses.drop_speculation()
         st.tell(McpCallProgress(entry.item.id, call.index, "completed" if error is None else "failed"))
         if response is None:
             if entry.item.id in st.conversation:
                 st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
             self.responses.start_waiting()
-            if call.wanted and not any(other.wanted for other in st.calls.values()):
+            if call.wanted and not st.tools.follow_up_wanted:
                 self._go_on(Plan())
             return
         st.tell_all(response.answered(call.index))
-        if any(other.response is response for other in st.calls.values()):
-            return
-        plan = st.acting[response.id].plan
-        self.responses.delivery.end(response, "completed")
-        self._go_on(plan, response)
+        position = st.responses.position(response)
+        if not st.tools.runs_for(response.id) and isinstance(position, AwaitingCalls):
+            self.responses.delivery.end(response, "completed")
+            self._go_on(position.plan, response)
 
     def _go_on(self, plan: Plan, response: Response | None = None) -> None:
         """The model is to say what came of its calls, in a reply like the one that made them.
@@ -213,36 +218,34 @@ class McpTools:
         if entries is not None and response is not None:
             entries = (*entries, *(output.entry for output in response.outputs))
         if params.in_conversation:
-            st.owed = Owed(params, entries, None, st.now + st.owner.follow_up_wait_ns, goes_on=True)
+            self.responses.queue(PendingWork(Plan(params, entries), st.now + st.owner.follow_up_wait_ns, follows=True))
         else:
-            self.responses.answer(Owed(params, entries))
+            self.responses.start_now(PendingWork(Plan(params, entries)))
 
     def deadlines(self) -> list[int]:
         """When (monotonic ns) a server or a call has been waited for long enough."""
-        st = self.st
-        waits = [listing.deadline_ns for listing in st.servers.values() if listing.deadline_ns is not None]
-        return [*waits, *(call.deadline_ns for call in st.calls.values())]
+        return self.st.tools.deadlines()
 
     def fail_overdue(self) -> None:
         """Fail every listing and every call that has been awaited for too long."""
         st = self.st
-        for listing in list(st.servers.values()):
+        for listing in st.tools.awaited():
             if listing.deadline_ns is not None and listing.deadline_ns <= st.now:
                 self._abandon_listing(listing)
-        for ticket, call in list(st.calls.items()):
+        for ticket, call in list(st.tools.calls.items()):
             if call.deadline_ns <= st.now:
                 self._abandon_call(ticket)
 
     def abandon(self, work: AwaitedListing | AwaitedCall) -> None:
         """The shell no longer waits for this."""
         if isinstance(work, AwaitedCall):
-            if work.call in self.st.calls:
+            if work.call in self.st.tools.calls:
                 self._abandon_call(work.call)
             else:
                 self.st.late += 1
             return
-        for listing in self.st.servers.values():
-            if listing.id == work.listing and listing.deadline_ns is not None:
+        for listing in self.st.tools.awaited():
+            if listing.id == work.listing:
                 self._abandon_listing(listing)
                 return
         self.st.late += 1
@@ -253,7 +256,8 @@ class McpTools:
         self._give_up(listing, Fault("timeout", f"it did not answer within {seconds} seconds."))
 
     def _abandon_call(self, ticket: ToolCallId) -> None:
-        call = self.st.calls.pop(ticket)
+        call = self.st.tools.take(ticket)
+        assert call is not None
         self.st.do(AbandonCall(ticket))
         seconds = TOOL_CALL_WAIT_NS // 1_000_000_000
         self._end(call, None, McpError("tool_execution_error", f"No answer within {seconds} seconds."))

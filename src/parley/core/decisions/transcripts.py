@@ -6,19 +6,26 @@ the client; the wait is bounded in time and number.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.resumption import Resumption
 from parley.core.policy.backchannels import is_backchannel
+from parley.core.policy.policy import Answer, Decided, Said, Say, Translate
+from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
+from parley.core.regions.pending_turns import Pending
 from parley.core.regions.turn_taking import Turn
-from parley.core.state import Pending, State
+from parley.core.regions.work_queue import PendingWork
+from parley.core.state import State
 from parley.core.words.effects import DropTranscription, FinishTranscription, OpenTranscription, Transcribe
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import PartialTranscribed, TranscriptionFailed
-from parley.core.words.ids import ItemId, TurnId
+from parley.core.words.ids import TurnId
 from parley.core.words.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
 from parley.core.words.settings import LOGPROBS, Transcription
+from parley.core.words.work import Translation, Utterance
 
 _LATE = Fault("timeout", "Speech recognition did not answer in time.")
 
@@ -29,19 +36,23 @@ class Transcripts:
     def __init__(self, state: State, responses: Responses) -> None:
         self.st = state
         self.responses = responses
-        self.resumption = Resumption(state, responses.delivery)
+        self.resumption = Resumption(state, responses)
 
     # --- recogniser streams --------------------------------------------------------------------------------------------------
 
-    def open_turn(self, start: int, onset: int, *, provisional: bool = False, live: bool = True) -> Turn:
+    def open_turn(self, start: int, onset: int, *, provisional: bool = False) -> Turn:
         """A turn from this sample on (24 kHz), with a recogniser stream of its own."""
-        turn = Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional)
+        return self._open(Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional), live=True)
+
+    def _open(self, turn: Turn, *, live: bool) -> Turn:
         self._open_transcription(turn, live)
         return turn
 
     def _open_transcription(self, turn: Turn, live: bool) -> None:
         wanted = self.st.settings.transcription or Transcription()
         language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
+        if not language and not wanted.languages:
+            language = self.st.owner.language
         self.st.do(
             OpenTranscription(
                 turn.id,
@@ -59,29 +70,25 @@ class Transcripts:
         """The recogniser gets the turn's audio up to `end`."""
         if end > turn.fed_to:
             piece = self.st.input.span(turn.fed_to, end)
-            turn.fed_to = end
+            turn.feed(end)
             if piece:
                 self.st.do(Transcribe(turn.id, piece))
 
     def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
         """The client has brought audio as part of an item: its words are wanted too."""
         self.st.engines_used = True
-        turn = self.open_turn(0, 0, live=False)
-        turn.item_id, turn.content_index, turn.private = ItemId(entry.item.id), index, private
+        part = Turn(self.st.ids.turn(), entry.item.id, 0, 0, 0, content_index=index, private=private)
+        turn = self._open(part, live=False)
         self.st.do(Transcribe(turn.id, audio))
         self.expect(turn, entry, self.st.input.format.samples(len(audio)), False)
         self.st.do(FinishTranscription(turn.id))
 
     # --- the words of committed turns ----------------------------------------------------------------------------------------
 
-    def waiting(self) -> int:
-        """Samples that wait for their words."""
-        return sum(pending.samples for pending in self.st.pending.values())
-
     def check_waiting(self, samples: int, field: str | None = None) -> None:
         """Raises `PeerError` when `samples` more are too many to wait for their words."""
-        waiting_s, more_s = self.waiting() // (1000 * SAMPLES_PER_MS), samples // (1000 * SAMPLES_PER_MS)
-        if self.waiting() + samples > MAX_WAITING_MS * SAMPLES_PER_MS:
+        waiting_s, more_s = self.st.pending.samples // (1000 * SAMPLES_PER_MS), samples // (1000 * SAMPLES_PER_MS)
+        if self.st.pending.samples + samples > MAX_WAITING_MS * SAMPLES_PER_MS:
             raise PeerError(
                 f"{waiting_s} s of this session's audio wait for their transcripts; {more_s} s more exceed the limit of "
                 f"{MAX_WAITING_MS // 1000} s. Send less audio at once, or wait for the transcripts that are to come.",
@@ -90,26 +97,30 @@ class Transcripts:
                 kind="rate_limit_error",
             )
 
-    def expect(self, turn: Turn, entry: Entry, samples: int, wants_reply: bool) -> Pending:
+    def expect(
+        self, turn: Turn, entry: Entry, samples: int, wants_reply: bool, *, silent_prompt: bool = False
+    ) -> Pending:
         """Wait for the words of so many samples, bounded in time and number."""
         st = self.st
-        pending = Pending(turn, entry, samples, st.now + TRANSCRIPT_WAIT_NS, wants_reply)
-        st.pending[turn.id] = pending
+        deadline_ns = st.now + TRANSCRIPT_WAIT_NS
+        pending = Pending(turn, entry, samples, deadline_ns, wants_reply, silent_prompt=silent_prompt)
+        st.pending.add(pending)
         # Only what waits before this turn counts: the turn itself was recognised while it came.
-        while len(st.pending) > MAX_PENDING_TURNS or self.waiting() - samples > MAX_WAITING_MS * SAMPLES_PER_MS:
-            oldest = next(iter(st.pending.values()))
+        while (
+            len(st.pending) > MAX_PENDING_TURNS or self.st.pending.samples - samples > MAX_WAITING_MS * SAMPLES_PER_MS
+        ):
             message = (
                 "This turn was given up: too much audio waits for its transcript. Send audio no faster than it is spoken, "
                 "or wait for the transcripts."
             )
-            self.lose(oldest, Fault("transcription_backlog", message))
+            self.lose(st.pending.oldest, Fault("transcription_backlog", message))
         return pending
 
     def _turn(self, turn_id: TurnId) -> Turn | None:
-        st = self.st
-        if turn_id in st.pending:
-            return st.pending[turn_id].turn
-        return next((turn for turn in (st.manual, st.turns.turn) if turn is not None and turn.id == turn_id), None)
+        pending = self.st.pending.get(turn_id)
+        if pending is not None:
+            return pending.turn
+        return next((turn for turn in self.st.turns.open() if turn.id == turn_id), None)
 
     def partial(self, event: PartialTranscribed) -> None:
         """A hypothesis: what is promised of it may be told."""
@@ -117,45 +128,78 @@ class Transcripts:
         if turn is None:
             self.st.late += 1
             return
-        turn.text = event.text
-        if event.stable.startswith(turn.stable):
-            turn.stable = event.stable
+        turn.hear(event.text, event.stable)
         if not turn.provisional:
-            self.tell_stable(turn)
+            self.words_stable(turn)
 
-    def tell_stable(self, turn: Turn) -> None:
-        """A word is told once nothing can take it back."""
-        if self._asked_for(turn) and len(turn.stable) > len(turn.told):
-            self.st.tell(TranscriptionDelta(turn.item_id, turn.content_index, turn.stable[len(turn.told) :]))
-            turn.told = turn.stable
+    def words_stable(self, turn: Turn) -> None:
+        """Words that nothing can take back are sent to the client, and the policy decides what they cause."""
+        st = self.st
+        if self._asked_for(turn) and (new := turn.tell_stable()):
+            st.tell(TranscriptionDelta(turn.item_id, turn.content_index, new))
+        detection = st.settings.turn_detection
+        if not turn.consider_stable() or turn.private or not st.policy.speaks:
+            return
+        if detection is not None and detection.create_response:
+            said = Said(turn.stable, turn.decided_to, self._language())
+            self._decided(turn, said, st.policy.words_became_stable(said))
+
+    def _language(self, heard: str = "") -> str:
+        wanted = self.st.settings.transcription
+        return heard or (wanted.language if wanted else "") or self.st.owner.language
+
+    def _decided(self, turn: Turn, said: Said, work: tuple[Decided, ...]) -> None:
+        """The policy has decided on this work for the turn's words."""
+        for one in work:
+            match one:
+                case Answer():
+                    self.responses.queue_reply()
+                case Translate(end=end):
+                    begin, end = turn.decide(end)
+                    text = said.text[begin:end]
+                    if text.strip():
+                        given = Translation(text, one.from_language or said.language, one.to_language, one.terms)
+                        self.responses.queue(PendingWork(Plan(given=given)))
+                case Say(text=text):
+                    if text.strip():
+                        self.responses.queue(PendingWork(Plan(given=Utterance(text))))
+                case _:
+                    assert_never(one)
 
     def _asked_for(self, turn: Turn) -> bool:
         return self.st.settings.transcription is not None and not turn.private
 
-    def resolve(self, pending: Pending, text: str, logprobs: str, *, guessed_at: int | None = None) -> None:
-        """A turn's words are known. `guessed_at` is the conversation's version on which a guess at the reply would rest."""
+    def resolve(
+        self, pending: Pending, text: str, logprobs: str, language: str, *, speculated_at: int | None = None
+    ) -> None:
+        """A turn's words are known. `speculated_at` is the conversation's version on which a speculative reply rests."""
         st, turn = self.st, pending.turn
-        st.pending.pop(turn.id, None)
+        st.pending.remove(turn.id)
         pending.entry.transcribed(turn.content_index, text)
+        if not turn.private:
+            st.heard_language = language
         if self._asked_for(turn):
             if text.startswith(turn.told) and len(text) > len(turn.told):
                 st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.told) :]))
             seconds = pending.samples / (1000 * SAMPLES_PER_MS)
             st.tell(TranscriptionCompleted(turn.item_id, turn.content_index, text, seconds, logprobs))
         stopped = st.interrupted is not None and st.interrupted.turn == turn.id
-        nothing_said = stopped and is_backchannel(text)
-        answer = pending.wants_reply and st.policy.wants_reply(text) and not nothing_said
-        if guessed_at is not None:
-            if answer and self.responses.redeem_guess(text, guessed_at, pending.samples // SAMPLES_PER_MS):
-                return
-            self.responses.drop_guess()
+        backchannel = stopped and is_backchannel(text)
+        said = Said(text, turn.decided_to, self._language(language))
+        decided = st.policy.turn_ended(said) if pending.wants_reply else ()
+        if speculated_at is not None:
+            if decided == (Answer(),) and not backchannel:
+                turn_ms = pending.samples // SAMPLES_PER_MS
+                if self.responses.release_speculation(text, speculated_at, turn_ms):
+                    return
+            self.responses.drop_speculation()
         self.responses.start_waiting()
-        if nothing_said and pending.wants_reply and self.resumption.resume_after_false_interruption(text):
+        if backchannel and pending.wants_reply and self.resumption.resume_after_false_interruption(text):
             return
         if pending.silent_prompt:
-            self.responses.owe(silent=True)
-        elif pending.wants_reply and st.policy.wants_reply(text):
-            self.responses.owe()
+            self.responses.queue_reply(silent=True)
+        elif pending.wants_reply:
+            self._decided(turn, said, decided)
 
     def failed(self, event: TranscriptionFailed) -> None:
         """The recogniser has given a turn up; if it is still being spoken, its end will say so."""
@@ -166,14 +210,14 @@ class Transcripts:
             return
         turn = self._turn(event.turn)
         if turn is not None:
-            turn.fault = event.fault
+            turn.fail(event.fault)
         else:
             st.late += 1
 
     def lose(self, pending: Pending, fault: Fault) -> None:
         """This turn's words will never be known; whoever waited for them is told, and the recogniser let go."""
         st, turn = self.st, pending.turn
-        st.pending.pop(turn.id, None)
+        st.pending.remove(turn.id)
         st.do(DropTranscription(turn.id))
         pending.entry.lose_one()
         if self._asked_for(turn):
@@ -185,7 +229,7 @@ class Transcripts:
 
     def fail_overdue(self) -> None:
         """Fail every turn whose words have been awaited for too long."""
-        for pending in list(self.st.pending.values()):
+        for pending in self.st.pending:
             if pending.deadline_ns <= self.st.now:
                 self.lose(pending, _LATE)
 

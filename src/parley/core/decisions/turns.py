@@ -7,17 +7,18 @@ once or, where `barge_in` is "confirmed", once it has shown that it wants it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.transcripts import Transcripts
 from parley.core.policy.backchannels import takes_floor
 from parley.core.policy.endpointing import threshold_of
+from parley.core.policy.policy import Said
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen
 from parley.core.regions.entry import Entry
+from parley.core.regions.pending_turns import Pending
 from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
-from parley.core.state import Pending, State
+from parley.core.state import State
 from parley.core.words.effects import (
     DropTranscription,
     FinishTranscription,
@@ -87,9 +88,10 @@ class Turns:
         if st.settings.turn_detection is not None:
             st.do(ScoreVoice(start, piece, st.input.format))
             return
-        turn = st.manual
+        turn = st.turns.manual
         if turn is None:
-            turn = st.manual = self.transcripts.open_turn(st.input.begins, st.input.begins, provisional=True)
+            turn = self.transcripts.open_turn(st.input.begins, st.input.begins, provisional=True)
+            st.turns.begin_manual(turn)
         if st.input.received - turn.fed_to >= MANUAL_FEED_MS * SAMPLES_PER_MS:
             self.transcripts.feed(turn, st.input.received)
 
@@ -114,7 +116,7 @@ class Turns:
                 if turn is not None:
                     st.turns.pause(turn, since)
             case Resumed():
-                self.responses.drop_guess()
+                self.responses.drop_speculation()
                 turn = st.turns.turn
                 if turn is not None:
                     st.turns.speak(turn)
@@ -142,9 +144,7 @@ class Turns:
         st = self.st
         pre_roll_ms = min(st.rules.pre_roll.pre_roll_ms(detection, st.turns.before), MAX_PRE_ROLL_MS)
         start = max(onset - max(0, pre_roll_ms) * SAMPLES_PER_MS, st.input.begins)
-        over_reply = st.main is not None or st.playback.audible(st.now)
-        confirms = st.rules.floor is not None or st.owner.barge_in == "confirmed"
-        provisional = over_reply and detection.interrupt_response and confirms
+        provisional = st.output_heard and detection.interrupt_response and self._contested()
         turn = self.transcripts.open_turn(start, onset, provisional=provisional)
         st.turns.speak(turn)
         if not provisional:
@@ -153,18 +153,35 @@ class Turns:
     def _claim(self, turn: Turn) -> None:
         """The turn has the floor."""
         st = self.st
-        turn.provisional = False
+        turn.claim()
         st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
         detection = st.settings.turn_detection
-        if detection is not None and detection.interrupt_response:
+        if detection is not None and detection.interrupt_response and self._cuts_output():
             self.responses.silence("turn_detected", by=turn.id)
-        self.transcripts.tell_stable(turn)
+        self.transcripts.words_stable(turn)
+
+    def _cuts_output(self) -> bool:
+        """Whether a turn that takes the floor now stops what is made or heard; without output there is no question."""
+        return not self.st.output_heard or self.st.policy.voice_over_output() == "cut"
+
+    def _contested(self) -> bool:
+        """Whether a voice over output has to show that it wants the floor."""
+        st = self.st
+        match st.policy.voice_over_output():
+            case "cut":
+                return st.rules.floor is not None or st.owner.barge_in == "confirmed"
+            case "queue":
+                return False
+            case "ignore":
+                return True
 
     def _contest(self, turn: Turn, voice_ms: int) -> None:
         """A voice over a reply: does it want the floor?"""
         st, floor = self.st, self.st.rules.floor
-        if st.main is None and not st.playback.audible(st.now):
+        if not st.output_heard:
             self._claim(turn)
+        elif st.policy.voice_over_output() != "cut":
+            pass  # it is no turn for as long as there is output
         elif floor is not None:
             if floor.takes_floor(turn.text, voice_ms):
                 self._claim(turn)
@@ -189,8 +206,7 @@ class Turns:
         flush_after_ms = JUDGE_AFTER_MS if semantic else st.owner.speculate_after_ms if st.owner.speculation else None
         if pausing.flush is None and flush_after_ms is not None and pause_ms >= flush_after_ms:
             flush = st.ids.flush()
-            pausing = replace(pausing, flush=flush)
-            st.turns.position = pausing
+            pausing = st.turns.flush(pausing, flush)
             st.do(FlushTranscription(turn.id, flush))
             if semantic:
                 self._judge(pausing, turn.text)
@@ -198,21 +214,22 @@ class Turns:
     def _judge(self, pausing: Pausing, text: str, language: str = "", confidence: float | None = None) -> None:
         st, turn = self.st, pausing.turn
         judgement = st.ids.judgement()
-        st.turns.position = replace(pausing, judgement=judgement, judged_text=text)
+        st.turns.judge(pausing, judgement, text)
         start = max(turn.start_sample, st.turns.scored_to - JUDGE_AUDIO_MS * SAMPLES_PER_MS)
         audio = st.input.span(start, st.turns.scored_to)
         wanted = st.settings.transcription.language if st.settings.transcription else ""
-        st.do(JudgePause(turn.id, judgement, text, audio, st.input.format, wanted or language, confidence))
+        spoken = wanted or language or st.owner.language
+        st.do(JudgePause(turn.id, judgement, text, audio, st.input.format, spoken, confidence))
 
     def judged(self, event: PauseJudged) -> None:
         pausing = self.st.turns.position
         if not isinstance(pausing, Pausing) or pausing.turn.id != event.turn or pausing.judgement != event.judgement:
             self.st.late += 1
             return
-        self.st.turns.position = replace(pausing, finished=event.finished)
+        self.st.turns.judged(pausing, event.finished)
 
     def _abandon(self, turn: Turn) -> None:
-        """It was a backchannel or a cough: nobody need know."""
+        """Discard a provisional turn without telling the client."""
         st = self.st
         st.do(DropTranscription(turn.id))
         st.input.trim(st.turns.scored_to)
@@ -232,20 +249,20 @@ class Turns:
         version = st.conversation.version
         pending = self._commit(turn, turn.start_sample, end, wants_reply)
         if turn.fault is not None:
-            self.responses.drop_guess()
+            self.responses.drop_speculation()
             self.transcripts.lose(pending, turn.fault)
             return
         if pausing is None or pausing.flush is None:
-            self.responses.drop_guess()
+            self.responses.drop_speculation()
             st.do(FinishTranscription(turn.id))
             return
         if pausing.text is None:
-            pending.flush = pausing.flush
+            pending.answered_by(pausing.flush)
             return
         st.do(DropTranscription(turn.id))
-        self.transcripts.resolve(pending, pausing.text, pausing.logprobs, guessed_at=version)
+        self.transcripts.resolve(pending, pausing.text, pausing.logprobs, pausing.language, speculated_at=version)
 
-    def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool) -> Pending:
+    def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool, *, silent_prompt: bool = False) -> Pending:
         """The turn's audio becomes an item of the conversation, whose words are still to come."""
         st = self.st
         audio = st.input.commit(start, end)
@@ -256,12 +273,12 @@ class Turns:
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
-        return self.transcripts.expect(turn, entry, entry.input_samples, wants_reply)
+        return self.transcripts.expect(turn, entry, entry.input_samples, wants_reply, silent_prompt=silent_prompt)
 
     def commit(self) -> None:
         """The client ends the turn itself; it never causes a reply."""
         st = self.st
-        turn = st.manual or st.turns.turn
+        turn = st.turns.manual or st.turns.turn
         start = turn.start_sample if turn is not None else st.input.begins
         buffered_ms = (st.input.received - max(start, st.input.begins)) / SAMPLES_PER_MS
         if buffered_ms < MIN_COMMIT_MS:
@@ -273,20 +290,20 @@ class Turns:
         st.conversation.check_capacity()
         end = st.input.received
         # A turn that nothing waits before was recognised while it came: its length does not matter.
-        if st.pending:
+        if len(st.pending):
             self.transcripts.check_waiting(end - max(start, st.input.begins))
         if turn is None:
             turn = self.transcripts.open_turn(start, start)
         elif turn is st.turns.turn:
-            self.responses.drop_guess()
+            self.responses.drop_speculation()
             st.turns.rest()
             if not turn.provisional:
                 st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
-        st.manual = None
+        st.turns.end_manual()
         self.transcripts.feed(turn, end)
         pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
-        turn.provisional = False
-        self.transcripts.tell_stable(turn)
+        turn.claim()
+        self.transcripts.words_stable(turn)
         if turn.fault is not None:
             self.transcripts.lose(pending, turn.fault)
         else:
@@ -300,12 +317,12 @@ class Turns:
     def stop_listening(self) -> None:
         """Whatever turn is open ends without being committed."""
         st = self.st
-        for turn in filter(None, (st.manual, st.turns.turn)):
+        for turn in st.turns.open():
             st.do(DropTranscription(turn.id))
             if turn is st.turns.turn and not turn.provisional:
                 st.tell(SpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
-        self.responses.drop_guess()
-        st.manual = None
+        self.responses.drop_speculation()
+        st.turns.end_manual()
         st.turns.rest()
 
     def stalled(self) -> None:
@@ -319,7 +336,10 @@ class Turns:
         st = self.st
         if st.settings.turn_detection is not None:
             self.stalled()
-        elif st.manual is not None and st.input.received - st.manual.start_sample >= MIN_COMMIT_MS * SAMPLES_PER_MS:
+        elif (
+            st.turns.manual is not None
+            and st.input.received - st.turns.manual.start_sample >= MIN_COMMIT_MS * SAMPLES_PER_MS
+        ):
             self.commit()
 
     def idle_timeout(self, since_sample: int) -> None:
@@ -330,8 +350,7 @@ class Turns:
         turn = self.transcripts.open_turn(start, start)
         st.tell(IdleTimeoutTriggered(turn.item_id, start // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
         self.transcripts.feed(turn, end)
-        pending = self._commit(turn, start, end, True)
-        pending.silent_prompt = True
+        self._commit(turn, start, end, True, silent_prompt=True)
         st.do(FinishTranscription(turn.id))
 
     # --- the words --------------------------------------------------------------------------------------
@@ -344,7 +363,7 @@ class Turns:
             if event.flush is None or event.flush == pending.flush:
                 if event.flush is not None:
                     st.do(DropTranscription(event.turn))
-                self.transcripts.resolve(pending, event.text, event.logprobs)
+                self.transcripts.resolve(pending, event.text, event.logprobs, event.language)
             return
         pausing = st.turns.position
         if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
@@ -355,10 +374,9 @@ class Turns:
     def _flushed(self, pausing: Pausing, event: Transcribed) -> None:
         """In a pause: all that was said so far is known."""
         st, turn, text = self.st, pausing.turn, event.text
-        turn.text = text
-        pausing = st.turns.position = replace(pausing, text=text, logprobs=event.logprobs)
+        pausing = st.turns.transcribed(pausing, text, event.logprobs, event.language)
         detection = st.settings.turn_detection
         if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
             self._judge(pausing, text, event.language, event.confidence)
         if st.owner.speculation and detection is not None and detection.create_response and not turn.provisional:
-            self.responses.speculate(text)
+            self.responses.speculate(Said(text, turn.decided_to, event.language))

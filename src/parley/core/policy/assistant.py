@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from parley.core.policy.backchannels import is_backchannel
+from parley.core.policy.policy import Answer, Decided, OverOutput, Said
 
 
 class Assistant:
-    """Answers whatever was said; a turn without words (a cough, a door) is not answered."""
+    """Answers whatever was said; a turn without words (a cough, a door) is not answered. Override a method to decide otherwise."""
 
     speaks = True
 
-    def wants_reply(self, transcript: str) -> bool:
-        return bool(transcript.strip())
+    def words_became_stable(self, said: Said) -> tuple[Decided, ...]:
+        return ()
 
-    def may_guess(self, transcript: str) -> bool:
-        return not is_backchannel(transcript)
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        return (Answer(),) if said.text.strip() else ()
+
+    def may_speculate(self, said: Said) -> bool:
+        return not is_backchannel(said.text)
+
+    def voice_over_output(self) -> OverOutput:
+        return "cut"

@@ -1,33 +1,82 @@
-"""What a finished turn causes. A policy is asked, it never acts.
+"""What a session does about what is said: a policy decides work, and never does it.
 
-Laws: pure functions of what they are given. Write your own by meeting the `Policy` protocol and handing it to the
-session.
+Laws: a policy is a pure function of what it is given, so that the same conversation causes the same work. Meet the `Policy` protocol,
+or override what differs in `Assistant`, and give it to the session.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from parley.core.policy.assistant import Assistant
-from parley.core.policy.transcriber import Transcriber
-from parley.core.words.settings import SessionKind
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is known of a turn's words. `text` are all of them so far; those from index `begin` on are the ones for which no work has
+    been decided; `language` is a BCP 47 tag, "" where it is not known."""
+
+    text: str
+    begin: int = 0
+    language: str = ""
+
+    @property
+    def new(self) -> str:
+        return self.text[self.begin :]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The language model answers the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translate:
+    """The words from `Said.begin` to `end` (an index of `Said.text`) are translated and spoken.
+
+    Languages are BCP 47 tags; `terms` are pairs of a term and its prescribed translation.
+    """
+
+    end: int
+    to_language: str
+    from_language: str = ""
+    terms: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """This text is spoken."""
+
+    text: str
+
+
+Decided = Answer | Translate | Say
+
+OverOutput = Literal["cut", "queue", "ignore"]
+"""What a voice over the session's output does: it takes the floor, as the settings and rules say (`cut`); it is a turn whose work waits
+until the output is over (`queue`); it is no turn (`ignore`)."""
 
 
 class Policy(Protocol):
-    """Asked by the session at three moments."""
+    """Asked by the session at three moments: words became stable, a turn ended, a voice came over output.
+
+    The answers to the first two are work in the order in which it is to be done; an empty tuple is none.
+    """
 
     speaks: bool
     """Whether this kind of session ever answers; False refuses `response.create`."""
 
-    def wants_reply(self, transcript: str) -> bool:
-        """A turn with `create_response` is over and this was said: shall a reply be made?"""
+    def words_became_stable(self, said: Said) -> tuple[Decided, ...]:
+        """While a turn goes on: these words are never taken back. `Answer` is not possible here; a turn is answered at its end."""
         ...
 
-    def may_guess(self, transcript: str) -> bool:
-        """In a pause, this was said so far: may a reply be started before the turn is surely over?"""
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        """A turn with `create_response` is over, and its words are known."""
         ...
 
+    def may_speculate(self, said: Said) -> bool:
+        """In a pause: may an answer be started before the turn is surely over?"""
+        ...
 
-def policy_of(kind: SessionKind) -> Policy:
-    """The built-in policy of a kind of session."""
-    return Assistant() if kind == "realtime" else Transcriber()
+    def voice_over_output(self) -> OverOutput:
+        """A voice begins while output is made or heard, and the client's settings allow it to interrupt."""
+        ...

@@ -1,35 +1,44 @@
-"""One attempt at generating a reply: held (a guess in a pause) or released, and the basis it was started on.
+"""Attempts at the work of a response: released ones feed their response, one may be held until it is known whether it is wanted.
 
-Laws: a held attempt's output is kept here, bounded, and tells and plays nothing; a released one feeds its response.
+Laws: a held attempt's output is kept here, bounded, and nothing of it is sent or played; a held attempt has a basis, and is released
+only if all of it still holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from parley.core.regions.context import Shown
 from parley.core.regions.entry import Entry
 from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.response import Response
-from parley.core.words.events import GenerationEvent, SpeechGenerated
+from parley.core.words.events import GenerationEvent, GenerationFailed, GenerationFinished, SpeechGenerated
 from parley.core.words.ids import AttemptId
 from parley.core.words.items import Message
-from parley.core.words.work import AS_THE_SESSION, Prompt, ResponseParams
+from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES
+from parley.core.words.work import AS_THE_SESSION, ResponseParams, Translation, Utterance, Work
+
+_EVENT_BYTES = 256
+"""What an event without audio counts as."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a response will be generated from, once the transcripts it needs are there. `entries` None: the conversation."""
+    """What a response will be generated from, once the transcripts it needs are there. `entries` None: the conversation.
+
+    `given`: work that needs no prompt; None: the language model replies.
+    """
 
     params: ResponseParams = AS_THE_SESSION
     entries: tuple[Entry, ...] | None = None
     hint: Message | None = None
+    given: Translation | Utterance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a guess rests on: it may be released only if all three still hold when the turn is over."""
+    """What a speculative attempt rests on: it may be released only if all three still hold when the turn is over."""
 
     transcript: str
     settings_version: int
@@ -38,26 +47,118 @@ class Basis:
 
 @dataclass(slots=True)
 class Attempt:
-    """A generation under way. `response` is None while it is held; `shown` is what its prompt has of the items, `input_tokens` and
-    `input_audio_ms` are the prompt's, reckoned."""
+    """Work under way. `response` is None while it is held; `shown` is what its prompt has of the items, `input_tokens` and
+    `input_audio_ms` are the estimated size of its input. `mcp`: which of the tools offered to the model are MCP servers', by the names
+    that it knows them by."""
 
     id: AttemptId
-    prompt: Prompt
+    work: Work
     shown: Shown
     input_tokens: int
     input_audio_ms: int
     progress_ns: int
     plan: Plan
     mcp: Mapping[str, OfferedTool]
-    """Which of the tools that the model was offered are MCP servers', by the names it knows them by."""
     response: Response | None = None
-    basis: Basis | None = None
-    held: list[GenerationEvent] = field(default_factory=list)
-    held_bytes: int = 0
     ended: bool = False
-    ended_badly: bool = False
+
+    def progress(self, now: int) -> None:
+        """It has shown that it is alive."""
+        self.progress_ns = now
+
+    def silent(self, now: int) -> bool:
+        """Whether it has produced nothing for too long."""
+        return not self.ended and now - self.progress_ns >= GENERATION_SILENCE_NS
+
+    def end(self) -> None:
+        self.ended = True
+
+    def feed(self, response: Response, turn_ms: int = 0) -> None:
+        """Its output is this response's from now on; `turn_ms` of user audio came in addition to its prompt."""
+        self.response = response
+        self.input_audio_ms += turn_ms
+
+
+@dataclass(slots=True)
+class Held:
+    """The speculative attempt of a pause, and its output so far."""
+
+    attempt: Attempt
+    basis: Basis
+    output: list[GenerationEvent] = field(default_factory=list)
+    bytes: int = 0
+    failed: bool = False
 
     def hold(self, event: GenerationEvent) -> None:
-        """Keep the guess's output until it is known whether the guess was right."""
-        self.held.append(event)
-        self.held_bytes += len(event.audio) if isinstance(event, SpeechGenerated) else 256
+        """Keep this until it is known whether the attempt is wanted."""
+        self.output.append(event)
+        self.bytes += len(event.audio) if isinstance(event, SpeechGenerated) else _EVENT_BYTES
+        self.failed = self.failed or isinstance(event, GenerationFailed)
+
+    @property
+    def too_large(self) -> bool:
+        return self.bytes > MAX_HELD_BYTES
+
+
+class Attempts:
+    """Every attempt whose outcome is still wanted, and the one that is held."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[AttemptId, Attempt] = {}
+        self.held: Held | None = None
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(tuple(self._attempts.values()))
+
+    def __contains__(self, attempt_id: object) -> bool:
+        return attempt_id in self._attempts
+
+    def get(self, attempt_id: AttemptId) -> Attempt | None:
+        return self._attempts.get(attempt_id)
+
+    def add(self, attempt: Attempt) -> None:
+        self._attempts[attempt.id] = attempt
+
+    def hold(self, attempt: Attempt, basis: Basis) -> None:
+        """It is speculative: its output waits for the end of the turn."""
+        self.held = Held(attempt, basis)
+
+    def take_held(self) -> Held | None:
+        """What was held is held no more: it is to be released, or dropped."""
+        held, self.held = self.held, None
+        return held
+
+    def progressed(self, attempt_id: AttemptId, now: int) -> Attempt | None:
+        """The attempt, which has just shown that it is alive; None for one that is over."""
+        attempt = self._attempts.get(attempt_id)
+        if attempt is None or attempt.ended:
+            return None
+        attempt.progress(now)
+        return attempt
+
+    def generated(self, event: GenerationEvent, now: int) -> Attempt | None:
+        """As `progressed`, for an event that may be the attempt's last."""
+        attempt = self.progressed(event.attempt, now)
+        if attempt is not None and isinstance(event, GenerationFinished | GenerationFailed):
+            attempt.end()
+        return attempt
+
+    def forget(self, attempt_id: AttemptId) -> bool:
+        """Its output is no longer wanted. True where it is still being produced, and has to be cancelled."""
+        attempt = self._attempts.pop(attempt_id, None)
+        return attempt is not None and not attempt.ended
+
+    def running(self) -> list[AttemptId]:
+        """Those whose outcome has not arrived."""
+        return [attempt.id for attempt in self._attempts.values() if not attempt.ended]
+
+    def deadline_ns(self) -> int | None:
+        """When the slowest counts as dead."""
+        if not self._attempts:
+            return None
+        slowest = min((attempt.progress_ns for attempt in self._attempts.values() if not attempt.ended), default=None)
+        return None if slowest is None else slowest + GENERATION_SILENCE_NS
+
+    def clear(self) -> None:
+        self._attempts.clear()
+        self.held = None

@@ -2,16 +2,27 @@
 
 Laws: heard <= played <= sent; samples of 24 kHz. `RemotePlayback` is for links whose client holds the buffer
 (WebSocket): everything is sent at once and taken to play in real time from then on, without a pause.
-`PacedPlayback` is for links where the server holds it (WebRTC, telephony): it is told what went out. The two differ
-only in `_unheard`.
+`PacedPlayback` is for links where the server holds it (WebRTC, telephony): the shell reports what went out.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from parley.core.words.effects import Effect, Play, StopPlayback, Tell
 from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.notices import (
+    ItemTruncated,
+    Notice,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    OutputBufferStopped,
+)
+from parley.core.words.settings import AudioFormat
 
 
 @dataclass(slots=True)
@@ -39,8 +50,60 @@ def _nanoseconds(samples: int) -> int:
 class Playback(ABC):
     """What both kinds share: the order of the sounds, and how the unheard tail lies over them."""
 
+    holds_buffer: ClassVar[bool]
+    """Whether the server holds the buffer of audio, and a client may ask to clear it."""
+
     def __init__(self) -> None:
         self._sounds: list[Sound] = []
+        self._sounding: dict[ResponseId, None] = {}
+        """Responses whose sound has begun and has not been heard to its end, in order; they may be done already (draining)."""
+
+    # --- what goes out -------------------------------------------------------------------------------------------------------
+
+    def send(
+        self, sound: Sound, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], now: int, *, heard: bool = True
+    ) -> list[Effect]:
+        """More audio of a response goes to the listener, as `deltas` where the client plays it. `heard` False: the client has stopped
+        this item, and plays no more of it."""
+        effects: list[Effect] = []
+        if heard:
+            if sound.response not in self._sounding:
+                self._sounding[sound.response] = None
+                effects += self._started(sound.response)
+            self.queue(sound.item, sound.response, sound.start, sound.samples, now)
+        return effects + self._delivered(sound.response, audio, format, deltas, heard=heard)
+
+    def drain(self, making: ResponseId | None, now: int) -> tuple[bool, list[Notice]]:
+        """Let go of the responses that are done and have been heard to their end; `making` is still being generated. Returns whether
+        there were any, and what the client is told of them."""
+        over = [one for one in self._sounding if one != making and not self.plays(one, now)] if self._sounding else []
+        for response in over:
+            del self._sounding[response]
+        return bool(over), [notice for response in over for notice in self._ended(response)]
+
+    def silence(self, now: int) -> tuple[list[Heard], list[Effect]]:
+        """Silence the listener. Returns how much was heard of each item that was not heard out; call `cleared` once it has been cut."""
+        sounding = bool(self._sounding)
+        return self.stop(now), self._stop_effects() if sounding else []
+
+    def cleared(self, cuts: Sequence[Heard]) -> list[Notice]:
+        """What the client is told once the listener has been silenced and these items have been cut."""
+        sounding = list(self._sounding)
+        self._sounding.clear()
+        return self._cleared(sounding, cuts)
+
+    def end(self, now: int) -> list[Effect]:
+        """The session is over."""
+        effects = self._stop_effects() if self.audible(now) else []
+        self._sounding.clear()
+        return effects
+
+    @property
+    def sounding(self) -> bool:
+        """Whether the sound of any response has begun and has not been heard to its end."""
+        return bool(self._sounding)
+
+    # --- what has been heard -------------------------------------------------------------------------------------------------
 
     def queue(self, item: ItemId, response: ResponseId, start: int, samples: int, now: int) -> None:
         """More audio of `item`, beginning at sample `start` of it, is on its way to the listener."""
@@ -89,12 +152,9 @@ class Playback(ABC):
         self._silence(now)
         return cut
 
-    def drop(self, item: ItemId, now: int) -> None:
-        """The listener's side has stopped playing `item` by itself; what was queued behind it plays on."""
-        kept = [(sound, left) for sound, left in self.unheard(now) if sound.item != item]
-        self._sounds = [sound for sound, _ in kept]
-        self._silence(now)
-        self._extend(sum(left for _, left in kept), now)
+    @abstractmethod
+    def drop(self, item: ItemId, now: int) -> bool:
+        """The client wants no more of this item's sound. Returns whether all output has to be silenced with it."""
 
     @abstractmethod
     def played(self, samples: int) -> None:
@@ -109,13 +169,40 @@ class Playback(ABC):
     @abstractmethod
     def _silence(self, now: int) -> None: ...
 
+    @abstractmethod
+    def _started(self, response: ResponseId) -> list[Effect]: ...
+
+    @abstractmethod
+    def _delivered(
+        self, response: ResponseId, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
+    ) -> list[Effect]: ...
+
+    @abstractmethod
+    def _ended(self, response: ResponseId) -> list[Notice]: ...
+
+    @abstractmethod
+    def _stop_effects(self) -> list[Effect]: ...
+
+    @abstractmethod
+    def _cleared(self, sounding: Sequence[ResponseId], cuts: Sequence[Heard]) -> list[Notice]: ...
+
 
 class RemotePlayback(Playback):
-    """The client plays: reckoned from what was sent and when."""
+    """The client plays: estimated from what was sent and when."""
+
+    holds_buffer = False
 
     def __init__(self) -> None:
         super().__init__()
         self._ends = 0
+
+    def drop(self, item: ItemId, now: int) -> bool:
+        """What was queued behind the item plays on."""
+        kept = [(sound, left) for sound, left in self.unheard(now) if sound.item != item]
+        self._sounds = [sound for sound, _ in kept]
+        self._silence(now)
+        self._extend(sum(left for _, left in kept), now)
+        return False
 
     def silent_at(self, now: int) -> int | None:
         return self._ends if self._ends > now else None
@@ -132,9 +219,28 @@ class RemotePlayback(Playback):
     def _silence(self, now: int) -> None:
         self._ends = now
 
+    def _started(self, response: ResponseId) -> list[Effect]:
+        return []
+
+    def _delivered(
+        self, response: ResponseId, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
+    ) -> list[Effect]:
+        return list(map(Tell, deltas))
+
+    def _ended(self, response: ResponseId) -> list[Notice]:
+        return []
+
+    def _stop_effects(self) -> list[Effect]:
+        return []
+
+    def _cleared(self, sounding: Sequence[ResponseId], cuts: Sequence[Heard]) -> list[Notice]:
+        return []  # the client knows what it has played
+
 
 class PacedPlayback(Playback):
-    """The server plays: told what went out."""
+    """The server plays: `played` reports what went out."""
+
+    holds_buffer = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,3 +257,26 @@ class PacedPlayback(Playback):
 
     def _silence(self, now: int) -> None:
         self._left = 0
+
+    def drop(self, item: ItemId, now: int) -> bool:
+        return any(sound.item == item for sound, _ in self.unheard(now))
+
+    def _started(self, response: ResponseId) -> list[Effect]:
+        return [Tell(OutputBufferStarted(response))]
+
+    def _delivered(
+        self, response: ResponseId, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
+    ) -> list[Effect]:
+        return [Play(response, audio, format)] if heard else []
+
+    def _ended(self, response: ResponseId) -> list[Notice]:
+        return [OutputBufferStopped(response)]
+
+    def _stop_effects(self) -> list[Effect]:
+        return [StopPlayback()]
+
+    def _cleared(self, sounding: Sequence[ResponseId], cuts: Sequence[Heard]) -> list[Notice]:
+        return [
+            *map(OutputBufferCleared, sounding),
+            *(ItemTruncated(cut.item, 0, cut.samples // SAMPLES_PER_MS) for cut in cuts),
+        ]

@@ -9,7 +9,7 @@ from parley.core.words.errors import PeerError
 from parley.core.words.notices import RateLimit, RateLimitsUpdated
 
 
-class Allowance:
+class RateLimiter:
     """`per_minute` responses, all of which may be made at once; None: no limit."""
 
     __slots__ = ("_left", "_since_ns", "per_minute")

@@ -12,7 +12,7 @@ from parley.core.regions.entry import Entry
 from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.speech import Speech
 from parley.core.words.errors import InvariantBroken
-from parley.core.words.ids import AttemptId, CallId, ConversationId, ItemId, ResponseId
+from parley.core.words.ids import CallId, ConversationId, ItemId, ResponseId
 from parley.core.words.items import (
     FunctionCall,
     ItemStatus,
@@ -50,7 +50,8 @@ from parley.core.words.notices import (
     StatusReason,
     Usage,
 )
-from parley.core.words.settings import AudioFormat, Modality
+from parley.core.words.settings import AudioFormat, Modality, Settings
+from parley.core.words.work import AS_THE_SESSION, ResponseParams
 
 
 @dataclass(slots=True)
@@ -70,6 +71,10 @@ class Output:
     def text(self) -> str:
         return "".join(self.told)
 
+    def run(self) -> None:
+        """An MCP server has been called."""
+        self.running = True
+
 
 @dataclass(slots=True)
 class Response:
@@ -86,12 +91,36 @@ class Response:
     max_output_tokens: int | None
     metadata: tuple[tuple[str, str], ...] | None
     parallel_calls: bool = True
-    attempt: AttemptId | None = None
     outputs: list[Output] = field(default_factory=list)
     asking: list[Output] = field(default_factory=list)
     done: bool = False
     text_length: int = 0
     audio_samples: int = 0
+    temperature: float | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        id: ResponseId,
+        conversation_id: ConversationId | None,
+        settings: Settings,
+        params: ResponseParams = AS_THE_SESSION,
+        format: AudioFormat | None = None,
+    ) -> Response:
+        """What `params` ask for goes over the session's settings; `format` over both."""
+        limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
+        parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
+        return cls(
+            id,
+            conversation_id,
+            params.modality or settings.modality,
+            params.voice or settings.voice,
+            format or params.output_format or settings.output_format,
+            limit,
+            params.metadata,
+            parallel is not False,
+            temperature=settings.temperature if params.temperature is None else params.temperature,
+        )
 
     # --- what has been told ------------------------------------------------------------------------------------------------
 
@@ -134,6 +163,7 @@ class Response:
             self.format,
             self.max_output_tokens,
             self.metadata,
+            temperature=self.temperature,
         )
 
     # --- a message -----------------------------------------------------------------------------------------------------------
@@ -206,6 +236,18 @@ class Response:
     def ask(self, entry: Entry, call: int) -> None:
         """The model begins a call that needs approval."""
         self.asking.append(Output(entry, -1, None, call))
+
+    def announce_asked(self, asked: Output, previous: ItemId | None) -> list[Notice]:
+        """An approval request is whole: it is added and done at once."""
+        notices = self.open(asked.entry, previous, asked.call)
+        opened = self.outputs[-1]
+        opened.told = asked.told
+        return [*notices, *self.close(opened, "completed")]
+
+    def take_asked(self) -> list[Output]:
+        """The approval requests that the model has written."""
+        asking, self.asking = self.asking, []
+        return asking
 
     def argued(self, output: Output, *, whole: bool = True) -> list[Notice]:
         """The model has written all the arguments of an MCP call, or (not `whole`) was stopped."""

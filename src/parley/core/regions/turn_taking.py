@@ -8,7 +8,7 @@ threshold (hysteresis). Knows nothing of replies.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from parley.core.words.errors import Fault
@@ -40,6 +40,46 @@ class Turn:
     fault: Fault | None = None
     content_index: int = 0
     private: bool = False
+    considered_to: int = 0
+    """How much of its stable words the policy has been asked about."""
+    decided_to: int = 0
+    """Up to where in its words work has been decided."""
+
+    def consider_stable(self) -> bool:
+        """Whether there are stable words that the policy has not been asked about; it is asked now."""
+        new = len(self.stable) > self.considered_to
+        self.considered_to = max(self.considered_to, len(self.stable))
+        return new
+
+    def decide(self, end: int) -> tuple[int, int]:
+        """Work has been decided for its words up to `end`. Returns where these words begin and end."""
+        begin = self.decided_to
+        self.decided_to = max(begin, end)
+        return begin, self.decided_to
+
+    def claim(self) -> None:
+        """It has the floor."""
+        self.provisional = False
+
+    def hear(self, text: str, stable: str | None = None) -> None:
+        """Its words so far; `stable` is the part that is never taken back."""
+        self.text = text
+        if stable is not None and stable.startswith(self.stable):
+            self.stable = stable
+
+    def tell_stable(self) -> str:
+        """The stable words that the client has not been sent, which are sent now."""
+        new = self.stable[len(self.told) :]
+        self.told += new
+        return new
+
+    def feed(self, end: int) -> None:
+        """The recogniser has been given its audio up to `end`."""
+        self.fed_to = end
+
+    def fail(self, fault: Fault) -> None:
+        """Its words will never be known."""
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +99,8 @@ class Speaking:
 class Pausing:
     """The voice stopped at `since`; what is known of the pause so far.
 
-    `flush`: a transcript was asked for in this pause, `text` and `logprobs` are its answer. `judgement` likewise and `finished`.
-    `stale` text can't be: speech ends the pause and this value with it.
+    `flush`: a transcript was asked for in this pause, `text`, `logprobs` and `language` are its answer; `judgement` likewise and
+    `finished`. None of it can be stale: speech ends the pause and this value with it.
     """
 
     turn: Turn
@@ -68,6 +108,7 @@ class Pausing:
     flush: FlushId | None = None
     text: str | None = None
     logprobs: str = ""
+    language: str = ""
     judgement: JudgementId | None = None
     judged_text: str = ""
     finished: float | None = None
@@ -107,6 +148,8 @@ class TurnTaking:
 
     position: Position = field(default_factory=Quiet)
     scored_to: int = 0
+    manual: Turn | None = None
+    """The turn that the client will end itself, where it detects turns."""
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     @property
@@ -147,6 +190,41 @@ class TurnTaking:
     def rest(self) -> None:
         self.position = _QUIET
 
+    # --- what becomes known of a pause ---------------------------------------------------------------------------------------
+
+    def flush(self, pausing: Pausing, flush: FlushId) -> Pausing:
+        """The transcript so far has been asked for."""
+        return self._know(replace(pausing, flush=flush))
+
+    def judge(self, pausing: Pausing, judgement: JudgementId, text: str) -> Pausing:
+        """The turn judge has been asked, with this text."""
+        return self._know(replace(pausing, judgement=judgement, judged_text=text))
+
+    def judged(self, pausing: Pausing, finished: float) -> Pausing:
+        return self._know(replace(pausing, finished=finished))
+
+    def transcribed(self, pausing: Pausing, text: str, logprobs: str, language: str) -> Pausing:
+        """All that was said before the pause is known."""
+        pausing.turn.hear(text)
+        return self._know(replace(pausing, text=text, logprobs=logprobs, language=language))
+
+    def _know(self, pausing: Pausing) -> Pausing:
+        self.position = pausing
+        return pausing
+
+    # --- turns ---------------------------------------------------------------------------------------------------------------
+
     @property
     def turn(self) -> Turn | None:
+        """The turn that is being spoken."""
         return None if isinstance(self.position, Quiet) else self.position.turn
+
+    def open(self) -> list[Turn]:
+        """Every turn that is not committed: the client's own, and the one that is being spoken."""
+        return [turn for turn in (self.manual, self.turn) if turn is not None]
+
+    def begin_manual(self, turn: Turn) -> None:
+        self.manual = turn
+
+    def end_manual(self) -> None:
+        self.manual = None

@@ -78,6 +78,9 @@ MAX_RESPONSE_AUDIO_MS = 30 * 60 * 1000
 MAX_PENDING_TURNS = 64
 """Committed turns whose transcript is still to come; a recogniser this far behind is stuck."""
 
+MAX_PENDING_WORK = 64
+"""Translations and utterances that wait to be spoken: minutes of speech; a policy that causes more never catches up."""
+
 MAX_WAITING_MS = 3 * 60 * 1000
 """Audio of committed turns and brought items that waits for its words: a recogniser six times faster than speech needs all of
 `TRANSCRIPT_WAIT_NS` for three minutes; what comes behind them would be given up anyway."""

@@ -54,6 +54,7 @@ class ResponseView:
     reason: StatusReason | None = None
     error: ResponseError | None = None
     usage: Usage | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

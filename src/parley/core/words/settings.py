@@ -208,8 +208,8 @@ TURN_METRICS: Included = "parley.turn.metrics"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The client's view of its session. `max_output_tokens` None is "inf"; `tracing` and `prompt` are kept JSON
-    text, echoed."""
+    """The client's view of its session. `max_output_tokens` None is "inf", `temperature` None is the model's own; `tracing` and
+    `prompt` are kept JSON text, echoed."""
 
     kind: SessionKind = "realtime"
     model: str = ""
@@ -228,6 +228,7 @@ class Settings:
     max_output_tokens: int | None = None
     truncation: Truncation = Truncation()
     reasoning_effort: str = ""
+    temperature: float | None = None
     tracing: str | None = None
     include: tuple[Included, ...] = ()
     version: int = 0
@@ -253,6 +254,7 @@ class SettingsPatch(TypedDict, total=False):
     max_output_tokens: int | None
     truncation: Truncation
     reasoning_effort: str
+    temperature: float | None
     tracing: str | None
     include: tuple[Included, ...]
 
@@ -315,10 +317,12 @@ class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
     `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
-    model's input holds; `responses_per_minute` the session's rate limit (None: none); `follow_up_wait_ns` how long a client's own
-    `response.create` is awaited once a tool has answered.
+    model's input holds; `responses_per_minute` the session's rate limit (None: none). `language` (BCP 47) is what is spoken where the
+    client names none and none is heard; "" is unknown. `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a
+    tool has answered.
     """
 
+    language: str = ""
     speculation: bool = False
     speculate_after_ms: int = 200
     barge_in: Literal["immediate", "confirmed"] = "immediate"

@@ -30,6 +30,7 @@ class ResponseParams:
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = None
     reasoning_effort: str | None = None
+    temperature: float | None = None
     metadata: tuple[tuple[str, str], ...] | None = None
 
 
@@ -48,6 +49,7 @@ class Prompt:
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = None
     reasoning_effort: str = ""
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

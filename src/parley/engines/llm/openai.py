@@ -273,7 +273,7 @@ class OpenAIModel:
         tried = {dialect}
         while True:
             body: dict[str, object] = {**request_body(request, self._model, dialect), "stream": True}
-            if self._config.temperature is not None:
+            if request.temperature is None and self._config.temperature is not None:
                 body["temperature"] = self._config.temperature
             body |= self._config.extra_body
             try:

@@ -25,11 +25,14 @@ class Dialect:
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     stream_options: bool = True
+    temperature: bool = True
 
     def without(self, refusal: str) -> Dialect | None:
         """The dialect to try after a 400 or 422 that says `refusal`; None when it names nothing that could be said otherwise."""
         if self.stream_options and ("stream_options" in refusal or "include_usage" in refusal):
             return replace(self, stream_options=False)
+        if self.temperature and "temperature" in refusal and _UNKNOWN.search(refusal):
+            return replace(self, temperature=False)
         if self.max_tokens in refusal and _UNKNOWN.search(refusal):
             other: Literal["max_tokens", "max_completion_tokens"] = (
                 "max_tokens" if self.max_tokens == "max_completion_tokens" else "max_completion_tokens"
@@ -48,6 +51,8 @@ def request_body(request: ChatRequest, model: str, dialect: Dialect) -> dict[str
             body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.max_tokens is not None:
         body[dialect.max_tokens] = request.max_tokens
+    if request.temperature is not None and dialect.temperature:
+        body["temperature"] = request.temperature
     if request.reasoning_effort:
         body["reasoning_effort"] = request.reasoning_effort
     if request.json_schema:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.engines.clauses import CLAUSE_MAX_CHARS, OPENING_MAX_CHARS, WORD_MAX_CHARS, Clause, ClauseCutter
-from parley.engines.speakable import has_sound
+from parley.text.clauses import CLAUSE_MAX_CHARS, OPENING_MAX_CHARS, WORD_MAX_CHARS, Clause, ClauseCutter
+from parley.text.speakable import has_sound
 
 
 def cut(text: str, language: str = "") -> list[Clause]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from parley.core.words.events import SpokenWord
 from parley.engines.ports import Word
-from parley.runtime.word_timing import WordTiming
+from parley.text.word_timing import PlacedWord, WordTiming
 
 
 def timed(*words: str) -> list[Word]:
@@ -13,15 +12,15 @@ def timed(*words: str) -> list[Word]:
 
 def test_words_end_behind_their_punctuation() -> None:
     timing = WordTiming(" Hello, world!", "Hello, world!")
-    assert timing.spoken(timed("Hello", "world")) == (SpokenWord(7, 2_400), SpokenWord(14, 4_800))
+    assert timing.spoken(timed("Hello", "world")) == (PlacedWord(7, 100.0), PlacedWord(14, 200.0))
 
 
 def test_words_come_as_they_are_spoken() -> None:
     timing = WordTiming("one two", "one two")
     assert timing.spoken([]) == ()
-    assert timing.spoken(timed("one")) == (SpokenWord(3, 2_400),)
-    assert timing.spoken(timed("one", "two")) == (SpokenWord(3, 2_400), SpokenWord(7, 4_800))
-    assert timing.last == (SpokenWord(3, 2_400), SpokenWord(7, 4_800))
+    assert timing.spoken(timed("one")) == (PlacedWord(3, 100.0),)
+    assert timing.spoken(timed("one", "two")) == (PlacedWord(3, 100.0), PlacedWord(7, 200.0))
+    assert timing.last == (PlacedWord(3, 100.0), PlacedWord(7, 200.0))
 
 
 def test_marks_of_layout_are_not_words() -> None:
@@ -65,4 +64,4 @@ def test_timing_stops_where_the_engine_says_another_word() -> None:
 def test_words_never_end_before_the_one_before_them() -> None:
     timing = WordTiming("a b", "a b")
     words = timing.spoken([Word("a", 0, 50), Word("b", 10, 40)])
-    assert [word.end_sample for word in words] == [1_200, 1_200]
+    assert [word.end_ms for word in words] == [50, 50]

@@ -19,7 +19,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from parley.engines.speakable import speakable
+from parley.text.speakable import speakable
 
 OPENING_WORDS: Final = 3
 """Words before the first comma at which a reply may begin to be spoken: about a second of speech, time enough to write on."""

@@ -22,7 +22,7 @@ import unicodedata
 from fractions import Fraction
 from typing import Final
 
-from parley.engines.tex import without_tex
+from parley.text.tex import without_tex
 
 _MAX_WORD_CHARS: Final = 80
 """Longer runs without a space are lists, numbers, paths, keys or base64."""

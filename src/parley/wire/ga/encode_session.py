@@ -6,30 +6,29 @@ Laws: it shows the full effective settings; optional members that are not set ar
 
 from __future__ import annotations
 
-from typing import assert_never
-
-import msgspec
-
 from parley.core.words.ids import SessionId
 from parley.core.words.settings import (
     Approval,
     AudioFormat,
     ForceFunction,
     ForceMcp,
-    FunctionTool,
     McpServer,
-    NoiseReduction,
-    SemanticVad,
-    ServerVad,
     Settings,
     ToolChoice,
     ToolFilter,
     ToolSource,
     Transcription,
     Truncation,
-    TurnDetection,
 )
-from parley.wire.encode_items import Json
+from parley.wire.encode_settings import (
+    forced_function,
+    function_tool,
+    noise_reduction,
+    token_limit,
+    tracing,
+    turn_detection,
+)
+from parley.wire.encoding import Json
 
 
 def session_object(session_id: SessionId, settings: Settings, expires_at: int) -> Json:
@@ -59,7 +58,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
     if settings.reasoning_effort:
         session["reasoning"] = {"effort": settings.reasoning_effort}
     session |= {
-        "tracing": None if settings.tracing is None else msgspec.Raw(settings.tracing.encode()),
+        "tracing": tracing(settings.tracing),
         "truncation": _truncation(settings.truncation),
         "prompt": None,
         "expires_at": expires_at,
@@ -82,16 +81,12 @@ def format_object(encoding: AudioFormat) -> Json:
     return {"type": encoding.value}
 
 
-def token_limit(limit: int | None) -> int | str:
-    return "inf" if limit is None else limit
-
-
 def _input(settings: Settings) -> Json:
     return {
         "format": format_object(settings.input_format),
         "transcription": _transcription(settings.transcription),
-        "noise_reduction": _noise_reduction(settings.noise_reduction),
-        "turn_detection": _turn_detection(settings.turn_detection),
+        "noise_reduction": noise_reduction(settings.noise_reduction),
+        "turn_detection": turn_detection(settings.turn_detection, idles=True),
     }
 
 
@@ -108,37 +103,8 @@ def _transcription(wanted: Transcription | None) -> Json | None:
     return {name: value for name, value in shown.items() if value}
 
 
-def _noise_reduction(wanted: NoiseReduction | None) -> Json | None:
-    return None if wanted is None else {"type": wanted.type, "strength": wanted.strength}
-
-
-def _turn_detection(wanted: TurnDetection | None) -> Json | None:
-    match wanted:
-        case None:
-            return None
-        case ServerVad():
-            return {
-                "type": "server_vad",
-                "threshold": wanted.threshold,
-                "prefix_padding_ms": wanted.prefix_padding_ms,
-                "silence_duration_ms": wanted.silence_duration_ms,
-                "idle_timeout_ms": wanted.idle_timeout_ms,
-                "create_response": wanted.create_response,
-                "interrupt_response": wanted.interrupt_response,
-            }
-        case SemanticVad():
-            return {
-                "type": "semantic_vad",
-                "eagerness": wanted.eagerness,
-                "create_response": wanted.create_response,
-                "interrupt_response": wanted.interrupt_response,
-            }
-        case _:
-            assert_never(wanted)
-
-
 def _tool(tool: ToolSource) -> Json:
-    return _mcp_server(tool) if isinstance(tool, McpServer) else _function(tool)
+    return _mcp_server(tool) if isinstance(tool, McpServer) else function_tool(tool)
 
 
 def _mcp_server(server: McpServer) -> Json:
@@ -171,19 +137,10 @@ def _approval(approval: Approval | None) -> str | Json:
     return {name: _filter(wanted) for name, wanted in filters.items() if wanted is not None}
 
 
-def _function(tool: FunctionTool) -> Json:
-    shown: Json = {"type": "function", "name": tool.name}
-    if tool.description:
-        shown["description"] = tool.description
-    if tool.parameters:
-        shown["parameters"] = msgspec.Raw(tool.parameters.encode())
-    return shown
-
-
 def _tool_choice(choice: ToolChoice) -> str | Json:
     match choice:
         case ForceFunction():
-            return {"type": "function", "name": choice.name}
+            return forced_function(choice)
         case ForceMcp():
             named = {"name": choice.name} if choice.name else {}
             return {"type": "mcp", "server_label": choice.label, **named}

@@ -1,6 +1,6 @@
 """Reads what clients say of MCP servers: the tool of type `mcp`, the choice of one of its tools, and the items about their calls.
 
-Laws: those of `session_schema` and `items_schema`; what only OpenAI's account has (connectors, tunnels) is refused by name.
+Laws: those of `schema`; what only OpenAI's account has (connectors, tunnels) is refused by name.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _approval(value: object, path: str) -> Approval:
     return approval
 
 
-def mcp_item(members: Fields, named: str, given: ItemId) -> McpItem:
+def mcp_item(named: str, members: Fields, given: ItemId) -> McpItem:
     """An item about an MCP server, as a client may bring it."""
     if named == "mcp_approval_response":
         return McpApprovalResponse(

@@ -10,13 +10,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-
-from parley.core.words.events import SpokenWord
-from parley.core.words.limits import SAMPLES_PER_MS
-from parley.engines.ports import Word
+from typing import Protocol
 
 _TOKEN = re.compile(r"\S+")
+
+
+class TimedWord(Protocol):
+    """A word as an engine reports it: what it was, and when it ended (ms from the start of the clause's audio)."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def end_ms(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedWord:
+    """A word of the shown text: where it ends in the text (characters) and in the clause's audio (ms)."""
+
+    text_end: int
+    end_ms: float
 
 
 def _letters(token: str) -> str:
@@ -58,12 +74,12 @@ class WordTiming:
         elif len(said) == len(shown):
             counts = accumulate(len(letters) for letters, _ in said)
             self._ends = dict(zip(counts, (end for _, end in shown), strict=True))
-        self.last: tuple[SpokenWord, ...] = ()
+        self.last: tuple[PlacedWord, ...] = ()
 
-    def spoken(self, words: Sequence[Word]) -> tuple[SpokenWord, ...]:
-        """All words timed so far as places in the text and in the clause's audio (24 kHz); () where they cannot be mapped."""
-        timed: list[SpokenWord] = []
-        count = end_sample = 0
+    def spoken(self, words: Sequence[TimedWord]) -> tuple[PlacedWord, ...]:
+        """All words timed so far as places in the text and in the clause's audio; () where they cannot be mapped."""
+        timed: list[PlacedWord] = []
+        count, end_ms = 0, 0.0
         for word in words:
             letters = _letters(word.text)
             if not letters:
@@ -71,9 +87,9 @@ class WordTiming:
             if not self._said.startswith(letters, count):
                 break
             count += len(letters)
-            end_sample = max(end_sample, round(word.end_ms * SAMPLES_PER_MS))
+            end_ms = max(end_ms, word.end_ms)
             if count in self._ends:
-                timed.append(SpokenWord(self._ends[count], end_sample))
+                timed.append(PlacedWord(self._ends[count], end_ms))
         if len(timed) >= len(self.last):
             self.last = tuple(timed)
         return self.last

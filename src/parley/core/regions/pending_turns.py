@@ -1,0 +1,74 @@
+"""Committed turns whose words are still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from parley.core.regions.entry import Entry
+from parley.core.regions.turn_taking import Turn
+from parley.core.words.ids import FlushId, TurnId
+
+
+@dataclass(slots=True)
+class Pending:
+    """A committed turn. `flush`: the answer to it will do as the turn's words, because nothing was said after it was asked for.
+    `silent_prompt`: nobody spoke in it, and the reply is to help the user go on."""
+
+    turn: Turn
+    entry: Entry
+    samples: int
+    deadline_ns: int
+    wants_reply: bool
+    flush: FlushId | None = None
+    silent_prompt: bool = False
+
+    def answered_by(self, flush: FlushId) -> None:
+        self.flush = flush
+
+
+class PendingTurns:
+    """The region, oldest turn first."""
+
+    def __init__(self) -> None:
+        self._turns: dict[TurnId, Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __iter__(self) -> Iterator[Pending]:
+        return iter(tuple(self._turns.values()))
+
+    def get(self, turn_id: TurnId) -> Pending | None:
+        return self._turns.get(turn_id)
+
+    def add(self, pending: Pending) -> None:
+        self._turns[pending.turn.id] = pending
+
+    def remove(self, turn_id: TurnId) -> None:
+        del self._turns[turn_id]
+
+    @property
+    def oldest(self) -> Pending:
+        return next(iter(self._turns.values()))
+
+    @property
+    def samples(self) -> int:
+        """Audio (24 kHz samples) that waits for its words."""
+        return sum(pending.samples for pending in self._turns.values())
+
+    @property
+    def reply_follows(self) -> bool:
+        """Whether any of them wants a reply once its words are known."""
+        return any(pending.wants_reply for pending in self._turns.values())
+
+    def answered_by_reply(self) -> None:
+        """A reply that waits for all of them has begun: no other follows."""
+        for pending in self._turns.values():
+            pending.wants_reply = pending.silent_prompt = False
+
+    def deadline_ns(self) -> int | None:
+        return min((pending.deadline_ns for pending in self._turns.values()), default=None)
+
+    def clear(self) -> None:
+        self._turns.clear()

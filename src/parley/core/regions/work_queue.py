@@ -1,0 +1,65 @@
+"""The work that waits until the session is free for it.
+
+Laws: bounded; in order; at most one reply waits, because a reply answers the whole conversation: a newer one takes the place of the older.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley.core.regions.attempt import Plan
+from parley.core.words.limits import MAX_PENDING_WORK
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWork:
+    """Work to be started when the session comes to rest, not before `not_before_ns`.
+
+    `follows`: it reports the outcome of tools that the reply before it called, and need not wait until that one has been heard.
+    """
+
+    plan: Plan = Plan()  # noqa: RUF009 - frozen
+    not_before_ns: int = 0
+    follows: bool = False
+
+
+class WorkQueue:
+    """The region."""
+
+    def __init__(self) -> None:
+        self._waiting: list[PendingWork] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, work: PendingWork) -> bool:
+        """Queue it; False where the queue is full and the work is lost."""
+        if work.plan.given is None:
+            self.drop_reply()
+        elif len(self._waiting) >= MAX_PENDING_WORK:
+            return False
+        self._waiting.append(work)
+        return True
+
+    def ready(self, now: int) -> PendingWork | None:
+        """The first whose time has come."""
+        return next((work for work in self._waiting if work.not_before_ns <= now), None)
+
+    def take(self, work: PendingWork) -> None:
+        """It is being started."""
+        self._waiting.remove(work)
+
+    def drop_reply(self) -> None:
+        """No reply is wanted any more."""
+        self._waiting = [work for work in self._waiting if work.plan.given is not None]
+
+    @property
+    def reply_waits(self) -> bool:
+        return any(work.plan.given is None for work in self._waiting)
+
+    def deadline_ns(self, now: int) -> int | None:
+        """When the next work that waits for a time may start; None: none waits for one."""
+        return min((work.not_before_ns for work in self._waiting if work.not_before_ns > now), default=None)
+
+    def clear(self) -> None:
+        self._waiting.clear()

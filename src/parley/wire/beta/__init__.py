@@ -1,0 +1,1 @@
+"""OpenAI's beta Realtime protocol of 2024 and 2025."""

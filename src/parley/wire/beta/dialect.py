@@ -1,0 +1,20 @@
+"""The beta dialect, put together from its tables."""
+
+from __future__ import annotations
+
+from parley.wire.beta.client_events import read_event
+from parley.wire.beta.encode_notices import server_event
+from parley.wire.beta.encode_session import session_object
+from parley.wire.beta.session_schema import read_session
+from parley.wire.codec import Codec
+from parley.wire.field_paths import beta_path
+
+BETA = Codec(
+    name="beta",
+    read_event=read_event,
+    session_reader=read_session,
+    session_writer=session_object,
+    event_writer=server_event,
+    audio_delta="response.audio.delta",
+    path=beta_path,
+)

@@ -1,0 +1,191 @@
+"""Notices as server events of the beta dialect: the event's type and its members.
+
+Laws: the table is closed, a new notice without a line here is a type error. None where the beta has no event: an item's end (it knows
+only `conversation.item.created`), idle timeouts, and all that concerns MCP servers, whose items are left out of responses too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+from parley.core.words import notices as n
+from parley.core.words.items import (
+    Content,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+from parley.wire import encode_events as common
+from parley.wire.beta.encode_session import format_name, modalities, session_object, temperature
+from parley.wire.encode_items import audio_part, item_members
+from parley.wire.encode_settings import token_limit
+from parley.wire.encoding import Json, Named, base64_text, part_members
+from parley.wire.field_paths import beta_path
+
+ItemNotice = n.ItemAdded | n.ItemDone | n.ItemRetrieved | n.ItemTruncated | n.ItemDeleted
+ResponseNotice = (
+    n.ResponseCreated
+    | n.ResponseDone
+    | n.OutputItemAdded
+    | n.OutputItemDone
+    | n.FunctionArgumentsDelta
+    | n.FunctionArgumentsDone
+)
+PartNotice = (
+    n.ContentPartAdded
+    | n.ContentPartDone
+    | n.OutputTextDelta
+    | n.OutputTextDone
+    | n.OutputTranscriptDelta
+    | n.OutputTranscriptDone
+    | n.OutputAudioDelta
+    | n.OutputAudioDone
+)
+UnsaidNotice = n.IdleTimeoutTriggered | n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
+"""Notices about what no client of this dialect can ask for."""
+
+
+def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
+    """The event of a notice; `wall_s` gives Unix seconds."""
+    match notice:
+        case n.SessionCreated() | n.SessionUpdated():
+            return _session_event(notice, wall_s())
+        case n.ConversationCreated():
+            conversation: Json = {"id": notice.conversation_id, "object": "realtime.conversation"}
+            return "conversation.created", {"conversation": conversation}
+        case n.ErrorRaised():
+            return common.error_event(notice, beta_path)
+        case n.RateLimitsUpdated():
+            return common.rate_limits(notice)
+        case n.TurnMeasured():
+            return common.turn_metrics(notice)
+    if isinstance(notice, PartNotice):
+        return part_event(notice)
+    if isinstance(notice, common.InputNotice):
+        return common.input_event(notice)
+    if isinstance(notice, ItemNotice):
+        return item_event(notice)
+    if isinstance(notice, ResponseNotice):
+        return response_event(notice)
+    if isinstance(notice, common.OutputBufferNotice):
+        return common.output_buffer_event(notice)
+    if isinstance(notice, UnsaidNotice):
+        return None
+    assert_never(notice)
+
+
+def _session_event(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> Named:
+    prefix = "session" if notice.settings.kind == "realtime" else "transcription_session"
+    kind = "created" if isinstance(notice, n.SessionCreated) else "updated"
+    expires_at = round(now_s + notice.expires_in_ms / 1000)
+    return f"{prefix}.{kind}", {"session": session_object(notice.session_id, notice.settings, expires_at)}
+
+
+def item_event(notice: ItemNotice) -> Named | None:
+    """What happened to the conversation."""
+    match notice:
+        case n.ItemAdded():
+            item = item_object(notice.item)
+            body: Json = {"previous_item_id": notice.previous_item_id, "item": item}
+            return None if item is None else ("conversation.item.created", body)
+        case n.ItemDone():
+            return None
+        case n.ItemRetrieved():
+            whole = item_object(notice.item, whole=True)
+            return None if whole is None else common.retrieved(whole)
+        case n.ItemTruncated():
+            return common.truncated(notice)
+        case n.ItemDeleted():
+            return common.deleted(notice)
+        case _:
+            assert_never(notice)
+
+
+def response_event(notice: ResponseNotice) -> Named | None:
+    """What happened to a response as a whole, to its items and its calls."""
+    match notice:
+        case n.ResponseCreated():
+            return "response.created", {"response": response_object(notice.response)}
+        case n.ResponseDone():
+            return "response.done", {"response": response_object(notice.response)}
+        case n.OutputItemAdded() | n.OutputItemDone():
+            item = item_object(notice.item)
+            return None if item is None else common.output_item_event(notice, item)
+        case n.FunctionArgumentsDelta():
+            return common.arguments_delta(notice)
+        case n.FunctionArgumentsDone():
+            return common.arguments_done(notice, named=False)
+        case _:
+            assert_never(notice)
+
+
+def part_event(notice: PartNotice) -> Named:
+    """What happened to one content part."""
+    match notice:
+        case n.ContentPartAdded() | n.ContentPartDone():
+            return common.part_event(notice)
+        case n.OutputTextDelta():
+            return "response.text.delta", part_members(notice.at) | {"delta": notice.delta}
+        case n.OutputTextDone():
+            return "response.text.done", part_members(notice.at) | {"text": notice.text}
+        case n.OutputTranscriptDelta():
+            return "response.audio_transcript.delta", part_members(notice.at) | {"delta": notice.delta}
+        case n.OutputTranscriptDone():
+            return "response.audio_transcript.done", part_members(notice.at) | {"transcript": notice.transcript}
+        case n.OutputAudioDelta():
+            return "response.audio.delta", part_members(notice.at) | {"delta": base64_text(notice.audio)}
+        case n.OutputAudioDone():
+            return "response.audio.done", part_members(notice.at)
+        case _:
+            assert_never(notice)
+
+
+def response_object(view: n.ResponseView) -> Json:
+    """The response, its output without audio."""
+    items = [item_object(item) for item in view.output]
+    return {
+        "object": "realtime.response",
+        "id": view.id,
+        "status": view.status,
+        "status_details": common.status_details(view),
+        "output": [item for item in items if item is not None],
+        "conversation_id": view.conversation_id,
+        "modalities": modalities(view.modality),
+        "voice": view.voice,
+        "output_audio_format": format_name(view.output_format),
+        "temperature": temperature(view.temperature),
+        "max_output_tokens": token_limit(view.max_output_tokens),
+        "usage": None if view.usage is None else common.usage_object(view.usage, images=False),
+        "metadata": None if view.metadata is None else dict(view.metadata),
+    }
+
+
+def item_object(item: Item, *, whole: bool = False) -> Json | None:
+    """The item; `whole` adds the audio that it holds. None for what the beta has no item for."""
+    if not isinstance(item, Message | FunctionCall | FunctionCallOutput):
+        return None
+    return {"id": item.id, "object": "realtime.item", **item_members(item, partial(_content, whole=whole))}
+
+
+def _content(part: Content, *, whole: bool) -> Json | None:
+    match part:
+        case InputText():
+            return {"type": "input_text", "text": part.text}
+        case OutputText():
+            return {"type": "text", "text": part.text}
+        case InputAudio():
+            return audio_part("input_audio", part, whole=whole)
+        case OutputAudio():
+            return audio_part("audio", part, whole=whole)
+        case InputImage():
+            return None
+        case _:
+            assert_never(part)

@@ -1,0 +1,73 @@
+"""Settings as members of session objects that all dialects write alike, under whatever name."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from parley.core.words.settings import (
+    ForceFunction,
+    FunctionTool,
+    NoiseReduction,
+    SemanticVad,
+    ServerVad,
+    TurnDetection,
+)
+from parley.wire.encoding import Json
+
+
+def raw(json_text: str) -> msgspec.Raw:
+    """JSON text that stands in an event as it is."""
+    return msgspec.Raw(json_text.encode())
+
+
+def token_limit(limit: int | None) -> int | str:
+    return "inf" if limit is None else limit
+
+
+def noise_reduction(wanted: NoiseReduction | None) -> Json | None:
+    return None if wanted is None else {"type": wanted.type, "strength": wanted.strength}
+
+
+def turn_detection(wanted: TurnDetection | None, *, idles: bool) -> Json | None:
+    """`idles`: the dialect has `idle_timeout_ms`."""
+    match wanted:
+        case None:
+            return None
+        case ServerVad():
+            return {
+                "type": "server_vad",
+                "threshold": wanted.threshold,
+                "prefix_padding_ms": wanted.prefix_padding_ms,
+                "silence_duration_ms": wanted.silence_duration_ms,
+                **({"idle_timeout_ms": wanted.idle_timeout_ms} if idles else {}),
+                "create_response": wanted.create_response,
+                "interrupt_response": wanted.interrupt_response,
+            }
+        case SemanticVad():
+            return {
+                "type": "semantic_vad",
+                "eagerness": wanted.eagerness,
+                "create_response": wanted.create_response,
+                "interrupt_response": wanted.interrupt_response,
+            }
+        case _:
+            assert_never(wanted)
+
+
+def function_tool(tool: FunctionTool) -> Json:
+    shown: Json = {"type": "function", "name": tool.name}
+    if tool.description:
+        shown["description"] = tool.description
+    if tool.parameters:
+        shown["parameters"] = raw(tool.parameters)
+    return shown
+
+
+def forced_function(choice: ForceFunction) -> Json:
+    return {"type": "function", "name": choice.name}
+
+
+def tracing(wanted: str | None) -> msgspec.Raw | None:
+    return None if wanted is None else raw(wanted)

@@ -1,0 +1,20 @@
+"""The GA dialect, put together from its tables."""
+
+from __future__ import annotations
+
+from parley.wire.codec import Codec
+from parley.wire.field_paths import ga_path
+from parley.wire.ga.client_events import read_event
+from parley.wire.ga.encode_notices import server_event
+from parley.wire.ga.encode_session import session_object
+from parley.wire.ga.session_schema import read_session
+
+GA = Codec(
+    name="ga",
+    read_event=read_event,
+    session_reader=read_session,
+    session_writer=session_object,
+    event_writer=server_event,
+    audio_delta="response.output_audio.delta",
+    path=ga_path,
+)
