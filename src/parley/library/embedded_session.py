@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from parley.core.session import Session
 from parley.core.spec import SessionSpec
 from parley.core.words.effects import CloseReason
 from parley.core.words.events import (
@@ -48,6 +47,7 @@ from parley.library.turn_events import TurnEvents
 from parley.runtime.driver import Driver
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
+from parley.runtime.trace import traced
 
 MAX_EVENTS = 100_000
 """Events that are not taken: half an hour of audio in blocks of 20 ms."""
@@ -83,18 +83,17 @@ class EmbeddedSession:
         self._clock = clock
         self._given_up: set[asyncio.Task[None]] = set()
         read_ns = time.monotonic_ns if clock is None else clock
-        self.session = Session(
-            SessionSpec(
-                seed=secrets.token_bytes(16),
-                settings=_voiced(options.settings, pipeline),
-                owner=options.owner,
-                capabilities=replace(pipeline.capabilities(), mcp_urls=(FUNCTIONS.url,)),
-                playback="paced",
-                now_ns=read_ns(),
-                policy=options.policy,
-                rules=options.rules,
-            )
+        spec = SessionSpec(
+            seed=secrets.token_bytes(16),
+            settings=_voiced(options.settings, pipeline),
+            owner=options.owner,
+            capabilities=replace(pipeline.capabilities(), mcp_urls=(FUNCTIONS.url,)),
+            playback="paced",
+            now_ns=read_ns(),
+            policy=options.policy,
+            rules=options.rules,
         )
+        self.session, trace = traced(spec, options.trace_dir)
         options.view.conversation = self.session
         self.turn_events = TurnEvents(options.sample_rate, lambda: self.session.items, self.emit, self._first_played)
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep if clock is None else clock.sleep
@@ -102,7 +101,7 @@ class EmbeddedSession:
             self.session,
             pipeline,
             [self],
-            watchers=[self.turn_events],
+            watchers=[trace, self.turn_events],
             clock=read_ns,
             loudspeaker=loudspeaker,
             timed=clock is None,
