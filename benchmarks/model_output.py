@@ -16,8 +16,8 @@ from parley.core.words.events import Event, GenerationFailed, GenerationFinished
 from parley.core.words.ids import AttemptId
 from parley.core.words.settings import AudioFormat, Modality
 from parley.core.words.work import Prompt, Reply
-from parley.engines.ports import ChatEnd
-from parley.runtime.speaking import Speaking
+from parley.engines.ports import LLM, TTS, ChatEnd, EngineSet
+from parley.runtime.generation.attempts import Generations
 from parley.testing.fakes import FakeModel, FakeSynthesizer
 
 CHARS = 50_000
@@ -54,9 +54,13 @@ async def longest_step_ms(steps: _Steps, text: str, modality: Modality) -> float
         if isinstance(event, GenerationFinished | GenerationFailed):
             over.set()
 
-    speaking = Speaking(FakeModel([text, ChatEnd("stop")]), FakeSynthesizer(word_ms=0), "en", post)
+    generations = Generations(
+        EngineSet({LLM: FakeModel([text, ChatEnd("stop")]), TTS: FakeSynthesizer(word_ms=0)}), post
+    )
     steps.longest = 0.0
-    speaking.start(StartGeneration(AttemptId(1), Reply(Prompt("", ())), modality, "alloy", 1.0, AudioFormat.PCM16, ""))
+    generations.start(
+        StartGeneration(AttemptId(1), Reply(Prompt("", ())), modality, "alloy", 1.0, AudioFormat.PCM16, "")
+    )
     await over.wait()
     return steps.longest * 1000
 

@@ -123,10 +123,10 @@ async def synthesized(sentence: str) -> tuple[bytes, int]:
     """A sentence as PCM16 and its rate, by espeak-ng."""
     import numpy as np
 
-    from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
+    from parley.engines.ports import TTS, EngineSpec, SpeechRequest, SpeechSynthesizer
     from parley.engines.registry import create
 
-    engine = create("tts", EngineSpec("espeak"))
+    engine = create(TTS, EngineSpec("espeak"))
     assert isinstance(engine, SpeechSynthesizer)
     await engine.open()
     try:

@@ -16,17 +16,17 @@ from parley.cli.main import main
 from parley.core.regions.response import Response
 from parley.core.session import Session
 from parley.runtime.driver import Driver
+from parley.runtime.generation.attempts import _Attempt
 from parley.runtime.listening import Listening, _Turn
-from parley.runtime.speaking import _Attempt
 from parley.runtime.trace import Trace
 from parley.runtime.voice_worker import VoiceStream
 from parley.server.http_connection import HttpConnection
-from parley.server.link import Link
+from parley.server.links.websocket.connection import WebSocketLink
 
 KINDS: dict[str, type] = {
     "sessions": Session,
     "drivers": Driver,
-    "links": Link,
+    "links": WebSocketLink,
     "http_connections": HttpConnection,
     "listening": Listening,
     "turns": _Turn,

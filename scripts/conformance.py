@@ -1,8 +1,8 @@
 """Writes docs/conformance.md from the tests that prove it; `--check` fails when the page is out of date.
 
-Every test says with `@pytest.mark.proves(event, *options, state=..., note=...)` which lines of the table it proves
-(tests/README.md); what there is to prove is what the `openai` package's types name. A line without a test, a mark for something
-that doesn't exist, and two tests that disagree about a state are errors.
+Every test says with `@pytest.mark.proves(event, *options, state=..., note=..., dialect=...)` which lines of the table it proves
+(tests/README.md; the dialect is "ga" where the mark does not say it); what there is to prove is what the `openai` package's types name.
+A line without a test, a mark for something that doesn't exist, and two tests that disagree about a state are errors.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ SERVER_STATES = ("sent", "not sent")
 WHOLE = "(the event)"
 INTRODUCTION = """# Conformance
 
-Every event and option of OpenAI's GA Realtime protocol, as the types of the `openai` package name them, and what Parley does.
-This page is written by `scripts/conformance.py` from the tests in its last column; `make check` fails when it is out of date.
+Every event and option of OpenAI's Realtime protocol, as the types of the `openai` package name them, and what Parley does: first the GA
+protocol, then the [beta](#the-beta-dialect) of 2024 and 2025. This page is written by
+`scripts/conformance.py` from the tests in its last column; `make check` fails when it is out of date.
 
 - **honoured**: it does what the protocol says.
 - **accepted and echoed**: it is checked, kept and shown back, and has no other effect.
@@ -35,7 +36,19 @@ This page is written by `scripts/conformance.py` from the tests in its last colu
 
 `wire` proves that an option is read, checked and shown; `core` and the others prove what it does. Where `wire` stands alone,
 no test has said yet that it shows the effect.
+
+# The GA dialect
 """
+BETA_INTRODUCTION = """# The beta dialect
+
+For clients that ask for it with the header `OpenAI-Beta: realtime=v1` or the subprotocol `openai-beta.realtime-v1`. It is a codec: the
+session behind it is the same, so what the core does with an option is proved by the tests of the GA table. Left out, as the beta has
+no names for them: MCP servers, images, idle timeouts, truncation, reasoning, stored prompts. A client that sends one of the GA's names is
+told the beta's. Beyond the types, as on the real wire: `transcription_session.created` is the first event of a transcription session,
+a `tool_choice` may be an object that names a function, `max_output_tokens` is an older name of `max_response_output_tokens` in
+`response.create`, and `include` may stand in any session.
+"""
+DIALECTS = {"ga": INTRODUCTION, "beta": BETA_INTRODUCTION}
 
 
 @dataclass(slots=True)
@@ -49,8 +62,9 @@ class Line:
 
 @dataclass(slots=True)
 class Ledger:
-    """All lines, by event and option (WHOLE for the event itself), and what is wrong with the marks."""
+    """All lines of a dialect, by event and option (WHOLE for the event itself), and what is wrong with the marks."""
 
+    dialect: str
     client: dict[str, dict[str, Line]]
     server: dict[str, Line]
     faults: dict[str, None] = field(default_factory=dict)
@@ -92,26 +106,26 @@ class Ledger:
         ]
         for event, options in self.client.items():
             states = {option: next(iter(line.states)) for option, line in options.items() if line.states}
-            found += [f"{event} {option}: no test proves it" for option in unproved(event, states)]
-        return found
+            found += [f"{event} {option}: no test proves it" for option in unproved(event, states, self.dialect)]
+        return [f"{self.dialect}: {verdict}" for verdict in found]
 
 
-def client_events() -> dict[str, tuple[str, ...]]:
+def client_events(dialect: str) -> dict[str, tuple[str, ...]]:
     """What there is to prove of the client's events. Imported late: pytest wants to load what the SDK loads first."""
     from tests.wire import surface
 
-    return surface.client_events()
+    return surface.client_events(dialect)
 
 
-def server_events() -> tuple[str, ...]:
+def server_events(dialect: str) -> tuple[str, ...]:
     from tests.wire import surface
 
-    return tuple(surface.server_events())
+    return tuple(surface.server_events(dialect))
 
 
-def unproved(event: str, states: dict[str, str]) -> list[str]:
+def unproved(event: str, states: dict[str, str], dialect: str) -> list[str]:
     """Options of the SDK's types that neither stand in `states`, nor inside a refused one, nor consist of ones that stand."""
-    surface = client_events()[event]
+    surface = client_events(dialect)[event]
 
     def covered(option: str) -> bool:
         inner = [other for other in surface if parent(other) == option]
@@ -142,8 +156,8 @@ class Collector:
             self.marks += [(mark, test) for mark in item.iter_markers("proves")]
 
 
-def collected() -> Ledger:
-    """The ledger of all tests; SystemExit when they can't be collected."""
+def collected() -> dict[str, Ledger]:
+    """The ledger of each dialect, from all tests; SystemExit when they can't be collected."""
     collector, output = Collector(), io.StringIO()
     arguments = [
         "--collect-only",
@@ -160,18 +174,30 @@ def collected() -> Ledger:
         code = pytest.main(arguments, plugins=[collector])
     if code is not pytest.ExitCode.OK:
         sys.exit(f"{output.getvalue()}\nThe tests cannot be collected; see above.")
-    ledger = Ledger(
-        {event: {option: Line() for option in (WHOLE, *options)} for event, options in client_events().items()},
-        {event: Line() for event in server_events()},
-    )
+    ledgers = {dialect: blank(dialect) for dialect in DIALECTS}
     for mark, test in collector.marks:
-        ledger.add(mark, test)
-    return ledger
+        ledgers[mark.kwargs.get("dialect", "ga")].add(mark, test)
+    return ledgers
 
 
-def page(ledger: Ledger) -> str:
+def blank(dialect: str) -> Ledger:
+    """A ledger in which nothing is proved."""
+    events = client_events(dialect).items()
+    return Ledger(
+        dialect,
+        {event: {option: Line() for option in (WHOLE, *options)} for event, options in events},
+        {event: Line() for event in server_events(dialect)},
+    )
+
+
+def page(ledgers: dict[str, Ledger]) -> str:
     """The whole page."""
-    parts = [INTRODUCTION, "## Client events\n"]
+    return "\n".join(tables(ledger, DIALECTS[dialect]) for dialect, ledger in ledgers.items())
+
+
+def tables(ledger: Ledger, introduction: str) -> str:
+    """The part of the page about one dialect."""
+    parts = [introduction, "## Client events\n"]
     for event in sorted(ledger.client):
         options = ledger.client[event]
         rows = [(option if option == WHOLE else f"`{option}`", line) for option, line in options.items() if line.states]
@@ -192,17 +218,19 @@ def table(first: str, rows: Iterable[tuple[str, Line]]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    ledger = collected()
-    if faults := ledger.verdicts():
+    ledgers = collected()
+    if faults := [verdict for ledger in ledgers.values() for verdict in ledger.verdicts()]:
         print("\n".join(faults), file=sys.stderr)
         return 1
-    text = page(ledger)
+    text = page(ledgers)
     if "--check" not in arguments:
         PAGE.write_text(text, encoding="utf-8")
-        lines = [line for options in ledger.client.values() for line in options.values() if "honoured" in line.states]
+        lines = [
+            line for options in ledgers["ga"].client.values() for line in options.values() if "honoured" in line.states
+        ]
         alone = sum(all(proof.startswith("wire/") for proof in line.proofs) for line in lines)
         print(
-            f"wrote {PAGE.relative_to(ROOT)}: {alone} of {len(lines)} honoured lines are proved by the wire's tests alone"
+            f"wrote {PAGE.relative_to(ROOT)}: {alone} of {len(lines)} honoured lines of the GA dialect are proved by the wire's tests alone"
         )
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
         print(f"{PAGE.relative_to(ROOT)} is out of date; run: .venv/bin/python scripts/conformance.py", file=sys.stderr)

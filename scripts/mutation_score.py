@@ -7,7 +7,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-RESULT = re.compile(r"^\s*parley\.core\.(\w+)\.\S+: (\w[\w ]*)$")
+RESULT = re.compile(r"^\s*parley\.core\.(?:(?:words|regions|policy|decisions)\.)?(\w+)\.\S+: (\w[\w ]*)$")
 NOTICED = ("killed", "timeout", "segfault", "suspicious")
 
 

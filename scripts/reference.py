@@ -94,6 +94,12 @@ PORTS = (
     "RecognizerStream",
     "LanguageModel",
     "SpeechSynthesizer",
+    "VoicesByLanguage",
+    "Translator",
+    "VoiceConverter",
+    "ConversionStream",
+    "SpeechModel",
+    "Stage",
 )
 
 

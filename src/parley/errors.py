@@ -28,6 +28,8 @@ ParleyError
   NoSessionOpened                load: the server accepted no session of a load test
   NoSuchProcess                  load: the process to measure cannot be read
   UnusableRecording              load: the WAV cannot be used
+  TooLarge                       server: a session does not fit into a client secret
+  KeyHasPassword                 server: the TLS key is encrypted (internal to `lifetime`)
   Refused                        server: a REST request is refused with a `Refusal`
   CommandFailed                  cli: a command cannot do what was asked
 

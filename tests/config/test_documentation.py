@@ -12,7 +12,7 @@ import pytest
 from parley.cli.options import configured
 from parley.config import load
 from parley.config.layers import PREFIX, SHORT_NAMES
-from parley.config.schema import PipelineSection, ServerSection
+from parley.config.schema import PIPELINE_SECTION, PipelineSection, ServerSection
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 ROWS = {
@@ -23,7 +23,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("section", [ServerSection, PipelineSection])
+@pytest.mark.parametrize("section", [ServerSection, PIPELINE_SECTION])
 def test_every_key_is_documented_with_its_default(section: type[ServerSection | PipelineSection]) -> None:
     for key, field in section.model_fields.items():
         if key.endswith("_options"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from parley.config import ConfigError, UnknownModel, load
+from parley.engines.ports import LLM
 
 
 @pytest.fixture(autouse=True)
@@ -200,7 +201,7 @@ headers = { Authorization = "sesame-5" }
     assert shown["pipelines.default.llm_options.headers.Authorization"] == "set (from parley.toml:7)"
     assert shown["pipelines.default.llm_options.api_key"] == "set (from env PARLEY_LLM_API_KEY)"
     assert shown["pipelines.default.llm_options.base_url"] == "http://host/v1"
-    assert config.pipelines["default"].llm.options["api_key"] == "sesame-4"
+    assert config.pipelines["default"].engines[LLM].options["api_key"] == "sesame-4"
 
 
 def test_a_wrong_secret_is_not_quoted_back() -> None:

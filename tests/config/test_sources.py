@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from parley.config import Config, load
+from parley.engines.ports import LLM, MT, SPEECH, STT, VC
 
 HOSTED = [
     "",
@@ -40,14 +41,27 @@ def test_without_any_setting_the_default_pipeline_serves_this_machine_only() -> 
     assert config.server.api_keys == ()
     assert config.server.max_message_bytes == 24 * 1024 * 1024
     assert config.default_pipeline == "default"
-    engines = config.pipelines["default"]
-    assert [e.name for e in (engines.vad, engines.turn, engines.stt, engines.llm, engines.tts)] == [
-        "silero",
-        "rules",
-        "auto",
-        "auto",
-        "espeak",
+    engines = config.pipelines["default"].engines
+    named = {stage.name: spec.name for stage, spec in engines.items()}
+    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "espeak"}
+
+
+def test_stages_without_a_default_are_absent_until_an_engine_is_named(tmp_path: Path) -> None:
+    write(
+        tmp_path / "parley.toml",
+        '[pipelines.default]\nmt = "bench:words"\nvc = ""\n[pipelines.default.mt_options]\nlag = 3\n',
+    )
+    assert [
+        setting.key for setting in load(None, {}, {}).explain() if setting.key.split(".")[-1] in ("mt", "vc", "speech")
+    ] == [
+        "pipelines.default.mt",
+        "pipelines.default.vc",
     ]
+    engines = load(None, {}, {}).pipelines["default"].engines
+    assert (engines[MT].name, engines[MT].model, engines[MT].options) == ("bench", "words", {"lag": 3})
+    assert VC not in engines
+    assert SPEECH not in engines
+    assert load(None, {}, {"PARLEY_VC": "bench"}).pipelines["default"].engines[VC].name == "bench"
 
 
 def test_later_sources_win_key_by_key(tmp_path: Path) -> None:
@@ -78,21 +92,21 @@ def test_flags_and_environment_change_the_chosen_pipeline_and_no_other(tmp_path:
     write(tmp_path / "parley.toml", '[pipelines.es]\nvoice = "cedar"\n[pipelines.de]\nvoice = "ash"\n')
     config = load(None, {"pipeline": "es", "stt": "whisper:small"}, {"PARLEY_VOICE": "coral", "PARLEY_LANGUAGE": "es"})
     assert config.default_pipeline == "es"
-    assert (config.pipelines["es"].stt.name, config.pipelines["es"].stt.model) == ("whisper", "small")
+    assert (config.pipelines["es"].engines[STT].name, config.pipelines["es"].engines[STT].model) == ("whisper", "small")
     assert (config.pipelines["es"].voice, config.pipelines["es"].language) == ("coral", "es")
-    assert (config.pipelines["de"].stt.name, config.pipelines["de"].voice) == ("auto", "ash")
+    assert (config.pipelines["de"].engines[STT].name, config.pipelines["de"].voice) == ("auto", "ash")
 
 
 def test_an_endpoint_from_the_environment_becomes_an_option_of_the_language_model() -> None:
     environ = {"PARLEY_LLM": "openai:qwen3", "PARLEY_LLM_BASE_URL": "http://localhost:1/v1", "PARLEY_LLM_API_KEY": "k"}
-    llm = load(None, {}, environ).pipelines["default"].llm
+    llm = load(None, {}, environ).pipelines["default"].engines[LLM]
     assert (llm.name, llm.model) == ("openai", "qwen3")
     assert llm.options == {"base_url": "http://localhost:1/v1", "api_key": "k"}
 
 
 def test_the_benchmark_pipeline_is_not_given_an_endpoint_that_its_model_has_no_use_for() -> None:
     config = load(None, {"pipeline": "bench"}, {"PARLEY_LLM_BASE_URL": "http://localhost:1/v1"})
-    assert config.pipelines["bench"].llm.options == {}
+    assert config.pipelines["bench"].engines[LLM].options == {}
     assert "PARLEY_LLM_BASE_URL changes nothing" in config.warnings[0]
 
 
@@ -101,10 +115,10 @@ def test_options_of_an_engine_that_a_flag_replaces_are_not_given_to_the_new_one(
         tmp_path / "parley.toml",
         '[pipelines.default]\nstt = "whisper:small"\n[pipelines.default.stt_options]\nbeam_size = 5\n',
     )
-    assert load(None, {}, {}).pipelines["default"].stt.options == {"beam_size": 5}
-    assert load(None, {"stt": "whisper:base"}, {}).pipelines["default"].stt.options == {"beam_size": 5}
+    assert load(None, {}, {}).pipelines["default"].engines[STT].options == {"beam_size": 5}
+    assert load(None, {"stt": "whisper:base"}, {}).pipelines["default"].engines[STT].options == {"beam_size": 5}
     replaced = load(None, {"stt": "pocketsphinx"}, {})
-    assert replaced.pipelines["default"].stt.options == {}
+    assert replaced.pipelines["default"].engines[STT].options == {}
     assert not [setting for setting in replaced.explain() if "beam_size" in setting.key]
 
 
@@ -114,14 +128,14 @@ def test_automatic_choice_shares_its_options_with_the_engine_it_prefers(tmp_path
         '[pipelines.default]\nllm_options.base_url = "http://localhost:1/v1"\nstt_options.beam_size = 5\n',
     )
     config = load(None, {"llm": "openai:qwen3", "stt": "pocketsphinx"}, {})
-    assert config.pipelines["default"].llm.options == {"base_url": "http://localhost:1/v1"}
-    assert config.pipelines["default"].stt.options == {}
+    assert config.pipelines["default"].engines[LLM].options == {"base_url": "http://localhost:1/v1"}
+    assert config.pipelines["default"].engines[STT].options == {}
 
 
 def test_a_table_with_the_name_of_a_built_in_pipeline_changes_single_fields_of_it(tmp_path: Path) -> None:
     write(tmp_path / "parley.toml", '[pipelines.bench]\nvoice = "ash"\n')
     bench = load(None, {}, {}).pipelines["bench"]
-    assert (bench.stt.name, bench.voice) == ("bench", "ash")
+    assert (bench.engines[STT].name, bench.voice) == ("bench", "ash")
 
 
 def test_only_what_can_be_asked_for_is_loaded() -> None:

@@ -156,7 +156,7 @@ def held_of(size: int) -> State:
 def works(count: int) -> State:
     """So much work waits to be started."""
     st = quiet()
-    st.work._waiting = [PendingWork(not_before_ns=number) for number in range(count)]
+    st.work.waiting = [PendingWork(not_before_ns=number) for number in range(count)]
     return st
 
 

@@ -22,7 +22,7 @@ def test_the_score_names_what_was_noticed_missed_and_not_tried() -> None:
     printed = subprocess.run(command, input=RESULTS, capture_output=True, encoding="utf-8", check=True).stdout
     assert printed.splitlines() == [
         "playback          2 of 4 noticed (50 %), 2 missed",
-        "rules             1 not tried",
+        "turn_rules        1 not tried",
         "all               2 of 4 noticed (50 %), 2 missed, 1 not tried",
     ]
 

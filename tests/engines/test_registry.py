@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from parley.engines import registry
-from parley.engines.ports import STAGES, EngineSpec, EngineUnavailable
+from parley.engines.ports import STT, VAD, EngineSpec, EngineUnavailable, stages
 
 
 def test_every_built_in_engine_describes_itself_before_it_is_opened() -> None:
@@ -17,14 +17,14 @@ def test_every_built_in_engine_describes_itself_before_it_is_opened() -> None:
     found = {(info.stage, info.name) for info in engines}
     assert {("vad", "silero"), ("stt", "pocketsphinx"), ("stt", "whisper"), ("stt", "auto")} <= found
     for info in engines:
-        assert info.stage in STAGES
+        assert info.stage in {stage.name for stage in stages()}
         assert info.summary
         assert "cannot be set up" not in info.summary
 
 
 def test_a_mistyped_engine_gets_a_suggestion_and_the_list() -> None:
     with pytest.raises(EngineUnavailable) as caught:
-        registry.create("stt", EngineSpec.parse("wisper:small.en"))
+        registry.create(STT, EngineSpec.parse("wisper:small.en"))
     assert caught.value.code == "unknown_engine"
     assert "Did you mean 'whisper'?" in str(caught.value)
     assert "pocketsphinx" in str(caught.value)
@@ -32,12 +32,12 @@ def test_a_mistyped_engine_gets_a_suggestion_and_the_list() -> None:
 
 def test_an_engine_of_another_stage_is_not_found() -> None:
     with pytest.raises(EngineUnavailable, match="no vad engine named 'whisper'"):
-        registry.create("vad", EngineSpec("whisper"))
+        registry.create(VAD, EngineSpec("whisper"))
 
 
 def test_a_wrong_option_is_named() -> None:
     with pytest.raises(EngineUnavailable, match="'wieghts'") as caught:
-        registry.create("vad", EngineSpec("silero", options={"wieghts": "x"}))
+        registry.create(VAD, EngineSpec("silero", options={"wieghts": "x"}))
     assert caught.value.code == "invalid_engine_option"
     assert "Did you mean 'weights'?" in str(caught.value)
 
@@ -55,10 +55,10 @@ def test_a_third_party_engine_is_found_like_a_built_in(tmp_path: Path, monkeypat
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
     try:
-        assert "acme" in registry.names("vad")
-        assert registry.create("vad", EngineSpec("acme")).info.stage == "vad"
+        assert "acme" in registry.names(VAD)
+        assert registry.create(VAD, EngineSpec("acme")).info.stage == "vad"
         with pytest.raises(EngineUnavailable, match=r"acme-voice.*pip install --force-reinstall acme-voice"):
-            registry.create("vad", EngineSpec("broken"))
+            registry.create(VAD, EngineSpec("broken"))
         # a broken plug-in must not take the list of the others down with it
         assert any(info.name == "broken" and "cannot" in info.summary for info in registry.available())
     finally:

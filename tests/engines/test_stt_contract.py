@@ -22,6 +22,7 @@ from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
 from parley.engines.ports import (
+    STT,
     EngineError,
     EngineSpec,
     Partial,
@@ -69,7 +70,7 @@ async def opened(name: str, weights: Path) -> SpeechRecognizer:
         "pocketsphinx": EngineSpec("pocketsphinx"),
         "whisper": EngineSpec("whisper", str(weights), {"device": "cpu"}),
     }
-    engine = create("stt", specs[name])
+    engine = create(STT, specs[name])
     assert isinstance(engine, SpeechRecognizer)
     await engine.open()
     return engine

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
-from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.ports import (
+    STT,
+    EngineError,
+    EngineRefused,
+    EngineSpec,
+    EngineUnavailable,
+    Partial,
+    RecognitionSpec,
+)
 from parley.engines.registry import create
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.pocketsphinx_pool import DecoderPool
@@ -256,7 +264,7 @@ public <talk> = hello world | good morning | what's the weather like in (paris |
 async def test_a_grammar_allows_its_sentences_only(tmp_path: Path, at_16k: Callable[[str], Samples]) -> None:
     path = tmp_path / "talk.gram"
     path.write_text(GRAMMAR)
-    engine = create("stt", EngineSpec("pocketsphinx", options={"grammar": str(path), "threads": "1"}))
+    engine = create(STT, EngineSpec("pocketsphinx", options={"grammar": str(path), "threads": "1"}))
     assert isinstance(engine, PocketsphinxRecognizer)
     await engine.open()
     try:
@@ -273,7 +281,7 @@ async def test_a_bad_grammar_is_named_at_start_up(tmp_path: Path, content: str |
     path = tmp_path / "talk.gram"
     if content is not None:
         path.write_text(content)
-    engine = create("stt", EngineSpec("pocketsphinx", options={"grammar": str(path)}))
+    engine = create(STT, EngineSpec("pocketsphinx", options={"grammar": str(path)}))
     with pytest.raises(EngineUnavailable, match=r"talk\.gram.*option `grammar`"):
         await engine.open()
     await engine.close()

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
-from parley.engines.ports import EngineError, EngineRefused, EngineSpec, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.ports import (
+    STT,
+    EngineError,
+    EngineRefused,
+    EngineSpec,
+    EngineUnavailable,
+    Partial,
+    RecognitionSpec,
+)
 from parley.engines.registry import create
 from parley.engines.stt import whisper_queue
 from parley.engines.stt.agreement import agreed
@@ -43,7 +51,7 @@ def model(weights: Path) -> WhisperModel:
 
 @pytest.fixture
 async def recognizer(weights: Path) -> AsyncIterator[WhisperRecognizer]:
-    engine = create("stt", EngineSpec("whisper", str(weights), {"device": "cpu", "threads": 1}))
+    engine = create(STT, EngineSpec("whisper", str(weights), {"device": "cpu", "threads": 1}))
     assert isinstance(engine, WhisperRecognizer)
     await engine.open()
     yield engine
@@ -339,7 +347,7 @@ async def test_unspaced_scripts_are_promised_by_whole_characters() -> None:
 
 @pytest.mark.usefixtures("no_hub")
 async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> None:
-    engine = create("stt", EngineSpec.parse("whisper:small.en"))
+    engine = create(STT, EngineSpec.parse("whisper:small.en"))
     began = time.monotonic()
     with pytest.raises(EngineUnavailable) as caught:
         await engine.open()
@@ -353,7 +361,7 @@ async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> 
 @pytest.mark.usefixtures("no_hub")
 async def test_auto_falls_back_and_says_so(speech: Speech) -> None:
     ints, rate = speech("hello_world")
-    engine = create("stt", EngineSpec("auto"))
+    engine = create(STT, EngineSpec("auto"))
     assert isinstance(engine, AutoRecognizer)
     assert engine.notice == ""
     await engine.open()
@@ -369,7 +377,7 @@ async def test_auto_falls_back_and_says_so(speech: Speech) -> None:
 
 
 async def test_auto_prefers_weights_that_are_here(weights: Path) -> None:
-    engine = create("stt", EngineSpec("auto", str(weights), {"device": "cpu"}))
+    engine = create(STT, EngineSpec("auto", str(weights), {"device": "cpu"}))
     assert isinstance(engine, AutoRecognizer)
     await engine.open()
     assert engine.info.name == "whisper"
@@ -380,13 +388,13 @@ async def test_auto_prefers_weights_that_are_here(weights: Path) -> None:
 async def test_a_mistyped_model_is_a_mistake_not_a_reason_to_fall_back() -> None:
     for name in ("whisper", "auto"):
         with pytest.raises(EngineUnavailable, match=r"whisper:small\.en") as caught:
-            await create("stt", EngineSpec(name, "smal.en")).open()
+            await create(STT, EngineSpec(name, "smal.en")).open()
         assert caught.value.code == "model_not_found"
 
 
 async def test_a_folder_without_its_tokenizer_does_not_ask_the_hub(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"")
     with pytest.raises(EngineUnavailable, match=r"lack config\.json, tokenizer\.json"):
-        await create("stt", EngineSpec("whisper", str(tmp_path))).open()
+        await create(STT, EngineSpec("whisper", str(tmp_path))).open()
     with pytest.raises(EngineUnavailable, match="no folder"):
-        await create("stt", EngineSpec("whisper", "./nowhere")).open()
+        await create(STT, EngineSpec("whisper", "./nowhere")).open()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parley.audio import pcm
 from parley.audio.resampling import resample
-from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, VoiceActivityModel
+from parley.engines.ports import VAD, EngineError, EngineSpec, EngineUnavailable, VoiceActivityModel
 from parley.engines.registry import create
 from parley.engines.vad import silero
 from parley.engines.vad.silero import FIRST_SLOTS, FRAME_SAMPLES, SileroVad
@@ -139,8 +139,8 @@ async def test_wrong_weights_are_named_with_their_mend(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     path.write_bytes(b"not a graph")
     with pytest.raises(EngineUnavailable, match=r"other\.onnx.*pip install"):
-        await create("vad", EngineSpec("silero", options={"weights": str(path)})).open()
+        await create(VAD, EngineSpec("silero", options={"weights": str(path)})).open()
 
 
 def test_the_registry_makes_it() -> None:
-    assert isinstance(create("vad", EngineSpec("silero")), VoiceActivityModel)
+    assert isinstance(create(VAD, EngineSpec("silero")), VoiceActivityModel)

@@ -18,7 +18,20 @@ from parley.core.words.ids import ItemId
 from parley.core.words.items import InputText, Message
 from parley.core.words.notices import Notice
 from parley.core.words.settings import OwnerSettings, Settings
-from parley.engines.ports import EngineSpec, SpeechRecognizer, VoiceActivityModel
+from parley.engines.ports import (
+    LLM,
+    STT,
+    TTS,
+    TURN,
+    VAD,
+    Engine,
+    EngineSet,
+    EngineSpec,
+    SpeechRecognizer,
+    Stage,
+    VoiceActivityModel,
+    stages,
+)
 from parley.runtime.driver import Driver, Watcher
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
@@ -37,8 +50,12 @@ WAIT_S = 10.0
 
 
 def pipeline_config(name: str = "test", **fields: Any) -> PipelineConfig:
-    values: dict[str, Any] = {stage: EngineSpec("fake") for stage in ("vad", "turn", "stt", "llm", "tts")}
-    values |= {
+    """A configuration of fakes; `fields` are those of `PipelineConfig`, and specifications of engines by the name of their stage."""
+    known = {stage.name: stage for stage in stages()}
+    engines = {stage: EngineSpec("fake") for stage in (VAD, TURN, STT, LLM, TTS)}
+    engines |= {known[name]: fields.pop(name) for name in list(fields) if name in known}
+    values: dict[str, Any] = {
+        "engines": engines,
         "voice": "alloy",
         "instructions": "Be brief.",
         "language": "en",
@@ -59,16 +76,15 @@ def pipeline(
     tts: FakeSynthesizer | None = None,
     **fields: Any,
 ) -> Pipeline:
-    config = pipeline_config(**fields)
-    return Pipeline(
-        config.name,
-        VoiceWorker(vad or FakeVoiceActivity()),
-        turn or FakeTurnJudge(),
-        stt or FakeRecognizer("hello there"),
-        llm or FakeModel(),
-        tts or FakeSynthesizer(),
-        config,
-    )
+    config, voice = pipeline_config(**fields), vad or FakeVoiceActivity()
+    engines: dict[Stage[Any], Engine] = {
+        VAD: voice,
+        TURN: turn or FakeTurnJudge(),
+        STT: stt or FakeRecognizer("hello there"),
+        LLM: llm or FakeModel(),
+        TTS: tts or FakeSynthesizer(),
+    }
+    return Pipeline(config.name, EngineSet(engines), VoiceWorker(voice), config)
 
 
 class Client:

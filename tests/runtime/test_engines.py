@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from parley.engines.ports import Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
+from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.runtime.rig import WAIT_S, pipeline_config
 
-FAKES: dict[Stage, Callable[[], Any]] = {
-    "vad": FakeVoiceActivity,
-    "turn": FakeTurnJudge,
-    "stt": FakeRecognizer,
-    "llm": FakeModel,
-    "tts": FakeSynthesizer,
+FAKES: dict[Stage[Any], Callable[[], Any]] = {
+    VAD: FakeVoiceActivity,
+    TURN: FakeTurnJudge,
+    STT: FakeRecognizer,
+    LLM: FakeModel,
+    TTS: FakeSynthesizer,
 }
 
 
@@ -30,10 +30,10 @@ class _Shop:
     def __init__(self, **broken: Exception) -> None:
         self.broken = broken
         self.made_of = dict(FAKES)
-        self.made: list[tuple[Stage, EngineSpec, Any]] = []
+        self.made: list[tuple[Stage[Any], EngineSpec, Any]] = []
         self.reports: list[EngineReport] = []
 
-    def create(self, stage: Stage, spec: EngineSpec) -> Engine:
+    def create(self, stage: Stage[Any], spec: EngineSpec) -> Engine:
         engine: Any = self.made_of[stage]()
         self.made.append((stage, spec, engine))
         error = self.broken.get(spec.model or spec.name)
@@ -59,10 +59,10 @@ async def test_equal_engines_are_loaded_once_and_shared() -> None:
         pipeline_config("a", stt=same), pipeline_config("b", stt=again), pipeline_config("c", stt=other)
     )
     a, b, c = (loaded.pipeline(name) for name in "abc")
-    assert a.stt is b.stt
-    assert a.stt is not c.stt
-    assert a.vad is b.vad is c.vad
-    assert a.llm is c.llm
+    assert a.engines[STT] is b.engines[STT]
+    assert a.engines[STT] is not c.engines[STT]
+    assert a.engines[VAD] is b.engines[VAD] is c.engines[VAD]
+    assert a.engines[LLM] is c.engines[LLM]
     assert all(engine.opened == 1 for _, _, engine in shop.made)
     assert len(shop.made) == 6
     await loaded.close()
@@ -77,21 +77,21 @@ async def test_a_pipeline_that_cannot_be_loaded_says_why_and_the_others_are_serv
     )
     assert list(loaded.pipelines) == ["good"]
     (failure,) = loaded.failures["bad"]
-    assert (failure.stage, failure.name, failure.state) == ("stt", "whisper", "failed")
+    assert (failure.stage, failure.name, failure.state) == (STT, "whisper", "failed")
     assert (failure.message, failure.remedy) == ("The weights of 'small' are missing.", "Run parley pull small.")
     with pytest.raises(KeyError):
         loaded.pipeline("bad")
     unneeded = [engine for stage, spec, engine in shop.made if spec.model == "big"]
     assert [engine.closed for engine in unneeded] == [1], "an engine that only the failed pipeline wanted is let go"
     states = {(report.stage, report.name): report.state for report in shop.reports}
-    assert states["stt", "whisper"] == "failed"
-    assert states["stt", "fake"] == "ready"
+    assert states[STT, "whisper"] == "failed"
+    assert states[STT, "fake"] == "ready"
     await loaded.close()
 
 
 async def test_an_engine_of_the_wrong_kind_is_refused() -> None:
-    def create(stage: Stage, spec: EngineSpec) -> Engine:
-        made: Engine = FAKES["tts" if stage == "llm" else stage]()
+    def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
+        made: Engine = FAKES[TTS if stage is LLM else stage]()
         return made
 
     loaded = await LoadedEngines.open_all([pipeline_config("odd")], create=create)
@@ -103,9 +103,9 @@ async def test_an_unknown_engine_is_reported_with_what_there_is() -> None:
     config = pipeline_config("typo", vad=EngineSpec("silero"), stt=EngineSpec("whispr"), llm=EngineSpec("bench"))
     loaded = await LoadedEngines.open_all([config])
     failed = {failure.stage: failure for failure in loaded.failures["typo"]}
-    assert "whispr" in failed["stt"].message
-    assert "whisper" in failed["stt"].remedy
-    assert set(failed) == {"turn", "stt", "tts"}, "the fakes are not installed engines either"
+    assert "whispr" in failed[STT].message
+    assert "whisper" in failed[STT].remedy
+    assert set(failed) == {TURN, STT, TTS}, "the fakes are not installed engines either"
 
 
 async def test_all_engines_load_at_the_same_time() -> None:
@@ -113,7 +113,7 @@ async def test_all_engines_load_at_the_same_time() -> None:
     everybody = asyncio.Event()
     shop = _Shop()
 
-    def create(stage: Stage, spec: EngineSpec) -> Engine:
+    def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
         engine: Any = shop.create(stage, spec)
 
         async def wait() -> None:
@@ -136,9 +136,9 @@ async def test_giving_up_while_loading_lets_go_of_what_was_loaded() -> None:
     shop = _Shop()
     stuck = asyncio.Event()
 
-    def create(stage: Stage, spec: EngineSpec) -> Engine:
+    def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
         engine: Any = shop.create(stage, spec)
-        if stage == "tts":
+        if stage is TTS:
 
             async def wait() -> None:
                 stuck.set()
@@ -177,13 +177,13 @@ class _HasVoicesOf(FakeSynthesizer):
 
 
 @pytest.mark.parametrize(("language", "served"), [("", True), ("en", True), ("EN-us", True), ("pt", False)])
-@pytest.mark.parametrize("stage", ["stt", "tts"])
+@pytest.mark.parametrize("stage", [STT, TTS], ids=str)
 async def test_a_pipeline_whose_engines_cannot_do_its_language_is_refused_at_start(
-    stage: Stage, language: str, served: bool
+    stage: Stage[Any], language: str, served: bool
 ) -> None:
     shop = _Shop()
-    shop.made_of["stt"] = (lambda: _Speaks("en", "de")) if stage == "stt" else FakeRecognizer
-    shop.made_of["tts"] = (lambda: _HasVoicesOf("en", "EN-us")) if stage == "tts" else FakeSynthesizer
+    shop.made_of[STT] = (lambda: _Speaks("en", "de")) if stage is STT else FakeRecognizer
+    shop.made_of[TTS] = (lambda: _HasVoicesOf("en", "EN-us")) if stage is TTS else FakeSynthesizer
     loaded = await shop.open(pipeline_config("a", language=language))
     assert ("a" in loaded.pipelines) == served
     if not served:

@@ -33,8 +33,8 @@ from parley.testing.fakes import FakeRecognizer, FakeRecognizerStream, FakeTurnJ
 from tests.runtime.rig import settled
 
 TURN = TurnId(3)
-OPEN = OpenTranscription(TURN, AudioFormat.PCM16, "", "names: Anna", ("Parley",), True)
-JUDGE = JudgePause(TURN, JudgementId(5), "so I was", bytes(48_000), AudioFormat.PCM16, "")
+OPEN = OpenTranscription(TURN, AudioFormat.PCM16, "de", "names: Anna", ("Parley",), True)
+JUDGE = JudgePause(TURN, JudgementId(5), "so I was", bytes(48_000), AudioFormat.PCM16, "de")
 
 
 class _Ears:
@@ -42,7 +42,7 @@ class _Ears:
         self.stt = stt
         self.events: list[Event] = []
         voice = VoiceWorker(FakeVoiceActivity()).stream(lambda _: None, lambda _: None)
-        self.listening = Listening(voice, judge, stt, "de", self.events.append)
+        self.listening = Listening(voice, judge, stt, self.events.append)
 
 
 def _tone(seconds: float, rate: int) -> bytes:
@@ -66,16 +66,16 @@ async def test_the_recogniser_hears_the_whole_turn_at_its_own_rate() -> None:
     assert ears.events == [Transcribed(TURN, "hello")]
 
 
-async def test_the_recogniser_is_told_the_clients_hints_and_the_pipelines_language() -> None:
+async def test_the_recogniser_is_given_the_hints_and_the_language_that_the_core_names() -> None:
     ears = _Ears(FakeRecognizer())
     ears.listening.open(OPEN)
     spec = ears.stt.streams[0].spec
     assert (spec.language, spec.prompt, spec.keywords, spec.logprobs) == ("de", "names: Anna", ("Parley",), True)
 
 
-async def test_the_clients_choice_of_languages_goes_over_the_pipelines_language() -> None:
+async def test_the_recogniser_is_given_the_languages_that_may_be_spoken() -> None:
     ears = _Ears(FakeRecognizer())
-    ears.listening.open(replace(OPEN, languages=("pt", "es")))
+    ears.listening.open(replace(OPEN, language="", languages=("pt", "es")))
     spec = ears.stt.streams[0].spec
     assert (spec.language, spec.languages) == ("", ("pt", "es"))
 

@@ -10,6 +10,7 @@ import pytest
 from parley.core.words.events import ItemRetrieveRequested
 from parley.core.words.items import InputAudio, Item, Message, OutputAudio
 from parley.core.words.notices import ItemRetrieved, ResponseDone
+from parley.engines.ports import LLM, STT, TTS
 from parley.runtime.metrics import Metrics
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.trace import Trace
@@ -44,7 +45,7 @@ async def talked(pipe: Pipeline, metrics: Metrics) -> tuple[Rig, int]:
     # The fakes and the client remember everything; a server's do not.
     audio = kept_audio(rig)
     rig.client.notices.clear()
-    for kept in (pipe.stt.streams, pipe.llm.requests, pipe.tts.requests):  # type: ignore[attr-defined]
+    for kept in (pipe.engines[STT].streams, pipe.engines[LLM].requests, pipe.engines[TTS].requests):  # type: ignore[attr-defined]
         kept.clear()
     return rig, audio
 

@@ -26,7 +26,7 @@ from parley.core.words.items import (
 from parley.core.words.settings import AudioFormat, ForceFunction, FunctionTool, Modality
 from parley.core.words.work import Prompt, Reply
 from parley.engines.ports import ChatMessage, ForceTool, ImagePart, Tool, ToolCall
-from parley.runtime.prompt_mapping import (
+from parley.runtime.generation.prompt_mapping import (
     NO_OUTPUT,
     NOT_CALLED,
     REFUSED,
@@ -189,9 +189,8 @@ def test_the_request_carries_every_option_of_the_prompt() -> None:
         max_output_tokens=50,
         reasoning_effort="low",
     )
-    request = chat_request(_start(prompt), language="de")
+    request = chat_request(_start(prompt, language="de"))
     assert request.tools == (Tool("plain", ""), Tool("full", "does it", schema))
     assert request.tool_choice == ForceTool("full")
     assert (request.parallel_tool_calls, request.max_tokens, request.reasoning_effort) == (False, 50, "low")
     assert request.language == "de"
-    assert chat_request(_start(prompt, language="fr"), language="de").language == "fr"

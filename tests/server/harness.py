@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection, RealtimeConnection
 
 from parley.config import Config, load
+from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineSet, Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.voice_worker import VoiceWorker
@@ -36,6 +37,10 @@ class Engines:
     llm: FakeModel = field(default_factory=FakeModel)
     tts: FakeSynthesizer = field(default_factory=FakeSynthesizer)
 
+    def as_set(self) -> EngineSet:
+        engines: dict[Stage[Any], Engine] = {VAD: self.vad, STT: self.stt, LLM: self.llm, TTS: self.tts}
+        return EngineSet(engines if self.turn is None else {**engines, TURN: self.turn})
+
 
 def configured(**server: Any) -> Config:
     """The default configuration on a free port, with these fields of `[server]` changed."""
@@ -48,9 +53,7 @@ def loaded(
 ) -> LoadedEngines:
     """`engines` behind the default pipeline; the others of `config` are as if they had failed."""
     name = config.default_pipeline
-    pipeline = Pipeline(
-        name, VoiceWorker(engines.vad), engines.turn, engines.stt, engines.llm, engines.tts, config.pipelines[name]
-    )
+    pipeline = Pipeline(name, engines.as_set(), VoiceWorker(engines.vad), config.pipelines[name])
     if failures is None:
         failures = {other: () for other in config.pipelines if other != name}
     pipelines = {name: pipeline} if name not in failures else {}

@@ -16,9 +16,9 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from parley.core.words.limits import MAX_APPEND_BYTES
-from parley.runtime import speaking as speaking_module
-from parley.server import link as link_module
-from parley.server.link import Link
+from parley.runtime.generation import pacing
+from parley.server.links.websocket import connection as link_module
+from parley.server.links.websocket.connection import WebSocketLink
 from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
 from tests.server.harness import Engines, Running, Talk, running, talking, turn_the_loop
 
@@ -218,12 +218,12 @@ async def test_who_never_reads_a_long_answer_is_closed_and_a_session_beside_it_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link_module, "STALL_S", 0.3)
-    monkeypatch.setattr(speaking_module, "MAX_AHEAD_S", 600)  # more than the kernel keeps for who does not read
+    monkeypatch.setattr(pacing, "MAX_AHEAD_S", 600)  # more than the kernel keeps for who does not read
     engines = Engines(llm=FakeModel(["one two."], ["Yes."]), tts=FakeSynthesizer(word_ms=300_000))
     loop = asyncio.get_running_loop()
     async with running(engines=engines) as server, talking(server) as beside:
         raw = await handshaken(server)
-        links = [link for link in server.server.server_state.connections if isinstance(link, Link)]
+        links = [link for link in server.server.server_state.connections if isinstance(link, WebSocketLink)]
         await loop.sock_sendall(raw, masked('{"type":"response.create"}'))
         while not (closed := [link for link in links if link._close]):
             await turn_the_loop()

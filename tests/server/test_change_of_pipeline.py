@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parley.config import Config
-from parley.engines.ports import EngineSpec
+from parley.engines.ports import STT, EngineSpec
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.voice_worker import VoiceWorker
@@ -26,12 +26,17 @@ def two_pipelines() -> tuple[Config, LoadedEngines, Engines, Engines]:
     """The default pipeline and `fast`; `broken` could not be loaded."""
     config = configured()
     default = config.pipelines[config.default_pipeline]
-    fast = replace(default, name="fast", instructions="Be fast.", language="de", stt=EngineSpec("quick"))
+    fast = replace(
+        default,
+        name="fast",
+        instructions="Be fast.",
+        language="de",
+        engines={**default.engines, STT: EngineSpec("quick")},
+    )
     config = replace(config, pipelines={default.name: default, "fast": fast, "broken": replace(default, name="broken")})
     here, there = Engines(), Engines(stt=FakeRecognizer(*["Wie spät ist es?"] * 4), llm=FakeModel(["Halb zehn."]))
     served = loaded(config, here, {"broken": ()})
-    vad = VoiceWorker(there.vad)
-    other = Pipeline("fast", vad, there.turn, there.stt, there.llm, there.tts, fast)
+    other = Pipeline("fast", there.as_set(), VoiceWorker(there.vad), fast)
     return config, LoadedEngines({**served.pipelines, "fast": other}, served.failures, []), here, there
 
 

@@ -169,8 +169,11 @@ async def test_a_star_allows_every_page() -> None:
         {"subprotocols": [Subprotocol("realtime"), Subprotocol("openai-beta.realtime-v1")]},
     ],
 )
-async def test_the_beta_dialect_is_refused_as_openai_does(options: dict[str, Any]) -> None:
-    async with running() as server, connect(server.ws + "/v1/realtime?model=gpt-realtime", **options) as client:
+async def test_a_server_without_the_beta_dialect_refuses_it_as_openai_does(options: dict[str, Any]) -> None:
+    async with (
+        running(configured(beta=False)) as server,
+        connect(server.ws + "/v1/realtime?model=gpt-realtime", **options) as client,
+    ):
         event = parse_server_event(await client.recv())
         assert (event.type, event.error.code) == ("error", "beta_api_shape_disabled")
         with pytest.raises(ConnectionClosed) as closed:

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from parley.server.hosts import HostRule
+from parley.server.access.hosts import HostRule
 from tests.server.harness import Running, configured, running
 from tests.wire.sdk import parse_server_event
 
@@ -58,7 +58,7 @@ def test_the_owner_names_further_hosts(bound: str, allowed: tuple[str, ...], hos
     assert (HostRule(bound, allowed).refusal(host) is None) is answered
 
 
-PATHS = ("/", "/health", "/metrics", "/v1/models", "/parley/pipelines", "/parley/door", "/nothing")
+PATHS = ("/", "/health", "/metrics", "/v1/models", "/parley/pipelines", "/parley/admission", "/nothing")
 
 
 async def test_every_http_answer_asks_for_the_right_host() -> None:

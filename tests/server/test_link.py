@@ -19,10 +19,10 @@ import websockets.asyncio.client as ws
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from parley.server import link as link_module
-from parley.server import link_reading
-from parley.server.link import Link, link_class
-from parley.server.link_ports import LinkToPeer, LongArrival, Peer
+from parley.server.links.link import Link, LongArrival, Peer
+from parley.server.links.websocket import connection as link_module
+from parley.server.links.websocket import reading as link_reading
+from parley.server.links.websocket.connection import WebSocketLink, link_class
 from parley.server.refusals import Refusal
 from tests.runtime.rig import settled
 
@@ -59,8 +59,8 @@ class Echo:
     congestion: list[bool] = field(default_factory=list)
     pieces: list[int] = field(default_factory=list)
 
-    def opened(self, link: LinkToPeer) -> None:
-        assert isinstance(link, Link)
+    def opened(self, link: Link) -> None:
+        assert isinstance(link, WebSocketLink)
         self.link = link
         link.send("hello")
 
@@ -78,19 +78,20 @@ class Echo:
     def congested(self, waits: bool) -> None:
         self.congestion.append(waits)
 
-    def lost(self, code: int, reason: str) -> None:
-        self.lost_as.append((code, reason))
+    def lost(self, how: str) -> None:
+        code, _, reason = how.partition(" ")
+        self.lost_as.append((int(code), reason))
         self.over.set()
 
 
 @dataclass
-class OpenDoor:
+class OpenGate:
     max_message_bytes: int = MIB
     messages_per_second: int = 1_000_000
     times: int = 1
     peers: list[Echo] = field(default_factory=list)
 
-    def knock(
+    def accept(
         self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
     ) -> Peer | Refusal:
         if target == "/refuse":
@@ -102,12 +103,12 @@ class OpenDoor:
 
 
 @asynccontextmanager
-async def serving(door: OpenDoor) -> AsyncIterator[str]:
+async def serving(gate: OpenGate) -> AsyncIterator[str]:
     async def no_http(scope: object, receive: object, send: object) -> None:
         raise AssertionError("no HTTP is spoken here")
 
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(no_http, ws=link_class(door), loop="none", lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(no_http, ws=link_class(gate), loop="none", lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
@@ -155,8 +156,8 @@ def masked(opcode: Opcode, data: bytes, fin: bool = True) -> bytes:
 
 
 async def test_text_and_binary_frames_are_both_read_as_messages() -> None:
-    door = OpenDoor()
-    async with serving(door) as url, connected(url) as client:
+    gate = OpenGate()
+    async with serving(gate) as url, connected(url) as client:
         await client.send("text")
         await client.send(b"bytes")
         await client.send(["in ", "three ", "pieces"])
@@ -164,7 +165,7 @@ async def test_text_and_binary_frames_are_both_read_as_messages() -> None:
 
 
 async def test_a_refused_handshake_is_answered_with_json() -> None:
-    async with serving(OpenDoor()) as url:
+    async with serving(OpenGate()) as url:
         with pytest.raises(InvalidStatus) as refused:
             await ws.connect(url + "/refuse")
     response = refused.value.response
@@ -173,8 +174,8 @@ async def test_a_refused_handshake_is_answered_with_json() -> None:
     assert json.loads(response.body or b"")["error"]["code"] == "invalid_api_key"
 
 
-async def test_a_bug_in_the_door_is_a_500_and_the_server_goes_on() -> None:
-    async with serving(OpenDoor()) as url:
+async def test_a_bug_in_the_gate_is_a_500_and_the_server_goes_on() -> None:
+    async with serving(OpenGate()) as url:
         with pytest.raises(InvalidStatus) as refused:
             await ws.connect(url + "/broken")
         assert refused.value.response.status_code == 500
@@ -184,8 +185,8 @@ async def test_a_bug_in_the_door_is_a_500_and_the_server_goes_on() -> None:
 
 
 async def test_a_bug_behind_one_link_closes_that_link_only() -> None:
-    door = OpenDoor()
-    async with serving(door) as url, connected(url) as beside, connected(url) as client:
+    gate = OpenGate()
+    async with serving(gate) as url, connected(url) as beside, connected(url) as client:
         await client.send("break")
         assert (await closed_with(client))[0] == 1011
         await beside.send("still here")
@@ -193,8 +194,8 @@ async def test_a_bug_behind_one_link_closes_that_link_only() -> None:
 
 
 async def test_a_message_over_the_limit_is_closed_with_1009_that_the_sender_sees() -> None:
-    door = OpenDoor(max_message_bytes=MIB)
-    async with serving(door) as url, connected(url) as beside:
+    gate = OpenGate(max_message_bytes=MIB)
+    async with serving(gate) as url, connected(url) as beside:
         client = await ws.connect(url, compression=None, ping_interval=None)
         assert await client.recv() == "hello"
         with contextlib.suppress(ConnectionClosed):
@@ -202,82 +203,82 @@ async def test_a_message_over_the_limit_is_closed_with_1009_that_the_sender_sees
         assert (await closed_with(client))[0] == 1009
         await beside.send("still here")
         assert await beside.recv() == "still here"
-    assert [peer.lost_as[0][0] for peer in door.peers if peer.lost_as] == [1000, 1009]
+    assert [peer.lost_as[0][0] for peer in gate.peers if peer.lost_as] == [1000, 1009]
 
 
 async def test_who_stops_reading_is_closed_with_a_reason_before_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "OUTBOX_BYTES", 2 * MIB)
     monkeypatch.setattr(link_module, "CLOSE_S", 1.0)
-    door = OpenDoor(times=8)
+    gate = OpenGate(times=8)
     loop = asyncio.get_running_loop()
-    async with serving(door) as url:
+    async with serving(gate) as url:
         raw = await raw_connection(url)
         tracemalloc.start()
-        while not door.peers[0].lost_as and door.peers[0].link._close is None:
+        while not gate.peers[0].lost_as and gate.peers[0].link._close is None:
             await loop.sock_sendall(raw, masked(Opcode.TEXT, b"x" * 100_000))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 8 * MIB
-        assert not door.peers[0].link._outbox
+        assert not gate.peers[0].link._outbox
         # It can still read why.
         seen = b""
         while chunk := await loop.sock_recv(raw, MIB):
             seen = (seen + chunk)[-400:]
         assert struct.pack("!H", 1008) + b"you read too slowly" in seen
         raw.close()
-        await door.peers[0].over.wait()
-    assert door.peers[0].lost_as[0][0] == 1008
+        await gate.peers[0].over.wait()
+    assert gate.peers[0].lost_as[0][0] == 1008
 
 
 async def test_a_link_that_takes_nothing_is_ended_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "STALL_S", 0.05)
     monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
-    door = OpenDoor(times=50)
+    gate = OpenGate(times=50)
     loop = asyncio.get_running_loop()
-    async with serving(door) as url:
+    async with serving(gate) as url:
         raw = await raw_connection(url)
         await loop.sock_sendall(raw, masked(Opcode.TEXT, b"x" * 130_000))
-        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        await asyncio.wait_for(gate.peers[0].over.wait(), 10)
         raw.close()
-    code, reason = door.peers[0].lost_as[0]
+    code, reason = gate.peers[0].lost_as[0]
     assert code == 1008
     assert "read nothing" in reason
 
 
 async def test_pings_of_a_client_that_does_not_read_pile_up_nowhere() -> None:
-    door = OpenDoor()
+    gate = OpenGate()
     loop = asyncio.get_running_loop()
-    async with serving(door) as url, connected(url) as beside:
+    async with serving(gate) as url, connected(url) as beside:
         raw = await raw_connection(url)
-        door.peers[1].times = 100
+        gate.peers[1].times = 100
         await loop.sock_sendall(raw, masked(Opcode.TEXT, b"x" * 130_000))
-        while not door.peers[1].link._write_paused:
+        while not gate.peers[1].link._write_paused:
             await beside.send("turn the loop")
             await beside.recv()
-        before = door.peers[1].link.transport.get_write_buffer_size()
+        before = gate.peers[1].link.transport.get_write_buffer_size()
         await loop.sock_sendall(raw, masked(Opcode.PING, b"p" * 125) * 10_000)
         await beside.send("turn the loop")
         await beside.recv()
-        assert door.peers[1].link.transport.get_write_buffer_size() <= before
+        assert gate.peers[1].link.transport.get_write_buffer_size() <= before
         raw.close()
-        await door.peers[1].over.wait()
+        await gate.peers[1].over.wait()
 
 
 async def test_endless_fragments_end_the_link() -> None:
-    door = OpenDoor()
+    gate = OpenGate()
     loop = asyncio.get_running_loop()
-    async with serving(door) as url:
+    async with serving(gate) as url:
         raw = await raw_connection(url)
         await loop.sock_sendall(raw, masked(Opcode.TEXT, b"{", fin=False) + masked(Opcode.CONT, b"", fin=False) * 2000)
         assert struct.pack("!H", 1008) in await loop.sock_recv(raw, 4096)
         raw.close()
-        await door.peers[0].over.wait()
+        await gate.peers[0].over.wait()
 
 
 async def test_a_flood_is_slowed_to_its_rate_and_nothing_of_it_is_lost() -> None:
-    door = OpenDoor(messages_per_second=2_000)
+    gate = OpenGate(messages_per_second=2_000)
     loop = asyncio.get_running_loop()
-    async with serving(door) as url, connected(url) as client:
+    async with serving(gate) as url, connected(url) as client:
         started = loop.time()
         for number in range(6_000):
             await client.send(str(number))
@@ -288,9 +289,9 @@ async def test_a_flood_is_slowed_to_its_rate_and_nothing_of_it_is_lost() -> None
 
 
 async def test_a_flood_of_tiny_messages_does_not_hold_up_a_link_beside_it() -> None:
-    door = OpenDoor(messages_per_second=2_000)
+    gate = OpenGate(messages_per_second=2_000)
     loop = asyncio.get_running_loop()
-    async with serving(door) as url, connected(url) as beside:
+    async with serving(gate) as url, connected(url) as beside:
         raw = await raw_connection(url)
         flood = loop.create_task(loop.sock_sendall(raw, masked(Opcode.TEXT, b"{}") * 200_000))
         waits = []
@@ -299,57 +300,57 @@ async def test_a_flood_of_tiny_messages_does_not_hold_up_a_link_beside_it() -> N
             await beside.send("ping")
             await beside.recv()
             waits.append(loop.time() - at)
-        assert len(door.peers[1].messages) < 10_000
+        assert len(gate.peers[1].messages) < 10_000
         flood.cancel()
         raw.close()
-        await door.peers[1].over.wait()
+        await gate.peers[1].over.wait()
     assert sorted(waits)[len(waits) // 2] < 0.1
 
 
 async def test_a_stall_and_then_a_burst_lose_nothing() -> None:
-    door = OpenDoor(messages_per_second=1_000)
+    gate = OpenGate(messages_per_second=1_000)
     loop = asyncio.get_running_loop()
-    async with serving(door) as url:
+    async with serving(gate) as url:
         raw = await raw_connection(url)
         burst = b"".join(masked(Opcode.TEXT, str(number).encode() * 300) for number in range(400))
         await loop.sock_sendall(raw, burst)
         seen = 0
         while seen < 400:
             assert await loop.sock_recv(raw, MIB)
-            seen = len(door.peers[0].messages)
+            seen = len(gate.peers[0].messages)
         raw.close()
-        await door.peers[0].over.wait()
-    assert door.peers[0].messages == [str(number).encode() * 300 for number in range(400)]
+        await gate.peers[0].over.wait()
+    assert gate.peers[0].messages == [str(number).encode() * 300 for number in range(400)]
 
 
 async def test_a_sudden_disconnect_is_noticed_once() -> None:
-    door = OpenDoor()
-    async with serving(door) as url:
+    gate = OpenGate()
+    async with serving(gate) as url:
         raw = await raw_connection(url)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raw.close()
-        await asyncio.wait_for(door.peers[0].over.wait(), 10)
-    assert [code for code, _ in door.peers[0].lost_as] == [1006]
+        await asyncio.wait_for(gate.peers[0].over.wait(), 10)
+    assert [code for code, _ in gate.peers[0].lost_as] == [1006]
 
 
 async def test_our_close_ends_the_connection_though_the_client_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
-    door = OpenDoor()
-    async with serving(door) as url:
+    gate = OpenGate()
+    async with serving(gate) as url:
         raw = await raw_connection(url)
-        door.peers[0].link.close(4000, "because")
-        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        gate.peers[0].link.close_with(4000, "because")
+        await asyncio.wait_for(gate.peers[0].over.wait(), 10)
         raw.close()
-    assert door.peers[0].lost_as == [(4000, "because")]
+    assert gate.peers[0].lost_as == [(4000, "because")]
 
 
 async def test_what_was_sent_before_a_close_arrives_before_it() -> None:
-    door = OpenDoor()
-    async with serving(door) as url, connected(url) as client:
+    gate = OpenGate()
+    async with serving(gate) as url, connected(url) as client:
         for _ in range(100):
-            door.peers[0].link.send("x" * 100_000)
-        door.peers[0].link.close(4001, "a reason " * 50)
-        door.peers[0].link.send("too late")
+            gate.peers[0].link.send("x" * 100_000)
+        gate.peers[0].link.close_with(4001, "a reason " * 50)
+        gate.peers[0].link.send("too late")
         answers = [await client.recv() for _ in range(100)]
         assert answers == ["x" * 100_000] * 100
         code, reason = await closed_with(client)
@@ -360,43 +361,43 @@ async def test_what_was_sent_before_a_close_arrives_before_it() -> None:
 async def test_a_client_that_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PING_S", "PONG_S", "CLOSE_S"):
         monkeypatch.setattr(link_module, name, 0.05)
-    door = OpenDoor()
-    async with serving(door) as url:
+    gate = OpenGate()
+    async with serving(gate) as url:
         raw = await raw_connection(url)
-        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+        await asyncio.wait_for(gate.peers[0].over.wait(), 10)
         raw.close()
-    assert door.peers[0].lost_as[0][0] == 1011
+    assert gate.peers[0].lost_as[0][0] == 1011
 
 
 async def test_a_client_whose_pong_waits_behind_its_audio_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "PING_S", 0.05)
     monkeypatch.setattr(link_module, "PONG_S", 0.2)
     monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
-    door = OpenDoor()
-    async with serving(door) as url:
+    gate = OpenGate()
+    async with serving(gate) as url:
         raw = await raw_connection(url)
         loop = asyncio.get_running_loop()
         until = loop.time() + 1.0
         while loop.time() < until:
             await loop.sock_sendall(raw, b"\x81\x82\0\0\0\0hi")
-            await asyncio.wait([asyncio.ensure_future(door.peers[0].over.wait())], timeout=0.02)
-        assert not door.peers[0].lost_as
-        await asyncio.wait_for(door.peers[0].over.wait(), 10)
+            await asyncio.wait([asyncio.ensure_future(gate.peers[0].over.wait())], timeout=0.02)
+        assert not gate.peers[0].lost_as
+        await asyncio.wait_for(gate.peers[0].over.wait(), 10)
         raw.close()
-    assert door.peers[0].lost_as[0][0] == 1011
+    assert gate.peers[0].lost_as[0][0] == 1011
 
 
 async def test_a_client_that_is_read_slowly_is_not_taken_for_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "PING_S", 0.05)
     monkeypatch.setattr(link_module, "PONG_S", 0.1)
-    door = OpenDoor(messages_per_second=20, times=0)
+    gate = OpenGate(messages_per_second=20, times=0)
     long = "x" * (MIB - 100)
-    async with serving(door) as url, connected(url) as client:
+    async with serving(gate) as url, connected(url) as client:
         # They cost 32 of its 20 messages per second: nothing more, no pong either, is read for most of a second.
         await client.send(long)
         await client.send(long)
         await client.send("after")
-        (echo,) = door.peers
+        (echo,) = gate.peers
         await settled(lambda: len(echo.messages) == 3 or bool(echo.lost_as))
         assert not echo.lost_as
         assert echo.messages[-1] == b"after"
@@ -405,7 +406,7 @@ async def test_a_client_that_is_read_slowly_is_not_taken_for_one_that_is_gone(mo
 async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     loop = asyncio.get_running_loop()
-    async with serving(OpenDoor()) as url:
+    async with serving(OpenGate()) as url:
         host, port = url.removeprefix("ws://").split(":")
         raw = socket.create_connection((host, int(port)))
         raw.setblocking(False)
@@ -419,9 +420,9 @@ async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.Log
 
 
 async def test_a_peer_hears_that_its_client_does_not_read_and_that_it_reads_again() -> None:
-    door = OpenDoor(times=0)
-    async with serving(door) as url, connected(url) as client:
-        (echo,) = door.peers
+    gate = OpenGate(times=0)
+    async with serving(gate) as url, connected(url) as client:
+        (echo,) = gate.peers
         client.transport.pause_reading()
         while not echo.congestion:
             echo.link.send("x" * MIB)
@@ -435,22 +436,22 @@ async def test_a_peer_hears_that_its_client_does_not_read_and_that_it_reads_agai
 
 async def test_a_message_longer_than_a_slice_is_handed_on_in_pieces_and_in_order() -> None:
     long = "x" * (200 * 1024)
-    door = OpenDoor()
-    async with serving(door) as url, connected(url) as client:
+    gate = OpenGate()
+    async with serving(gate) as url, connected(url) as client:
         for text in ("before", long, "between", long, "after"):
             await client.send(text)
         for text in ("before", long, "between", long, "after"):
             assert await client.recv() == text
-        (echo,) = door.peers
+        (echo,) = gate.peers
         assert len(echo.pieces) == 2
         assert min(echo.pieces) >= len(long) // link_reading.SLICE_BYTES
 
 
 async def test_messages_that_cost_much_time_take_turns_with_a_link_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two hundred in one read of the socket, some of them in two fragments; each takes a millisecond."""
-    door = OpenDoor(times=0)
-    async with serving(door) as url, connected(url):
-        (echo,) = door.peers
+    gate = OpenGate(times=0)
+    async with serving(gate) as url, connected(url):
+        (echo,) = gate.peers
         taken: list[int] = []
         turn = 0
         monkeypatch.setattr(link_reading, "perf_counter", lambda: len(taken) / 1_000)
@@ -476,9 +477,9 @@ async def test_a_long_message_in_fragments_is_handed_on_in_slices_and_in_order()
     frames = [masked(Opcode.TEXT, b"before"), masked(Opcode.TEXT, fragments[0], fin=False)]
     frames += [masked(Opcode.CONT, fragment, fin=False) for fragment in fragments[1:]]
     frames += [masked(Opcode.PING, b"?"), masked(Opcode.CONT, b""), masked(Opcode.TEXT, b"after")]
-    door = OpenDoor(times=0)
-    async with serving(door) as url, connected(url):
-        (echo,) = door.peers
+    gate = OpenGate(times=0)
+    async with serving(gate) as url, connected(url):
+        (echo,) = gate.peers
         echo.link.data_received(b"".join(frames))
         await settled(lambda: len(echo.messages) == 3)
         assert echo.messages == [b"before", long, b"after"]
@@ -488,9 +489,9 @@ async def test_a_long_message_in_fragments_is_handed_on_in_slices_and_in_order()
 @pytest.mark.slow
 async def test_short_messages_with_long_answers_take_turns_with_a_link_beside_them() -> None:
     """Forty requests in one read of the socket; each is answered with 128 KiB."""
-    door = OpenDoor(times=0)
-    async with serving(door) as url, connected(url):
-        (echo,) = door.peers
+    gate = OpenGate(times=0)
+    async with serving(gate) as url, connected(url):
+        (echo,) = gate.peers
         answered: list[int] = []
         turn = 0
         taken = echo.received

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from parley.server import link_reading
-from parley.server.link import Link
-from tests.server.test_link import OpenDoor
+from parley.server.links.websocket import reading as link_reading
+from parley.server.links.websocket.connection import WebSocketLink
+from tests.server.test_link import OpenGate
 
 LIMIT = 70_000
 HANDSHAKE = (
@@ -69,11 +69,11 @@ Outcome = tuple[list[bytes], bytes, str, list[tuple[int, str]]]
 
 async def outcome(pieces: Sequence[bytes], *, shorter_way: bool) -> Outcome:
     """What a peer that only listens has received, what was written to the client, and how it ended."""
-    door = OpenDoor(max_message_bytes=LIMIT, times=0)
+    gate = OpenGate(max_message_bytes=LIMIT, times=0)
     with pytest.MonkeyPatch.context() as patch:
         if not shorter_way:
             patch.setattr(link_reading, "awaits_message", lambda wire: False)
-        link, wire = Link(door, set()), Wire()
+        link, wire = WebSocketLink(gate, set()), Wire()
         link.connection_made(wire)
         link.data_received(HANDSHAKE)
         for piece in pieces:
@@ -82,7 +82,7 @@ async def outcome(pieces: Sequence[bytes], *, shorter_way: bool) -> Outcome:
             link.data_received(piece)
         await wire.wait_until_read()
         link.connection_lost(None)
-    (echo,) = door.peers
+    (echo,) = gate.peers
     _, _, frames_written = wire.written.partition(b"\r\n\r\n")  # the handshake before them has the time of day in it
     return echo.messages, frames_written, wire.ended, echo.lost_as
 

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from parley import __version__
-from parley.engines.ports import EngineError
+from parley.engines.ports import STT, EngineError
 from parley.runtime.engines import EngineReport
 from parley.testing.fakes import FakeRecognizer
 from tests.server.harness import Engines, Running, configured, loaded, running, talking
@@ -82,7 +82,7 @@ async def test_health_names_an_engine_that_cannot_work_at_this_moment() -> None:
 
 async def test_health_is_503_when_nothing_is_served() -> None:
     config = configured()
-    failed = (EngineReport("stt", "whisper", ("default",), "failed", 1.0, "no weights"),)
+    failed = (EngineReport(STT, "whisper", ("default",), "failed", 1.0, "no weights"),)
     engines = loaded(config, Engines(), {"default": failed, "bench": failed})
     async with running(config, engines) as server, http(server) as client:
         answer = await client.get("/health")

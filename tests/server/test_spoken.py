@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 
 from parley.config import Config
 from parley.engines import registry
-from parley.engines.ports import EngineSpec, SpeechRecognizer, SpeechSynthesizer, VoiceActivityModel
+from parley.engines.ports import (
+    LLM,
+    STT,
+    TTS,
+    TURN,
+    VAD,
+    EngineSet,
+    EngineSpec,
+    SpeechRecognizer,
+    SpeechSynthesizer,
+    VoiceActivityModel,
+)
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.voice_worker import VoiceWorker
@@ -39,16 +50,17 @@ def engines_with(model: FakeModel) -> Callable[[Config], Coroutine[Any, Any, Loa
     """Silero, PocketSphinx and espeak, with a model that says what the test wants."""
 
     async def make(config: Config) -> LoadedEngines:
-        vad = registry.create("vad", EngineSpec("silero"))
-        stt = registry.create("stt", EngineSpec("pocketsphinx"))
-        tts = registry.create("tts", EngineSpec("espeak"))
+        vad = registry.create(VAD, EngineSpec("silero"))
+        stt = registry.create(STT, EngineSpec("pocketsphinx"))
+        tts = registry.create(TTS, EngineSpec("espeak"))
         for engine in (vad, stt, tts):
             await engine.open()
         assert isinstance(vad, VoiceActivityModel)
         assert isinstance(stt, SpeechRecognizer)
         assert isinstance(tts, SpeechSynthesizer)
         settings = replace(config.pipelines["default"], language="en")
-        pipeline = Pipeline("default", VoiceWorker(vad), FakeTurnJudge(), stt, model, tts, settings)
+        engines = EngineSet({VAD: vad, TURN: FakeTurnJudge(), STT: stt, LLM: model, TTS: tts})
+        pipeline = Pipeline("default", engines, VoiceWorker(vad), settings)
         return LoadedEngines({"default": pipeline}, {"bench": ()}, [vad, stt, tts])
 
     return make

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from parley.config import load
+from parley.engines.ports import LLM
 from parley.runtime.engines import EngineReport
 from parley.server.startup import Startup
 
 NOTICE = "No language model is connected: the built-in responder answers. To connect one, start Ollama on this machine."
 REPORTS = (
-    EngineReport("llm", "responder", ("default",), "ready", 0.1, NOTICE),
-    EngineReport("llm", "responder", ("default",), "failed", 0.1, NOTICE, "Install it with: pip install one-of-them"),
+    EngineReport(LLM, "responder", ("default",), "ready", 0.1, NOTICE),
+    EngineReport(LLM, "responder", ("default",), "failed", 0.1, NOTICE, "Install it with: pip install one-of-them"),
 )
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from parley.engines.llm.openai import create
+from parley.engines.ports import LLM
 from parley.runtime.engines import LoadedEngines
 from parley.testing.fakes import FakeSynthesizer
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
@@ -27,7 +28,8 @@ async def served(*scripts: Script) -> AsyncIterator[tuple[Running, ChatServer]]:
         await model.open()
         engines = loaded(config, Engines(tts=FakeSynthesizer(word_ms=500)))
         name = config.default_pipeline
-        pipelines = {name: replace(engines.pipelines[name], llm=model)}
+        pipeline = engines.pipelines[name]
+        pipelines = {name: replace(pipeline, engines=pipeline.engines.replaced({LLM: model}))}
         async with running(config, LoadedEngines(pipelines, engines.failures, [])) as server:
             yield server, chat
         await model.close()

@@ -343,7 +343,7 @@ async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
         await shown.until_state("listening")
         first = shown.talk.began.session_id
         for session in shown.server.app.sessions:
-            session.close(1012, "restarting")
+            session.wind_down()
         await shown.until("a new session", lambda: shown.talk.began.session_id not in ("", first))
         assert "The link is lost" in shown.text()
         shown.tape.speak(0.5)

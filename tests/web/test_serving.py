@@ -75,7 +75,7 @@ async def test_no_other_file_is_served(path: str) -> None:
         assert answer.json()["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/assets/js/main.js", "/parley/pipelines", "/parley/door"])
+@pytest.mark.parametrize("path", ["/", "/assets/js/main.js", "/parley/pipelines", "/parley/admission"])
 async def test_the_page_can_only_be_read(path: str) -> None:
     async with running() as server, http(server) as client:
         assert (await client.post(path)).status_code == 405
@@ -87,10 +87,10 @@ async def test_what_the_page_asks_for_asks_for_the_key() -> None:
         http(server) as stranger,
         http(server, "sk-k") as owner,
     ):
-        for path in ("/parley/pipelines", "/parley/door", "/parley/sessions/sess_x/turns"):
+        for path in ("/parley/pipelines", "/parley/admission", "/parley/sessions/sess_x/turns"):
             refused = await stranger.get(path)
             assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
-        assert (await owner.get("/parley/door")).json() == {"open": True}
+        assert (await owner.get("/parley/admission")).json() == {"open": True}
 
 
 async def test_pipelines_are_told_with_their_engines_and_voices() -> None:
@@ -108,10 +108,10 @@ async def test_the_door_says_why_a_session_would_be_refused() -> None:
             ({"model": "gpt-9"}, 404, "model_not_found"),
             ({"origin": "https://elsewhere.example"}, 403, "origin_not_allowed"),
         ):
-            answer = await client.get("/parley/door", params=asked)
+            answer = await client.get("/parley/admission", params=asked)
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
         async with talking(server):
-            answer = await client.get("/parley/door", params={"origin": server.http})
+            answer = await client.get("/parley/admission", params={"origin": server.http})
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "session_limit_reached")
             assert int(answer.headers["retry-after"]) > 0
         assert server.app.sessions.refused == {}, "asking is not knocking"

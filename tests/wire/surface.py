@@ -1,4 +1,4 @@
-"""What the `openai` package's types say there is: every client event and option, every server event.
+"""What the `openai` package's types say there is in each dialect: every client event and option, every server event.
 
 An option is a dotted path as a client writes it, `[]` for the elements of an array: `session.tools[].name`. Options of all
 variants of a union stand side by side. Top-level `type` names the event and is no option.
@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterable, Iterator
 
 from openai._types import SequenceNotStr
+from openai.types.beta import realtime as beta
 from openai.types.realtime import RealtimeClientEventParam, RealtimeServerEvent
 from openai.types.realtime.response_create_event_with_references_param import ResponseCreateEventWithReferencesParam
 from typing_extensions import is_typeddict
@@ -20,10 +21,17 @@ _UNIONS = (typing.Union, types.UnionType)
 _ARRAYS = (list, Iterable, SequenceNotStr)
 
 
-def client_events() -> dict[str, tuple[str, ...]]:
+_CLIENT: dict[str, tuple[object, ...]] = {
+    "ga": (*typing.get_args(RealtimeClientEventParam), ResponseCreateEventWithReferencesParam),
+    "beta": typing.get_args(beta.RealtimeClientEventParam),
+}
+_SERVER: dict[str, object] = {"ga": RealtimeServerEvent, "beta": beta.RealtimeServerEvent}
+
+
+def client_events(dialect: str = "ga") -> dict[str, tuple[str, ...]]:
     """Each client event's type and its options, in the types' order."""
     found: dict[str, dict[str, None]] = {}
-    for event in (*typing.get_args(RealtimeClientEventParam), ResponseCreateEventWithReferencesParam):
+    for event in _CLIENT[dialect]:
         hints = typing.get_type_hints(event, include_extras=True)
         name = typing.get_args(_unwrapped(hints.pop("type")))[0]
         options = found.setdefault(name, {})
@@ -32,9 +40,9 @@ def client_events() -> dict[str, tuple[str, ...]]:
     return {name: tuple(options) for name, options in found.items()}
 
 
-def server_events() -> dict[str, type]:
+def server_events(dialect: str = "ga") -> dict[str, type]:
     """Each server event's type and its model."""
-    union = typing.get_args(RealtimeServerEvent)[0]
+    union = typing.get_args(_SERVER[dialect])[0]
     return {typing.get_args(model.model_fields["type"].annotation)[0]: model for model in typing.get_args(union)}
 
 

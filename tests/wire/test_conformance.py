@@ -6,38 +6,42 @@ import re
 
 import pytest
 
-from scripts.conformance import CLIENT_STATES, PAGE, SERVER_STATES, WHOLE, Ledger, Line, unproved
+from scripts.conformance import CLIENT_STATES, DIALECTS, PAGE, SERVER_STATES, WHOLE, Ledger, Line, unproved
 from tests.wire.surface import client_events, server_events
 
 ROW = re.compile(r"^\| (?:`(?P<name>[^`]+)`|\(the event\)) \| (?P<state>[^|]+) \|", re.MULTILINE)
 
 
-def sections() -> dict[str, dict[str, str]]:
-    """Each section of the page: its lines and their states."""
-    parts = re.split(r"^##+ `?([^`\n]+)`?$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+def sections(dialect: str) -> dict[str, dict[str, str]]:
+    """Each section of a dialect's part of the page: its lines and their states."""
+    _, ga, beta = re.split(r"^# The \w+ dialect$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = re.split(r"^##+ `?([^`\n]+)`?$", ga if dialect == "ga" else beta, flags=re.MULTILINE)
     return {
         title: {row["name"] or WHOLE: row["state"] for row in ROW.finditer(text)}
         for title, text in zip(parts[1::2], parts[2::2], strict=True)
     }
 
 
-@pytest.mark.parametrize("event", client_events())
-def test_every_option_of_a_client_event_is_in_the_table(event: str) -> None:
-    states = sections()[event]
-    assert unproved(event, states) == []
-    assert set(states) - {WHOLE} <= set(client_events()[event])
+@pytest.mark.parametrize(
+    ("dialect", "event"), [(dialect, event) for dialect in DIALECTS for event in client_events(dialect)]
+)
+def test_every_option_of_a_client_event_is_in_the_table(dialect: str, event: str) -> None:
+    states = sections(dialect)[event]
+    assert unproved(event, states, dialect) == []
+    assert set(states) - {WHOLE} <= set(client_events(dialect)[event])
     assert set(states.values()) <= set(CLIENT_STATES)
 
 
-def test_every_server_event_is_in_the_table() -> None:
-    states = sections()["Server events"]
-    assert set(states) == set(server_events())
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_server_event_is_in_the_table(dialect: str) -> None:
+    states = sections(dialect)["Server events"]
+    assert set(states) == set(server_events(dialect))
     assert set(states.values()) <= set(SERVER_STATES)
 
 
 def ledger() -> Ledger:
     options = ("event_id", "response_id", WHOLE)
-    return Ledger({"response.cancel": {option: Line() for option in options}}, {"error": Line()})
+    return Ledger("ga", {"response.cancel": {option: Line() for option in options}}, {"error": Line()})
 
 
 def mark(*names: str, state: str, note: str = "") -> pytest.Mark:

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parley.config import Config, PipelineConfig
+    from parley.config import Config
     from parley.engines.ports import EngineSpec, Stage
 
 OPEN_TIMEOUT_S = 120.0
@@ -111,27 +111,17 @@ def check_keys(config: Config) -> Check:
     )
 
 
-def _engines(config: Config) -> Iterator[tuple[Stage, EngineSpec, list[str]]]:
+def _engines(config: Config) -> Iterator[tuple[Stage[Any], EngineSpec, list[str]]]:
     """Each distinct engine of all pipelines once, with the pipelines that name it."""
-    seen: list[tuple[Stage, EngineSpec, list[str]]] = []
+    seen: list[tuple[Stage[Any], EngineSpec, list[str]]] = []
     for pipeline in config.pipelines.values():
-        for stage, spec in _stages(pipeline):
+        for stage, spec in pipeline.engines.items():
             users = next((names for known, other, names in seen if (known, other) == (stage, spec)), None)
             if users is None:
                 seen.append((stage, spec, [pipeline.name]))
             else:
                 users.append(pipeline.name)
     yield from seen
-
-
-def _stages(pipeline: PipelineConfig) -> tuple[tuple[Stage, EngineSpec], ...]:
-    return (
-        ("vad", pipeline.vad),
-        ("turn", pipeline.turn),
-        ("stt", pipeline.stt),
-        ("llm", pipeline.llm),
-        ("tts", pipeline.tts),
-    )
 
 
 def check_engines(config: Config) -> Iterator[Check]:
@@ -141,7 +131,7 @@ def check_engines(config: Config) -> Iterator[Check]:
         yield asyncio.run(_check_engine(stage, spec, f"{stage} {label} ({', '.join(pipelines)})"))
 
 
-async def _check_engine(stage: Stage, spec: EngineSpec, name: str) -> Check:
+async def _check_engine(stage: Stage[Any], spec: EngineSpec, name: str) -> Check:
     from parley.engines import registry
     from parley.engines.ports import EngineError
 
@@ -166,7 +156,10 @@ async def _check_engine(stage: Stage, spec: EngineSpec, name: str) -> Check:
 
 def check_endpoints(config: Config) -> Iterator[Check]:
     """Every language-model endpoint that is configured: does its list of models answer?"""
-    specs = {str(p.llm.options["base_url"]): p.llm for p in config.pipelines.values() if p.llm.options.get("base_url")}
+    from parley.engines.ports import LLM
+
+    models = [pipeline.engines[LLM] for pipeline in config.pipelines.values() if LLM in pipeline.engines]
+    specs = {str(spec.options["base_url"]): spec for spec in models if spec.options.get("base_url")}
     for url, spec in specs.items():
         yield asyncio.run(check_endpoint(url, spec))
 

@@ -8,15 +8,7 @@ from itertools import groupby
 
 import click
 
-from parley.engines.ports import STAGES, EngineInfo
-
-TITLES = {
-    "vad": "voice activity",
-    "turn": "end of turn",
-    "stt": "speech recognition",
-    "llm": "language model",
-    "tts": "speech synthesis",
-}
+from parley.engines.ports import EngineInfo, stages
 
 
 @click.command(epilog="\b\nExamples:\n  parley engines\n  parley engines --json")
@@ -25,12 +17,13 @@ def engines(as_json: bool) -> None:
     """List the engines that can be named in a pipeline, as `engine` or `engine:model`."""
     from parley.engines.registry import available
 
-    found = sorted(available(), key=lambda info: (STAGES.index(info.stage), info.name))
+    found = available()
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(info) for info in found], indent=2, ensure_ascii=False))
         return
+    titles = {stage.name: stage.title for stage in stages()}
     for stage, group in groupby(found, key=lambda info: info.stage):
-        click.echo(f"{stage}: {TITLES[stage]}")
+        click.echo(f"{stage}: {titles[stage]}")
         for info in group:
             click.echo(f"  {info.name:<14} {info.summary}")
             for line in _details(info):

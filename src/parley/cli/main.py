@@ -22,6 +22,7 @@ COMMANDS = {
     "talk": "Talk to an assistant through this machine's microphone and loudspeaker.",
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Write down what is said in files, a pipe, or the microphone.",
+    "keys": "Make, list and revoke the keys that open a server.",
     "engines": "List the engines that can be named in a pipeline.",
     "config": "Print the effective configuration and where each value comes from.",
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",

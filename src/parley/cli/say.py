@@ -88,11 +88,12 @@ def _stdin() -> Iterator[str]:
 
 def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: int) -> Generator[Spoken, None, None]:
     """The audio, telling each clause on stderr as it is spoken."""
+    from parley.engines.ports import TTS
     from parley.library.speech import synthesize
 
     shown = sys.stderr.isatty()
     speech = synthesize(
-        pieces, tts=config.tts, voice=config.voice, language=config.language, speed=speed, sample_rate=rate
+        pieces, tts=config.engines[TTS], voice=config.voice, language=config.language, speed=speed, sample_rate=rate
     )
     with closing(speech):
         for spoken in speech:

@@ -80,9 +80,12 @@ def transcribe(
 
 
 def _pipeline(config: PipelineConfig) -> Pipeline:
+    from parley.engines.ports import STT, VAD
     from parley.library.pipeline import Pipeline
 
-    return Pipeline(vad=config.vad, turn=None, stt=config.stt, llm=None, tts=None, language=config.language)
+    return Pipeline(
+        vad=config.engines[VAD], turn=None, stt=config.engines[STT], llm=None, tts=None, language=config.language
+    )
 
 
 def _open(config: PipelineConfig, stack: ExitStack) -> Pipeline:

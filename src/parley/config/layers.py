@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
-from parley.config.schema import PipelineSection, ServerSection
-from parley.engines.ports import STAGES
+from parley.config.schema import PIPELINE_SECTION, ServerSection
+from parley.engines.ports import stages
 
 FILE_NAME = "parley.toml"
 
@@ -27,7 +27,7 @@ MAX_DEPTH = 32
 KeyPath = tuple[str, ...]
 
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
-_PIPELINE_KEYS = tuple(key for key in PipelineSection.model_fields if not key.endswith("_options"))
+_PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options"))
 
 # What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.
 SHORT_NAMES: dict[str, KeyPath] = {
@@ -233,7 +233,7 @@ def pipeline_names(layer: Layer) -> list[str]:
 def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -> None:
     """Forget the file's options of a stage whose engine a later layer replaces: they are another engine's."""
     table = pipeline_table(file, pipeline)
-    for stage in STAGES:
+    for stage in (stage.name for stage in stages()):
         chosen = _engine(later, pipeline, stage)
         before = str(table.get(stage, "auto")).partition(":")[0]
         if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILY:

@@ -32,11 +32,18 @@ from parley.config.layers import (
     read_file,
     read_flags,
 )
-from parley.config.schema import BUILT_IN_PIPELINES, PipelineSection, ServerSection, Settings
+from parley.config.schema import (
+    BUILT_IN_PIPELINES,
+    PIPELINE_SECTION,
+    PipelineSection,
+    ServerSection,
+    Settings,
+    with_stages,
+)
 from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
-from parley.engines.ports import STAGES, EngineSpec
+from parley.engines.ports import EngineSpec, stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
@@ -61,11 +68,13 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     places = {key: place for layer in layers for key, place in layer.places.items()}
     _check_engines(settings, places)
     keys = _api_keys(settings.server, places, environ)
-    _check_address(settings.server, keys, places)
+    keys_file = keys_file_of(settings.server.keys_file, environ)
+    _check_address(settings.server, bool(keys) or (keys_file is not None and keys_file.exists()), places)
+    _check_tls(settings.server, places)
     trace_dir = _trace_dir(settings.server, places)
     pipelines = {name: _pipeline(name, section) for name, section in settings.pipelines.items()}
     return Config(
-        server=_server(settings.server, keys, trace_dir),
+        server=_server(settings.server, keys, keys_file, trace_dir),
         pipelines=MappingProxyType(pipelines),
         default_pipeline=pipeline,
         path=path,
@@ -112,7 +121,7 @@ def _validate(layers: tuple[Layer, ...]) -> Settings:
             return tuple(_LayerSource(settings_cls, layer) for layer in reversed(layers))
 
     try:
-        return Layered()
+        return with_stages(Layered)()
     except ValidationError as error:
         places = {key: place for layer in layers for key, place in layer.places.items()}
         faults = [_fault(dict(fault), places) for fault in error.errors(include_url=False, include_context=False)]
@@ -160,7 +169,7 @@ def _known_keys(table: KeyPath) -> list[str]:
         case ("server",):
             return list(ServerSection.model_fields)
         case _:
-            return list(PipelineSection.model_fields)
+            return list(PIPELINE_SECTION.model_fields)
 
 
 def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:
@@ -180,11 +189,11 @@ def _check_engines(settings: Settings, places: Mapping[KeyPath, str]) -> None:
     """Refuses names that nobody registered, before anything is loaded."""
     faults = []
     for name, section in settings.pipelines.items():
-        for stage in STAGES:
-            key = ("pipelines", name, stage)
-            engine = EngineSpec.parse(getattr(section, stage)).name
+        for stage in stages():
+            key = ("pipelines", name, stage.name)
+            engine = EngineSpec.parse(getattr(section, stage.name)).name
             known = registry.names(stage) if key in places else ()
-            if known and engine not in known:
+            if known and engine and engine not in known:
                 hint = did_you_mean(engine, known)
                 faults.append(
                     f"{places[key]}: there is no {stage} engine {engine!r}; there are {', '.join(known)}. {hint}".rstrip()
@@ -209,14 +218,46 @@ def _api_keys(server: ServerSection, places: dict[KeyPath, str], environ: Mappin
     return (*server.api_keys, *keys)
 
 
-def _check_address(server: ServerSection, keys: tuple[str, ...], places: Mapping[KeyPath, str]) -> None:
+def keys_file_of(named: str, environ: Mapping[str, str]) -> Path | None:
+    """The file of named keys: the one that is named, else `parley/keys.json` in this user's configuration; None without a home."""
+    if named:
+        return Path(named).expanduser()
+    folder = environ.get("XDG_CONFIG_HOME") or (environ.get("HOME") and f"{environ['HOME']}/.config")
+    return Path(folder) / "parley" / "keys.json" if folder else None
+
+
+def find_keys_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file of named keys, without the rest of the configuration, which may not be valid before there is a key.
+
+    Raises `ConfigError` for a configuration file that cannot be read.
+    """
+    named = environ.get("PARLEY_KEYS_FILE", "")
+    path = find_file(config_path, environ)
+    if not named and path is not None:
+        section = read_file(path).data.get("server")
+        found = section.get("keys_file") if isinstance(section, dict) else None
+        named = found if isinstance(found, str) else ""
+    return keys_file_of(named, environ)
+
+
+def _check_tls(server: ServerSection, places: Mapping[KeyPath, str]) -> None:
+    if bool(server.tls_cert) == bool(server.tls_key):
+        return
+    there, missing = ("tls_cert", "tls_key") if server.tls_cert else ("tls_key", "tls_cert")
+    raise ConfigError(
+        f"{places[('server', there)]}: server.{there} is set and server.{missing} is not.",
+        remedy="TLS needs both: the certificate (with its chain) and its private key, as PEM files.",
+    )
+
+
+def _check_address(server: ServerSection, keys: bool, places: Mapping[KeyPath, str]) -> None:
     if is_loopback(server.host) or keys or server.insecure:
         return
     raise ConfigError(
         f"{places.get(('server', 'host'), 'default')}: server.host {server.host} can be reached from other machines, "
         "and no API key is set.",
-        remedy="Set a key (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on 127.0.0.1, "
-        "or let everybody in with --insecure.",
+        remedy="Make a key (`parley keys add NAME`) or set one (--api-key, or PARLEY_API_KEY, or server.api_key_env), listen on "
+        "127.0.0.1, or serve everyone with --insecure.",
     )
 
 
@@ -248,12 +289,21 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _server(section: ServerSection, keys: tuple[str, ...], trace_dir: Path | None) -> ServerConfig:
-    values = section.model_dump(exclude={"api_key_env", "api_keys", "trace_dir"})
+def _server(
+    section: ServerSection, keys: tuple[str, ...], keys_file: Path | None, trace_dir: Path | None
+) -> ServerConfig:
+    values = section.model_dump(exclude={"api_key_env", "api_keys", "keys_file", "tls_cert", "tls_key", "trace_dir"})
     if values["allowed_mcp_servers"] is None:
         # Whoever can talk to this server could have it reach into its own network: on one's own machine they can reach it anyway.
         values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()
-    return ServerConfig(**values, api_keys=keys, trace_dir=trace_dir)
+    return ServerConfig(
+        **values,
+        api_keys=keys,
+        keys_file=keys_file,
+        tls_cert=Path(section.tls_cert).expanduser() if section.tls_cert else None,
+        tls_key=Path(section.tls_key).expanduser() if section.tls_key else None,
+        trace_dir=trace_dir,
+    )
 
 
 class _Options(dict[str, object]):
@@ -264,10 +314,12 @@ class _Options(dict[str, object]):
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
-    engines = {stage: _engine(getattr(section, stage), getattr(section, f"{stage}_options")) for stage in STAGES}
+    named = {
+        stage: _engine(getattr(section, stage.name), getattr(section, f"{stage.name}_options")) for stage in stages()
+    }
     return PipelineConfig(
         name=name,
-        **engines,
+        engines=MappingProxyType({stage: spec for stage, spec in named.items() if spec.name}),
         voice=section.voice,
         instructions=section.instructions,
         language=section.language,
@@ -286,13 +338,23 @@ def _engine(text: str, options: Mapping[str, object]) -> EngineSpec:
 def _explain(settings: Settings, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:
     values = settings.model_dump()
     values["server"]["api_keys"] = keys
+    values["pipelines"] = {name: _stages_first(table) for name, table in values["pipelines"].items()}
+    optional = {stage.name for stage in stages() if not stage.default}
     shown = []
     for key, value in flatten(values):
         if key[-1].endswith("_options") and not value:
             continue
+        if key[0] == "pipelines" and not value and key not in places and key[-1] in optional:
+            continue
         source = places.get(key, "default")
         shown.append(Setting(".".join(key), mask(key, value, source), source))
     return shown
+
+
+def _stages_first(table: Mapping[str, object]) -> dict[str, object]:
+    """A pipeline's settings in the order of the documentation."""
+    keys = [key for stage in stages() for key in (stage.name, f"{stage.name}_options")]
+    return {key: table[key] for key in dict.fromkeys([*keys, *table])}
 
 
 def mask(key: KeyPath, value: object, source: str) -> object:

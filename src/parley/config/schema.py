@@ -6,10 +6,23 @@ Does not know: where a value came from (`layers.py`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from types import GenericAlias
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    create_model,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from parley.engines.ports import Stage, stages
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. Everything you write is spoken aloud: answer in a few short sentences of plain "
@@ -42,7 +55,15 @@ def _bare(value: object) -> object:
 
 
 Host = Annotated[str, BeforeValidator(_bare), StringConstraints(min_length=1)]
-Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
+
+
+def _no_client_secret(key: str) -> str:
+    if key.startswith("ek_"):
+        raise ValueError("a key must not begin with 'ek_', as client secrets do")
+    return key
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$"), AfterValidator(_no_client_secret)]
 Keys = Annotated[tuple[Key, ...], BeforeValidator(_split)]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
@@ -50,8 +71,18 @@ HostName = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s/
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
 McpServer = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^\s]+)$")]
 McpServers = Annotated[tuple[McpServer, ...], BeforeValidator(_split)]
+
+
+def _long_enough(key: str) -> str:
+    if key and not (32 <= len(key) <= 512 and key.isascii() and key.isprintable()):
+        raise ValueError("it must have 32 to 512 printable ASCII characters; `openssl rand -hex 32` makes one")
+    return key
+
+
+SecretKey = Annotated[str, AfterValidator(_long_enough)]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
 EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
 Options = dict[str, JsonValue]
 
 
@@ -65,6 +96,13 @@ class ServerSection(BaseModel):
     port: int = Field(default=8765, ge=0, le=65535)
     api_keys: Keys = ()
     api_key_env: str = ""
+    keys_file: str = ""
+    # What client secrets are encrypted with; `openssl rand -hex 32` makes one.
+    secret_key: SecretKey = ""
+    client_secret_single_use: bool = False
+    beta: bool = True
+    tls_cert: str = ""
+    tls_key: str = ""
     allowed_origins: Origins = ()
     allowed_hosts: HostNames = ()
     allowed_mcp_servers: McpServers | None = None
@@ -81,20 +119,10 @@ class ServerSection(BaseModel):
 
 
 class PipelineSection(BaseModel):
-    """`[pipelines.NAME]`"""
+    """`[pipelines.NAME]`, beside the keys of the stages (see `pipeline_section`)."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    vad: EngineName = "silero"
-    vad_options: Options = {}
-    turn: EngineName = "rules"
-    turn_options: Options = {}
-    stt: EngineName = "auto"
-    stt_options: Options = {}
-    llm: EngineName = "auto"
-    llm_options: Options = {}
-    tts: EngineName = "espeak"
-    tts_options: Options = {}
     voice: str = "alloy"
     instructions: str = DEFAULT_INSTRUCTIONS
     language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")
@@ -105,6 +133,18 @@ class PipelineSection(BaseModel):
     context_tokens: int = Field(default=8192, ge=256, le=10_000_000)
 
 
+def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
+    """The whole section: for each stage `NAME` (`engine:model`) and `NAME_options`. A stage without a default may be left empty."""
+    fields: dict[str, Any] = {}
+    for stage in stages:
+        fields[stage.name] = (EngineName if stage.default else OptionalEngineName, stage.default)
+        fields[f"{stage.name}_options"] = (Options, {})
+    return create_model("PipelineSection", __base__=PipelineSection, **fields)
+
+
+PIPELINE_SECTION = pipeline_section(stages())
+
+
 class Settings(BaseSettings):
     """The whole file. Its sources are the layers of `layers.py`, so nothing is read from the process by itself."""
 
@@ -113,6 +153,15 @@ class Settings(BaseSettings):
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
     pipelines: dict[str, PipelineSection] = {}
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def with_stages(settings: type[S]) -> type[S]:
+    """The same settings, whose pipelines have the keys of every stage."""
+    fields: dict[str, Any] = {"pipelines": (GenericAlias(dict, (str, PIPELINE_SECTION)), {})}
+    return create_model("Settings", __base__=settings, **fields)
 
 
 BUILT_IN_PIPELINES: dict[str, dict[str, Any]] = {

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from parley.config.errors import UnknownModel
-from parley.engines.ports import EngineSpec
+from parley.engines.ports import EngineSpec, Stage
 
 BargeIn = Literal["immediate", "confirmed"]
 
@@ -32,17 +32,25 @@ HOSTED_MODEL_PREFIXES = (
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """How the server listens, whom it lets in, and its limits.
+    """How the server listens, who may use it, and its limits.
 
-    `api_keys` empty means that no key is asked for. `allowed_hosts` are names, beside this machine's own, that requests may be sent to.
-    `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of
-    MCP servers that clients may have us call. `trace_dir` None means that no trace is written.
+    `api_keys` are those of the settings, `keys_file` holds further ones (None: no place for it); without any, no key is required.
+    `secret_key` encrypts client secrets ("": a key made at start), `client_secret_single_use` lets each open one session only. `beta`
+    serves the beta dialect too. `tls_cert` and `tls_key` are PEM files (None: plain HTTP). `allowed_hosts` are names, beside this
+    machine's own, that requests may be sent to. `allowed_mcp_servers` are the addresses (or the beginnings of some, or "*") of MCP
+    servers that clients may have the server call. `trace_dir` None means that no trace is written.
     A new session is refused while the event loop runs more than `admission_lag_ms` late.
     """
 
     host: str
     port: int
     api_keys: tuple[str, ...] = field(repr=False)
+    keys_file: Path | None
+    secret_key: str = field(repr=False)
+    client_secret_single_use: bool
+    beta: bool
+    tls_cert: Path | None
+    tls_key: Path | None
     allowed_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     allowed_mcp_servers: tuple[str, ...]
@@ -59,14 +67,11 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """One named chain of engines and how it talks. `language` "" lets the engines find out."""
+    """One named chain of engines and how it talks. A stage that it goes without is not in `engines`; `language` "" lets the engines
+    find out."""
 
     name: str
-    vad: EngineSpec
-    turn: EngineSpec
-    stt: EngineSpec
-    llm: EngineSpec
-    tts: EngineSpec
+    engines: Mapping[Stage[Any], EngineSpec]
     voice: str
     instructions: str
     language: str

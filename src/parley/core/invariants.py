@@ -25,7 +25,7 @@ def check(st: State) -> None:
     """Raises `InvariantBroken`, naming the invariant, if the state contradicts itself."""
     main, held = st.responses.main, st.attempts.held
     if st.closed:
-        if any(st.attempts) or len(st.pending) or main is not None:
+        if st.attempts.alive or st.pending.turns or main is not None:
             raise InvariantBroken("12: something lives on after the end")
         return
     if main is not None and main.done:
@@ -39,19 +39,20 @@ def check(st: State) -> None:
             raise InvariantBroken("11: the held reply is over its limit")
     if st.input.buffered > MAX_BUFFERED_MS * SAMPLES_PER_MS or st.input.buffered < 0:
         raise InvariantBroken("10: the input buffer is out of its bounds")
-    if len(st.pending) > MAX_PENDING_TURNS or len(st.responses.sides) > MAX_SIDE_RESPONSES:
+    if len(st.pending.turns) > MAX_PENDING_TURNS or len(st.responses.sides) > MAX_SIDE_RESPONSES:
         raise InvariantBroken("11: too many turns or responses wait")
-    if len(st.pending) > 1:
+    if len(st.pending.turns) > 1:
         before_the_last = st.pending.samples - tuple(st.pending)[-1].samples
         if before_the_last > MAX_WAITING_MS * SAMPLES_PER_MS:
             raise InvariantBroken("11: too much audio waits for its words")
     if len(st.tools.calls) > MAX_RUNNING_CALLS or len(st.tools.listings) > MAX_MCP_SERVERS:
         raise InvariantBroken("11: too many calls of tools, or MCP servers")
-    for response in st.responses.awaiting_calls():
-        if not st.tools.runs_for(response.id):
-            raise InvariantBroken("2: a response waits for calls that are over")
-    if len(st.work) > MAX_PENDING_WORK + 1:
+    if st.responses.positions:
+        for response in st.responses.awaiting_calls():
+            if not st.tools.runs_for(response.id):
+                raise InvariantBroken("2: a response waits for calls that are over")
+    if len(st.work.waiting) > MAX_PENDING_WORK + 1:
         raise InvariantBroken("11: too much work waits")
-    for attempt in st.attempts:
+    for attempt in st.attempts if st.attempts.alive else ():
         if attempt.response is not None and attempt.response.done:
             raise InvariantBroken("8: a finished response is still being generated")

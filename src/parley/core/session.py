@@ -273,15 +273,21 @@ class Session:
         deadline = st.started_ns + st.owner.session_ms * 1_000_000
         if st.turns.turn is not None:
             deadline = min(deadline, st.last_heard_ns + STALLED_MICROPHONE_NS)
-        others = (
-            st.pending.deadline_ns(),
-            st.attempts.deadline_ns(),
-            st.playback.silent_at(st.now),
-            self._idle_at(),
-            st.work.deadline_ns(st.now),
-            *st.tools.deadlines(),
-        )
-        return min((other for other in others if other is not None and other < deadline), default=deadline)
+        waits = [st.playback.silent_at(st.now)]
+        if st.pending.turns:
+            waits.append(st.pending.deadline_ns())
+        if st.attempts.alive:
+            waits.append(st.attempts.deadline_ns())
+        if st.work.waiting:
+            waits.append(st.work.deadline_ns(st.now))
+        if st.tools.listings or st.tools.calls:
+            waits.append(st.tools.deadline_ns())
+        if st.idle is not None:
+            waits.append(self._idle_at())
+        for wait in waits:
+            if wait is not None and wait < deadline:
+                deadline = wait
+        return deadline
 
     def _idle_at(self) -> int | None:
         st, detection = self._st, self._st.settings.turn_detection
@@ -331,8 +337,8 @@ class Session:
             st.winding_down
             and not st.output_heard
             and not st.responses.sides
-            and not len(st.work)
-            and not len(st.pending)
+            and not st.work.waiting
+            and not st.pending.turns
             and not st.tools.calls
         ):
             st.do(CloseLink("server_shutting_down"))
@@ -340,9 +346,11 @@ class Session:
 
     def _watch_idleness(self) -> None:
         st, detection = self._st, self._st.settings.turn_detection
-        wanted = isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None and st.responses.any_ended
-        busy = st.output_heard or st.turns.turn is not None or bool(len(st.pending) or st.tools.calls or len(st.work))
-        if not wanted or busy or not st.policy.speaks:
+        if not isinstance(detection, ServerVad) or detection.idle_timeout_ms is None or not st.responses.any_ended:
+            st.idle = None
+            return
+        busy = st.turns.turn is not None or st.pending.turns or st.tools.calls or st.work.waiting
+        if busy or st.output_heard or not st.policy.speaks:
             st.idle = None
         elif st.idle is None:
             st.idle = Idle(st.now, st.input.received)

@@ -80,6 +80,8 @@ class State:
     attempts: Attempts = field(default_factory=Attempts)
     work: WorkQueue = field(default_factory=WorkQueue)
     tools: ToolServers = field(default_factory=ToolServers)
+    translated: tuple[str, ...] = ()
+    """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0
     """Replies in a row that only followed the outcome of tools."""
     changing: ChangingPipeline | None = None

@@ -1,10 +1,10 @@
-"""Finds engines by name through the entry-point group `parley.engines`, and makes them.
+"""Finds engines by name through the entry-point group `parley.engines`, and creates them.
 
 Laws:
 - Built-ins and third parties register the same way: an entry point `STAGE.NAME = "package.module:create"` whose function is an
   `EngineFactory`. Nothing here knows any engine by name.
-- Making an engine loads nothing heavy; that is `open()`'s part.
-- A wrong name or option is an `EngineUnavailable` that says what was meant, or what there is.
+- Creating an engine loads nothing heavy; `open()` does.
+- A wrong name or option is an `EngineUnavailable` that suggests the right one, or lists what is installed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 from collections.abc import Mapping
+from typing import Any
 
-from parley.engines.ports import STAGES, Engine, EngineFactory, EngineInfo, EngineSpec, EngineUnavailable, Stage
+from parley.engines.ports import Engine, EngineFactory, EngineInfo, EngineSpec, EngineUnavailable, Stage, stages
 
 GROUP = "parley.engines"
 
 
-def names(stage: Stage) -> tuple[str, ...]:
+def names(stage: Stage[Any]) -> tuple[str, ...]:
     """The names of the installed engines of one stage, sorted."""
     return tuple(sorted(_entry_points(stage)))
 
 
-def create(stage: Stage, spec: EngineSpec) -> Engine:
+def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
     """Make the engine that `spec` names; call its `open()` next. Raises `EngineUnavailable` for a wrong name or option."""
     points = _entry_points(stage)
     point = points.get(spec.name)
@@ -38,29 +39,29 @@ def create(stage: Stage, spec: EngineSpec) -> Engine:
         return factory(spec.model, spec.options)
     except ValueError as error:
         raise EngineUnavailable(
-            f"The {stage} engine {spec.name!r} cannot be set up so: {error}",
+            f"The options of the {stage} engine {spec.name!r} are wrong: {error}",
             code="invalid_engine_option",
             remedy="Correct the option in this pipeline's engine table; `parley engines` lists the engines.",
         ) from error
 
 
 def available() -> list[EngineInfo]:
-    """What every installed engine says about itself, in the order of the stages, then by name.
+    """The declaration of every installed engine, in the order of the stages, then by name.
 
-    One that cannot even be imported is left out: `create()` tells why.
+    One that cannot be created has the reason as its summary.
     """
     found: list[EngineInfo] = []
-    for stage in STAGES:
+    for stage in stages():
         for name in names(stage):
             try:
                 found.append(create(stage, EngineSpec(name)).info)
             except EngineUnavailable as error:
                 summary = f"{stage} engine that cannot be set up: {error.message}"
-                found.append(EngineInfo(stage=stage, name=name, summary=summary))
+                found.append(EngineInfo(stage=stage.name, name=name, summary=summary))
     return found
 
 
-def _entry_points(stage: Stage) -> Mapping[str, importlib.metadata.EntryPoint]:
+def _entry_points(stage: Stage[Any]) -> Mapping[str, importlib.metadata.EntryPoint]:
     prefix = f"{stage}."
     points = importlib.metadata.entry_points(group=GROUP)
     return {point.name.removeprefix(prefix): point for point in points if point.name.startswith(prefix)}

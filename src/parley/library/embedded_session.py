@@ -33,7 +33,7 @@ from parley.core.words.items import InputText, Message
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import Settings
 from parley.core.words.work import AwaitedTranscript, ResponseParams
-from parley.engines.ports import EngineError
+from parley.engines.ports import TTS, VAD, EngineError
 from parley.library.clocks import SampleClock
 from parley.library.errors import LibraryError, SessionBroken
 from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
@@ -224,7 +224,7 @@ class EmbeddedSession:
 
     def _unscored(self, error: Exception) -> None:
         """A frame that could not be scored counts as silence."""
-        engine = self._pipeline.vad.model
+        engine = self._pipeline.engines[VAD]
         try:
             with self._own.border("vad", called_in_messages("vad", engine)):
                 raise error
@@ -246,7 +246,7 @@ class EmbeddedSession:
     def score(self) -> None:
         """Score all that was heard, now."""
         with self._own.watch():
-            self._pipeline.vad.score_pending()
+            self._pipeline.voice.score_pending()
 
     def end_input(self) -> None:
         """There is no more: what was said last is the turn."""
@@ -318,7 +318,13 @@ def _raised_for(failed: Failed) -> BaseException:
 def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
     """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
     voice = settings.voice or pipeline.config.voice
-    if settings.modality == "audio" and voice and pipeline.tts.resolve_voice(voice, pipeline.config.language) is None:
-        known = ", ".join(pipeline.tts.info.voices[:12])
+    tts = pipeline.engines.find(TTS)
+    if (
+        settings.modality == "audio"
+        and voice
+        and tts is not None
+        and tts.resolve_voice(voice, pipeline.config.language) is None
+    ):
+        known = ", ".join(tts.info.voices[:12])
         raise LibraryError(f"The synthesizer has no voice {voice!r}.", remedy=f"It has {known}, and OpenAI's names.")
     return replace(settings, voice=voice)

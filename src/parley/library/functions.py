@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from parley.engines.ports import EngineInfo, Stage
+from parley.engines.ports import EngineInfo
 
 T = TypeVar("T")
 
@@ -148,7 +148,7 @@ class _ThreadedPieces:
 class FunctionEngine:
     """A function in an engine's place: it has nothing to load."""
 
-    stage: Stage
+    stage: str
     sample_rate = 0
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -5,13 +5,21 @@ Laws: each meets the port of what it guards and adds nothing; the voice activity
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from parley.engines.ports import (
+    LLM,
+    MT,
+    STT,
+    TTS,
+    TURN,
+    VC,
     ChatEvent,
     ChatRequest,
+    ConversionSpec,
+    ConversionStream,
     Engine,
     EngineError,
     EngineInfo,
@@ -25,8 +33,13 @@ from parley.engines.ports import (
     SpeechRecognizer,
     SpeechRequest,
     SpeechSynthesizer,
+    Stage,
     Transcript,
+    TranslationRequest,
+    Translator,
     TurnJudge,
+    VoiceConverter,
+    VoicesByLanguage,
 )
 from parley.library.function_synthesizer import Chunker, OwnCutter
 from parley.library.functions import FunctionEngine, name_of
@@ -39,13 +52,8 @@ _END: Any = object()
 
 def guarded(pipeline: Pipeline, own: OwnCode, chunker: Chunker | None) -> Pipeline:
     """The pipeline for one session."""
-    safe = replace(
-        pipeline,
-        turn=None if pipeline.turn is None else _Judge(pipeline.turn, own),
-        stt=_Recognizer(pipeline.stt, own),
-        llm=_Model(pipeline.llm, own),
-        tts=_Synthesizer(pipeline.tts, own),
-    )
+    guards = {stage: _GUARDS[stage](engine, own) for stage, engine in pipeline.engines.items() if stage in _GUARDS}
+    safe = replace(pipeline, engines=pipeline.engines.replaced(guards))
     if chunker is None:
         return safe
     name = f"chunker={name_of(chunker)}"
@@ -176,3 +184,77 @@ class _Synthesizer(_Guard):
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         with self._border():
             return self._engine.resolve_voice(voice, language)
+
+    def voice_in(self, voice: str, language: str) -> str | None:
+        if not isinstance(self._engine, VoicesByLanguage):
+            return voice
+        with self._border():
+            return self._engine.voice_in(voice, language)
+
+
+class _Translator(_Guard):
+    stage = "mt"
+
+    def __init__(self, engine: Translator, own: OwnCode) -> None:
+        super().__init__(engine, own)
+        self._engine = engine
+
+    def translates(self, from_language: str, to_language: str) -> bool:
+        with self._border():
+            return self._engine.translates(from_language, to_language)
+
+    def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        return self._pieces(lambda: self._engine.translate(request))
+
+
+class _Converter(_Guard):
+    stage = "vc"
+
+    def __init__(self, engine: VoiceConverter, own: OwnCode) -> None:
+        super().__init__(engine, own)
+        self._engine = engine
+
+    @property
+    def latency_ms(self) -> float:
+        return self._engine.latency_ms
+
+    def resolve_voice(self, voice: str) -> str | None:
+        with self._border():
+            return self._engine.resolve_voice(voice)
+
+    def open_stream(self, spec: ConversionSpec) -> ConversionStream:
+        with self._border():
+            return _Conversion(self._engine.open_stream(spec), self._own, self._border)
+
+
+class _Conversion:
+    def __init__(self, stream: ConversionStream, own: OwnCode, border: Callable[[], Any]) -> None:
+        self._stream = stream
+        self._own = own
+        self._border = border
+
+    async def convert(self, audio: Samples) -> Samples:
+        with self._border():
+            return await self._stream.convert(audio)
+
+    async def finish(self) -> Samples:
+        with self._border():
+            return await self._stream.finish()
+
+    def close(self) -> None:
+        try:
+            with self._border():
+                self._stream.close()
+        except EngineError as error:
+            self._own.report("vc", error)  # the utterance has its audio, or wants none any more
+
+
+_GUARDS: Mapping[Stage[Any], Callable[[Any, OwnCode], Engine]] = {
+    TURN: _Judge,
+    STT: _Recognizer,
+    LLM: _Model,
+    TTS: _Synthesizer,
+    MT: _Translator,
+    VC: _Converter,
+}
+"""The stages whose engines a session asks by itself. Others are asked by code of the owner's, which sees what they raise."""

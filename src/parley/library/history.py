@@ -14,7 +14,7 @@ from parley.core.words.items import FunctionCall, FunctionCallOutput, InputText,
 from parley.engines.ports import ChatMessage
 from parley.library import checks
 from parley.library.errors import LibraryError
-from parley.runtime.prompt_mapping import chat_messages
+from parley.runtime.generation.prompt_mapping import chat_messages
 
 ChatDict = dict[str, Any]
 """`{"role": "user", "content": "..."}`, and what tools add to it; JSON-serialisable."""

@@ -1,4 +1,4 @@
-"""A function as the language model, and what stands for an engine that a pipeline goes without.
+"""A function as the language model.
 
 Laws: the pieces of a reply are told as they come; closing the reply closes the function's generator.
 """
@@ -15,11 +15,6 @@ from parley.engines.ports import (
     ChatEvent,
     ChatRequest,
     EngineError,
-    EngineInfo,
-    PauseContext,
-    SpeechChunk,
-    SpeechRequest,
-    Stage,
     TextDelta,
     ToolCallDelta,
 )
@@ -68,39 +63,3 @@ class FunctionModel(FunctionEngine):
                             remedy="A reply is made of strings and CallTool.",
                         )
         yield ChatEnd("tool_calls" if made else "stop")
-
-
-class Absent:
-    """Stands where a pipeline was told to go without; says so to whoever asks it all the same."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage: Stage = stage
-
-    @property
-    def info(self) -> EngineInfo:
-        return EngineInfo(self._stage, "none", "left out of this pipeline", sample_rate=16_000)
-
-    async def open(self) -> None:
-        return None
-
-    async def close(self) -> None:
-        return None
-
-    def _missing(self) -> EngineError:
-        return EngineError(
-            f"This pipeline was made with {self._stage}=None.",
-            code="no_engine",
-            remedy=f"Give it a {self._stage} engine.",
-        )
-
-    async def judge(self, pause: PauseContext) -> float:
-        raise self._missing()
-
-    def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
-        raise self._missing()
-
-    def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
-        raise self._missing()
-
-    def resolve_voice(self, voice: str, language: str = "") -> str | None:
-        return None

@@ -18,6 +18,7 @@ from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, Endpointing, FloorRule, PauseSeen, PreRoll, Rules, RuleTable
 from parley.core.words.items import Item
 from parley.core.words.settings import OwnerSettings, SemanticVad, ServerVad, Settings, Transcription, TurnDetection
+from parley.engines.ports import STT
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.events import Turn
@@ -194,7 +195,7 @@ def options_for(
             speed=speed,
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
-            transcription=Transcription(model=config.stt.name, language=config.language),
+            transcription=Transcription(model=config.engines[STT].name),
             tools=(FUNCTIONS,) if tools else (),
         ),
         owner=OwnerSettings(
@@ -202,6 +203,7 @@ def options_for(
             speculate_after_ms=config.speculate_after_ms,
             barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
             context_tokens=config.context_tokens,
+            language=config.language,
             responses_per_minute=None,
             session_ms=SESSION_MS,
             follow_up_wait_ns=0,

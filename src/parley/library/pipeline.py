@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from parley.config.values import BargeIn, PipelineConfig
 from parley.engines import registry
 from parley.engines.ports import (
-    STAGES,
+    LLM,
+    STT,
+    TTS,
+    TURN,
+    VAD,
     Engine,
     EngineSpec,
     EngineUnavailable,
@@ -28,14 +32,15 @@ from parley.engines.ports import (
     Stage,
     TurnJudge,
     VoiceActivityModel,
+    stages,
 )
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.function_recognizers import FunctionRecognizer, FunctionVad, SttFunction, VadFunction
 from parley.library.function_synthesizer import FunctionSynthesizer, TtsFunction
 from parley.library.loop_thread import LoopThread
-from parley.library.models import Absent, FunctionModel, ReplyFunction
-from parley.runtime.engines import PORTS, LoadedEngines
+from parley.library.models import FunctionModel, ReplyFunction
+from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import Pipeline as LoadedPipeline
 
 if TYPE_CHECKING:
@@ -52,11 +57,11 @@ MAX_SPECULATE_AFTER_MS = 10_000
 MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS = 256, 10_000_000
 """What a server's configuration takes, too."""
 
-_FUNCTIONS: Mapping[Stage, Callable[[Any], Engine]] = {
-    "vad": FunctionVad,
-    "stt": FunctionRecognizer,
-    "llm": FunctionModel,
-    "tts": FunctionSynthesizer,
+_FUNCTIONS: Mapping[Stage[Any], Callable[[Any], Engine]] = {
+    VAD: FunctionVad,
+    STT: FunctionRecognizer,
+    LLM: FunctionModel,
+    TTS: FunctionSynthesizer,
 }
 """The parts that may be functions."""
 
@@ -72,6 +77,8 @@ class Pipeline:
     messages to strings, `vad` from a frame (float32 `[512]` at 16 kHz) to the probability of a voice, `stt` from audio (float32 `[n]` at
     16 kHz) to words, `tts` from text to audio (int16 or float32 `[n]` at 24 kHz, or `(samples, rate)`). `turn`, `llm` and `tts` may be
     None: pauses are then judged by their length alone, nothing is answered, answers are text.
+
+    Further stages (`mt`, `vc`, `speech`, and those of installed packages) are named in the same way and left out unless given.
 
     `voice` "" is the engine's usual one; `language` is a BCP-47 tag, "" lets the engines find out. `speculation` starts replies in a
     pause of `speculate_after_ms`, on a guess. `barge_in` "confirmed" lets a reply go on over "mm-hm" and coughs.
@@ -96,6 +103,7 @@ class Pipeline:
         speculate_after_ms: int = 200,
         barge_in: BargeIn = "immediate",
         context_tokens: int = 8192,
+        **others: str | EngineSpec | Engine | None,
     ) -> None:
         for name, value in (("voice", voice), ("instructions", instructions), ("language", language)):
             checks.text(name, value)
@@ -103,21 +111,14 @@ class Pipeline:
         checks.choice("barge_in", barge_in, ("immediate", "confirmed"))
         checks.whole("speculate_after_ms", speculate_after_ms, 0, MAX_SPECULATE_AFTER_MS, "ms")
         checks.whole("context_tokens", context_tokens, MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS, "tokens")
-        self.parts: Mapping[Stage, object] = MappingProxyType(
-            {"vad": vad, "turn": turn, "stt": stt, "llm": llm, "tts": tts}
+        self.parts: Mapping[str, object] = MappingProxyType(
+            {"vad": vad, "turn": turn, "stt": stt, "llm": llm, "tts": tts, **others}
         )
-        """Each part as it was given; see `engines` for what came of them."""
-        self._objects: dict[Stage, Engine] = {}
-        self._absent = frozenset(
-            stage for stage, given in (("turn", turn), ("llm", llm), ("tts", tts)) if given is None
-        )
+        """Each part as it was given, by the name of its stage; see `engines` for what came of them."""
+        self._objects: dict[Stage[Any], Engine] = {}
         self.config = PipelineConfig(
             name="library",
-            vad=self._spec("vad", vad),
-            turn=self._spec("turn", turn),
-            stt=self._spec("stt", stt),
-            llm=self._spec("llm", llm),
-            tts=self._spec("tts", tts),
+            engines=MappingProxyType(self._specs()),
             voice=voice,
             instructions=instructions,
             language=language,
@@ -136,62 +137,65 @@ class Pipeline:
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[..., Pipeline] | None = None
 
-    def _spec(self, stage: Stage, given: object) -> EngineSpec:
+    def _specs(self) -> dict[Stage[Any], EngineSpec]:
+        known = {stage.name: stage for stage in stages()}
+        for name in self.parts:
+            if name not in known:
+                raise LibraryError(f"There is no stage {name!r}.", remedy=f"The stages are {', '.join(known)}.")
+        for stage in (VAD, STT):
+            if self.parts[stage.name] is None:
+                raise LibraryError(
+                    f"A pipeline needs an engine for {stage}.", remedy="Give a name, a function or an object."
+                )
+        given = {known[name]: part for name, part in self.parts.items() if part is not None}
+        return {stage: self._spec(stage, part) for stage, part in given.items()}
+
+    def _spec(self, stage: Stage[Any], given: object) -> EngineSpec:
         if isinstance(given, str):
             return EngineSpec.parse(given)
         if isinstance(given, EngineSpec):
             return given
-        engine = Absent(stage) if given is None else self._engine(stage, given)
+        engine = self._engine(stage, given)
         self._objects[stage] = engine
         return EngineSpec(_OWN, engine.info.name)
 
-    def _engine(self, stage: Stage, given: Any) -> Engine:
+    def _engine(self, stage: Stage[Any], given: Any) -> Engine:
         """What an object or a function is as an engine. Raises `LibraryError` for anything else."""
-        checks.no_class(stage, given)
-        if isinstance(given, PORTS[stage]):
+        checks.no_class(stage.name, given)
+        if isinstance(given, stage.port):
             return cast(Engine, given)
         function = _FUNCTIONS.get(stage)
         if not isinstance(given, Engine) and function is not None and callable(given):
             return function(given)
-        missing = [name for name in _methods(PORTS[stage]) if not hasattr(given, name)]
+        missing = [name for name in _methods(stage.port) if not hasattr(given, name)]
         raise LibraryError(
             f"{stage}={given!r} is no engine: it lacks {', '.join(missing)}.",
             remedy=f"Give a name, an EngineSpec, {'a function, ' if function else ''}"
-            f"or an object that has what parley.engines.ports.{PORTS[stage].__name__} asks for.",
+            f"or an object that has what parley.engines.ports.{stage.port.__name__} asks for.",
         )
 
-    def _create(self, stage: Stage, spec: EngineSpec) -> Engine:
+    def _create(self, stage: Stage[Any], spec: EngineSpec) -> Engine:
         return self._objects[stage] if stage in self._objects else registry.create(stage, spec)
 
     @property
-    def engines(self) -> Mapping[Stage, Engine]:
-        """The open engines by stage; empty while the pipeline is not open."""
-        loaded = self._loaded
-        if loaded is None:
-            return {}
-        engines: dict[Stage, Engine | None] = {
-            "vad": loaded.vad.model,
-            "turn": loaded.turn,
-            "stt": loaded.stt,
-            "llm": loaded.llm,
-            "tts": loaded.tts,
-        }
-        return {stage: engine for stage, engine in engines.items() if engine and stage not in self._absent}
+    def engines(self) -> Mapping[str, Engine]:
+        """The open engines by the name of their stage; empty while the pipeline is not open."""
+        return {} if self._loaded is None else {stage.name: engine for stage, engine in self._loaded.engines.items()}
 
     @property
     def speaks(self) -> bool:
         """Whether it has a synthesizer; without one, answers are text."""
-        return "tts" not in self._absent
+        return TTS in self.config.engines
 
     @property
     def judges(self) -> bool:
         """Whether it has a judge of pauses."""
-        return "turn" not in self._absent
+        return TURN in self.config.engines
 
     @property
     def answers(self) -> bool:
         """Whether it has a language model."""
-        return "llm" not in self._absent
+        return LLM in self.config.engines
 
     # --- open and close -----------------------------------------------------------------------------------------------
 
@@ -235,7 +239,6 @@ class Pipeline:
         self._closed = False
         if self._loaded is not None:
             return self
-        stages = [stage for stage in STAGES if stage not in self._absent]
         engines = await LoadedEngines.open_all([self.config], create=self._create)
         failed = engines.failures.get(self.config.name, ())
         if failed:
@@ -248,10 +251,9 @@ class Pipeline:
                 remedy=" ".join(report.remedy for report in failed if report.remedy),
             ) from failed[0].error
         loaded = engines.pipeline(self.config.name)
-        if "turn" not in stages:
-            loaded = replace(loaded, turn=None)
-        if not self.config.voice and self.speaks:
-            loaded = replace(loaded, config=replace(self.config, voice=_usual_voice(loaded.tts, self.config.language)))
+        tts = loaded.engines.find(TTS)
+        if not self.config.voice and tts is not None:
+            loaded = replace(loaded, config=replace(self.config, voice=_usual_voice(tts, self.config.language)))
         self._engines, self._loaded, self._loop = engines, loaded, asyncio.get_running_loop()
         self._opened.append(engines)
         return self

@@ -1,7 +1,7 @@
 """Where a reply's audio goes out: pulled by the time of the samples, or pushed into a sink in real time.
 
 Laws: what is told as played has gone out, to the sample; audio that was stopped never goes out; a sink that does not take what it is
-given is an error, at once. What waits here is bounded by what `runtime/speaking.py` generates ahead.
+given is an error, at once. What waits here is bounded by what `runtime/generation` generates ahead.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import Resampler
 from parley.audio.types import Samples
-from parley.engines.ports import EngineSpec, SpeechRequest, SpeechSynthesizer
+from parley.engines.ports import TTS, EngineSpec, SpeechRequest, SpeechSynthesizer
 from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.frame_reader import FrameReader
@@ -102,7 +102,7 @@ class _Mouth:
 
     async def open(self) -> None:
         loaded = await self._pipeline._here()
-        self._tts = loaded.tts
+        self._tts = loaded.engines[TTS]
         self._voice = self._voice or loaded.config.voice
         if self._voice and self._tts.resolve_voice(self._voice, self._language) is None:
             known = ", ".join(self._tts.info.voices[:12])

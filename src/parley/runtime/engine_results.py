@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from parley.engines.ports import EngineError, Transcript
+import numpy as np
+
+from parley.engines.ports import EngineError, Samples, Transcript
 
 MAX_SHOWN_CHARS = 200
 """Of a result that cannot be taken."""
@@ -40,4 +42,19 @@ def checked_judgement(finished: float) -> float:
         return finished
     raise EngineError(
         f"The turn judge gave {finished!r}.", code="invalid_judgement", remedy="A probability lies between 0 and 1."
+    )
+
+
+def checked_conversion(audio: Samples, expected: int, *, whole: bool = False) -> Samples:
+    """Converted audio, of which `expected` samples at the most may come now, or exactly so many where it is the `whole` rest. Raises
+    `EngineError` (`invalid_conversion`) for audio that would shift what follows, and for what is no audio."""
+    given: Any = audio
+    valid = isinstance(given, np.ndarray) and given.dtype == np.float32 and given.ndim == 1
+    if valid and (len(given) == expected if whole else len(given) <= expected):
+        return audio
+    shown = f"{len(given)} samples where {'' if whole else 'at most '}{expected} were due" if valid else repr(given)
+    raise EngineError(
+        f"The voice converter gave {shown[:MAX_SHOWN_CHARS]}.",
+        code="invalid_conversion",
+        remedy="A ConversionStream returns float32 samples [n], in all exactly as many as it was given.",
     )

@@ -16,42 +16,31 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from parley.audio import processing
 from parley.config.values import PipelineConfig
 from parley.core.words.settings import primary_tag
 from parley.engines import registry
 from parley.engines.ports import (
-    STAGES,
+    STT,
+    TTS,
+    VAD,
     Engine,
     EngineError,
+    EngineSet,
     EngineSpec,
     EngineUnavailable,
-    LanguageModel,
-    SpeechRecognizer,
     SpeechSynthesizer,
     Stage,
     Supervised,
-    TurnJudge,
-    VoiceActivityModel,
 )
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.voice_worker import VoiceWorker
 
 logger = logging.getLogger(__name__)
 
-Create = Callable[[Stage, EngineSpec], Engine]
-
-PORTS: Mapping[Stage, type] = {
-    "vad": VoiceActivityModel,
-    "turn": TurnJudge,
-    "stt": SpeechRecognizer,
-    "llm": LanguageModel,
-    "tts": SpeechSynthesizer,
-}
-"""What an engine of each stage must be."""
-
+Create = Callable[[Stage[Any], EngineSpec], Engine]
 
 MAX_LANGUAGES_NAMED = 16
 """Languages that a message lists before it says that there are more; Whisper and espeak-ng know about a hundred."""
@@ -64,7 +53,7 @@ class EngineReport:
     `message` is what it wants said once it is ready, or why it failed; `remedy` what puts that right.
     """
 
-    stage: Stage
+    stage: Stage[Any]
     name: str
     pipelines: tuple[str, ...]
     state: Literal["opening", "ready", "failed"]
@@ -79,7 +68,7 @@ class EngineReport:
 class _Opening:
     """One engine on its way."""
 
-    stage: Stage
+    stage: Stage[Any]
     spec: EngineSpec
     pipelines: list[str] = field(default_factory=list)
     engine: Engine | None = None
@@ -115,7 +104,7 @@ class LoadedEngines:
         self.failures = MappingProxyType(dict(failures))
         """The pipelines that are not served, each with the engines that could not be opened."""
         self._engines = list(engines)
-        self._workers = list({id(pipeline.vad): pipeline.vad for pipeline in pipelines.values()}.values())
+        self._workers = list({id(pipeline.voice): pipeline.voice for pipeline in pipelines.values()}.values())
 
     @classmethod
     async def open_all(
@@ -127,10 +116,9 @@ class LoadedEngines:
     ) -> LoadedEngines:
         """Open what `configs` name. `report` hears of each engine's progress. Never raises for an engine: see `failures`."""
         configs = tuple(configs)
-        openings: dict[tuple[Stage, str], _Opening] = {}
+        openings: dict[tuple[Stage[Any], str], _Opening] = {}
         for config in configs:
-            for stage in STAGES:
-                spec = _spec(config, stage)
+            for stage, spec in config.engines.items():
                 opening = openings.setdefault((stage, repr(_key(spec))), _Opening(stage, spec))
                 opening.pipelines.append(config.name)
         tasks = [asyncio.ensure_future(_open(opening, create, report)) for opening in openings.values()]
@@ -149,14 +137,14 @@ class LoadedEngines:
     async def _assembled(
         cls,
         configs: Iterable[PipelineConfig],
-        openings: Mapping[tuple[Stage, str], _Opening],
+        openings: Mapping[tuple[Stage[Any], str], _Opening],
         report: Callable[[EngineReport], None],
     ) -> LoadedEngines:
         workers: dict[int, VoiceWorker] = {}
         pipelines: dict[str, Pipeline] = {}
         failures: dict[str, tuple[EngineReport, ...]] = {}
         for config in configs:
-            mine = {stage: openings[stage, repr(_key(_spec(config, stage)))] for stage in STAGES}
+            mine = {stage: openings[stage, repr(_key(spec))] for stage, spec in config.engines.items()}
             failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
             for fault in filter(None, (_language_fault(config, one) for one in mine.values())):
                 report(fault)
@@ -164,18 +152,11 @@ class LoadedEngines:
             if failed:
                 failures[config.name] = tuple(failed)
                 continue
-            vad = cast(VoiceActivityModel, mine["vad"].engine)
+            engines = EngineSet({stage: one.engine for stage, one in mine.items() if one.engine is not None})
+            vad = engines[VAD]
             if id(vad) not in workers:
                 workers[id(vad)] = VoiceWorker(vad)
-            pipelines[config.name] = Pipeline(
-                config.name,
-                workers[id(vad)],
-                cast(TurnJudge, mine["turn"].engine),
-                cast(SpeechRecognizer, mine["stt"].engine),
-                cast(LanguageModel, mine["llm"].engine),
-                cast(SpeechSynthesizer, mine["tts"].engine),
-                config,
-            )
+            pipelines[config.name] = Pipeline(config.name, engines, workers[id(vad)], config)
         opened = [one for one in openings.values() if one.engine is not None]
         needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
         await _close(one.engine for one in opened if one.engine not in needed)
@@ -185,16 +166,9 @@ class LoadedEngines:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
         return self.pipelines[name]
 
-    def faults(self, name: str) -> Mapping[Stage, EngineError]:
+    def faults(self, name: str) -> Mapping[Stage[Any], EngineError]:
         """What is wrong at this moment with engines of the pipeline of that name, where they know it themselves (`Supervised`)."""
-        pipeline = self.pipelines[name]
-        engines: Mapping[Stage, object] = {
-            "vad": pipeline.vad.model,
-            "turn": pipeline.turn,
-            "stt": pipeline.stt,
-            "llm": pipeline.llm,
-            "tts": pipeline.tts,
-        }
+        engines = self.pipelines[name].engines
         faults = {stage: engine.fault for stage, engine in engines.items() if isinstance(engine, Supervised)}
         return {stage: fault for stage, fault in faults.items() if fault is not None}
 
@@ -208,11 +182,6 @@ class LoadedEngines:
         await _close(engines)
 
 
-def _spec(config: PipelineConfig, stage: Stage) -> EngineSpec:
-    spec: EngineSpec = getattr(config, stage)
-    return spec
-
-
 def _key(spec: EngineSpec) -> tuple[object, ...]:
     # An option that hides itself in its `repr` (a key) must still tell two engines apart: hence not the mapping's own.
     return (spec.name, spec.model, sorted((key, repr(value)) for key, value in spec.options.items()))
@@ -223,9 +192,9 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
     report(opening.tell("opening", since))
     try:
         opening.engine = create(opening.stage, opening.spec)
-        if not isinstance(opening.engine, PORTS[opening.stage]):
+        if not isinstance(opening.engine, opening.stage.port):
             raise EngineUnavailable(
-                f"The engine {opening.name!r} is registered for {opening.stage}, but it is no {PORTS[opening.stage].__name__}.",
+                f"The engine {opening.name!r} is registered for {opening.stage}, but does not implement {opening.stage.port.__name__}.",
                 remedy="Update the package that brings it, or name another engine.",
             )
         await opening.engine.open()
@@ -250,11 +219,11 @@ def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport |
     engine, language = opening.engine, config.language
     if engine is None or not language:
         return None
-    if opening.stage == "stt":
+    if opening.stage is STT:
         known = engine.info.languages
         able = not known or primary_tag(language) in map(primary_tag, known)
         verb = "understand"
-    elif opening.stage == "tts":
+    elif opening.stage is TTS:
         voices = cast(SpeechSynthesizer, engine)
         able = voices.resolve_voice(config.voice, language) is not None or voices.resolve_voice(config.voice) is None
         known, verb = engine.info.languages, "speak"

@@ -97,7 +97,6 @@ class _Turn:
         self,
         effect: OpenTranscription,
         recognizer: SpeechRecognizer,
-        language: str,
         post: Post,
         forget: Callable[[TurnId], None],
         feed_later: Callable[[_Turn], None],
@@ -119,9 +118,8 @@ class _Turn:
         self._asked: deque[tuple[int, FlushId | None]] = deque()
         """What is to be asked, and behind how many bytes of the turn; None for the final."""
         self._resampler = Resampler(effect.format.rate, recognizer.info.sample_rate, "HQ")
-        usual = "" if effect.languages else language
         spec = RecognitionSpec(
-            effect.language or usual,
+            effect.language,
             effect.prompt,
             effect.keywords,
             effect.logprobs,
@@ -259,7 +257,6 @@ class Listening:
         "_judge",
         "_judge_failed",
         "_judging",
-        "_language",
         "_post",
         "_recognizer",
         "_share",
@@ -267,13 +264,10 @@ class Listening:
         "voice",
     )
 
-    def __init__(
-        self, voice: VoiceStream, judge: TurnJudge | None, recognizer: SpeechRecognizer, language: str, post: Post
-    ) -> None:
+    def __init__(self, voice: VoiceStream, judge: TurnJudge | None, recognizer: SpeechRecognizer, post: Post) -> None:
         self.voice = voice
         self._judge = judge
         self._recognizer = recognizer
-        self._language = language
         self._post = post
         self._turns: dict[TurnId, _Turn] = {}
         self._share = object()
@@ -286,7 +280,7 @@ class Listening:
 
     def open(self, effect: OpenTranscription) -> None:
         self._turns[effect.turn] = _Turn(
-            effect, self._recognizer, self._language, self._post, self._forget, self._feed_later, self._share
+            effect, self._recognizer, self._post, self._forget, self._feed_later, self._share
         )
 
     def _forget(self, turn: TurnId) -> None:
@@ -334,8 +328,7 @@ class Listening:
         try:
             # LQ is enough for pitch and energy, and takes 0.1 ms for each second.
             audio = resample(decode(effect.audio, effect.format), effect.format.rate, JUDGE_RATE, "LQ") * PCM_SCALE
-            language = effect.language or self._language
-            pause = PauseContext(effect.text, audio, language, effect.confidence)
+            pause = PauseContext(effect.text, audio, effect.language, effect.confidence)
             with engine_code():
                 finished = checked_judgement(await judge.judge(pause))
         except Exception:

@@ -32,9 +32,9 @@ from parley.core.words.effects import (
     Transcribe,
     UsePipeline,
 )
+from parley.runtime.generation.attempts import Generations
 from parley.runtime.listeners import Listeners
 from parley.runtime.listening import Listening
-from parley.runtime.speaking import Speaking
 
 
 class Loudspeaker(Protocol):
@@ -76,7 +76,7 @@ class Engines(Protocol):
         """Look for another pipeline and post the answer."""
         ...
 
-    def use(self) -> tuple[Listening, Speaking]:
+    def use(self) -> tuple[Listening, Generations]:
         """New streams of the pipeline that was found last, at first of the one that the session began with."""
         ...
 
@@ -84,7 +84,7 @@ class Engines(Protocol):
 class Performer:
     """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
 
-    __slots__ = ("_engines", "_held", "_listeners", "_listening", "_loudspeaker", "_speaking", "_tools")
+    __slots__ = ("_engines", "_generations", "_held", "_listeners", "_listening", "_loudspeaker", "_tools")
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Performer:
     ) -> None:
         self._listeners = listeners
         self._engines = engines
-        self._listening, self._speaking = engines.use()
+        self._listening, self._generations = engines.use()
         self._held = False
         self._tools = tools
         self._loudspeaker = loudspeaker
@@ -120,11 +120,11 @@ class Performer:
             case JudgePause():
                 self._listening.judge(effect)
             case StartGeneration():
-                self._speaking.start(effect)
+                self._generations.start(effect)
             case ReleaseGeneration():
                 pass  # its output is on its way already; only accounts of the turn need to know
             case CancelGeneration():
-                self._speaking.cancel(effect)
+                self._generations.cancel(effect)
             case ListTools():
                 self._tools.list_tools(effect)
             case CallTool():
@@ -139,9 +139,9 @@ class Performer:
                 self._engines.find(effect)
             case UsePipeline():
                 self._listening.release()
-                self._speaking.release()
-                self._listening, self._speaking = self._engines.use()
-                self._speaking.hold(self._held)
+                self._generations.release()
+                self._listening, self._generations = self._engines.use()
+                self._generations.hold(self._held)
             case Play():
                 self._speaker().play(effect)
             case StopPlayback():
@@ -160,15 +160,15 @@ class Performer:
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was told."""
         self._held = held
-        self._speaking.hold(held)
+        self._generations.hold(held)
 
     def tasks(self) -> set[asyncio.Task[None]]:
         """The questions to engines that are open."""
-        return self._listening.tasks() | self._speaking.tasks() | self._tools.tasks()
+        return self._listening.tasks() | self._generations.tasks() | self._tools.tasks()
 
     def release(self) -> None:
         """Let go of everything that runs for this session."""
         self._listening.release()
-        self._speaking.release()
+        self._generations.release()
         self._tools.release()
         self._loudspeaker = None

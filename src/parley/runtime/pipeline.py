@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription, primary_tag
-from parley.engines.ports import LanguageModel, SpeechRecognizer, SpeechSynthesizer, TurnJudge
+from parley.engines.ports import LLM, STT, TTS, VC, EngineSet
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
 
@@ -38,32 +38,33 @@ OPENAI_RECOGNIZERS = ("whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything that one kind of session needs. `turn` None: pauses are judged by their length alone.
+    """Everything that one kind of session needs. Without a turn judge, pauses are judged by their length alone; without a language
+    model, a synthesizer or a translator, work for it fails. `voice` scores the frames of all its sessions with the pipeline's vad engine.
 
     `cutter` makes, for the language of a reply ("" unknown), what cuts it into clauses.
     """
 
     name: str
-    vad: VoiceWorker
-    turn: TurnJudge | None
-    stt: SpeechRecognizer
-    llm: LanguageModel
-    tts: SpeechSynthesizer
+    engines: EngineSet
+    voice: VoiceWorker
     config: PipelineConfig
     cutter: Callable[[str], Cutter] = ClauseCutter
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for."""
-        known = (voice for voice in OPENAI_VOICES if self.tts.resolve_voice(voice) is not None)
-        voices = dict.fromkeys((self.config.voice, *known, *self.tts.info.voices))
-        heard_by, spec = self.stt.info, self.config.stt
+        tts, llm = self.engines.find(TTS), self.engines.find(LLM)
+        known = [] if tts is None else [voice for voice in OPENAI_VOICES if tts.resolve_voice(voice) is not None]
+        speakers = [engine for engine in (tts, self.engines.find(VC)) if engine is not None]
+        own_voices = [voice for engine in speakers for voice in engine.info.voices]
+        voices = dict.fromkeys((self.config.voice, *known, *own_voices))
+        heard_by, spec = self.engines[STT].info, self.config.engines[STT]
         own = (heard_by.name, spec.name, f"{spec.name}:{spec.model}", self.name)
         recognizers = dict.fromkeys((*own, *OPENAI_RECOGNIZERS))
         return Capabilities(
             voices=tuple(voice for voice in voices if voice),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
-            images=self.llm.info.images,
-            logprobs=self.stt.info.logprobs,
+            images=llm is not None and llm.info.images,
+            logprobs=heard_by.logprobs,
             noise_reduction=processing.available(),
             recognizer=heard_by.name,
             recognizers=tuple(recognizers),
@@ -73,7 +74,7 @@ class Pipeline:
     def default_settings(self, kind: SessionKind, model: str) -> Settings:
         """What a session is before its client changes anything."""
         if kind == "transcription":
-            return Settings(kind=kind, model=model, transcription=Transcription(model=self.stt.info.name))
+            return Settings(kind=kind, model=model, transcription=Transcription(model=self.engines[STT].info.name))
         config = self.config
         return Settings(kind=kind, model=model, instructions=config.instructions, voice=config.voice)
 
@@ -85,4 +86,5 @@ class Pipeline:
             speculate_after_ms=config.speculate_after_ms,
             barge_in=config.barge_in,
             context_tokens=config.context_tokens,
+            language=config.language,
         )

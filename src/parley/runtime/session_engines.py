@@ -13,10 +13,11 @@ from parley.core.words.effects import FindPipeline
 from parley.core.words.errors import Fault
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind
+from parley.engines.ports import STT, TURN
+from parley.runtime.generation.attempts import Generations
 from parley.runtime.inbox import Inbox
 from parley.runtime.listening import Listening
 from parley.runtime.pipeline import Pipeline
-from parley.runtime.speaking import Speaking
 
 NO_OTHER = Fault("invalid_value", "This session has one pipeline; its model cannot be changed.")
 
@@ -66,18 +67,9 @@ class SessionEngines:
         owner, capabilities = self._pipelines.terms(pipeline)
         return PipelineFound(pipeline.name, pipeline.default_settings(kind, model), owner, capabilities)
 
-    def use(self) -> tuple[Listening, Speaking]:
+    def use(self) -> tuple[Listening, Generations]:
         found, inbox = self._found, self._inbox
-        language = found.config.language
-        voice = found.vad.stream(inbox.post, inbox.deaf)
-        listening = Listening(voice, found.turn, found.stt, language, inbox.post)
-        speaking = Speaking(
-            found.llm,
-            found.tts,
-            language,
-            inbox.post,
-            cutter=found.cutter,
-            clock=self._clock,
-            sleep=self._sleep,
-        )
-        return listening, speaking
+        voice = found.voice.stream(inbox.post, inbox.deaf)
+        listening = Listening(voice, found.engines.find(TURN), found.engines[STT], inbox.post)
+        generations = Generations(found.engines, inbox.post, cutter=found.cutter, clock=self._clock, sleep=self._sleep)
+        return listening, generations

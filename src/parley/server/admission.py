@@ -1,13 +1,16 @@
-"""Whether one more session may begin: refuse before those that run are hurt.
+"""Whether one more session may begin: new ones are refused before those that run suffer.
 
-Laws: a refusal comes before anything is built, names its reason and a time to come back; sessions that run are never touched.
+Laws: a refusal comes before anything is built, and names its reason and when to try again; a running session is closed only where its
+key no longer allows it (`end_unallowed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Protocol
 
+from parley.server.access.access import OPEN, Grant
+from parley.server.access.quotas import Quotas
 from parley.server.refusals import Refusal
 
 LAG_RETRY_S = 5
@@ -17,27 +20,32 @@ FULL_RETRY_S = 30
 """A conversation lasts minutes."""
 
 
-class Leaving(Protocol):
-    """A running session, as far as the end of the server concerns it."""
+class Drainable(Protocol):
+    """A running session, as the end of the server and of its key's permission see it."""
 
+    @property
+    def grant(self) -> Grant: ...
     def wind_down(self) -> None:
         """Let the reply end, then close."""
         ...
 
-    def close(self, code: int, reason: str) -> None: ...
+    def access_ended(self, refusal: Refusal) -> None:
+        """Say why, then close."""
+        ...
 
 
 class Sessions:
     """The running sessions. `refusal()` first, then `enter()`, and `leave()` at the end.
 
-    `lag_ms` tells how late the event loop runs.
+    `lag_ms` is how late the event loop runs.
     """
 
-    def __init__(self, max_sessions: int, max_lag_ms: float, lag_ms: Callable[[], float]) -> None:
+    def __init__(self, max_sessions: int, max_lag_ms: float, lag_ms: Callable[[], float], quotas: Quotas) -> None:
+        self.quotas = quotas
         self._max = max_sessions
         self._max_lag_ms = max_lag_ms
         self._lag_ms = lag_ms
-        self._running: set[Leaving] = set()
+        self._running: set[Drainable] = set()
         self._leaving = False
         self._emptied: Callable[[], None] | None = None
         self.refused: dict[str, int] = {}
@@ -45,18 +53,18 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._running)
 
-    def __iter__(self) -> Iterator[Leaving]:
+    def __iter__(self) -> Iterator[Drainable]:
         return iter(tuple(self._running))
 
-    def refusal(self) -> Refusal | None:
-        """Why no session may begin now; None where one may."""
-        refusal = self.outlook()
+    def refusal(self, grant: Grant) -> Refusal | None:
+        """Why no session of this grant may begin now; None where one may."""
+        refusal = self.outlook(grant)
         if refusal is not None:
             self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
         return refusal
 
-    def outlook(self) -> Refusal | None:
-        """The same without counting it: somebody only asks."""
+    def outlook(self, grant: Grant) -> Refusal | None:
+        """As `refusal`, for a client that only asks: a refusal is not counted."""
         if self._leaving:
             return Refusal(503, "server_shutting_down", "The server is restarting.", None, "server_error", FULL_RETRY_S)
         if len(self._running) >= self._max:
@@ -66,18 +74,29 @@ class Sessions:
         if lag_ms > self._max_lag_ms:
             message = f"The server is at its limit (it runs {lag_ms:.0f} ms late). Try again in {LAG_RETRY_S} s."
             return Refusal(503, "server_overloaded", message, None, "server_error", LAG_RETRY_S)
-        return None
+        return self.quotas.refusal(grant.key)
 
-    def enter(self, session: Leaving) -> None:
+    def enter(self, session: Drainable) -> None:
         self._running.add(session)
+        self.quotas.began(session.grant.key, session)
 
-    def leave(self, session: Leaving) -> None:
+    def leave(self, session: Drainable) -> None:
         self._running.discard(session)
+        self.quotas.ended(session.grant.key, session)
         if not self._running and self._emptied is not None:
             self._emptied()
 
+    def end_unallowed(self, keys: Container[str]) -> None:
+        """Close the sessions whose key is not among those of these ids any more, or has used its minutes of the day."""
+        for session in self:
+            key = session.grant.key
+            if key is not OPEN and key.id not in keys:
+                session.access_ended(Refusal(401, "invalid_api_key", "The key of this session was revoked."))
+            elif self.quotas.left_s(key) == 0:
+                session.access_ended(self.quotas.used_up(key))
+
     def wind_down(self, emptied: Callable[[], None]) -> None:
-        """Admit nobody any more and let every reply end; `emptied` is called (once or more) when no session is left."""
+        """Admit no session any more and let every reply end; `emptied` is called (once or more) when no session is left."""
         self._leaving = True
         self._emptied = emptied
         for session in self:

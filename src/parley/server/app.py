@@ -1,9 +1,9 @@
-"""The server put together: engines loaded, doors hung, served until told to stop.
+"""Builds the application and serves it.
 
-Next on the reading path: `websocket.py` (a handshake becomes a session), then `runtime/driver.py`.
+Next on the reading path: `links/websocket/gate.py` (a handshake is read), `sessions.py` (a session is opened), then `runtime/driver.py`.
 
 Laws: the port is taken and every engine is loaded and warm before the first connection; the server does not start without its
-default pipeline, and serves no other that could not be loaded. Chatter goes to stderr; secrets go nowhere.
+default pipeline, and serves no other that could not be loaded. Chatter goes to stderr; no secret is logged.
 """
 
 from __future__ import annotations
@@ -13,62 +13,80 @@ import gc
 import logging
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from parley.config import Config
+from parley.config import Config, ServerConfig, is_loopback
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
+from parley.server.access.access import Access
+from parley.server.access.hosts import HostRule
+from parley.server.access.origins import OriginRule
+from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
-from parley.server.auth import KeyRing
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
-from parley.server.hosts import HostRule
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
-from parley.server.origins import OriginRule
+from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
+from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
-from parley.server.websocket import RealtimeDoor
 
 log = logging.getLogger("parley.server")
 
 QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
-"""They tell of single requests, in which keys and words may stand."""
+"""They log single requests, which may contain keys and words."""
 
 
 class Application:
-    """The ASGI application (HTTP), and beside it the door for WebSockets, which do not pass through ASGI; see `link.py`.
+    """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`.
 
-    Serve it with `lifetime.Uvicorn`, which knows both.
+    Serve it with `lifetime.Uvicorn`, which knows both. Raises `ConfigError` for a key file that cannot be used.
     """
 
     def __init__(self, config: Config, engines: LoadedEngines, policy: Policy | None = None) -> None:
         self.config = config
-        keys = KeyRing(config.server.api_keys)
-        hosts = HostRule(config.server.host, config.server.allowed_hosts)
-        origins = OriginRule(config.server.allowed_origins)
+        server = config.server
+        self.access = access_of(server)
+        hosts = HostRule(server.host, server.allowed_hosts)
+        origins = OriginRule(server.allowed_origins)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
         refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
-        self.sessions = Sessions(config.server.max_sessions, config.server.admission_lag_ms, engines.tick_lag_ms)
-        self.door = RealtimeDoor(
+        self.sessions = Sessions(
+            server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
+        )
+        factory = SessionFactory(
             config,
             engines,
-            keys=keys,
-            hosts=hosts,
-            origins=origins,
-            sessions=self.sessions,
+            running=self.sessions,
+            secrets=self.access.secrets,
             metrics=metrics,
-            refused=lambda code: refusals.labels(code).inc(),
             policy=policy,
         )
+        self.gate = RealtimeGate(
+            server,
+            access=self.access,
+            hosts=hosts,
+            origins=origins,
+            sessions=factory,
+            refused=lambda code: refusals.labels(code).inc(),
+        )
         self._rest = rest_app(
-            config, engines, keys=keys, hosts=hosts, origins=origins, sessions=self.sessions, metrics=metrics
+            config,
+            engines,
+            access=self.access,
+            hosts=hosts,
+            origins=origins,
+            factory=factory,
+            running=self.sessions,
+            metrics=metrics,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,10 +94,33 @@ class Application:
             raise RuntimeError("Parley's WebSockets need parley.server.lifetime.Uvicorn; start it with `parley serve`.")
         await self._rest(scope, receive, send)
 
+    def end_unallowed(self) -> None:
+        """Close the sessions whose key was revoked, or has used its minutes of the day. Called once a second."""
+        if len(self.sessions):
+            self.sessions.end_unallowed(self.access.session_keys())
+
     def server(self, on_started: Callable[[], None] = lambda: None, patience: Patience | None = None) -> Uvicorn:
-        """What serves it. Next: `await server.serve_on(listen(config.server))`."""
-        grace_s = self.config.server.shutdown_grace_s
-        return Uvicorn(self, self.door, self.sessions, grace_s, on_started, patience or Patience())
+        """What serves it. Next: `await server.serve_on(listen(config.server))`. Raises `ConfigError` for unusable TLS files."""
+        return Uvicorn(
+            self,
+            self.gate,
+            self.sessions,
+            self.config.server,
+            on_started=on_started,
+            every_second=self.end_unallowed,
+            patience=patience or Patience(),
+        )
+
+
+def access_of(server: ServerConfig) -> Access:
+    """Who may use the server. Raises `ConfigError` for a key file that cannot be used."""
+    return Access(
+        server.api_keys,
+        server.keys_file,
+        required=not (is_loopback(server.host) or server.insecure),
+        secret_key=server.secret_key,
+        single_use=server.client_secret_single_use,
+    )
 
 
 def create_app(config: Config, engines: LoadedEngines, *, policy: Policy | None = None) -> Application:
@@ -105,12 +146,14 @@ def serve(config: Config, *, policy: Policy | None = None) -> None:
 async def _serve(config: Config, policy: Policy | None) -> None:
     startup = Startup(config)
     async with opened(config, startup, "served") as (listener, engines):
-        # What the models brought lives as long as the server: no collection need walk it in the middle of a sentence.
+        # The models live as long as the server: the garbage collector should not walk them in the middle of a sentence.
         gc.collect()
         gc.freeze()
         try:
-            server = create_app(config, engines, policy=policy).server(lambda: startup.announce(listener, engines))
-            await server.serve_on(listener)
+            app = create_app(config, engines, policy=policy)
+            await app.server(lambda: startup.announce(listener, engines, key_required=not app.access.open)).serve_on(
+                listener
+            )
         finally:
             gc.unfreeze()
     startup.farewell()
@@ -150,7 +193,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _set_up_logging() -> None:
-    """Log lines go to stderr, unless whoever embeds the server has decided otherwise."""
+    """Log lines go to stderr, unless the embedding program has configured logging."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -20,8 +20,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from parley.server.descriptors import Descriptors
-from parley.server.link import CLOSE_S, STALL_S
 from parley.server.refusals import Refusal
+from parley.server.time_limits import CLOSE_S, STALL_S
 
 REQUEST_S = 10.0
 """For a complete request; those of stock clients are one packet, and a mobile network sends that within seconds."""

@@ -1,6 +1,6 @@
 """The server's life: the socket is taken first, then uvicorn serves on it, then every reply may end.
 
-Laws: the first SIGINT or SIGTERM admits nobody any more and lets replies end, for `shutdown_grace_s` at the most; then, or on a
+Laws: from the first SIGINT or SIGTERM no session is admitted and replies may end, for `shutdown_grace_s` at the most; then, or on a
 second signal, all links are closed with 1012 and the server ends at once. Nothing is left running.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,10 +17,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from parley.config import ConfigError, ServerConfig
+from parley.errors import ParleyError
 from parley.server.admission import Sessions
 from parley.server.http_connection import HttpConnections, Patience
-from parley.server.link import link_class
-from parley.server.link_ports import Door
+from parley.server.links.websocket.connection import Gate, link_class
+from parley.server.time_limits import CLOSE_S
 
 log = logging.getLogger("parley.server")
 
@@ -30,11 +32,11 @@ closed in their favour has given its descriptor back: no more than the reserve m
 ABORT_S = 0.3
 """After a second signal: time for the close frames to leave."""
 
-PROBE_TICKS = 10
-"""Whether a descriptor can be had is looked at once a second."""
+TICKS_PER_SECOND = 10
+"""uvicorn's. Whether a descriptor can be had, and whether running sessions are still allowed, is looked at once a second."""
 
 LINKS_END_S = 6
-"""Links end themselves within five seconds of their close (`link.CLOSE_S`)."""
+"""Links end themselves within five seconds of their close (`CLOSE_S`)."""
 
 
 def listen(server: ServerConfig) -> socket.socket:
@@ -58,19 +60,62 @@ def listen(server: ServerConfig) -> socket.socket:
     return listener
 
 
-class Uvicorn(uvicorn.Server):
-    """uvicorn, except that a signal lets replies end first. Call `serve_on`; `leave` ends it from inside.
+def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
+    """What encrypts connections; None where the server speaks plain HTTP. Raises `ConfigError`, which names the file and the fix."""
+    if server.tls_cert is None or server.tls_key is None:
+        return None
+    for name, path in (("tls_cert", server.tls_cert), ("tls_key", server.tls_key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ConfigError(
+                f"server.{name}: {path} cannot be read: {error.strerror}.",
+                remedy="Name a PEM file that the server's user may read.",
+            ) from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(server.tls_cert, server.tls_key, password=_no_password)
+    except (ssl.SSLError, KeyHasPassword, ValueError) as error:
+        raise ConfigError(
+            f"server.tls_cert {server.tls_cert} and server.tls_key {server.tls_key} do not make a TLS server: {_tls_reason(error)}.",
+            remedy="tls_cert is the certificate with its chain, tls_key the private key of that certificate, both PEM, the key without "
+            "a password.",
+        ) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
-    `on_started` is called once connections are taken.
+
+class KeyHasPassword(ParleyError):
+    """The private key is encrypted. (OpenSSL would ask for its password on the terminal.)"""
+
+
+def _no_password() -> str:
+    raise KeyHasPassword("the private key has a password")
+
+
+def _tls_reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or str(error)
+    return (
+        "the key is not the certificate's" if reason == "KEY_VALUES_MISMATCH" else str(reason).lower().replace("_", " ")
+    )
+
+
+class Uvicorn(uvicorn.Server):
+    """uvicorn, except that a signal lets replies end first, and that a TLS handshake has a time limit. Call `serve_on`; `leave` ends it
+    from inside.
+
+    `on_started` is called once connections are accepted, `every_second` about so often. Raises `ConfigError` for TLS files.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        door: Door,
+        gate: Gate,
         sessions: Sessions,
-        grace_s: float,
+        server: ServerConfig,
+        *,
         on_started: Callable[[], None],
+        every_second: Callable[[], None],
         patience: Patience,
     ) -> None:
         connections = HttpConnections(patience)
@@ -78,7 +123,7 @@ class Uvicorn(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=connections.class_(),
-                ws=link_class(door),
+                ws=link_class(gate),
                 loop="none",
                 lifespan="off",
                 log_config=None,
@@ -89,10 +134,13 @@ class Uvicorn(uvicorn.Server):
                 timeout_graceful_shutdown=LINKS_END_S,
             )
         )
+        self._tls = tls_context(server)
+        self._handshake_s = patience.request_s
         self._descriptors = connections.descriptors
         self._sessions = sessions
-        self._grace_s = grace_s
+        self._grace_s = server.shutdown_grace_s
         self._on_started = on_started
+        self._every_second = every_second
         self._loop: asyncio.AbstractEventLoop
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -104,17 +152,35 @@ class Uvicorn(uvicorn.Server):
             self._deadline.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._tls is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self.servers = [await self._tls_server(self._tls, one) for one in sockets or ()]
         self._on_started()
+
+    async def _tls_server(self, context: ssl.SSLContext, listener: socket.socket) -> asyncio.Server:
+        """As uvicorn makes it, except that a handshake that is not done in time ends, as a request does."""
+        return await self._loop.create_server(
+            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            ),
+            sock=listener,
+            ssl=context,
+            ssl_handshake_timeout=self._handshake_s,
+            ssl_shutdown_timeout=CLOSE_S,
+            backlog=self.config.backlog,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn's, ten times a second."""
-        if counter % PROBE_TICKS == 0:
+        if counter % TICKS_PER_SECOND == 0:
             self._descriptors.probe()
+            self._every_second()
         return await super().on_tick(counter)
 
     def leave(self) -> None:
-        """Admit nobody any more, let replies end, then stop. On the event loop; a second call stops at once."""
+        """Admit no session any more, let replies end, then stop. On the event loop; a second call stops at once."""
         if self._deadline is not None:
             log.info("stopping at once: %d sessions are closed", len(self._sessions))
             self.force_exit = True

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from parley.config import Config, UnknownModel
 from parley.core.words.errors import Fault
-from parley.core.words.settings import Capabilities, OwnerSettings
+from parley.core.words.settings import Capabilities, OwnerSettings, PinnedSettings
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import Pipeline
 from parley.server.refusals import Refusal
@@ -27,11 +27,13 @@ def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipelin
 
 
 class ServedPipelines:
-    """The pipelines of a server, for its sessions (see `runtime.session_engines.Pipelines`)."""
+    """The pipelines that one session may use (see `runtime.session_engines.Pipelines`), within what its owner has fixed."""
 
-    def __init__(self, config: Config, engines: LoadedEngines) -> None:
+    def __init__(self, config: Config, engines: LoadedEngines, pinned: PinnedSettings, session_ms: int) -> None:
         self._config = config
         self._engines = engines
+        self._pinned = pinned
+        self._session_ms = session_ms
 
     def find(self, model: str) -> Pipeline | Fault:
         found = find_pipeline(self._config, self._engines, model)
@@ -41,7 +43,8 @@ class ServedPipelines:
         server = self._config.server
         owner = replace(
             pipeline.owner_settings(),
-            session_ms=round(server.session_minutes * 60_000),
+            session_ms=self._session_ms,
             responses_per_minute=server.responses_per_minute,
+            pinned=self._pinned,
         )
         return owner, replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers)

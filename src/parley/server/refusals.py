@@ -1,4 +1,4 @@
-"""What a client is refused with: one value, said in OpenAI's error shape on REST and on the WebSocket handshake alike.
+"""Why a client is refused: one value, written in OpenAI's error shape on REST and on the WebSocket handshake alike.
 
 Laws: always `{"error":{"message","type","param","code"}}`; the message says what is wrong and how to fix it, and holds no secret.
 """
@@ -39,6 +39,14 @@ class Refusal:
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         return headers
+
+
+BETA_REFUSED = Refusal(
+    400,
+    "beta_api_shape_disabled",
+    "The beta Realtime API is switched off on this server (server.beta). Leave out 'OpenAI-Beta: realtime=v1' and use the GA events.",
+)
+"""OpenAI's code for it."""
 
 
 class Refused(ParleyError):

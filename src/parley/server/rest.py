@@ -1,8 +1,8 @@
-"""The HTTP endpoints: models, health, metrics, the page (`web.py`).
+"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), health, metrics, the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
-Laws: `/health` asks for no key and tells no secret; `/metrics` asks for one unless only this machine can connect.
+Laws: `/health` needs no key and shows no secret; `/metrics` needs one unless only this machine can connect.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ from parley.config import Config, is_loopback
 from parley.config.values import HOSTED_MODEL_PREFIXES
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
+from parley.server.access.access import Access, Demand
+from parley.server.access.credentials import presented_key
+from parley.server.access.hosts import HostRule
+from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
-from parley.server.auth import KeyRing, presented_key
-from parley.server.hosts import HostRule
-from parley.server.opening import REALTIME_PATHS
-from parley.server.origins import OriginRule
+from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
+from parley.server.sessions import REALTIME_PATHS, SessionFactory, served_dialects
 from parley.server.web import Page, PageAnswers
 
 log = logging.getLogger("parley.server")
@@ -46,21 +48,24 @@ def rest_app(
     config: Config,
     engines: LoadedEngines,
     *,
-    keys: KeyRing,
+    access: Access,
     hosts: HostRule,
     origins: OriginRule,
-    sessions: Sessions,
+    factory: SessionFactory,
+    running: Sessions,
     metrics: Metrics,
 ) -> ASGIApp:
     """The HTTP half of the server."""
-    rest = _Rest(config, engines, keys, sessions, metrics.registry)
-    page = PageAnswers(config, engines, keys=keys, origins=origins, sessions=sessions, accounts=metrics.accounts)
+    rest = _Rest(config, engines, access, running, metrics.registry)
+    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
+    secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),
         Route("/health", rest.health),
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in REALTIME_PATHS),
+        *secrets.routes(),
         *Page().routes(),
         *page.routes(),
     ]
@@ -93,26 +98,26 @@ class _Rest:
         self,
         config: Config,
         engines: LoadedEngines,
-        keys: KeyRing,
-        sessions: Sessions,
+        access: Access,
+        running: Sessions,
         metrics: CollectorRegistry,
     ) -> None:
         self._config = config
         self._engines = engines
-        self._keys = keys
-        self._sessions = sessions
+        self._access = access
+        self._running = running
         self._metrics = metrics
         self._started_s = int(time.time())
 
     async def list_models(self, request: Request) -> Response:
-        self._authorize(request)
+        self._authorize(request, "any")
         names = [name for name in self._config.pipelines if name not in self._engines.failures]
         if self._config.default_pipeline in names:
             names += [name for name in HOSTED_MODEL_PREFIXES if name not in names]
         return _json({"object": "list", "data": [self._model(name) for name in names]})
 
     async def retrieve_model(self, request: Request) -> Response:
-        self._authorize(request)
+        self._authorize(request, "any")
         name = request.path_params["model"]
         if not name:
             raise HTTPException(404)
@@ -133,7 +138,7 @@ class _Rest:
             "status": "degraded" if "degraded" in states else "ok" if serving else "unavailable",
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
-            "sessions": len(self._sessions),
+            "sessions": len(self._running),
         }
         return _json(told, 200 if serving else 503)
 
@@ -144,12 +149,12 @@ class _Rest:
         faults = self._engines.faults(name)
         if not faults:
             return {"state": "ready"}
-        told = {stage: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
+        told = {stage.name: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
         return {"state": "degraded", "faults": told}
 
     async def metrics(self, request: Request) -> Response:
         if not is_loopback(self._config.server.host):
-            self._authorize(request)
+            self._authorize(request, "admin")
         return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE_LATEST)
 
     async def upgrade_required(self, request: Request) -> Response:
@@ -157,10 +162,10 @@ class _Rest:
         refusal = Refusal(426, "upgrade_required", message)
         return _refusal_response(refusal, {"upgrade": "websocket"})
 
-    def _authorize(self, request: Request) -> None:
-        refusal = self._keys.refusal(presented_key(request.headers.get("authorization")))
-        if refusal is not None:
-            raise Refused(refusal)
+    def _authorize(self, request: Request, demand: Demand) -> None:
+        grant = self._access.grant(presented_key(request.headers.get("authorization")), demand)
+        if isinstance(grant, Refusal):
+            raise Refused(grant)
 
 
 async def _refused(request: Request, error: Refused) -> Response:

@@ -1,4 +1,4 @@
-"""What the person who starts the server sees: engines loading, where it listens, how to talk to it. All on stderr.
+"""What the server prints as it starts: engines loading, where it listens, how to talk to it. All on stderr.
 
 Laws: colours and a spinner only on a terminal that wants them (`NO_COLOR` and pipes are respected by `rich`); no secret is shown.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from rich.status import Status
 
 from parley import __version__
 from parley.config import Config
+from parley.engines.ports import Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
 from parley.runtime.pipeline import Pipeline
 
@@ -28,7 +30,7 @@ class Startup:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._pending: dict[tuple[str, str], EngineReport] = {}
+        self._pending: dict[tuple[Stage[Any], str], EngineReport] = {}
         self._status: Status | None = None
 
     def warn(self) -> None:
@@ -56,14 +58,14 @@ class Startup:
             case "ready":
                 self._pending.pop(key, None)
                 self._console.print(
-                    f"  [green]ready[/]   {report.stage:<5}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
+                    f"  [green]ready[/]   {report.stage.name:<7}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
                 )
                 if report.message:
                     self._explain(f"[yellow]{escape(report.message)}[/]")
             case "failed":
                 self._pending.pop(key, None)
                 self._explain(
-                    f"[red]failed[/]  {report.stage:<5}{escape(report.name)}: {escape(report.message)}", indent=2
+                    f"[red]failed[/]  {report.stage.name:<7}{escape(report.name)}: {escape(report.message)}", indent=2
                 )
                 if report.remedy:
                     self._explain(escape(report.remedy))
@@ -82,39 +84,48 @@ class Startup:
         failures = engines.failures[self._config.default_pipeline]
         return " ".join(f"{failure.stage} {failure.name}: {failure.message}" for failure in failures)
 
-    def announce(self, listener: socket.socket, engines: LoadedEngines) -> None:
+    def announce(self, listener: socket.socket, engines: LoadedEngines, *, key_required: bool) -> None:
         """Where the server listens, what it serves, how to talk to it."""
         say = self._console.print
         url = self._url(listener)
-        say(f"\nParley listens on [bold]{url}[/]" + self._who())
+        say(f"\nParley listens on [bold]{url}[/]" + self._reach(key_required))
         for name, pipeline in engines.pipelines.items():
             default = " [dim](default)[/]" if name == self._config.default_pipeline else ""
             say(f"  [bold]{escape(name)}[/]{default}  {escape(_chain(pipeline))}")
         for name in engines.failures:
             say(f"  [red]{escape(name)} is not served: an engine could not be loaded, see above[/]")
-        key = "KEY" if self._config.server.api_keys else "none"
+        key = "KEY" if key_required else "none"
         say(f"\nOpen [bold]{url}[/] in a browser and talk.")
         say("Or talk to it with any OpenAI Realtime client, such as openai for Python:")
         say(f'  client = openai.OpenAI(base_url="{url}/v1", api_key="{key}")', markup=False)
         say(f'  with client.realtime.connect(model="{self._config.default_pipeline}") as connection: ...', markup=False)
+        say(f"[dim]{self._about_secrets()}[/]")
         say("Ctrl-C stops it.\n")
 
     def _url(self, listener: socket.socket) -> str:
-        host, port = self._config.server.host.strip("[]"), listener.getsockname()[1]
+        server = self._config.server
+        scheme = "http" if server.tls_cert is None else "https"
+        host, port = server.host.strip("[]"), listener.getsockname()[1]
         if host in EVERYWHERE:
             host = "127.0.0.1"
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
-    def _who(self) -> str:
-        server = self._config.server
-        if server.host in EVERYWHERE:
-            return " and this machine's other addresses" + ("" if server.api_keys else " [red](no key is asked for)[/]")
+    def _reach(self, key_required: bool) -> str:
+        if self._config.server.host in EVERYWHERE:
+            return " and this machine's other addresses" + ("" if key_required else " [red](no key is required)[/]")
         return ""
+
+    def _about_secrets(self) -> str:
+        server = self._config.server
+        if server.client_secret_single_use:
+            return "Client secrets open one session each, and end with this process (server.client_secret_single_use)."
+        if server.secret_key:
+            return "Client secrets are encrypted with server.secret_key."
+        return "Client secrets end with this process: their key was made now. server.secret_key (PARLEY_SECRET_KEY) keeps them valid."
 
     def farewell(self) -> None:
         self._console.print("Parley has stopped.")
 
 
 def _chain(pipeline: Pipeline) -> str:
-    engines = (pipeline.stt, pipeline.llm, pipeline.tts)
-    return " > ".join(engine.info.name for engine in engines)
+    return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)

@@ -1,7 +1,7 @@
 """The browser page at `/`, and the few answers it needs that the Realtime protocol does not give.
 
-Laws: GET only; the page's files hold no secret and ask for no key, everything below `/parley/` asks for one. The page may load
-nothing from elsewhere and be framed by nobody. A file is read once, at start-up; a browser asks each time whether it has changed.
+Laws: GET only; the page's files hold no secret and need no key, everything below `/parley/` needs one. The page may load nothing
+from elsewhere and cannot be framed. A file is read once, at start-up; a browser asks each time whether it has changed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import OPENAI_VOICES, Pipeline
 from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
-from parley.server.admission import Sessions
-from parley.server.auth import KeyRing, presented_key
-from parley.server.origins import OriginRule
-from parley.server.pipelines import find_pipeline
+from parley.server.access.access import Access
+from parley.server.access.credentials import presented_key
+from parley.server.access.origins import OriginRule
 from parley.server.refusals import Refusal, Refused
+from parley.server.sessions import SessionFactory, SessionRequest
 from parley.web import TYPES, page_files
+from parley.wire.dialects import GA
 
 ENTRANCE = "index.html"
 
@@ -97,38 +98,39 @@ def _served(file: _File, request: Request) -> Response:
 
 
 class PageAnswers:
-    """What the page asks beside the wire: `/parley/pipelines`, `/parley/door`, `/parley/sessions/{id}/turns`."""
+    """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/sessions/{id}/turns`."""
 
     def __init__(
         self,
         config: Config,
         engines: LoadedEngines,
         *,
-        keys: KeyRing,
+        access: Access,
         origins: OriginRule,
-        sessions: Sessions,
+        factory: SessionFactory,
         accounts: Mapping[SessionId, TurnAccount],
     ) -> None:
         self._config = config
         self._engines = engines
-        self._keys = keys
+        self._access = access
         self._origins = origins
-        self._sessions = sessions
+        self._factory = factory
         self._accounts = accounts
 
     def routes(self) -> list[Route]:
         answers: dict[str, Callable[[Request], object]] = {
             "/parley/pipelines": self.pipelines,
-            "/parley/door": self.door,
+            "/parley/admission": self.admission,
             "/parley/sessions/{session_id}/turns": self.turns,
         }
         return [Route(path, self._guarded(answer), methods=["GET"]) for path, answer in answers.items()]
 
     def _guarded(self, answer: Callable[[Request], object]) -> Callable[[Request], object]:
         async def endpoint(request: Request) -> Response:
-            refusal = self._keys.refusal(presented_key(request.headers.get("authorization")))
-            if refusal is not None:
-                raise Refused(refusal)
+            grant = self._access.grant(presented_key(request.headers.get("authorization")), "realtime")
+            if isinstance(grant, Refusal):
+                raise Refused(grant)
+            request.state.grant = grant
             body = msgspec.json.encode(answer(request))
             return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
@@ -139,18 +141,14 @@ class PageAnswers:
         served = sorted(self._engines.pipelines.items(), key=lambda named: named[0] != self._config.default_pipeline)
         return {"pipelines": [_described(name, pipeline) for name, pipeline in served]}
 
-    def door(self, request: Request) -> object:
-        """Whether a session could begin now: a browser does not tell a page why its WebSocket was refused."""
+    def admission(self, request: Request) -> object:
+        """Whether a session could begin now: a browser does not show a page why its WebSocket was refused."""
         asked = request.query_params
-        refusal = self._origins.refusal(asked.get("origin")) or self._model_refusal(asked.get("model", ""))
-        refusal = refusal or self._sessions.outlook()
+        wanted = SessionRequest(request.state.grant, GA, asked.get("model", ""))
+        refusal = self._origins.refusal(asked.get("origin")) or self._factory.outlook(wanted)
         if refusal is not None:
             raise Refused(refusal)
         return {"open": True}
-
-    def _model_refusal(self, model: str) -> Refusal | None:
-        found = find_pipeline(self._config, self._engines, model)
-        return found if isinstance(found, Refusal) else None
 
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
@@ -167,8 +165,9 @@ def _described(name: str, pipeline: Pipeline) -> dict[str, object]:
     return {
         "name": name,
         "engines": {
-            stage: {"name": engine.info.name, "summary": engine.info.summary}
-            for stage, engine in (("stt", pipeline.stt), ("llm", pipeline.llm), ("tts", pipeline.tts))
+            stage.name: {"name": engine.info.name, "summary": engine.info.summary}
+            for stage, engine in pipeline.engines.items()
+            if stage.summary
         },
         "voice": config.voice,
         "voices": [voice for voice in voices if voice in OPENAI_VOICES or voice == config.voice],

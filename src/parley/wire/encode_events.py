@@ -179,25 +179,21 @@ def status_details(view: n.ResponseView) -> Json | None:
     return details
 
 
-def usage_object(usage: n.Usage, *, images: bool) -> Json:
-    """Totals are sums of the parts. No engine says what the cached tokens were: they count as text. `images`: the dialect counts their
-    tokens apart; where it does not, they are in the total alone."""
+def usage_object(usage: n.Usage, *, detailed: bool) -> Json:
+    """Totals are sums of the parts. No engine says what kind the cached tokens were: they count as text. `detailed`: the dialect
+    counts the tokens of images apart, and the kinds of the cached ones."""
     taken = usage.input_text + usage.input_audio + usage.input_image
     given = usage.output_text + usage.output_audio
+    spent: Json = {"text_tokens": usage.input_text, "audio_tokens": usage.input_audio}
+    if detailed:
+        spent["image_tokens"] = usage.input_image
+    spent["cached_tokens"] = usage.input_cached
+    if detailed:
+        spent["cached_tokens_details"] = {"text_tokens": usage.input_cached, "audio_tokens": 0, "image_tokens": 0}
     return {
         "total_tokens": taken + given,
         "input_tokens": taken,
         "output_tokens": given,
-        "input_token_details": {
-            "text_tokens": usage.input_text,
-            "audio_tokens": usage.input_audio,
-            **({"image_tokens": usage.input_image} if images else {}),
-            "cached_tokens": usage.input_cached,
-            "cached_tokens_details": {
-                "text_tokens": usage.input_cached,
-                "audio_tokens": 0,
-                **({"image_tokens": 0} if images else {}),
-            },
-        },
+        "input_token_details": spent,
         "output_token_details": {"text_tokens": usage.output_text, "audio_tokens": usage.output_audio},
     }

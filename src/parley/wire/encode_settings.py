@@ -9,7 +9,6 @@ import msgspec
 from parley.core.words.settings import (
     ForceFunction,
     FunctionTool,
-    NoiseReduction,
     SemanticVad,
     ServerVad,
     TurnDetection,
@@ -24,10 +23,6 @@ def raw(json_text: str) -> msgspec.Raw:
 
 def token_limit(limit: int | None) -> int | str:
     return "inf" if limit is None else limit
-
-
-def noise_reduction(wanted: NoiseReduction | None) -> Json | None:
-    return None if wanted is None else {"type": wanted.type, "strength": wanted.strength}
 
 
 def turn_detection(wanted: TurnDetection | None, *, idles: bool) -> Json | None:

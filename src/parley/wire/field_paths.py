@@ -42,12 +42,15 @@ ga_path = renamed(
     | {f"response.{name}": f"response.{path}" for name, path in _GA.items()}
 )
 
-_BETA = {"modality": "modalities", "output_format": "output_audio_format"}
+_BETA = {
+    "modality": "modalities",
+    "output_format": "output_audio_format",
+    "max_output_tokens": "max_response_output_tokens",
+}
 _BETA_SESSION = {
     "input_format": "input_audio_format",
     "transcription": "input_audio_transcription",
     "noise_reduction": "input_audio_noise_reduction",
-    "max_output_tokens": "max_response_output_tokens",
 }
 
 beta_path = renamed(

@@ -22,7 +22,6 @@ from parley.core.words.settings import (
     TURN_METRICS,
     Eagerness,
     FunctionTool,
-    NoiseReduction,
     SemanticVad,
     ServerVad,
     ToolSource,
@@ -59,7 +58,7 @@ TOOL_CHOICES: dict[str, Literal["auto", "none", "required"]] = {"auto": "auto", 
 
 _VAD: Reader[Literal["server_vad", "semantic_vad"]] = one_of("server_vad", "semantic_vad")
 _EAGERNESS: Reader[Eagerness] = one_of("low", "medium", "high", "auto")
-_FIELD: Reader[Literal["near_field", "far_field"]] = one_of("near_field", "far_field")
+NOISE_REDUCTION_TYPE: Reader[Literal["near_field", "far_field"]] = one_of("near_field", "far_field")
 _OFF = ("none", "off", "disabled", "null")
 
 
@@ -97,11 +96,6 @@ def transcription(members: Fields) -> Transcription:
         language=members.find("language", language) or "",
         prompt=members.find("prompt", INSTRUCTIONS) or "",
     )
-
-
-def noise_reduction(members: Fields) -> NoiseReduction:
-    strength = members.find("strength", number(0.0, 1.0))
-    return NoiseReduction(type=members.take("type", _FIELD), strength=strength)
 
 
 def turn_detection(members: Fields, *, default_type: Literal["server_vad"] | None = None, idles: bool) -> TurnDetection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parley.core.decisions.client_items import accept_item, untranscribed_audio
+from parley.core.decisions.pinned_checks import check_item, check_model, check_response, check_session
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.settings_checks import answers_to, check_change_of_pipeline, check_voice, checked
 from parley.core.decisions.tool_checks import check_choice, check_tools, for_response
@@ -71,9 +72,10 @@ class ClientRequests:
                 code="invalid_value",
                 field="session",
             )
-        new = merged(old, event.patch)
+        new = check_session(st.owner.pinned, merged(old, event.patch))
         self._check_kind(old, new)
         if new.model != old.model and not answers_to(st.capabilities.models, new.model):
+            check_model(st.owner.pinned)
             st.changing = ChangingPipeline(event.patch, event.event_id)
             st.do(FindPipeline(new.model, new.kind))
             return
@@ -123,12 +125,13 @@ class ClientRequests:
             st.tell(ErrorRaised(error.code, error.message, error.field, error.kind, changing.event_id))
 
     def _change_pipeline(self, found: PipelineFound, patch: SettingsPatch) -> None:
-        st, can = self.st, found.capabilities
+        st, can, pinned = self.st, found.capabilities, found.owner.pinned
         check_change_of_pipeline(st, found.settings.model, can)
-        wanted = merged(rebased(st.settings, st.defaults, found.settings), patch)
+        defaults = pinned.applied(found.settings)
+        wanted = check_session(pinned, merged(rebased(st.settings, st.defaults, defaults), patch))
         self._check_kind(st.settings, wanted)
-        new = checked(st, found.settings, wanted, can)
-        st.defaults, st.owner, st.capabilities = found.settings, found.owner, can
+        new = checked(st, defaults, wanted, can)
+        st.defaults, st.owner, st.capabilities = defaults, found.owner, can
         st.do(UsePipeline(found.pipeline))
         self._become(new)
 
@@ -136,6 +139,7 @@ class ClientRequests:
 
     def create_item(self, event: ItemCreateRequested) -> None:
         st = self.st
+        check_item(st.owner.pinned, event.item, "item")
         place = st.conversation.place(event.previous_item_id)
         st.conversation.check_capacity(event.item)
         entry = accept_item(self.st, event.item, "item")
@@ -232,6 +236,7 @@ class ClientRequests:
             )
         if params.tools is not None:
             params = replace(params, tools=for_response(params.tools, st.tools.listings))
+        params = check_response(st.owner.pinned, params)
         self._check_params(params)
         entries = None if params.input is None else self._context(params.input)
         brought_now = [

@@ -99,7 +99,7 @@ class Responses:
                 self.delivery.fail(response, fault)
 
     def _awaits(self, plan: Plan) -> bool:
-        if plan.given is not None or not (len(self.st.pending) or self.st.tools.calls):
+        if plan.given is not None or not (self.st.pending.turns or self.st.tools.calls):
             return False
         return any(entry.awaiting for entry in self._entries(plan))
 
@@ -137,16 +137,24 @@ class Responses:
     def start_work(self) -> bool:
         """Start the work that waits, where the session is free for it. True if something was started."""
         st = self.st
+        if not st.work.waiting:
+            return False
         work = st.work.ready(st.now)
-        if work is None or st.responses.main is not None or st.user_turn() is not None:
+        if work is None or st.responses.main is not None:
             return False
-        if st.playback.audible(st.now) and not work.follows:
-            return False
-        if work.plan.given is None and st.pending.reply_follows:
+        if work.plan.given is None and not self._may_reply(work):
             return False
         st.work.take(work)
         self.start_now(work)
         return True
+
+    def _may_reply(self, work: PendingWork) -> bool:
+        """Whether the floor is free for a reply, and no turn that it answers too is still to come. (What is translated or said does not
+        wait for the floor: it follows what is heard.)"""
+        st = self.st
+        if st.user_turn() is not None or st.pending.reply_follows:
+            return False
+        return work.follows or not st.playback.audible(st.now)
 
     def start_now(self, work: PendingWork) -> None:
         """Start this work, if the session may make any more responses."""
@@ -163,7 +171,7 @@ class Responses:
     def speculate(self, said: Said) -> None:
         """Start a reply to what was said so far, and hold it."""
         st = self.st
-        if st.responses.main is not None or st.responses.awaiting_input() or len(st.pending) or len(st.work):
+        if st.responses.main is not None or st.responses.awaiting_input() or st.pending.turns or st.work.waiting:
             return
         if st.playback.audible(st.now) or st.winding_down or not st.rate_limit.covers_one(st.now):
             return
@@ -269,6 +277,8 @@ class Responses:
     def drained(self) -> bool:
         """A reply that is done and has been heard to its end is over. True if something changed."""
         st = self.st
+        if not st.playback.sounding:
+            return False
         main = st.responses.main
         changed, notices = st.playback.drain(None if main is None else main.id, st.now)
         st.tell_all(notices)

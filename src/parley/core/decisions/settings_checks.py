@@ -35,7 +35,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
         )
     if new.noise_reduction is not None and not can.noise_reduction:
         raise PeerError(
-            "Noise reduction is not available on this server; set session.audio.input.noise_reduction to null.",
+            "Noise reduction is not available on this server; set it to null.",
             code="invalid_value",
             field="session.noise_reduction",
         )
@@ -101,7 +101,7 @@ def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
             code="invalid_value",
             field="session.model",
         )
-    if any(st.responses) or len(st.pending) or st.tools.calls or len(st.work):
+    if any(st.responses) or st.pending.turns or st.tools.calls or st.work.waiting:
         raise PeerError(
             "The model cannot be changed while a response, a transcript or a tool is in progress; wait for its end.",
             code="invalid_value",

@@ -222,10 +222,6 @@ class McpTools:
         else:
             self.responses.start_now(PendingWork(Plan(params, entries)))
 
-    def deadlines(self) -> list[int]:
-        """When (monotonic ns) a server or a call has been waited for long enough."""
-        return self.st.tools.deadlines()
-
     def fail_overdue(self) -> None:
         """Fail every listing and every call that has been awaited for too long."""
         st = self.st

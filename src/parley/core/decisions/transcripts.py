@@ -22,7 +22,13 @@ from parley.core.words.effects import DropTranscription, FinishTranscription, Op
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import PartialTranscribed, TranscriptionFailed
 from parley.core.words.ids import TurnId
-from parley.core.words.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, SAMPLES_PER_MS, TRANSCRIPT_WAIT_NS
+from parley.core.words.limits import (
+    MAX_PENDING_TURNS,
+    MAX_WAITING_MS,
+    SAMPLES_PER_MS,
+    TRANSCRIPT_WAIT_NS,
+    TRANSLATION_CONTEXT,
+)
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
 from parley.core.words.settings import LOGPROBS, Transcription
 from parley.core.words.work import Translation, Utterance
@@ -107,7 +113,8 @@ class Transcripts:
         st.pending.add(pending)
         # Only what waits before this turn counts: the turn itself was recognised while it came.
         while (
-            len(st.pending) > MAX_PENDING_TURNS or self.st.pending.samples - samples > MAX_WAITING_MS * SAMPLES_PER_MS
+            len(st.pending.turns) > MAX_PENDING_TURNS
+            or self.st.pending.samples - samples > MAX_WAITING_MS * SAMPLES_PER_MS
         ):
             message = (
                 "This turn was given up: too much audio waits for its transcript. Send audio no faster than it is spoken, "
@@ -158,13 +165,18 @@ class Transcripts:
                     begin, end = turn.decide(end)
                     text = said.text[begin:end]
                     if text.strip():
-                        given = Translation(text, one.from_language or said.language, one.to_language, one.terms)
-                        self.responses.queue(PendingWork(Plan(given=given)))
+                        self._translate(text, one.from_language or said.language, one)
                 case Say(text=text):
                     if text.strip():
                         self.responses.queue(PendingWork(Plan(given=Utterance(text))))
                 case _:
                     assert_never(one)
+
+    def _translate(self, text: str, from_language: str, one: Translate) -> None:
+        st = self.st
+        given = Translation(text, from_language, one.to_language, one.terms, st.translated)
+        st.translated = (*st.translated, text)[-TRANSLATION_CONTEXT:]
+        self.responses.queue(PendingWork(Plan(given=given)))
 
     def _asked_for(self, turn: Turn) -> bool:
         return self.st.settings.transcription is not None and not turn.private

@@ -290,7 +290,7 @@ class Turns:
         st.conversation.check_capacity()
         end = st.input.received
         # A turn that nothing waits before was recognised while it came: its length does not matter.
-        if len(st.pending):
+        if st.pending.turns:
             self.transcripts.check_waiting(end - max(start, st.input.begins))
         if turn is None:
             turn = self.transcripts.open_turn(start, start)

@@ -104,20 +104,21 @@ class Attempts:
     """Every attempt whose outcome is still wanted, and the one that is held."""
 
     def __init__(self) -> None:
-        self._attempts: dict[AttemptId, Attempt] = {}
+        self.alive: dict[AttemptId, Attempt] = {}
+        """By their ids; only this region changes it."""
         self.held: Held | None = None
 
     def __iter__(self) -> Iterator[Attempt]:
-        return iter(tuple(self._attempts.values()))
+        return iter(tuple(self.alive.values()))
 
     def __contains__(self, attempt_id: object) -> bool:
-        return attempt_id in self._attempts
+        return attempt_id in self.alive
 
     def get(self, attempt_id: AttemptId) -> Attempt | None:
-        return self._attempts.get(attempt_id)
+        return self.alive.get(attempt_id)
 
     def add(self, attempt: Attempt) -> None:
-        self._attempts[attempt.id] = attempt
+        self.alive[attempt.id] = attempt
 
     def hold(self, attempt: Attempt, basis: Basis) -> None:
         """It is speculative: its output waits for the end of the turn."""
@@ -130,7 +131,7 @@ class Attempts:
 
     def progressed(self, attempt_id: AttemptId, now: int) -> Attempt | None:
         """The attempt, which has just shown that it is alive; None for one that is over."""
-        attempt = self._attempts.get(attempt_id)
+        attempt = self.alive.get(attempt_id)
         if attempt is None or attempt.ended:
             return None
         attempt.progress(now)
@@ -145,20 +146,20 @@ class Attempts:
 
     def forget(self, attempt_id: AttemptId) -> bool:
         """Its output is no longer wanted. True where it is still being produced, and has to be cancelled."""
-        attempt = self._attempts.pop(attempt_id, None)
+        attempt = self.alive.pop(attempt_id, None)
         return attempt is not None and not attempt.ended
 
     def running(self) -> list[AttemptId]:
         """Those whose outcome has not arrived."""
-        return [attempt.id for attempt in self._attempts.values() if not attempt.ended]
+        return [attempt.id for attempt in self.alive.values() if not attempt.ended]
 
     def deadline_ns(self) -> int | None:
         """When the slowest counts as dead."""
-        if not self._attempts:
+        if not self.alive:
             return None
-        slowest = min((attempt.progress_ns for attempt in self._attempts.values() if not attempt.ended), default=None)
+        slowest = min((attempt.progress_ns for attempt in self.alive.values() if not attempt.ended), default=None)
         return None if slowest is None else slowest + GENERATION_SILENCE_NS
 
     def clear(self) -> None:
-        self._attempts.clear()
+        self.alive.clear()
         self.held = None

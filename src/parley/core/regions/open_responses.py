@@ -55,7 +55,8 @@ class OpenResponses:
         """The out-of-band responses."""
         self.any_ended = False
         """Whether any response in the default conversation has ended."""
-        self._positions: dict[ResponseId, ResponsePosition] = {}
+        self.positions: dict[ResponseId, ResponsePosition] = {}
+        """How far each has come; only this region changes it."""
 
     def __iter__(self) -> Iterator[Response]:
         main = () if self.main is None else (self.main,)
@@ -74,17 +75,17 @@ class OpenResponses:
             raise InvariantBroken(f"1: {response.id} begins while {self.main.id} holds the conversation")
         else:
             self.main = response
-        self._positions[response.id] = position
+        self.positions[response.id] = position
 
     def position(self, response: Response) -> ResponsePosition:
-        return self._positions[response.id]
+        return self.positions[response.id]
 
     def move(self, response: Response, position: ResponsePosition) -> None:
-        self._positions[response.id] = position
+        self.positions[response.id] = position
 
     def awaiting_input(self) -> list[tuple[Response, Plan]]:
         """Those that cannot start yet, and what they are to be made from; in the order in which they began."""
-        found = ((self.get(key), position) for key, position in self._positions.items())
+        found = ((self.get(key), position) for key, position in self.positions.items())
         return [
             (response, position.plan)
             for response, position in found
@@ -92,7 +93,7 @@ class OpenResponses:
         ]
 
     def awaiting_calls(self) -> list[Response]:
-        return [response for response in self if isinstance(self._positions[response.id], AwaitingCalls)]
+        return [response for response in self if isinstance(self.positions[response.id], AwaitingCalls)]
 
     def end(self, response: Response) -> ResponsePosition:
         """It is done; returns the position it was in."""
@@ -101,9 +102,9 @@ class OpenResponses:
             self.any_ended = True
         else:
             self.sides.pop(response.id, None)
-        return self._positions.pop(response.id)
+        return self.positions.pop(response.id)
 
     def clear(self) -> None:
         self.main = None
         self.sides.clear()
-        self._positions.clear()
+        self.positions.clear()

@@ -31,44 +31,44 @@ class PendingTurns:
     """The region, oldest turn first."""
 
     def __init__(self) -> None:
-        self._turns: dict[TurnId, Pending] = {}
-
-    def __len__(self) -> int:
-        return len(self._turns)
+        self.turns: dict[TurnId, Pending] = {}
+        """By their ids; only this region changes it."""
 
     def __iter__(self) -> Iterator[Pending]:
-        return iter(tuple(self._turns.values()))
+        return iter(tuple(self.turns.values()))
 
     def get(self, turn_id: TurnId) -> Pending | None:
-        return self._turns.get(turn_id)
+        return self.turns.get(turn_id)
 
     def add(self, pending: Pending) -> None:
-        self._turns[pending.turn.id] = pending
+        self.turns[pending.turn.id] = pending
 
     def remove(self, turn_id: TurnId) -> None:
-        del self._turns[turn_id]
+        del self.turns[turn_id]
 
     @property
     def oldest(self) -> Pending:
-        return next(iter(self._turns.values()))
+        return next(iter(self.turns.values()))
 
     @property
     def samples(self) -> int:
         """Audio (24 kHz samples) that waits for its words."""
-        return sum(pending.samples for pending in self._turns.values())
+        return sum(pending.samples for pending in self.turns.values())
 
     @property
     def reply_follows(self) -> bool:
         """Whether any of them wants a reply once its words are known."""
-        return any(pending.wants_reply for pending in self._turns.values())
+        return any(pending.wants_reply for pending in self.turns.values())
 
     def answered_by_reply(self) -> None:
         """A reply that waits for all of them has begun: no other follows."""
-        for pending in self._turns.values():
+        for pending in self.turns.values():
             pending.wants_reply = pending.silent_prompt = False
 
     def deadline_ns(self) -> int | None:
-        return min((pending.deadline_ns for pending in self._turns.values()), default=None)
+        if not self.turns:
+            return None
+        return min(pending.deadline_ns for pending in self.turns.values())
 
     def clear(self) -> None:
-        self._turns.clear()
+        self.turns.clear()

@@ -55,7 +55,7 @@ class Playback(ABC):
 
     def __init__(self) -> None:
         self._sounds: list[Sound] = []
-        self._sounding: dict[ResponseId, None] = {}
+        self.sounding: dict[ResponseId, None] = {}
         """Responses whose sound has begun and has not been heard to its end, in order; they may be done already (draining)."""
 
     # --- what goes out -------------------------------------------------------------------------------------------------------
@@ -67,8 +67,8 @@ class Playback(ABC):
         this item, and plays no more of it."""
         effects: list[Effect] = []
         if heard:
-            if sound.response not in self._sounding:
-                self._sounding[sound.response] = None
+            if sound.response not in self.sounding:
+                self.sounding[sound.response] = None
                 effects += self._started(sound.response)
             self.queue(sound.item, sound.response, sound.start, sound.samples, now)
         return effects + self._delivered(sound.response, audio, format, deltas, heard=heard)
@@ -76,32 +76,27 @@ class Playback(ABC):
     def drain(self, making: ResponseId | None, now: int) -> tuple[bool, list[Notice]]:
         """Let go of the responses that are done and have been heard to their end; `making` is still being generated. Returns whether
         there were any, and what the client is told of them."""
-        over = [one for one in self._sounding if one != making and not self.plays(one, now)] if self._sounding else []
+        over = [one for one in self.sounding if one != making and not self.plays(one, now)] if self.sounding else []
         for response in over:
-            del self._sounding[response]
+            del self.sounding[response]
         return bool(over), [notice for response in over for notice in self._ended(response)]
 
     def silence(self, now: int) -> tuple[list[Heard], list[Effect]]:
         """Silence the listener. Returns how much was heard of each item that was not heard out; call `cleared` once it has been cut."""
-        sounding = bool(self._sounding)
+        sounding = bool(self.sounding)
         return self.stop(now), self._stop_effects() if sounding else []
 
     def cleared(self, cuts: Sequence[Heard]) -> list[Notice]:
         """What the client is told once the listener has been silenced and these items have been cut."""
-        sounding = list(self._sounding)
-        self._sounding.clear()
+        sounding = list(self.sounding)
+        self.sounding.clear()
         return self._cleared(sounding, cuts)
 
     def end(self, now: int) -> list[Effect]:
         """The session is over."""
         effects = self._stop_effects() if self.audible(now) else []
-        self._sounding.clear()
+        self.sounding.clear()
         return effects
-
-    @property
-    def sounding(self) -> bool:
-        """Whether the sound of any response has begun and has not been heard to its end."""
-        return bool(self._sounding)
 
     # --- what has been heard -------------------------------------------------------------------------------------------------
 

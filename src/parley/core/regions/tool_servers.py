@@ -101,10 +101,12 @@ class ToolServers:
         """Whether a reply is to follow any call that still runs."""
         return any(call.wanted for call in self.calls.values())
 
-    def deadlines(self) -> list[int]:
-        """When (monotonic ns) each server and each call has been waited for long enough."""
+    def deadline_ns(self) -> int | None:
+        """When (monotonic ns) the first server or call has been waited for long enough."""
+        if not self._listings and not self.calls:
+            return None
         waits = [listing.deadline_ns for listing in self._listings.values() if listing.deadline_ns is not None]
-        return [*waits, *(call.deadline_ns for call in self.calls.values())]
+        return min((*waits, *(call.deadline_ns for call in self.calls.values())), default=None)
 
     def clear(self) -> None:
         self._listings.clear()

@@ -27,39 +27,42 @@ class WorkQueue:
     """The region."""
 
     def __init__(self) -> None:
-        self._waiting: list[PendingWork] = []
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.waiting: list[PendingWork] = []
+        """In order; only this region changes it."""
 
     def add(self, work: PendingWork) -> bool:
         """Queue it; False where the queue is full and the work is lost."""
         if work.plan.given is None:
             self.drop_reply()
-        elif len(self._waiting) >= MAX_PENDING_WORK:
+        elif len(self.waiting) >= MAX_PENDING_WORK:
             return False
-        self._waiting.append(work)
+        self.waiting.append(work)
         return True
 
     def ready(self, now: int) -> PendingWork | None:
         """The first whose time has come."""
-        return next((work for work in self._waiting if work.not_before_ns <= now), None)
+        for work in self.waiting:
+            if work.not_before_ns <= now:
+                return work
+        return None
 
     def take(self, work: PendingWork) -> None:
         """It is being started."""
-        self._waiting.remove(work)
+        self.waiting.remove(work)
 
     def drop_reply(self) -> None:
         """No reply is wanted any more."""
-        self._waiting = [work for work in self._waiting if work.plan.given is not None]
+        self.waiting = [work for work in self.waiting if work.plan.given is not None]
 
     @property
     def reply_waits(self) -> bool:
-        return any(work.plan.given is None for work in self._waiting)
+        return any(work.plan.given is None for work in self.waiting)
 
     def deadline_ns(self, now: int) -> int | None:
         """When the next work that waits for a time may start; None: none waits for one."""
-        return min((work.not_before_ns for work in self._waiting if work.not_before_ns > now), default=None)
+        if not self.waiting:
+            return None
+        return min((work.not_before_ns for work in self.waiting if work.not_before_ns > now), default=None)
 
     def clear(self) -> None:
-        self._waiting.clear()
+        self.waiting.clear()

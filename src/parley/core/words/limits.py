@@ -81,6 +81,9 @@ MAX_PENDING_TURNS = 64
 MAX_PENDING_WORK = 64
 """Translations and utterances that wait to be spoken: minutes of speech; a policy that causes more never catches up."""
 
+TRANSLATION_CONTEXT = 4
+"""Texts translated before that a translation model is given: pronouns and terms rarely refer further back."""
+
 MAX_WAITING_MS = 3 * 60 * 1000
 """Audio of committed turns and brought items that waits for its words: a recogniser six times faster than speech needs all of
 `TRANSCRIPT_WAIT_NS` for three minutes; what comes behind them would be given up anyway."""

@@ -313,6 +313,30 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedSettings:
+    """Settings that the session's owner has fixed; None leaves a field to the client.
+
+    A client may repeat a fixed value, name some of the fixed `tools` only, and set `max_output_tokens` lower. With `model`, the
+    session stays with its pipeline; with `instructions`, no item of the system may add to them.
+    """
+
+    kind: SessionKind | None = None
+    model: str | None = None
+    instructions: str | None = None
+    tools: tuple[ToolSource, ...] | None = None
+    max_output_tokens: int | None = None
+
+    def applied(self, settings: Settings) -> Settings:
+        """`settings` with the fixed values in place of its own. The model is not among them: a pipeline answers to several names."""
+        return replace(
+            settings,
+            instructions=settings.instructions if self.instructions is None else self.instructions,
+            tools=settings.tools if self.tools is None else self.tools,
+            max_output_tokens=settings.max_output_tokens if self.max_output_tokens is None else self.max_output_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
@@ -330,4 +354,5 @@ class OwnerSettings:
     context_tokens: int = 32_000
     responses_per_minute: int | None = 600
     session_ms: int = 60 * 60 * 1000
+    pinned: PinnedSettings = PinnedSettings()
     follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS

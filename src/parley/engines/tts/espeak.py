@@ -116,6 +116,9 @@ class EspeakSynthesizer:
         catalogue = espeak_voices.catalogue()
         return catalogue.resolve(voice, language, self._default_voice)
 
+    def voice_in(self, voice: str, language: str) -> str | None:
+        return espeak_voices.catalogue().voice_in(voice, language, self._default_voice)
+
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 22,050 Hz; `words` of each chunk are all words begun so far.
 

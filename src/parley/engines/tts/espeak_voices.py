@@ -104,10 +104,23 @@ class VoiceCatalogue:
         known = self.variants.get(variant.lower())
         return f"{tag}+{known}" if known else None
 
+    def voice_in(self, voice: str, language: str, default: str = "") -> str | None:
+        """`voice` where it speaks `language` or takes any, else its variant in `language`; None where that cannot be spoken."""
+        tag = self.language_tag(language)
+        name, variant = _language_and_variant(voice if voice.strip() else default)
+        own = self.language_tag(name)
+        if tag is None or own is None or _primary(own) == _primary(tag):
+            return None if tag is None else voice
+        return f"{tag}+{variant}" if variant else tag
+
     def identifier(self, resolved: str) -> str:
         """What `espeak_SetVoiceByName` takes for a resolved voice."""
         tag, plus, variant = resolved.partition("+")
         return f"{self.languages[tag]}{plus}{variant}"
+
+
+def _primary(tag: str) -> str:
+    return tag.partition("-")[0]
 
 
 def _language_and_variant(voice: str) -> tuple[str, str]:

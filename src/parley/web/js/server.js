@@ -46,7 +46,7 @@ export async function pipelines() {
 
 /** Throws the `ServerError` that a session would be refused with; returns where it would not be. */
 export async function askAtTheDoor(model) {
-  await get(`/parley/door?${new URLSearchParams({ model, origin: location.origin })}`);
+  await get(`/parley/admission?${new URLSearchParams({ model, origin: location.origin })}`);
 }
 
 /** The waterfall of the session's last turns; empty where the session is over. */

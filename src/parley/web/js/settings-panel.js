@@ -88,7 +88,7 @@ export class SettingsPanel extends EventTarget {
   show() {
     const { pipeline } = this;
     fill(byId("pipeline"), this.pipelines.map(({ name }, index) => [name, index === 0 && name !== "default" ? `${name} (default)` : name]), this.model);
-    byId("chain").textContent = pipeline ? ["stt", "llm", "tts"].map((stage) => pipeline.engines[stage].name).join(" → ") : "";
+    byId("chain").textContent = pipeline ? Object.values(pipeline.engines).map((engine) => engine.name).join(" → ") : "";
     this.showVoices(pipeline);
     byId("speed").value = preferences.speed;
     byId("instructions").value = preferences.instructions ?? pipeline?.instructions ?? "";

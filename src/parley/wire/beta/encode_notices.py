@@ -163,7 +163,7 @@ def response_object(view: n.ResponseView) -> Json:
         "output_audio_format": format_name(view.output_format),
         "temperature": temperature(view.temperature),
         "max_output_tokens": token_limit(view.max_output_tokens),
-        "usage": None if view.usage is None else common.usage_object(view.usage, images=False),
+        "usage": None if view.usage is None else common.usage_object(view.usage, detailed=False),
         "metadata": None if view.metadata is None else dict(view.metadata),
     }
 

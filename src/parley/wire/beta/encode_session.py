@@ -12,6 +12,7 @@ from parley.core.words.settings import (
     ForceFunction,
     FunctionTool,
     Modality,
+    NoiseReduction,
     Settings,
     ToolChoice,
     Transcription,
@@ -19,7 +20,6 @@ from parley.core.words.settings import (
 from parley.wire.encode_settings import (
     forced_function,
     function_tool,
-    noise_reduction,
     token_limit,
     tracing,
     turn_detection,
@@ -39,20 +39,19 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
         "id": session_id,
         "object": "realtime.session" if speaks else "realtime.transcription_session",
         "expires_at": expires_at,
-        "input_audio_noise_reduction": noise_reduction(settings.noise_reduction),
+        "input_audio_noise_reduction": _noise_reduction(settings.noise_reduction),
         "turn_detection": turn_detection(settings.turn_detection, idles=False),
         "input_audio_format": format_name(settings.input_format),
         "input_audio_transcription": _transcription(settings.transcription),
         "client_secret": None,
         "include": list(settings.include) or None,
     }
-    return session | _speaking(settings) if speaks else session
+    return session | {"modalities": modalities(settings.modality)} | (_speaking(settings) if speaks else {})
 
 
 def _speaking(settings: Settings) -> Json:
     return {
         "model": settings.model,
-        "modalities": modalities(settings.modality),
         "instructions": settings.instructions,
         "voice": settings.voice,
         "output_audio_format": format_name(settings.output_format),
@@ -75,6 +74,10 @@ def modalities(modality: Modality) -> list[str]:
 
 def temperature(chosen: float | None) -> float:
     return DEFAULT_TEMPERATURE if chosen is None else chosen
+
+
+def _noise_reduction(wanted: NoiseReduction | None) -> Json | None:
+    return None if wanted is None else {"type": wanted.type}
 
 
 def _transcription(wanted: Transcription | None) -> Json | None:

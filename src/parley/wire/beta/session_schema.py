@@ -13,6 +13,7 @@ from parley.core.words.settings import (
     AudioFormat,
     ForceFunction,
     Modality,
+    NoiseReduction,
     SessionKind,
     SettingsPatch,
     ToolChoice,
@@ -23,11 +24,11 @@ from parley.wire.settings_schema import (
     INCLUDE,
     INSTRUCTIONS,
     NAME,
+    NOISE_REDUCTION_TYPE,
     SPEED,
     TOOL_CHOICES,
     TOOL_NAME,
     function_tool,
-    noise_reduction,
     switchable,
     token_limit,
     tools,
@@ -60,7 +61,8 @@ def read_session(members: Fields, kind: SessionKind | None = None) -> SettingsPa
     members.refuse("client_secret", _SECRET)
     _read_listening(members, patch)
     if kind == "transcription":
-        members.find("modalities", modality_of)  # it has replies of neither kind
+        if (modality := members.find("modalities", modality_of)) is not None:
+            patch["modality"] = modality  # shown back; there are no replies
         members.finish("A transcription session has no voice, tools or instructions.")
         return patch
     _read_words(members, patch)
@@ -80,7 +82,7 @@ def _read_listening(members: Fields, patch: SettingsPatch) -> None:
     if "input_audio_transcription" in members:
         patch["transcription"] = members.find("input_audio_transcription", switchable(record(transcription)))
     if "input_audio_noise_reduction" in members:
-        patch["noise_reduction"] = members.find("input_audio_noise_reduction", switchable(record(noise_reduction)))
+        patch["noise_reduction"] = members.find("input_audio_noise_reduction", switchable(record(_noise_reduction)))
     if "turn_detection" in members:
         read = partial(turn_detection, default_type="server_vad", idles=False)
         patch["turn_detection"] = members.find("turn_detection", switchable(record(read)))
@@ -114,6 +116,10 @@ def _read_generation(members: Fields, patch: SettingsPatch) -> None:
         patch["temperature"] = temperature
     if "tracing" in members:
         patch["tracing"] = members.find("tracing", tracing)
+
+
+def _noise_reduction(members: Fields) -> NoiseReduction:
+    return NoiseReduction(type=members.take("type", NOISE_REDUCTION_TYPE), strength=1.0)
 
 
 def audio_format(value: object, path: str) -> AudioFormat:

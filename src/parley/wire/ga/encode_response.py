@@ -25,6 +25,6 @@ def response_object(view: ResponseView) -> Json:
         "output_modalities": [view.modality],
         "max_output_tokens": token_limit(view.max_output_tokens),
         "audio": {"output": {"format": format_object(view.output_format), "voice": view.voice}},
-        "usage": None if view.usage is None else usage_object(view.usage, images=True),
+        "usage": None if view.usage is None else usage_object(view.usage, detailed=True),
         "metadata": None if view.metadata is None else dict(view.metadata),
     }

@@ -13,6 +13,7 @@ from parley.core.words.settings import (
     ForceFunction,
     ForceMcp,
     McpServer,
+    NoiseReduction,
     Settings,
     ToolChoice,
     ToolFilter,
@@ -23,7 +24,6 @@ from parley.core.words.settings import (
 from parley.wire.encode_settings import (
     forced_function,
     function_tool,
-    noise_reduction,
     token_limit,
     tracing,
     turn_detection,
@@ -85,7 +85,7 @@ def _input(settings: Settings) -> Json:
     return {
         "format": format_object(settings.input_format),
         "transcription": _transcription(settings.transcription),
-        "noise_reduction": noise_reduction(settings.noise_reduction),
+        "noise_reduction": _noise_reduction(settings.noise_reduction),
         "turn_detection": turn_detection(settings.turn_detection, idles=True),
     }
 
@@ -101,6 +101,10 @@ def _transcription(wanted: Transcription | None) -> Json | None:
         "keywords": list(wanted.keywords),
     }
     return {name: value for name, value in shown.items() if value}
+
+
+def _noise_reduction(wanted: NoiseReduction | None) -> Json | None:
+    return None if wanted is None else {"type": wanted.type, "strength": wanted.strength}
 
 
 def _tool(tool: ToolSource) -> Json:

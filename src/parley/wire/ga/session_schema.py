@@ -16,6 +16,7 @@ from parley.core.words.settings import (
     AudioFormat,
     ForceFunction,
     Modality,
+    NoiseReduction,
     SessionKind,
     SettingsPatch,
     ToolChoice,
@@ -46,11 +47,11 @@ from parley.wire.settings_schema import (
     INSTRUCTIONS,
     LANGUAGE,
     NAME,
+    NOISE_REDUCTION_TYPE,
     SPEED,
     TOOL_CHOICES,
     TOOL_NAME,
     function_tool,
-    noise_reduction,
     switchable,
     token_limit,
     tools,
@@ -146,7 +147,7 @@ def _read_input(members: Fields, patch: SettingsPatch) -> None:
     if "transcription" in members:
         patch["transcription"] = members.find("transcription", switchable(record(_transcription)))
     if "noise_reduction" in members:
-        patch["noise_reduction"] = members.find("noise_reduction", switchable(record(noise_reduction)))
+        patch["noise_reduction"] = members.find("noise_reduction", switchable(record(_noise_reduction)))
     if "turn_detection" in members:
         patch["turn_detection"] = members.find(
             "turn_detection", switchable(record(partial(turn_detection, idles=True)))
@@ -250,3 +251,8 @@ def _transcription(members: Fields) -> Transcription:
         keywords=members.find("keywords", array(text(limits.MAX_KEYWORD, 1), limits.MAX_KEYWORDS)) or (),
         languages=members.find("languages", array(LANGUAGE, limits.MAX_LANGUAGES)) or (),
     )
+
+
+def _noise_reduction(members: Fields) -> NoiseReduction:
+    strength = members.find("strength", number(0.0, 1.0))
+    return NoiseReduction(type=members.take("type", NOISE_REDUCTION_TYPE), strength=strength)

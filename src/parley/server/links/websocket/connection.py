@@ -1,16 +1,16 @@
 """One WebSocket connection: frames in, text out, in bounded memory and without a task of its own.
 
-`websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `Link` for each upgrade request;
-`link_reading` makes messages of bytes. A message is handed on in the very call that read it from the socket: no queue, task or thread
+`websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `WebSocketLink` for each upgrade request;
+`reading` makes messages of bytes. A message is handed on in the very call that read it from the socket: no queue, task or thread
 stands between (ASGI's queue and task would add half again to what a frame costs).
 
 Laws:
-- `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer hears of it, so that it makes
+- `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer is notified, so that it makes
   no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and what
   waited for it is let go at once.
 - Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either). UTF-8 is the decoder's business.
 - Every close ends within `CLOSE_S`: a peer that does not answer the close is aborted.
-- Does not know: what a message means, who may come in (`door`), what stands behind (`Peer`).
+- Does not know: what a message means, who may connect (`Gate`), what is behind it (`Peer`).
 """
 
 from __future__ import annotations
@@ -19,31 +19,28 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 
-from parley.server.budget import MessageBudget
-from parley.server.link_ports import Door
-from parley.server.link_reading import LinkReading, address_of
-from parley.server.opening import offered_subprotocols
+from parley.server.links.link import EndReason, Peer
+from parley.server.links.websocket.budget import MessageBudget
+from parley.server.links.websocket.close_codes import CLOSE_CODES
+from parley.server.links.websocket.opening import offered_subprotocols
+from parley.server.links.websocket.reading import WebSocketReader, address_of
+from parley.server.links.websocket.wire_protocol import WireProtocol
 from parley.server.refusals import Refusal
-from parley.server.wire_protocol import WireProtocol
+from parley.server.time_limits import CLOSE_S, STALL_S
 
 log = logging.getLogger("parley.server")
 
 OUTBOX_BYTES = 8 * 1024 * 1024
 """Synthesis stops while anything waits here, so what waits are answers to what the client sends: with so many of them, it reads none."""
-
-STALL_S = 20.0
-"""A link that takes not one byte for so long is dead; mobile networks recover sooner or not at all."""
-
-CLOSE_S = 5.0
-"""From our close to the end of the connection, whatever the peer does."""
 
 PING_S = 20.0
 """Proxies drop connections that are silent for 30 to 60 s."""
@@ -54,27 +51,39 @@ MAX_FRAGMENTS = 1024
 """Pieces of one message; more, or endless empty ones, is an attack on memory."""
 
 
-def link_class(door: Door) -> type[asyncio.Protocol]:
-    """The class to give to `uvicorn.Config(ws=...)`: links that open at `door`."""
+class Gate(Protocol):
+    """Accepts or refuses a handshake, at once. `headers` has lower-case names, `client` is an address."""
 
-    class DoorLink(Link):
+    @property
+    def max_message_bytes(self) -> int: ...
+    @property
+    def messages_per_second(self) -> int: ...
+    def accept(
+        self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
+    ) -> Peer | Refusal: ...
+
+
+def link_class(gate: Gate) -> type[asyncio.Protocol]:
+    """The class to give to `uvicorn.Config(ws=...)`: links that `gate` accepts or refuses."""
+
+    class GatedLink(WebSocketLink):
         def __init__(self, **uvicorn_state: Any) -> None:
-            super().__init__(door, uvicorn_state["server_state"].connections)
+            super().__init__(gate, uvicorn_state["server_state"].connections)
 
-    return DoorLink
+    return GatedLink
 
 
-class Link(LinkReading):
-    """`connections` is uvicorn's set of what it must close when it stops."""
+class WebSocketLink(WebSocketReader):
+    """A `Link`. `connections` is uvicorn's set of what it must close when it stops."""
 
-    def __init__(self, door: Door, connections: set[Any]) -> None:
+    def __init__(self, gate: Gate, connections: set[Any]) -> None:
         self._wire: WireProtocol
         super().__init__(
-            WireProtocol(max_size=door.max_message_bytes),
-            MessageBudget(door.messages_per_second, time.monotonic_ns),
-            door.max_message_bytes,
+            WireProtocol(max_size=gate.max_message_bytes),
+            MessageBudget(gate.messages_per_second, time.monotonic_ns),
+            gate.max_message_bytes,
         )
-        self._door = door
+        self._gate = gate
         self._connections = connections
         # writing
         self._write_paused = False
@@ -102,8 +111,12 @@ class Link(LinkReading):
         if self._outbox_bytes > OUTBOX_BYTES:
             self._give_up(f"you read too slowly: {self._outbox_bytes >> 20} MiB wait to be read")
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, reason: EndReason) -> None:
         """Close once what was sent before has gone out. The first close counts."""
+        self.close_with(*CLOSE_CODES[reason])
+
+    def close_with(self, code: int, reason: str) -> None:
+        """As `close`, with a code and a text of the WebSocket protocol itself."""
         if self._close is not None or self._peer is None:
             return
         self._close = (code, reason)
@@ -146,14 +159,14 @@ class Link(LinkReading):
             return
         peer, self._peer = self._peer, None
         self._close = self._close or (1006, "the connection broke")
-        peer.lost(*self._close)
+        peer.lost(f"{self._close[0]} {self._close[1]}".strip())
 
     def shutdown(self) -> None:
         """uvicorn stops."""
         if self._peer is None:
             self.transport.close()
         else:
-            self.close(1012, "the server is restarting")
+            self.close_with(1012, "the server is restarting")
 
     # --- frames that are not plain -------------------------------------------------------------------------------------
 
@@ -169,7 +182,7 @@ class Link(LinkReading):
                     fragments, self._fragments = self._fragments, []
                     self._put_together(fragments)
                 elif len(self._fragments) > MAX_FRAGMENTS:
-                    self.close(1008, f"a message may come in at most {MAX_FRAGMENTS} fragments")
+                    self.close_with(1008, f"a message may come in at most {MAX_FRAGMENTS} fragments")
             case Opcode.PING:
                 # A pong for somebody who does not read would only pile up.
                 pong = self._wire.data_to_send()
@@ -188,7 +201,7 @@ class Link(LinkReading):
             return
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         try:
-            answer = self._door.knock(
+            answer = self._gate.accept(
                 request.path, headers, offered_subprotocols(request.headers), address_of(self.transport)
             )
         except Exception:  # as in `_hand_over`
@@ -207,7 +220,7 @@ class Link(LinkReading):
             answer.opened(self)
         except Exception:  # as in `_hand_over`
             log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
+            self.close_with(1011, "an internal error; the server's log tells more")
 
     def _refuse(self, refusal: Refusal) -> None:
         body = refusal.body()
@@ -250,7 +263,7 @@ class Link(LinkReading):
         self._let_go()
         if self._close is None:
             log.info("%s does not read and is closed: %s", address_of(self.transport), reason)
-            self.close(1008, reason)
+            self.close_with(1008, reason)
         else:
             self.transport.abort()
 
@@ -264,7 +277,7 @@ class Link(LinkReading):
         if self._close is not None or self._wire.state is not OPEN:
             return
         if self._ping_sent and not self.reading_waits:
-            self.close(1011, f"nothing has come since a ping {PONG_S:.0f} s ago")
+            self.close_with(1011, f"nothing has come since a ping {PONG_S:.0f} s ago")
             return
         if not self._write_paused:
             self._ping_sent = True

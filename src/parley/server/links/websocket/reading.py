@@ -23,10 +23,10 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from parley.runtime.loop_slices import slice_turn
-from parley.server.budget import MessageBudget
-from parley.server.link_ports import LongArrival, Peer
-from parley.server.long_frames import LongFrame, in_header, long_frame
-from parley.server.plain_frames import awaits_message, plain_message
+from parley.server.links.link import LongArrival, Peer
+from parley.server.links.websocket.budget import MessageBudget
+from parley.server.links.websocket.long_frames import LongFrame, in_header, long_frame
+from parley.server.links.websocket.plain_frames import awaits_message, plain_message
 
 log = logging.getLogger("parley.server")
 
@@ -42,8 +42,8 @@ GO_S = 0.005
 two thousand items."""
 
 
-class LinkReading(asyncio.Protocol):
-    """The half of a `Link` that reads. The other half answers handshakes and what is no message."""
+class WebSocketReader(asyncio.Protocol):
+    """The half of a `WebSocketLink` that reads. The other half answers handshakes and what is no message."""
 
     def __init__(self, wire: ServerProtocol, budget: MessageBudget, max_size: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -68,8 +68,8 @@ class LinkReading(asyncio.Protocol):
         self._next_slice: asyncio.Handle | None = None
 
     @abstractmethod
-    def close(self, code: int, reason: str) -> None:
-        """Close once what was sent before has gone out."""
+    def close_with(self, code: int, reason: str) -> None:
+        """Close with this code once what was sent before has gone out."""
 
     @abstractmethod
     def _take(self, frame: Frame) -> None:
@@ -184,7 +184,7 @@ class LinkReading(asyncio.Protocol):
                 self._decoding = self._loop.create_task(self._decode(arrival))
         except Exception:  # as in `_hand_over`
             log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
+            self.close_with(1011, "an internal error; the server's log tells more")
         return at
 
     async def _decode(self, arrival: LongArrival, fragments: Sequence[bytes] = ()) -> None:
@@ -198,7 +198,7 @@ class LinkReading(asyncio.Protocol):
                 await slice_turn()
         except Exception:  # as in `_hand_over`
             log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
+            self.close_with(1011, "an internal error; the server's log tells more")
         self._budget.charge(arrival.values)
         self._decoding = None
         self._read_later()
@@ -238,7 +238,7 @@ class LinkReading(asyncio.Protocol):
                 self._budget.charge(values)
         except Exception:  # the session's boundary: a bug ends this connection and no other
             log.exception("a connection is closed because of a bug in the server")
-            self.close(1011, "an internal error; the server's log tells more")
+            self.close_with(1011, "an internal error; the server's log tells more")
 
 
 def address_of(transport: asyncio.Transport) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import parse_qs, unquote
 
 from websockets.datastructures import Headers
@@ -16,26 +15,25 @@ from websockets.headers import parse_subprotocol
 from websockets.typing import Subprotocol
 
 from parley.core.words.settings import SessionKind
-from parley.server.auth import presented_key
+from parley.server.access.credentials import presented_key
 from parley.server.refusals import Refusal
-
-Dialect = Literal["ga", "beta"]
-
-REALTIME_PATHS = ("/v1/realtime", "/realtime")
-"""The second for clients whose base URL was given without `/v1`."""
+from parley.server.sessions import REALTIME_PATHS
 
 SUBPROTOCOL = Subprotocol("realtime")
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
+_INTENTS: dict[str, SessionKind] = {"realtime": "realtime", "transcription": "transcription"}
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a handshake asks for. `key` is what was presented, unchecked; `origin` None: not a browser."""
+    """What a handshake asks for. `kind` None: it says none. `dialect` is a name of `wire.dialects`; `key` what was presented,
+    unchecked; `origin` None: not a browser."""
 
     path: str
     model: str
-    kind: SessionKind
-    dialect: Dialect
+    kind: SessionKind | None
+    dialect: str
     key: str | None
     origin: str | None
     host: str | None
@@ -47,12 +45,12 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
     raw_path, _, query = target.partition("?")
     path = unquote(raw_path)
     fields = parse_qs(query, keep_blank_values=True, max_num_fields=None)
-    intent = fields.get("intent", ["realtime"])[-1]
+    intent = fields.get("intent", [""])[-1]
     beta = "realtime=v1" in headers.get("openai-beta", "").replace(" ", "") or BETA_SUBPROTOCOL in subprotocols
     return Opening(
         path=path,
         model=fields.get("model", [""])[-1],
-        kind="transcription" if intent == "transcription" else "realtime",
+        kind=_INTENTS.get(intent),
         dialect="beta" if beta else "ga",
         key=presented_key(headers.get("authorization"), subprotocols),
         origin=headers.get("origin"),
@@ -64,8 +62,8 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
 def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refusal | None:
     if path.rstrip("/") not in REALTIME_PATHS:
         return Refusal(404, "not_found", f"There is no WebSocket at {path[:200]}. Connect to /v1/realtime?model=NAME.")
-    if intent not in ("realtime", "transcription"):
-        return Refusal(400, "invalid_value", "intent must be 'transcription' or absent.", param="intent")
+    if intent and intent not in _INTENTS:
+        return Refusal(400, "invalid_value", "intent must be 'realtime', 'transcription' or absent.", param="intent")
     if "call_id" in fields:
         call = fields["call_id"][-1]
         return Refusal(404, "call_id_not_found", f"No call {call[:100]!r} is running here.", param="call_id")

@@ -28,35 +28,45 @@ from parley.core.words.ids import AttemptId, CallId
 from parley.core.words.settings import AudioFormat
 from parley.core.words.work import Prompt, Reply
 from parley.engines.ports import (
+    LLM,
+    TTS,
     ChatEnd,
     ChatEvent,
     ChatRequest,
     EngineError,
+    EngineSet,
+    LanguageModel,
     SpeechChunk,
     SpeechRequest,
+    SpeechSynthesizer,
     TokenUsage,
     ToolCallDelta,
 )
-from parley.runtime import speaking as speaking_module
-from parley.runtime.model_output import EVENT_CHARS, SLICE_CHARS
-from parley.runtime.speaking import CHUNK_MS, SLICE_MS, Speaking
+from parley.runtime.generation import pacing
+from parley.runtime.generation.attempts import Generations
+from parley.runtime.generation.model_output import EVENT_CHARS, SLICE_CHARS
+from parley.runtime.generation.pacing import CHUNK_MS, SLICE_MS
 from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
 from tests.runtime.rig import WAIT_S, settled
 
 ATTEMPT = AttemptId(7)
-START = StartGeneration(ATTEMPT, Reply(Prompt("", ())), "audio", "alloy", 1.0, AudioFormat.PCM16, "")
+START = StartGeneration(ATTEMPT, Reply(Prompt("", ())), "audio", "alloy", 1.0, AudioFormat.PCM16, "en")
 TWO_SENTENCES = "The weather is very fine today. Tomorrow it will rain again."
 
 
+def engines(llm: LanguageModel, tts: SpeechSynthesizer) -> EngineSet:
+    return EngineSet({LLM: llm, TTS: tts})
+
+
 class _Mouth:
-    """A `Speaking` and everything it has posted."""
+    """A session's generations and everything it has posted."""
 
     def __init__(self, llm: FakeModel, tts: FakeSynthesizer | None = None) -> None:
         self.llm = llm
         self.tts = tts or FakeSynthesizer()
         self.events: list[Event] = []
         self.first_tokens = 0
-        self.speaking = Speaking(self.llm, self.tts, "en", self._take)
+        self.generations = Generations(engines(self.llm, self.tts), self._take)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, FirstTokenGenerated):
@@ -70,7 +80,7 @@ class _Mouth:
         return bool(self.events) and isinstance(self.events[-1], GenerationFinished | GenerationFailed)
 
     async def said(self, start: StartGeneration = START) -> list[Event]:
-        self.speaking.start(start)
+        self.generations.start(start)
         await settled(lambda: self.over)
         await settled(lambda: self.llm.running == 0 and self.tts.running == 0)
         return self.events
@@ -129,9 +139,9 @@ async def test_a_huge_delta_is_taken_in_slices_with_room_for_others_between(moda
             turn += 1
 
     events: list[Event] = []
-    speaking = Speaking(model, FakeSynthesizer(word_ms=1), "en", post, clock=lambda: 10**15)
+    generations = Generations(engines(model, FakeSynthesizer(word_ms=1)), post, clock=lambda: 10**15)
     other = asyncio.create_task(bystander())
-    speaking.start(replace(START, modality=modality))  # type: ignore[arg-type]
+    generations.start(replace(START, modality=modality))  # type: ignore[arg-type]
     await settled(lambda: bool(events) and isinstance(events[-1], GenerationFinished | GenerationFailed))
     other.cancel()
     assert sum(posted.values()) == 20_000
@@ -162,9 +172,9 @@ async def test_a_long_chunk_and_endless_empty_ones_leave_room_for_others_between
             turn += 1
 
     events: list[Event] = []
-    speaking = Speaking(FakeModel(["Hello."]), Hasty(), "en", post, clock=lambda: 10**15)
+    generations = Generations(engines(FakeModel(["Hello."]), Hasty()), post, clock=lambda: 10**15)
     other = asyncio.create_task(bystander())
-    speaking.start(START)
+    generations.start(START)
     await settled(lambda: bool(events) and isinstance(events[-1], GenerationFinished | GenerationFailed))
     other.cancel()
     assert sum(len(event.audio) for event in events if isinstance(event, SpeechGenerated)) == 15 * 48_000
@@ -189,7 +199,7 @@ async def test_a_slow_model_is_heard_before_it_has_written_a_whole_clause() -> N
                 yield event
 
     mouth = _Mouth(Slow([f"word{i} " for i in range(12)]))
-    mouth.speaking = Speaking(mouth.llm, mouth.tts, "en", mouth.events.append, clock=lambda: now)
+    mouth.generations = Generations(engines(mouth.llm, mouth.tts), mouth.events.append, clock=lambda: now)
     events = await mouth.said()
     clauses = [event.text for event in events if isinstance(event, ClauseStarted)]
     assert clauses == [
@@ -236,7 +246,7 @@ async def test_tool_calls_come_after_the_words_before_them() -> None:
 async def test_the_first_clause_is_spoken_while_the_model_still_writes() -> None:
     rest = Hold()
     mouth = _Mouth(FakeModel(["The weather is very fine today. Tom", rest, "orrow it will rain."]))
-    mouth.speaking.start(START)
+    mouth.generations.start(START)
     await settled(lambda: len(mouth.of(SpeechGenerated)) == 6)
     assert not mouth.over
     rest.event.set()
@@ -246,7 +256,7 @@ async def test_the_first_clause_is_spoken_while_the_model_still_writes() -> None
 async def test_the_model_goes_on_writing_while_a_clause_is_spoken() -> None:
     held = Hold()
     mouth = _Mouth(FakeModel([TWO_SENTENCES]), FakeSynthesizer(script={"very": held}))
-    mouth.speaking.start(START)
+    mouth.generations.start(START)
     await settled(lambda: held.reached.is_set() and mouth.llm.running == 0)
     held.event.set()
     await settled(lambda: mouth.over)
@@ -257,18 +267,18 @@ async def test_nothing_follows_a_cancellation_and_both_streams_are_closed(modali
     mouth = _Mouth(
         FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"fine": Hold()})
     )
-    mouth.speaking.start(replace(START, modality=modality))  # type: ignore[arg-type]
+    mouth.generations.start(replace(START, modality=modality))  # type: ignore[arg-type]
     await settled(lambda: bool(mouth.events) and mouth.llm.running == 1)
     posted = len(mouth.events)
-    mouth.speaking.cancel(CancelGeneration(ATTEMPT))
+    mouth.generations.cancel(CancelGeneration(ATTEMPT))
     await settled(lambda: mouth.llm.running == 0 and mouth.tts.running == 0)
     assert len(mouth.events) == posted
 
 
 async def test_an_attempt_cancelled_before_it_ran_never_asks_the_model() -> None:
     mouth = _Mouth(FakeModel(["Too late."]))
-    mouth.speaking.start(START)
-    mouth.speaking.cancel(CancelGeneration(ATTEMPT))
+    mouth.generations.start(START)
+    mouth.generations.cancel(CancelGeneration(ATTEMPT))
     after = asyncio.Event()
     asyncio.get_running_loop().call_later(0.01, after.set)
     async with asyncio.timeout(WAIT_S):
@@ -279,12 +289,12 @@ async def test_an_attempt_cancelled_before_it_ran_never_asks_the_model() -> None
 
 async def test_two_attempts_at_once_do_not_mix() -> None:
     mouth = _Mouth(FakeModel([Hold()], ["The second one speaks."]))
-    mouth.speaking.start(START)
+    mouth.generations.start(START)
     await settled(lambda: mouth.llm.running == 1)
-    mouth.speaking.start(replace(START, attempt=AttemptId(8)))
+    mouth.generations.start(replace(START, attempt=AttemptId(8)))
     await settled(lambda: mouth.over)
     assert {event.attempt for event in mouth.events} == {8}  # type: ignore[union-attr]
-    mouth.speaking.release()
+    mouth.generations.release()
     await settled(lambda: mouth.llm.running == 0)
 
 
@@ -383,7 +393,7 @@ async def test_words_are_timed_in_the_text_that_is_shown() -> None:
 
 
 async def test_audio_is_not_made_hours_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking_module, "MAX_AHEAD_S", 0.3)
+    monkeypatch.setattr(pacing, "MAX_AHEAD_S", 0.3)
     mouth = _Mouth(FakeModel(["one two three four five six seven eight nine"]))
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -395,45 +405,45 @@ async def test_audio_is_not_made_hours_ahead(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_client_that_does_not_read_stops_what_is_made_for_it_and_loses_nothing() -> None:
     words = " ".join(f"word{number}" for number in range(40))
     mouth = _Mouth(FakeModel([words]))
-    mouth.speaking.hold(True)
-    mouth.speaking.start(START)
+    mouth.generations.hold(True)
+    mouth.generations.start(START)
     for _ in range(200):
         await asyncio.sleep(0)
     assert mouth.llm.requests
     assert mouth.events == []
-    mouth.speaking.hold(False)
+    mouth.generations.hold(False)
     await settled(lambda: len(mouth.of(SpeechGenerated)) == 3)
-    mouth.speaking.hold(True)
+    mouth.generations.hold(True)
     for _ in range(200):
         await asyncio.sleep(0)
     made = len(mouth.of(SpeechGenerated))
     assert made <= 4
-    mouth.speaking.hold(False)
+    mouth.generations.hold(False)
     await settled(lambda: mouth.over)
     assert len(mouth.of(SpeechGenerated)) == 40
 
 
 async def test_tool_calls_wait_for_a_client_that_does_not_read() -> None:
     mouth = _Mouth(FakeModel([ToolCallDelta(0, "c", "look", "x" * 40_000)]))
-    mouth.speaking.hold(True)
-    mouth.speaking.start(START)
+    mouth.generations.hold(True)
+    mouth.generations.start(START)
     for _ in range(200):
         await asyncio.sleep(0)
     assert mouth.llm.requests
     assert mouth.events == []
-    mouth.speaking.hold(False)
+    mouth.generations.hold(False)
     await settled(lambda: mouth.over)
     assert sum(len(event.arguments) for event in mouth.events if isinstance(event, ToolArgumentsGenerated)) == 40_000
 
 
 async def test_a_text_reply_waits_for_a_client_that_does_not_read() -> None:
     mouth = _Mouth(FakeModel([f"{number} " for number in range(40)]))
-    mouth.speaking.hold(True)
-    mouth.speaking.start(replace(START, modality="text"))
+    mouth.generations.hold(True)
+    mouth.generations.start(replace(START, modality="text"))
     for _ in range(200):
         await asyncio.sleep(0)
     assert mouth.events == []
-    mouth.speaking.hold(False)
+    mouth.generations.hold(False)
     await settled(lambda: mouth.over)
     assert sum(isinstance(event, TextGenerated) for event in mouth.events) == 40
 
@@ -448,9 +458,9 @@ async def test_many_replies_at_once_take_the_loop_for_one_chunk_at_a_time_and_th
             made.append((turn, event.attempt))
 
     text = " ".join(["word"] * 60)
-    speaking = Speaking(FakeModel(*[[text] for _ in range(9)]), FakeSynthesizer(), "en", post, clock=lambda: 0)
+    generations = Generations(engines(FakeModel(*[[text] for _ in range(9)]), FakeSynthesizer()), post, clock=lambda: 0)
     for number in range(8):
-        speaking.start(replace(START, attempt=AttemptId(number)))
+        generations.start(replace(START, attempt=AttemptId(number)))
     started = False
     async with asyncio.timeout(WAIT_S):
         while len(made) < 9 * 60:
@@ -458,7 +468,7 @@ async def test_many_replies_at_once_take_the_loop_for_one_chunk_at_a_time_and_th
             await asyncio.sleep(0)
             if not started and len(made) >= 80:
                 started = True
-                speaking.start(replace(START, attempt=AttemptId(8)))
+                generations.start(replace(START, attempt=AttemptId(8)))
     turns = [number for number, _ in made]
     assert len(turns) == len(set(turns)), "two chunks in one turn of the loop"
     order = [attempt for _, attempt in made]

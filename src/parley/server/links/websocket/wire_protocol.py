@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from parley.server.opening import select_subprotocol
+from parley.server.links.websocket.opening import select_subprotocol
 
 
 class WireProtocol(ServerProtocol):

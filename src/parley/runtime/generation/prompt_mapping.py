@@ -66,7 +66,7 @@ _NAME_CHARS = 64
 """What OpenAI takes for a function's name, in prompts as in tools; a model may call what no tool is named."""
 
 
-def chat_request(effect: StartGeneration, language: str = "") -> ChatRequest:
+def chat_request(effect: StartGeneration) -> ChatRequest:
     """The whole request for one attempt."""
     prompt = effect.prompt
     choice = prompt.tool_choice
@@ -81,7 +81,7 @@ def chat_request(effect: StartGeneration, language: str = "") -> ChatRequest:
         max_tokens=prompt.max_output_tokens,
         reasoning_effort=prompt.reasoning_effort,
         temperature=prompt.temperature,
-        language=effect.language or language,
+        language=effect.language,
     )
 
 

@@ -5,7 +5,7 @@ Laws: those of `plain_frames`. A long message in fragments is left to `websocket
 
 from __future__ import annotations
 
-from parley.server.plain_frames import WHOLE_BINARY, WHOLE_TEXT, apply_mask
+from parley.server.links.websocket.plain_frames import WHOLE_BINARY, WHOLE_TEXT, apply_mask
 
 _LONGEST_HEADER = 14
 _WIDE_AND_MASKED = 0xFF

@@ -1,0 +1,97 @@
+"""Whether a client's request keeps to what the session's owner has fixed (`settings.PinnedSettings`).
+
+Laws: changes nothing; repeating a fixed value is no change; a refusal is a `PeerError` that names the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley.core.words.errors import PeerError
+from parley.core.words.items import Item, ItemReference, Message
+from parley.core.words.settings import Credentials, McpServer, PinnedSettings, Settings, ToolSource
+from parley.core.words.work import ResponseParams
+
+
+def check_model(pinned: PinnedSettings) -> None:
+    """The client asks for a model of another pipeline. Raises `PeerError` where the model is fixed."""
+    if pinned.model is not None:
+        raise _fixed("session.model")
+
+
+def check_session(pinned: PinnedSettings, new: Settings) -> Settings:
+    """The settings `new`, with the fixed tools in place of the client's copies of them. Raises `PeerError`."""
+    if pinned.kind is not None and new.kind != pinned.kind:
+        raise _fixed("session.kind")
+    if pinned.instructions is not None and new.instructions != pinned.instructions:
+        raise _fixed("session.instructions")
+    limit = pinned.max_output_tokens
+    if limit is not None and (new.max_output_tokens is None or new.max_output_tokens > limit):
+        raise _above(limit, "session.max_output_tokens")
+    if pinned.tools is None:
+        return new
+    return replace(new, tools=_fixed_tools(pinned.tools, new.tools, "session.tools"))
+
+
+def check_response(pinned: PinnedSettings, params: ResponseParams) -> ResponseParams:
+    """As `check_session`, for the settings of one response and the items that come with it."""
+    if pinned.instructions is not None:
+        if params.instructions not in (None, pinned.instructions):
+            raise _fixed("response.instructions")
+        for index, item in enumerate(params.input or ()):
+            check_item(pinned, item, f"response.input[{index}]")
+    limit, wanted = pinned.max_output_tokens, params.max_output_tokens
+    if limit is not None and wanted is not None and (wanted == 0 or wanted > limit):
+        raise _above(limit, "response.max_output_tokens")
+    if pinned.tools is None or params.tools is None:
+        return params
+    return replace(params, tools=_fixed_tools(pinned.tools, params.tools, "response.tools"))
+
+
+def check_item(pinned: PinnedSettings, item: Item | ItemReference, field: str) -> None:
+    """A message of the system would be further instructions. Raises `PeerError`."""
+    if pinned.instructions is not None and isinstance(item, Message) and item.role == "system":
+        raise PeerError(
+            "The instructions of this session are fixed by the client secret that opened it; items of the role 'system' are not "
+            "accepted.",
+            code="field_pinned",
+            field=f"{field}.role",
+        )
+
+
+def _fixed_tools(fixed: tuple[ToolSource, ...], wanted: tuple[ToolSource, ...], field: str) -> tuple[ToolSource, ...]:
+    """The fixed tools that `wanted` names. A client does not know the credentials of a fixed MCP server and need not send them."""
+    known = {_shown(tool): tool for tool in fixed}
+    found = []
+    for index, tool in enumerate(wanted):
+        if (one := known.get(_shown(tool))) is None or tool not in (one, _shown(one)):
+            raise _fixed(f"{field}[{index}]")
+        found.append(one)
+    return tuple(found)
+
+
+def _shown(tool: ToolSource) -> ToolSource:
+    """The tool as its client may see it."""
+    return replace(tool, credentials=Credentials()) if isinstance(tool, McpServer) else tool
+
+
+def _fixed(field: str) -> PeerError:
+    return PeerError(
+        f"The client secret that opened this session fixes its {_name(field)}; leave it out, or repeat its value.",
+        code="field_pinned",
+        field=field,
+    )
+
+
+def _above(limit: int, field: str) -> PeerError:
+    return PeerError(
+        f"The client secret that opened this session allows {limit} output tokens at the most.",
+        code="field_pinned",
+        field=field,
+    )
+
+
+def _name(field: str) -> str:
+    """ "type" is what a client of any dialect calls the kind of a session."""
+    name = field.partition(".")[2].partition("[")[0]
+    return "type" if name == "kind" else name

@@ -1,0 +1,105 @@
+"""The stages of a pipeline: the one place that names them.
+
+Laws:
+- A stage is a name, the Protocol that its engines implement, and the engine that stands there unless another is named. Everything that
+  handles all stages (configuration, registry, loading, `parley engines`, `parley doctor`, the library) iterates over `stages()`.
+- A package may bring a stage of its own: an entry point of the group `parley.stages` that names a `Stage`.
+- Engines of a stage NAME register as `NAME.ENGINE` in the group `parley.engines`; a pipeline's table has the keys `NAME` and
+  `NAME_options`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from parley.engines.ports.engine import Engine
+from parley.engines.ports.llm import LanguageModel
+from parley.engines.ports.mt import Translator
+from parley.engines.ports.speech import SpeechModel
+from parley.engines.ports.stt import SpeechRecognizer
+from parley.engines.ports.tts import SpeechSynthesizer
+from parley.engines.ports.turn import TurnJudge
+from parley.engines.ports.vad import VoiceActivityModel
+from parley.engines.ports.vc import VoiceConverter
+
+E = TypeVar("E", bound=Engine)
+
+GROUP = "parley.stages"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[E]):
+    """One stage of a pipeline, whose engines are `E`.
+
+    `name` is an identifier in small letters; `title` is for people. `port` is the runtime-checkable Protocol `E`. `default` is the
+    `engine:model` of a pipeline that names none, "" where the stage is then left out. `summary`: whether a one-line description of a
+    pipeline names the engine.
+    """
+
+    name: str
+    title: str
+    port: type
+    default: str = ""
+    summary: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+VAD: Stage[VoiceActivityModel] = Stage("vad", "voice activity", VoiceActivityModel, "silero", summary=False)
+TURN: Stage[TurnJudge] = Stage("turn", "end of turn", TurnJudge, "rules", summary=False)
+STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto")
+LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto")
+TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "espeak")
+MT: Stage[Translator] = Stage("mt", "text translation", Translator)
+VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
+SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)
+
+BUILT_IN: tuple[Stage[Any], ...] = (VAD, TURN, STT, LLM, TTS, MT, VC, SPEECH)
+
+
+@functools.cache
+def stages() -> tuple[Stage[Any], ...]:
+    """Every stage of this process: the built-in ones, then those of installed packages by name.
+
+    Raises `TypeError` for an entry point of the group `parley.stages` that names anything but a stage with a name of its own.
+    """
+    found = {stage.name: stage for stage in BUILT_IN}
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        stage = point.load()
+        if not isinstance(stage, Stage) or not stage.name.isidentifier() or stage.name in found:
+            raise TypeError(
+                f"The entry point {point.name!r} of {GROUP} must name a Stage with a name of its own, not {stage!r}."
+            )
+        found[stage.name] = stage
+    return tuple(found.values())
+
+
+class EngineSet(Mapping[Stage[Any], Engine]):
+    """The engines of one pipeline by stage, frozen; a stage that the pipeline goes without is not in it."""
+
+    __slots__ = ("_engines",)
+
+    def __init__(self, engines: Mapping[Stage[Any], Engine]) -> None:
+        self._engines = dict(engines)
+
+    def __getitem__(self, stage: Stage[E]) -> E:
+        return cast(E, self._engines[stage])
+
+    def __iter__(self) -> Iterator[Stage[Any]]:
+        return iter(self._engines)
+
+    def __len__(self) -> int:
+        return len(self._engines)
+
+    def find(self, stage: Stage[E]) -> E | None:
+        """The engine of that stage, None where the pipeline goes without."""
+        return cast("E | None", self._engines.get(stage))
+
+    def replaced(self, engines: Mapping[Stage[Any], Engine]) -> EngineSet:
+        """The same set with these engines in place of its own."""
+        return EngineSet({**self._engines, **engines})

@@ -1,0 +1,88 @@
+"""Speech recognition: audio to text, one stream for each turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from parley.engines.ports.engine import Engine, Samples, Word
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionSpec:
+    """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out).
+
+    `languages` are the tags among which it is to find out, () for all; an engine that knows none of them refuses.
+
+    `share` is an opaque key: streams of one key share one part of the engine's time, and take turns with those of
+    other keys. `live` False: the audio is complete already and nobody is speaking; live streams go first.
+    """
+
+    language: str = ""
+    prompt: str = ""
+    keywords: tuple[str, ...] = ()
+    logprobs: bool = False
+    languages: tuple[str, ...] = ()
+    share: object = field(default=None, repr=False, compare=False)
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A hypothesis while audio still comes.
+
+    `text` is the best guess so far; `stable` is the leading part of the transcript that the engine promises never
+    to take back: it only ever grows, and every later final begins with it ("" where the engine can promise
+    nothing).
+    """
+
+    text: str
+    stable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said. `confidence` in 0..1 or None where the engine gives none."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str = ""
+    confidence: float | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class RecognizerStream(Protocol):
+    """One turn being transcribed. Every method is called on the event loop and none may block it."""
+
+    def feed(self, audio: Samples) -> None:
+        """Hand over the next audio at `info.sample_rate`; returns at once (the engine queues, bounded, and works elsewhere).
+
+        Raises `EngineError` as soon as it is known that this stream will have no transcript.
+        """
+        ...
+
+    async def flush(self) -> Transcript:
+        """The best transcript of all audio fed so far, as good as a final; the stream goes on and may be fed further."""
+        ...
+
+    async def finish(self) -> Transcript:
+        """The final transcript of all audio fed; the stream is over. Call nothing after it."""
+        ...
+
+    def close(self) -> None:
+        """Abandon the stream at once; safe at any time, also during `flush` or `finish`, and idempotent."""
+        ...
+
+
+@runtime_checkable
+class SpeechRecognizer(Engine, Protocol):
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> RecognizerStream:
+        """Start a turn. `on_partial` is called on the event loop, in order, until the stream ends."""
+        ...

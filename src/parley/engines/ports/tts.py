@@ -1,0 +1,50 @@
+"""Speech synthesis: one clause of text to audio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from parley.engines.ports.engine import Engine, Samples, Word
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One clause to be spoken. `voice` is one of `info.voices` or an alias the engine knows; `speed` 0.25..4, 1.0
+    is natural. `share` is an opaque key: requests of different keys take turns (see `RecognitionSpec`)."""
+
+    text: str
+    voice: str = ""
+    language: str = ""
+    speed: float = 1.0
+    share: object = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunk:
+    """Audio at `sample_rate` Hz, and the words that begin in this request so far, timed from the start of the request."""
+
+    audio: Samples
+    sample_rate: int
+    words: tuple[Word, ...] = ()
+
+
+@runtime_checkable
+class SpeechSynthesizer(Engine, Protocol):
+    def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        """Stream the clause's audio. Closing the iterator stops the synthesis."""
+        ...
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        """The engine's own name of `voice` (its own names and OpenAI's: alloy, ash, ballad, cedar...), or None if unknown."""
+        ...
+
+
+@runtime_checkable
+class VoicesByLanguage(Protocol):
+    """A synthesizer some of whose voices speak only some of its languages."""
+
+    def voice_in(self, voice: str, language: str) -> str | None:
+        """The voice nearest to `voice` that speaks `language` (a BCP-47 tag): `voice` itself where it does, None where no voice does."""
+        ...

@@ -1,0 +1,239 @@
+"""A session's attempts at generating: each is one task that takes text from its source, has it voiced, and posts the events.
+
+Laws:
+- An attempt posts in the order in which its text was written: clauses with their audio, then the tool calls that follow them; last,
+  exactly one of `GenerationFinished` and `GenerationFailed`. Once cancelled it posts nothing.
+- The source goes on writing while a clause is spoken; one clause is synthesized at a time. (A second one at once would take the
+  processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
+- Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `pacing.MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands.
+
+Does not know: whether the attempt is ever heard; held and released are the core's words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from parley.core.words.effects import CancelGeneration, StartGeneration
+from parley.core.words.errors import Fault
+from parley.core.words.events import (
+    Event,
+    FirstTokenGenerated,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    TextGenerated,
+    ToolArgumentsGenerated,
+    ToolCallStarted,
+)
+from parley.core.words.ids import AttemptId
+from parley.engines.ports import EngineSet, TextDelta
+from parley.runtime.faults import engine_code, fault_of
+from parley.runtime.generation.pacing import Pacing
+from parley.runtime.generation.streams import closing
+from parley.runtime.generation.text_sources import text_of
+from parley.runtime.generation.voicing import Voicing
+from parley.text.clauses import Clause, ClauseCutter, Cutter
+
+MAX_CLAUSES_AHEAD = 256
+"""What the source may have written that is not spoken yet, in clauses and pieces of tool calls: some ten minutes of
+speech. Beyond it the source's stream is left waiting."""
+
+MAX_WRITING_S = 10.0
+"""A slow model that has written on one clause for so long, while nothing waits to be spoken, is spoken as far as its last whole word:
+at a word a second the end of a sentence may be half a minute away, and the core gives an attempt up that is silent for long."""
+
+CLOSING_S = 1.0
+"""How long the end of an attempt waits for its source to close; everything is posted by then, except a synthesizer's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """The source broke off."""
+
+    fault: Fault
+
+
+_Piece = Clause | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished | _Failed
+
+
+class _Attempt:
+    """One attempt. `run()` is its task; after `cancel()` it posts nothing."""
+
+    __slots__ = ("_alive", "_clock", "_cutter", "_effect", "_engines", "_pacing", "_post", "_share", "_taken", "task")
+
+    def __init__(
+        self,
+        effect: StartGeneration,
+        engines: EngineSet,
+        share: object,
+        post: Callable[[Event], None],
+        cutter: Callable[[str], Cutter],
+        clock: Callable[[], int],
+        pacing: Pacing,
+        taken: asyncio.Event,
+    ) -> None:
+        self._effect = effect
+        self._engines = engines
+        self._share = share
+        self._post = post
+        self._cutter = cutter
+        self._clock = clock
+        self._pacing = pacing
+        self._taken = taken
+        self._alive = True
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        self._alive = False
+        if self.task is not None:
+            self.task.cancel()
+
+    def _say(self, event: GenerationEvent | FirstTokenGenerated) -> None:
+        if self._alive:
+            self._post(event)
+
+    def _began(self) -> None:
+        self._say(FirstTokenGenerated(self._effect.attempt))
+
+    async def run(self) -> None:
+        try:
+            with engine_code():
+                if self._effect.modality == "text":
+                    await self._write()
+                else:
+                    await self._speak()
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            self._say(GenerationFailed(self._effect.attempt, fault_of(error, "The reply's engine")))
+
+    async def _write(self) -> None:
+        """Text only: everything as it comes."""
+        async with closing(text_of(self._effect, self._engines, self._share, self._began)) as pieces:
+            async for piece in pieces:
+                await self._taken.wait()
+                self._say(TextGenerated(self._effect.attempt, piece.text) if isinstance(piece, TextDelta) else piece)
+
+    # --- the source and the voice side by side ---
+
+    async def _speak(self) -> None:
+        voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say)
+        pieces: asyncio.Queue[_Piece] = asyncio.Queue(MAX_CLAUSES_AHEAD)
+        writer = asyncio.get_running_loop().create_task(self._cut_into(pieces))
+        try:
+            while True:
+                piece = await pieces.get()
+                await asyncio.sleep(0)  # a queue full of pieces is not one step of the loop
+                await self._taken.wait()
+                match piece:
+                    case Clause():
+                        await voicing.speak(piece)
+                    case _Failed(fault):
+                        self._say(GenerationFailed(self._effect.attempt, fault))
+                        return
+                    case GenerationFinished():
+                        self._say(piece)
+                        return
+                    case _:
+                        self._say(piece)
+        finally:
+            writer.cancel()
+            await asyncio.wait([writer], timeout=CLOSING_S)
+
+    async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
+        """Queue what the source writes, its text cut into clauses; a failure comes after all that was written before it."""
+        cutter = self._cutter(self._effect.language)
+        try:
+            with engine_code():
+                await self._cut(cutter, queue)
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            for clause in cutter.finish():
+                await queue.put(clause)
+            await queue.put(_Failed(fault_of(error, "The language model")))
+
+    async def _cut(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
+        begun_ns = self._clock()
+        async with closing(text_of(self._effect, self._engines, self._share, self._began)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, TextDelta):
+                    clauses = cutter.push(piece.text)
+                    if clauses:
+                        begun_ns = self._clock()
+                    elif queue.empty() and self._clock() - begun_ns > MAX_WRITING_S * 1e9:
+                        clauses, begun_ns = cutter.hurry(), self._clock()
+                    for clause in clauses:
+                        await queue.put(clause)
+                    continue
+                for clause in cutter.finish():
+                    await queue.put(clause)
+                await queue.put(piece)
+
+
+class Generations:
+    """What one session generates with: any number of attempts at once, each cancelled by its id. Their events go to `post`.
+
+    `clock` (monotonic ns) and `sleep` measure how far the audio runs ahead of the listener. `cutter` creates what cuts a text of that
+    language into clauses.
+    """
+
+    __slots__ = ("_attempts", "_clock", "_cutter", "_engines", "_post", "_share", "_sleep", "_taken")
+
+    def __init__(
+        self,
+        engines: EngineSet,
+        post: Callable[[Event], None],
+        *,
+        cutter: Callable[[str], Cutter] = ClauseCutter,
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._engines = engines
+        self._post = post
+        self._cutter = cutter
+        self._clock = clock
+        self._sleep = sleep
+        self._share = object()
+        """Tells an engine which requests are of one session, and nothing else."""
+        self._attempts: dict[AttemptId, _Attempt] = {}
+        self._taken = asyncio.Event()
+        self._taken.set()
+
+    def hold(self, held: bool) -> None:
+        """Whether the client does not take what was sent: then the attempts wait, instead of generating more."""
+        if held:
+            self._taken.clear()
+        else:
+            self._taken.set()
+
+    def start(self, effect: StartGeneration) -> None:
+        """Begin; the answers are the events of `GenerationEvent`."""
+        pacing = Pacing(effect.format, self._clock, self._sleep, self._taken)
+        attempt = _Attempt(
+            effect, self._engines, self._share, self._post, self._cutter, self._clock, pacing, self._taken
+        )
+        self._attempts[effect.attempt] = attempt
+        attempt.task = asyncio.get_running_loop().create_task(attempt.run())
+        attempt.task.add_done_callback(lambda _: self._forget(effect.attempt))
+
+    def _forget(self, attempt_id: AttemptId) -> None:
+        attempt = self._attempts.pop(attempt_id, None)
+        if attempt is not None:
+            # A cancelled task keeps its traceback, whose frames keep the attempt.
+            attempt.task = None
+
+    def cancel(self, effect: CancelGeneration) -> None:
+        """Nothing of this attempt is posted from here on."""
+        attempt = self._attempts.get(effect.attempt)
+        if attempt is not None:
+            attempt.cancel()
+
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The attempts that are under way."""
+        tasks = (attempt.task for attempt in self._attempts.values())
+        return {task for task in tasks if task is not None and not task.done()}
+
+    def release(self) -> None:
+        for attempt in self._attempts.values():
+            attempt.cancel()

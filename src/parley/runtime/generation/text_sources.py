@@ -1,0 +1,117 @@
+"""Where the text of an attempt comes from: the language model, the translator, or the work itself.
+
+Laws: every source streams the same pieces, in whole characters and in slices of bounded length, and ends with exactly one
+`GenerationFinished` or raises; it calls `began` when its first piece is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TypeVar, assert_never
+
+from parley.core.words.effects import StartGeneration
+from parley.core.words.events import GenerationFinished, MeasuredUsage, ToolArgumentsGenerated, ToolCallStarted
+from parley.core.words.ids import AttemptId, CallId
+from parley.core.words.work import Reply, Translation, Utterance
+from parley.engines.ports import (
+    LLM,
+    MT,
+    ChatEnd,
+    ChatEvent,
+    Engine,
+    EngineError,
+    EngineSet,
+    Stage,
+    Term,
+    TextDelta,
+    TokenUsage,
+    ToolCallDelta,
+    TranslationRequest,
+)
+from parley.runtime.generation.model_output import in_slices
+from parley.runtime.generation.prompt_mapping import chat_request
+from parley.runtime.generation.streams import closing
+
+TextPiece = TextDelta | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished
+
+E = TypeVar("E", bound=Engine)
+
+
+def text_of(
+    effect: StartGeneration, engines: EngineSet, share: object, began: Callable[[], None]
+) -> AsyncGenerator[TextPiece, None]:
+    """The text of this work. Raises, when it is first awaited, `EngineError` (`no_engine`) where the pipeline lacks the engine for it."""
+    match effect.work:
+        case Reply():
+            return _sliced(effect.attempt, _reply(effect, engines), began, "The language model")
+        case Translation() as work:
+            return _sliced(effect.attempt, _translation(work, engines, share), began, "The translator")
+        case Utterance(text):
+            return _sliced(effect.attempt, _utterance(text), began, "The text")
+        case _:
+            assert_never(effect.work)
+
+
+def engine_of(stage: Stage[E], engines: EngineSet) -> E:
+    """The pipeline's engine of that stage. Raises `EngineError` (`no_engine`) where it goes without."""
+    engine = engines.find(stage)
+    if engine is None:
+        raise EngineError(
+            f"This pipeline has no engine for {stage.title} ({stage}).",
+            code="no_engine",
+            remedy=f"Name one for {stage}; `parley engines` lists them.",
+        )
+    return engine
+
+
+async def _reply(effect: StartGeneration, engines: EngineSet) -> AsyncGenerator[ChatEvent, None]:
+    async with closing(engine_of(LLM, engines).reply(chat_request(effect))) as events:
+        async for event in events:
+            yield event
+
+
+async def _translation(work: Translation, engines: EngineSet, share: object) -> AsyncGenerator[ChatEvent, None]:
+    terms = tuple(Term(source, target) for source, target in work.terms)
+    request = TranslationRequest(work.text, work.from_language, work.to_language, terms, work.context, share)
+    async with closing(engine_of(MT, engines).translate(request)) as pieces:
+        async for piece in pieces:
+            yield TextDelta(piece)
+    yield ChatEnd("stop")
+
+
+async def _utterance(text: str) -> AsyncGenerator[ChatEvent, None]:
+    yield TextDelta(text)
+    yield ChatEnd("stop")
+
+
+async def _sliced(
+    attempt: AttemptId, source: AsyncIterator[ChatEvent], began: Callable[[], None], name: str
+) -> AsyncGenerator[TextPiece, None]:
+    """What the source writes, its calls and its end as events of the attempt."""
+    calls: set[int] = set()
+    first = True
+    async with closing(source), aclosing(in_slices(source)) as events:
+        async for event in events:
+            if first:
+                first = False
+                began()
+            match event:
+                case TextDelta():
+                    yield event
+                case ToolCallDelta(index, call_id, tool, arguments):
+                    if index not in calls:
+                        calls.add(index)
+                        yield ToolCallStarted(attempt, index, CallId(call_id), tool)
+                    if arguments:
+                        yield ToolArgumentsGenerated(attempt, index, arguments)
+                case ChatEnd(reason, usage):
+                    yield GenerationFinished(attempt, reason, _measured(usage))
+                    return
+    raise EngineError(f"{name}'s stream ended in the middle of the reply.", code="connection_failed")
+
+
+def _measured(usage: TokenUsage | None) -> MeasuredUsage | None:
+    if usage is None:
+        return None
+    return MeasuredUsage(usage.input_tokens, usage.output_tokens, usage.cached_tokens)

@@ -1,0 +1,185 @@
+"""The voice of one attempt: clauses to synthesized audio, converted to another voice where the pipeline has a converter.
+
+Laws:
+- Each clause is one request to the synthesizer and one stream of the converter; nothing of its audio waits for the next clause.
+- Word times are those of the synthesizer: a converter keeps the time line (`ConversionStream`), and one that does not fails the attempt,
+  so that what counts as heard is what was heard.
+- The synthesizer speaks with the voice that was asked for, or with one that speaks the language of the text where its own voices differ
+  in that (`VoicesByLanguage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from parley.audio.resampling import Resampler
+from parley.core.words.effects import StartGeneration
+from parley.core.words.events import ClauseStarted, GenerationEvent, SpeechGenerated, SpokenWord
+from parley.core.words.limits import SAMPLES_PER_MS
+from parley.engines.ports import (
+    TTS,
+    VC,
+    ConversionSpec,
+    ConversionStream,
+    EngineSet,
+    Samples,
+    SpeechChunk,
+    SpeechRequest,
+    SpeechSynthesizer,
+    VoiceConverter,
+    VoicesByLanguage,
+)
+from parley.runtime.engine_results import checked_conversion
+from parley.runtime.generation.encoding import OutputEncoder
+from parley.runtime.generation.pacing import Pacing
+from parley.runtime.generation.streams import closing
+from parley.runtime.generation.text_sources import engine_of
+from parley.text.clauses import Clause
+from parley.text.word_timing import PlacedWord, WordTiming
+
+LONGEST_PIECE_MS = 1_000
+"""Of a longer chunk so much is handled in one slice: a millisecond or two of resampling and encoding, and one delta."""
+
+
+class Voicing:
+    """One attempt's voice: await `speak()` with each clause in order. Its events go to `say`.
+
+    Raises `EngineError` (`no_engine`) where the pipeline has no synthesizer.
+    """
+
+    __slots__ = (
+        "_converter",
+        "_effect",
+        "_encoder",
+        "_language",
+        "_pacing",
+        "_say",
+        "_share",
+        "_synthesizer",
+        "_voice",
+    )
+
+    def __init__(
+        self,
+        effect: StartGeneration,
+        engines: EngineSet,
+        share: object,
+        pacing: Pacing,
+        say: Callable[[GenerationEvent], None],
+    ) -> None:
+        self._effect = effect
+        self._share = share
+        self._pacing = pacing
+        self._say = say
+        self._synthesizer = engine_of(TTS, engines)
+        self._converter = engines.find(VC)
+        # With a converter the session's voice may be one of the converter's, which the synthesizer does not know.
+        known = self._converter is None or self._synthesizer.resolve_voice(effect.voice) is not None
+        self._voice, self._language = voice_for(self._synthesizer, effect.voice if known else "", effect.language)
+        self._encoder = OutputEncoder(effect.format)
+
+    async def speak(self, clause: Clause) -> None:
+        """Speak one clause: `ClauseStarted`, then its audio as it is made."""
+        attempt = self._effect.attempt
+        self._say(ClauseStarted(attempt, clause.text))
+        if not clause.spoken:
+            return
+        timing = WordTiming(clause.text, clause.spoken)
+        request = SpeechRequest(clause.spoken, self._voice, self._language, self._effect.speed, self._share)
+        converted = None if self._converter is None else _Conversion(self._converter, self._effect.voice, self._share)
+        try:
+            async with closing(self._synthesizer.speak(request)) as chunks:
+                async for chunk in chunks:
+                    words = _in_samples(timing.spoken(chunk.words))
+                    for piece in _pieces_of(chunk):
+                        await self._pacing.slice(1_000 * len(piece) / chunk.sample_rate)
+                        if converted is None:
+                            await self._post(self._encoder.encode(piece, chunk.sample_rate), words)
+                        else:
+                            await self._post(
+                                self._encoder.encode(await converted.push(piece, chunk.sample_rate), converted.rate),
+                                words,
+                            )
+            words = _in_samples(timing.last)
+            if converted is not None:
+                await self._post(self._encoder.encode(await converted.finish(), converted.rate), words)
+        finally:
+            if converted is not None:
+                converted.close()
+        for audio in self._encoder.finish():
+            self._say(SpeechGenerated(attempt, audio, words))
+
+    async def _post(self, deltas: Sequence[bytes], words: tuple[SpokenWord, ...]) -> None:
+        for audio in deltas:
+            self._say(SpeechGenerated(self._effect.attempt, audio, words))
+            await self._pacing.sent(len(audio))
+
+
+def voice_for(synthesizer: SpeechSynthesizer, voice: str, language: str) -> tuple[str, str]:
+    """The voice and the language to ask the synthesizer for.
+
+    `voice` where it speaks `language`, else the nearest voice that does; where none does, `voice` and no language: the engine goes by
+    the text, as it does where the language is not known.
+    """
+    if not language:
+        return voice, ""
+    if isinstance(synthesizer, VoicesByLanguage):
+        voice = synthesizer.voice_in(voice, language) or voice
+    speaks = synthesizer.resolve_voice(voice, language) is not None or synthesizer.resolve_voice(voice) is None
+    return voice, language if speaks else ""
+
+
+class _Conversion:
+    """One clause on its way through the converter, at the converter's rate."""
+
+    __slots__ = ("_resampler", "_stream", "fed", "given", "rate")
+
+    def __init__(self, converter: VoiceConverter, voice: str, share: object) -> None:
+        self.rate = converter.info.sample_rate
+        self._stream: ConversionStream = converter.open_stream(
+            ConversionSpec(voice if converter.resolve_voice(voice) is not None else "", share)
+        )
+        self._resampler = Resampler(self.rate, self.rate, "HQ")
+        self.fed = 0
+        self.given = 0
+
+    async def push(self, audio: Samples, rate: int) -> Samples:
+        """The next audio of the synthesizer; returns what is ready of the other voice."""
+        if rate == self._resampler.in_rate:
+            return await self._convert(self._resampler.push(np.ascontiguousarray(audio, np.float32)))
+        held_back = self._resampler.finish()
+        self._resampler = Resampler(rate, self.rate, "HQ")
+        return await self._convert(np.concatenate([held_back, self._resampler.push(audio)]))
+
+    async def finish(self) -> Samples:
+        """The end of the clause: what was held back."""
+        ready = await self._convert(self._resampler.finish())
+        last = checked_conversion(await self._stream.finish(), self.fed - self.given, whole=True)
+        self.given += len(last)
+        return np.concatenate([ready, last])
+
+    async def _convert(self, audio: Samples) -> Samples:
+        if not len(audio):
+            return audio
+        self.fed += len(audio)
+        ready = checked_conversion(await self._stream.convert(audio), self.fed - self.given)
+        self.given += len(ready)
+        return ready
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _in_samples(words: Sequence[PlacedWord]) -> tuple[SpokenWord, ...]:
+    """As the core counts: 24 kHz samples."""
+    return tuple(SpokenWord(word.text_end, round(word.end_ms * SAMPLES_PER_MS)) for word in words)
+
+
+def _pieces_of(chunk: SpeechChunk) -> Iterator[Samples]:
+    """The chunk's audio in pieces of at most `LONGEST_PIECE_MS`; an empty chunk is one empty piece."""
+    longest = max(1, chunk.sample_rate * LONGEST_PIECE_MS // 1_000)
+    yield chunk.audio[:longest]
+    for at in range(longest, len(chunk.audio), longest):
+        yield chunk.audio[at : at + longest]

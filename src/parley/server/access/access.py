@@ -1,0 +1,146 @@
+"""Who may do what: keys from the settings and the key file, client secrets, and what each opens.
+
+| demanded | opened by |
+|---|---|
+| `session`: a Realtime session | a key with the scope `realtime`, a client secret |
+| `realtime`: client secrets, what the page asks | a key with the scope `realtime` |
+| `audio`: REST endpoints for audio | a key with the scope `audio` |
+| `admin`: metrics | a key with the scope `admin` |
+| `any`: the list of models | any key |
+
+Laws:
+- Every key is compared each time, by digest and in constant time; keys, client secrets and digests are never logged or echoed.
+- Without any key in the settings, and as long as there has been no key file, everything is open. A client secret is checked even then.
+- A credential that is unknown, forged, altered, expired or revoked gets the same 401; one that is known but does not open what was
+  demanded gets a 403 that names the scope.
+- A key of the file counts from the moment it is written and no longer than it is there: the file is looked at for each request.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from parley.server.access.client_secrets import PREFIX, ClientSecret, ClientSecrets
+from parley.server.access.credentials import KEY_SUBPROTOCOL
+from parley.server.access.key_file import SCOPES, Key, Scope, WatchedKeys, digest
+from parley.server.refusals import Refusal
+
+log = logging.getLogger("parley.server")
+
+Demand = Scope | Literal["session", "any"]
+
+NO_KEY = Refusal(
+    401,
+    "invalid_api_key",
+    "No API key was given. Send it as 'Authorization: Bearer KEY', "
+    f"or from a browser as the WebSocket subprotocol '{KEY_SUBPROTOCOL}KEY'.",
+)
+WRONG_KEY = Refusal(
+    401, "invalid_api_key", "The API key is not one of this server's keys, or the client secret is not valid any more."
+)
+
+OPEN = Key("open", digest(""), SCOPES)
+"""Stands for every client where no key is required."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a credential opens: the key behind it, and the client secret where it is one."""
+
+    key: Key = OPEN
+    secret: ClientSecret | None = None
+
+
+class Access:
+    """`keys` are those of the settings; `key_file` may come to exist later; `required`: there is no access without a key even while there
+    is none. Raises `ConfigError` for a key file that cannot be used."""
+
+    def __init__(
+        self,
+        keys: Iterable[str] = (),
+        key_file: Path | None = None,
+        *,
+        required: bool = False,
+        secret_key: str = "",
+        single_use: bool = False,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.secrets = ClientSecrets(secret_key, single_use=single_use, wall_s=wall_s)
+        self._required = required
+        self._settings_keys = tuple(Key("api_keys", digest(key), SCOPES) for key in keys)
+        self._file = WatchedKeys(key_file) if key_file is not None else None
+        if self._file is not None:
+            self._file.refresh()
+            if self._file.fault is not None:
+                raise self._file.fault
+
+    @property
+    def open(self) -> bool:
+        """Whether no key is required."""
+        return not self._required and not self._settings_keys and (self._file is None or not self._file.seen)
+
+    def keys(self) -> tuple[Key, ...]:
+        """The keys as they are now."""
+        if self._file is None:
+            return self._settings_keys
+        if self._file.refresh():
+            if self._file.fault is not None:
+                log.error("the keys stay as they were: %s", self._file.fault)
+            else:
+                log.info("the key file %s was read again: %d keys", self._file.path, len(self._file.keys))
+        return (*self._settings_keys, *self._file.keys)
+
+    def grant(self, credential: str | None, demand: Demand) -> Grant | Refusal:
+        """What `credential` opens, where it opens what is demanded; else why not."""
+        keys = self.keys()
+        if credential is not None and credential.startswith(PREFIX):
+            return self._secret_grant(credential, keys, demand)
+        if self.open:
+            return Grant()
+        if not credential:
+            return NO_KEY
+        key = _find(credential, keys)
+        if key is None:
+            return WRONG_KEY
+        scope = "realtime" if demand == "session" else demand
+        if scope != "any" and scope not in key.scopes:
+            return _missing_scope(scope, f"The key {key.name!r} does not have it.")
+        return Grant(key)
+
+    def _secret_grant(self, token: str, keys: tuple[Key, ...], demand: Demand) -> Grant | Refusal:
+        secret = self.secrets.read(token)
+        key = self._maker(secret, keys) if secret is not None else None
+        if secret is None or key is None:
+            return WRONG_KEY
+        if demand != "session":
+            return _missing_scope(demand, "A client secret opens /v1/realtime and nothing else.")
+        return Grant(key, secret)
+
+    def _maker(self, secret: ClientSecret, keys: tuple[Key, ...]) -> Key | None:
+        """The key that made the secret, as long as it may make one."""
+        if not secret.key:
+            return OPEN if self.open else None
+        return next((key for key in keys if key.id == secret.key and "realtime" in key.scopes), None)
+
+    def session_keys(self) -> frozenset[str]:
+        """The ids of the keys that may have sessions now."""
+        return frozenset(key.id for key in self.keys() if "realtime" in key.scopes)
+
+
+def _find(credential: str, keys: tuple[Key, ...]) -> Key | None:
+    presented, found = digest(credential), None
+    for key in keys:
+        if hmac.compare_digest(key.sha256, presented):
+            found = key
+    return found
+
+
+def _missing_scope(scope: Scope | Literal["any"], why: str) -> Refusal:
+    wanted = "a key" if scope == "any" else f"a key with the scope '{scope}'"
+    return Refusal(403, "missing_scope", f"This needs {wanted}. {why}")

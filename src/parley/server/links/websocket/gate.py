@@ -1,0 +1,96 @@
+"""`/v1/realtime` over WebSocket: which handshakes become sessions.
+
+Next on the reading path: `sessions.py` (a request becomes a session).
+
+Laws: host, page, key, dialect, then the session itself are judged in this order; each refusal is an HTTP answer, given before a
+session exists, and is counted and logged with its code. No key is logged.
+Does not know: how frames travel (`connection`), what a session is made of (`sessions`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from parley.config import ServerConfig
+from parley.core.words.notices import ErrorRaised
+from parley.server.access.access import Access
+from parley.server.access.hosts import HostRule
+from parley.server.access.origins import OriginRule
+from parley.server.links.link import Link, LongArrival, Peer
+from parley.server.links.websocket.opening import Opening, read_opening
+from parley.server.refusals import BETA_REFUSED, Refusal
+from parley.server.sessions import SEED_BYTES, ArrivingEvent, SessionFactory, SessionRequest, served_dialects
+from parley.wire.dialects import GA
+
+log = logging.getLogger("parley.server")
+
+
+class RealtimeGate:
+    """A `connection.Gate`."""
+
+    def __init__(
+        self,
+        server: ServerConfig,
+        *,
+        access: Access,
+        hosts: HostRule,
+        origins: OriginRule,
+        sessions: SessionFactory,
+        refused: Callable[[str], None],
+    ) -> None:
+        self.max_message_bytes = server.max_message_bytes
+        self.messages_per_second = server.messages_per_second
+        self._dialects = served_dialects(server)
+        self._access = access
+        self._hosts = hosts
+        self._origins = origins
+        self._sessions = sessions
+        self._refused = refused
+
+    def accept(
+        self, target: str, headers: Mapping[str, str], subprotocols: Sequence[str], client: str
+    ) -> Peer | Refusal:
+        opening = read_opening(target, headers, subprotocols)
+        answer = self._answer(opening, client)
+        if isinstance(answer, Refusal):
+            self._refused(answer.code)
+            log.info("%s is refused: %d %s", client, answer.status, answer.code)
+        return answer
+
+    def _answer(self, opening: Opening, client: str) -> Peer | Refusal:
+        refusal = self._hosts.refusal(opening.host) or opening.refusal or self._origins.refusal(opening.origin)
+        if refusal is not None:
+            return refusal
+        grant = self._access.grant(opening.key, "session")
+        if isinstance(grant, Refusal):
+            return grant
+        dialect = self._dialects.get(opening.dialect)
+        if dialect is None:
+            return BetaRefused()
+        return self._sessions.open(SessionRequest(grant, dialect, opening.model, opening.kind, client))
+
+
+class BetaRefused:
+    """Where the beta dialect is switched off, its clients get OpenAI's answer: an `error` event, and close 4000."""
+
+    def opened(self, link: Link) -> None:
+        encoder = GA.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
+        frame = encoder.encode(ErrorRaised(BETA_REFUSED.code, BETA_REFUSED.message))
+        assert frame is not None
+        link.send(frame)
+        link.close("dialect_refused")
+
+    def received(self, data: bytes) -> int:
+        return 0
+
+    def arrives(self) -> LongArrival:
+        return ArrivingEvent(GA, lambda _: None)
+
+    def congested(self, waits: bool) -> None:
+        pass
+
+    def lost(self, how: str) -> None:
+        pass

@@ -1,0 +1,325 @@
+"""Opens sessions: finds the pipeline, makes the settings, admits, builds. Every link and the REST endpoints use this one place.
+
+Next on the reading path: `runtime/driver.py`. A link reads its handshake into a `SessionRequest`, has `access.Access` check the
+credential, and calls `SessionFactory.open`; the `RealtimeSession` it gets is the link's `Peer`.
+
+Laws: a refusal comes before anything runs, and is the same on every transport. What a client secret says of the session is its
+beginning and its bound; it is judged by the core, when the secret is made and again when it is used.
+Does not know: handshakes, HTTP, frames (`links`), what an event means (`core`) or how it is written (`wire`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from parley.config import Config, ServerConfig
+from parley.core.policy.policy import Policy
+from parley.core.session import Session
+from parley.core.spec import PlaybackKind, SessionSpec
+from parley.core.words.effects import CloseReason, Tell
+from parley.core.words.errors import PeerError
+from parley.core.words.events import AudioArrived, ClientEvent, SessionUpdateRequested, WindDownRequested
+from parley.core.words.notices import ErrorRaised, Notice
+from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
+from parley.runtime.driver import Driver
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.listeners import Listener
+from parley.runtime.metrics import Metrics
+from parley.runtime.perform import Loudspeaker
+from parley.runtime.pipeline import Pipeline
+from parley.runtime.trace import Trace, traced
+from parley.runtime.turn_reports import TurnReports
+from parley.server.access.access import Grant
+from parley.server.access.client_secrets import ClientSecret, ClientSecrets
+from parley.server.admission import Sessions
+from parley.server.links.link import Link, LongArrival
+from parley.server.pipelines import ServedPipelines, find_pipeline
+from parley.server.refusals import Refusal
+from parley.wire.dialect import Dialect
+from parley.wire.dialects import DIALECTS
+from parley.wire.long_message import structure
+
+log = logging.getLogger("parley.server")
+
+REALTIME_PATHS = ("/v1/realtime", "/realtime")
+"""The second for clients whose base URL was given without `/v1`."""
+
+SEED_BYTES = 32
+
+MARK_BYTES = 16
+"""Of a word that no client can guess."""
+
+USED_RETRY_S = 60
+
+
+def served_dialects(server: ServerConfig) -> Mapping[str, Dialect]:
+    """The dialects that clients of this server may choose, by name."""
+    return {name: dialect for name, dialect in DIALECTS.items() if server.beta or name != "beta"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What a client asks for, on whatever link. `kind` None and `model` "": whatever the client secret says, else a conversation with
+    the default pipeline. `client` is its address, for the log."""
+
+    grant: Grant
+    dialect: Dialect
+    model: str = ""
+    kind: SessionKind | None = None
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSession:
+    """A session that could be opened: its pipeline, its settings at the beginning, and what its client cannot change."""
+
+    pipeline: Pipeline
+    settings: Settings
+    pinned: PinnedSettings
+
+
+class SessionFactory:
+    """`open` a session, or ask beforehand: `plan` is what it would be, `outlook` whether it could begin now."""
+
+    def __init__(
+        self,
+        config: Config,
+        engines: LoadedEngines,
+        *,
+        running: Sessions,
+        secrets: ClientSecrets,
+        metrics: Metrics,
+        policy: Policy | None = None,
+    ) -> None:
+        self._config = config
+        self._engines = engines
+        self._running = running
+        self._secrets = secrets
+        self._metrics = metrics
+        self._policy = policy
+
+    def outlook(self, request: SessionRequest) -> Refusal | None:
+        """Why no such session could begin now. Refusals are not counted: the client only asks."""
+        plan = self.plan(request)
+        return plan if isinstance(plan, Refusal) else self._running.outlook(request.grant)
+
+    def plan(self, request: SessionRequest) -> PlannedSession | Refusal:
+        """The session as it would begin, or why there is no such session."""
+        secret = request.grant.secret
+        patch = SettingsPatch() if secret is None else read_configuration(secret)
+        if isinstance(patch, Refusal):
+            return patch
+        kind = request.kind or patch.get("kind", "realtime")
+        if kind != patch.get("kind", kind):
+            return Refusal(
+                403, "intent_not_allowed", f"This client secret opens a {patch['kind']} session.", param="intent"
+            )
+        model = patch.get("model") or request.model
+        pipeline = find_pipeline(self._config, self._engines, model)
+        if isinstance(pipeline, Refusal):
+            return pipeline
+        if request.model and find_pipeline(self._config, self._engines, request.model) is not pipeline:
+            return Refusal(
+                403, "model_not_allowed", f"This client secret opens the model {model!r} only.", param="model"
+            )
+        settings = pipeline.default_settings(kind, model or pipeline.name)
+        if secret is None:
+            return PlannedSession(pipeline, settings, PinnedSettings())
+        configured = self._configured(pipeline, settings, patch, DIALECTS[secret.dialect])
+        return (
+            configured
+            if isinstance(configured, Refusal)
+            else PlannedSession(pipeline, configured, _pinned(configured, patch))
+        )
+
+    def _configured(
+        self, pipeline: Pipeline, settings: Settings, patch: SettingsPatch, dialect: Dialect
+    ) -> Settings | Refusal:
+        """The settings after an update by `patch`, which a session that is never opened judges."""
+        changes = patch.copy()
+        changes.pop("kind", None)
+        changes.pop("model", None)
+        trial = Session(self._spec(PlannedSession(pipeline, settings, PinnedSettings()), Grant(), "remote"))
+        for effect in trial.handle(SessionUpdateRequested(changes, None), 0):
+            if isinstance(effect, Tell) and isinstance(error := effect.notice, ErrorRaised):
+                param = error.path if error.field is None else dialect.path(error.field)
+                return Refusal(400, error.code, error.message, param=param, type=error.kind)
+        return replace(trial.settings, version=0)
+
+    def shown(self, plan: PlannedSession, grant: Grant, dialect: Dialect, now_s: float) -> dict[str, object]:
+        """The planned session as `session.created` would show it, were it opened at `now_s` (Unix seconds)."""
+        spec = self._spec(plan, grant, "remote")
+        expires_at = round(now_s + spec.owner.session_ms / 1000)
+        return dialect.session_object(Session(spec).id, plan.settings, expires_at)
+
+    def open(self, request: SessionRequest, loudspeaker: Loudspeaker | None = None) -> RealtimeSession | Refusal:
+        """A session for one link. Next: the link calls its `opened`. `loudspeaker`: where the server plays the output audio itself."""
+        plan = self.plan(request)
+        if isinstance(plan, Refusal):
+            return plan
+        refusal = self._running.refusal(request.grant)
+        secret = request.grant.secret
+        if refusal is None and secret is not None and self._secrets.full:
+            message = "Too many client secrets have been used; try again later."
+            refusal = Refusal(503, "server_overloaded", message, None, "server_error", USED_RETRY_S)
+        if refusal is not None:
+            return refusal
+        if secret is not None:
+            self._secrets.spend(secret)
+        return self._build(request, plan, loudspeaker)
+
+    def _build(self, request: SessionRequest, plan: PlannedSession, loudspeaker: Loudspeaker | None) -> RealtimeSession:
+        spec = self._spec(plan, request.grant, "remote" if loudspeaker is None else "paced")
+        return RealtimeSession(
+            *traced(spec, self._config.server.trace_dir),
+            plan.pipeline,
+            request,
+            pipelines=self._served(plan.pinned, request.grant),
+            running=self._running,
+            metrics=self._metrics,
+            loudspeaker=loudspeaker,
+        )
+
+    def _served(self, pinned: PinnedSettings, grant: Grant) -> ServedPipelines:
+        session_ms = round(self._config.server.session_minutes * 60_000)
+        left_s = self._running.quotas.left_s(grant.key)
+        if left_s is not None:
+            session_ms = min(session_ms, max(1, round(left_s * 1000)))
+        return ServedPipelines(self._config, self._engines, pinned, session_ms)
+
+    def _spec(self, plan: PlannedSession, grant: Grant, playback: PlaybackKind) -> SessionSpec:
+        owner, capabilities = self._served(plan.pinned, grant).terms(plan.pipeline)
+        return SessionSpec(
+            seed=os.urandom(SEED_BYTES),
+            settings=plan.settings,
+            owner=owner,
+            capabilities=capabilities,
+            playback=playback,
+            now_ns=time.monotonic_ns(),
+            policy=self._policy if plan.settings.kind == "realtime" else None,
+        )
+
+
+def read_configuration(secret: ClientSecret) -> SettingsPatch | Refusal:
+    """What a client secret says of its sessions."""
+    dialect = DIALECTS.get(secret.dialect)
+    if dialect is None:
+        return Refusal(
+            400, "invalid_value", f"This server has no dialect {secret.dialect!r}; make a new client secret."
+        )
+    try:
+        return dialect.read_session(secret.session, secret.path, secret.kind)
+    except PeerError as error:
+        return Refusal(400, error.code, error.message, param=error.field, type=error.kind)
+
+
+def _pinned(settings: Settings, patch: SettingsPatch) -> PinnedSettings:
+    """What the maker of a client secret has said of model, instructions, tools and limits, its holder cannot change."""
+    return PinnedSettings(
+        kind=settings.kind,
+        model=settings.model if "model" in patch else None,
+        instructions=settings.instructions if "instructions" in patch else None,
+        tools=settings.tools if "tools" in patch else None,
+        max_output_tokens=settings.max_output_tokens if "max_output_tokens" in patch else None,
+    )
+
+
+class RealtimeSession:
+    """One conversation on one link: the link's `Peer`."""
+
+    def __init__(
+        self,
+        session: Session,
+        trace: Trace,
+        pipeline: Pipeline,
+        request: SessionRequest,
+        *,
+        pipelines: ServedPipelines,
+        running: Sessions,
+        metrics: Metrics,
+        loudspeaker: Loudspeaker | None,
+    ) -> None:
+        self.grant = request.grant
+        self._running = running
+        self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
+        self._dialect = request.dialect
+        self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
+        self._opened_ns = time.monotonic_ns()
+        self._link: Link
+        measured = metrics.session(pipeline.name, session)
+        listeners: list[Listener] = [self, TurnReports(measured.account, self)]
+        self._driver = Driver(
+            session,
+            pipeline,
+            listeners,
+            watchers=[trace, measured],
+            pipelines=pipelines,
+            loudspeaker=loudspeaker,
+        )
+
+    # --- for the link --------------------------------------------------------------------------------------------------
+
+    def opened(self, link: Link) -> None:
+        self._link = link
+        self._running.enter(self)
+        log.info("%s begins", self._name)
+        self._driver.start()
+
+    def received(self, data: bytes) -> int:
+        event = self._dialect.decode(data)
+        self._driver.post(event, self)
+        return 0 if type(event) is AudioArrived else structure(data)
+
+    def arrives(self) -> LongArrival:
+        return ArrivingEvent(self._dialect, lambda event: self._driver.post(event, self))
+
+    def congested(self, waits: bool) -> None:
+        self._driver.hold_output(waits)
+
+    def lost(self, how: str) -> None:
+        self._running.leave(self)
+        lasted_s = (time.monotonic_ns() - self._opened_ns) / 1e9
+        log.info("%s is over after %.1f s: %s", self._name, lasted_s, how)
+        self._driver.shut(how)
+
+    # --- for admission -------------------------------------------------------------------------------------------------
+
+    def wind_down(self) -> None:
+        self._driver.post(WindDownRequested())
+
+    def access_ended(self, refusal: Refusal) -> None:
+        self.on_notice(ErrorRaised(refusal.code, refusal.message, kind=refusal.type))
+        self._link.close("access_ended")
+
+    # --- for the driver ------------------------------------------------------------------------------------------------
+
+    def on_close(self, reason: CloseReason) -> None:
+        self._link.close(reason)
+
+    def on_notice(self, notice: Notice) -> None:
+        frame = self._encoder.encode(notice)
+        if frame is not None:
+            self._link.send(frame)
+
+
+class ArrivingEvent:
+    """A long message on its way; its event is posted when all of it has arrived."""
+
+    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], None]) -> None:
+        self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())
+        self._post = post
+
+    @property
+    def values(self) -> int:
+        return self._message.values
+
+    def push(self, piece: bytes) -> None:
+        self._message.push(piece)
+
+    def finish(self) -> Iterator[None]:
+        yield from self._message.decode()
+        self._post(self._message.event)

@@ -1,0 +1,81 @@
+"""A new stage is named in one place: a package that names one has it registered, configured, opened, listed and closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+CLI = "from parley.cli.main import main; main()"
+
+ENTRY_POINTS = """\
+[parley.stages]
+moderation = dummy_stage:MODERATION
+[parley.engines]
+moderation.words = dummy_stage:create
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a command in a folder of its own, where the package is installed."""
+    site = tmp_path / "site"
+    (site / "dummy_stage-1.0.dist-info").mkdir(parents=True)
+    (site / "dummy_stage-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: dummy-stage\nVersion: 1.0\n")
+    (site / "dummy_stage-1.0.dist-info/entry_points.txt").write_text(ENTRY_POINTS)
+    shutil.copy(HERE / "dummy_stage.py", site)
+
+    def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "PYTHONPATH": str(site), **environment}
+        return subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=60
+        )
+
+    return run
+
+
+def test_a_stage_of_another_package_is_listed_like_the_built_in_ones(run: Run) -> None:
+    listed = run("-c", CLI, "engines")
+    assert "moderation: moderation of texts\n  words          Refuses the texts" in listed.stdout, listed.stderr
+    infos = json.loads(run("-c", CLI, "engines", "--json").stdout)
+    assert infos[-1]["stage"] == "moderation"
+
+
+def test_it_is_configured_opened_used_and_closed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "parley.toml").write_text(
+        '[pipelines.bench]\nmoderation = "words:rude"\n[pipelines.bench.moderation_options]\nmore = "vulgar,coarse"\n'
+    )
+    used = run(str(HERE / "use_dummy_stage.py"))
+    assert used.stdout.splitlines() == [
+        "server: open True False False",
+        "server: closed",
+        "library: open False",
+        "library: closed",
+    ], used.stderr
+    shown = run("-c", CLI, "config", PARLEY_MODERATION="words:odd").stdout
+    assert "pipelines.bench.moderation" in shown
+    assert "pipelines.default.moderation" in shown
+
+
+def test_its_mistakes_are_reported_like_those_of_a_built_in_stage(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "parley.toml"
+    config.write_text('[pipelines.bench]\nmoderation = "wrods"\n')
+    assert (
+        "there is no moderation engine 'wrods'; there are words. Did you mean 'words'?"
+        in run("-c", CLI, "config").stderr
+    )
+    config.write_text('[pipelines.bench]\nmoderatoin = "words"\n')
+    assert "Did you mean 'moderation'?" in run("-c", CLI, "config").stderr
+    config.write_text('[pipelines.bench]\nmoderation = "words"\n[pipelines.bench.moderation_options]\nmroe = "x"\n')
+    doctor = run("-c", CLI, "doctor").stdout
+    assert "moderation words" in doctor
+    assert "mroe" in doctor
