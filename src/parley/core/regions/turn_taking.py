@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import assert_never
 
 from parley.core.words.errors import Fault
 from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
@@ -24,8 +25,8 @@ class Turn:
     """One stretch of the user's speech.
 
     `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: the
-    client has not been told of it yet, as it lies over a reply and has not been granted the floor, or is the client's own to end.
-    `content_index` is its audio's place in the item; `private`: the item is in a response's own input, and nobody is told its words.
+    client does not know of it yet, because it lies over a reply and has not been granted the floor, or is the client's own to end.
+    `content_index` is its audio's place in the item; `private`: the item is in a response's own input, whose words the client is not sent.
     """
 
     id: TurnId
@@ -36,7 +37,7 @@ class Turn:
     provisional: bool = False
     text: str = ""
     stable: str = ""
-    told: str = ""
+    sent: str = ""
     fault: Fault | None = None
     content_index: int = 0
     private: bool = False
@@ -69,8 +70,8 @@ class Turn:
 
     def tell_stable(self) -> str:
         """The stable words that the client has not been sent, which are sent now."""
-        new = self.stable[len(self.told) :]
-        self.told += new
+        new = self.stable[len(self.sent) :]
+        self.sent += new
         return new
 
     def feed(self, end: int) -> None:
@@ -126,12 +127,13 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
+    turn: Turn
     since: int
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    pass
+    turn: Turn
 
 
 Change = Began | Paused | Resumed | None
@@ -172,13 +174,13 @@ class TurnTaking:
                     self.position = Quiet(voiced + 1, onset)
                     return None
                 return Began(onset)
-            case Speaking():
-                if probability < threshold - OFF_THRESHOLD_DROP:
-                    return Paused(end_sample - FRAME)
-            case Pausing():
-                if probability >= threshold:
-                    return Resumed()
-        return None
+            case Speaking(turn=turn):
+                quiet = probability < threshold - OFF_THRESHOLD_DROP
+                return Paused(turn, end_sample - FRAME) if quiet else None
+            case Pausing(turn=turn):
+                return Resumed(turn) if probability >= threshold else None
+            case _:
+                assert_never(self.position)
 
     def speak(self, turn: Turn) -> None:
         self._recent.clear()

@@ -7,7 +7,7 @@ the listener heard of an assistant's words is already applied in the items that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.settings import AudioFormat
@@ -42,7 +42,7 @@ class OutputText:
 
 @dataclass(frozen=True, slots=True)
 class OutputAudio:
-    """`exact` is False where the words kept after a truncation were reckoned in proportion to the audio."""
+    """`exact` is False where the words kept after a truncation were estimated in proportion to the audio."""
 
     transcript: str
     audio: bytes | None = None
@@ -158,7 +158,7 @@ class ItemReference:
 def is_empty(item: Item) -> bool:
     """True for what says nothing to a model: an answer of which nothing was heard, a cough, a list of tools."""
     if isinstance(item, McpListTools):
-        return True  # the model is told of tools as tools
+        return True  # the model is offered tools as tools
     if not isinstance(item, Message):
         return False
     return not any(isinstance(part, InputImage) or text_of(part).strip() for part in item.content)
@@ -174,6 +174,8 @@ def text_of(part: Content) -> str:
             return transcript
         case InputImage():
             return ""
+        case _:
+            assert_never(part)
 
 
 def characters_of(item: Item) -> int:
@@ -189,3 +191,5 @@ def characters_of(item: Item) -> int:
             return sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in tools)
         case McpApprovalResponse(reason=text):
             return len(text)
+        case _:
+            assert_never(item)
