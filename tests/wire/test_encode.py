@@ -214,3 +214,7 @@ def test_an_error_names_the_clients_event_and_shows_its_nulls() -> None:
         "param": None,
         "event_id": None,
     }
+
+
+def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
+    assert {encoded(notice)["type"]: type(notice) for notice in SAMPLES} == GA.server_events
