@@ -234,3 +234,7 @@ def test_parleys_own_event_says_where_the_time_of_a_turn_went() -> None:
         "speculation": "won",
         "guesses_lost": 1,
     }
+
+
+def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
+    assert {encoded(notice)["type"]: type(notice) for notice in SAMPLES} == GA.server_events
