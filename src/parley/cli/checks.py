@@ -107,7 +107,7 @@ def check_keys(config: Config) -> Check:
     if is_loopback(config.server.host):
         return Check("API key", True, "not set; not needed, because only this machine can connect")
     return Check(
-        "API key", False, "not set; everybody who reaches this machine may talk", "Set PARLEY_API_KEY.", required=False
+        "API key", False, "not set; anyone who can reach this machine may talk", "Set PARLEY_API_KEY.", required=False
     )
 
 
