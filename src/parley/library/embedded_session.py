@@ -39,7 +39,7 @@ from parley.core.words.limits import (
 from parley.core.words.notices import Notice, ResponseDone, ResponseView
 from parley.core.words.settings import Settings
 from parley.core.words.work import ResponseParams
-from parley.engines.ports import TTS, VAD, EngineError
+from parley.engines.ports import TTS, VAD, VC, EngineError
 from parley.library.clocks import SampleClock, WallClock
 from parley.library.errors import LibraryError, SessionBroken
 from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
@@ -364,12 +364,13 @@ def _raised_for(failed: Failed) -> BaseException:
 def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
     """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
     voice = settings.voice or pipeline.config.voice
-    tts = pipeline.engines.find(TTS)
+    tts, vc = pipeline.engines.find(TTS), pipeline.engines.find(VC)
     if (
         settings.modality == "audio"
         and voice
         and tts is not None
         and tts.resolve_voice(voice, pipeline.config.language) is None
+        and (vc is None or vc.resolve_voice(voice) is None)
     ):
         known = ", ".join(tts.info.voices[:12])
         raise LibraryError(f"The synthesizer has no voice {voice!r}.", remedy=f"It has {known}, and OpenAI's names.")
