@@ -5,7 +5,7 @@ Laws:
   being performed wait until all of these are done, and then follow in order.
 - One timer per session, moved earlier at once and later lazily: when it rings too soon it is set again.
 - A fault in the core or in performing ends this session alone, as an internal error, and its trace is dumped.
-- At the end every reference that points up is dropped (`Inbox`, the callbacks): what ran for the session dies with it.
+- At the end every reference that points up is dropped (`Inbox`, the listeners): what ran for the session dies with it.
 
 Does not know: the transport, the dialect, or what any event means.
 """
@@ -22,12 +22,11 @@ from typing import Protocol
 from parley.core.session import Session
 from parley.core.words.effects import CloseReason, Effect
 from parley.core.words.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
-from parley.core.words.notices import Notice
 from parley.core.words.pipeline_events import PipelineFound
 from parley.runtime.inbox import Inbox
-from parley.runtime.metrics import Metrics, SessionMetrics
+from parley.runtime.listeners import Listener, Listeners
 from parley.runtime.noise_reduction import CleanedInput
-from parley.runtime.perform import Loudspeaker, Performer, discard_close
+from parley.runtime.perform import Loudspeaker, Performer, Tools
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.session_engines import Pipelines, SessionEngines
 from parley.runtime.tool_servers import ToolServers
@@ -45,7 +44,7 @@ MIN_TIMER_S = 0.001
 
 
 class Watcher(Protocol):
-    """What is shown every step of a session, and takes no part: a `Trace`, for one."""
+    """Is shown every step of a session, and takes no part: its trace, its metrics."""
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step, before its effects are performed; `event` None is the beginning, `raised` the fault that came instead."""
@@ -63,47 +62,44 @@ class Watcher(Protocol):
 class Driver:
     """One session and everything that runs for it.
 
-    `tell` hands a notice to the client and `close` ends the link for a reason; both return at once. Call `start()` once, then
-    `post()` for each event, on the event loop, and `shut()` when the link is gone. `clock` reads monotonic nanoseconds. Where the
-    session holds the playback, give it a `loudspeaker`. A caller that moves the clock itself passes `timed=False`, posts `TimePassed`
-    itself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity model that could not score a
-    frame, which then counts as silence; without it, the session ends.
+    Each of `listeners` takes every notice, in their order, except that an error goes only to the listener whose event caused it; each of
+    `watchers` is shown every step. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is
+    gone. `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. `tools` answers what the
+    session asks tool servers; by default they are MCP servers, reached over HTTP. A caller that moves the clock itself passes
+    `timed=False`, posts `TimePassed` itself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity
+    model that could not score a frame, which then counts as silence; without it, the session ends.
     """
 
     def __init__(
         self,
         session: Session,
         pipeline: Pipeline,
-        tell: Callable[[Notice], None],
-        close: Callable[[CloseReason], None],
+        listeners: Sequence[Listener],
         *,
-        trace: Watcher | None = None,
-        metrics: Metrics | None = None,
+        watchers: Sequence[Watcher] = (),
         clock: Callable[[], int] = time.monotonic_ns,
         loudspeaker: Loudspeaker | None = None,
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         pipelines: Pipelines | None = None,
+        tools: Callable[[Callable[[Event], None]], Tools] = ToolServers,
         unscored: Callable[[Exception], None] | None = None,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
         """Set when the session is over and everything that ran for it has been let go."""
-        self._close = close
-        self._trace = trace
-        self._metrics: SessionMetrics | None = (
-            metrics.session(pipeline.name, session.id) if metrics is not None else None
-        )
+        self._listeners = Listeners(listeners)
+        self._watchers = tuple(watchers)
         self._clock = clock
         self._timed = timed
         self._unscored = unscored
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(self)
         engines = SessionEngines(pipeline, pipelines, self._inbox, clock=clock, sleep=sleep)
-        self._performer = Performer(tell, close, engines, ToolServers(self._inbox.post), loudspeaker)
+        self._performer = Performer(self._listeners, engines, tools(self._inbox.post), loudspeaker)
         self._busy = False
         self._over = False
-        self._following: deque[Event] = deque()
+        self._following: deque[tuple[Event, Listener | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._cleaned: CleanedInput | None = None
@@ -113,20 +109,25 @@ class Driver:
         """Let the session begin: it greets its client."""
         self._run((None,))
 
-    def post(self, event: Event) -> None:
-        """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more."""
+    def post(self, event: Event, asker: Listener | None = None) -> None:
+        """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more.
+
+        `asker` is the listener whose event it is: an error in it is that listener's alone.
+        """
         if self._busy:
-            self._following.append(event)
+            self._following.append((event, asker))
         elif not self._over:
+            self._listeners.asker = asker
             self._run((event,) if self._cleaned is None else self._cleaned.take(event))
 
-    def post_in_slices(self, event: Event) -> Iterator[None]:
+    def post_in_slices(self, event: Event, asker: Listener | None = None) -> Iterator[None]:
         """Let a long event happen: yields after each slice of work, and must be run to its end before the client's next event is posted."""
         if self._cleaned is None:
-            self.post(event)
+            self.post(event, asker)
             return
         events = yield from self._cleaned.in_slices(event)
         if not self._over:
+            self._listeners.asker = asker
             self._run(events)
 
     def hold_output(self, held: bool) -> None:
@@ -172,13 +173,11 @@ class Driver:
         try:
             effects = session.start() if event is None else session.handle(event, now)
         except Exception as error:
-            if self._trace is not None:
-                self._trace.on_step(event, now, (), repr(error))
+            for watcher in self._watchers:
+                watcher.on_step(event, now, (), repr(error))
             raise
-        if self._trace is not None:
-            self._trace.on_step(event, now, effects)
-        if self._metrics is not None:
-            self._metrics.on_step(event, now, effects)
+        for watcher in self._watchers:
+            watcher.on_step(event, now, effects)
         perform = self._performer.perform
         for effect in effects:
             perform(effect)
@@ -191,7 +190,7 @@ class Driver:
         for _ in range(MAX_FOLLOWING):
             if not self._following:
                 return
-            event = self._following.popleft()
+            event, self._listeners.asker = self._following.popleft()
             for one in (event,) if self._cleaned is None else self._cleaned.take(event):
                 if not self._over:
                     self._happen(one)
@@ -233,12 +232,12 @@ class Driver:
         """End a session that cannot go on, without asking it."""
         if self._over:
             return
-        if self._trace is not None:
-            self._trace.dump(repr(fault))
-        close = self._close
+        for watcher in self._watchers:
+            watcher.dump(repr(fault))
+        listeners = Listeners(self._listeners.all)
         self._end()
         try:
-            close(reason)
+            listeners.close(reason)
         except Exception:
             logger.exception("session %s: its link could not be closed", self.session.id)
 
@@ -250,11 +249,10 @@ class Driver:
             self._timer.cancel()
         self._inbox.close()
         self._performer.release()
-        self._close = discard_close
+        self._listeners.release()
         self._unscored = None
         self._cleaned = None
-        if self._trace is not None:
-            self._trace.close()
-        if self._metrics is not None:
-            self._metrics.close(self.session.late_events)
+        watchers, self._watchers = self._watchers, ()
+        for watcher in watchers:
+            watcher.close()
         self.closed.set()

@@ -6,6 +6,7 @@ Laws: the event's own id and JSON text are the encoder's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import assert_never
 
 from parley.core.words import notices as n
@@ -23,6 +24,11 @@ InputNotice = (
     | n.TranscriptionFailedNotice
 )
 OutputBufferNotice = n.OutputBufferStarted | n.OutputBufferStopped | n.OutputBufferCleared
+
+
+def turn_metrics(notice: n.TurnMeasured) -> Named:
+    """An event of Parley's own, for a client that asked for it: where the time of a turn went."""
+    return "parley.turn.metrics", {field.name: getattr(notice, field.name) for field in fields(notice)}
 
 
 def input_event(notice: InputNotice) -> Named:
