@@ -30,6 +30,7 @@ FORMATTED = {
     "{at}.name": ("session.tools[0].name", "response.tools[0].name"),
     "{at}.server_label": ("session.tools[0].server_label", "response.tools[0].server_label"),
     "{at}.server_url": ("session.tools[0].server_url", "response.tools[0].server_url"),
+    "{field}.role": ("item.role", "response.input[0].role"),
     "response.input[{index}]": ("response.input[0]",),
     "response.input[{index}].id": ("response.input[0].id",),
     "response.tools[{index}].server_label": ("response.tools[0].server_label",),
