@@ -1,7 +1,7 @@
 """Everything a session may ask its shell to do, in the imperative.
 
 Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that
-carry its id, and stops when it is told to. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
+carry its id, and stops when an effect cancels it. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
 `GenerationFailed` or a `CancelGeneration`.
 """
 

@@ -1,4 +1,4 @@
-"""What the client is told, independent of any wire dialect.
+"""What is sent to the client, independent of any wire dialect.
 
 Laws: one notice is one event of the GA protocol (dialects may leave some out or rename them); a notice carries
 values, never encodings. A server event's own `event_id` is the wire's business.
@@ -20,8 +20,8 @@ StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens",
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Measured tokens. Text counts are the model's own where it tells, else reckoned from characters; audio is
-    reckoned from its length: a token for each 100 ms heard, for each 50 ms spoken."""
+    """Measured tokens. Text counts are the model's own where it reports them, else estimated from characters; audio is
+    estimated from its length: a token for each 100 ms heard, for each 50 ms spoken."""
 
     input_text: int = 0
     input_audio: int = 0

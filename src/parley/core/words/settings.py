@@ -1,4 +1,4 @@
-"""What a session is told to be: frozen values, merged whole, never edited.
+"""The settings of a session: frozen values, merged whole, never edited.
 
 Laws: a `Settings` is replaced, never changed, and its `version` grows with each replacement; range checks of single
 fields belong to the wire's schema, checks that need the session's state to the session.
@@ -72,7 +72,7 @@ TurnDetection = ServerVad | SemanticVad
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What the client wants to be told of the user's words. `languages` are those that may be spoken (ISO 639-1)."""
+    """How the client wants the user's words transcribed. `languages` are those that may be spoken (ISO 639-1)."""
 
     model: str = ""
     language: str = ""
@@ -96,6 +96,10 @@ class FunctionTool:
     name: str
     description: str = ""
     parameters: str = ""
+
+    def without_credentials(self) -> FunctionTool:
+        """As it may be shown: it has none."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,10 @@ class McpServer:
     def allows(self, name: str, read_only: bool) -> bool:
         return self.allowed is None or self.allowed.passes(name, read_only)
 
+    def without_credentials(self) -> McpServer:
+        """As it may be shown."""
+        return replace(self, credentials=Credentials())
+
     def asks(self, name: str, read_only: bool) -> bool:
         """Whether this tool is called only when the user has approved it."""
         return self.approval is None or self.approval.needed(name, read_only)
@@ -180,7 +188,7 @@ class ForceMcp:
 
 
 ModelToolChoice = Literal["auto", "none", "required"] | ForceFunction
-"""What a model can be told of choosing its tools."""
+"""The choices of tools that a model understands."""
 
 ToolChoice = ModelToolChoice | ForceMcp
 
@@ -199,11 +207,11 @@ Modality = Literal["audio", "text"]
 SessionKind = Literal["realtime", "transcription"]
 
 
-Included = Literal["item.input_audio_transcription.logprobs", "parley.turn.metrics"]
+Included = Literal["logprobs", "turn_metrics"]
 """What a client may ask for beside the usual events: the log probabilities of transcripts, and where the time of each turn went."""
 
-LOGPROBS: Included = "item.input_audio_transcription.logprobs"
-TURN_METRICS: Included = "parley.turn.metrics"
+LOGPROBS: Included = "logprobs"
+TURN_METRICS: Included = "turn_metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +348,7 @@ class PinnedSettings:
 class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
-    `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
+    `speculate_after_ms` is the pause after which a reply may be started speculatively; `context_tokens` what the
     model's input holds; `responses_per_minute` the session's rate limit (None: none). `language` (BCP 47) is what is spoken where the
     client names none and none is heard; "" is unknown. `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a
     tool has answered.

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from parley.core.regions.mcp_offer import model_name
+from parley.core.regions.tool_offer import model_name
 from parley.core.words.effects import StartGeneration
 from parley.core.words.ids import CallId
 from parley.core.words.items import (
