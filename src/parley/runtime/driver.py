@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 from parley.core.session import Session
@@ -107,7 +107,7 @@ class Driver:
 
     def start(self) -> None:
         """Let the session begin: it greets its client."""
-        self._run(None)
+        self._run((None,))
 
     def post(self, event: Event, asker: Listener | None = None) -> None:
         """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more.
@@ -118,7 +118,17 @@ class Driver:
             self._following.append((event, asker))
         elif not self._over:
             self._listeners.asker = asker
-            self._run(event)
+            self._run((event,) if self._cleaned is None else self._cleaned.take(event))
+
+    def post_in_slices(self, event: Event, asker: Listener | None = None) -> Iterator[None]:
+        """Let a long event happen: yields after each slice of work, and must be run to its end before the client's next event is posted."""
+        if self._cleaned is None:
+            self.post(event, asker)
+            return
+        events = yield from self._cleaned.in_slices(event)
+        if not self._over:
+            self._listeners.asker = asker
+            self._run(events)
 
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was told: then no more speech or text is made for it meanwhile."""
@@ -128,15 +138,17 @@ class Driver:
         """The link is gone (or the server ends it): the session ends, and all that runs for it."""
         self.post(LinkClosed(reason))
 
-    def _run(self, event: Event | CleanedInput | None) -> None:
-        """Let `event` happen: None is the beginning, the cleaned input is the next slice of it."""
+    def _run(self, events: Sequence[Event | None]) -> None:
+        """Let `events` happen: None is the beginning."""
         self._busy = True
         try:
-            self._step(event)
+            for event in events:
+                if not self._over:
+                    self._happen(event)
             if self._following:
                 self._follow()
             # Audio alone moves no deadline forward (see `Session.handle`), and comes fifty times a second.
-            if not self._over and type(event) is not AudioArrived:
+            if not self._over and type(events[-1]) is not AudioArrived:
                 self._set_timer()
         except Exception as error:
             logger.exception("session %s broke", self.session.id)
@@ -145,30 +157,15 @@ class Driver:
             self._busy = False
             self._following.clear()
 
-    def _step(self, event: Event | CleanedInput | None) -> None:
-        if self._cleaned is None or event is None:
-            assert not isinstance(event, CleanedInput)
-            self._happen(event)
-            return
-        for one in self._cleaned.go_on() if isinstance(event, CleanedInput) else self._cleaned.take(event):
-            self._happen(one)
-            if self._over:
-                return
-        if self._cleaned.idle:
-            self._cleaned = None
-
-    def _go_on_cleaning(self) -> None:
-        """The sockets have had their turn: what waits behind a long append goes on."""
-        if self._cleaned is not None and not self._over:
-            self._run(self._cleaned)
-
     def _set_cleaning(self) -> None:
         """The settings may have changed; where noise reduction is off, nothing stands in the audio's way."""
         settings = self.session.settings
         if self._cleaned is None and settings.noise_reduction is not None:
-            self._cleaned = CleanedInput(lambda: self._loop.call_soon(self._go_on_cleaning))
+            self._cleaned = CleanedInput()
         if self._cleaned is not None:
             self._cleaned.set(settings.noise_reduction, settings.input_format)
+            if not self._cleaned.active:
+                self._cleaned = None
 
     def _happen(self, event: Event | None) -> None:
         session = self.session
@@ -194,8 +191,9 @@ class Driver:
             if not self._following:
                 return
             event, self._listeners.asker = self._following.popleft()
-            if not self._over:
-                self._step(event)
+            for one in (event,) if self._cleaned is None else self._cleaned.take(event):
+                if not self._over:
+                    self._happen(one)
         raise RuntimeError(f"more than {MAX_FOLLOWING} events followed from one")
 
     def tasks(self) -> set[asyncio.Task[None]]:

@@ -22,7 +22,7 @@ from parley.core.session import Session
 from parley.core.spec import PlaybackKind, SessionSpec
 from parley.core.words.effects import CloseReason, Tell
 from parley.core.words.errors import PeerError
-from parley.core.words.events import AudioArrived, ClientEvent, SessionUpdateRequested, WindDownRequested
+from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, SessionUpdateRequested, WindDownRequested
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
 from parley.runtime.driver import Driver
@@ -44,9 +44,6 @@ from parley.wire.dialects import DIALECTS
 from parley.wire.long_message import structure
 
 log = logging.getLogger("parley.server")
-
-REALTIME_PATHS = ("/v1/realtime", "/realtime")
-"""The second for clients whose base URL was given without `/v1`."""
 
 SEED_BYTES = 32
 
@@ -185,11 +182,15 @@ class SessionFactory:
         )
 
     def _served(self, pinned: PinnedSettings, grant: Grant) -> ServedPipelines:
-        session_ms = round(self._config.server.session_minutes * 60_000)
+        server = self._config.server
+        session_ms = round(server.session_minutes * 60_000)
         left_s = self._running.quotas.left_s(grant.key)
         if left_s is not None:
             session_ms = min(session_ms, max(1, round(left_s * 1000)))
-        return ServedPipelines(self._config, self._engines, pinned, session_ms)
+        # The holder of a client secret is a stranger: it must not have this server call whatever the server can reach.
+        trusted = grant.secret is None or pinned.tools is not None
+        mcp_urls = server.allowed_mcp_servers if trusted else ()
+        return ServedPipelines(self._config, self._engines, pinned=pinned, session_ms=session_ms, mcp_urls=mcp_urls)
 
     def _spec(self, plan: PlannedSession, grant: Grant, playback: PlaybackKind) -> SessionSpec:
         owner, capabilities = self._served(plan.pinned, grant).terms(plan.pipeline)
@@ -275,10 +276,14 @@ class RealtimeSession:
         return 0 if type(event) is AudioArrived else structure(data)
 
     def arrives(self) -> LongArrival:
-        return ArrivingEvent(self._dialect, lambda event: self._driver.post(event, self))
+        return ArrivingEvent(self._dialect, lambda event: self._driver.post_in_slices(event, self))
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
+
+    def played(self, samples: int) -> None:
+        """So much of the output audio (24 kHz) has gone out, where the link has a loudspeaker."""
+        self._driver.post(AudioPlayed(samples))
 
     def lost(self, how: str) -> None:
         self._running.leave(self)
@@ -309,7 +314,7 @@ class RealtimeSession:
 class ArrivingEvent:
     """A long message on its way; its event is posted when all of it has arrived."""
 
-    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], None]) -> None:
+    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], Iterator[None]]) -> None:
         self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())
         self._post = post
 
@@ -322,4 +327,4 @@ class ArrivingEvent:
 
     def finish(self) -> Iterator[None]:
         yield from self._message.decode()
-        self._post(self._message.event)
+        yield from self._post(self._message.event)

@@ -41,6 +41,9 @@ class Dialect(Protocol):
     def decode(self, data: str | bytes) -> ClientEvent:
         """The event that a text frame holds. Next: `Session.handle` it."""
 
+    def write(self, event: ClientEvent) -> str | None:
+        """The text frame with which a client sends the event; `decode` gives the same event. None: the dialect cannot say it."""
+
     def long_message(self, mark: str) -> LongMessage:
         """The reader of a message that arrives in pieces; it gives the same event as `decode`. `mark` as in `LongMessage`."""
 

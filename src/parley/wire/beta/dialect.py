@@ -6,6 +6,7 @@ from parley.wire.beta.client_events import read_event
 from parley.wire.beta.encode_notices import server_event
 from parley.wire.beta.encode_session import session_object
 from parley.wire.beta.session_schema import read_session
+from parley.wire.beta.write_events import client_event
 from parley.wire.codec import Codec
 from parley.wire.field_paths import beta_path
 
@@ -15,6 +16,7 @@ BETA = Codec(
     session_reader=read_session,
     session_writer=session_object,
     event_writer=server_event,
+    client_writer=client_event,
     audio_delta="response.audio.delta",
     path=beta_path,
 )

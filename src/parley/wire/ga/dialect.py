@@ -8,6 +8,7 @@ from parley.wire.ga.client_events import read_event
 from parley.wire.ga.encode_notices import server_event
 from parley.wire.ga.encode_session import session_object
 from parley.wire.ga.session_schema import read_session
+from parley.wire.ga.write_events import client_event
 
 GA = Codec(
     name="ga",
@@ -15,6 +16,7 @@ GA = Codec(
     session_reader=read_session,
     session_writer=session_object,
     event_writer=server_event,
+    client_writer=client_event,
     audio_delta="response.output_audio.delta",
     path=ga_path,
 )
