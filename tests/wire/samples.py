@@ -79,7 +79,7 @@ RICH = Settings(
     truncation=Truncation("retention_ratio", 0.8, 5000),
     reasoning_effort="low",
     tracing='{"workflow_name":"test","metadata":{"a":null}}',
-    include=("item.input_audio_transcription.logprobs",),
+    include=("logprobs",),
 )
 
 
@@ -195,7 +195,7 @@ SETTINGS = st.builds(
     truncation=st.builds(Truncation, retention_ratio=_unit, post_instructions=st.none() | st.integers(1, 9999)),
     reasoning_effort=st.sampled_from(["", "minimal", "low", "medium", "high", "xhigh"]),
     tracing=st.sampled_from([None, '"auto"', '{"group_id":"g"}']),
-    include=st.sampled_from([(), ("item.input_audio_transcription.logprobs",)]),
+    include=st.sampled_from([(), ("logprobs",)]),
 )
 _audio = st.none() | st.binary(max_size=9)
 _user = st.builds(i.InputText) | st.builds(i.InputAudio, audio=_audio) | st.builds(i.InputImage)
