@@ -20,16 +20,16 @@ from parley.core.words.events import (
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import FunctionCallOutput, InputText, Message
 from parley.core.words.settings import FunctionTool, OwnerSettings, ServerVad, Settings, Transcription
-from parley.runtime.turns import (
+from parley.runtime.turn_records import (
     ReplyPlayed,
     SpeculationEnded,
-    TurnAccount,
     TurnAnswered,
     TurnChange,
     TurnStarted,
     TurnStopped,
     TurnTranscribed,
 )
+from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
 from tests.core.scene import Scene
 

@@ -25,6 +25,7 @@ from parley.core.words.settings import (
     Transcription,
     Truncation,
 )
+from parley.core.words.turn_measured import TurnMeasured
 
 SESSION = SessionId("sess_ABCDEFGHIJKLMNOPQRSTU")
 ITEM, PREVIOUS = ItemId("item_ABCDEFGHIJKLMNOPQRSTU"), ItemId("item_0123456789ABCDEFGHIJK")
@@ -171,7 +172,7 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 
-NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind is not n.TurnMeasured)
+NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind is not TurnMeasured)
 """Those of OpenAI's protocol: all but Parley's own event, which only a client that asked for it is sent."""
 
 # --- arbitrary ones ------------------------------------------------------------------------------------------------------

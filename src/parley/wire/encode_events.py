@@ -11,6 +11,7 @@ from typing import assert_never
 
 from parley.core.words import notices as n
 from parley.core.words.settings import Modality
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.encode_settings import raw
 from parley.wire.encoding import Json, Named, error_param, part_members
 
@@ -53,7 +54,7 @@ COMMON_TYPES: Mapping[str, type[n.Notice]] = {
 """What the server events that all dialects have tell, by their types: for clients."""
 
 
-def turn_metrics(notice: n.TurnMeasured) -> Named:
+def turn_metrics(notice: TurnMeasured) -> Named:
     """An event of Parley's own, for a client that asked for it: where the time of a turn went."""
     return "parley.turn.metrics", {field.name: getattr(notice, field.name) for field in fields(notice)}
 
