@@ -227,6 +227,20 @@ async def test_a_secret_without_a_session_leaves_the_session_to_its_holder() -> 
             assert (await talk.until("error")).error.param == "session.type"
 
 
+async def test_its_holder_cannot_have_the_server_call_an_mcp_server_that_the_secret_does_not_name() -> None:
+    tool = {"type": "mcp", "server_label": "inside", "server_url": "http://127.0.0.1:9/mcp"}
+    update = {"type": "realtime", "tools": [tool]}
+    async with guarded() as server:
+        token = (await made(server)).value
+        async with talking(server, key=token) as talk:
+            await talk.send(type="session.update", session=update)
+            error = (await talk.until("error")).error
+        async with talking(server, key=KEY) as talk:
+            await talk.send(type="session.update", session=update)
+            assert (await talk.until("session.updated")).session.tools[0].server_label == "inside"
+    assert error.param.startswith("session.tools[0]")
+
+
 async def test_it_opens_nothing_but_the_realtime_endpoint() -> None:
     async with guarded(host="0.0.0.0") as server:
         token = (await made(server)).value

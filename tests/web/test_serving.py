@@ -114,7 +114,7 @@ async def test_the_door_says_why_a_session_would_be_refused() -> None:
             answer = await client.get("/parley/admission", params={"origin": server.http})
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "session_limit_reached")
             assert int(answer.headers["retry-after"]) > 0
-        assert server.app.sessions.refused == {}, "asking is not knocking"
+        assert server.app.sessions.refused == {}, "a client that only asks is not counted"
 
 
 async def test_a_sessions_turns_are_told_while_it_is_open() -> None:

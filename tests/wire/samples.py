@@ -171,7 +171,8 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 
-NOTICE_KINDS: tuple[type, ...] = get_args(n.Notice)
+NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind is not n.TurnMeasured)
+"""Those of OpenAI's protocol: all but Parley's own event, which only a client that asked for it is sent."""
 
 # --- arbitrary ones ------------------------------------------------------------------------------------------------------
 

@@ -99,16 +99,42 @@ def check_open_files(config: Config) -> Check:
 
 
 def check_keys(config: Config) -> Check:
-    from parley.config import is_loopback
+    """The keys of the settings and of the key file."""
+    from parley.config import ConfigError, is_loopback
+    from parley.server.app import access_of
 
-    count = len(config.server.api_keys)
+    try:
+        access = access_of(config.server)
+    except ConfigError as error:
+        return Check("API key", False, error.message, error.remedy)
+    count = len(access.keys())
     if count:
         return Check("API key", True, f"{count} set")
+    if not access.open:
+        return Check("API key", False, "required, but there is none", "Make one: parley keys add NAME")
     if is_loopback(config.server.host):
         return Check("API key", True, "not set; not needed, because only this machine can connect")
     return Check(
-        "API key", False, "not set; everybody who reaches this machine may talk", "Set PARLEY_API_KEY.", required=False
+        "API key",
+        False,
+        "not set; all who reach this machine may use it",
+        "Make one: parley keys add NAME",
+        required=False,
     )
+
+
+def check_tls(config: Config) -> Check | None:
+    """The certificate and its key, where they are set."""
+    from parley.config import ConfigError
+    from parley.server.lifetime import tls_context
+
+    if config.server.tls_cert is None:
+        return None
+    try:
+        tls_context(config.server)
+    except ConfigError as error:
+        return Check("TLS", False, error.message, error.remedy)
+    return Check("TLS", True, f"{config.server.tls_cert}")
 
 
 def _engines(config: Config) -> Iterator[tuple[Stage[Any], EngineSpec, list[str]]]:

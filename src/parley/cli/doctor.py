@@ -52,6 +52,8 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
     yield checks.check_port(config)
     yield checks.check_open_files(config)
     yield checks.check_keys(config)
+    if (tls := checks.check_tls(config)) is not None:
+        yield tls
     yield from checks.check_endpoints(config)
     yield from checks.check_engines(config)
     yield checks.check_audio()

@@ -46,7 +46,17 @@ def own_server(config: Config, trace_dir: Path | None) -> Iterator[Server]:
     """The server for the configuration, while the context lasts. Raises `EngineUnavailable` when its default pipeline cannot be
     served."""
     key = secrets.token_urlsafe(24)
-    server = replace(config.server, host="127.0.0.1", port=0, api_keys=(key,), trace_dir=trace_dir, shutdown_grace_s=0)
+    server = replace(
+        config.server,
+        host="127.0.0.1",
+        port=0,
+        api_keys=(key,),
+        keys_file=None,
+        tls_cert=None,
+        tls_key=None,
+        trace_dir=trace_dir,
+        shutdown_grace_s=0,
+    )
     # Only what is talked to need be loaded.
     pipelines = {config.default_pipeline: config.pipelines[config.default_pipeline]}
     running = _Running()

@@ -32,7 +32,7 @@ from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
-from parley.server.lifetime import Uvicorn, listen
+from parley.server.lifetime import Uvicorn, listen, tls_context
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
@@ -45,7 +45,8 @@ QUIET_LOGGERS = ("uvicorn", "websockets", "httpx", "httpx2", "httpcore", "httpco
 
 
 class Application:
-    """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`.
+    """The ASGI application (HTTP), and beside it the gate of the WebSockets, which do not pass through ASGI; see `links`. A link of
+    another kind opens its sessions with `factory`.
 
     Serve it with `lifetime.Uvicorn`, which knows both. Raises `ConfigError` for a key file that cannot be used.
     """
@@ -62,7 +63,7 @@ class Application:
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)
         )
-        factory = SessionFactory(
+        self.factory = SessionFactory(
             config,
             engines,
             running=self.sessions,
@@ -75,7 +76,7 @@ class Application:
             access=self.access,
             hosts=hosts,
             origins=origins,
-            sessions=factory,
+            sessions=self.factory,
             refused=lambda code: refusals.labels(code).inc(),
         )
         self._rest = rest_app(
@@ -84,7 +85,7 @@ class Application:
             access=self.access,
             hosts=hosts,
             origins=origins,
-            factory=factory,
+            factory=self.factory,
             running=self.sessions,
             metrics=metrics,
         )
@@ -166,6 +167,9 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
     Raises `EngineUnavailable` where the default pipeline cannot be had; `use` says what it was wanted for ("served").
     """
     startup.warn()
+    # What is wrong with these files is found before a minute is spent on the engines.
+    tls_context(config.server)
+    access_of(config.server)
     listener = listen(config.server)
     try:
         with startup.loading():

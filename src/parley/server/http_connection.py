@@ -1,11 +1,11 @@
-"""One HTTP connection: uvicorn's, with an end to every silence.
+"""One HTTP connection: uvicorn's, with a limit to every wait.
 
 Laws:
-- A complete request, headers and body, is here `request_s` after the connection began or the response before it was sent; else the
-  connection ends. Single bytes that come meanwhile move nothing. (A WebSocket handshake is such a request; then it is `link.py`'s.)
+- A complete request, headers and body, arrives within `request_s` after the connection began or the response before it was sent; else
+  the connection ends. Single bytes do not extend the limit. (A WebSocket handshake is such a request; then `links/websocket` takes over.)
 - A response of which nothing is read for `stall_s` ends too.
-- Where descriptors run short, the connection that has waited longest for its request makes room; where none waits, requests are
-  refused with 503.
+- Where descriptors run short, the connection that has waited longest for its request is closed; where none waits, requests
+  are refused with 503.
 - Does not know: what is asked or answered.
 """
 
@@ -69,7 +69,7 @@ class HttpConnections:
 
         return SharedHttpConnection
 
-    def has_room(self, connections: int, descriptor: int) -> bool:
+    def can_serve(self, connections: int, descriptor: int) -> bool:
         """Whether the last of so many connections, with this descriptor, may be served. Ends another one for it, if need be."""
         if not self.descriptors.short(connections, descriptor):
             return True
@@ -92,7 +92,7 @@ class HttpConnection(H11Protocol):
     def __init__(self, shared: HttpConnections, **uvicorn_state: Any) -> None:
         super().__init__(**uvicorn_state)
         self._shared = shared
-        self._has_room = True
+        self._served = True
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -100,13 +100,13 @@ class HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._has_room = self._shared.has_room(len(self.connections), transport.get_extra_info("socket").fileno())
+        self._served = self._shared.can_serve(len(self.connections), transport.get_extra_info("socket").fileno())
         self._await_request()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if not self._has_room:
+        if not self._served:
             # Only now: an answer before the request may be lost when the connection is closed.
             self._refuse(FULL)
             return

@@ -27,24 +27,35 @@ def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipelin
 
 
 class ServedPipelines:
-    """The pipelines that one session may use (see `runtime.session_engines.Pipelines`), within what its owner has fixed."""
+    """The pipelines that one session may use (see `runtime.session_engines.Pipelines`), within what its owner has fixed.
 
-    def __init__(self, config: Config, engines: LoadedEngines, pinned: PinnedSettings, session_ms: int) -> None:
+    `mcp_urls` are the MCP servers that the session may name, as `Capabilities` has them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engines: LoadedEngines,
+        *,
+        pinned: PinnedSettings,
+        session_ms: int,
+        mcp_urls: tuple[str, ...],
+    ) -> None:
         self._config = config
         self._engines = engines
         self._pinned = pinned
         self._session_ms = session_ms
+        self._mcp_urls = mcp_urls
 
     def find(self, model: str) -> Pipeline | Fault:
         found = find_pipeline(self._config, self._engines, model)
         return Fault(found.code, found.message) if isinstance(found, Refusal) else found
 
     def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
-        server = self._config.server
         owner = replace(
             pipeline.owner_settings(),
             session_ms=self._session_ms,
-            responses_per_minute=server.responses_per_minute,
+            responses_per_minute=self._config.server.responses_per_minute,
             pinned=self._pinned,
         )
-        return owner, replace(pipeline.capabilities(), mcp_urls=server.allowed_mcp_servers)
+        return owner, replace(pipeline.capabilities(), mcp_urls=self._mcp_urls)

@@ -34,9 +34,10 @@ from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
 from parley.server.client_secrets_rest import ClientSecretsRest
+from parley.server.paths import REALTIME_PATHS
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
-from parley.server.sessions import REALTIME_PATHS, SessionFactory, served_dialects
+from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.web import Page, PageAnswers
 
 log = logging.getLogger("parley.server")
@@ -57,7 +58,7 @@ def rest_app(
 ) -> ASGIApp:
     """The HTTP half of the server."""
     rest = _Rest(config, engines, access, running, metrics.registry)
-    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, turns_of=metrics.turns_of)
+    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     routes = [
         Route("/v1/models", rest.list_models),
@@ -133,14 +134,14 @@ class _Rest:
         pipelines = {name: self._condition(name) for name in self._config.pipelines}
         states = {pipeline["state"] for pipeline in pipelines.values()}
         serving = bool(states & {"ready", "degraded"})
-        told = {
+        health = {
             "parley": __version__,
             "status": "degraded" if "degraded" in states else "ok" if serving else "unavailable",
             "pipelines": pipelines,
             "default_pipeline": self._config.default_pipeline,
             "sessions": len(self._running),
         }
-        return _json(told, 200 if serving else 503)
+        return _json(health, 200 if serving else 503)
 
     def _condition(self, name: str) -> dict[str, object]:
         """Whether a pipeline is served, and which of its engines cannot work at this moment."""
@@ -149,8 +150,8 @@ class _Rest:
         faults = self._engines.faults(name)
         if not faults:
             return {"state": "ready"}
-        told = {stage.name: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
-        return {"state": "degraded", "faults": told}
+        found = {stage.name: {"code": fault.code, "message": fault.message} for stage, fault in faults.items()}
+        return {"state": "degraded", "faults": found}
 
     async def metrics(self, request: Request) -> Response:
         if not is_loopback(self._config.server.host):

@@ -6,6 +6,7 @@ Laws: the event's own id and JSON text are the encoder's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import assert_never
 
 from parley.core.words import notices as n
@@ -48,8 +49,14 @@ COMMON_TYPES: Mapping[str, type[n.Notice]] = {
     "output_audio_buffer.started": n.OutputBufferStarted,
     "output_audio_buffer.stopped": n.OutputBufferStopped,
     "output_audio_buffer.cleared": n.OutputBufferCleared,
+    "parley.turn.metrics": n.TurnMeasured,
 }
 """What the server events that all dialects have tell, by their types: for clients."""
+
+
+def turn_metrics(notice: n.TurnMeasured) -> Named:
+    """An event of Parley's own, for a client that asked for it: where the time of a turn went."""
+    return "parley.turn.metrics", {field.name: getattr(notice, field.name) for field in fields(notice)}
 
 
 def input_event(notice: InputNotice) -> Named:

@@ -18,6 +18,8 @@ from parley.core.words.limits import (
     METADATA_VALUE,
 )
 from parley.core.words.settings import (
+    LOGPROBS,
+    TURN_METRICS,
     Eagerness,
     FunctionTool,
     SemanticVad,
@@ -50,7 +52,7 @@ TOOL_NAME = pattern(
     r"[A-Za-z0-9_-]+", limits.MAX_TOOL_NAME, "letters, digits, underscores and hyphens, as function names of models are"
 )
 SPEED = number(limits.MIN_SPEED, limits.MAX_SPEED)
-INCLUDE = array(one_of("item.input_audio_transcription.logprobs"), 1)
+INCLUDE = array(one_of(LOGPROBS, TURN_METRICS), 2)
 LANGUAGE = pattern(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", limits.MAX_LANGUAGE, "a language code such as 'en'")
 TOOL_CHOICES: dict[str, Literal["auto", "none", "required"]] = {"auto": "auto", "none": "none", "required": "required"}
 

@@ -79,6 +79,6 @@ class PromptBuilder:
                 settings.speed,
                 response.format if response else settings.output_format,
                 spoken,
-                held=response is None,
+                response=response.id if response else None,
             )
         )

@@ -33,7 +33,7 @@ from parley.core.words.items import (
     McpError,
     McpListTools,
 )
-from parley.core.words.limits import FOLLOW_UP_WAIT_NS, LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
+from parley.core.words.limits import LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
 from parley.core.words.notices import ErrorRaised, ItemAdded, ItemDone, McpCallProgress, McpListProgress
 from parley.core.words.settings import McpServer, ToolSource
 from parley.core.words.work import AwaitedCall, AwaitedListing
@@ -251,7 +251,7 @@ class McpTools:
         if entries is not None and response is not None:
             entries = (*entries, *(output.entry for output in response.outputs))
         if params.in_conversation:
-            self.responses.queue(PendingWork(Plan(params, entries), st.now + FOLLOW_UP_WAIT_NS, follows=True))
+            self.responses.queue(PendingWork(Plan(params, entries), st.now + st.owner.follow_up_wait_ns, follows=True))
         else:
             self.responses.start_now(PendingWork(Plan(params, entries)))
 

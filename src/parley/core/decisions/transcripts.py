@@ -30,7 +30,7 @@ from parley.core.words.limits import (
     TRANSLATION_CONTEXT,
 )
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
-from parley.core.words.settings import Transcription
+from parley.core.words.settings import LOGPROBS, Transcription
 from parley.core.words.work import Translation, Utterance
 
 _LATE = Fault("timeout", "Speech recognition did not answer in time.")
@@ -66,7 +66,7 @@ class Transcripts:
                 language,
                 wanted.prompt,
                 wanted.keywords,
-                bool(self.st.settings.include),
+                LOGPROBS in self.st.settings.include,
                 () if language else wanted.languages,
                 live,
             )

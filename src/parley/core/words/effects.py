@@ -105,7 +105,7 @@ class JudgePause:
 class StartGeneration:
     """Do this work: text only, or text and speech in `format`. `language` is what is spoken, "" where it is not known.
 
-    `held`: the output may never be wanted; a `ReleaseGeneration` says that it is.
+    `response` None: the attempt is speculative and its output is held; a `ReleaseGeneration` names its response.
     """
 
     attempt: AttemptId
@@ -115,7 +115,11 @@ class StartGeneration:
     speed: float
     format: AudioFormat
     language: str
-    held: bool = False
+    response: ResponseId | None = None
+
+    @property
+    def held(self) -> bool:
+        return self.response is None
 
     @property
     def prompt(self) -> Prompt:

@@ -94,6 +94,27 @@ class ErrorRaised:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnMeasured:
+    """Where the time of one turn went, in milliseconds from its end; `*_at_ms` are positions in the input audio, None: it did not happen.
+
+    The shell makes it from its account of the turn, for a client that asked for it; the core never does.
+    """
+
+    ending: Literal["voice", "commit", "request"]
+    item_id: ItemId | None
+    response_id: ResponseId | None
+    voice_end_at_ms: float | None
+    turn_end_at_ms: float | None
+    transcript_ms: float | None
+    requested_ms: float | None
+    first_token_ms: float | None
+    first_audio_ms: float | None
+    sent_ms: float | None
+    speculation: Literal["none", "won", "lost"]
+    guesses_lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted:
     item_id: ItemId
     audio_start_ms: int
@@ -385,4 +406,5 @@ Notice = (
     | OutputBufferStopped
     | OutputBufferCleared
     | RateLimitsUpdated
+    | TurnMeasured
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, TypedDict
 
+from parley.core.words.limits import FOLLOW_UP_WAIT_NS
+
 
 class AudioFormat(Enum):
     """An encoding of mono audio on the wire. Positions are always 24 kHz samples; one byte of G.711 is three of them."""
@@ -205,6 +207,13 @@ Modality = Literal["audio", "text"]
 SessionKind = Literal["realtime", "transcription"]
 
 
+Included = Literal["item.input_audio_transcription.logprobs", "parley.turn.metrics"]
+"""What a client may ask for beside the usual events: the log probabilities of transcripts, and where the time of each turn went."""
+
+LOGPROBS: Included = "item.input_audio_transcription.logprobs"
+TURN_METRICS: Included = "parley.turn.metrics"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The client's view of its session. `max_output_tokens` None is "inf", `temperature` None is the model's own; `tracing` and
@@ -229,7 +238,7 @@ class Settings:
     reasoning_effort: str = ""
     temperature: float | None = None
     tracing: str | None = None
-    include: tuple[str, ...] = ()
+    include: tuple[Included, ...] = ()
     version: int = 0
 
 
@@ -255,7 +264,7 @@ class SettingsPatch(TypedDict, total=False):
     reasoning_effort: str
     temperature: float | None
     tracing: str | None
-    include: tuple[str, ...]
+    include: tuple[Included, ...]
 
 
 def merged(settings: Settings, patch: SettingsPatch) -> Settings:
@@ -341,7 +350,8 @@ class OwnerSettings:
 
     `speculate_after_ms` is the pause after which a reply may be started speculatively; `context_tokens` what the
     model's input holds; `responses_per_minute` the session's rate limit (None: none). `language` (BCP 47) is what is spoken where the
-    client names none and none is heard; "" is unknown.
+    client names none and none is heard; "" is unknown. `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a
+    tool has answered.
     """
 
     language: str = ""
@@ -353,3 +363,4 @@ class OwnerSettings:
     responses_per_minute: int | None = 600
     session_ms: int = 60 * 60 * 1000
     pinned: PinnedSettings = PinnedSettings()
+    follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS

@@ -195,6 +195,9 @@ def _unwritable(path: Path, error: OSError) -> ConfigError:
     )
 
 
+_UNKNOWN = (-1,)
+
+
 @dataclass(slots=True)
 class WatchedKeys:
     """The keys of a file as it is now. The file is read again when its identity, size or time of change differ.
@@ -213,8 +216,15 @@ class WatchedKeys:
         """Look at the file; returns whether its keys were read again (or could not be, see `fault`)."""
         try:
             found = os.stat(self.path)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             changed, self.keys, self._stamp = bool(self.keys), (), ()
+            return changed
+        except OSError as error:  # whether there is a file cannot be told: it must not count as none
+            changed, self._stamp, self.seen = self._stamp != _UNKNOWN, _UNKNOWN, True
+            self.fault = ConfigError(
+                f"The key file {self.path} cannot be read: {error.strerror}.",
+                remedy="Make it and its folder readable for the server's user.",
+            )
             return changed
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
         if stamp == self._stamp:

@@ -182,9 +182,9 @@ class WebSocketLink(WebSocketReader):
                     fragments, self._fragments = self._fragments, []
                     self._put_together(fragments)
                 elif len(self._fragments) > MAX_FRAGMENTS:
-                    self.close_with(1008, f"a message may come in at most {MAX_FRAGMENTS} fragments")
+                    self.close_with(1008, f"a message may have at most {MAX_FRAGMENTS} fragments")
             case Opcode.PING:
-                # A pong for somebody who does not read would only pile up.
+                # A pong for a client that does not read would only pile up.
                 pong = self._wire.data_to_send()
                 if not self._write_paused:
                     self._write(pong)
@@ -258,7 +258,7 @@ class WebSocketLink(WebSocketReader):
         self._flush()
 
     def _give_up(self, reason: str) -> None:
-        """The peer does not read: what waits for it is dropped, and it is told where it can still see it."""
+        """The client does not read: drop what waits for it, and say why in the close frame where it can still see one."""
         self._cancel("_stall")
         self._let_go()
         if self._close is None:

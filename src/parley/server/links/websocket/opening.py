@@ -16,8 +16,8 @@ from websockets.typing import Subprotocol
 
 from parley.core.words.settings import SessionKind
 from parley.server.access.credentials import presented_key
+from parley.server.paths import REALTIME_PATHS
 from parley.server.refusals import Refusal
-from parley.server.sessions import REALTIME_PATHS
 
 SUBPROTOCOL = Subprotocol("realtime")
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
@@ -27,7 +27,7 @@ _INTENTS: dict[str, SessionKind] = {"realtime": "realtime", "transcription": "tr
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a handshake asks for. `kind` None: it says none. `dialect` is a name of `wire.dialects`; `key` what was presented,
+    """What a handshake asks for. `kind` None: not said. `dialect` is a name of `wire.dialects`; `key` what was presented,
     unchecked; `origin` None: not a browser."""
 
     path: str

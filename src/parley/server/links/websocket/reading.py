@@ -1,8 +1,8 @@
 """How the bytes of one connection become messages: as they come, in order, and never much at a time.
 
 Laws:
-- Nobody is read faster than its budget. One go takes `SLICE_BYTES` at the most and stops once `ANSWER_BYTES` have been sent in answer
-  to it or `GO_S` has passed: a flood slows its sender and nobody else.
+- No client is read faster than its budget. One go takes `SLICE_BYTES` at the most and stops once `ANSWER_BYTES` have been sent in answer
+  to it or `GO_S` has passed: a flood slows its sender only.
 - A message longer than a slice is handed on piece by piece (`long_frames`), then decoded in slices of the loop (`loop_slices`);
   nothing that came after it is read before that.
 - What is no plain frame is `websockets`' to read (`plain_frames`).
@@ -31,8 +31,8 @@ from parley.server.links.websocket.plain_frames import awaits_message, plain_mes
 log = logging.getLogger("parley.server")
 
 SLICE_BYTES = 16 * 1024
-"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then it is somebody else's turn. A longer
-message comes in pieces."""
+"""Read at one go: twelve frames of speech. As the smallest messages they take some 20 ms; then other connections have their turn. A
+longer message arrives in pieces."""
 
 ANSWER_BYTES = 256 * 1024
 """Sent at one go while messages are read: a short message may ask for a megabyte, and a slice holds two hundred of them."""
@@ -83,7 +83,7 @@ class WebSocketReader(asyncio.Protocol):
         """The peer broke the protocol."""
 
     def data_received(self, data: bytes) -> None:
-        # Whatever comes shows that somebody is there: a pong waits behind what was sent before it.
+        # Any data shows that the client is there: a pong waits behind what was sent before it.
         self._ping_sent = False
         if not (self._unread or self._next_slice or self._decoding) and len(data) <= SLICE_BYTES:
             self._read(data)

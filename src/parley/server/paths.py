@@ -1,0 +1,6 @@
+"""Paths that more than one part of the server must know."""
+
+from __future__ import annotations
+
+REALTIME_PATHS = ("/v1/realtime", "/realtime")
+"""The second for clients whose base URL was given without `/v1`."""

@@ -1,0 +1,125 @@
+"""TLS by files: HTTPS and WSS on one port, and errors that name the file and the fix."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from websockets.asyncio.client import connect
+
+from parley.config import ConfigError, load
+from parley.server.app import create_app
+from parley.server.http_connection import Patience
+from parley.server.lifetime import listen, tls_context
+from tests.server.harness import Engines, configured, loaded, running
+
+
+@dataclass(frozen=True)
+class Certificate:
+    cert: Path
+    key: Path
+
+    def trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.cert))
+
+
+def certificate(folder: Path, name: str = "server", password: bytes | None = None) -> Certificate:
+    """A certificate for 127.0.0.1 that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    made = Certificate(folder / f"{name}.crt", folder / f"{name}.key")
+    made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    made.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return made
+
+
+async def test_http_and_websockets_are_encrypted_on_one_port(tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    async with running(configured(tls_cert=files.cert, tls_key=files.key)) as server:
+        async with httpx.AsyncClient(verify=files.trusted()) as client:
+            assert (await client.get(f"https://{server.host}/health")).json()["status"] == "ok"
+        async with connect(f"wss://{server.host}/v1/realtime", ssl=files.trusted()) as socket:
+            assert '"session.created"' in await socket.recv(decode=True)
+            await socket.send('{"type":"input_audio_buffer.append","audio":"%s"}' % ("AAAA" * 300_000))
+            await socket.send('{"type":"input_audio_buffer.clear"}')
+            assert '"input_audio_buffer.cleared"' in await socket.recv(decode=True)
+
+
+async def test_plain_http_gets_nothing_there_and_the_server_goes_on(tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    async with running(configured(tls_cert=files.cert, tls_key=files.key)) as server, httpx.AsyncClient() as client:
+        with pytest.raises(httpx.HTTPError):
+            await client.get(f"{server.http}/health")
+        async with httpx.AsyncClient(verify=files.trusted()) as encrypted:
+            assert (await encrypted.get(f"https://{server.host}/health")).status_code == 200
+
+
+async def test_a_client_that_does_not_shake_hands_is_closed(tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    config = configured(tls_cert=files.cert, tls_key=files.key)
+    engines = loaded(config, Engines())
+    started = asyncio.Event()
+    server = create_app(config, engines).server(started.set, patience=Patience(request_s=0.05))
+    listener = listen(config.server)
+    serving = asyncio.create_task(server.serve_on(listener))
+    await started.wait()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+    assert await reader.read() == b""
+    writer.close()
+    server.leave()
+    server.leave()
+    await serving
+    listener.close()
+    await engines.close()
+
+
+def test_errors_name_the_file_and_the_fix(tmp_path: Path) -> None:
+    one, other = certificate(tmp_path), certificate(tmp_path, "other")
+    locked = certificate(tmp_path, "locked", b"password")
+    server = replace(configured().server, tls_cert=one.cert, tls_key=one.key)
+    assert tls_context(server) is not None
+    text = tmp_path / "text.pem"
+    text.write_text("no certificate")
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"tls_cert": tmp_path / "absent.crt"}, "server.tls_cert: .*absent.crt cannot be read: No such file"),
+        ({"tls_key": tmp_path}, "server.tls_key: .* cannot be read: Is a directory"),
+        ({"tls_key": other.key}, "other.key do not make a TLS server: the key is not the certificate's"),
+        ({"tls_cert": text}, "text.pem .* do not make a TLS server"),
+        ({"tls_key": text}, "text.pem do not make a TLS server"),
+        ({"tls_cert": locked.cert, "tls_key": locked.key}, "locked.key .*the private key has a password.*without"),
+    ]
+    for changed, said in cases:
+        with pytest.raises(ConfigError, match=said):
+            tls_context(replace(server, **changed))
+
+
+@pytest.mark.parametrize(("there", "missing"), [("tls_cert", "tls_key"), ("tls_key", "tls_cert")])
+def test_one_file_without_the_other_is_refused(there: str, missing: str) -> None:
+    variable = f"PARLEY_{there.upper()}"
+    with pytest.raises(ConfigError, match=f"env {variable}: server.{there} is set and server.{missing} is not"):
+        load(None, {}, {variable: "/x.pem"})
