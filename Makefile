@@ -10,6 +10,8 @@ TALK := $(VENV)/.talk-installed
 DEV := $(VENV)/.dev-installed
 MUTATION := $(VENV)/.mutation-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
+BETA_CLIENTS := .venv-clients-beta
+BETA_CLIENT_TOOLS := $(BETA_CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 SOURCES := src tests scripts benchmarks examples
@@ -64,13 +66,14 @@ soak: $(BASE)
 	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
-test-clients: $(CLIENT_TOOLS)
+test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)
 	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_TOOLS); \
 	else echo "skipped: the tests of @openai/agents, because npm is not installed (Debian: apt-get install nodejs npm)"; fi
-	$(CLIENTS)/bin/pytest -W default tests/clients $(ARGS)
+	$(CLIENTS)/bin/pytest -W default tests/clients --ignore=tests/clients/beta $(ARGS)
+	$(BETA_CLIENTS)/bin/pytest -W default tests/clients/beta $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(NODE_DIR)/node_modules build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(CLIENTS) $(BETA_CLIENTS) $(NODE_DIR)/node_modules build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -96,6 +99,11 @@ $(MUTATION): $(DEV)
 $(CLIENT_TOOLS): pyproject.toml scripts/make_venv.sh tests/clients/requirements.txt
 	@scripts/make_venv.sh $(PYTHON) $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip install --quiet --editable . --group dev --requirement tests/clients/requirements.txt
+	@touch $@
+
+$(BETA_CLIENT_TOOLS): $(BASE) scripts/make_venv.sh tests/clients/beta/requirements.txt
+	@scripts/make_venv.sh $(PYTHON) $(BETA_CLIENTS)
+	$(BETA_CLIENTS)/bin/python -m pip install --quiet --requirement tests/clients/beta/requirements.txt
 	@touch $@
 
 $(NODE_TOOLS): $(NODE_DIR)/package.json $(wildcard $(NODE_DIR)/package-lock.json)

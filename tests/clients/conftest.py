@@ -43,9 +43,15 @@ def chat() -> Iterator[ChatEndpoint]:
 
 
 @pytest.fixture(scope="session")
-def server(chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def parley() -> Path:
+    """The server's program, from the environment of the tests."""
+    return Path(sys.executable).parent / "parley"
+
+
+@pytest.fixture(scope="session")
+def server(parley: Path, chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     command = [
-        str(Path(sys.executable).parent / "parley"),
+        str(parley),
         "serve",
         "--port",
         "0",

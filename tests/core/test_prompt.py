@@ -92,7 +92,9 @@ def test_what_a_response_asks_for_goes_before_the_sessions_settings(
     scene = Scene(SESSION)
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested(params))
     started = scene.last(StartGeneration)
-    assert started == StartGeneration(started.attempt, Reply(Prompt(**PROMPT | prompt)), **MADE | made)
+    made = {**MADE, **made, "response": started.response}
+    assert started == StartGeneration(started.attempt, Reply(Prompt(**PROMPT | prompt)), **made)
+    assert not started.held
 
 
 def test_a_reply_made_ahead_is_generated_under_the_sessions_settings() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parley.core.decisions.tool_checks import covers
-from parley.core.regions.mcp_offer import offer
+from parley.core.regions.tool_offer import offer
 from parley.core.words.effects import (
     AbandonCall,
     AbandonListing,
@@ -252,7 +252,7 @@ def test_every_tool_has_a_name_of_its_own_that_models_accept() -> None:
     servers = (FunctionTool("weather"), McpServer("a", "https://a"), McpServer("b", "https://b"))
     offered = offer(told_tools, servers, "auto")
     assert [tool.name for tool in offered.tools] == ["weather", "find_it_", "a_weather", "b_find_it_"]
-    assert offered.mcp["b_find_it_"].server.label == "b"
+    assert offered.by_name["b_find_it_"].server.label == "b"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ from parley.core.words.notices import (
     TranscriptionFailedNotice,
 )
 from parley.core.words.settings import (
+    LOGPROBS,
     AudioFormat,
+    Included,
     OwnerSettings,
     SemanticVad,
     ServerVad,
@@ -196,14 +198,14 @@ def test_a_session_that_winds_down_listens_no_more() -> None:
         (None, (), "", ()),
         (Transcription(), (), "", ()),
         (Transcription(language="de", languages=("fr", "it")), (), "de", ()),
-        (Transcription(languages=("fr",)), ("logprobs",), "fr", ()),
+        (Transcription(languages=("fr",)), (LOGPROBS,), "fr", ()),
         (Transcription(languages=("fr", "it"), prompt="Names", keywords=("Emma",)), (), "", ("fr", "it")),
     ],
 )
 @pytest.mark.parametrize("wire", [AudioFormat.PCM16, AudioFormat.PCMA])
 def test_the_recogniser_is_told_all_that_the_client_has_said_about_the_words(
     transcription: Transcription | None,
-    include: tuple[str, ...],
+    include: tuple[Included, ...],
     language: str,
     languages: tuple[str, ...],
     wire: AudioFormat,

@@ -186,10 +186,9 @@ def test_tools_are_called_and_the_reply_goes_on_with_what_they_returned() -> Non
             ("weather", {"place": {"city": "Paris"}}),
             ("later", {"seconds": 2}),
         ]
-        assert [json.loads(event.output) for event in of(ToolAnswered, events)[:1]] == [
-            {"city": "Paris", "unit": "celsius", "days": 1}
-        ]
-        assert of(ToolAnswered, events)[1].output == "in 2.0 seconds"
+        answers = {event.name: event.output for event in of(ToolAnswered, events)}
+        assert json.loads(answers["weather"]) == {"city": "Paris", "unit": "celsius", "days": 1}
+        assert answers["later"] == "in 2.0 seconds"
         (ended,) = of(ReplyEnded, events)
         assert ended.turn.heard == "hello there"
         assert ended.turn.answered.startswith("Let me see. Done: {")
@@ -244,9 +243,9 @@ def test_a_model_that_calls_for_ever_is_stopped() -> None:
     with pipeline(llm=stubborn) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[count])
         events = session.say("go") + session.flush()
-        assert 1 < calls <= 9
+        assert 1 < calls <= 17
         assert len(of(ReplyEnded, events)) == 1
-        assert [event.code for event in of(Failed, events)] == ["too_many_tool_calls"]
+        assert [event.code for event in of(Failed, events)] == ["too_many_tool_rounds"]
         before = calls
         session.say("again")
         assert calls > before, "the next turn may call again"

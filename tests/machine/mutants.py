@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from parley.core import session
+from parley.core import session, state
 from parley.core.decisions import heard, output, requests, responses, transcripts, turns
 from parley.core.regions import (
     attempt,
@@ -209,7 +209,7 @@ MUTANTS = (
         "late audio is taken",
         "a dead attempt's audio is played",
         (
-            Edit(attempt.Attempts, "forget", "self._attempts.pop(attempt_id, None)", "self._attempts.get(attempt_id)"),
+            Edit(attempt.Attempts, "forget", "self.alive.pop(attempt_id, None)", "self.alive.get(attempt_id)"),
             Edit(output.OutputDelivery, "apply", "if response.done:\n        return\n", "pass\n"),
         ),
     ),
@@ -234,7 +234,7 @@ MUTANTS = (
         "a reply is generated before the transcript is there",
         responses.Responses,
         "_awaits",
-        "if plan.given is not None or not (len(self.st.pending) or self.st.tools.calls):",
+        "if plan.given is not None or not (self.st.pending.turns or self.st.tools.calls):",
         "if True:",
     ),
     _one(
@@ -288,8 +288,8 @@ MUTANTS = (
     _one(
         "asides enter the conversation",
         "an out-of-band reply shows up in the prompt",
-        output.OutputDelivery,
-        "_insert",
+        state.State,
+        "place",
         "if response.conversation_id is not None else None",
         "",
     ),

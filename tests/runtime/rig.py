@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -32,12 +32,14 @@ from parley.engines.ports import (
     VoiceActivityModel,
     stages,
 )
-from parley.runtime.driver import Driver
+from parley.runtime.driver import Driver, Watcher
+from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.session_engines import Pipelines
 from parley.runtime.trace import Trace
+from parley.runtime.turn_reports import TurnReports
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 
@@ -91,15 +93,15 @@ class Client:
     def __init__(self) -> None:
         self.notices: list[Notice] = []
         self.closed: CloseReason | None = None
-        self.on_notice: Callable[[Notice], None] = lambda _: None
+        self.reaction: Callable[[Notice], None] = lambda _: None
         self._news = asyncio.Event()
 
-    def tell(self, notice: Notice) -> None:
+    def on_notice(self, notice: Notice) -> None:
         self.notices.append(notice)
         self._news.set()
-        self.on_notice(notice)
+        self.reaction(notice)
 
-    def close(self, reason: CloseReason) -> None:
+    def on_close(self, reason: CloseReason) -> None:
         self.closed = reason
         self._news.set()
 
@@ -135,6 +137,7 @@ class Rig:
         playback: Literal["remote", "paced"] = "remote",
         loudspeaker: Loudspeaker | None = None,
         pipelines: Pipelines | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.client = Client()
         spec = SessionSpec(
@@ -147,13 +150,17 @@ class Rig:
         )
         made = session(spec)
         self.trace = trace(spec, made.id) if trace is not None else None
+        watchers: list[Watcher] = [] if self.trace is None else [self.trace]
+        all_listeners: list[Listener] = [self.client, *listeners]
+        if metrics is not None:
+            measured = metrics.session(pipe.name, made)
+            watchers.append(measured)
+            all_listeners.append(TurnReports(measured.account, self.client))
         self.driver = Driver(
             made,
             pipe,
-            self.client.tell,
-            self.client.close,
-            trace=self.trace,
-            metrics=metrics,
+            all_listeners,
+            watchers=watchers,
             clock=clock,
             loudspeaker=loudspeaker,
             pipelines=pipelines,

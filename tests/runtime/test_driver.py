@@ -37,7 +37,7 @@ from parley.core.words.notices import (
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.runtime.pipeline import Pipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
-from tests.runtime.rig import WAIT_S, Rig, pipeline, settled
+from tests.runtime.rig import WAIT_S, Client, Rig, pipeline, settled
 
 
 class _BreaksOnCommit(Session):
@@ -86,7 +86,7 @@ async def test_what_happens_while_effects_are_performed_comes_after_all_of_them(
         if isinstance(notice, ItemAdded):
             rig.driver.post(ItemRetrieveRequested(ItemId("nothing"), retrieved))
 
-    rig.client.on_notice = interject
+    rig.client.reaction = interject
     rig.say("hello")
     names = [type(notice).__name__ for notice in rig.client.notices]
     # The item's own ItemDone belongs to the event that was being performed; the error to the one that interrupted.
@@ -97,7 +97,7 @@ async def test_what_happens_while_effects_are_performed_comes_after_all_of_them(
 
 async def test_a_chain_of_reactions_without_end_ends_the_session_not_the_server() -> None:
     rig = Rig(pipeline())
-    rig.client.on_notice = lambda notice: rig.driver.post(ClientErred("again", "again"))
+    rig.client.reaction = lambda notice: rig.driver.post(ClientErred("again", "again"))
     rig.driver.post(ClientErred("once", "once"))
     assert rig.client.closed is not None
     assert rig.client.closed == "internal_error"
@@ -147,7 +147,7 @@ async def test_a_client_that_cannot_be_told_loses_its_session_only() -> None:
     def fail(notice: Notice) -> None:
         raise TypeError("cannot be encoded")
 
-    rig.client.on_notice = fail
+    rig.client.reaction = fail
     rig.driver.post(ClientErred("code", "message"))
     assert rig.client.closed == "internal_error"
 
@@ -217,3 +217,17 @@ async def test_a_lost_link_leaves_nothing_running() -> None:
     await settled(lambda: llm.running == 0)
     assert not vad.slots
     assert stt.streams[0].closed
+
+
+async def test_an_error_goes_to_the_listener_that_asked_and_everything_else_to_all() -> None:
+    other = Client()
+    rig = Rig(pipeline(), listeners=[other])
+    rig.driver.post(CommitRequested(), other)
+    rig.say("hello")
+    await rig.client.heard(ResponseDone)
+    assert [error.code for error in other.all(ErrorRaised)] == ["input_audio_buffer_commit_empty"]
+    assert not rig.client.all(ErrorRaised)
+    assert len(other.all(ResponseDone)) == 1
+    rig.driver.post(CommitRequested())
+    assert len(rig.client.all(ErrorRaised)) == 1, "an error that nobody asked for is for all"
+    await rig.over()

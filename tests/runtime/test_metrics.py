@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 from prometheus_client import generate_latest
 
@@ -10,12 +13,19 @@ from parley.core.words.notices import InputCommitted, OutputAudioDelta, OutputIt
 from parley.core.words.settings import Transcription
 from parley.engines.ports import EngineError
 from parley.runtime.metrics import Metrics
+from parley.runtime.waterfall import measured
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Hold, Pause
 from tests.runtime.rig import Rig, pipeline, settled
 
 
 def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
+
+
+def _turn(metrics: Metrics, rig: Rig) -> dict[str, Any]:
+    """The one turn of the session so far, as the page reads it."""
+    (turn,) = measured(metrics.accounts[rig.driver.session.id].turns)
+    return dataclasses.asdict(turn)
 
 
 async def test_a_turns_waterfall_is_counted_stage_by_stage() -> None:
@@ -95,7 +105,7 @@ async def test_a_guess_that_was_wrong_counts_as_lost_though_it_had_been_made_to_
     await rig.client.heard(ResponseDone)
     assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
     assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
-    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    turn = _turn(metrics, rig)
     assert (turn["speculation"], turn["guesses_lost"]) == ("won", 1)
     await rig.over()
 
@@ -120,7 +130,7 @@ async def test_a_sessions_own_waterfall_tells_where_the_time_of_each_turn_went()
     rig.driver.post(SessionUpdateRequested({"transcription": Transcription()}))
     rig.speak(ms=600, silence_ms=1_000)
     await rig.client.heard(ResponseDone)
-    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    turn = _turn(metrics, rig)
     (committed,) = rig.client.all(InputCommitted)
     (done,) = rig.client.all(ResponseDone)
     assert (turn["ending"], turn["item_id"], turn["response_id"]) == ("voice", committed.item_id, done.response.id)
@@ -132,7 +142,7 @@ async def test_a_sessions_own_waterfall_tells_where_the_time_of_each_turn_went()
     assert 450 <= (turn["turn_end_at_ms"] or 0) - (turn["voice_end_at_ms"] or 0) <= 600
     assert turn["speculation"] == "none"
     await rig.over()
-    assert metrics.turns_of == {}, "nothing is kept of a session that is over"
+    assert metrics.accounts == {}, "nothing is kept of a session that is over"
 
 
 async def test_the_waterfall_tells_of_a_guess_that_was_right_and_of_one_that_was_not() -> None:
@@ -146,7 +156,7 @@ async def test_the_waterfall_tells_of_a_guess_that_was_right_and_of_one_that_was
     await settled(lambda: len(llm.requests) == 2)
     rig.hear(bytes(48 * 600))
     await rig.client.heard(ResponseDone)
-    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    turn = _turn(metrics, rig)
     assert (turn["speculation"], turn["guesses_lost"]) == ("won", 1)
     assert turn["requested_ms"] is not None
     assert turn["requested_ms"] < 0, "the guess began before the turn was over"
@@ -160,7 +170,7 @@ async def test_a_typed_turn_is_timed_from_its_request() -> None:
     rig = Rig(pipeline(llm=FakeModel([Pause(0.03), "It is noon."])), metrics=metrics)
     rig.say("what time is it")
     await rig.client.heard(ResponseDone)
-    (turn,) = metrics.turns_of[rig.driver.session.id].told()
+    turn = _turn(metrics, rig)
     assert (turn["ending"], turn["item_id"], turn["voice_end_at_ms"]) == ("request", None, None)
     assert (turn["first_token_ms"] or 0) >= 30
     await rig.over()

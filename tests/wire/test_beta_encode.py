@@ -209,3 +209,7 @@ def test_mcp_items_are_left_out_of_a_response() -> None:
 def test_audio_deltas_have_the_betas_type_and_the_whole_audio() -> None:
     event = encoded(n.OutputAudioDelta(AT, b"\x00\x01"))
     assert (event["type"], event["delta"], event["response_id"]) == ("response.audio.delta", "AAE=", RESPONSE)
+
+
+def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
+    assert {encoded(notice)["type"]: type(notice) for notice in TOLD} == BETA.server_events

@@ -214,3 +214,27 @@ def test_an_error_names_the_clients_event_and_shows_its_nulls() -> None:
         "param": None,
         "event_id": None,
     }
+
+
+def test_parleys_own_event_says_where_the_time_of_a_turn_went() -> None:
+    event = encoded(n.TurnMeasured("voice", ITEM, RESPONSE, 1200.0, 1700.0, 35.5, 36.0, 90.0, 130.5, 131.0, "won", 1))
+    assert event.pop("event_id")
+    assert event == {
+        "type": "parley.turn.metrics",
+        "ending": "voice",
+        "item_id": ITEM,
+        "response_id": RESPONSE,
+        "voice_end_at_ms": 1200.0,
+        "turn_end_at_ms": 1700.0,
+        "transcript_ms": 35.5,
+        "requested_ms": 36.0,
+        "first_token_ms": 90.0,
+        "first_audio_ms": 130.5,
+        "sent_ms": 131.0,
+        "speculation": "won",
+        "guesses_lost": 1,
+    }
+
+
+def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
+    assert {encoded(notice)["type"]: type(notice) for notice in SAMPLES} == GA.server_events

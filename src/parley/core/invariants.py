@@ -1,6 +1,6 @@
 """What must always be true of a session, looked at from inside after every event.
 
-The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about what is told over time; a checker
+The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about what is sent over time; a checker
 outside watches them, and `Response.finish` refuses a second terminal on the spot.)
 """
 

@@ -1,13 +1,13 @@
 """The one door to a conversation: `handle(event, now) -> effects`.
 
 Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same
-times cause the same effects. Each event is routed to the room that decides about it; then the rules that follow
-from the state alone are run to a fixed point; then the invariants are checked, in production too.
+times cause the same effects. Each event is routed to the module of `decisions` that owns it; then the rules that
+follow from the state alone run to a fixed point; then the invariants are checked, in production too.
 
-    turns.py    the user's side          audio, voice, turns, transcripts, the floor
-    responses.py   the agent's side         responses, guesses, speaking, being stopped
-    mcp.py        the tools' side          MCP servers, their tools, the outcome of calls
-    requests.py   the client's wishes      settings, items, response.create and cancel
+    turns.py       the user's side        audio, voice, turns, transcripts, the floor
+    responses.py   the agent's side       responses, speculation, being stopped
+    tools.py       the tools' side        MCP servers, their tools, the outcome of calls
+    requests.py    the client's requests  settings, items, response.create and cancel
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
 from parley.core.decisions.requests import ClientRequests
 from parley.core.decisions.responses import Responses
+from parley.core.decisions.tool_calls import ToolCalls
 from parley.core.decisions.tools import McpTools
 from parley.core.decisions.turns import Turns
 from parley.core.invariants import check
@@ -110,10 +111,11 @@ class Session:
             rate_limit=RateLimiter(spec.owner.responses_per_minute, spec.now_ns),
         )
         self._heard = HeardSpeech(self._st)
-        delivery = OutputDelivery(self._st, self._heard)
+        calls = ToolCalls(self._st)
+        delivery = OutputDelivery(self._st, self._heard, calls)
         self._responses = Responses(self._st, PromptBuilder(self._st), self._heard, delivery)
         self._turns = Turns(self._st, self._responses)
-        self._tools = McpTools(self._st, self._responses)
+        self._tools = McpTools(self._st, self._responses, calls)
         self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools)
 
     @property
@@ -356,7 +358,7 @@ class Session:
             st.idle = Idle(st.now, st.input.received)
 
     def _close(self) -> None:
-        """The end of everything: nothing is told after this, all work is stopped."""
+        """The end: nothing is sent after this, all work is stopped."""
         st = self._st
         self._heard.cut_at_end()
         for attempt_id in st.attempts.running():

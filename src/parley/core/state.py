@@ -12,11 +12,13 @@ from parley.core.policy.policy import Policy
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.attempt import Attempts
 from parley.core.regions.conversation import Conversation
+from parley.core.regions.entry import Entry
 from parley.core.regions.input_audio import InputAudio
 from parley.core.regions.open_responses import OpenResponses
 from parley.core.regions.pending_turns import PendingTurns
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import RateLimiter
+from parley.core.regions.response import Response
 from parley.core.regions.tool_servers import ToolServers
 from parley.core.regions.turn_taking import Turn, TurnTaking
 from parley.core.regions.work_queue import WorkQueue
@@ -98,6 +100,10 @@ class State:
     out: list[Effect] = field(default_factory=list)
     closed: bool = False
     winding_down: bool = False
+
+    def place(self, response: Response, entry: Entry) -> ItemId | None:
+        """An item of this response enters the conversation, where the response is in it. Returns the id of the item before it."""
+        return self.conversation.insert(entry) if response.conversation_id is not None else None
 
     def tell(self, notice: Notice) -> None:
         self.out.append(Tell(notice))

@@ -1,37 +1,29 @@
-"""The two times a session can live in: that of the samples it is fed, and that of the wall.
+"""The time of the samples that a session is fed.
 
-Laws: nanoseconds, never backwards; a `SampleClock` moves only when it is told to, so that a file pushed at any speed
-gives the same turns.
+Laws: nanoseconds, never backwards; it moves only when it is advanced, so that a file pushed at any speed gives the same turns.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 
 from parley.core.words.limits import SAMPLE_RATE
 
 
 class SampleClock:
-    """Time as counted in 24 kHz samples; `skip()` adds what nobody has spoken."""
+    """Time as counted in 24 kHz samples."""
 
     def __init__(self) -> None:
         self._samples = 0
-        self._skipped_ns = 0
         self._sleepers: dict[asyncio.Task[object], tuple[int, asyncio.Future[None]]] = {}
         self.fell_asleep = asyncio.Event()
         """Set whenever a task begins to wait for audio to pass; whoever looks at it clears it."""
 
     def __call__(self) -> int:
-        return self._samples * 1_000_000_000 // SAMPLE_RATE + self._skipped_ns
+        return self._samples * 1_000_000_000 // SAMPLE_RATE
 
     def advance(self, samples: int) -> None:
         self._samples += samples
-        self._wake()
-
-    def skip(self, ns: int) -> None:
-        self._skipped_ns += ns
         self._wake()
 
     async def sleep(self, seconds: float) -> None:
@@ -56,17 +48,3 @@ class SampleClock:
         for until, future in self._sleepers.values():
             if until <= now and not future.done():
                 future.set_result(None)
-
-
-class WallClock:
-    """Monotonic time, with whatever was skipped."""
-
-    def __init__(self, read: Callable[[], int] = time.monotonic_ns) -> None:
-        self._read = read
-        self._skipped_ns = 0
-
-    def __call__(self) -> int:
-        return self._read() + self._skipped_ns
-
-    def skip(self, ns: int) -> None:
-        self._skipped_ns += ns

@@ -1,48 +1,43 @@
-"""One session as the library runs it: the core, its driver, the narrator, the tools, and the way out of its audio.
+"""One session as the library runs it: the core, its driver, its events, its tools, and the way out of its audio.
 
-Laws: the core is the server's, and decides everything; here is no logic of turns. All of this lives on one event loop. The engines are
-never asked without somebody waiting for their answer: `settled()`.
+Laws: the core is the server's, and decides everything; here is no logic of turns. All of this lives on one event loop. Work of the engines
+is always awaited: `settled()`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from parley.core.session import Session
 from parley.core.spec import SessionSpec
 from parley.core.words.effects import CloseReason
 from parley.core.words.events import (
     AudioArrived,
     AudioPlayed,
     CancelRequested,
-    CommitRequested,
     Event,
+    InputEnded,
     ItemCreateRequested,
     OutputClearRequested,
     ResponseRequested,
     TimePassed,
+    WorkAbandoned,
 )
 from parley.core.words.ids import ItemId
-from parley.core.words.items import FunctionCall, FunctionCallOutput, InputText, Message
-from parley.core.words.limits import (
-    GENERATION_SILENCE_NS,
-    MIN_COMMIT_MS,
-    SAMPLES_PER_MS,
-    STALLED_MICROPHONE_NS,
-    TRANSCRIPT_WAIT_NS,
-)
-from parley.core.words.notices import Notice, ResponseDone, ResponseView
+from parley.core.words.items import InputText, Message
+from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import Settings
-from parley.core.words.work import ResponseParams
-from parley.engines.ports import TTS, VAD, EngineError
-from parley.library.clocks import SampleClock, WallClock
+from parley.core.words.work import AwaitedTranscript, ResponseParams
+from parley.engines.ports import TTS, VAD, VC, EngineError
+from parley.library.clocks import SampleClock
 from parley.library.errors import LibraryError, SessionBroken
 from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
+from parley.library.function_tools import FUNCTIONS, FunctionTools
 from parley.library.functions import name_of
 from parley.library.guards import called_in_messages, guarded
 from parley.library.history import ChatDict, history_of
@@ -52,24 +47,23 @@ from parley.library.turn_events import TurnEvents
 from parley.runtime.driver import Driver
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
-
-MAX_TOOL_ROUNDS = 8
-"""Times that one reply may call tools and go on; then it must answer without: a model that calls for ever."""
-
-TOO_MANY_CALLS = '{"error": "not called: too many calls without an answer"}'
+from parley.runtime.trace import traced
 
 MAX_EVENTS = 100_000
-"""Events that nobody has taken: half an hour of audio in blocks of 20 ms."""
+"""Events that are not taken: half an hour of audio in blocks of 20 ms."""
 
 
 class EmbeddedSession:
-    """Make it on the event loop of its engines; call `start()` next, `shut()` at the end."""
+    """Make it on the event loop of its engines; call `start()` next, `shut()` at the end.
+
+    `clock` None: the session keeps the time of the wall; else its caller moves the clock, and calls `pass_time()`.
+    """
 
     def __init__(
         self,
         pipeline: Pipeline,
         options: VoiceSessionOptions,
-        clock: SampleClock | WallClock,
+        clock: SampleClock | None,
         loudspeaker: Loudspeaker,
     ) -> None:
         self.events: deque[VoiceEvent] = deque()
@@ -84,38 +78,35 @@ class EmbeddedSession:
         self._own = options.own
         self._raised: list[BaseException] = []
         """What the owner's code has raised, and the caller wants raised."""
-        self._own.attach(self.emit, lambda: self.turn_events.turns, self._end_soon)
+        self._own.attach(self.emit, lambda: self.turn_events.account.begun, self._end_soon)
         pipeline = guarded(pipeline, self._own, options.chunker)
         self._clock = clock
-        self._calls: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
-        self._rounds = 0
+        read_ns = time.monotonic_ns if clock is None else clock
         spec = SessionSpec(
             seed=secrets.token_bytes(16),
             settings=_voiced(options.settings, pipeline),
             owner=options.owner,
-            capabilities=pipeline.capabilities(),
+            capabilities=replace(pipeline.capabilities(), mcp_urls=(FUNCTIONS.url,)),
             playback="paced",
-            now_ns=clock(),
+            now_ns=read_ns(),
             policy=options.policy,
             rules=options.rules,
         )
-        self.session = Session(spec)
+        self.session, trace = traced(spec, options.trace_dir)
         options.view.conversation = self.session
-        self.turn_events = TurnEvents(
-            options.sample_rate, lambda: self.session.items, self.emit, options.tools, self._first_played
-        )
-        sleep: Callable[[float], Awaitable[None]] = clock.sleep if isinstance(clock, SampleClock) else asyncio.sleep
+        self.turn_events = TurnEvents(options.sample_rate, lambda: self.session.items, self.emit, self._first_played)
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep if clock is None else clock.sleep
         self.driver = Driver(
             self.session,
             pipeline,
-            self._told,
-            self._closed,
-            trace=self.turn_events,
-            clock=clock,
+            [self],
+            watchers=[trace, self.turn_events],
+            clock=read_ns,
             loudspeaker=loudspeaker,
-            timed=isinstance(clock, WallClock),
+            timed=clock is None,
             sleep=sleep,
+            tools=lambda post: FunctionTools(options.tools, self._own, self._answered, post),
             unscored=self._unscored,
         )
 
@@ -126,6 +117,7 @@ class EmbeddedSession:
         self.driver.start()
         for item in self._options.history:
             self.driver.post(ItemCreateRequested(item))
+        self.turn_events.account.forget_typed()
         failed = next((event for event in self.events if isinstance(event, Failed)), None)
         if failed is not None:
             self.shut("its history could not be taken")
@@ -180,7 +172,6 @@ class EmbeddedSession:
 
     def say(self, text: str) -> None:
         """A typed message of the user's, and the wish for an answer."""
-        self.turn_events.typed(text)
         self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
         self.post(ResponseRequested())
 
@@ -190,7 +181,7 @@ class EmbeddedSession:
 
     def interrupt(self) -> None:
         """The wish that the reply stops, where there is one."""
-        if self.turn_events.writing:
+        if self.turn_events.account.writing:
             self.post(CancelRequested())
         elif self.session.speaking:
             self.post(OutputClearRequested())
@@ -198,8 +189,6 @@ class EmbeddedSession:
     def shut(self, why: str = "it was closed") -> None:
         """Let go of everything; idempotent."""
         self.over = self.over or why
-        for call in self._calls:
-            call.cancel()
         self.driver.shut()
         self.news.set()
         if self.driver.closed.is_set():
@@ -213,11 +202,20 @@ class EmbeddedSession:
         asyncio.get_running_loop().call_soon(self.shut)
         self.news.set()
 
-    def _closed(self, reason: CloseReason) -> None:
+    def on_notice(self, notice: Notice) -> None:
+        """What is refused is an event of its own; everything else is rendered from the account of the turns."""
+        if isinstance(notice, ErrorRaised):
+            self.emit(Failed(notice.code, notice.message))
+
+    def on_close(self, reason: CloseReason) -> None:
         if not self.over:
-            self._break(
-                SessionBroken(f"The session ended: {reason.replace('_', ' ')}.", remedy="The log holds the traceback.")
-            )
+            text = f"The session ended: {reason.replace('_', ' ')}."
+            self._break(SessionBroken(text, remedy="The log holds the traceback."))
+
+    def _answered(self, name: str, outcome: ToolOutcome) -> None:
+        self.emit(ToolAnswered(name, outcome.output, outcome.failed, outcome.error))
+        if outcome.error is not None and self._own.raises:
+            self._raised.append(outcome.error)
 
     def _first_played(self, turn: Turn) -> None:
         tell = self._options.on_first_play
@@ -242,7 +240,7 @@ class EmbeddedSession:
 
     def hear(self, chunk: bytes) -> None:
         """The next chunk of the microphone: PCM16 at 24 kHz."""
-        self.turn_events.took_chunk()
+        self.turn_events.count_chunk()
         self.post(AudioArrived(chunk))
 
     def score(self) -> None:
@@ -252,18 +250,18 @@ class EmbeddedSession:
 
     def end_input(self) -> None:
         """There is no more: what was said last is the turn."""
-        if self.session.settings.turn_detection is not None:
-            self._clock.skip(STALLED_MICROPHONE_NS)
-            self.post(TimePassed())
-        elif self.turn_events.uncommitted >= MIN_COMMIT_MS * SAMPLES_PER_MS:
-            self.post(CommitRequested())
-            if self._options.answers:
-                self.post(ResponseRequested())
+        self.post(InputEnded())
+        manual = self.session.settings.turn_detection is None
+        if manual and self._options.answers and self._awaits_words():
+            self.post(ResponseRequested())
+
+    def _awaits_words(self) -> bool:
+        return any(isinstance(work, AwaitedTranscript) for work in self.session.outstanding())
 
     def pass_time(self) -> None:
         """Whatever was to happen by now happens."""
         deadline = self.session.next_deadline()
-        if deadline is not None and deadline <= self._clock():
+        if deadline is not None and self._clock is not None and deadline <= self._clock():
             self.post(TimePassed())
 
     # --- the engines --------------------------------------------------------------------------------------------------
@@ -274,8 +272,8 @@ class EmbeddedSession:
 
     def working(self) -> set[asyncio.Task[None]]:
         """The tasks whose answers are waited for: engines and tools, but none that waits for the listener."""
-        asleep = self._clock.asleep() if isinstance(self._clock, SampleClock) else set()
-        return {task for task in (self.driver.tasks() | self._calls) - self._given_up if task not in asleep}
+        asleep = self._clock.asleep() if self._clock is not None else set()
+        return {task for task in self.driver.tasks() - self._given_up if task not in asleep}
 
     async def settled(self) -> None:
         """Wait until all has been said that follows from what was heard. What says nothing for too long is given up."""
@@ -289,7 +287,7 @@ class EmbeddedSession:
     async def _moved(self, tasks: set[asyncio.Task[None]]) -> bool:
         """Wait until one of the tasks is done or waits for the listener; False when nothing moves for too long."""
         watching: set[asyncio.Task[Any]] = set()
-        if isinstance(self._clock, SampleClock):
+        if self._clock is not None:
             self._clock.fell_asleep.clear()
             watching.add(asyncio.get_running_loop().create_task(self._clock.fell_asleep.wait()))
         try:
@@ -302,56 +300,12 @@ class EmbeddedSession:
         return bool(done)
 
     def _give_up(self, tasks: set[asyncio.Task[None]]) -> None:
-        """The core fails what has said nothing for so long, as it would on the wall's clock."""
-        self._clock.skip(max(GENERATION_SILENCE_NS, TRANSCRIPT_WAIT_NS))
-        self.post(TimePassed())
+        """Nothing has come from these for too long: the core fails what it still waits for."""
+        for work in self.session.outstanding():
+            self.post(WorkAbandoned(work))
         self._given_up |= tasks
         for task in tasks:
             task.add_done_callback(self._given_up.discard)
-
-    # --- tools --------------------------------------------------------------------------------------------------------
-
-    def _told(self, notice: Notice) -> None:
-        if isinstance(notice, ResponseDone):
-            self._call_tools(notice.response)
-
-    def _call_tools(self, response: ResponseView) -> None:
-        calls = [
-            item
-            for item in response.output
-            if isinstance(item, FunctionCall) and item.status == "completed" and item.name in self._options.tools
-        ]
-        if calls and self._rounds >= MAX_TOOL_ROUNDS:
-            # It was told to answer without tools, and calls all the same.
-            self.emit(Failed("too_many_tool_calls", f"The model called tools {self._rounds} times without an answer."))
-            for call in calls:
-                self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, TOO_MANY_CALLS)))
-            self._rounds = 0
-            self.turn_events.calls_over()
-        elif calls:
-            task = asyncio.get_running_loop().create_task(self._answer_calls(calls))
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
-        else:
-            self._rounds = 0
-
-    async def _answer_calls(self, calls: list[FunctionCall]) -> None:
-        turns = self.turn_events.turns
-        self._rounds += 1
-        outcomes = await asyncio.gather(*map(self._tool_outcome, calls))
-        for call, outcome in zip(calls, outcomes, strict=True):
-            self.emit(ToolAnswered(call.name, outcome.output, outcome.failed, outcome.error))
-            if outcome.error is not None and self._own.raises:
-                self._raised.append(outcome.error)
-            self.post(ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, outcome.output)))
-        if turns == self.turn_events.turns:
-            last = self._rounds >= MAX_TOOL_ROUNDS
-            self.post(ResponseRequested(ResponseParams(tool_choice="none" if last else None)))
-        self.turn_events.calls_over()
-
-    async def _tool_outcome(self, call: FunctionCall) -> ToolOutcome:
-        with self._own.watch():
-            return await self._options.tools[call.name].call(call.arguments)
 
 
 def _raised_for(failed: Failed) -> BaseException:
@@ -364,12 +318,13 @@ def _raised_for(failed: Failed) -> BaseException:
 def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
     """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
     voice = settings.voice or pipeline.config.voice
-    tts = pipeline.engines.find(TTS)
+    tts, vc = pipeline.engines.find(TTS), pipeline.engines.find(VC)
     if (
         settings.modality == "audio"
         and voice
         and tts is not None
         and tts.resolve_voice(voice, pipeline.config.language) is None
+        and (vc is None or vc.resolve_voice(voice) is None)
     ):
         known = ", ".join(tts.info.voices[:12])
         raise LibraryError(f"The synthesizer has no voice {voice!r}.", remedy=f"It has {known}, and OpenAI's names.")

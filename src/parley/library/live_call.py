@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from parley.library.clocks import WallClock
 from parley.library.embedded_session import EmbeddedSession
 from parley.library.events import ReplyAudio, VoiceEvent
 from parley.library.frame_reader import Frame, FrameReader
@@ -27,7 +26,7 @@ class LiveCall:
     ) -> None:
         self._reader = reader
         self._speaker = SinkLoudspeaker(output_rate, sink)
-        self.embedded = EmbeddedSession(pipeline, options, WallClock(), self._speaker)
+        self.embedded = EmbeddedSession(pipeline, options, None, self._speaker)
 
     async def events(self, source: AsyncGenerator[Frame, None]) -> AsyncGenerator[VoiceEvent, None]:
         """What happens, as it happens."""

@@ -5,8 +5,10 @@ Laws: every value is checked here, when the session is made; what is not said is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ from parley.library import checks
 from parley.library.errors import LibraryError
 from parley.library.events import Turn
 from parley.library.function_synthesizer import Chunker
+from parley.library.function_tools import FUNCTIONS
 from parley.library.judgements import NOT_FINISHED_MS, JudgementContext, OwnEndpointing, OwnFloor, OwnPolicy, OwnPreRoll
 from parley.library.own_code import OwnCode
 from parley.library.pipeline import Pipeline
@@ -143,6 +146,7 @@ class VoiceSessionOptions:
     own: OwnCode
     chunker: Chunker | None = None
     on_first_play: Callable[[Turn], object] | None = None
+    trace_dir: Path | None = None
     view: JudgementContext = field(default_factory=JudgementContext)
 
     @property
@@ -164,6 +168,7 @@ def options_for(
     sample_rate: int,
     engine_timeout_s: float,
     raises: bool,
+    trace_dir: str | os.PathLike[str] | None,
 ) -> VoiceSessionOptions:
     """The whole plan. Raises `LibraryError` for values that cannot be, or contradict the pipeline."""
     for name, value in (("instructions", instructions), ("voice", voice)):
@@ -173,6 +178,8 @@ def options_for(
     checks.choice("modality", modality, (None, "audio", "text"))
     checks.number("engine_timeout_s", engine_timeout_s, 0.001, MAX_TIMEOUT_S, "seconds")
     checks.flag("raises", raises)
+    if trace_dir is not None and not isinstance(trace_dir, str | os.PathLike):
+        raise checks.refused("trace_dir", trace_dir, "Give the path of a folder.")
     judgements.check()
     config = pipeline.config
     if modality == "audio" and not pipeline.speaks:
@@ -189,7 +196,7 @@ def options_for(
             modality=modality or ("audio" if pipeline.speaks else "text"),
             turn_detection=judgements.detection(pipeline),
             transcription=Transcription(model=config.engines[STT].name),
-            tools=tuple(tool.declared for tool in tools.values()),
+            tools=(FUNCTIONS,) if tools else (),
         ),
         owner=OwnerSettings(
             speculation=config.speculation,
@@ -199,6 +206,7 @@ def options_for(
             language=config.language,
             responses_per_minute=None,
             session_ms=SESSION_MS,
+            follow_up_wait_ns=0,
         ),
         policy=_policy(pipeline, judgements.policy, own, view),
         rules=judgements.rules(own, view),
@@ -209,6 +217,7 @@ def options_for(
         own=own,
         chunker=judgements.chunker,
         on_first_play=judgements.on_first_play,
+        trace_dir=None if trace_dir is None else Path(trace_dir),
         view=view,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping
@@ -78,7 +79,8 @@ class VoiceSession:
 
     `on_first_play` is called with the turn when the first audio of its reply goes out. An engine that says nothing for
     `engine_timeout_s` is given up. Whatever fails, your own code included, is told as `Failed`; with `raises=True` it is also raised
-    by the call in which it happened. `SystemExit`, `KeyboardInterrupt` and their like end the session and reach you.
+    by the call in which it happened. `SystemExit`, `KeyboardInterrupt` and their like end the session and reach you. In the folder
+    `trace_dir` the session is recorded for `parley replay`: it holds the voice, and what your own policy and rules answered.
 
     Raises `LibraryError` for values that cannot be, `FrameRefused` for frames of another kind, `SessionClosed` after its end,
     `SessionBroken` for a fault of the session's own.
@@ -106,6 +108,7 @@ class VoiceSession:
         on_first_play: Callable[[Turn], object] | None = None,
         raises: bool = False,
         engine_timeout_s: float = 120.0,
+        trace_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         checks.no_class("pipeline", pipeline)
         if not isinstance(pipeline, Pipeline):
@@ -127,6 +130,7 @@ class VoiceSession:
             sample_rate=self._reader.sample_rate,
             engine_timeout_s=engine_timeout_s,
             raises=raises,
+            trace_dir=trace_dir,
         )
         self.parts: Mapping[str, object] = MappingProxyType(judgements.parts())
         """Its judgements, each as it was given or the built-in one; the engines are in `pipeline.parts`."""
@@ -165,7 +169,7 @@ class VoiceSession:
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far whose words are known (the last 1,000 of them), their answers as far as they have been heard by now."""
-        return () if self._embedded is None else self._embedded.turn_events.kept()
+        return () if self._embedded is None else self._embedded.turn_events.turns()
 
     @property
     def closed(self) -> bool:

@@ -1,8 +1,8 @@
 """Your own functions as the model's tools: described by their type hints and docstrings, called with checked arguments.
 
 Laws: what a function accepts is its signature, nothing else; arguments that do not fit, and whatever it raises, are told to the
-model as the call's output, so that it can react to them; a call ends within `TOOL_TIMEOUT_S`; of an output longer than `MAX_OUTPUT` the
-model is given the beginning.
+model as the call's output, so that it can react to them; of an output longer than `MAX_OUTPUT` the model is given the beginning. How long
+a call is awaited is the core's to say.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ from parley.library.own_code import described
 from parley.runtime.faults import cancelled_from_outside
 
 logger = logging.getLogger(__name__)
-
-TOOL_TIMEOUT_S = 60.0
-"""A listener who has waited a minute is gone."""
 
 _ARGUMENT = re.compile(r"^\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.+?)\s*$")
 
@@ -76,17 +73,19 @@ class FunctionAsTool:
             return ToolOutcome(_error(f"wrong arguments: {error}"), failed=True)
         values = {field: getattr(given, field) for field in self._arguments.__struct_fields__}
         try:
-            async with asyncio.timeout(TOOL_TIMEOUT_S):
-                result = await called(self._function, **values)
+            result = await called(self._function, **values)
             output = result if isinstance(result, str) else msgspec.json.encode(result).decode()
             return ToolOutcome(beginning(output, MAX_OUTPUT))
-        except TimeoutError:
-            return ToolOutcome(_error(f"no answer within {TOOL_TIMEOUT_S:g} seconds"), failed=True)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
                 raise
             logger.exception("the tool %s failed", self.name)
             return ToolOutcome(_error(described(error)), failed=True, error=error)
+
+
+def no_answer() -> ToolOutcome:
+    """The outcome of a call that is no longer awaited."""
+    return ToolOutcome(_error("no answer in time"), failed=True)
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ Laws:
   being performed wait until all of these are done, and then follow in order.
 - One timer per session, moved earlier at once and later lazily: when it rings too soon it is set again.
 - A fault in the core or in performing ends this session alone, as an internal error, and its trace is dumped.
-- At the end every reference that points up is dropped (`Inbox`, the callbacks): what ran for the session dies with it.
+- At the end every reference that points up is dropped (`Inbox`, the listeners): what ran for the session dies with it.
 
 Does not know: the transport, the dialect, or what any event means.
 """
@@ -16,18 +16,17 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 from parley.core.session import Session
 from parley.core.words.effects import CloseReason, Effect
 from parley.core.words.events import AudioArrived, Event, LinkClosed, SessionUpdateRequested, TimePassed
-from parley.core.words.notices import Notice
 from parley.core.words.pipeline_events import PipelineFound
 from parley.runtime.inbox import Inbox
-from parley.runtime.metrics import Metrics, SessionMetrics
+from parley.runtime.listeners import Listener, Listeners
 from parley.runtime.noise_reduction import CleanedInput
-from parley.runtime.perform import Loudspeaker, Performer, discard_close
+from parley.runtime.perform import Loudspeaker, Performer, Tools
 from parley.runtime.pipeline import Pipeline
 from parley.runtime.session_engines import Pipelines, SessionEngines
 from parley.runtime.tool_servers import ToolServers
@@ -45,7 +44,7 @@ MIN_TIMER_S = 0.001
 
 
 class Watcher(Protocol):
-    """What is shown every step of a session, and takes no part: a `Trace`, for one."""
+    """Is shown every step of a session, and takes no part: its trace, its metrics."""
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step, before its effects are performed; `event` None is the beginning, `raised` the fault that came instead."""
@@ -63,47 +62,44 @@ class Watcher(Protocol):
 class Driver:
     """One session and everything that runs for it.
 
-    `tell` hands a notice to the client and `close` ends the link for a reason; both return at once. Call `start()` once, then
-    `post()` for each event, on the event loop, and `shut()` when the link is gone. `clock` reads monotonic nanoseconds. Where the
-    session holds the playback, give it a `loudspeaker`. A caller that moves the clock itself passes `timed=False`, posts `TimePassed`
-    itself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity model that could not score a
-    frame, which then counts as silence; without it, the session ends.
+    Each of `listeners` takes every notice, in their order, except that an error goes only to the listener whose event caused it; each of
+    `watchers` is shown every step. Call `start()` once, then `post()` for each event, on the event loop, and `shut()` when the link is
+    gone. `clock` reads monotonic nanoseconds. Where the session holds the playback, give it a `loudspeaker`. `tools` answers what the
+    session asks tool servers; by default they are MCP servers, reached over HTTP. A caller that moves the clock itself passes
+    `timed=False`, posts `TimePassed` itself, and gives a `sleep` that follows that clock. `unscored` takes the fault of a voice activity
+    model that could not score a frame, which then counts as silence; without it, the session ends.
     """
 
     def __init__(
         self,
         session: Session,
         pipeline: Pipeline,
-        tell: Callable[[Notice], None],
-        close: Callable[[CloseReason], None],
+        listeners: Sequence[Listener],
         *,
-        trace: Watcher | None = None,
-        metrics: Metrics | None = None,
+        watchers: Sequence[Watcher] = (),
         clock: Callable[[], int] = time.monotonic_ns,
         loudspeaker: Loudspeaker | None = None,
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         pipelines: Pipelines | None = None,
+        tools: Callable[[Callable[[Event], None]], Tools] = ToolServers,
         unscored: Callable[[Exception], None] | None = None,
     ) -> None:
         self.session = session
         self.closed = asyncio.Event()
         """Set when the session is over and everything that ran for it has been let go."""
-        self._close = close
-        self._trace = trace
-        self._metrics: SessionMetrics | None = (
-            metrics.session(pipeline.name, session.id) if metrics is not None else None
-        )
+        self._listeners = Listeners(listeners)
+        self._watchers = tuple(watchers)
         self._clock = clock
         self._timed = timed
         self._unscored = unscored
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(self)
         engines = SessionEngines(pipeline, pipelines, self._inbox, clock=clock, sleep=sleep)
-        self._performer = Performer(tell, close, engines, ToolServers(self._inbox.post), loudspeaker)
+        self._performer = Performer(self._listeners, engines, tools(self._inbox.post), loudspeaker)
         self._busy = False
         self._over = False
-        self._following: deque[Event] = deque()
+        self._following: deque[tuple[Event, Listener | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._cleaned: CleanedInput | None = None
@@ -111,14 +107,28 @@ class Driver:
 
     def start(self) -> None:
         """Let the session begin: it greets its client."""
-        self._run(None)
+        self._run((None,))
 
-    def post(self, event: Event) -> None:
-        """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more."""
+    def post(self, event: Event, asker: Listener | None = None) -> None:
+        """Let `event` happen now: its effects have been performed when this returns. After the end nothing happens any more.
+
+        `asker` is the listener whose event it is: an error in it is that listener's alone.
+        """
         if self._busy:
-            self._following.append(event)
+            self._following.append((event, asker))
         elif not self._over:
-            self._run(event)
+            self._listeners.asker = asker
+            self._run((event,) if self._cleaned is None else self._cleaned.take(event))
+
+    def post_in_slices(self, event: Event, asker: Listener | None = None) -> Iterator[None]:
+        """Let a long event happen: yields after each slice of work, and must be run to its end before the client's next event is posted."""
+        if self._cleaned is None:
+            self.post(event, asker)
+            return
+        events = yield from self._cleaned.in_slices(event)
+        if not self._over:
+            self._listeners.asker = asker
+            self._run(events)
 
     def hold_output(self, held: bool) -> None:
         """Whether the client has yet to take what was told: then no more speech or text is made for it meanwhile."""
@@ -128,15 +138,17 @@ class Driver:
         """The link is gone (or the server ends it): the session ends, and all that runs for it."""
         self.post(LinkClosed(reason))
 
-    def _run(self, event: Event | CleanedInput | None) -> None:
-        """Let `event` happen: None is the beginning, the cleaned input is the next slice of it."""
+    def _run(self, events: Sequence[Event | None]) -> None:
+        """Let `events` happen: None is the beginning."""
         self._busy = True
         try:
-            self._step(event)
+            for event in events:
+                if not self._over:
+                    self._happen(event)
             if self._following:
                 self._follow()
             # Audio alone moves no deadline forward (see `Session.handle`), and comes fifty times a second.
-            if not self._over and type(event) is not AudioArrived:
+            if not self._over and type(events[-1]) is not AudioArrived:
                 self._set_timer()
         except Exception as error:
             logger.exception("session %s broke", self.session.id)
@@ -145,30 +157,15 @@ class Driver:
             self._busy = False
             self._following.clear()
 
-    def _step(self, event: Event | CleanedInput | None) -> None:
-        if self._cleaned is None or event is None:
-            assert not isinstance(event, CleanedInput)
-            self._happen(event)
-            return
-        for one in self._cleaned.go_on() if isinstance(event, CleanedInput) else self._cleaned.take(event):
-            self._happen(one)
-            if self._over:
-                return
-        if self._cleaned.idle:
-            self._cleaned = None
-
-    def _go_on_cleaning(self) -> None:
-        """The sockets have had their turn: what waits behind a long append goes on."""
-        if self._cleaned is not None and not self._over:
-            self._run(self._cleaned)
-
     def _set_cleaning(self) -> None:
         """The settings may have changed; where noise reduction is off, nothing stands in the audio's way."""
         settings = self.session.settings
         if self._cleaned is None and settings.noise_reduction is not None:
-            self._cleaned = CleanedInput(lambda: self._loop.call_soon(self._go_on_cleaning))
+            self._cleaned = CleanedInput()
         if self._cleaned is not None:
             self._cleaned.set(settings.noise_reduction, settings.input_format)
+            if not self._cleaned.active:
+                self._cleaned = None
 
     def _happen(self, event: Event | None) -> None:
         session = self.session
@@ -176,13 +173,11 @@ class Driver:
         try:
             effects = session.start() if event is None else session.handle(event, now)
         except Exception as error:
-            if self._trace is not None:
-                self._trace.on_step(event, now, (), repr(error))
+            for watcher in self._watchers:
+                watcher.on_step(event, now, (), repr(error))
             raise
-        if self._trace is not None:
-            self._trace.on_step(event, now, effects)
-        if self._metrics is not None:
-            self._metrics.on_step(event, now, effects)
+        for watcher in self._watchers:
+            watcher.on_step(event, now, effects)
         perform = self._performer.perform
         for effect in effects:
             perform(effect)
@@ -195,9 +190,10 @@ class Driver:
         for _ in range(MAX_FOLLOWING):
             if not self._following:
                 return
-            event = self._following.popleft()
-            if not self._over:
-                self._step(event)
+            event, self._listeners.asker = self._following.popleft()
+            for one in (event,) if self._cleaned is None else self._cleaned.take(event):
+                if not self._over:
+                    self._happen(one)
         raise RuntimeError(f"more than {MAX_FOLLOWING} events followed from one")
 
     def tasks(self) -> set[asyncio.Task[None]]:
@@ -224,7 +220,7 @@ class Driver:
         else:
             self._set_timer()
 
-    def deaf(self, error: Exception) -> None:
+    def voice_failed(self, error: Exception) -> None:
         """For the inbox: the voice activity model cannot score this session."""
         if self._unscored is not None:
             self._unscored(error)
@@ -236,12 +232,12 @@ class Driver:
         """End a session that cannot go on, without asking it."""
         if self._over:
             return
-        if self._trace is not None:
-            self._trace.dump(repr(fault))
-        close = self._close
+        for watcher in self._watchers:
+            watcher.dump(repr(fault))
+        listeners = Listeners(self._listeners.all)
         self._end()
         try:
-            close(reason)
+            listeners.close(reason)
         except Exception:
             logger.exception("session %s: its link could not be closed", self.session.id)
 
@@ -253,11 +249,10 @@ class Driver:
             self._timer.cancel()
         self._inbox.close()
         self._performer.release()
-        self._close = discard_close
+        self._listeners.release()
         self._unscored = None
         self._cleaned = None
-        if self._trace is not None:
-            self._trace.close()
-        if self._metrics is not None:
-            self._metrics.close(self.session.late_events)
+        watchers, self._watchers = self._watchers, ()
+        for watcher in watchers:
+            watcher.close()
         self.closed.set()

@@ -4,17 +4,16 @@ Laws:
 - The core sees cleaned audio only, so that voice activity, recognition and the committed item all have the same, and a trace replays
   without this. As many samples reach it as were sent; what the filter holds back (7 to 28 ms) comes with the next audio, or before
   whatever ends, clears or changes the input.
-- What a client sends keeps its order. One append longer than `SLICE_MS` is cleaned in slices with the sockets served between them,
-  and what its client sends meanwhile waits behind it; it is still one append when it arrives.
-- Where it is off there is nothing of this.
+- It transforms audio and does nothing else: it keeps no event back and refuses none. A long append is cleaned in slices while it is being
+  decoded, when nothing more of its client is read; it is still one append when it arrives.
+- Where noise reduction is off, no event passes through here.
 
 Does not know: what the audio is for.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,49 +21,12 @@ import numpy as np
 from parley.audio import g711, pcm
 from parley.audio.processing import AudioProcessor
 from parley.audio.types import Int16
-from parley.core.words.events import (
-    AudioArrived,
-    CancelRequested,
-    ClearRequested,
-    ClientErred,
-    CommitRequested,
-    Event,
-    ItemCreateRequested,
-    ItemDeleteRequested,
-    ItemRetrieveRequested,
-    ItemTruncateRequested,
-    OutputClearRequested,
-    ResponseRequested,
-    SessionUpdateRequested,
-)
+from parley.core.words.events import AudioArrived, ClearRequested, CommitRequested, Event, SessionUpdateRequested
 from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.core.words.settings import AudioFormat, NoiseReduction
 
 SLICE_MS = 400
 """Audio cleaned in one go: 1.5 ms of the event loop's time for `near_field`, 6 ms for the dearest setting."""
-
-MAX_WAITING_BYTES = 2 * MAX_APPEND_BYTES
-"""Audio of one client that may wait: its longest append while the one before it is being cleaned."""
-
-MAX_WAITING_EVENTS = 10_000
-"""Events of one client that may wait behind a long append, which takes some seconds: more than its rate limit lets it send."""
-
-_FROM_CLIENT = frozenset(
-    (
-        SessionUpdateRequested,
-        AudioArrived,
-        CommitRequested,
-        ClearRequested,
-        OutputClearRequested,
-        ItemCreateRequested,
-        ItemRetrieveRequested,
-        ItemDeleteRequested,
-        ItemTruncateRequested,
-        ResponseRequested,
-        CancelRequested,
-        ClientErred,
-    )
-)
 
 _FLUSHED_BEFORE = frozenset((CommitRequested, ClearRequested, SessionUpdateRequested))
 """They are about all the audio that was sent before them."""
@@ -116,25 +78,21 @@ class InputFilter:
 
 
 class CleanedInput:
-    """One session's events on their way to the core, audio cleaned.
+    """One session's events on their way to the core: audio cleaned, everything else as it is.
 
-    Let every event through `take()` and `set()` the filter as the settings change, after each event that it gave. `wake` asks for
-    a call of `go_on()` as soon as the sockets have had their turn. Done with once `idle`.
+    Call `set()` as the settings change; while `active`, take what is to happen from `take()` or `in_slices()`.
     """
 
-    def __init__(self, wake: Callable[[], object]) -> None:
-        self._wake = wake
+    __slots__ = ("_filter", "_wanted")
+
+    def __init__(self) -> None:
         self._wanted: tuple[NoiseReduction, AudioFormat] | None = None
         self._filter: InputFilter | None = None
-        self._waiting: deque[Event] = deque()
-        self._waiting_bytes = 0
-        self._read = 0
-        self._cleaned = bytearray()
 
     @property
-    def idle(self) -> bool:
-        """Whether it is off and nothing waits."""
-        return self._filter is None and not self._waiting
+    def active(self) -> bool:
+        """Whether noise reduction is on."""
+        return self._filter is not None
 
     def set(self, wanted: NoiseReduction | None, format: AudioFormat) -> None:
         """Clean like this from here on. Everything before has been flushed, or never was cleaned."""
@@ -145,91 +103,31 @@ class CleanedInput:
             self._wanted = now
             self._filter = None if wanted is None else InputFilter(wanted, format)
 
-    def take(self, event: Event) -> Iterator[Event]:
-        """What is to happen now that `event` has come, in order; ask for the next only when the last has happened."""
-        if type(event) not in _FROM_CLIENT:
-            yield event
-        elif self._waiting:
-            if self._has_room(event):
-                self._waiting.append(event)
-            else:
-                yield _refused(event)
-        elif self._is_long(event):
-            assert isinstance(event, AudioArrived)
-            self._waiting.append(event)
-            self._waiting_bytes = len(event.audio)
-            self._wake()
-        else:
-            yield from self._pass(event)
-
-    def go_on(self) -> Iterator[Event]:
-        """The next slice of what waits; like `take()`."""
-        sliced = False
-        while self._waiting and not sliced:
-            event = self._waiting[0]
-            if self._is_long(event):
-                assert isinstance(event, AudioArrived)
-                sliced = True
-                if not self._clean_slice(event.audio):
-                    break
-                event = replace(event, audio=bytes(self._cleaned))
-                self._read = 0
-                self._cleaned.clear()
-                self._drop_first()
-                yield event
-            else:
-                # Short appends cost too: no more than one of them in a go.
-                sliced = isinstance(event, AudioArrived)
-                self._drop_first()
-                yield from self._pass(event)
-        if self._waiting:
-            self._wake()
-
-    def _is_long(self, event: Event) -> bool:
-        """Whether it must be cleaned in slices; what is longer than a client may send goes on to be refused as it is."""
-        if self._wanted is None or not isinstance(event, AudioArrived):
-            return False
-        return SLICE_MS * self._wanted[1].bytes_per_ms < len(event.audio) <= MAX_APPEND_BYTES
-
-    def _has_room(self, event: Event) -> bool:
-        size = len(event.audio) if isinstance(event, AudioArrived) else 0
-        if len(self._waiting) >= MAX_WAITING_EVENTS or self._waiting_bytes + size > MAX_WAITING_BYTES:
-            return False
-        self._waiting_bytes += size
-        return True
-
-    def _drop_first(self) -> None:
-        event = self._waiting.popleft()
-        if isinstance(event, AudioArrived):
-            self._waiting_bytes -= len(event.audio)
-
-    def _clean_slice(self, audio: bytes) -> bool:
-        """Clean the next of a long append; returns whether it was the last."""
-        assert self._filter is not None
-        assert self._wanted is not None
-        end = self._read + SLICE_MS * self._wanted[1].bytes_per_ms
-        self._cleaned += self._filter.clean(audio[self._read : end])
-        self._read = end
-        return end >= len(audio)
-
-    def _pass(self, event: Event) -> Iterator[Event]:
+    def take(self, event: Event) -> Sequence[Event]:
+        """What is to happen now that `event` has come, in order."""
         if self._filter is None:
-            yield event
-        elif isinstance(event, AudioArrived):
-            fits = len(event.audio) <= MAX_APPEND_BYTES
-            yield replace(event, audio=self._filter.clean(event.audio)) if fits else event
-        else:
-            if type(event) in _FLUSHED_BEFORE and (held := self._filter.flush()):
-                yield AudioArrived(held)
-            yield event
+            return (event,)
+        if isinstance(event, AudioArrived):
+            return (replace(event, audio=self._filter.clean(event.audio)) if _is_taken(event) else event,)
+        if type(event) in _FLUSHED_BEFORE and (held := self._filter.flush()):
+            return AudioArrived(held), event
+        return (event,)
+
+    def in_slices(self, event: Event) -> Generator[None, None, Sequence[Event]]:
+        """The same for an event that may hold much audio: yields after each slice of work. No other event of the client's may come
+        before it has run to its end."""
+        wanted = self._wanted
+        if self._filter is None or wanted is None or not isinstance(event, AudioArrived) or not _is_taken(event):
+            return self.take(event)
+        size = SLICE_MS * wanted[1].bytes_per_ms
+        cleaned = bytearray()
+        for at in range(0, len(event.audio), size):
+            if at:
+                yield
+            cleaned += self._filter.clean(event.audio[at : at + size])
+        return (replace(event, audio=bytes(cleaned)),)
 
 
-def _refused(event: Event) -> ClientErred:
-    return ClientErred(
-        "rate_limit_exceeded",
-        "Noise reduction cannot keep up with what this client sends at once; send audio in smaller pieces, "
-        "or set session.audio.input.noise_reduction to null.",
-        "audio" if isinstance(event, AudioArrived) else None,
-        "rate_limit_error",
-        getattr(event, "event_id", None),
-    )
+def _is_taken(event: AudioArrived) -> bool:
+    """Whether the core takes an append of this length; a longer one reaches it uncleaned, and it refuses it."""
+    return len(event.audio) <= MAX_APPEND_BYTES

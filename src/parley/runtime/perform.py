@@ -6,7 +6,6 @@ Laws: one match, closed; nothing here blocks, waits or decides. What an action a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol, assert_never
 
 from parley.core.words.effects import (
@@ -15,7 +14,6 @@ from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
     CloseLink,
-    CloseReason,
     DropTranscription,
     Effect,
     FindPipeline,
@@ -34,10 +32,9 @@ from parley.core.words.effects import (
     Transcribe,
     UsePipeline,
 )
-from parley.core.words.notices import Notice
 from parley.runtime.generation.attempts import Generations
+from parley.runtime.listeners import Listeners
 from parley.runtime.listening import Listening
-from parley.runtime.tool_servers import ToolServers
 
 
 class Loudspeaker(Protocol):
@@ -49,6 +46,27 @@ class Loudspeaker(Protocol):
     def play(self, effect: Play) -> None: ...
 
     def stop(self) -> None: ...
+
+
+class Tools(Protocol):
+    """Answers what the session asks tool servers: each `list_tools` with `ToolsListed` or `ToolListingFailed`, each `call` with
+    `ToolAnswered` or `ToolFailed`, unless it is abandoned."""
+
+    def list_tools(self, effect: ListTools) -> None: ...
+
+    def call(self, effect: CallTool) -> None: ...
+
+    def abandon_listing(self, effect: AbandonListing) -> None: ...
+
+    def abandon_call(self, effect: AbandonCall) -> None: ...
+
+    def let_go(self, effect: ReleaseServer) -> None: ...
+
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The questions that are open."""
+        ...
+
+    def release(self) -> None: ...
 
 
 class Engines(Protocol):
@@ -66,18 +84,16 @@ class Engines(Protocol):
 class Performer:
     """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
 
-    __slots__ = ("_close", "_engines", "_generations", "_held", "_listening", "_loudspeaker", "_tell", "_tools")
+    __slots__ = ("_engines", "_generations", "_held", "_listeners", "_listening", "_loudspeaker", "_tools")
 
     def __init__(
         self,
-        tell: Callable[[Notice], None],
-        close: Callable[[CloseReason], None],
+        listeners: Listeners,
         engines: Engines,
-        tools: ToolServers,
+        tools: Tools,
         loudspeaker: Loudspeaker | None,
     ) -> None:
-        self._tell = tell
-        self._close = close
+        self._listeners = listeners
         self._engines = engines
         self._listening, self._generations = engines.use()
         self._held = False
@@ -88,7 +104,7 @@ class Performer:
         """Do it, or start doing it, now."""
         match effect:
             case Tell():
-                self._tell(effect.notice)
+                self._listeners.tell(effect.notice)
             case ScoreVoice():
                 self._listening.voice.hear(effect.start_sample, effect.audio, effect.format)
             case Transcribe():
@@ -132,7 +148,7 @@ class Performer:
                 if self._loudspeaker is not None:
                     self._loudspeaker.stop()
             case CloseLink():
-                self._close(effect.reason)
+                self._listeners.close(effect.reason)
             case _:
                 assert_never(effect)
 
@@ -151,18 +167,8 @@ class Performer:
         return self._listening.tasks() | self._generations.tasks() | self._tools.tasks()
 
     def release(self) -> None:
-        """Let go of everything that runs for this session, and of the callbacks to its link."""
+        """Let go of everything that runs for this session."""
         self._listening.release()
         self._generations.release()
         self._tools.release()
-        self._tell = discard_notice
-        self._close = discard_close
         self._loudspeaker = None
-
-
-def discard_notice(notice: Notice) -> None:
-    """In place of a link's `tell` once the session is over."""
-
-
-def discard_close(reason: CloseReason) -> None:
-    """In place of a link's `close` once the session is over."""

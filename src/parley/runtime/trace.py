@@ -26,6 +26,7 @@ from parley.core.spec import SessionSpec
 from parley.core.words.effects import Effect, Play, ScoreVoice, Tell, Transcribe
 from parley.core.words.events import AudioArrived, AudioPlayed, Event, SpeechGenerated, VoiceScored
 from parley.core.words.notices import OutputAudioDelta
+from parley.runtime.trace_answers import AnswerLog, AnswerReplay, own_rules
 from parley.runtime.trace_format import from_plain, to_plain
 
 logger = logging.getLogger(__name__)
@@ -42,10 +43,10 @@ RECORDING_BYTES = 1024 * 1024 * 1024
 
 BUFFER_BYTES = 256 * 1024
 
-FORMAT = 2
+FORMAT = 3
 
 RECORDED = tuple(name for name in SessionSpec.__slots__ if name not in ("policy", "rules"))
-"""Of a session's spec, what its header holds: judgements of the owner's own are code."""
+"""Of a session's spec, what its header holds. A policy and rules of the owner's own are code: what they answered is recorded instead."""
 
 _QUIET_EVENTS = frozenset({AudioArrived, VoiceScored, SpeechGenerated, AudioPlayed})
 _QUIET_EFFECTS = frozenset({ScoreVoice, Transcribe, Play})
@@ -75,11 +76,15 @@ class _Step:
 class Trace:
     """One session's trace. The driver calls `on_step()` for each step, `dump()` if the session breaks, `close()` at its end.
 
-    With `folder`, everything is recorded into a file there; a file that cannot be written is logged, and the session goes on.
+    With `folder`, everything is recorded into a file there; a file that cannot be written is logged, and the session goes on. `answers`
+    are those of the session's own policy and rules: see `traced()`.
     """
 
-    def __init__(self, spec: SessionSpec, session_id: str, folder: Path | None = None) -> None:
+    def __init__(
+        self, spec: SessionSpec, session_id: str, folder: Path | None = None, answers: AnswerLog | None = None
+    ) -> None:
         self._id = session_id
+        self._answers = answers
         self._ring: deque[_Run | _Step] = deque(maxlen=RING_STEPS)
         self._ring_bytes = 0
         self._file: BinaryIO | None = None
@@ -160,11 +165,15 @@ class Trace:
             logger.error("%s is not traced: %s. Check server.trace_dir.", self._id, error)
             return
         self.path = path
-        header = {name: to_plain(getattr(spec, name)) for name in RECORDED}
+        header: dict[str, Any] = {name: to_plain(getattr(spec, name)) for name in RECORDED}
+        header["speaks"] = None if spec.policy is None else spec.policy.speaks
+        header["own_rules"] = own_rules(spec.rules)
         self._write({"parley": __version__, "trace": FORMAT, **header})
 
     def _record(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str) -> None:
         line = {"at": now_ns, "event": to_plain(event), "effects": [to_plain(one, summary=True) for one in effects]}
+        if self._answers is not None and (answers := self._answers.take()):
+            line["answers"] = to_plain(answers)
         if raised:
             line["raised"] = raised
         self._write(line)
@@ -201,6 +210,13 @@ class Trace:
         if file is not None:
             with contextlib.suppress(OSError):  # its buffer cannot be written either
                 file.close()
+
+
+def traced(spec: SessionSpec, folder: Path | None = None) -> tuple[Session, Trace]:
+    """A session made from this spec, and its trace. With `folder`, its own policy and rules are recorded with everything else."""
+    answers = AnswerLog() if folder is not None else None
+    session = Session(spec if answers is None else answers.watched(spec))
+    return session, Trace(spec, session.id, folder, answers)
 
 
 def _is_quiet(effects: Sequence[Effect]) -> bool:
@@ -258,7 +274,8 @@ def replay(path: Path) -> ReplayResult:
     """
     events = effects = 0
     with path.open("rb") as file:
-        session = Session(_spec(file.readline()))
+        answers = AnswerReplay()
+        session = Session(_spec(file.readline(), answers))
         for number, text in enumerate(file, start=2):
             line = _decoded(text, number)
             if "fault" in line:
@@ -268,6 +285,7 @@ def replay(path: Path) -> ReplayResult:
                 at_ns, expected = line["at"], line["effects"]
             except (KeyError, ValueError) as error:
                 raise ValueError(f"line {number}: {error}") from error
+            answers.load(from_plain(line.get("answers", [])))
             raised = ""
             again: list[Effect] = []
             try:
@@ -279,6 +297,10 @@ def replay(path: Path) -> ReplayResult:
             found = [to_plain(one, summary=True) for one in again]
             if raised != line.get("raised", "") or msgspec.json.encode(found) != msgspec.json.encode(expected):
                 return ReplayResult(events, effects, _difference(number, line, found, raised))
+            if answers.left:
+                return ReplayResult(
+                    events, effects, f"Line {number}: {answers.left} recorded judgements were not asked for."
+                )
     return ReplayResult(events, effects, None)
 
 
@@ -289,12 +311,13 @@ def _decoded(text: bytes, number: int) -> dict[str, Any]:
         raise ValueError(f"line {number} is not readable: {error}") from error
 
 
-def _spec(text: bytes) -> SessionSpec:
+def _spec(text: bytes, answers: AnswerReplay) -> SessionSpec:
     line = _decoded(text, 1)
     if line.get("trace") != FORMAT:
         raise ValueError(f"line 1 is not the header of a trace of format {FORMAT}")
     try:
-        return SessionSpec(**{name: from_plain(line[name]) for name in RECORDED})
+        spec = SessionSpec(**{name: from_plain(line[name]) for name in RECORDED})
+        return answers.watched(spec, line["speaks"], line["own_rules"])
     except KeyError as error:
         raise ValueError(f"its header has no {error}") from error
 

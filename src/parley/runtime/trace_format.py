@@ -16,6 +16,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
+from parley.core.policy import policy
 from parley.core.words import errors, events, items, pipeline_events, settings, work
 from parley.core.words.settings import AudioFormat, Credentials
 
@@ -34,7 +35,7 @@ def _dataclasses(*modules: ModuleType) -> dict[str, type]:
     }
 
 
-_READABLE = _dataclasses(events, pipeline_events, items, settings, errors, work)
+_READABLE = _dataclasses(events, pipeline_events, items, settings, errors, work, policy)
 _HIDDEN = "hidden:"
 _MARKS_KEY = secrets.token_bytes(16)
 _FIELDS: dict[type, tuple[str, ...]] = {}

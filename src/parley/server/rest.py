@@ -58,7 +58,7 @@ def rest_app(
 ) -> ASGIApp:
     """The HTTP half of the server."""
     rest = _Rest(config, engines, access, running, metrics.registry)
-    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, turns_of=metrics.turns_of)
+    page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     routes = [
         Route("/v1/models", rest.list_models),

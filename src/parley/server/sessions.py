@@ -27,10 +27,12 @@ from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
+from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import Pipeline
-from parley.runtime.trace import Trace
+from parley.runtime.trace import Trace, traced
+from parley.runtime.turn_reports import TurnReports
 from parley.server.access.access import Grant
 from parley.server.access.client_secrets import ClientSecret, ClientSecrets
 from parley.server.admission import Sessions
@@ -170,13 +172,12 @@ class SessionFactory:
     def _build(self, request: SessionRequest, plan: PlannedSession, loudspeaker: Loudspeaker | None) -> RealtimeSession:
         spec = self._spec(plan, request.grant, "remote" if loudspeaker is None else "paced")
         return RealtimeSession(
-            spec,
+            *traced(spec, self._config.server.trace_dir),
             plan.pipeline,
             request,
             pipelines=self._served(plan.pinned, request.grant),
             running=self._running,
             metrics=self._metrics,
-            trace=lambda session: Trace(spec, session.id, self._config.server.trace_dir),
             loudspeaker=loudspeaker,
         )
 
@@ -233,17 +234,16 @@ class RealtimeSession:
 
     def __init__(
         self,
-        spec: SessionSpec,
+        session: Session,
+        trace: Trace,
         pipeline: Pipeline,
         request: SessionRequest,
         *,
         pipelines: ServedPipelines,
         running: Sessions,
         metrics: Metrics,
-        trace: Callable[[Session], Trace],
         loudspeaker: Loudspeaker | None,
     ) -> None:
-        session = Session(spec)
         self.grant = request.grant
         self._running = running
         self._name = f"{session.id} from {request.client} on pipeline {pipeline.name}"
@@ -251,13 +251,13 @@ class RealtimeSession:
         self._encoder = self._dialect.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)
         self._opened_ns = time.monotonic_ns()
         self._link: Link
+        measured = metrics.session(pipeline.name, session)
+        listeners: list[Listener] = [self, TurnReports(measured.account, self)]
         self._driver = Driver(
             session,
             pipeline,
-            self._tell,
-            self._end,
-            trace=trace(session),
-            metrics=metrics,
+            listeners,
+            watchers=[trace, measured],
             pipelines=pipelines,
             loudspeaker=loudspeaker,
         )
@@ -272,11 +272,11 @@ class RealtimeSession:
 
     def received(self, data: bytes) -> int:
         event = self._dialect.decode(data)
-        self._driver.post(event)
+        self._driver.post(event, self)
         return 0 if type(event) is AudioArrived else structure(data)
 
     def arrives(self) -> LongArrival:
-        return ArrivingEvent(self._dialect, self._driver.post)
+        return ArrivingEvent(self._dialect, lambda event: self._driver.post_in_slices(event, self))
 
     def congested(self, waits: bool) -> None:
         self._driver.hold_output(waits)
@@ -297,15 +297,15 @@ class RealtimeSession:
         self._driver.post(WindDownRequested())
 
     def access_ended(self, refusal: Refusal) -> None:
-        self._tell(ErrorRaised(refusal.code, refusal.message, kind=refusal.type))
+        self.on_notice(ErrorRaised(refusal.code, refusal.message, kind=refusal.type))
         self._link.close("access_ended")
 
     # --- for the driver ------------------------------------------------------------------------------------------------
 
-    def _end(self, reason: CloseReason) -> None:
+    def on_close(self, reason: CloseReason) -> None:
         self._link.close(reason)
 
-    def _tell(self, notice: Notice) -> None:
+    def on_notice(self, notice: Notice) -> None:
         frame = self._encoder.encode(notice)
         if frame is not None:
             self._link.send(frame)
@@ -314,7 +314,7 @@ class RealtimeSession:
 class ArrivingEvent:
     """A long message on its way; its event is posted when all of it has arrived."""
 
-    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], None]) -> None:
+    def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], Iterator[None]]) -> None:
         self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())
         self._post = post
 
@@ -327,4 +327,4 @@ class ArrivingEvent:
 
     def finish(self) -> Iterator[None]:
         yield from self._message.decode()
-        self._post(self._message.event)
+        yield from self._post(self._message.event)

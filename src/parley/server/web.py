@@ -19,7 +19,8 @@ from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import OPENAI_VOICES, Pipeline
-from parley.runtime.waterfall import SessionTurns
+from parley.runtime.turns import TurnAccount
+from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
 from parley.server.access.credentials import presented_key
 from parley.server.access.origins import OriginRule
@@ -107,14 +108,14 @@ class PageAnswers:
         access: Access,
         origins: OriginRule,
         factory: SessionFactory,
-        turns_of: Mapping[SessionId, SessionTurns],
+        accounts: Mapping[SessionId, TurnAccount],
     ) -> None:
         self._config = config
         self._engines = engines
         self._access = access
         self._origins = origins
         self._factory = factory
-        self._turns_of = turns_of
+        self._accounts = accounts
 
     def routes(self) -> list[Route]:
         answers: dict[str, Callable[[Request], object]] = {
@@ -152,10 +153,10 @@ class PageAnswers:
     def turns(self, request: Request) -> object:
         """The session's last turns, oldest first; see `runtime/waterfall.py`."""
         session_id = request.path_params["session_id"]
-        turns = self._turns_of.get(SessionId(session_id))
-        if turns is None:
+        account = self._accounts.get(SessionId(session_id))
+        if account is None:
             raise Refused(Refusal(404, "session_not_found", f"No session {session_id[:100]!r} is open here."))
-        return {"session_id": session_id, "turns": turns.told()}
+        return {"session_id": session_id, "turns": measured(account.turns)}
 
 
 def _described(name: str, pipeline: Pipeline) -> dict[str, object]:

@@ -50,6 +50,7 @@ from parley.testing.actors.simulated_user import Person
 from parley.testing.actors.speech_engines import Judge, Recogniser, VoiceDetector
 from parley.testing.actors.stage import Room
 from parley.testing.actors.tool_servers import ToolServer
+from parley.testing.both_dialects import BothDialects
 from parley.testing.checker import Checker, CheckFailed
 from parley.testing.rules.base import Step
 from parley.testing.scenarios import Scenario
@@ -113,6 +114,7 @@ class World:
         made = self.scenario
         self.session = new_session(seed, made)
         self.checker = Checker(made.settings, made.owner, made.capabilities, made.playback)
+        self._dialects = BothDialects()
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._armed: int | None = None
@@ -220,6 +222,7 @@ class World:
     def _took(self, event: Event | None, effects: list[Effect]) -> None:
         self.steps.append(Step(event, self.now_ns, tuple(effects)))
         self.checker.saw(event, self.now_ns, effects)
+        self._dialects.saw(event, effects)
         for effect in effects:
             self._perform(effect)
         self._armed = self.session.next_deadline()

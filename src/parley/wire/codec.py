@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -39,11 +39,21 @@ class Codec:
     session_reader: ReadSession
     session_writer: WriteSession
     event_writer: WriteEvent
+    client_writer: Callable[[ClientEvent], Named | None]
     audio_delta: str
+    server_events: Mapping[str, type[n.Notice]]
     path: Callable[[str], str]
 
     def decode(self, data: str | bytes) -> ClientEvent:
         return decoding.decode(data, self.read_event)
+
+    def write(self, event: ClientEvent) -> str | None:
+        named = self.client_writer(event)
+        if named is None:
+            return None
+        kind, members = named
+        event_id = {} if event.event_id is None else {"event_id": event.event_id}
+        return _write({"type": kind, **event_id, **members}).decode()
 
     def long_message(self, mark: str) -> LongMessage:
         return LongMessage(mark, self.read_event)

@@ -13,7 +13,7 @@ Does not know: links, sessions, who uses which dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from parley.core.words.events import ClientEvent
@@ -38,8 +38,15 @@ class Dialect(Protocol):
     def name(self) -> str:
         """As logs, traces and `dialects.DIALECTS` name it."""
 
+    @property
+    def server_events(self) -> Mapping[str, type[Notice]]:
+        """The notice that a server event tells, by the event's type: how a client knows what it received."""
+
     def decode(self, data: str | bytes) -> ClientEvent:
         """The event that a text frame holds. Next: `Session.handle` it."""
+
+    def write(self, event: ClientEvent) -> str | None:
+        """The text frame with which a client sends the event; `decode` gives the same event. None: the dialect cannot say it."""
 
     def long_message(self, mark: str) -> LongMessage:
         """The reader of a message that arrives in pieces; it gives the same event as `decode`. `mark` as in `LongMessage`."""

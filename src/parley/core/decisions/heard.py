@@ -36,7 +36,7 @@ class HeardSpeech:
         return cuts
 
     def tell_cleared(self, cuts: Collection[Heard]) -> None:
-        """The client is told what was silenced, and where the server plays, what is kept."""
+        """Notify the client of what was silenced, and where the server plays, of what is kept."""
         st = self.st
         st.tell_all(st.playback.cleared([cut for cut in cuts if cut.item in st.conversation]))
 

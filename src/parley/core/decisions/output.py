@@ -1,22 +1,20 @@
-"""How what the engines make becomes a response: its items, its words, its sound, its end.
+"""How the output of engines becomes a response: its items, its words, its sound, its end.
 
-Laws: a response ends here and nowhere else; sound is queued for the listener as it is told; the conversation's
-items grow with what is told of them.
+Laws: a response ends here and nowhere else; audio is queued for the listener when it is sent; the conversation's
+items grow with what is sent of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from parley.core.decisions.heard import HeardSpeech
-from parley.core.decisions.mcp_calls import begin_call, may_call
+from parley.core.decisions.tool_calls import ToolCalls
 from parley.core.regions.attempt import Attempt
 from parley.core.regions.context import text_tokens
-from parley.core.regions.entry import Entry
 from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput, Generating, Replaying
 from parley.core.regions.playback import Sound
-from parley.core.regions.response import Output, Response, new_approval_request, new_call, new_mcp_call
+from parley.core.regions.response import Output, Response
 from parley.core.state import State
 from parley.core.words.effects import CancelGeneration
 from parley.core.words.errors import ErrorType, Fault
@@ -30,11 +28,8 @@ from parley.core.words.events import (
     ToolArgumentsGenerated,
     ToolCallStarted,
 )
-from parley.core.words.ids import ItemId
-from parley.core.words.items import McpCall
 from parley.core.words.limits import MAX_RESPONSE_AUDIO_MS, MAX_RESPONSE_TEXT, SAMPLES_PER_MS
 from parley.core.words.notices import (
-    McpCallProgress,
     ResponseError,
     ResponseStatus,
     StatusReason,
@@ -43,14 +38,15 @@ from parley.core.words.notices import (
 
 
 class OutputDelivery:
-    """Owns what a response tells between its beginning and its end. Shares the session's state."""
+    """Owns what a response sends between its beginning and its end. Shares the session's state."""
 
-    def __init__(self, state: State, heard: HeardSpeech) -> None:
+    def __init__(self, state: State, heard: HeardSpeech, calls: ToolCalls) -> None:
         self.st = state
         self.heard = heard
+        self.calls = calls
 
     def apply(self, attempt: Attempt, response: Response, event: GenerationEvent) -> None:
-        """Add what an engine has made to the response."""
+        """Add an engine's output to the response."""
         st = self.st
         if response.done:
             return
@@ -64,7 +60,7 @@ class OutputDelivery:
             case SpeechGenerated():
                 self.speak(response, event)
             case ToolCallStarted():
-                self._call(attempt, response, event)
+                self.calls.begin(attempt, response, event)
             case ToolArgumentsGenerated(index=index, arguments=arguments):
                 call = response.call(index)
                 if call is not None:
@@ -91,66 +87,30 @@ class OutputDelivery:
         if response.text_length > MAX_RESPONSE_TEXT or response.audio_samples > MAX_RESPONSE_AUDIO_MS * SAMPLES_PER_MS:
             self.end(response, "incomplete", reason="max_output_tokens", usage=self._usage(attempt, response, None))
 
-    def _call(self, attempt: Attempt, response: Response, event: ToolCallStarted) -> None:
-        """The model begins a call: the client's to make, ours, or ours once the client has approved it."""
-        st = self.st
-        if response.calls() and not response.parallel_calls:
-            return
-        message = response.message()
-        if message is not None:
-            st.tell_all(response.close(message, "completed"))
-        offered = attempt.mcp.get(event.name)
-        if offered is None:
-            entry = new_call(st.ids.item(), event.call_id or st.ids.call(), event.name)
-        elif offered.asks:
-            response.ask(new_approval_request(st.ids.item(), offered), event.index)
-            return
-        else:
-            entry = new_mcp_call(st.ids.item(), offered)
-        st.tell_all(response.open(entry, self._insert(response, entry), event.index))
-
     def _complete(self, attempt: Attempt, response: Response, usage: Usage) -> None:
-        """All has been generated: the response is done, or done when the MCP servers that it calls have answered."""
+        """All has been generated: the response is done, or done when the tools that it calls have answered."""
         st = self.st
         for output in response.outputs:
-            if not output.closed and not isinstance(output.entry.item, McpCall):
+            if not output.closed and not output.is_ours_to_run:
                 st.tell_all(response.close(output, "completed"))
         for asked in response.take_asked():
-            st.tell_all(response.announce_asked(asked, self._insert(response, asked.entry)))
+            st.tell_all(response.announce_asked(asked, st.place(response, asked.entry)))
         for output in response.outputs:
             if not output.closed:
-                self._act(response, output)
+                self.calls.run(response, output)
         if st.tools.runs_for(response.id):
             st.responses.move(response, AwaitingCalls(attempt.plan, usage))
         else:
             self.end(response, "completed", usage=usage)
-
-    def _act(self, response: Response, output: Output) -> None:
-        """Have an MCP server's tool called as the model wrote it."""
-        st = self.st
-        st.tell_all(response.argued(output))
-        item = output.entry.item
-        assert isinstance(item, McpCall)
-        refused = may_call(st, item)
-        if refused is None:
-            output.run()
-            begin_call(st, output.entry, output.index, response.id)
-        else:
-            output.entry.become(replace(item, error=refused))
-            st.tell(McpCallProgress(item.id, output.index, "failed"))
-            st.tell_all(response.close(output, "completed"))
 
     def open_message(self, response: Response) -> Output:
         """The message now open, announced if it is new."""
         output = response.message()
         if output is None:
             entry = response.new_message(self.st.ids.item())
-            self.st.tell_all(response.open(entry, self._insert(response, entry)))
+            self.st.tell_all(response.open(entry, self.st.place(response, entry)))
             output = response.outputs[-1]
         return output
-
-    def _insert(self, response: Response, entry: Entry) -> ItemId | None:
-        return self.st.conversation.insert(entry) if response.conversation_id is not None else None
 
     def speak(self, response: Response, event: SpeechGenerated) -> None:
         """More of the reply's sound: keep it, queue it for the listener, tell of it."""
@@ -197,7 +157,7 @@ class OutputDelivery:
         error: ResponseError | None = None,
         usage: Usage | None = None,
     ) -> None:
-        """The one way a response ends: its attempt is forgotten, its terminal told."""
+        """The one way a response ends: its attempt is forgotten, its terminal sent."""
         st = self.st
         match st.responses.end(response):
             case AwaitingCalls(usage=used):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from parley.core.words.errors import PeerError
 from parley.core.words.items import Item, ItemReference, Message
-from parley.core.words.settings import Credentials, McpServer, PinnedSettings, Settings, ToolSource
+from parley.core.words.settings import PinnedSettings, Settings, ToolSource
 from parley.core.words.work import ResponseParams
 
 
@@ -72,7 +72,7 @@ def _fixed_tools(fixed: tuple[ToolSource, ...], wanted: tuple[ToolSource, ...], 
 
 def _shown(tool: ToolSource) -> ToolSource:
     """The tool as its client may see it."""
-    return replace(tool, credentials=Credentials()) if isinstance(tool, McpServer) else tool
+    return tool.without_credentials()
 
 
 def _fixed(field: str) -> PeerError:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import Room, Shown, fit, text_tokens, tokens_of
-from parley.core.regions.mcp_offer import offer
 from parley.core.regions.response import Response
+from parley.core.regions.tool_offer import offer
 from parley.core.state import State
 from parley.core.words.effects import StartGeneration
 from parley.core.words.items import Item, is_empty
@@ -60,7 +60,7 @@ class PromptBuilder:
         prompted = {item.id for item in shown.items}
         heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = fixed + sum(map(tokens_of, shown.items))
-        return Attempt(st.ids.attempt(), Reply(prompt), shown, tokens, heard_ms, st.now, plan, offered.mcp)
+        return Attempt(st.ids.attempt(), Reply(prompt), shown, tokens, heard_ms, st.now, plan, offered.by_name)
 
     def generate(self, attempt: Attempt, response: Response | None, language: str = "") -> None:
         """Have the engines work on it; `response` None: it is held, under the session's own settings. `language` is what the turn was
@@ -79,6 +79,6 @@ class PromptBuilder:
                 settings.speed,
                 response.format if response else settings.output_format,
                 spoken,
-                held=response is None,
+                response=response.id if response else None,
             )
         )

@@ -31,11 +31,8 @@ from parley.core.words.events import (
     SessionUpdateRequested,
 )
 from parley.core.words.items import (
-    FunctionCall,
-    FunctionCallOutput,
     Item,
     ItemReference,
-    McpApprovalResponse,
 )
 from parley.core.words.limits import MAX_SIDE_RESPONSES
 from parley.core.words.notices import (
@@ -111,7 +108,7 @@ class ClientRequests:
     # --- another pipeline ------------------------------------------------------------------------------------------------------
 
     def pipeline_found(self, event: PipelineFound | PipelineNotFound) -> None:
-        """The session goes on with that pipeline, where it still can; else it stays as it was and the client is told why."""
+        """The session goes on with that pipeline, where it still can; else it stays as it was and the client gets the reason."""
         st, changing = self.st, self.st.changing
         if changing is None:
             st.late += 1
@@ -149,10 +146,7 @@ class ClientRequests:
                 code="item_create_duplicate_item_id",
                 field="item.id",
             )
-        if isinstance(entry.item, FunctionCallOutput):
-            self._check_call(entry.item)
-        elif isinstance(entry.item, McpApprovalResponse):
-            self.tools.check_decision(entry.item)
+        self.tools.check_item(entry.item)
         unheard = untranscribed_audio(entry.item)  # once in its place, an old item may lose its audio
         self._check_waiting([audio for _, audio in unheard], "item.content")
         previous = st.conversation.insert(entry, place)
@@ -160,17 +154,7 @@ class ClientRequests:
         view = entry.view()
         st.tell(ItemAdded(view, previous))
         st.tell(ItemDone(view, previous))
-        if isinstance(entry.item, McpApprovalResponse):
-            self.tools.decided(entry.item)
-
-    def _check_call(self, output: FunctionCallOutput) -> None:
-        calls = (entry.item for entry in self.st.conversation.entries())
-        if not any(isinstance(item, FunctionCall) and item.call_id == output.call_id for item in calls):
-            raise PeerError(
-                f"No function call with the call_id '{output.call_id}' is in the conversation.",
-                code="invalid_tool_call_id",
-                field="item.call_id",
-            )
+        self.tools.item_accepted(entry.item)
 
     def _transcribe(self, entry: Entry, unheard: list[tuple[int, bytes]], *, private: bool = False) -> None:
         """Ask for the words of an item's audio parts that came without them."""

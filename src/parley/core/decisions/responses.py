@@ -130,7 +130,7 @@ class Responses:
             self.st.tell(ErrorRaised("work_queue_full", message, kind="server_error"))
 
     def queue_reply(self, *, silent: bool = False) -> None:
-        """A finished turn wants a reply; `silent`: nobody spoke in it."""
+        """A finished turn wants a reply; `silent`: there was no speech in it."""
         hint = Message(self.st.ids.item(), "system", (InputText(_SILENCE_HINT),)) if silent else None
         self.queue(PendingWork(Plan(hint=hint)))
 

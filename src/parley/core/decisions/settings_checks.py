@@ -11,7 +11,7 @@ from parley.core.decisions.tool_checks import check_tools
 from parley.core.state import State
 from parley.core.words.errors import PeerError
 from parley.core.words.items import InputImage, Message
-from parley.core.words.settings import Capabilities, Settings, Transcription, primary_tag
+from parley.core.words.settings import LOGPROBS, Capabilities, Settings, Transcription, primary_tag
 
 SHOWN_NAMES = 16
 """Names that an error lists before it says that there are more."""
@@ -39,7 +39,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
             code="invalid_value",
             field="session.noise_reduction",
         )
-    if new.include and not can.logprobs:
+    if LOGPROBS in new.include and not can.logprobs:
         raise PeerError(
             "The speech recogniser of this pipeline gives no log probabilities; leave them out of session.include.",
             code="invalid_value",

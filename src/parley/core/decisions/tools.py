@@ -1,4 +1,4 @@
-"""Tools of MCP servers, which we call ourselves: which servers a session has, and what came of each call.
+"""Tools of MCP servers, which the session calls itself: which servers it has, and the outcome of each call.
 
 Laws: a server is asked for its tools once, when a session names it; the outcome of a call always reaches its item, whatever
 became of the response that wanted it; a tool that needs approval is called only for a request that the client has approved;
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from parley.core.decisions.mcp_calls import begin_call, may_call
 from parley.core.decisions.responses import Responses
+from parley.core.decisions.tool_calls import ToolCalls
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
 from parley.core.regions.open_responses import AwaitingCalls
@@ -23,8 +23,17 @@ from parley.core.words.effects import AbandonCall, AbandonListing, ListTools, Re
 from parley.core.words.errors import Fault, PeerError
 from parley.core.words.events import ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
 from parley.core.words.ids import ToolCallId
-from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpError, McpListTools
-from parley.core.words.limits import FOLLOW_UP_WAIT_NS, LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
+from parley.core.words.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpError,
+    McpListTools,
+)
+from parley.core.words.limits import LIST_TOOLS_WAIT_NS, MAX_TOOL_ROUNDS, TOOL_CALL_WAIT_NS
 from parley.core.words.notices import ErrorRaised, ItemAdded, ItemDone, McpCallProgress, McpListProgress
 from parley.core.words.settings import McpServer, ToolSource
 from parley.core.words.work import AwaitedCall, AwaitedListing
@@ -33,9 +42,10 @@ from parley.core.words.work import AwaitedCall, AwaitedListing
 class McpTools:
     """Owns every decision about MCP servers, and the outcome of their calls. Shares the session's state."""
 
-    def __init__(self, state: State, responses: Responses) -> None:
+    def __init__(self, state: State, responses: Responses, calls: ToolCalls) -> None:
         self.st = state
         self.responses = responses
+        self.calls = calls
 
     # --- the servers ---------------------------------------------------------------------------------------------------------
 
@@ -83,7 +93,7 @@ class McpTools:
         return None
 
     def _told(self, event: ToolsListed | ToolListingFailed) -> None:
-        """A server's tools are there, and are offered from the next reply on; or its client is told why not."""
+        """A server's tools are there, and are offered from the next reply on; or the client gets the reason why not."""
         listing = self._listing(event)
         if listing is None:
             return
@@ -113,6 +123,29 @@ class McpTools:
         if not entry.deleted:
             st.tell(ItemDone(entry.item, st.conversation.previous(entry.item.id)))
         st.tell(McpListProgress(entry.item.id, state))
+
+    # --- items of the client's ------------------------------------------------------------------------------------------------
+
+    def check_item(self, item: Item) -> None:
+        """A client brings this item. Raises `PeerError` for an outcome of no call, and for a decision on no request."""
+        match item:
+            case FunctionCallOutput(call_id=call_id):
+                calls = (entry.item for entry in self.st.conversation.entries())
+                if not any(isinstance(call, FunctionCall) and call.call_id == call_id for call in calls):
+                    raise PeerError(
+                        f"No function call with the call_id '{call_id}' is in the conversation.",
+                        code="invalid_tool_call_id",
+                        field="item.call_id",
+                    )
+            case McpApprovalResponse():
+                self.check_decision(item)
+            case _:
+                pass
+
+    def item_accepted(self, item: Item) -> None:
+        """The item, which `check_item` has let pass, is in the conversation."""
+        if isinstance(item, McpApprovalResponse):
+            self.decided(item)
 
     # --- approval ------------------------------------------------------------------------------------------------------------
 
@@ -164,9 +197,9 @@ class McpTools:
         )
         call = Entry(item, awaiting=1)
         st.tell(ItemAdded(item, st.conversation.insert(call)))
-        refused = may_call(st, item)
+        refused = self.calls.refusal(item)
         if refused is None:
-            begin_call(st, call, 0, None)
+            self.calls.call(call, 0, None)
         else:
             self._end(RunningCall(call, 0, 0, None), None, refused)
 
@@ -218,7 +251,7 @@ class McpTools:
         if entries is not None and response is not None:
             entries = (*entries, *(output.entry for output in response.outputs))
         if params.in_conversation:
-            self.responses.queue(PendingWork(Plan(params, entries), st.now + FOLLOW_UP_WAIT_NS, follows=True))
+            self.responses.queue(PendingWork(Plan(params, entries), st.now + st.owner.follow_up_wait_ns, follows=True))
         else:
             self.responses.start_now(PendingWork(Plan(params, entries)))
 

@@ -1,6 +1,6 @@
-"""The user's words: waited for, told as they become certain, and what follows when they are there.
+"""The user's words: awaited, sent as they become stable, and what follows from them.
 
-Laws: a word once told is never taken back; every committed turn gets its transcript, its failure, or is deleted by
+Laws: a word once sent is never taken back; every committed turn gets its transcript, its failure, or is deleted by
 the client; the wait is bounded in time and number.
 """
 
@@ -30,7 +30,7 @@ from parley.core.words.limits import (
     TRANSLATION_CONTEXT,
 )
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
-from parley.core.words.settings import Transcription
+from parley.core.words.settings import LOGPROBS, Transcription
 from parley.core.words.work import Translation, Utterance
 
 _LATE = Fault("timeout", "Speech recognition did not answer in time.")
@@ -66,7 +66,7 @@ class Transcripts:
                 language,
                 wanted.prompt,
                 wanted.keywords,
-                bool(self.st.settings.include),
+                LOGPROBS in self.st.settings.include,
                 () if language else wanted.languages,
                 live,
             )
@@ -130,7 +130,7 @@ class Transcripts:
         return next((turn for turn in self.st.turns.open() if turn.id == turn_id), None)
 
     def partial(self, event: PartialTranscribed) -> None:
-        """A hypothesis: what is promised of it may be told."""
+        """A hypothesis; its stable part may be sent."""
         turn = self._turn(event.turn)
         if turn is None:
             self.st.late += 1
@@ -191,8 +191,8 @@ class Transcripts:
         if not turn.private:
             st.heard_language = language
         if self._asked_for(turn):
-            if text.startswith(turn.told) and len(text) > len(turn.told):
-                st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.told) :]))
+            if text.startswith(turn.sent) and len(text) > len(turn.sent):
+                st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.sent) :]))
             seconds = pending.samples / (1000 * SAMPLES_PER_MS)
             st.tell(TranscriptionCompleted(turn.item_id, turn.content_index, text, seconds, logprobs))
         stopped = st.interrupted is not None and st.interrupted.turn == turn.id
@@ -227,7 +227,7 @@ class Transcripts:
             st.late += 1
 
     def lose(self, pending: Pending, fault: Fault) -> None:
-        """This turn's words will never be known; whoever waited for them is told, and the recogniser let go."""
+        """This turn's words will never be known: fail what waited for them, and close its recogniser stream."""
         st, turn = self.st, pending.turn
         st.pending.remove(turn.id)
         st.do(DropTranscription(turn.id))

@@ -1,7 +1,7 @@
 """The user's side: audio in, turns found in it, their transcripts, and who has the floor.
 
 Laws: whatever is decided about the user's voice is decided in samples; the recogniser is given exactly the turn's
-audio; a turn is told to the client at once, a transcript when it comes; a voice over a reply takes the floor at
+audio; the client learns of a turn at once, of its transcript when it comes; a voice over a reply takes the floor at
 once or, where `barge_in` is "confirmed", once it has shown that it wants it.
 """
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from parley.core.regions.context import Shown
 from parley.core.regions.entry import Entry
-from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.response import Response
+from parley.core.regions.tool_offer import OfferedTool
 from parley.core.words.events import GenerationEvent, GenerationFailed, GenerationFinished, SpeechGenerated
 from parley.core.words.ids import AttemptId
 from parley.core.words.items import Message
@@ -48,8 +48,8 @@ class Basis:
 @dataclass(slots=True)
 class Attempt:
     """Work under way. `response` is None while it is held; `shown` is what its prompt has of the items, `input_tokens` and
-    `input_audio_ms` are the estimated size of its input. `mcp`: which of the tools offered to the model are MCP servers', by the names
-    that it knows them by."""
+    `input_audio_ms` are the estimated size of its input; `offered` are the tools that the session calls itself, by the names that the
+    model knows them by."""
 
     id: AttemptId
     work: Work
@@ -58,7 +58,7 @@ class Attempt:
     input_audio_ms: int
     progress_ns: int
     plan: Plan
-    mcp: Mapping[str, OfferedTool]
+    offered: Mapping[str, OfferedTool]
     response: Response | None = None
     ended: bool = False
 

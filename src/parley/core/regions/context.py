@@ -179,8 +179,8 @@ def _with_texts(item: Item, texts: Sequence[str]) -> Item:
         case FunctionCallOutput():
             return replace(item, output=texts[0])
         case McpCall(output=output, error=error):
-            told = None if output is None else texts[0]
-            return replace(item, output=told, error=None if error is None else replace(error, message=texts[1]))
+            shortened = None if output is None else texts[0]
+            return replace(item, output=shortened, error=None if error is None else replace(error, message=texts[1]))
         case _:
             return item
 
@@ -197,16 +197,16 @@ def _with_text(part: Content, text: str) -> Content:
             return part
 
 
-# --- reckoning ---------------------------------------------------------------------------------------------------------------
+# --- estimates ---------------------------------------------------------------------------------------------------------------
 
 
 def text_tokens(characters: int) -> int:
-    """Tokens of a text, reckoned: four characters each, the rule of thumb for English text."""
+    """Estimated tokens of a text: four characters each, the rule of thumb for English text."""
     return -(-characters // _CHARACTERS_PER_TOKEN)
 
 
 def tokens_of(item: Item) -> int:
-    """Tokens an item takes in a prompt, reckoned from its characters."""
+    """Tokens that an item takes in a prompt, estimated from its characters."""
     texts = sum(text_tokens(len(text)) for text in _texts(item))
     match item:
         case Message(content=content):

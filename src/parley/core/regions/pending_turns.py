@@ -13,7 +13,7 @@ from parley.core.words.ids import FlushId, TurnId
 @dataclass(slots=True)
 class Pending:
     """A committed turn. `flush`: the answer to it will do as the turn's words, because nothing was said after it was asked for.
-    `silent_prompt`: nobody spoke in it, and the reply is to help the user go on."""
+    `silent_prompt`: there was no speech in it, and the reply is to help the user go on."""
 
     turn: Turn
     entry: Entry

@@ -1,7 +1,7 @@
 """What the listener has heard: a queue of sound, and how much of it is still unheard.
 
 Laws: heard <= played <= sent; samples of 24 kHz. `RemotePlayback` is for links whose client holds the buffer
-(WebSocket): everything is sent at once and taken to play in real time from then on, without a pause.
+(WebSocket): everything is sent at once and assumed to play in real time from then on, without a pause.
 `PacedPlayback` is for links where the server holds it (WebRTC, telephony): the shell reports what went out.
 """
 
@@ -75,7 +75,7 @@ class Playback(ABC):
 
     def drain(self, making: ResponseId | None, now: int) -> tuple[bool, list[Notice]]:
         """Let go of the responses that are done and have been heard to their end; `making` is still being generated. Returns whether
-        there were any, and what the client is told of them."""
+        there were any, and the notices of their end."""
         over = [one for one in self.sounding if one != making and not self.plays(one, now)] if self.sounding else []
         for response in over:
             del self.sounding[response]
@@ -87,7 +87,7 @@ class Playback(ABC):
         return self.stop(now), self._stop_effects() if sounding else []
 
     def cleared(self, cuts: Sequence[Heard]) -> list[Notice]:
-        """What the client is told once the listener has been silenced and these items have been cut."""
+        """The notices that follow once the listener has been silenced and these items have been cut."""
         sounding = list(self.sounding)
         self.sounding.clear()
         return self._cleared(sounding, cuts)
@@ -141,7 +141,7 @@ class Playback(ABC):
         return list(cut.values())
 
     def stop(self, now: int) -> list[Heard]:
-        """Silence: what was queued is cut. Tells of each item that was not heard out how much of it was."""
+        """Silence: what was queued is cut. Returns how much was heard of each item that was not heard out."""
         cut = self.heard(now)
         self._sounds.clear()
         self._silence(now)
@@ -203,7 +203,7 @@ class RemotePlayback(Playback):
         return self._ends if self._ends > now else None
 
     def played(self, samples: int) -> None:
-        """Nobody reports it on such a link."""
+        """Such a link does not report it."""
 
     def _unheard(self, now: int) -> int:
         return max(0, -(-(self._ends - now) * 24 // 1_000_000))

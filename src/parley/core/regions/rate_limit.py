@@ -40,7 +40,7 @@ class RateLimiter:
         self._left, self._since_ns = left - 1.0, now_ns
 
     def notice(self, now_ns: int) -> RateLimitsUpdated | None:
-        """What the client is told of it; None where there is no limit."""
+        """The notice of the state of the limits; None where there is no limit."""
         limit = self.per_minute
         if limit is None:
             return None

@@ -1,7 +1,7 @@
 """The public life of a response: which items and parts are open, and exactly one terminal.
 
-Laws: every *added* gets its *done*; the deltas of a part join to its done text; nothing is told after the terminal.
-A ledger of what was told: it returns notices and decides nothing.
+Laws: every *added* gets its *done*; the deltas of a part join to its done text; nothing is sent after the terminal.
+A ledger of what was sent: it returns notices and decides nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from parley.core.regions.entry import Entry
-from parley.core.regions.mcp_offer import OfferedTool
 from parley.core.regions.speech import Speech
+from parley.core.regions.tool_offer import OfferedTool
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.ids import CallId, ConversationId, ItemId, ResponseId
 from parley.core.words.items import (
@@ -56,20 +56,25 @@ from parley.core.words.work import AS_THE_SESSION, ResponseParams
 
 @dataclass(slots=True)
 class Output:
-    """One item of a response: what was told of it so far. `running`: an MCP server has been called and has not answered."""
+    """One item of a response: what was sent of it so far. `running`: an MCP server has been called and has not answered."""
 
     entry: Entry
     index: int
     previous: ItemId | None
     call: int | None = None
-    told: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     closed: bool = False
     argued: bool = False
     running: bool = False
 
     @property
     def text(self) -> str:
-        return "".join(self.told)
+        return "".join(self.sent)
+
+    @property
+    def is_ours_to_run(self) -> bool:
+        """Whether the session itself has this tool called, once the model has finished."""
+        return isinstance(self.entry.item, McpCall)
 
     def run(self) -> None:
         """An MCP server has been called."""
@@ -80,7 +85,7 @@ class Output:
 class Response:
     """A response from `response.created` to `response.done`.
 
-    `asking` are the approval requests that the model is still writing; nothing is told of them before they are whole.
+    `asking` are the approval requests that the model is still writing; nothing is sent of them before they are whole.
     """
 
     id: ResponseId
@@ -122,7 +127,7 @@ class Response:
             temperature=settings.temperature if params.temperature is None else params.temperature,
         )
 
-    # --- what has been told ------------------------------------------------------------------------------------------------
+    # --- what has been sent ------------------------------------------------------------------------------------------------
 
     def created(self) -> Notice:
         return ResponseCreated(self._view("in_progress"))
@@ -194,7 +199,7 @@ class Response:
         """More of the message's words."""
         if not text:
             return []
-        output.told.append(text)
+        output.sent.append(text)
         self.text_length += len(text)
         delta = OutputTranscriptDelta if self.modality == "audio" else OutputTextDelta
         return [delta(self._at(output), text)]
@@ -221,7 +226,7 @@ class Response:
         """More of the call's arguments (JSON text)."""
         if not arguments:
             return []
-        output.told.append(arguments)
+        output.sent.append(arguments)
         self.text_length += len(arguments)
         match output.entry.item:
             case FunctionCall() as item:
@@ -241,7 +246,7 @@ class Response:
         """An approval request is whole: it is added and done at once."""
         notices = self.open(asked.entry, previous, asked.call)
         opened = self.outputs[-1]
-        opened.told = asked.told
+        opened.sent = asked.sent
         return [*notices, *self.close(opened, "completed")]
 
     def take_asked(self) -> list[Output]:

@@ -1,7 +1,7 @@
 """What an assistant's item sounds like, and which of its words lie before a given sample.
 
 Laws: the text is the clauses' texts joined; a word counts as heard only if all of it was; where the engine timed
-its words they decide, else the words are reckoned in proportion to the clause's audio and marked so. Knows nothing
+its words they decide, else the words are estimated in proportion to the clause's audio and marked so. Knows nothing
 of playback.
 """
 
@@ -92,7 +92,7 @@ class Speech:
             self.clauses[-1].open = False
 
     def text_until(self, sample: int) -> tuple[str, bool]:
-        """The words heard by `sample`, and whether that is known exactly (False: reckoned in proportion)."""
+        """The words heard by `sample`, and whether that is known exactly (False: estimated in proportion)."""
         pieces, exact = [], True
         for clause in self.clauses:
             if clause.start > sample or sample <= 0:

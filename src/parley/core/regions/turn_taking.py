@@ -24,8 +24,8 @@ class Turn:
     """One stretch of the user's speech.
 
     `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: the
-    client has not been told of it yet, as it lies over a reply and has not been granted the floor, or is the client's own to end.
-    `content_index` is its audio's place in the item; `private`: the item is in a response's own input, and nobody is told its words.
+    client does not know of it yet, because it lies over a reply and has not been granted the floor, or is the client's own to end.
+    `content_index` is its audio's place in the item; `private`: the item is in a response's own input, whose words the client is not sent.
     """
 
     id: TurnId
@@ -36,7 +36,7 @@ class Turn:
     provisional: bool = False
     text: str = ""
     stable: str = ""
-    told: str = ""
+    sent: str = ""
     fault: Fault | None = None
     content_index: int = 0
     private: bool = False
@@ -69,8 +69,8 @@ class Turn:
 
     def tell_stable(self) -> str:
         """The stable words that the client has not been sent, which are sent now."""
-        new = self.stable[len(self.told) :]
-        self.told += new
+        new = self.stable[len(self.sent) :]
+        self.sent += new
         return new
 
     def feed(self, end: int) -> None:

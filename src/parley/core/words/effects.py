@@ -1,7 +1,7 @@
 """Everything a session may ask its shell to do, in the imperative.
 
 Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that
-carry its id, and stops when it is told to. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
+carry its id, and stops when an effect cancels it. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
 `GenerationFailed` or a `CancelGeneration`.
 """
 
@@ -105,7 +105,7 @@ class JudgePause:
 class StartGeneration:
     """Do this work: text only, or text and speech in `format`. `language` is what is spoken, "" where it is not known.
 
-    `held`: the output may never be wanted; a `ReleaseGeneration` says that it is.
+    `response` None: the attempt is speculative and its output is held; a `ReleaseGeneration` names its response.
     """
 
     attempt: AttemptId
@@ -115,7 +115,11 @@ class StartGeneration:
     speed: float
     format: AudioFormat
     language: str
-    held: bool = False
+    response: ResponseId | None = None
+
+    @property
+    def held(self) -> bool:
+        return self.response is None
 
     @property
     def prompt(self) -> Prompt:

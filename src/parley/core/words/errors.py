@@ -1,6 +1,6 @@
 """The kinds of error a session knows.
 
-    PeerError         the client asked for something that cannot be: told to it as an `error` notice, the session lives on
+    PeerError         the client asked for something impossible: it is sent an `error` notice, the session goes on
     InvariantBroken   a bug in the core: the session is closed and its trace dumped; other sessions never notice
 
 (An engine's fault is neither: it arrives as an event, see `Fault`.)

@@ -114,7 +114,7 @@ class ClientErred:
     event_id: ClientEventId | None = None
 
 
-# --- the ears ------------------------------------------------------------------------------------------------------------
+# --- voice, transcripts, judgements -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ GenerationEvent = (
 
 @dataclass(frozen=True, slots=True)
 class ToolsListed:
-    """An MCP server has told its tools, all of them."""
+    """An MCP server has listed its tools, all of them."""
 
     listing: ListingId
     tools: tuple[McpTool, ...]

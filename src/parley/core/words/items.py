@@ -42,7 +42,7 @@ class OutputText:
 
 @dataclass(frozen=True, slots=True)
 class OutputAudio:
-    """`exact` is False where the words kept after a truncation were reckoned in proportion to the audio."""
+    """`exact` is False where the words kept after a truncation were estimated in proportion to the audio."""
 
     transcript: str
     audio: bytes | None = None
@@ -158,7 +158,7 @@ class ItemReference:
 def is_empty(item: Item) -> bool:
     """True for what says nothing to a model: an answer of which nothing was heard, a cough, a list of tools."""
     if isinstance(item, McpListTools):
-        return True  # the model is told of tools as tools
+        return True  # the model is offered tools as tools
     if not isinstance(item, Message):
         return False
     return not any(isinstance(part, InputImage) or text_of(part).strip() for part in item.content)

@@ -30,7 +30,7 @@ AUDIO_DELTA_BYTES = 48_000
 """One audio delta at the most: a second of PCM, 64 kB of base64; far under every client's receive limit."""
 
 MAX_HELD_BYTES = 4 * 1024 * 1024
-"""A held (speculative) attempt's output: over a minute of audio, more than any pause lasts; a larger guess is dropped."""
+"""A held (speculative) attempt's output: over a minute of audio, more than any pause lasts; a larger attempt is dropped."""
 
 MAX_ITEMS = 2_000
 """Items in one conversation; an hour of brisk talk makes about 1,500."""
@@ -119,16 +119,16 @@ IDLE_MIN_MS, IDLE_MAX_MS = 5_000, 30_000
 """The accepted range of `idle_timeout_ms`."""
 
 TRANSCRIPT_WAIT_NS = 30 * 1_000_000_000
-"""A turn's transcript that has not come by then has failed: nobody waits longer for an answer."""
+"""A turn's transcript that has not come by then has failed: users do not wait longer for an answer."""
 
 GENERATION_SILENCE_NS = 60 * 1_000_000_000
 """An attempt that has produced nothing for this long has failed."""
 
 LIST_TOOLS_WAIT_NS = 30 * 1_000_000_000
-"""An MCP server that has not told its tools by then is not there."""
+"""An MCP server that has not listed its tools by then counts as unreachable."""
 
 TOOL_CALL_WAIT_NS = 60 * 1_000_000_000
-"""A tool's answer that takes longer has failed: nobody on a call waits a minute."""
+"""A tool's answer that takes longer has failed: users on a call do not wait a minute."""
 
 FOLLOW_UP_WAIT_NS = 300 * 1_000_000
 """When a tool has answered, some clients ask for the reply themselves and some wait for it: so long a client's own

@@ -1,4 +1,4 @@
-"""What the client is told, independent of any wire dialect.
+"""What is sent to the client, independent of any wire dialect.
 
 Laws: one notice is one event of the GA protocol (dialects may leave some out or rename them); a notice carries
 values, never encodings. A server event's own `event_id` is the wire's business.
@@ -20,8 +20,8 @@ StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens",
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Measured tokens. Text counts are the model's own where it tells, else reckoned from characters; audio is
-    reckoned from its length: a token for each 100 ms heard, for each 50 ms spoken."""
+    """Measured tokens. Text counts are the model's own where it reports them, else estimated from characters; audio is
+    estimated from its length: a token for each 100 ms heard, for each 50 ms spoken."""
 
     input_text: int = 0
     input_audio: int = 0
@@ -91,6 +91,27 @@ class ErrorRaised:
     kind: ErrorType = "invalid_request_error"
     client_event_id: ClientEventId | None = None
     path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMeasured:
+    """Where the time of one turn went, in milliseconds from its end; `*_at_ms` are positions in the input audio, None: it did not happen.
+
+    The shell makes it from its account of the turn, for a client that asked for it; the core never does.
+    """
+
+    ending: Literal["voice", "commit", "request"]
+    item_id: ItemId | None
+    response_id: ResponseId | None
+    voice_end_at_ms: float | None
+    turn_end_at_ms: float | None
+    transcript_ms: float | None
+    requested_ms: float | None
+    first_token_ms: float | None
+    first_audio_ms: float | None
+    sent_ms: float | None
+    speculation: Literal["none", "won", "lost"]
+    guesses_lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,4 +406,5 @@ Notice = (
     | OutputBufferStopped
     | OutputBufferCleared
     | RateLimitsUpdated
+    | TurnMeasured
 )

@@ -1,4 +1,4 @@
-"""What a session is told to be: frozen values, merged whole, never edited.
+"""The settings of a session: frozen values, merged whole, never edited.
 
 Laws: a `Settings` is replaced, never changed, and its `version` grows with each replacement; range checks of single
 fields belong to the wire's schema, checks that need the session's state to the session.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, TypedDict
+
+from parley.core.words.limits import FOLLOW_UP_WAIT_NS
 
 
 class AudioFormat(Enum):
@@ -70,7 +72,7 @@ TurnDetection = ServerVad | SemanticVad
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What the client wants to be told of the user's words. `languages` are those that may be spoken (ISO 639-1)."""
+    """How the client wants the user's words transcribed. `languages` are those that may be spoken (ISO 639-1)."""
 
     model: str = ""
     language: str = ""
@@ -94,6 +96,10 @@ class FunctionTool:
     name: str
     description: str = ""
     parameters: str = ""
+
+    def without_credentials(self) -> FunctionTool:
+        """As it may be shown: it has none."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,10 @@ class McpServer:
     def allows(self, name: str, read_only: bool) -> bool:
         return self.allowed is None or self.allowed.passes(name, read_only)
 
+    def without_credentials(self) -> McpServer:
+        """As it may be shown."""
+        return replace(self, credentials=Credentials())
+
     def asks(self, name: str, read_only: bool) -> bool:
         """Whether this tool is called only when the user has approved it."""
         return self.approval is None or self.approval.needed(name, read_only)
@@ -178,7 +188,7 @@ class ForceMcp:
 
 
 ModelToolChoice = Literal["auto", "none", "required"] | ForceFunction
-"""What a model can be told of choosing its tools."""
+"""The choices of tools that a model understands."""
 
 ToolChoice = ModelToolChoice | ForceMcp
 
@@ -195,6 +205,13 @@ class Truncation:
 
 Modality = Literal["audio", "text"]
 SessionKind = Literal["realtime", "transcription"]
+
+
+Included = Literal["logprobs", "turn_metrics"]
+"""What a client may ask for beside the usual events: the log probabilities of transcripts, and where the time of each turn went."""
+
+LOGPROBS: Included = "logprobs"
+TURN_METRICS: Included = "turn_metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +238,7 @@ class Settings:
     reasoning_effort: str = ""
     temperature: float | None = None
     tracing: str | None = None
-    include: tuple[str, ...] = ()
+    include: tuple[Included, ...] = ()
     version: int = 0
 
 
@@ -247,7 +264,7 @@ class SettingsPatch(TypedDict, total=False):
     reasoning_effort: str
     temperature: float | None
     tracing: str | None
-    include: tuple[str, ...]
+    include: tuple[Included, ...]
 
 
 def merged(settings: Settings, patch: SettingsPatch) -> Settings:
@@ -331,9 +348,10 @@ class PinnedSettings:
 class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
-    `speculate_after_ms` is the pause after which a reply may be started on a guess; `context_tokens` what the
+    `speculate_after_ms` is the pause after which a reply may be started speculatively; `context_tokens` what the
     model's input holds; `responses_per_minute` the session's rate limit (None: none). `language` (BCP 47) is what is spoken where the
-    client names none and none is heard; "" is unknown.
+    client names none and none is heard; "" is unknown. `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a
+    tool has answered.
     """
 
     language: str = ""
@@ -345,3 +363,4 @@ class OwnerSettings:
     responses_per_minute: int | None = 600
     session_ms: int = 60 * 60 * 1000
     pinned: PinnedSettings = PinnedSettings()
+    follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS

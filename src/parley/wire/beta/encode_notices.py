@@ -65,6 +65,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.error_event(notice, beta_path)
         case n.RateLimitsUpdated():
             return common.rate_limits(notice)
+        case n.TurnMeasured():
+            return common.turn_metrics(notice)
     if isinstance(notice, PartNotice):
         return part_event(notice)
     if isinstance(notice, common.InputNotice):

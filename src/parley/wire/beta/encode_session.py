@@ -20,6 +20,7 @@ from parley.core.words.settings import (
 from parley.wire.encode_settings import (
     forced_function,
     function_tool,
+    included,
     token_limit,
     tracing,
     turn_detection,
@@ -39,12 +40,12 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
         "id": session_id,
         "object": "realtime.session" if speaks else "realtime.transcription_session",
         "expires_at": expires_at,
-        "input_audio_noise_reduction": _noise_reduction(settings.noise_reduction),
+        "input_audio_noise_reduction": noise_reduction_object(settings.noise_reduction),
         "turn_detection": turn_detection(settings.turn_detection, idles=False),
         "input_audio_format": format_name(settings.input_format),
-        "input_audio_transcription": _transcription(settings.transcription),
+        "input_audio_transcription": transcription_object(settings.transcription),
         "client_secret": None,
-        "include": list(settings.include) or None,
+        "include": included(settings.include),
     }
     return session | {"modalities": modalities(settings.modality)} | (_speaking(settings) if speaks else {})
 
@@ -55,7 +56,7 @@ def _speaking(settings: Settings) -> Json:
         "instructions": settings.instructions,
         "voice": settings.voice,
         "output_audio_format": format_name(settings.output_format),
-        "tool_choice": _tool_choice(settings.tool_choice),
+        "tool_choice": tool_choice_value(settings.tool_choice),
         "temperature": temperature(settings.temperature),
         "max_response_output_tokens": token_limit(settings.max_output_tokens),
         "speed": settings.speed,
@@ -76,18 +77,18 @@ def temperature(chosen: float | None) -> float:
     return DEFAULT_TEMPERATURE if chosen is None else chosen
 
 
-def _noise_reduction(wanted: NoiseReduction | None) -> Json | None:
+def noise_reduction_object(wanted: NoiseReduction | None) -> Json | None:
     return None if wanted is None else {"type": wanted.type}
 
 
-def _transcription(wanted: Transcription | None) -> Json | None:
+def transcription_object(wanted: Transcription | None) -> Json | None:
     if wanted is None:
         return None
     shown: Json = {"model": wanted.model, "language": wanted.language, "prompt": wanted.prompt}
     return {name: value for name, value in shown.items() if value}
 
 
-def _tool_choice(choice: ToolChoice) -> str | Json:
+def tool_choice_value(choice: ToolChoice) -> str | Json:
     if isinstance(choice, ForceFunction):
         return forced_function(choice)
     return choice if isinstance(choice, str) else "auto"

@@ -52,6 +52,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.error_event(notice, ga_path)
         case n.RateLimitsUpdated():
             return common.rate_limits(notice)
+        case n.TurnMeasured():
+            return common.turn_metrics(notice)
         case n.IdleTimeoutTriggered():
             return _timeout_event(notice)
     if isinstance(notice, PartNotice):

@@ -24,6 +24,7 @@ from parley.core.words.settings import (
 from parley.wire.encode_settings import (
     forced_function,
     function_tool,
+    included,
     token_limit,
     tracing,
     turn_detection,
@@ -40,7 +41,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
             "id": session_id,
             "expires_at": expires_at,
             "audio": {"input": _input(settings)},
-            "include": list(settings.include) or None,
+            "include": included(settings.include),
         }
     session: Json = {
         "type": "realtime",
@@ -49,8 +50,8 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
         "model": settings.model,
         "output_modalities": [settings.modality],
         "instructions": settings.instructions,
-        "tools": [_tool(tool) for tool in settings.tools],
-        "tool_choice": _tool_choice(settings.tool_choice),
+        "tools": [tool_object(tool) for tool in settings.tools],
+        "tool_choice": tool_choice_value(settings.tool_choice),
     }
     if settings.parallel_tool_calls is not None:
         session["parallel_tool_calls"] = settings.parallel_tool_calls
@@ -59,7 +60,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
         session["reasoning"] = {"effort": settings.reasoning_effort}
     session |= {
         "tracing": tracing(settings.tracing),
-        "truncation": _truncation(settings.truncation),
+        "truncation": truncation_value(settings.truncation),
         "prompt": None,
         "expires_at": expires_at,
         "audio": {
@@ -70,7 +71,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
                 "speed": settings.speed,
             },
         },
-        "include": list(settings.include) or None,
+        "include": included(settings.include),
     }
     return session
 
@@ -84,13 +85,13 @@ def format_object(encoding: AudioFormat) -> Json:
 def _input(settings: Settings) -> Json:
     return {
         "format": format_object(settings.input_format),
-        "transcription": _transcription(settings.transcription),
-        "noise_reduction": _noise_reduction(settings.noise_reduction),
+        "transcription": transcription_object(settings.transcription),
+        "noise_reduction": noise_reduction_object(settings.noise_reduction),
         "turn_detection": turn_detection(settings.turn_detection, idles=True),
     }
 
 
-def _transcription(wanted: Transcription | None) -> Json | None:
+def transcription_object(wanted: Transcription | None) -> Json | None:
     if wanted is None:
         return None
     shown: Json = {
@@ -103,11 +104,11 @@ def _transcription(wanted: Transcription | None) -> Json | None:
     return {name: value for name, value in shown.items() if value}
 
 
-def _noise_reduction(wanted: NoiseReduction | None) -> Json | None:
+def noise_reduction_object(wanted: NoiseReduction | None) -> Json | None:
     return None if wanted is None else {"type": wanted.type, "strength": wanted.strength}
 
 
-def _tool(tool: ToolSource) -> Json:
+def tool_object(tool: ToolSource) -> Json:
     return _mcp_server(tool) if isinstance(tool, McpServer) else function_tool(tool)
 
 
@@ -141,7 +142,7 @@ def _approval(approval: Approval | None) -> str | Json:
     return {name: _filter(wanted) for name, wanted in filters.items() if wanted is not None}
 
 
-def _tool_choice(choice: ToolChoice) -> str | Json:
+def tool_choice_value(choice: ToolChoice) -> str | Json:
     match choice:
         case ForceFunction():
             return forced_function(choice)
@@ -152,7 +153,7 @@ def _tool_choice(choice: ToolChoice) -> str | Json:
             return choice
 
 
-def _truncation(truncation: Truncation) -> str | Json:
+def truncation_value(truncation: Truncation) -> str | Json:
     if truncation.mode != "retention_ratio":
         return truncation.mode
     shown: Json = {"type": "retention_ratio", "retention_ratio": truncation.retention_ratio}

@@ -87,7 +87,7 @@ class BetaRefused:
         return 0
 
     def arrives(self) -> LongArrival:
-        return ArrivingEvent(GA, lambda _: None)
+        return ArrivingEvent(GA, lambda _: iter(()))
 
     def congested(self, waits: bool) -> None:
         pass

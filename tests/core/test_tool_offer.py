@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.regions.mcp_offer import OfferedTool, offer
+from parley.core.regions.tool_offer import OfferedTool, offer
 from parley.core.words.errors import PeerError
 from parley.core.words.items import McpTool
 from parley.core.words.settings import (
@@ -31,14 +31,16 @@ def test_a_tool_of_a_server_that_is_forced_is_called_by_the_name_the_model_knows
         offered = offer(TOLD, SOURCES, ForceMcp(label, name))
         assert offered.choice == ForceFunction(known)
         assert [tool.name for tool in offered.tools] == ["weather", "find", "lend", "films_find"]
-        assert offered.mcp[known] == OfferedTool(FILMS if label == "films" else BOOKS, LEND if name == "lend" else FIND)
+        assert offered.by_name[known] == OfferedTool(
+            FILMS if label == "films" else BOOKS, LEND if name == "lend" else FIND
+        )
 
 
 def test_a_server_that_is_forced_offers_its_own_tools_and_no_others() -> None:
     offered = offer(TOLD, SOURCES, ForceMcp("films"))
     assert offered.choice == "required"
     assert [tool.name for tool in offered.tools] == ["films_find"]
-    assert offered.mcp == {"films_find": OfferedTool(FILMS, FIND)}
+    assert offered.by_name == {"films_find": OfferedTool(FILMS, FIND)}
     assert [tool.name for tool in offer(TOLD, SOURCES, ForceMcp("books")).tools] == ["find", "lend"]
 
 
@@ -79,7 +81,7 @@ def test_a_server_that_has_not_told_its_tools_offers_none_and_nothing_can_be_req
     choice: ToolChoice, comes_to: ToolChoice
 ) -> None:
     offered = offer({}, (BOOKS,), choice)
-    assert (offered.tools, offered.choice, offered.mcp) == ((), comes_to, {})
+    assert (offered.tools, offered.choice, offered.by_name) == ((), comes_to, {})
     with_function = offer({}, (WEATHER, BOOKS), choice)
     assert (with_function.tools, with_function.choice) == ((WEATHER,), choice)
 
@@ -105,7 +107,7 @@ def test_a_tool_is_offered_as_its_server_has_described_it() -> None:
 def test_tools_get_names_that_models_accept_and_that_tell_them_apart(names: tuple[str, ...], known: list[str]) -> None:
     offered = offer({"books": tuple(McpTool(name) for name in names)}, (BOOKS,), "auto")
     assert [tool.name for tool in offered.tools] == known
-    assert [offered.mcp[name].tool.name for name in known] == list(names)
+    assert [offered.by_name[name].tool.name for name in known] == list(names)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +116,4 @@ def test_tools_get_names_that_models_accept_and_that_tell_them_apart(names: tupl
 def test_an_offered_tool_is_called_unasked_only_where_the_client_says_so(approval: Approval | None, asks: bool) -> None:
     server = McpServer("books", "https://books.example/mcp", approval=approval)
     offered = offer({"books": (McpTool("find", read_only=True), LEND)}, (server,), "auto")
-    assert [offered.mcp[name].asks for name in ("find", "lend")] == [asks, True]
+    assert [offered.by_name[name].asks for name in ("find", "lend")] == [asks, True]

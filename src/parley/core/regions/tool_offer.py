@@ -1,7 +1,7 @@
 """What a model is offered of the tools of MCP servers, and under which names.
 
-Laws: only tools that their server has told of, and that the client allows; every name is one that models accept, and no two are
-alike; what a model calls is found again by the name it was told. Decides nothing about calls.
+Laws: only tools that their server has listed and the client allows; every name is one that models accept, and no two are
+alike; a call is matched to its tool by the name that the model was given. Decides nothing about calls.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class OfferedTool:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a model is told of its tools. `mcp` says, by the name it was told, which of them are MCP servers'."""
+    """The tools that a model is offered. `by_name` holds those of MCP servers, by the names that the model is given."""
 
     tools: tuple[FunctionTool, ...]
     choice: ModelToolChoice
-    mcp: Mapping[str, OfferedTool]
+    by_name: Mapping[str, OfferedTool]
 
 
-def offer(told: Mapping[str, tuple[McpTool, ...]], sources: tuple[ToolSource, ...], choice: ToolChoice) -> Offer:
-    """The tools that are known by now, each under a name of its own that models accept; `told` is what each server has, by label.
+def offer(listed: Mapping[str, tuple[McpTool, ...]], sources: tuple[ToolSource, ...], choice: ToolChoice) -> Offer:
+    """The tools that are known by now, each under a name of its own that models accept; `listed` is what each server has, by label.
 
-    Raises `PeerError` where `choice` wants a tool that no server has (or has told of yet).
+    Raises `PeerError` where `choice` wants a tool that no server has (or has listed yet).
     """
     tools = [source for source in sources if isinstance(source, FunctionTool)]
     taken = {tool.name for tool in tools}
@@ -58,7 +58,7 @@ def offer(told: Mapping[str, tuple[McpTool, ...]], sources: tuple[ToolSource, ..
     for source in sources:
         if not isinstance(source, McpServer):
             continue
-        for tool in told.get(source.label, ()):
+        for tool in listed.get(source.label, ()):
             if source.allows(tool.name, tool.read_only):
                 name = _free_name(tool.name, source.label, taken)
                 taken.add(name)
@@ -67,7 +67,7 @@ def offer(told: Mapping[str, tuple[McpTool, ...]], sources: tuple[ToolSource, ..
     if isinstance(choice, ForceMcp):
         return _forced(tools, choice, mcp)
     if choice == "required" and not tools:
-        choice = "auto"  # its servers have not told their tools: nothing could be required
+        choice = "auto"  # its servers have not listed their tools: nothing could be required
     return Offer(tuple(tools), choice, mcp)
 
 

@@ -1,0 +1,599 @@
+"""The account of a session's turns: what was said, where the time went, and what came of each reply.
+
+Laws: pure; watches the core's events and effects and takes no part; holds the last `keep` turns. What the core says is taken as it is
+said: which attempt belongs to which response, and whether a speculative one was released. Every rendering of a turn (`/metrics`, the
+page's waterfall, `parley.turn.metrics`, the library's events) is made from this account.
+
+Does not know: which clock it is given, or, where the client holds the playback, when the listener heard anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from parley.core.words.effects import (
+    CancelGeneration,
+    DropTranscription,
+    Effect,
+    OpenTranscription,
+    Play,
+    ReleaseGeneration,
+    ScoreVoice,
+    StartGeneration,
+    Tell,
+    Transcribe,
+)
+from parley.core.words.events import (
+    AudioArrived,
+    AudioPlayed,
+    ClauseStarted,
+    Event,
+    FirstTokenGenerated,
+    GenerationFailed,
+    GenerationFinished,
+    ItemCreateRequested,
+    PartialTranscribed,
+    SpeechGenerated,
+    TextGenerated,
+    ToolCallStarted,
+    Transcribed,
+    VoiceScored,
+)
+from parley.core.words.ids import AttemptId, ItemId, ResponseId, TurnId
+from parley.core.words.items import FunctionCall, InputText, McpCall, Message
+from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.notices import (
+    ErrorRaised,
+    InputCommitted,
+    Notice,
+    OutputAudioDelta,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    OutputBufferStopped,
+    OutputItemAdded,
+    OutputTextDelta,
+    OutputTranscriptDelta,
+    ResponseCreated,
+    ResponseDone,
+    ResponseView,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptionCompleted,
+    TranscriptionFailedNotice,
+)
+from parley.core.words.settings import AudioFormat
+
+TURNS_KEPT = 32
+"""Turns that a server keeps of a session: more than a screen shows, some 10 KiB."""
+
+VOICED = 0.5
+"""The probability from which a frame counts as voice in the account, whatever the session's own threshold."""
+
+Ending = Literal["voice", "commit", "request"]
+"""What ended the user's turn: the detector of turns, the client's commit, or a request for a response to nothing that was said."""
+
+_EVERY_FRAME = frozenset({ScoreVoice, Transcribe})
+
+
+@dataclass(slots=True)
+class AttemptRecord:
+    """One attempt at a reply. Times are ns; None: it has not happened. `response` None: it is held."""
+
+    id: AttemptId
+    format: AudioFormat
+    requested_ns: int
+    speculative: bool
+    response: ResponseId | None = None
+    first_token_ns: int | None = None
+    first_text_ns: int | None = None
+    first_audio_ns: int | None = None
+    over: bool = False
+
+
+@dataclass(slots=True)
+class ReplyRecord:
+    """One response in the conversation. `sent_ns` is when its first audio went out, `first_words_ns` its first words.
+
+    `speculations_lost` counts the speculative attempts that were dropped before it began.
+    """
+
+    response: ResponseId
+    began_ns: int
+    attempt: AttemptRecord | None = None
+    speculations_lost: int = 0
+    first_words_ns: int | None = None
+    sent_ns: int | None = None
+    done_ns: int | None = None
+    interrupted: bool = False
+    items: list[ItemId] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+    @property
+    def won(self) -> bool:
+        """Whether it was begun in a pause, by a speculative attempt."""
+        return self.attempt is not None and self.attempt.speculative
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """One turn of the user and its replies; a reply that goes on from tool calls belongs to the turn of the reply that made them.
+
+    Positions are 24 kHz samples of the session's input; `voice_end_sample` None: no voice was scored in it. `transcript` is what was
+    said or typed. `pause_ms` is the silence in which the end was recognised.
+    """
+
+    number: int
+    ending: Ending | None = None
+    item: ItemId | None = None
+    turn: TurnId | None = None
+    start_sample: int = 0
+    end_sample: int = 0
+    voice_end_sample: int | None = None
+    turn_end_ms: float | None = None
+    ended_ns: int = 0
+    transcript: str = ""
+    transcript_ns: int | None = None
+    recognised: Transcribed | None = None
+    fault: tuple[str, str] | None = None
+    """Code and message, where the recogniser failed."""
+    replies: list[ReplyRecord] = field(default_factory=list)
+    played: bool = False
+
+    @property
+    def pause_ms(self) -> float | None:
+        if self.voice_end_sample is None:
+            return None
+        return max(0.0, (self.end_sample - self.voice_end_sample) / SAMPLES_PER_MS)
+
+    @property
+    def interrupted(self) -> bool:
+        return any(reply.interrupted for reply in self.replies)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    turn: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class WordsHeard:
+    """The words so far of the turn that is being spoken."""
+
+    turn: TurnRecord
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStopped:
+    turn: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTranscribed:
+    """Its words are known; or, with `turn.fault`, they never will be."""
+
+    turn: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptWritten:
+    """The attempt's first text, or its first tool call."""
+
+    attempt: AttemptRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSpoken:
+    """The attempt's first audio."""
+
+    attempt: AttemptRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationEnded:
+    attempt: AttemptRecord
+    won: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    turn: TurnRecord
+    reply: ReplyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyWritten:
+    """More words of the reply were sent."""
+
+    turn: TurnRecord
+    reply: ReplyRecord
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySent:
+    """The first audio of the reply was sent."""
+
+    turn: TurnRecord
+    reply: ReplyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPlayed:
+    """Where the server holds the playback: the first audio that answers the turn has gone out to the listener."""
+
+    turn: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """A response of the turn is over; where the server holds the playback, its audio may still be playing."""
+
+    turn: TurnRecord
+    reply: ReplyRecord
+    response: ResponseView
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAnswered:
+    """All replies of the turn are made, and heard where the server holds the playback."""
+
+    turn: TurnRecord
+
+
+TurnChange = (
+    TurnStarted
+    | WordsHeard
+    | TurnStopped
+    | TurnTranscribed
+    | AttemptWritten
+    | AttemptSpoken
+    | SpeculationEnded
+    | ReplyStarted
+    | ReplyWritten
+    | ReplySent
+    | ReplyPlayed
+    | ReplyDone
+    | TurnAnswered
+)
+
+
+class TurnAccount:
+    """One session's account. Call `on_step()` for each step, in order; `turns` are the last `keep` turns that have ended."""
+
+    def __init__(self, keep: int = TURNS_KEPT) -> None:
+        self.turns: deque[TurnRecord] = deque(maxlen=keep)
+        self.begun = 0
+        """Turns begun so far."""
+        self.attempts: dict[AttemptId, AttemptRecord] = {}
+        """Those that are alive, or held."""
+        self.answering: list[TurnRecord] = []
+        """Turns whose replies are made or heard, in order: a typed turn is answered while the reply before it still plays."""
+        self._out: list[TurnChange] = []
+        self._format = AudioFormat.PCM16
+        self._received = 0
+        self._committed = 0
+        self._voiced_to: int | None = None
+        self._opened: TurnId | None = None
+        self._speaking: TurnRecord | None = None
+        self._words = ""
+        self._recognised: Transcribed | None = None
+        self._typed: str | None = None
+        self._unanswered: TurnRecord | None = None
+        self._going_on: TurnRecord | None = None
+        self._lost = 0
+        self._live: set[ResponseId] = set()
+        self._sounding: set[ResponseId] = set()
+
+    @property
+    def writing(self) -> bool:
+        """Whether a response in the conversation is being made."""
+        return bool(self._live)
+
+    def reply(self, response: ResponseId) -> tuple[TurnRecord, ReplyRecord] | None:
+        """The turn and the reply of this response, while they are kept."""
+        for turn in (*reversed(self.answering), *reversed(self.turns)):
+            for reply in turn.replies:
+                if reply.response == response:
+                    return turn, reply
+        return None
+
+    def forget_typed(self) -> None:
+        """What was typed so far is history: no reply answers it."""
+        self._typed = None
+
+    def end(self) -> list[TurnChange]:
+        """The session is over: what was being answered ends here."""
+        self._live.clear()
+        self._sounding.clear()
+        self._end_answered()
+        return self._taken()
+
+    def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect]) -> list[TurnChange]:
+        """One step of the session (`event` None: its beginning), at `now_ns`; returns what changed, in order."""
+        match event:
+            case AudioArrived(audio=audio):
+                self._received += self._format.samples(len(audio))
+            case VoiceScored(end_sample=end_sample, probability=probability):
+                if probability >= VOICED:
+                    self._voiced_to = end_sample
+            case None | AudioPlayed():
+                pass
+            case _:
+                self._on_event(event, now_ns)
+        told = False
+        for effect in effects:
+            kind = type(effect)
+            if kind in _EVERY_FRAME:
+                continue
+            told = True
+            self._on_effect(effect, event, now_ns)
+        if isinstance(event, Transcribed):
+            self._resolve(event, now_ns, effects)
+        if isinstance(event, AudioPlayed):
+            self._play(event.samples)
+        if told:
+            self._end_answered()
+        return self._taken()
+
+    def _taken(self) -> list[TurnChange]:
+        if not self._out:
+            return []
+        out, self._out = self._out, []
+        return out
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event, now_ns: int) -> None:
+        match event:
+            case PartialTranscribed(turn=turn, text=text):
+                self._hear(turn, text)
+            case Transcribed(turn=turn, text=text, flush=flush):
+                self._recognised = event
+                if flush is not None:
+                    self._hear(turn, text)
+            case FirstTokenGenerated(attempt=attempt_id):
+                attempt = self.attempts.get(attempt_id)
+                if attempt is not None and attempt.first_token_ns is None:
+                    attempt.first_token_ns = now_ns
+            case TextGenerated() | ClauseStarted() | ToolCallStarted():
+                attempt = self.attempts.get(event.attempt)
+                if attempt is not None and attempt.first_text_ns is None:
+                    attempt.first_text_ns = now_ns
+                    self._out.append(AttemptWritten(attempt))
+            case SpeechGenerated(attempt=attempt_id):
+                attempt = self.attempts.get(attempt_id)
+                if attempt is not None and attempt.first_audio_ns is None:
+                    attempt.first_audio_ns = now_ns
+                    self._out.append(AttemptSpoken(attempt))
+            case GenerationFinished(attempt=attempt_id) | GenerationFailed(attempt=attempt_id):
+                attempt = self.attempts.get(attempt_id)
+                if attempt is not None:
+                    attempt.over = True
+                    if attempt.response is not None:
+                        del self.attempts[attempt_id]
+            case ItemCreateRequested(item=Message(role="user", content=content)):
+                text = " ".join(part.text for part in content if isinstance(part, InputText))
+                self._typed = text or self._typed
+            case _:
+                pass
+
+    def _hear(self, turn_id: TurnId, text: str) -> None:
+        turn = self._speaking
+        if turn is not None and turn.turn == turn_id and text and text != self._words:
+            self._words = text
+            self._out.append(WordsHeard(turn, text))
+
+    def _resolve(self, event: Transcribed, now_ns: int, effects: Sequence[Effect]) -> None:
+        """A turn's words, where its client is told none: those of a flush count where the core let the recogniser go for them."""
+        let_go = any(isinstance(effect, DropTranscription) and effect.turn == event.turn for effect in effects)
+        if event.flush is None or let_go:
+            for turn in reversed(self.turns):
+                if turn.turn == event.turn and turn.transcript_ns is None:
+                    self._know(turn, event.text, now_ns)
+
+    def _know(self, turn: TurnRecord, text: str, now_ns: int) -> None:
+        turn.transcript, turn.transcript_ns = text, now_ns
+        found = self._recognised
+        turn.recognised = found if found is not None and (found.turn, found.text) == (turn.turn, text) else None
+        self._out.append(TurnTranscribed(turn))
+
+    # --- effects ------------------------------------------------------------------------------------------------------
+
+    def _on_effect(self, effect: Effect, event: Event | None, now_ns: int) -> None:
+        match effect:
+            case Tell(notice=notice):
+                self._on_notice(notice, event, now_ns)
+            case Play(response=response):
+                self._send(response, now_ns)
+            case OpenTranscription(turn=turn, live=True):
+                self._opened = turn
+            case StartGeneration(attempt=attempt, response=response):
+                if response is None:
+                    self._drop_held()
+                made = self.attempts[attempt] = AttemptRecord(
+                    attempt, effect.format, now_ns, response is None, response
+                )
+                found = self.reply(response) if response is not None else None
+                if found is not None:
+                    found[1].attempt = made
+            case ReleaseGeneration(attempt=attempt_id, response=response):
+                held = self.attempts.get(attempt_id)
+                if held is not None:
+                    held.response = response
+                    self._out.append(SpeculationEnded(held, won=True))
+            case CancelGeneration(attempt=attempt_id):
+                gone = self.attempts.pop(attempt_id, None)
+                if gone is not None and gone.response is None:
+                    self._lose_attempt(gone)
+            case _:
+                pass
+
+    def _drop_held(self) -> None:
+        """At most one attempt is held; one that was made to its end is dropped without being cancelled."""
+        for attempt in [attempt for attempt in self.attempts.values() if attempt.response is None]:
+            del self.attempts[attempt.id]
+            self._lose_attempt(attempt)
+
+    def _lose_attempt(self, attempt: AttemptRecord) -> None:
+        self._lost += 1
+        self._out.append(SpeculationEnded(attempt, won=False))
+
+    def _on_notice(self, notice: Notice, event: Event | None, now_ns: int) -> None:
+        match notice:
+            case SpeechStarted(item_id=item, audio_start_ms=start_ms):
+                self._words = ""
+                self._speaking = self._start(item, start_ms * SAMPLES_PER_MS)
+                self._out.append(TurnStarted(self._speaking))
+            case SpeechStopped(item_id=item, audio_end_ms=end_ms):
+                turn = self._speaking
+                self._speaking = None
+                if turn is not None and turn.item == item:
+                    scored = event.end_sample if isinstance(event, VoiceScored) else self._received
+                    self._stop(turn, "voice", scored, now_ns)
+                    turn.turn_end_ms = end_ms
+                    self._out.append(TurnStopped(turn))
+            case InputCommitted(item_id=item):
+                self._commit(item, now_ns)
+            case TranscriptionCompleted(item_id=item, transcript=text):
+                for turn in reversed(self.turns):
+                    if turn.item == item:
+                        self._know(turn, text, now_ns)
+                        break
+            case TranscriptionFailedNotice(item_id=item, code=code, message=message):
+                for turn in reversed(self.turns):
+                    if turn.item == item and turn.transcript_ns is None:
+                        turn.fault = code, message
+                        self._know(turn, "", now_ns)
+                        break
+            case ErrorRaised():
+                self._typed = None  # no response answers what was typed
+            case SessionCreated(settings=settings) | SessionUpdated(settings=settings):
+                self._format = settings.input_format
+            case _:
+                self._on_reply_notice(notice, now_ns)
+
+    def _start(self, item: ItemId, start_sample: int) -> TurnRecord:
+        self.begun += 1
+        self._going_on = None
+        return TurnRecord(self.begun, None, item, self._opened, start_sample)
+
+    def _stop(self, turn: TurnRecord, ending: Ending, end_sample: int, now_ns: int) -> None:
+        turn.ending, turn.end_sample, turn.ended_ns = ending, end_sample, now_ns
+        voiced = self._voiced_to
+        if voiced is not None and turn.start_sample < voiced <= end_sample:
+            turn.voice_end_sample = voiced
+        self._unanswered = turn
+        self.turns.append(turn)
+
+    def _commit(self, item: ItemId, now_ns: int) -> None:
+        turn = self.turns[-1] if self.turns and self.turns[-1].item == item else None
+        if turn is None:
+            turn = self._start(item, self._committed)
+            self._stop(turn, "commit", self._received, now_ns)
+            self._out += (TurnStarted(turn), TurnStopped(turn))
+        self._committed = turn.end_sample
+
+    # --- replies ------------------------------------------------------------------------------------------------------
+
+    def _on_reply_notice(self, notice: Notice, now_ns: int) -> None:
+        match notice:
+            case ResponseCreated(response=response) if response.conversation_id is not None:
+                self._begin_reply(response.id, now_ns)
+            case OutputItemAdded(response_id=response_id, item=Message(id=item)):
+                found = self.reply(response_id)
+                if found is not None:
+                    found[1].items.append(item)
+            case OutputTranscriptDelta(at=at, delta=delta) | OutputTextDelta(at=at, delta=delta):
+                found = self.reply(at.response_id)
+                if found is not None:
+                    turn, reply = found
+                    reply.first_words_ns = reply.first_words_ns or now_ns
+                    reply.written.append(delta)
+                    self._out.append(ReplyWritten(turn, reply, delta))
+            case OutputAudioDelta(at=at):
+                self._send(at.response_id, now_ns)
+            case OutputBufferStarted(response_id=response_id):
+                self._sounding.add(response_id)
+            case OutputBufferStopped(response_id=response_id):
+                self._sounding.discard(response_id)
+            case OutputBufferCleared(response_id=response_id):
+                self._sounding.discard(response_id)
+                found = self.reply(response_id)
+                if found is not None:
+                    found[1].interrupted = True
+            case ResponseDone(response=response):
+                self._finish(response, now_ns)
+            case _:
+                pass
+
+    def _begin_reply(self, response: ResponseId, now_ns: int) -> None:
+        turn = self._turn_answered(now_ns)
+        self._end_answered(spare=turn)  # the reply before may have ended in this same step
+        won = next((attempt for attempt in self.attempts.values() if attempt.response == response), None)
+        if won is None:
+            self._drop_held()
+        reply = ReplyRecord(response, now_ns, won, self._lost)
+        self._lost = 0
+        if won is not None and won.over:
+            del self.attempts[won.id]
+        turn.replies.append(reply)
+        if turn not in self.answering:
+            self.answering.append(turn)
+        self._live.add(response)
+        self._out.append(ReplyStarted(turn, reply))
+
+    def _turn_answered(self, now_ns: int) -> TurnRecord:
+        """The turn that a new response answers: what was said last, what was typed, or that of the reply that goes on."""
+        typed, self._typed = self._typed, None
+        said, self._unanswered = self._unanswered, None
+        going_on, self._going_on = self._going_on, None
+        if said is not None:
+            return said
+        if typed is None and going_on is not None:
+            return going_on
+        self.begun += 1
+        turn = TurnRecord(self.begun, "request", ended_ns=now_ns, transcript=typed or "")
+        self.turns.append(turn)
+        return turn
+
+    def _send(self, response: ResponseId, now_ns: int) -> None:
+        found = self.reply(response)
+        if found is not None and found[1].sent_ns is None:
+            found[1].sent_ns = now_ns
+            self._out.append(ReplySent(*found))
+
+    def _play(self, samples: int) -> None:
+        turn = next((turn for turn in self.answering if _responses(turn) & self._sounding), None)
+        if samples and turn is not None and not turn.played:
+            turn.played = True
+            self._out.append(ReplyPlayed(turn))
+
+    def _finish(self, response: ResponseView, now_ns: int) -> None:
+        self._live.discard(response.id)
+        found = self.reply(response.id)
+        if found is None:
+            return
+        turn, reply = found
+        reply.done_ns = now_ns
+        reply.interrupted |= response.status == "cancelled"
+        called = any(
+            isinstance(item, FunctionCall | McpCall) and item.status == "completed" for item in response.output
+        )
+        self._going_on = turn if called and response.status == "completed" else None
+        self._out.append(ReplyDone(turn, reply, response))
+
+    def _end_answered(self, spare: TurnRecord | None = None) -> None:
+        for turn in list(self.answering):
+            if turn is not spare and not _responses(turn) & (self._live | self._sounding):
+                self.answering.remove(turn)
+                self._out.append(TurnAnswered(turn))
+
+
+def _responses(turn: TurnRecord) -> set[ResponseId]:
+    return {reply.response for reply in turn.replies}

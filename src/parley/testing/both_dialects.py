@@ -1,0 +1,130 @@
+"""Tells a simulated session's story in both dialects, and checks that it is one story.
+
+Laws: no notice and no client event fails to be written; what a dialect writes of a client, it reads back as the same event; where both
+dialects have an event for a notice, it carries the same ids, words, positions and terminals. The beta leaves out what it has no words for
+and nothing else. Of audio, which is most of what is sent and is written alike whatever it holds, only the first piece of the session and
+of each part is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import msgspec
+
+from parley.core.words.effects import Effect, Tell
+from parley.core.words.events import AudioArrived, ClientEvent, Event, SessionUpdateRequested
+from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpListTools
+from parley.core.words.notices import (
+    ConversationCreated,
+    IdleTimeoutTriggered,
+    ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallProgress,
+    McpListProgress,
+    Notice,
+    OutputAudioDelta,
+    PartAt,
+)
+from parley.testing.rules.base import CheckFailed
+from parley.wire.dialect import Encoder
+from parley.wire.dialects import BETA, DIALECTS, GA
+
+_MCP_ITEMS = (McpListTools, McpCall, McpApprovalRequest, McpApprovalResponse)
+_ONLY_GA = (ItemDone, IdleTimeoutTriggered, McpArgumentsDelta, McpArgumentsDone, McpCallProgress, McpListProgress)
+
+_TOLD = frozenset(
+    (
+        "id",
+        "item_id",
+        "response_id",
+        "call_id",
+        "conversation_id",
+        "previous_item_id",
+        "output_index",
+        "content_index",
+        "audio_start_ms",
+        "audio_end_ms",
+        "status",
+        "reason",
+        "code",
+        "role",
+        "delta",
+        "transcript",
+        "text",
+        "arguments",
+        "output",
+        "voice",
+        "instructions",
+        "total_tokens",
+        "remaining",
+    )
+)
+"""Members that mean the same in both dialects; a session's sections and the response's audio are named differently."""
+
+_read = msgspec.json.decode
+
+
+class BothDialects:
+    """Shown every step of a session, as the checker is. Raises `CheckFailed`."""
+
+    def __init__(self) -> None:
+        self._ga: Encoder = GA.encoder(event_seed=b"ga", wall_s=lambda: 0.0)
+        self._beta: Encoder = BETA.encoder(event_seed=b"beta", wall_s=lambda: 0.0)
+        self._heard = False
+        self._at: PartAt | None = None
+
+    def saw(self, event: Event | None, effects: Iterable[Effect]) -> None:
+        """One step: what happened, and what came of it."""
+        if isinstance(event, ClientEvent) and not (isinstance(event, AudioArrived) and self._heard):
+            self._heard = self._heard or isinstance(event, AudioArrived)
+            self._write(event)
+        for effect in effects:
+            if isinstance(effect, Tell):
+                notice = effect.notice
+                if isinstance(notice, OutputAudioDelta):
+                    if notice.at == self._at:
+                        continue
+                    self._at = notice.at
+                self._tell(notice)
+
+    def _write(self, event: ClientEvent) -> None:
+        if isinstance(event, SessionUpdateRequested):  # every update on a wire says which kind of session it is for
+            event = replace(event, patch={"kind": "realtime", **event.patch})
+        for dialect in DIALECTS.values():
+            frame = dialect.write(event)
+            if frame is None:
+                continue
+            if (back := dialect.decode(frame)) != event:
+                raise CheckFailed("dialects", f"the {dialect.name} dialect reads {event} back as {back}")
+
+    def _tell(self, notice: Notice) -> None:
+        ga, beta = self._ga.encode(notice), self._beta.encode(notice)
+        only_beta = isinstance(notice, ConversationCreated)
+        only_ga = isinstance(notice, _ONLY_GA) or isinstance(getattr(notice, "item", None), _MCP_ITEMS)
+        if (ga is None) != only_beta or (beta is None) != only_ga:
+            raise CheckFailed("dialects", f"{notice} is told as {ga} and as {beta}")
+        if ga is None or beta is None:
+            return
+        if isinstance(notice, OutputAudioDelta):
+            told, told_too = (frame.partition('"response_id"')[2] for frame in (ga, beta))
+            same = told == told_too and bool(told)
+        else:
+            same = sorted(_story(_read(ga), "")) == sorted(_story(_read(beta), ""))
+        if not same:
+            raise CheckFailed("dialects", f"two stories of one notice:\n  {ga}\n  {beta}")
+
+
+def _story(value: object, name: str) -> Iterator[tuple[str, str]]:
+    """Every member that both dialects have, with its value, wherever it stands. Items of MCP servers are the GA's alone."""
+    if isinstance(value, list):
+        for element in value:
+            yield from _story(element, name)
+    elif not isinstance(value, dict):
+        if name in _TOLD:
+            yield name, repr(value)
+    elif not str(value.get("type", "")).startswith("mcp"):
+        for inner, member in value.items():
+            yield from _story(member, inner)
