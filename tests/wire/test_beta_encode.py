@@ -11,6 +11,7 @@ from hypothesis import given
 from parley.core.words import items as i
 from parley.core.words import notices as n
 from parley.core.words.settings import ForceFunction, FunctionTool, NoiseReduction, ServerVad, Settings, Transcription
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import BETA
 from tests.wire import beta_rules, samples
@@ -211,7 +212,7 @@ def test_audio_deltas_have_the_betas_type_and_the_whole_audio() -> None:
     assert (event["type"], event["delta"], event["response_id"]) == ("response.audio.delta", "AAE=", RESPONSE)
 
 
-OWN = {"parley.turn.metrics": n.TurnMeasured}
+OWN = {"parley.turn.metrics": TurnMeasured}
 """Parley's own event, which no SDK has."""
 
 

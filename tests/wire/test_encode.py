@@ -217,7 +217,7 @@ def test_an_error_names_the_clients_event_and_shows_its_nulls() -> None:
     }
 
 
-OWN = {"parley.turn.metrics": n.TurnMeasured}
+OWN = {"parley.turn.metrics": TurnMeasured}
 """Parley's own event, which no SDK has."""
 
 

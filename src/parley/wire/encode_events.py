@@ -50,7 +50,7 @@ COMMON_TYPES: Mapping[str, type[n.Notice]] = {
     "output_audio_buffer.started": n.OutputBufferStarted,
     "output_audio_buffer.stopped": n.OutputBufferStopped,
     "output_audio_buffer.cleared": n.OutputBufferCleared,
-    "parley.turn.metrics": n.TurnMeasured,
+    "parley.turn.metrics": TurnMeasured,
 }
 """What the server events that all dialects have tell, by their types: for clients."""
 
