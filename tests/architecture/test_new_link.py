@@ -1,15 +1,18 @@
-"""A link of another kind, made of lists: what a new transport must bring, and that no file of the server knows of it."""
+"""A link of another kind, made of lists, and a dialect of another kind: what each must bring, and that no file of the server knows
+of either."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from parley.core.words.effects import Play
+from parley.core.words.notices import Notice
 from parley.server.access.access import Grant
 from parley.server.links.link import EndReason
 from parley.server.refusals import Refusal
@@ -17,6 +20,7 @@ from parley.server.sessions import RealtimeSession, SessionRequest
 from parley.testing.fakes import FakeModel
 from parley.wire.dialect import Dialect
 from parley.wire.dialects import BETA, GA
+from parley.wire.encoding import Named
 from tests.runtime.rig import settled
 from tests.server.harness import Engines, Running, configured, running
 
@@ -60,21 +64,33 @@ class ListLink:
         return [event["type"] for event in self.events]
 
 
+def _shouted(notice: Notice, wall_s: Callable[[], float]) -> Named | None:
+    named = GA.event_writer(notice, wall_s)
+    return None if named is None else (f"loud.{named[0]}", named[1])
+
+
+LOUD = replace(GA, name="loud", event_writer=_shouted, audio_delta="loud.response.output_audio.delta")
+"""A dialect whose events have other names."""
+
+
 def speaking() -> Engines:
     return Engines(llm=FakeModel(["Hello."]))
 
 
-@pytest.mark.parametrize("dialect", [GA, BETA], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [GA, BETA, LOUD], ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("paced", [False, True])
 async def test_a_conversation_needs_a_link_and_a_playback(dialect: Dialect, paced: bool) -> None:
     async with running(configured(), speaking()) as server:
         link = ListLink()
         link.open(server, dialect, paced=paced)
-        assert link.kinds()[0] == "session.created"
+        prefix = "loud." if dialect is LOUD else ""
+        assert link.kinds()[0] == f"{prefix}session.created"
         assert len(server.app.sessions) == 1
         link.client_sends(type="response.create")
-        await settled(lambda: "response.done" in link.kinds())
-        assert link.events[link.kinds().index("response.done")]["response"]["status"] == "completed"
+        done = f"{prefix}response.done"
+        await settled(lambda: done in link.kinds())
+        assert link.events[link.kinds().index(done)]["response"]["status"] == "completed"
+        assert all(kind.startswith(prefix) for kind in link.kinds()), "no event of another dialect"
         deltas = [kind for kind in link.kinds() if kind.endswith("audio.delta")]
         assert (bool(deltas), bool(link.audio)) == (not paced, paced)
         server.server.leave()

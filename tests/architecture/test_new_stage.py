@@ -50,6 +50,15 @@ def test_a_stage_of_another_package_is_listed_like_the_built_in_ones(run: Run) -
     assert infos[-1]["stage"] == "moderation"
 
 
+def test_a_stage_that_cannot_be_imported_takes_no_other_down_with_it(run: Run, tmp_path: Path) -> None:
+    points = tmp_path / "site/dummy_stage-1.0.dist-info/entry_points.txt"
+    points.write_text("[parley.stages]\nlost = dummy_stage:LOST\nstt = dummy_stage:create\n")
+    listed = run("-c", CLI, "engines")
+    assert "speech: speech to speech" in listed.stdout
+    assert "the stage 'lost' of the package 'dummy-stage' cannot be imported" in listed.stderr
+    assert "the entry point 'stt' of the package 'dummy-stage' names no stage of its own" in listed.stderr
+
+
 def test_it_is_configured_opened_used_and_closed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "parley.toml").write_text(
         '[pipelines.bench]\nmoderation = "words:rude"\n[pipelines.bench.moderation_options]\nmore = "vulgar,coarse"\n'

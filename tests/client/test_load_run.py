@@ -214,4 +214,4 @@ async def test_the_command_says_when_there_is_no_server(tmp_path: Path) -> None:
     wav = str(write_wav(tmp_path / "speech.wav", PCM))
     code, out, err = await bench("--url", "ws://127.0.0.1:9", "--wav", wav)
     assert (code, out) == (2, "")
-    assert "no session could be opened" in err
+    assert "No session could be opened" in err

@@ -208,3 +208,14 @@ def test_fixed_values_outlast_a_change_of_pipeline() -> None:
     settings = on.session.settings
     assert (settings.model, settings.voice) == ("slow", "cedar")
     assert (settings.instructions, settings.tools, settings.max_output_tokens) == ("Be brief.", (LOOK_UP, ORDER), 200)
+
+
+def test_free_tools_are_the_responses_too() -> None:
+    params = ResponseParams(tools=(FunctionTool("delete"),))
+    assert isinstance(asked(scene(replace(FIXED, tools=None)), params), ResponseCreated)
+
+
+def test_an_error_calls_the_kind_of_a_session_its_type() -> None:
+    error = updated(scene(), kind="transcription")
+    assert isinstance(error, ErrorRaised)
+    assert "fixes its type;" in error.message

@@ -147,7 +147,7 @@ def refused(scene: Scene, event: Event) -> ErrorRaised:
             "session.noise_reduction",
         ),
         (
-            SessionUpdateRequested({"include": ("item.input_audio_transcription.logprobs",)}, ID),
+            SessionUpdateRequested({"include": ("logprobs",)}, ID),
             "invalid_value",
             "session.include",
         ),

@@ -406,6 +406,30 @@ async def test_the_other_name_of_the_token_limit_is_learnt() -> None:
         assert [body.get("max_completion_tokens") for body in server.bodies] == [None, 9, 9]
 
 
+async def test_the_temperature_asked_for_goes_before_the_owners() -> None:
+    async def script(request: Request, answer: Answer) -> None:
+        await answer.text("Yes.")
+
+    async with connected(script, temperature=0.5) as (engine, server):
+        await replied(engine)
+        await replied(engine, ChatRequest(HELLO.messages, temperature=0.9))
+        assert [body["temperature"] for body in server.bodies] == [0.5, 0.9]
+
+
+async def test_a_model_that_takes_no_temperature_is_asked_without_it() -> None:
+    async def script(request: Request, answer: Answer) -> None:
+        if "temperature" in request.body:
+            said = "Unsupported value: 'temperature' does not support 0.8 with this model. Only the default (1) is supported."
+            await answer.json(400, {"error": {"message": said, "param": "temperature", "code": "unsupported_value"}})
+        else:
+            await answer.text("Yes.")
+
+    async with connected(script) as (engine, server):
+        for _ in range(2):
+            assert text_of(await replied(engine, ChatRequest(HELLO.messages, temperature=0.8))) == "Yes."
+        assert [body.get("temperature") for body in server.bodies] == [0.8, None, None]
+
+
 # --- faults ---
 
 

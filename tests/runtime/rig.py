@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from parley.config.values import PipelineConfig
+from parley.core.policy.policy import Policy
 from parley.core.session import Session
 from parley.core.spec import SessionSpec
 from parley.core.words.effects import CloseReason
@@ -138,6 +139,7 @@ class Rig:
         loudspeaker: Loudspeaker | None = None,
         pipelines: Pipelines | None = None,
         listeners: Sequence[Listener] = (),
+        policy: Policy | None = None,
     ) -> None:
         self.client = Client()
         spec = SessionSpec(
@@ -147,6 +149,7 @@ class Rig:
             pipe.capabilities(),
             playback,
             clock(),
+            policy,
         )
         made = session(spec)
         self.trace = trace(spec, made.id) if trace is not None else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from parley.core.words.events import SessionUpdateRequested
-from parley.core.words.notices import ResponseDone, TurnMeasured
+from parley.core.words.notices import ResponseDone
 from parley.core.words.settings import TURN_METRICS, Settings, Transcription
+from parley.core.words.turn_measured import TurnMeasured
 from parley.runtime.metrics import Metrics
 from parley.testing.fakes import FakeModel, FakeRecognizer
 from tests.runtime.rig import Rig, pipeline

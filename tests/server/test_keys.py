@@ -153,6 +153,30 @@ def test_a_key_file_closes_an_open_server_for_good(path: Path) -> None:
     assert isinstance(access.grant(None, "session"), Refusal)
 
 
+def secret_of(access: Access, key: Key | None) -> str:
+    secrets = access.secrets
+    return secrets.token(secrets.secret({"type": "realtime"}, key=key.id if key else "", dialect="ga"))
+
+
+def test_a_secret_made_without_a_key_ends_when_keys_are_required(path: Path) -> None:
+    access = Access(key_file=path)
+    token = secret_of(access, None)
+    assert isinstance(access.grant(token, "session"), Grant)
+    key_file.add(path, "one")
+    assert isinstance(access.grant(token, "session"), Refusal)
+
+
+def test_a_key_that_loses_its_scope_keeps_neither_secrets_nor_sessions(path: Path) -> None:
+    record, _ = key_file.add(path, "one", frozenset({"realtime"}))
+    access = Access(key_file=path)
+    token = secret_of(access, record)
+    assert isinstance(access.grant(token, "session"), Grant)
+    assert access.session_keys() == {record.id}
+    path.write_text(path.read_text().replace('"realtime"', '"audio"'))
+    assert isinstance(access.grant(token, "session"), Refusal)
+    assert access.session_keys() == set()
+
+
 def test_a_public_server_whose_key_file_is_gone_stays_closed(path: Path) -> None:
     assert isinstance(Access(key_file=path, required=True).grant(None, "any"), Refusal)
 

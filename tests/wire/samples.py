@@ -25,6 +25,7 @@ from parley.core.words.settings import (
     Transcription,
     Truncation,
 )
+from parley.core.words.turn_measured import TurnMeasured
 
 SESSION = SessionId("sess_ABCDEFGHIJKLMNOPQRSTU")
 ITEM, PREVIOUS = ItemId("item_ABCDEFGHIJKLMNOPQRSTU"), ItemId("item_0123456789ABCDEFGHIJK")
@@ -79,7 +80,7 @@ RICH = Settings(
     truncation=Truncation("retention_ratio", 0.8, 5000),
     reasoning_effort="low",
     tracing='{"workflow_name":"test","metadata":{"a":null}}',
-    include=("item.input_audio_transcription.logprobs",),
+    include=("logprobs",),
 )
 
 
@@ -171,7 +172,7 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 
-NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind is not n.TurnMeasured)
+NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind is not TurnMeasured)
 """Those of OpenAI's protocol: all but Parley's own event, which only a client that asked for it is sent."""
 
 # --- arbitrary ones ------------------------------------------------------------------------------------------------------
@@ -195,7 +196,7 @@ SETTINGS = st.builds(
     truncation=st.builds(Truncation, retention_ratio=_unit, post_instructions=st.none() | st.integers(1, 9999)),
     reasoning_effort=st.sampled_from(["", "minimal", "low", "medium", "high", "xhigh"]),
     tracing=st.sampled_from([None, '"auto"', '{"group_id":"g"}']),
-    include=st.sampled_from([(), ("item.input_audio_transcription.logprobs",)]),
+    include=st.sampled_from([(), ("logprobs",)]),
 )
 _audio = st.none() | st.binary(max_size=9)
 _user = st.builds(i.InputText) | st.builds(i.InputAudio, audio=_audio) | st.builds(i.InputImage)

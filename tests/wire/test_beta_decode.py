@@ -136,7 +136,7 @@ LISTENING: list[tuple[str, object, dict[str, object]]] = [
     ("turn_detection", {"type": "semantic_vad", "eagerness": "low"}, {"turn_detection": SemanticVad("low")}),
     ("turn_detection", {"silence_duration_ms": 900}, {"turn_detection": ServerVad(silence_duration_ms=900)}),
     ("turn_detection", None, {"turn_detection": None}),
-    ("include", ["item.input_audio_transcription.logprobs"], {"include": ("item.input_audio_transcription.logprobs",)}),
+    ("include", ["item.input_audio_transcription.logprobs"], {"include": ("logprobs",)}),
 ]
 SPEAKING: list[tuple[str, object, dict[str, object]]] = [
     ("model", "gpt-4o-realtime-preview", {"model": "gpt-4o-realtime-preview"}),

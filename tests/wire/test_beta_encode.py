@@ -11,6 +11,7 @@ from hypothesis import given
 from parley.core.words import items as i
 from parley.core.words import notices as n
 from parley.core.words.settings import ForceFunction, FunctionTool, NoiseReduction, ServerVad, Settings, Transcription
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import BETA
 from tests.wire import beta_rules, samples
@@ -209,3 +210,11 @@ def test_mcp_items_are_left_out_of_a_response() -> None:
 def test_audio_deltas_have_the_betas_type_and_the_whole_audio() -> None:
     event = encoded(n.OutputAudioDelta(AT, b"\x00\x01"))
     assert (event["type"], event["delta"], event["response_id"]) == ("response.audio.delta", "AAE=", RESPONSE)
+
+
+OWN = {"parley.turn.metrics": TurnMeasured}
+"""Parley's own event, which no SDK has."""
+
+
+def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
+    assert {encoded(notice)["type"]: type(notice) for notice in TOLD} | OWN == BETA.server_events

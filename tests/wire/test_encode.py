@@ -13,6 +13,7 @@ from parley.core.words import items as i
 from parley.core.words import notices as n
 from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.settings import Settings
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.dialect import Encoder
 from parley.wire.dialects import GA
 from tests.wire import samples
@@ -216,8 +217,16 @@ def test_an_error_names_the_clients_event_and_shows_its_nulls() -> None:
     }
 
 
+OWN = {"parley.turn.metrics": TurnMeasured}
+"""Parley's own event, which no SDK has."""
+
+
+def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
+    assert {encoded(notice)["type"]: type(notice) for notice in SAMPLES} | OWN == GA.server_events
+
+
 def test_parleys_own_event_says_where_the_time_of_a_turn_went() -> None:
-    event = encoded(n.TurnMeasured("voice", ITEM, RESPONSE, 1200.0, 1700.0, 35.5, 36.0, 90.0, 130.5, 131.0, "won", 1))
+    event = encoded(TurnMeasured("voice", ITEM, RESPONSE, 1200.0, 1700.0, 35.5, 36.0, 90.0, 130.5, 131.0, "won", 1))
     assert event.pop("event_id")
     assert event == {
         "type": "parley.turn.metrics",

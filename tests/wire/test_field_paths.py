@@ -41,6 +41,7 @@ ELSEWHERE = {
     "session.version": "not a client's",
     "type": "every event has one",
     "tool_choice": "the session's or the response's",
+    "item.input_audio_transcription.logprobs": "a value of `session.include`",
 }
 """Fields that are no options of an event."""
 

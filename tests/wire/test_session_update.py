@@ -84,7 +84,7 @@ OPTIONS = [
     option("tracing", "auto", ECHOED, "accepted and echoed", tracing='"auto"'),
     option("tracing", TRACE, ECHOED, "accepted and echoed", tracing=json.dumps(TRACE, separators=(",", ":"))),
     option("tracing", None, ECHOED, "accepted and echoed", tracing=None),
-    option("include", [LOGPROBS], WHERE_OFFERED, include=(LOGPROBS,)),
+    option("include", [LOGPROBS], WHERE_OFFERED, include=("logprobs",)),
     option("include", None, WHERE_OFFERED, include=()),
     option("audio.input.format.type", "audio/pcmu", input_format=AudioFormat.PCMU),
     option("audio.input.format.type", "audio/pcma", input_format=AudioFormat.PCMA),
@@ -200,7 +200,7 @@ def test_a_transcription_session_takes_its_own_options() -> None:
         "kind": "transcription",
         "transcription": Transcription("whisper-1"),
         "turn_detection": None,
-        "include": (LOGPROBS,),
+        "include": ("logprobs",),
     }
 
 

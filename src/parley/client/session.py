@@ -5,17 +5,17 @@ Laws:
 - Tolerant of what it does not know: an unknown event is passed over, a missing field is taken as empty.
 - The loudspeaker is told to stop (`UserBegan.over_reply`) in the call that hears of the interruption; the caller answers at once
   with `silenced()`, which tells the server exactly what was heard.
-Knows GA event names only. Does not know: devices, how anything is drawn, figures.
+Event names are the dialect's; session objects are read and written as the GA has them.
+Does not know: devices, how anything is drawn, figures.
 """
 
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -41,6 +41,22 @@ from parley.client.updates import (
     UserHeard,
     UserLost,
 )
+from parley.core.words import notices as n
+from parley.core.words.events import (
+    AudioArrived,
+    CancelRequested,
+    ClearRequested,
+    ClientEvent,
+    CommitRequested,
+    ItemCreateRequested,
+    ItemRetrieveRequested,
+    ItemTruncateRequested,
+    ResponseRequested,
+)
+from parley.core.words.ids import ClientEventId, ItemId, ResponseId
+from parley.core.words.items import InputText, Message
+from parley.wire.dialect import Dialect
+from parley.wire.dialects import GA
 
 MIN_COMMIT_MS = 100
 """Servers refuse to commit less."""
@@ -95,7 +111,8 @@ class ClientSession:
     after every call. `exact_cuts`: the server keeps the words that were heard, and is asked for them (a Parley is one).
     """
 
-    def __init__(self, wishes: SessionOptions, *, exact_cuts: bool = False) -> None:
+    def __init__(self, wishes: SessionOptions, *, exact_cuts: bool = False, dialect: Dialect = GA) -> None:
+        self._dialect = dialect
         self._wishes = wishes
         self._exact_cuts = exact_cuts
         self._outgoing: deque[str] = deque()
@@ -124,7 +141,7 @@ class ClientSession:
             return
         self._clock.recorded(len(audio) / BYTES_PER_MS, now_s)
         self._turn_bytes += len(audio)
-        self._send("input_audio_buffer.append", audio=b64encode(audio).decode("ascii"))
+        self._send(AudioArrived(audio, self._next_id()))
 
     def press(self, now_s: float) -> list[ClientUpdate]:
         """The talk key goes down: the user has the floor. Next: `silenced()` where `over_reply` says so."""
@@ -132,7 +149,7 @@ class ClientSession:
             return []
         self.talking = True
         self._turn_bytes = 0
-        self._send("input_audio_buffer.clear")
+        self._send(ClearRequested(self._next_id()))
         self._cancel()
         return [UserBegan("", over_reply=True)]
 
@@ -142,20 +159,19 @@ class ClientSession:
             return []
         self.talking = False
         if self._turn_bytes < MIN_COMMIT_MS * BYTES_PER_MS:
-            self._send("input_audio_buffer.clear")
+            self._send(ClearRequested(self._next_id()))
             return [UserLost("", f"the key was held for less than {MIN_COMMIT_MS} ms")]
-        self._send("input_audio_buffer.commit")
-        self._send("response.create")
+        self._send(CommitRequested(self._next_id()))
+        self._send(ResponseRequested(event_id=self._next_id()))
         return [UserEnded("", now_s, now_s)]
 
     def say(self, text: str) -> list[ClientUpdate]:
         """A typed message, and a reply to it. Next: `silenced()`, for what is still being played."""
         item_id = f"{TYPED}{self._event_count}"
         self._cancel()
-        content = [{"type": "input_text", "text": text}]
-        item = {"id": item_id, "type": "message", "role": "user", "content": content}
-        self._send("conversation.item.create", item=item)
-        self._send("response.create")
+        item = Message(ItemId(item_id), "user", (InputText(text),))
+        self._send(ItemCreateRequested(item, event_id=self._next_id()))
+        self._send(ResponseRequested(event_id=self._next_id()))
         return [UserBegan(item_id, over_reply=True), UserHeard(item_id, text, final=True)]
 
     def interrupt(self) -> None:
@@ -169,17 +185,13 @@ class ClientSession:
             item = self._items.get(cut.item_id)
             if item is None:
                 continue
-            self._send(
-                "conversation.item.truncate",
-                item_id=cut.item_id,
-                content_index=cut.content_index,
-                audio_end_ms=cut.heard_ms,
-            )
+            item_id = ItemId(cut.item_id)
+            self._send(ItemTruncateRequested(item_id, cut.content_index, cut.heard_ms, self._next_id()))
             item.heard_ms = cut.heard_ms
             words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
             happened.append(ReplyCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user))
             if self._exact_cuts:
-                self._send("conversation.item.retrieve", item_id=cut.item_id)
+                self._send(ItemRetrieveRequested(item_id, self._next_id()))
         return happened
 
     def set_hands_free(self, hands_free: bool) -> None:
@@ -187,21 +199,28 @@ class ClientSession:
         if hands_free == self.hands_free:
             return
         self.hands_free = self.talking = hands_free
-        self._send("input_audio_buffer.clear")
+        self._send(ClearRequested(self._next_id()))
         detection = self._detection.asked if hands_free else None
         self._update({"audio": {"input": {"turn_detection": detection}}})
 
     def _cancel(self) -> None:
         if self._response:
-            self._send("response.cancel", response_id=self._response)
+            self._send(CancelRequested(ResponseId(self._response), self._next_id()))
 
     def _update(self, session: Json) -> None:
-        self._send("session.update", session={"type": "realtime", **session})
-
-    def _send(self, kind: str, **fields: Any) -> None:
-        self._event_count += 1
-        event = {"type": kind, "event_id": f"event_{self._event_count}", **fields}
+        """Ask for a change of the session. Written by hand: turn detection goes back to a server exactly as it came from it, with
+        members that only that server knows."""
+        event = {"type": "session.update", "event_id": self._next_id(), "session": {"type": "realtime", **session}}
         self._outgoing.append(msgspec.json.encode(event).decode())
+
+    def _next_id(self) -> ClientEventId:
+        self._event_count += 1
+        return ClientEventId(f"event_{self._event_count}")
+
+    def _send(self, event: ClientEvent) -> None:
+        frame = self._dialect.write(event)
+        assert frame is not None, f"the {self._dialect.name} dialect cannot say {event}"
+        self._outgoing.append(frame)
 
     # --- what comes in ---------------------------------------------------------------------------------------------------
 
@@ -213,24 +232,23 @@ class ClientSession:
             return [Told("warning", "The server sent a message that is not JSON.")]
         if not isinstance(event, dict):
             return [Told("warning", "The server sent a message that is not an event.")]
-        match event.get("type"):
-            case "session.created" | "session.updated" as kind:
-                return self._session(object_of(event, "session"), kind == "session.created")
-            case "error":
+        kind = self._dialect.server_events.get(text_of(event, "type"))
+        match kind:
+            case n.SessionCreated | n.SessionUpdated:
+                return self._session(object_of(event, "session"), kind is n.SessionCreated)
+            case n.ErrorRaised:
                 return self._error(object_of(event, "error"))
-            case "input_audio_buffer.speech_started":
-                return self._user_began(text_of(event, "item_id"))
-            case "input_audio_buffer.speech_stopped":
-                return self._user_ended(text_of(event, "item_id"), number_of(event, "audio_end_ms"), now_s)
-            case "input_audio_buffer.committed":
-                self._user_item = text_of(event, "item_id")
+            case n.ItemRetrieved:
+                return self._retrieved(object_of(event, "item"))
+            case n.ResponseCreated:
+                self._response = text_of(object_of(event, "response"), "id")
+                return [ReplyBegan(self._response)]
+            case n.ResponseDone:
+                return self._done(object_of(event, "response"))
+            case None:
                 return []
-            case str(kind) if kind.startswith("conversation.item."):
-                return self._item_event(kind.removeprefix("conversation.item."), event)
-            case str(kind) if kind.startswith("response."):
-                return self._response_event(kind.removeprefix("response."), event)
             case _:
-                return []
+                return self._user_event(kind, event, now_s) + self._reply_event(kind, event)
 
     def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
         heard = object_of(object_of(session, "audio"), "input")
@@ -302,23 +320,28 @@ class ClientSession:
         """When the sample at this position of the input audio was recorded; None: too long ago, or not yet."""
         return self._clock.time_of(audio_ms)
 
-    def _item_event(self, kind: str, event: Json) -> list[ClientUpdate]:
+    def _user_event(self, kind: type[n.Notice], event: Json, now_s: float) -> list[ClientUpdate]:
         item_id = text_of(event, "item_id")
         match kind:
-            case "input_audio_transcription.delta":
+            case n.SpeechStarted:
+                return self._user_began(item_id)
+            case n.SpeechStopped:
+                return self._user_ended(item_id, number_of(event, "audio_end_ms"), now_s)
+            case n.InputCommitted:
+                self._user_item = item_id
+                return []
+            case n.TranscriptionDelta:
                 item = self._item(item_id)
                 item.text += text_of(event, "delta")
                 return [UserHeard(item_id, item.text, final=False)]
-            case "input_audio_transcription.completed":
+            case n.TranscriptionCompleted:
                 item = self._item(item_id)
                 item.text, item.final = text_of(event, "transcript"), True
                 if not item.text.strip():
                     return [UserLost(item_id, "nothing was understood")]
                 return [UserHeard(item_id, item.text, final=True)]
-            case "input_audio_transcription.failed":
+            case n.TranscriptionFailedNotice:
                 return [UserLost(item_id, text_of(object_of(event, "error"), "message") or "the transcription failed")]
-            case "retrieved":
-                return self._retrieved(object_of(event, "item"))
             case _:
                 return []
 
@@ -332,28 +355,22 @@ class ClientSession:
             return []
         return [ReplyCut(text_of(told, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
 
-    def _response_event(self, kind: str, event: Json) -> list[ClientUpdate]:
+    def _reply_event(self, kind: type[n.Notice], event: Json) -> list[ClientUpdate]:
         response_id, item_id = text_of(event, "response_id"), text_of(event, "item_id")
         match kind:
-            case "created":
-                response = object_of(event, "response")
-                self._response = text_of(response, "id")
-                return [ReplyBegan(self._response)]
-            case "done":
-                return self._done(object_of(event, "response"))
-            case "output_audio_transcript.delta" | "output_text.delta":
+            case n.OutputTranscriptDelta | n.OutputTextDelta:
                 return self._worded(response_id, item_id, text_of(event, "delta"))
-            case "output_audio_transcript.done" | "output_text.done":
+            case n.OutputTranscriptDone | n.OutputTextDone:
                 item = self._item(item_id, response_id)
                 item.text, item.final = text_of(event, "transcript") or text_of(event, "text") or item.text, True
                 return [ReplyWorded(response_id, item_id, item.text, final=True)]
-            case "output_audio.delta":
+            case n.OutputAudioDelta:
                 return self._sounded(response_id, item_id, event)
-            case "output_audio.done":
+            case n.OutputAudioDone:
                 return [ReplySoundEnded(item_id)]
-            case "output_item.added" if object_of(event, "item").get("type") == "mcp_call":
+            case n.OutputItemAdded if object_of(event, "item").get("type") == "mcp_call":
                 return [ToolCalled(response_id)]
-            case "function_call_arguments.done":
+            case n.FunctionArgumentsDone:
                 return [ToolAsked(text_of(event, "name"), text_of(event, "arguments"))]
             case _:
                 return []

@@ -1,6 +1,6 @@
 """Merges the layers into one `Config`, validated, each value with its source.
 
-Laws: later wins, key by key: built-in < file < environment < flags. Every fault of one load is told at once, each with its place.
+Laws: later wins, key by key: built-in < file < environment < flags. Every fault of one load is reported at once, each with its place.
 A public address without a key is refused unless `insecure`. Never prints or logs a secret.
 Does not know: how an engine is made; it only asks the registry for the names that exist.
 """
@@ -186,7 +186,7 @@ def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple
 
 
 def _check_engines(settings: Settings, places: Mapping[KeyPath, str]) -> None:
-    """Refuses names that nobody registered, before anything is loaded."""
+    """Refuses names that are not registered, before anything is loaded."""
     faults = []
     for name, section in settings.pipelines.items():
         for stage in stages():

@@ -92,7 +92,7 @@ class ServerSection(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     host: Host = "127.0.0.1"
-    # Not 8000 or 8080, where `llm = "auto"` looks for somebody else's server.
+    # Not 8000 or 8080, where `llm = "auto"` looks for another program's server.
     port: int = Field(default=8765, ge=0, le=65535)
     api_keys: Keys = ()
     api_key_env: str = ""

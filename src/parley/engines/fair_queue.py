@@ -1,6 +1,6 @@
 """Shares one model among many owners: whose work is next, and how much may wait.
 
-An owner is an opaque key (`share` in the ports): whoever opens streams or asks for speech gives one for all of its work. None is an
+An owner is an opaque key (`share` in the ports): a caller that opens streams or asks for speech gives one for all of its work. None is an
 owner like any other.
 
 Laws:

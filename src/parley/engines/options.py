@@ -58,7 +58,7 @@ class OptionReader:
         return MappingProxyType(dict(value))
 
     def close(self) -> None:
-        """Raises `ValueError` for an option that nobody read."""
+        """Raises `ValueError` for an option that was not read."""
         for name in self._options:
             near = difflib.get_close_matches(name, self._known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -33,7 +33,7 @@ from parley.core.words.items import InputText, Message
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import Settings
 from parley.core.words.work import AwaitedTranscript, ResponseParams
-from parley.engines.ports import TTS, VAD, EngineError
+from parley.engines.ports import TTS, VAD, VC, EngineError
 from parley.library.clocks import SampleClock
 from parley.library.errors import LibraryError, SessionBroken
 from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
@@ -318,12 +318,13 @@ def _raised_for(failed: Failed) -> BaseException:
 def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
     """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
     voice = settings.voice or pipeline.config.voice
-    tts = pipeline.engines.find(TTS)
+    tts, vc = pipeline.engines.find(TTS), pipeline.engines.find(VC)
     if (
         settings.modality == "audio"
         and voice
         and tts is not None
         and tts.resolve_voice(voice, pipeline.config.language) is None
+        and (vc is None or vc.resolve_voice(voice) is None)
     ):
         known = ", ".join(tts.info.voices[:12])
         raise LibraryError(f"The synthesizer has no voice {voice!r}.", remedy=f"It has {known}, and OpenAI's names.")

@@ -17,11 +17,10 @@ from parley.core.words.limits import SAMPLE_RATE, SAMPLES_PER_MS
 from parley.library import events as voice
 from parley.library.events import HeardWord, Turn, TurnFigures, VoiceEvent
 from parley.library.tools import arguments_shown
-from parley.runtime.turns import (
+from parley.runtime.turn_records import (
     ReplyDone,
     ReplyPlayed,
     ReplyWritten,
-    TurnAccount,
     TurnAnswered,
     TurnChange,
     TurnRecord,
@@ -30,6 +29,7 @@ from parley.runtime.turns import (
     TurnTranscribed,
     WordsHeard,
 )
+from parley.runtime.turns import TurnAccount
 
 MAX_TURNS = 1_000
 """Turns that are kept: an hour and more of quick talk."""

@@ -1,8 +1,8 @@
 """One driven session's script: speak, fall silent, wait for the answer, hear it out (or talk over it), speak again.
 
 Laws: no I/O and no clock; time comes in as seconds of any one monotonic clock. A frame costs a few comparisons, a
-message one search for its type: two hundred of these share a core with the server they measure. It knows the GA event
-names and the beta names of audio.
+message one search for its type and one in a table: two hundred of these share a core with the server they measure. It knows the
+events of every dialect, as other servers still speak the beta.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from math import inf
 
 import msgspec
 
+from parley.core.words.notices import (
+    ErrorRaised,
+    OutputAudioDelta,
+    ResponseCreated,
+    ResponseDone,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+)
 from parley.load.recording import SpeechTrack
+from parley.wire.dialects import DIALECTS
 
 LATE_BEYOND_IDEAL_S = 0.100
 """A reply later than this beyond the ideal counts as late: about where a pause in conversation becomes noticeable."""
@@ -36,7 +46,8 @@ _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+(?:\.[a-z_]+)+|error)"')
 
 _DELTA = re.compile(rb'"delta"\s*:\s*"')
 
-_AUDIO_DELTAS = (b"response.output_audio.delta", b"response.audio.delta")
+_NOTICES = {name.encode(): notice for dialect in DIALECTS.values() for name, notice in dialect.server_events.items()}
+"""What an event tells, by its type."""
 
 
 class _Detection(msgspec.Struct):
@@ -273,18 +284,18 @@ class LoadConversation:
         found = _TYPE.search(message)
         if found is None:
             return
-        kind = found.group(1)
-        if kind in _AUDIO_DELTAS:
+        kind = _NOTICES.get(found.group(1))
+        if kind is OutputAudioDelta:
             self._audio(message, now_s)
-        elif kind == b"response.created":
+        elif kind is ResponseCreated:
             self._fresh, self._cancelled = True, False
-        elif kind == b"response.done":
+        elif kind is ResponseDone:
             self._response_done(message, now_s)
-        elif kind == b"input_audio_buffer.speech_started":
+        elif kind is SpeechStarted:
             self._speech_started(now_s)
-        elif kind in (b"session.created", b"session.updated"):
-            self._session_told(kind, message)
-        elif kind == b"error":
+        elif kind is SessionCreated or kind is SessionUpdated:
+            self._session_told(kind is SessionUpdated, message)
+        elif kind is ErrorRaised:
             error = self._parse(message).error or _ErrorObject()
             self._tally.note_error(
                 f"{error.code}: {error.message}" if error.code else error.message or message.decode()
@@ -297,7 +308,7 @@ class LoadConversation:
             self._tally.note_error(f"the server sent an event that is not as the GA protocol has it: {error}")
             return _Event()
 
-    def _session_told(self, kind: bytes, message: bytes) -> None:
+    def _session_told(self, updated: bool, message: bytes) -> None:
         session = self._parse(message).session
         if session is not None:
             detection = session.audio.input.turn_detection if session.audio and session.audio.input else None
@@ -306,7 +317,7 @@ class LoadConversation:
                 self.silence_ms = detection.silence_duration_ms
                 self._tally.silence_ms.add(detection.silence_duration_ms)
         self.created = True
-        self.updated = self.updated or kind == b"session.updated"
+        self.updated = self.updated or updated
 
     def _audio(self, message: bytes, now_s: float) -> None:
         if self._cancelled:

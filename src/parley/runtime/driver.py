@@ -220,7 +220,7 @@ class Driver:
         else:
             self._set_timer()
 
-    def deaf(self, error: Exception) -> None:
+    def voice_failed(self, error: Exception) -> None:
         """For the inbox: the voice activity model cannot score this session."""
         if self._unscored is not None:
             self._unscored(error)

@@ -1,4 +1,4 @@
-"""Whether what an engine gives can be taken: anybody's engine may give anything.
+"""Checks of what engines return: a third-party engine may return anything.
 
 Laws: a result is returned as it came, or `EngineError` names it, so that one turn fails and not its session.
 """
@@ -19,7 +19,7 @@ MAX_SHOWN_CHARS = 200
 def checked_transcript(heard: Transcript) -> Transcript:
     """The transcript as an engine gave it. Raises `EngineError` (`invalid_transcript`) for one that cannot be taken: then that turn fails,
     and not its session."""
-    given: Any = heard  # an engine of somebody else's gives anything
+    given: Any = heard  # a third-party engine may return anything
     try:
         texts = [given.text, *(word.text for word in given.words)]
         numbers = [time for word in given.words for time in (word.start_ms, word.end_ms)]
@@ -37,7 +37,7 @@ def checked_transcript(heard: Transcript) -> Transcript:
 
 
 def checked_judgement(finished: float) -> float:
-    """The probability as a turn judge gave it. Raises `EngineError` (`invalid_judgement`) for a number that is none."""
+    """The probability as a turn judge gave it. Raises `EngineError` (`invalid_judgement`) for a number outside 0..1."""
     if 0.0 <= finished <= 1.0:
         return finished
     raise EngineError(
@@ -47,7 +47,7 @@ def checked_judgement(finished: float) -> float:
 
 def checked_conversion(audio: Samples, expected: int, *, whole: bool = False) -> Samples:
     """Converted audio, of which `expected` samples at the most may come now, or exactly so many where it is the `whole` rest. Raises
-    `EngineError` (`invalid_conversion`) for audio that would shift what follows, and for what is no audio."""
+    `EngineError` (`invalid_conversion`) for audio that would shift what follows, and for what is not audio."""
     given: Any = audio
     valid = isinstance(given, np.ndarray) and given.dtype == np.float32 and given.ndim == 1
     if valid and (len(given) == expected if whole else len(given) <= expected):

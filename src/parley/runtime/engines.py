@@ -123,7 +123,7 @@ class LoadedEngines:
                 opening.pipelines.append(config.name)
         tasks = [asyncio.ensure_future(_open(opening, create, report)) for opening in openings.values()]
         try:
-            # Loaded beside the engines, so that the first session that wants noise reduction keeps nobody waiting.
+            # Loaded beside the engines, so that the first session that wants noise reduction does not block the loop.
             await asyncio.gather(asyncio.to_thread(processing.available), *tasks)
         except BaseException:
             for task in tasks:

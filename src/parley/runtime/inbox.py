@@ -17,7 +17,7 @@ class Receiver(Protocol):
 
     def post(self, event: Event) -> None: ...
 
-    def deaf(self, error: Exception) -> None:
+    def voice_failed(self, error: Exception) -> None:
         """The voice activity model cannot score this session any more."""
         ...
 
@@ -34,9 +34,9 @@ class Inbox:
         if self._receiver is not None:
             self._receiver.post(event)
 
-    def deaf(self, error: Exception) -> None:
+    def voice_failed(self, error: Exception) -> None:
         if self._receiver is not None:
-            self._receiver.deaf(error)
+            self._receiver.voice_failed(error)
 
     def close(self) -> None:
         self._receiver = None

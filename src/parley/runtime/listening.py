@@ -1,4 +1,4 @@
-"""A session's ears: voice activity, the recogniser's streams, the turn judge.
+"""A session's input engines: voice activity, the recogniser's streams, the turn judge.
 
 Laws:
 - The recogniser hears the exact input, resampled well (HQ holds back 20 ms, which is flushed at the end of the turn);
@@ -6,10 +6,10 @@ Laws:
 - The recogniser is fed a second at a time: of audio that comes at once (an item, a long append) the rest follows when the loop
   has served others, one second of the session's in each round. What is asked meanwhile is asked behind the audio before it.
 - Every flush and every finish is answered once, until the turn is dropped. A recogniser that fails says so at once, and
-  again to whoever asks that turn later.
+  again to each later request for that turn.
 - A turn judge that fails is logged once per session and not answered for: the core waits no longer than its longest pause.
 
-Does not know: when a turn begins or ends, and how long anybody waits; timeouts are the core's.
+Does not know: when a turn begins or ends, and how long a caller waits; timeouts are the core's.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class _Turn:
         self._forget(self.id)
 
     def _fail(self, error: Exception) -> None:
-        """Tell, once, that there will be no transcript; whoever asks later is told again."""
+        """Report, once, that there will be no transcript; each later request is answered with the same failure."""
         if self.over or self._fault is not None:
             return
         self._fault = fault_of(error, "The speech recogniser")

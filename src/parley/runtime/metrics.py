@@ -15,17 +15,17 @@ from parley.core.words.events import AudioArrived, Event, GenerationFailed, Spee
 from parley.core.words.ids import AttemptId, SessionId
 from parley.core.words.notices import ErrorRaised, Notice, ResponseDone, SessionCreated, SessionUpdated
 from parley.core.words.settings import AudioFormat
-from parley.runtime.turns import (
+from parley.runtime.turn_records import (
     AttemptSpoken,
     AttemptWritten,
     ReplySent,
     SpeculationEnded,
-    TurnAccount,
     TurnChange,
     TurnRecord,
     TurnStopped,
     TurnTranscribed,
 )
+from parley.runtime.turns import TurnAccount
 
 BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Where a talker notices a difference: fine below half a second."""

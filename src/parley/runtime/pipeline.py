@@ -1,6 +1,6 @@
-"""A named chain of loaded engines, and what the core is told of it.
+"""A named set of loaded engines, and its description for the core.
 
-Laws: frozen; the engines are open and shared by all sessions; what a session is told here is fixed while it lives.
+Laws: frozen; the engines are open and shared by all sessions; what a session learns here is fixed while it lives.
 """
 
 from __future__ import annotations

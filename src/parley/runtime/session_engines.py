@@ -69,7 +69,7 @@ class SessionEngines:
 
     def use(self) -> tuple[Listening, Generations]:
         found, inbox = self._found, self._inbox
-        voice = found.voice.stream(inbox.post, inbox.deaf)
+        voice = found.voice.stream(inbox.post, inbox.voice_failed)
         listening = Listening(voice, found.engines.find(TURN), found.engines[STT], inbox.post)
         generations = Generations(found.engines, inbox.post, cutter=found.cutter, clock=self._clock, sleep=self._sleep)
         return listening, generations

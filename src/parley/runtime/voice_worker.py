@@ -3,10 +3,10 @@
 Laws:
 - One owner: only this worker calls the model, on the event loop (64 frames cost 1 ms there, less than a thread hop each would).
 - A tick runs every 10 ms while a whole frame is pending anywhere, and never otherwise. A session gives one frame to a batch, then
-  goes behind the others, so that one session's burst delays nobody.
+  goes behind the others, so that one session's burst delays no other.
 - Nothing is lost: audio waits as the bytes that came, and a frame is converted when it is scored, with those of all others. What
   may wait is bounded by the core, which takes no more than `MAX_BUFFERED_MS` that have not been scored.
-- The same audio gives the same scores however it was cut into chunks and whoever else is being scored.
+- The same audio gives the same scores however it was cut into chunks and whichever streams are scored beside it.
 
 Does not know: turns, thresholds, or what a score is for.
 """
@@ -200,7 +200,7 @@ class VoiceWorker:
             self._timer = loop.call_at(self._due, self._tick)
 
     def score_pending(self) -> None:
-        """Score all that is pending now: for whoever pushes audio faster than it was spoken, and waits for what follows from it."""
+        """Score all that is pending now: for a caller that pushes audio faster than it was spoken, and waits for what follows from it."""
         while self._queue:
             self._score_batch()
 
@@ -217,7 +217,7 @@ class VoiceWorker:
             while self._queue and perf_counter() < until:
                 self._score_batch()
         finally:
-            # Whatever happens, the ticks go on for everybody.
+            # Whatever happens, the ticks go on for all sessions.
             self._due = loop.time()
             self._behind = bool(self._queue)
             self._timer = loop.call_soon(self._tick) if self._behind else None
@@ -264,5 +264,5 @@ class VoiceWorker:
             if len(batch) == 1:
                 batch[0].failed(error)
                 return [0.0]  # a stream that goes on all the same takes the frame for silence, and keeps its place
-        # One stream's fault is not everybody's: find out whose it is.
+        # One stream's fault must not fail the others: find out which stream it is.
         return [self._score([stream], frames[index : index + 1])[0] for index, stream in enumerate(batch)]

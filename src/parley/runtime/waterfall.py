@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from parley.core.words.ids import ResponseId
-from parley.core.words.notices import TurnMeasured
-from parley.runtime.turns import ReplyRecord, TurnAccount, TurnRecord
+from parley.core.words.turn_measured import TurnMeasured
+from parley.runtime.turn_records import ReplyRecord, TurnRecord
+from parley.runtime.turns import TurnAccount
 
 
 def measured(turns: Iterable[TurnRecord]) -> list[TurnMeasured]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -41,6 +41,7 @@ class Codec:
     event_writer: WriteEvent
     client_writer: Callable[[ClientEvent], Named | None]
     audio_delta: str
+    server_events: Mapping[str, type[n.Notice]]
     path: Callable[[str], str]
 
     def decode(self, data: str | bytes) -> ClientEvent:

@@ -13,7 +13,7 @@ Does not know: links, sessions, who uses which dialect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from parley.core.words.events import ClientEvent
@@ -37,6 +37,10 @@ class Dialect(Protocol):
     @property
     def name(self) -> str:
         """As logs, traces and `dialects.DIALECTS` name it."""
+
+    @property
+    def server_events(self) -> Mapping[str, type[Notice]]:
+        """The notice that a server event tells, by the event's type: how a client knows what it received."""
 
     def decode(self, data: str | bytes) -> ClientEvent:
         """The event that a text frame holds. Next: `Session.handle` it."""

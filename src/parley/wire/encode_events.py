@@ -5,12 +5,13 @@ Laws: the event's own id and JSON text are the encoder's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import assert_never
 
 from parley.core.words import notices as n
 from parley.core.words.settings import Modality
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.encode_settings import raw
 from parley.wire.encoding import Json, Named, error_param, part_members
 
@@ -25,8 +26,36 @@ InputNotice = (
 )
 OutputBufferNotice = n.OutputBufferStarted | n.OutputBufferStopped | n.OutputBufferCleared
 
+COMMON_TYPES: Mapping[str, type[n.Notice]] = {
+    "error": n.ErrorRaised,
+    "rate_limits.updated": n.RateLimitsUpdated,
+    "input_audio_buffer.speech_started": n.SpeechStarted,
+    "input_audio_buffer.speech_stopped": n.SpeechStopped,
+    "input_audio_buffer.committed": n.InputCommitted,
+    "input_audio_buffer.cleared": n.InputCleared,
+    "conversation.item.input_audio_transcription.delta": n.TranscriptionDelta,
+    "conversation.item.input_audio_transcription.completed": n.TranscriptionCompleted,
+    "conversation.item.input_audio_transcription.failed": n.TranscriptionFailedNotice,
+    "conversation.item.retrieved": n.ItemRetrieved,
+    "conversation.item.truncated": n.ItemTruncated,
+    "conversation.item.deleted": n.ItemDeleted,
+    "response.created": n.ResponseCreated,
+    "response.done": n.ResponseDone,
+    "response.output_item.added": n.OutputItemAdded,
+    "response.output_item.done": n.OutputItemDone,
+    "response.content_part.added": n.ContentPartAdded,
+    "response.content_part.done": n.ContentPartDone,
+    "response.function_call_arguments.delta": n.FunctionArgumentsDelta,
+    "response.function_call_arguments.done": n.FunctionArgumentsDone,
+    "output_audio_buffer.started": n.OutputBufferStarted,
+    "output_audio_buffer.stopped": n.OutputBufferStopped,
+    "output_audio_buffer.cleared": n.OutputBufferCleared,
+    "parley.turn.metrics": TurnMeasured,
+}
+"""What the server events that all dialects have tell, by their types: for clients."""
 
-def turn_metrics(notice: n.TurnMeasured) -> Named:
+
+def turn_metrics(notice: TurnMeasured) -> Named:
     """An event of Parley's own, for a client that asked for it: where the time of a turn went."""
     return "parley.turn.metrics", {field.name: getattr(notice, field.name) for field in fields(notice)}
 

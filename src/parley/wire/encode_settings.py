@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
 
 from parley.core.words.settings import (
+    LOGPROBS,
+    TURN_METRICS,
     ForceFunction,
     FunctionTool,
+    Included,
     SemanticVad,
     ServerVad,
     TurnDetection,
 )
 from parley.wire.encoding import Json
+
+INCLUDED: Mapping[Included, str] = {
+    LOGPROBS: "item.input_audio_transcription.logprobs",
+    TURN_METRICS: "parley.turn.metrics",
+}
+"""What a client may ask for in `include`, by the core's name."""
+
+
+def included(wanted: tuple[Included, ...]) -> list[str] | None:
+    return [INCLUDED[one] for one in wanted] or None
 
 
 def raw(json_text: str) -> msgspec.Raw:

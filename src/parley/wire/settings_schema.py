@@ -18,10 +18,9 @@ from parley.core.words.limits import (
     METADATA_VALUE,
 )
 from parley.core.words.settings import (
-    LOGPROBS,
-    TURN_METRICS,
     Eagerness,
     FunctionTool,
+    Included,
     SemanticVad,
     ServerVad,
     ToolSource,
@@ -29,6 +28,7 @@ from parley.core.words.settings import (
     TurnDetection,
 )
 from parley.wire import limits
+from parley.wire.encode_settings import INCLUDED
 from parley.wire.schema import (
     Fields,
     Reader,
@@ -52,7 +52,7 @@ TOOL_NAME = pattern(
     r"[A-Za-z0-9_-]+", limits.MAX_TOOL_NAME, "letters, digits, underscores and hyphens, as function names of models are"
 )
 SPEED = number(limits.MIN_SPEED, limits.MAX_SPEED)
-INCLUDE = array(one_of(LOGPROBS, TURN_METRICS), 2)
+_INCLUDED = one_of(*INCLUDED.values())
 LANGUAGE = pattern(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", limits.MAX_LANGUAGE, "a language code such as 'en'")
 TOOL_CHOICES: dict[str, Literal["auto", "none", "required"]] = {"auto": "auto", "none": "none", "required": "required"}
 
@@ -60,6 +60,12 @@ _VAD: Reader[Literal["server_vad", "semantic_vad"]] = one_of("server_vad", "sema
 _EAGERNESS: Reader[Eagerness] = one_of("low", "medium", "high", "auto")
 NOISE_REDUCTION_TYPE: Reader[Literal["near_field", "far_field"]] = one_of("near_field", "far_field")
 _OFF = ("none", "off", "disabled", "null")
+
+
+def included(value: object, path: str) -> tuple[Included, ...]:
+    """What the client asks for beside the usual events."""
+    names = {name: one for one, name in INCLUDED.items()}
+    return tuple(names[name] for name in array(_INCLUDED, len(names))(value, path))
 
 
 def switchable(read: Reader[T]) -> Reader[T]:

@@ -13,6 +13,7 @@ from parley.core.words.errors import ErrorType
 from parley.core.words.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
 from parley.core.words.items import Item
 from parley.core.words.settings import AudioFormat, Modality, Settings
+from parley.core.words.turn_measured import TurnMeasured
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 StatusReason = Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"]
@@ -91,27 +92,6 @@ class ErrorRaised:
     kind: ErrorType = "invalid_request_error"
     client_event_id: ClientEventId | None = None
     path: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TurnMeasured:
-    """Where the time of one turn went, in milliseconds from its end; `*_at_ms` are positions in the input audio, None: it did not happen.
-
-    The shell makes it from its account of the turn, for a client that asked for it; the core never does.
-    """
-
-    ending: Literal["voice", "commit", "request"]
-    item_id: ItemId | None
-    response_id: ResponseId | None
-    voice_end_at_ms: float | None
-    turn_end_at_ms: float | None
-    transcript_ms: float | None
-    requested_ms: float | None
-    first_token_ms: float | None
-    first_audio_ms: float | None
-    sent_ms: float | None
-    speculation: Literal["none", "won", "lost"]
-    guesses_lost: int
 
 
 @dataclass(frozen=True, slots=True)

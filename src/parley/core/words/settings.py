@@ -207,11 +207,11 @@ Modality = Literal["audio", "text"]
 SessionKind = Literal["realtime", "transcription"]
 
 
-Included = Literal["item.input_audio_transcription.logprobs", "parley.turn.metrics"]
+Included = Literal["logprobs", "turn_metrics"]
 """What a client may ask for beside the usual events: the log probabilities of transcripts, and where the time of each turn went."""
 
-LOGPROBS: Included = "item.input_audio_transcription.logprobs"
-TURN_METRICS: Included = "parley.turn.metrics"
+LOGPROBS: Included = "logprobs"
+TURN_METRICS: Included = "turn_metrics"
 
 
 @dataclass(frozen=True, slots=True)

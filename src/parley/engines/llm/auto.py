@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 USUAL_PORTS: Final = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 8000: "vLLM"}
 PROBE_TIMEOUT_S: Final = 0.7
-"""A server on this machine answers within a few ms unless it is busy; nobody wants to wait for those that are not there."""
+"""A server on this machine answers within a few ms unless it is busy; start-up should not wait longer for absent ones."""
 
 _CHANGE: Final = "Choose another with --llm openai:MODEL and --llm-base-url."
 
@@ -114,7 +114,7 @@ class AutoModel:
                 name.removesuffix(":latest") for name in server.models
             }:
                 continue
-            # (a key in the environment is somebody else's)
+            # (a key in the environment is for another server)
             config = replace(self._config, base_url=server.base_url, model=wanted or server.models[0], api_key="")
             engine = OpenAIModel(config)
             try:

@@ -31,7 +31,7 @@ def create(model: str, options: Mapping[str, object]) -> BenchModel:
 
 
 class BenchModel:
-    """A `LanguageModel` that costs nothing and takes exactly as long as it is told to."""
+    """A `LanguageModel` that costs nothing and takes exactly as long as its options say."""
 
     def __init__(self, first_token_ms: float, token_ms: float, text: str) -> None:
         self._first_s = first_token_ms / 1000

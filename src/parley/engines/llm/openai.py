@@ -3,7 +3,7 @@
 Laws:
 - Closing the iterator of `reply()` (or cancelling its task) closes the HTTP request, so that the server stops computing.
 - Retries happen only before anything of the reply has come: at most `MAX_RETRIES`, after 0.25 and 0.5 s or what the server asks for
-  if that is short. What the server refuses to be told (`stream_options`, the name of the token limit) is learnt once.
+  if that is short. What the server refuses in a request (`stream_options`, the name of the token limit) is learnt once.
 - Time limits run on what the model makes, not on bytes: signs of life and empty pieces renew none.
 - Reasoning is never yielded. Errors name the endpoint and the remedy, never the key.
 """
@@ -50,7 +50,7 @@ OPENAI_URL: Final = "https://api.openai.com/v1"
 MAX_RETRIES: Final = 2
 FIRST_PAUSE_S: Final = 0.25
 MAX_PAUSE_S: Final = 2.0
-"""A server that asks for a longer pause gets none: somebody waits for the answer, and an error is heard sooner."""
+"""A server that asks for a longer pause gets none: a user is waiting for the answer, and an error reaches them sooner."""
 
 CHECK_TIMEOUT_S: Final = 5.0
 """For the list of models at start-up."""
@@ -266,7 +266,7 @@ class OpenAIModel:
             self._reasoning_opened = False  # the guess by its name was wrong
 
     async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
-        """Begin the stream, which `stack` closes; says again, in other words, what the server refuses to be told."""
+        """Begin the stream, which `stack` closes; repeats the request in another form where the server refuses a field."""
         if self._client is None:
             raise EngineUnavailable("The language model is not open.", code="not_open")
         dialect = self._dialect
@@ -398,7 +398,7 @@ async def models_at(config: OpenAIConfig) -> list[str] | None:
 
 
 def models_of(answer: object) -> list[str] | None:
-    """The names in an answer to `GET /models`; None where it is no list of models."""
+    """The names in an answer to `GET /models`; None where it is not a list of models."""
     entries: object = answer
     if isinstance(answer, dict):
         field = next((field for field in ("data", "models") if field in answer), None)

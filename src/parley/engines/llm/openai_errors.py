@@ -221,15 +221,18 @@ def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
     while cause is not None and len(chain) < 6:
         chain.append(f"{type(cause).__name__} {cause}")
         cause = cause.__cause__ or cause.__context__
-    told = " ".join(chain)
-    if re.search(r"name resolution|Name or service|nodename|getaddrinfo|gaierror", told):
+    text = " ".join(chain)
+    if re.search(r"name resolution|Name or service|nodename|getaddrinfo|gaierror", text):
         why, remedy = "the host name is unknown", "Correct --llm-base-url."
-    elif re.search(r"refused|Connect call failed|All connection attempts failed", told):
+    elif re.search(r"refused|Connect call failed|All connection attempts failed", text):
         why, remedy = "the connection was refused", "Start that server, or correct --llm-base-url."
-    elif re.search(r"SSL|CERTIFICATE|certificate", told):
+    elif re.search(r"SSL|CERTIFICATE|certificate", text):
         why, remedy = "TLS failed", "Does --llm-base-url begin with the right one of http:// and https://?"
-    elif re.search(r"UnsupportedProtocol|InvalidURL", told):
-        why, remedy = "it is no http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."
+    elif re.search(r"UnsupportedProtocol|InvalidURL", text):
+        why, remedy = (
+            "it is not an http:// or https:// URL",
+            "Correct --llm-base-url, such as http://localhost:11434/v1.",
+        )
     else:
         why, remedy = "the connection broke", "Is that server well? Its log may tell."
     return EngineUnavailable(

@@ -82,13 +82,13 @@ def _message(message: ChatMessage) -> dict[str, object]:
 def _parts(message: ChatMessage) -> list[dict[str, object]]:
     """Text and images in the order in which they stand."""
     parts: list[dict[str, object]] = []
-    told = 0
+    written = 0
     for image in message.images:
         at = len(message.text) if image.at is None else image.at
-        parts += _text(message.text, told, at)
+        parts += _text(message.text, written, at)
         parts.append({"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}})
-        told = max(told, at)
-    return parts + _text(message.text, told, len(message.text))
+        written = max(written, at)
+    return parts + _text(message.text, written, len(message.text))
 
 
 def _text(text: str, start: int, end: int) -> list[dict[str, object]]:

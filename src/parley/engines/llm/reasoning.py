@@ -53,7 +53,7 @@ class ReasoningFilter:
         return "".join(out)
 
     def finish(self, *, cut_short: bool = False) -> str:
-        """What was held back in case it was reasoning, and was not (nothing if the model was cut short: then nobody knows)."""
+        """What was held back in case it was reasoning, and was not (nothing if the model was cut short: then it cannot be known)."""
         out: list[str] = []
         tail, self._tail = self._tail, ""
         self._give(tail, out)

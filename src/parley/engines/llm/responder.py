@@ -1,7 +1,7 @@
 """The built-in responder: answers when no language model is connected, so that the whole loop can be heard anywhere.
 
 Laws:
-- Honest: it says that it is no language model and how to connect one. It answers only what it can know (the time, the date, what it
+- Honest: it says that it is not a language model and how to connect one. It answers only what it can know (the time, the date, what it
   heard), and repeats what was said otherwise.
 - Tools can be exercised: it calls a tool when it must (`tool_choice`) or when the user names one, with arguments made from the
   schema and from what was said; a tool's output is read back: its `message` where it has one, else what it says without JSON's marks.

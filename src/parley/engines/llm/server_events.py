@@ -20,7 +20,7 @@ from typing import Final
 from parley.errors import ParleyError
 
 MAX_EVENT_BYTES: Final = 256 * 1024
-"""One event: a reply of some 60,000 tokens sent whole. Its JSON takes 16 ms to read at the worst, which nobody notices."""
+"""One event: a reply of some 60,000 tokens sent whole. Its JSON takes 16 ms to read at the worst, which is not noticed."""
 
 UNKNOWN: Final = "?"
 """The name of an event that is made of one line outside the grammar."""

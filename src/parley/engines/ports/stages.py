@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -29,6 +30,8 @@ from parley.engines.ports.vc import VoiceConverter
 E = TypeVar("E", bound=Engine)
 
 GROUP = "parley.stages"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,23 @@ BUILT_IN: tuple[Stage[Any], ...] = (VAD, TURN, STT, LLM, TTS, MT, VC, SPEECH)
 def stages() -> tuple[Stage[Any], ...]:
     """Every stage of this process: the built-in ones, then those of installed packages by name.
 
-    Raises `TypeError` for an entry point of the group `parley.stages` that names anything but a stage with a name of its own.
+    An entry point of the group `parley.stages` that cannot be imported, or names anything but a stage with a name of its own, is left out
+    and logged.
     """
     found = {stage.name: stage for stage in BUILT_IN}
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
-        stage = point.load()
-        if not isinstance(stage, Stage) or not stage.name.isidentifier() or stage.name in found:
-            raise TypeError(
-                f"The entry point {point.name!r} of {GROUP} must name a Stage with a name of its own, not {stage!r}."
+        package = point.dist.name if point.dist else point.module
+        try:
+            stage = point.load()
+        except (ImportError, AttributeError) as error:
+            logger.warning("the stage %r of the package %r cannot be imported: %s", point.name, package, error)
+            continue
+        if isinstance(stage, Stage) and stage.name.isidentifier() and stage.name not in found:
+            found[stage.name] = stage
+        else:
+            logger.warning(
+                "the entry point %r of the package %r names no stage of its own: %r", point.name, package, stage
             )
-        found[stage.name] = stage
     return tuple(found.values())
 
 

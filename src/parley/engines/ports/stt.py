@@ -17,12 +17,12 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionSpec:
-    """What a recogniser is told when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out).
+    """What a recogniser receives when a stream opens. `language` is a BCP-47 tag or "" (let the engine find out).
 
     `languages` are the tags among which it is to find out, () for all; an engine that knows none of them refuses.
 
     `share` is an opaque key: streams of one key share one part of the engine's time, and take turns with those of
-    other keys. `live` False: the audio is complete already and nobody is speaking; live streams go first.
+    other keys. `live` False: the audio is complete already; live streams go first.
     """
 
     language: str = ""

@@ -24,7 +24,7 @@ def create(model: str, options: Mapping[str, object]) -> BenchRecognizer:
 
 
 class BenchRecognizer:
-    """A `SpeechRecognizer` that costs nothing and takes exactly as long as it is told to."""
+    """A `SpeechRecognizer` that costs nothing and takes exactly as long as its options say."""
 
     def __init__(self, final_ms: float, text: str) -> None:
         self._final_s = final_ms / 1000

@@ -25,7 +25,7 @@ FIRST_PAUSE_S = 0.5
 """Before the second start in a row; the first one is at once."""
 
 MAX_PAUSE_S = 30.0
-"""Between starts at the most: half a second of processor time in thirty costs nobody anything."""
+"""Between starts at the most: half a second of processor time in thirty is not noticed."""
 
 STEADY_S = 30.0
 """A process that ran so long did not end for the reason for which the one before it did."""

@@ -8,7 +8,7 @@ Laws:
   goes without partials until its next pause: on a full machine partials get rarer, finals only later.
 - Every piece of work is short (`SLICE`), so a closed stream costs at most one slice more.
 - A decoder that ends or hangs in the middle of a segment costs time, not words: the segment's audio is kept until its text is there,
-  and is decoded again, `MAX_LOST` times at most (audio that ends every decoder must not keep everybody waiting).
+  and is decoded again, `MAX_LOST` times at most (audio that ends every decoder must not keep all other turns waiting).
 - A decoder without work is asked every `PING_S` whether it answers, so that one that hangs is replaced before the next turn.
 """
 
@@ -173,7 +173,7 @@ class DecoderPool:
             self.want_partials(segment)
 
     def _give_up_if_down(self) -> None:
-        """A decoder has a fault: where no other is left, the turns that wait are told now."""
+        """A decoder has a fault: where no other is left, the turns that wait fail now."""
         if (fault := self.fault) is not None:
             for segment in self._pauses.drain():
                 segment.fail(fault)
@@ -196,7 +196,7 @@ class DecoderPool:
         return self._pauses.take(lambda segment: self._is_for(decoder, segment), live=live)
 
     def _is_for(self, decoder: Decoder, segment: Segment) -> bool:
-        """Whether nobody works on it, and this decoder need not drop another stream that an idle one would not drop."""
+        """Whether no decoder works on it, and this decoder need not drop another stream that an idle one would not drop."""
         if segment.busy:
             return False
         if decoder.follows is None or decoder.follows is segment:
@@ -205,7 +205,7 @@ class DecoderPool:
         return not any(other.idle and (other.follows is None or other.follows is segment) for other in others)
 
     def _next_item(self, decoder: Decoder) -> Segment | None:
-        """An item's segment, where the decoder follows nobody who is speaking."""
+        """An item's segment, where the decoder follows no live stream."""
         if self._is_following(decoder):
             return None
         segment = self._next_pause(decoder, live=False)
@@ -237,7 +237,7 @@ class DecoderPool:
     # --- the work ---
 
     async def _follow(self, decoder: Decoder, segment: Segment) -> None:
-        """First pass, one slice: as it comes, with the cepstral mean of whoever spoke last."""
+        """First pass, one slice: as it comes, with the cepstral mean of the last speaker."""
         if decoder.follows is not segment:
             decoder.follow(segment)
             segment.decoded = 0

@@ -2,7 +2,7 @@
 
 Laws:
 - A request that the child does not answer, because it ended or because `limit_s` is over, raises `DecoderLost`. The child is dead
-  then: one that hung has been killed, since nothing it still says could be told from an answer to the next request.
+  then: one that hung has been killed, since its late output could not be distinguished from an answer to the next request.
 - A child that computes, on a machine that leaves it little to compute with, is given more time: to end it would only add work.
 - Knows no streams, no queue, and not when to start again.
 """
@@ -85,7 +85,7 @@ class DecoderProcess:
         return self._child is not None and self._child.returncode is None
 
     async def start(self, limit_s: float = START_TIMEOUT_S) -> None:
-        """Start (again) and load the models. Raises `EngineUnavailable`; its code is `load_failed` if trying again is no use."""
+        """Start (again) and load the models. Raises `EngineUnavailable`; its code is `load_failed` if trying again does not help."""
         await self._kill()
         remedy = "Install it: pip install --force-reinstall pocketsphinx"
         command = (sys.executable, "-P", "-m", worker.__name__)

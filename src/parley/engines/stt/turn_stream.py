@@ -1,9 +1,9 @@
 """What every recogniser's stream of one turn has in common: its audio, the pauses that wait for their text, how it tells and ends.
 
 Laws:
-- After `close()` nothing is told, and whoever waits gets an error; `close()` is idempotent.
-- A stream that has ended refers to nobody: no ring keeps its audio until a garbage collection.
-- A partial is told once, by way of the event loop: a listener that raises must not stop the worker that serves everybody.
+- After `close()` nothing is reported, and a waiting caller gets an error; `close()` is idempotent.
+- A stream that has ended holds no references: no ring keeps its audio until a garbage collection.
+- A partial is reported once, by way of the event loop: a listener that raises must not stop the worker that serves all streams.
 - Audio that waits is counted in the recogniser's backlog, by owner, from `feed()` until its text is there.
 """
 
@@ -26,7 +26,7 @@ MAX_SHARE_BACKLOG = 15 * 60 * SAMPLE_RATE
 
 MAX_BACKLOG = 60 * 60 * SAMPLE_RATE
 """Samples that may wait for one recogniser (115 MB): a session gives a turn up after 30 s, and no recogniser on a CPU works through
-an hour in that time, so more is of use to nobody."""
+an hour in that time, so more would be unused."""
 
 
 def new_backlog() -> Backlog:
@@ -83,7 +83,7 @@ class TurnStream(ABC, Generic[AnyCut]):
 
     @abstractmethod
     def _leave(self) -> None:
-        """The stream has ended: whoever works on it forgets it."""
+        """The stream has ended: the worker forgets it."""
 
     async def finish(self) -> Transcript:
         try:
@@ -99,7 +99,7 @@ class TurnStream(ABC, Generic[AnyCut]):
             self._on_partial = _ignore
 
     def fail(self, error: EngineError) -> None:
-        """Nothing more can come: whoever waits gets this error, and so does the next call."""
+        """Nothing more can come: a waiting caller gets this error, and so does the next call."""
         if not self.closed and self._error is None:
             self._error = error
             self._end(error)

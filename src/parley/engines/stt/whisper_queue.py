@@ -26,7 +26,7 @@ from parley.engines.stt.whisper_model import Decoding, Task
 log = logging.getLogger(__name__)
 
 DECODE_LIMIT_S = 30.0
-"""No session waits longer for a transcript, so the result of a slower decoding is of use to nobody."""
+"""No session waits longer for a transcript, so the result of a slower decoding would be unused."""
 
 STOP_LIMIT_S = 5.0
 """How long `stop()` waits for decodings that have begun; their threads do not keep the process alive."""
@@ -210,9 +210,9 @@ def _decode_into(
     """On a thread: the result, or what was raised, goes to the event loop."""
     try:
         result: Decoding | Exception = decode(task)
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits
+    except Exception as error:  # noqa: BLE001 - handed to the waiting caller
         result = error
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with contextlib.suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(_settle, future, result)
 
 

@@ -38,7 +38,7 @@ MAX_ERROR_CHARS = 1_000
 """Of what a server says of a failure: the model reads it, and the client."""
 
 ANSWER_S = 120.0
-"""The longest that a server may keep one request open; whoever asked waits less."""
+"""The longest that a server may keep one request open; the caller waits less."""
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from parley.errors import ParleyError
 
 MAX_OUTPUT = 64 * 1024
-"""Characters of one tool's output that a model is given: more fills its context and is not read out by anybody."""
+"""Characters of one tool's output that a model is given: more fills its context and is never read out."""
 
 MAX_TOOLS_TEXT = 256 * 1024
 """Characters of all descriptions and schemas of one server together: a client's socket must take them in one message."""

@@ -37,7 +37,7 @@ def create(model: str, options: Mapping[str, object]) -> BenchSynthesizer:
 
 
 class BenchSynthesizer:
-    """A `SpeechSynthesizer` that costs nothing and takes exactly as long as it is told to."""
+    """A `SpeechSynthesizer` that costs nothing and takes exactly as long as its options say."""
 
     def __init__(self, first_audio_ms: float, chunks: int, chunk_ms: float, pace: float) -> None:
         self._first_s = first_audio_ms / 1000

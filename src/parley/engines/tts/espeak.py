@@ -45,7 +45,7 @@ from parley.engines.tts.espeak_library import (
 
 NATURAL_WPM: Final = 170
 MAX_PIECE_CHARS: Final = 300
-"""About 20 s of speech (0.9 MB) and 15 ms of synthesis: long clauses stay whole, and nobody waits longer than that."""
+"""About 20 s of speech (0.9 MB) and 15 ms of synthesis: long clauses stay whole, and no other session waits longer."""
 
 _MAX_BATCH_BUFFERS: Final = 3
 """Buffers (200 ms each) joined into one chunk: fewer wake-ups and messages, and still short enough to be paced."""
@@ -143,10 +143,10 @@ class EspeakSynthesizer:
                     yield SpeechChunk(audio, SAMPLE_RATE, earlier + timing.words())
             finally:
                 utterance.cancelled = True
-            told = len(timing.words())
+            reported = len(timing.words())
             earlier += timing.all_words()
             start += timing.samples
-            if told < len(
+            if reported < len(
                 timing.all_words()
             ):  # unspoken tokens at the very end (a lone dash): shown, no audio of their own
                 yield SpeechChunk(np.zeros(0, dtype=np.float32), SAMPLE_RATE, earlier)
@@ -196,7 +196,7 @@ class _Handover:
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._ready.set)
-        except RuntimeError:  # the loop is closed: nobody listens any more
+        except RuntimeError:  # the loop is closed
             self._buffers.clear()
 
     async def take(self, library: EspeakLibrary) -> tuple[bytes, list[WordMark]] | None:

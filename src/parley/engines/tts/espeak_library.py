@@ -2,9 +2,9 @@
 
 Laws:
 - The library keeps its voice and its synthesiser in C globals and crashes when two threads enter it, so `LOCK` is held around
-  voice selection and synthesis; whoever else in this process uses espeak-ng (a phonemizer) must hold it too.
+  voice selection and synthesis; other users of espeak-ng in this process (a phonemizer) must hold it too.
 - One owner thread serves utterances; sessions take turns (`FairQueue`), one utterance each. It never waits for a consumer while it
-  holds the lock, so a slow listener costs others nothing; whoever submits bounds the length of the text instead.
+  holds the lock, so a slow listener costs others nothing; the caller bounds the length of the text instead.
 - Loaded once, never unloaded: several engines share it, and the library cannot be initialised twice safely.
 - Knows nothing of voices' names, clauses or event loops.
 
@@ -38,7 +38,7 @@ MAX_WAITING: Final = 1024
 """Utterances in the queue, each a few ms of work: beyond this the wait would be seconds, so a refusal is kinder."""
 
 STUCK_S: Final = 10.0
-"""An utterance takes some ms; one that takes so long has hung, and since a thread cannot be ended, whoever comes is told."""
+"""An utterance takes some ms; one that takes so long has hung, and since a thread cannot be ended, further requests fail."""
 
 _BUFFER_MS: Final = 200
 """Audio per callback. Synthesis runs about 1000 times faster than speech, so a small buffer buys no latency (200 ms take

@@ -283,7 +283,7 @@ class RuleJudge:
 
 
 def weigh(pause: PauseContext) -> Judgement:
-    """What speaks for and against the end of the turn: for tests, and for whoever asks why."""
+    """What speaks for and against the end of the turn: for tests and for debugging."""
     evidence = _evidence(pause)
     return Judgement(tuple(rule for rule in RULES if rule.holds(evidence)), trust(pause.confidence))
 

@@ -1,7 +1,7 @@
 """Silero voice activity detection on ONNX Runtime, the frames of many streams scored in one call.
 
 Laws:
-- A stream's scores are bit-identical whoever is scored beside it: batching changes the cost, never the result. They are those of
+- A stream's scores are bit-identical whichever streams are scored beside it: batching changes the cost, never the result. They are those of
   the published graph to five digits (`silero_graph.py` says what differs).
 - The weights (MIT) are the file that the installed faster-whisper distribution carries; that package is not imported.
 - One thread, no spinning: a call costs its own microseconds and burns nothing between calls.

@@ -44,7 +44,7 @@ SPOKEN_NOTE = (
 """Follows the session's own instructions where the reply is spoken, as those may have been written for a screen."""
 
 UNHEARD = "(inaudible)"
-"""Stands for a turn of the user's whose words nobody could make out, so that the model knows that something was said."""
+"""Stands for a turn of the user's whose words were not recognised, so that the model knows that something was said."""
 
 UNAPPROVED = "(not called: waiting for the user's approval)"
 REFUSED = "The user did not approve this call."

@@ -1,15 +1,23 @@
 """A turn is answered once: a reply that the session makes by itself has a turn or a tool to answer that no reply has answered yet.
 
-Laws kept here: the client's own request answers every turn that is owed a reply at that moment; the reply that the session makes answers
-those whose words are known.
+Laws kept here: the client's own request answers every turn that wants a reply at that moment; the reply that the session makes answers
+those whose words are known; a reply that is resumed after a false interruption answers only the turn that interrupted it.
 """
 
 from __future__ import annotations
 
+from parley.core.words.effects import ReleaseGeneration, Tell
 from parley.core.words.events import CommitRequested, ResponseRequested
-from parley.core.words.ids import ItemId
+from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.items import McpApprovalResponse
-from parley.core.words.notices import IdleTimeoutTriggered, InputCommitted, ItemAdded, McpCallProgress, ResponseCreated
+from parley.core.words.notices import (
+    IdleTimeoutTriggered,
+    InputCommitted,
+    ItemAdded,
+    McpCallProgress,
+    ResponseCreated,
+    ResponseDone,
+)
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
@@ -23,16 +31,26 @@ class OneReply(Rule):
     def __init__(self, arrived: Arrived, streams: Streams) -> None:
         self._arrived = arrived
         self._streams = streams
-        self._unanswered: set[ItemId] = set()
+        self._unanswered: dict[ItemId, None] = {}
+        """In the order in which they were committed."""
         self._tools = False
         """A tool has answered, or the client has refused its call, and no reply was made since."""
         self._idle: ItemId | None = None
         self._asked = False
         self._by_client = False
+        self._resumed: set[ResponseId] = set()
+        """Responses that were whole at once, although no attempt was released: their audio had been made before."""
 
     def before(self, step: Step) -> None:
         self._asked = isinstance(step.event, ResponseRequested)
         self._by_client = isinstance(step.event, CommitRequested)
+        notices = [effect.notice for effect in step.effects if isinstance(effect, Tell)]
+        released = any(isinstance(effect, ReleaseGeneration) for effect in step.effects)
+        done = {
+            one.response.id for one in notices if isinstance(one, ResponseDone) and one.response.status == "completed"
+        }
+        created = {one.response.id for one in notices if isinstance(one, ResponseCreated)}
+        self._resumed = set() if released else created & done
 
     def hears(self) -> Hearing:
         return {
@@ -50,7 +68,7 @@ class OneReply(Rule):
         detection = self._arrived.settings.turn_detection
         automatic = detection is not None and detection.create_response and not self._by_client
         if automatic or told.item_id == self._idle:
-            self._unanswered.add(told.item_id)
+            self._unanswered[told.item_id] = None
 
     def _on_added(self, told: ItemAdded) -> None:
         self._tools = self._tools or isinstance(told.item, McpApprovalResponse)
@@ -66,7 +84,11 @@ class OneReply(Rule):
         else:
             calling = bool(self._unanswered) or self._tools
             self.require(calling, f"response {told.response.id} answers a turn that has its reply already, or none")
-            self._unanswered = {item for item in self._unanswered if not self._known(item)}
+            if told.response.id in self._resumed:
+                if self._unanswered:
+                    self._unanswered.popitem()
+                return
+            self._unanswered = {item: None for item in self._unanswered if not self._known(item)}
         self._tools = False
 
     def _known(self, item: ItemId) -> bool:

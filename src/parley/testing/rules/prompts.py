@@ -155,7 +155,7 @@ class Prompts(Rule):
                 f"the prompt holds {item} out of its place; the conversation is {order}, shown {shown}",
             )
             at = order.index(item) + 1
-        room = self._owner.context_tokens > sum(len(self._words(item)) + 50 for item in order)
+        room = self._owner.context_tokens > sum(self._size(item) + 50 for item in order)
         if not room or self._arrived.settings.truncation.mode == "retention_ratio":
             return
         for item in order:
@@ -204,6 +204,16 @@ class Prompts(Rule):
         if held.spoken and stream is not None:
             return stream.resolved or ""
         return user_text(held.item)
+
+    def _size(self, item: ItemId) -> int:
+        """Characters that the item may take in a prompt."""
+        match self._conversation.items[item].item:
+            case FunctionCall(arguments=text) | FunctionCallOutput(output=text):
+                return len(text)
+            case McpCall(arguments=text, output=output):
+                return len(text) + len(output or "")
+            case _:
+                return len(self._words(item))
 
     def _may_come_last(self, attempt: Attempt) -> bool:
         """A guess ends with the user's words that are not an item yet; any prompt may end with a hint of the server's."""

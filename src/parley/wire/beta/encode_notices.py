@@ -23,6 +23,7 @@ from parley.core.words.items import (
     OutputAudio,
     OutputText,
 )
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
 from parley.wire.beta.encode_session import format_name, modalities, session_object, temperature
 from parley.wire.encode_items import audio_part, item_members
@@ -65,7 +66,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.error_event(notice, beta_path)
         case n.RateLimitsUpdated():
             return common.rate_limits(notice)
-        case n.TurnMeasured():
+        case TurnMeasured():
             return common.turn_metrics(notice)
     if isinstance(notice, PartNotice):
         return part_event(notice)

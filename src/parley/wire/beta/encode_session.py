@@ -20,6 +20,7 @@ from parley.core.words.settings import (
 from parley.wire.encode_settings import (
     forced_function,
     function_tool,
+    included,
     token_limit,
     tracing,
     turn_detection,
@@ -44,7 +45,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
         "input_audio_format": format_name(settings.input_format),
         "input_audio_transcription": transcription_object(settings.transcription),
         "client_secret": None,
-        "include": list(settings.include) or None,
+        "include": included(settings.include),
     }
     return session | {"modalities": modalities(settings.modality)} | (_speaking(settings) if speaks else {})
 

@@ -34,7 +34,7 @@ from parley.wire.beta.encode_session import (
     tool_choice_value,
     transcription_object,
 )
-from parley.wire.encode_settings import function_tool, token_limit, tracing, turn_detection
+from parley.wire.encode_settings import function_tool, included, token_limit, tracing, turn_detection
 from parley.wire.encoding import Json, Named
 from parley.wire.write_events import common_event, given, item_creation, unnamed
 
@@ -62,7 +62,7 @@ _LISTENING: dict[str, tuple[str, Callable[..., object]]] = {
     "transcription": ("input_audio_transcription", transcription_object),
     "noise_reduction": ("input_audio_noise_reduction", noise_reduction_object),
     "turn_detection": ("turn_detection", lambda wanted: turn_detection(wanted, idles=False)),
-    "include": ("include", lambda names: list(names) or None),
+    "include": ("include", included),
 }
 _SPEAKING: dict[str, tuple[str, Callable[..., object]]] = {
     "model": ("model", str),

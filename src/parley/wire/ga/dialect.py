@@ -7,6 +7,7 @@ from parley.wire.field_paths import ga_path
 from parley.wire.ga.client_events import read_event
 from parley.wire.ga.encode_notices import server_event
 from parley.wire.ga.encode_session import session_object
+from parley.wire.ga.server_events import SERVER_EVENTS
 from parley.wire.ga.session_schema import read_session
 from parley.wire.ga.write_events import client_event
 
@@ -18,5 +19,6 @@ GA = Codec(
     event_writer=server_event,
     client_writer=client_event,
     audio_delta="response.output_audio.delta",
+    server_events=SERVER_EVENTS,
     path=ga_path,
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from parley.core.words import notices as n
+from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
 from parley.wire.encoding import Json, Named, base64_text, part_members
 from parley.wire.field_paths import ga_path
@@ -52,7 +53,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.error_event(notice, ga_path)
         case n.RateLimitsUpdated():
             return common.rate_limits(notice)
-        case n.TurnMeasured():
+        case TurnMeasured():
             return common.turn_metrics(notice)
         case n.IdleTimeoutTriggered():
             return _timeout_event(notice)

@@ -24,6 +24,7 @@ from parley.core.words.settings import (
 from parley.wire.encode_settings import (
     forced_function,
     function_tool,
+    included,
     token_limit,
     tracing,
     turn_detection,
@@ -40,7 +41,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
             "id": session_id,
             "expires_at": expires_at,
             "audio": {"input": _input(settings)},
-            "include": list(settings.include) or None,
+            "include": included(settings.include),
         }
     session: Json = {
         "type": "realtime",
@@ -70,7 +71,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
                 "speed": settings.speed,
             },
         },
-        "include": list(settings.include) or None,
+        "include": included(settings.include),
     }
     return session
 

@@ -43,7 +43,6 @@ from parley.wire.schema import (
     wrong_type,
 )
 from parley.wire.settings_schema import (
-    INCLUDE,
     INSTRUCTIONS,
     LANGUAGE,
     NAME,
@@ -52,6 +51,7 @@ from parley.wire.settings_schema import (
     TOOL_CHOICES,
     TOOL_NAME,
     function_tool,
+    included,
     switchable,
     token_limit,
     tools,
@@ -132,7 +132,7 @@ def _read_generation(members: Fields, patch: SettingsPatch) -> None:
 
 def _read_include(members: Fields, patch: SettingsPatch) -> None:
     if "include" in members:
-        patch["include"] = members.find("include", INCLUDE) or ()
+        patch["include"] = members.find("include", included) or ()
 
 
 def _read_audio(members: Fields, patch: SettingsPatch, *, speaks: bool) -> None:

@@ -17,7 +17,7 @@ from parley.core.words.events import (
 from parley.core.words.items import Item, ItemReference
 from parley.core.words.settings import McpServer, NoiseReduction, SettingsPatch, ToolSource
 from parley.core.words.work import ResponseParams
-from parley.wire.encode_settings import token_limit, tracing, turn_detection
+from parley.wire.encode_settings import included, token_limit, tracing, turn_detection
 from parley.wire.encoding import Json, Named
 from parley.wire.ga.encode_items import item_object
 from parley.wire.ga.encode_session import (
@@ -57,7 +57,7 @@ _OUTER: dict[str, tuple[str, Callable[..., object]]] = {
     "truncation": ("truncation", truncation_value),
     "reasoning_effort": ("reasoning", lambda effort: {"effort": effort} if effort else None),
     "tracing": ("tracing", tracing),
-    "include": ("include", lambda names: list(names) or None),
+    "include": ("include", included),
 }
 _INPUT: dict[str, tuple[str, Callable[..., object]]] = {
     "input_format": ("format", format_object),

@@ -1,0 +1,57 @@
+"""Stages beyond the usual five in a pipeline of one's own: named, used, refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from parley import Failed, LibraryError, ReplyAudio, ReplyEnded, VoiceSession
+from parley.engines.ports import ConversionSpec, Samples
+from parley.engines.vc import bench
+from parley.library import VoiceEvent
+from tests.library.rig import RATE, cut, of, pipeline, silence, voice
+
+
+class Raising(bench.BenchConverter):
+    """A converter of the caller's with a bug."""
+
+    def open_stream(self, spec: ConversionSpec) -> bench.BenchConversion:
+        raise ZeroDivisionError("no scale")
+
+
+def spoken(**parts: object) -> tuple[Samples, list[VoiceEvent]]:
+    with pipeline(llm=lambda messages: "Good day to you.", **parts) as pipe:
+        session = VoiceSession(pipe, sample_rate=RATE)
+        events = list(session.run(cut(np.concatenate([voice(600), silence(1_200)]), 480)))
+    audio = [event.samples for event in of(ReplyAudio, events)]
+    return np.concatenate(audio or [np.zeros(0, np.int16)]).astype(np.float32), events
+
+
+def test_a_converter_changes_the_voice_and_not_the_length() -> None:
+    plain, _ = spoken()
+    converted, events = spoken(vc="bench")
+    assert of(ReplyEnded, events)[0].turn.answered == "Good day to you."
+    assert len(plain) == len(converted) > 0
+    assert not np.array_equal(plain, converted)
+
+
+def test_a_voice_of_the_converter_may_be_asked_for() -> None:
+    audio, _ = spoken(vc="bench", voice=bench.VOICE)
+    assert len(audio)
+
+
+def test_what_a_converter_raises_is_told_with_the_exception() -> None:
+    _, events = spoken(vc=Raising(20, 0))
+    (failed,) = of(Failed, events)
+    assert failed.part == "vc"
+    assert isinstance(failed.error, Exception)
+    assert isinstance(failed.error.__cause__, ZeroDivisionError)
+
+
+def test_a_stage_that_does_not_exist_and_one_that_is_needed_are_named() -> None:
+    with pytest.raises(LibraryError, match=r"no stage 'vcc'.*vad, turn, stt, llm, tts, mt, vc, speech"):
+        pipeline(vcc="bench")
+    with pytest.raises(LibraryError, match="needs an engine for stt"):
+        pipeline(stt=None)
+    with pytest.raises(LibraryError, match=r"lacks.*translate"):
+        pipeline(mt=object())
