@@ -31,7 +31,7 @@ def test_only_a_reply_has_a_prompt() -> None:
     assert start(Reply(prompt)).prompt is prompt
     with pytest.raises(TypeError, match="a Translation has no prompt"):
         _ = start(Translation("hello", "en", "de")).prompt
-    with pytest.raises(TypeError, match="an? Utterance has no prompt"):
+    with pytest.raises(TypeError, match="Utterance has no prompt"):
         _ = start(Utterance("hello")).prompt
 
 
