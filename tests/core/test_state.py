@@ -1,0 +1,90 @@
+"""What a session remembers beside its regions, and the questions about several of them at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.core.regions.entry import Entry
+from parley.core.regions.open_responses import Replaying
+from parley.core.regions.response import Response
+from parley.core.regions.turn_taking import Turn
+from parley.core.state import State
+from parley.core.words.effects import StopPlayback, Tell
+from parley.core.words.ids import ItemId, ResponseId, TurnId
+from parley.core.words.items import Message
+from parley.core.words.notices import InputCleared, ItemDeleted
+from tests.core.scene import Scene
+
+ITEM = ItemId("i")
+
+
+@pytest.fixture
+def state() -> State:
+    return Scene().session._st
+
+
+def response(state: State, *, in_conversation: bool = True) -> Response:
+    conversation = state.conversation.id if in_conversation else None
+    return Response.begin(ResponseId("r"), conversation, state.settings)
+
+
+def test_effects_and_notices_leave_in_the_order_in_which_they_were_caused(state: State) -> None:
+    state.tell(InputCleared())
+    state.do(StopPlayback())
+    state.tell_all([ItemDeleted(ITEM), InputCleared()])
+    state.do_all([StopPlayback()])
+    assert state.out == [
+        Tell(InputCleared()),
+        StopPlayback(),
+        Tell(ItemDeleted(ITEM)),
+        Tell(InputCleared()),
+        StopPlayback(),
+    ]
+
+
+def test_audio_was_exchanged_once_any_came_or_an_engine_worked_on_some(state: State) -> None:
+    before = state.audio_exchanged
+    state.input.append(bytes(480))
+    assert (before, state.audio_exchanged) == (False, True)
+    other = Scene().session._st
+    other.engines_used = True
+    assert other.audio_exchanged
+
+
+def test_output_is_heard_while_a_reply_is_made_or_still_plays(state: State) -> None:
+    heard = [state.output_heard]
+    state.responses.begin(made := response(state), Replaying())
+    heard.append(state.output_heard)
+    state.responses.end(made)
+    heard.append(state.output_heard)
+    state.playback.queue(ITEM, made.id, 0, 24, state.now)
+    heard.append(state.output_heard)
+    state.now += 1_000_000
+    heard.append(state.output_heard)
+    assert heard == [False, True, False, True, False]
+
+
+def test_a_response_beside_the_conversation_is_not_heard_and_places_nothing_in_it(state: State) -> None:
+    state.responses.begin(aside := response(state, in_conversation=False), Replaying())
+    assert not state.output_heard
+    assert state.place(aside, Entry(Message(ITEM, "assistant", ()))) is None
+    assert len(state.conversation) == 0
+
+
+def test_an_item_of_a_response_comes_after_the_last_one_of_the_conversation(state: State) -> None:
+    made = response(state)
+    assert state.place(made, Entry(Message(ITEM, "assistant", ()))) is None
+    assert state.place(made, Entry(Message(ItemId("j"), "assistant", ()))) == ITEM
+    assert [entry.item.id for entry in state.conversation.entries()] == [ITEM, "j"]
+
+
+def test_a_turn_holds_the_floor_only_once_it_is_not_provisional(state: State) -> None:
+    turn = Turn(TurnId(1), ITEM, 0, 0, 0, provisional=True)
+    holders = [state.user_turn()]
+    state.turns.speak(turn)
+    holders.append(state.user_turn())
+    turn.claim()
+    holders.append(state.user_turn())
+    state.turns.rest()
+    holders.append(state.user_turn())
+    assert holders == [None, None, turn, None]
