@@ -29,7 +29,6 @@ from parley.core.words.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.words.limits import MAX_RETRIEVED_AUDIO_BYTES
 from parley.core.words.settings import AudioFormat, Truncation
 
 WIDE = Room(0, 100_000, Truncation())
@@ -73,76 +72,12 @@ def having(entry: Entry, *content: Content) -> Message:
     return replace(entry.item, content=content)
 
 
-# --- what was heard of a reply -----------------------------------------------------------------------------------------------
-
-
-def test_a_reply_is_shown_in_its_format_with_the_words_that_were_heard() -> None:
-    entry = reply()
-    assert entry.view() == having(entry, OutputAudio("One two.", None, ULAW, True))
-    assert entry.view(played=1000) == having(entry, OutputAudio("One", None, ULAW, True))
-    entry.heard = 1000
-    assert entry.view() == having(entry, OutputAudio("One", None, ULAW, True))
-    entry.heard = 2400
-    assert part(entry.view(played=1000)).transcript == "One two.", "what was heard goes over what has been played"
-
-
-def test_a_reply_is_retrieved_with_the_audio_that_was_heard_and_no_more() -> None:
-    entry = reply()
-    assert entry.with_audio() == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
-    entry.heard = 1000
-    assert entry.with_audio() == having(entry, OutputAudio("One", bytes(333), ULAW, True))
-    entry.discard_audio()
-    assert entry.with_audio() == having(entry, OutputAudio("One", None, ULAW, True))
-
-
-def test_words_that_were_reckoned_are_marked_wherever_they_are_shown() -> None:
-    entry = reply(timed=False)
-    assert part(entry.view(played=1000)) == OutputAudio("One", None, ULAW, False)
-    entry.heard = 1000
-    assert part(entry.view()) == OutputAudio("One", None, ULAW, False)
-    assert part(entry.with_audio()) == OutputAudio("One", bytes(333), ULAW, False)
-
-
-def test_audio_longer_than_a_clients_socket_takes_is_retrieved_cut() -> None:
-    longest = MAX_RETRIEVED_AUDIO_BYTES
-    assert len(part(reply(size=longest + 2).with_audio()).audio or b"") == longest
-    content = (InputAudio("hello", bytes(longest + 2)), OutputAudio("hi", bytes(longest)), InputText("text"))
-    entry = user("u", *content)
-    assert entry.with_audio() == having(entry, InputAudio("hello", bytes(longest)), *content[1:])
-    assert longest % 2 == 0
-
-
-def test_a_message_is_shown_without_its_audio_and_other_items_as_they_are() -> None:
-    entry = user("u", InputAudio("hello", bytes(8)), OutputAudio("hi", bytes(8)), InputText("text"))
-    shown = (InputAudio("hello"), OutputAudio("hi"), InputText("text"))
-    assert entry.view() == having(entry, *shown)
-    call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
-    assert (call.view(), call.with_audio()) == (call.item, call.item)
-
-
-def test_the_clients_word_on_what_was_heard_is_not_overruled_by_a_reckoning() -> None:
-    conversation = holding(entry := reply())
-    entry.cut(2000)
-    entry.cut(1500)
-    assert (entry.heard, entry.by_client, conversation.version) == (1500, False, 3)
-    entry.cut(1800, by_client=True)
-    entry.cut(900)
-    assert (entry.heard, entry.by_client, conversation.version) == (1800, True, 4)
-    entry.cut(600, by_client=True)
-    assert (entry.heard, entry.by_client, conversation.version) == (600, True, 5)
-
-
 # --- order -------------------------------------------------------------------------------------------------------------------
 
 
 def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> None:
     conversation = Conversation(ConversationId("c"))
-    assert (len(conversation), conversation.last(), conversation.place(None), conversation.place("root")) == (
-        0,
-        None,
-        0,
-        0,
-    )
+    assert (len(conversation), conversation.place(None), conversation.place("root")) == (0, 0, 0)
     assert conversation.insert(user("b")) is None
     assert conversation.insert(user("d")) == "b"
     assert conversation.insert(user("a"), conversation.place("root")) is None
@@ -150,7 +85,7 @@ def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> N
     assert conversation.insert(user("e"), conversation.place(None)) == "d"
     assert order(conversation) == ["a", "b", "c", "d", "e"]
     assert [conversation.previous(ItemId(name)) for name in "abcdex"] == [None, "a", "b", "c", "d", None]
-    assert (len(conversation), conversation.last()) == (5, "e")
+    assert len(conversation) == 5
     assert "c" in conversation
     assert "x" not in conversation
     assert conversation.entry(ItemId("x")) is None
@@ -189,25 +124,6 @@ def test_every_change_puts_a_prompt_made_before_it_out_of_date(change: Callable[
     before = conversation.version
     change(conversation, entry)
     assert conversation.version == before + 1
-
-
-# --- words of the user's audio -----------------------------------------------------------------------------------------------
-
-
-def test_words_go_to_the_part_whose_audio_they_are_of() -> None:
-    entry = user("u", InputAudio(None, bytes(2)), InputText("text"), InputAudio(None, bytes(4)))
-    entry.awaiting = 2
-    holding(entry)
-    entry.transcribed(2, "second")
-    assert entry.awaiting == 1
-    content = (InputAudio(None, bytes(2)), InputText("text"), InputAudio("second", bytes(4)))
-    assert entry.item == having(entry, *content)
-    entry.transcribed(1, "of no audio")
-    assert entry.item == having(entry, *content)
-
-
-def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
-    assert [replace(user("u"), input_samples=samples).audio_ms for samples in (0, 23, 24, 2_424)] == [0, 0, 1, 101]
 
 
 # --- bounds ------------------------------------------------------------------------------------------------------------------

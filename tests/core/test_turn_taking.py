@@ -32,10 +32,10 @@ def region(position: Quiet | Speaking | Pausing) -> TurnTaking:
         (Quiet(1, 9 * FRAME), 0.2, None),
         (Speaking(TURN), 0.9, None),
         (Speaking(TURN), 0.4, None),  # still voiced: above the lower threshold
-        (Speaking(TURN), 0.2, Paused(10 * FRAME)),
+        (Speaking(TURN), 0.2, Paused(TURN, 10 * FRAME)),
         (Pausing(TURN, 10 * FRAME), 0.2, None),
         (Pausing(TURN, 10 * FRAME), 0.4, None),  # not voiced again: below the upper threshold
-        (Pausing(TURN, 10 * FRAME), 0.9, Resumed()),
+        (Pausing(TURN, 10 * FRAME), 0.9, Resumed(TURN)),
     ],
 )
 def test_each_position_meets_each_score(
@@ -56,8 +56,8 @@ def test_a_click_is_forgotten() -> None:
     [
         (Quiet(1, 9 * FRAME), 0.5, Began(9 * FRAME)),
         (Speaking(TURN), 0.35, None),
-        (Speaking(TURN), 0.34, Paused(10 * FRAME)),
-        (Pausing(TURN, 10 * FRAME), 0.5, Resumed()),
+        (Speaking(TURN), 0.34, Paused(TURN, 10 * FRAME)),
+        (Pausing(TURN, 10 * FRAME), 0.5, Resumed(TURN)),
         (Pausing(TURN, 10 * FRAME), 0.49, None),
     ],
 )

@@ -171,6 +171,8 @@ class OutputDelivery:
                     st.do(CancelGeneration(attempt_id))
             case AwaitingInput() | Replaying():
                 pass
+            case position:
+                assert_never(position)
         st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))
         if (limits := st.rate_limit.notice(st.now)) is not None:
             st.tell(limits)

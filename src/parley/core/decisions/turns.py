@@ -111,15 +111,11 @@ class Turns:
         match change:
             case Began(onset=onset):
                 self._begin(detection, onset)
-            case Paused(since=since):
-                turn = st.turns.turn
-                if turn is not None:
-                    st.turns.pause(turn, since)
-            case Resumed():
+            case Paused(turn=turn, since=since):
+                st.turns.pause(turn, since)
+            case Resumed(turn=turn):
                 self.responses.drop_speculation()
-                turn = st.turns.turn
-                if turn is not None:
-                    st.turns.speak(turn)
+                st.turns.speak(turn)
             case None:
                 pass
             case _:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import Final
+from typing import Final, assert_never
 
 from parley.core.words.settings import SemanticVad, ServerVad, TurnDetection
 
@@ -31,6 +31,8 @@ def pause_needed_ms(detection: TurnDetection, finished: float | None) -> int:
             return silence_ms
         case SemanticVad(eagerness=eagerness):
             return _wait_ms(_WAITS[eagerness], finished or 0.0)
+        case _:
+            assert_never(detection)
 
 
 def _wait_ms(waits: tuple[int, ...], finished: float) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId
@@ -195,6 +196,8 @@ def _with_text(part: Content, text: str) -> Content:
             return replace(part, transcript=text)
         case InputImage():
             return part
+        case _:
+            assert_never(part)
 
 
 # --- estimates ---------------------------------------------------------------------------------------------------------------

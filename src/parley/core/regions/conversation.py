@@ -101,9 +101,6 @@ class Conversation:
         index = self._order.index(item_id)
         return self._order[index - 1] if index else None
 
-    def last(self) -> ItemId | None:
-        return self._order[-1] if self._order else None
-
     def delete(self, item_id: ItemId) -> Entry | None:
         entry = self._entries.pop(item_id, None)
         if entry is not None:

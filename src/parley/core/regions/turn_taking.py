@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import assert_never
 
 from parley.core.words.errors import Fault
 from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
@@ -126,12 +127,13 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
+    turn: Turn
     since: int
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    pass
+    turn: Turn
 
 
 Change = Began | Paused | Resumed | None
@@ -172,13 +174,13 @@ class TurnTaking:
                     self.position = Quiet(voiced + 1, onset)
                     return None
                 return Began(onset)
-            case Speaking():
-                if probability < threshold - OFF_THRESHOLD_DROP:
-                    return Paused(end_sample - FRAME)
-            case Pausing():
-                if probability >= threshold:
-                    return Resumed()
-        return None
+            case Speaking(turn=turn):
+                quiet = probability < threshold - OFF_THRESHOLD_DROP
+                return Paused(turn, end_sample - FRAME) if quiet else None
+            case Pausing(turn=turn):
+                return Resumed(turn) if probability >= threshold else None
+            case _:
+                assert_never(self.position)
 
     def speak(self, turn: Turn) -> None:
         self._recent.clear()

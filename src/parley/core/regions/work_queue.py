@@ -54,10 +54,6 @@ class WorkQueue:
         """No reply is wanted any more."""
         self.waiting = [work for work in self.waiting if work.plan.given is not None]
 
-    @property
-    def reply_waits(self) -> bool:
-        return any(work.plan.given is None for work in self.waiting)
-
     def deadline_ns(self, now: int) -> int | None:
         """When the next work that waits for a time may start; None: none waits for one."""
         if not self.waiting:

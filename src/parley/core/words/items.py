@@ -7,7 +7,7 @@ the listener heard of an assistant's words is already applied in the items that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.settings import AudioFormat
@@ -174,6 +174,8 @@ def text_of(part: Content) -> str:
             return transcript
         case InputImage():
             return ""
+        case _:
+            assert_never(part)
 
 
 def characters_of(item: Item) -> int:
@@ -189,3 +191,5 @@ def characters_of(item: Item) -> int:
             return sum(len(tool.description) + len(tool.input_schema) + len(tool.annotations) for tool in tools)
         case McpApprovalResponse(reason=text):
             return len(text)
+        case _:
+            assert_never(item)

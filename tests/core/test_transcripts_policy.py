@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.interpreter import Interpreter
 from parley.core.policy.policy import Answer, Decided, OverOutput, Policy, Said, Say, Translate
-from parley.core.regions.attempt import Plan
-from parley.core.regions.work_queue import PendingWork, WorkQueue
 from parley.core.session import Session
 from parley.core.spec import SessionSpec
 from parley.core.words.effects import CancelGeneration, DropTranscription, StartGeneration
@@ -220,23 +218,6 @@ def test_more_work_than_may_wait_is_refused_by_name_and_the_session_goes_on() ->
     for _ in range(MAX_PENDING_WORK):
         finishes(heard)
     assert len(works(heard)) == MAX_PENDING_WORK
-
-
-def test_a_newer_reply_takes_the_place_of_one_that_waits_and_other_work_keeps_its_own() -> None:
-    queue = WorkQueue()
-    old, new = PendingWork(not_before_ns=1), PendingWork(not_before_ns=2)
-    say = PendingWork(Plan(given=Utterance("Yes.")), not_before_ns=3)
-    assert queue.add(old)
-    assert queue.add(say)
-    assert queue.add(new)
-    assert queue.waiting == [say, new]
-    assert (queue.ready(1), queue.ready(2), queue.ready(3)) == (None, new, say)
-    assert (queue.deadline_ns(1), queue.deadline_ns(2), queue.deadline_ns(3)) == (2, 3, None)
-    assert queue.reply_waits
-    queue.drop_reply()
-    assert (queue.waiting, queue.reply_waits) == ([say], False)
-    queue.take(say)
-    assert queue.waiting == []
 
 
 # --- the floor ------------------------------------------------------------------------------------------------------------------

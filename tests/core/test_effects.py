@@ -1,0 +1,39 @@
+"""What a session asks of its shell: values that cannot change, and the prompt of a reply."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from parley.core.words import effects
+from parley.core.words.effects import Effect, StartGeneration
+from parley.core.words.ids import AttemptId
+from parley.core.words.settings import AudioFormat
+from parley.core.words.work import Prompt, Reply, Translation, Utterance, Work
+from tests.core.values import can_change, values_of
+
+
+def start(work: Work) -> StartGeneration:
+    return StartGeneration(AttemptId(1), work, "audio", "", 1.0, AudioFormat.PCM16, "en")
+
+
+def test_every_effect_that_the_module_defines_is_one_that_a_shell_is_typed_to_perform() -> None:
+    assert set(values_of(effects)) == set(get_args(Effect))
+
+
+def test_no_effect_can_be_changed_while_it_waits_to_be_performed() -> None:
+    assert [kind for kind in values_of(effects) if can_change(kind)] == []
+
+
+def test_only_a_reply_has_a_prompt() -> None:
+    prompt = Prompt("Be brief.", ())
+    assert start(Reply(prompt)).prompt is prompt
+    with pytest.raises(TypeError, match="a Translation has no prompt"):
+        _ = start(Translation("hello", "en", "de")).prompt
+    with pytest.raises(TypeError, match="Utterance has no prompt"):
+        _ = start(Utterance("hello")).prompt
+
+
+def test_work_that_is_started_is_wanted_unless_it_is_held() -> None:
+    assert not start(Utterance("hello")).held

@@ -1,0 +1,48 @@
+"""The work of the engines, and what is still awaited of it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import get_args
+
+from parley.core.words import work
+from parley.core.words.ids import AttemptId, ListingId, ToolCallId, TurnId
+from parley.core.words.settings import Settings
+from parley.core.words.work import (
+    AS_THE_SESSION,
+    AwaitedCall,
+    AwaitedGeneration,
+    AwaitedListing,
+    AwaitedTranscript,
+    Outstanding,
+    Prompt,
+    ResponseParams,
+    Work,
+)
+from tests.core.values import can_change, values_of
+
+
+def test_every_value_of_the_module_is_work_or_awaited_or_describes_it() -> None:
+    assert set(values_of(work)) - {ResponseParams, Prompt} == {*get_args(Work), *get_args(Outstanding)}
+    assert [kind for kind in values_of(work) if can_change(kind)] == []
+
+
+def test_a_response_of_which_nothing_is_asked_takes_everything_from_its_session() -> None:
+    asked = {field.name: getattr(AS_THE_SESSION, field.name) for field in fields(ResponseParams)}
+    assert asked.pop("in_conversation") is True
+    assert set(asked.values()) == {None}
+
+
+def test_what_a_response_may_set_is_a_setting_of_the_session_of_the_same_name() -> None:
+    own = {"in_conversation", "input", "metadata"}
+    assert {field.name for field in fields(ResponseParams)} - own <= {field.name for field in fields(Settings)}
+
+
+def test_work_of_different_kinds_with_one_number_is_told_apart() -> None:
+    awaited = [
+        AwaitedTranscript(TurnId(1)),
+        AwaitedGeneration(AttemptId(1)),
+        AwaitedListing(ListingId(1)),
+        AwaitedCall(ToolCallId(1)),
+    ]
+    assert len(set(awaited)) == len(get_args(Outstanding)) == 4
