@@ -8,14 +8,14 @@ import pytest
 
 from parley.core.words import effects
 from parley.core.words.effects import Effect, StartGeneration
-from parley.core.words.ids import AttemptId
+from parley.core.words.ids import AttemptId, ResponseId
 from parley.core.words.settings import AudioFormat
 from parley.core.words.work import Prompt, Reply, Translation, Utterance, Work
 from tests.core.values import can_change, values_of
 
 
-def start(work: Work) -> StartGeneration:
-    return StartGeneration(AttemptId(1), work, "audio", "", 1.0, AudioFormat.PCM16, "en")
+def start(work: Work, response: ResponseId | None = None) -> StartGeneration:
+    return StartGeneration(AttemptId(1), work, "audio", "", 1.0, AudioFormat.PCM16, "en", response)
 
 
 def test_every_effect_that_the_module_defines_is_one_that_a_shell_is_typed_to_perform() -> None:
@@ -35,5 +35,6 @@ def test_only_a_reply_has_a_prompt() -> None:
         _ = start(Utterance("hello")).prompt
 
 
-def test_work_that_is_started_is_wanted_unless_it_is_held() -> None:
-    assert not start(Utterance("hello")).held
+def test_the_output_of_an_attempt_without_a_response_is_held() -> None:
+    assert start(Utterance("hello")).held
+    assert not start(Utterance("hello"), ResponseId("r")).held

@@ -1,0 +1,64 @@
+"""Committed turns that wait for their words: in order, each until its deadline."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.core.regions.entry import Entry
+from parley.core.regions.pending_turns import Pending, PendingTurns
+from parley.core.regions.turn_taking import Turn
+from parley.core.words.ids import FlushId, ItemId, TurnId
+from parley.core.words.items import Message
+
+
+def pending(
+    number: int, *, samples: int = 0, deadline_ns: int = 0, reply: bool = False, silent: bool = False
+) -> Pending:
+    turn = Turn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
+    entry = Entry(Message(turn.item_id, "user", ()))
+    return Pending(turn, entry, samples, deadline_ns, reply, silent_prompt=silent)
+
+
+def waiting(*turns: Pending) -> PendingTurns:
+    region = PendingTurns()
+    for one in turns:
+        region.add(one)
+    return region
+
+
+def test_turns_wait_in_the_order_in_which_they_were_committed() -> None:
+    region = waiting(first := pending(2), second := pending(1))
+    assert list(region) == [first, second]
+    assert region.oldest is first
+    assert (region.get(TurnId(1)), region.get(TurnId(9))) == (second, None)
+    region.remove(TurnId(2))
+    assert region.oldest is second
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**12)), max_size=8))
+def test_all_audio_that_waits_is_counted_and_the_earliest_deadline_is_the_next(turns: list[tuple[int, int]]) -> None:
+    region = waiting(*(pending(at, samples=one, deadline_ns=due) for at, (one, due) in enumerate(turns)))
+    assert region.samples == sum(samples for samples, _ in turns)
+    assert region.deadline_ns() == min((due for _, due in turns), default=None)
+
+
+def test_a_reply_that_waits_for_all_turns_leaves_none_that_wants_one() -> None:
+    region = waiting(pending(1), pending(2, reply=True), pending(3, reply=True, silent=True))
+    before = region.reply_follows
+    region.answered_by_reply()
+    assert (before, region.reply_follows) == (True, False)
+    assert not any(one.silent_prompt for one in region)
+
+
+def test_the_words_asked_for_in_the_last_pause_will_do_for_the_turn() -> None:
+    one = pending(1)
+    assert one.flush is None
+    one.answered_by(FlushId(7))
+    assert one.flush == 7
+
+
+def test_after_the_end_of_the_session_no_turn_waits() -> None:
+    region = waiting(pending(1, samples=24, deadline_ns=5, reply=True))
+    region.clear()
+    assert (list(region), region.samples, region.reply_follows, region.deadline_ns()) == ([], 0, False, None)

@@ -1,0 +1,49 @@
+"""What a session is made from: equal arguments make the same session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley.core import spec as module
+from parley.core.policy.transcriber import Transcriber
+from parley.core.policy.turn_rules import Rules
+from parley.core.session import Session
+from parley.core.spec import SessionSpec
+from parley.core.words.events import OutputClearRequested, ResponseRequested
+from parley.core.words.notices import ErrorRaised
+from parley.core.words.settings import Capabilities, OwnerSettings, Settings
+from tests.core.scene import notices
+from tests.core.values import can_change, values_of
+
+SPEC = SessionSpec(b"seed", Settings(), OwnerSettings(), Capabilities(), "remote", 0)
+
+
+def refusals(spec: SessionSpec, *events: ResponseRequested | OutputClearRequested) -> list[str]:
+    session = Session(spec)
+    session.start()
+    told = [notice for event in events for notice in notices(session.handle(event, 0))]
+    return [notice.code for notice in told if isinstance(notice, ErrorRaised)]
+
+
+def test_equal_arguments_make_sessions_that_answer_alike() -> None:
+    assert replace(SPEC) == SPEC
+    assert Session(SPEC).start() == Session(replace(SPEC)).start()
+
+
+def test_sessions_of_different_seeds_share_no_name() -> None:
+    assert Session(SPEC).id != Session(replace(SPEC, seed=b"other")).id
+
+
+def test_who_holds_the_playback_decides_whether_a_client_may_clear_it() -> None:
+    assert refusals(SPEC, OutputClearRequested()) == ["invalid_value"]
+    assert refusals(replace(SPEC, playback="paced"), OutputClearRequested()) == []
+
+
+def test_a_policy_of_ones_own_goes_before_the_kind_of_session() -> None:
+    assert refusals(SPEC, ResponseRequested()) == []
+    assert refusals(replace(SPEC, policy=Transcriber(), rules=Rules()), ResponseRequested()) == ["invalid_request"]
+
+
+def test_a_session_is_made_from_what_nothing_can_change_afterwards() -> None:
+    assert values_of(module) == [SessionSpec]
+    assert not can_change(SessionSpec)

@@ -1,0 +1,75 @@
+"""The work that waits: in order, bounded, with at most one reply among it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.core.regions.attempt import Plan
+from parley.core.regions.work_queue import PendingWork, WorkQueue
+from parley.core.words.limits import MAX_PENDING_WORK
+from parley.core.words.work import Utterance
+
+
+def say(text: str, not_before_ns: int = 0) -> PendingWork:
+    return PendingWork(Plan(given=Utterance(text)), not_before_ns)
+
+
+def is_reply(work: PendingWork) -> bool:
+    return work.plan.given is None
+
+
+def test_a_newer_reply_takes_the_place_of_one_that_waits_and_other_work_keeps_its_own() -> None:
+    queue = WorkQueue()
+    old, new, yes = PendingWork(not_before_ns=1), PendingWork(not_before_ns=2), say("Yes.", 3)
+    assert queue.add(old)
+    assert queue.add(yes)
+    assert queue.add(new)
+    assert queue.waiting == [yes, new]
+    assert (queue.ready(1), queue.ready(2), queue.ready(3)) == (None, new, yes)
+    assert (queue.deadline_ns(1), queue.deadline_ns(2), queue.deadline_ns(3)) == (2, 3, None)
+    queue.drop_reply()
+    assert queue.waiting == [yes]
+    queue.take(yes)
+    assert queue.waiting == []
+    assert queue.deadline_ns(0) is None
+
+
+def test_a_full_queue_takes_no_more_texts_and_still_a_reply() -> None:
+    queue = WorkQueue()
+    assert all(queue.add(say(str(number))) for number in range(MAX_PENDING_WORK))
+    assert not queue.add(say("one more"))
+    assert len(queue.waiting) == MAX_PENDING_WORK
+    assert queue.add(PendingWork())
+    assert queue.waiting[-1] == PendingWork()
+
+
+def test_after_the_end_of_the_session_nothing_waits() -> None:
+    queue = WorkQueue()
+    queue.add(say("Yes."))
+    queue.clear()
+    assert (queue.waiting, queue.ready(0), queue.deadline_ns(0)) == ([], None, None)
+
+
+@given(st.lists(st.one_of(st.just("reply"), st.just("say"), st.just("drop"), st.just("take")), max_size=150))
+def test_whatever_is_queued_stays_in_order_within_its_bounds_and_holds_one_reply_at_the_most(steps: list[str]) -> None:
+    queue, expected = WorkQueue(), list[PendingWork]()
+    for number, step in enumerate(steps):
+        match step:
+            case "say":
+                if queue.add(say(str(number))):
+                    expected.append(say(str(number)))
+            case "reply":
+                reply = PendingWork(follows=bool(number % 2))
+                queue.add(reply)
+                expected = [*(work for work in expected if not is_reply(work)), reply]
+            case "drop":
+                queue.drop_reply()
+                expected = [work for work in expected if not is_reply(work)]
+            case _:
+                if (first := queue.ready(0)) is not None:
+                    queue.take(first)
+                    assert first == expected.pop(0)
+        assert queue.waiting == expected
+        assert sum(map(is_reply, queue.waiting)) <= 1
+        assert len(queue.waiting) <= MAX_PENDING_WORK + 1
