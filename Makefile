@@ -17,7 +17,7 @@ NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 SOURCES := src tests scripts benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk test test-clients lint check mutation bench soak clean
+.PHONY: help serve talk test test-clients lint check coverage mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
@@ -27,6 +27,7 @@ help:
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
+	@echo "make coverage      how much of each module of the core its own tests cover  (ARGS='playback turns')"
 	@echo "make bench         load benchmark against a server started for it"
 	@echo "make soak          2,000 talking sessions, and what they leave behind  (ARGS='--minutes 60', '--engines default')"
 	@echo "make clean         remove the environments and everything generated"
@@ -57,6 +58,10 @@ check: lint
 mutation: $(MUTATION)
 	nice $(VENV)/bin/mutmut run $(ARGS)
 	$(VENV)/bin/mutmut results --all true | $(VENV)/bin/python scripts/mutation_score.py
+
+# Each module of the core by the test file of its own name; what other tests cover does not count.
+coverage: $(DEV)
+	$(VENV)/bin/python scripts/module_coverage.py $(ARGS)
 
 bench: $(BASE)
 	$(VENV)/bin/python benchmarks/realtime.py $(ARGS)

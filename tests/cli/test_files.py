@@ -138,7 +138,7 @@ def test_a_video_without_words_says_no(capsys: pytest.CaptureFixture[str]) -> No
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], "-o FOLDER"),
         (["transcribe", "notes.txt", "--stt", "pocketsphynx"], "pocketsphinx"),
         (["say", "hello", "--voice", "nobody", "-o", "x.wav"], "no voice 'nobody'"),
-        (["say", "hello", "-o", "x.doc"], "cannot write x.doc"),
+        (["say", "hello", "-o", "x.doc"], "The suffix of x.doc names no format"),
         (["say", "hello", "-o", "nowhere/x.wav"], "No such file"),
         (["say", "hello", "-o", "x.wav", "--raw"], "--raw is for -o -"),
         (["say", " ", "-o", "x.wav"], "nothing to say"),

@@ -45,9 +45,9 @@ def test_all_audio_that_waits_is_counted_and_the_earliest_deadline_is_the_next(t
 
 def test_a_reply_that_waits_for_all_turns_leaves_none_that_wants_one() -> None:
     region = waiting(pending(1), pending(2, reply=True), pending(3, reply=True, silent=True))
-    assert region.reply_follows
+    before = region.reply_follows
     region.answered_by_reply()
-    assert not region.reply_follows
+    assert (before, region.reply_follows) == (True, False)
     assert not any(one.silent_prompt for one in region)
 
 

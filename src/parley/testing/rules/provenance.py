@@ -73,7 +73,10 @@ class OwnWords(Rule):
             return  # the client has cut it while it was being made; what follows is not played
         withheld = len(attempt.audio) - attempt.told_bytes
         self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
-        made = [(call.call_id, call.name, call.arguments) for _, call in sorted(attempt.calls.items())]
+        made = [
+            (call.call_id, call.name, call.arguments if call.arguments.strip() else "{}")
+            for _, call in sorted(attempt.calls.items())
+        ]
         if attempt.started.prompt.parallel_tool_calls is False:
             made = made[:1]  # the client wants one call at a time
         calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
