@@ -16,7 +16,21 @@ from parley.core.words.events import (
     TranscriptionFailed,
 )
 from parley.core.words.ids import CallId, ClientEventId, ItemId
-from parley.core.words.items import FunctionCall, InputAudio, InputImage, InputText, ItemReference, Message, OutputAudio
+from parley.core.words.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    ItemReference,
+    McpApprovalRequest,
+    McpCall,
+    McpListTools,
+    McpTool,
+    Message,
+    OutputAudio,
+)
 from parley.core.words.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
 from parley.core.words.notices import ErrorRaised, ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
 from parley.core.words.settings import AudioFormat, Capabilities, Settings, Transcription
@@ -160,3 +174,28 @@ def test_of_an_item_whose_words_were_lost_nothing_is_awaited_any_more() -> None:
     assert not [effect for effect in scene.effects if isinstance(effect, StartGeneration)], "it waits for its words"
     scene.happens(ResponseRequested(ResponseParams(False, (of_the_lost,))))
     assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        McpCall(ItemId("m"), "books", "find", "{}", "found", status="in_progress"),
+        McpListTools(ItemId("l"), "books", (McpTool("find"),), status="in_progress"),
+        McpApprovalRequest(ItemId("q"), "books", "lend", "{}", status="in_progress"),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_an_item_of_an_mcp_server_is_taken_as_it_is_and_as_finished(item: Item) -> None:
+    (added, done) = notices(Scene().happens(ItemCreateRequested(item)))
+    assert isinstance(added, ItemAdded)
+    assert added.item == replace(item, status="completed")
+    assert type(done).__name__ == "ItemDone"
+
+
+def test_an_outcome_may_be_as_long_as_any_other_text() -> None:
+    scene = Scene()
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "read", "{}")))
+    longest, longer = (FunctionCallOutput(ItemId("o"), CallId("c"), "x" * (MAX_ITEM_TEXT + over)) for over in (0, 1))
+    error = refusal(scene, ItemCreateRequested(longer, None, ID))
+    assert (error.code, error.field) == ("invalid_value", "item")
+    assert kinds(scene.happens(ItemCreateRequested(longest))) == ["ItemAdded", "ItemDone"]

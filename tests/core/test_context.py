@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from parley.core.regions.context import Room, Shown, fit, shortened, tokens_of
+from parley.core.regions.context import Room, Shown, bond, fit, shortened, tokens_of
 from parley.core.words.effects import CallTool, ListTools, StartGeneration
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
@@ -38,6 +38,7 @@ from parley.core.words.items import (
     McpApprovalResponse,
     McpCall,
     McpError,
+    McpListTools,
     McpTool,
     Message,
     OutputAudio,
@@ -362,3 +363,26 @@ def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:
     leaves = tokens_of(calls[0]) + tokens_of(outputs[0])
     shown = fit(items, Room(0, sum(map(tokens_of, items)) - leaves, Truncation())).items
     assert ids(shown) == [item.id for item in items if item.id not in ("c0", "o0")]
+
+
+@pytest.mark.parametrize(
+    ("item", "shared"),
+    [
+        (called("c"), "call call_c"),
+        (returned("o", "sunny", of="c"), "call call_c"),
+        (McpApprovalRequest(ItemId("q"), "books", "lend", "{}"), "request q"),
+        (McpApprovalResponse(ItemId("r"), ItemId("q"), True), "request q"),
+        (McpCall(ItemId("m"), "books", "lend", "{}", approval_request_id=ItemId("q")), "request q"),
+        (McpCall(ItemId("m"), "books", "lend", "{}"), None),
+        (said("s"), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_call_is_bound_to_its_outcome_and_a_request_to_what_came_of_it(item: Item, shared: str | None) -> None:
+    assert bond(item) == shared
+
+
+def test_a_decision_is_counted_by_its_reason_and_a_list_of_tools_not_at_all() -> None:
+    short, long = (McpApprovalResponse(ItemId("r"), ItemId("q"), False, reason) for reason in ("", "x" * 400))
+    assert tokens_of(long) - tokens_of(short) == 100
+    assert tokens_of(McpListTools(ItemId("l"), "books", (McpTool("lend", "x" * 400),))) == 0

@@ -252,3 +252,10 @@ def test_a_call_that_was_left_out_comes_back_with_its_output() -> None:
     conversation.settle(conversation.shown(Room(0, 20, Truncation())))
     conversation.insert(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sun")))
     assert names(conversation.shown(WIDE)) == ["f", "a", "o"]
+
+
+def test_a_conversation_is_spoken_once_any_of_it_was() -> None:
+    conversation = holding(user("a"), reply())
+    before = conversation.spoken
+    conversation.mark_spoken()
+    assert (before, conversation.spoken) == (False, True)

@@ -101,3 +101,16 @@ def test_the_memory_of_a_long_append_is_given_back_before_all_of_it_is_used() ->
     finally:
         tracemalloc.stop()
     assert kept < input_audio.LONG_BYTES
+
+
+@pytest.mark.parametrize("format", list(AudioFormat))
+@given(before=st.lists(st.binary(max_size=7), max_size=6), audio=st.binary(max_size=9))
+def test_how_much_an_append_would_fill_the_buffer_is_known_before(
+    format: AudioFormat, before: list[bytes], audio: bytes
+) -> None:
+    buffer = InputAudio(format)
+    for piece in before:
+        buffer.append(piece)
+    expected = buffer.buffered_with(audio)
+    buffer.append(audio)
+    assert buffer.buffered == expected

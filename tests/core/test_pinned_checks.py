@@ -219,3 +219,10 @@ def test_an_error_calls_the_kind_of_a_session_its_type() -> None:
     error = updated(scene(), kind="transcription")
     assert isinstance(error, ErrorRaised)
     assert "fixes its type;" in error.message
+
+
+def test_a_response_may_have_instructions_of_its_own_where_only_its_length_is_fixed() -> None:
+    on = scene(PinnedSettings(max_output_tokens=200), replace(SETTINGS, tools=()))
+    on.happens(ResponseRequested(ResponseParams(instructions="Be long.", input=(SYSTEM,), max_output_tokens=200)))
+    prompt = on.last(StartGeneration).prompt
+    assert (prompt.instructions, prompt.items, prompt.max_output_tokens) == ("Be long.", (SYSTEM,), 200)

@@ -3,8 +3,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.core.regions.playback import Heard, PacedPlayback, RemotePlayback
+from parley.core.regions.playback import Heard, PacedPlayback, Playback, RemotePlayback, Sound
+from parley.core.words.effects import Effect, Play, StopPlayback, Tell
 from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.notices import (
+    InputCleared,
+    ItemTruncated,
+    OutputBufferCleared,
+    OutputBufferStarted,
+    OutputBufferStopped,
+)
+from parley.core.words.settings import AudioFormat
 
 A, B = ItemId("a"), ItemId("b")
 R, S = ResponseId("r"), ResponseId("s")
@@ -145,3 +154,105 @@ def test_heard_is_never_more_than_sent_nor_than_the_time_allows(chunks: list[tup
     for cut in playback.stop(now):
         assert 0 <= cut.samples < sent
         assert cut.samples <= now * 24 // MS + 1
+
+
+# --- what goes out and what is said of it ----------------------------------------------------------------------------------------
+
+PCM = AudioFormat.PCM16
+DELTAS = (InputCleared(),)  # any notice: what the client would play
+
+
+def sends(
+    playback: Playback, item: ItemId = A, response: ResponseId = R, *, now: int = 0, heard: bool = True
+) -> list[Effect]:
+    """A hundred milliseconds of this item's sound go out."""
+    return playback.send(Sound(item, response, 0, 2_400), bytes(4_800), PCM, DELTAS, now, heard=heard)
+
+
+def test_where_the_client_plays_it_is_sent_the_sound_and_nothing_about_a_buffer() -> None:
+    playback = RemotePlayback()
+    assert sends(playback) == [Tell(InputCleared())]
+    assert list(playback.sounding) == [R]
+    cuts, effects = playback.silence(50 * MS)
+    assert (cuts, effects, playback.cleared(cuts)) == ([Heard(A, 1_200)], [], [])
+    assert not playback.sounding
+    assert not playback.holds_buffer
+
+
+def test_where_the_server_plays_the_client_is_told_when_the_buffer_starts_and_what_was_cleared() -> None:
+    playback = PacedPlayback()
+    assert sends(playback) == [Tell(OutputBufferStarted(R)), Play(R, bytes(4_800), PCM)]
+    assert sends(playback, B) == [Play(R, bytes(4_800), PCM)], "it has started already"
+    playback.played(1_200)
+    cuts, effects = playback.silence(0)
+    assert (cuts, effects) == ([Heard(A, 1_200), Heard(B, 0)], [StopPlayback()])
+    assert playback.cleared(cuts) == [OutputBufferCleared(R), ItemTruncated(A, 0, 50), ItemTruncated(B, 0, 0)]
+    assert playback.silence(0) == ([], []), "nothing sounds any more"
+    assert playback.holds_buffer
+
+
+def test_sound_that_its_client_has_stopped_is_not_counted_as_heard() -> None:
+    remote, paced = RemotePlayback(), PacedPlayback()
+    assert sends(remote, heard=False) == [Tell(InputCleared())], "the client is sent the deltas all the same"
+    assert sends(paced, heard=False) == []
+    assert not remote.audible(0)
+    assert not paced.audible(0)
+    assert not remote.sounding
+    assert not paced.sounding
+
+
+def test_a_response_that_is_still_made_is_not_over_though_all_of_it_was_heard() -> None:
+    playback = PacedPlayback()
+    assert playback.drain(None, 0) == (False, [])
+    sends(playback)
+    sends(playback, B, S)
+    playback.played(2_400)
+    assert playback.drain(R, 0) == (False, [])
+    assert playback.drain(S, 0) == (True, [OutputBufferStopped(R)])
+    playback.played(2_400)
+    assert playback.drain(None, 0) == (True, [OutputBufferStopped(S)])
+    assert playback.drain(None, 0) == (False, [])
+
+
+def test_where_the_client_plays_a_response_is_over_by_the_clock_and_nothing_is_told() -> None:
+    playback = RemotePlayback()
+    sends(playback)
+    playback.played(2_400)  # no such link reports it, and it would change nothing
+    assert playback.drain(None, 99 * MS) == (False, [])
+    assert playback.drain(None, 100 * MS) == (True, [])
+
+
+def test_the_end_of_the_session_stops_only_what_the_server_still_plays() -> None:
+    remote, paced, silent = RemotePlayback(), PacedPlayback(), PacedPlayback()
+    sends(remote)
+    sends(paced)
+    assert [playback.end(0) for playback in (remote, paced, silent)] == [[], [StopPlayback()], []]
+    assert not paced.sounding
+
+
+def test_where_the_server_plays_an_item_that_is_not_wanted_silences_all_unless_it_was_heard_out() -> None:
+    playback = PacedPlayback()
+    sends(playback)
+    sends(playback, B)
+    assert playback.drop(A, 0)
+    playback.played(2_400)
+    assert not playback.drop(A, 0)
+    assert playback.drop(B, 0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 9_600)), max_size=30))
+def test_where_the_server_plays_heard_is_never_more_than_played_nor_played_more_than_sent(
+    steps: list[tuple[bool, int]],
+) -> None:
+    playback, sent, played = PacedPlayback(), 0, 0
+    for sending, samples in steps:
+        if sending:
+            playback.queue(A, R, sent, samples, 0)
+            sent += samples
+        else:
+            playback.played(samples)
+            played = min(sent, played + samples)
+        left = sum(unheard for _, unheard in playback.unheard(0))
+        assert left == sent - played
+    cut = playback.stop(0)
+    assert cut == ([Heard(A, played)] if played < sent else [])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.core.regions.response import Response
+from parley.core.regions.entry import Entry
+from parley.core.regions.response import Response, new_call
 from parley.core.words.effects import ListTools
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.events import (
@@ -31,6 +32,7 @@ from parley.core.words.events import (
 from parley.core.words.ids import CallId, ItemId, ResponseId
 from parley.core.words.items import (
     FunctionCall,
+    FunctionCallOutput,
     InputText,
     Item,
     McpApprovalRequest,
@@ -332,3 +334,19 @@ def test_a_second_terminal_is_a_bug_that_is_found_on_the_spot() -> None:
     response.finish("completed")
     with pytest.raises(InvariantBroken, match=r"^2: "):
         response.finish("cancelled")
+
+
+def test_no_arguments_and_no_words_are_no_delta() -> None:
+    response = Response.begin(ResponseId("r"), None, Settings(modality="text"))
+    response.open(new_call(ItemId("f"), CallId("c"), "look"), None, 0)
+    assert response.argue(response.outputs[0], "") == []
+    assert response.say(response.outputs[0], "") == []
+    assert response.text_length == 0
+
+
+def test_an_item_that_no_response_can_make_is_a_bug_that_is_found_on_the_spot() -> None:
+    response = Response.begin(ResponseId("r"), None, Settings())
+    response.open(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sunny")), None, 0)
+    assert response.argue(response.outputs[0], "{}") == [], "it has no arguments that a client could read"
+    with pytest.raises(InvariantBroken, match="o is no item a response can make"):
+        response.close(response.outputs[0], "completed")

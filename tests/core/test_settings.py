@@ -9,12 +9,16 @@ import pytest
 from parley.core.words.settings import (
     Approval,
     AudioFormat,
+    Credentials,
+    FunctionTool,
     McpServer,
     NoiseReduction,
+    PinnedSettings,
     Settings,
     ToolFilter,
     Transcription,
     merged,
+    primary_tag,
     rebased,
 )
 
@@ -100,3 +104,27 @@ def test_on_another_pipeline_a_client_keeps_its_wishes_but_not_the_old_recognise
 ) -> None:
     mine = replace(OLD, instructions="Be mine.", voice="m", transcription=wished)
     assert rebased(mine, OLD, NEW) == replace(mine, transcription=becomes)
+
+
+def test_what_opens_a_server_is_neither_shown_nor_kept_in_what_may_be_shown() -> None:
+    secret = Credentials("Bearer sesame", (("X-Key", "sesame"),))
+    server = McpServer("books", "https://books.example/mcp", credentials=secret)
+    assert str(secret) == "Credentials(***)"
+    assert "sesame" not in repr(server)
+    assert server.without_credentials() == McpServer("books", "https://books.example/mcp")
+    function = FunctionTool("weather")
+    assert function.without_credentials() is function
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"), [("en", "en"), ("en-US", "en"), ("EN_us", "en"), ("zh-Hant-TW", "zh"), ("", "")]
+)
+def test_a_language_is_the_same_in_every_region_and_spelling(tag: str, language: str) -> None:
+    assert primary_tag(tag) == language
+
+
+def test_fixed_settings_take_the_place_of_the_clients_and_free_ones_stay() -> None:
+    own = Settings(model="small", instructions="mine", tools=(FunctionTool("clock"),), max_output_tokens=10)
+    fixed = PinnedSettings(model="large", instructions="fixed", tools=(), max_output_tokens=5)
+    assert PinnedSettings().applied(own) == own
+    assert fixed.applied(own) == replace(own, instructions="fixed", tools=(), max_output_tokens=5)

@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from parley.core.decisions.settings_checks import SHOWN_NAMES, answers_to
-from parley.core.words.events import AudioArrived, SessionUpdateRequested
-from parley.core.words.ids import ClientEventId
+from parley.core.decisions.settings_checks import SHOWN_NAMES, answers_to, check_change_of_pipeline
+from parley.core.words.errors import PeerError
+from parley.core.words.events import AudioArrived, ItemCreateRequested, ResponseRequested, SessionUpdateRequested
+from parley.core.words.ids import ClientEventId, ItemId
+from parley.core.words.items import InputImage, InputText, Message
 from parley.core.words.notices import ErrorRaised, SessionUpdated
 from parley.core.words.settings import (
+    LOGPROBS,
     AudioFormat,
     Capabilities,
-    Credentials,
-    McpServer,
+    NoiseReduction,
     Settings,
     SettingsPatch,
     Transcription,
@@ -83,12 +85,6 @@ def test_a_language_may_be_written_with_its_region_in_either_way(language: str) 
     assert kinds(Scene(capabilities=Capabilities(languages=("en",))).happens(update)) == ["SessionUpdated"]
 
 
-def test_what_opens_an_mcp_server_is_never_shown() -> None:
-    secret = Credentials("Bearer sesame", (("X-Key", "sesame"),))
-    assert str(secret) == "Credentials(***)"
-    assert "sesame" not in repr(McpServer("books", "https://books.example/mcp", credentials=secret))
-
-
 def speaking(scene: Scene) -> None:
     scene.says("hello")
     scene.answers(("Good morning to you.", 2_000), finish=False)
@@ -124,3 +120,55 @@ def test_what_cannot_be_changed_at_this_moment_is_refused_by_name_and_stays(
     assert isinstance(shown, SessionUpdated)
     assert (shown.settings.voice, shown.settings.speed) == (Settings().voice, 1.0)
     assert shown.settings.input_format is AudioFormat.PCM16
+
+
+@pytest.mark.parametrize(
+    ("can", "patch", "field"),
+    [
+        (Capabilities(), {"noise_reduction": NoiseReduction("near_field")}, "session.noise_reduction"),
+        (Capabilities(), {"include": (LOGPROBS,)}, "session.include"),
+        (Capabilities(reasoning=False), {"reasoning_effort": "low"}, "session.reasoning_effort"),
+    ],
+)
+def test_what_a_pipeline_cannot_do_is_refused_by_name(can: Capabilities, patch: SettingsPatch, field: str) -> None:
+    assert refusal(can, patch).field == field
+    able = Capabilities(noise_reduction=True, logprobs=True, reasoning=True)
+    assert kinds(Scene(capabilities=able).happens(SessionUpdateRequested(patch))) == ["SessionUpdated"]
+
+
+# --- another pipeline ----------------------------------------------------------------------------------------------------------
+
+PHOTO = Message(ItemId("photo"), "user", (InputImage("data:image/png;base64,AAAA"), InputText("what is this")))
+
+
+def obstacle(scene: Scene, *, images: bool = False) -> str:
+    """Why the session cannot go on with a pipeline of these capabilities; "" where it can."""
+    try:
+        check_change_of_pipeline(scene.session._st, "large", Capabilities(images=images))
+    except PeerError as error:
+        assert (error.code, error.field) == ("invalid_value", "session.model")
+        return error.message
+    return ""
+
+
+def test_once_audio_was_exchanged_the_session_stays_with_its_pipeline() -> None:
+    scene = Scene(Settings(model="small"))
+    assert obstacle(scene) == ""
+    scene.happens(AudioArrived(bytes(480)))
+    assert "goes on with 'small'" in obstacle(scene)
+    assert "?model=large" in obstacle(scene)
+
+
+def test_while_a_response_is_made_the_session_stays_with_its_pipeline() -> None:
+    scene = Scene(Settings(modality="text"))
+    scene.happens(ResponseRequested())
+    assert "in progress" in obstacle(scene)
+    scene.answers()
+    assert obstacle(scene) == ""
+
+
+def test_images_need_a_model_that_can_see_them() -> None:
+    scene = Scene(capabilities=Capabilities(images=True))
+    scene.happens(ItemCreateRequested(PHOTO))
+    assert "'large' cannot see the images" in obstacle(scene)
+    assert obstacle(scene, images=True) == ""

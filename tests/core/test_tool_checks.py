@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.decisions.tool_checks import check_tools, covers, for_response
+from parley.core.decisions.tool_checks import check_choice, check_tools, covers, for_response
 from parley.core.regions.entry import Entry
 from parley.core.regions.tool_servers import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId, ListingId
 from parley.core.words.items import McpListTools
-from parley.core.words.settings import Approval, Credentials, FunctionTool, McpServer, ToolFilter
+from parley.core.words.limits import MAX_MCP_SERVERS, MAX_TOOLS
+from parley.core.words.settings import (
+    Approval,
+    Credentials,
+    ForceFunction,
+    ForceMcp,
+    FunctionTool,
+    McpServer,
+    ToolChoice,
+    ToolFilter,
+    ToolSource,
+)
 
 URL = "https://books.example/mcp"
 SECRET = Credentials("Bearer sesame")
@@ -90,3 +101,60 @@ def test_a_server_at_an_address_that_is_not_allowed_is_refused_with_those_that_a
 @pytest.mark.parametrize("url", [URL, f"{URL}/shelf"])
 def test_a_server_at_or_below_an_allowed_address_may_be_named(allowed: tuple[str, ...], url: str) -> None:
     check_tools((McpServer("books", url),), "session", allowed)
+
+
+# --- what may be declared and chosen -------------------------------------------------------------------------------------------
+
+
+def refused(sources: tuple[ToolSource, ...] = (), choice: ToolChoice = "auto") -> PeerError:
+    with pytest.raises(PeerError) as refusal:  # noqa: PT012 - either check may refuse
+        check_tools(sources, "session", ("*",))
+        check_choice(choice, sources, "response")
+    assert refusal.value.code == "invalid_value"
+    return refusal.value
+
+
+def functions(count: int) -> tuple[ToolSource, ...]:
+    return tuple(FunctionTool(f"f{number}") for number in range(count))
+
+
+def servers(count: int) -> tuple[ToolSource, ...]:
+    return tuple(McpServer(f"s{number}", URL) for number in range(count))
+
+
+def test_a_session_has_as_many_tools_and_servers_as_the_limits_and_no_more() -> None:
+    check_tools(functions(MAX_TOOLS), "session", ())
+    check_tools(servers(MAX_MCP_SERVERS), "session", ("*",))
+    assert refused(functions(MAX_TOOLS + 1)).field == "session.tools"
+    assert refused(servers(MAX_MCP_SERVERS + 1)).message == f"At most {MAX_MCP_SERVERS} MCP servers."
+
+
+def test_two_tools_of_one_name_are_refused_at_the_place_of_the_second() -> None:
+    error = refused((FunctionTool("clock"), McpServer("clock", URL), FunctionTool("clock")))
+    assert (error.field, "'clock'" in error.message) == ("session.tools[2].name", True)
+    error = refused((McpServer("books", URL), FunctionTool("books"), McpServer("books", URL)))
+    assert (error.field, "'books'" in error.message) == ("session.tools[2].server_label", True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [(ForceFunction("lend"), "the function 'lend'"), (ForceMcp("films"), "the MCP server 'films'")],
+)
+def test_a_choice_of_a_tool_that_is_not_there_is_refused_by_its_name(choice: ToolChoice, named: str) -> None:
+    error = refused((FunctionTool("clock"), McpServer("books", URL)), choice)
+    assert (error.field, named in error.message) == ("response.tool_choice", True)
+
+
+def test_where_no_tool_is_there_none_can_be_required() -> None:
+    assert "there are no tools" in refused((), "required").message
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "required", ForceFunction("clock"), ForceMcp("books", "find")])
+def test_a_choice_among_the_tools_that_are_there_is_accepted(choice: ToolChoice) -> None:
+    check_choice(choice, (FunctionTool("clock"), McpServer("books", URL)), "response")
+
+
+@pytest.mark.parametrize("url", ["https://books.example:port/mcp", "https://[::1/mcp"])
+def test_an_address_that_cannot_be_read_is_covered_by_no_other(url: str) -> None:
+    assert not covers(URL, url)
+    assert covers("*", url)

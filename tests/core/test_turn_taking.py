@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parley.core.regions.turn_taking import (
     FRAME,
@@ -14,7 +16,8 @@ from parley.core.regions.turn_taking import (
     Turn,
     TurnTaking,
 )
-from parley.core.words.ids import ItemId, TurnId
+from parley.core.words.errors import Fault
+from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
 
 TURN = Turn(TurnId(1), ItemId("i"), 0, 0, 0)
 
@@ -86,3 +89,84 @@ def test_a_turn_is_open_while_its_user_speaks_or_pauses() -> None:
     assert (turns.position, turns.turn) == (Pausing(TURN, 12 * FRAME), TURN)
     turns.rest()
     assert (turns.position, turns.turn) == (Quiet(), None)
+
+
+# --- a turn --------------------------------------------------------------------------------------------------------------------
+
+
+def turn() -> Turn:
+    return Turn(TurnId(1), ItemId("i"), 0, 0, 0, provisional=True)
+
+
+def test_words_that_are_stable_are_never_taken_back() -> None:
+    one = turn()
+    one.hear("how are", "how")
+    one.hear("who are", "who")
+    assert (one.text, one.stable) == ("who are", "how"), "what was promised stands"
+    one.hear("how are you", "how are")
+    one.hear("how are you")
+    assert (one.text, one.stable) == ("how are you", "how are")
+
+
+def test_each_stable_word_is_sent_once_and_considered_once() -> None:
+    one = turn()
+    sent, considered = [one.tell_stable()], [one.consider_stable()]
+    for stable in ("how", "how", "how are you"):
+        one.hear(stable, stable)
+        sent.append(one.tell_stable())
+        considered.append(one.consider_stable())
+    assert sent == ["", "how", "", " are you"]
+    assert considered == [False, True, False, True]
+    assert one.sent == one.stable
+
+
+@given(st.lists(st.integers(0, 50)))
+def test_work_is_decided_for_each_word_once_and_in_order(ends: list[int]) -> None:
+    one, spans = turn(), []
+    for end in ends:
+        spans.append(one.decide(end))
+    assert all(begin <= end for begin, end in spans)
+    assert [begin for begin, _ in spans] == [0, *(end for _, end in spans)][: len(spans)]
+
+
+def test_a_turn_claims_the_floor_is_fed_and_may_fail() -> None:
+    one, fault = turn(), Fault("engine_error", "It broke.")
+    one.claim()
+    one.feed(768)
+    one.fail(fault)
+    assert (one.provisional, one.fed_to, one.fault) == (False, 768, fault)
+
+
+# --- positions and pauses ------------------------------------------------------------------------------------------------------
+
+
+def test_what_becomes_known_of_a_pause_is_kept_until_its_speaker_goes_on() -> None:
+    turns, one = TurnTaking(), turn()
+    turns.speak(one)
+    turns.pause(one, 10 * FRAME)
+    pausing = Pausing(one, 10 * FRAME)
+    pausing = turns.flush(pausing, FlushId(2))
+    pausing = turns.judge(pausing, JudgementId(3), "how are")
+    pausing = turns.judged(pausing, 0.7)
+    pausing = turns.transcribed(pausing, "how are you", "[]", "en")
+    positions = [turns.position]
+    assert pausing == Pausing(
+        one, 10 * FRAME, FlushId(2), "how are you", "[]", "en", JudgementId(3), judged_text="how are", finished=0.7
+    )
+    assert one.text == "how are you"
+    turns.speak(one)
+    positions.append(turns.position)
+    assert positions == [pausing, Speaking(one)], "nothing that was known of the pause can be stale"
+
+
+def test_every_turn_that_is_not_committed_is_open_until_it_ends() -> None:
+    turns, mine, spoken = TurnTaking(), turn(), Turn(TurnId(2), ItemId("j"), 0, 0, 0)
+    turns.begin_manual(mine)
+    turns.speak(spoken)
+    found = [turns.open()]
+    turns.end_manual()
+    found.append(turns.open())
+    turns.rest()
+    found.append(turns.open())
+    assert found == [[mine, spoken], [spoken], []]
+    assert turns.position == Quiet()

@@ -135,6 +135,8 @@ class Turns:
             case Pausing(turn=turn) as pausing:
                 self.transcripts.feed(turn, event.end_sample)
                 self._pause(detection, pausing)
+            case position:
+                assert_never(position)
 
     def _begin(self, detection: TurnDetection, onset: int) -> None:
         st = self.st
@@ -170,6 +172,8 @@ class Turns:
                 return False
             case "ignore":
                 return True
+            case other:
+                assert_never(other)
 
     def _contest(self, turn: Turn, voice_ms: int) -> None:
         """A voice over a reply: does it want the floor?"""

@@ -290,8 +290,7 @@ class Response:
                 notices.append(FunctionArgumentsDone(self.id, item.id, output.index, item.call_id, item.name, text))
             case McpCall():
                 notices += self.argued(output, whole=made)
-                if isinstance(entry.item, McpCall):
-                    entry.become(replace(entry.item, status=status))
+                entry.become(replace(entry.item, status=status))
             case McpApprovalRequest() as item:
                 entry.become(replace(item, arguments=text, status=status))
             case Message() as item:
