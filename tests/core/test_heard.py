@@ -13,16 +13,28 @@ from parley.core.words.events import (
     CancelRequested,
     ClauseStarted,
     GenerationFinished,
+    ItemCreateRequested,
+    ItemDeleteRequested,
     ItemTruncateRequested,
     LinkClosed,
     OutputClearRequested,
+    ResponseRequested,
     SpeechGenerated,
     SpokenWord,
+    ToolCallStarted,
     Transcribed,
 )
-from parley.core.words.ids import ClientEventId, ItemId
+from parley.core.words.ids import CallId, ClientEventId, ItemId
 from parley.core.words.items import InputText, Message, OutputAudio
-from parley.core.words.notices import ErrorRaised, ItemTruncated, OutputBufferCleared, OutputItemAdded, ResponseDone
+from parley.core.words.notices import (
+    ErrorRaised,
+    InputCommitted,
+    ItemTruncated,
+    OutputBufferCleared,
+    OutputItemAdded,
+    ResponseDone,
+)
+from parley.core.words.settings import Settings
 from tests.core.scene import Scene, cancelled, kinds
 
 
@@ -345,3 +357,75 @@ def test_the_turns_audio_can_be_read_up_to_the_last_score() -> None:
     assert len(scene.session.turn_audio(8000)) == (960 - begun) * 48
     assert len(scene.session.turn_audio(100)) == 100 * 48
     assert not scene.session.speaking
+
+
+# --- items that are not there, or not spoken ---------------------------------------------------------------------------------------
+
+
+def test_only_what_was_spoken_can_be_truncated() -> None:
+    scene = Scene()
+    scene.says("go on")
+    (mine,) = scene.told(InputCommitted)
+    scene.happens(ItemTruncateRequested(mine.item_id, 0, 100, ClientEventId("mine")))
+    error = scene.told(ErrorRaised)[-1]
+    assert (error.code, error.field, error.client_event_id) == ("unsupported_content_type", "item_id", "mine")
+
+
+def test_where_the_server_plays_a_truncation_silences_what_plays() -> None:
+    scene = Scene(playback="paced")
+    scene.says("go on")
+    scene.answers(("one two three four", 2000), words=True)
+    scene.happens(AudioPlayed(24 * 1100))
+    caused = scene.happens(ItemTruncateRequested(spoken_item(scene), 0, 500))
+    assert StopPlayback() in caused
+    assert kinds(caused) == ["OutputBufferCleared", "ItemTruncated"]
+    assert not scene.session.speaking
+    assert kept(scene, spoken_item(scene)).transcript == "one"
+
+
+def test_an_item_that_its_client_deleted_is_silenced_without_being_kept() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two three four", 2000), words=True)
+    scene.happens(ItemDeleteRequested(spoken_item(scene)))
+    scene.passes(500)
+    heard = [scene.session.speaking]
+    assert "SpeechStarted" in kinds(scene.hears(128, 0.9))
+    assert [*heard, scene.session.speaking] == [True, False]
+    assert spoken_item(scene) not in [item.id for item in scene.session.items]
+
+
+def test_of_an_item_that_is_closed_all_words_are_shown_while_the_next_is_made() -> None:
+    scene = Scene()
+    scene.says("go on")
+    attempt = scene.attempt()
+    scene.happens(ClauseStarted(attempt, "One."), SpeechGenerated(attempt, bytes(48 * 100)))
+    first = spoken_item(scene)
+    scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
+    scene.passes(200)
+    (shown,) = [item for item in scene.session.items if item.id == first]
+    assert isinstance(shown, Message)
+    assert shown.content == (OutputAudio("One."),)
+
+
+def test_the_end_of_the_session_cuts_what_is_heard_and_leaves_what_the_client_has_cut_or_deleted() -> None:
+    scene = Scene(Settings(turn_detection=None))
+    scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputText("go on"),))), ResponseRequested())
+    attempt = scene.attempt()
+    words = (SpokenWord(3, 12_000), SpokenWord(7, 24_000))
+    items = []
+    for index in range(3):
+        scene.happens(ClauseStarted(attempt, "one two"), SpeechGenerated(attempt, bytes(48_000), words))
+        items.append(spoken_item(scene))
+        scene.happens(ToolCallStarted(attempt, index, CallId(f"c{index}"), "look"))
+    first, second, third = items
+    scene.happens(ItemTruncateRequested(second, 0, 600), ItemDeleteRequested(third))
+    scene.passes(600)
+    scene.happens(LinkClosed("gone"))
+    said = {
+        item.id: item.content for item in scene.session.items if isinstance(item, Message) and item.role == "assistant"
+    }
+    assert {name: content[0] for name, content in said.items()} == {
+        first: OutputAudio("one"),
+        second: OutputAudio("one"),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.words.effects import ListTools, Play, StartGeneration
+from parley.core.words.effects import CallTool, ListTools, Play, StartGeneration
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     CancelRequested,
@@ -18,9 +18,11 @@ from parley.core.words.events import (
     SessionUpdateRequested,
     SpeechGenerated,
     TextGenerated,
+    ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
     ToolsListed,
+    Transcribed,
 )
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import FunctionCall, InputText, McpApprovalRequest, McpTool, Message, OutputAudio
@@ -32,12 +34,21 @@ from parley.core.words.notices import (
     OutputBufferStarted,
     OutputItemAdded,
     OutputItemDone,
+    OutputTextDelta,
     RateLimitsUpdated,
     ResponseDone,
     ResponseView,
     Usage,
 )
-from parley.core.words.settings import AudioFormat, Capabilities, McpServer, OwnerSettings, Settings
+from parley.core.words.settings import (
+    Approval,
+    AudioFormat,
+    Capabilities,
+    McpServer,
+    OwnerSettings,
+    Settings,
+    ToolFilter,
+)
 from parley.core.words.work import ResponseParams
 from tests.core.scene import Scene, cancelled, kinds, notices
 
@@ -276,3 +287,64 @@ def test_a_response_that_waits_for_words_can_be_cancelled_and_is_not_made_when_t
     attempt = scene.attempt()
     assert scene.happens(TextGenerated(attempt, "late"), GenerationFinished(attempt)) == []
     assert scene.session.late_events == 2
+
+
+def test_what_a_guess_has_made_beyond_the_end_of_its_response_is_left_out() -> None:
+    scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True, speculate_after_ms=200))
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+    attempt = scene.attempt()
+    scene.happens(TextGenerated(attempt, "x" * 300_000), TextGenerated(attempt, "more"), GenerationFinished(attempt))
+    scene.hears(320, 0.0)
+    (done,) = scene.told(ResponseDone)
+    assert done.response.status == "incomplete"
+    assert len("".join(delta.delta for delta in scene.told(OutputTextDelta))) == 300_000
+
+
+# --- a response whose tools are still running ------------------------------------------------------------------------------------
+
+BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
+
+
+def calling(count: int = 1) -> Scene:
+    """A session whose model has called tools of its server, and has no more to say."""
+    scene = Scene(
+        Settings(modality="text", turn_detection=None, tools=(BOOKS,)), capabilities=Capabilities(mcp_urls=("*",))
+    )
+    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED, ResponseRequested())
+    attempt = scene.attempt()
+    for index in range(count):
+        scene.happens(ToolCallStarted(attempt, index, CallId(f"c{index}"), "find"))
+    scene.happens(GenerationFinished(attempt, "tool_calls", MeasuredUsage(30, 7)))
+    return scene
+
+
+def test_a_response_is_done_only_when_its_tools_have_answered_and_counts_what_its_model_took() -> None:
+    scene = calling(2)
+    first, second = [effect.call for effect in scene.effects if isinstance(effect, CallTool)]
+    scene.happens(ToolAnswered(first, "found"))
+    assert scene.told(ResponseDone) == []
+    scene.happens(ToolAnswered(second, "found"))
+    assert (done(scene).status, usage(scene).input_text, usage(scene).output_text) == ("completed", 30, 7)
+
+
+def test_a_response_that_is_cancelled_while_its_tools_run_has_counted_what_its_model_took() -> None:
+    scene = calling()
+    scene.happens(CancelRequested())
+    assert (done(scene).status, usage(scene).input_text, usage(scene).output_text) == ("cancelled", 30, 7)
+    follow_up = scene.happens(ToolAnswered(scene.last(CallTool).call, "found"))
+    scene.passes(1_000)
+    assert kinds(follow_up) == ["McpCallProgress", "ItemDone"]
+    assert len(scene.told(ResponseDone)) == 1, "what came of it is kept and not answered"
+
+
+def test_a_reply_that_is_said_again_after_a_cough_ends_like_any_other() -> None:
+    scene = Scene()
+    scene.says("count")
+    scene.answers(("One two three four.", 2_000), (" Five six.", 1_000))
+    scene.passes(1_000)
+    scene.hears(96, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), ""))
+    assert [notice.response.status for notice in scene.told(ResponseDone)] == ["completed", "completed"]

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from parley.core.policy.assistant import Assistant
+from parley.core.policy.policy import Decided, Said, Say, Translate
+from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import ListTools, StartGeneration
 from parley.core.words.events import (
     AudioArrived,
@@ -30,7 +34,7 @@ from parley.core.words.settings import (
     Transcription,
     Truncation,
 )
-from parley.core.words.work import Prompt, Reply, ResponseParams
+from parley.core.words.work import Prompt, Reply, ResponseParams, Translation, Utterance
 from tests.core.scene import Scene
 
 OURS, THEIRS = FunctionTool("weather", "It rains.", "{}"), FunctionTool("clock")
@@ -139,3 +143,38 @@ def test_the_audio_of_each_turn_in_the_prompt_is_counted_and_of_none_that_is_lef
     usage = scene.told(ResponseDone)[-1].response.usage
     assert usage is not None
     assert usage.input_audio == 6, "560 ms, of which each 100 begun is a token"
+
+
+class Translates(Assistant):
+    """Has what is said translated, or spoken as it is."""
+
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        return (Translate(len(said.text), "de", "en"), Say("Danke."))
+
+
+def translating() -> Scene:
+    settings = Settings(transcription=Transcription(language="pt"))
+    scene = Scene(settings)
+    spec = SessionSpec(b"own", settings, scene.owner, scene.capabilities, "remote", scene.now, policy=Translates())
+    scene.session = Session(spec)
+    return scene
+
+
+def test_work_that_needs_no_language_model_is_given_its_text_and_its_language() -> None:
+    scene = translating()
+    scene.says("good morning")
+    translation = scene.last(StartGeneration)
+    assert translation.work == Translation("good morning", "en", "de")
+    assert translation.language == "de", "it is spoken in the language into which it is translated"
+    scene.answers(("Guten Morgen.", 100))
+    said = scene.last(StartGeneration)
+    assert (said.work, said.language) == (Utterance("Danke."), "pt")
+    scene.answers(("Danke.", 100))
+    used = [notice.response.usage for notice in scene.told(ResponseDone)]
+    assert [one.input_text for one in used if one is not None] == [3, 2], "twelve and six characters"
+
+
+def test_a_response_that_answers_only_its_own_input_sees_nothing_else() -> None:
+    scene = Scene(SESSION)
+    scene.happens(ItemCreateRequested(TYPED), ResponseRequested(ResponseParams(input=(OWN,), in_conversation=False)))
+    assert scene.last(StartGeneration).prompt.items == (OWN,)

@@ -872,3 +872,8 @@ def test_where_the_server_plays_and_nothing_sounds_there_is_nothing_to_clear() -
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     assert scene.happens(OutputClearRequested(ID)) == []
     assert scene.told(ResponseDone) == []
+
+
+def test_where_the_client_plays_there_is_no_buffer_that_the_server_could_clear() -> None:
+    error = refused(Scene(), OutputClearRequested(ID))
+    assert (error.code, error.field) == ("invalid_value", "type")

@@ -27,7 +27,6 @@ from parley.core.words.events import (
     ToolArgumentsGenerated,
     ToolCallStarted,
     ToolsListed,
-    Transcribed,
 )
 from parley.core.words.ids import CallId, ItemId, ResponseId
 from parley.core.words.items import (
@@ -71,7 +70,6 @@ from parley.core.words.settings import (
     Capabilities,
     McpServer,
     Modality,
-    OwnerSettings,
     Settings,
     ToolFilter,
 )
@@ -314,19 +312,6 @@ def test_of_a_reply_that_ended_by_itself_all_words_are_heard_with_all_its_sound(
     (part,) = kept_item.content
     assert isinstance(part, OutputAudio)
     assert part.transcript == kept
-
-
-def test_what_a_guess_has_made_beyond_the_end_of_its_response_is_left_out() -> None:
-    scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True, speculate_after_ms=200))
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
-    attempt = scene.attempt()
-    scene.happens(TextGenerated(attempt, "x" * 300_000), TextGenerated(attempt, "more"), GenerationFinished(attempt))
-    scene.hears(320, 0.0)
-    (done,) = scene.told(ResponseDone)
-    assert done.response.status == "incomplete"
-    assert len("".join(delta.delta for delta in scene.told(OutputTextDelta))) == 300_000
 
 
 def test_a_second_terminal_is_a_bug_that_is_found_on_the_spot() -> None:

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from parley.core.policy.assistant import Assistant
+from parley.core.policy.policy import Decided, Said, Say
+from parley.core.session import Session
+from parley.core.spec import SessionSpec
 from parley.core.words.effects import CallTool, CancelGeneration, ListTools, StartGeneration, StopPlayback
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
@@ -27,11 +31,12 @@ from parley.core.words.events import (
     ToolCallStarted,
     ToolsListed,
     Transcribed,
+    TranscriptionFailed,
     WindDownRequested,
 )
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import InputAudio, InputText, McpTool, Message, OutputAudio
-from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES
+from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES, MAX_PENDING_WORK
 from parley.core.words.notices import (
     ConversationCreated,
     ErrorRaised,
@@ -475,3 +480,77 @@ def test_a_session_may_end_while_a_written_reply_is_made_or_a_deleted_one_is_hea
     scene.happens(ItemDeleteRequested(first))
     assert scene.happens(LinkClosed("gone")) == []
     assert second in [item.id for item in scene.session.items]
+
+
+# --- what waits and what goes on ---------------------------------------------------------------------------------------------------
+
+
+class SaysMuch(Assistant):
+    """Has one text more spoken than may wait."""
+
+    def turn_ended(self, said: Said) -> tuple[Decided, ...]:
+        return (Say("Yes. "),) * (MAX_PENDING_WORK + 1)
+
+
+def test_more_texts_than_may_wait_are_dropped_by_name_and_the_others_are_spoken() -> None:
+    scene = Scene()
+    spec = SessionSpec(b"own", scene.settings, scene.owner, scene.capabilities, "remote", scene.now, policy=SaysMuch())
+    scene.session = Session(spec)
+    scene.says("hello")
+    (error,) = scene.told(ErrorRaised)
+    assert (error.code, error.kind) == ("work_queue_full", "server_error")
+    for _ in range(MAX_PENDING_WORK):
+        scene.answers(("Yes.", 10))
+    assert starts(scene) == MAX_PENDING_WORK
+
+
+def test_a_reply_waits_while_its_user_speaks_on() -> None:
+    scene = Scene(Settings(modality="text"))
+    scene.hears(640, 0.9)
+    scene.hears(640, 0.0)
+    first = scene.turn()
+    scene.hears(320, 0.9)
+    scene.happens(Transcribed(first, "how are you"))
+    waiting = starts(scene)
+    scene.hears(640, 0.0)
+    assert (waiting, starts(scene)) == (0, 0), "the words of the second turn are still to come"
+    scene.happens(Transcribed(scene.turn(), "today"))
+    assert starts(scene) == 1
+
+
+def test_a_reply_that_a_cough_cut_goes_on_where_it_was_heard() -> None:
+    scene = Scene()
+    scene.says("count")
+    scene.answers(("One two three four.", 2_000))
+    scene.passes(1_000)
+    scene.hears(96, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), ""))
+    assert len(scene.told(ResponseCreated)) == 2
+    assert starts(scene) == 1, "what was made is used again"
+    assert scene.session.speaking
+
+
+def test_a_reply_that_a_cough_cut_before_its_first_word_is_made_again() -> None:
+    scene = Scene()
+    scene.says("count")
+    first = scene.attempt()
+    scene.hears(96, 0.9)
+    assert CancelGeneration(first) in scene.effects
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), ""))
+    assert scene.attempt() != first
+
+
+def test_words_that_are_lost_fail_only_the_response_that_waits_for_them() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=None))
+    mine, other = (Message(ItemId(""), "user", (InputAudio(None, bytes(48 * 200)),)) for _ in range(2))
+    scene.happens(ResponseRequested(ResponseParams(input=(mine,), in_conversation=False)))
+    lost = scene.turn()
+    scene.happens(ResponseRequested(ResponseParams(input=(other,), in_conversation=False)))
+    first, second = (created.response.id for created in scene.told(ResponseCreated))
+    scene.happens(TranscriptionFailed(lost, Fault("engine_error", "It broke.")))
+    (failed,) = scene.told(ResponseDone)
+    assert (failed.response.id, failed.response.status) == (first, "failed")
+    scene.happens(Transcribed(scene.turn(), "hello"))
+    assert scene.last(StartGeneration).response == second

@@ -44,7 +44,7 @@ from parley.core.words.events import (
     WindDownRequested,
 )
 from parley.core.words.ids import CallId, ClientEventId, ItemId
-from parley.core.words.items import InputText, McpTool, Message
+from parley.core.words.items import InputAudio, InputText, McpTool, Message, OutputAudio
 from parley.core.words.notices import (
     ConversationCreated,
     ErrorRaised,
@@ -488,3 +488,19 @@ def test_after_the_end_nothing_of_the_turn_is_left_to_read() -> None:
     scene.happens(LinkClosed("gone"))
     assert scene.session.turn_audio(100) == b""
     assert scene.happens(PartialTranscribed(scene.turn(), "hello")) == []
+
+
+# --- what can be read of it -------------------------------------------------------------------------------------------------------
+
+
+def test_the_conversation_can_be_read_with_the_words_that_were_heard_by_now() -> None:
+    scene = Scene()
+    scene.says("go on")
+    scene.answers(("one two", 1_000), words=True)
+    scene.passes(600)
+    scene.happens(TimePassed())
+    mine, reply = scene.session.items
+    assert isinstance(mine, Message)
+    assert isinstance(reply, Message)
+    assert mine.content == (InputAudio("go on"),)
+    assert reply.content == (OutputAudio("one"),)

@@ -38,8 +38,10 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import AttemptId, CallId, ItemId, ToolCallId
 from parley.core.words.items import (
+    FunctionCallOutput,
     InputAudio,
     InputText,
+    McpApprovalRequest,
     McpApprovalResponse,
     McpCall,
     McpError,
@@ -644,3 +646,24 @@ def test_one_reply_calls_no_more_tools_at_once_than_may_run() -> None:
         last = scene.happens(ToolAnswered(call.call, "Here."))
     refused = told(last, ResponseDone)[0].response.output[-1]
     assert refused.error == McpError("protocol_error", f"At most {MAX_RUNNING_CALLS} calls of tools may run at once.")
+
+
+# --- what follows from a client's items ------------------------------------------------------------------------------------------
+
+
+def test_an_output_of_a_call_that_is_not_there_is_refused_by_its_id() -> None:
+    scene = Scene(Settings(modality="text"))
+    scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("o"), CallId("stranger"), "sunny")))
+    (error,) = scene.told(ErrorRaised)
+    assert (error.code, error.field) == ("invalid_tool_call_id", "item.call_id")
+    assert "'stranger'" in error.message
+    assert scene.session.items == ()
+
+
+def test_a_session_that_never_answers_does_not_speak_of_a_refused_call_either() -> None:
+    scene = Scene(Settings(kind="transcription"))
+    scene.happens(ItemCreateRequested(McpApprovalRequest(ItemId("q"), "books", "lend", "{}")))
+    scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId("a"), ItemId("q"), False)))
+    scene.passes(1_000)
+    assert [item.id for item in scene.session.items] == ["q", "a"]
+    assert scene.told(ResponseCreated) == []

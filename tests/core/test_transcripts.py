@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.words.effects import DropTranscription
+from parley.core.words.effects import (
+    CancelGeneration,
+    DropTranscription,
+    ReleaseGeneration,
+    StartGeneration,
+    Transcribe,
+)
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     AudioArrived,
@@ -14,22 +20,26 @@ from parley.core.words.events import (
     Event,
     ItemCreateRequested,
     PartialTranscribed,
+    ResponseRequested,
     Transcribed,
     TranscriptionFailed,
 )
 from parley.core.words.ids import ClientEventId, ItemId, TurnId
-from parley.core.words.items import InputAudio, Message
+from parley.core.words.items import InputAudio, InputText, Message
 from parley.core.words.limits import MAX_PENDING_TURNS, MAX_WAITING_MS, TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import (
     ErrorRaised,
+    ResponseCreated,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.core.words.settings import Settings, Transcription
-from tests.core.scene import MS, Scene, notices
+from parley.core.words.settings import OwnerSettings, ServerVad, Settings, Transcription
+from parley.core.words.work import ResponseParams
+from tests.core.scene import MS, Scene, kinds, notices
 
 MANUAL = Settings(turn_detection=None, transcription=Transcription())
+SPECULATING = OwnerSettings(speculation=True, speculate_after_ms=200)
 UNASKED = replace(MANUAL, transcription=None)
 
 
@@ -144,3 +154,99 @@ def test_a_turn_may_be_spoken_while_as_much_as_the_limit_waits() -> None:
     scene.says("what was that")
     assert scene.told(TranscriptionFailedNotice) == []
     assert [completed.transcript for completed in scene.told(TranscriptionCompleted)] == ["what was that"]
+
+
+# --- what follows from the words of a turn -----------------------------------------------------------------------------------------
+
+
+def paused(text: str, owner: OwnerSettings = SPECULATING) -> Scene:
+    """The user has said this and pauses; what was said is known."""
+    scene = Scene(Settings(transcription=Transcription()), owner)
+    scene.hears(640, 0.9)
+    scene.hears(256, 0.0)
+    scene.happens(Transcribed(scene.turn(), text, flush=scene.flush()))
+    return scene
+
+
+def test_words_that_were_known_in_the_pause_release_the_reply_that_was_made_to_them() -> None:
+    scene = paused("how are you")
+    attempt = scene.attempt()
+    caused = scene.hears(320, 0.0)
+    (created,) = scene.told(ResponseCreated)
+    assert ReleaseGeneration(attempt, created.response.id) in caused
+    assert len(scene.told(TranscriptionCompleted)) == 1
+
+
+def test_words_without_an_answer_release_nothing() -> None:
+    scene = paused("")
+    scene.hears(320, 0.0)
+    assert [completed.transcript for completed in scene.told(TranscriptionCompleted)] == [""]
+    assert scene.told(ResponseCreated) == []
+
+
+def test_a_reply_whose_ground_has_moved_is_dropped_when_the_words_are_final() -> None:
+    scene = paused("how are you")
+    attempt = scene.attempt()
+    scene.happens(ItemCreateRequested(Message(ItemId("new"), "user", (InputText("wait"),))))
+    scene.hears(320, 0.0)
+    assert CancelGeneration(attempt) in scene.effects
+    assert scene.attempt() != attempt
+
+
+@pytest.mark.parametrize("words", ["", "mm-hm"])
+def test_a_backchannel_that_cut_a_reply_lets_it_go_on(words: str) -> None:
+    scene = Scene()
+    scene.says("count")
+    scene.answers(("One two three four.", 4_000))
+    scene.passes(1_000)
+    scene.hears(96, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(Transcribed(scene.turn(), words))
+    assert len(scene.told(ResponseCreated)) == 2
+    assert scene.session.speaking
+
+
+def test_silence_for_as_long_as_the_client_says_is_answered_with_a_hint() -> None:
+    scene = Scene(Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=5_000)))
+    scene.happens(ResponseRequested())
+    scene.answers()
+    scene.hears(200, 0.0)
+    scene.passes(5_000)
+    scene.happens(Transcribed(scene.turn(), ""))
+    hint = scene.last(StartGeneration).prompt.items[-1]
+    assert isinstance(hint, Message)
+    assert hint.role == "system"
+
+
+def test_a_recogniser_that_fails_in_a_turn_fails_it_at_its_end() -> None:
+    scene = Scene(Settings(transcription=Transcription()))
+    scene.hears(640, 0.9)
+    assert scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke."))) == []
+    scene.hears(640, 0.0)
+    assert [failed.code for failed in scene.told(TranscriptionFailedNotice)] == ["engine_error"]
+
+
+def test_words_of_a_voice_that_has_not_got_the_floor_are_not_told() -> None:
+    scene = Scene(Settings(transcription=Transcription()), OwnerSettings(barge_in="confirmed"))
+    scene.happens(ResponseRequested())
+    scene.answers(("Once upon a time.", 10_000))
+    scene.hears(64, 0.9)
+    assert scene.happens(PartialTranscribed(scene.turn(), "how", "how")) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_words_of_a_responses_own_input_are_told_to_nobody(fails: bool) -> None:
+    scene = Scene(MANUAL)
+    mine = Message(ItemId(""), "user", (InputAudio(None, bytes(48 * 200)),))
+    scene.happens(ResponseRequested(ResponseParams(input=(mine,), in_conversation=False)))
+    turn = scene.turn()
+    outcome = TranscriptionFailed(turn, Fault("engine_error", "It broke.")) if fails else Transcribed(turn, "hello")
+    assert kinds(scene.happens(outcome)) == (["ResponseDone", "RateLimitsUpdated"] if fails else [])
+
+
+def test_a_turn_is_fed_to_its_recogniser_once() -> None:
+    scene = Scene(MANUAL)
+    scene.happens(AudioArrived(bytes(48 * 200)), CommitRequested())
+    turn = scene.turn()
+    fed = [effect for effect in scene.effects if isinstance(effect, Transcribe)]
+    assert [(effect.turn, len(effect.audio)) for effect in fed] == [(turn, 48 * 200)]

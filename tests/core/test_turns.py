@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley.core.policy.assistant import Assistant
 from parley.core.policy.endpointing import pause_needed_ms
+from parley.core.policy.policy import OverOutput
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen, Rules
 from parley.core.session import Session
 from parley.core.spec import SessionSpec
@@ -43,7 +45,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import ClientEventId, FlushId, ItemId, JudgementId, TurnId
 from parley.core.words.items import InputAudio, InputText, Message
-from parley.core.words.limits import MAX_APPEND_BYTES, MAX_BUFFERED_MS, MAX_TURN_MS
+from parley.core.words.limits import MAX_APPEND_BYTES, MAX_BUFFERED_MS, MAX_TURN_MS, MAX_WAITING_MS
 from parley.core.words.notices import (
     ErrorRaised,
     IdleTimeoutTriggered,
@@ -926,3 +928,44 @@ def test_a_turn_behind_a_prompt_is_answered_with_it_when_the_words_of_both_have_
     assert len(scene.told(ResponseCreated)) == 1
     scene.happens(Transcribed(prompt, ""))
     assert len(scene.told(ResponseCreated)) == 2
+
+
+# --- a policy that decides about a voice over output ---------------------------------------------------------------------------------
+
+
+@dataclass
+class OwnPolicy(Assistant):
+    """An assistant that treats a voice over its output in its own way."""
+
+    over: OverOutput = "cut"
+
+    def voice_over_output(self) -> OverOutput:
+        return self.over
+
+
+@pytest.mark.parametrize(
+    ("over", "started", "cut"), [("cut", True, True), ("queue", True, False), ("ignore", False, False)]
+)
+def test_a_policy_decides_whether_a_voice_over_output_cuts_it_waits_or_is_no_turn(
+    over: OverOutput, started: bool, cut: bool
+) -> None:
+    scene = Scene()
+    spec = SessionSpec(
+        b"own", scene.settings, scene.owner, scene.capabilities, "remote", scene.now, policy=OwnPolicy(over)
+    )
+    scene.session = Session(spec)
+    scene.happens(ResponseRequested())
+    scene.answers(("Once upon a time.", 10_000))
+    caused = scene.hears(960, 0.9)
+    assert ("SpeechStarted" in kinds(caused)) is started
+    assert scene.session.speaking is not cut
+
+
+def test_a_commit_behind_audio_that_waits_for_its_words_is_refused_where_both_are_too_much() -> None:
+    scene = Scene(Settings(turn_detection=None))
+    arrives(scene, MAX_WAITING_MS * 24)
+    scene.happens(CommitRequested())
+    arrives(scene, 24 * 100)
+    (error,) = notices(scene.happens(CommitRequested()))
+    assert isinstance(error, ErrorRaised)
+    assert error.code == "transcription_backlog"

@@ -40,7 +40,7 @@ from parley.core.words.events import (
     ClauseStarted,
     ClearRequested,
     ClientErred,
-    ClientEvent,
+    ClientRequest,
     CommitRequested,
     Event,
     FirstTokenGenerated,
@@ -234,12 +234,10 @@ class Session:
             case _:
                 self._answer(event)
 
-    def _answer(self, event: ClientEvent) -> None:
+    def _answer(self, event: ClientRequest) -> None:
         """What a client asks for."""
         turns, requests = self._turns, self._requests
         match event:
-            case AudioArrived(audio=audio):
-                turns.audio(audio)
             case SessionUpdateRequested():
                 requests.update(event)
             case CommitRequested():

@@ -234,9 +234,11 @@ class Responses:
             st.late += 1
         elif attempt.response is not None:
             self.delivery.apply(attempt, attempt.response, event)
-        elif st.attempts.held is not None:
-            st.attempts.held.hold(event)
-            if st.attempts.held.too_large:
+        else:
+            held = st.attempts.held
+            assert held is not None, "an attempt without a response is held"
+            held.hold(event)
+            if held.too_large:
                 self.drop_speculation()
 
     # --- stopping ------------------------------------------------------------------------------------------------------------

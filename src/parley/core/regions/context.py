@@ -224,3 +224,5 @@ def tokens_of(item: Item) -> int:
             return _MESSAGE_TOKENS + text_tokens(len(reason))
         case McpListTools():
             return 0
+        case _:
+            assert_never(item)

@@ -338,9 +338,8 @@ class LinkClosed:
     reason: str = ""
 
 
-ClientEvent = (
+ClientRequest = (
     SessionUpdateRequested
-    | AudioArrived
     | CommitRequested
     | ClearRequested
     | OutputClearRequested
@@ -352,6 +351,7 @@ ClientEvent = (
     | CancelRequested
     | ClientErred
 )
+ClientEvent = AudioArrived | ClientRequest
 Event = (
     ClientEvent
     | VoiceScored
