@@ -874,6 +874,9 @@ def test_where_the_server_plays_and_nothing_sounds_there_is_nothing_to_clear() -
     assert scene.told(ResponseDone) == []
 
 
-def test_where_the_client_plays_there_is_no_buffer_that_the_server_could_clear() -> None:
-    error = refused(Scene(), OutputClearRequested(ID))
-    assert (error.code, error.field) == ("invalid_value", "type")
+def test_where_the_server_plays_its_client_may_clear_what_sounds_once() -> None:
+    scene = Scene(Settings(turn_detection=None), playback="paced")
+    scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
+    scene.answers(("One two.", 1_000))
+    assert kinds(scene.happens(OutputClearRequested(ID))) == ["OutputBufferCleared", "ItemTruncated"]
+    assert scene.happens(OutputClearRequested(ID)) == []

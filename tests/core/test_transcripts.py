@@ -23,6 +23,7 @@ from parley.core.words.events import (
     ResponseRequested,
     Transcribed,
     TranscriptionFailed,
+    VoiceScored,
 )
 from parley.core.words.ids import ClientEventId, ItemId, TurnId
 from parley.core.words.items import InputAudio, InputText, Message
@@ -34,7 +35,7 @@ from parley.core.words.notices import (
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.core.words.settings import OwnerSettings, ServerVad, Settings, Transcription
+from parley.core.words.settings import AudioFormat, OwnerSettings, ServerVad, Settings, Transcription
 from parley.core.words.work import ResponseParams
 from tests.core.scene import MS, Scene, kinds, notices
 
@@ -250,3 +251,12 @@ def test_a_turn_is_fed_to_its_recogniser_once() -> None:
     turn = scene.turn()
     fed = [effect for effect in scene.effects if isinstance(effect, Transcribe)]
     assert [(effect.turn, len(effect.audio)) for effect in fed] == [(turn, 48 * 200)]
+
+
+def test_a_score_between_two_bytes_gives_the_recogniser_no_empty_audio() -> None:
+    scene = Scene(Settings(input_format=AudioFormat.PCMU))
+    scene.happens(AudioArrived(bytes(1_000)))
+    for end in (768, 1_536, 1_537, 1_538, 1_539):
+        scene.happens(VoiceScored(end, 0.9))
+    fed = [effect.audio for effect in scene.effects if isinstance(effect, Transcribe)]
+    assert [len(audio) for audio in fed] == [512, 1]
