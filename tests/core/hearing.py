@@ -1,0 +1,115 @@
+"""What the tests of turns have in common: audio of which each sample is known, and scores for it."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from parley.core.policy.turn_rules import Rules
+from parley.core.session import Session
+from parley.core.spec import SessionSpec
+from parley.core.words.effects import (
+    Effect,
+    Transcribe,
+)
+from parley.core.words.events import (
+    AudioArrived,
+    ResponseRequested,
+    VoiceScored,
+)
+from parley.core.words.ids import ItemId, TurnId
+from parley.core.words.items import InputAudio, Message
+from parley.core.words.settings import (
+    OwnerSettings,
+    ServerVad,
+    Settings,
+    Transcription,
+    TurnDetection,
+)
+from tests.core.scene import MS, Scene
+
+FRAME = 768
+CONFIRMED = OwnerSettings(barge_in="confirmed")
+
+
+def sound(start: int, end: int) -> bytes:
+    """Samples that each say where they stand, so that a test sees which ones it was given."""
+    return array("h", (position % 30_011 for position in range(start, end))).tobytes()
+
+
+def arrives(scene: Scene, samples: int) -> list[Effect]:
+    """The microphone goes on; nothing is scored."""
+    received, scene.position = scene.position, scene.position + samples
+    return scene.happens(AudioArrived(sound(received, scene.position)))
+
+
+def frames(scene: Scene, *voices: float) -> list[Effect]:
+    """A frame for each of these voice probabilities."""
+    caused: list[Effect] = []
+    for voice in voices:
+        scene.now += 32 * MS
+        caused += arrives(scene, FRAME) + scene.happens(VoiceScored(scene.position, voice))
+    return caused
+
+
+def of(effects: list[Effect], kind: type[Effect]) -> list[Effect]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def given_to_recogniser(scene: Scene, turn: TurnId) -> bytes:
+    return b"".join(e.audio for e in scene.effects if isinstance(e, Transcribe) and e.turn == turn)
+
+
+def audio_of(scene: Scene, item: ItemId) -> bytes | None:
+    message = scene.item(item)
+    assert isinstance(message, Message)
+    (part,) = message.content
+    assert isinstance(part, InputAudio)
+    return part.audio
+
+
+def played_reply(owner: OwnerSettings = CONFIRMED, detection: TurnDetection | None = None) -> Scene:
+    """A session of which a long reply is heard; no turn is open."""
+    scene = Scene(Settings(turn_detection=detection or ServerVad(), transcription=Transcription()), owner)
+    scene.happens(ResponseRequested())
+    scene.answers(("Once upon a time there was a king who talked and talked.", 60_000))
+    scene.passes(500)
+    return scene
+
+
+def ruled(rules: Rules, settings: Settings | None = None, owner: OwnerSettings | None = None) -> Scene:
+    """A session with judgements of its own."""
+    scene = Scene(settings or Settings(), owner or OwnerSettings())
+    scene.session = Session(
+        SessionSpec(
+            seed=b"ruled",
+            settings=scene.settings,
+            owner=scene.owner,
+            capabilities=scene.capabilities,
+            playback="remote",
+            now_ns=scene.now,
+            rules=rules,
+        )
+    )
+    scene.effects = scene.session.start()
+    return scene
+
+
+@dataclass
+class OwnPreRoll:
+    """Wants this much before a voice; remembers what it was asked."""
+
+    ms: int
+    asked: list[tuple[TurnDetection, tuple[float, ...]]] = field(default_factory=list)
+
+    def pre_roll_ms(self, detection: TurnDetection, before: tuple[float, ...]) -> int:
+        self.asked.append((detection, before))
+        return self.ms
+
+
+def over_reply(scene: Scene, *scores: tuple[float, float]) -> list[Effect]:
+    """Scores, each at so many milliseconds after the beginning of a voice over the reply."""
+    if scene.position == 0:
+        arrives(scene, 24 * 20_000)
+        scene.happens(VoiceScored(24 * 1_000, 0.0), VoiceScored(24 * 1_000 + FRAME, 0.9))
+    return scene.happens(*(VoiceScored(24 * 1_000 + round(24 * ms), voice) for ms, voice in scores))

@@ -1,0 +1,220 @@
+"""Pauses in a turn: what is asked for in them, and when one ends the turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from parley.core.policy.endpointing import pause_needed_ms
+from parley.core.policy.turn_rules import PauseSeen, Rules
+from parley.core.words.effects import (
+    DropTranscription,
+    FinishTranscription,
+    FlushTranscription,
+    JudgePause,
+    StartGeneration,
+)
+from parley.core.words.events import (
+    PartialTranscribed,
+    PauseJudged,
+    Transcribed,
+    VoiceScored,
+)
+from parley.core.words.ids import FlushId, JudgementId, TurnId
+from parley.core.words.notices import (
+    SpeechStarted,
+)
+from parley.core.words.settings import (
+    AudioFormat,
+    OwnerSettings,
+    SemanticVad,
+    ServerVad,
+    Settings,
+    Transcription,
+    TurnDetection,
+)
+from tests.core.hearing import FRAME, arrives, frames, of, ruled, sound
+from tests.core.scene import Scene, kinds
+
+GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
+
+
+@dataclass
+class OwnEndpointing:
+    """Ends a turn after `ms` of silence; remembers what it was asked."""
+
+    ms: int
+    asked: list[PauseSeen] = field(default_factory=list)
+
+    def pause_needed_ms(self, detection: TurnDetection, pause: PauseSeen) -> int:
+        assert isinstance(detection, ServerVad | SemanticVad)
+        self.asked.append(pause)
+        return self.ms
+
+
+def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -> None:
+    own = OwnEndpointing(200)
+    scene = ruled(Rules(endpointing=own), Settings(turn_detection=SemanticVad()))
+    arrives(scene, 24 * 10_000)
+    for frame in range(20):
+        scene.happens(VoiceScored((frame + 1) * FRAME, 0.9 if frame >= 10 else 0.0))
+    scene.happens(PartialTranscribed(scene.turn(), "how are"))
+    since = 20 * FRAME + 5  # whole milliseconds are told, rounded down
+    scene.happens(VoiceScored(since + FRAME, 0.0), VoiceScored(since + 24 * 100, 0.0))
+    judged = scene.last(JudgePause)
+    scene.happens(PauseJudged(judged.turn, judged.judgement, 0.25))
+    assert "SpeechStopped" not in kinds(scene.happens(VoiceScored(since + 24 * 200 - 1, 0.0)))
+    turn_ms = 20 * 32 - (10 * 32 - 300)
+    assert own.asked == [
+        PauseSeen(32, turn_ms, "how are", None),
+        PauseSeen(100, turn_ms, "how are", None),
+        PauseSeen(199, turn_ms, "how are", 0.25),
+    ]
+    assert "SpeechStopped" in kinds(scene.happens(VoiceScored(since + 24 * 200, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("owner", "detection", "after_ms"),
+    [
+        (OwnerSettings(speculation=True, speculate_after_ms=200), ServerVad(), 200),
+        (OwnerSettings(speculation=True, speculate_after_ms=0), ServerVad(), 0),
+        (OwnerSettings(speculation=True, speculate_after_ms=200), SemanticVad(), 64),
+        (OwnerSettings(speculate_after_ms=200), SemanticVad(), 64),
+        (OwnerSettings(speculate_after_ms=200), ServerVad(), None),
+    ],
+)
+def test_the_words_are_asked_for_once_in_a_pause_as_soon_as_they_are_of_use(
+    owner: OwnerSettings, detection: TurnDetection, after_ms: int | None
+) -> None:
+    scene = Scene(Settings(turn_detection=detection), owner)
+    arrives(scene, 24 * 10_000)
+    scene.happens(*(VoiceScored((frame + 1) * FRAME, 0.9) for frame in range(20)))
+    voice_end = 20 * FRAME
+    asked: list[int] = []
+    for ms in (32, 63, 64, 65, 199, 200, 201, 300):
+        caused = scene.happens(VoiceScored(voice_end + ms * 24, 0.0))
+        asked += [ms for effect in caused if isinstance(effect, FlushTranscription)]
+        assert (len(of(caused, JudgePause)) == 1) == (isinstance(detection, SemanticVad) and ms == 64)
+    assert asked == ([] if after_ms is None else [max(32, after_ms)])
+
+
+def judging(transcription: Transcription | None = None) -> Scene:
+    """A session with a judge; the user has spoken for three tenths of a second, after a second of silence."""
+    scene = Scene(Settings(turn_detection=SemanticVad("high"), transcription=transcription))
+    frames(scene, *[0.0] * 30, *[0.9] * 10)
+    return scene
+
+
+def test_the_judge_hears_the_turn_up_to_now_but_no_more_than_eight_seconds() -> None:
+    scene = judging()
+    frames(scene, 0.0, 0.0)
+    start = scene.told(SpeechStarted)[0].audio_start_ms * 24
+    first = scene.last(JudgePause)
+    assert first == JudgePause(
+        scene.turn(), first.judgement, "", sound(start, scene.position), AudioFormat.PCM16, "", None
+    )
+    frames(scene, *[0.9] * 400, 0.0, 0.0)
+    assert scene.last(JudgePause).audio == sound(scene.position - 8_000 * 24, scene.position)
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "again"),
+    [("how are you", None, False), ("how are you", 0.9, True), ("how are", None, True)],
+)
+def test_a_pause_is_judged_again_where_more_is_known(text: str, confidence: float | None, again: bool) -> None:
+    scene = judging()
+    scene.happens(PartialTranscribed(scene.turn(), "how are you"))
+    frames(scene, 0.0, 0.0)
+    caused = scene.happens(Transcribed(scene.turn(), text, scene.flush(), language="en", confidence=confidence))
+    assert [(e.text, e.language, e.confidence) for e in caused if isinstance(e, JudgePause)] == (
+        [(text, "en", confidence)] if again else []
+    )
+
+
+@pytest.mark.parametrize("transcription", [None, Transcription(), Transcription(language="de")])
+def test_the_judges_language_is_the_clients_or_else_the_one_heard(transcription: Transcription | None) -> None:
+    scene = judging(transcription)
+    frames(scene, 0.0, 0.0)
+    named = "de" if transcription is not None and transcription.language else ""
+    assert scene.last(JudgePause).language == named
+    scene.happens(Transcribed(scene.turn(), "hello", scene.flush(), language="en"))
+    assert scene.last(JudgePause).language == (named or "en")
+
+
+def test_only_the_judgement_that_was_asked_for_last_counts() -> None:
+    scene = judging()
+    frames(scene, 0.0, 0.0)
+    first = scene.last(JudgePause)
+    scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
+    second = scene.last(JudgePause)
+    late = scene.session.late_events
+    scene.happens(
+        PauseJudged(first.turn, first.judgement, 1.0),
+        PauseJudged(TurnId(99), second.judgement, 1.0),
+        PauseJudged(second.turn, JudgementId(99), 1.0),
+    )
+    assert scene.session.late_events == late + 3
+    unjudged = pause_needed_ms(SemanticVad("high"), None)
+    assert "SpeechStopped" not in kinds(frames(scene, *[0.0] * (unjudged // 32 - 3)))
+    scene.happens(PauseJudged(second.turn, second.judgement, 1.0))
+    assert scene.session.late_events == late + 3
+    assert "SpeechStopped" in kinds(frames(scene, 0.0))
+    scene.happens(PauseJudged(second.turn, second.judgement, 1.0))
+    assert scene.session.late_events == late + 4, "the pause is over"
+
+
+@pytest.mark.parametrize("flush", [None, FlushId(99)], ids=["final", "another flush"])
+def test_words_that_were_not_asked_for_in_this_pause_are_dropped(flush: FlushId | None) -> None:
+    scene = Scene(owner=GUESSING)
+    frames(scene, *[0.9] * 10, *[0.0] * 8)
+    late = scene.session.late_events
+    assert scene.happens(Transcribed(scene.turn(), "hello", flush)) == []
+    assert scene.session.late_events == late + 1
+    known = scene.flush()
+    frames(scene, 0.9)
+    assert scene.happens(Transcribed(scene.turn(), "hello", known)) == []
+    assert scene.session.late_events == late + 2, "that pause is over"
+
+
+def test_words_asked_for_in_the_pause_that_ends_the_turn_are_its_words_when_they_come_late() -> None:
+    scene = Scene(Settings(transcription=Transcription()), GUESSING)
+    frames(scene, *[0.9] * 10, *[0.0] * 16)
+    assert of(scene.effects, FinishTranscription) == [], "nothing was said since they were asked for"
+    turn = scene.turn()
+    assert scene.happens(Transcribed(turn, "of another pause", FlushId(99))) == []
+    caused = scene.happens(Transcribed(turn, "hello", scene.flush()))
+    assert DropTranscription(turn) in caused
+    assert "TranscriptionCompleted" in kinds(caused)
+    assert "ResponseCreated" in kinds(caused)
+
+
+def test_words_of_a_finished_turn_need_no_recogniser_any_more() -> None:
+    scene = Scene(Settings(transcription=Transcription()))
+    caused = scene.says("hello")
+    assert of(caused, DropTranscription) == []
+    scene = Scene(Settings(transcription=Transcription()), GUESSING)
+    frames(scene, *[0.9] * 10, *[0.0] * 8)
+    scene.happens(Transcribed(scene.turn(), "hello", scene.flush()))
+    caused = frames(scene, *[0.0] * 8)
+    assert of(caused, DropTranscription) == [DropTranscription(scene.turn())]
+    assert of(caused, FinishTranscription) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "detection", "guessed"),
+    [
+        (GUESSING, ServerVad(), True),
+        (GUESSING, ServerVad(create_response=False), False),
+        (OwnerSettings(), SemanticVad(), False),
+        (GUESSING, SemanticVad(), True),
+        (GUESSING, SemanticVad(create_response=False), False),
+    ],
+)
+def test_a_reply_is_made_ahead_only_where_the_turn_would_get_one(
+    owner: OwnerSettings, detection: TurnDetection, guessed: bool
+) -> None:
+    scene = Scene(Settings(turn_detection=detection), owner)
+    frames(scene, *[0.9] * 10, *[0.0] * 8)
+    caused = scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
+    assert bool(of(caused, StartGeneration)) == guessed
