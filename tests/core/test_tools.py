@@ -38,6 +38,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import AttemptId, CallId, ItemId, ToolCallId
 from parley.core.words.items import (
+    FunctionCall,
     FunctionCallOutput,
     InputAudio,
     InputText,
@@ -667,3 +668,11 @@ def test_a_session_that_never_answers_does_not_speak_of_a_refused_call_either() 
     scene.passes(1_000)
     assert [item.id for item in scene.session.items] == ["q", "a"]
     assert scene.told(ResponseCreated) == []
+
+
+def test_an_output_of_a_call_that_the_client_has_brought_itself_is_taken() -> None:
+    scene = Scene(Settings(modality="text"))
+    scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "weather", "{}")))
+    scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("o"), CallId("c"), "sunny")))
+    assert scene.told(ErrorRaised) == []
+    assert [item.id for item in scene.session.items] == ["f", "o"]
