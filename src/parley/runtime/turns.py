@@ -144,30 +144,24 @@ class TurnAccount:
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect]) -> list[TurnChange]:
         """One step of the session (`event` None: its beginning), at `now_ns`; returns what changed, in order."""
-        match event:
-            case AudioArrived(audio=audio):
-                self._received += self._format.samples(len(audio))
-            case VoiceScored(end_sample=end_sample, probability=probability):
-                if probability >= VOICED:
-                    self._voiced_to = end_sample
-            case None | AudioPlayed():
-                pass
-            case _:
-                self._on_event(event, now_ns)
-        told = False
-        for effect in effects:
-            kind = type(effect)
-            if kind in _EVERY_FRAME:
-                continue
-            told = True
+        # Two kinds of event come fifty times a second; they are told apart first, and cheaply.
+        if type(event) is AudioArrived:
+            self._received += self._format.samples(len(event.audio))
+        elif type(event) is VoiceScored:
+            if event.probability >= VOICED:
+                self._voiced_to = event.end_sample
+        elif event is not None:
+            self._on_event(event, now_ns)
+        rare = [effect for effect in effects if type(effect) not in _EVERY_FRAME] if effects else ()
+        for effect in rare:
             self._on_effect(effect, event, now_ns)
-        if isinstance(event, Transcribed):
+        if type(event) is Transcribed:
             self._resolve(event, now_ns, effects)
-        if isinstance(event, AudioPlayed):
+        elif type(event) is AudioPlayed:
             self._play(event.samples)
-        if told:
+        if rare:
             self._end_answered()
-        return self._taken()
+        return self._taken() if self._out else []
 
     def _taken(self) -> list[TurnChange]:
         if not self._out:
