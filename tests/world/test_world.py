@@ -12,10 +12,13 @@ from functools import cache
 
 import pytest
 
-from parley.core.words.settings import ServerVad, Transcription
+from parley.core.words.pipeline_events import PipelineFound
+from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, Settings, Transcription
+from parley.testing.rules.base import Step
 from parley.testing.scenarios import Scenario
 from parley.testing.simulate_cli import run_batch
 from parley.testing.simulator import World, replayed, simulate
+from parley.testing.timeline import render
 
 FAST_SEEDS = 300
 """In `make check`: some ten seconds."""
@@ -94,3 +97,8 @@ def test_every_word_said_stands_in_the_conversation_once(seed: int) -> None:
     streams = [world.checker.streams.by_item.get(item) for item in world.checker.conversation.order]
     heard = [stream.resolved or "" for stream in streams if stream is not None]
     assert " ".join(filter(None, heard)) == " ".join(word.text for word in world.room.words)
+
+
+def test_the_timeline_shows_a_pipeline_that_was_found() -> None:
+    found = PipelineFound("other", Settings(voice="marin"), OwnerSettings(), Capabilities())
+    assert "PipelineFound realtime audio" in render([Step(found, 0, ())], 0)

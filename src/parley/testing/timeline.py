@@ -38,7 +38,16 @@ from parley.core.words.items import (
     Message,
     OutputAudio,
 )
-from parley.core.words.notices import Notice, OutputAudioDelta, PartAt, RateLimit, ResponseCreated, ResponseView
+from parley.core.words.notices import (
+    Notice,
+    OutputAudioDelta,
+    PartAt,
+    RateLimit,
+    ResponseCreated,
+    ResponseView,
+    SessionCreated,
+    SessionUpdated,
+)
 from parley.core.words.settings import AudioFormat, FunctionTool, McpServer, Settings
 from parley.core.words.work import ResponseParams
 from parley.testing.rules.base import Step
@@ -193,8 +202,9 @@ class Timeline:
             return f"{kind} attempt={value.attempt} {value.text!r}"
         settings = getattr(value, "settings", None)
         if isinstance(settings, Settings):
-            self._format = settings.input_format
-            return f"{_WIRE_NAMES[kind]} {_settings(settings)}"
+            if isinstance(value, SessionCreated | SessionUpdated):
+                self._format = settings.input_format
+            return f"{_WIRE_NAMES.get(kind, kind)} {_settings(settings)}"
         return f"{_WIRE_NAMES.get(kind, kind)} {_fields(value)}"
 
 
