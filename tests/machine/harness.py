@@ -39,7 +39,7 @@ from parley.core.words.ids import AttemptId, FlushId, ItemId, JudgementId, Respo
 from parley.core.words.items import McpApprovalRequest
 from parley.core.words.notices import ItemAdded, Notice, ResponseCreated
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
-from parley.testing.actors.stage import piece
+from parley.testing.actors.environment import piece
 from parley.testing.checker import Checker
 from parley.testing.rules.base import Step
 
@@ -103,7 +103,7 @@ class Watched:
         """The checker has raised; what would follow means nothing."""
         self._bytes = 0
         self._made = 0
-        self._took(None, self.session.start())
+        self._step(None, self.session.start())
 
     def post(self, event: Event) -> list[Effect]:
         """One event, now."""
@@ -116,7 +116,7 @@ class Watched:
                 self.work.flushes = [flush for flush in self.work.flushes if flush[0] != turn]
             case _:
                 pass
-        return self._took(event, self.session.handle(event, self.now_ns))
+        return self._step(event, self.session.handle(event, self.now_ns))
 
     def say(self, length_ms: int) -> None:
         """The microphone's next audio."""
@@ -141,10 +141,10 @@ class Watched:
             self.post(TimePassed())
         self.now_ns = max(self.now_ns, end)
 
-    def _took(self, event: Event | None, effects: list[Effect]) -> list[Effect]:
+    def _step(self, event: Event | None, effects: list[Effect]) -> list[Effect]:
         self.steps.append(Step(event, self.now_ns, tuple(effects)))
         self.broken = True
-        self.checker.saw(event, self.now_ns, effects)
+        self.checker.on_step(event, self.now_ns, effects)
         self.broken = False
         for effect in effects:
             self._remember(effect)

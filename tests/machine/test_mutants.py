@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.testing.simulator import WorldFailed, simulate
+from parley.testing.simulator import SimulationFailed, simulate
 from tests.machine.mutants import MUTANTS, Mutant, applied
 
 pytestmark = pytest.mark.slow
@@ -20,14 +20,14 @@ def test_there_are_enough_mutants() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
 def test_the_checker_finds(mutant: Mutant) -> None:
     with applied(mutant):
-        found = next((seed for seed in range(SEEDS) if not _lives_through(seed)), None)
+        found = next((seed for seed in range(SEEDS) if not _passes(seed)), None)
     assert found is not None, f"survived {SEEDS} sessions: {mutant.name} ({mutant.what})"
-    assert _lives_through(found), f"seed {found} fails without the fault, too"
+    assert _passes(found), f"seed {found} fails without the fault, too"
 
 
-def _lives_through(seed: int) -> bool:
+def _passes(seed: int) -> bool:
     try:
         simulate(seed)
-    except WorldFailed:
+    except SimulationFailed:
         return False
     return True

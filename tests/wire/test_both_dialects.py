@@ -42,7 +42,7 @@ class Retold:
 
 def test_every_notice_is_one_story() -> None:
     both = BothDialects()
-    both.saw(None, [Tell(notice) for notice in SAMPLES])
+    both.on_step(None, [Tell(notice) for notice in SAMPLES])
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_another_id_position_or_terminal_is_noticed(notice: Notice, change: Call
     both = BothDialects()
     both._beta = Retold(change)
     with pytest.raises(CheckFailed, match="dialects"):
-        both.saw(None, [Tell(notice)])
+        both.on_step(None, [Tell(notice)])
 
 
 def test_a_client_event_that_comes_back_as_another_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    BothDialects().saw(CommitRequested(), [])
+    BothDialects().on_step(CommitRequested(), [])
     monkeypatch.setattr(both_dialects, "DIALECTS", {"misread": Misread()})
     with pytest.raises(CheckFailed, match="misread"):
-        BothDialects().saw(CommitRequested(), [])
+        BothDialects().on_step(CommitRequested(), [])

@@ -17,7 +17,7 @@ from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, S
 from parley.testing.rules.base import Step
 from parley.testing.scenarios import Scenario
 from parley.testing.simulate_cli import run_batch
-from parley.testing.simulator import World, replayed, simulate
+from parley.testing.simulator import Simulation, replayed, simulate
 from parley.testing.timeline import render
 
 FAST_SEEDS = 300
@@ -92,11 +92,11 @@ def test_every_word_said_stands_in_the_conversation_once(seed: int) -> None:
     drawn = Scenario.drawn(random.Random(seed)).clean()
     settings = replace(drawn.settings, kind="realtime", turn_detection=ServerVad(), transcription=Transcription("any"))
     owner = replace(drawn.owner, barge_in="immediate", session_ms=3_600_000)  # none ends in the middle of a word
-    world = World(seed, replace(drawn, settings=settings, owner=owner, ends="quiet"))
-    world.run()
-    streams = [world.checker.streams.by_item.get(item) for item in world.checker.conversation.order]
+    simulation = Simulation(seed, replace(drawn, settings=settings, owner=owner, ends="quiet"))
+    simulation.run()
+    streams = [simulation.checker.streams.by_item.get(item) for item in simulation.checker.conversation.order]
     heard = [stream.resolved or "" for stream in streams if stream is not None]
-    assert " ".join(filter(None, heard)) == " ".join(word.text for word in world.room.words)
+    assert " ".join(filter(None, heard)) == " ".join(word.text for word in simulation.truth.words)
 
 
 def test_the_timeline_shows_a_pipeline_that_was_found() -> None:

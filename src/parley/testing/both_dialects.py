@@ -35,7 +35,7 @@ from parley.wire.dialects import BETA, DIALECTS, GA
 _MCP_ITEMS = (McpListTools, McpCall, McpApprovalRequest, McpApprovalResponse)
 _ONLY_GA = (ItemDone, IdleTimeoutTriggered, McpArgumentsDelta, McpArgumentsDone, McpCallProgress, McpListProgress)
 
-_TOLD = frozenset(
+_SHARED = frozenset(
     (
         "id",
         "item_id",
@@ -76,7 +76,7 @@ class BothDialects:
         self._heard = False
         self._at: PartAt | None = None
 
-    def saw(self, event: Event | None, effects: Iterable[Effect]) -> None:
+    def on_step(self, event: Event | None, effects: Iterable[Effect]) -> None:
         """One step: what happened, and what came of it."""
         if isinstance(event, ClientEvent) and not (isinstance(event, AudioArrived) and self._heard):
             self._heard = self._heard or isinstance(event, AudioArrived)
@@ -112,19 +112,19 @@ class BothDialects:
             told, told_too = (frame.partition('"response_id"')[2] for frame in (ga, beta))
             same = told == told_too and bool(told)
         else:
-            same = sorted(_story(_read(ga), "")) == sorted(_story(_read(beta), ""))
+            same = sorted(_shared_members(_read(ga), "")) == sorted(_shared_members(_read(beta), ""))
         if not same:
             raise CheckFailed("dialects", f"two stories of one notice:\n  {ga}\n  {beta}")
 
 
-def _story(value: object, name: str) -> Iterator[tuple[str, str]]:
+def _shared_members(value: object, name: str) -> Iterator[tuple[str, str]]:
     """Every member that both dialects have, with its value, wherever it stands. Items of MCP servers are the GA's alone."""
     if isinstance(value, list):
         for element in value:
-            yield from _story(element, name)
+            yield from _shared_members(element, name)
     elif not isinstance(value, dict):
-        if name in _TOLD:
+        if name in _SHARED:
             yield name, repr(value)
     elif not str(value.get("type", "")).startswith("mcp"):
         for inner, member in value.items():
-            yield from _story(member, inner)
+            yield from _shared_members(member, inner)

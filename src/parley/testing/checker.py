@@ -18,7 +18,7 @@ from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.testing.rules.answers import Answers
 from parley.testing.rules.arguments import Arguments
 from parley.testing.rules.attempts import Attempts
-from parley.testing.rules.base import CheckFailed, Hearing, Rule, Step
+from parley.testing.rules.base import CheckFailed, Handlers, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
 from parley.testing.rules.buffer import BufferNotices
 from parley.testing.rules.conversation import Conversation
@@ -30,11 +30,11 @@ from parley.testing.rules.order import OneAtATime, SpeechFirst
 from parley.testing.rules.pipelines import ChangesOfPipeline
 from parley.testing.rules.policies import OnlyTranscripts, Turns
 from parley.testing.rules.prompts import Prompts
-from parley.testing.rules.provenance import OwnWords
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.provenance import OwnOutput
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 from parley.testing.rules.speculation import HeldInAPause, HeldIsSilent
 from parley.testing.rules.tools import McpServers
-from parley.testing.rules.transcripts import Streams, TranscriptionTold
+from parley.testing.rules.transcripts import Streams, TranscriptionNotices
 
 __all__ = ["CheckFailed", "Checker"]
 
@@ -58,27 +58,27 @@ class Checker:
         self.closing = Closing()
         self.arrived = Arrived()
         self.arrived.settings = settings
-        self.ledgers = Ledgers()
-        self.conversation = Conversation(self.ledgers)
+        self.responses = ResponseLifecycle()
+        self.conversation = Conversation(self.responses)
         self.streams = Streams(self.arrived)
-        self.attempts = Attempts(self.ledgers, self.arrived, self.conversation)
-        self.listener = Listener(self.ledgers, self.attempts, self.arrived, playback)
+        self.attempts = Attempts(self.responses, self.arrived, self.conversation)
+        self.listener = Listener(self.responses, self.attempts, self.arrived, playback)
         self.speech = Speech(self.arrived)
-        self.told = TranscriptionTold(self.arrived, self.streams, self.conversation)
+        self.told = TranscriptionNotices(self.arrived, self.streams, self.conversation)
         self.tools = McpServers()
         self.turns = Turns(self.arrived, self.streams)
         kept = OnlyHeardIsKept(self.listener)
         self._rules: list[Rule] = [
             self.arrived,
-            self.ledgers,
-            Arguments(self.ledgers),
-            OneAtATime(self.ledgers),
+            self.responses,
+            Arguments(self.responses),
+            OneAtATime(self.responses),
             SpeechFirst(self.arrived),
             self.conversation,
             self.streams,
             self.attempts,
             self.listener,
-            OwnWords(self.attempts, self.ledgers),
+            OwnOutput(self.attempts, self.responses),
             HeldInAPause(self.attempts, self.streams, self.arrived, owner),
             HeldIsSilent(self.attempts),
             self.speech,
@@ -90,15 +90,15 @@ class Checker:
             self.turns,
             OneReply(self.arrived, self.streams),
             self.tools,
-            ChangesOfPipeline(self.arrived, self.ledgers, self.attempts),
-            Answers(self.ledgers, self.conversation, playback, lambda: self.closing.closed),
-            Bounds(self.ledgers),
+            ChangesOfPipeline(self.arrived, self.responses, self.attempts),
+            Answers(self.responses, self.conversation, playback, lambda: self.closing.closed),
+            Bounds(self.responses),
             self.closing,
         ]
         self._before = [rule.before for rule in self._rules if type(rule).before is not Rule.before]
         self._after = [rule.after for rule in self._rules if type(rule).after is not Rule.after]
-        self._sees = _table(rule.sees() for rule in self._rules)
-        self._hears = _table(rule.hears() for rule in self._rules)
+        self._event_handlers = _table(rule.event_handlers() for rule in self._rules)
+        self._effect_handlers = _table(rule.effect_handlers() for rule in self._rules)
 
     @property
     def closed(self) -> bool:
@@ -109,9 +109,9 @@ class Checker:
     def busy(self) -> bool:
         """Whether a response, a transcript or a tool is still under way."""
         waiting = any(not stream.settled for stream in self.streams.by_turn.values())
-        return bool(self.ledgers.open) or waiting or self.turns.owing or self.tools.busy
+        return bool(self.responses.open) or waiting or self.turns.reply_pending or self.tools.busy
 
-    def saw(self, event: Event | None, now_ns: int, effects: Iterable[Effect]) -> None:
+    def on_step(self, event: Event | None, now_ns: int, effects: Iterable[Effect]) -> None:
         """One step: the event (None: the start), when it was handled, and everything that came of it."""
         step = Step(event, now_ns, tuple(effects))
         if self.closing.closed:
@@ -119,14 +119,14 @@ class Checker:
             return
         for before in self._before:
             before(step)
-        for see in self._sees.get(type(event), ()):
+        for see in self._event_handlers.get(type(event), ()):
             see(event)
         for effect in step.effects:
             if isinstance(effect, Tell):
-                for hear in self._hears.get(type(effect.notice), ()):
+                for hear in self._effect_handlers.get(type(effect.notice), ()):
                     hear(effect.notice)
             else:
-                for hear in self._hears.get(type(effect), ()):
+                for hear in self._effect_handlers.get(type(effect), ()):
                     hear(effect)
         for after in self._after:
             after(step)
@@ -144,7 +144,7 @@ class Checker:
         self.attempts.finish(False)
 
 
-def _table(hearings: Iterable[Hearing]) -> _Table:
+def _table(hearings: Iterable[Handlers]) -> _Table:
     table: _Table = {}
     for hearing in hearings:
         for kind, heard in hearing.items():

@@ -21,9 +21,9 @@ from parley.core.words.settings import (
     TurnDetection,
 )
 from parley.testing.actors.odd_requests import CLOCK, WEATHER
-from parley.testing.actors.reply_engines import MouthTraits
-from parley.testing.actors.simulated_user import PersonTraits
-from parley.testing.actors.speech_engines import EarTraits
+from parley.testing.actors.reply_engines import ReplyEngineTraits
+from parley.testing.actors.simulated_user import UserTraits
+from parley.testing.actors.speech_engines import SpeechEngineTraits
 from parley.testing.actors.tool_servers import ANSWERING, LIBRARY, OPEN_LIBRARY, ToolServerTraits
 
 
@@ -35,9 +35,9 @@ class Scenario:
     owner: OwnerSettings
     capabilities: Capabilities
     playback: Literal["remote", "paced"]
-    ears: EarTraits
-    mouth: MouthTraits
-    person: PersonTraits
+    speech_engines: SpeechEngineTraits
+    reply_engines: ReplyEngineTraits
+    person: UserTraits
     tools: ToolServerTraits = ANSWERING
     ends: Literal["quiet", "hangs_up", "winds_down"] = "quiet"
 
@@ -60,9 +60,9 @@ class Scenario:
                 images=rng.random() < 0.5, voices=("alloy", "marin"), models=("parley",), mcp_urls=("*",)
             ),
             playback="paced" if rng.random() < 0.3 else "remote",
-            ears=_ears(rng, faults),
-            mouth=_mouth(rng, faults),
-            person=_person(rng),
+            speech_engines=_speech_engines(rng, faults),
+            reply_engines=_reply_engines(rng, faults),
+            person=_user(rng),
             tools=_tool_servers(rng, faults),
             ends=rng.choice(["quiet", "quiet", "quiet", "hangs_up", "winds_down"]),
         )
@@ -71,10 +71,10 @@ class Scenario:
         """The same without faults, noise and whims: everything said must come through."""
         return replace(
             self,
-            ears=replace(self.ears, failing=0.0, silent=0.0, naughty=0.0, vad_error=0.0),
+            speech_engines=replace(self.speech_engines, failing=0.0, silent=0.0, misbehaving=0.0, vad_error=0.0),
             tools=ANSWERING,
-            mouth=replace(self.mouth, failing=0.0, silent=0.0, naughty=0.0, cut_short=0.0),
-            person=replace(self.person, whims=0.0, stalls=0.0, truncates_wrongly=0.0),
+            reply_engines=replace(self.reply_engines, failing=0.0, silent=0.0, misbehaving=0.0, cut_short=0.0),
+            person=replace(self.person, odd_requests=0.0, stalls=0.0, truncates_wrongly=0.0),
         )
 
 
@@ -104,22 +104,22 @@ def _settings(rng: random.Random) -> Settings:
     )
 
 
-def _ears(rng: random.Random, faults: float) -> EarTraits:
-    return EarTraits(
+def _speech_engines(rng: random.Random, faults: float) -> SpeechEngineTraits:
+    return SpeechEngineTraits(
         vad_delay_ms=rng.choice([5, 12, 30]),
         vad_error=rng.choice([0.0, 0.01, 0.05]),
         transcript_delay_ms=rng.choice([20, 120, 700]),
         partials=rng.random(),
         failing=faults,
         silent=faults * 0.3,
-        naughty=faults * 2,
+        misbehaving=faults * 2,
         judge_delay_ms=rng.choice([15, 80, 400]),
         judge_silent=faults,
     )
 
 
-def _mouth(rng: random.Random, faults: float) -> MouthTraits:
-    return MouthTraits(
+def _reply_engines(rng: random.Random, faults: float) -> ReplyEngineTraits:
+    return ReplyEngineTraits(
         first_delay_ms=rng.choice([30, 200, 900]),
         clauses=rng.randint(1, 4),
         real_time_factor=rng.choice([0.05, 0.4, 1.3]),
@@ -129,18 +129,18 @@ def _mouth(rng: random.Random, faults: float) -> MouthTraits:
         failing=faults,
         silent=faults * 0.3,
         cut_short=faults,
-        naughty=faults * 2,
+        misbehaving=faults * 2,
     )
 
 
 def _tool_servers(rng: random.Random, faults: float) -> ToolServerTraits:
     return ToolServerTraits(
-        delay_ms=rng.choice([20, 300, 2_000]), failing=faults * 2, silent=faults * 0.3, naughty=faults * 2
+        delay_ms=rng.choice([20, 300, 2_000]), failing=faults * 2, silent=faults * 0.3, misbehaving=faults * 2
     )
 
 
-def _person(rng: random.Random) -> PersonTraits:
-    return PersonTraits(
+def _user(rng: random.Random) -> UserTraits:
+    return UserTraits(
         acts=rng.randint(1, 7),
         chunk_ms=rng.choice([100, 100, 200, 20]),
         odd_chunks=rng.random() < 0.1,
@@ -149,7 +149,7 @@ def _person(rng: random.Random) -> PersonTraits:
         backchannels=rng.choice([0.0, 0.15]),
         interrupts=rng.random(),
         types=rng.choice([0.0, 0.2]),
-        whims=rng.choice([0.0, 0.2, 0.5]),
+        odd_requests=rng.choice([0.0, 0.2, 0.5]),
         truncates=rng.choice([0.0, 0.8]),
         truncates_wrongly=rng.choice([0.0, 0.3]),
         stalls=rng.choice([0.0, 0.1]),

@@ -13,7 +13,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from parley.testing.simulator import WorldFailed, simulate
+from parley.testing.simulator import SimulationFailed, simulate
 
 _PARTICULARS = re.compile(r"\b(item|resp|sess|conv|call)_\w+|'[^']*'|\d+(?= of| ms| bytes)")
 
@@ -38,7 +38,7 @@ def run_batch(first: int, end: int) -> Batch:
     for seed in range(first, end):
         try:
             outcome = simulate(seed)
-        except WorldFailed as failed:
+        except SimulationFailed as failed:
             failures.append((seed, failed.what, str(failed)))
             continue
         counts += outcome.counts

@@ -44,11 +44,11 @@ from parley.core.words.effects import (
 )
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.events import Event, LinkClosed, TimePassed, WindDownRequested
+from parley.testing.actors.environment import GroundTruth
 from parley.testing.actors.pipelines import Pipelines
 from parley.testing.actors.reply_engines import Loudspeaker, Model
-from parley.testing.actors.simulated_user import Person
+from parley.testing.actors.simulated_user import SimulatedUser
 from parley.testing.actors.speech_engines import Judge, Recogniser, VoiceDetector
-from parley.testing.actors.stage import Room
 from parley.testing.actors.tool_servers import ToolServer
 from parley.testing.both_dialects import BothDialects
 from parley.testing.checker import Checker, CheckFailed
@@ -66,7 +66,7 @@ MOST_TIMERS_AT_ONCE = 20
 """So often may the timer ring at one moment; more often means that it never gets its work done."""
 
 
-class WorldFailed(AssertionError):
+class SimulationFailed(AssertionError):
     """A seed under which a law was broken, with the law and the course of events."""
 
     def __init__(self, seed: int, law: str, what: str, timeline: str) -> None:
@@ -101,7 +101,7 @@ class Outcome:
         return render(self.steps, START_NS, inner=inner)
 
 
-class World:
+class Simulation:
     """One session and its surroundings. Call `run` once."""
 
     def __init__(self, seed: int, scenario: Scenario | None = None) -> None:
@@ -118,14 +118,14 @@ class World:
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._armed: int | None = None
-        self._rung = 0
-        self._rung_ns = 0
-        self.room = room = Room()
-        self.person = Person(self, room, made.person, made.settings)
-        self._voice = VoiceDetector(self, room, made.ears)
-        self._recogniser = Recogniser(self, room, made.ears)
-        self._judge = Judge(self, made.ears)
-        self._model = Model(self, made.mouth)
+        self._timer_count = 0
+        self._timer_ns = 0
+        self.truth = truth = GroundTruth()
+        self.person = SimulatedUser(self, truth, made.person, made.settings)
+        self._voice = VoiceDetector(self, truth, made.speech_engines)
+        self._recogniser = Recogniser(self, truth, made.speech_engines)
+        self._judge = Judge(self, made.speech_engines)
+        self._model = Model(self, made.reply_engines)
         self._tools = ToolServer(self, made.tools)
         self._pipelines = Pipelines(self, made.settings, made.owner, made.capabilities)
         self._loudspeaker = Loudspeaker(self)
@@ -139,69 +139,69 @@ class World:
     def post(self, event: Event) -> None:
         if self.session.closed and not isinstance(event, LinkClosed):
             self.counts["after the end"] += 1
-        self._took(event, self.session.handle(event, self.now_ns))
+        self._step(event, self.session.handle(event, self.now_ns))
 
     # --- the course of things
 
     def run(self) -> Outcome:
         """Live through the seed. Raises `WorldFailed`."""
         try:
-            self._live()
+            self._simulate()
         except (CheckFailed, InvariantBroken) as error:
             law = error.law if isinstance(error, CheckFailed) else "inside"
-            raise WorldFailed(self.seed, law, str(error), self._tail()) from error
+            raise SimulationFailed(self.seed, law, str(error), self._tail()) from error
         self.counts.update(self.checker.attempts.seen)
         return Outcome(self.seed, self.scenario, tuple(self.steps), self.counts, (self.now_ns - START_NS) / 1e9)
 
-    def _live(self) -> None:
-        self._took(None, self.session.start())
+    def _simulate(self) -> None:
+        self._step(None, self.session.start())
         self.person.begin()
         if self.scenario.ends != "quiet":
-            self.at(self.rng.random() * 12_000, self._leave)
-        self._until_quiet()
+            self.at(self.rng.random() * 12_000, self._end_session)
+        self._run_until_quiet()
         if self.session.closed:
             self.checker.finish(quiet=False)
             return
-        self._check_rest()
+        self._check_quiet()
         self.checker.finish(quiet=True)
-        self.person.hang_up()
+        self.person.disconnect()
         self.post(LinkClosed("the end"))
         self.post(TimePassed())
         self.checker.finish(quiet=False)
 
-    def _leave(self) -> None:
+    def _end_session(self) -> None:
         if self.scenario.ends == "winds_down":
             self.post(WindDownRequested())
             return
-        self.person.hang_up()
+        self.person.disconnect()
         self.post(LinkClosed("the client is gone"))
 
-    def _until_quiet(self) -> None:
-        while self._due or not self._resting():
+    def _run_until_quiet(self) -> None:
+        while self._due or not self._quiet():
             due_ns = self._due[0][0] if self._due else START_NS + 2 * LONGEST_NS
             if self._armed is not None and self._armed <= due_ns:
-                self._ring(self._armed)
+                self._fire_timer(self._armed)
                 continue
             self.now_ns = max(self.now_ns, due_ns)
             heapq.heappop(self._due)[2]()
 
-    def _resting(self) -> bool:
+    def _quiet(self) -> bool:
         """Only the session's own end, or another idle prompt, is still to come."""
         expiry = START_NS + self.scenario.owner.session_ms * 1_000_000
         if self._armed is None or (self._armed == expiry and expiry > START_NS + LONGEST_NS):
             return True
-        return not self.checker.busy and (self._armed == expiry or self._idles())
+        return not self.checker.busy and (self._armed == expiry or self._has_idle_timeout())
 
-    def _idles(self) -> bool:
+    def _has_idle_timeout(self) -> bool:
         detection = self.session.settings.turn_detection
         return getattr(detection, "idle_timeout_ms", None) is not None
 
-    def _ring(self, due_ns: int) -> None:
+    def _fire_timer(self, due_ns: int) -> None:
         self.now_ns = max(self.now_ns, due_ns)
-        self._rung = self._rung + 1 if self._rung_ns == self.now_ns else 0
-        self._rung_ns = self.now_ns
+        self._timer_count = self._timer_count + 1 if self._timer_ns == self.now_ns else 0
+        self._timer_ns = self.now_ns
         self.counts["timers"] += 1
-        if self._rung > MOST_TIMERS_AT_ONCE:
+        if self._timer_count > MOST_TIMERS_AT_ONCE:
             raise CheckFailed(
                 "liveness",
                 f"the timer rings on and on at {(self.now_ns - START_NS) / 1e9:.3f} s and nothing comes of it",
@@ -211,18 +211,18 @@ class World:
         self._armed = None
         self.post(TimePassed())
 
-    def _check_rest(self) -> None:
+    def _check_quiet(self) -> None:
         deadline = self.session.next_deadline()
         expiry = START_NS + self.scenario.owner.session_ms * 1_000_000
-        if deadline not in (None, expiry) and not self._idles():
+        if deadline not in (None, expiry) and not self._has_idle_timeout():
             raise CheckFailed("liveness", f"all is quiet, and yet the session waits for {deadline}")
 
     # --- the shell
 
-    def _took(self, event: Event | None, effects: list[Effect]) -> None:
+    def _step(self, event: Event | None, effects: list[Effect]) -> None:
         self.steps.append(Step(event, self.now_ns, tuple(effects)))
-        self.checker.saw(event, self.now_ns, effects)
-        self._dialects.saw(event, effects)
+        self.checker.on_step(event, self.now_ns, effects)
+        self._dialects.on_step(event, effects)
         for effect in effects:
             self._perform(effect)
         self._armed = self.session.next_deadline()
@@ -268,7 +268,7 @@ class World:
             case StopPlayback():
                 self._loudspeaker.stop()
             case CloseLink():
-                self.person.hang_up()
+                self.person.disconnect()
                 self.counts["closed by the server"] += 1
             case _:
                 assert_never(effect)
@@ -293,7 +293,7 @@ def new_session(seed: int, scenario: Scenario) -> Session:
 
 def simulate(seed: int, scenario: Scenario | None = None) -> Outcome:
     """Live through one seed under the checker. Raises `WorldFailed` with the seed and what happened."""
-    return World(seed, scenario).run()
+    return Simulation(seed, scenario).run()
 
 
 def replayed(outcome: Outcome) -> tuple[Step, ...]:

@@ -34,31 +34,31 @@ from parley.core.words.items import (
 )
 from parley.core.words.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
 from parley.core.words.work import ResponseParams
+from parley.testing.actors.environment import piece
 from parley.testing.actors.pipelines import PIPELINES
-from parley.testing.actors.stage import piece
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
 
 if TYPE_CHECKING:
-    from parley.testing.actors.simulated_user import Person
+    from parley.testing.actors.simulated_user import SimulatedUser
 
 WEATHER = FunctionTool("weather", "The weather somewhere", '{"type":"object"}')
 CLOCK = FunctionTool("clock", "The time somewhere", '{"type":"object"}')
 
 
-def whim(person: Person) -> None:
+def odd_request(person: SimulatedUser) -> None:
     """Do one thing that comes to mind."""
-    rng = person.stage.rng
-    person.stage.counts["whims"] += 1
+    rng = person.env.rng
+    person.env.counts["whims"] += 1
     if rng.random() < 0.2:
         person.cancel()
         return
     for event in _requests(person, rng):
         person.send(event)
         if isinstance(event, ResponseRequested) and rng.random() < 0.4:
-            person.stage.at(100 + rng.random() * 600, person.cancel)
+            person.env.at(100 + rng.random() * 600, person.cancel)
 
 
-def _requests(person: Person, rng: random.Random) -> list[ClientEvent]:
+def _requests(person: SimulatedUser, rng: random.Random) -> list[ClientEvent]:
     known = rng.choice(person.items) if person.items else ItemId("item_unknown")
     draw = rng.randrange(12)
     match draw:

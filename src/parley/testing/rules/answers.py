@@ -42,7 +42,7 @@ from parley.core.words.notices import (
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.conversation import Conversation
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 _CLIENT_EVENTS: frozenset[type] = frozenset(get_args(ClientEvent))
 
@@ -52,8 +52,10 @@ class Answers(Rule):
 
     law = "13"
 
-    def __init__(self, ledgers: Ledgers, conversation: Conversation, playback: str, closed: Callable[[], bool]) -> None:
-        self._ledgers = ledgers
+    def __init__(
+        self, responses: ResponseLifecycle, conversation: Conversation, playback: str, closed: Callable[[], bool]
+    ) -> None:
+        self._responses = responses
         self._conversation = conversation
         self._playback = playback
         self._closed = closed
@@ -67,7 +69,7 @@ class Answers(Rule):
             return
         self._was_closed = self._closed()
         self._existing = frozenset(self._conversation.items)
-        self._was_open = frozenset(ledger.id for ledger in self._ledgers.open)
+        self._was_open = frozenset(record.id for record in self._responses.open)
 
     def after(self, step: Step) -> None:
         event = step.event

@@ -29,9 +29,9 @@ from parley.core.words.notices import (
     ResponseDone,
 )
 from parley.core.words.settings import ServerVad
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class ChangeCount(Protocol):
@@ -80,8 +80,8 @@ class Attempt:
     audio: bytearray = field(default_factory=bytearray)
     clauses: list[Clause] = field(default_factory=list)
     calls: dict[int, Call] = field(default_factory=dict)
-    told_chars: int = 0
-    told_bytes: int = 0
+    sent_chars: int = 0
+    sent_bytes: int = 0
     stale: bool = False
     """Held and finished, and nothing could make it right any more."""
     resumed: tuple[Attempt, int] | None = None
@@ -105,14 +105,14 @@ class Attempts(Rule):
 
     law = "8"
 
-    def __init__(self, ledgers: Ledgers, arrived: Arrived, changes: ChangeCount) -> None:
+    def __init__(self, responses: ResponseLifecycle, arrived: Arrived, changes: ChangeCount) -> None:
         self.by_id: dict[AttemptId, Attempt] = {}
         self.of_response: dict[ResponseId, Attempt] = {}
         self.released: list[tuple[Attempt, int]] = []
         """Held attempts that this step released, with the count of conversation changes at that moment."""
         self.linked: list[Attempt] = []
         """Attempts whose response became known in this step."""
-        self._ledgers = ledgers
+        self._responses = responses
         self._arrived = arrived
         self._changes = changes
         self.seen: Counter[str] = Counter()
@@ -135,7 +135,7 @@ class Attempts(Rule):
         self._created_now = None
         self._coming = [effect.attempt for effect in step.effects if isinstance(effect, StartGeneration)]
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {
             TextGenerated: self._text,
             ClauseStarted: self._clause,
@@ -147,7 +147,7 @@ class Attempts(Rule):
             VoiceScored: self._scored,
         }
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             StartGeneration: self._start,
             CancelGeneration: self._cancel,
@@ -201,9 +201,9 @@ class Attempts(Rule):
 
     def _scored(self, event: VoiceScored) -> None:
         if self._fresh and event.probability >= voice_threshold(self._arrived):
-            self._spoil()
+            self._mark_stale()
 
-    def _spoil(self) -> None:
+    def _mark_stale(self) -> None:
         """Guesses that had finished are no longer right."""
         for attempt in self._fresh:
             attempt.stale = attempt.end is End.FINISHED
@@ -217,7 +217,7 @@ class Attempts(Rule):
         self.by_id[effect.attempt] = attempt
         if effect.attempt in self._coming:
             self._coming.remove(effect.attempt)
-            response = self._waiting_for(effect)
+            response = self._response_for(effect)
             if response is not None:
                 self._awaiting.remove(response)
                 self._link(attempt, response)
@@ -225,12 +225,12 @@ class Attempts(Rule):
         self._fresh.append(attempt)
         self.seen["guesses"] += 1
 
-    def _waiting_for(self, effect: StartGeneration) -> ResponseId | None:
+    def _response_for(self, effect: StartGeneration) -> ResponseId | None:
         """The response this generation is for: the one just created, else the oldest that waits and asks for the like."""
         if self._created_now in self._awaiting:
             return self._created_now
         for response in self._awaiting:
-            view = self._ledgers.by_id[response].created
+            view = self._responses.by_id[response].created
             if (view.modality, view.voice, view.output_format) == (effect.modality, effect.voice, effect.format):
                 return response
         return None
@@ -242,14 +242,14 @@ class Attempts(Rule):
         self.require(attempt.alive, f"attempt {effect.attempt} is cancelled, it had already ended ({attempt.end.name})")
         attempt.end = End.CANCELLED
 
-    def _committed(self, told: InputCommitted) -> None:
+    def _committed(self, notice: InputCommitted) -> None:
         self._committing = True
 
-    def _created(self, told: ResponseCreated) -> None:
-        response = told.response.id
+    def _created(self, notice: ResponseCreated) -> None:
+        response = notice.response.id
         self._created_now = response
         candidates = [attempt for attempt in self._fresh if attempt.end in (End.NOT_YET, End.FINISHED)]
-        guessed = self._committing and self._ledgers.by_id[response].in_conversation
+        guessed = self._committing and self._responses.by_id[response].in_conversation
         if self._coming or not guessed or not candidates:
             self._awaiting.append(response)
             return
@@ -272,16 +272,16 @@ class Attempts(Rule):
         if attempt in self._fresh:
             self._fresh.remove(attempt)
 
-    def _done(self, told: ResponseDone) -> None:
-        if told.response.id in self._awaiting:
-            self._awaiting.remove(told.response.id)
+    def _done(self, notice: ResponseDone) -> None:
+        if notice.response.id in self._awaiting:
+            self._awaiting.remove(notice.response.id)
 
     def after(self, step: Step) -> None:
         if self._committing:
-            self._spoil()
+            self._mark_stale()
         for response, attempt in list(self.of_response.items()):
-            ledger = self._ledgers.by_id[response]
-            if ledger.done is not None:
+            record = self._responses.by_id[response]
+            if record.done is not None:
                 self.require(not attempt.alive, f"response {response} is over, its generation {attempt.id} still runs")
                 del self.of_response[response]
 

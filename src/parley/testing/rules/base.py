@@ -14,7 +14,7 @@ from parley.core.words.effects import Effect, Tell
 from parley.core.words.events import Event
 from parley.core.words.notices import Notice
 
-Hearing = Mapping[type, Callable[[Any], None]]
+Handlers = Mapping[type, Callable[[Any], None]]
 """What a rule wants to be shown: events, or effects and notices, by their type."""
 
 
@@ -48,11 +48,11 @@ class Rule:
     def before(self, step: Step) -> None:
         """A step begins (called for every event; rules that want only some use `sees`)."""
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         """Which events to be shown, before their effects."""
         return {}
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         """Which effects and notices to be shown, in order."""
         return {}
 

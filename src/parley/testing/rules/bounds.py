@@ -13,8 +13,8 @@ from parley.core.words.limits import (
     MAX_SIDE_RESPONSES,
 )
 from parley.core.words.notices import ItemRetrieved, OutputAudioDelta, ResponseCreated, ResponseDone
-from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.base import Handlers, Rule, Step
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class Bounds(Rule):
@@ -22,10 +22,10 @@ class Bounds(Rule):
 
     law = "11"
 
-    def __init__(self, ledgers: Ledgers) -> None:
-        self._ledgers = ledgers
+    def __init__(self, responses: ResponseLifecycle) -> None:
+        self._responses = responses
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             OutputAudioDelta: self._delta,
             ItemRetrieved: self._retrieved,
@@ -34,12 +34,12 @@ class Bounds(Rule):
             ResponseDone: self._done,
         }
 
-    def _delta(self, told: OutputAudioDelta) -> None:
-        self.require(len(told.audio) <= AUDIO_DELTA_BYTES, f"an audio delta of {len(told.audio)} bytes")
+    def _delta(self, notice: OutputAudioDelta) -> None:
+        self.require(len(notice.audio) <= AUDIO_DELTA_BYTES, f"an audio delta of {len(notice.audio)} bytes")
 
-    def _retrieved(self, told: ItemRetrieved) -> None:
-        if isinstance(told.item, Message):
-            parts = [part for part in told.item.content if isinstance(part, InputAudio | OutputAudio)]
+    def _retrieved(self, notice: ItemRetrieved) -> None:
+        if isinstance(notice.item, Message):
+            parts = [part for part in notice.item.content if isinstance(part, InputAudio | OutputAudio)]
             size = sum(len(part.audio or b"") for part in parts)
             self.require(size <= MAX_RETRIEVED_AUDIO_BYTES, f"a retrieved item with {size} bytes of audio")
 
@@ -47,12 +47,12 @@ class Bounds(Rule):
         most = JUDGE_AUDIO_MS * effect.format.bytes_per_ms
         self.require(len(effect.audio) <= most, f"the turn judge is given {len(effect.audio)} bytes, more than {most}")
 
-    def _created(self, told: ResponseCreated) -> None:
-        side = [ledger for ledger in self._ledgers.open if not ledger.in_conversation]
+    def _created(self, notice: ResponseCreated) -> None:
+        side = [record for record in self._responses.open if not record.in_conversation]
         self.require(len(side) <= MAX_SIDE_RESPONSES, f"{len(side)} out-of-band responses at once")
 
-    def _done(self, told: ResponseDone) -> None:
-        size = len(self._ledgers.by_id[told.response.id].told)
+    def _done(self, notice: ResponseDone) -> None:
+        size = len(self._responses.by_id[notice.response.id].sent_text)
         self.require(size <= MAX_RESPONSE_TEXT, f"a response of {size} characters")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parley.core.words.events import OutputClearRequested
 from parley.core.words.ids import ResponseId
 from parley.core.words.notices import OutputBufferCleared, OutputBufferStarted, OutputBufferStopped
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 
 
 class BufferNotices(Rule):
@@ -19,23 +19,23 @@ class BufferNotices(Rule):
         self._ended: set[ResponseId] = set()
         self._asked = False
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {OutputBufferStarted: self._start, OutputBufferStopped: self._end, OutputBufferCleared: self._end}
 
     def before(self, step: Step) -> None:
         self._asked = isinstance(step.event, OutputClearRequested)
 
-    def _start(self, told: OutputBufferStarted) -> None:
+    def _start(self, notice: OutputBufferStarted) -> None:
         self.require(self._paced, "output_audio_buffer.started where the client plays")
-        self.require(told.response_id not in self._started, f"the playback of {told.response_id} started twice")
-        self._started.add(told.response_id)
+        self.require(notice.response_id not in self._started, f"the playback of {notice.response_id} started twice")
+        self._started.add(notice.response_id)
 
-    def _end(self, told: OutputBufferStopped | OutputBufferCleared) -> None:
-        if self._asked and told.response_id not in self._started:
+    def _end(self, notice: OutputBufferStopped | OutputBufferCleared) -> None:
+        if self._asked and notice.response_id not in self._started:
             return
-        self.require(told.response_id in self._started, f"{told} and it never started")
-        self.require(told.response_id not in self._ended, f"the playback of {told.response_id} ended twice")
-        self._ended.add(told.response_id)
+        self.require(notice.response_id in self._started, f"{notice} and it never started")
+        self.require(notice.response_id not in self._ended, f"the playback of {notice.response_id} ended twice")
+        self._ended.add(notice.response_id)
 
     def finish(self, quiet: bool) -> None:
         left = self._started - self._ended

@@ -13,12 +13,12 @@ from parley.core.words.ids import ItemId
 from parley.core.words.items import FunctionCall, FunctionCallOutput, InputAudio, Item, McpCall, McpListTools, Message
 from parley.core.words.limits import MAX_ITEMS
 from parley.core.words.notices import InputCommitted, ItemAdded, ItemDeleted, ItemDone, ItemRetrieved, ItemTruncated
-from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.base import Handlers, Rule, Step
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 @dataclass(slots=True)
-class Held:
+class KnownItem:
     """One item of the conversation as told so far."""
 
     item: Item
@@ -42,20 +42,20 @@ class Conversation(Rule):
 
     law = "order 3"
 
-    def __init__(self, ledgers: Ledgers) -> None:
+    def __init__(self, responses: ResponseLifecycle) -> None:
         self.order: list[ItemId] = []
-        self.items: dict[ItemId, Held] = {}
+        self.items: dict[ItemId, KnownItem] = {}
         self.deleted: set[ItemId] = set()
         self.changes = 0
         """Grows with everything that changes what a prompt would hold: items added, deleted, truncated."""
-        self._ledgers = ledgers
+        self._responses = responses
         self._asked: ItemCreateRequested | None = None
         self._committed: InputCommitted | None = None
 
     def before(self, step: Step) -> None:
         self._asked = step.event if isinstance(step.event, ItemCreateRequested) else None
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             InputCommitted: self._on_committed,
             ItemAdded: self._on_added,
@@ -78,21 +78,21 @@ class Conversation(Rule):
         place = self.order.index(item)
         return self.order[place - 1] if place else None
 
-    def _on_committed(self, told: InputCommitted) -> None:
-        self.require(self._committed is None, f"committed {told.item_id} before the last commit's item", "order 4.2")
+    def _on_committed(self, notice: InputCommitted) -> None:
+        self.require(self._committed is None, f"committed {notice.item_id} before the last commit's item", "order 4.2")
         self.require(
-            told.item_id not in self.items, f"{told.item_id} committed, but is in the conversation", "order 4.2"
+            notice.item_id not in self.items, f"{notice.item_id} committed, but is in the conversation", "order 4.2"
         )
-        self._committed = told
+        self._committed = notice
 
-    def _on_added(self, told: ItemAdded) -> None:
-        item, previous = told.item, told.previous_item_id
+    def _on_added(self, notice: ItemAdded) -> None:
+        item, previous = notice.item, notice.previous_item_id
         self.require(item.id not in self.items, f"item {item.id} added twice")
         self.require(len(self.order) < MAX_ITEMS, f"more than {MAX_ITEMS} items", "11")
         last = self.order[-1] if self.order else None
         expected: str | None = last
         if self._committed is not None:
-            self._check_committed(told, self._committed)
+            self._check_committed(notice, self._committed)
         elif self._asked is not None:
             asked = self._asked
             self.require(asked.item.id in ("", item.id), f"the client's id {asked.item.id} became {item.id}")
@@ -105,15 +105,15 @@ class Conversation(Rule):
         else:
             self.require(previous in self.items, f"previous_item_id {previous} is not in the conversation")
             self.order.insert(self.order.index(previous) + 1, item.id)
-        self.items[item.id] = Held(item, previous)
+        self.items[item.id] = KnownItem(item, previous)
         self.changes += 1
 
-    def _check_committed(self, told: ItemAdded, committed: InputCommitted) -> None:
-        item = told.item
+    def _check_committed(self, notice: ItemAdded, committed: InputCommitted) -> None:
+        item = notice.item
         self.require(item.id == committed.item_id, f"committed {committed.item_id}, then added {item.id}", "order 4.2")
-        same = told.previous_item_id == committed.previous_item_id
+        same = notice.previous_item_id == committed.previous_item_id
         self.require(
-            same, f"committed after {committed.previous_item_id}, added after {told.previous_item_id}", "order 4.2"
+            same, f"committed after {committed.previous_item_id}, added after {notice.previous_item_id}", "order 4.2"
         )
         audio = isinstance(item, Message) and item.role == "user" and len(item.content) == 1
         self.require(
@@ -123,40 +123,45 @@ class Conversation(Rule):
         )
         self._committed = None
 
-    def _on_done(self, told: ItemDone) -> None:
-        held = self.items.get(told.item.id)
+    def _on_done(self, notice: ItemDone) -> None:
+        held = self.items.get(notice.item.id)
         if held is None:
-            self.fail(f"conversation.item.done of {told.item.id}, which is not in the conversation")
-        self.require(not held.done, f"conversation.item.done of {told.item.id} twice", "3")
-        places = (held.previous, self.before_of(told.item.id))
+            self.fail(f"conversation.item.done of {notice.item.id}, which is not in the conversation")
+        self.require(not held.done, f"conversation.item.done of {notice.item.id} twice", "3")
+        places = (held.previous, self.before_of(notice.item.id))
         self.require(
-            told.previous_item_id in places, f"{told.item.id} done after {told.previous_item_id}, stands after {places}"
+            notice.previous_item_id in places,
+            f"{notice.item.id} done after {notice.previous_item_id}, stands after {places}",
         )
-        from_response = self._ledgers.makes(told.item.id)
-        of_server = isinstance(told.item, McpCall | McpListTools) and type(told.item) is type(held.item)
+        from_response = self._responses.makes(notice.item.id)
+        of_server = isinstance(notice.item, McpCall | McpListTools) and type(notice.item) is type(held.item)
         if not from_response and not of_server:
             self.require(
-                told.item == held.item, f"item differs in added and done: {held.item} / {told.item}", "order 4.2"
+                notice.item == held.item, f"item differs in added and done: {held.item} / {notice.item}", "order 4.2"
             )
-            self.require(told.item.status != "in_progress", f"item {told.item.id} done in progress", "order 4.2")
+            self.require(notice.item.status != "in_progress", f"item {notice.item.id} done in progress", "order 4.2")
         if isinstance(held.item, FunctionCall | FunctionCallOutput):
-            self.require(type(told.item) is type(held.item), f"item {told.item.id} changed its kind")
-        if (from_response or of_server) and told.item != held.item:
+            self.require(type(notice.item) is type(held.item), f"item {notice.item.id} changed its kind")
+        if (from_response or of_server) and notice.item != held.item:
             self.changes += 1
-        held.item = told.item
+        held.item = notice.item
         held.done = True
 
-    def _on_deleted(self, told: ItemDeleted) -> None:
-        self.require(told.item_id in self.items, f"deleted {told.item_id}, which is not in the conversation", "13")
-        self.order.remove(told.item_id)
-        del self.items[told.item_id]
-        self.deleted.add(told.item_id)
+    def _on_deleted(self, notice: ItemDeleted) -> None:
+        self.require(notice.item_id in self.items, f"deleted {notice.item_id}, which is not in the conversation", "13")
+        self.order.remove(notice.item_id)
+        del self.items[notice.item_id]
+        self.deleted.add(notice.item_id)
         self.changes += 1
 
-    def _on_truncated(self, told: ItemTruncated) -> None:
-        self.require(told.item_id in self.items, f"truncated {told.item_id}, which is not in the conversation", "13")
-        self.items[told.item_id].truncated_ms = told.audio_end_ms
+    def _on_truncated(self, notice: ItemTruncated) -> None:
+        self.require(
+            notice.item_id in self.items, f"truncated {notice.item_id}, which is not in the conversation", "13"
+        )
+        self.items[notice.item_id].truncated_ms = notice.audio_end_ms
         self.changes += 1
 
-    def _on_retrieved(self, told: ItemRetrieved) -> None:
-        self.require(told.item.id in self.items, f"retrieved {told.item.id}, which is not in the conversation", "13")
+    def _on_retrieved(self, notice: ItemRetrieved) -> None:
+        self.require(
+            notice.item.id in self.items, f"retrieved {notice.item.id}, which is not in the conversation", "13"
+        )

@@ -15,7 +15,7 @@ class PartEntry:
     """One content part: what was told of it, and which of its ends have come."""
 
     modality: Modality
-    told: str = ""
+    sent_text: str = ""
     audio_bytes: int = 0
     audio_done: bool = False
     text_done: bool = False
@@ -38,12 +38,12 @@ class ItemEntry:
     done: Item | None = None
 
     @property
-    def told(self) -> str:
-        return "".join(part.told for part in self.parts)
+    def sent_text(self) -> str:
+        return "".join(part.sent_text for part in self.parts)
 
 
 @dataclass(slots=True)
-class Ledger:
+class ResponseRecord:
     """One response from created to done."""
 
     created: ResponseView
@@ -59,5 +59,5 @@ class Ledger:
         return self.created.conversation_id is not None
 
     @property
-    def told(self) -> str:
-        return "".join(entry.told for entry in self.items)
+    def sent_text(self) -> str:
+        return "".join(entry.sent_text for entry in self.items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parley.core.words.items import Item, Message, OutputAudio, OutputText
 from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import ItemDone, ItemRetrieved, OutputItemDone
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.listener import TOLERANCE, Listener
 
 
@@ -26,12 +26,12 @@ class OnlyHeardIsKept(Rule):
         self._listener = listener
         self._closing: list[Item] = []
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {ItemDone: self._item, OutputItemDone: self._item, ItemRetrieved: self._retrieved}
 
-    def _item(self, told: ItemDone | OutputItemDone) -> None:
-        if told.item.status == "incomplete":
-            self._closing.append(told.item)
+    def _item(self, notice: ItemDone | OutputItemDone) -> None:
+        if notice.item.status == "incomplete":
+            self._closing.append(notice.item)
 
     def after(self, step: Step) -> None:
         for item in self._closing:
@@ -56,23 +56,23 @@ class OnlyHeardIsKept(Rule):
 
     def _check_unspoken(self, item: Item, what: str) -> None:
         """Nothing was heard of a message that was stopped before its first sound (one that has none of its own is not)."""
-        ledger = self._listener.ledger_of(item.id)
-        if ledger is None or ledger.created.modality != "audio" or not ledger.in_conversation or ledger.done is None:
+        record = self._listener.record_of(item.id)
+        if record is None or record.created.modality != "audio" or not record.in_conversation or record.done is None:
             return
-        if ledger.done.status == "cancelled" and item.status == "incomplete":
+        if record.done.status == "cancelled" and item.status == "incomplete":
             self.require(
                 not spoken_text(item).strip(), f"item {item.id} {what} with {spoken_text(item)!r}; it never sounded"
             )
 
-    def _retrieved(self, told: ItemRetrieved) -> None:
-        self.check(told.item, "is retrieved")
-        track = self._listener.tracks.get(told.item.id)
-        if track is None or not isinstance(told.item, Message):
+    def _retrieved(self, notice: ItemRetrieved) -> None:
+        self.check(notice.item, "is retrieved")
+        track = self._listener.tracks.get(notice.item.id)
+        if track is None or not isinstance(notice.item, Message):
             return
-        audio = b"".join(part.audio or b"" for part in told.item.content if isinstance(part, OutputAudio))
+        audio = b"".join(part.audio or b"" for part in notice.item.content if isinstance(part, OutputAudio))
         most = track.sent if track.cut is None else track.cut + TOLERANCE
         samples = track.format.samples(len(audio))
-        self.require(samples <= most, f"retrieved {samples} samples of {told.item.id}, kept are {most}")
+        self.require(samples <= most, f"retrieved {samples} samples of {notice.item.id}, kept are {most}")
         start = track.format.size(track.first_sample)
         own = bytes(track.attempt.audio[start : start + len(audio)])
-        self.require(own == audio, f"retrieved audio of {told.item.id} is not what was told")
+        self.require(own == audio, f"retrieved audio of {notice.item.id} is not what was told")

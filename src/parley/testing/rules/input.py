@@ -24,7 +24,7 @@ from parley.core.words.notices import (
     SpeechStopped,
 )
 from parley.core.words.settings import AudioFormat, Settings
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 
 
 @dataclass(slots=True)
@@ -60,10 +60,10 @@ class Arrived(Rule):
         """How many 24 kHz samples have arrived."""
         return self.stretches[-1].end if self.stretches else 0
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {AudioArrived: self._arrived}
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             SessionCreated: self._settled,
             SessionUpdated: self._settled,
@@ -71,8 +71,8 @@ class Arrived(Rule):
             ScoreVoice: self._score,
         }
 
-    def _settled(self, told: SessionCreated | SessionUpdated) -> None:
-        self.settings = told.settings
+    def _settled(self, notice: SessionCreated | SessionUpdated) -> None:
+        self.settings = notice.settings
 
     def _arrived(self, event: AudioArrived) -> None:
         self._pending = event
@@ -82,7 +82,7 @@ class Arrived(Rule):
             self.stretches.append(stretch)
         stretch.audio += event.audio
 
-    def _error(self, told: ErrorRaised) -> None:
+    def _error(self, notice: ErrorRaised) -> None:
         if self._pending is not None and self._pending.audio:
             del self.stretches[-1].audio[-len(self._pending.audio) :]
 
@@ -114,7 +114,7 @@ class Arrived(Rule):
 
 
 @dataclass(slots=True)
-class Spoken:
+class SpeechSpan:
     """A turn of the user as the client was told it."""
 
     item: ItemId
@@ -128,12 +128,12 @@ class Speech(Rule):
     law = "10"
 
     def __init__(self, arrived: Arrived) -> None:
-        self.open: Spoken | None = None
-        self.spans: dict[ItemId, Spoken] = {}
+        self.open: SpeechSpan | None = None
+        self.spans: dict[ItemId, SpeechSpan] = {}
         self._arrived = arrived
         self._mark_ms = 0.0
-        self._stopped: Spoken | None = None
-        self._let_go = False
+        self._stopped: SpeechSpan | None = None
+        self._discarded = False
         self._manual_mark: int | None = 0
         """Where the uncommitted audio begins, while that is certain: no voice detection since the last mark."""
 
@@ -141,7 +141,7 @@ class Speech(Rule):
         if self._arrived.settings.turn_detection is not None:
             self._manual_mark = None
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             SpeechStarted: self._on_started,
             SpeechStopped: self._on_stopped,
@@ -152,83 +152,87 @@ class Speech(Rule):
         }
 
     def after(self, step: Step) -> None:
-        if self._stopped is not None and self._let_go:
+        if self._stopped is not None and self._discarded:
             self._stopped = None
-        self._let_go = False
+        self._discarded = False
         if self._stopped is not None:
             self.fail(f"speech of {self._stopped.item} stopped and was not committed", "order 4.2")
 
     def _arrived_ms(self) -> float:
         return self._arrived.samples / SAMPLES_PER_MS
 
-    def _on_started(self, told: SpeechStarted) -> None:
-        self.require(self.open is None, f"speech of {told.item_id} started inside that of {self.open}", "order 4.2")
-        self.require(told.item_id not in self.spans, f"speech of {told.item_id} started twice", "order 4.2")
+    def _on_started(self, notice: SpeechStarted) -> None:
+        self.require(self.open is None, f"speech of {notice.item_id} started inside that of {self.open}", "order 4.2")
+        self.require(notice.item_id not in self.spans, f"speech of {notice.item_id} started twice", "order 4.2")
         self.require(
             self._arrived.settings.turn_detection is not None, "speech started with no turn detection", "order 4.4"
         )
         self.require(
-            told.audio_start_ms >= int(self._mark_ms),
-            f"speech starts at {told.audio_start_ms} ms, marked is {self._mark_ms}",
+            notice.audio_start_ms >= int(self._mark_ms),
+            f"speech starts at {notice.audio_start_ms} ms, marked is {self._mark_ms}",
         )
         self.require(
-            told.audio_start_ms <= self._arrived_ms(), f"speech starts at {told.audio_start_ms} ms, ahead of the audio"
+            notice.audio_start_ms <= self._arrived_ms(),
+            f"speech starts at {notice.audio_start_ms} ms, ahead of the audio",
         )
-        self.open = Spoken(told.item_id, told.audio_start_ms)
-        self.spans[told.item_id] = self.open
+        self.open = SpeechSpan(notice.item_id, notice.audio_start_ms)
+        self.spans[notice.item_id] = self.open
 
-    def _on_stopped(self, told: SpeechStopped) -> None:
-        if self.open is None or self.open.item != told.item_id:
-            self.fail(f"speech of {told.item_id} stopped, open is {self.open}", "order 4.2")
-        self.require(told.audio_end_ms >= self.open.start_ms, f"{self.open} ends at {told.audio_end_ms} ms")
+    def _on_stopped(self, notice: SpeechStopped) -> None:
+        if self.open is None or self.open.item != notice.item_id:
+            self.fail(f"speech of {notice.item_id} stopped, open is {self.open}", "order 4.2")
+        self.require(notice.audio_end_ms >= self.open.start_ms, f"{self.open} ends at {notice.audio_end_ms} ms")
         self.require(
-            told.audio_end_ms <= self._arrived_ms() + 1, f"speech ends at {told.audio_end_ms} ms, ahead of the audio"
+            notice.audio_end_ms <= self._arrived_ms() + 1,
+            f"speech ends at {notice.audio_end_ms} ms, ahead of the audio",
         )
-        self.open.end_ms = told.audio_end_ms
+        self.open.end_ms = notice.audio_end_ms
         self._stopped, self.open = self.open, None
 
-    def _on_idle(self, told: IdleTimeoutTriggered) -> None:
+    def _on_idle(self, notice: IdleTimeoutTriggered) -> None:
         self.require(self.open is None, "an idle timeout while the user speaks", "order 4.11")
         self.require(
-            told.audio_start_ms >= int(self._mark_ms),
-            f"idle audio from {told.audio_start_ms}, marked is {self._mark_ms}",
+            notice.audio_start_ms >= int(self._mark_ms),
+            f"idle audio from {notice.audio_start_ms}, marked is {self._mark_ms}",
         )
-        within = told.audio_start_ms <= told.audio_end_ms <= self._arrived_ms() + 1
-        self.require(within, f"idle span {told}, arrived {self._arrived_ms()} ms")
-        self._stopped = Spoken(told.item_id, told.audio_start_ms, told.audio_end_ms)
-        self.spans[told.item_id] = self._stopped
+        within = notice.audio_start_ms <= notice.audio_end_ms <= self._arrived_ms() + 1
+        self.require(within, f"idle span {notice}, arrived {self._arrived_ms()} ms")
+        self._stopped = SpeechSpan(notice.item_id, notice.audio_start_ms, notice.audio_end_ms)
+        self.spans[notice.item_id] = self._stopped
 
-    def _on_committed(self, told: InputCommitted) -> None:
+    def _on_committed(self, notice: InputCommitted) -> None:
         if self._stopped is not None:
             self.require(
-                told.item_id == self._stopped.item, f"{self._stopped} was committed as {told.item_id}", "order 4.2"
+                notice.item_id == self._stopped.item, f"{self._stopped} was committed as {notice.item_id}", "order 4.2"
             )
             assert self._stopped.end_ms is not None
             self._mark_ms = self._stopped.end_ms - 1
             self._stopped = None
             return
         if self.open is not None:
-            self.require(told.item_id == self.open.item, f"{self.open} was committed as {told.item_id}", "order 4.2")
+            self.require(
+                notice.item_id == self.open.item, f"{self.open} was committed as {notice.item_id}", "order 4.2"
+            )
             self.open = None
         samples = self._arrived.samples
         if self._manual_mark is not None:
             pending = (samples - self._manual_mark) / SAMPLES_PER_MS
             self.require(pending >= MIN_COMMIT_MS, f"committed {pending} ms, less than {MIN_COMMIT_MS}")
-            self.spans[told.item_id] = Spoken(
-                told.item_id, round(self._manual_mark / SAMPLES_PER_MS), round(self._arrived_ms())
+            self.spans[notice.item_id] = SpeechSpan(
+                notice.item_id, round(self._manual_mark / SAMPLES_PER_MS), round(self._arrived_ms())
             )
         self._mark_ms = int(self._arrived_ms())
         self._manual_mark = samples
 
-    def _on_cleared(self, told: InputCleared) -> None:
-        self._let_go = True
+    def _on_cleared(self, notice: InputCleared) -> None:
+        self._discarded = True
         self.require(self.open is None, f"the buffer was cleared and the speech of {self.open} goes on", "order 4.2")
         self._mark_ms = int(self._arrived_ms())
         self._manual_mark = self._arrived.samples
 
-    def _on_updated(self, told: SessionUpdated) -> None:
-        self._let_go = True
-        if told.settings.turn_detection is None:
+    def _on_updated(self, notice: SessionUpdated) -> None:
+        self._discarded = True
+        if notice.settings.turn_detection is None:
             self.require(
                 self.open is None, f"turn detection was turned off, the speech of {self.open} goes on", "order 4.4"
             )

@@ -25,10 +25,10 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import AudioFormat
 from parley.testing.rules.attempts import Attempt, Attempts, Clause, End
-from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.entries import Ledger
+from parley.testing.rules.base import Handlers, Rule, Step
+from parley.testing.rules.entries import ResponseRecord
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 from parley.testing.rules.resuming import align, continuation
 
 NS_PER_SAMPLE = 1e9 / 24_000
@@ -65,11 +65,11 @@ class Listener(Rule):
 
     law = "7"
 
-    def __init__(self, ledgers: Ledgers, attempts: Attempts, arrived: Arrived, playback: str) -> None:
+    def __init__(self, responses: ResponseLifecycle, attempts: Attempts, arrived: Arrived, playback: str) -> None:
         self.tracks: dict[ItemId, Track] = {}
         self.now_ns = 0
         self.paced = playback == "paced"
-        self._ledgers = ledgers
+        self._responses = responses
         self._attempts = attempts
         self._arrived = arrived
         self._free_ns = 0.0
@@ -85,10 +85,10 @@ class Listener(Rule):
         self.now_ns = step.now_ns
         self._event = step.event
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {AudioPlayed: self._played}
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             OutputTranscriptDelta: self._words,
             OutputAudioDelta: self._delta,
@@ -100,9 +100,9 @@ class Listener(Rule):
             ItemTruncated: self._truncated,
         }
 
-    def ledger_of(self, item: ItemId) -> Ledger | None:
+    def record_of(self, item: ItemId) -> ResponseRecord | None:
         """The response that made this item."""
-        known = self._ledgers.items.get(item)
+        known = self._responses.items.get(item)
         return None if known is None else known[0]
 
     def _track(self, response: ResponseId, item: ItemId) -> Track | None:
@@ -110,33 +110,33 @@ class Listener(Rule):
             attempt = self._attempts.of_response.get(response)
             if attempt is None:
                 return None
-            before = self._ledgers.by_id[response].told
-            own = self._ledgers.items[item][1].told
-            size = attempt.started.format.samples(attempt.told_bytes)
+            before = self._responses.by_id[response].sent_text
+            own = self._responses.items[item][1].sent_text
+            size = attempt.started.format.samples(attempt.sent_bytes)
             track = Track(item, response, attempt, len(before) - len(own), size, attempt.started.format)
             self.tracks[item] = track
             self._sounding.append(track)
         return self.tracks[item]
 
-    def _words(self, told: OutputTranscriptDelta) -> None:
-        response = told.at.response_id
+    def _words(self, notice: OutputTranscriptDelta) -> None:
+        response = notice.at.response_id
         if response in self._attempts.of_response or self._last_cut is None or self._last_cut.cut is None:
             return
         cut = self._last_cut
         assert cut.cut is not None
         least, most = (len(words) + cut.first_char for words in self.words_heard(cut))
-        rest = continuation(cut.attempt, response, cut.first_sample + cut.cut, least, most, told.delta)
+        rest = continuation(cut.attempt, response, cut.first_sample + cut.cut, least, most, notice.delta)
         if rest is not None:
             self._attempts.resume(rest, response)
 
-    def _delta(self, told: OutputAudioDelta) -> None:
-        ledger = self._ledgers.by_id[told.at.response_id]
-        self.require(not (self.paced and ledger.in_conversation), "an audio delta where the server holds the playback")
-        track = self._track(told.at.response_id, told.at.item_id) if ledger.in_conversation else None
+    def _delta(self, notice: OutputAudioDelta) -> None:
+        record = self._responses.by_id[notice.at.response_id]
+        self.require(not (self.paced and record.in_conversation), "an audio delta where the server holds the playback")
+        track = self._track(notice.at.response_id, notice.at.item_id) if record.in_conversation else None
         if track is None:
             return
-        align(track.attempt, told.audio)
-        samples = track.format.samples(len(told.audio))
+        align(track.attempt, notice.audio)
+        samples = track.format.samples(len(notice.audio))
         track.sent += samples
         if track.by_client:
             return
@@ -149,9 +149,9 @@ class Listener(Rule):
         self.require(
             effect.response not in self._stopped, f"response {effect.response} plays on after it was stopped", "6"
         )
-        ledger = self._ledgers.by_id[effect.response]
-        self.require(ledger.done is None, f"response {effect.response} plays after its terminal", "6")
-        messages = [entry for entry in ledger.items if isinstance(entry.item, Message)]
+        record = self._responses.by_id[effect.response]
+        self.require(record.done is None, f"response {effect.response} plays after its terminal", "6")
+        messages = [entry for entry in record.items if isinstance(entry.item, Message)]
         self.require(bool(messages), f"response {effect.response} plays and has no message", "6")
         track = self._track(effect.response, messages[-1].item.id)
         if track is not None:
@@ -188,17 +188,17 @@ class Listener(Rule):
         self._interrupt()
         self._queue.clear()
 
-    def _cleared(self, told: OutputBufferCleared) -> None:
-        self._stopped.add(told.response_id)
-        self._cleared_now.append(told.response_id)
+    def _cleared(self, notice: OutputBufferCleared) -> None:
+        self._stopped.add(notice.response_id)
+        self._cleared_now.append(notice.response_id)
 
-    def _speech(self, told: SpeechStarted) -> None:
+    def _speech(self, notice: SpeechStarted) -> None:
         detection = self._arrived.settings.turn_detection
         if detection is not None and detection.interrupt_response and not self.paced:
             self._interrupt()
 
-    def _done(self, told: ResponseDone) -> None:
-        view = told.response
+    def _done(self, notice: ResponseDone) -> None:
+        view = notice.response
         if view.conversation_id is None:
             return
         if view.status == "cancelled" and not self.paced:
@@ -215,20 +215,20 @@ class Listener(Rule):
         for track in self._sounding:
             self._stopped.add(track.response)
             heard = track.heard(self.now_ns, paced=self.paced)
-            if not track.by_client and (heard < track.sent or self._ledgers.by_id[track.response].done is None):
+            if not track.by_client and (heard < track.sent or self._responses.by_id[track.response].done is None):
                 track.cut = heard
                 self._last_cut = track
         self._sounding.clear()
         self._free_ns = float(self.now_ns)
 
-    def _truncated(self, told: ItemTruncated) -> None:
-        track = self.tracks.get(told.item_id)
+    def _truncated(self, notice: ItemTruncated) -> None:
+        track = self.tracks.get(notice.item_id)
         if track is None:
             return
         if isinstance(self._event, ItemTruncateRequested):
             self._must_stop = self.paced and any(entry[0] is track for entry in self._queue)
             self._drop(track)
-            track.cut = min(told.audio_end_ms * SAMPLES_PER_MS, track.sent)
+            track.cut = min(notice.audio_end_ms * SAMPLES_PER_MS, track.sent)
             track.by_client = True
 
     def _drop(self, dropped: Track) -> None:

@@ -18,7 +18,7 @@ from parley.core.words.notices import (
     ResponseCreated,
     ResponseDone,
 )
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
 
@@ -52,7 +52,7 @@ class OneReply(Rule):
         created = {one.response.id for one in notices if isinstance(one, ResponseCreated)}
         self._resumed = set() if released else created & done
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             IdleTimeoutTriggered: self._on_idle,
             InputCommitted: self._on_committed,
@@ -61,30 +61,30 @@ class OneReply(Rule):
             ResponseCreated: self._on_created,
         }
 
-    def _on_idle(self, told: IdleTimeoutTriggered) -> None:
-        self._idle = told.item_id
+    def _on_idle(self, notice: IdleTimeoutTriggered) -> None:
+        self._idle = notice.item_id
 
-    def _on_committed(self, told: InputCommitted) -> None:
+    def _on_committed(self, notice: InputCommitted) -> None:
         detection = self._arrived.settings.turn_detection
         automatic = detection is not None and detection.create_response and not self._by_client
-        if automatic or told.item_id == self._idle:
-            self._unanswered[told.item_id] = None
+        if automatic or notice.item_id == self._idle:
+            self._unanswered[notice.item_id] = None
 
-    def _on_added(self, told: ItemAdded) -> None:
-        self._tools = self._tools or isinstance(told.item, McpApprovalResponse)
+    def _on_added(self, notice: ItemAdded) -> None:
+        self._tools = self._tools or isinstance(notice.item, McpApprovalResponse)
 
-    def _on_call(self, told: McpCallProgress) -> None:
-        self._tools = self._tools or told.state != "in_progress"
+    def _on_call(self, notice: McpCallProgress) -> None:
+        self._tools = self._tools or notice.state != "in_progress"
 
-    def _on_created(self, told: ResponseCreated) -> None:
-        if told.response.conversation_id is None:
+    def _on_created(self, notice: ResponseCreated) -> None:
+        if notice.response.conversation_id is None:
             return
         if self._asked:
             self._unanswered.clear()
         else:
             calling = bool(self._unanswered) or self._tools
-            self.require(calling, f"response {told.response.id} answers a turn that has its reply already, or none")
-            if told.response.id in self._resumed:
+            self.require(calling, f"response {notice.response.id} answers a turn that has its reply already, or none")
+            if notice.response.id in self._resumed:
                 if self._unanswered:
                     self._unanswered.popitem()
                 return

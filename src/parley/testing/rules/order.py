@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from parley.core.words.notices import ResponseCreated, ResponseDone, SpeechStarted
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class SpeechFirst(Rule):
@@ -17,21 +17,23 @@ class SpeechFirst(Rule):
         self._arrived = arrived
         self._started = False
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {SpeechStarted: self._on_started, ResponseDone: self._on_done}
 
     def after(self, step: Step) -> None:
         self._started = False
 
-    def _on_started(self, told: SpeechStarted) -> None:
+    def _on_started(self, notice: SpeechStarted) -> None:
         self._started = True
 
-    def _on_done(self, told: ResponseDone) -> None:
-        if told.response.reason == "turn_detected":
+    def _on_done(self, notice: ResponseDone) -> None:
+        if notice.response.reason == "turn_detected":
             detection = self._arrived.settings.turn_detection
             wanted = detection is not None and detection.interrupt_response
-            self.require(wanted, f"response {told.response.id} was stopped by speech; the settings say it shall not be")
-            self.require(self._started, f"response {told.response.id} was stopped by speech that was not told first")
+            self.require(
+                wanted, f"response {notice.response.id} was stopped by speech; the settings say it shall not be"
+            )
+            self.require(self._started, f"response {notice.response.id} was stopped by speech that was not told first")
 
 
 class OneAtATime(Rule):
@@ -39,12 +41,12 @@ class OneAtATime(Rule):
 
     law = "1"
 
-    def __init__(self, ledgers: Ledgers) -> None:
-        self._ledgers = ledgers
+    def __init__(self, responses: ResponseLifecycle) -> None:
+        self._responses = responses
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {ResponseCreated: self._created}
 
-    def _created(self, told: ResponseCreated) -> None:
-        running = [ledger.id for ledger in self._ledgers.open if ledger.in_conversation]
+    def _created(self, notice: ResponseCreated) -> None:
+        running = [record.id for record in self._responses.open if record.in_conversation]
         self.require(len(running) <= 1, f"responses {running} run at once in the default conversation")

@@ -13,7 +13,7 @@ from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.attempts import Attempts
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.input import Arrived
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class ChangesOfPipeline(Rule):
@@ -21,9 +21,9 @@ class ChangesOfPipeline(Rule):
 
     law = "13"
 
-    def __init__(self, arrived: Arrived, ledgers: Ledgers, attempts: Attempts) -> None:
+    def __init__(self, arrived: Arrived, responses: ResponseLifecycle, attempts: Attempts) -> None:
         self._arrived = arrived
-        self._ledgers = ledgers
+        self._responses = responses
         self._attempts = attempts
         self._asked: SessionUpdateRequested | None = None
 
@@ -53,7 +53,7 @@ class ChangesOfPipeline(Rule):
         for notice in updated:
             self.require(notice.settings.model == asked.patch.get("model"), f"{asked} made {notice.settings}")
             self.require(self._arrived.samples == 0, "the pipeline is changed although audio has come")
-            busy = [ledger.id for ledger in self._ledgers.open]
+            busy = [record.id for record in self._responses.open]
             busy_attempts = [one.id for one in self._attempts.by_id.values() if one.alive]
             started = [effect.attempt for effect in step.effects if isinstance(effect, StartGeneration)]
             idle = not busy and set(busy_attempts) <= set(started)

@@ -18,7 +18,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import ItemId
 from parley.core.words.notices import ErrorRaised, InputCommitted, ResponseCreated, SpeechStopped
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
 
@@ -31,7 +31,7 @@ class OnlyTranscripts(Rule):
     def __init__(self, arrived: Arrived) -> None:
         self._arrived = arrived
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {StartGeneration: self._never, ResponseCreated: self._never}
 
     def _never(self, effect: StartGeneration | ResponseCreated) -> None:
@@ -40,7 +40,7 @@ class OnlyTranscripts(Rule):
 
 
 @dataclass(slots=True)
-class Owed:
+class PendingReply:
     """The last turn that was to be answered, until it is or something excuses it."""
 
     item: ItemId
@@ -54,11 +54,11 @@ class Turns(Rule):
     def __init__(self, arrived: Arrived, streams: Streams) -> None:
         self._arrived = arrived
         self._streams = streams
-        self._owed: Owed | None = None
+        self._pending: PendingReply | None = None
         self._stopped: ItemId | None = None
         self._by_client = False
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {
             CancelRequested: self._excused,
             ClearRequested: self._excused,
@@ -66,7 +66,7 @@ class Turns(Rule):
             WindDownRequested: self._excused,
         }
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             ErrorRaised: self._on_error,
             SpeechStopped: self._on_stopped,
@@ -75,39 +75,39 @@ class Turns(Rule):
         }
 
     def _excused(self, event: CancelRequested | ClearRequested | SessionUpdateRequested | WindDownRequested) -> None:
-        self._owed = None
+        self._pending = None
 
     def before(self, step: Step) -> None:
         self._by_client = isinstance(step.event, CommitRequested)
 
-    def _on_error(self, told: ErrorRaised) -> None:
-        if told.kind == "rate_limit_error":
-            self._owed = None  # the client has been told why there is no answer
+    def _on_error(self, notice: ErrorRaised) -> None:
+        if notice.kind == "rate_limit_error":
+            self._pending = None  # the client has been told why there is no answer
 
-    def _on_stopped(self, told: SpeechStopped) -> None:
-        self._stopped = told.item_id
+    def _on_stopped(self, notice: SpeechStopped) -> None:
+        self._stopped = notice.item_id
 
-    def _on_committed(self, told: InputCommitted) -> None:
+    def _on_committed(self, notice: InputCommitted) -> None:
         detection = self._arrived.settings.turn_detection
         answered = detection is not None and detection.create_response
         if (
-            told.item_id == self._stopped
+            notice.item_id == self._stopped
             and not self._by_client
             and answered
             and self._arrived.settings.kind == "realtime"
         ):
-            self._owed = Owed(told.item_id)
+            self._pending = PendingReply(notice.item_id)
 
-    def _on_created(self, told: ResponseCreated) -> None:
-        if told.response.conversation_id is not None:
-            self._owed = None
+    def _on_created(self, notice: ResponseCreated) -> None:
+        if notice.response.conversation_id is not None:
+            self._pending = None
 
     @property
-    def owing(self) -> bool:
+    def reply_pending(self) -> bool:
         """Whether the last turn still waits for its reply."""
-        stream = self._streams.by_item.get(self._owed.item) if self._owed is not None else None
+        stream = self._streams.by_item.get(self._pending.item) if self._pending is not None else None
         return stream is not None and bool((stream.resolved or "").strip())
 
     def finish(self, quiet: bool) -> None:
-        if quiet and self._owed is not None:
-            self.require(not self.owing, f"the turn {self._owed.item} was to be answered and never was")
+        if quiet and self._pending is not None:
+            self.require(not self.reply_pending, f"the turn {self._pending.item} was to be answered and never was")

@@ -14,7 +14,7 @@ from parley.core.words.limits import TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import InputCommitted, ResponseCreated, ResponseDone
 from parley.core.words.settings import OwnerSettings
 from parley.testing.rules.attempts import Attempt, Attempts
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.conversation import Conversation
 from parley.testing.rules.heard_text import OnlyHeardIsKept
 from parley.testing.rules.input import Arrived
@@ -66,7 +66,7 @@ class Prompts(Rule):
         self._committed_now = None
         self._asked = step.event if isinstance(step.event, ResponseRequested) else None
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             StartGeneration: self._start,
             ResponseCreated: self._created,
@@ -74,12 +74,12 @@ class Prompts(Rule):
             InputCommitted: self._committed,
         }
 
-    def _committed(self, told: InputCommitted) -> None:
-        self._committed_ns[told.item_id] = self._now_ns
-        self._committed_now = told.item_id
+    def _committed(self, notice: InputCommitted) -> None:
+        self._committed_ns[notice.item_id] = self._now_ns
+        self._committed_now = notice.item_id
 
-    def _created(self, told: ResponseCreated) -> None:
-        view = told.response
+    def _created(self, notice: ResponseCreated) -> None:
+        view = notice.response
         if self._asked is not None:
             own = self._asked.params.input is not None
         else:  # what goes on after its tools have answered sees what the reply before it saw
@@ -89,8 +89,8 @@ class Prompts(Rule):
         if view.conversation_id is not None:
             self._goes_on_from_own_input = False
 
-    def _done(self, told: ResponseDone) -> None:
-        view = told.response
+    def _done(self, notice: ResponseDone) -> None:
+        view = notice.response
         calls = any(isinstance(item, McpCall) for item in view.output)
         if calls and view.conversation_id is not None and view.status == "completed":
             self._goes_on_from_own_input = view.id in self._own_input
@@ -155,8 +155,8 @@ class Prompts(Rule):
                 f"the prompt holds {item} out of its place; the conversation is {order}, shown {shown}",
             )
             at = order.index(item) + 1
-        room = self._owner.context_tokens > sum(self._size(item) + 50 for item in order)
-        if not room or self._arrived.settings.truncation.mode == "retention_ratio":
+        fits = self._owner.context_tokens > sum(self._size(item) + 50 for item in order)
+        if not fits or self._arrived.settings.truncation.mode == "retention_ratio":
             return
         for item in order:
             if item in shown or not self._words(item).strip():

@@ -7,20 +7,20 @@ from parley.core.words.ids import ResponseId
 from parley.core.words.items import FunctionCall, McpApprovalRequest, McpCall
 from parley.core.words.notices import OutputAudioDelta, OutputTextDelta, OutputTranscriptDelta, ResponseDone
 from parley.testing.rules.attempts import Attempt, Attempts, End
-from parley.testing.rules.base import Hearing, Rule
-from parley.testing.rules.response_lifecycle import Ledgers
+from parley.testing.rules.base import Handlers, Rule
+from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
-class OwnWords(Rule):
+class OwnOutput(Rule):
     """6: a response tells, of words and of sound, exactly what its own living attempt generated, in order and once."""
 
     law = "6"
 
-    def __init__(self, attempts: Attempts, ledgers: Ledgers) -> None:
+    def __init__(self, attempts: Attempts, responses: ResponseLifecycle) -> None:
         self._attempts = attempts
-        self._ledgers = ledgers
+        self._responses = responses
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             OutputTextDelta: self._words,
             OutputTranscriptDelta: self._words,
@@ -35,14 +35,14 @@ class OwnWords(Rule):
             self.fail(f"{what} of response {response}, for which nothing was generated")
         return attempt
 
-    def _words(self, told: OutputTextDelta | OutputTranscriptDelta) -> None:
-        attempt = self._attempt(told.at.response_id, "words")
-        generated = attempt.text[attempt.told_chars : attempt.told_chars + len(told.delta)]
-        self.require(generated == told.delta, f"told {told.delta!r}, the attempt generated {generated!r}")
-        attempt.told_chars += len(told.delta)
+    def _words(self, notice: OutputTextDelta | OutputTranscriptDelta) -> None:
+        attempt = self._attempt(notice.at.response_id, "words")
+        generated = attempt.text[attempt.sent_chars : attempt.sent_chars + len(notice.delta)]
+        self.require(generated == notice.delta, f"told {notice.delta!r}, the attempt generated {generated!r}")
+        attempt.sent_chars += len(notice.delta)
 
-    def _sound(self, told: OutputAudioDelta) -> None:
-        self._audio(self._attempt(told.at.response_id, "audio"), told.audio)
+    def _sound(self, notice: OutputAudioDelta) -> None:
+        self._audio(self._attempt(notice.at.response_id, "audio"), notice.audio)
 
     def _play(self, effect: Play) -> None:
         attempt = self._attempt(effect.response, "audio")
@@ -52,13 +52,13 @@ class OwnWords(Rule):
         self._audio(attempt, effect.audio)
 
     def _audio(self, attempt: Attempt, audio: bytes) -> None:
-        generated = attempt.audio[attempt.told_bytes : attempt.told_bytes + len(audio)]
+        generated = attempt.audio[attempt.sent_bytes : attempt.sent_bytes + len(audio)]
         self.require(generated == audio, f"{len(audio)} bytes told that attempt {attempt.id} did not generate next")
         self.require(attempt.end is not End.CANCELLED, f"audio of attempt {attempt.id} told after it was cancelled")
-        attempt.told_bytes += len(audio)
+        attempt.sent_bytes += len(audio)
 
-    def _done(self, told: ResponseDone) -> None:
-        view = told.response
+    def _done(self, notice: ResponseDone) -> None:
+        view = notice.response
         attempt = self._attempts.of_response.get(view.id)
         if view.status != "completed":
             return
@@ -66,12 +66,12 @@ class OwnWords(Rule):
             self.fail(f"response {view.id} completed, nothing was generated for it")
         self.require(attempt.end is End.FINISHED, f"response {view.id} completed, its attempt {attempt.end.name}")
         self.require(
-            attempt.told_chars == len(attempt.text),
-            f"response {view.id} withheld {attempt.text[attempt.told_chars :]!r}",
+            attempt.sent_chars == len(attempt.text),
+            f"response {view.id} withheld {attempt.text[attempt.sent_chars :]!r}",
         )
-        if any(entry.truncated for entry in self._ledgers.by_id[view.id].items):
+        if any(entry.truncated for entry in self._responses.by_id[view.id].items):
             return  # the client has cut it while it was being made; what follows is not played
-        withheld = len(attempt.audio) - attempt.told_bytes
+        withheld = len(attempt.audio) - attempt.sent_bytes
         self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
         made = [
             (call.call_id, call.name, call.arguments if call.arguments.strip() else "{}")

@@ -46,7 +46,7 @@ def continuation(
 
 def align(attempt: Attempt, audio: bytes) -> None:
     """Move the beginning of a continued attempt's audio to where `audio` begins, at most a millisecond away."""
-    if attempt.resumed is None or attempt.told_bytes or attempt.audio.startswith(audio):
+    if attempt.resumed is None or attempt.sent_bytes or attempt.audio.startswith(audio):
         return
     cut, sample = attempt.resumed
     size = cut.started.format.size

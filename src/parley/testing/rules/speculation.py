@@ -21,7 +21,7 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import OwnerSettings
 from parley.testing.rules.attempts import Attempt, Attempts, End, voice_threshold
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
 
@@ -58,7 +58,7 @@ class HeldInAPause(Rule):
         self._owner = owner
         self._voiced = 0
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {VoiceScored: self._scored}
 
     def _scored(self, event: VoiceScored) -> None:

@@ -12,7 +12,7 @@ from parley.core.words.ids import ItemId, ListingId
 from parley.core.words.items import McpApprovalRequest, McpApprovalResponse, McpCall, McpTool
 from parley.core.words.limits import MAX_RUNNING_CALLS
 from parley.core.words.notices import ItemAdded, ItemDone, McpCallProgress, McpListProgress
-from parley.testing.rules.base import Hearing, Rule
+from parley.testing.rules.base import Handlers, Rule
 
 
 class McpServers(Rule):
@@ -36,10 +36,10 @@ class McpServers(Rule):
         """Whether a server or a tool is still to answer."""
         return "in_progress" in self.listings.values() or "in_progress" in self.calls.values()
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {ToolsListed: self._listed}
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             ListTools: self._list,
             CallTool: self._call,
@@ -60,15 +60,15 @@ class McpServers(Rule):
     def _list(self, effect: ListTools) -> None:
         self._asked[effect.listing] = effect.server.label
 
-    def _added(self, told: ItemAdded) -> None:
-        match told.item:
+    def _added(self, notice: ItemAdded) -> None:
+        match notice.item:
             case McpApprovalResponse(approval_request_id=request, approve=True):
                 self._approved.add(request)
             case McpCall() as call:
                 self._items[call.id] = call
 
-    def _done(self, told: ItemDone) -> None:
-        match told.item:
+    def _done(self, notice: ItemDone) -> None:
+        match notice.item:
             case McpApprovalRequest() as request:
                 self._requests[request.id] = request
             case McpCall() as call:
@@ -78,24 +78,26 @@ class McpServers(Rule):
                     answered = call.output is not None if state == "completed" else call.error is not None
                     self.require(answered, f"call {call.id} {state}, and its item says {call.output} / {call.error}")
 
-    def _call_progress(self, told: McpCallProgress) -> None:
-        before = self.calls.get(told.item_id)
-        if told.state == "in_progress":
-            self.require(before is None, f"call {told.item_id} begins after it was {before}")
-            self._last_begun = told.item_id
+    def _call_progress(self, notice: McpCallProgress) -> None:
+        before = self.calls.get(notice.item_id)
+        if notice.state == "in_progress":
+            self.require(before is None, f"call {notice.item_id} begins after it was {before}")
+            self._last_begun = notice.item_id
         else:
-            self.require(before in (None, "in_progress"), f"call {told.item_id} is {told.state} after it was {before}")
-            never_began = before is None and told.state == "completed"
-            self.require(not never_began, f"call {told.item_id} completed and never began")
-        self.calls[told.item_id] = told.state
+            self.require(
+                before in (None, "in_progress"), f"call {notice.item_id} is {notice.state} after it was {before}"
+            )
+            never_began = before is None and notice.state == "completed"
+            self.require(not never_began, f"call {notice.item_id} completed and never began")
+        self.calls[notice.item_id] = notice.state
         running = sum(state == "in_progress" for state in self.calls.values())
         self.require(running <= MAX_RUNNING_CALLS, f"{running} calls of tools at once", "11")
 
-    def _list_progress(self, told: McpListProgress) -> None:
-        before = self.listings.get(told.item_id)
-        expected = None if told.state == "in_progress" else "in_progress"
-        self.require(before == expected, f"list {told.item_id} is {told.state} after it was {before}")
-        self.listings[told.item_id] = told.state
+    def _list_progress(self, notice: McpListProgress) -> None:
+        before = self.listings.get(notice.item_id)
+        expected = None if notice.state == "in_progress" else "in_progress"
+        self.require(before == expected, f"list {notice.item_id} is {notice.state} after it was {before}")
+        self.listings[notice.item_id] = notice.state
 
     def _call(self, effect: CallTool) -> None:
         begun = self._last_begun

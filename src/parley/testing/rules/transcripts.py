@@ -29,7 +29,7 @@ from parley.core.words.notices import (
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.testing.rules.base import Hearing, Rule, Step
+from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.conversation import Conversation
 from parley.testing.rules.input import Arrived, Stretch
 
@@ -52,13 +52,13 @@ class Stream:
     resolved: str | None = None
     """The turn's words, once they are settled."""
     failed: bool = False
-    brought: bool = False
+    from_client: bool = False
     """The audio came with an item of the client's, not through the microphone."""
 
     @property
-    def going_on(self) -> bool:
+    def active(self) -> bool:
         """Whether its turn is still being spoken; that its recogniser has failed does not end a turn."""
-        return not (self.finished or self.item or (self.over and not self.failed) or self.brought)
+        return not (self.finished or self.item or (self.over and not self.failed) or self.from_client)
 
     @property
     def kept(self) -> bool:
@@ -84,20 +84,20 @@ class Streams(Rule):
         self._committed: list[ItemId] = []
         self._ended: list[Stream] = []
         self._event: Event | None = None
-        self._brought_item: ItemId | None = None
+        self._client_item: ItemId | None = None
 
     @property
     def open(self) -> list[Stream]:
         """Streams of turns that still go on."""
-        return [stream for stream in self.by_turn.values() if stream.going_on]
+        return [stream for stream in self.by_turn.values() if stream.active]
 
     def before(self, step: Step) -> None:
         self._event = step.event
 
-    def sees(self) -> Hearing:
+    def event_handlers(self) -> Handlers:
         return {Transcribed: self._transcribed, TranscriptionFailed: self._failed}
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             OpenTranscription: self._open,
             Transcribe: self._feed,
@@ -119,7 +119,7 @@ class Streams(Rule):
                 self.by_item[item] = stream
         self._committed.clear()
         self._ended.clear()
-        self._brought_item = None
+        self._client_item = None
 
     def ended(self) -> None:
         """The link is closed: every stream must have been let go."""
@@ -135,15 +135,15 @@ class Streams(Rule):
 
     def _open(self, effect: OpenTranscription) -> None:
         self.require(effect.turn not in self.by_turn, f"turn {effect.turn} is opened twice")
-        brought = isinstance(self._event, ItemCreateRequested | ResponseRequested)
-        self.by_turn[effect.turn] = Stream(effect.turn, brought=brought)
+        from_client = isinstance(self._event, ItemCreateRequested | ResponseRequested)
+        self.by_turn[effect.turn] = Stream(effect.turn, from_client=from_client)
         waiting = [stream for stream in self.by_turn.values() if not stream.settled]
         self.require(len(waiting) <= MAX_PENDING_TURNS + 1, f"{len(waiting)} turns wait for their transcript", "11")
 
     def _feed(self, effect: Transcribe) -> None:
         stream = self._living(effect.turn, "transcribe")
         self.require(effect.audio != b"", f"turn {effect.turn} is fed nothing")
-        if stream.brought:
+        if stream.from_client:
             pass
         elif stream.bytes_fed == 0:
             self._place(stream, effect.audio)
@@ -173,11 +173,11 @@ class Streams(Rule):
     def _finish(self, effect: FinishTranscription) -> None:
         stream = self._living(effect.turn, "finish")
         stream.finished = True
-        if not stream.brought:
+        if not stream.from_client:
             self._ended.append(stream)
-        elif self._brought_item is not None:
-            stream.item = self._brought_item
-            self.by_item[self._brought_item] = stream
+        elif self._client_item is not None:
+            stream.item = self._client_item
+            self.by_item[self._client_item] = stream
 
     def _drop(self, effect: DropTranscription) -> None:
         stream = self.by_turn.get(effect.turn)
@@ -195,22 +195,22 @@ class Streams(Rule):
         self.require(effect.judgement not in self._judgements, f"judgement {effect.judgement} is asked for twice")
         self._judgements.add(effect.judgement)
 
-    def _commit(self, told: InputCommitted) -> None:
-        self._committed.append(told.item_id)
+    def _commit(self, notice: InputCommitted) -> None:
+        self._committed.append(notice.item_id)
 
-    def _added(self, told: ItemAdded) -> None:
+    def _added(self, notice: ItemAdded) -> None:
         if isinstance(self._event, ItemCreateRequested):
-            self._brought_item = told.item.id
+            self._client_item = notice.item.id
 
-    def _retrieved(self, told: ItemRetrieved) -> None:
-        stream = self.by_item.get(told.item.id)
-        if stream is None or stream.stretch is None or not isinstance(told.item, Message):
+    def _retrieved(self, notice: ItemRetrieved) -> None:
+        stream = self.by_item.get(notice.item.id)
+        if stream is None or stream.stretch is None or not isinstance(notice.item, Message):
             return
-        for part in told.item.content:
+        for part in notice.item.content:
             if isinstance(part, InputAudio) and part.audio:
                 own = bytes(stream.stretch.audio[stream.offset : stream.offset + len(part.audio)])
                 self.require(
-                    own == part.audio, f"{told.item.id} was retrieved with audio that did not arrive there", "10"
+                    own == part.audio, f"{notice.item.id} was retrieved with audio that did not arrive there", "10"
                 )
 
     def _transcribed(self, event: Transcribed) -> None:
@@ -232,7 +232,7 @@ class Streams(Rule):
             stream.over = True
 
 
-class TranscriptionTold(Rule):
+class TranscriptionNotices(Rule):
     """10 and 4.2, for the words: deltas append and are kept, one completed or failed per item, and only when asked for."""
 
     law = "order 4.2"
@@ -246,7 +246,7 @@ class TranscriptionTold(Rule):
         self._deltas: dict[tuple[ItemId, int], str] = {}
         self._known: set[ItemId] = set()
 
-    def hears(self) -> Hearing:
+    def effect_handlers(self) -> Handlers:
         return {
             SpeechStarted: self._started,
             InputCommitted: self._commit,
@@ -267,42 +267,42 @@ class TranscriptionTold(Rule):
             not missing, f"the transcripts of {missing} were asked for and never came, nor their failures", "liveness"
         )
 
-    def _commit(self, told: InputCommitted) -> None:
-        self._committed[told.item_id] = self._arrived.settings.transcription is not None
+    def _commit(self, notice: InputCommitted) -> None:
+        self._committed[notice.item_id] = self._arrived.settings.transcription is not None
 
-    def _started(self, told: SpeechStarted) -> None:
-        self._known.add(told.item_id)
+    def _started(self, notice: SpeechStarted) -> None:
+        self._known.add(notice.item_id)
 
-    def _added(self, told: ItemAdded) -> None:
-        self._known.add(told.item.id)
+    def _added(self, notice: ItemAdded) -> None:
+        self._known.add(notice.item.id)
 
     def _open(
-        self, told: TranscriptionDelta | TranscriptionCompleted | TranscriptionFailedNotice, what: str
+        self, notice: TranscriptionDelta | TranscriptionCompleted | TranscriptionFailedNotice, what: str
     ) -> tuple[ItemId, int]:
         """The part that `told` is about: known to the client, and its words not settled yet."""
-        part = told.item_id, told.content_index
-        self.require(part not in self.ended, f"{what} of {told.item_id} after its transcription's end")
-        self.require(told.item_id in self._known, f"{what} of {told.item_id}, of which the client has not heard")
+        part = notice.item_id, notice.content_index
+        self.require(part not in self.ended, f"{what} of {notice.item_id} after its transcription's end")
+        self.require(notice.item_id in self._known, f"{what} of {notice.item_id}, of which the client has not heard")
         return part
 
-    def _delta(self, told: TranscriptionDelta) -> None:
-        part = self._open(told, "a transcription delta")
-        self.require(told.delta != "", f"an empty transcription delta of {told.item_id}")
-        self._deltas[part] = self._deltas.get(part, "") + told.delta
+    def _delta(self, notice: TranscriptionDelta) -> None:
+        part = self._open(notice, "a transcription delta")
+        self.require(notice.delta != "", f"an empty transcription delta of {notice.item_id}")
+        self._deltas[part] = self._deltas.get(part, "") + notice.delta
 
-    def _completed(self, told: TranscriptionCompleted) -> None:
-        part = self._open(told, "transcription.completed")
+    def _completed(self, notice: TranscriptionCompleted) -> None:
+        part = self._open(notice, "transcription.completed")
         deltas = self._deltas.get(part, "")
         self.require(
-            told.transcript.startswith(deltas), f"the deltas said {deltas!r}, the transcript {told.transcript!r}"
+            notice.transcript.startswith(deltas), f"the deltas said {deltas!r}, the transcript {notice.transcript!r}"
         )
-        self.require(told.seconds >= 0, f"{told.seconds} s transcribed")
-        stream = self._streams.by_item.get(told.item_id)
+        self.require(notice.seconds >= 0, f"{notice.seconds} s transcribed")
+        stream = self._streams.by_item.get(notice.item_id)
         if stream is not None:
             self.require(
-                told.transcript in stream.texts, f"told {told.transcript!r}, the recogniser said {stream.texts}"
+                notice.transcript in stream.texts, f"told {notice.transcript!r}, the recogniser said {stream.texts}"
             )
-        self.ended[part] = told.transcript
+        self.ended[part] = notice.transcript
 
-    def _failed(self, told: TranscriptionFailedNotice) -> None:
-        self.ended[self._open(told, "transcription.failed")] = None
+    def _failed(self, notice: TranscriptionFailedNotice) -> None:
+        self.ended[self._open(notice, "transcription.failed")] = None

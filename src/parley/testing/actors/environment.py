@@ -18,7 +18,7 @@ from parley.core.words.events import Event
 from parley.core.words.settings import AudioFormat
 
 
-class Stage(Protocol):
+class Environment(Protocol):
     """The world as an actor sees it."""
 
     rng: random.Random
@@ -58,7 +58,7 @@ class SpokenWord:
 
 
 @dataclass(slots=True)
-class Room:
+class GroundTruth:
     """What truly sounds at the microphone: stretches of voice and the words in them, in order."""
 
     voiced: list[tuple[int, int]] = field(default_factory=list)
