@@ -52,8 +52,8 @@ def test_no_law_is_broken_in_thousands_of_sessions(batch: int) -> None:
 def test_the_seeds_bring_about_what_they_are_there_for() -> None:
     counts = _assert_clean(0, FAST_SEEDS)
     wanted = (
-        "guesses",
-        "guesses released",
+        "speculative attempts",
+        "speculative attempts released",
         "replies resumed",
         "pipelines changed",
         "interruptions",

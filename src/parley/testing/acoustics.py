@@ -1,11 +1,11 @@
-"""Rooms for tests of echo control: what a microphone hears of the loudspeaker beside it.
+"""Simulated rooms for tests of echo control: the loudspeaker's echo at the microphone beside it.
 
 Laws:
 - The same room and seed give the same echo, sample for sample.
 - An impulse response is a direct path, a few early reflections and a diffuse tail that falls by 60 dB in `rt60_ms` (Polack's model).
-- The loudspeaker saturates and is a little lopsided, as small ones are: an echo canceller's linear filter cannot take that part out.
+- The loudspeaker saturates and is slightly asymmetric, as small ones are: an echo canceller's linear filter cannot remove that part.
 
-Does not know: who speaks, or what is done against the echo.
+Does not know: the signals, or the method of echo control.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from parley.audio.types import Int16, Samples
 
 EARLY_MS = 40
-"""The first reflections come within this time."""
+"""The early reflections arrive within this time."""
 
 EARLY_REFLECTIONS = 8
 
 TAIL_DB = 8.0
-"""How far the diffuse tail as a whole lies below the direct sound: a loudspeaker within arm's reach of its microphone."""
+"""The level of the diffuse tail below the direct sound, for a loudspeaker within arm's reach of its microphone."""
 
 MICROPHONE_NOISE_DB = -66.0
-"""The microphone's own noise under full scale; a silent room in software would flatter the canceller."""
+"""The microphone's own noise relative to full scale; without it, the results of a canceller would be too good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Room:
     """One room, loudspeaker and microphone.
 
     rt60_ms: time in which the echo's tail falls by 60 dB.
-    delay_ms: from a sample being given to the loudspeaker until its direct sound is heard: device buffers and the way through the air.
+    delay_ms: from a sample being given to the loudspeaker until its direct sound is recorded: device buffers and the path through the air.
     level_db: the echo at the microphone against the signal given to the loudspeaker.
     distortion: 0 for a perfect loudspeaker; 0.3 is a small one played loudly.
     """
@@ -46,7 +46,7 @@ class Room:
     seed: int = 1
 
     def impulse_response(self, rate: int) -> Samples:
-        """`[n]` float32 at `rate` Hz, of energy 1, the delay in front of it left out."""
+        """`[n]` float32 at `rate` Hz, of energy 1, without the delay."""
         chance = np.random.default_rng(self.seed)
         length = max(1, rate * self.rt60_ms // 1_000)
         times = np.arange(length) / rate
@@ -63,7 +63,7 @@ class Room:
         return result
 
     def echo(self, far: Int16, rate: int) -> Samples:
-        """What the microphone hears of `far` `[n]`: float32 `[n]` in the scale of int16, without its own noise."""
+        """The echo of `far` `[n]` at the microphone: float32 `[n]` in the scale of int16, without the microphone's noise."""
         sound = _played(far.astype(np.float64) / 32_768, self.distortion)
         response = self.impulse_response(rate)
         size = 1 << int(np.ceil(np.log2(len(sound) + len(response))))
@@ -81,7 +81,7 @@ class Room:
 def _played(
     sound: np.ndarray[tuple[int], np.dtype[np.float64]], distortion: float
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The cone's movement: it saturates (tanh), and further on one side (a square term)."""
+    """The loudspeaker's output: it saturates (tanh), more on one side (a square term)."""
     if distortion == 0:
         return sound
     drive = 4 * distortion
@@ -98,4 +98,4 @@ ROOMS = (
     Room("wireless loudspeaker", 350, 280, -6.0, 0.1, 7),
     Room("bare hall", 1_000, 100, -6.0, 0.1, 8),
 )
-"""From easy to hard; levels and delays of real devices."""
+"""From easy to hard, with levels and delays of real devices."""

@@ -1,9 +1,9 @@
-"""Tells a simulated session's story in both dialects, and checks that it is one story.
+"""Writes a simulated session in both dialects and checks that they agree.
 
-Laws: no notice and no client event fails to be written; what a dialect writes of a client, it reads back as the same event; where both
-dialects have an event for a notice, it carries the same ids, words, positions and terminals. The beta leaves out what it has no words for
-and nothing else. Of audio, which is most of what is sent and is written alike whatever it holds, only the first piece of the session and
-of each part is looked at.
+Laws: every notice and every client event can be written; a dialect reads a client event that it wrote back as the same event; where both
+dialects have an event for a notice, it carries the same ids, texts, positions and terminals. The beta dialect leaves out what it has no
+event for and nothing else. Of audio, which is most of the traffic and is written alike whatever it holds, only the first piece of the
+session and of each part is checked.
 """
 
 from __future__ import annotations
@@ -62,36 +62,36 @@ _SHARED = frozenset(
         "remaining",
     )
 )
-"""Members that mean the same in both dialects; a session's sections and the response's audio are named differently."""
+"""Members with one name in both dialects; a session's sections and the response's audio are named differently."""
 
 _read = msgspec.json.decode
 
 
 class BothDialects:
-    """Shown every step of a session, as the checker is. Raises `CheckFailed`."""
+    """Gets every step of a session, as the checker does. Raises `CheckFailed`."""
 
     def __init__(self) -> None:
         self._ga: Encoder = GA.encoder(event_seed=b"ga", wall_s=lambda: 0.0)
         self._beta: Encoder = BETA.encoder(event_seed=b"beta", wall_s=lambda: 0.0)
-        self._heard = False
-        self._at: PartAt | None = None
+        self._audio_checked = False
+        self._last_part: PartAt | None = None
 
     def on_step(self, event: Event | None, effects: Iterable[Effect]) -> None:
-        """One step: what happened, and what came of it."""
-        if isinstance(event, ClientEvent) and not (isinstance(event, AudioArrived) and self._heard):
-            self._heard = self._heard or isinstance(event, AudioArrived)
-            self._write(event)
+        """Check one step: the event (None: the start) and its effects."""
+        if isinstance(event, ClientEvent) and not (isinstance(event, AudioArrived) and self._audio_checked):
+            self._audio_checked = self._audio_checked or isinstance(event, AudioArrived)
+            self._check_event(event)
         for effect in effects:
             if isinstance(effect, Tell):
                 notice = effect.notice
                 if isinstance(notice, OutputAudioDelta):
-                    if notice.at == self._at:
+                    if notice.at == self._last_part:
                         continue
-                    self._at = notice.at
-                self._tell(notice)
+                    self._last_part = notice.at
+                self._check_notice(notice)
 
-    def _write(self, event: ClientEvent) -> None:
-        if isinstance(event, SessionUpdateRequested):  # every update on a wire says which kind of session it is for
+    def _check_event(self, event: ClientEvent) -> None:
+        if isinstance(event, SessionUpdateRequested):  # on the wire, every update names its kind of session
             event = replace(event, patch={"kind": "realtime", **event.patch})
         for dialect in DIALECTS.values():
             frame = dialect.write(event)
@@ -100,25 +100,25 @@ class BothDialects:
             if (back := dialect.decode(frame)) != event:
                 raise CheckFailed("dialects", f"the {dialect.name} dialect reads {event} back as {back}")
 
-    def _tell(self, notice: Notice) -> None:
+    def _check_notice(self, notice: Notice) -> None:
         ga, beta = self._ga.encode(notice), self._beta.encode(notice)
         only_beta = isinstance(notice, ConversationCreated)
         only_ga = isinstance(notice, _ONLY_GA) or isinstance(getattr(notice, "item", None), _MCP_ITEMS)
         if (ga is None) != only_beta or (beta is None) != only_ga:
-            raise CheckFailed("dialects", f"{notice} is told as {ga} and as {beta}")
+            raise CheckFailed("dialects", f"{notice} is written as {ga} and as {beta}")
         if ga is None or beta is None:
             return
         if isinstance(notice, OutputAudioDelta):
-            told, told_too = (frame.partition('"response_id"')[2] for frame in (ga, beta))
-            same = told == told_too and bool(told)
+            first, second = (frame.partition('"response_id"')[2] for frame in (ga, beta))
+            same = first == second and bool(first)
         else:
             same = sorted(_shared_members(_read(ga), "")) == sorted(_shared_members(_read(beta), ""))
         if not same:
-            raise CheckFailed("dialects", f"two stories of one notice:\n  {ga}\n  {beta}")
+            raise CheckFailed("dialects", f"the dialects differ in one notice:\n  {ga}\n  {beta}")
 
 
 def _shared_members(value: object, name: str) -> Iterator[tuple[str, str]]:
-    """Every member that both dialects have, with its value, wherever it stands. Items of MCP servers are the GA's alone."""
+    """The members that both dialects have, with their values, at any depth. Only the GA has items of MCP servers."""
     if isinstance(value, list):
         for element in value:
             yield from _shared_members(element, name)

@@ -1,10 +1,10 @@
-"""Judges a session from outside: shown every event and the effects it caused, it raises when one of the laws is broken.
+"""Checks a session from outside: given every event and the effects it caused, it raises when one of the laws is broken.
 
-Laws: it never touches a session and shares no code with the core beyond its public values, so that a mistake there cannot hide here.
-What each invariant says stands at the rule that checks it, in `parley.testing.rules`.
+Laws: it never touches a session and shares no code with the core beyond its public values, so that a mistake in the core cannot be
+repeated here. Each invariant is described at the rule that checks it, in `parley.testing.rules`.
 
-Use: `checker.saw(None, now_ns, session.start())` first, then `checker.saw(event, now_ns, session.handle(event, now_ns))` for each event,
-and `checker.finish()` at the end.
+Use: `checker.on_step(None, now_ns, session.start())` first, then `checker.on_step(event, now_ns, session.handle(event, now_ns))` for
+each event, and `checker.finish()` at the end.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _Table = dict[type, list[Callable[[Any], None]]]
 
 
 class Checker:
-    """One session's judge. Call `saw` for every step, in order, then `finish` once.
+    """Checks one session. Call `on_step` for every step, in order, then `finish` once.
 
-    `playback` says who holds the playback, as in `Session`. Raises `CheckFailed` naming the invariant by its number.
+    `playback` says who plays, as in `Session`. Raises `CheckFailed` with the number of the invariant.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Checker:
         self.attempts = Attempts(self.responses, self.arrived, self.conversation)
         self.listener = Listener(self.responses, self.attempts, self.arrived, playback)
         self.speech = Speech(self.arrived)
-        self.told = TranscriptionNotices(self.arrived, self.streams, self.conversation)
+        self.transcription_notices = TranscriptionNotices(self.arrived, self.streams, self.conversation)
         self.tools = McpServers()
         self.turns = Turns(self.arrived, self.streams)
-        kept = OnlyHeardIsKept(self.listener)
+        heard_text = OnlyHeardIsKept(self.listener)
         self._rules: list[Rule] = [
             self.arrived,
             self.responses,
@@ -82,9 +82,9 @@ class Checker:
             HeldInAPause(self.attempts, self.streams, self.arrived, owner),
             HeldIsSilent(self.attempts),
             self.speech,
-            self.told,
-            kept,
-            Prompts(self.attempts, self.conversation, self.streams, self.arrived, kept, owner),
+            self.transcription_notices,
+            heard_text,
+            Prompts(self.attempts, self.conversation, self.streams, self.arrived, heard_text, owner),
             BufferNotices(playback),
             OnlyTranscripts(self.arrived),
             self.turns,
@@ -107,33 +107,33 @@ class Checker:
 
     @property
     def busy(self) -> bool:
-        """Whether a response, a transcript or a tool is still under way."""
+        """Whether a response, a transcript or a tool is still pending."""
         waiting = any(not stream.settled for stream in self.streams.by_turn.values())
         return bool(self.responses.open) or waiting or self.turns.reply_pending or self.tools.busy
 
     def on_step(self, event: Event | None, now_ns: int, effects: Iterable[Effect]) -> None:
-        """One step: the event (None: the start), when it was handled, and everything that came of it."""
+        """Check one step: the event (None: the start), the time it was handled, and its effects."""
         step = Step(event, now_ns, tuple(effects))
         if self.closing.closed:
             self.closing.before(step)
             return
         for before in self._before:
             before(step)
-        for see in self._event_handlers.get(type(event), ()):
-            see(event)
+        for handle in self._event_handlers.get(type(event), ()):
+            handle(event)
         for effect in step.effects:
             if isinstance(effect, Tell):
-                for hear in self._effect_handlers.get(type(effect.notice), ()):
-                    hear(effect.notice)
+                for handle in self._effect_handlers.get(type(effect.notice), ()):
+                    handle(effect.notice)
             else:
-                for hear in self._effect_handlers.get(type(effect), ()):
-                    hear(effect)
+                for handle in self._effect_handlers.get(type(effect), ()):
+                    handle(effect)
         for after in self._after:
             after(step)
         self._check_end()
 
     def finish(self, *, quiet: bool = True) -> None:
-        """The end of the watch. `quiet`: nothing is under way any more, so everything begun must have ended."""
+        """Check the end. `quiet`: nothing is running any more, so everything that began must have ended."""
         for rule in self._rules:
             rule.finish(quiet and not self.closed)
 
@@ -144,9 +144,9 @@ class Checker:
         self.attempts.finish(False)
 
 
-def _table(hearings: Iterable[Handlers]) -> _Table:
+def _table(tables: Iterable[Handlers]) -> _Table:
     table: _Table = {}
-    for hearing in hearings:
-        for kind, heard in hearing.items():
-            table.setdefault(kind, []).append(heard)
+    for handlers in tables:
+        for kind, handler in handlers.items():
+            table.setdefault(kind, []).append(handler)
     return table

@@ -1,7 +1,7 @@
-"""Engines that do what a script tells them, for tests of whatever is built on Parley.
+"""Scripted engines, for tests of programs built on Parley.
 
-Laws: they meet the ports of `engines.ports` and nothing more; they wait only where the script says so (`Pause` sleeps on the event
-loop's clock, `Hold` until you open it), load nothing, and remember what they were asked.
+Laws: they implement the ports of `engines.ports` and nothing more; they wait only where the script says so (`Pause` sleeps on the event
+loop's clock, `Hold` until its event is set), load nothing, and record their requests.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from parley.engines.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait so long on the event loop's clock."""
+    """Wait for `seconds` on the event loop's clock."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Wait until `event` is set; `reached` is set when somebody waits."""
+    """Wait until `event` is set; `reached` is set when the script arrives here."""
 
     event: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,7 +51,7 @@ class Hold:
 
 
 class _Opened:
-    """What all fakes share: they open at once and count."""
+    """Opens and closes at once and counts both."""
 
     def __init__(self) -> None:
         self.opened = 0
@@ -65,7 +65,7 @@ class _Opened:
 
 
 class FakeVoiceActivity(_Opened):
-    """Loud is voice: a frame whose mean square root is over `loudness` scores 1, any other 0."""
+    """Takes loud audio for voice: a frame with a root mean square over `loudness` scores 1, any other 0."""
 
     frame_samples = 512
 
@@ -78,7 +78,7 @@ class FakeVoiceActivity(_Opened):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("vad", "fake", "Loud is voice.", sample_rate=16_000, batch=64)
+        return EngineInfo("vad", "fake", "Takes loud audio for voice.", sample_rate=16_000, batch=64)
 
     def allocate(self) -> int:
         slot = next(number for number in range(len(self.slots) + 1) if number not in self.slots)
@@ -109,7 +109,7 @@ class FakeTurnJudge(_Opened):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("turn", "fake", "Always of one opinion.", sample_rate=16_000)
+        return EngineInfo("turn", "fake", "Gives one answer to every pause.", sample_rate=16_000)
 
     async def judge(self, pause: PauseContext) -> float:
         self.asked.append(pause)
@@ -124,7 +124,7 @@ Answer = Transcript | str | Exception | Hold | Pause
 class FakeRecognizer(_Opened):
     """Gives the scripted answers, one for each `flush` and `finish`, then `""`.
 
-    A `Hold` or `Pause` in the script comes before the answer behind it. `streams` are all that were opened.
+    A `Hold` or `Pause` in the script comes before the answer behind it. `streams` are all the streams that were opened.
     """
 
     def __init__(self, *answers: Answer, sample_rate: int = 16_000, feed_error: Exception | None = None) -> None:
@@ -136,7 +136,7 @@ class FakeRecognizer(_Opened):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("stt", "fake", "Hears what it is told.", sample_rate=self._sample_rate, logprobs=True)
+        return EngineInfo("stt", "fake", "Gives scripted transcripts.", sample_rate=self._sample_rate, logprobs=True)
 
     def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> FakeRecognizerStream:
         stream = FakeRecognizerStream(self, spec, on_partial)
@@ -145,7 +145,7 @@ class FakeRecognizer(_Opened):
 
 
 class FakeRecognizerStream:
-    """One turn; `audio` is what was fed, `say()` sends a partial."""
+    """The stream of one turn; `audio` is what was fed, `say()` sends a partial."""
 
     def __init__(
         self, recognizer: FakeRecognizer, spec: RecognitionSpec, on_partial: Callable[[Partial], None]
@@ -202,7 +202,7 @@ Written = str | ToolCallDelta | ChatEnd | Exception | Hold | Pause
 class FakeModel(_Opened):
     """Writes the scripted replies, one for each request, the last one again and again; a reply without a `ChatEnd` gets one.
 
-    `cut=True` leaves that end out, as a broken connection does. `requests` are all it was asked; `running` counts open streams.
+    `cut=True` leaves that end out, as a broken connection does. `requests` are all its requests; `running` counts open streams.
     """
 
     def __init__(self, *replies: Sequence[Written], cut: bool = False, images: bool = False) -> None:
@@ -215,7 +215,7 @@ class FakeModel(_Opened):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("llm", "fake", "Writes what it is told.", images=self._images)
+        return EngineInfo("llm", "fake", "Writes scripted replies.", images=self._images)
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
         script = self.replies[min(len(self.requests), len(self.replies) - 1)]
@@ -246,7 +246,7 @@ class FakeModel(_Opened):
 class FakeSynthesizer(_Opened):
     """Speaks `word_ms` for each word, one chunk each, a tone, with word timings if `timed`.
 
-    `script` maps a word to what happens before it: an exception, a `Hold` or a `Pause`. `requests` are all it was asked;
+    `script` maps a word to what happens before it: an exception, a `Hold` or a `Pause`. `requests` are all its requests;
     `running` counts open streams.
     """
 

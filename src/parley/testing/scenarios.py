@@ -1,7 +1,7 @@
-"""What kind of session a seed stands for: its settings, the owner's owner, and the temper of everybody in it.
+"""The session that a seed stands for: its settings, the owner's settings, and the traits of its user and its engines.
 
-Laws: drawn from the seed's generator alone; rare kinds (failing engines, paced playback, transcription) come often enough that a
-thousand seeds hold dozens of each.
+Laws: drawn from the seed's generator alone; rare kinds (failing engines, paced playback, transcription) are frequent enough that a
+thousand seeds contain dozens of each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from parley.testing.actors.tool_servers import ANSWERING, LIBRARY, OPEN_LIBRARY,
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A session before it begins, and the world around it. `ends` says how it is left."""
+    """A session before it begins, with its surroundings. `ends` says how it ends."""
 
     settings: Settings
     owner: OwnerSettings
@@ -37,13 +37,13 @@ class Scenario:
     playback: Literal["remote", "paced"]
     speech_engines: SpeechEngineTraits
     reply_engines: ReplyEngineTraits
-    person: UserTraits
+    user: UserTraits
     tools: ToolServerTraits = ANSWERING
     ends: Literal["quiet", "hangs_up", "winds_down"] = "quiet"
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Scenario:
-        """One at random."""
+        """Draw a scenario at random."""
         faults = rng.choice([0.0, 0.0, 0.15])
         return cls(
             settings=_settings(rng),
@@ -62,19 +62,19 @@ class Scenario:
             playback="paced" if rng.random() < 0.3 else "remote",
             speech_engines=_speech_engines(rng, faults),
             reply_engines=_reply_engines(rng, faults),
-            person=_user(rng),
+            user=_user(rng),
             tools=_tool_servers(rng, faults),
             ends=rng.choice(["quiet", "quiet", "quiet", "hangs_up", "winds_down"]),
         )
 
     def clean(self) -> Scenario:
-        """The same without faults, noise and whims: everything said must come through."""
+        """The same without faults, noise and odd requests, so that every word must arrive."""
         return replace(
             self,
             speech_engines=replace(self.speech_engines, failing=0.0, silent=0.0, misbehaving=0.0, vad_error=0.0),
             tools=ANSWERING,
             reply_engines=replace(self.reply_engines, failing=0.0, silent=0.0, misbehaving=0.0, cut_short=0.0),
-            person=replace(self.person, odd_requests=0.0, stalls=0.0, truncates_wrongly=0.0),
+            user=replace(self.user, odd_requests=0.0, stalls=0.0, truncates_wrongly=0.0),
         )
 
 

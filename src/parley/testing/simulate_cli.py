@@ -1,4 +1,4 @@
-"""Many worlds by hand: `python -m parley.testing.simulator --seeds 0:100000 --jobs 2`.
+"""Simulates many seeds: `python -m parley.testing.simulator --seeds 0:100000 --jobs 2`.
 
 Results go to stdout, progress to stderr; exit code 1 when a seed failed.
 """
@@ -18,12 +18,12 @@ from parley.testing.simulator import SimulationFailed, simulate
 _PARTICULARS = re.compile(r"\b(item|resp|sess|conv|call)_\w+|'[^']*'|\d+(?= of| ms| bytes)")
 
 BATCH = 50
-"""Seeds handed to a worker at once: a second or two of work."""
+"""Seeds per batch of a worker: a second or two of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What came of some seeds."""
+    """The results of some seeds."""
 
     counts: Counter[str]
     simulated_s: float
@@ -31,7 +31,7 @@ class Batch:
 
 
 def run_batch(first: int, end: int) -> Batch:
-    """Simulate the seeds first..end-1; failures are kept, not raised."""
+    """Simulate the seeds first..end-1; failures are collected, not raised."""
     counts: Counter[str] = Counter()
     simulated = 0.0
     failures: list[tuple[int, str, str]] = []
@@ -47,13 +47,13 @@ def run_batch(first: int, end: int) -> Batch:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m parley.testing.simulator", description="Simulated sessions under the checker."
     )
     parser.add_argument("--seeds", default="0:1000", metavar="FIRST:END", help="which seeds (default 0:1000)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
-    parser.add_argument("--show", action="store_true", help="print the course of each seed")
+    parser.add_argument("--show", action="store_true", help="print the timeline of each seed")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failing seed")
     options = parser.parse_args()
     first, end = (int(part) for part in options.seeds.split(":"))

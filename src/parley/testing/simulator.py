@@ -1,7 +1,7 @@
-"""A seeded world on fake time: a session, everybody around it, and the checker that watches.
+"""A seeded simulation on fake time: a session, its user and engines, and the checker.
 
-Laws: a seed names one course of events, byte for byte; the shell is simulated faithfully (events in order, one timer that honours
-`next_deadline`, every effect performed); a failure names its seed and shows what happened.
+Laws: a seed gives one sequence of events, byte for byte; the shell is simulated faithfully (events in order, one timer that honours
+`next_deadline`, every effect performed); a failure names its seed and shows the timeline.
 
 Use: `simulate(seed)` in a test, `python -m parley.testing.simulator --seeds 0:100000 --jobs 2` by hand, `--seeds 17:18 --show` to read one.
 """
@@ -57,17 +57,17 @@ from parley.testing.scenarios import Scenario
 from parley.testing.timeline import render
 
 START_NS = 1_000_000_000_000
-"""When every world begins: not at zero, so that a forgotten clock shows."""
+"""The time at which every simulation starts; not zero, so that a time taken from elsewhere is noticed."""
 
 LONGEST_NS = 15 * 60 * 1_000_000_000
-"""No session here is alive for longer; one that is has no end."""
+"""The longest simulated session; one that lasts longer has no end."""
 
 MOST_TIMERS_AT_ONCE = 20
-"""So often may the timer ring at one moment; more often means that it never gets its work done."""
+"""The most timers at one moment; more mean that the timer never makes progress."""
 
 
 class SimulationFailed(AssertionError):
-    """A seed under which a law was broken, with the law and the course of events."""
+    """A seed with which a law was broken, with the law and the timeline."""
 
     def __init__(self, seed: int, law: str, what: str, timeline: str) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class SimulationFailed(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a seed."""
+    """The result of a seed."""
 
     seed: int
     scenario: Scenario
@@ -90,30 +90,29 @@ class Outcome:
 
     @property
     def digest(self) -> str:
-        """Names the whole course of events and effects: two runs of one seed have the same."""
+        """A hash of all events and effects: two runs of one seed have the same."""
         digest = blake2b(digest_size=16)
         for step in self.steps:
             digest.update(repr(step).encode())
         return digest.hexdigest()
 
     def timeline(self, *, inner: bool = True) -> str:
-        """The course of events as text."""
+        """The events and effects as text."""
         return render(self.steps, START_NS, inner=inner)
 
 
 class Simulation:
-    """One session and its surroundings. Call `run` once."""
+    """One session with its user and its engines. Call `run` once."""
 
     def __init__(self, seed: int, scenario: Scenario | None = None) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
-        self.scenario = scenario or Scenario.drawn(self.rng)
+        self.scenario = scenario = scenario or Scenario.drawn(self.rng)
         self.now_ns = START_NS
         self.counts: Counter[str] = Counter()
         self.steps: list[Step] = []
-        made = self.scenario
-        self.session = new_session(seed, made)
-        self.checker = Checker(made.settings, made.owner, made.capabilities, made.playback)
+        self.session = new_session(seed, scenario)
+        self.checker = Checker(scenario.settings, scenario.owner, scenario.capabilities, scenario.playback)
         self._dialects = BothDialects()
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -121,13 +120,13 @@ class Simulation:
         self._timer_count = 0
         self._timer_ns = 0
         self.truth = truth = GroundTruth()
-        self.person = SimulatedUser(self, truth, made.person, made.settings)
-        self._voice = VoiceDetector(self, truth, made.speech_engines)
-        self._recogniser = Recogniser(self, truth, made.speech_engines)
-        self._judge = Judge(self, made.speech_engines)
-        self._model = Model(self, made.reply_engines)
-        self._tools = ToolServer(self, made.tools)
-        self._pipelines = Pipelines(self, made.settings, made.owner, made.capabilities)
+        self.user = SimulatedUser(self, truth, scenario.user, scenario.settings)
+        self._voice = VoiceDetector(self, truth, scenario.speech_engines)
+        self._recogniser = Recogniser(self, truth, scenario.speech_engines)
+        self._judge = Judge(self, scenario.speech_engines)
+        self._model = Model(self, scenario.reply_engines)
+        self._tools = ToolServer(self, scenario.tools)
+        self._pipelines = Pipelines(self, scenario.settings, scenario.owner, scenario.capabilities)
         self._loudspeaker = Loudspeaker(self)
 
     # --- what actors use
@@ -141,10 +140,10 @@ class Simulation:
             self.counts["after the end"] += 1
         self._step(event, self.session.handle(event, self.now_ns))
 
-    # --- the course of things
+    # --- the run
 
     def run(self) -> Outcome:
-        """Live through the seed. Raises `WorldFailed`."""
+        """Simulate the session to its end. Raises `SimulationFailed`."""
         try:
             self._simulate()
         except (CheckFailed, InvariantBroken) as error:
@@ -155,7 +154,7 @@ class Simulation:
 
     def _simulate(self) -> None:
         self._step(None, self.session.start())
-        self.person.begin()
+        self.user.begin()
         if self.scenario.ends != "quiet":
             self.at(self.rng.random() * 12_000, self._end_session)
         self._run_until_quiet()
@@ -164,7 +163,7 @@ class Simulation:
             return
         self._check_quiet()
         self.checker.finish(quiet=True)
-        self.person.disconnect()
+        self.user.disconnect()
         self.post(LinkClosed("the end"))
         self.post(TimePassed())
         self.checker.finish(quiet=False)
@@ -173,7 +172,7 @@ class Simulation:
         if self.scenario.ends == "winds_down":
             self.post(WindDownRequested())
             return
-        self.person.disconnect()
+        self.user.disconnect()
         self.post(LinkClosed("the client is gone"))
 
     def _run_until_quiet(self) -> None:
@@ -186,7 +185,7 @@ class Simulation:
             heapq.heappop(self._due)[2]()
 
     def _quiet(self) -> bool:
-        """Only the session's own end, or another idle prompt, is still to come."""
+        """Whether only the session's expiry, or another idle timeout, is left."""
         expiry = START_NS + self.scenario.owner.session_ms * 1_000_000
         if self._armed is None or (self._armed == expiry and expiry > START_NS + LONGEST_NS):
             return True
@@ -204,10 +203,10 @@ class Simulation:
         if self._timer_count > MOST_TIMERS_AT_ONCE:
             raise CheckFailed(
                 "liveness",
-                f"the timer rings on and on at {(self.now_ns - START_NS) / 1e9:.3f} s and nothing comes of it",
+                f"the timer fires again and again at {(self.now_ns - START_NS) / 1e9:.3f} s without progress",
             )
         if self.now_ns - START_NS > LONGEST_NS:
-            raise CheckFailed("liveness", "the session never comes to rest")
+            raise CheckFailed("liveness", "the session never becomes idle")
         self._armed = None
         self.post(TimePassed())
 
@@ -215,7 +214,7 @@ class Simulation:
         deadline = self.session.next_deadline()
         expiry = START_NS + self.scenario.owner.session_ms * 1_000_000
         if deadline not in (None, expiry) and not self._has_idle_timeout():
-            raise CheckFailed("liveness", f"all is quiet, and yet the session waits for {deadline}")
+            raise CheckFailed("liveness", f"nothing is running, and the session still waits for {deadline}")
 
     # --- the shell
 
@@ -230,7 +229,7 @@ class Simulation:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Tell(notice=notice):
-                self.person.told(notice)
+                self.user.receive(notice)
             case ScoreVoice():
                 self._voice.score(effect)
             case OpenTranscription():
@@ -256,9 +255,9 @@ class Simulation:
             case CallTool():
                 self._tools.call(effect)
             case AbandonListing() | AbandonCall():
-                self.counts["MCP questions abandoned"] += 1
+                self.counts["MCP requests abandoned"] += 1
             case ReleaseServer():
-                self.counts["MCP servers let go"] += 1
+                self.counts["MCP servers released"] += 1
             case FindPipeline():
                 self._pipelines.find(effect)
             case UsePipeline():
@@ -268,7 +267,7 @@ class Simulation:
             case StopPlayback():
                 self._loudspeaker.stop()
             case CloseLink():
-                self.person.disconnect()
+                self.user.disconnect()
                 self.counts["closed by the server"] += 1
             case _:
                 assert_never(effect)
@@ -279,7 +278,7 @@ class Simulation:
 
 
 def new_session(seed: int, scenario: Scenario) -> Session:
-    """The session a scenario begins with."""
+    """The session of a scenario."""
     spec = SessionSpec(
         seed=seed.to_bytes(8, "big", signed=True),
         settings=scenario.settings,
@@ -292,12 +291,12 @@ def new_session(seed: int, scenario: Scenario) -> Session:
 
 
 def simulate(seed: int, scenario: Scenario | None = None) -> Outcome:
-    """Live through one seed under the checker. Raises `WorldFailed` with the seed and what happened."""
+    """Simulate one seed under the checker. Raises `SimulationFailed` with the seed and the timeline."""
     return Simulation(seed, scenario).run()
 
 
 def replayed(outcome: Outcome) -> tuple[Step, ...]:
-    """The same events at the same times through a fresh session: the steps must be the same, byte for byte (14)."""
+    """The steps of a fresh session that gets the same events at the same times; they must be equal, byte for byte (14)."""
     session = new_session(outcome.seed, outcome.scenario)
     steps: list[Step] = []
     for step in outcome.steps:

@@ -1,7 +1,7 @@
-"""A session's course as text a person reads: one line per event, ids renamed in order of appearance.
+"""A session as readable text: one line per event, ids renamed in order of appearance.
 
-Laws: pure; the same steps give the same text. `->` is what the client sent, `<-` what it was told, `..` what the engines and the clock
-brought, `**` what the session asked of its shell. Audio is shown by its length.
+Laws: pure; the same steps give the same text. `->` marks client events, `<-` server events, `..` events of the engines and the clock,
+`**` effects for the shell. Audio is shown by its length.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ _EMPTY: tuple[object, ...] = (None, "", (), False)
 
 
 class Timeline:
-    """Writes steps as lines. `inner` shows the engines' events and the effects behind the notices, too."""
+    """Writes steps as lines. `inner` also shows the engines' events and the effects for the shell."""
 
     def __init__(self, start_ns: int, *, inner: bool = True) -> None:
         self._start_ns = start_ns
@@ -125,7 +125,7 @@ class Timeline:
         self.lines: list[str] = []
 
     def add(self, step: Step) -> None:
-        """One more step."""
+        """Add one step."""
         event = step.event
         if isinstance(event, AudioArrived) and not any(isinstance(effect, Tell) for effect in step.effects):
             self._appended += len(event.audio)
@@ -144,7 +144,7 @@ class Timeline:
                 self._line(step.now_ns, "**", self._words(effect))
 
     def text(self) -> str:
-        """Everything so far."""
+        """The text of all steps so far."""
         self._flush()
         return "\n".join(self.lines) + "\n"
 
@@ -214,7 +214,7 @@ def _letters(index: int) -> str:
 
 
 def _settings(settings: Settings) -> str:
-    """What tells one session from another; defaults are left out."""
+    """The settings that differ between sessions, without defaults."""
     detection = settings.turn_detection
     turns = "manual" if detection is None else _value(detection)
     changed = [
@@ -335,7 +335,7 @@ def _content(part: object) -> str:
 def render(
     steps: Iterable[Step], start_ns: int, *, inner: bool = True, keep: Callable[[Step], bool] = lambda step: True
 ) -> str:
-    """The whole course of a session."""
+    """The steps that `keep` accepts, as text."""
     timeline = Timeline(start_ns, inner=inner)
     for step in steps:
         if keep(step):

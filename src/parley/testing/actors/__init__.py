@@ -1,1 +1,1 @@
-"""Who lives in the simulated world: a person with a client and a link, ears, a model with a voice, a loudspeaker."""
+"""The surroundings of a simulated session: a user with a client and a link, engines, tool servers, a loudspeaker."""

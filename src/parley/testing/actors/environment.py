@@ -1,7 +1,7 @@
-"""What an actor may do in the world: look at the time, act later, draw a chance, and post an event to the session.
+"""What an actor can use: the simulated time, timers, the random generator, and a way to post events to the session.
 
-Laws: no actor reads a clock or a generator of its own, so that a seed names one course of events. Actors know each other only
-through the sound in the room.
+Laws: no actor has a clock or a generator of its own, so that a seed gives one sequence of events. Actors share nothing but the audio
+at the microphone.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from parley.core.words.settings import AudioFormat
 
 
 class Environment(Protocol):
-    """The world as an actor sees it."""
+    """The simulation as an actor sees it."""
 
     rng: random.Random
     now_ns: int
     counts: Counter[str]
 
     def at(self, delay_ms: float, act: Callable[[], None]) -> None:
-        """Do this later (or now, after what is under way)."""
+        """Call `act` after `delay_ms` (0: after the current event)."""
         ...
 
     def post(self, event: Event) -> None:
-        """Hand the event to the session now."""
+        """Post the event to the session now."""
         ...
 
 
 @cache
 def noise(seed: int, size: int = 1 << 22) -> bytes:
-    """Sound of which no two places are alike, so that a piece of it tells where it comes from."""
+    """Random bytes of which no two places are alike, so that a piece identifies its position."""
     return random.Random(seed).randbytes(size)
 
 
 def piece(seed: int, start: int, size: int) -> bytes:
-    """`size` bytes of the endless sound `seed`, from byte `start` on."""
+    """`size` bytes of the endless noise `seed`, from byte `start` on."""
     sound = noise(seed)
     start %= len(sound)
     found = sound[start : start + size]
@@ -50,7 +50,7 @@ def piece(seed: int, start: int, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
-    """A word in the room, by position of the microphone's 24 kHz samples."""
+    """A word at the microphone, by position in its 24 kHz samples."""
 
     text: str
     start: int
@@ -59,14 +59,14 @@ class SpokenWord:
 
 @dataclass(slots=True)
 class GroundTruth:
-    """What truly sounds at the microphone: stretches of voice and the words in them, in order."""
+    """What the user really said: spans of voice and the words in them, in order, and the audio that carried them."""
 
     voiced: list[tuple[int, int]] = field(default_factory=list)
     words: list[SpokenWord] = field(default_factory=list)
     sent: dict[AudioFormat, tuple[int, bytearray]] = field(default_factory=dict)
 
     def voice_between(self, start: int, end: int) -> float:
-        """Which share of these samples is voice."""
+        """The share of these samples that is voice, in 0..1."""
         place = max(0, bisect_right(self.voiced, (start, start)) - 1)
         total = 0
         for first, last in self.voiced[place:]:

@@ -1,4 +1,4 @@
-"""What clients do besides talking: settings, items, side responses, cancelling, and requests that make no sense."""
+"""Client events besides audio: settings, items, out-of-band responses, cancelling, and requests that cannot be honoured."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ WEATHER = FunctionTool("weather", "The weather somewhere", '{"type":"object"}')
 CLOCK = FunctionTool("clock", "The time somewhere", '{"type":"object"}')
 
 
-def odd_request(person: SimulatedUser) -> None:
-    """Do one thing that comes to mind."""
-    rng = person.env.rng
-    person.env.counts["whims"] += 1
+def odd_request(user: SimulatedUser) -> None:
+    """Send one request drawn at random."""
+    rng = user.env.rng
+    user.env.counts["odd requests"] += 1
     if rng.random() < 0.2:
-        person.cancel()
+        user.cancel()
         return
-    for event in _requests(person, rng):
-        person.send(event)
+    for event in _requests(user, rng):
+        user.send(event)
         if isinstance(event, ResponseRequested) and rng.random() < 0.4:
-            person.env.at(100 + rng.random() * 600, person.cancel)
+            user.env.at(100 + rng.random() * 600, user.cancel)
 
 
-def _requests(person: SimulatedUser, rng: random.Random) -> list[ClientEvent]:
-    known = rng.choice(person.items) if person.items else ItemId("item_unknown")
+def _requests(user: SimulatedUser, rng: random.Random) -> list[ClientEvent]:
+    known = rng.choice(user.items) if user.items else ItemId("item_unknown")
     draw = rng.randrange(12)
     match draw:
         case 0:
@@ -97,7 +97,7 @@ def nonsense(rng: random.Random) -> ClientEvent:
         ClientErred("invalid_json", "That is no JSON."),
         ResponseRequested(ResponseParams(input=(ItemReference(ItemId("item_unknown")),))),
         ResponseRequested(ResponseParams(tool_choice="required", tools=())),
-        SessionUpdateRequested({"voice": "nobody"}),
+        SessionUpdateRequested({"voice": "unknown"}),
     ]
     return rng.choice(requests)
 

@@ -1,4 +1,4 @@
-"""The pipelines of a server: a session may go on with any of them, and asks for some that are not there."""
+"""The pipelines of a server: a session may change to any of them, and also asks for one that does not exist."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.testing.actors.environment import Environment
 
 PIPELINES = ("parley", "other", "mute")
-"""The last has no voice that a client could have chosen."""
+"""The last has no voice that a client can choose."""
 
 
 class Pipelines:
-    """Finds what the session asks for, at once or after a moment."""
+    """Finds the pipeline that the session asks for, at once or after a short delay."""
 
     def __init__(self, env: Environment, settings: Settings, owner: OwnerSettings, capabilities: Capabilities) -> None:
         self._env = env

@@ -1,7 +1,7 @@
-"""The agent's side: a model that writes clauses and calls tools, its voice, and the server's loudspeaker.
+"""The agent's side: a language model that writes clauses and calls tools, its synthesizer, and the server's loudspeaker.
 
-Laws: an attempt's events come in the contract's order and end once, unless it is cancelled; a naughty model also answers after that, and
-answers for attempts that never were.
+Laws: an attempt's events come in the order of the engine contract and end once, unless it is cancelled; a misbehaving model also answers
+after that.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class ReplyEngineTraits:
-    """How the model and the voice behave. Chances in 0..1, delays in milliseconds, `real_time_factor` of the synthesis."""
+    """How the model and the synthesizer behave. Chances in 0..1, delays in milliseconds, `real_time_factor` of the synthesis."""
 
     first_delay_ms: float = 200
     clauses: int = 3
@@ -57,7 +57,7 @@ class ReplyEngineTraits:
 
 
 class Model:
-    """Language model and voice together: one attempt at a time each, any number at once."""
+    """Language model and synthesizer together; any number of attempts run at once."""
 
     def __init__(self, env: Environment, traits: ReplyEngineTraits) -> None:
         self._env = env
@@ -83,7 +83,7 @@ class Model:
             return
         delay, event = following
 
-        def tell() -> None:
+        def send() -> None:
             left = late
             if not self._running[attempt]:
                 if left == 0 and self._env.rng.random() >= self._traits.misbehaving:
@@ -95,7 +95,7 @@ class Model:
             self._env.post(event)
             self._step(attempt, script, left)
 
-        self._env.at(delay, tell)
+        self._env.at(delay, send)
 
     def _after(self, attempt: AttemptId) -> None:
         if self._env.rng.random() < self._traits.misbehaving:
@@ -166,7 +166,7 @@ class Model:
 
 
 def _timings(text: str, total_ms: int) -> list[SpokenWord]:
-    """When each word of the text has been said, in proportion to its letters."""
+    """The end of each word in samples, in proportion to the letters."""
     words: list[SpokenWord] = []
     end = 0
     for word in text.split(" "):
@@ -178,7 +178,7 @@ def _timings(text: str, total_ms: int) -> list[SpokenWord]:
 
 
 class Loudspeaker:
-    """The server's own playback (paced): plays what is queued in real time and says so."""
+    """The server's own playback (paced): plays what is queued in real time and reports it."""
 
     TICK_MS = 60
 

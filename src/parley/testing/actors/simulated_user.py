@@ -1,6 +1,6 @@
-"""A person with a client: speaks, hesitates, coughs, interrupts, types, and has an app that does what apps do, rightly and wrongly.
+"""A user with a client: speaks, hesitates, coughs, interrupts and types; the client behaves as clients do, correctly and incorrectly.
 
-Laws: everything the client sends goes through its uplink, everything it learns comes through its downlink; both keep the order and may
+Laws: everything the client sends goes through its uplink, everything it receives comes through its downlink; both keep the order and may
 stall and burst.
 """
 
@@ -76,12 +76,12 @@ _VOCABULARY = [
 ]
 _BACKCHANNELS = ("mm-hm", "yeah", "okay")
 _OUTPUTS = ('{"degrees": 7}', "some words " * 30, "a page of words " * 200)
-"""What tools return; the second is half a small context, the last more than one holds."""
+"""What tools return: short, half of a small context, and more than a small context holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserTraits:
-    """What this person and this app are like. Chances in 0..1, times in milliseconds."""
+    """How the user and the client behave. Chances in 0..1, times in milliseconds."""
 
     acts: int = 3
     chunk_ms: int = 100
@@ -97,13 +97,13 @@ class UserTraits:
     answers_tools: float = 0.9
     changes_pipeline: float = 0.0
     asks: float = 0.0
-    """... for a reply of its own when the user's speech has stopped, whether or not the session makes one."""
+    """The client asks for a reply when the user's speech has stopped, whether or not the session makes one."""
     latency_ms: float = 15
     stalls: float = 0.05
 
 
 class LinkDirection:
-    """One direction of the link: in order, with a latency that varies and stalls now and then."""
+    """One direction of the link: in order, with a varying latency and occasional stalls."""
 
     def __init__(self, env: Environment, traits: UserTraits) -> None:
         self._env = env
@@ -123,7 +123,7 @@ class LinkDirection:
 
 
 class SimulatedUser:
-    """Lives for a number of acts, then falls silent; the microphone stays open a little longer."""
+    """Acts a number of times, then stops; the microphone stays open a little longer."""
 
     TAIL_MS = 3_000
 
@@ -151,23 +151,23 @@ class SimulatedUser:
     # --- the link
 
     def send(self, event: ClientEvent) -> None:
-        """Send it; most clients give their events ids, some do not."""
+        """Send a client event, usually with an event id."""
         if not isinstance(event, AudioArrived) and self.env.rng.random() < 0.8:
             self._sent_events += 1
             event = replace(event, event_id=ClientEventId(f"evt_{self._sent_events}"))
         self._up.carry(lambda: self.env.post(event))
 
-    def told(self, notice: Notice) -> None:
-        """The session has said this; it will arrive."""
+    def receive(self, notice: Notice) -> None:
+        """Take a notice from the session; it arrives after the link's latency."""
         self._down.carry(lambda: self._on_notice(notice))
 
     def disconnect(self) -> None:
-        """Nothing arrives any more, in either direction."""
+        """Close the link: nothing arrives any more, in either direction."""
         self.over = True
         self._up.broken = True
         self._down.broken = True
 
-    # --- the life
+    # --- the acts
 
     def begin(self) -> None:
         if self.env.rng.random() < self.traits.changes_pipeline:
@@ -221,7 +221,7 @@ class SimulatedUser:
         self._voice(len(words) * 280, words)
 
     def _voice(self, length_ms: int, words: list[str]) -> float:
-        """Make a sound from now on; the microphone will pick it up."""
+        """Speak from now on, as ground truth for the microphone; returns the length in milliseconds."""
         self.env.counts["utterances"] += 1
         start = max(self._samples_sent, self._speaking_until)
         end = start + length_ms * 24
@@ -275,7 +275,7 @@ class SimulatedUser:
             self.send(AudioArrived(audio))
         self.env.at(length, self._microphone)
 
-    # --- what the client learns
+    # --- what the client receives
 
     def _on_notice(self, notice: Notice) -> None:
         match notice:
@@ -356,5 +356,5 @@ class SimulatedUser:
         self.env.at(delay + 5, lambda: self.send(ResponseRequested()))
 
     def cancel(self) -> None:
-        """Press stop."""
+        """Cancel a response, of this conversation or not, by id or without."""
         self.send(CancelRequested(self.env.rng.choice([None, self._main, *self.responses[-2:]])))

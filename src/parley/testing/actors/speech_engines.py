@@ -1,7 +1,7 @@
-"""The ears: a voice detector that errs now and then, a recogniser with its delays and failures, a judge of pauses.
+"""The engines for input: a voice detector with occasional errors, a recogniser with delays and failures, a turn judge.
 
-Laws: each answers from what truly sounded in the room, at the positions of the audio it was given: what the session does not hand over
-is not heard.
+Laws: each answers from the ground truth at the positions of the audio it was given: audio that the session does not pass on is not
+recognised.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FRAME = 768
 
 @dataclass(frozen=True, slots=True)
 class SpeechEngineTraits:
-    """How well the ears work. Chances in 0..1, delays in milliseconds."""
+    """How well the engines work. Chances in 0..1, delays in milliseconds."""
 
     vad_delay_ms: float = 10
     vad_error: float = 0.01
@@ -49,7 +49,7 @@ class SpeechEngineTraits:
 
 
 class VoiceDetector:
-    """Scores each 32 ms for voice; now and then wrongly."""
+    """Scores each 32 ms for voice, with occasional errors."""
 
     def __init__(self, env: Environment, truth: GroundTruth, traits: SpeechEngineTraits) -> None:
         self._env = env
@@ -67,9 +67,9 @@ class VoiceDetector:
             scores.append(VoiceScored(self._next + FRAME, self._probability(self._next)))
             self._next += FRAME
         if scores:
-            self._env.at(self._traits.vad_delay_ms, lambda: self._tell(scores))
+            self._env.at(self._traits.vad_delay_ms, lambda: self._post(scores))
 
-    def _tell(self, scores: list[VoiceScored]) -> None:
+    def _post(self, scores: list[VoiceScored]) -> None:
         for score in scores:
             self._env.post(score)
 
@@ -94,7 +94,7 @@ class _Stream:
 
 
 class Recogniser:
-    """Writes down the words that lie in the audio it was given."""
+    """Recognises the words within the audio it was given."""
 
     def __init__(self, env: Environment, truth: GroundTruth, traits: SpeechEngineTraits) -> None:
         self._env = env
@@ -135,7 +135,7 @@ class Recogniser:
         if stable.startswith(stream.stable):
             stream.stable = stable
         if words and self._env.rng.random() < 0.3:
-            words = [*words[:-1], words[-1] + "s"]  # the last word is a guess that may be taken back
+            words = [*words[:-1], words[-1] + "s"]  # an unstable last word, which the next partial may change
         stream.text = " ".join(words)
         self._later(PartialTranscribed(stream.turn, stream.text, stream.stable), stream.turn)
 
@@ -149,7 +149,7 @@ class Recogniser:
         stream = self._streams[effect.turn]
         stream.over = True
         if self._env.rng.random() < self._traits.misbehaving:
-            self._env.at(30, lambda: self._env.post(Transcribed(effect.turn, "an answer nobody waits for")))
+            self._env.at(30, lambda: self._env.post(Transcribed(effect.turn, "an answer that is too late")))
 
     def _answer(self, turn: TurnId, flush: FlushId | None) -> None:
         stream, rng = self._streams[turn], self._env.rng
@@ -168,18 +168,18 @@ class Recogniser:
         if isinstance(event, PartialTranscribed):
             delay *= 0.3
 
-        def tell() -> None:
+        def send() -> None:
             stream = self._streams[turn]
             if stream.over:
                 return
             stream.over = ends
             self._env.post(event)
 
-        self._env.at(delay, tell)
+        self._env.at(delay, send)
 
 
 class Judge:
-    """Says whether a pause is the end, mostly rightly."""
+    """Judges whether a pause ends the turn, mostly correctly."""
 
     def __init__(self, env: Environment, traits: SpeechEngineTraits) -> None:
         self._env = env

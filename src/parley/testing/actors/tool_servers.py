@@ -1,4 +1,4 @@
-"""MCP servers: they tell their tools, run them, fail, fall silent, and answer twice."""
+"""MCP servers: they list their tools, run them, fail, do not answer, and answer twice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ToolServer:
         self._traits = traits
 
     def list_tools(self, effect: ListTools) -> None:
-        failed = ToolListingFailed(effect.listing, Fault("mcp_http_error", "Nobody is there."))
+        failed = ToolListingFailed(effect.listing, Fault("mcp_http_error", "No server there."))
         self._answer(ToolsListed(effect.listing, TOOLS), failed)
 
     def call(self, effect: CallTool) -> None:

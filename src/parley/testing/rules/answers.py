@@ -1,6 +1,6 @@
-"""What every client event is owed: its answer or its error, with its event_id, in the same step.
+"""The answer to every client event: its notice or its error, with its event_id, in the same step.
 
-Laws kept here: 13, and that an error told in answer to a client always names the client's event.
+Laws kept here: 13, and that an error in answer to a client always names the client's event.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _CLIENT_EVENTS: frozenset[type] = frozenset(get_args(ClientEvent))
 
 
 class Answers(Rule):
-    """13: every client event gets its answer or its error, with its event_id, and never both."""
+    """13: every client event gets its answer or its error, with its event_id, and not both."""
 
     law = "13"
 
@@ -90,7 +90,7 @@ class Answers(Rule):
             )
         self.require(len(errors) <= 1, f"{len(errors)} errors for one event: {errors}")
         if any(isinstance(effect, FindPipeline) for effect in step.effects):
-            return  # its answer comes with the pipeline, see `pipelines.py`
+            return  # the answer follows when the pipeline is found, see `pipelines.py`
         answered = self._answered(event, notices)
         if answered is None:
             return
@@ -98,7 +98,7 @@ class Answers(Rule):
         self.require(not (answered and errors), f"{event} got its answer and an error: {errors}")
 
     def _answered(self, event: ClientEvent, notices: list[Notice]) -> bool | None:
-        """Whether the answer is there; None where silence is an answer."""
+        """Whether the answer is among the notices; None where the event needs none."""
         match event:
             case SessionUpdateRequested():
                 return self._count(notices, SessionUpdated) == 1
@@ -161,7 +161,7 @@ class Answers(Rule):
                 cuts = [notice for notice in notices if isinstance(notice, ItemTruncated)]
                 cut = [notice for notice in cuts if notice.item_id == event.item_id]
                 self.require(cut in ([], [expected]), f"asked for {expected}, got {cuts}")
-                # Where the server plays, all output stops with the item; what else was queued keeps what was heard of it.
+                # Where the server plays, all output stops with the item; other queued items are truncated to what was heard.
                 silenced = bool(cut) and self._count(notices, OutputBufferCleared) > 0
                 self.require(silenced or len(cuts) == len(cut), f"asked for {expected} alone, got {cuts}")
                 return bool(cut)
@@ -198,6 +198,6 @@ class Answers(Rule):
 
 
 def _answers(error: ErrorRaised, event: ClientEvent) -> bool:
-    """Whether the error is about this client event, not about an engine or a turn that happened to be settled in the same step."""
+    """Whether the error is about this client event, not about an engine or a turn that ended in the same step."""
     own = error.kind == "invalid_request_error" or isinstance(event, ClientErred)
     return own or error.client_event_id is not None or isinstance(event, ResponseRequested)

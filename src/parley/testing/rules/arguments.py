@@ -1,4 +1,4 @@
-"""What is told of the arguments of a call while the model writes them: in one call's name, in order, and ended once."""
+"""The notices about the arguments of a call while the model writes them: they name one call, come in order and end once."""
 
 from __future__ import annotations
 

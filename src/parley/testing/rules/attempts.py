@@ -1,7 +1,7 @@
 """Every attempt at a reply: when it was started, what it generated, which response it became, how it ended.
 
-Laws kept here: 8 (each generation started ends in exactly one of finished, failed, cancelled), 4 and 5 (a held attempt lives only in a
-pause, tells and plays nothing), and that a response tells exactly what its own attempt generated: nothing of a dead one, nothing twice.
+Law kept here: 8 (each generation started ends in exactly one of finished, failed, cancelled). This is also the model that the rules
+about speculation (4 and 5), provenance (6) and prompts (9) read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class ChangeCount(Protocol):
-    """What attempts need to know of the conversation: how often it has changed."""
+    """What attempts read of the conversation: the number of its changes."""
 
     changes: int
 
@@ -68,7 +68,7 @@ class Call:
 
 @dataclass(slots=True)
 class Attempt:
-    """One StartGeneration and all it has yielded while it lived."""
+    """One StartGeneration and everything it generated before it ended."""
 
     started: StartGeneration
     changes: int
@@ -83,9 +83,9 @@ class Attempt:
     sent_chars: int = 0
     sent_bytes: int = 0
     stale: bool = False
-    """Held and finished, and nothing could make it right any more."""
+    """Held and finished, and can no longer be released."""
     resumed: tuple[Attempt, int] | None = None
-    """The attempt whose unheard rest this is, and the sample it goes on from."""
+    """The attempt that this one continues, and the sample from which it continues."""
 
     @property
     def id(self) -> AttemptId:
@@ -101,7 +101,7 @@ class Attempt:
 
 
 class Attempts(Rule):
-    """8: each generation started ends once, and which response each attempt speaks for."""
+    """8: each generation started ends once. Also records which response each attempt belongs to."""
 
     law = "8"
 
@@ -109,7 +109,7 @@ class Attempts(Rule):
         self.by_id: dict[AttemptId, Attempt] = {}
         self.of_response: dict[ResponseId, Attempt] = {}
         self.released: list[tuple[Attempt, int]] = []
-        """Held attempts that this step released, with the count of conversation changes at that moment."""
+        """Held attempts that this step released, each with the number of conversation changes at that moment."""
         self.linked: list[Attempt] = []
         """Attempts whose response became known in this step."""
         self._responses = responses
@@ -121,11 +121,11 @@ class Attempts(Rule):
         self._committing = False
         self._created_now: ResponseId | None = None
         self._fresh: list[Attempt] = []
-        """Attempts of no response, that may still get one."""
+        """Attempts without a response that may still get one."""
 
     @property
     def held(self) -> list[Attempt]:
-        """Attempts that run and belong to no response."""
+        """Running attempts without a response."""
         return [attempt for attempt in self._fresh if attempt.alive]
 
     def before(self, step: Step) -> None:
@@ -160,7 +160,7 @@ class Attempts(Rule):
         running = [attempt.id for attempt in self.by_id.values() if attempt.alive]
         self.require(not running, f"attempts {running} never ended")
 
-    # --- what it yields
+    # --- what it generates
 
     def living(self, attempt: AttemptId) -> Attempt | None:
         known = self.by_id.get(attempt)
@@ -204,12 +204,12 @@ class Attempts(Rule):
             self._mark_stale()
 
     def _mark_stale(self) -> None:
-        """Guesses that had finished are no longer right."""
+        """Held attempts that have finished can no longer be released."""
         for attempt in self._fresh:
             attempt.stale = attempt.end is End.FINISHED
         self._fresh = [attempt for attempt in self._fresh if attempt.alive]
 
-    # --- whose it is
+    # --- which response it belongs to
 
     def _start(self, effect: StartGeneration) -> None:
         self.require(effect.attempt not in self.by_id, f"attempt {effect.attempt} is started twice")
@@ -223,10 +223,10 @@ class Attempts(Rule):
                 self._link(attempt, response)
                 return
         self._fresh.append(attempt)
-        self.seen["guesses"] += 1
+        self.seen["speculative attempts"] += 1
 
     def _response_for(self, effect: StartGeneration) -> ResponseId | None:
-        """The response this generation is for: the one just created, else the oldest that waits and asks for the like."""
+        """The response of this generation: the one just created, else the oldest waiting one with the same modality, voice, format."""
         if self._created_now in self._awaiting:
             return self._created_now
         for response in self._awaiting:
@@ -238,8 +238,10 @@ class Attempts(Rule):
     def _cancel(self, effect: CancelGeneration) -> None:
         attempt = self.by_id.get(effect.attempt)
         if attempt is None:
-            self.fail(f"attempt {effect.attempt} is cancelled, it was never started")
-        self.require(attempt.alive, f"attempt {effect.attempt} is cancelled, it had already ended ({attempt.end.name})")
+            self.fail(f"attempt {effect.attempt} was cancelled and never started")
+        self.require(
+            attempt.alive, f"attempt {effect.attempt} was cancelled and had already ended ({attempt.end.name})"
+        )
         attempt.end = End.CANCELLED
 
     def _committed(self, notice: InputCommitted) -> None:
@@ -249,17 +251,17 @@ class Attempts(Rule):
         response = notice.response.id
         self._created_now = response
         candidates = [attempt for attempt in self._fresh if attempt.end in (End.NOT_YET, End.FINISHED)]
-        guessed = self._committing and self._responses.by_id[response].in_conversation
-        if self._coming or not guessed or not candidates:
+        speculative = self._committing and self._responses.by_id[response].in_conversation
+        if self._coming or not speculative or not candidates:
             self._awaiting.append(response)
             return
         attempt = candidates[-1]
-        self.seen["guesses released"] += 1
+        self.seen["speculative attempts answering a turn"] += 1
         self.released.append((attempt, self._changes.changes))
         self._link(attempt, response)
 
     def resume(self, attempt: Attempt, response: ResponseId) -> None:
-        """`response` goes on with what `attempt` had left."""
+        """`response` continues with the unheard rest, `attempt`."""
         self.seen["replies resumed"] += 1
         if response in self._awaiting:
             self._awaiting.remove(response)
@@ -282,7 +284,9 @@ class Attempts(Rule):
         for response, attempt in list(self.of_response.items()):
             record = self._responses.by_id[response]
             if record.done is not None:
-                self.require(not attempt.alive, f"response {response} is over, its generation {attempt.id} still runs")
+                self.require(
+                    not attempt.alive, f"response {response} is done, and its generation {attempt.id} still runs"
+                )
                 del self.of_response[response]
 
 

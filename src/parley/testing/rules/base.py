@@ -1,7 +1,7 @@
-"""What every rule is made of: one step of a session, and the failure that names the law it broke.
+"""The base of every rule: one step of a session, and the failure that names the law that was broken.
 
-Laws: a rule never touches a session; it learns everything from the steps it is shown, in order. Rules that are also models
-(the conversation, the listener...) come first in the checker, so that later ones may read them.
+Laws: a rule never touches a session; it learns everything from the steps it is given, in order. Rules that are also models
+(the conversation, the listener...) come first in the checker, so that later rules can read them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from parley.core.words.events import Event
 from parley.core.words.notices import Notice
 
 Handlers = Mapping[type, Callable[[Any], None]]
-"""What a rule wants to be shown: events, or effects and notices, by their type."""
+"""The methods of a rule that take events, or effects and notices, by their type."""
 
 
 class CheckFailed(AssertionError):
-    """A law was broken; `law` is the invariant's number (or the clause of the protocol's order), `what` the contradiction."""
+    """A law was broken: `law` is the invariant's number (or the clause of the protocol's order), `what` the contradiction."""
 
     def __init__(self, law: str, what: str) -> None:
         super().__init__(f"invariant {law}: {what}")
@@ -41,26 +41,26 @@ class Step:
 
 
 class Rule:
-    """One law. Override what you need: `sees` names events, `hears` names effects and notices, `after` closes the step."""
+    """One law. Override what you need: for each step `before`, `event_handlers`, `effect_handlers`, `after`; at the end `finish`."""
 
     law: ClassVar[str] = "?"
 
     def before(self, step: Step) -> None:
-        """A step begins (called for every event; rules that want only some use `sees`)."""
+        """Called at the beginning of every step; a rule that needs only some events uses `event_handlers`."""
 
     def event_handlers(self) -> Handlers:
-        """Which events to be shown, before their effects."""
+        """The methods that take events, called before the effects are handled."""
         return {}
 
     def effect_handlers(self) -> Handlers:
-        """Which effects and notices to be shown, in order."""
+        """The methods that take effects and notices, called in the order of the effects."""
         return {}
 
     def after(self, step: Step) -> None:
-        """All effects of the step have been shown."""
+        """Called when all effects of the step have been handled."""
 
     def finish(self, quiet: bool) -> None:
-        """The session is over (`quiet` False) or has come to rest with the link open (`quiet` True)."""
+        """Called when the session is over (`quiet` False) or idle with the link open (`quiet` True)."""
 
     def fail(self, what: str, law: str | None = None) -> NoReturn:
         raise CheckFailed(law or self.law, what)

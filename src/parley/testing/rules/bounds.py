@@ -1,4 +1,4 @@
-"""What is bounded, and what ends: 11 (every buffer is within its limit) and 12 (nothing after Closed)."""
+"""Limits and the end: 11 (every buffer is within its limit) and 12 (nothing after Closed)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class Bounds(Rule):
-    """11: every buffer whose size shows outside is within its limit."""
+    """11: every buffer whose size is visible outside is within its limit."""
 
     law = "11"
 
@@ -57,7 +57,7 @@ class Bounds(Rule):
 
 
 class Closing(Rule):
-    """12: nothing after Closed: the link ends once, and no effect follows its end."""
+    """12: nothing after Closed: the link ends once and no effect follows."""
 
     law = "12"
 
@@ -79,7 +79,7 @@ class Closing(Rule):
 
     def _effect(self, effect: Effect) -> None:
         if isinstance(effect, Tell):
-            self.require(not self._closing, f"told after the link was closed: {effect.notice}")
+            self.require(not self._closing, f"sent after the link was closed: {effect.notice}")
         elif isinstance(effect, CloseLink):
             self.require(not self._closing, "the link is closed twice")
             self._closing = True

@@ -1,4 +1,4 @@
-"""What the client is told of the server's own playback."""
+"""The notices about the server's own playback."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BufferNotices(Rule):
     def _end(self, notice: OutputBufferStopped | OutputBufferCleared) -> None:
         if self._asked and notice.response_id not in self._started:
             return
-        self.require(notice.response_id in self._started, f"{notice} and it never started")
+        self.require(notice.response_id in self._started, f"{notice}, and its playback never started")
         self.require(notice.response_id not in self._ended, f"the playback of {notice.response_id} ended twice")
         self._ended.add(notice.response_id)
 

@@ -1,7 +1,7 @@
-"""A second reckoning of the conversation: which items it holds, in which order, and what each is known to say.
+"""An independent model of the conversation: its items, their order, and the known text of each.
 
 Laws kept here: the order of protocol 4.2 and 4.4 (committed, item.added, item.done of one id), and the chain: every `previous_item_id`
-names the item that really stands before. Transcripts count as known only once the recogniser has given them.
+names the item that stands before it. A transcript counts as known once the recogniser has given it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 @dataclass(slots=True)
 class KnownItem:
-    """One item of the conversation as told so far."""
+    """One item of the conversation as the notices so far describe it."""
 
     item: Item
     previous: ItemId | None
@@ -28,7 +28,7 @@ class KnownItem:
 
     @property
     def spoken(self) -> bool:
-        """Whether it is a turn of the user's voice, whose words come from the recogniser."""
+        """Whether it is a spoken turn of the user, whose text comes from the recogniser."""
         item = self.item
         return (
             isinstance(item, Message)
@@ -38,7 +38,7 @@ class KnownItem:
 
 
 class Conversation(Rule):
-    """The chain: items stand where `previous_item_id` says, are added once and done once, and only existing ones are named."""
+    """The chain: items stand where `previous_item_id` says, are added once and done once, and notices name only existing ones."""
 
     law = "order 3"
 
@@ -47,7 +47,7 @@ class Conversation(Rule):
         self.items: dict[ItemId, KnownItem] = {}
         self.deleted: set[ItemId] = set()
         self.changes = 0
-        """Grows with everything that changes what a prompt would hold: items added, deleted, truncated."""
+        """The number of changes to what a prompt would hold: items added, deleted, truncated."""
         self._responses = responses
         self._asked: ItemCreateRequested | None = None
         self._committed: InputCommitted | None = None
@@ -67,11 +67,13 @@ class Conversation(Rule):
 
     def after(self, step: Step) -> None:
         if self._committed is not None:
-            self.fail(f"{self._committed.item_id} was committed, never added", "order 4.2")
+            self.fail(f"{self._committed.item_id} was committed and never added", "order 4.2")
 
     def finish(self, quiet: bool) -> None:
         for held in self.items.values():
-            self.require(held.done or not quiet, f"item {held.item.id} was added to the conversation, never done", "3")
+            self.require(
+                held.done or not quiet, f"item {held.item.id} was added to the conversation and never done", "3"
+            )
 
     def before_of(self, item: ItemId) -> ItemId | None:
         """The id of the item that stands before `item`, None for the first."""
@@ -98,7 +100,7 @@ class Conversation(Rule):
             self.require(asked.item.id in ("", item.id), f"the client's id {asked.item.id} became {item.id}")
             if asked.previous_item_id is not None:
                 expected = None if asked.previous_item_id == "root" else asked.previous_item_id
-            self._asked = None  # items that follow from it, such as the call that it approves, stand last
+            self._asked = None  # items that follow from it, such as the call that it approves, are appended
         self.require(previous == expected, f"item {item.id} added after {previous}, it stands after {expected}")
         if previous is None:
             self.order.insert(0, item.id)

@@ -1,4 +1,4 @@
-"""What is written down of a response: its items, their parts, and which of their ends have come."""
+"""The record of a response: its items, their parts, and which of their final events have been sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parley.core.words.settings import Modality
 
 @dataclass(slots=True)
 class PartEntry:
-    """One content part: what was told of it, and which of its ends have come."""
+    """One content part: the text and audio sent, and which of its final events have been sent."""
 
     modality: Modality
     sent_text: str = ""

@@ -1,4 +1,4 @@
-"""What the conversation keeps of a reply that was not heard out."""
+"""The text that the conversation keeps of a reply that was not heard to the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def spoken_text(item: Item) -> str:
 
 
 class OnlyHeardIsKept(Rule):
-    """7: an item that was interrupted or truncated keeps the words that were heard: none beyond them, none of them lost."""
+    """7: an item that was interrupted or truncated keeps exactly the words that were heard."""
 
     law = "7"
 
@@ -39,7 +39,7 @@ class OnlyHeardIsKept(Rule):
         self._closing.clear()
 
     def check(self, item: Item, what: str) -> None:
-        """Raise unless the item's words are those heard."""
+        """Raise `CheckFailed` unless the item holds the words that were heard."""
         track = self._listener.tracks.get(item.id)
         if track is None:
             self._check_unspoken(item, what)
@@ -55,13 +55,14 @@ class OnlyHeardIsKept(Rule):
         )
 
     def _check_unspoken(self, item: Item, what: str) -> None:
-        """Nothing was heard of a message that was stopped before its first sound (one that has none of its own is not)."""
+        """A message that was stopped before its first audio keeps no text (unless it never had audio of its own)."""
         record = self._listener.record_of(item.id)
         if record is None or record.created.modality != "audio" or not record.in_conversation or record.done is None:
             return
         if record.done.status == "cancelled" and item.status == "incomplete":
             self.require(
-                not spoken_text(item).strip(), f"item {item.id} {what} with {spoken_text(item)!r}; it never sounded"
+                not spoken_text(item).strip(),
+                f"item {item.id} {what} with {spoken_text(item)!r}; no audio of it was played",
             )
 
     def _retrieved(self, notice: ItemRetrieved) -> None:
@@ -72,7 +73,7 @@ class OnlyHeardIsKept(Rule):
         audio = b"".join(part.audio or b"" for part in notice.item.content if isinstance(part, OutputAudio))
         most = track.sent if track.cut is None else track.cut + TOLERANCE
         samples = track.format.samples(len(audio))
-        self.require(samples <= most, f"retrieved {samples} samples of {notice.item.id}, kept are {most}")
+        self.require(samples <= most, f"retrieved {samples} samples of {notice.item.id}, at most {most} are kept")
         start = track.format.size(track.first_sample)
         own = bytes(track.attempt.audio[start : start + len(audio)])
-        self.require(own == audio, f"retrieved audio of {notice.item.id} is not what was told")
+        self.require(own == audio, f"retrieved audio of {notice.item.id} is not what was sent")

@@ -1,6 +1,6 @@
-"""A second reckoning of the input audio: what has arrived, by sample position, and which of it was scored, spoken and committed.
+"""An independent model of the input audio: what has arrived, by sample position, and which of it was scored, spoken and committed.
 
-Laws kept here: 10 (positions only grow, each sample is committed or cleared once, and what is handed to the models is what arrived),
+Laws kept here: 10 (positions only grow, each sample is committed or cleared once, and the models get exactly what arrived),
 and the pairing of speech_started, speech_stopped and committed (protocol 4.2).
 """
 
@@ -44,7 +44,7 @@ class Stretch:
 
 
 class Arrived(Rule):
-    """10, first half: what the voice detector is given is what arrived, in order, and no position ever goes back."""
+    """10, first half: the voice detector gets exactly the audio that arrived, in order; positions never go back."""
 
     law = "10"
 
@@ -100,7 +100,8 @@ class Arrived(Rule):
             samples > 0 and effect.format.size(samples) == len(effect.audio), f"scored {len(effect.audio)} bytes"
         )
         self.require(
-            effect.start_sample >= self._scored, f"scored from {effect.start_sample}, was at {self._scored} before"
+            effect.start_sample >= self._scored,
+            f"scored from {effect.start_sample}, already scored up to {self._scored}",
         )
         stretch = self.stretch_at(effect.start_sample)
         self.require(
@@ -109,13 +110,13 @@ class Arrived(Rule):
         assert stretch is not None
         if stretch.format is effect.format:
             same = stretch.between(effect.start_sample, end) == effect.audio
-            self.require(same, f"what is scored from {effect.start_sample} is not what arrived there")
+            self.require(same, f"the audio scored from {effect.start_sample} is not the audio that arrived there")
         self._scored = end
 
 
 @dataclass(slots=True)
 class SpeechSpan:
-    """A turn of the user as the client was told it."""
+    """A turn of the user, as the notices to the client describe it."""
 
     item: ItemId
     start_ms: int
@@ -135,7 +136,7 @@ class Speech(Rule):
         self._stopped: SpeechSpan | None = None
         self._discarded = False
         self._manual_mark: int | None = 0
-        """Where the uncommitted audio begins, while that is certain: no voice detection since the last mark."""
+        """Where the uncommitted audio begins; None once voice detection was on since the last commit or clear."""
 
     def before(self, step: Step) -> None:
         if self._arrived.settings.turn_detection is not None:
@@ -169,7 +170,7 @@ class Speech(Rule):
         )
         self.require(
             notice.audio_start_ms >= int(self._mark_ms),
-            f"speech starts at {notice.audio_start_ms} ms, marked is {self._mark_ms}",
+            f"speech starts at {notice.audio_start_ms} ms, audio up to {self._mark_ms} is committed or cleared",
         )
         self.require(
             notice.audio_start_ms <= self._arrived_ms(),
@@ -193,7 +194,7 @@ class Speech(Rule):
         self.require(self.open is None, "an idle timeout while the user speaks", "order 4.11")
         self.require(
             notice.audio_start_ms >= int(self._mark_ms),
-            f"idle audio from {notice.audio_start_ms}, marked is {self._mark_ms}",
+            f"idle audio from {notice.audio_start_ms}, audio up to {self._mark_ms} is committed or cleared",
         )
         within = notice.audio_start_ms <= notice.audio_end_ms <= self._arrived_ms() + 1
         self.require(within, f"idle span {notice}, arrived {self._arrived_ms()} ms")

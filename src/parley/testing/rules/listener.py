@@ -1,7 +1,7 @@
-"""A second reckoning of what the listener has heard of each reply, and of the words that were in it.
+"""An independent model of what the listener has heard of each reply, in samples and in words.
 
-Where the client holds the playback ("remote"), it plays what it gets at once and in real time, and falls silent when the user's
-speech begins; where the server does ("paced"), `AudioPlayed` says it. A client's own truncation overrides both.
+Where the client plays ("remote"), it plays what it receives at once and in real time, and stops when the user's speech begins;
+where the server plays ("paced"), `AudioPlayed` reports the progress. A client's own truncation overrides both.
 Laws kept here: 7 (heard <= played <= sent; the words kept are the words heard) and the paced playback's part of 6.
 """
 
@@ -33,12 +33,12 @@ from parley.testing.rules.resuming import align, continuation
 
 NS_PER_SAMPLE = 1e9 / 24_000
 TOLERANCE = SAMPLES_PER_MS
-"""One millisecond: positions travel as whole milliseconds, so two honest reckonings may differ by so much."""
+"""One millisecond: positions are sent as whole milliseconds, so two correct calculations may differ by this much."""
 
 
 @dataclass(slots=True)
 class Track:
-    """The audio of one assistant item: when each piece began to sound, and where it was cut."""
+    """The audio of one assistant item: when the playback of each piece began, and where it was cut."""
 
     item: ItemId
     response: ResponseId
@@ -52,7 +52,7 @@ class Track:
     cut: int | None = None
     """Samples heard, once the reply was interrupted or truncated."""
     by_client: bool = False
-    """The client said where: its word goes over any reckoning."""
+    """The client gave the position, which overrides the calculated one."""
 
     def heard(self, now_ns: float, *, paced: bool) -> int:
         if paced:
@@ -61,7 +61,7 @@ class Track:
 
 
 class Listener(Rule):
-    """7, the model: how much of each item has been heard by now."""
+    """7, the model: how much of each item has been heard so far."""
 
     law = "7"
 
@@ -101,7 +101,7 @@ class Listener(Rule):
         }
 
     def record_of(self, item: ItemId) -> ResponseRecord | None:
-        """The response that made this item."""
+        """The response that the item belongs to."""
         known = self._responses.items.get(item)
         return None if known is None else known[0]
 
@@ -131,7 +131,7 @@ class Listener(Rule):
 
     def _delta(self, notice: OutputAudioDelta) -> None:
         record = self._responses.by_id[notice.at.response_id]
-        self.require(not (self.paced and record.in_conversation), "an audio delta where the server holds the playback")
+        self.require(not (self.paced and record.in_conversation), "an audio delta where the server plays")
         track = self._track(notice.at.response_id, notice.at.item_id) if record.in_conversation else None
         if track is None:
             return
@@ -145,14 +145,14 @@ class Listener(Rule):
         self._free_ns = start + samples * NS_PER_SAMPLE
 
     def _play(self, effect: Play) -> None:
-        self.require(self.paced, "Play where the client holds the playback", "6")
+        self.require(self.paced, "Play where the client plays", "6")
         self.require(
-            effect.response not in self._stopped, f"response {effect.response} plays on after it was stopped", "6"
+            effect.response not in self._stopped, f"response {effect.response} keeps playing after it was stopped", "6"
         )
         record = self._responses.by_id[effect.response]
         self.require(record.done is None, f"response {effect.response} plays after its terminal", "6")
         messages = [entry for entry in record.items if isinstance(entry.item, Message)]
-        self.require(bool(messages), f"response {effect.response} plays and has no message", "6")
+        self.require(bool(messages), f"response {effect.response} plays without a message", "6")
         track = self._track(effect.response, messages[-1].item.id)
         if track is not None:
             align(track.attempt, effect.audio)
@@ -176,15 +176,15 @@ class Listener(Rule):
 
     def after(self, step: Step) -> None:
         if self._must_stop:
-            self.fail("the item the client truncated plays on: no StopPlayback", "6")
+            self.fail("the item that the client truncated keeps playing: no StopPlayback", "6")
         for response in self._cleared_now:
             queued = any(isinstance(track := entry[0], Track) and track.response == response for entry in self._queue)
-            self.require(not queued, f"the playback of {response} was cleared and plays on: no StopPlayback", "6")
+            self.require(not queued, f"the playback of {response} was cleared and keeps playing: no StopPlayback", "6")
         self._cleared_now.clear()
 
     def _stop(self, effect: StopPlayback) -> None:
         self._must_stop = False
-        self.require(self.paced, "StopPlayback where the client holds the playback", "6")
+        self.require(self.paced, "StopPlayback where the client plays", "6")
         self._interrupt()
         self._queue.clear()
 
@@ -205,13 +205,13 @@ class Listener(Rule):
             self._interrupt()
         if view.status not in ("cancelled", "failed"):
             return
-        for track in self.tracks.values():  # nothing beyond what was sent can ever be heard
+        for track in self.tracks.values():  # at most what was sent can be heard
             if track.response == view.id and track.cut is None:
                 track.cut = track.sent
                 self._last_cut = track if view.status == "cancelled" else self._last_cut
 
     def _interrupt(self) -> None:
-        """The listener hears no more of anything sent so far."""
+        """Stop the playback of everything sent so far."""
         for track in self._sounding:
             self._stopped.add(track.response)
             heard = track.heard(self.now_ns, paced=self.paced)
@@ -232,7 +232,7 @@ class Listener(Rule):
             track.by_client = True
 
     def _drop(self, dropped: Track) -> None:
-        """The client has stopped playing this item; what was queued behind it follows at once."""
+        """The client has stopped playing this item and continues at once with what was queued behind it."""
         free = float(self.now_ns)
         for track in self._sounding:
             kept: list[tuple[float, int]] = []
@@ -254,7 +254,7 @@ class Listener(Rule):
     # --- words
 
     def words_heard(self, track: Track) -> tuple[str, str]:
-        """The least and the most text of the item that `track.cut` samples may hold."""
+        """The shortest and the longest text of the item that may have been heard within `track.cut` samples."""
         assert track.cut is not None
         limit = track.first_sample + track.cut
         least = track.attempt.text[track.first_char : _chars(track.attempt, limit - TOLERANCE, most=False)]

@@ -1,7 +1,7 @@
-"""A turn is answered once: a reply that the session makes by itself has a turn or a tool to answer that no reply has answered yet.
+"""A turn is answered once: an automatic reply answers a turn or a tool result that no reply has answered yet.
 
-Laws kept here: the client's own request answers every turn that wants a reply at that moment; the reply that the session makes answers
-those whose words are known; a reply that is resumed after a false interruption answers only the turn that interrupted it.
+Laws kept here: a client's own request answers every turn that is unanswered at that moment; an automatic reply answers those with a
+known transcript; a reply that is resumed after a false interruption answers only the turn that interrupted it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from parley.testing.rules.transcripts import Streams
 
 
 class OneReply(Rule):
-    """No turn is answered twice, and nothing is answered that calls for no reply."""
+    """No turn is answered twice, and no automatic reply is made without an unanswered turn or tool result."""
 
     law = "one reply"
 
@@ -32,14 +32,14 @@ class OneReply(Rule):
         self._arrived = arrived
         self._streams = streams
         self._unanswered: dict[ItemId, None] = {}
-        """In the order in which they were committed."""
+        """In the order of their commits."""
         self._tools = False
-        """A tool has answered, or the client has refused its call, and no reply was made since."""
+        """A tool has answered, or the client has refused its call, and no reply followed yet."""
         self._idle: ItemId | None = None
         self._asked = False
         self._by_client = False
         self._resumed: set[ResponseId] = set()
-        """Responses that were whole at once, although no attempt was released: their audio had been made before."""
+        """Responses that were created and completed in one step without a released attempt: their audio existed before."""
 
     def before(self, step: Step) -> None:
         self._asked = isinstance(step.event, ResponseRequested)
@@ -83,7 +83,7 @@ class OneReply(Rule):
             self._unanswered.clear()
         else:
             calling = bool(self._unanswered) or self._tools
-            self.require(calling, f"response {notice.response.id} answers a turn that has its reply already, or none")
+            self.require(calling, f"response {notice.response.id} answers no turn, or one that already has a reply")
             if notice.response.id in self._resumed:
                 if self._unanswered:
                     self._unanswered.popitem()

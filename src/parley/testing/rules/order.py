@@ -1,4 +1,4 @@
-"""The order between responses, and between a response and what stops it."""
+"""The order of responses, and of a response and the speech that stops it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class SpeechFirst(Rule):
-    """4.7: when speech stops a reply, the client learns of the speech before it learns of anything that follows from it."""
+    """4.7: when speech stops a reply, `speech_started` is sent before everything that follows from it."""
 
     law = "order 4.7"
 
@@ -30,10 +30,11 @@ class SpeechFirst(Rule):
         if notice.response.reason == "turn_detected":
             detection = self._arrived.settings.turn_detection
             wanted = detection is not None and detection.interrupt_response
+            self.require(wanted, f"response {notice.response.id} was stopped by speech, which the settings forbid")
             self.require(
-                wanted, f"response {notice.response.id} was stopped by speech; the settings say it shall not be"
+                self._started,
+                f"response {notice.response.id} was stopped by speech, and no speech_started was sent first",
             )
-            self.require(self._started, f"response {notice.response.id} was stopped by speech that was not told first")
 
 
 class OneAtATime(Rule):

@@ -1,7 +1,7 @@
-"""A session that goes on with another pipeline: asked for by an update, done before any audio was exchanged, answered once.
+"""A session that changes its pipeline: requested by an update, done before any audio was exchanged, answered once.
 
-Laws kept here: 13 for an update that changes the model, whose answer comes when the pipeline was found; the engines are changed only while
-none of them works.
+Laws kept here: 13 for an update that changes the model, whose answer comes when the pipeline is found; the engines are changed only while
+none of them is busy.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ class ChangesOfPipeline(Rule):
             self._check_answer(step, self._asked, uses)
             self._asked = None
         else:
-            self.require(not uses, "the pipeline is changed, and nobody asked for it")
+            self.require(not uses, "the pipeline was changed without a request")
         if any(isinstance(effect, FindPipeline) for effect in step.effects):
             asked = step.event
             if not isinstance(asked, SessionUpdateRequested):
-                self.fail(f"{asked} asks for another pipeline")
-            self.require(self._asked is None, "two pipelines are asked for at once")
+                self.fail(f"{asked} made the session look for another pipeline")
+            self.require(self._asked is None, "two pipelines are looked for at once")
             self._asked = asked
 
     def _check_answer(self, step: Step, asked: SessionUpdateRequested, uses: list[UsePipeline]) -> None:
         updated = [notice for notice in step.notices if isinstance(notice, SessionUpdated)]
         errors = [notice for notice in step.notices if isinstance(notice, ErrorRaised)]
         self.require(len(updated) + len(errors) == 1, f"{asked} was answered with {updated + errors}")
-        self.require(len(uses) == len(updated), f"{asked} was answered with {step.notices}, and this was done: {uses}")
+        self.require(len(uses) == len(updated), f"{asked} was answered with {step.notices}, with these changes: {uses}")
         for error in errors:
             same = error.client_event_id == asked.event_id
             self.require(same, f"the error names event {error.client_event_id}, the client's was {asked.event_id}")
         for notice in updated:
-            self.require(notice.settings.model == asked.patch.get("model"), f"{asked} made {notice.settings}")
-            self.require(self._arrived.samples == 0, "the pipeline is changed although audio has come")
+            self.require(notice.settings.model == asked.patch.get("model"), f"{asked} resulted in {notice.settings}")
+            self.require(self._arrived.samples == 0, "the pipeline was changed after audio had arrived")
             busy = [record.id for record in self._responses.open]
             busy_attempts = [one.id for one in self._attempts.by_id.values() if one.alive]
             started = [effect.attempt for effect in step.effects if isinstance(effect, StartGeneration)]
             idle = not busy and set(busy_attempts) <= set(started)
-            self.require(idle, f"the pipeline is changed while {busy} and {busy_attempts} are under way")
+            self.require(idle, f"the pipeline was changed while {busy} and {busy_attempts} were running")
 
     def finish(self, quiet: bool) -> None:
         self.require(not quiet or self._asked is None, f"{self._asked} was never answered")

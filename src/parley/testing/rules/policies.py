@@ -1,7 +1,7 @@
-"""What a finished turn owes: a transcript always, a reply where the policy and the settings say so.
+"""What follows a finished turn: a transcript always, a reply where the policy and the settings ask for one.
 
-Laws kept here: a transcription session never answers (protocol 4.10), and liveness: when all is quiet, every turn that was to be answered
-has been.
+Laws kept here: a transcription session never answers (protocol 4.10), and liveness: when nothing is running, every turn that needed a
+reply has one.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class OnlyTranscripts(Rule):
 
     def _never(self, effect: StartGeneration | ResponseCreated) -> None:
         silent = self._arrived.settings.kind == "transcription"
-        self.require(not silent, f"a session that only transcribes did this: {effect}")
+        self.require(not silent, f"in a transcription session: {effect}")
 
 
 @dataclass(slots=True)
 class PendingReply:
-    """The last turn that was to be answered, until it is or something excuses it."""
+    """The last turn that needs a reply, until it has one or a client event makes the reply optional."""
 
     item: ItemId
 
 
 class Turns(Rule):
-    """Liveness: the last turn that voice activity ended with `create_response` is answered, unless the user's wishes changed."""
+    """Liveness: the last turn that voice activity ended with `create_response` is answered, unless the client changed its request."""
 
     law = "liveness"
 
@@ -82,7 +82,7 @@ class Turns(Rule):
 
     def _on_error(self, notice: ErrorRaised) -> None:
         if notice.kind == "rate_limit_error":
-            self._pending = None  # the client has been told why there is no answer
+            self._pending = None  # the client knows why there is no reply
 
     def _on_stopped(self, notice: SpeechStopped) -> None:
         self._stopped = notice.item_id
@@ -104,10 +104,10 @@ class Turns(Rule):
 
     @property
     def reply_pending(self) -> bool:
-        """Whether the last turn still waits for its reply."""
+        """Whether the last turn still needs its reply."""
         stream = self._streams.by_item.get(self._pending.item) if self._pending is not None else None
         return stream is not None and bool((stream.resolved or "").strip())
 
     def finish(self, quiet: bool) -> None:
         if quiet and self._pending is not None:
-            self.require(not self.reply_pending, f"the turn {self._pending.item} was to be answered and never was")
+            self.require(not self.reply_pending, f"the turn {self._pending.item} needed a reply and never got one")

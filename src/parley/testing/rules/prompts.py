@@ -1,7 +1,7 @@
-"""What the model is shown: the conversation as it stands, with the words known to be said and the words known to be heard.
+"""The prompts: the conversation as it stands, with the transcripts that are known and the words that were heard.
 
 Laws kept here: 9 (a released attempt's basis equals the basis at commit), 7 for prompts (no word beyond what was heard), that
-nothing is generated while a transcript it depends on is missing, and that a prompt holds the question whatever the context's size.
+nothing is generated before the transcripts it depends on, and that a prompt holds the question whatever the context's size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from parley.testing.rules.transcripts import Stream, Streams
 
 
 def user_text(item: Item) -> str:
-    """The words of a user's message, as a model would be shown them."""
+    """The text of a user's message, as a prompt shows it."""
     if not isinstance(item, Message):
         return ""
     texts = [
@@ -34,7 +34,7 @@ def user_text(item: Item) -> str:
 
 
 class Prompts(Rule):
-    """9 and 7: every prompt is the conversation as it stands; a released guess was made from what was then committed."""
+    """9 and 7: every prompt is the conversation as it stands; a released attempt was made from what was then committed."""
 
     law = "9"
 
@@ -44,17 +44,17 @@ class Prompts(Rule):
         conversation: Conversation,
         streams: Streams,
         arrived: Arrived,
-        kept: OnlyHeardIsKept,
+        heard_text: OnlyHeardIsKept,
         owner: OwnerSettings,
     ) -> None:
         self._attempts = attempts
         self._conversation = conversation
         self._streams = streams
         self._arrived = arrived
-        self._kept = kept
+        self._heard_text = heard_text
         self._owner = owner
         self._own_input: set[ResponseId] = set()
-        self._goes_on_from_own_input = False
+        self._previous_had_its_own_input = False
         self._started: list[StartGeneration] = []
         self._asked: ResponseRequested | None = None
         self._committed_ns: dict[ItemId, int] = {}
@@ -82,18 +82,18 @@ class Prompts(Rule):
         view = notice.response
         if self._asked is not None:
             own = self._asked.params.input is not None
-        else:  # what goes on after its tools have answered sees what the reply before it saw
-            own = view.conversation_id is None or self._goes_on_from_own_input
+        else:  # a reply that follows tool results has the input of the reply before it
+            own = view.conversation_id is None or self._previous_had_its_own_input
         if own:
             self._own_input.add(view.id)
         if view.conversation_id is not None:
-            self._goes_on_from_own_input = False
+            self._previous_had_its_own_input = False
 
     def _done(self, notice: ResponseDone) -> None:
         view = notice.response
         calls = any(isinstance(item, McpCall) for item in view.output)
         if calls and view.conversation_id is not None and view.status == "completed":
-            self._goes_on_from_own_input = view.id in self._own_input
+            self._previous_had_its_own_input = view.id in self._own_input
 
     def _start(self, effect: StartGeneration) -> None:
         self._started.append(effect)
@@ -111,7 +111,7 @@ class Prompts(Rule):
         items = attempt.started.prompt.items
         for item in items:
             if isinstance(item, Message) and item.role == "assistant":
-                self._kept.check(item, "is shown to the model")
+                self._heard_text.check(item, "is shown to the model")
             if isinstance(item, Message) and any(isinstance(part, InputAudio) for part in item.content):
                 self._check_words(item, held=attempt.response is None)
         if attempt.response is None or attempt.response not in self._own_input:
@@ -123,15 +123,14 @@ class Prompts(Rule):
         stream = self._streams.by_item.get(item.id)
         for part in item.content:
             blank = not (isinstance(part, InputAudio) and part.audio is not None)
-            self.require(blank, f"audio stands in the prompt: {item.id}")
+            self.require(blank, f"the prompt contains audio: {item.id}")
         if stream is None or held:
             return
-        self.require(
-            self._known(item.id, stream), f"a reply is generated while the words of {item.id} are still to come"
-        )
+        self.require(self._known(item.id, stream), f"a reply is generated before the transcript of {item.id}")
         if stream.texts:
             self.require(
-                user_text(item) in stream.texts, f"{item.id} is shown as {user_text(item)!r}, heard was {stream.texts}"
+                user_text(item) in stream.texts,
+                f"{item.id} is shown as {user_text(item)!r}, the recogniser gave {stream.texts}",
             )
 
     def _known(self, item: ItemId, stream: Stream) -> bool:
@@ -139,7 +138,7 @@ class Prompts(Rule):
         return stream.settled or waited >= TRANSCRIPT_WAIT_NS
 
     def _check_order(self, attempt: Attempt) -> None:
-        """The prompt's items are the conversation's, in its order, and none with words is missing while there is room."""
+        """The prompt's items are the conversation's, in its order, and none with text is missing while all fit."""
         shown = [item.id for item in attempt.started.prompt.items]
         order = self._conversation.order
         if shown and shown[-1] not in self._conversation.items and self._may_come_last(attempt):
@@ -147,12 +146,12 @@ class Prompts(Rule):
         for item in order:
             stream = self._streams.by_item.get(item)
             known = stream is None or self._known(item, stream)
-            self.require(known, f"a reply is generated while the words of {item} are still to come")
+            self.require(known, f"a reply is generated before the transcript of {item}")
         at = 0
         for item in shown:
             self.require(
                 item in order[at:],
-                f"the prompt holds {item} out of its place; the conversation is {order}, shown {shown}",
+                f"the prompt holds {item} out of place; the conversation is {order}, the prompt {shown}",
             )
             at = order.index(item) + 1
         fits = self._owner.context_tokens > sum(self._size(item) + 50 for item in order)
@@ -166,7 +165,7 @@ class Prompts(Rule):
                 self.fail(f"item {item} ({self._words(item)!r}) is missing in the prompt {shown}")
 
     def _check_question(self, attempt: Attempt) -> None:
-        """The user's last message and what follows it are shown; to a guess, the words that are no item yet are that message."""
+        """The user's last message and what follows it are shown (a speculative prompt ends with words that are no item yet)."""
         if attempt.response is None:
             return
         shown = {item.id for item in attempt.started.prompt.items}
@@ -188,7 +187,7 @@ class Prompts(Rule):
         return isinstance(self._conversation.items[item].item, FunctionCall | FunctionCallOutput | McpCall)
 
     def _check_calls(self, attempt: Attempt) -> None:
-        """An output is shown with its call, for as long as the conversation holds that."""
+        """An output is shown with its call while the conversation holds that call."""
         shown = attempt.started.prompt.items
         called = {item.call_id for item in shown if isinstance(item, FunctionCall)}
         held = (held.item for held in self._conversation.items.values())
@@ -216,12 +215,12 @@ class Prompts(Rule):
                 return len(self._words(item))
 
     def _may_come_last(self, attempt: Attempt) -> bool:
-        """A guess ends with the user's words that are not an item yet; any prompt may end with a hint of the server's."""
+        """A speculative prompt ends with words of the user that are no item yet; any prompt may end with a hint of the server's."""
         last = attempt.started.prompt.items[-1]
-        guess = attempt.response is None or any(attempt is released for released, _ in self._attempts.released)
-        return isinstance(last, Message) and (last.role == "system" or (guess and last.role == "user"))
+        speculative = attempt.response is None or any(attempt is released for released, _ in self._attempts.released)
+        return isinstance(last, Message) and (last.role == "system" or (speculative and last.role == "user"))
 
-    # --- a released guess
+    # --- a released attempt
 
     def _check_release(self, attempt: Attempt, changes: int) -> None:
         version = self._arrived.settings.version
@@ -236,7 +235,7 @@ class Prompts(Rule):
         last = attempt.started.prompt.items[-1] if attempt.started.prompt.items else None
         stream = self._streams.by_item.get(self._committed_now) if self._committed_now is not None else None
         if last is None or stream is None or not isinstance(last, Message):
-            self.fail(f"attempt {attempt.id} was released and saw no turn of the user's")
-        self.require(bool(stream.texts), f"attempt {attempt.id} was released, the words of {stream.item} are not known")
+            self.fail(f"attempt {attempt.id} was released without a turn of the user in its prompt")
+        self.require(bool(stream.texts), f"attempt {attempt.id} was released before the transcript of {stream.item}")
         same = user_text(last) == stream.texts[-1]
         self.require(same, f"attempt {attempt.id} answered {user_text(last)!r}, committed was {stream.texts[-1]!r}")

@@ -1,4 +1,4 @@
-"""Whose words and whose sound a response tells: its own attempt's, and nobody else's."""
+"""Where a response's text and audio come from: its own attempt and no other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 class OwnOutput(Rule):
-    """6: a response tells, of words and of sound, exactly what its own living attempt generated, in order and once."""
+    """6: a response sends exactly the text and audio that its own running attempt generated, in order and once."""
 
     law = "6"
 
@@ -38,7 +38,7 @@ class OwnOutput(Rule):
     def _words(self, notice: OutputTextDelta | OutputTranscriptDelta) -> None:
         attempt = self._attempt(notice.at.response_id, "words")
         generated = attempt.text[attempt.sent_chars : attempt.sent_chars + len(notice.delta)]
-        self.require(generated == notice.delta, f"told {notice.delta!r}, the attempt generated {generated!r}")
+        self.require(generated == notice.delta, f"{notice.delta!r} was sent, the attempt generated {generated!r}")
         attempt.sent_chars += len(notice.delta)
 
     def _sound(self, notice: OutputAudioDelta) -> None:
@@ -53,8 +53,8 @@ class OwnOutput(Rule):
 
     def _audio(self, attempt: Attempt, audio: bytes) -> None:
         generated = attempt.audio[attempt.sent_bytes : attempt.sent_bytes + len(audio)]
-        self.require(generated == audio, f"{len(audio)} bytes told that attempt {attempt.id} did not generate next")
-        self.require(attempt.end is not End.CANCELLED, f"audio of attempt {attempt.id} told after it was cancelled")
+        self.require(generated == audio, f"{len(audio)} bytes sent that attempt {attempt.id} did not generate next")
+        self.require(attempt.end is not End.CANCELLED, f"audio of attempt {attempt.id} sent after it was cancelled")
         attempt.sent_bytes += len(audio)
 
     def _done(self, notice: ResponseDone) -> None:
@@ -63,14 +63,14 @@ class OwnOutput(Rule):
         if view.status != "completed":
             return
         if attempt is None:
-            self.fail(f"response {view.id} completed, nothing was generated for it")
+            self.fail(f"response {view.id} completed, and nothing was generated for it")
         self.require(attempt.end is End.FINISHED, f"response {view.id} completed, its attempt {attempt.end.name}")
         self.require(
             attempt.sent_chars == len(attempt.text),
             f"response {view.id} withheld {attempt.text[attempt.sent_chars :]!r}",
         )
         if any(entry.truncated for entry in self._responses.by_id[view.id].items):
-            return  # the client has cut it while it was being made; what follows is not played
+            return  # the client truncated it while it was being generated; the rest is not played
         withheld = len(attempt.audio) - attempt.sent_bytes
         self.require(withheld == 0, f"response {view.id} completed and withheld {withheld} bytes of audio")
         made = [
@@ -78,7 +78,7 @@ class OwnOutput(Rule):
             for _, call in sorted(attempt.calls.items())
         ]
         if attempt.started.prompt.parallel_tool_calls is False:
-            made = made[:1]  # the client wants one call at a time
+            made = made[:1]  # the client allows one call at a time
         calls = [(item.call_id, item.name, item.arguments) for item in view.output if isinstance(item, FunctionCall)]
         mcp = [item for item in view.output if isinstance(item, McpCall | McpApprovalRequest)]
         for item in mcp:
@@ -87,7 +87,7 @@ class OwnOutput(Rule):
             if found is not None:
                 made.remove(found)
         same = len(calls) == len(made) and all(
-            told_call[1:] == made_call[1:] and made_call[0] in ("", told_call[0])
-            for told_call, made_call in zip(calls, made, strict=False)
+            sent_call[1:] == made_call[1:] and made_call[0] in ("", sent_call[0])
+            for sent_call, made_call in zip(calls, made, strict=False)
         )
         self.require(same, f"response {view.id} holds the calls {calls}, generated were {made}")

@@ -1,7 +1,7 @@
-"""The public life of each response, entry by entry: what was created, added, told and closed.
+"""The lifecycle of each response, as the client sees it: created, items and parts added, deltas, done.
 
 Laws kept here: 2 (exactly one terminal), 3 (nothing after the terminal; every *added* has its *done*), and the order of protocol 4.1
-to 4.9. This is a model as well as a judge: the rules about audio, words and generations read the ledgers.
+to 4.9. This is a model as well as a rule: the rules about audio, text and generations read its records.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ResponseLifecycle(Rule):
         return next((record for record in self.by_id.values() if record.done is None and record.in_conversation), None)
 
     def makes(self, item: ItemId) -> bool:
-        """Whether this item of the conversation is a response's own (a client may reuse the id of one that it has deleted)."""
+        """Whether this item of the conversation belongs to a response (a client may reuse the id of one that it has deleted)."""
         known = self.items.get(item)
         return known is not None and not known[1].deleted
 
@@ -131,7 +131,7 @@ class ResponseLifecycle(Rule):
         output = tuple(entry.done for entry in record.items if entry.done is not None)
         self.require(
             [item.id for item in view.output] == [item.id for item in output],
-            f"response {view.id} done with other items than it told: {view.output} instead of {output}",
+            f"response {view.id} done with other items than it sent: {view.output} instead of {output}",
             "order 4.1",
         )
         self._check_view(record.created, view)
@@ -242,7 +242,9 @@ class ResponseLifecycle(Rule):
                 if item.status == "completed":
                     self.require(entry.arguments_done, f"call {item.id} completed without arguments.done", "order 4.5")
                     self.require(
-                        item.arguments == entry.arguments, f"call {item.id}: other arguments than told", "order 4.5"
+                        item.arguments == entry.arguments,
+                        f"call {item.id}: other arguments than were sent",
+                        "order 4.5",
                     )
             case Message():
                 text = "".join(
@@ -251,16 +253,18 @@ class ResponseLifecycle(Rule):
                 if item.status == "completed" and not entry.truncated:
                     self.require(
                         text == entry.sent_text,
-                        f"item {item.id} holds {text!r}, told was {entry.sent_text!r}",
+                        f"item {item.id} holds {text!r}, {entry.sent_text!r} was sent",
                         "order 4.1",
                     )
                 else:
                     self.require(
-                        entry.sent_text.startswith(text), f"item {item.id} holds {text!r}, never told", "order 4.6"
+                        entry.sent_text.startswith(text),
+                        f"item {item.id} holds {text!r}, which was never sent",
+                        "order 4.6",
                     )
             case McpCall():
                 same = entry.arguments_done and item.arguments == entry.arguments
-                self.require(same, f"call {item.id}: other arguments than told", "order 4.12")
+                self.require(same, f"call {item.id}: other arguments than were sent", "order 4.12")
             case McpApprovalRequest():
                 pass
             case _:
@@ -271,7 +275,9 @@ class ResponseLifecycle(Rule):
         if known is None or known[1].deleted:
             return
         record, entry = known
-        outlives = isinstance(entry.item, McpCall)  # what comes of an interrupted call is told when it comes
+        outlives = isinstance(
+            entry.item, McpCall
+        )  # an interrupted call is done when its outcome arrives, which may be later
         self.require(
             record.done is None or outlives, f"conversation.item.done of {notice.item.id} after its response's terminal"
         )

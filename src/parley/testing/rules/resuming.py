@@ -1,6 +1,6 @@
-"""A reply that goes on after a false stop: what a continued response may tell is the unheard rest of the one that was cut.
+"""A reply that is resumed after a false interruption: it sends the unheard rest of the one that was cut.
 
-Laws: pure functions; the rest begins where the listening ended, to within a millisecond and the spaces at the cut.
+Laws: pure functions; the rest begins where the listener stopped hearing, to within a millisecond and the spaces at the cut.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _SLACK = SAMPLES_PER_MS
 def continuation(
     cut: Attempt, response: ResponseId, sample: int, least: int, most: int, first_words: str
 ) -> Attempt | None:
-    """The attempt that `response` speaks for, if `first_words` continue `cut`, heard up to `sample` of its audio.
+    """The attempt behind `response`, if `first_words` continue `cut`, which was heard up to `sample` of its audio.
 
-    `least` and `most` bound the characters heard. None: these words do not follow there.
+    `least` and `most` bound the characters heard. None: the words do not continue it.
     """
     place = cut.text.find(first_words, least, most + len(first_words) + 1)
     if place < 0 or cut.end is not End.FINISHED:
@@ -45,7 +45,7 @@ def continuation(
 
 
 def align(attempt: Attempt, audio: bytes) -> None:
-    """Move the beginning of a continued attempt's audio to where `audio` begins, at most a millisecond away."""
+    """Move the start of a resumed attempt's audio to where `audio` starts, at most a millisecond away."""
     if attempt.resumed is None or attempt.sent_bytes or attempt.audio.startswith(audio):
         return
     cut, sample = attempt.resumed

@@ -1,4 +1,4 @@
-"""What a guess may do while it is held: nothing that anybody hears of, and only in a pause."""
+"""Limits of a held attempt: it exists only in a pause and has no visible effect."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _CONTENT: frozenset[type] = frozenset(
         McpArgumentsDone,
     }
 )
-"""What is told of a response while it is being generated."""
+"""The notices that are sent while a response is generated."""
 
 
 class HeldInAPause(Rule):
-    """4: a held attempt exists only in a pause: there is a turn, and voice that has come back has ended the guess."""
+    """4: a held attempt exists only in a pause of a turn; returning voice ends it."""
 
     law = "4"
 
     VOICED_FRAMES = 3
-    """Frames of voice in a row that no rule could take for noise."""
+    """Consecutive voiced frames that cannot be taken for noise."""
 
     def __init__(self, attempts: Attempts, streams: Streams, arrived: Arrived, owner: OwnerSettings) -> None:
         self._attempts = attempts
@@ -72,14 +72,14 @@ class HeldInAPause(Rule):
             return
         self.require(len(held) == 1, f"{len(held)} attempts are held at once")
         attempt = held[0]
-        self.require(self._owner.speculation, f"attempt {attempt.id} is held though speculation is off")
-        self.require(bool(self._streams.open), f"attempt {attempt.id} is held and no turn goes on")
+        self.require(self._owner.speculation, f"attempt {attempt.id} is held although speculation is off")
+        self.require(bool(self._streams.open), f"attempt {attempt.id} is held outside a turn")
         self.require(self._voiced < self.VOICED_FRAMES, f"attempt {attempt.id} is held while the user speaks")
         self.require(len(attempt.audio) <= MAX_HELD_BYTES, f"{len(attempt.audio)} bytes are held", "11")
 
 
 class HeldIsSilent(Rule):
-    """5: a held attempt tells and plays nothing."""
+    """5: a held attempt sends and plays nothing."""
 
     law = "5"
 
@@ -101,4 +101,4 @@ class HeldIsSilent(Rule):
                 isinstance(effect, Tell) and type(effect.notice) in _CONTENT
             )
             what = "held" if known else "dead"
-            self.require(silent, f"the {what} attempt {attempt} made the session say {effect}")
+            self.require(silent, f"the {what} attempt {attempt} caused {effect}")

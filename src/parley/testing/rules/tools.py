@@ -1,7 +1,7 @@
-"""MCP servers: each is asked once and answered for once, and no tool runs that should not.
+"""MCP servers: each listing and call is made once and gets one outcome, and no tool runs without the approval it needs.
 
-Laws kept here: the order of protocol 4.12; a call that began ends in exactly one of completed and failed, whatever became of its
-response; a tool that needs approval is called only once it was approved, and once.
+Laws kept here: the order of protocol 4.12; a call that began ends in exactly one of completed and failed, whatever happens to its
+response; a tool that needs approval is called once, after its approval.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from parley.testing.rules.base import Handlers, Rule
 
 
 class McpServers(Rule):
-    """4.12: what is told of MCP servers' tools and calls, and what is done about them."""
+    """4.12: the notices and effects about the tools and calls of MCP servers."""
 
     law = "order 4.12"
 
@@ -33,7 +33,7 @@ class McpServers(Rule):
 
     @property
     def busy(self) -> bool:
-        """Whether a server or a tool is still to answer."""
+        """Whether a server or a tool has yet to answer."""
         return "in_progress" in self.listings.values() or "in_progress" in self.calls.values()
 
     def event_handlers(self) -> Handlers:
@@ -51,7 +51,7 @@ class McpServers(Rule):
 
     def finish(self, quiet: bool) -> None:
         if quiet:
-            self.require(not self.busy, f"never answered for: {self.listings} {self.calls}")
+            self.require(not self.busy, f"without an outcome: {self.listings} {self.calls}")
 
     def _listed(self, event: ToolsListed) -> None:
         if event.listing in self._asked:
@@ -73,7 +73,7 @@ class McpServers(Rule):
                 self._requests[request.id] = request
             case McpCall() as call:
                 state = self.calls.get(call.id)
-                self.require(state != "in_progress", f"call {call.id} is done before it was answered")
+                self.require(state != "in_progress", f"call {call.id} is done before its outcome")
                 if state is not None:
                     answered = call.output is not None if state == "completed" else call.error is not None
                     self.require(answered, f"call {call.id} {state}, and its item says {call.output} / {call.error}")
@@ -81,14 +81,14 @@ class McpServers(Rule):
     def _call_progress(self, notice: McpCallProgress) -> None:
         before = self.calls.get(notice.item_id)
         if notice.state == "in_progress":
-            self.require(before is None, f"call {notice.item_id} begins after it was {before}")
+            self.require(before is None, f"call {notice.item_id} begins and already was {before}")
             self._last_begun = notice.item_id
         else:
             self.require(
                 before in (None, "in_progress"), f"call {notice.item_id} is {notice.state} after it was {before}"
             )
             never_began = before is None and notice.state == "completed"
-            self.require(not never_began, f"call {notice.item_id} completed and never began")
+            self.require(not never_began, f"call {notice.item_id} completed without having begun")
         self.calls[notice.item_id] = notice.state
         running = sum(state == "in_progress" for state in self.calls.values())
         self.require(running <= MAX_RUNNING_CALLS, f"{running} calls of tools at once", "11")
@@ -101,23 +101,24 @@ class McpServers(Rule):
 
     def _call(self, effect: CallTool) -> None:
         begun = self._last_begun
-        self.require(begun is not None and begun not in self._begun, f"{effect} was not told, or is made twice")
+        self.require(begun is not None and begun not in self._begun, f"{effect} was not announced, or is made twice")
         if begun is None:
             return
         self._begun.add(begun)
         item = self._items.get(begun)
         if item is None:
-            return  # a call of an out-of-band response: its item is in no conversation
+            return  # a call of an out-of-band response, whose item is in no conversation
         request = item.approval_request_id
         if request is not None:
             asked = self._requests.get(request)
             self.require(request in self._approved, f"{effect} was never approved")
             if asked is not None:
                 self.require(
-                    (effect.name, effect.arguments) == (asked.name, asked.arguments), f"approved {asked}, did {effect}"
+                    (effect.name, effect.arguments) == (asked.name, asked.arguments),
+                    f"{asked} was approved, {effect} was made",
                 )
             return
         tool = self._tools.get(effect.server.label, {}).get(effect.name)
         if tool is not None:
             asks = effect.server.asks(tool.name, tool.read_only)
-            self.require(not asks, f"{effect} needs approval and had none")
+            self.require(not asks, f"{effect} needs approval and has none")

@@ -1,7 +1,7 @@
-"""What is known of the user's words: which recogniser streams live, what they said, and what the client was told of it.
+"""The transcripts of the user's turns: the recogniser streams, their results, and the notices about them.
 
-Laws kept here: every recogniser stream is opened once and ends once, is fed what arrived, and answers one item; transcription deltas
-only append and the completed transcript begins with them; one completed or failed per item, and only where the client asked.
+Laws kept here: every recogniser stream is opened once and ends once, is fed what arrived, and belongs to one item; transcription deltas
+only append and the completed transcript begins with them; one completed or failed per item, and only where the client asked for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from parley.testing.rules.input import Arrived, Stretch
 
 @dataclass(slots=True)
 class Stream:
-    """One recogniser stream. `texts` are all the transcripts it has given so far, `final` the last word, `over` its end."""
+    """One recogniser stream. `texts` are all the transcripts it has given so far; `over` says that no more follow."""
 
     turn: TurnId
     bytes_fed: int = 0
@@ -44,35 +44,35 @@ class Stream:
     offset: int = 0
     flushes: list[FlushId] = field(default_factory=list)
     answered: int = 0
-    """Of the flushes asked for, those up to here are answered or overtaken."""
+    """Of the flushes requested, those up to this index are answered or superseded."""
     item: ItemId | None = None
     finished: bool = False
     over: bool = False
     texts: list[str] = field(default_factory=list)
     resolved: str | None = None
-    """The turn's words, once they are settled."""
+    """The turn's final transcript, once known."""
     failed: bool = False
     from_client: bool = False
-    """The audio came with an item of the client's, not through the microphone."""
+    """The audio came with an item of the client, not from the microphone."""
 
     @property
     def active(self) -> bool:
-        """Whether its turn is still being spoken; that its recogniser has failed does not end a turn."""
+        """Whether its turn is still being spoken; a failed recogniser does not end the turn."""
         return not (self.finished or self.item or (self.over and not self.failed) or self.from_client)
 
     @property
     def kept(self) -> bool:
-        """Whether its audio was committed: a turn whose recogniser had failed may be dropped for good or with its item."""
+        """Whether its audio was committed; a turn whose recogniser failed may be dropped with or without an item."""
         return self.finished and (not self.failed or self.item is not None)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be known of its words."""
+        """Whether its transcript can no longer change."""
         return self.over
 
 
 class Streams(Rule):
-    """8, for the ears: a recogniser stream is opened once, fed in order with what arrived, and ends exactly once."""
+    """8, for recognition: a recogniser stream is opened once, fed in order with what arrived, and ends exactly once."""
 
     law = "8"
 
@@ -88,7 +88,7 @@ class Streams(Rule):
 
     @property
     def open(self) -> list[Stream]:
-        """Streams of turns that still go on."""
+        """Streams of turns that are still being spoken."""
         return [stream for stream in self.by_turn.values() if stream.active]
 
     def before(self, step: Step) -> None:
@@ -111,7 +111,7 @@ class Streams(Rule):
         }
 
     def after(self, step: Step) -> None:
-        # A turn whose flush is still under way is committed without an end: its answer will do.
+        # A turn whose flush is still pending is committed without an end: the flush result serves as its transcript.
         streams = self._ended or [stream for stream in self.open[-1:] if self._committed]
         for item, stream in zip(self._committed, streams, strict=False):
             if stream.item is None and item not in self.by_item:
@@ -122,15 +122,15 @@ class Streams(Rule):
         self._client_item = None
 
     def ended(self) -> None:
-        """The link is closed: every stream must have been let go."""
+        """The link is closed: every stream must have ended."""
         alive = [stream.turn for stream in self.by_turn.values() if not stream.settled]
-        self.require(not alive, f"the session ended and left the recogniser streams of turns {alive}")
+        self.require(not alive, f"the session ended with open recogniser streams of turns {alive}")
 
     def _living(self, turn: TurnId, what: str) -> Stream:
         stream = self.by_turn.get(turn)
         if stream is None:
             self.fail(f"{what} turn {turn}, which was never opened")
-        self.require(stream.failed or not (stream.finished or stream.over), f"{what} turn {turn}, which is over")
+        self.require(stream.failed or not (stream.finished or stream.over), f"{what} turn {turn}, which has ended")
         return stream
 
     def _open(self, effect: OpenTranscription) -> None:
@@ -150,13 +150,13 @@ class Streams(Rule):
         elif stream.stretch is not None:
             at = stream.offset + stream.bytes_fed
             expected = bytes(stream.stretch.audio[at : at + len(effect.audio)])
-            self.require(expected == effect.audio, f"turn {effect.turn} is fed what did not arrive there", "10")
+            self.require(expected == effect.audio, f"turn {effect.turn} is fed audio that did not arrive there", "10")
         stream.bytes_fed += len(effect.audio)
 
     def _place(self, stream: Stream, audio: bytes) -> None:
         """Find where the turn's first audio arrived; known only where those bytes arrived once."""
         stretch = self._arrived.stretches[-1]
-        self.require(audio in stretch.audio, f"turn {stream.turn} is fed what never arrived", "10")
+        self.require(audio in stretch.audio, f"turn {stream.turn} is fed audio that never arrived", "10")
         if (offset := stretch.audio.find(audio)) == stretch.audio.rfind(audio):
             stream.stretch, stream.offset = stretch, offset
             for other in self.by_turn.values():
@@ -167,7 +167,7 @@ class Streams(Rule):
     def _flush(self, effect: FlushTranscription) -> None:
         stream = self._living(effect.turn, "flush")
         known = any(effect.flush in other.flushes for other in self.by_turn.values())
-        self.require(not known, f"flush {effect.flush} is asked for twice")
+        self.require(not known, f"flush {effect.flush} is requested twice")
         stream.flushes.append(effect.flush)
 
     def _finish(self, effect: FinishTranscription) -> None:
@@ -192,7 +192,7 @@ class Streams(Rule):
 
     def _judge(self, effect: JudgePause) -> None:
         self._living(effect.turn, "judge the pause of")
-        self.require(effect.judgement not in self._judgements, f"judgement {effect.judgement} is asked for twice")
+        self.require(effect.judgement not in self._judgements, f"judgement {effect.judgement} is requested twice")
         self._judgements.add(effect.judgement)
 
     def _commit(self, notice: InputCommitted) -> None:
@@ -233,7 +233,7 @@ class Streams(Rule):
 
 
 class TranscriptionNotices(Rule):
-    """10 and 4.2, for the words: deltas append and are kept, one completed or failed per item, and only when asked for."""
+    """10 and 4.2, for transcripts: deltas append and are kept, one completed or failed per item, and only when requested."""
 
     law = "order 4.2"
 
@@ -264,7 +264,9 @@ class TranscriptionNotices(Rule):
             item for item, asked in self._committed.items() if asked and (item, 0) not in self.ended and item in here
         ]
         self.require(
-            not missing, f"the transcripts of {missing} were asked for and never came, nor their failures", "liveness"
+            not missing,
+            f"the transcripts of {missing} were requested, and neither they nor a failure followed",
+            "liveness",
         )
 
     def _commit(self, notice: InputCommitted) -> None:
@@ -279,10 +281,12 @@ class TranscriptionNotices(Rule):
     def _open(
         self, notice: TranscriptionDelta | TranscriptionCompleted | TranscriptionFailedNotice, what: str
     ) -> tuple[ItemId, int]:
-        """The part that `told` is about: known to the client, and its words not settled yet."""
+        """The part that `notice` is about: known to the client, and without a final transcript."""
         part = notice.item_id, notice.content_index
         self.require(part not in self.ended, f"{what} of {notice.item_id} after its transcription's end")
-        self.require(notice.item_id in self._known, f"{what} of {notice.item_id}, of which the client has not heard")
+        self.require(
+            notice.item_id in self._known, f"{what} of {notice.item_id}, which was not announced to the client"
+        )
         return part
 
     def _delta(self, notice: TranscriptionDelta) -> None:
@@ -300,7 +304,7 @@ class TranscriptionNotices(Rule):
         stream = self._streams.by_item.get(notice.item_id)
         if stream is not None:
             self.require(
-                notice.transcript in stream.texts, f"told {notice.transcript!r}, the recogniser said {stream.texts}"
+                notice.transcript in stream.texts, f"{notice.transcript!r} was sent, the recogniser gave {stream.texts}"
             )
         self.ended[part] = notice.transcript
 
