@@ -49,7 +49,7 @@ TERSE: Codec = replace(
 )
 
 
-async def test_a_conversation_in_a_new_dialect_needs_a_codec() -> None:
+async def test_a_new_dialect_needs_only_a_codec() -> None:
     assert TERSE.name not in DIALECTS
     async with running(configured(), Engines(llm=FakeModel(["Hello."]))) as server:
         link = ListLink()
@@ -67,7 +67,7 @@ async def test_a_conversation_in_a_new_dialect_needs_a_codec() -> None:
         link.close("internal_error")
 
 
-def test_an_event_that_a_client_reads_back_is_the_notice_that_it_was() -> None:
+def test_an_event_read_by_the_client_equals_the_notice_that_was_sent() -> None:
     encoder = TERSE.encoder(event_seed=b"seed", wall_s=lambda: 0.0)
     frame = encoder.encode(n.OutputTranscriptDelta(n.PartAt(ResponseId("r"), ItemId("i"), 0, 0), "Hello."))
     assert frame is not None

@@ -79,7 +79,7 @@ def speaking() -> Engines:
 
 @pytest.mark.parametrize("dialect", [GA, BETA, LOUD], ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("paced", [False, True])
-async def test_a_conversation_needs_a_link_and_a_playback(dialect: Dialect, paced: bool) -> None:
+async def test_a_new_link_needs_only_a_link_and_a_playback(dialect: Dialect, paced: bool) -> None:
     async with running(configured(), speaking()) as server:
         link = ListLink()
         link.open(server, dialect, paced=paced)

@@ -30,7 +30,7 @@ def spoken(rig: Rig) -> str:
     return "".join(delta.delta for delta in rig.client.all(OutputTranscriptDelta))
 
 
-async def test_a_policy_of_its_own_needs_no_other_file() -> None:
+async def test_a_new_policy_needs_no_other_file() -> None:
     model = FakeModel()
     rig = Rig(pipeline(llm=model, stt=FakeRecognizer("hello there")), policy=Echo())
     rig.speak()
@@ -41,7 +41,7 @@ async def test_a_policy_of_its_own_needs_no_other_file() -> None:
     await rig.over()
 
 
-async def test_an_interpreter_is_a_policy_and_a_translation_model() -> None:
+async def test_an_interpreter_needs_a_policy_and_a_translation_model() -> None:
     pipe = pipeline(stt=FakeRecognizer("Good morning."))
     engines = EngineSet({**pipe.engines, MT: mt_bench.create("", {"first_word_ms": 0})})
     rig = Rig(Pipeline(pipe.name, engines, pipe.voice, pipe.config), policy=Interpreter("x-bench", "en"))
@@ -52,7 +52,7 @@ async def test_an_interpreter_is_a_policy_and_a_translation_model() -> None:
     await rig.over()
 
 
-async def test_without_a_translation_model_a_translation_fails_by_name_and_the_session_goes_on() -> None:
+async def test_without_a_translation_model_a_translation_fails_by_name_and_the_session_continues() -> None:
     rig = Rig(pipeline(), policy=Interpreter("de", "en"))
     rig.speak()
     done = await rig.client.heard(ResponseDone)

@@ -50,7 +50,7 @@ def test_a_stage_of_another_package_is_listed_like_the_built_in_ones(run: Run) -
     assert infos[-1]["stage"] == "moderation"
 
 
-def test_a_stage_that_cannot_be_imported_takes_no_other_down_with_it(run: Run, tmp_path: Path) -> None:
+def test_a_stage_that_cannot_be_imported_does_not_affect_the_others(run: Run, tmp_path: Path) -> None:
     points = tmp_path / "site/dummy_stage-1.0.dist-info/entry_points.txt"
     points.write_text("[parley.stages]\nlost = dummy_stage:LOST\nstt = dummy_stage:create\n")
     listed = run("-c", CLI, "engines")

@@ -44,7 +44,7 @@ def fields(tree: ast.AST) -> set[str]:
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
-def test_what_decides_writes_its_own_fields_and_the_facts_of_the_state_and_nothing_of_a_region(path: Path) -> None:
+def test_deciding_modules_write_their_own_fields_and_shared_facts_but_no_field_of_a_region(path: Path) -> None:
     facts = fields(ast.parse((CORE / "state.py").read_text(encoding="utf-8")))
     for place in written(ast.parse(path.read_text(encoding="utf-8"))):
         owner = ast.unparse(place.value)
@@ -54,7 +54,7 @@ def test_what_decides_writes_its_own_fields_and_the_facts_of_the_state_and_nothi
 
 
 @pytest.mark.parametrize("path", REGIONS, ids=lambda path: path.stem)
-def test_a_region_writes_no_fields_but_those_of_its_own_classes(path: Path) -> None:
+def test_a_region_writes_only_fields_of_its_own_classes(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     own = fields(tree)
     for place in written(tree):

@@ -15,19 +15,19 @@ from tests.core.scene import Scene
 @pytest.mark.parametrize(
     ("text", "answered"), [("what is the time", True), ("mm-hm", True), ("", False), (" \n", False)]
 )
-def test_a_turn_is_answered_where_it_has_words(text: str, answered: bool) -> None:
+def test_a_turn_without_words_is_not_answered(text: str, answered: bool) -> None:
     assert Assistant().turn_ended(Said(text)) == ((Answer(),) if answered else ())
     scene = Scene()
     scene.says(text)
     assert any(isinstance(effect, StartGeneration) for effect in scene.effects) is answered
 
 
-def test_words_cause_nothing_before_their_turn_is_over() -> None:
+def test_stable_words_cause_no_work_before_the_turn_ends() -> None:
     assert Assistant().words_became_stable(Said("what is the time")) == ()
 
 
 @pytest.mark.parametrize(("text", "ahead"), [("what is the time", True), ("mm-hm", False)])
-def test_a_reply_is_made_ahead_to_words_and_not_to_a_backchannel(text: str, ahead: bool) -> None:
+def test_words_are_answered_speculatively_and_backchannels_are_not(text: str, ahead: bool) -> None:
     assert Assistant().may_speculate(Said(text)) is ahead
     scene = Scene(owner=OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
@@ -37,6 +37,6 @@ def test_a_reply_is_made_ahead_to_words_and_not_to_a_backchannel(text: str, ahea
     assert any(isinstance(effect, StartGeneration) for effect in scene.effects) is ahead
 
 
-def test_it_speaks_and_a_voice_over_it_cuts_it() -> None:
+def test_the_assistant_speaks_and_is_cut_by_a_voice() -> None:
     assert Assistant().speaks
     assert Assistant().voice_over_output() == "cut"

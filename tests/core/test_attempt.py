@@ -39,7 +39,7 @@ def running(*made: Attempt) -> Attempts:
     return attempts
 
 
-def test_an_attempt_that_shows_progress_is_given_its_whole_time_again() -> None:
+def test_progress_restarts_the_timeout_of_an_attempt() -> None:
     attempts = running(first := attempt(A, 0), attempt(B, 10))
     assert attempts.deadline_ns() == GENERATION_SILENCE_NS
     assert attempts.progressed(A, 20) is first
@@ -49,7 +49,7 @@ def test_an_attempt_that_shows_progress_is_given_its_whole_time_again() -> None:
 
 
 @pytest.mark.parametrize("end", ENDS, ids=["finished", "failed"])
-def test_an_attempt_that_has_ended_is_not_awaited_and_needs_no_stop(end: GenerationEvent) -> None:
+def test_an_ended_attempt_has_no_timeout_and_is_not_stopped(end: GenerationEvent) -> None:
     attempts = running(made := attempt())
     assert attempts.running() == [A]
     assert attempts.generated(TextGenerated(A, "hello"), 1) is made
@@ -62,7 +62,7 @@ def test_an_attempt_that_has_ended_is_not_awaited_and_needs_no_stop(end: Generat
     assert not attempts.forget(A)
 
 
-def test_an_attempt_that_still_runs_has_to_be_stopped_once() -> None:
+def test_a_running_attempt_is_stopped_once() -> None:
     attempts = running(made := attempt())
     assert (list(attempts), attempts.get(A)) == ([made], made)
     assert attempts.forget(A)
@@ -75,13 +75,13 @@ def test_an_attempt_that_still_runs_has_to_be_stopped_once() -> None:
     )
 
 
-def test_the_audio_of_the_turn_is_counted_with_the_input_of_a_reply_made_ahead() -> None:
+def test_the_audio_of_the_turn_counts_as_input_of_a_speculative_reply() -> None:
     made = attempt()
     made.feed(response := Response.begin(ResponseId("r"), None, Settings()), turn_ms=900)
     assert (made.response, made.input_audio_ms) == (response, 1000)
 
 
-def test_what_is_held_is_taken_once() -> None:
+def test_held_output_is_released_once() -> None:
     attempts = running(made := attempt())
     attempts.hold(made, BASIS)
     held = attempts.take_held()
@@ -91,7 +91,7 @@ def test_what_is_held_is_taken_once() -> None:
 
 
 @given(st.lists(st.sampled_from([0, 2, 4800, 48_000])))
-def test_held_output_is_kept_in_order_and_counted_by_its_audio_and_its_events(sizes: list[int]) -> None:
+def test_held_output_keeps_its_order_and_counts_audio_and_events(sizes: list[int]) -> None:
     held = Held(attempt(), BASIS)
     output: list[GenerationEvent] = []
     for size in sizes:
@@ -104,7 +104,7 @@ def test_held_output_is_kept_in_order_and_counted_by_its_audio_and_its_events(si
     assert not held.failed
 
 
-def test_even_output_without_audio_cannot_be_held_without_end() -> None:
+def test_held_output_without_audio_is_limited_too() -> None:
     held = Held(attempt(), BASIS)
     for _ in range(MAX_HELD_BYTES // 256):
         held.hold(TextGenerated(A, "a"))
@@ -113,7 +113,7 @@ def test_even_output_without_audio_cannot_be_held_without_end() -> None:
     assert held.too_large
 
 
-def test_a_held_attempt_that_failed_is_known_to_have_failed() -> None:
+def test_a_failed_held_attempt_is_recorded_as_failed() -> None:
     held = Held(attempt(), BASIS)
     held.hold(ENDS[1])
     held.hold(TextGenerated(A, "late"))
@@ -121,12 +121,12 @@ def test_a_held_attempt_that_failed_is_known_to_have_failed() -> None:
 
 
 @pytest.mark.parametrize("other", [Basis("hallo", 0, 1), Basis("hello", 1, 1), Basis("hello", 0, 2)])
-def test_a_basis_holds_only_where_words_settings_and_conversation_are_the_same(other: Basis) -> None:
+def test_a_basis_holds_only_for_the_same_words_settings_and_conversation(other: Basis) -> None:
     assert Basis("hello", 0, 1) == BASIS
     assert other != BASIS
 
 
-def test_after_the_end_of_the_session_nothing_is_alive_or_held() -> None:
+def test_closing_the_session_leaves_no_running_or_held_attempt() -> None:
     attempts = running(made := attempt())
     attempts.hold(made, BASIS)
     attempts.clear()

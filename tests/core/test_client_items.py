@@ -52,7 +52,7 @@ def refusal(scene: Scene, event: ItemCreateRequested | ResponseRequested) -> Err
     return error
 
 
-def test_an_image_may_be_as_large_as_the_limit_and_not_larger() -> None:
+def test_an_image_may_be_as_large_as_the_limit_and_no_larger() -> None:
     scene = Scene(capabilities=SEES)
     largest = "data:image/png;base64,".ljust(MAX_IMAGE_BYTES, "A")
     error = refusal(scene, brings(InputText("look"), InputImage(largest + "A"), name="larger"))
@@ -61,7 +61,7 @@ def test_an_image_may_be_as_large_as_the_limit_and_not_larger() -> None:
     assert kinds(scene.happens(brings(InputText("look"), InputImage(largest)))) == ["ItemAdded", "ItemDone"]
 
 
-def test_an_image_of_a_responses_own_input_is_refused_by_its_place() -> None:
+def test_a_refused_image_of_a_responses_own_input_is_named_by_its_position() -> None:
     photo = Message(ItemId(""), "user", (InputText("look"), InputImage("data:image/png;base64,AA")))
     own = ResponseParams(False, (Message(ItemId(""), "user", (InputText("hello"),)), photo))
     error = refusal(Scene(), ResponseRequested(own, ID))
@@ -77,7 +77,7 @@ def test_an_item_may_hold_as_much_text_as_the_limit_and_no_more() -> None:
     assert kinds(scene.happens(brings(InputText(half), InputText(half)))) == ["ItemAdded", "ItemDone"]
 
 
-def test_what_an_item_lacks_it_is_given() -> None:
+def test_missing_ids_and_statuses_of_an_item_are_filled_in() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(FunctionCall(ItemId(""), CallId(""), "look", "{}", "in_progress")))
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")))
@@ -89,7 +89,7 @@ def test_what_an_item_lacks_it_is_given() -> None:
     assert kept == FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")
 
 
-def test_an_item_may_hold_as_many_parts_of_audio_as_the_limit_and_no_more() -> None:
+def test_an_item_may_hold_as_many_audio_parts_as_the_limit_and_no_more() -> None:
     scene = Scene()
     known = InputAudio("hello", bytes(480))
     error = refusal(scene, brings(*[known] * (MAX_AUDIO_PARTS + 1), InputText("and words"), name="larger"))
@@ -98,7 +98,7 @@ def test_an_item_may_hold_as_many_parts_of_audio_as_the_limit_and_no_more() -> N
     assert kinds(scene.happens(brings(*[known] * MAX_AUDIO_PARTS, InputText("and words")))) == ["ItemAdded", "ItemDone"]
 
 
-def test_audio_that_a_client_brings_is_in_the_formats_of_its_session() -> None:
+def test_audio_in_a_client_item_has_the_formats_of_the_session() -> None:
     scene = Scene(Settings(input_format=AudioFormat.PCMU, output_format=AudioFormat.PCMA))
     heard, spoken = InputAudio("hello", bytes(480)), OutputAudio("hi", bytes(480))
     scene.happens(ItemCreateRequested(Message(ItemId("mine"), "user", (heard, spoken, InputText("text")))))
@@ -111,7 +111,7 @@ def test_audio_that_a_client_brings_is_in_the_formats_of_its_session() -> None:
     )
 
 
-def test_the_audio_of_an_item_is_counted_once_for_each_part_that_has_some() -> None:
+def test_the_audio_of_an_item_is_counted_once_for_each_part_with_audio() -> None:
     scene = Scene()
     parts = InputAudio("one", bytes(48_000)), InputAudio("without"), InputAudio("two", bytes(24_000))
     scene.happens(brings(*parts), ResponseRequested())
@@ -125,7 +125,7 @@ def test_the_audio_of_an_item_is_counted_once_for_each_part_that_has_some() -> N
 
 
 @pytest.mark.parametrize("wire", AudioFormat)
-def test_the_words_of_an_items_audio_are_asked_for_whole_and_told_under_the_item(wire: AudioFormat) -> None:
+def test_an_items_audio_is_transcribed_whole_and_reported_with_the_items_id(wire: AudioFormat) -> None:
     scene = Scene(Settings(transcription=Transcription(), input_format=wire))
     audio = bytes(range(200)) * wire.bytes_per_ms  # 200 ms
     caused = scene.happens(brings(InputText("listen"), InputAudio(None, audio)))
@@ -143,7 +143,7 @@ def test_the_words_of_an_items_audio_are_asked_for_whole_and_told_under_the_item
     ]
 
 
-def test_audio_that_a_client_brings_is_answered_when_the_client_asks_and_not_before() -> None:
+def test_an_audio_item_is_answered_only_when_the_client_asks() -> None:
     scene = Scene()
     scene.happens(brings(InputAudio(None, bytes(9600))))
     caused = scene.happens(Transcribed(scene.turn(), "from a file")) + scene.passes(10_000)
@@ -152,7 +152,7 @@ def test_audio_that_a_client_brings_is_answered_when_the_client_asks_and_not_bef
     assert scene.last(StartGeneration).prompt.items == (Message(ItemId("mine"), "user", (InputAudio("from a file"),)),)
 
 
-def test_audio_that_cannot_be_understood_fails_only_its_own_words() -> None:
+def test_unrecognisable_audio_fails_only_its_own_transcript() -> None:
     scene = Scene()
     scene.happens(brings(InputText("listen"), InputAudio(None, bytes(9600))))
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
@@ -164,7 +164,7 @@ def test_audio_that_cannot_be_understood_fails_only_its_own_words() -> None:
     assert item.content[0] == InputText("listen")
 
 
-def test_of_an_item_whose_words_were_lost_nothing_is_awaited_any_more() -> None:
+def test_an_item_whose_transcript_was_abandoned_is_no_longer_waited_for() -> None:
     scene = Scene()
     scene.happens(brings(InputAudio(None, bytes(9_600))))
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
@@ -185,14 +185,14 @@ def test_of_an_item_whose_words_were_lost_nothing_is_awaited_any_more() -> None:
     ],
     ids=lambda item: type(item).__name__,
 )
-def test_an_item_of_an_mcp_server_is_taken_as_it_is_and_as_finished(item: Item) -> None:
+def test_an_mcp_item_is_accepted_unchanged_as_completed(item: Item) -> None:
     (added, done) = notices(Scene().happens(ItemCreateRequested(item)))
     assert isinstance(added, ItemAdded)
     assert added.item == replace(item, status="completed")
     assert type(done).__name__ == "ItemDone"
 
 
-def test_an_outcome_may_be_as_long_as_any_other_text() -> None:
+def test_a_call_output_may_be_as_long_as_any_other_text() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "read", "{}")))
     longest, longer = (FunctionCallOutput(ItemId("o"), CallId("c"), "x" * (MAX_ITEM_TEXT + over)) for over in (0, 1))

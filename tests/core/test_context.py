@@ -119,7 +119,7 @@ def test_with_default_settings_a_long_tool_output_is_shortened_and_the_question_
 
 
 @pytest.mark.parametrize("truncation", CUTTING.values(), ids=CUTTING)
-def test_in_every_mode_that_cuts_the_question_stays_and_fits(truncation: Truncation) -> None:
+def test_every_truncation_mode_that_cuts_keeps_the_question_within_the_context(truncation: Truncation) -> None:
     settings = Settings(modality="text", truncation=truncation)
     old = [said(f"old{index}", "word " * 50) for index in range(10)]
     scene = having(*old, said("asked"), called("c"), returned("out", LONG, of="c"), settings=settings)
@@ -128,7 +128,7 @@ def test_in_every_mode_that_cuts_the_question_stays_and_fits(truncation: Truncat
     assert sum(map(tokens_of, items)) <= (truncation.post_instructions or 1_000)
 
 
-def test_what_fits_is_not_shortened() -> None:
+def test_a_prompt_that_fits_is_not_shortened() -> None:
     scene = having(said("old", LONG), said("asked", "word " * 300), settings=TEXT)
     assert prompted(scene) == (said("asked", "word " * 300),)
 
@@ -157,7 +157,7 @@ def test_instructions_that_fill_the_context_fail_the_response() -> None:
     assert failure(scene) == "context_length_exceeded"
 
 
-def test_several_long_texts_are_cut_to_one_length_and_short_ones_left() -> None:
+def test_several_long_texts_are_cut_to_one_length_and_short_ones_are_kept() -> None:
     scene = having(
         said("asked", LONG),
         called("c"),
@@ -176,14 +176,14 @@ def said_by_assistant(name: str, text: str) -> Message:
     return Message(ItemId(name), "assistant", (OutputText(text),))
 
 
-def test_where_the_user_has_said_nothing_the_newest_item_stays() -> None:
+def test_without_a_user_message_the_newest_item_stays() -> None:
     system = Message(ItemId("news"), "system", (InputText(LONG),))
     scene = having(said_by_assistant("old", "word " * 500), system)
     (item,) = prompted(scene)
     assert item.id == "news"
 
 
-def test_a_side_response_with_an_input_of_its_own_is_cut_in_the_same_way() -> None:
+def test_a_side_response_with_its_own_input_is_cut_in_the_same_way() -> None:
     scene = having(said("kept", LONG), said("other"))
     given = (said("", LONG), ItemReference(ItemId("kept")))
     items = prompted(scene, ResponseParams(in_conversation=False, input=given))
@@ -193,7 +193,7 @@ def test_a_side_response_with_an_input_of_its_own_is_cut_in_the_same_way() -> No
     assert len(items) == 2
 
 
-def test_what_a_side_response_left_out_is_there_for_the_next_reply() -> None:
+def test_items_that_a_side_response_left_out_are_available_to_the_next_reply() -> None:
     scene = having(said("old"), said("asked"))
     crowded = ResponseParams(in_conversation=False, instructions="x" * 3_960)
     assert ids(prompted(scene, crowded)) == ["asked"]
@@ -216,7 +216,7 @@ def test_the_output_of_an_mcp_call_is_shortened_and_the_question_stays() -> None
     assert "left out" in (outcome.output or "")
 
 
-def test_spoken_words_that_are_still_to_come_are_waited_for_and_are_the_question() -> None:
+def test_a_pending_transcript_is_waited_for_and_is_the_question() -> None:
     scene = having(said("old", LONG), settings=Settings(modality="text", turn_detection=None))
     scene.happens(AudioArrived(bytes(48 * 400)), CommitRequested())
     assert prompted(scene) == ()
@@ -241,27 +241,27 @@ def test_an_output_is_never_kept_without_its_call() -> None:
             assert shown[-1] == "asked"
 
 
-def test_an_output_that_came_after_the_question_brings_its_call() -> None:
+def test_an_output_after_the_question_includes_its_call() -> None:
     scene = having(called("c"), said("old", LONG), said("asked"), returned("out", "sun", of="c"))
     assert ids(prompted(scene)) == ["c", "asked", "out"]
     scene.happens(CancelRequested(), ItemCreateRequested(said("next")))
     assert ids(prompted(scene)) == ["c", "asked", "out", "next"], "and it stays with it"
 
 
-def test_an_output_whose_call_the_client_has_deleted_stays() -> None:
+def test_an_output_stays_after_the_client_deleted_its_call() -> None:
     scene = having(called("c"), returned("out", "sun", of="c"), said("asked"))
     scene.happens(ItemDeleteRequested(ItemId("c")))
     assert ids(prompted(scene)) == ["out", "asked"]
 
 
-def test_a_request_for_approval_stays_with_its_answer() -> None:
+def test_an_approval_request_stays_with_its_answer() -> None:
     request = McpApprovalRequest(ItemId("r"), "library", "lend", "{}")
     answer = McpApprovalResponse(ItemId("a"), ItemId("r"), approve=False, reason="no")
     shown = fit((request, said("old", LONG), said("asked"), answer), Room(0, 1_000, Truncation()))
     assert ids(shown.items) == ["r", "asked", "a"]
 
 
-def test_what_was_left_out_stays_left_out() -> None:
+def test_left_out_items_stay_left_out() -> None:
     scene = having(*(said(f"i{index}", "word " * 80) for index in range(20)))
     first = ids(prompted(scene))[0]
     scene.happens(CancelRequested(), SessionUpdateRequested({"instructions": ""}))
@@ -272,7 +272,7 @@ def test_what_was_left_out_stays_left_out() -> None:
 
 
 @pytest.mark.parametrize("longest", [100, 101, 399, 400, 2_000])
-def test_a_shortened_text_keeps_its_ends_and_says_what_is_missing(longest: int) -> None:
+def test_a_shortened_text_keeps_its_ends_and_says_how_much_is_missing(longest: int) -> None:
     text = "".join(chr(0x4E00 + index % 5_000) for index in range(40_000))
     short = shortened(text, longest)
     assert len(short) <= longest
@@ -283,7 +283,7 @@ def test_a_shortened_text_keeps_its_ends_and_says_what_is_missing(longest: int) 
     assert len(head) + len(tail) + missing == len(text)
 
 
-def test_a_text_that_is_short_enough_is_left_as_it_is() -> None:
+def test_a_short_text_is_unchanged() -> None:
     assert shortened("x" * 400, 400) == "x" * 400
 
 
@@ -297,7 +297,7 @@ def test_images_and_failed_calls_are_counted_and_kept() -> None:
 
 
 @pytest.mark.parametrize("part", [InputText(LONG), OutputText(LONG), InputAudio(LONG), OutputAudio(LONG)])
-def test_words_of_every_kind_are_shortened_where_they_stand(part: Content) -> None:
+def test_texts_of_every_item_kind_are_shortened(part: Content) -> None:
     beside = InputAudio(None), InputImage("data:image/png;base64,AAAA")
     item = Message(ItemId("m"), "user", (part, *beside))
     (shown,) = fit((item,), Room(0, 2_000, Truncation())).items
@@ -310,7 +310,7 @@ def test_words_of_every_kind_are_shortened_where_they_stand(part: Content) -> No
     assert shown.content[1:] == beside
 
 
-def test_of_a_failed_call_the_message_is_shortened_and_the_kind_of_error_stays() -> None:
+def test_a_failed_calls_message_is_shortened_and_its_error_kind_stays() -> None:
     failed = McpCall(ItemId("m"), "library", "find", "{}", error=McpError("http_error", LONG, 500))
     (shown,) = fit((failed,), Room(0, 500, Truncation())).items
     assert isinstance(shown, McpCall)
@@ -335,7 +335,7 @@ def test_a_conversation_that_fits_exactly_is_shown_whole(mode: Literal["disabled
     assert fit(items, Room(30, 9_999, Truncation(mode, 1.0, size))) == Shown(items)
 
 
-def test_with_truncation_disabled_one_token_too_many_is_refused_with_the_two_sizes() -> None:
+def test_with_truncation_disabled_one_token_too_many_is_refused_with_both_sizes() -> None:
     items = said("old", "word " * 50), said("asked", "word " * 50)
     size = sum(map(tokens_of, items)) + 30
     with pytest.raises(PeerError) as refused:
@@ -344,19 +344,19 @@ def test_with_truncation_disabled_one_token_too_many_is_refused_with_the_two_siz
     assert f"about {size} tokens, the model takes {size - 1};" in refused.value.message
 
 
-def test_one_token_too_many_costs_the_oldest_item_and_no_more() -> None:
+def test_one_token_too_many_drops_only_the_oldest_item() -> None:
     items = said("older"), said("old"), said("asked")
     room = Room(30, sum(map(tokens_of, items)) + 29, Truncation())
     assert fit(items, room) == Shown(items[1:], ItemId("old"))
 
 
-def test_no_more_items_leave_than_the_room_demands_and_no_fewer() -> None:
+def test_exactly_as_many_items_are_dropped_as_the_budget_requires() -> None:
     items: list[Item] = [said(f"i{index}", "x") for index in range(10)]
     room = Room(0, sum(map(tokens_of, items[-3:])), Truncation())
     assert fit(items, room) == Shown(tuple(items[-3:]), ItemId("i7"))
 
 
-def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:
+def test_a_call_is_dropped_only_together_with_its_output() -> None:
     calls = [called(f"c{index}") for index in range(12)]
     outputs = [returned(f"o{index}", "x", of=f"c{index}") for index in range(12)]
     items: list[Item] = [*calls, *outputs, said("asked")]
@@ -378,11 +378,11 @@ def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_call_is_bound_to_its_outcome_and_a_request_to_what_came_of_it(item: Item, shared: str | None) -> None:
+def test_a_call_is_bound_to_its_output_and_an_approval_request_to_its_result(item: Item, shared: str | None) -> None:
     assert bond(item) == shared
 
 
-def test_a_decision_is_counted_by_its_reason_and_a_list_of_tools_not_at_all() -> None:
+def test_a_decision_counts_its_reason_and_a_tool_list_counts_nothing() -> None:
     short, long = (McpApprovalResponse(ItemId("r"), ItemId("q"), False, reason) for reason in ("", "x" * 400))
     assert tokens_of(long) - tokens_of(short) == 100
     assert tokens_of(McpListTools(ItemId("l"), "books", (McpTool("lend", "x" * 400),))) == 0

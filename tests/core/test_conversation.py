@@ -75,7 +75,7 @@ def having(entry: Entry, *content: Content) -> Message:
 # --- order -------------------------------------------------------------------------------------------------------------------
 
 
-def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> None:
+def test_items_keep_their_places_and_know_their_predecessors() -> None:
     conversation = Conversation(ConversationId("c"))
     assert (len(conversation), conversation.place(None), conversation.place("root")) == (0, 0, 0)
     assert conversation.insert(user("b")) is None
@@ -91,14 +91,14 @@ def test_items_stand_where_they_were_put_and_each_knows_the_one_before_it() -> N
     assert conversation.entry(ItemId("x")) is None
 
 
-def test_an_item_cannot_be_put_behind_one_that_is_not_there() -> None:
+def test_an_item_cannot_be_placed_after_a_missing_one() -> None:
     with pytest.raises(PeerError) as refused:
         holding(user("a")).place("x")
     assert (refused.value.code, refused.value.field) == ("item_create_invalid_previous_item_id", "previous_item_id")
     assert "'x'" in refused.value.message
 
 
-def test_a_deleted_item_is_gone_and_known_to_be() -> None:
+def test_a_deleted_item_is_gone_and_remembered_as_deleted() -> None:
     conversation = holding(entry := user("a"), user("b"))
     assert conversation.delete(ItemId("a")) is entry
     assert entry.deleted
@@ -119,7 +119,7 @@ def test_a_deleted_item_is_gone_and_known_to_be() -> None:
     ],
     ids=["insert", "delete", "transcribed", "cut", "become", "clause"],
 )
-def test_every_change_puts_a_prompt_made_before_it_out_of_date(change: Callable[[Conversation, Entry], None]) -> None:
+def test_every_change_invalidates_earlier_prompts(change: Callable[[Conversation, Entry], None]) -> None:
     conversation = holding(entry := user("a", InputAudio(None, bytes(2))), user("b"))
     before = conversation.version
     change(conversation, entry)
@@ -129,7 +129,7 @@ def test_every_change_puts_a_prompt_made_before_it_out_of_date(change: Callable[
 # --- bounds ------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_conversation_accepts_an_item_after_a_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ITEMS", 3)
     conversation = holding(user("a"), user("b"))
     conversation.check_capacity()
@@ -154,7 +154,7 @@ def test_a_full_conversation_takes_one_more_item_when_one_is_deleted(monkeypatch
     ],
     ids=["text", "audio", "image", "call", "output", "mcp call"],
 )
-def test_words_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BROUGHT_CHARACTERS", 100)
     conversation = holding(kept, user("more", InputText("z" * 30)))
     conversation.check_capacity(user("fits", InputText("z" * 40)).item)
@@ -187,7 +187,7 @@ def sizes(conversation: Conversation) -> list[int]:
     ],
 )
 @pytest.mark.parametrize("whose", ["user", "assistant", "brought"])
-def test_the_audio_of_the_oldest_items_is_let_go_and_the_newest_is_kept(
+def test_the_audio_of_the_oldest_items_is_discarded_and_the_newest_is_kept(
     before: list[int], kept: list[int], whose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KEPT_AUDIO_BYTES", 100)
@@ -205,7 +205,7 @@ def test_the_audio_of_the_oldest_items_is_let_go_and_the_newest_is_kept(
     assert words == [made(f"i{index}", size).view() for index, size in enumerate(before)], "the words stay"
 
 
-def test_audio_that_was_let_go_makes_room_for_other_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_discarded_audio_frees_memory_for_new_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEPT_AUDIO_BYTES", 100)
     conversation = holding(reply("a", size=60), reply("b", size=60), reply("c", size=30), reply("d", size=10))
     assert sizes(conversation) == [0, 60, 30, 10]
@@ -218,14 +218,14 @@ def names(shown: Shown) -> list[str]:
     return [item.id for item in shown.items]
 
 
-def test_a_prompt_shows_the_items_in_order_without_the_empty_ones_and_what_is_added_last() -> None:
+def test_a_prompt_shows_non_empty_items_in_order_with_the_extra_items_last() -> None:
     silent = reply("silent")
     silent.heard = 0
     conversation = holding(user("a"), user("cough", InputAudio(" ")), silent, user("b"))
     assert names(conversation.shown(WIDE, (user("extra").item,))) == ["a", "b", "extra"]
 
 
-def test_what_a_prompt_left_out_stays_left_out_once_that_prompt_was_used() -> None:
+def test_items_left_out_of_a_used_prompt_stay_left_out() -> None:
     conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
     narrow = conversation.shown(Room(0, 30, Truncation()))
     assert names(narrow) == ["c", "d"]
@@ -237,7 +237,7 @@ def test_what_a_prompt_left_out_stays_left_out_once_that_prompt_was_used() -> No
 
 
 @pytest.mark.parametrize(("deleted", "left"), [("b", ["c", "d"]), ("c", ["d"]), ("d", ["c"]), ("cd", ["a", "b"])])
-def test_what_was_left_out_stays_left_out_until_all_the_rest_is_deleted(deleted: str, left: list[str]) -> None:
+def test_left_out_items_stay_left_out_until_all_others_are_deleted(deleted: str, left: list[str]) -> None:
     conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
     conversation.settle(conversation.shown(Room(0, 30, Truncation())))
     for name in deleted:
@@ -245,7 +245,7 @@ def test_what_was_left_out_stays_left_out_until_all_the_rest_is_deleted(deleted:
     assert names(conversation.shown(WIDE)) == left
 
 
-def test_a_call_that_was_left_out_comes_back_with_its_output() -> None:
+def test_a_left_out_call_comes_back_with_its_output() -> None:
     call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
     alone = Entry(FunctionCall(ItemId("g"), CallId("other"), "read", "{}"))
     conversation = holding(call, alone, user("old", InputText("x" * 400)), user("a"))
@@ -265,11 +265,11 @@ def after_a_deleted_question() -> Conversation:
     return conversation
 
 
-def test_where_the_question_was_deleted_the_message_before_it_is_the_question_though_it_was_left_out() -> None:
+def test_after_the_question_is_deleted_an_earlier_left_out_message_is_the_question() -> None:
     assert names(after_a_deleted_question().shown(WIDE)) == ["asked", "call", "output"]
 
 
-def test_a_question_that_is_no_item_yet_brings_back_nothing_that_was_left_out() -> None:
+def test_a_question_that_is_no_item_yet_brings_back_no_left_out_item() -> None:
     assert names(after_a_deleted_question().shown(WIDE, (user("new").item,))) == ["call", "output", "new"]
 
 
@@ -280,7 +280,7 @@ def test_a_message_without_words_is_not_the_question(content: InputAudio) -> Non
     assert names(conversation.shown(WIDE)) == ["asked", "call", "output"]
 
 
-def test_a_conversation_is_spoken_once_any_of_it_was() -> None:
+def test_a_conversation_is_spoken_once_any_item_was() -> None:
     conversation = holding(user("a"), reply())
     before = conversation.spoken
     conversation.mark_spoken()

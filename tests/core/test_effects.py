@@ -18,11 +18,11 @@ def start(work: Work, response: ResponseId | None = None) -> StartGeneration:
     return StartGeneration(AttemptId(1), work, "audio", "", 1.0, AudioFormat.PCM16, "en", response)
 
 
-def test_every_effect_that_the_module_defines_is_one_that_a_shell_is_typed_to_perform() -> None:
+def test_every_effect_of_the_module_is_in_the_type_that_shells_perform() -> None:
     assert set(values_of(effects)) == set(get_args(Effect))
 
 
-def test_no_effect_can_be_changed_while_it_waits_to_be_performed() -> None:
+def test_effects_are_immutable() -> None:
     assert [kind for kind in values_of(effects) if can_change(kind)] == []
 
 

@@ -8,26 +8,26 @@ from parley.core.policy.endpointing import pause_needed_ms, prefix_ms, threshold
 from parley.core.words.settings import Eagerness, SemanticVad, ServerVad
 
 
-def test_server_vad_waits_for_exactly_its_silence() -> None:
+def test_server_vad_waits_for_exactly_its_silence_duration() -> None:
     assert pause_needed_ms(ServerVad(silence_duration_ms=320), None) == 320
     assert pause_needed_ms(ServerVad(silence_duration_ms=320), 0.01) == 320
 
 
 @pytest.mark.parametrize(("eagerness", "longest"), [("low", 8000), ("medium", 4000), ("high", 2000), ("auto", 4000)])
-def test_an_unfinished_turn_waits_for_the_documented_longest_time(eagerness: Eagerness, longest: int) -> None:
+def test_an_unfinished_turn_waits_for_the_documented_maximum(eagerness: Eagerness, longest: int) -> None:
     assert pause_needed_ms(SemanticVad(eagerness), 0.0) == longest
     assert pause_needed_ms(SemanticVad(eagerness), None) == longest
 
 
 @pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
-def test_the_surer_the_judge_the_shorter_the_wait(eagerness: Eagerness) -> None:
+def test_the_wait_falls_as_the_end_probability_rises(eagerness: Eagerness) -> None:
     waits = [pause_needed_ms(SemanticVad(eagerness), p / 20) for p in range(21)]
     assert waits == sorted(waits, reverse=True)
     assert waits[-1] < waits[0]
 
 
 @pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
-def test_two_judgements_that_hardly_differ_wait_hardly_differently(eagerness: Eagerness) -> None:
+def test_nearly_equal_judgements_give_nearly_equal_waits(eagerness: Eagerness) -> None:
     waits = [pause_needed_ms(SemanticVad(eagerness), p / 1_000) for p in range(1_001)]
     assert all(longer <= shorter * 1.01 + 1 for longer, shorter in pairwise(waits))
 
@@ -45,6 +45,6 @@ def test_between_two_judgements_the_wait_is_their_geometric_mean(finished: float
     assert abs(pause_needed_ms(SemanticVad("medium"), finished) - wait_ms) <= 1
 
 
-def test_where_the_client_sets_the_threshold_and_the_pre_roll_they_are_its_own() -> None:
+def test_the_clients_threshold_and_pre_roll_are_used() -> None:
     assert (threshold_of(ServerVad(threshold=0.8)), prefix_ms(ServerVad(prefix_padding_ms=120))) == (0.8, 120)
     assert (threshold_of(SemanticVad()), prefix_ms(SemanticVad())) == (0.5, 300)

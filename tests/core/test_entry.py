@@ -65,7 +65,7 @@ def test_a_reply_is_shown_in_its_format_with_the_words_that_were_heard() -> None
     assert part(entry.view(played=1000)).transcript == "One two.", "what was heard goes over what has been played"
 
 
-def test_a_reply_is_retrieved_with_the_audio_that_was_heard_and_no_more() -> None:
+def test_a_reply_is_retrieved_with_only_the_audio_that_was_heard() -> None:
     entry = reply()
     assert entry.with_audio() == having(entry, OutputAudio("One two.", bytes(800), ULAW, True))
     entry.heard = 1000
@@ -74,7 +74,7 @@ def test_a_reply_is_retrieved_with_the_audio_that_was_heard_and_no_more() -> Non
     assert entry.with_audio() == having(entry, OutputAudio("One", None, ULAW, True))
 
 
-def test_words_that_were_reckoned_are_marked_wherever_they_are_shown() -> None:
+def test_estimated_words_are_marked_wherever_they_are_shown() -> None:
     entry = reply(timed=False)
     assert part(entry.view(played=1000)) == OutputAudio("One", None, ULAW, False)
     entry.heard = 1000
@@ -82,7 +82,7 @@ def test_words_that_were_reckoned_are_marked_wherever_they_are_shown() -> None:
     assert part(entry.with_audio()) == OutputAudio("One", bytes(333), ULAW, False)
 
 
-def test_audio_longer_than_a_clients_socket_takes_is_retrieved_cut() -> None:
+def test_audio_larger_than_a_clients_message_limit_is_retrieved_cut() -> None:
     longest = MAX_RETRIEVED_AUDIO_BYTES
     assert len(part(reply(size=longest + 2).with_audio()).audio or b"") == longest
     content = (InputAudio("hello", bytes(longest + 2)), OutputAudio("hi", bytes(longest)), InputText("text"))
@@ -91,7 +91,7 @@ def test_audio_longer_than_a_clients_socket_takes_is_retrieved_cut() -> None:
     assert longest % 2 == 0
 
 
-def test_a_message_is_shown_without_its_audio_and_other_items_as_they_are() -> None:
+def test_a_message_is_shown_without_its_audio_and_other_items_unchanged() -> None:
     entry = user("u", InputAudio("hello", bytes(8)), OutputAudio("hi", bytes(8)), InputText("text"))
     shown = (InputAudio("hello"), OutputAudio("hi"), InputText("text"))
     assert entry.view() == having(entry, *shown)
@@ -99,7 +99,7 @@ def test_a_message_is_shown_without_its_audio_and_other_items_as_they_are() -> N
     assert (call.view(), call.with_audio()) == (call.item, call.item)
 
 
-def test_the_clients_word_on_what_was_heard_is_not_overruled_by_a_reckoning() -> None:
+def test_the_clients_truncation_is_not_overridden_by_an_estimate() -> None:
     conversation = holding(entry := reply())
     entry.cut(2000)
     entry.cut(1500)
@@ -114,7 +114,7 @@ def test_the_clients_word_on_what_was_heard_is_not_overruled_by_a_reckoning() ->
 # --- words of the user's audio -----------------------------------------------------------------------------------------------
 
 
-def test_words_go_to_the_part_whose_audio_they_are_of() -> None:
+def test_a_transcript_goes_to_the_part_of_its_audio() -> None:
     entry = user("u", InputAudio(None, bytes(2)), InputText("text"), InputAudio(None, bytes(4)))
     entry.awaiting = 2
     holding(entry)
@@ -126,7 +126,7 @@ def test_words_go_to_the_part_whose_audio_they_are_of() -> None:
     assert entry.item == having(entry, *content)
 
 
-def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
+def test_the_length_of_a_users_audio_is_given_in_whole_milliseconds() -> None:
     assert [replace(user("u"), input_samples=samples).audio_ms for samples in (0, 23, 24, 2_424)] == [0, 0, 1, 101]
 
 
@@ -151,7 +151,7 @@ def test_the_length_of_a_users_audio_is_told_in_whole_milliseconds() -> None:
 @pytest.mark.parametrize(
     "make", [lambda: user("u", InputAudio(None, bytes(2))), lambda: reply()], ids=["user", "reply"]
 )
-def test_only_what_a_prompt_could_show_makes_the_prompts_before_it_out_of_date(
+def test_only_changes_visible_in_a_prompt_invalidate_earlier_prompts(
     make: Callable[[], Entry], change: Callable[[Entry], None], grows: bool
 ) -> None:
     entry, version = make(), Version()
@@ -161,7 +161,7 @@ def test_only_what_a_prompt_could_show_makes_the_prompts_before_it_out_of_date(
     assert version.number == before + grows
 
 
-def test_what_is_changed_after_an_item_was_deleted_changes_no_prompt() -> None:
+def test_changes_to_a_deleted_item_invalidate_no_prompt() -> None:
     entry, version = reply(), Version()
     entry.enter(version)
     entry.leave()
@@ -172,7 +172,7 @@ def test_what_is_changed_after_an_item_was_deleted_changes_no_prompt() -> None:
     assert version.number == before
 
 
-def test_what_is_still_to_come_of_an_item_is_counted_down_to_nothing() -> None:
+def test_an_items_pending_output_is_counted_down_to_zero() -> None:
     entry = user("u", InputAudio(None, bytes(2)), InputAudio(None, bytes(2)))
     for _ in range(3):
         entry.await_one()
@@ -183,7 +183,7 @@ def test_what_is_still_to_come_of_an_item_is_counted_down_to_nothing() -> None:
     assert entry.awaiting == 0
 
 
-def test_the_outcome_of_a_call_ends_its_wait_and_leaves_the_call_as_it_is() -> None:
+def test_a_calls_outcome_ends_its_wait_and_does_not_change_the_call() -> None:
     entry = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"), awaiting=1)
     item = entry.item
     entry.transcribed(0, "no words")
@@ -193,7 +193,7 @@ def test_the_outcome_of_a_call_ends_its_wait_and_leaves_the_call_as_it_is() -> N
 # --- audio that is kept ------------------------------------------------------------------------------------------------------
 
 
-def test_the_audio_that_an_item_keeps_is_counted_and_gone_once_it_is_discarded() -> None:
+def test_an_items_audio_is_counted_until_it_is_discarded() -> None:
     spoken, said = (
         reply(size=800),
         user("u", InputAudio("hello", bytes(8)), InputText("text"), OutputAudio("hi", bytes(6))),

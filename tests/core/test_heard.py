@@ -61,7 +61,7 @@ def prompt_text(scene: Scene) -> list[str]:
     ]
 
 
-def test_talking_over_a_reply_keeps_the_words_heard_and_the_next_prompt_holds_no_more() -> None:
+def test_a_barge_in_keeps_the_heard_words_and_the_next_prompt_holds_no_more() -> None:
     scene = Scene()
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king.", 4000), words=True)
@@ -79,7 +79,7 @@ def test_talking_over_a_reply_keeps_the_words_heard_and_the_next_prompt_holds_no
     assert prompt_text(scene) == ["tell me a story", "Once upon a time", "shorter please"]
 
 
-def test_a_reply_cut_while_it_is_made_ends_cancelled_and_its_maker_is_stopped() -> None:
+def test_a_reply_cut_during_generation_ends_cancelled_and_its_generation_is_stopped() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("One two three four.", 2000), finish=False)
@@ -98,7 +98,7 @@ def test_a_reply_cut_while_it_is_made_ends_cancelled_and_its_maker_is_stopped() 
     assert scene.session.late_events == 2
 
 
-def test_words_whose_sound_was_never_made_were_not_heard() -> None:
+def test_words_without_synthesized_audio_were_not_heard() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("Heard.", 500), finish=False)
@@ -108,7 +108,7 @@ def test_words_whose_sound_was_never_made_were_not_heard() -> None:
     assert kept(scene, spoken_item(scene)).transcript == "Heard."
 
 
-def test_the_clients_word_goes_over_our_reckoning_also_upwards() -> None:
+def test_the_clients_truncation_overrides_the_estimate_in_both_directions() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two three four five six seven eight", 4000), words=True)
@@ -121,7 +121,7 @@ def test_the_clients_word_goes_over_our_reckoning_also_upwards() -> None:
     assert scene.told(ItemTruncated)[-1] == ItemTruncated(item, 0, 3000)
 
 
-def test_truncating_an_item_still_being_made_holds_for_what_comes_later() -> None:
+def test_truncating_an_item_during_generation_applies_to_later_output() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two", 1000), words=True, finish=False)
@@ -133,7 +133,7 @@ def test_truncating_an_item_still_being_made_holds_for_what_comes_later() -> Non
     assert kept(scene, item).transcript == "one"
 
 
-def test_a_client_that_played_everything_and_counts_whole_milliseconds_loses_no_word() -> None:
+def test_a_truncation_at_the_last_whole_millisecond_loses_no_word() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two", 1000), words=True, finish=False)
@@ -157,7 +157,7 @@ def test_truncating_beyond_the_audio_is_refused_with_both_lengths() -> None:
     assert (error.field, error.client_event_id) == ("audio_end_ms", "mine")
 
 
-def test_a_client_that_says_nothing_hears_in_real_time() -> None:
+def test_without_a_truncation_the_client_is_assumed_to_play_in_real_time() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two three four", 2000), words=True)
@@ -167,7 +167,7 @@ def test_a_client_that_says_nothing_hears_in_real_time() -> None:
     assert kept(scene, item).transcript == "one two three four"
 
 
-def test_untimed_words_are_reckoned_and_marked() -> None:
+def test_untimed_words_are_estimated_and_marked() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two three four", 2000))
@@ -179,7 +179,7 @@ def test_untimed_words_are_reckoned_and_marked() -> None:
     assert not part.exact
 
 
-def test_where_the_server_plays_only_what_went_out_was_heard() -> None:
+def test_where_the_server_plays_only_sent_audio_was_heard() -> None:
     scene = Scene(playback="paced")
     scene.says("go on")
     scene.answers(("one two three four", 2000), words=True)
@@ -193,7 +193,7 @@ def test_where_the_server_plays_only_what_went_out_was_heard() -> None:
     assert scene.told(ItemTruncated)[-1].audio_end_ms == 1100
 
 
-def test_a_cough_over_a_finished_reply_lets_it_go_on_where_it_was() -> None:
+def test_a_cough_over_a_finished_reply_resumes_it_where_it_stopped() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two three four", 2000), words=True)
@@ -210,7 +210,7 @@ def test_a_cough_over_a_finished_reply_lets_it_go_on_where_it_was() -> None:
     assert part.transcript.split() == ["two", "three", "four"]
 
 
-def test_a_cough_before_the_first_word_does_not_cost_the_answer() -> None:
+def test_a_cough_before_the_first_word_does_not_lose_the_reply() -> None:
     scene = Scene()
     scene.says("what time is it")
     first = scene.attempt()
@@ -231,7 +231,7 @@ def test_a_yes_over_the_end_of_a_question_is_its_answer() -> None:
     assert len(scene.told(ResponseDone)) == 1
 
 
-def test_a_yes_in_the_middle_of_a_reply_lets_it_go_on() -> None:
+def test_a_yes_in_the_middle_of_a_reply_resumes_it() -> None:
     scene = Scene()
     scene.says("book a table")
     scene.answers(("I have found one. Shall I book it", 3000), words=True)
@@ -242,7 +242,7 @@ def test_a_yes_in_the_middle_of_a_reply_lets_it_go_on() -> None:
     assert len(scene.told(ResponseDone)) == 2
 
 
-def test_a_cough_while_the_listener_waits_for_more_does_not_begin_the_reply_again() -> None:
+def test_a_cough_while_more_output_is_generated_does_not_restart_the_reply() -> None:
     scene = Scene()
     scene.says("count to ten")
     scene.answers(("One two three.", 600), finish=False)
@@ -264,7 +264,7 @@ def heard_now(scene: Scene) -> str:
     return item.content[0].transcript
 
 
-def test_while_a_reply_plays_the_conversation_holds_the_words_heard_by_now() -> None:
+def test_during_playback_the_conversation_holds_the_words_heard_so_far() -> None:
     scene = Scene()
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king.", 4000), words=True)
@@ -277,7 +277,7 @@ def test_while_a_reply_plays_the_conversation_holds_the_words_heard_by_now() -> 
 
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
-def test_a_session_that_ends_keeps_the_words_heard_by_then(playback: Literal["remote", "paced"]) -> None:
+def test_closing_the_session_keeps_the_words_heard_so_far(playback: Literal["remote", "paced"]) -> None:
     scene = Scene(playback=playback)
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king.", 4000), words=True)
@@ -291,7 +291,7 @@ def test_a_session_that_ends_keeps_the_words_heard_by_then(playback: Literal["re
     assert heard_now(scene) == "Once upon a time"
 
 
-def test_where_the_server_plays_the_client_may_silence_a_reply_that_is_still_made() -> None:
+def test_where_the_server_plays_the_client_can_clear_a_reply_during_generation() -> None:
     scene = Scene(playback="paced")
     scene.says("tell me a story")
     scene.answers(("Once upon a time there was a king.", 4000), words=True, finish=False)
@@ -307,7 +307,7 @@ def test_where_the_server_plays_the_client_may_silence_a_reply_that_is_still_mad
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
 @pytest.mark.parametrize("heard_out", [False, True])
-def test_a_session_that_ends_stops_what_the_server_plays_and_only_that(
+def test_closing_the_session_stops_the_servers_playback_and_nothing_else(
     playback: Literal["remote", "paced"], heard_out: bool
 ) -> None:
     scene = Scene(playback=playback)
@@ -320,7 +320,7 @@ def test_a_session_that_ends_stops_what_the_server_plays_and_only_that(
     assert scene.happens(LinkClosed("gone")) == ([StopPlayback()] if playback == "paced" and not heard_out else [])
 
 
-def test_a_session_that_ends_lets_go_of_every_turn_whose_words_it_awaits() -> None:
+def test_closing_the_session_drops_every_turn_with_a_pending_transcript() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)
@@ -331,7 +331,7 @@ def test_a_session_that_ends_lets_go_of_every_turn_whose_words_it_awaits() -> No
     assert scene.happens(LinkClosed("gone")) == [DropTranscription(speaking), DropTranscription(waiting)]
 
 
-def test_words_without_sound_yet_were_not_heard() -> None:
+def test_words_without_audio_yet_were_not_heard() -> None:
     scene = Scene(playback="paced")
     scene.says("tell me a story")
     attempt = scene.last(StartGeneration).attempt
@@ -347,7 +347,7 @@ def test_words_without_sound_yet_were_not_heard() -> None:
     assert heard_now(scene) == "Once upon"
 
 
-def test_the_turns_audio_can_be_read_up_to_the_last_score() -> None:
+def test_the_turns_audio_is_readable_up_to_the_last_score() -> None:
     scene = Scene()
     assert scene.session.turn_audio(8000) == b""
     scene.hears(320, 0.0)
@@ -362,7 +362,7 @@ def test_the_turns_audio_can_be_read_up_to_the_last_score() -> None:
 # --- items that are not there, or not spoken ---------------------------------------------------------------------------------------
 
 
-def test_only_what_was_spoken_can_be_truncated() -> None:
+def test_only_spoken_items_can_be_truncated() -> None:
     scene = Scene()
     scene.says("go on")
     (mine,) = scene.told(InputCommitted)
@@ -371,7 +371,7 @@ def test_only_what_was_spoken_can_be_truncated() -> None:
     assert (error.code, error.field, error.client_event_id) == ("unsupported_content_type", "item_id", "mine")
 
 
-def test_where_the_server_plays_a_truncation_silences_what_plays() -> None:
+def test_where_the_server_plays_a_truncation_stops_the_playing_item() -> None:
     scene = Scene(playback="paced")
     scene.says("go on")
     scene.answers(("one two three four", 2000), words=True)
@@ -383,7 +383,7 @@ def test_where_the_server_plays_a_truncation_silences_what_plays() -> None:
     assert kept(scene, spoken_item(scene)).transcript == "one"
 
 
-def test_an_item_that_its_client_deleted_is_silenced_without_being_kept() -> None:
+def test_a_deleted_item_is_silenced_and_not_kept() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two three four", 2000), words=True)
@@ -395,7 +395,7 @@ def test_an_item_that_its_client_deleted_is_silenced_without_being_kept() -> Non
     assert spoken_item(scene) not in [item.id for item in scene.session.items]
 
 
-def test_of_an_item_that_is_closed_all_words_are_shown_while_the_next_is_made() -> None:
+def test_a_closed_item_shows_all_words_while_the_next_is_generated() -> None:
     scene = Scene()
     scene.says("go on")
     attempt = scene.attempt()
@@ -408,7 +408,7 @@ def test_of_an_item_that_is_closed_all_words_are_shown_while_the_next_is_made() 
     assert shown.content == (OutputAudio("One."),)
 
 
-def test_the_end_of_the_session_cuts_what_is_heard_and_leaves_what_the_client_has_cut_or_deleted() -> None:
+def test_closing_the_session_truncates_playing_items_unless_the_client_truncated_or_deleted_them() -> None:
     scene = Scene(Settings(turn_detection=None))
     scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputText("go on"),))), ResponseRequested())
     attempt = scene.attempt()

@@ -12,7 +12,7 @@ from parley.core.words.settings import AudioFormat
 
 
 @given(st.lists(st.binary(max_size=50)), st.sampled_from(AudioFormat))
-def test_any_splitting_of_the_stream_gives_the_same_audio_and_positions(
+def test_splitting_the_stream_differently_gives_the_same_audio_and_positions(
     chunks: list[bytes], format: AudioFormat
 ) -> None:
     buffer = InputAudio(format)
@@ -36,7 +36,7 @@ def test_a_sample_is_committed_once_and_later_audio_stays() -> None:
     assert buffer.span(0, 100) == bytes(range(120, 200))
 
 
-def test_positions_go_on_after_a_clear_and_a_change_of_format() -> None:
+def test_positions_continue_after_a_clear_and_a_change_of_format() -> None:
     buffer = InputAudio(AudioFormat.PCM16)
     buffer.append(bytes(481))
     buffer.clear()
@@ -58,7 +58,7 @@ moves = st.lists(
 
 
 @given(moves, st.sampled_from([1, 8, 1_000]))
-def test_long_appends_are_kept_as_short_ones_are(moves: list[tuple[str, int, int]], long: int) -> None:
+def test_long_appends_are_stored_like_short_ones(moves: list[tuple[str, int, int]], long: int) -> None:
     """Against one array of everything that was appended; a sample of G.711 is one byte, and three positions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(input_audio, "LONG_BYTES", long)
@@ -90,7 +90,7 @@ def test_a_long_append_that_is_committed_whole_is_not_copied() -> None:
     assert buffer.buffered == 0
 
 
-def test_the_memory_of_a_long_append_is_given_back_before_all_of_it_is_used() -> None:
+def test_the_memory_of_a_long_append_is_freed_before_all_of_it_is_used() -> None:
     tracemalloc.start()
     try:
         buffer, audio = InputAudio(AudioFormat.PCM16), bytes(16 * input_audio.LONG_BYTES)
@@ -105,9 +105,7 @@ def test_the_memory_of_a_long_append_is_given_back_before_all_of_it_is_used() ->
 
 @pytest.mark.parametrize("format", list(AudioFormat))
 @given(before=st.lists(st.binary(max_size=7), max_size=6), audio=st.binary(max_size=9))
-def test_how_much_an_append_would_fill_the_buffer_is_known_before(
-    format: AudioFormat, before: list[bytes], audio: bytes
-) -> None:
+def test_the_size_after_an_append_is_known_before_it(format: AudioFormat, before: list[bytes], audio: bytes) -> None:
     buffer = InputAudio(format)
     for piece in before:
         buffer.append(piece)

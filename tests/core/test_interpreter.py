@@ -22,18 +22,18 @@ def pieces(text: str, begin: int, decided: tuple[Decided, ...]) -> list[str]:
     return found
 
 
-def test_a_whole_clause_is_translated_while_its_speaker_goes_on() -> None:
+def test_a_complete_clause_is_translated_while_the_speaker_continues() -> None:
     text = "The train leaves at nine. We have to be there"
     decided = Interpreter("de").words_became_stable(Said(text, 0, "en"))
     assert [piece.strip() for piece in pieces(text, 0, decided)] == ["The train leaves at nine."]
 
 
-def test_words_that_are_no_whole_clause_yet_are_waited_for() -> None:
+def test_an_incomplete_clause_is_not_translated_yet() -> None:
     assert Interpreter("de").words_became_stable(Said("The train leaves", 0, "en")) == ()
 
 
 @pytest.mark.parametrize(("text", "begin", "ends"), [("Good day. Bye", 9, [13]), ("Good day. ", 9, []), ("", 0, [])])
-def test_the_end_of_the_turn_has_the_rest_translated_where_it_has_words(text: str, begin: int, ends: list[int]) -> None:
+def test_the_end_of_the_turn_translates_the_rest_if_it_has_words(text: str, begin: int, ends: list[int]) -> None:
     decided = Interpreter("de").turn_ended(Said(text, begin))
     assert [one.end for one in decided if isinstance(one, Translate)] == ends
     assert len(decided) == len(ends)
@@ -44,7 +44,7 @@ def test_a_translation_names_its_languages_and_its_terms() -> None:
     assert one == Translate(len("the invoice"), "de", "en", TERMS)
 
 
-def test_a_translation_is_not_made_ahead_and_is_not_cut_by_a_voice() -> None:
+def test_a_translation_is_not_speculative_and_is_not_cut_by_a_voice() -> None:
     interpreter = Interpreter("de")
     assert interpreter.speaks
     assert not interpreter.may_speculate(Said("hello there"))

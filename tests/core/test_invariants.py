@@ -226,7 +226,7 @@ BROKEN: dict[str, tuple[Callable[[], State], str]] = {
 
 
 @pytest.mark.parametrize(("broken", "number"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_state_is_found_and_its_invariant_named(broken: Callable[[], State], number: str) -> None:
+def test_a_broken_state_is_detected_and_its_invariant_named(broken: Callable[[], State], number: str) -> None:
     with pytest.raises(InvariantBroken, match=f"^{number}: "):
         check(broken())
 
@@ -263,7 +263,7 @@ SOUND: dict[str, Callable[[], State]] = {
 
 
 @pytest.mark.parametrize("sound", SOUND.values(), ids=SOUND)
-def test_a_sound_state_passes_up_to_its_limits(sound: Callable[[], State]) -> None:
+def test_a_valid_state_passes_up_to_its_limits(sound: Callable[[], State]) -> None:
     check(sound())
 
 

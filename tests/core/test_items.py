@@ -55,7 +55,7 @@ CHARACTERS: list[tuple[Item, int]] = [
 ]
 
 
-def test_every_value_of_the_module_is_an_item_or_a_part_of_one() -> None:
+def test_every_class_of_the_module_is_an_item_or_a_part() -> None:
     parts = {McpTool, McpError, ItemReference}
     assert set(values_of(items)) - parts == {*get_args(Item), *get_args(Content)}
     assert [kind for kind in values_of(items) if can_change(kind)] == []
@@ -72,7 +72,7 @@ def test_every_value_of_the_module_is_an_item_or_a_part_of_one() -> None:
         (InputImage("https://example.com/hello.png"), ""),
     ],
 )
-def test_a_part_says_its_words_where_they_are_known(part: Content, text: str) -> None:
+def test_a_part_gives_its_text_where_it_is_known(part: Content, text: str) -> None:
     assert text_of(part) == text
 
 
@@ -90,14 +90,14 @@ def test_a_part_says_its_words_where_they_are_known(part: Content, text: str) ->
         (McpCall(ID, "books", "find", ""), False),
     ],
 )
-def test_a_model_is_shown_only_what_says_something(item: Item, empty: bool) -> None:
+def test_only_items_with_content_are_shown_to_a_model(item: Item, empty: bool) -> None:
     assert is_empty(item) is empty
 
 
 @pytest.mark.parametrize(("item", "characters"), CHARACTERS, ids=lambda value: type(value).__name__)
-def test_what_an_item_keeps_is_counted_without_its_audio(item: Item, characters: int) -> None:
+def test_the_size_of_an_item_excludes_its_audio(item: Item, characters: int) -> None:
     assert characters_of(item) == characters
 
 
-def test_no_kind_of_item_is_kept_without_being_counted() -> None:
+def test_every_kind_of_item_has_a_size() -> None:
     assert {type(item) for item, _ in CHARACTERS} == set(get_args(Item))

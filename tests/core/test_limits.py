@@ -52,17 +52,17 @@ def test_the_longest_turn_and_the_longest_append_fit_into_the_buffer() -> None:
     assert PCM.samples(MAX_APPEND_BYTES) <= MAX_BUFFERED_MS * SAMPLES_PER_MS
 
 
-def test_no_limit_on_bytes_cuts_a_sample_in_two() -> None:
+def test_no_limit_on_bytes_splits_a_sample() -> None:
     assert MAX_RETRIEVED_AUDIO_BYTES % PCM.frame_bytes == AUDIO_DELTA_BYTES % PCM.frame_bytes == 0
 
 
-def test_what_is_retrieved_and_told_stays_under_the_message_size_at_which_clients_close() -> None:
+def test_retrieved_and_sent_events_stay_under_the_message_size_limit_of_clients() -> None:
     encoded = -(-MAX_RETRIEVED_AUDIO_BYTES // 3) * 4
     assert encoded < 1024 * 1024
     assert AUDIO_DELTA_BYTES < MAX_RETRIEVED_AUDIO_BYTES < KEPT_AUDIO_BYTES
 
 
-def test_the_audio_of_one_item_may_wait_for_its_words() -> None:
+def test_the_audio_of_one_item_fits_the_transcription_backlog() -> None:
     assert MAX_AUDIO_PARTS < MAX_PENDING_TURNS
     assert MAX_WAITING_MS * 1_000_000 / TRANSCRIPT_WAIT_NS == 6
 
@@ -72,13 +72,13 @@ def test_the_largest_item_fits_into_a_conversation() -> None:
     assert MIN_SHOWN_CHARACTERS < MAX_ITEM_TEXT
 
 
-def test_a_backchannel_over_a_reply_is_rejected_before_it_could_take_the_floor() -> None:
+def test_a_backchannel_is_rejected_before_a_voice_of_its_length_takes_the_floor() -> None:
     assert JUDGE_AFTER_MS < REJECT_PAUSE_MS < CONFIRM_SPEECH_MS
 
 
-def test_the_wait_for_a_prompt_is_longer_than_that_for_a_stalled_microphone() -> None:
+def test_the_shortest_idle_timeout_is_longer_than_the_stall_timeout_of_a_microphone() -> None:
     assert STALLED_MICROPHONE_NS < IDLE_MIN_MS * 1_000_000 < IDLE_MAX_MS * 1_000_000
 
 
-def test_a_client_has_time_to_ask_and_far_less_than_a_model_to_answer() -> None:
+def test_the_delay_for_a_clients_request_is_far_shorter_than_the_model_timeout() -> None:
     assert FOLLOW_UP_WAIT_NS < STALLED_MICROPHONE_NS < GENERATION_SILENCE_NS

@@ -24,7 +24,7 @@ def aside(name: str) -> Response:
     return Response.begin(ResponseId(name), None, Settings())
 
 
-def test_one_response_holds_the_conversation_and_others_run_beside_it() -> None:
+def test_one_response_runs_in_the_conversation_and_others_beside_it() -> None:
     responses = OpenResponses()
     for one in (first := aside("a"), held := main(), second := aside("b")):
         responses.begin(one, MAKING)
@@ -33,14 +33,14 @@ def test_one_response_holds_the_conversation_and_others_run_beside_it() -> None:
     assert [responses.get(ResponseId(name)) for name in ("a", "main", "b", "x")] == [first, held, second, None]
 
 
-def test_a_second_response_in_the_conversation_is_a_bug_that_is_found_on_the_spot() -> None:
+def test_a_second_response_in_the_conversation_is_detected_as_a_bug() -> None:
     responses = OpenResponses()
     responses.begin(main("first"), MAKING)
     with pytest.raises(InvariantBroken, match="second begins while first holds the conversation"):
         responses.begin(main("second"), MAKING)
 
 
-def test_a_response_ends_with_the_position_it_was_in_and_frees_the_conversation() -> None:
+def test_an_ended_response_gives_its_last_position_and_frees_the_conversation() -> None:
     responses = OpenResponses()
     responses.begin(held := main(), AwaitingInput(PLAN))
     responses.begin(side := aside("a"), Replaying())
@@ -54,7 +54,7 @@ def test_a_response_ends_with_the_position_it_was_in_and_frees_the_conversation(
     responses.begin(main("next"), MAKING)
 
 
-def test_what_waits_for_its_input_is_found_in_the_order_in_which_it_began() -> None:
+def test_responses_waiting_for_their_input_are_found_in_the_order_of_creation() -> None:
     responses = OpenResponses()
     responses.begin(first := aside("a"), AwaitingInput(PLAN))
     responses.begin(aside("b"), MAKING)
@@ -64,7 +64,7 @@ def test_what_waits_for_its_input_is_found_in_the_order_in_which_it_began() -> N
     assert responses.awaiting_input() == [(last, PLAN)]
 
 
-def test_what_waits_for_its_calls_is_told_apart_from_what_is_generated() -> None:
+def test_responses_waiting_for_calls_are_distinguished_from_running_ones() -> None:
     responses = OpenResponses()
     responses.begin(held := main(), MAKING)
     assert responses.awaiting_calls() == []
@@ -72,7 +72,7 @@ def test_what_waits_for_its_calls_is_told_apart_from_what_is_generated() -> None
     assert responses.awaiting_calls() == [held]
 
 
-def test_after_the_end_of_the_session_no_response_is_open() -> None:
+def test_closing_the_session_leaves_no_open_response() -> None:
     responses = OpenResponses()
     responses.begin(main(), MAKING)
     responses.begin(aside("a"), MAKING)

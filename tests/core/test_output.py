@@ -79,7 +79,7 @@ def usage(scene: Scene) -> Usage:
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_response_may_have_as_much_text_as_the_limit_and_is_cut_with_one_character_more(over: int) -> None:
+def test_a_response_may_have_as_much_text_as_the_limit_and_is_cut_one_character_later(over: int) -> None:
     scene = asked()
     caused = scene.happens(TextGenerated(scene.attempt(), "x" * (MAX_RESPONSE_TEXT - 3)))
     caused += scene.happens(TextGenerated(scene.attempt(), "y" * (3 + over)))
@@ -90,7 +90,7 @@ def test_a_response_may_have_as_much_text_as_the_limit_and_is_cut_with_one_chara
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_response_may_have_as_much_sound_as_the_limit_and_is_cut_with_one_sample_more(over: int) -> None:
+def test_a_response_may_have_as_much_audio_as_the_limit_and_is_cut_one_sample_later(over: int) -> None:
     half_an_hour = 30 * 60 * 8_000
     scene = asked(AUDIO, ResponseParams(in_conversation=False, output_format=AudioFormat.PCMU))
     scene.happens(SpeechGenerated(scene.attempt(), bytes(half_an_hour)))
@@ -100,7 +100,7 @@ def test_a_response_may_have_as_much_sound_as_the_limit_and_is_cut_with_one_samp
 
 
 @pytest.mark.parametrize(("reason", "told"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-def test_a_model_that_was_cut_short_says_by_what_and_what_it_took(reason: str, told: str) -> None:
+def test_an_incomplete_response_gives_its_reason_and_its_usage(reason: str, told: str) -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Well"))
@@ -110,7 +110,7 @@ def test_a_model_that_was_cut_short_says_by_what_and_what_it_took(reason: str, t
     assert usage(scene) == Usage(input_text=50, output_text=7)
 
 
-def test_a_failed_response_says_why_and_counts_nothing() -> None:
+def test_a_failed_response_gives_its_error_and_no_usage() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Well, well"))
@@ -125,7 +125,7 @@ def test_a_failed_response_says_why_and_counts_nothing() -> None:
 # --- what it cost ------------------------------------------------------------------------------------------------------------
 
 
-def test_where_the_model_tells_nothing_its_tokens_are_reckoned_also_of_a_reply_that_was_cancelled() -> None:
+def test_without_usage_from_the_model_tokens_are_estimated_even_for_a_cancelled_reply() -> None:
     for stops in (True, False):
         scene = asked()
         attempt = scene.attempt()
@@ -135,14 +135,14 @@ def test_where_the_model_tells_nothing_its_tokens_are_reckoned_also_of_a_reply_t
 
 
 @pytest.mark.parametrize(("cached", "told"), [(0, 0), (30, 30), (50, 50), (51, 50)])
-def test_no_more_of_a_prompt_was_cached_than_it_had(cached: int, told: int) -> None:
+def test_cached_tokens_do_not_exceed_the_prompts_tokens(cached: int, told: int) -> None:
     scene = asked()
     scene.happens(GenerationFinished(scene.attempt(), usage=MeasuredUsage(50, 7, cached)))
     assert usage(scene) == Usage(input_text=50, input_cached=told, output_text=7)
 
 
 @pytest.mark.parametrize(("ms", "tokens"), [(50, 1), (51, 2), (100, 2), (1_000, 20)])
-def test_each_50_ms_of_sound_begun_is_a_token(ms: int, tokens: int) -> None:
+def test_each_started_50_ms_of_audio_is_a_token(ms: int, tokens: int) -> None:
     scene = asked(AUDIO)
     scene.answers(("Hi.", ms))
     assert usage(scene).output_audio == tokens
@@ -152,7 +152,7 @@ def test_each_50_ms_of_sound_begun_is_a_token(ms: int, tokens: int) -> None:
 
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
-def test_sound_goes_to_the_client_or_to_where_the_server_plays_it(playback: str) -> None:
+def test_audio_goes_to_the_client_or_to_the_servers_playback(playback: str) -> None:
     scene = asked(Settings(turn_detection=None, output_format=AudioFormat.PCMA), playback=playback)
     attempt = scene.attempt()
     caused = scene.happens(SpeechGenerated(attempt, b"one"), SpeechGenerated(attempt, b"two"))
@@ -168,7 +168,7 @@ def test_sound_goes_to_the_client_or_to_where_the_server_plays_it(playback: str)
     assert scene.session.speaking
 
 
-def test_sound_beside_the_conversation_is_told_and_not_played_and_settles_no_voice() -> None:
+def test_audio_of_an_out_of_band_response_is_sent_not_played_and_does_not_fix_the_voice() -> None:
     scene = asked(Settings(turn_detection=None, voice="alba"), ASIDE, playback="paced")
     caused = scene.happens(SpeechGenerated(scene.attempt(), b"once"))
     assert [notice.audio for notice in scene.told(OutputAudioDelta)] == [b"once"]
@@ -178,7 +178,7 @@ def test_sound_beside_the_conversation_is_told_and_not_played_and_settles_no_voi
     assert kinds(scene.happens(SessionUpdateRequested({"voice": "bruno"}))) == ["SessionUpdated"]
 
 
-def test_sound_in_the_conversation_settles_its_voice() -> None:
+def test_audio_in_the_conversation_fixes_the_voice() -> None:
     scene = asked(Settings(turn_detection=None, voice="alba"))
     scene.happens(SpeechGenerated(scene.attempt(), b""))
     assert kinds(scene.happens(SessionUpdateRequested({"voice": "bruno"}))) == ["SessionUpdated"]
@@ -187,7 +187,7 @@ def test_sound_in_the_conversation_settles_its_voice() -> None:
 
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
-def test_what_comes_for_an_item_that_its_client_has_cut_is_told_and_not_played(playback: str) -> None:
+def test_output_for_a_truncated_item_is_sent_and_not_played(playback: str) -> None:
     scene = asked(AUDIO, playback=playback)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "One two."), SpeechGenerated(attempt, bytes(48_000)))
@@ -200,7 +200,7 @@ def test_what_comes_for_an_item_that_its_client_has_cut_is_told_and_not_played(p
     assert kinds(caused) == (["OutputAudioDelta"] if playback == "remote" else [])
 
 
-def test_words_and_sound_of_a_text_response_are_one_message_and_its_sound_is_left_out() -> None:
+def test_a_text_response_makes_one_message_without_audio() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "One."), SpeechGenerated(attempt, b"sound"), TextGenerated(attempt, " Two."))
@@ -210,7 +210,7 @@ def test_words_and_sound_of_a_text_response_are_one_message_and_its_sound_is_lef
     assert "One. Two." in str(item)
 
 
-def test_sound_without_words_is_kept_with_its_item() -> None:
+def test_audio_without_words_is_kept_with_its_item() -> None:
     scene = asked(AUDIO)
     scene.happens(SpeechGenerated(scene.attempt(), b"ab"), SpeechGenerated(scene.attempt(), b"cd"))
     scene.happens(GenerationFinished(scene.attempt()))
@@ -225,7 +225,7 @@ def test_sound_without_words_is_kept_with_its_item() -> None:
 # --- calls -------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_without_an_id_gets_one_and_arguments_of_an_unknown_call_are_left_out() -> None:
+def test_a_call_without_an_id_gets_one_and_arguments_of_an_unknown_call_are_ignored() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 3, CallId(""), "look"), ToolCallStarted(attempt, 4, CallId("mine"), "see"))
@@ -241,7 +241,7 @@ def test_a_call_without_an_id_gets_one_and_arguments_of_an_unknown_call_are_left
     assert (first.name, second.name) == ("look", "see")
 
 
-def test_requests_for_approval_are_told_whole_at_the_end_one_after_another() -> None:
+def test_approval_requests_are_sent_whole_one_after_another_at_the_end() -> None:
     books = McpServer("books", "https://books.example/mcp")
     scene = Scene(Settings(modality="text", tools=(books,)), capabilities=Capabilities(mcp_urls=("*",)))
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
@@ -270,7 +270,7 @@ def test_requests_for_approval_are_told_whole_at_the_end_one_after_another() -> 
 # --- the end -----------------------------------------------------------------------------------------------------------------
 
 
-def test_after_each_response_its_client_learns_how_many_are_left_where_there_is_a_limit() -> None:
+def test_the_remaining_rate_is_sent_after_each_response_if_there_is_a_limit() -> None:
     for rate, told in ((None, 0), (10, 2)):
         scene = Scene(TEXT, OwnerSettings(responses_per_minute=rate))
         scene.happens(TYPED, ResponseRequested(), ResponseRequested(ASIDE))
@@ -280,7 +280,7 @@ def test_after_each_response_its_client_learns_how_many_are_left_where_there_is_
         assert len(scene.told(ResponseDone)) == 2
 
 
-def test_a_response_that_waits_for_words_can_be_cancelled_and_is_not_made_when_they_come() -> None:
+def test_a_response_waiting_for_a_transcript_can_be_cancelled() -> None:
     scene = asked()
     scene.happens(CancelRequested())
     assert usage(scene).output_text == 0
@@ -289,7 +289,7 @@ def test_a_response_that_waits_for_words_can_be_cancelled_and_is_not_made_when_t
     assert scene.session.late_events == 2
 
 
-def test_what_a_guess_has_made_beyond_the_end_of_its_response_is_left_out() -> None:
+def test_held_output_beyond_the_end_of_its_response_is_dropped() -> None:
     scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
@@ -320,7 +320,7 @@ def calling(count: int = 1) -> Scene:
     return scene
 
 
-def test_a_response_is_done_only_when_its_tools_have_answered_and_counts_what_its_model_took() -> None:
+def test_a_response_with_calls_ends_after_their_outcomes_and_counts_its_usage() -> None:
     scene = calling(2)
     first, second = [effect.call for effect in scene.effects if isinstance(effect, CallTool)]
     scene.happens(ToolAnswered(first, "found"))
@@ -329,7 +329,7 @@ def test_a_response_is_done_only_when_its_tools_have_answered_and_counts_what_it
     assert (done(scene).status, usage(scene).input_text, usage(scene).output_text) == ("completed", 30, 7)
 
 
-def test_a_response_that_is_cancelled_while_its_tools_run_has_counted_what_its_model_took() -> None:
+def test_a_response_cancelled_during_its_calls_counts_its_usage() -> None:
     scene = calling()
     scene.happens(CancelRequested())
     assert (done(scene).status, usage(scene).input_text, usage(scene).output_text) == ("cancelled", 30, 7)
@@ -339,7 +339,7 @@ def test_a_response_that_is_cancelled_while_its_tools_run_has_counted_what_its_m
     assert len(scene.told(ResponseDone)) == 1, "what came of it is kept and not answered"
 
 
-def test_a_reply_that_is_said_again_after_a_cough_ends_like_any_other() -> None:
+def test_a_resumed_reply_ends_like_any_other() -> None:
     scene = Scene()
     scene.says("count")
     scene.answers(("One two three four.", 2_000), (" Five six.", 1_000))

@@ -27,7 +27,7 @@ def waiting(*turns: Pending) -> PendingTurns:
     return region
 
 
-def test_turns_wait_in_the_order_in_which_they_were_committed() -> None:
+def test_turns_wait_in_the_order_of_their_commits() -> None:
     region = waiting(first := pending(2), second := pending(1))
     assert list(region) == [first, second]
     assert region.oldest is first
@@ -37,13 +37,13 @@ def test_turns_wait_in_the_order_in_which_they_were_committed() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**12)), max_size=8))
-def test_all_audio_that_waits_is_counted_and_the_earliest_deadline_is_the_next(turns: list[tuple[int, int]]) -> None:
+def test_all_pending_audio_is_counted_and_the_earliest_deadline_is_next(turns: list[tuple[int, int]]) -> None:
     region = waiting(*(pending(at, samples=one, deadline_ns=due) for at, (one, due) in enumerate(turns)))
     assert region.samples == sum(samples for samples, _ in turns)
     assert region.deadline_ns() == min((due for _, due in turns), default=None)
 
 
-def test_a_reply_that_waits_for_all_turns_leaves_none_that_wants_one() -> None:
+def test_a_reply_to_all_turns_leaves_no_turn_unanswered() -> None:
     region = waiting(pending(1), pending(2, reply=True), pending(3, reply=True, silent=True))
     before = region.reply_follows
     region.answered_by_reply()
@@ -51,14 +51,14 @@ def test_a_reply_that_waits_for_all_turns_leaves_none_that_wants_one() -> None:
     assert not any(one.silent_prompt for one in region)
 
 
-def test_the_words_asked_for_in_the_last_pause_will_do_for_the_turn() -> None:
+def test_the_transcript_requested_in_the_last_pause_serves_the_turn() -> None:
     region = waiting(one := pending(1), other := pending(2))
     one.answered_by(FlushId(7))
     assert [turn.flush for turn in region] == [7, None]
     assert other.flush is None
 
 
-def test_after_the_end_of_the_session_no_turn_waits() -> None:
+def test_closing_the_session_leaves_no_pending_turn() -> None:
     region = waiting(pending(1, samples=24, deadline_ns=5, reply=True))
     region.clear()
     assert (list(region), region.samples, region.reply_follows, region.deadline_ns()) == ([], 0, False, None)

@@ -63,7 +63,7 @@ def updated(on: Scene, **patch: object) -> ErrorRaised | Settings:
         ({"model": "slow"}, "session.model"),
     ],
 )
-def test_a_fixed_setting_cannot_be_changed(patch: dict[str, object], field: str) -> None:
+def test_a_pinned_setting_cannot_be_changed(patch: dict[str, object], field: str) -> None:
     on = scene()
     error = updated(on, **patch)
     assert isinstance(error, ErrorRaised)
@@ -89,13 +89,13 @@ def test_a_fixed_setting_cannot_be_changed(patch: dict[str, object], field: str)
         {"voice": "cedar", "speed": 1.2, "tool_choice": "none"},
     ],
 )
-def test_repeating_lowering_and_everything_that_is_not_fixed_is_accepted(patch: dict[str, object]) -> None:
+def test_repeated_lowered_and_free_settings_are_accepted(patch: dict[str, object]) -> None:
     settings = updated(scene(), **patch)
     assert isinstance(settings, Settings)
     assert {name: getattr(settings, name) for name in patch} == patch
 
 
-def test_tools_that_were_left_out_can_be_taken_again() -> None:
+def test_removed_tools_can_be_added_again() -> None:
     on = scene()
     updated(on, tools=())
     again = updated(on, tools=(LOOK_UP, ORDER))
@@ -103,7 +103,7 @@ def test_tools_that_were_left_out_can_be_taken_again() -> None:
     assert again.tools == (LOOK_UP, ORDER)
 
 
-def test_what_is_not_fixed_is_the_clients() -> None:
+def test_free_settings_belong_to_the_client() -> None:
     patch = {
         "instructions": "Be long.",
         "tools": (FunctionTool("delete"),),
@@ -131,7 +131,7 @@ def asked(on: Scene, params: ResponseParams) -> ErrorRaised | ResponseCreated:
         (ResponseParams(input=(USER, SYSTEM)), "response.input[1].role"),
     ],
 )
-def test_a_response_cannot_go_beyond_what_is_fixed(params: ResponseParams, field: str) -> None:
+def test_a_response_cannot_exceed_the_pinned_settings(params: ResponseParams, field: str) -> None:
     error = asked(scene(), params)
     assert isinstance(error, ErrorRaised)
     assert (error.code, error.field) == ("field_pinned", field)
@@ -145,14 +145,14 @@ def test_a_response_cannot_go_beyond_what_is_fixed(params: ResponseParams, field
         ResponseParams(tools=(), max_output_tokens=1),
     ],
 )
-def test_a_response_within_what_is_fixed_is_made(params: ResponseParams) -> None:
+def test_a_response_within_the_pinned_settings_is_accepted(params: ResponseParams) -> None:
     on = scene()
     assert isinstance(asked(on, params), ResponseCreated)
     assert on.last(StartGeneration).attempt
 
 
 @pytest.mark.parametrize(("item", "refused"), [(SYSTEM, True), (USER, False)])
-def test_no_item_adds_instructions(item: Item, refused: bool) -> None:
+def test_an_item_cannot_add_instructions(item: Item, refused: bool) -> None:
     on = scene()
     last = notices(on.happens(ItemCreateRequested(item, event_id=EVENT)))[-1]
     assert isinstance(last, ErrorRaised if refused else ItemDone)
@@ -160,12 +160,12 @@ def test_no_item_adds_instructions(item: Item, refused: bool) -> None:
         assert (last.code, last.field) == ("field_pinned", "item.role")
 
 
-def test_a_system_item_is_welcome_where_the_instructions_are_free() -> None:
+def test_a_system_item_is_accepted_if_the_instructions_are_free() -> None:
     on = scene(replace(FIXED, instructions=None))
     assert isinstance(notices(on.happens(ItemCreateRequested(SYSTEM, event_id=EVENT)))[-1], ItemDone)
 
 
-def test_an_item_reference_is_no_instruction() -> None:
+def test_an_item_reference_is_not_an_instruction() -> None:
     on = scene()
     on.happens(ItemCreateRequested(USER, event_id=EVENT))
     assert isinstance(asked(on, ResponseParams(input=(ItemReference(ItemId("u")),))), ResponseCreated)
@@ -176,7 +176,7 @@ SERVER = McpServer(
 )
 
 
-def test_a_fixed_tool_server_keeps_its_credentials_when_its_holder_repeats_it_without_them() -> None:
+def test_a_pinned_tool_server_keeps_its_credentials_when_repeated_without_them() -> None:
     pinned, settings = PinnedSettings(tools=(SERVER,)), Settings(tools=(SERVER,))
     repeated = updated(scene(pinned, settings), tools=(replace(SERVER, credentials=Credentials()),))
     assert isinstance(repeated, Settings)
@@ -192,13 +192,13 @@ def test_a_fixed_tool_server_keeps_its_credentials_when_its_holder_repeats_it_wi
         replace(SERVER, allowed=ToolFilter(names=("pay",))),
     ],
 )
-def test_neither_address_nor_credentials_nor_approval_of_a_fixed_tool_server_can_be_changed(changed: McpServer) -> None:
+def test_address_credentials_and_approval_of_a_pinned_tool_server_cannot_be_changed(changed: McpServer) -> None:
     error = updated(scene(PinnedSettings(tools=(SERVER,)), Settings(tools=(SERVER,))), tools=(changed,))
     assert isinstance(error, ErrorRaised)
     assert (error.code, error.field) == ("field_pinned", "session.tools[0]")
 
 
-def test_fixed_values_outlast_a_change_of_pipeline() -> None:
+def test_pinned_values_survive_a_change_of_pipeline() -> None:
     pinned = replace(FIXED, model=None)
     on = scene(pinned)
     on.happens(SessionUpdateRequested(SettingsPatch(model="slow"), EVENT))
@@ -210,18 +210,18 @@ def test_fixed_values_outlast_a_change_of_pipeline() -> None:
     assert (settings.instructions, settings.tools, settings.max_output_tokens) == ("Be brief.", (LOOK_UP, ORDER), 200)
 
 
-def test_free_tools_are_the_responses_too() -> None:
+def test_free_tools_are_free_in_a_response() -> None:
     params = ResponseParams(tools=(FunctionTool("delete"),))
     assert isinstance(asked(scene(replace(FIXED, tools=None)), params), ResponseCreated)
 
 
-def test_an_error_calls_the_kind_of_a_session_its_type() -> None:
+def test_an_error_about_the_kind_of_a_session_names_its_type() -> None:
     error = updated(scene(), kind="transcription")
     assert isinstance(error, ErrorRaised)
     assert "fixes its type;" in error.message
 
 
-def test_a_response_may_have_instructions_of_its_own_where_only_its_length_is_fixed() -> None:
+def test_a_response_may_set_instructions_if_only_the_length_is_pinned() -> None:
     on = scene(PinnedSettings(max_output_tokens=200), replace(SETTINGS, tools=()))
     on.happens(ResponseRequested(ResponseParams(instructions="Be long.", input=(SYSTEM,), max_output_tokens=200)))
     prompt = on.last(StartGeneration).prompt

@@ -19,14 +19,14 @@ def asking() -> Scene:
     return scene
 
 
-def test_a_pipeline_that_was_found_is_used_from_then_on() -> None:
+def test_a_found_pipeline_is_used() -> None:
     scene = asking()
     found = PipelineFound("big", Settings(voice="deep"), OwnerSettings(language="de"), Capabilities(models=("large",)))
     assert UsePipeline("big") in scene.happens(found)
     assert scene.told(SessionUpdated)[-1].settings.voice == "deep"
 
 
-def test_where_no_pipeline_was_found_its_fault_is_told_and_the_session_stays_as_it_was() -> None:
+def test_a_pipeline_that_is_not_found_is_reported_and_the_session_unchanged() -> None:
     scene = asking()
     before = scene.session.settings
     scene.happens(PipelineNotFound(Fault("model_not_found", "No pipeline serves 'large'.")))
@@ -35,7 +35,7 @@ def test_where_no_pipeline_was_found_its_fault_is_told_and_the_session_stays_as_
     assert scene.session.settings == before
 
 
-def test_neither_answer_can_be_changed_between_its_trace_and_its_replay() -> None:
+def test_pipeline_events_are_immutable() -> None:
     assert set(values_of(pipeline_events)) == {PipelineFound, PipelineNotFound}
     assert not can_change(PipelineFound)
     assert not can_change(PipelineNotFound)

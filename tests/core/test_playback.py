@@ -29,14 +29,14 @@ def test_a_remote_listener_hears_in_real_time_from_the_first_chunk_on() -> None:
     assert not playback.audible(500 * MS)
 
 
-def test_a_late_chunk_is_heard_only_after_it_came() -> None:
+def test_a_late_chunk_is_heard_only_after_it_arrived() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2400, 0)
     playback.queue(A, R, 2400, 2400, 1000 * MS)  # 900 ms of silence between
     assert playback.stop(1050 * MS) == [Heard(A, 2400 + 1200)]
 
 
-def test_stopping_two_replies_tells_how_much_of_each_was_heard() -> None:
+def test_stopping_two_replies_gives_the_heard_part_of_each() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 24_000, 0)
     playback.queue(B, S, 0, 24_000, 0)
@@ -48,20 +48,20 @@ def test_stopping_two_replies_tells_how_much_of_each_was_heard() -> None:
     assert playback.stop(250 * MS) == [Heard(A, 6_000), Heard(B, 0)]
 
 
-def test_an_item_whose_sound_lies_in_two_places_is_cut_where_it_was_first_not_heard_out() -> None:
+def test_an_item_in_two_places_is_cut_at_the_first_unheard_sample() -> None:
     playback = RemotePlayback()
     for item, start in ((A, 0), (B, 0), (A, 2_400)):
         playback.queue(item, R, start, 2_400, 0)
     assert playback.stop(50 * MS) == [Heard(A, 1_200), Heard(B, 0)]
 
 
-def test_what_was_heard_out_is_not_cut() -> None:
+def test_a_fully_heard_item_is_not_cut() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2400, 0)
     assert playback.stop(101 * MS) == []
 
 
-def test_paced_playback_believes_only_what_went_out() -> None:
+def test_paced_playback_counts_only_reported_audio() -> None:
     playback = PacedPlayback()
     playback.queue(A, R, 0, 4800, 0)
     playback.played(1000)
@@ -70,7 +70,7 @@ def test_paced_playback_believes_only_what_went_out() -> None:
     assert playback.stop(10**12) == [Heard(A, 1000)]
 
 
-def test_an_item_the_client_silenced_leaves_the_rest_playing() -> None:
+def test_clearing_one_item_leaves_the_others_playing() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 24_000, 0)
     playback.queue(B, S, 0, 24_000, 0)
@@ -79,7 +79,7 @@ def test_an_item_the_client_silenced_leaves_the_rest_playing() -> None:
     assert playback.silent_at(500 * MS) == 1500 * MS
 
 
-def test_what_was_heard_long_ago_is_not_counted_with_what_plays_now() -> None:
+def test_earlier_playback_is_not_counted_with_current_playback() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2_400, 0)
     assert not playback.audible(100 * MS)
@@ -90,7 +90,7 @@ def test_what_was_heard_long_ago_is_not_counted_with_what_plays_now() -> None:
     assert playback.heard(5_050 * MS) == [Heard(A, 3_600)]
 
 
-def test_of_a_sound_the_last_sample_is_heard_at_its_very_end() -> None:
+def test_the_last_sample_is_heard_at_its_very_end() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 24, 0)
     assert playback.audible(MS - 1)
@@ -109,7 +109,7 @@ def test_the_longest_reply_is_counted_to_the_sample_and_the_nanosecond() -> None
     assert playback.heard(30 * 60 * 1_000 * MS) == [Heard(A, half_an_hour - 1)]
 
 
-def test_what_is_still_to_be_heard_is_told_in_the_order_of_its_sound() -> None:
+def test_unheard_audio_is_listed_in_playback_order() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2_400, 0)
     playback.queue(A, R, 2_400, 2_400, 0)
@@ -119,7 +119,7 @@ def test_what_is_still_to_be_heard_is_told_in_the_order_of_its_sound() -> None:
     assert [(sound.item, left) for sound, left in playback.unheard(200 * MS)] == [(B, 2_400)]
 
 
-def test_after_a_stop_all_is_silent_and_what_follows_is_heard_from_its_beginning() -> None:
+def test_after_a_stop_nothing_plays_and_new_audio_starts_at_its_beginning() -> None:
     for playback in (RemotePlayback(), PacedPlayback()):
         playback.queue(A, R, 0, 4_800, 0)
         assert playback.stop(0) == [Heard(A, 0)]
@@ -129,7 +129,7 @@ def test_after_a_stop_all_is_silent_and_what_follows_is_heard_from_its_beginning
         assert [(sound.item, left) for sound, left in playback.unheard(0)] == [(B, 2_400)]
 
 
-def test_where_the_server_plays_each_item_is_heard_as_far_as_it_went_out() -> None:
+def test_where_the_server_plays_each_item_is_heard_as_far_as_it_was_sent() -> None:
     playback = PacedPlayback()
     playback.queue(A, R, 0, 2_400, 0)
     playback.queue(B, S, 0, 2_400, 0)
@@ -144,7 +144,7 @@ def test_where_the_server_plays_each_item_is_heard_as_far_as_it_went_out() -> No
 
 
 @given(st.lists(st.tuples(st.integers(1, 48_000), st.integers(0, 3000)), min_size=1, max_size=10), st.integers(0, 5000))
-def test_heard_is_never_more_than_sent_nor_than_the_time_allows(chunks: list[tuple[int, int]], wait_ms: int) -> None:
+def test_heard_never_exceeds_the_sent_audio_or_the_elapsed_time(chunks: list[tuple[int, int]], wait_ms: int) -> None:
     playback, now, sent = RemotePlayback(), 0, 0
     for samples, gap_ms in chunks:
         playback.queue(A, R, sent, samples, now)
@@ -169,7 +169,7 @@ def sends(
     return playback.send(Sound(item, response, 0, 2_400), bytes(4_800), PCM, DELTAS, now, heard=heard)
 
 
-def test_where_the_client_plays_it_is_sent_the_sound_and_nothing_about_a_buffer() -> None:
+def test_where_the_client_plays_it_is_sent_audio_and_no_buffer_notices() -> None:
     playback = RemotePlayback()
     assert sends(playback) == [Tell(InputCleared())]
     assert list(playback.sounding) == [R]
@@ -179,7 +179,7 @@ def test_where_the_client_plays_it_is_sent_the_sound_and_nothing_about_a_buffer(
     assert not playback.holds_buffer
 
 
-def test_where_the_server_plays_the_client_is_told_when_the_buffer_starts_and_what_was_cleared() -> None:
+def test_where_the_server_plays_the_client_gets_the_buffers_start_and_clear() -> None:
     playback = PacedPlayback()
     assert sends(playback) == [Tell(OutputBufferStarted(R)), Play(R, bytes(4_800), PCM)]
     assert sends(playback, B) == [Play(R, bytes(4_800), PCM)], "it has started already"
@@ -191,7 +191,7 @@ def test_where_the_server_plays_the_client_is_told_when_the_buffer_starts_and_wh
     assert playback.holds_buffer
 
 
-def test_sound_that_its_client_has_stopped_is_not_counted_as_heard() -> None:
+def test_audio_the_client_stopped_is_not_counted_as_heard() -> None:
     remote, paced = RemotePlayback(), PacedPlayback()
     assert sends(remote, heard=False) == [Tell(InputCleared())], "the client is sent the deltas all the same"
     assert sends(paced, heard=False) == []
@@ -201,7 +201,7 @@ def test_sound_that_its_client_has_stopped_is_not_counted_as_heard() -> None:
     assert not paced.sounding
 
 
-def test_a_response_that_is_still_made_is_not_over_though_all_of_it_was_heard() -> None:
+def test_an_unfinished_response_is_not_over_when_all_its_audio_was_heard() -> None:
     playback = PacedPlayback()
     assert playback.drain(None, 0) == (False, [])
     sends(playback)
@@ -214,7 +214,7 @@ def test_a_response_that_is_still_made_is_not_over_though_all_of_it_was_heard() 
     assert playback.drain(None, 0) == (False, [])
 
 
-def test_where_the_client_plays_a_response_is_over_by_the_clock_and_nothing_is_told() -> None:
+def test_where_the_client_plays_a_response_is_over_by_the_clock_without_a_notice() -> None:
     playback = RemotePlayback()
     sends(playback)
     playback.played(2_400)  # no such link reports it, and it would change nothing
@@ -222,7 +222,7 @@ def test_where_the_client_plays_a_response_is_over_by_the_clock_and_nothing_is_t
     assert playback.drain(None, 100 * MS) == (True, [])
 
 
-def test_the_end_of_the_session_stops_only_what_the_server_still_plays() -> None:
+def test_closing_the_session_stops_only_the_servers_playback() -> None:
     remote, paced, silent = RemotePlayback(), PacedPlayback(), PacedPlayback()
     sends(remote)
     sends(paced)
@@ -230,7 +230,7 @@ def test_the_end_of_the_session_stops_only_what_the_server_still_plays() -> None
     assert not paced.sounding
 
 
-def test_where_the_server_plays_an_item_that_is_not_wanted_silences_all_unless_it_was_heard_out() -> None:
+def test_where_the_server_plays_a_dropped_item_stops_all_playback_unless_it_was_fully_heard() -> None:
     playback = PacedPlayback()
     sends(playback)
     sends(playback, B)
@@ -241,7 +241,7 @@ def test_where_the_server_plays_an_item_that_is_not_wanted_silences_all_unless_i
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 9_600)), max_size=30))
-def test_where_the_server_plays_heard_is_never_more_than_played_nor_played_more_than_sent(
+def test_where_the_server_plays_heard_is_at_most_played_and_played_at_most_sent(
     steps: list[tuple[bool, int]],
 ) -> None:
     playback, sent, played = PacedPlayback(), 0, 0

@@ -13,7 +13,7 @@ from tests.core.values import can_change, values_of
 
 
 @given(st.text(max_size=40), st.integers(0, 40))
-def test_the_words_that_are_new_are_those_for_which_nothing_has_been_decided(text: str, begin: int) -> None:
+def test_only_words_without_a_decision_are_new(text: str, begin: int) -> None:
     said = Said(text, begin)
     assert text[:begin] + said.new == text
 
@@ -22,6 +22,6 @@ def test_all_words_of_a_turn_are_new_at_first() -> None:
     assert Said("hello there").new == "hello there"
 
 
-def test_a_decision_cannot_be_changed_after_it_was_made() -> None:
+def test_decisions_are_immutable() -> None:
     assert set(values_of(policy)) == {Said, *get_args(Decided)}
     assert [kind for kind in values_of(policy) if can_change(kind)] == []

@@ -90,7 +90,7 @@ EMPTY, OWN = Message(ItemId("e"), "user", (InputText(" "),)), Message(ItemId("o"
         ),
     ],
 )
-def test_what_a_response_asks_for_goes_before_the_sessions_settings(
+def test_a_responses_options_override_the_sessions_settings(
     params: ResponseParams, prompt: dict[str, Any], made: dict[str, Any]
 ) -> None:
     scene = Scene(SESSION)
@@ -101,7 +101,7 @@ def test_what_a_response_asks_for_goes_before_the_sessions_settings(
     assert not started.held
 
 
-def test_a_reply_made_ahead_is_generated_under_the_sessions_settings() -> None:
+def test_a_speculative_reply_uses_the_sessions_settings() -> None:
     settings = Settings(
         voice="alba", speed=0.5, output_format=AudioFormat.PCMA, transcription=Transcription(language="de")
     )
@@ -115,7 +115,7 @@ def test_a_reply_made_ahead_is_generated_under_the_sessions_settings() -> None:
     )
 
 
-def test_a_prompt_counts_its_instructions_its_tools_and_its_items_and_is_refused_one_token_over_the_context() -> None:
+def test_a_prompt_counts_instructions_tools_and_items_and_is_refused_one_token_over_the_context() -> None:
     """26 characters of instructions, 9 + 13 + 21 of a function, 4 + 2 + 2 of an MCP server's: 77, of which four make a token.
     The message: 4 tokens and 41 characters, so 11 more."""
     server = McpServer("books", "https://books.example/mcp")
@@ -132,7 +132,7 @@ def test_a_prompt_counts_its_instructions_its_tools_and_its_items_and_is_refused
         assert (done.response.usage or Usage()).input_text == (35 if status == "completed" else 0)
 
 
-def test_the_audio_of_each_turn_in_the_prompt_is_counted_and_of_none_that_is_left_out() -> None:
+def test_only_the_audio_of_turns_in_the_prompt_is_counted() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None), OwnerSettings(context_tokens=100))
     for ms, words in ((990, "x" * 700), (110, "two"), (450, "three")):
         scene.happens(AudioArrived(bytes(48 * ms)), CommitRequested())
@@ -160,7 +160,7 @@ def translating() -> Scene:
     return scene
 
 
-def test_work_that_needs_no_language_model_is_given_its_text_and_its_language() -> None:
+def test_work_without_a_language_model_gets_its_text_and_language() -> None:
     scene = translating()
     scene.says("good morning")
     translation = scene.last(StartGeneration)
@@ -174,7 +174,7 @@ def test_work_that_needs_no_language_model_is_given_its_text_and_its_language() 
     assert [one.input_text for one in used if one is not None] == [3, 2], "twelve and six characters"
 
 
-def test_a_response_that_answers_only_its_own_input_sees_nothing_else() -> None:
+def test_a_response_with_its_own_input_sees_nothing_else() -> None:
     scene = Scene(SESSION)
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested(ResponseParams(input=(OWN,), in_conversation=False)))
     assert scene.last(StartGeneration).prompt.items == (OWN,)

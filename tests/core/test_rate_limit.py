@@ -19,7 +19,7 @@ def told(allowance: RateLimiter, now_ns: int) -> tuple[int, float]:
     return limit.remaining, limit.reset_seconds
 
 
-def test_a_minutes_responses_may_be_made_at_once_and_come_back_one_by_one() -> None:
+def test_a_minutes_responses_may_be_made_at_once_and_become_available_one_by_one() -> None:
     allowance = RateLimiter(3, 100 * S)
     for _ in range(3):
         assert allowance.covers_one(100 * S)
@@ -34,7 +34,7 @@ def test_a_minutes_responses_may_be_made_at_once_and_come_back_one_by_one() -> N
     assert told(allowance, 1_000 * S) == (3, 0.0), "never more than a minute's"
 
 
-def test_a_response_too_many_is_refused_with_the_wait_and_costs_nothing() -> None:
+def test_a_response_over_the_rate_is_refused_with_the_wait_and_not_counted() -> None:
     allowance = RateLimiter(2, 0)
     allowance.spend(0)
     allowance.spend(0)
@@ -49,11 +49,11 @@ def test_a_response_too_many_is_refused_with_the_wait_and_costs_nothing() -> Non
     allowance.spend(30 * S)
 
 
-def test_the_limit_is_told_as_one_of_requests() -> None:
+def test_the_limit_is_reported_as_a_limit_of_requests() -> None:
     assert RateLimiter(7, 0).notice(0) == RateLimitsUpdated((RateLimit("requests", 7, 7, 0.0),))
 
 
-def test_without_a_limit_every_response_is_covered_and_nothing_is_told() -> None:
+def test_without_a_limit_every_response_is_allowed_and_nothing_is_reported() -> None:
     allowance = RateLimiter(None, 0)
     for _ in range(1_000):
         allowance.spend(0)

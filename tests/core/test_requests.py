@@ -123,7 +123,7 @@ from tests.core.scene import Scene, kinds, notices
         (AudioArrived(bytes(16 * 1024 * 1024), ID), "invalid_value", "audio"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, code: str, param: str | None) -> None:
+def test_an_invalid_update_is_refused_by_name_and_changes_nothing(event: Event, code: str, param: str | None) -> None:
     can = Capabilities(
         voices=("alloy",),
         models=("gpt-*",),
@@ -157,7 +157,7 @@ def test_what_cannot_be_is_refused_by_name_and_changes_nothing(event: Event, cod
         {},
     ],
 )
-def test_a_legal_update_is_answered_with_the_whole_session(patch: SettingsPatch) -> None:
+def test_a_valid_update_is_answered_with_the_whole_session(patch: SettingsPatch) -> None:
     scene = Scene(Settings(model="gpt-realtime"), capabilities=Capabilities(voices=("alloy",), models=("gpt-*",)))
     (notice,) = notices(scene.happens(SessionUpdateRequested(patch)))
     assert isinstance(notice, SessionUpdated)
@@ -177,13 +177,13 @@ def test_the_session_shows_the_recogniser_that_is_used(model: str) -> None:
     assert notice.settings.transcription == Transcription("whisper", "en-GB", "names", ("Oslo",))
 
 
-def test_one_language_of_several_that_the_recogniser_understands_is_enough() -> None:
+def test_one_understood_language_of_several_is_enough() -> None:
     scene = Scene(capabilities=Capabilities(languages=("en",)))
     update = SessionUpdateRequested({"transcription": Transcription(languages=("pt", "en"))})
     assert kinds(scene.happens(update)) == ["SessionUpdated"]
 
 
-def test_the_voice_is_settled_once_it_was_heard_and_the_same_voice_passes() -> None:
+def test_the_voice_is_fixed_once_heard_and_repeating_it_is_accepted() -> None:
     scene = Scene(Settings(voice="a"))
     scene.says("hello")
     scene.answers(("Hi.", 100))
@@ -198,7 +198,7 @@ def test_speed_changes_only_between_turns() -> None:
     assert kinds(scene.happens(SessionUpdateRequested({"speed": 1.0}))) == ["SessionUpdated"]
 
 
-def test_an_update_while_another_model_is_looked_for_is_refused_and_names_that_model() -> None:
+def test_an_update_during_a_pipeline_search_is_refused_and_names_the_model() -> None:
     scene = Scene(Settings(model="parley"), capabilities=Capabilities(models=("parley",)))
     scene.happens(SessionUpdateRequested({"model": "other"}))
     error = refused(scene, SessionUpdateRequested({"speed": 1.2}, ID))
@@ -206,7 +206,7 @@ def test_an_update_while_another_model_is_looked_for_is_refused_and_names_that_m
     assert "'other'" in error.message
 
 
-def test_a_session_becomes_one_of_another_type_before_it_has_received_anything_and_not_after() -> None:
+def test_a_session_can_change_its_type_only_before_it_has_received_anything() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     assert kinds(scene.happens(SessionUpdateRequested({"kind": "transcription"}))) == ["SessionUpdated"]
     error = refused(scene, ResponseRequested(event_id=ID))
@@ -220,7 +220,7 @@ def test_a_session_becomes_one_of_another_type_before_it_has_received_anything_a
     assert refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID)).field == "session.kind"
 
 
-def test_a_policy_of_ones_own_stays_when_the_type_of_the_session_changes() -> None:
+def test_a_custom_policy_stays_when_the_type_of_the_session_changes() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.session = Session(
         SessionSpec(
@@ -237,7 +237,7 @@ def test_a_policy_of_ones_own_stays_when_the_type_of_the_session_changes() -> No
     assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
 
 
-def test_audio_is_counted_in_the_format_it_comes_in_from_the_update_on() -> None:
+def test_audio_is_counted_in_the_format_of_the_latest_update() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(4_800)), SessionUpdateRequested({"speed": 1.5}), CommitRequested())
     assert len(scene.told(InputCommitted)) == 1, "an update that leaves the format alone keeps the audio"
@@ -247,7 +247,7 @@ def test_audio_is_counted_in_the_format_it_comes_in_from_the_update_on() -> None
     assert len(scene.told(InputCommitted)) == 2
 
 
-def test_each_update_says_whose_session_it_is_and_how_long_it_lasts_yet() -> None:
+def test_each_update_gives_the_sessions_id_and_its_remaining_time() -> None:
     scene = Scene(MANUAL, OwnerSettings(session_ms=60_000))
     (created,) = scene.told(SessionCreated)
     assert created.expires_in_ms == 60_000

@@ -47,7 +47,7 @@ from tests.core.requesting import ID, MANUAL, refused
 from tests.core.scene import Scene, kinds, notices
 
 
-def test_a_committed_turn_waits_for_its_words_before_the_reply_is_made() -> None:
+def test_a_committed_turn_is_transcribed_before_the_reply_is_generated() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)))
     caused = scene.happens(CommitRequested())
@@ -60,7 +60,7 @@ def test_a_committed_turn_waits_for_its_words_before_the_reply_is_made() -> None
     assert len(scene.last(StartGeneration).prompt.items) == 1
 
 
-def test_a_commit_alone_never_causes_a_reply() -> None:
+def test_a_commit_alone_causes_no_reply() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested())
     scene.happens(Transcribed(scene.turn(), "what now"))
@@ -68,7 +68,7 @@ def test_a_commit_alone_never_causes_a_reply() -> None:
     assert scene.told(ResponseCreated) == []
 
 
-def test_a_reply_whose_words_could_not_be_recognised_fails_and_says_why() -> None:
+def test_a_failed_transcript_fails_the_reply_with_its_error() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
@@ -87,7 +87,7 @@ def test_manual_audio_reaches_the_recogniser_whole_however_it_was_split() -> Non
     assert fed == audio
 
 
-def test_a_buffer_that_is_nearly_full_takes_no_more_than_it_can_hold() -> None:
+def test_a_nearly_full_buffer_accepts_only_what_fits() -> None:
     scene = Scene(MANUAL)
     for _ in range(10):
         scene.happens(AudioArrived(bytes(60_000 * 48)))
@@ -99,20 +99,20 @@ def test_a_buffer_that_is_nearly_full_takes_no_more_than_it_can_hold() -> None:
     assert len(scene.told(ErrorRaised)) == 1
 
 
-def test_clear_forgets_the_audio_and_a_commit_after_it_has_nothing() -> None:
+def test_clear_drops_the_audio_and_a_commit_after_it_finds_none() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)))
     assert notices(scene.happens(ClearRequested())) == [InputCleared()]
     assert "only has 0.00ms" in refused(scene, CommitRequested(ID)).message
 
 
-def test_a_commit_in_the_middle_of_detected_speech_ends_that_turn() -> None:
+def test_a_commit_during_detected_speech_ends_that_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     assert kinds(scene.happens(CommitRequested())) == ["SpeechStopped", "InputCommitted", "ItemAdded", "ItemDone"]
 
 
-def test_a_full_conversation_takes_no_commit_and_the_audio_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_conversation_refuses_a_commit_and_keeps_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "MAX_ITEMS", 3)
     scene = Scene(MANUAL)
     for index in range(3):
@@ -123,7 +123,7 @@ def test_a_full_conversation_takes_no_commit_and_the_audio_stays(monkeypatch: py
     assert len(scene.told(InputCommitted)) == 1
 
 
-def test_the_words_told_are_never_taken_back() -> None:
+def test_transcription_deltas_are_never_taken_back() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     scene.hears(640, 0.9)
     turn = scene.turn()
@@ -144,7 +144,7 @@ def test_a_transcription_session_transcribes_and_never_answers() -> None:
     assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
 
 
-def test_a_failed_transcript_is_told_as_such_where_transcripts_are_wanted() -> None:
+def test_a_failed_transcript_is_reported_if_transcripts_are_requested() -> None:
     scene = Scene(Settings(kind="transcription", transcription=Transcription()))
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)
@@ -152,7 +152,7 @@ def test_a_failed_transcript_is_told_as_such_where_transcripts_are_wanted() -> N
     assert scene.told(TranscriptionFailedNotice)[0].message == "no ears"
 
 
-def test_a_recogniser_that_fails_in_a_turn_is_let_go_at_its_end() -> None:
+def test_a_recogniser_that_fails_during_a_turn_is_dropped_at_its_end() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     turn = scene.turn()
@@ -160,7 +160,7 @@ def test_a_recogniser_that_fails_in_a_turn_is_let_go_at_its_end() -> None:
     assert DropTranscription(turn) in scene.hears(640, 0.0)
 
 
-def test_a_recogniser_too_far_behind_is_let_go_of_its_oldest_turn() -> None:
+def test_over_the_limit_of_pending_turns_the_oldest_is_dropped() -> None:
     scene = Scene(MANUAL)
     turns = []
     for _ in range(MAX_PENDING_TURNS + 1):
@@ -170,7 +170,7 @@ def test_a_recogniser_too_far_behind_is_let_go_of_its_oldest_turn() -> None:
     assert DropTranscription(turns[1]) not in caused
 
 
-def test_switching_detection_off_and_on_in_mid_speech_leaves_no_turn_behind() -> None:
+def test_switching_detection_off_and_on_during_speech_leaves_no_open_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     assert kinds(scene.happens(SessionUpdateRequested({"turn_detection": None}))) == ["SpeechStopped", "SessionUpdated"]

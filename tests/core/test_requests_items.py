@@ -92,7 +92,7 @@ def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
     assert scene.last(StartGeneration).prompt.items
 
 
-def test_a_sample_cut_in_two_at_the_end_of_an_items_audio_is_left_out() -> None:
+def test_half_a_sample_at_the_end_of_an_items_audio_is_ignored() -> None:
     scene = Scene()
     parts = InputAudio(None, bytes(4801)), InputAudio(None, bytes(4800))
     scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", parts)))
@@ -103,7 +103,7 @@ def test_a_sample_cut_in_two_at_the_end_of_an_items_audio_is_left_out() -> None:
     assert scene.last(StartGeneration).prompt.items
 
 
-def test_each_audio_part_of_an_item_gets_its_own_words_at_its_place() -> None:
+def test_each_audio_part_of_an_item_gets_its_own_transcript() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     parts = InputText("compare"), InputAudio(None, bytes(4800)), InputAudio(None, bytes(9600))
     scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", parts)), ResponseRequested())
@@ -117,7 +117,7 @@ def test_each_audio_part_of_an_item_gets_its_own_words_at_its_place() -> None:
     assert item.content == (InputText("compare"), InputAudio("this"), InputAudio("that"))
 
 
-def test_audio_of_the_assistants_items_that_a_client_brings_is_not_kept_without_end() -> None:
+def test_audio_of_assistant_items_from_the_client_is_limited() -> None:
     scene = Scene()
     spoken = OutputAudio("said before", bytes(KEPT_AUDIO_BYTES // 2))
     for name in "abc":
@@ -139,7 +139,7 @@ def test_audio_of_the_assistants_items_that_a_client_brings_is_not_kept_without_
     ],
     ids=["output", "error", "arguments", "tools", "request"],
 )
-def test_what_a_client_brings_of_mcp_servers_is_bounded_like_its_words(item: Item) -> None:
+def test_mcp_items_from_the_client_are_limited_like_text(item: Item) -> None:
     scene = Scene()
     most = MAX_BROUGHT_CHARACTERS // MAX_ITEM_TEXT
     for _ in range(most + 1):
@@ -148,7 +148,7 @@ def test_what_a_client_brings_of_mcp_servers_is_bounded_like_its_words(item: Ite
     assert scene.told(ErrorRaised)[-1].code == "conversation_full"
 
 
-def test_an_item_costs_no_more_in_a_full_conversation_than_in_an_empty_one() -> None:
+def test_adding_an_item_costs_the_same_in_a_full_and_an_empty_conversation() -> None:
     scene = Scene()
 
     def calls(name: str) -> int:
@@ -171,7 +171,7 @@ def test_an_item_costs_no_more_in_a_full_conversation_than_in_an_empty_one() -> 
     assert calls("last") <= first
 
 
-def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted() -> None:
+def test_a_conversation_full_of_large_images_accepts_another_after_a_deletion() -> None:
     scene = Scene(capabilities=Capabilities(images=True))
     image = InputImage("data:image/png;base64," + "A" * (MAX_IMAGE_BYTES // 2))
     names = [f"i{index}" for index in range(MAX_BROUGHT_CHARACTERS // len(image.image_url))]
@@ -185,13 +185,13 @@ def test_a_conversation_full_of_large_images_takes_no_more_until_one_is_deleted(
     assert "ItemAdded" in kinds(scene.happens(one_more))
 
 
-def test_an_item_of_very_many_audio_parts_is_refused_by_name() -> None:
+def test_an_item_with_too_many_audio_parts_is_refused_by_name() -> None:
     parts = (InputAudio(None, bytes(480)),) * (MAX_AUDIO_PARTS + 1)
     error = refused(Scene(), ItemCreateRequested(Message(ItemId("a"), "user", parts), None, ID))
     assert (error.code, error.field) == ("invalid_value", "item.content")
 
 
-def test_audio_put_before_so_much_other_audio_that_it_is_not_kept_is_understood_all_the_same() -> None:
+def test_audio_inserted_before_more_audio_than_is_kept_is_still_transcribed() -> None:
     scene = Scene()
     old = Message(ItemId("a"), "user", (InputAudio("x", bytes(KEPT_AUDIO_BYTES)),))
     scene.happens(ItemCreateRequested(old))
@@ -200,14 +200,14 @@ def test_audio_put_before_so_much_other_audio_that_it_is_not_kept_is_understood_
     assert scene.item("c") == Message(ItemId("c"), "user", (InputAudio(None),))
 
 
-def test_deleting_an_item_ends_the_wait_for_its_words() -> None:
+def test_deleting_an_item_ends_the_wait_for_its_transcript() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
     scene.happens(ItemDeleteRequested(scene.told(InputCommitted)[0].item_id))
     assert scene.last(StartGeneration).prompt.items == ()
 
 
-def test_images_reach_a_model_that_can_see() -> None:
+def test_images_reach_a_model_that_supports_them() -> None:
     scene = Scene(capabilities=Capabilities(images=True))
     image = Message(ItemId("i"), "user", (InputImage("data:image/png;base64,AA"),))
     scene.happens(ItemCreateRequested(image), ResponseRequested())
@@ -219,7 +219,7 @@ def waiting(ms: int) -> InputAudio:
 
 
 @pytest.mark.parametrize(("ms", "fits"), [(180_000, True), (180_001, False)])
-def test_items_and_inputs_may_bring_as_much_audio_as_may_wait_for_its_words(ms: int, fits: bool) -> None:
+def test_items_and_inputs_may_bring_as_much_audio_as_the_backlog_allows(ms: int, fits: bool) -> None:
     message = Message(ItemId(""), "user", (waiting(1_000), waiting(ms - 1_000)))
     given = Message(ItemId(""), "user", (waiting(ms - 1_000),)), Message(ItemId(""), "user", (waiting(1_000),))
     for event, param in (
@@ -237,7 +237,7 @@ def test_items_and_inputs_may_bring_as_much_audio_as_may_wait_for_its_words(ms: 
             assert scene.told(ResponseCreated) == []
 
 
-def test_output_of_a_call_is_taken_only_for_a_call_that_is_there() -> None:
+def test_a_call_output_is_accepted_only_for_an_existing_call() -> None:
     scene = Scene(MANUAL)
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "look", "{}")))
     for call_id, told in (("c", "ItemAdded"), ("d", "ErrorRaised")):
@@ -274,7 +274,7 @@ def test_a_truncation_beyond_the_item_is_refused_by_name(
 
 
 @pytest.mark.parametrize(("end_ms", "kept"), [(0, ""), (499, ""), (500, "one"), (999, "one"), (1_000, "one two")])
-def test_a_client_that_names_the_last_millisecond_has_heard_all(end_ms: int, kept: str) -> None:
+def test_a_truncation_at_the_last_millisecond_keeps_everything(end_ms: int, kept: str) -> None:
     scene = Scene(MANUAL)
     item = spoken_reply(scene, 24_001)
     scene.happens(ItemTruncateRequested(item, 0, end_ms))
@@ -287,7 +287,7 @@ def test_a_client_that_names_the_last_millisecond_has_heard_all(end_ms: int, kep
         assert refused(scene, ItemTruncateRequested(item, 0, end_ms + 1, ID)).field == "audio_end_ms"
 
 
-def test_deleting_an_item_lets_go_of_its_own_turn_alone() -> None:
+def test_deleting_an_item_drops_only_its_own_turn() -> None:
     scene = Scene(MANUAL)
     turns = []
     for _ in range(2):

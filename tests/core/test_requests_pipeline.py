@@ -91,7 +91,7 @@ def kept(scene: Scene, answer: Event) -> ErrorRaised:
     return error
 
 
-def test_what_the_client_never_changed_is_the_new_pipelines_own() -> None:
+def test_unchanged_settings_become_those_of_the_new_pipeline() -> None:
     scene = session()
     asked(scene)
     settings = changed(scene)
@@ -99,20 +99,20 @@ def test_what_the_client_never_changed_is_the_new_pipelines_own() -> None:
     assert settings.transcription is None
 
 
-def test_a_pipeline_that_is_found_under_another_name_is_shown_by_the_clients_own() -> None:
+def test_a_pipeline_found_under_an_alias_is_shown_by_the_clients_name() -> None:
     scene = session()
     asked(scene)
     assert changed(scene, replace(FOUND, settings=replace(THERE, model="other-2026"))).model == "other"
 
 
-def test_how_words_are_recognised_by_default_is_the_new_pipelines_own() -> None:
+def test_default_transcription_settings_become_those_of_the_new_pipeline() -> None:
     scene = session()
     asked(scene)
     hears = Transcription("sphinx", "en", "names")
     assert changed(scene, replace(FOUND, settings=replace(THERE, transcription=hears))).transcription == hears
 
 
-def test_a_recogniser_without_a_name_is_not_shown_under_the_old_ones() -> None:
+def test_an_unnamed_recogniser_is_not_shown_under_the_old_name() -> None:
     scene = session()
     scene.happens(SessionUpdateRequested({"transcription": Transcription("whisper-1", "en")}))
     asked(scene)
@@ -120,7 +120,7 @@ def test_a_recogniser_without_a_name_is_not_shown_under_the_old_ones() -> None:
     assert changed(scene, found).transcription == Transcription("", "en")
 
 
-def test_what_the_client_has_set_stays() -> None:
+def test_the_clients_own_settings_stay() -> None:
     scene = session()
     wanted = {"instructions": "Speak like a pirate.", "transcription": Transcription("whisper-1", "en"), "speed": 1.2}
     scene.happens(SessionUpdateRequested(wanted))  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ def test_what_the_client_has_set_stays() -> None:
     assert settings.transcription == Transcription("sphinx", "en"), "under the name of the recogniser that is used"
 
 
-def test_the_conversation_stays_and_the_new_pipelines_limits_hold() -> None:
+def test_the_conversation_stays_and_the_new_pipelines_limits_apply() -> None:
     scene = session(replace(HERE, modality="text"))
     scene.happens(TYPED, ResponseRequested())
     scene.happens(TextGenerated(scene.attempt(), "Hi."), GenerationFinished(scene.attempt()))
@@ -142,7 +142,7 @@ def test_the_conversation_stays_and_the_new_pipelines_limits_hold() -> None:
     assert "left out" in str(prompt.items[-1])
 
 
-def test_it_may_be_changed_there_and_back() -> None:
+def test_the_pipeline_can_be_changed_back() -> None:
     scene = session()
     asked(scene)
     changed(scene)
@@ -152,13 +152,13 @@ def test_it_may_be_changed_there_and_back() -> None:
 
 
 @pytest.mark.parametrize("model", ["parley", "gpt-realtime-2025-08-28"])
-def test_names_that_this_pipeline_answers_to_change_nothing_but_the_name(model: str) -> None:
+def test_an_alias_of_this_pipeline_changes_only_the_name(model: str) -> None:
     scene = session()
     assert kinds(scene.happens(SessionUpdateRequested({"model": model}))) == ["SessionUpdated"]
     assert scene.session.settings == replace(HERE, model=model, version=1)
 
 
-def test_a_model_that_does_not_exist_leaves_the_session_as_it_was() -> None:
+def test_an_unknown_model_leaves_the_session_unchanged() -> None:
     scene = session()
     asked(scene)
     error = kept(scene, PipelineNotFound(Fault("model_not_found", "There is no such model.")))
@@ -192,7 +192,7 @@ def spoke_aside(scene: Scene) -> None:
 
 @pytest.mark.parametrize("before", [heard, heard_and_cleared, spoke, spoke_aside, brought_audio])
 @pytest.mark.parametrize("meanwhile", [False, True])
-def test_after_any_audio_the_session_stays_with_its_pipeline(before: object, meanwhile: bool) -> None:
+def test_after_any_audio_the_pipeline_cannot_be_changed(before: object, meanwhile: bool) -> None:
     scene = session()
     if not meanwhile:
         before(scene)  # type: ignore[operator]
@@ -205,7 +205,7 @@ def test_after_any_audio_the_session_stays_with_its_pipeline(before: object, mea
 
 
 @pytest.mark.parametrize("params", [ResponseParams(), ResponseParams(in_conversation=False)])
-def test_while_a_response_is_made_the_session_stays_with_its_pipeline(params: ResponseParams) -> None:
+def test_during_a_response_the_pipeline_cannot_be_changed(params: ResponseParams) -> None:
     scene = session()
     scene.happens(TYPED, ResponseRequested(params))
     asked(scene)
@@ -214,7 +214,7 @@ def test_while_a_response_is_made_the_session_stays_with_its_pipeline(params: Re
     assert "wait" in error.message
 
 
-def test_while_a_tool_is_called_or_its_outcome_is_to_be_told_the_session_stays_with_its_pipeline() -> None:
+def test_during_a_tool_call_the_pipeline_cannot_be_changed() -> None:
     server = McpServer("books", "https://books.example/mcp")
     scene = Scene(replace(HERE, modality="text", tools=(server,)), capabilities=replace(CAN, mcp_urls=("*",)))
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)), TYPED, ResponseRequested())
@@ -230,7 +230,7 @@ def test_while_a_tool_is_called_or_its_outcome_is_to_be_told_the_session_stays_w
     assert "wait" in kept(scene, FOUND).message, "the reply that tells it has not begun"
 
 
-def test_while_the_words_of_an_item_are_awaited_the_session_stays_with_its_pipeline() -> None:
+def test_during_an_items_transcription_the_pipeline_cannot_be_changed() -> None:
     scene = session()
     scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", (InputAudio(None, bytes(9_600)),))))
     asked(scene)
@@ -238,7 +238,7 @@ def test_while_the_words_of_an_item_are_awaited_the_session_stays_with_its_pipel
     assert (error.code, error.field) == ("invalid_value", "session.model")
 
 
-def test_images_stay_with_a_model_that_can_see() -> None:
+def test_images_keep_a_session_at_a_model_that_supports_them() -> None:
     scene = session()
     photo = Message(ItemId(""), "user", (InputImage("data:image/png;base64,AAAA"),))
     scene.happens(ItemCreateRequested(photo))
@@ -257,7 +257,9 @@ WANTED: list[tuple[SettingsPatch, str]] = [
 
 @pytest.mark.parametrize(("wanted", "param"), WANTED)
 @pytest.mark.parametrize("earlier", [False, True])
-def test_what_the_new_pipeline_cannot_do_is_refused_by_name(wanted: SettingsPatch, param: str, earlier: bool) -> None:
+def test_settings_that_the_new_pipeline_does_not_support_are_refused_by_name(
+    wanted: SettingsPatch, param: str, earlier: bool
+) -> None:
     scene = session()
     if earlier and "transcription" not in wanted:  # a recogniser's own name does not go along
         scene.happens(SessionUpdateRequested(wanted))
@@ -277,7 +279,7 @@ def test_a_second_update_waits_for_the_first() -> None:
     assert kinds(scene.happens(SessionUpdateRequested({"speed": 1.2}))) == ["SessionUpdated"]
 
 
-def test_an_answer_that_nobody_asked_for_is_dropped() -> None:
+def test_an_unrequested_pipeline_answer_is_dropped() -> None:
     scene = session()
     assert scene.happens(FOUND) == []
     asked(scene)

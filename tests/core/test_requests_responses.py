@@ -42,7 +42,7 @@ from tests.core.scene import Scene, kinds, notices
 SPEAKING = Settings(voice="alba", turn_detection=None)
 
 
-def test_a_second_response_is_refused_while_one_runs_and_welcome_while_it_is_heard() -> None:
+def test_a_second_response_is_refused_during_generation_and_accepted_during_playback() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     assert refused(scene, ResponseRequested(event_id=ID)).code == "conversation_already_has_active_response"
@@ -50,7 +50,7 @@ def test_a_second_response_is_refused_while_one_runs_and_welcome_while_it_is_hea
     assert "ResponseCreated" in kinds(scene.happens(ResponseRequested()))
 
 
-def test_cancel_ends_the_response_once_and_the_second_cancel_is_an_error() -> None:
+def test_a_response_is_cancelled_once_and_the_second_cancel_is_an_error() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     scene.answers(("A long", 500), finish=False)
@@ -68,7 +68,7 @@ def test_cancel_ends_the_response_once_and_the_second_cancel_is_an_error() -> No
     assert refused(scene, CancelRequested(event_id=ID)).message.startswith("Cancellation failed")
 
 
-def test_out_of_band_responses_run_beside_the_main_one_and_leave_no_trace_in_the_conversation() -> None:
+def test_out_of_band_responses_run_beside_the_main_one_and_do_not_change_the_conversation() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     main = scene.attempt()
@@ -103,7 +103,7 @@ def test_too_many_out_of_band_responses_are_refused() -> None:
 
 
 @pytest.mark.parametrize("transcription", [None, Transcription()])
-def test_the_words_of_audio_in_a_responses_own_input_are_told_to_nobody(transcription: Transcription | None) -> None:
+def test_a_transcript_of_a_responses_own_input_is_not_sent(transcription: Transcription | None) -> None:
     scene = Scene(Settings(transcription=transcription))
     own = Message(ItemId(""), "user", (InputAudio(None, bytes(9600)),))
     scene.happens(ResponseRequested(ResponseParams(False, (own,))))
@@ -116,7 +116,7 @@ def test_the_words_of_audio_in_a_responses_own_input_are_told_to_nobody(transcri
     assert caused == ["ResponseDone", "RateLimitsUpdated"]
 
 
-def test_a_responses_own_input_names_the_part_that_cannot_be() -> None:
+def test_an_invalid_part_of_a_responses_own_input_is_named() -> None:
     scene = Scene(MANUAL)
     scene.happens(ItemCreateRequested(TEXT))
     reference, image = ItemReference(ItemId("mine")), InputImage("data:image/png;base64,AA")
@@ -129,7 +129,7 @@ def test_a_responses_own_input_names_the_part_that_cannot_be() -> None:
     assert scene.told(ResponseCreated) == []
 
 
-def test_words_of_audio_in_a_responses_own_input_reach_its_model_and_a_reference_is_not_heard_again() -> None:
+def test_audio_in_a_responses_own_input_is_transcribed_and_a_reference_is_not_transcribed_again() -> None:
     scene = Scene(MANUAL)
     scene.happens(ItemCreateRequested(Message(ItemId("old"), "user", (InputAudio("before", bytes(9_600)),))))
     own = Message(ItemId("own"), "user", (InputText("and"), InputAudio(None, bytes(9_600))))
@@ -144,7 +144,7 @@ def test_words_of_audio_in_a_responses_own_input_reach_its_model_and_a_reference
     assert scene.item("old") == Message(ItemId("old"), "user", (InputAudio("before", bytes(9_600)),))
 
 
-def test_a_request_that_is_refused_costs_nothing_of_the_rate() -> None:
+def test_a_refused_request_does_not_count_against_the_rate() -> None:
     scene = Scene(MANUAL, OwnerSettings(responses_per_minute=1))
     for params in (ResponseParams(tool_choice="required"), ResponseParams(input=(ItemReference(ItemId("no")),))):
         refused(scene, ResponseRequested(params, ID))
@@ -170,9 +170,7 @@ def test_a_request_that_is_refused_costs_nothing_of_the_rate() -> None:
         (ResponseParams(False, tools=(FunctionTool("a"),), tool_choice="required"), None, None),
     ],
 )
-def test_what_a_response_asks_for_is_checked_by_name(
-    params: ResponseParams, code: str | None, param: str | None
-) -> None:
+def test_a_responses_options_are_checked_by_name(params: ResponseParams, code: str | None, param: str | None) -> None:
     scene = Scene(SPEAKING, capabilities=Capabilities(voices=("alba", "bruno"), reasoning=False))
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     scene.answers(("Hi.", 100))
@@ -183,13 +181,13 @@ def test_what_a_response_asks_for_is_checked_by_name(
         assert (error.code, error.field) == (code, param)
 
 
-def test_a_choice_of_the_sessions_is_refused_under_the_sessions_name() -> None:
+def test_an_invalid_tool_choice_of_the_session_is_refused_under_the_sessions_name() -> None:
     scene = Scene(Settings(modality="text", tool_choice="required", tools=(FunctionTool("a"),)))
     error = refused(scene, ResponseRequested(ResponseParams(tools=()), ID))
     assert (error.code, error.field) == ("invalid_value", "session.tool_choice")
 
 
-def test_a_second_response_is_refused_by_the_id_of_the_first_and_a_ninth_aside_until_one_ends() -> None:
+def test_a_second_response_is_refused_with_the_id_of_the_first_and_a_ninth_side_response_until_one_ends() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     error = refused(scene, ResponseRequested(event_id=ID))
@@ -206,7 +204,7 @@ def test_a_second_response_is_refused_by_the_id_of_the_first_and_a_ninth_aside_u
     assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
 
 
-def test_a_response_in_the_conversation_is_cancelled_by_its_id_and_no_other_one() -> None:
+def test_cancelling_by_id_cancels_only_that_response() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested(), ResponseRequested(ResponseParams(False)))
     main, side = (created.response.id for created in scene.told(ResponseCreated))
@@ -220,14 +218,14 @@ def test_a_response_in_the_conversation_is_cancelled_by_its_id_and_no_other_one(
     assert [done.response.id for done in scene.told(ResponseDone)] == [main, side]
 
 
-def test_where_the_server_plays_and_nothing_sounds_there_is_nothing_to_clear() -> None:
+def test_where_the_server_plays_nothing_can_be_cleared_while_nothing_plays() -> None:
     scene = Scene(MANUAL, playback="paced")
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     assert scene.happens(OutputClearRequested(ID)) == []
     assert scene.told(ResponseDone) == []
 
 
-def test_where_the_server_plays_its_client_may_clear_what_sounds_once() -> None:
+def test_where_the_server_plays_the_client_can_clear_the_playback_once() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     scene.answers(("One two.", 1_000))

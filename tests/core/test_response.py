@@ -223,7 +223,7 @@ ENDS = st.sampled_from(["stop", "length", "content_filter", "cancel"])
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, max_size=12), ENDS, st.sampled_from(["audio", "text"]), st.booleans())
-def test_whatever_the_engines_make_the_client_can_put_it_together(
+def test_any_engine_output_gives_events_that_a_client_can_assemble(
     steps: list[str], end: str, modality: Modality, in_conversation: bool
 ) -> None:
     scene = Scene(
@@ -270,7 +270,7 @@ def test_whatever_the_engines_make_the_client_can_put_it_together(
     assert scene.happens(TextGenerated(attempt, "late")) == []
 
 
-def test_an_item_is_told_done_in_the_conversation_after_the_item_before_it_and_not_once_it_is_deleted() -> None:
+def test_an_items_done_names_its_predecessor_and_is_not_sent_after_its_deletion() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -294,7 +294,7 @@ def test_an_item_is_told_done_in_the_conversation_after_the_item_before_it_and_n
         ("cancel", "Long"),
     ],
 )
-def test_of_a_reply_that_ended_by_itself_all_words_are_heard_with_all_its_sound(end: object, kept: str) -> None:
+def test_a_reply_that_completed_is_fully_heard_with_its_last_sample(end: object, kept: str) -> None:
     """One that was stopped may have lacked sound for its last words."""
     scene = Scene(Settings(turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
@@ -314,14 +314,14 @@ def test_of_a_reply_that_ended_by_itself_all_words_are_heard_with_all_its_sound(
     assert part.transcript == kept
 
 
-def test_a_second_terminal_is_a_bug_that_is_found_on_the_spot() -> None:
+def test_a_second_terminal_is_detected_as_a_bug() -> None:
     response = Response(ResponseId("r"), None, "text", "", AudioFormat.PCM16, None, None)
     response.finish("completed")
     with pytest.raises(InvariantBroken, match=r"^2: "):
         response.finish("cancelled")
 
 
-def test_no_arguments_and_no_words_are_no_delta() -> None:
+def test_empty_arguments_and_empty_text_make_no_delta() -> None:
     response = Response.begin(ResponseId("r"), None, Settings(modality="text"))
     response.open(new_call(ItemId("f"), CallId("c"), "look"), None, 0)
     assert response.argue(response.outputs[0], "") == []
@@ -329,7 +329,7 @@ def test_no_arguments_and_no_words_are_no_delta() -> None:
     assert response.text_length == 0
 
 
-def test_an_item_that_no_response_can_make_is_a_bug_that_is_found_on_the_spot() -> None:
+def test_an_item_of_a_kind_that_no_response_makes_is_detected_as_a_bug() -> None:
     response = Response.begin(ResponseId("r"), None, Settings())
     response.open(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sunny")), None, 0)
     assert response.argue(response.outputs[0], "{}") == [], "it has no arguments that a client could read"

@@ -83,9 +83,7 @@ SESSION = Settings(
         (ResponseParams(in_conversation=False), {"conversation_id": None}),
     ],
 )
-def test_a_response_shows_its_own_options_and_the_sessions_where_it_has_none(
-    params: ResponseParams, own: dict[str, Any]
-) -> None:
+def test_a_response_shows_its_own_options_and_else_the_sessions(params: ResponseParams, own: dict[str, Any]) -> None:
     scene = Scene(SESSION)
     scene.happens(TYPED, ResponseRequested(params))
     scene.happens(GenerationFinished(scene.attempt()))
@@ -100,7 +98,7 @@ def test_a_response_shows_its_own_options_and_the_sessions_where_it_has_none(
     ("session", "own", "told"),
     [(True, None, 2), (None, None, 2), (False, None, 1), (True, False, 1), (False, True, 2)],
 )
-def test_calls_side_by_side_are_told_where_the_response_else_the_session_allows_them(
+def test_parallel_calls_follow_the_responses_setting_and_else_the_sessions(
     session: bool | None, own: bool | None, told: int
 ) -> None:
     scene = Scene(Settings(modality="text", parallel_tool_calls=session))
@@ -139,7 +137,7 @@ def spoken_to(owner: OwnerSettings, parallel: bool) -> list[ResponseView]:
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_a_reply_made_ahead_shows_the_same_as_one_made_in_its_time(parallel: bool) -> None:
+def test_a_speculative_reply_shows_the_same_as_one_made_after_the_turn(parallel: bool) -> None:
     ahead, in_time = spoken_to(GUESSING, parallel), spoken_to(OwnerSettings(), parallel)
     for one, other in zip(ahead, in_time, strict=True):
         assert one == replace(other, id=one.id, output=one.output)
@@ -156,7 +154,7 @@ def starts(scene: Scene) -> int:
     return len([effect for effect in scene.effects if isinstance(effect, StartGeneration)])
 
 
-def test_a_reply_made_ahead_counts_in_the_rate_once_and_only_when_it_is_used() -> None:
+def test_a_speculative_reply_counts_against_the_rate_once_and_only_when_used() -> None:
     scene = Scene(Settings(modality="text"), replace(GUESSING, responses_per_minute=2))
     guessed(scene)
     scene.hears(64, 0.9)  # the user goes on: the first guess is lost
@@ -169,7 +167,7 @@ def test_a_reply_made_ahead_counts_in_the_rate_once_and_only_when_it_is_used() -
     assert len(scene.told(ResponseCreated)) == 1
 
 
-def test_a_session_that_has_used_up_its_rate_guesses_nothing_and_says_why_it_does_not_answer() -> None:
+def test_a_session_at_its_rate_limit_does_not_speculate_and_reports_the_missing_reply() -> None:
     scene = Scene(Settings(modality="text"), replace(GUESSING, responses_per_minute=1))
     scene.happens(TYPED, ResponseRequested(), CancelRequested())
     guessed(scene)
@@ -181,7 +179,7 @@ def test_a_session_that_has_used_up_its_rate_guesses_nothing_and_says_why_it_doe
     assert error.message
 
 
-def test_nothing_is_guessed_where_the_prompt_cannot_be_made_and_the_reply_says_why() -> None:
+def test_without_a_possible_prompt_there_is_no_speculation_and_the_reply_reports_the_error() -> None:
     scene = Scene(Settings(modality="text", tool_choice="required"), GUESSING)
     guessed(scene)
     assert starts(scene) == 0
@@ -193,7 +191,7 @@ def test_nothing_is_guessed_where_the_prompt_cannot_be_made_and_the_reply_says_w
 
 
 @pytest.mark.parametrize("held", ["working", "ended", "silent"])
-def test_an_attempt_that_makes_nothing_for_a_minute_fails_and_none_sooner(held: str) -> None:
+def test_an_attempt_without_output_fails_after_a_minute_and_not_before(held: str) -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     scene.passes(59_999)
@@ -217,7 +215,7 @@ def test_an_attempt_that_makes_nothing_for_a_minute_fails_and_none_sooner(held: 
 
 
 @pytest.mark.parametrize("alive", [0, 1])
-def test_of_two_attempts_only_the_one_that_is_silent_is_given_up(alive: int) -> None:
+def test_only_the_silent_one_of_two_attempts_times_out(alive: int) -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     attempts = [scene.attempt()]
@@ -232,7 +230,7 @@ def test_of_two_attempts_only_the_one_that_is_silent_is_given_up(alive: int) -> 
     assert cancelled(scene.passes(1)) == [speaks]
 
 
-def test_a_guess_that_makes_nothing_is_dropped_without_a_word() -> None:
+def test_a_speculative_attempt_without_output_is_dropped_silently() -> None:
     scene = Scene(Settings(modality="text"), GUESSING)
     guessed(scene)
     attempt = scene.attempt()
@@ -243,7 +241,7 @@ def test_a_guess_that_makes_nothing_is_dropped_without_a_word() -> None:
     assert len(notices(scene.effects)) == before
 
 
-def test_a_guess_that_has_ended_is_dropped_without_being_stopped() -> None:
+def test_an_ended_speculative_attempt_is_dropped_without_a_cancel() -> None:
     scene = Scene(Settings(modality="text"), GUESSING)
     guessed(scene)
     scene.happens(GenerationFinished(scene.attempt()))
@@ -253,7 +251,7 @@ def test_a_guess_that_has_ended_is_dropped_without_being_stopped() -> None:
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_guess_may_hold_as_much_as_its_limit(over: int) -> None:
+def test_a_speculative_attempt_may_hold_as_much_as_its_limit(over: int) -> None:
     scene = Scene(Settings(), GUESSING)
     guessed(scene)
     attempt = scene.attempt()
@@ -268,7 +266,7 @@ def pauses(scene: Scene) -> int:
     return starts(scene)
 
 
-def test_nothing_is_guessed_while_another_reply_is_made_heard_or_waited_for() -> None:
+def test_no_speculation_while_another_reply_is_generated_played_or_pending() -> None:
     waits = Settings(turn_detection=ServerVad(interrupt_response=False))
     made = Scene(replace(waits, modality="text"), GUESSING)
     made.happens(TYPED, ResponseRequested())
@@ -289,7 +287,7 @@ def test_nothing_is_guessed_while_another_reply_is_made_heard_or_waited_for() ->
     assert starts(ending) == 0, "the server is shutting down"
 
 
-def test_a_reply_that_goes_on_from_a_tool_keeps_to_the_input_that_its_response_brought() -> None:
+def test_a_reply_after_a_tool_call_keeps_the_input_of_its_response() -> None:
     books = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
     settings = Settings(modality="text", tools=(books,), turn_detection=None)
     scene = Scene(settings, capabilities=Capabilities(mcp_urls=("*",)))
@@ -323,7 +321,7 @@ def two_items(scene: Scene, *, finish: bool) -> tuple[ItemId, ItemId]:
 
 
 @pytest.mark.parametrize("finish", [False, True])
-def test_where_the_server_plays_silence_tells_the_buffer_and_each_item_that_was_cut(finish: bool) -> None:
+def test_where_the_server_plays_a_stop_reports_the_buffer_and_each_truncated_item(finish: bool) -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     first, second = two_items(scene, finish=finish)
     scene.happens(AudioPlayed(12_001))
@@ -348,7 +346,7 @@ def heard(scene: Scene, item_id: ItemId) -> str:
     return part.transcript
 
 
-def test_where_the_client_plays_it_is_told_of_no_buffer() -> None:
+def test_where_the_client_plays_no_buffer_notices_are_sent() -> None:
     scene = Scene(Settings(turn_detection=None))
     first, second = two_items(scene, finish=False)
     scene.passes(1_500)
@@ -358,7 +356,7 @@ def test_where_the_client_plays_it_is_told_of_no_buffer() -> None:
     assert [heard(scene, item) for item in (first, second)] == ["One two.", "Three"]
 
 
-def test_an_item_that_its_client_deleted_is_silenced_too_and_not_told_as_cut() -> None:
+def test_a_deleted_item_is_silenced_and_not_reported_as_truncated() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     first, second = two_items(scene, finish=False)
     scene.happens(AudioPlayed(12_000), ItemDeleteRequested(first))
@@ -370,7 +368,7 @@ def test_an_item_that_its_client_deleted_is_silenced_too_and_not_told_as_cut() -
     assert words == [OutputAudio("One", exact=False), OutputAudio("")]
 
 
-def test_an_item_that_its_client_deleted_while_it_was_heard_is_silenced_with_the_rest() -> None:
+def test_an_item_deleted_during_playback_is_silenced_with_the_others() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     first, second = two_items(scene, finish=True)
     scene.happens(AudioPlayed(12_000), ItemDeleteRequested(first))
@@ -380,7 +378,7 @@ def test_an_item_that_its_client_deleted_while_it_was_heard_is_silenced_with_the
     assert heard(scene, second) == ""
 
 
-def test_where_the_server_plays_a_truncation_silences_the_rest_of_the_reply_too() -> None:
+def test_where_the_server_plays_a_truncation_stops_the_rest_of_the_reply() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     first, second = two_items(scene, finish=True)
     scene.happens(AudioPlayed(12_000))
@@ -395,7 +393,7 @@ def test_where_the_server_plays_a_truncation_silences_the_rest_of_the_reply_too(
     assert notices(scene.happens(ItemTruncateRequested(first, 0, 300))) == [ItemTruncated(first, 0, 300)]
 
 
-def test_where_the_server_plays_a_truncation_of_what_was_heard_out_leaves_the_rest_playing() -> None:
+def test_where_the_server_plays_truncating_a_fully_heard_item_leaves_the_rest_playing() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     first, _ = two_items(scene, finish=True)
     scene.happens(AudioPlayed(30_000))
@@ -405,7 +403,7 @@ def test_where_the_server_plays_a_truncation_of_what_was_heard_out_leaves_the_re
     assert scene.session.speaking
 
 
-def test_where_the_client_plays_a_truncation_silences_that_item_alone() -> None:
+def test_where_the_client_plays_a_truncation_stops_only_that_item() -> None:
     scene = Scene(Settings(turn_detection=None))
     first, _ = two_items(scene, finish=True)
     scene.happens(ItemTruncateRequested(first, 0, 0))
@@ -416,7 +414,7 @@ def test_where_the_client_plays_a_truncation_silences_that_item_alone() -> None:
     assert not scene.session.speaking
 
 
-def test_where_the_server_plays_a_buffer_is_over_when_all_has_been_heard_and_no_more_comes() -> None:
+def test_where_the_server_plays_the_buffer_stops_when_everything_was_heard_and_no_more_follows() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     scene.happens(TYPED, ResponseRequested())
     (created,) = scene.told(ResponseCreated)
@@ -431,7 +429,7 @@ def test_where_the_server_plays_a_buffer_is_over_when_all_has_been_heard_and_no_
     assert notices(scene.happens(AudioPlayed(1))) == []
 
 
-def test_words_whose_sound_was_cut_with_another_item_are_not_heard() -> None:
+def test_words_whose_audio_was_cut_with_another_item_were_not_heard() -> None:
     scene = Scene(Settings(turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -445,7 +443,7 @@ def test_words_whose_sound_was_cut_with_another_item_are_not_heard() -> None:
     assert (done.response.error.type, done.response.error.code) == ("server_error", "engine_error")
 
 
-def test_a_cancelled_response_beside_the_conversation_ends_alone() -> None:
+def test_a_cancelled_out_of_band_response_ends_alone() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     main = scene.attempt()
@@ -459,7 +457,7 @@ def test_a_cancelled_response_beside_the_conversation_ends_alone() -> None:
     assert scene.happens(TextGenerated(main, "still here")) != []
 
 
-def test_time_never_runs_backwards_in_what_was_heard() -> None:
+def test_heard_positions_never_go_back() -> None:
     scene = Scene(Settings(turn_detection=None))
     _, second = two_items(scene, finish=True)
     scene.passes(1_500)
@@ -468,7 +466,7 @@ def test_time_never_runs_backwards_in_what_was_heard() -> None:
     assert heard(scene, second) == "Three four."
 
 
-def test_a_session_may_end_while_a_written_reply_is_made_or_a_deleted_one_is_heard() -> None:
+def test_a_session_can_close_during_a_text_reply_or_the_playback_of_a_deleted_one() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     scene.happens(TextGenerated(scene.attempt(), "Well"))
@@ -492,7 +490,7 @@ class SaysMuch(Assistant):
         return (Say("Yes. "),) * (MAX_PENDING_WORK + 1)
 
 
-def test_more_texts_than_may_wait_are_dropped_by_name_and_the_others_are_spoken() -> None:
+def test_texts_beyond_the_queue_limit_are_dropped_by_name_and_the_others_are_spoken() -> None:
     scene = Scene()
     spec = SessionSpec(b"own", scene.settings, scene.owner, scene.capabilities, "remote", scene.now, policy=SaysMuch())
     scene.session = Session(spec)
@@ -504,7 +502,7 @@ def test_more_texts_than_may_wait_are_dropped_by_name_and_the_others_are_spoken(
     assert starts(scene) == MAX_PENDING_WORK
 
 
-def test_a_reply_waits_while_its_user_speaks_on() -> None:
+def test_a_reply_waits_while_the_user_continues_to_speak() -> None:
     scene = Scene(Settings(modality="text"))
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)
@@ -518,7 +516,7 @@ def test_a_reply_waits_while_its_user_speaks_on() -> None:
     assert starts(scene) == 1
 
 
-def test_a_reply_that_a_cough_cut_goes_on_where_it_was_heard() -> None:
+def test_a_reply_interrupted_by_a_cough_resumes_where_it_was_heard() -> None:
     scene = Scene()
     scene.says("count")
     scene.answers(("One two three four.", 2_000))
@@ -531,7 +529,7 @@ def test_a_reply_that_a_cough_cut_goes_on_where_it_was_heard() -> None:
     assert scene.session.speaking
 
 
-def test_a_reply_that_a_cough_cut_before_its_first_word_is_made_again() -> None:
+def test_a_reply_interrupted_by_a_cough_before_its_first_word_is_generated_again() -> None:
     scene = Scene()
     scene.says("count")
     first = scene.attempt()
@@ -542,7 +540,7 @@ def test_a_reply_that_a_cough_cut_before_its_first_word_is_made_again() -> None:
     assert scene.attempt() != first
 
 
-def test_words_that_are_lost_fail_only_the_response_that_waits_for_them() -> None:
+def test_an_abandoned_transcript_fails_only_the_response_waiting_for_it() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     mine, other = (Message(ItemId(""), "user", (InputAudio(None, bytes(48 * 200)),)) for _ in range(2))
     scene.happens(ResponseRequested(ResponseParams(input=(mine,), in_conversation=False)))

@@ -46,7 +46,7 @@ def test_an_abandoned_reply_fails_and_the_next_turn_is_answered() -> None:
     assert scene.attempt() != attempt
 
 
-def test_an_abandoned_speculative_attempt_is_dropped_in_silence() -> None:
+def test_an_abandoned_speculative_attempt_is_dropped_silently() -> None:
     scene = speculating()
     scene.hears(640, 0.9)
     scene.hears(128, 0.0)
@@ -60,7 +60,7 @@ def test_an_abandoned_speculative_attempt_is_dropped_in_silence() -> None:
     assert scene.attempt() != attempt
 
 
-def test_a_first_token_shows_that_an_attempt_is_alive() -> None:
+def test_a_first_token_restarts_the_timeout_of_an_attempt() -> None:
     scene = Scene()
     scene.says("Hello?")
     attempt = scene.attempt()
@@ -75,7 +75,7 @@ def test_a_first_token_shows_that_an_attempt_is_alive() -> None:
     assert scene.session.late_events == 1
 
 
-def test_a_held_attempt_that_the_turn_confirms_is_released_to_its_response_before_anything_of_it_is_told() -> None:
+def test_a_confirmed_speculative_attempt_is_released_before_its_output_is_sent() -> None:
     scene = speculating()
     scene.hears(640, 0.9)
     scene.hears(128, 0.0)
@@ -90,7 +90,7 @@ def test_a_held_attempt_that_the_turn_confirms_is_released_to_its_response_befor
     assert not any(isinstance(effect, StartGeneration) for effect in caused)
 
 
-def test_an_attempt_that_a_finished_turn_starts_is_not_held_and_never_released() -> None:
+def test_an_attempt_started_after_the_turn_is_neither_held_nor_released() -> None:
     scene = Scene()
     scene.says("Hello?")
     assert not scene.last(StartGeneration).held
@@ -98,7 +98,7 @@ def test_an_attempt_that_a_finished_turn_starts_is_not_held_and_never_released()
     assert not any(isinstance(effect, ReleaseGeneration) for effect in scene.effects)
 
 
-def test_the_output_of_an_attempt_that_is_over_is_awaited_no_more() -> None:
+def test_output_of_an_ended_attempt_is_not_waited_for() -> None:
     scene = Scene()
     scene.says("Hello?")
     scene.answers(("Hi.", 100))

@@ -58,7 +58,7 @@ def words(effect: StartGeneration) -> list[str]:
     return [part.transcript or "" for part in parts if isinstance(part, InputAudio)]
 
 
-def test_a_request_before_the_words_are_known_takes_the_turn_over_with_its_own_options() -> None:
+def test_a_request_before_the_transcript_answers_the_turn_with_its_own_options() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     scene.happens(ResponseRequested(ResponseParams(instructions="Be brief.", metadata=(("mine", "yes"),))))
@@ -71,7 +71,7 @@ def test_a_request_before_the_words_are_known_takes_the_turn_over_with_its_own_o
     assert words(attempt) == ["how are you"]
 
 
-def test_a_request_after_the_words_are_known_is_refused_while_the_reply_is_made() -> None:
+def test_a_request_after_the_transcript_is_refused_while_the_reply_is_generated() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     understood(scene)
@@ -81,7 +81,7 @@ def test_a_request_after_the_words_are_known_is_refused_while_the_reply_is_made(
     assert [error.code for error in scene.told(ErrorRaised)] == ["conversation_already_has_active_response"]
 
 
-def test_a_request_while_the_reply_waits_for_its_turn_takes_it_over() -> None:
+def test_a_request_while_the_reply_is_queued_answers_the_turn() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(interrupt_response=False)))
     scene.says("hello")
     scene.answers(("A long answer.", 4_000))
@@ -94,7 +94,7 @@ def test_a_request_while_the_reply_waits_for_its_turn_takes_it_over() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "mm-hm"])
-def test_a_request_is_answered_even_where_the_turn_alone_would_not_be(text: str) -> None:
+def test_a_request_is_answered_even_if_the_turn_alone_would_not_be(text: str) -> None:
     scene = Scene(TEXT)
     spoken(scene)
     scene.happens(ResponseRequested())
@@ -103,7 +103,7 @@ def test_a_request_is_answered_even_where_the_turn_alone_would_not_be(text: str)
     assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1
 
 
-def test_several_turns_that_wait_for_their_words_are_taken_over_together() -> None:
+def test_a_request_answers_all_turns_with_pending_transcripts() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     first = scene.turn()
@@ -126,7 +126,7 @@ def test_two_requests_for_one_turn_make_one_reply() -> None:
     assert [error.code for error in scene.told(ErrorRaised)] == ["conversation_already_has_active_response"]
 
 
-def test_a_request_with_an_input_of_its_own_takes_the_turn_over_too() -> None:
+def test_a_request_with_its_own_input_answers_the_turn_too() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     own = Message(ItemId(""), "user", (InputText("what the app heard"),))
@@ -136,7 +136,7 @@ def test_a_request_with_an_input_of_its_own_takes_the_turn_over_too() -> None:
     assert len(generated(scene)) == 1
 
 
-def test_an_out_of_band_request_takes_nothing_over() -> None:
+def test_an_out_of_band_request_answers_no_turn() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     scene.happens(ResponseRequested(ASIDE))
@@ -147,7 +147,7 @@ def test_an_out_of_band_request_takes_nothing_over() -> None:
 
 
 @pytest.mark.parametrize("owner", [OwnerSettings(), GUESSING], ids=["plain", "speculating"])
-def test_a_request_in_a_pause_answers_what_was_said_before_and_the_turn_still_gets_its_reply(
+def test_a_request_in_a_pause_answers_earlier_turns_and_the_open_turn_still_gets_its_reply(
     owner: OwnerSettings,
 ) -> None:
     scene = Scene(TEXT, owner)
@@ -166,7 +166,7 @@ def test_a_request_in_a_pause_answers_what_was_said_before_and_the_turn_still_ge
     assert len(scene.told(ResponseCreated)) == 2
 
 
-def test_a_reply_made_ahead_answers_the_turn_and_a_request_behind_it_is_refused() -> None:
+def test_a_released_speculative_reply_answers_the_turn_and_a_later_request_is_refused() -> None:
     """Its beginning may have been heard: it could only be taken over by answering the turn twice."""
     scene = Scene(TEXT, GUESSING)
     scene.hears(640, 0.9)
@@ -182,7 +182,7 @@ def test_a_reply_made_ahead_answers_the_turn_and_a_request_behind_it_is_refused(
     assert [done.response.status for done in scene.told(ResponseDone)] == ["completed"]
 
 
-def test_a_turn_whose_request_was_cancelled_is_not_answered_after_all() -> None:
+def test_a_turn_whose_request_was_cancelled_is_not_answered() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     scene.happens(ResponseRequested(), CancelRequested())
@@ -192,7 +192,7 @@ def test_a_turn_whose_request_was_cancelled_is_not_answered_after_all() -> None:
     assert [done.response.status for done in scene.told(ResponseDone)] == ["cancelled"]
 
 
-def test_a_turn_whose_words_are_lost_fails_its_request_once() -> None:
+def test_a_turn_without_a_transcript_fails_its_request_once() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     scene.happens(ResponseRequested())
@@ -202,7 +202,7 @@ def test_a_turn_whose_words_are_lost_fails_its_request_once() -> None:
     assert [done.response.status for done in scene.told(ResponseDone)] == ["failed"]
 
 
-def test_a_turn_after_the_request_is_answered_by_itself() -> None:
+def test_a_turn_after_the_request_gets_its_own_reply() -> None:
     scene = Scene(TEXT)
     spoken(scene)
     scene.happens(ResponseRequested())
@@ -214,7 +214,7 @@ def test_a_turn_after_the_request_is_answered_by_itself() -> None:
     assert [words(effect) for effect in generated(scene)] == [["one"], ["one", "two"]]
 
 
-def test_a_request_at_the_idle_timeout_takes_the_prompt_over() -> None:
+def test_a_request_at_the_idle_timeout_replaces_the_prompt() -> None:
     scene = Scene(Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=5_000)))
     scene.says("hello")
     scene.happens(GenerationFinished(scene.attempt()))
@@ -237,7 +237,7 @@ def approved(scene: Scene) -> None:
     scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), asked, approve=True)))
 
 
-def test_a_reply_made_ahead_that_has_not_seen_a_tools_outcome_leaves_it_to_the_next() -> None:
+def test_a_speculative_reply_without_a_tools_outcome_leaves_it_to_the_next_reply() -> None:
     server = McpServer("library", "http://library.example/mcp")
     scene = Scene(Settings(modality="text", tools=(server,)), GUESSING, Capabilities(mcp_urls=("*",)))
     approved(scene)
@@ -251,7 +251,7 @@ def test_a_reply_made_ahead_that_has_not_seen_a_tools_outcome_leaves_it_to_the_n
     assert "lent" in str(generated(scene)[-1].prompt.items)
 
 
-def test_a_request_that_waits_for_an_approved_tool_is_the_only_reply_to_its_outcome() -> None:
+def test_a_request_waiting_for_an_approved_tool_is_the_only_reply_to_its_outcome() -> None:
     server = McpServer("library", "http://library.example/mcp")
     scene = Scene(Settings(modality="text", tools=(server,)), capabilities=Capabilities(mcp_urls=("*",)))
     approved(scene)

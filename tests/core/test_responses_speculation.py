@@ -35,7 +35,7 @@ def pausing(scene: Scene, text: str = "hello there") -> None:
     scene.happens(Transcribed(scene.turn(), text, flush=scene.flush()))
 
 
-def test_a_guess_is_silent_until_the_turn_is_over_and_then_comes_at_once() -> None:
+def test_a_speculative_attempt_is_silent_until_the_turn_ends_and_is_then_sent_at_once() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     caused = scene.answers(("Hi!", 300), finish=False)
@@ -47,7 +47,7 @@ def test_a_guess_is_silent_until_the_turn_is_over_and_then_comes_at_once() -> No
     assert not any(isinstance(effect, FinishTranscription | StartGeneration) for effect in ended)
 
 
-def test_words_known_in_the_pause_are_told_with_their_logprobs() -> None:
+def test_a_transcript_known_in_the_pause_is_sent_with_its_logprobs() -> None:
     scene = Scene(Settings(transcription=Transcription("whisper-1")), owner=GUESSING)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
@@ -57,7 +57,7 @@ def test_words_known_in_the_pause_are_told_with_their_logprobs() -> None:
     assert [(told.transcript, told.logprobs) for told in scene.told(TranscriptionCompleted)] == [("hello", rows)]
 
 
-def test_speech_after_the_pause_drops_the_guess_without_a_trace() -> None:
+def test_speech_after_the_pause_drops_the_speculative_attempt_silently() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
@@ -70,7 +70,7 @@ def test_speech_after_the_pause_drops_the_guess_without_a_trace() -> None:
     assert not scene.told(OutputAudioDelta)
 
 
-def test_a_guessed_tool_call_is_neither_told_nor_run_before_the_turn_is_over() -> None:
+def test_a_speculative_tool_call_is_neither_sent_nor_made_before_the_turn_ends() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
@@ -82,7 +82,7 @@ def test_a_guessed_tool_call_is_neither_told_nor_run_before_the_turn_is_over() -
 
 
 @pytest.mark.parametrize("change", ["settings", "conversation"])
-def test_a_guess_whose_ground_has_moved_is_made_anew(change: str) -> None:
+def test_a_speculative_attempt_with_an_outdated_basis_is_made_again(change: str) -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
@@ -96,7 +96,7 @@ def test_a_guess_whose_ground_has_moved_is_made_anew(change: str) -> None:
     assert len(scene.told(ResponseCreated)) == 1
 
 
-def test_a_guess_that_failed_is_tried_again_in_earnest() -> None:
+def test_a_failed_speculative_attempt_is_made_again_after_the_turn() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
@@ -105,7 +105,7 @@ def test_a_guess_that_failed_is_tried_again_in_earnest() -> None:
     assert scene.attempt() != attempt
 
 
-def test_a_guess_larger_than_its_limit_is_dropped() -> None:
+def test_a_speculative_attempt_over_its_limit_is_dropped() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
@@ -114,7 +114,7 @@ def test_a_guess_larger_than_its_limit_is_dropped() -> None:
     assert cancelled(caused) == [attempt]
 
 
-def test_a_guess_that_fails_at_its_limit_is_dropped_too() -> None:
+def test_a_speculative_attempt_that_fails_at_its_limit_is_dropped() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene)
     attempt = scene.attempt()
@@ -124,20 +124,20 @@ def test_a_guess_that_fails_at_its_limit_is_dropped_too() -> None:
     assert scene.attempt() != attempt
 
 
-def test_without_speculation_nothing_is_asked_for_in_a_pause() -> None:
+def test_without_speculation_no_transcript_is_requested_in_a_pause() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     caused = scene.hears(448, 0.0)
     assert not any(isinstance(effect, FlushTranscription | StartGeneration) for effect in caused)
 
 
-def test_listening_noises_are_not_guessed_at() -> None:
+def test_listening_noises_start_no_speculation() -> None:
     scene = Scene(owner=GUESSING)
     pausing(scene, "mm-hm")
     assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
 
 
-def test_a_judged_turn_guesses_too() -> None:
+def test_a_judged_turn_speculates_too() -> None:
     scene = Scene(Settings(turn_detection=SemanticVad("low")), GUESSING)
     scene.hears(640, 0.9)
     scene.hears(128, 0.0)
@@ -145,7 +145,7 @@ def test_a_judged_turn_guesses_too() -> None:
     assert any(isinstance(effect, StartGeneration) for effect in scene.effects)
 
 
-def test_what_a_guess_that_was_right_left_out_of_a_full_context_stays_left_out() -> None:
+def test_items_left_out_by_a_released_attempt_stay_left_out() -> None:
     truncation = Truncation("retention_ratio", 0.5)
     scene = Scene(Settings(modality="text", truncation=truncation), OwnerSettings(speculation=True, context_tokens=400))
     for index in range(20):

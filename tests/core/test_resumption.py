@@ -61,7 +61,7 @@ def started(scene: Scene) -> int:
 
 
 @pytest.mark.parametrize("words", ["", "mm-hm"])
-def test_the_rest_is_said_again_in_the_sound_that_was_made(words: str) -> None:
+def test_the_rest_of_a_reply_is_resumed_with_the_existing_audio(words: str) -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(1_000)
     before = len(scene.told(OutputAudioDelta))
@@ -87,7 +87,7 @@ def test_the_rest_is_said_again_in_the_sound_that_was_made(words: str) -> None:
     assert scene.session.speaking
 
 
-def test_all_words_of_the_rest_are_heard_with_all_its_sound() -> None:
+def test_a_resumed_rest_is_fully_heard_with_its_last_sample() -> None:
     scene = Scene(SETTINGS)
     scene.says("count")
     scene.answers(("A", 2_000), (" very long sentence in little sound.", 400))
@@ -104,7 +104,7 @@ def test_all_words_of_the_rest_are_heard_with_all_its_sound() -> None:
 
 
 @pytest.mark.parametrize(("left_ms", "goes_on"), [(1_000, False), (1_001, True)])
-def test_a_listening_word_in_the_last_second_is_an_answer_to_the_reply(left_ms: int, goes_on: bool) -> None:
+def test_a_listening_word_in_the_last_second_answers_the_reply(left_ms: int, goes_on: bool) -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(3_000 - left_ms - 64)  # two frames are needed to hear the voice
     coughs(scene, "yeah")
@@ -112,7 +112,7 @@ def test_a_listening_word_in_the_last_second_is_an_answer_to_the_reply(left_ms: 
     assert len(scene.told(ResponseCreated)) == 2
 
 
-def test_a_cough_in_the_last_second_is_none() -> None:
+def test_a_cough_in_the_last_second_does_not_answer_the_reply() -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(2_500)
     coughs(scene, " ")
@@ -125,7 +125,7 @@ def test_a_cough_in_the_last_second_is_none() -> None:
     [{"output_format": AudioFormat.PCMU}, {"modality": "text"}, {"voice": "alba"}],
     ids=["format", "text", "same"],
 )
-def test_sound_that_does_not_fit_the_session_any_more_is_not_said_again(patch: SettingsPatch) -> None:
+def test_audio_that_no_longer_fits_the_session_is_not_resumed(patch: SettingsPatch) -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(1_000)
     scene.hears(96, 0.9)
@@ -136,14 +136,14 @@ def test_sound_that_does_not_fit_the_session_any_more_is_not_said_again(patch: S
     assert started(scene) == 1
 
 
-def test_where_the_owner_does_not_want_it_nothing_goes_on() -> None:
+def test_without_the_owners_setting_nothing_is_resumed() -> None:
     scene = told(Scene(SETTINGS, OwnerSettings(resume_false_stops=False)))
     scene.passes(1_000)
     coughs(scene)
     assert len(scene.told(ResponseCreated)) == 1
 
 
-def test_an_item_that_its_client_deleted_does_not_go_on() -> None:
+def test_a_deleted_item_is_not_resumed() -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(1_000)
     scene.hears(96, 0.9)
@@ -153,7 +153,7 @@ def test_an_item_that_its_client_deleted_does_not_go_on() -> None:
     assert len(scene.told(ResponseCreated)) == started(scene) == 1
 
 
-def test_a_reply_whose_sound_is_no_longer_kept_goes_on_in_new_words() -> None:
+def test_a_reply_without_kept_audio_is_continued_in_new_words() -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(1_000)
     scene.hears(96, 0.9)
@@ -171,7 +171,7 @@ def test_a_reply_whose_sound_is_no_longer_kept_goes_on_in_new_words() -> None:
     assert "Go on" in part.text
 
 
-def test_a_reply_of_which_nothing_was_heard_yet_is_made_again_without_a_hint() -> None:
+def test_a_reply_of_which_nothing_was_heard_is_generated_again_without_a_hint() -> None:
     scene = Scene(replace(SETTINGS, modality="audio"))
     scene.says("count")
     coughs(scene)
@@ -181,7 +181,7 @@ def test_a_reply_of_which_nothing_was_heard_yet_is_made_again_without_a_hint() -
 
 
 @pytest.mark.parametrize("cut", ["calling", "length"])
-def test_a_reply_that_was_not_made_to_its_end_goes_on_in_new_words(cut: str) -> None:
+def test_an_unfinished_reply_is_continued_in_new_words(cut: str) -> None:
     scene = Scene(SETTINGS)
     scene.says("count")
     scene.answers(("One two three four.", 4_000), finish=False)
@@ -196,7 +196,7 @@ def test_a_reply_that_was_not_made_to_its_end_goes_on_in_new_words(cut: str) -> 
 
 
 @pytest.mark.parametrize("words", ["", "mm-hm"])
-def test_what_went_on_is_not_answered_besides(words: str) -> None:
+def test_a_turn_that_resumed_a_reply_is_not_answered_as_well(words: str) -> None:
     scene = told(Scene(SETTINGS))
     scene.passes(1_000)
     coughs(scene, words)
@@ -206,7 +206,7 @@ def test_what_went_on_is_not_answered_besides(words: str) -> None:
 
 @pytest.mark.parametrize(("words", "answers"), [("", 0), ("mm-hm", 1)])
 @pytest.mark.parametrize("why", ["the owner", "deleted", "format"])
-def test_a_word_over_a_reply_that_cannot_go_on_is_answered_and_a_noise_is_not(
+def test_a_word_over_a_reply_that_cannot_be_resumed_is_answered_and_a_noise_is_not(
     why: str, words: str, answers: int
 ) -> None:
     scene = told(Scene(SETTINGS, OwnerSettings(resume_false_stops=why != "the owner")))
@@ -223,7 +223,7 @@ def test_a_word_over_a_reply_that_cannot_go_on_is_answered_and_a_noise_is_not(
 
 
 @pytest.mark.parametrize("words", ["", "mm-hm"])
-def test_a_reply_that_goes_on_in_new_words_is_made_once(words: str) -> None:
+def test_a_reply_continued_in_new_words_is_generated_once(words: str) -> None:
     scene = Scene(SETTINGS)
     scene.says("count")
     scene.answers(("One two three four.", 4_000), finish=False)

@@ -110,7 +110,7 @@ def calling(settings: Settings = TEXT) -> tuple[Scene, CallTool]:
 # --- the greeting --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_client_is_greeted_with_its_session_and_its_conversation() -> None:
+def test_a_session_starts_with_session_created_and_conversation_created() -> None:
     scene = Scene(TEXT, OwnerSettings(session_ms=90_000))
     created, conversation = notices(scene.effects)
     assert created == SessionCreated(scene.session.id, TEXT, 90_000)
@@ -124,7 +124,7 @@ def test_a_client_is_greeted_with_its_session_and_its_conversation() -> None:
 
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
-def test_where_the_server_plays_sound_goes_out_at_its_pace_and_is_heard_when_it_has(
+def test_where_the_server_plays_audio_is_sent_at_its_pace_and_heard_when_played(
     playback: Literal["remote", "paced"],
 ) -> None:
     scene = Scene(playback=playback)
@@ -146,7 +146,7 @@ class Own(Assistant):
         return (Answer(),) if said.text.endswith("?") else ()
 
 
-def test_a_policy_of_ones_own_decides_and_stays_whatever_the_kind_of_session() -> None:
+def test_a_custom_policy_decides_for_every_kind_of_session() -> None:
     scene = Scene()
     scene.session = Session(
         SessionSpec(
@@ -167,7 +167,7 @@ def test_a_policy_of_ones_own_decides_and_stays_whatever_the_kind_of_session() -
     assert len(scene.told(ResponseCreated)) == 1
 
 
-def test_without_a_policy_of_ones_own_the_kind_of_session_decides() -> None:
+def test_without_a_custom_policy_the_kind_of_session_decides() -> None:
     first: SessionKind
     second: SessionKind
     for first, second, replies in (("transcription", "realtime", 1), ("realtime", "transcription", 0)):
@@ -181,13 +181,13 @@ def test_without_a_policy_of_ones_own_the_kind_of_session_decides() -> None:
 
 
 @pytest.mark.parametrize("kind", ["invalid_request_error", "server_error", "rate_limit_error"])
-def test_what_the_wire_cannot_read_is_told_as_the_wire_says_it(kind: ErrorType) -> None:
+def test_a_decoding_error_is_reported_as_the_wire_describes_it(kind: ErrorType) -> None:
     scene = Scene()
     erred = ClientErred("invalid_json", "No JSON.", "item.type", kind, ID)
     assert scene.happens(erred) == [Tell(ErrorRaised("invalid_json", "No JSON.", None, kind, ID, "item.type"))]
 
 
-def test_a_refusal_names_the_clients_event_and_the_next_event_is_handled_as_ever() -> None:
+def test_an_error_names_the_clients_event_and_the_next_event_is_handled() -> None:
     scene = Scene()
     (error,) = notices(scene.happens(CancelRequested(event_id=ID)))
     assert isinstance(error, ErrorRaised)
@@ -198,14 +198,14 @@ def test_a_refusal_names_the_clients_event_and_the_next_event_is_handled_as_ever
 # --- deadlines -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_at_rest_waits_for_its_end_alone() -> None:
+def test_an_idle_session_has_no_deadline_but_its_expiry() -> None:
     scene = Scene(owner=OwnerSettings(session_ms=90_000))
     assert due_ms(scene) == 90_000
     scene.hears(320, 0.0)
     assert due_ms(scene) == 90_000 - 320
 
 
-def test_a_session_ends_at_its_longest_and_not_before() -> None:
+def test_a_session_expires_exactly_at_its_limit() -> None:
     scene = Scene(owner=OwnerSettings(session_ms=90_000))
     scene.now += 90_000 * MS - 1
     assert scene.happens(TimePassed()) == []
@@ -217,7 +217,7 @@ def test_a_session_ends_at_its_longest_and_not_before() -> None:
     assert scene.session.closed
 
 
-def test_a_microphone_that_stops_in_a_turn_is_waited_for_three_seconds() -> None:
+def test_a_microphone_that_stops_during_a_turn_times_out_after_three_seconds() -> None:
     scene = Scene()
     scene.hears(320, 0.9)
     assert due_ms(scene) == 3_000
@@ -244,7 +244,7 @@ def test_a_microphone_that_is_silent_between_turns_ends_nothing() -> None:
     assert len(scene.told(SpeechStopped)) == 1
 
 
-def test_each_wait_has_its_own_deadline_and_the_earliest_counts() -> None:
+def test_each_wait_has_its_own_deadline_and_the_earliest_is_next() -> None:
     scene = Scene(TEXT)
     scene.hears(320, 0.9)
     scene.hears(512, 0.0)
@@ -259,7 +259,7 @@ def test_each_wait_has_its_own_deadline_and_the_earliest_counts() -> None:
     assert due_ms(scene) == 59_000, "the reply that has said nothing yet"
 
 
-def test_the_end_of_what_is_heard_is_a_deadline() -> None:
+def test_the_end_of_playback_is_a_deadline() -> None:
     scene = Scene()
     scene.happens(ResponseRequested())
     scene.answers(("Hello.", 1_000))
@@ -267,7 +267,7 @@ def test_the_end_of_what_is_heard_is_a_deadline() -> None:
     assert due_ms(scene) == 900
 
 
-def test_a_server_and_a_call_of_its_tool_are_waited_for() -> None:
+def test_tool_listings_and_calls_have_deadlines() -> None:
     scene = with_books()
     assert due_ms(scene) == 30_000
     scene.now += 1_000 * MS
@@ -282,7 +282,7 @@ def test_a_server_and_a_call_of_its_tool_are_waited_for() -> None:
     assert any(isinstance(effect, StartGeneration) for effect in scene.happens(TimePassed()))
 
 
-def test_a_closed_session_has_no_deadline_and_answers_nothing() -> None:
+def test_a_closed_session_has_no_deadline_and_no_effects() -> None:
     scene = Scene()
     scene.happens(LinkClosed("gone"))
     assert scene.session.closed
@@ -295,7 +295,7 @@ def test_a_closed_session_has_no_deadline_and_answers_nothing() -> None:
 # --- silence -------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_prompt_is_due_when_everything_has_been_silent_for_as_long_as_the_client_says() -> None:
+def test_an_idle_prompt_is_due_after_the_clients_timeout_of_silence() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(idle_timeout_ms=5_000)))
     scene.passes(60_000)
     assert scene.told(IdleTimeoutTriggered) == [], "nothing was said to which the user could answer"
@@ -315,7 +315,7 @@ def silent(scene: Scene) -> bool:
     return scene.session.next_deadline() == scene.now + 5_000 * MS
 
 
-def test_a_prompt_waits_while_anything_is_under_way() -> None:
+def test_an_idle_prompt_waits_while_anything_is_running() -> None:
     scene = Scene(IDLE)
     scene.happens(ResponseRequested())
     assert not silent(scene), "a reply is made"
@@ -339,7 +339,7 @@ def test_a_prompt_waits_while_anything_is_under_way() -> None:
 
 
 @pytest.mark.parametrize("detection", [None, SemanticVad(), ServerVad()])
-def test_only_a_client_that_asks_for_prompts_gets_them(detection: ServerVad | SemanticVad | None) -> None:
+def test_idle_prompts_come_only_if_the_client_asks_for_them(detection: ServerVad | SemanticVad | None) -> None:
     scene = Scene(IDLE)
     scene.happens(ResponseRequested())
     scene.happens(GenerationFinished(scene.attempt()))
@@ -352,7 +352,7 @@ def test_only_a_client_that_asks_for_prompts_gets_them(detection: ServerVad | Se
 # --- a reply that is owed ------------------------------------------------------------------------------------------------------
 
 
-def test_a_reply_waits_while_the_user_speaks_or_their_words_are_to_come() -> None:
+def test_a_reply_waits_while_the_user_speaks_or_a_transcript_is_pending() -> None:
     scene = Scene(TEXT)
     scene.hears(320, 0.9)
     scene.hears(512, 0.0)
@@ -363,7 +363,7 @@ def test_a_reply_waits_while_the_user_speaks_or_their_words_are_to_come() -> Non
     assert "ResponseCreated" in kinds(scene.happens(Transcribed(scene.turn(), "two")))
 
 
-def test_a_reply_that_goes_on_from_a_tool_does_not_wait_until_the_last_was_heard() -> None:
+def test_a_reply_after_a_tool_call_does_not_wait_for_the_playback() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), ResponseRequested())
     attempt = scene.attempt()
@@ -375,7 +375,7 @@ def test_a_reply_that_goes_on_from_a_tool_does_not_wait_until_the_last_was_heard
     assert any(isinstance(effect, StartGeneration) for effect in scene.happens(TimePassed()))
 
 
-def test_a_reply_owed_to_a_tool_is_made_when_the_user_has_stopped_speaking() -> None:
+def test_a_reply_to_a_tool_waits_until_the_user_has_stopped_speaking() -> None:
     scene, call = calling(Settings(turn_detection=ServerVad(interrupt_response=False)))
     scene.happens(ToolAnswered(call.call, "There."))
     scene.hears(640, 0.9)
@@ -390,7 +390,7 @@ def test_a_reply_owed_to_a_tool_is_made_when_the_user_has_stopped_speaking() -> 
 CLOSED = CloseLink("server_shutting_down")
 
 
-def test_a_session_at_rest_is_closed_at_once_when_the_server_stops() -> None:
+def test_a_winding_down_idle_session_closes_at_once() -> None:
     scene = Scene()
     assert scene.happens(WindDownRequested()) == [CLOSED]
     assert scene.session.closed
@@ -403,7 +403,7 @@ def ends(scene: Scene, *events: object) -> bool:
     return scene.session.closed
 
 
-def test_a_server_that_stops_lets_a_reply_be_made_and_heard() -> None:
+def test_winding_down_lets_a_reply_be_generated_and_heard() -> None:
     scene = Scene()
     scene.happens(ResponseRequested())
     assert not ends(scene, WindDownRequested())
@@ -413,7 +413,7 @@ def test_a_server_that_stops_lets_a_reply_be_made_and_heard() -> None:
     assert scene.session.closed
 
 
-def test_a_server_that_stops_lets_words_and_their_reply_come() -> None:
+def test_winding_down_lets_a_transcript_and_its_reply_arrive() -> None:
     scene = Scene(TEXT)
     scene.hears(320, 0.9)
     scene.hears(512, 0.0)
@@ -422,14 +422,14 @@ def test_a_server_that_stops_lets_words_and_their_reply_come() -> None:
     assert ends(scene, GenerationFinished(scene.attempt()))
 
 
-def test_a_server_that_stops_lets_side_responses_be_made() -> None:
+def test_winding_down_lets_side_responses_end() -> None:
     scene = Scene(TEXT)
     scene.happens(ResponseRequested(ASIDE))
     assert not ends(scene, WindDownRequested())
     assert ends(scene, GenerationFinished(scene.attempt()))
 
 
-def test_a_server_that_stops_lets_a_tool_answer_and_the_reply_to_it() -> None:
+def test_winding_down_lets_a_tool_answer_and_be_answered() -> None:
     scene, call = calling()
     scene.happens(CancelRequested(), WindDownRequested())
     assert not scene.session.closed
@@ -441,7 +441,7 @@ def test_a_server_that_stops_lets_a_tool_answer_and_the_reply_to_it() -> None:
     assert ends(scene, GenerationFinished(scene.attempt()))
 
 
-def test_a_server_that_stops_makes_no_reply_ahead() -> None:
+def test_winding_down_stops_speculation() -> None:
     scene = Scene(owner=GUESSING)
     scene.happens(ResponseRequested(ASIDE))
     pausing(scene)
@@ -449,7 +449,7 @@ def test_a_server_that_stops_makes_no_reply_ahead() -> None:
     assert CancelGeneration(attempt) in scene.happens(WindDownRequested())
 
 
-def test_a_session_that_ends_stops_all_its_work() -> None:
+def test_closing_the_session_stops_all_its_work() -> None:
     scene = Scene(Settings(modality="text"), GUESSING)
     scene.happens(ResponseRequested(ASIDE))
     aside = scene.attempt()
@@ -463,7 +463,7 @@ def test_a_session_that_ends_stops_all_its_work() -> None:
     ]
 
 
-def test_a_session_that_ends_lets_go_of_the_audio_that_the_client_has_not_committed() -> None:
+def test_closing_the_session_frees_the_uncommitted_audio() -> None:
     scene = Scene(Settings(turn_detection=None))
     scene.happens(AudioArrived(bytes(9_600)), CommitRequested())
     waiting = scene.turn()
@@ -472,7 +472,7 @@ def test_a_session_that_ends_lets_go_of_the_audio_that_the_client_has_not_commit
     assert scene.happens(LinkClosed("gone")) == [DropTranscription(manual), DropTranscription(waiting)]
 
 
-def test_work_that_has_ended_is_not_stopped_again() -> None:
+def test_ended_work_is_not_stopped_again() -> None:
     scene, _ = calling()
     assert scene.happens(LinkClosed("gone")) == []
     guessing = Scene(TEXT, GUESSING)
@@ -481,7 +481,7 @@ def test_work_that_has_ended_is_not_stopped_again() -> None:
     assert guessing.happens(LinkClosed("gone")) == [DropTranscription(guessing.turn())]
 
 
-def test_after_the_end_nothing_of_the_turn_is_left_to_read() -> None:
+def test_a_closed_session_has_no_turn_to_read() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     assert scene.session.turn_audio(100)
@@ -493,7 +493,7 @@ def test_after_the_end_nothing_of_the_turn_is_left_to_read() -> None:
 # --- what can be read of it -------------------------------------------------------------------------------------------------------
 
 
-def test_the_conversation_can_be_read_with_the_words_that_were_heard_by_now() -> None:
+def test_the_conversation_is_readable_with_the_words_heard_so_far() -> None:
     scene = Scene()
     scene.says("go on")
     scene.answers(("one two", 1_000), words=True)

@@ -10,7 +10,7 @@ from parley.core.words.settings import OwnerSettings
 from tests.core.scene import MS, Scene, kinds
 
 
-def test_what_was_heard_stays_heard_when_the_clock_runs_backwards() -> None:
+def test_heard_audio_stays_heard_when_the_clock_runs_backwards() -> None:
     scene = Scene()
     scene.says("hello")
     scene.answers(("This is a reply of two seconds.", 2_000), finish=False)
@@ -26,7 +26,7 @@ def test_what_was_heard_stays_heard_when_the_clock_runs_backwards() -> None:
     assert len(part.audio or b"") == 48 * 1_000
 
 
-def test_responses_that_were_allowed_stay_allowed_when_the_clock_runs_backwards() -> None:
+def test_allowed_responses_stay_allowed_when_the_clock_runs_backwards() -> None:
     scene = Scene(owner=OwnerSettings(responses_per_minute=2))
     scene.happens(ResponseRequested(), CancelRequested(), ResponseRequested(), CancelRequested())
     scene.now += 30_000 * MS

@@ -99,7 +99,7 @@ EVERY = [*BY_CLIENT, *OF_UNKNOWN_WORK, *OTHERS]
 
 
 @pytest.mark.parametrize("event", EVERY, ids=lambda event: type(event).__name__)
-def test_any_event_may_come_first_and_the_session_lives_on(event: Event) -> None:
+def test_any_event_may_come_first_and_the_session_continues(event: Event) -> None:
     assert {type(one) for one in EVERY} == set(get_args(Event))
     scene = Scene()
     scene.happens(event)
@@ -107,13 +107,13 @@ def test_any_event_may_come_first_and_the_session_lives_on(event: Event) -> None
 
 
 @pytest.mark.parametrize("event", OF_UNKNOWN_WORK, ids=lambda event: type(event).__name__)
-def test_an_event_of_work_that_does_not_exist_is_counted_and_causes_nothing(event: Event) -> None:
+def test_an_event_of_unknown_work_is_counted_and_has_no_effect(event: Event) -> None:
     scene = Scene()
     assert scene.happens(event) == []
     assert scene.session.late_events == 1
 
 
-def test_an_error_names_the_event_of_the_client_that_caused_it() -> None:
+def test_an_error_names_the_client_event_that_caused_it() -> None:
     assert {type(event) for event in BY_CLIENT} == set(get_args(ClientEvent))
     refused = 0
     for event in BY_CLIENT:

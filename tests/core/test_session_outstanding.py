@@ -36,11 +36,11 @@ def with_books() -> Scene:
 # --- what is waited for ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_at_rest_waits_for_nothing() -> None:
+def test_an_idle_session_has_nothing_outstanding() -> None:
     assert Scene().session.outstanding() == ()
 
 
-def test_a_committed_turn_waits_for_its_words_and_then_for_its_reply() -> None:
+def test_a_committed_turn_has_its_transcript_and_then_its_reply_outstanding() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     assert scene.session.outstanding() == (), "the turn is still open"
@@ -54,7 +54,7 @@ def test_a_committed_turn_waits_for_its_words_and_then_for_its_reply() -> None:
     assert scene.session.outstanding() == ()
 
 
-def test_a_servers_tools_and_its_calls_are_waited_for() -> None:
+def test_tool_listings_and_calls_are_outstanding() -> None:
     scene = with_books()
     listing = scene.last(ListTools).listing
     assert scene.session.outstanding() == (AwaitedListing(listing),)
@@ -73,7 +73,7 @@ def test_a_servers_tools_and_its_calls_are_waited_for() -> None:
 # --- what is abandoned ------------------------------------------------------------------------------------------------------------
 
 
-def test_abandoning_what_is_over_or_never_was_changes_nothing() -> None:
+def test_abandoning_ended_or_unknown_work_changes_nothing() -> None:
     scene = with_books()
     listing = scene.last(ListTools).listing
     scene.happens(ToolsListed(listing, ()))

@@ -23,7 +23,7 @@ from parley.core.words.settings import (
 )
 
 
-def test_pcm_is_two_bytes_of_a_24_khz_sample() -> None:
+def test_a_24_khz_sample_of_pcm_is_two_bytes() -> None:
     pcm = AudioFormat.PCM16
     assert (pcm.rate, pcm.bytes_per_ms, pcm.frame_bytes) == (24_000, 48, 2)
     assert [pcm.samples(size) for size in (0, 1, 2, 5)] == [0, 0, 1, 2]
@@ -52,7 +52,7 @@ READ, WRITE = True, False
         (ToolFilter(()), []),
     ],
 )
-def test_a_filter_of_tools_passes_those_of_its_names_that_change_as_much_as_it_allows(
+def test_a_tool_filter_matches_names_and_read_only_hints(
     filter: ToolFilter | None, passing: list[tuple[str, bool]]
 ) -> None:
     tools = [("find", READ), ("find", WRITE), ("lend", READ), ("lend", WRITE)]
@@ -76,7 +76,7 @@ def test_a_filter_of_tools_passes_those_of_its_names_that_change_as_much_as_it_a
         (NoiseReduction("near_field", 0.4), None, None),
     ],
 )
-def test_noise_reduction_keeps_the_strength_that_an_update_does_not_name(
+def test_an_update_of_noise_reduction_keeps_an_unnamed_strength(
     before: NoiseReduction | None, update: NoiseReduction | None, after: NoiseReduction | None
 ) -> None:
     settings = Settings(noise_reduction=before, voice="alloy", version=4)
@@ -87,7 +87,7 @@ OLD = Settings(model="old", instructions="Be old.", voice="o", transcription=Tra
 NEW = Settings(model="new", instructions="Be new.", voice="n", transcription=Transcription("new-stt", "de"))
 
 
-def test_on_another_pipeline_a_session_without_wishes_has_that_pipelines_defaults() -> None:
+def test_on_another_pipeline_unchanged_settings_are_that_pipelines_defaults() -> None:
     assert rebased(replace(OLD, speed=1.2), OLD, NEW) == replace(NEW, model="old", speed=1.2)
 
 
@@ -99,14 +99,14 @@ def test_on_another_pipeline_a_session_without_wishes_has_that_pipelines_default
         (Transcription("old-stt", "en"), Transcription("new-stt", "de")),
     ],
 )
-def test_on_another_pipeline_a_client_keeps_its_wishes_but_not_the_old_recognisers_name(
+def test_on_another_pipeline_changed_settings_stay_except_the_recognisers_name(
     wished: Transcription | None, becomes: Transcription | None
 ) -> None:
     mine = replace(OLD, instructions="Be mine.", voice="m", transcription=wished)
     assert rebased(mine, OLD, NEW) == replace(mine, transcription=becomes)
 
 
-def test_what_opens_a_server_is_neither_shown_nor_kept_in_what_may_be_shown() -> None:
+def test_a_servers_credentials_are_not_in_its_visible_settings() -> None:
     secret = Credentials("Bearer sesame", (("X-Key", "sesame"),))
     server = McpServer("books", "https://books.example/mcp", credentials=secret)
     assert str(secret) == "Credentials(***)"
@@ -123,7 +123,7 @@ def test_a_language_is_the_same_in_every_region_and_spelling(tag: str, language:
     assert primary_tag(tag) == language
 
 
-def test_fixed_settings_take_the_place_of_the_clients_and_free_ones_stay() -> None:
+def test_pinned_settings_override_the_clients_and_free_ones_stay() -> None:
     own = Settings(model="small", instructions="mine", tools=(FunctionTool("clock"),), max_output_tokens=10)
     fixed = PinnedSettings(model="large", instructions="fixed", tools=(), max_output_tokens=5)
     assert PinnedSettings().applied(own) == own

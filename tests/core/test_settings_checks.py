@@ -47,19 +47,19 @@ def refusal(can: Capabilities, patch: SettingsPatch) -> ErrorRaised:
         (("parley", "gpt-*"), "gpt-realtime", True),
     ],
 )
-def test_a_name_with_a_star_stands_for_any_ending_and_another_for_itself(
+def test_a_name_with_a_star_matches_any_ending_and_another_only_itself(
     names: tuple[str, ...], name: str, answers: bool
 ) -> None:
     assert answers_to(names, name) is answers
 
 
-def test_an_unknown_voice_is_answered_with_the_voices_there_are() -> None:
+def test_an_unknown_voice_is_answered_with_the_available_voices() -> None:
     error = refusal(Capabilities(voices=("alloy", "marin")), {"voice": "coral"})
     assert error.field == "session.voice"
     assert error.message == "Unknown voice 'coral'; this pipeline has alloy, marin."
 
 
-def test_a_voice_that_the_pipeline_has_is_taken_and_without_a_list_any_is() -> None:
+def test_a_listed_voice_is_accepted_and_without_a_list_any_voice() -> None:
     for can in (Capabilities(voices=("alloy", "marin")), Capabilities()):
         scene = Scene(capabilities=can)
         assert kinds(scene.happens(SessionUpdateRequested({"voice": "marin"}))) == ["SessionUpdated"]
@@ -67,13 +67,13 @@ def test_a_voice_that_the_pipeline_has_is_taken_and_without_a_list_any_is() -> N
 
 
 @pytest.mark.parametrize(("count", "more"), [(SHOWN_NAMES, False), (SHOWN_NAMES + 1, True)])
-def test_of_many_voices_the_first_are_named_and_it_says_that_there_are_more(count: int, more: bool) -> None:
+def test_a_long_list_of_voices_is_cut_and_says_so(count: int, more: bool) -> None:
     voices = tuple(f"v{index}" for index in range(count))
     shown = ", ".join(voices[:SHOWN_NAMES]) + (", ..." if more else "") + "."
     assert refusal(Capabilities(voices=voices), {"voice": "coral"}).message.endswith(f" has {shown}")
 
 
-def test_a_recogniser_or_a_language_that_is_not_there_is_answered_with_what_is_there() -> None:
+def test_an_unknown_recogniser_or_language_is_answered_with_the_available_ones() -> None:
     can = Capabilities(recognizer="whisper", recognizers=("whisper", "whisper-1"), languages=("en", "de"))
     error = refusal(can, {"transcription": Transcription("nova-3")})
     assert error.field == "session.transcription.model"
@@ -114,7 +114,7 @@ def buffering(scene: Scene) -> None:
         (buffering, {"input_format": AudioFormat.PCMU}, "invalid_value", "session.input_format", "commit or"),
     ],
 )
-def test_what_cannot_be_changed_at_this_moment_is_refused_by_name_and_stays(
+def test_a_setting_that_cannot_change_now_is_refused_by_name_and_stays(
     before: Callable[[Scene], None], patch: SettingsPatch, code: str, param: str, words: str
 ) -> None:
     scene = Scene()
@@ -137,7 +137,9 @@ def test_what_cannot_be_changed_at_this_moment_is_refused_by_name_and_stays(
         (Capabilities(reasoning=False), {"reasoning_effort": "low"}, "session.reasoning_effort"),
     ],
 )
-def test_what_a_pipeline_cannot_do_is_refused_by_name(can: Capabilities, patch: SettingsPatch, field: str) -> None:
+def test_a_setting_that_the_pipeline_does_not_support_is_refused_by_name(
+    can: Capabilities, patch: SettingsPatch, field: str
+) -> None:
     assert refusal(can, patch).field == field
     able = Capabilities(noise_reduction=True, logprobs=True, reasoning=True)
     assert kinds(Scene(capabilities=able).happens(SessionUpdateRequested(patch))) == ["SessionUpdated"]
@@ -157,7 +159,7 @@ def obstacle(scene: Scene, *, images: bool = False) -> str:
     return ""
 
 
-def test_once_audio_was_exchanged_the_session_stays_with_its_pipeline() -> None:
+def test_after_any_audio_the_pipeline_cannot_be_changed() -> None:
     scene = Scene(Settings(model="small"))
     assert obstacle(scene) == ""
     scene.happens(AudioArrived(bytes(480)))
@@ -166,7 +168,7 @@ def test_once_audio_was_exchanged_the_session_stays_with_its_pipeline() -> None:
     assert "?model=large" in obstacle(scene)
 
 
-def test_while_a_response_is_made_the_session_stays_with_its_pipeline() -> None:
+def test_during_a_response_the_pipeline_cannot_be_changed() -> None:
     scene = Scene(Settings(modality="text"))
     scene.happens(ResponseRequested())
     assert "in progress" in obstacle(scene)
@@ -174,7 +176,7 @@ def test_while_a_response_is_made_the_session_stays_with_its_pipeline() -> None:
     assert obstacle(scene) == ""
 
 
-def test_images_need_a_model_that_can_see_them() -> None:
+def test_images_need_a_model_that_supports_them() -> None:
     scene = Scene(capabilities=Capabilities(images=True))
     scene.happens(ItemCreateRequested(PHOTO))
     assert "'large' cannot see the images" in obstacle(scene)

@@ -25,25 +25,25 @@ def refusals(spec: SessionSpec, *events: ResponseRequested | OutputClearRequeste
     return [notice.code for notice in told if isinstance(notice, ErrorRaised)]
 
 
-def test_equal_arguments_make_sessions_that_answer_alike() -> None:
+def test_equal_arguments_make_sessions_with_equal_effects() -> None:
     assert replace(SPEC) == SPEC
     assert Session(SPEC).start() == Session(replace(SPEC)).start()
 
 
-def test_sessions_of_different_seeds_share_no_name() -> None:
+def test_sessions_of_different_seeds_share_no_id() -> None:
     assert Session(SPEC).id != Session(replace(SPEC, seed=b"other")).id
 
 
-def test_who_holds_the_playback_decides_whether_a_client_may_clear_it() -> None:
+def test_clearing_the_output_depends_on_who_plays() -> None:
     assert refusals(SPEC, OutputClearRequested()) == ["invalid_value"]
     assert refusals(replace(SPEC, playback="paced"), OutputClearRequested()) == []
 
 
-def test_a_policy_of_ones_own_goes_before_the_kind_of_session() -> None:
+def test_a_custom_policy_overrides_the_kind_of_session() -> None:
     assert refusals(SPEC, ResponseRequested()) == []
     assert refusals(replace(SPEC, policy=Transcriber(), rules=Rules()), ResponseRequested()) == ["invalid_request"]
 
 
-def test_a_session_is_made_from_what_nothing_can_change_afterwards() -> None:
+def test_a_sessions_spec_is_immutable() -> None:
     assert values_of(module) == [SessionSpec]
     assert not can_change(SessionSpec)

@@ -30,7 +30,7 @@ def test_timed_words_are_kept_exactly_to_the_word() -> None:
     assert speech.text_until(5000) == ("One second.", True)
 
 
-def test_untimed_words_are_kept_in_proportion_and_marked_so() -> None:
+def test_untimed_words_are_kept_in_proportion_and_marked_as_estimated() -> None:
     speech = spoken(("one two three four", 1800))
     text, exact = speech.text_until(900)
     assert (text, exact) == ("one two", False)
@@ -51,7 +51,7 @@ def test_untimed_words_are_kept_in_proportion_and_marked_so() -> None:
         (9999, "One two. Three four."),
     ],
 )
-def test_over_several_timed_clauses_the_words_that_were_played_are_kept(sample: int, heard: str) -> None:
+def test_over_several_timed_clauses_the_played_words_are_kept(sample: int, heard: str) -> None:
     speech = Speech(AudioFormat.PCM16)
     speech.begin("One two.")
     speech.add(bytes(2400), (SpokenWord(3, 1000),))
@@ -77,7 +77,7 @@ def test_over_several_timed_clauses_the_words_that_were_played_are_kept(sample: 
         (1700, ("ab cd ef gh ij kl", True)),
     ],
 )
-def test_untimed_words_are_marked_as_reckoned_except_at_the_ends_of_clauses(
+def test_untimed_words_are_marked_as_estimated_except_at_the_ends_of_clauses(
     sample: int, heard: tuple[str, bool]
 ) -> None:
     assert spoken(("ab cd ef gh", 1100), (" ij kl", 600)).text_until(sample) == heard
@@ -94,19 +94,19 @@ def test_untimed_words_are_marked_as_reckoned_except_at_the_ends_of_clauses(
         (28_080, 28_080, "abcd efgh"),
     ],
 )
-def test_a_clause_still_being_spoken_lasts_65_ms_per_character_or_as_long_as_its_audio(
+def test_a_clause_in_progress_lasts_65_ms_per_character_or_as_long_as_its_audio(
     made: int, sample: int, heard: str
 ) -> None:
     speech = spoken(("abcd efgh", made), ended=False)
     assert speech.text_until(sample) == (heard, False)
 
 
-def test_of_a_clause_that_has_only_begun_nothing_is_heard_and_nothing_is_left_to_play() -> None:
+def test_a_clause_without_audio_yet_has_nothing_heard_and_nothing_left_to_play() -> None:
     assert spoken(("", 0), ended=False).text_until(10) == ("", False)
     assert spoken(("abcd efgh", 9), ended=False).rest(9) == []
 
 
-def test_a_clause_without_sound_is_heard_once_all_before_it_was() -> None:
+def test_a_clause_without_audio_is_heard_once_everything_before_it_was() -> None:
     speech = Speech(AudioFormat.PCM16)
     speech.begin("One.")
     speech.add(bytes(200), ())
@@ -126,11 +126,11 @@ def test_a_clause_without_sound_is_heard_once_all_before_it_was() -> None:
 @pytest.mark.parametrize(
     "text", ["abcdefghij klm", "Certainly.", " Certainly.", "Natürlich!", "Конечно.", "물론입니다."]
 )
-def test_a_word_half_heard_was_not_heard(text: str) -> None:
+def test_a_half_heard_word_was_not_heard(text: str) -> None:
     assert spoken((text, 1400)).text_until(700)[0] == ""
 
 
-def test_a_clause_still_being_spoken_is_not_taken_for_whole() -> None:
+def test_a_clause_in_progress_is_not_counted_as_complete() -> None:
     speech = spoken(("These are many words that take several seconds to say aloud.", 2400), ended=False)
     assert len(speech.text_until(2400)[0]) < 10
 
@@ -143,7 +143,7 @@ def test_text_in_a_script_without_spaces_is_cut_between_characters(text: str, he
     assert spoken((text, 1000)).text_until(500)[0] == heard
 
 
-def test_nothing_heard_keeps_nothing_even_of_silent_clauses() -> None:
+def test_with_nothing_heard_no_text_is_kept_even_of_silent_clauses() -> None:
     speech = Speech(AudioFormat.PCM16)
     speech.begin("```code```")
     speech.begin("Done.")
@@ -170,7 +170,7 @@ def test_hearing_more_never_keeps_fewer_words(clauses: list[tuple[str, int]], on
     st.lists(st.tuples(st.text("ab cd", min_size=1, max_size=30), st.integers(1, 4000)), min_size=1, max_size=5),
     st.integers(1, 9999),
 )
-def test_what_is_left_to_say_is_what_was_not_heard(clauses: list[tuple[str, int]], heard: int) -> None:
+def test_the_rest_to_say_is_what_was_not_heard(clauses: list[tuple[str, int]], heard: int) -> None:
     speech = spoken(*clauses)
     rest = speech.rest(heard)
     if rest:
@@ -191,7 +191,7 @@ def test_what_is_left_to_say_is_what_was_not_heard(clauses: list[tuple[str, int]
         (3600, []),
     ],
 )
-def test_what_is_left_to_say_begins_after_the_last_word_heard_and_names_its_audio(
+def test_the_rest_to_say_begins_after_the_last_heard_word_and_gives_its_audio(
     heard: int, left: list[tuple[str, int, int]]
 ) -> None:
     speech = Speech(AudioFormat.PCM16)
@@ -207,7 +207,7 @@ def test_what_is_left_to_say_begins_after_the_last_word_heard_and_names_its_audi
 
 
 @given(st.lists(st.binary(min_size=2, max_size=40).filter(lambda audio: len(audio) % 2 == 0)), st.integers(-5, 90))
-def test_audio_is_kept_in_order_however_it_came(chunks: list[bytes], sample: int) -> None:
+def test_audio_is_kept_in_order_however_it_was_split(chunks: list[bytes], sample: int) -> None:
     speech = Speech(AudioFormat.PCM16)
     speech.begin("Hello.")
     assert [speech.add(chunk, ()) for chunk in chunks] == [len(chunk) // 2 for chunk in chunks]
@@ -215,7 +215,7 @@ def test_audio_is_kept_in_order_however_it_came(chunks: list[bytes], sample: int
     assert speech.audio_until(sample) == b"".join(chunks)[: 2 * max(0, sample)]
 
 
-def test_sound_can_be_let_go_while_the_words_stay() -> None:
+def test_audio_can_be_discarded_while_the_words_stay() -> None:
     speech = spoken(("Hello there.", 2400))
     speech.discard_audio()
     speech.begin(" Again.")

@@ -42,7 +42,7 @@ def test_effects_and_notices_leave_in_the_order_in_which_they_were_caused(state:
     ]
 
 
-def test_audio_was_exchanged_once_any_came_or_an_engine_worked_on_some(state: State) -> None:
+def test_audio_was_exchanged_once_any_arrived_or_was_in_an_engine(state: State) -> None:
     before = state.audio_exchanged
     state.input.append(bytes(480))
     assert (before, state.audio_exchanged) == (False, True)
@@ -51,7 +51,7 @@ def test_audio_was_exchanged_once_any_came_or_an_engine_worked_on_some(state: St
     assert other.audio_exchanged
 
 
-def test_output_is_heard_while_a_reply_is_made_or_still_plays(state: State) -> None:
+def test_output_is_active_during_generation_and_playback(state: State) -> None:
     heard = [state.output_heard]
     state.responses.begin(made := response(state), Replaying())
     heard.append(state.output_heard)
@@ -64,21 +64,21 @@ def test_output_is_heard_while_a_reply_is_made_or_still_plays(state: State) -> N
     assert heard == [False, True, False, True, False]
 
 
-def test_a_response_beside_the_conversation_is_not_heard_and_places_nothing_in_it(state: State) -> None:
+def test_an_out_of_band_response_is_not_heard_and_adds_nothing_to_the_conversation(state: State) -> None:
     state.responses.begin(aside := response(state, in_conversation=False), Replaying())
     assert not state.output_heard
     assert state.place(aside, Entry(Message(ITEM, "assistant", ()))) is None
     assert len(state.conversation) == 0
 
 
-def test_an_item_of_a_response_comes_after_the_last_one_of_the_conversation(state: State) -> None:
+def test_an_item_of_a_response_is_added_at_the_end_of_the_conversation(state: State) -> None:
     made = response(state)
     assert state.place(made, Entry(Message(ITEM, "assistant", ()))) is None
     assert state.place(made, Entry(Message(ItemId("j"), "assistant", ()))) == ITEM
     assert [entry.item.id for entry in state.conversation.entries()] == [ITEM, "j"]
 
 
-def test_a_turn_holds_the_floor_only_once_it_is_not_provisional(state: State) -> None:
+def test_a_provisional_turn_does_not_hold_the_floor(state: State) -> None:
     turn = Turn(TurnId(1), ITEM, 0, 0, 0, provisional=True)
     holders = [state.user_turn()]
     state.turns.speak(turn)

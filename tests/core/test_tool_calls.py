@@ -47,7 +47,7 @@ def calls(scene: Scene, *names: str, call_id: str = "") -> list[Effect]:
 
 
 @pytest.mark.parametrize("call_id", ["", "call_of_the_model"])
-def test_a_call_of_a_clients_function_is_left_to_the_client_under_an_id(call_id: str) -> None:
+def test_a_function_call_is_left_to_the_client_with_an_id(call_id: str) -> None:
     scene = asked()
     caused = calls(scene, "weather", call_id=call_id)
     (item,) = (done.item for done in scene.told(OutputItemDone))
@@ -57,7 +57,7 @@ def test_a_call_of_a_clients_function_is_left_to_the_client_under_an_id(call_id:
     assert not any(isinstance(effect, CallTool) for effect in caused)
 
 
-def test_a_call_of_a_servers_tool_is_made_as_the_model_wrote_it() -> None:
+def test_an_mcp_call_is_made_as_the_model_wrote_it() -> None:
     scene = asked()
     calls(scene, "find")
     made = scene.last(CallTool)
@@ -66,7 +66,7 @@ def test_a_call_of_a_servers_tool_is_made_as_the_model_wrote_it() -> None:
     assert scene.told(ResponseDone) == [], "the response waits for its outcome"
 
 
-def test_a_call_that_needs_approval_is_asked_for_and_not_made() -> None:
+def test_a_call_that_needs_approval_makes_a_request_and_is_not_made() -> None:
     scene = asked()
     caused = calls(scene, "lend")
     (done,) = scene.told(ResponseDone)
@@ -76,7 +76,7 @@ def test_a_call_that_needs_approval_is_asked_for_and_not_made() -> None:
     assert not any(isinstance(effect, CallTool) for effect in caused)
 
 
-def test_words_before_a_call_are_an_item_of_their_own() -> None:
+def test_words_before_a_call_are_a_separate_item() -> None:
     scene = asked()
     scene.happens(TextGenerated(scene.attempt(), "I will look."))
     calls(scene, "find")
@@ -87,13 +87,13 @@ def test_words_before_a_call_are_an_item_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(("parallel", "made"), [(None, 2), (True, 2), (False, 1)])
-def test_calls_beside_the_first_are_made_only_where_the_client_allows_them(parallel: bool | None, made: int) -> None:
+def test_parallel_calls_are_made_only_if_the_client_allows_them(parallel: bool | None, made: int) -> None:
     scene = asked(parallel)
     caused = calls(scene, "find", "find")
     assert sum(isinstance(effect, CallTool) for effect in caused) == made
 
 
-def test_one_call_more_than_may_run_fails_and_the_others_are_made() -> None:
+def test_a_call_over_the_limit_fails_and_the_others_are_made() -> None:
     scene = asked()
     caused = calls(scene, *["find"] * (MAX_RUNNING_CALLS + 1))
     assert sum(isinstance(effect, CallTool) for effect in caused) == MAX_RUNNING_CALLS
@@ -103,7 +103,7 @@ def test_one_call_more_than_may_run_fails_and_the_others_are_made() -> None:
     assert f"At most {MAX_RUNNING_CALLS} calls" in refused.error.message
 
 
-def test_a_call_of_a_server_that_is_gone_fails_by_its_name_and_the_response_ends() -> None:
+def test_a_call_of_a_removed_server_fails_by_its_name_and_the_response_ends() -> None:
     scene = asked()
     scene.happens(SessionUpdateRequested({"tools": ()}))
     calls(scene, "find")

@@ -43,7 +43,7 @@ FIND, UNASKED = ToolFilter(("find",)), Approval(never=ToolFilter())
         (None, Approval(), ["find", "lend"], ["find", "lend", "burn"]),
     ],
 )
-def test_what_a_response_says_of_its_sessions_server_goes_over_what_the_session_says(
+def test_a_responses_options_for_its_sessions_server_override_the_sessions(
     url: str, allowed: ToolFilter | None, approval: Approval | None, allows: list[str], asks: list[str]
 ) -> None:
     function = FunctionTool("weather")
@@ -58,7 +58,7 @@ def test_what_a_response_says_of_its_sessions_server_goes_over_what_the_session_
 @pytest.mark.parametrize(
     "stranger", [McpServer("films"), McpServer("films", URL), McpServer("books", "https://elsewhere.example/mcp")]
 )
-def test_a_response_cannot_name_a_server_or_an_address_that_its_session_does_not_have(stranger: McpServer) -> None:
+def test_a_response_cannot_name_a_server_or_address_that_its_session_does_not_have(stranger: McpServer) -> None:
     with pytest.raises(PeerError) as refused:
         for_response((FunctionTool("weather"), stranger), SERVERS)
     assert (refused.value.code, refused.value.field) == ("invalid_value", "response.tools[1].server_label")
@@ -70,7 +70,7 @@ def test_a_path_that_a_server_would_resolve_is_not_below_an_allowed_address(path
     assert not covers(URL, f"https://books.example{path}")
 
 
-def test_what_follows_the_path_of_an_address_is_not_read_as_its_path() -> None:
+def test_query_and_fragment_of_an_address_are_not_part_of_its_path() -> None:
     assert covers(URL, f"{URL}?at=/../%2f")
     assert covers(URL, f"{URL}#/../%2f")
 
@@ -86,7 +86,7 @@ def test_what_follows_the_path_of_an_address_is_not_read_as_its_path() -> None:
         ((URL,), f"{URL}\\admin", "segment"),
     ],
 )
-def test_a_server_at_an_address_that_is_not_allowed_is_refused_with_those_that_are(
+def test_a_server_at_a_forbidden_address_is_refused_with_the_allowed_addresses(
     allowed: tuple[str, ...], url: str, words: str
 ) -> None:
     tools = FunctionTool("weather"), McpServer("books", url)
@@ -99,7 +99,7 @@ def test_a_server_at_an_address_that_is_not_allowed_is_refused_with_those_that_a
 
 @pytest.mark.parametrize("allowed", [("*",), (URL,), ("https://other.example", URL), ("https://books.example",)])
 @pytest.mark.parametrize("url", [URL, f"{URL}/shelf"])
-def test_a_server_at_or_below_an_allowed_address_may_be_named(allowed: tuple[str, ...], url: str) -> None:
+def test_a_server_at_or_below_an_allowed_address_is_accepted(allowed: tuple[str, ...], url: str) -> None:
     check_tools((McpServer("books", url),), "session", allowed)
 
 
@@ -122,14 +122,14 @@ def servers(count: int) -> tuple[ToolSource, ...]:
     return tuple(McpServer(f"s{number}", URL) for number in range(count))
 
 
-def test_a_session_has_as_many_tools_and_servers_as_the_limits_and_no_more() -> None:
+def test_a_session_may_have_as_many_tools_and_servers_as_the_limits_and_no_more() -> None:
     check_tools(functions(MAX_TOOLS), "session", ())
     check_tools(servers(MAX_MCP_SERVERS), "session", ("*",))
     assert refused(functions(MAX_TOOLS + 1)).field == "session.tools"
     assert refused(servers(MAX_MCP_SERVERS + 1)).message == f"At most {MAX_MCP_SERVERS} MCP servers."
 
 
-def test_two_tools_of_one_name_are_refused_at_the_place_of_the_second() -> None:
+def test_a_duplicate_tool_name_is_refused_at_the_position_of_the_second() -> None:
     error = refused((FunctionTool("clock"), McpServer("clock", URL), FunctionTool("clock")))
     assert (error.field, "'clock'" in error.message) == ("session.tools[2].name", True)
     error = refused((McpServer("books", URL), FunctionTool("books"), McpServer("books", URL)))
@@ -140,21 +140,21 @@ def test_two_tools_of_one_name_are_refused_at_the_place_of_the_second() -> None:
     ("choice", "named"),
     [(ForceFunction("lend"), "the function 'lend'"), (ForceMcp("films"), "the MCP server 'films'")],
 )
-def test_a_choice_of_a_tool_that_is_not_there_is_refused_by_its_name(choice: ToolChoice, named: str) -> None:
+def test_a_choice_of_an_unknown_tool_is_refused_by_its_name(choice: ToolChoice, named: str) -> None:
     error = refused((FunctionTool("clock"), McpServer("books", URL)), choice)
     assert (error.field, named in error.message) == ("response.tool_choice", True)
 
 
-def test_where_no_tool_is_there_none_can_be_required() -> None:
+def test_without_tools_none_can_be_required() -> None:
     assert "there are no tools" in refused((), "required").message
 
 
 @pytest.mark.parametrize("choice", ["auto", "none", "required", ForceFunction("clock"), ForceMcp("books", "find")])
-def test_a_choice_among_the_tools_that_are_there_is_accepted(choice: ToolChoice) -> None:
+def test_a_choice_of_an_existing_tool_is_accepted(choice: ToolChoice) -> None:
     check_choice(choice, (FunctionTool("clock"), McpServer("books", URL)), "response")
 
 
 @pytest.mark.parametrize("url", ["https://books.example:port/mcp", "https://[::1/mcp"])
-def test_an_address_that_cannot_be_read_is_covered_by_no_other(url: str) -> None:
+def test_an_unparsable_address_is_below_no_other(url: str) -> None:
     assert not covers(URL, url)
     assert covers("*", url)

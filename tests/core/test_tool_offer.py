@@ -26,7 +26,7 @@ TOLD = {"books": (FIND, LEND), "films": (FIND,)}
 """Both have a tool `find`; the films' is offered as `films_find`."""
 
 
-def test_a_tool_of_a_server_that_is_forced_is_called_by_the_name_the_model_knows() -> None:
+def test_a_forced_mcp_tool_is_called_by_the_name_the_model_knows() -> None:
     for label, name, known in (("books", "find", "find"), ("films", "find", "films_find"), ("books", "lend", "lend")):
         offered = offer(TOLD, SOURCES, ForceMcp(label, name))
         assert offered.choice == ForceFunction(known)
@@ -36,7 +36,7 @@ def test_a_tool_of_a_server_that_is_forced_is_called_by_the_name_the_model_knows
         )
 
 
-def test_a_server_that_is_forced_offers_its_own_tools_and_no_others() -> None:
+def test_a_forced_server_offers_only_its_own_tools() -> None:
     offered = offer(TOLD, SOURCES, ForceMcp("films"))
     assert offered.choice == "required"
     assert [tool.name for tool in offered.tools] == ["films_find"]
@@ -52,14 +52,14 @@ def test_a_server_that_is_forced_offers_its_own_tools_and_no_others() -> None:
         (ForceMcp("music"), "the MCP server 'music', which has no tools to offer;"),
     ],
 )
-def test_a_choice_of_a_tool_that_no_server_has_is_refused_and_names_it(choice: ForceMcp, lacking: str) -> None:
+def test_a_choice_of_a_tool_that_no_server_has_is_refused_and_named(choice: ForceMcp, lacking: str) -> None:
     with pytest.raises(PeerError) as refused:
         offer(TOLD, SOURCES, choice)
     assert (refused.value.code, refused.value.field) == ("invalid_value", "tool_choice")
     assert lacking in refused.value.message == str(refused.value)
 
 
-def test_a_choice_of_a_tool_that_is_not_allowed_is_refused() -> None:
+def test_a_choice_of_a_forbidden_tool_is_refused() -> None:
     narrowed = McpServer("books", "https://books.example/mcp", allowed=ToolFilter(("find",)))
     with pytest.raises(PeerError) as refused:
         offer(TOLD, (narrowed,), ForceMcp("books", "lend"))
@@ -68,7 +68,7 @@ def test_a_choice_of_a_tool_that_is_not_allowed_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("read_only", "offered"), [(True, ["find"]), (False, ["lend"]), (None, ["find", "lend"])])
-def test_only_tools_that_change_nothing_are_offered_where_the_client_wants_it(
+def test_only_read_only_tools_are_offered_if_the_client_asks_for_that(
     read_only: bool | None, offered: list[str]
 ) -> None:
     server = McpServer("books", "https://books.example/mcp", allowed=ToolFilter(read_only=read_only))
@@ -77,7 +77,7 @@ def test_only_tools_that_change_nothing_are_offered_where_the_client_wants_it(
 
 
 @pytest.mark.parametrize(("choice", "comes_to"), [("auto", "auto"), ("none", "none"), ("required", "auto")])
-def test_a_server_that_has_not_told_its_tools_offers_none_and_nothing_can_be_required(
+def test_a_server_without_a_listing_offers_no_tools_and_none_can_be_required(
     choice: ToolChoice, comes_to: ToolChoice
 ) -> None:
     offered = offer({}, (BOOKS,), choice)
@@ -86,7 +86,7 @@ def test_a_server_that_has_not_told_its_tools_offers_none_and_nothing_can_be_req
     assert (with_function.tools, with_function.choice) == ((WEATHER,), choice)
 
 
-def test_a_tool_is_offered_as_its_server_has_described_it() -> None:
+def test_a_tool_is_offered_as_its_server_described_it() -> None:
     find = McpTool("find", "Finds a book.", '{"type":"object"}')
     offered = offer({"books": (find,)}, (BOOKS,), "auto")
     assert offered.tools == (FunctionTool("find", "Finds a book.", '{"type":"object"}'),)
@@ -104,7 +104,7 @@ def test_a_tool_is_offered_as_its_server_has_described_it() -> None:
         (("a" * 70, "a" * 71, "a" * 72), ["a" * 64, "books_" + "a" * 58, "a" * 58 + "_2"]),
     ],
 )
-def test_tools_get_names_that_models_accept_and_that_tell_them_apart(names: tuple[str, ...], known: list[str]) -> None:
+def test_tools_get_distinct_names_that_models_accept(names: tuple[str, ...], known: list[str]) -> None:
     offered = offer({"books": tuple(McpTool(name) for name in names)}, (BOOKS,), "auto")
     assert [tool.name for tool in offered.tools] == known
     assert [offered.by_name[name].tool.name for name in known] == list(names)
@@ -113,7 +113,7 @@ def test_tools_get_names_that_models_accept_and_that_tell_them_apart(names: tupl
 @pytest.mark.parametrize(
     ("approval", "asks"), [(None, True), (Approval(never=ToolFilter(read_only=True)), False), (Approval(), True)]
 )
-def test_an_offered_tool_is_called_unasked_only_where_the_client_says_so(approval: Approval | None, asks: bool) -> None:
+def test_a_tool_is_called_without_approval_only_if_the_client_says_so(approval: Approval | None, asks: bool) -> None:
     server = McpServer("books", "https://books.example/mcp", approval=approval)
     offered = offer({"books": (McpTool("find", read_only=True), LEND)}, (server,), "auto")
     assert [offered.by_name[name].asks for name in ("find", "lend")] == [asks, True]

@@ -29,7 +29,7 @@ def running(*calls: RunningCall) -> ToolServers:
     return servers
 
 
-def test_each_server_is_known_by_its_label_with_the_tools_it_has_listed() -> None:
+def test_each_server_is_known_by_its_label_with_its_listed_tools() -> None:
     servers = ToolServers()
     servers.add(books := listing("books", None, FIND))
     servers.add(asked := listing("films", 5))
@@ -42,7 +42,7 @@ def test_each_server_is_known_by_its_label_with_the_tools_it_has_listed() -> Non
     assert servers.tools() == {"films": ()}
 
 
-def test_an_entry_that_is_no_list_of_tools_offers_none() -> None:
+def test_an_entry_that_is_not_a_tool_listing_offers_none() -> None:
     servers = ToolServers()
     odd = listing("books")
     odd.entry.become(Message(ItemId("i"), "user", (InputText("hello"),)))
@@ -50,7 +50,7 @@ def test_an_entry_that_is_no_list_of_tools_offers_none() -> None:
     assert servers.tools() == {}
 
 
-def test_the_first_wait_to_run_out_is_the_next_deadline() -> None:
+def test_the_earliest_timeout_is_the_next_deadline() -> None:
     servers = ToolServers()
     assert servers.deadline_ns() is None
     servers.add(books := listing("books", 30))
@@ -65,7 +65,7 @@ def test_the_first_wait_to_run_out_is_the_next_deadline() -> None:
     assert servers.deadline_ns() is None
 
 
-def test_a_call_is_over_once() -> None:
+def test_a_call_ends_once() -> None:
     servers = running(one := call())
     assert servers.runs_for(R)
     assert not servers.runs_for(S)
@@ -74,7 +74,7 @@ def test_a_call_is_over_once() -> None:
     assert not servers.runs_for(R)
 
 
-def test_calls_run_on_by_themselves_when_their_response_is_over() -> None:
+def test_calls_continue_after_their_response_ends() -> None:
     servers = running(mine := call(R), other := call(S))
     servers.leave_response(R, wanted=False)
     assert (mine.response, mine.wanted) == (None, False)
@@ -84,7 +84,7 @@ def test_calls_run_on_by_themselves_when_their_response_is_over() -> None:
     assert not servers.follow_up_wanted
 
 
-def test_a_reply_that_waits_for_an_outcome_is_the_only_one_that_follows_it() -> None:
+def test_a_reply_waiting_for_an_outcome_is_the_only_one_that_follows_it() -> None:
     servers = running(
         seen := call(None, awaiting=1, item="seen"),
         unseen := call(None, awaiting=1, item="unseen"),
@@ -94,7 +94,7 @@ def test_a_reply_that_waits_for_an_outcome_is_the_only_one_that_follows_it() -> 
     assert (seen.wanted, unseen.wanted, done.wanted) == (False, True, True)
 
 
-def test_after_the_end_of_the_session_no_server_and_no_call_is_left() -> None:
+def test_closing_the_session_leaves_no_server_and_no_call() -> None:
     servers = running(call(deadline_ns=7))
     servers.add(listing("books", 5))
     servers.clear()

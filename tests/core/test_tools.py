@@ -117,12 +117,12 @@ def calls(scene: Scene, name: str = "find") -> list[Any]:
     )
 
 
-def test_the_servers_of_a_sessions_first_settings_are_asked_at_once() -> None:
+def test_the_servers_of_the_first_settings_are_listed_at_once() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
     assert [effect.server for effect in of(scene.effects, ListTools)] == [BOOKS]
 
 
-def test_a_server_that_is_named_again_is_not_asked_again_and_one_that_is_not_is_let_go() -> None:
+def test_a_repeated_server_is_not_listed_again_and_a_removed_one_is_released() -> None:
     scene = reading()
     again = scene.happens(SessionUpdateRequested({"tools": scene.session.settings.tools}))
     assert not of(again, ListTools)
@@ -130,7 +130,7 @@ def test_a_server_that_is_named_again_is_not_asked_again_and_one_that_is_not_is_
     assert len(of(gone, ReleaseServer)) == 1
 
 
-def test_a_server_that_never_answers_fails_in_time_and_says_so() -> None:
+def test_a_server_that_never_answers_times_out_and_is_reported() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
     late = scene.passes(31_000)
     assert [notice.state for notice in told(late, McpListProgress)] == ["failed"]
@@ -142,7 +142,7 @@ def test_a_server_that_never_answers_fails_in_time_and_says_so() -> None:
     assert scene.happens(ToolsListed(listing, SHELF)) == []
 
 
-def test_a_server_that_cannot_list_its_tools_is_reported_with_its_own_fault() -> None:
+def test_a_failed_tool_listing_is_reported_with_its_fault() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
     listing = of(scene.effects, ListTools)[0].listing
     failed = scene.happens(ToolListingFailed(listing, Fault("http_error", "It answered with status 500.")))
@@ -153,7 +153,7 @@ def test_a_server_that_cannot_list_its_tools_is_reported_with_its_own_fault() ->
     assert [notice.state for notice in told(failed, McpListProgress)] == ["failed"]
 
 
-def test_a_server_that_is_removed_before_it_answers_is_let_go() -> None:
+def test_a_server_that_is_removed_before_it_answers_is_released() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
     listing = of(scene.effects, ListTools)[0].listing
     gone = scene.happens(SessionUpdateRequested({"tools": ()}))
@@ -161,7 +161,7 @@ def test_a_server_that_is_removed_before_it_answers_is_let_go() -> None:
     assert len(of(gone, ReleaseServer)) == 1
 
 
-def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
+def test_the_reply_continues_by_itself_if_the_client_does_not_ask() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     call = of(calls(scene), CallTool)[0]
@@ -174,7 +174,7 @@ def test_the_reply_goes_on_by_itself_when_its_client_does_not_ask() -> None:
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_a_tool_that_is_called_without_arguments_gets_an_empty_object_of_them(asks: bool) -> None:
+def test_a_call_without_arguments_gets_an_empty_object(asks: bool) -> None:
     scene = reading(approval=Approval() if asks else UNASKED)
     scene.happens(TYPED, ResponseRequested())
     attempt = of(scene.effects, StartGeneration)[-1].attempt
@@ -191,7 +191,7 @@ def test_a_tool_that_is_called_without_arguments_gets_an_empty_object_of_them(as
 
 
 @pytest.mark.proves("response.create", "response.tool_choice.server_label", state="honoured")
-def test_what_was_forced_is_forced_once() -> None:
+def test_a_forced_tool_is_forced_once() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested(ResponseParams(tool_choice=ForceMcp("books", "find"))))
     assert of(scene.effects, StartGeneration)[-1].prompt.tool_choice != "auto"
@@ -200,7 +200,7 @@ def test_what_was_forced_is_forced_once() -> None:
     assert of(scene.passes(400), StartGeneration)[0].prompt.tool_choice == "auto"
 
 
-def test_talking_over_a_call_ends_the_reply_and_not_the_call() -> None:
+def test_a_barge_in_during_a_call_ends_the_reply_and_not_the_call() -> None:
     scene = reading(turn_detection=ServerVad())
     scene.happens(TYPED, ResponseRequested())
     call = of(calls(scene), CallTool)[0]
@@ -211,7 +211,7 @@ def test_talking_over_a_call_ends_the_reply_and_not_the_call() -> None:
     assert told(came, ItemDone)[0].item.output == "Third shelf."
 
 
-def test_a_tool_that_does_not_answer_fails_in_time() -> None:
+def test_a_tool_that_does_not_answer_times_out() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     call = of(calls(scene), CallTool)[0]
@@ -221,7 +221,7 @@ def test_a_tool_that_does_not_answer_fails_in_time() -> None:
     assert (item.error.type, "60 seconds" in item.error.message) == ("tool_execution_error", True)
 
 
-def test_a_model_that_calls_tools_for_ever_is_stopped_and_can_be_asked_again() -> None:
+def test_endless_tool_calls_are_stopped_and_the_client_can_ask_again() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     for _ in range(MAX_TOOL_ROUNDS + 1):
@@ -250,7 +250,7 @@ def test_a_response_may_narrow_its_sessions_server_and_name_no_other() -> None:
     assert error.field == "response.tools[0].server_label"
 
 
-def test_every_tool_has_a_name_of_its_own_that_models_accept() -> None:
+def test_every_tool_has_its_own_name_that_models_accept() -> None:
     told_tools = {"a": (McpTool("find it!"), McpTool("weather")), "b": (McpTool("find it!"),)}
     servers = (FunctionTool("weather"), McpServer("a", "https://a"), McpServer("b", "https://b"))
     offered = offer(told_tools, servers, "auto")
@@ -283,7 +283,7 @@ def test_every_tool_has_a_name_of_its_own_that_models_accept() -> None:
         ("*", "http://anything/a%2fb", True),
     ],
 )
-def test_an_allowed_address_covers_what_lies_below_it(allowed: str, url: str, covered: bool) -> None:
+def test_an_allowed_address_includes_everything_below_it(allowed: str, url: str, covered: bool) -> None:
     assert covers(allowed, url) is covered
 
 
@@ -306,7 +306,7 @@ def test_an_allowed_address_covers_what_lies_below_it(allowed: str, url: str, co
         (Approval(always=ToolFilter(("lend",)), never=ToolFilter(("lend",))), ["find", "lend"]),
     ],
 )
-def test_what_needs_approval(approval: Approval, asked: list[str]) -> None:
+def test_approval_is_needed_as_the_client_configured_it(approval: Approval, asked: list[str]) -> None:
     server = McpServer("books", "https://books.example/mcp", approval=approval)
     assert [tool.name for tool in SHELF if server.asks(tool.name, tool.read_only)] == asked
 
@@ -322,7 +322,7 @@ def asked() -> tuple[Scene, ListTools]:
     return scene, scene.last(ListTools)
 
 
-def test_a_server_is_listed_in_the_conversation_while_it_is_asked() -> None:
+def test_a_server_has_an_item_in_the_conversation_while_it_is_listed() -> None:
     scene, question = asked()
     added, progress, effect = scene.effects[-3:]
     assert isinstance(added, Tell)
@@ -335,7 +335,7 @@ def test_a_server_is_listed_in_the_conversation_while_it_is_asked() -> None:
 
 
 @pytest.mark.parametrize("allowed", [ToolFilter(("lend",)), ToolFilter(read_only=False)])
-def test_the_tools_that_the_client_allows_are_told_and_no_others(allowed: ToolFilter) -> None:
+def test_only_the_tools_that_the_client_allows_are_sent(allowed: ToolFilter) -> None:
     only = replace(BOOKS, allowed=allowed)
     scene = Scene(Settings(tools=(only, FILMS)), capabilities=CAN)
     books, films = of(scene.effects, ListTools)
@@ -361,7 +361,7 @@ def test_a_server_answers_once_and_only_for_itself() -> None:
     assert scene.session.late_events == late + 4
 
 
-def test_a_server_that_is_changed_before_it_answers_is_let_go_and_asked_anew() -> None:
+def test_a_server_that_is_changed_before_it_answers_is_released_and_listed_again() -> None:
     scene, question = asked()
     item = told(scene.effects, McpListProgress)[0].item_id
     moved = replace(BOOKS, url="https://other.example/mcp")
@@ -380,7 +380,7 @@ def test_a_server_that_is_changed_before_it_answers_is_let_go_and_asked_anew() -
     assert gone[1:] == [ReleaseServer(moved)], "it has answered: nothing of it is awaited"
 
 
-def test_a_list_of_tools_whose_item_was_deleted_is_told_as_progress_only() -> None:
+def test_a_listing_whose_item_was_deleted_is_reported_as_progress_only() -> None:
     scene, question = asked()
     item = told(scene.effects, McpListProgress)[0].item_id
     scene.happens(ItemDeleteRequested(item))
@@ -389,7 +389,7 @@ def test_a_list_of_tools_whose_item_was_deleted_is_told_as_progress_only() -> No
     assert [tool.name for tool in scene.last(StartGeneration).prompt.tools] == ["find", "lend"]
 
 
-def test_a_server_is_given_up_when_its_time_is_over_and_not_before() -> None:
+def test_a_server_times_out_at_its_deadline_and_not_before() -> None:
     scene, question = asked()
     scene.now += LIST_TOOLS_WAIT_NS - 1
     assert scene.happens(TimePassed()) == []
@@ -410,7 +410,7 @@ def guessing(scene: Scene) -> AttemptId:
     return scene.attempt()
 
 
-def test_a_reply_made_ahead_without_the_tools_that_come_is_made_anew() -> None:
+def test_a_speculative_reply_without_a_pending_servers_tools_is_made_again() -> None:
     scene = Scene(Settings(tools=(BOOKS,), modality="text"), GUESSING, CAN)
     guess = guessing(scene)
     assert CancelGeneration(guess) in scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF))
@@ -436,7 +436,7 @@ def calls_both(**settings: Any) -> tuple[Scene, CallTool, CallTool]:
     return scene, first, second
 
 
-def test_a_reply_is_done_when_the_last_of_its_calls_has_ended_however_it_ended() -> None:
+def test_a_reply_is_done_when_the_last_of_its_calls_has_ended_in_any_way() -> None:
     scene, first, second = calls_both()
     assert (first.server, first.name, first.arguments) == (BOOKS, "find", '{"n":0}')
     assert (second.server, second.name, second.arguments) == (BOOKS, "lend", '{"n":1}')
@@ -456,7 +456,7 @@ def test_a_reply_is_done_when_the_last_of_its_calls_has_ended_however_it_ended()
     assert len(of(scene.passes(400), StartGeneration)) == 1
 
 
-def test_calls_that_outlive_their_reply_are_answered_together_when_the_last_has_ended() -> None:
+def test_calls_that_outlive_their_reply_are_answered_together_after_the_last() -> None:
     scene = reading(turn_detection=ServerVad(create_response=False))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -478,7 +478,7 @@ def test_calls_that_outlive_their_reply_are_answered_together_when_the_last_has_
     ]
 
 
-def test_what_comes_of_a_call_whose_reply_the_client_cancelled_is_kept_and_not_answered() -> None:
+def test_outcomes_of_calls_of_a_cancelled_reply_are_kept_and_not_answered() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
@@ -488,7 +488,7 @@ def test_what_comes_of_a_call_whose_reply_the_client_cancelled_is_kept_and_not_a
     assert len(of(scene.effects, StartGeneration)) == 1
 
 
-def test_a_reply_made_ahead_without_the_outcome_that_comes_is_made_anew() -> None:
+def test_a_speculative_reply_without_a_pending_outcome_is_made_again() -> None:
     scene = Scene(Settings(tools=(BOOKS,), modality="text"), GUESSING, CAN)
     scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
@@ -509,7 +509,7 @@ def test_a_reply_made_ahead_without_the_outcome_that_comes_is_made_anew() -> Non
         ("auto", ForceMcp("books"), "required", "auto"),
     ],
 )
-def test_a_reply_that_goes_on_has_the_options_of_the_first_but_no_tool_is_forced_again(
+def test_a_reply_after_tool_calls_keeps_the_options_of_the_first_without_forcing_a_tool_again(
     settings_choice: Any, own: Any, first: str, then: str
 ) -> None:
     scene = reading()
@@ -525,7 +525,7 @@ def test_a_reply_that_goes_on_has_the_options_of_the_first_but_no_tool_is_forced
     assert told(scene.effects, ResponseCreated)[-1].response.metadata == (("a", "b"),)
 
 
-def test_a_reply_that_goes_on_follows_a_choice_that_the_client_changed_meanwhile() -> None:
+def test_a_reply_after_tool_calls_follows_a_changed_tool_choice() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
@@ -535,7 +535,7 @@ def test_a_reply_that_goes_on_follows_a_choice_that_the_client_changed_meanwhile
 
 
 @pytest.mark.parametrize("in_conversation", [True, False])
-def test_a_response_with_an_input_of_its_own_goes_on_with_it_and_with_what_came(in_conversation: bool) -> None:
+def test_a_reply_after_tool_calls_keeps_its_own_input_and_adds_the_outcomes(in_conversation: bool) -> None:
     scene = reading()
     own = Message(ItemId("own"), "user", (InputText("Where is Emma?"),))
     scene.happens(TYPED, ResponseRequested(ResponseParams(in_conversation=in_conversation, input=(own,))))
@@ -551,7 +551,7 @@ def test_a_response_with_an_input_of_its_own_goes_on_with_it_and_with_what_came(
     assert [(notice.response.conversation_id is None) for notice in created] == [not in_conversation] * 2
 
 
-def test_a_reply_that_goes_on_waits_for_no_words_but_its_own() -> None:
+def test_a_reply_after_tool_calls_waits_only_for_its_own_transcripts() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
@@ -561,7 +561,7 @@ def test_a_reply_that_goes_on_waits_for_no_words_but_its_own() -> None:
     assert len(of(scene.passes(400), StartGeneration)) == 1
 
 
-def test_a_reply_that_goes_on_waits_a_moment_for_the_client_to_ask_itself() -> None:
+def test_a_reply_after_tool_calls_waits_a_moment_for_the_clients_own_request() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
@@ -572,14 +572,14 @@ def test_a_reply_that_goes_on_waits_a_moment_for_the_client_to_ask_itself() -> N
     assert of(scene.happens(TimePassed()), StartGeneration)
 
 
-def test_a_session_that_became_a_transcription_session_does_not_go_on() -> None:
+def test_a_session_that_became_a_transcription_session_does_not_continue() -> None:
     scene = Scene(Settings(tools=(BOOKS,), kind="transcription"), capabilities=CAN)
     scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED)
     assert told(scene.happens(ResponseRequested()), ErrorRaised)
     assert of(scene.passes(1_000), StartGeneration) == []
 
 
-def test_replies_that_go_on_are_counted_anew_when_the_client_asks() -> None:
+def test_a_clients_request_resets_the_count_of_replies_after_tool_calls() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     for rounds in range(MAX_TOOL_ROUNDS):
@@ -598,7 +598,7 @@ def test_replies_that_go_on_are_counted_anew_when_the_client_asks() -> None:
     assert of(scene.passes(400), StartGeneration) == []
 
 
-def test_a_call_is_given_up_when_its_time_is_over_and_not_before() -> None:
+def test_a_call_times_out_at_its_deadline_and_not_before() -> None:
     scene, first, second = calls_both()
     scene.happens(ToolAnswered(second.call, "Here."))
     scene.now += TOOL_CALL_WAIT_NS - 1
@@ -619,7 +619,7 @@ def test_a_call_is_given_up_when_its_time_is_over_and_not_before() -> None:
 # --- how calls begin -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_of_a_server_that_is_gone_meanwhile_fails_and_the_reply_goes_on() -> None:
+def test_a_call_of_a_server_removed_meanwhile_fails_and_the_reply_continues() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -632,7 +632,7 @@ def test_a_call_of_a_server_that_is_gone_meanwhile_fails_and_the_reply_goes_on()
     assert [progress.state for progress in told(ended, McpCallProgress)] == ["failed"]
 
 
-def test_one_reply_calls_no_more_tools_at_once_than_may_run() -> None:
+def test_one_reply_calls_no_more_tools_at_once_than_the_limit() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -652,7 +652,7 @@ def test_one_reply_calls_no_more_tools_at_once_than_may_run() -> None:
 # --- what follows from a client's items ------------------------------------------------------------------------------------------
 
 
-def test_an_output_of_a_call_that_is_not_there_is_refused_by_its_id() -> None:
+def test_an_output_of_an_unknown_call_is_refused_by_its_id() -> None:
     scene = Scene(Settings(modality="text"))
     scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("o"), CallId("stranger"), "sunny")))
     (error,) = scene.told(ErrorRaised)
@@ -661,7 +661,7 @@ def test_an_output_of_a_call_that_is_not_there_is_refused_by_its_id() -> None:
     assert scene.session.items == ()
 
 
-def test_a_session_that_never_answers_does_not_speak_of_a_refused_call_either() -> None:
+def test_a_transcription_session_does_not_answer_a_refused_call() -> None:
     scene = Scene(Settings(kind="transcription"))
     scene.happens(ItemCreateRequested(McpApprovalRequest(ItemId("q"), "books", "lend", "{}")))
     scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId("a"), ItemId("q"), False)))
@@ -670,7 +670,7 @@ def test_a_session_that_never_answers_does_not_speak_of_a_refused_call_either() 
     assert scene.told(ResponseCreated) == []
 
 
-def test_an_output_of_a_call_that_the_client_has_brought_itself_is_taken() -> None:
+def test_an_output_of_a_call_that_the_client_added_is_accepted() -> None:
     scene = Scene(Settings(modality="text"))
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "weather", "{}")))
     scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("o"), CallId("c"), "sunny")))

@@ -37,7 +37,7 @@ def with_books() -> Scene:
     return Scene(settings=Settings(tools=(MCP,)), capabilities=Capabilities(mcp_urls=("*",)))
 
 
-def test_an_abandoned_listing_and_an_abandoned_call_fail_as_late_ones_do() -> None:
+def test_an_abandoned_listing_and_an_abandoned_call_fail_like_timeouts() -> None:
     scene = with_books()
     listing = scene.last(ListTools).listing
     caused = scene.happens(WorkAbandoned(AwaitedListing(listing)))
@@ -60,7 +60,7 @@ def test_an_abandoned_listing_and_an_abandoned_call_fail_as_late_ones_do() -> No
     assert item.error.type == "tool_execution_error"
 
 
-def test_what_a_server_has_answered_cannot_be_abandoned() -> None:
+def test_an_answered_listing_or_call_cannot_be_abandoned() -> None:
     scene = with_books()
     listing = scene.last(ListTools).listing
     other = WorkAbandoned(AwaitedListing(ListingId(99)))

@@ -89,7 +89,7 @@ def tool_calls(effects: Sequence[Effect]) -> list[CallTool]:
     return [effect for effect in effects if isinstance(effect, CallTool)]
 
 
-def test_a_request_for_approval_is_told_at_its_place_in_the_reply() -> None:
+def test_an_approval_request_is_sent_at_its_place_in_the_reply() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "One moment."), ToolCallStarted(attempt, 0, CallId("c"), "lend"))
@@ -103,7 +103,7 @@ def test_a_request_for_approval_is_told_at_its_place_in_the_reply() -> None:
     assert tool_calls(scene.effects) == []
 
 
-def test_an_approved_call_is_made_at_once_and_its_outcome_is_told_and_answered() -> None:
+def test_an_approved_call_is_made_at_once_and_its_outcome_is_sent_and_answered() -> None:
     scene, (request,) = asking()
     caused = scene.happens(decides(request, True))
     assert kinds(caused) == ["ItemAdded", "ItemDone", "ItemAdded", "McpCallProgress"]
@@ -124,7 +124,7 @@ def test_an_approved_call_is_made_at_once_and_its_outcome_is_told_and_answered()
     assert prompt.items[-1] == outcome
 
 
-def test_a_reply_waits_for_the_outcome_of_an_approved_call_and_for_nothing_more() -> None:
+def test_a_reply_waits_for_the_outcome_of_an_approved_call_and_nothing_else() -> None:
     scene, (request,) = asking()
     (call,) = tool_calls(scene.happens(decides(request, True)))
     scene.happens(ResponseRequested())
@@ -134,7 +134,7 @@ def test_a_reply_waits_for_the_outcome_of_an_approved_call_and_for_nothing_more(
     assert len(started) == 1
 
 
-def test_a_refused_call_is_not_made_and_the_model_speaks_of_it() -> None:
+def test_a_refused_call_is_not_made_and_the_model_answers_the_refusal() -> None:
     scene, (request,) = asking()
     caused = scene.happens(decides(request, False))
     assert kinds(caused) == ["ItemAdded", "ItemDone"]
@@ -146,7 +146,7 @@ def test_a_refused_call_is_not_made_and_the_model_speaks_of_it() -> None:
 
 @pytest.mark.parametrize("approve", [True, False])
 @pytest.mark.parametrize("named", ["missing", "typed"])
-def test_a_decision_about_no_request_is_refused_and_names_the_request(named: str, approve: bool) -> None:
+def test_a_decision_about_an_unknown_request_is_refused_and_names_the_request(named: str, approve: bool) -> None:
     scene, _ = asking()
     decision = McpApprovalResponse(ItemId("decision"), ItemId(named), approve)
     error = refusal(scene, ItemCreateRequested(decision, None, ID))
@@ -166,7 +166,7 @@ def test_the_first_decision_counts_and_a_second_is_refused(second: bool) -> None
     assert len(tool_calls(scene.effects)) == 1
 
 
-def test_each_request_is_decided_for_itself() -> None:
+def test_each_request_is_decided_separately() -> None:
     scene, (first, second) = asking(2)
     scene.happens(decides(first, True, "one"))
     (call,) = tool_calls(scene.happens(decides(second, True, "two")))
@@ -174,7 +174,7 @@ def test_each_request_is_decided_for_itself() -> None:
 
 
 @pytest.mark.parametrize("approve", [True, False])
-def test_a_call_of_a_server_that_is_gone_cannot_be_approved_but_can_be_refused(approve: bool) -> None:
+def test_a_call_of_a_removed_server_cannot_be_approved_but_can_be_refused(approve: bool) -> None:
     scene, (request,) = asking()
     scene.happens(SessionUpdateRequested({"tools": ()}))
     if not approve:
@@ -187,7 +187,7 @@ def test_a_call_of_a_server_that_is_gone_cannot_be_approved_but_can_be_refused(a
     assert len(tool_calls(scene.happens(decides(request, True)))) == 1, "once the server is back"
 
 
-def test_one_call_more_than_may_run_fails_and_the_others_go_on() -> None:
+def test_an_approved_call_over_the_limit_fails_and_the_others_continue() -> None:
     scene, requests = asking(MAX_RUNNING_CALLS + 1)
     *most, last = requests
     for index, request in enumerate(most):
@@ -209,7 +209,7 @@ def test_one_call_more_than_may_run_fails_and_the_others_go_on() -> None:
     assert "ItemDone" in kinds(scene.happens(ToolAnswered(first.call, "Yours.")))
 
 
-def test_the_outcome_of_a_call_whose_item_was_deleted_is_not_told() -> None:
+def test_the_outcome_of_a_call_whose_item_was_deleted_is_not_sent() -> None:
     scene, (request,) = asking()
     (call,) = tool_calls(scene.happens(decides(request, True)))
     item = scene.told(ItemAdded)[-1].item

@@ -14,21 +14,21 @@ from tests.core.scene import Scene
 
 
 @pytest.mark.parametrize("text", ["", "mm-hm", "what is the time"])
-def test_nothing_that_is_said_causes_work(text: str) -> None:
+def test_speech_causes_no_work(text: str) -> None:
     transcriber, said = Transcriber(), Said(text)
     assert (transcriber.turn_ended(said), transcriber.words_became_stable(said)) == ((), ())
     assert not transcriber.may_speculate(said)
     assert transcriber.voice_over_output() == "cut"
 
 
-def test_a_client_that_asks_for_a_response_is_refused() -> None:
+def test_a_request_for_a_response_is_refused() -> None:
     assert not Transcriber().speaks
     scene = Scene(Settings(kind="transcription"))
     scene.happens(ResponseRequested())
     assert [error.code for error in scene.told(ErrorRaised)] == ["invalid_request"]
 
 
-def test_in_a_transcription_session_no_reply_is_made_ahead() -> None:
+def test_a_transcription_session_does_not_speculate() -> None:
     scene = Scene(Settings(kind="transcription"), OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)

@@ -50,7 +50,7 @@ def commits(scene: Scene, ms: int = 200) -> TurnId:
     return scene.turn()
 
 
-def test_words_of_a_turn_that_is_no_longer_awaited_are_counted_and_dropped() -> None:
+def test_a_transcript_of_an_ended_turn_is_counted_and_dropped() -> None:
     scene = Scene(MANUAL)
     turn = commits(scene)
     scene.happens(Transcribed(turn, "hello"))
@@ -66,7 +66,7 @@ def test_words_of_a_turn_that_is_no_longer_awaited_are_counted_and_dropped() -> 
         assert scene.session.late_events == count
 
 
-def test_words_are_told_as_they_become_certain_and_the_rest_at_the_end() -> None:
+def test_stable_words_are_sent_as_deltas_and_the_rest_at_the_end() -> None:
     scene = Scene(MANUAL)
     turn = commits(scene, 1_250)
     events: list[Event] = [
@@ -87,7 +87,7 @@ def test_words_are_told_as_they_become_certain_and_the_rest_at_the_end() -> None
 
 
 @pytest.mark.parametrize("final", ["tell", "sell me a story"])
-def test_final_words_that_do_not_go_on_from_those_told_come_without_a_delta(final: str) -> None:
+def test_a_final_transcript_that_contradicts_its_deltas_is_sent_without_a_delta(final: str) -> None:
     scene = Scene(MANUAL)
     turn = commits(scene)
     scene.happens(PartialTranscribed(turn, "tell me", "tell"))
@@ -96,7 +96,7 @@ def test_final_words_that_do_not_go_on_from_those_told_come_without_a_delta(fina
     assert completed.transcript == final
 
 
-def test_words_that_nobody_asked_for_are_not_told_and_their_failure_is() -> None:
+def test_unrequested_transcripts_are_not_sent_and_their_failure_is() -> None:
     scene = Scene(UNASKED)
     turn = commits(scene)
     assert notices(scene.happens(PartialTranscribed(turn, "hello", "hello"), Transcribed(turn, "hello there"))) == []
@@ -104,7 +104,7 @@ def test_words_that_nobody_asked_for_are_not_told_and_their_failure_is() -> None
     assert notices(caused) == [ErrorRaised("engine_error", "It broke.", kind="server_error")]
 
 
-def test_words_that_have_not_come_in_time_are_given_up() -> None:
+def test_a_late_transcript_times_out() -> None:
     scene = Scene(MANUAL)
     first = commits(scene)
     scene.now += MS
@@ -120,7 +120,7 @@ def test_words_that_have_not_come_in_time_are_given_up() -> None:
     assert [effect.turn for effect in caused if isinstance(effect, DropTranscription)] == [second]
 
 
-def test_of_too_many_turns_that_wait_the_oldest_is_given_up() -> None:
+def test_with_too_many_pending_turns_the_oldest_is_dropped() -> None:
     scene = Scene(MANUAL)
     turns = [commits(scene, 100) for _ in range(MAX_PENDING_TURNS)]
     assert scene.told(TranscriptionFailedNotice) == []
@@ -130,7 +130,7 @@ def test_of_too_many_turns_that_wait_the_oldest_is_given_up() -> None:
     assert scene.last(DropTranscription).turn == turns[0]
 
 
-def test_audio_may_wait_up_to_the_limit_and_a_refusal_says_how_much_waits() -> None:
+def test_pending_audio_may_reach_the_limit_and_a_refusal_gives_its_length() -> None:
     scene = Scene(MANUAL)
     half = MAX_WAITING_MS // 2
 
@@ -148,7 +148,7 @@ def test_audio_may_wait_up_to_the_limit_and_a_refusal_says_how_much_waits() -> N
     assert scene.told(ErrorRaised) == [error], "what fills the limit is taken"
 
 
-def test_a_turn_may_be_spoken_while_as_much_as_the_limit_waits() -> None:
+def test_a_turn_may_be_spoken_while_the_backlog_is_full() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     content = (InputAudio(None, bytes(48 * MAX_WAITING_MS)),)
     scene.happens(ItemCreateRequested(Message(ItemId("long"), "user", content)))
@@ -169,7 +169,7 @@ def paused(text: str, owner: OwnerSettings = SPECULATING) -> Scene:
     return scene
 
 
-def test_words_that_were_known_in_the_pause_release_the_reply_that_was_made_to_them() -> None:
+def test_a_transcript_known_in_the_pause_releases_its_speculative_reply() -> None:
     scene = paused("how are you")
     attempt = scene.attempt()
     caused = scene.hears(320, 0.0)
@@ -178,14 +178,14 @@ def test_words_that_were_known_in_the_pause_release_the_reply_that_was_made_to_t
     assert len(scene.told(TranscriptionCompleted)) == 1
 
 
-def test_words_without_an_answer_release_nothing() -> None:
+def test_an_empty_transcript_releases_nothing() -> None:
     scene = paused("")
     scene.hears(320, 0.0)
     assert [completed.transcript for completed in scene.told(TranscriptionCompleted)] == [""]
     assert scene.told(ResponseCreated) == []
 
 
-def test_a_reply_whose_ground_has_moved_is_dropped_when_the_words_are_final() -> None:
+def test_a_speculative_reply_with_an_outdated_basis_is_dropped_at_the_final_transcript() -> None:
     scene = paused("how are you")
     attempt = scene.attempt()
     scene.happens(ItemCreateRequested(Message(ItemId("new"), "user", (InputText("wait"),))))
@@ -195,7 +195,7 @@ def test_a_reply_whose_ground_has_moved_is_dropped_when_the_words_are_final() ->
 
 
 @pytest.mark.parametrize("words", ["", "mm-hm"])
-def test_a_backchannel_that_cut_a_reply_lets_it_go_on(words: str) -> None:
+def test_a_backchannel_that_interrupted_a_reply_resumes_it(words: str) -> None:
     scene = Scene()
     scene.says("count")
     scene.answers(("One two three four.", 4_000))
@@ -207,7 +207,7 @@ def test_a_backchannel_that_cut_a_reply_lets_it_go_on(words: str) -> None:
     assert scene.session.speaking
 
 
-def test_silence_for_as_long_as_the_client_says_is_answered_with_a_hint() -> None:
+def test_silence_for_the_clients_timeout_is_answered_with_a_hint() -> None:
     scene = Scene(Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=5_000)))
     scene.happens(ResponseRequested())
     scene.answers()
@@ -219,7 +219,7 @@ def test_silence_for_as_long_as_the_client_says_is_answered_with_a_hint() -> Non
     assert hint.role == "system"
 
 
-def test_a_recogniser_that_fails_in_a_turn_fails_it_at_its_end() -> None:
+def test_a_recogniser_that_fails_during_a_turn_fails_it_at_its_end() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     scene.hears(640, 0.9)
     assert scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke."))) == []
@@ -227,7 +227,7 @@ def test_a_recogniser_that_fails_in_a_turn_fails_it_at_its_end() -> None:
     assert [failed.code for failed in scene.told(TranscriptionFailedNotice)] == ["engine_error"]
 
 
-def test_words_of_a_voice_that_has_not_got_the_floor_are_not_told() -> None:
+def test_words_of_a_provisional_turn_are_not_sent() -> None:
     scene = Scene(Settings(transcription=Transcription()), OwnerSettings(barge_in="confirmed"))
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time.", 10_000))
@@ -236,7 +236,7 @@ def test_words_of_a_voice_that_has_not_got_the_floor_are_not_told() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_words_of_a_responses_own_input_are_told_to_nobody(fails: bool) -> None:
+def test_a_transcript_of_a_responses_own_input_is_not_sent(fails: bool) -> None:
     scene = Scene(MANUAL)
     mine = Message(ItemId(""), "user", (InputAudio(None, bytes(48 * 200)),))
     scene.happens(ResponseRequested(ResponseParams(input=(mine,), in_conversation=False)))

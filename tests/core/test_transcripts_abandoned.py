@@ -22,7 +22,7 @@ from parley.core.words.work import AwaitedTranscript
 from tests.core.scene import Scene
 
 
-def test_abandoned_words_fail_their_turn() -> None:
+def test_an_abandoned_transcript_fails_its_turn() -> None:
     scene = Scene(settings=Settings(transcription=Transcription()))
     scene.hears(640, 0.9)
     scene.hears(600, 0.0)
@@ -36,7 +36,7 @@ def test_abandoned_words_fail_their_turn() -> None:
     assert scene.session.late_events == 1
 
 
-def test_words_that_have_come_cannot_be_abandoned() -> None:
+def test_a_known_transcript_cannot_be_abandoned() -> None:
     scene = Scene(settings=Settings(transcription=Transcription()))
     scene.says("Hello?")
     turn = scene.turn()

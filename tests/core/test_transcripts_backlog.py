@@ -41,7 +41,7 @@ def words(scene: Scene, turn: TurnId) -> None:
     scene.happens(Transcribed(turn, "words"))
 
 
-def test_items_of_more_audio_than_may_wait_are_refused_by_name_until_words_have_come() -> None:
+def test_items_over_the_backlog_are_refused_by_name_until_transcripts_arrive() -> None:
     scene = Scene(MANUAL)
     for number in range(MAX_WAITING_MS // 60_000):
         scene.happens(ItemCreateRequested(spoken(f"i{number}", MINUTE)))
@@ -55,27 +55,27 @@ def test_items_of_more_audio_than_may_wait_are_refused_by_name_until_words_have_
     assert "ItemAdded" in kinds(scene.happens(one_more))
 
 
-def test_one_item_of_too_much_audio_is_refused_whole() -> None:
+def test_one_item_with_too_much_audio_is_refused_whole() -> None:
     scene = Scene(MANUAL)
     error = refusal(scene, ItemCreateRequested(spoken("a", *[MINUTE] * (MAX_WAITING_MS // 60_000 + 1)), None, ID))
     assert (error.code, error.field) == ("transcription_backlog", "item.content")
     assert scene.told(ItemAdded) == []
 
 
-def test_audio_whose_words_are_known_does_not_wait() -> None:
+def test_transcribed_audio_is_not_in_the_backlog() -> None:
     scene = Scene(MANUAL)
     known = Message(ItemId("known"), "user", (InputAudio("hello", MINUTE * 4),))
     assert "ItemAdded" in kinds(scene.happens(ItemCreateRequested(known)))
 
 
-def test_a_responses_own_input_is_refused_before_anything_of_it_is_done() -> None:
+def test_a_responses_own_input_is_refused_before_it_has_any_effect() -> None:
     scene = Scene()
     items = tuple(spoken(f"i{number}", MINUTE) for number in range(MAX_WAITING_MS // 60_000 + 1))
     error = refusal(scene, ResponseRequested(ResponseParams(input=items, in_conversation=False), ID))
     assert (error.code, error.field) == ("transcription_backlog", "response.input")
 
 
-def test_a_commit_that_would_wait_too_long_keeps_its_audio() -> None:
+def test_a_commit_over_the_backlog_is_refused_and_keeps_its_audio() -> None:
     scene = Scene(MANUAL)
     for _ in range(MAX_WAITING_MS // 60_000):
         scene.happens(AudioArrived(MINUTE), CommitRequested())
@@ -89,14 +89,14 @@ def test_a_commit_that_would_wait_too_long_keeps_its_audio() -> None:
     assert scene.told(TranscriptionCompleted)[-1].seconds == 60.0
 
 
-def test_a_long_turn_alone_is_not_refused() -> None:
+def test_a_single_long_turn_is_not_refused() -> None:
     scene = Scene(MANUAL)
     for _ in range(MAX_WAITING_MS // 60_000 + 1):
         scene.happens(AudioArrived(MINUTE))
     assert "InputCommitted" in kinds(scene.happens(CommitRequested(ID)))
 
 
-def test_turns_that_voice_activity_ends_let_go_of_the_oldest() -> None:
+def test_turns_ended_by_voice_activity_drop_the_oldest_over_the_backlog() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     turns: list[TurnId] = []
     while not scene.told(TranscriptionFailedNotice):
@@ -111,7 +111,7 @@ def test_turns_that_voice_activity_ends_let_go_of_the_oldest() -> None:
     assert DropTranscription(turns[1]) not in scene.effects
 
 
-def test_the_recogniser_is_told_what_is_spoken_and_what_was_brought() -> None:
+def test_the_recogniser_knows_live_turns_from_audio_items() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     assert scene.last(OpenTranscription).live

@@ -88,7 +88,7 @@ class Decides(Assistant):
 # --- an interpreter -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_clause_is_translated_while_its_speaker_speaks_on_and_the_rest_when_the_turn_ends() -> None:
+def test_a_clause_is_translated_while_the_speaker_continues_and_the_rest_at_the_end_of_the_turn() -> None:
     interpreted = scene(Interpreter("de", "en", (("ward", "Station"),)))
     interpreted.hears(640, 0.9)
     speaks_on(interpreted, "The nurse is on the ward. She will")
@@ -104,7 +104,7 @@ def test_a_clause_is_translated_while_its_speaker_speaks_on_and_the_rest_when_th
     )
 
 
-def test_the_language_that_is_heard_is_translated_where_none_is_prescribed() -> None:
+def test_without_a_configured_language_the_detected_one_is_translated() -> None:
     interpreted = scene(Interpreter("de"))
     interpreted.hears(640, 0.9)
     interpreted.hears(600, 0.0)
@@ -112,7 +112,7 @@ def test_the_language_that_is_heard_is_translated_where_none_is_prescribed() -> 
     assert works(interpreted) == [Translation("Bonjour.", "fr", "de")]
 
 
-def test_one_translation_at_a_time_and_the_next_follows_though_the_last_is_still_heard() -> None:
+def test_translations_are_generated_one_at_a_time_even_during_playback() -> None:
     interpreted = scene(Interpreter("de", "en"))
     interpreted.hears(640, 0.9)
     speaks_on(interpreted, "One moment please, I am here. Two things are left. ")
@@ -125,7 +125,7 @@ def test_one_translation_at_a_time_and_the_next_follows_though_the_last_is_still
     assert done.response.status == "completed"
 
 
-def test_a_speaker_who_goes_on_over_the_translation_cuts_nothing() -> None:
+def test_a_speaker_who_continues_over_the_translation_cuts_nothing() -> None:
     interpreted = scene(Interpreter("de", "en"))
     interpreted.says("One moment please.")
     finishes(interpreted, ms=5_000)
@@ -141,7 +141,7 @@ def test_a_speaker_who_goes_on_over_the_translation_cuts_nothing() -> None:
     ]
 
 
-def test_a_translation_model_sees_the_texts_before_and_no_more_than_its_share() -> None:
+def test_a_translation_model_sees_the_earlier_texts_within_its_limit() -> None:
     interpreted = scene(Interpreter("de", "en"))
     texts = [f"Number {number}." for number in range(TRANSLATION_CONTEXT + 2)]
     for text in texts:
@@ -168,7 +168,7 @@ def test_every_word_is_translated_once_and_in_order(pieces: list[str]) -> None:
     assert "".join(translated).split() == text.split()
 
 
-def test_a_word_that_is_not_stable_causes_nothing_and_each_is_asked_about_once() -> None:
+def test_an_unstable_word_causes_no_work_and_each_stable_one_is_considered_once() -> None:
     policy = Decides()
     heard = scene(policy)
     heard.hears(640, 0.9)
@@ -180,7 +180,7 @@ def test_a_word_that_is_not_stable_causes_nothing_and_each_is_asked_about_once()
 # --- what is said ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_policy_may_have_a_text_spoken_as_it_is() -> None:
+def test_a_policy_may_have_a_text_spoken_verbatim() -> None:
     heard = scene(Decides(ended=(Say("One moment."), Answer())))
     heard.says("What is the time?")
     assert works(heard) == [Utterance("One moment.")]
@@ -196,7 +196,7 @@ def test_texts_without_words_are_not_spoken() -> None:
     assert works(heard) == []
 
 
-def test_where_the_client_wants_no_replies_a_policy_decides_nothing() -> None:
+def test_without_automatic_replies_a_policy_decides_nothing() -> None:
     policy = Decides(stable=(Say("Yes?"),), ended=(Say("Yes?"),))
     heard = scene(policy, Settings(turn_detection=ServerVad(create_response=False), transcription=Transcription()))
     heard.hears(640, 0.9)
@@ -210,7 +210,7 @@ def test_where_the_client_wants_no_replies_a_policy_decides_nothing() -> None:
 # --- bounds ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_more_work_than_may_wait_is_refused_by_name_and_the_session_goes_on() -> None:
+def test_work_over_the_queue_limit_is_refused_by_name_and_the_session_continues() -> None:
     heard = scene(Decides(ended=(Say("Yes. "),) * (MAX_PENDING_WORK + 1)))
     heard.says("Hello?")
     (error,) = heard.told(ErrorRaised)
@@ -240,7 +240,7 @@ def test_a_policy_decides_what_a_voice_over_output_does(over: OverOutput) -> Non
         assert len(started(heard)) == 2, "it is answered after the output"
 
 
-def test_a_voice_that_is_ignored_becomes_a_turn_once_the_output_is_over() -> None:
+def test_an_ignored_voice_becomes_a_turn_once_the_output_is_over() -> None:
     heard = scene(Decides(ended=(Answer(),), over="ignore"))
     heard.says("Tell me a story.")
     heard.answers(("Once. ", 320))
@@ -262,7 +262,7 @@ def test_a_voice_that_is_ignored_becomes_a_turn_once_the_output_is_over() -> Non
         ("de", "fr", "en", "de"),
     ],
 )
-def test_a_reply_is_spoken_in_the_language_that_was_heard_or_else_is_configured(
+def test_a_reply_is_spoken_in_the_detected_language_or_else_the_configured_one(
     heard: str, wanted: str, owners: str, spoken: str
 ) -> None:
     settings = Settings(transcription=Transcription(language=wanted) if wanted else None)

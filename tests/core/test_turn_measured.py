@@ -11,7 +11,7 @@ from parley.core.words.turn_measured import TurnMeasured
 from tests.core.values import can_change, values_of
 
 
-def test_the_figures_of_a_turn_are_a_notice_that_cannot_be_changed() -> None:
+def test_a_turns_figures_are_an_immutable_notice() -> None:
     assert values_of(turn_measured) == [TurnMeasured]
     assert TurnMeasured in get_args(Notice)
     assert not can_change(TurnMeasured)

@@ -10,7 +10,7 @@ from parley.core.words.settings import SemanticVad, ServerVad
 PAUSE = PauseSeen(pause_ms=100, turn_ms=900, text="", finished=0.9)
 
 
-def test_the_built_in_rules_are_the_settings_and_the_table() -> None:
+def test_the_built_in_rules_follow_the_settings_and_the_word_table() -> None:
     table = RuleTable()
     for detection in (ServerVad(silence_duration_ms=321, prefix_padding_ms=123), SemanticVad("high")):
         assert table.pause_needed_ms(detection, PAUSE) == pause_needed_ms(detection, 0.9)
@@ -19,7 +19,7 @@ def test_the_built_in_rules_are_the_settings_and_the_table() -> None:
     assert not Rules(pre_roll=table).settled_pre_roll
 
 
-def test_what_was_before_a_voice_is_told_last_first_and_only_since_the_last_turn() -> None:
+def test_scores_before_a_voice_come_latest_first_and_only_since_the_last_turn() -> None:
     turns = TurnTaking()
     probabilities = [0.1, 0.2, 0.3, 0.9, 0.95]
     changes = [turns.heard(768 * (index + 1), p, 0.5) for index, p in enumerate(probabilities)]

@@ -41,13 +41,13 @@ def region(position: Quiet | Speaking | Pausing) -> TurnTaking:
         (Pausing(TURN, 10 * FRAME), 0.9, Resumed(TURN)),
     ],
 )
-def test_each_position_meets_each_score(
+def test_every_phase_handles_every_score(
     position: Quiet | Speaking | Pausing, probability: float, change: Change
 ) -> None:
     assert region(position).heard(11 * FRAME, probability, 0.5) == change
 
 
-def test_a_click_is_forgotten() -> None:
+def test_a_click_starts_no_turn() -> None:
     turns = region(Quiet(1, 9 * FRAME))
     turns.heard(11 * FRAME, 0.1, 0.5)
     assert turns.position == Quiet()
@@ -70,7 +70,7 @@ def test_a_score_at_the_threshold_is_voice(
     assert region(position).heard(11 * FRAME, probability, 0.5) == change
 
 
-def test_speech_begins_with_the_first_of_the_voiced_frames_in_a_row() -> None:
+def test_speech_begins_with_the_first_of_consecutive_voiced_frames() -> None:
     turns = region(Quiet())
     scores = (0.9, 0.1, 0.2, 0.8, 0.9)
     changes = [turns.heard((11 + index) * FRAME, score, 0.5) for index, score in enumerate(scores)]
@@ -98,7 +98,7 @@ def turn() -> Turn:
     return Turn(TurnId(1), ItemId("i"), 0, 0, 0, provisional=True)
 
 
-def test_words_that_are_stable_are_never_taken_back() -> None:
+def test_stable_words_are_never_taken_back() -> None:
     one = turn()
     one.hear("how are", "how")
     one.hear("who are", "who")
@@ -129,7 +129,7 @@ def test_work_is_decided_for_each_word_once_and_in_order(ends: list[int]) -> Non
     assert [begin for begin, _ in spans] == [0, *(end for _, end in spans)][: len(spans)]
 
 
-def test_a_turn_claims_the_floor_is_fed_and_may_fail() -> None:
+def test_a_turn_takes_the_floor_is_fed_and_can_fail() -> None:
     one, fault = turn(), Fault("engine_error", "It broke.")
     one.claim()
     one.feed(768)
@@ -140,7 +140,7 @@ def test_a_turn_claims_the_floor_is_fed_and_may_fail() -> None:
 # --- positions and pauses ------------------------------------------------------------------------------------------------------
 
 
-def test_what_becomes_known_of_a_pause_is_kept_until_its_speaker_goes_on() -> None:
+def test_results_of_a_pause_are_kept_until_speech_continues() -> None:
     turns, one = TurnTaking(), turn()
     turns.speak(one)
     turns.pause(one, 10 * FRAME)
@@ -159,7 +159,7 @@ def test_what_becomes_known_of_a_pause_is_kept_until_its_speaker_goes_on() -> No
     assert positions == [pausing, Speaking(one)], "nothing that was known of the pause can be stale"
 
 
-def test_every_turn_that_is_not_committed_is_open_until_it_ends() -> None:
+def test_every_uncommitted_turn_is_open_until_it_ends() -> None:
     turns, mine, spoken = TurnTaking(), turn(), Turn(TurnId(2), ItemId("j"), 0, 0, 0)
     turns.begin_manual(mine)
     turns.speak(spoken)

@@ -66,7 +66,7 @@ def test_one_append_may_be_as_long_as_documented_and_no_longer() -> None:
     assert len(caused) == 1
 
 
-def test_the_buffer_may_be_filled_to_its_last_sample_and_says_when_it_is_full() -> None:
+def test_the_buffer_may_be_filled_to_its_last_sample_and_reports_when_it_is_full() -> None:
     scene = Scene(Settings(turn_detection=None, input_format=AudioFormat.PCMU))
     scene.happens(AudioArrived(bytes(MAX_BUFFERED_MS * 8)))
     assert scene.told(ErrorRaised) == []
@@ -77,7 +77,7 @@ def test_the_buffer_may_be_filled_to_its_last_sample_and_says_when_it_is_full() 
 
 
 @pytest.mark.parametrize("wire", AudioFormat)
-def test_every_whole_sample_is_scored_for_voice_where_it_stands_and_in_its_encoding(wire: AudioFormat) -> None:
+def test_every_whole_sample_is_scored_at_its_position_and_in_its_encoding(wire: AudioFormat) -> None:
     scene = Scene(Settings(input_format=wire))
     first = scene.happens(AudioArrived(bytes(480)))
     assert first == [ScoreVoice(0, bytes(480), wire)]
@@ -94,7 +94,7 @@ def test_half_a_sample_starts_no_work_and_is_joined_to_its_other_half(settings: 
     assert heard.audio == b"\x01" + b"\x02" * 9_601
 
 
-def test_a_session_that_winds_down_listens_no_more() -> None:
+def test_a_winding_down_session_ignores_input() -> None:
     scene = Scene()
     scene.happens(ResponseRequested(), WindDownRequested())
     assert arrives(scene, 4_800) == []
@@ -112,7 +112,7 @@ def test_a_session_that_winds_down_listens_no_more() -> None:
     ],
 )
 @pytest.mark.parametrize("wire", [AudioFormat.PCM16, AudioFormat.PCMA])
-def test_the_recogniser_is_told_all_that_the_client_has_said_about_the_words(
+def test_the_recogniser_gets_all_transcription_settings_of_the_client(
     transcription: Transcription | None,
     include: tuple[Included, ...],
     language: str,
@@ -127,7 +127,7 @@ def test_the_recogniser_is_told_all_that_the_client_has_said_about_the_words(
     )
 
 
-def test_without_detection_the_recogniser_gets_the_audio_each_fifth_of_a_second() -> None:
+def test_without_detection_the_recogniser_gets_audio_every_200_ms() -> None:
     scene = Scene(MANUAL)
     assert len(arrives(scene, 4_799)) == 1, "the recogniser is opened with the first audio"
     assert arrives(scene, 1) == [Transcribe(scene.turn(), sound(0, 4_800))]
@@ -140,7 +140,7 @@ def test_without_detection_the_recogniser_gets_the_audio_each_fifth_of_a_second(
     assert of(scene.effects, Transcribe)[-1] == Transcribe(scene.turn(), sound(14_500, 19_300))
 
 
-def test_no_word_of_the_audio_is_told_before_the_client_has_committed_it() -> None:
+def test_no_transcript_is_sent_before_the_commit() -> None:
     scene = Scene(MANUAL)
     arrives(scene, 4_800)
     assert scene.happens(PartialTranscribed(scene.turn(), "yes please", stable="yes")) == []
@@ -149,7 +149,7 @@ def test_no_word_of_the_audio_is_told_before_the_client_has_committed_it() -> No
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.9]), st.integers(1, 30)), min_size=1, max_size=8), st.booleans())
-def test_an_item_holds_the_microphone_from_speech_started_to_speech_stopped_and_so_does_its_recogniser(
+def test_item_and_recogniser_get_the_audio_from_speech_started_to_speech_stopped(
     runs: list[tuple[float, int]], speculating: bool
 ) -> None:
     scene = Scene(owner=GUESSING if speculating else OwnerSettings())
@@ -170,7 +170,7 @@ def test_an_item_holds_the_microphone_from_speech_started_to_speech_stopped_and_
     ("quiet", "padding_ms", "start_ms"),
     [(100, 300, 2900), (100, 0, 3200), (100, 2_000, 1200), (3, 300, 0), (100, 3_000, 200)],
 )
-def test_a_turn_begins_as_long_before_the_voice_as_the_client_says(quiet: int, padding_ms: int, start_ms: int) -> None:
+def test_a_turn_begins_the_clients_pre_roll_before_the_voice(quiet: int, padding_ms: int, start_ms: int) -> None:
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=padding_ms)))
     frames(scene, *[0.0] * quiet, 0.9, 0.9)
     start_ms = max(start_ms, quiet * 32 - MAX_PRE_ROLL_MS)
@@ -179,7 +179,7 @@ def test_a_turn_begins_as_long_before_the_voice_as_the_client_says(quiet: int, p
 
 
 @pytest.mark.parametrize(("wanted_ms", "given_ms"), [(-100, 0), (0, 0), (1_000, 1_000), (2_000, 2_000), (9_000, 2_000)])
-def test_a_pre_roll_of_ones_own_gets_what_it_asks_for_within_its_bounds(wanted_ms: int, given_ms: int) -> None:
+def test_a_custom_pre_roll_applies_within_its_bounds(wanted_ms: int, given_ms: int) -> None:
     own, detection = OwnPreRoll(wanted_ms), ServerVad(prefix_padding_ms=0)
     scene = ruled(Rules(pre_roll=own), Settings(turn_detection=detection))
     frames(scene, *[0.0] * 199, 0.2, 0.9, 0.9)
@@ -190,7 +190,7 @@ def test_a_pre_roll_of_ones_own_gets_what_it_asks_for_within_its_bounds(wanted_m
     assert (asked, before[:2]) == (detection, (0.2, 0.0))
 
 
-def test_a_turn_takes_no_audio_that_an_earlier_one_has_had() -> None:
+def test_a_turn_takes_no_audio_of_an_earlier_turn() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(silence_duration_ms=64)))
     frames(scene, *[0.0] * 20, *[0.9] * 10, 0.0, 0.0)
     end = scene.told(SpeechStopped)[0].audio_end_ms
@@ -209,7 +209,7 @@ def test_a_voice_below_the_clients_threshold_begins_no_turn(detection: TurnDetec
     assert len(scene.told(SpeechStarted)) == 1
 
 
-def test_a_score_of_audio_that_never_came_or_was_scored_before_is_dropped() -> None:
+def test_a_score_of_unknown_or_already_scored_audio_is_dropped() -> None:
     scene = Scene()
     arrives(scene, 4 * FRAME)
     late = scene.session.late_events
@@ -223,7 +223,7 @@ def test_a_score_of_audio_that_never_came_or_was_scored_before_is_dropped() -> N
     assert scene.told(SpeechStarted) == [], "one frame was voiced, however often it was told"
 
 
-def test_a_score_that_comes_after_detection_was_switched_off_is_dropped() -> None:
+def test_a_score_after_detection_was_switched_off_is_dropped() -> None:
     scene = Scene()
     frames(scene, 0.9)
     arrives(scene, FRAME)
@@ -233,7 +233,7 @@ def test_a_score_that_comes_after_detection_was_switched_off_is_dropped() -> Non
     assert scene.session.late_events == late + 1
 
 
-def test_the_voice_of_audio_that_was_cleared_begins_no_turn() -> None:
+def test_voice_in_cleared_audio_begins_no_turn() -> None:
     scene = Scene()
     arrives(scene, 4 * FRAME)
     scene.happens(ClearRequested())
@@ -246,7 +246,7 @@ def test_the_voice_of_audio_that_was_cleared_begins_no_turn() -> None:
     assert [started.audio_start_ms for started in scene.told(SpeechStarted)] == [4 * 32]
 
 
-def test_a_turn_is_committed_by_force_at_its_longest_and_not_a_frame_before() -> None:
+def test_a_turn_is_committed_at_its_limit_and_not_a_frame_before() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=0)))
     begins = 10 * FRAME + 5  # whole milliseconds are told, rounded down
     end = begins + MAX_TURN_MS * 24
@@ -258,7 +258,7 @@ def test_a_turn_is_committed_by_force_at_its_longest_and_not_a_frame_before() ->
     assert of(caused, FinishTranscription) == [FinishTranscription(scene.turn())]
 
 
-def test_the_end_of_a_turn_is_told_in_order_and_the_words_are_asked_for() -> None:
+def test_the_end_of_a_turn_is_sent_in_order_and_its_transcript_requested() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),))))
     frames(scene, *[0.0] * 20, *[0.9] * 10)
@@ -281,7 +281,7 @@ def test_the_end_of_a_turn_is_told_in_order_and_the_words_are_asked_for() -> Non
         (Settings(kind="transcription"), 0),
     ],
 )
-def test_a_turn_is_answered_where_the_client_wants_it(settings: Settings, replies: int) -> None:
+def test_a_turn_is_answered_if_the_client_wants_it(settings: Settings, replies: int) -> None:
     scene = Scene(settings)
     scene.says("hello")
     assert len(scene.told(ResponseCreated)) == replies

@@ -63,7 +63,7 @@ MANUAL = Settings(turn_detection=None, transcription=Transcription())
 ID = ClientEventId("of the client")
 
 
-def test_a_commit_needs_a_tenth_of_a_second_and_says_how_much_there_is() -> None:
+def test_a_commit_needs_100_ms_and_reports_how_much_there_is() -> None:
     scene = Scene(MANUAL)
     arrives(scene, 2_399)
     (error,) = notices(scene.happens(CommitRequested(ID)))
@@ -79,7 +79,7 @@ def test_a_commit_needs_a_tenth_of_a_second_and_says_how_much_there_is() -> None
 
 
 @pytest.mark.parametrize("wire", AudioFormat)
-def test_a_committed_item_holds_its_audio_in_the_encoding_in_which_it_came(wire: AudioFormat) -> None:
+def test_a_committed_item_keeps_its_audio_in_the_received_encoding(wire: AudioFormat) -> None:
     scene = Scene(Settings(turn_detection=None, input_format=wire, transcription=Transcription()))
     scene.happens(AudioArrived(bytes(wire.size(9_600))), CommitRequested())
     message = scene.item(scene.told(InputCommitted)[0].item_id)
@@ -89,7 +89,7 @@ def test_a_committed_item_holds_its_audio_in_the_encoding_in_which_it_came(wire:
     assert scene.told(TranscriptionCompleted)[-1].seconds == 0.4
 
 
-def test_a_turn_whose_words_are_known_is_waited_for_no_more() -> None:
+def test_a_turn_with_a_known_transcript_does_not_wait() -> None:
     scene = Scene(MANUAL)
     arrives(scene, 4_800)
     scene.happens(CommitRequested())
@@ -117,7 +117,7 @@ def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
     ("rules", "padding_ms", "kept_ms"),
     [(Rules(), 300, 400), (Rules(), 0, 100), (Rules(pre_roll=OwnPreRoll(0)), 0, MAX_PRE_ROLL_MS + 100)],
 )
-def test_a_commit_in_the_quiet_takes_what_a_turn_might_have_begun_with_and_a_little_more(
+def test_a_commit_in_silence_includes_the_possible_pre_roll_of_a_turn(
     rules: Rules, padding_ms: int, kept_ms: int
 ) -> None:
     scene = ruled(rules, Settings(turn_detection=ServerVad(prefix_padding_ms=padding_ms)))
@@ -128,7 +128,7 @@ def test_a_commit_in_the_quiet_takes_what_a_turn_might_have_begun_with_and_a_lit
     assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == kept
 
 
-def test_a_commit_of_a_voice_without_the_floor_commits_it_and_tells_its_words() -> None:
+def test_a_commit_of_a_provisional_turn_commits_it_and_sends_its_words() -> None:
     scene = played_reply()
     over_reply(scene, (64, 0.9), (200, 0.9))
     scene.happens(PartialTranscribed(scene.turn(), "yes please", stable="yes"))
@@ -137,7 +137,7 @@ def test_a_commit_of_a_voice_without_the_floor_commits_it_and_tells_its_words() 
     assert [delta.delta for delta in scene.told(TranscriptionDelta)] == ["yes", " please"]
 
 
-def test_a_commit_in_a_pause_drops_the_reply_made_ahead() -> None:
+def test_a_commit_in_a_pause_drops_the_speculative_reply() -> None:
     scene = Scene(owner=GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
@@ -149,7 +149,7 @@ def test_a_commit_in_a_pause_drops_the_reply_made_ahead() -> None:
     assert scene.told(ResponseCreated) == []
 
 
-def test_a_committed_turn_whose_recogniser_has_failed_fails_at_once() -> None:
+def test_a_committed_turn_with_a_failed_recogniser_fails_at_once() -> None:
     scene = Scene(MANUAL)
     arrives(scene, 4_800)
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine", "It broke.")))
@@ -160,7 +160,7 @@ def test_a_committed_turn_whose_recogniser_has_failed_fails_at_once() -> None:
     assert of(caused, DropTranscription) == [DropTranscription(scene.turn())]
 
 
-def test_a_detected_turn_whose_recogniser_has_failed_fails_at_its_end() -> None:
+def test_a_detected_turn_with_a_failed_recogniser_fails_at_its_end() -> None:
     scene = Scene(Settings(transcription=Transcription()), GUESSING)
     frames(scene, *[0.9] * 10)
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine", "It broke.")))
@@ -169,7 +169,7 @@ def test_a_detected_turn_whose_recogniser_has_failed_fails_at_its_end() -> None:
     assert of(caused, FinishTranscription) == []
 
 
-def test_a_clear_ends_the_turn_that_was_told_and_lets_its_recogniser_go() -> None:
+def test_a_clear_ends_a_reported_turn_and_drops_its_recogniser() -> None:
     scene = Scene()
     arrives(scene, 5)  # whole milliseconds are told, rounded down
     frames(scene, *[0.0] * 30, *[0.9] * 10)
@@ -187,7 +187,7 @@ def test_a_clear_ends_the_turn_that_was_told_and_lets_its_recogniser_go() -> Non
     assert scene.session.late_events == late + 1
 
 
-def test_a_clear_of_a_turn_that_was_not_told_is_told_as_a_clear_only() -> None:
+def test_a_clear_of_a_provisional_turn_is_reported_as_a_clear_only() -> None:
     scene = played_reply()
     over_reply(scene, (64, 0.9))
     assert scene.happens(ClearRequested()) == [DropTranscription(scene.turn()), Tell(InputCleared())]
@@ -199,7 +199,7 @@ def test_a_clear_of_a_turn_that_was_not_told_is_told_as_a_clear_only() -> None:
     assert audio_of(manual, manual.told(InputCommitted)[0].item_id) == sound(4_800, 9_600)
 
 
-def test_a_clear_in_a_pause_drops_the_reply_made_ahead() -> None:
+def test_a_clear_in_a_pause_drops_the_speculative_reply() -> None:
     scene = Scene(owner=GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
@@ -207,7 +207,7 @@ def test_a_clear_in_a_pause_drops_the_reply_made_ahead() -> None:
     assert cancelled(caused) == [scene.attempt()]
 
 
-def test_a_commit_behind_audio_that_waits_for_its_words_is_refused_where_both_are_too_much() -> None:
+def test_a_commit_is_refused_if_it_and_the_pending_audio_exceed_the_backlog() -> None:
     scene = Scene(Settings(turn_detection=None))
     arrives(scene, MAX_WAITING_MS * 24)
     scene.happens(CommitRequested())

@@ -56,20 +56,20 @@ class OwnFloor:
         (CONFIRMED, SemanticVad(interrupt_response=False), True),
     ],
 )
-def test_a_voice_over_a_reply_is_told_at_once_unless_it_must_show_that_it_wants_the_floor(
+def test_a_voice_over_a_reply_is_reported_at_once_unless_barge_in_needs_confirmation(
     owner: OwnerSettings, detection: TurnDetection, told: bool
 ) -> None:
     scene = played_reply(owner, detection)
     assert kinds(frames(scene, 0.9, 0.9)) == (["SpeechStarted"] if told else [])
 
 
-def test_a_voice_over_a_reply_that_is_made_but_not_heard_yet_must_show_that_it_wants_the_floor_too() -> None:
+def test_a_voice_over_a_reply_before_its_playback_needs_confirmation_too() -> None:
     scene = Scene(owner=CONFIRMED)
     scene.happens(ResponseRequested())
     assert kinds(frames(scene, 0.9, 0.9)) == []
 
 
-def test_a_voice_that_has_not_shown_it_gets_the_floor_when_the_reply_ends() -> None:
+def test_an_unconfirmed_voice_gets_the_floor_when_the_reply_ends() -> None:
     scene = Scene(owner=CONFIRMED)
     scene.happens(ResponseRequested())
     scene.answers(("Yes.", 200))
@@ -81,14 +81,14 @@ def test_a_voice_that_has_not_shown_it_gets_the_floor_when_the_reply_ends() -> N
     assert scene.told(ResponseDone)[0].response.status == "completed"
 
 
-def test_a_voice_of_seven_tenths_of_a_second_takes_the_floor_and_a_shorter_one_does_not() -> None:
+def test_a_voice_of_700_ms_takes_the_floor_and_a_shorter_one_does_not() -> None:
     scene = played_reply()
     assert kinds(over_reply(scene, (64, 0.9), (699, 0.9))) == []
     assert kinds(over_reply(scene, (700, 0.9))) == ["SpeechStarted"]
     assert scene.told(SpeechStarted)[0].audio_start_ms == 700
 
 
-def test_a_pause_of_three_tenths_ends_a_voice_that_did_not_take_the_floor() -> None:
+def test_a_pause_of_300_ms_ends_an_unconfirmed_voice() -> None:
     scene = played_reply()
     over_reply(scene, (64, 0.9), (96, 0.0))
     assert over_reply(scene, (64 + 299, 0.0))[1:] == []
@@ -110,7 +110,7 @@ def test_silence_after_a_voice_does_not_make_it_longer() -> None:
     assert kinds(over_reply(scene, (740, 0.9))) == ["SpeechStarted"]
 
 
-def test_words_in_a_pause_take_the_floor_and_the_turn_goes_on_to_its_end() -> None:
+def test_words_in_a_pause_take_the_floor_and_the_turn_continues_to_its_end() -> None:
     scene = played_reply(CONFIRMED, ServerVad(silence_duration_ms=200))
     over_reply(scene, (64, 0.9), (320, 0.9), (352, 0.0))
     scene.happens(PartialTranscribed(scene.turn(), "please stop", stable="please"))
@@ -119,7 +119,7 @@ def test_words_in_a_pause_take_the_floor_and_the_turn_goes_on_to_its_end() -> No
     assert "SpeechStopped" in kinds(caused), "its pause has been long enough already"
 
 
-def test_a_floor_rule_of_ones_own_is_told_the_words_and_how_long_the_voice_lasted() -> None:
+def test_a_custom_floor_rule_gets_the_words_and_the_length_of_the_voice() -> None:
     own = OwnFloor()
     scene = ruled(Rules(floor=own), Settings(transcription=Transcription()))
     scene.happens(ResponseRequested())
@@ -140,14 +140,14 @@ def test_a_floor_rule_of_ones_own_is_told_the_words_and_how_long_the_voice_laste
     ]
 
 
-def test_a_turn_without_the_floor_that_must_end_gets_it_first() -> None:
+def test_a_provisional_turn_that_must_end_takes_the_floor_first() -> None:
     scene = played_reply()
     over_reply(scene, (64, 0.9))
     scene.passes(3_100)
     assert [kind for kind in kinds(scene.effects) if kind.startswith("Speech")] == ["SpeechStarted", "SpeechStopped"]
 
 
-def test_a_voice_over_a_reply_cuts_it_only_where_it_may() -> None:
+def test_a_voice_over_a_reply_cuts_it_only_if_interruption_is_enabled() -> None:
     for interrupt in (True, False):
         scene = Scene(Settings(turn_detection=ServerVad(interrupt_response=interrupt)))
         scene.happens(ResponseRequested())
@@ -168,7 +168,7 @@ class OwnPolicy(Assistant):
 @pytest.mark.parametrize(
     ("over", "started", "cut"), [("cut", True, True), ("queue", True, False), ("ignore", False, False)]
 )
-def test_a_policy_decides_whether_a_voice_over_output_cuts_it_waits_or_is_no_turn(
+def test_a_policy_decides_whether_a_voice_over_output_cuts_it_is_queued_or_ignored(
     over: OverOutput, started: bool, cut: bool
 ) -> None:
     scene = Scene()

@@ -40,7 +40,7 @@ def test_without_an_open_turn_the_end_of_the_input_changes_nothing() -> None:
     assert len(scene.told(SpeechStarted)) == 1, "audio that comes all the same is heard"
 
 
-def test_with_manual_turns_the_end_of_the_input_commits_what_is_long_enough() -> None:
+def test_with_manual_turns_the_end_of_the_input_commits_audio_of_sufficient_length() -> None:
     scene = Scene(settings=Settings(turn_detection=None))
     scene.happens(AudioArrived(bytes(48 * 99)))
     assert scene.happens(InputEnded()) == []

@@ -53,7 +53,7 @@ class OwnEndpointing:
         return self.ms
 
 
-def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -> None:
+def test_a_custom_endpointing_rule_gets_the_pause_the_turn_and_the_words() -> None:
     own = OwnEndpointing(200)
     scene = ruled(Rules(endpointing=own), Settings(turn_detection=SemanticVad()))
     arrives(scene, 24 * 10_000)
@@ -84,7 +84,7 @@ def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -
         (OwnerSettings(speculate_after_ms=200), ServerVad(), None),
     ],
 )
-def test_the_words_are_asked_for_once_in_a_pause_as_soon_as_they_are_of_use(
+def test_a_transcript_is_requested_once_in_a_pause_at_the_first_use(
     owner: OwnerSettings, detection: TurnDetection, after_ms: int | None
 ) -> None:
     scene = Scene(Settings(turn_detection=detection), owner)
@@ -106,7 +106,7 @@ def judging(transcription: Transcription | None = None) -> Scene:
     return scene
 
 
-def test_the_judge_hears_the_turn_up_to_now_but_no_more_than_eight_seconds() -> None:
+def test_the_turn_judge_gets_the_turns_last_eight_seconds_at_most() -> None:
     scene = judging()
     frames(scene, 0.0, 0.0)
     start = scene.told(SpeechStarted)[0].audio_start_ms * 24
@@ -122,7 +122,7 @@ def test_the_judge_hears_the_turn_up_to_now_but_no_more_than_eight_seconds() -> 
     ("text", "confidence", "again"),
     [("how are you", None, False), ("how are you", 0.9, True), ("how are", None, True)],
 )
-def test_a_pause_is_judged_again_where_more_is_known(text: str, confidence: float | None, again: bool) -> None:
+def test_a_pause_is_judged_again_when_more_is_known(text: str, confidence: float | None, again: bool) -> None:
     scene = judging()
     scene.happens(PartialTranscribed(scene.turn(), "how are you"))
     frames(scene, 0.0, 0.0)
@@ -133,7 +133,7 @@ def test_a_pause_is_judged_again_where_more_is_known(text: str, confidence: floa
 
 
 @pytest.mark.parametrize("transcription", [None, Transcription(), Transcription(language="de")])
-def test_the_judges_language_is_the_clients_or_else_the_one_heard(transcription: Transcription | None) -> None:
+def test_the_judges_language_is_the_clients_or_else_the_detected_one(transcription: Transcription | None) -> None:
     scene = judging(transcription)
     frames(scene, 0.0, 0.0)
     named = "de" if transcription is not None and transcription.language else ""
@@ -142,7 +142,7 @@ def test_the_judges_language_is_the_clients_or_else_the_one_heard(transcription:
     assert scene.last(JudgePause).language == (named or "en")
 
 
-def test_only_the_judgement_that_was_asked_for_last_counts() -> None:
+def test_only_the_latest_judgement_counts() -> None:
     scene = judging()
     frames(scene, 0.0, 0.0)
     first = scene.last(JudgePause)
@@ -165,7 +165,7 @@ def test_only_the_judgement_that_was_asked_for_last_counts() -> None:
 
 
 @pytest.mark.parametrize("flush", [None, FlushId(99)], ids=["final", "another flush"])
-def test_words_that_were_not_asked_for_in_this_pause_are_dropped(flush: FlushId | None) -> None:
+def test_a_transcript_requested_in_another_pause_is_dropped(flush: FlushId | None) -> None:
     scene = Scene(owner=GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     late = scene.session.late_events
@@ -177,7 +177,7 @@ def test_words_that_were_not_asked_for_in_this_pause_are_dropped(flush: FlushId 
     assert scene.session.late_events == late + 2, "that pause is over"
 
 
-def test_words_asked_for_in_the_pause_that_ends_the_turn_are_its_words_when_they_come_late() -> None:
+def test_a_late_transcript_of_the_last_pause_serves_the_turn() -> None:
     scene = Scene(Settings(transcription=Transcription()), GUESSING)
     frames(scene, *[0.9] * 10, *[0.0] * 16)
     assert of(scene.effects, FinishTranscription) == [], "nothing was said since they were asked for"
@@ -189,7 +189,7 @@ def test_words_asked_for_in_the_pause_that_ends_the_turn_are_its_words_when_they
     assert "ResponseCreated" in kinds(caused)
 
 
-def test_words_of_a_finished_turn_need_no_recogniser_any_more() -> None:
+def test_a_turn_with_a_known_transcript_drops_its_recogniser() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     caused = scene.says("hello")
     assert of(caused, DropTranscription) == []
@@ -211,7 +211,7 @@ def test_words_of_a_finished_turn_need_no_recogniser_any_more() -> None:
         (GUESSING, SemanticVad(create_response=False), False),
     ],
 )
-def test_a_reply_is_made_ahead_only_where_the_turn_would_get_one(
+def test_a_speculative_reply_is_made_only_if_the_turn_would_get_one(
     owner: OwnerSettings, detection: TurnDetection, guessed: bool
 ) -> None:
     scene = Scene(Settings(turn_detection=detection), owner)

@@ -25,7 +25,7 @@ def replying(owner: OwnerSettings | None = None, settings: Settings | None = Non
     return scene
 
 
-def test_confirmed_a_cough_is_never_told_and_the_reply_goes_on() -> None:
+def test_confirmed_a_cough_is_never_reported_and_the_reply_continues() -> None:
     scene = replying(CONFIRMED)
     caused = scene.hears(128, 0.9) + scene.hears(400, 0.0)
     assert kinds(caused) == []
@@ -33,7 +33,7 @@ def test_confirmed_a_cough_is_never_told_and_the_reply_goes_on() -> None:
     assert len(scene.told(ResponseDone)) == 1
 
 
-def test_confirmed_a_listening_word_leaves_the_floor_and_two_real_words_take_it() -> None:
+def test_confirmed_a_listening_word_does_not_take_the_floor_and_two_real_words_do() -> None:
     scene = replying(CONFIRMED)
     scene.hears(160, 0.9)
     assert kinds(scene.happens(PartialTranscribed(scene.turn(), "yeah okay"))) == []
@@ -48,7 +48,7 @@ def test_confirmed_a_long_voice_takes_the_floor_whatever_its_words() -> None:
     assert "SpeechStarted" in kinds(scene.hears(128, 0.9))
 
 
-def test_confirmed_without_a_reply_speech_is_told_at_once() -> None:
+def test_confirmed_without_a_reply_speech_is_reported_at_once() -> None:
     scene = Scene(owner=CONFIRMED)
     assert kinds(scene.hears(96, 0.9)) == ["SpeechStarted"]
 
@@ -62,7 +62,7 @@ def test_without_interruption_the_next_reply_waits_until_the_first_was_heard() -
     assert scene.told(ResponseDone)[0].response.status == "completed"
 
 
-def test_a_question_asked_in_two_breaths_gets_one_reply() -> None:
+def test_a_question_with_a_pause_gets_one_reply() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     scene.hears(576, 0.0)
@@ -76,7 +76,7 @@ def test_a_question_asked_in_two_breaths_gets_one_reply() -> None:
     assert len(scene.last(StartGeneration).prompt.items) == 2
 
 
-def test_the_judge_decides_how_long_a_pause_must_be() -> None:
+def test_the_turn_judge_decides_how_long_a_pause_must_be() -> None:
     scene = Scene(Settings(turn_detection=SemanticVad("medium")))
     scene.hears(640, 0.9)
     scene.hears(96, 0.0)
@@ -86,7 +86,7 @@ def test_the_judge_decides_how_long_a_pause_must_be() -> None:
     assert "SpeechStopped" in kinds(scene.hears(32, 0.0))
 
 
-def test_the_words_of_the_whole_pause_are_judged_with_their_language_and_how_sure_they_are() -> None:
+def test_the_transcript_of_the_whole_pause_is_judged_with_its_language_and_confidence() -> None:
     scene = Scene(Settings(turn_detection=SemanticVad("medium")))
     scene.hears(640, 0.9)
     scene.happens(PartialTranscribed(scene.turn(), "what time is it"))
@@ -99,7 +99,7 @@ def test_the_words_of_the_whole_pause_are_judged_with_their_language_and_how_sur
     assert (judged.text, judged.language, judged.confidence) == ("what time is it", "en", 0.4)
 
 
-def test_the_language_that_the_client_named_is_the_judges_too() -> None:
+def test_the_clients_language_is_the_judges_too() -> None:
     scene = Scene(Settings(turn_detection=SemanticVad("medium"), transcription=Transcription(language="de")))
     scene.hears(640, 0.9)
     scene.hears(96, 0.0)
@@ -108,7 +108,7 @@ def test_the_language_that_the_client_named_is_the_judges_too() -> None:
     assert scene.last(JudgePause).language == "de"
 
 
-def test_an_unfinished_thought_is_waited_for_but_not_for_ever() -> None:
+def test_an_unfinished_thought_is_waited_for_up_to_a_limit() -> None:
     scene = Scene(Settings(turn_detection=SemanticVad("high")))
     scene.hears(640, 0.9)
     scene.hears(96, 0.0)
@@ -118,7 +118,7 @@ def test_an_unfinished_thought_is_waited_for_but_not_for_ever() -> None:
     assert "SpeechStopped" in kinds(scene.hears(200, 0.0))
 
 
-def test_a_judgement_of_an_earlier_pause_counts_for_nothing() -> None:
+def test_a_judgement_of_an_earlier_pause_is_ignored() -> None:
     scene = Scene(Settings(turn_detection=SemanticVad("high")))
     scene.hears(640, 0.9)
     scene.hears(96, 0.0)
@@ -137,7 +137,7 @@ def test_a_microphone_that_stops_ends_the_turn() -> None:
     assert len(scene.told(SpeechStopped)) == 1
 
 
-def test_audio_that_waits_to_be_scored_is_no_silence_of_the_microphone() -> None:
+def test_audio_waiting_for_its_score_is_not_silence() -> None:
     scene = Scene()
     scene.hears(320, 0.9)
     scene.happens(AudioArrived(bytes(1536 * 60)))
@@ -149,14 +149,14 @@ def test_audio_that_waits_to_be_scored_is_no_silence_of_the_microphone() -> None
     assert [stopped.audio_end_ms for stopped in scene.told(SpeechStopped)] == [70 * 32]
 
 
-def test_a_voice_that_never_stops_is_committed_by_force() -> None:
+def test_an_endless_voice_is_committed_at_the_limit() -> None:
     scene = Scene()
     scene.hears(5 * 60 * 1000 + 1000, 0.9)
     assert len(scene.told(SpeechStopped)) == 1
     assert len(scene.told(SpeechStarted)) == 2
 
 
-def test_the_same_recording_pushed_all_at_once_gives_the_same_turns() -> None:
+def test_the_same_recording_sent_all_at_once_gives_the_same_turns() -> None:
     slow, fast = Scene(), Scene()
     slow.hears(320, 0.0)
     slow.hears(640, 0.9)
@@ -168,7 +168,7 @@ def test_the_same_recording_pushed_all_at_once_gives_the_same_turns() -> None:
     assert slow.told(SpeechStopped) == fast.told(SpeechStopped)
 
 
-def test_a_reply_the_models_never_make_fails_in_the_end() -> None:
+def test_a_reply_that_never_arrives_times_out() -> None:
     scene = Scene()
     scene.says("hello")
     scene.passes(61_000)
@@ -178,7 +178,7 @@ def test_a_reply_the_models_never_make_fails_in_the_end() -> None:
     assert done.error.code == "timeout"
 
 
-def test_a_transcript_that_never_comes_is_told_and_the_session_goes_on() -> None:
+def test_a_transcript_that_never_arrives_is_reported_and_the_session_continues() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)

@@ -38,7 +38,7 @@ def idle() -> Scene:
     return scene
 
 
-def test_a_prompt_after_silence_commits_all_that_was_heard_since_the_reply() -> None:
+def test_an_idle_prompt_commits_everything_since_the_reply() -> None:
     scene = idle()
     frames(scene, *[0.0] * 155)
     arrives(scene, 1_000)
@@ -55,7 +55,7 @@ def test_a_prompt_after_silence_commits_all_that_was_heard_since_the_reply() -> 
 
 
 @pytest.mark.parametrize("idle_timeout_ms", [None, 60_000])
-def test_what_is_heard_after_a_reply_is_kept_only_where_a_prompt_may_need_it(idle_timeout_ms: int | None) -> None:
+def test_audio_after_a_reply_is_kept_only_if_an_idle_prompt_may_need_it(idle_timeout_ms: int | None) -> None:
     scene = Scene(Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=idle_timeout_ms)))
     scene.happens(ResponseRequested())
     scene.answers()
@@ -66,7 +66,7 @@ def test_what_is_heard_after_a_reply_is_kept_only_where_a_prompt_may_need_it(idl
     assert audio_of(scene, scene.told(InputCommitted)[0].item_id) == kept
 
 
-def test_a_prompt_after_silence_holds_no_audio_that_the_client_has_committed_meanwhile() -> None:
+def test_an_idle_prompt_excludes_audio_that_the_client_has_committed() -> None:
     scene = idle()
     frames(scene, *[0.0] * 20)
     scene.happens(ClearRequested())
@@ -78,14 +78,14 @@ def test_a_prompt_after_silence_holds_no_audio_that_the_client_has_committed_mea
     assert triggered.audio_start_ms == cleared // 24
 
 
-def test_a_voice_ends_the_wait_for_a_prompt() -> None:
+def test_a_voice_ends_the_wait_for_an_idle_prompt() -> None:
     scene = idle()
     frames(scene, *[0.0] * 150, 0.9, 0.9)
     scene.passes(1_000)
     assert scene.told(IdleTimeoutTriggered) == []
 
 
-def test_a_turn_behind_a_prompt_is_answered_with_it_when_the_words_of_both_have_come() -> None:
+def test_a_turn_behind_an_idle_prompt_is_answered_with_it_after_both_transcripts() -> None:
     scene = idle()
     scene.passes(5_000)
     assert len(scene.told(IdleTimeoutTriggered)) == 1

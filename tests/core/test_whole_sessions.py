@@ -65,7 +65,7 @@ def calls(scene: Scene, *names: str) -> None:
     scene.happens(GenerationFinished(attempt, "tool_calls"))
 
 
-def test_several_calls_are_told_whole_and_their_outputs_may_come_in_any_order() -> None:
+def test_several_calls_are_sent_whole_and_their_outputs_may_arrive_in_any_order() -> None:
     scene = asked()
     calls(scene, "paris", "rome")
     assert [done.arguments for done in scene.told(FunctionArgumentsDone)] == ["{}", "{}"]
@@ -82,7 +82,7 @@ CHOICES: list[ToolChoice] = ["required", ForceFunction("weather"), ForceMcp("lib
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_a_choice_of_tool_may_come_before_its_tools_and_is_checked_when_a_response_is_made(choice: ToolChoice) -> None:
+def test_a_tool_choice_may_precede_its_tools_and_is_checked_when_a_response_is_made(choice: ToolChoice) -> None:
     scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True), Capabilities(mcp_urls=("*",)))
     assert kinds(scene.happens(SessionUpdateRequested({"tool_choice": choice}))) == ["SessionUpdated"]
     (error,) = notices(scene.happens(ItemCreateRequested(ASK), ResponseRequested()))[-1:]
@@ -102,7 +102,7 @@ def test_a_choice_of_tool_may_come_before_its_tools_and_is_checked_when_a_respon
 
 
 @pytest.mark.parametrize("written", [(), ("",), (" ", "\n")])
-def test_a_call_without_arguments_has_an_empty_object_of_them_in_its_deltas_as_in_its_end(
+def test_a_call_without_arguments_has_an_empty_object_in_its_deltas_and_its_done(
     written: tuple[str, ...],
 ) -> None:
     scene = asked()
@@ -118,7 +118,7 @@ def test_a_call_without_arguments_has_an_empty_object_of_them_in_its_deltas_as_i
     assert (item.arguments, item.status) == (done.arguments, "completed")
 
 
-def test_words_before_a_call_are_an_item_of_their_own() -> None:
+def test_words_before_a_call_are_a_separate_item() -> None:
     scene = asked()
     scene.happens(TextGenerated(scene.attempt(), "One moment."))
     calls(scene, "paris")
@@ -126,13 +126,13 @@ def test_words_before_a_call_are_an_item_of_their_own() -> None:
     assert [type(item).__name__ for item in response.output] == ["Message", "FunctionCall"]
 
 
-def test_without_parallel_calls_only_the_first_is_told() -> None:
+def test_without_parallel_calls_only_the_first_is_sent() -> None:
     scene = asked(Settings(modality="text", parallel_tool_calls=False))
     calls(scene, "paris", "rome")
     assert len(scene.told(FunctionArgumentsDone)) == 1
 
 
-def test_a_call_that_was_cut_is_incomplete() -> None:
+def test_an_interrupted_call_is_incomplete() -> None:
     scene = asked()
     scene.happens(ToolCallStarted(scene.attempt(), 0, CallId("c"), "pay"), CancelRequested())
     (item,) = scene.told(ResponseDone)[0].response.output
@@ -140,7 +140,7 @@ def test_a_call_that_was_cut_is_incomplete() -> None:
     assert item.status == "incomplete"
 
 
-def test_the_token_limit_ends_incomplete_with_what_was_made() -> None:
+def test_the_token_limit_ends_a_response_incomplete_with_its_output() -> None:
     scene = asked()
     scene.happens(TextGenerated(scene.attempt(), "The weather"), GenerationFinished(scene.attempt(), "length"))
     response = scene.told(ResponseDone)[0].response
@@ -148,14 +148,14 @@ def test_the_token_limit_ends_incomplete_with_what_was_made() -> None:
     assert [item.status for item in response.output] == ["incomplete"]
 
 
-def test_a_model_that_never_stops_is_stopped() -> None:
+def test_an_endless_model_is_stopped() -> None:
     scene = asked()
     caused = scene.happens(TextGenerated(scene.attempt(), "x" * 300_000))
     assert scene.told(ResponseDone)[0].response.status == "incomplete"
     assert any(isinstance(effect, CancelGeneration) for effect in caused)
 
 
-def test_an_engines_failure_fails_the_response_and_nothing_else() -> None:
+def test_an_engine_failure_fails_only_the_response() -> None:
     scene = asked()
     scene.happens(GenerationFailed(scene.attempt(), Fault("invalid_api_key", "The key is wrong.")))
     error = scene.told(ResponseDone)[0].response.error
@@ -164,7 +164,7 @@ def test_an_engines_failure_fails_the_response_and_nothing_else() -> None:
     assert "ResponseCreated" in kinds(scene.happens(ResponseRequested()))
 
 
-def test_usage_is_the_models_own_where_it_tells() -> None:
+def test_usage_is_the_models_own_if_it_reports_any() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Sun."), GenerationFinished(attempt, usage=MeasuredUsage(50, 7, 30)))
@@ -211,7 +211,7 @@ def test_a_retention_ratio_drops_more_at_once_and_then_nothing_for_a_while() -> 
     assert prompt_ids(scene) == [*first, "one more"]
 
 
-def test_a_token_limit_of_the_clients_is_kept() -> None:
+def test_the_clients_token_limit_is_applied() -> None:
     scene = Scene(Settings(truncation=Truncation("retention_ratio", 1.0, 250)))
     fill(scene, 20)
     assert prompt_ids(scene) == ["i18", "i19"]
@@ -225,7 +225,7 @@ def test_with_truncation_disabled_a_full_context_is_an_error() -> None:
     assert error.code == "context_length_exceeded"
 
 
-def test_the_rate_of_responses_is_limited_and_told() -> None:
+def test_the_rate_of_responses_is_limited_and_reported() -> None:
     scene = Scene(owner=OwnerSettings(responses_per_minute=2))
     for _ in range(2):
         scene.happens(ResponseRequested(), CancelRequested())
@@ -254,7 +254,7 @@ def test_a_silent_user_is_prompted_after_the_reply_was_heard() -> None:
     assert hint.role == "system"
 
 
-def test_a_session_ends_after_its_hour_with_a_word() -> None:
+def test_a_session_ends_after_its_limit_with_an_error() -> None:
     scene = Scene(owner=OwnerSettings(session_ms=60_000))
     scene.passes(60_000)
     assert scene.told(ErrorRaised)[-1].code == "session_expired"

@@ -22,23 +22,23 @@ from parley.core.words.work import (
 from tests.core.values import can_change, values_of
 
 
-def test_every_value_of_the_module_is_work_or_awaited_or_describes_it() -> None:
+def test_every_class_of_the_module_is_work_or_a_wait_or_describes_one() -> None:
     assert set(values_of(work)) - {ResponseParams, Prompt} == {*get_args(Work), *get_args(Outstanding)}
     assert [kind for kind in values_of(work) if can_change(kind)] == []
 
 
-def test_a_response_of_which_nothing_is_asked_takes_everything_from_its_session() -> None:
+def test_a_response_without_options_takes_everything_from_its_session() -> None:
     asked = {field.name: getattr(AS_THE_SESSION, field.name) for field in fields(ResponseParams)}
     assert asked.pop("in_conversation") is True
     assert set(asked.values()) == {None}
 
 
-def test_what_a_response_may_set_is_a_setting_of_the_session_of_the_same_name() -> None:
+def test_every_response_option_is_a_session_setting_of_the_same_name() -> None:
     own = {"in_conversation", "input", "metadata"}
     assert {field.name for field in fields(ResponseParams)} - own <= {field.name for field in fields(Settings)}
 
 
-def test_work_of_different_kinds_with_one_number_is_told_apart() -> None:
+def test_work_of_different_kinds_with_one_number_is_distinct() -> None:
     awaited = [
         AwaitedTranscript(TurnId(1)),
         AwaitedGeneration(AttemptId(1)),

@@ -19,7 +19,7 @@ def is_reply(work: PendingWork) -> bool:
     return work.plan.given is None
 
 
-def test_a_newer_reply_takes_the_place_of_one_that_waits_and_other_work_keeps_its_own() -> None:
+def test_a_newer_reply_replaces_a_waiting_one_and_other_work_keeps_its_place() -> None:
     queue = WorkQueue()
     old, new, yes = PendingWork(not_before_ns=1), PendingWork(not_before_ns=2), say("Yes.", 3)
     assert queue.add(old)
@@ -35,7 +35,7 @@ def test_a_newer_reply_takes_the_place_of_one_that_waits_and_other_work_keeps_it
     assert queue.deadline_ns(0) is None
 
 
-def test_a_full_queue_takes_no_more_texts_and_still_a_reply() -> None:
+def test_a_full_queue_accepts_a_reply_and_no_more_texts() -> None:
     queue = WorkQueue()
     assert all(queue.add(say(str(number))) for number in range(MAX_PENDING_WORK))
     assert not queue.add(say("one more"))
@@ -44,7 +44,7 @@ def test_a_full_queue_takes_no_more_texts_and_still_a_reply() -> None:
     assert queue.waiting[-1] == PendingWork()
 
 
-def test_after_the_end_of_the_session_nothing_waits() -> None:
+def test_closing_the_session_leaves_no_queued_work() -> None:
     queue = WorkQueue()
     queue.add(say("Yes."))
     queue.clear()
@@ -52,7 +52,7 @@ def test_after_the_end_of_the_session_nothing_waits() -> None:
 
 
 @given(st.lists(st.one_of(st.just("reply"), st.just("say"), st.just("drop"), st.just("take")), max_size=150))
-def test_whatever_is_queued_stays_in_order_within_its_bounds_and_holds_one_reply_at_the_most(steps: list[str]) -> None:
+def test_the_queue_keeps_its_order_and_bounds_and_holds_at_most_one_reply(steps: list[str]) -> None:
     queue, expected = WorkQueue(), list[PendingWork]()
     for number, step in enumerate(steps):
         match step:

@@ -24,7 +24,7 @@ def written(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_the_flow_goes_as_written_down(name: str, request: pytest.FixtureRequest) -> None:
+def test_the_flow_matches_its_golden_timeline(name: str, request: pytest.FixtureRequest) -> None:
     page = TIMELINES / f"{name}.txt"
     now = written(name)
     if request.config.getoption("--update", default=False):
@@ -37,5 +37,5 @@ def test_the_flow_goes_as_written_down(name: str, request: pytest.FixtureRequest
     assert not difference, f"{name} goes otherwise (pytest tests/golden --update writes it anew):\n{difference}"
 
 
-def test_no_page_is_left_over() -> None:
+def test_every_golden_timeline_belongs_to_a_flow() -> None:
     assert {page.stem for page in TIMELINES.glob("*.txt")} == set(FLOWS)

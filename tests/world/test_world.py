@@ -38,7 +38,7 @@ def _assert_clean(first: int, end: int) -> Counter[str]:
 
 
 @pytest.mark.slow
-def test_no_law_is_broken_and_everything_comes_to_rest() -> None:
+def test_no_law_is_broken_and_every_session_becomes_idle() -> None:
     _assert_clean(0, FAST_SEEDS)
 
 
@@ -49,7 +49,7 @@ def test_no_law_is_broken_in_thousands_of_sessions(batch: int) -> None:
     _assert_clean(first, first + SLOW_BATCH)
 
 
-def test_the_seeds_bring_about_what_they_are_there_for() -> None:
+def test_the_seeds_cover_the_cases_they_are_meant_for() -> None:
     counts = _assert_clean(0, FAST_SEEDS)
     wanted = (
         "speculative attempts",
@@ -87,7 +87,7 @@ def test_a_recorded_session_replays_to_the_same_effects(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_every_word_said_stands_in_the_conversation_once(seed: int) -> None:
+def test_every_spoken_word_is_in_the_conversation_once(seed: int) -> None:
     """No word lies in two turns or in none: pre-roll, pauses and ends are cut at the right samples."""
     drawn = Scenario.drawn(random.Random(seed)).clean()
     settings = replace(drawn.settings, kind="realtime", turn_detection=ServerVad(), transcription=Transcription("any"))
