@@ -96,7 +96,7 @@ def test_every_spoken_word_is_in_the_conversation_once(seed: int) -> None:
     simulation.run()
     streams = [simulation.checker.streams.by_item.get(item) for item in simulation.checker.conversation.order]
     heard = [stream.resolved or "" for stream in streams if stream is not None]
-    assert " ".join(filter(None, heard)) == " ".join(word.text for word in simulation.truth.words)
+    assert " ".join(filter(None, heard)) == " ".join(word.text for word in simulation.sound.words)
 
 
 def test_the_timeline_shows_a_pipeline_that_was_found() -> None:

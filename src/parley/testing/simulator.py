@@ -44,9 +44,9 @@ from parley.core.words.effects import (
 )
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.events import Event, LinkClosed, TimePassed, WindDownRequested
-from parley.testing.actors.environment import GroundTruth
-from parley.testing.actors.pipelines import Pipelines
-from parley.testing.actors.reply_engines import Loudspeaker, Model
+from parley.testing.actors.world import MicrophoneSound
+from parley.testing.actors.pipelines import SimulatedPipelines
+from parley.testing.actors.reply_engines import SimulatedLoudspeaker, Model
 from parley.testing.actors.simulated_user import SimulatedUser
 from parley.testing.actors.speech_engines import Judge, Recogniser, VoiceDetector
 from parley.testing.actors.tool_servers import ToolServer
@@ -119,15 +119,15 @@ class Simulation:
         self._armed: int | None = None
         self._timer_count = 0
         self._timer_ns = 0
-        self.truth = truth = GroundTruth()
-        self.user = SimulatedUser(self, truth, scenario.user, scenario.settings)
-        self._voice = VoiceDetector(self, truth, scenario.speech_engines)
-        self._recogniser = Recogniser(self, truth, scenario.speech_engines)
+        self.sound = sound = MicrophoneSound()
+        self.user = SimulatedUser(self, sound, scenario.user, scenario.settings)
+        self._voice = VoiceDetector(self, sound, scenario.speech_engines)
+        self._recogniser = Recogniser(self, sound, scenario.speech_engines)
         self._judge = Judge(self, scenario.speech_engines)
         self._model = Model(self, scenario.reply_engines)
         self._tools = ToolServer(self, scenario.tools)
-        self._pipelines = Pipelines(self, scenario.settings, scenario.owner, scenario.capabilities)
-        self._loudspeaker = Loudspeaker(self)
+        self._pipelines = SimulatedPipelines(self, scenario.settings, scenario.owner, scenario.capabilities)
+        self._loudspeaker = SimulatedLoudspeaker(self)
 
     # --- what actors use
 

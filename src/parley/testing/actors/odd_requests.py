@@ -34,7 +34,7 @@ from parley.core.words.items import (
 )
 from parley.core.words.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
 from parley.core.words.work import ResponseParams
-from parley.testing.actors.environment import piece
+from parley.testing.actors.world import piece
 from parley.testing.actors.pipelines import PIPELINES
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
 
@@ -47,15 +47,15 @@ CLOCK = FunctionTool("clock", "The time somewhere", '{"type":"object"}')
 
 def odd_request(user: SimulatedUser) -> None:
     """Send one request drawn at random."""
-    rng = user.env.rng
-    user.env.counts["odd requests"] += 1
+    rng = user.world.rng
+    user.world.counts["odd requests"] += 1
     if rng.random() < 0.2:
         user.cancel()
         return
     for event in _requests(user, rng):
         user.send(event)
         if isinstance(event, ResponseRequested) and rng.random() < 0.4:
-            user.env.at(100 + rng.random() * 600, user.cancel)
+            user.world.at(100 + rng.random() * 600, user.cancel)
 
 
 def _requests(user: SimulatedUser, rng: random.Random) -> list[ClientEvent]:

@@ -9,25 +9,25 @@ from parley.core.words.errors import Fault
 from parley.core.words.events import Event
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
-from parley.testing.actors.environment import Environment
+from parley.testing.actors.world import SimulatedWorld
 
 PIPELINES = ("parley", "other", "mute")
 """The last has no voice that a client can choose."""
 
 
-class Pipelines:
+class SimulatedPipelines:
     """Finds the pipeline that the session asks for, at once or after a short delay."""
 
-    def __init__(self, env: Environment, settings: Settings, owner: OwnerSettings, capabilities: Capabilities) -> None:
-        self._env = env
+    def __init__(self, world: SimulatedWorld, settings: Settings, owner: OwnerSettings, capabilities: Capabilities) -> None:
+        self._world = world
         self._settings = settings
         self._owner = owner
         self._capabilities = capabilities
 
     def find(self, effect: FindPipeline) -> None:
         answer = self._answer(effect)
-        delay = self._env.rng.choice([0.0, 0.0, 40.0])
-        self._env.at(delay, lambda: self._env.post(answer))
+        delay = self._world.rng.choice([0.0, 0.0, 40.0])
+        self._world.at(delay, lambda: self._world.post(answer))
 
     def _answer(self, effect: FindPipeline) -> Event:
         model = effect.model

@@ -28,7 +28,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import FlushId, TurnId
 from parley.core.words.settings import AudioFormat
-from parley.testing.actors.environment import Environment, GroundTruth
+from parley.testing.actors.world import SimulatedWorld, MicrophoneSound
 
 FRAME = 768
 
@@ -51,9 +51,9 @@ class SpeechEngineTraits:
 class VoiceDetector:
     """Scores each 32 ms for voice, with occasional errors."""
 
-    def __init__(self, env: Environment, truth: GroundTruth, traits: SpeechEngineTraits) -> None:
-        self._env = env
-        self._truth = truth
+    def __init__(self, world: SimulatedWorld, sound: MicrophoneSound, traits: SpeechEngineTraits) -> None:
+        self._world = world
+        self._sound = sound
         self._traits = traits
         self._next = -1
         self._end = -1
@@ -67,15 +67,15 @@ class VoiceDetector:
             scores.append(VoiceScored(self._next + FRAME, self._probability(self._next)))
             self._next += FRAME
         if scores:
-            self._env.at(self._traits.vad_delay_ms, lambda: self._post(scores))
+            self._world.at(self._traits.vad_delay_ms, lambda: self._post(scores))
 
     def _post(self, scores: list[VoiceScored]) -> None:
         for score in scores:
-            self._env.post(score)
+            self._world.post(score)
 
     def _probability(self, start: int) -> float:
-        draw = self._env.rng.random()
-        voice = self._truth.voice_between(start, start + FRAME) if self._truth.voiced else 0.0
+        draw = self._world.rng.random()
+        voice = self._sound.voice_between(start, start + FRAME) if self._sound.voiced else 0.0
         if draw < self._traits.vad_error:
             voice = 1.0 - voice
         return 0.7 + 0.29 * draw if voice > 0.5 else 0.25 * draw
@@ -96,16 +96,16 @@ class _Stream:
 class Recogniser:
     """Recognises the words within the audio it was given."""
 
-    def __init__(self, env: Environment, truth: GroundTruth, traits: SpeechEngineTraits) -> None:
-        self._env = env
-        self._truth = truth
+    def __init__(self, world: SimulatedWorld, sound: MicrophoneSound, traits: SpeechEngineTraits) -> None:
+        self._world = world
+        self._sound = sound
         self._traits = traits
         self._streams: dict[TurnId, _Stream] = {}
 
     def open(self, effect: OpenTranscription) -> None:
-        self._env.counts["streams"] += 1
+        self._world.counts["streams"] += 1
         self._streams[effect.turn] = _Stream(effect.turn, effect.format)
-        if self._env.rng.random() < self._traits.failing * 0.3:
+        if self._world.rng.random() < self._traits.failing * 0.3:
             fault = Fault("engine_error", "The recogniser broke in the middle of the turn.")
             self._later(TranscriptionFailed(effect.turn, fault), effect.turn, ends=True)
 
@@ -116,25 +116,25 @@ class Recogniser:
         if stream.start is None:
             stream.start = self._locate(effect.audio, stream.format)
         stream.samples += stream.format.samples(len(effect.audio))
-        if self._env.rng.random() < self._traits.partials * 0.3:
+        if self._world.rng.random() < self._traits.partials * 0.3:
             self._partial(stream)
 
     def _locate(self, audio: bytes, format: AudioFormat) -> int:
-        first, sent = self._truth.sent.get(format, (0, bytearray()))
+        first, sent = self._sound.sent.get(format, (0, bytearray()))
         place = sent.rfind(audio[:64])
         return first + format.samples(place) if place >= 0 else -1_000_000_000
 
     def _words(self, stream: _Stream) -> list[str]:
         if stream.start is None:
             return []
-        return self._truth.words_between(stream.start, stream.start + stream.samples)
+        return self._sound.words_between(stream.start, stream.start + stream.samples)
 
     def _partial(self, stream: _Stream) -> None:
         words = self._words(stream)
         stable = " ".join(words[:-1])
         if stable.startswith(stream.stable):
             stream.stable = stable
-        if words and self._env.rng.random() < 0.3:
+        if words and self._world.rng.random() < 0.3:
             words = [*words[:-1], words[-1] + "s"]  # an unstable last word, which the next partial may change
         stream.text = " ".join(words)
         self._later(PartialTranscribed(stream.turn, stream.text, stream.stable), stream.turn)
@@ -148,23 +148,23 @@ class Recogniser:
     def drop(self, effect: DropTranscription) -> None:
         stream = self._streams[effect.turn]
         stream.over = True
-        if self._env.rng.random() < self._traits.misbehaving:
-            self._env.at(30, lambda: self._env.post(Transcribed(effect.turn, "an answer that is too late")))
+        if self._world.rng.random() < self._traits.misbehaving:
+            self._world.at(30, lambda: self._world.post(Transcribed(effect.turn, "an answer that is too late")))
 
     def _answer(self, turn: TurnId, flush: FlushId | None) -> None:
-        stream, rng = self._streams[turn], self._env.rng
+        stream, rng = self._streams[turn], self._world.rng
         text = " ".join(self._words(stream))
         if rng.random() < self._traits.silent:
-            self._env.counts["silent recognisers"] += 1
+            self._world.counts["silent recognisers"] += 1
             return
         if rng.random() < self._traits.failing:
-            self._env.counts["failed transcripts"] += 1
+            self._world.counts["failed transcripts"] += 1
             self._later(TranscriptionFailed(turn, Fault("engine_error", "The recogniser failed.")), turn, ends=True)
             return
         self._later(Transcribed(turn, text, flush), turn, ends=flush is None)
 
     def _later(self, event: Event, turn: TurnId, *, ends: bool = False) -> None:
-        delay = self._traits.transcript_delay_ms * (0.5 + self._env.rng.random())
+        delay = self._traits.transcript_delay_ms * (0.5 + self._world.rng.random())
         if isinstance(event, PartialTranscribed):
             delay *= 0.3
 
@@ -173,22 +173,22 @@ class Recogniser:
             if stream.over:
                 return
             stream.over = ends
-            self._env.post(event)
+            self._world.post(event)
 
-        self._env.at(delay, send)
+        self._world.at(delay, send)
 
 
 class Judge:
     """Judges whether a pause ends the turn, mostly correctly."""
 
-    def __init__(self, env: Environment, traits: SpeechEngineTraits) -> None:
-        self._env = env
+    def __init__(self, world: SimulatedWorld, traits: SpeechEngineTraits) -> None:
+        self._world = world
         self._traits = traits
 
     def judge(self, effect: JudgePause) -> None:
-        rng = self._env.rng
+        rng = self._world.rng
         if rng.random() < self._traits.judge_silent:
             return
         finished = rng.random() if rng.random() < 0.3 else 0.9
         answer = PauseJudged(effect.turn, effect.judgement, finished)
-        self._env.at(self._traits.judge_delay_ms * (0.5 + rng.random()), lambda: self._env.post(answer))
+        self._world.at(self._traits.judge_delay_ms * (0.5 + rng.random()), lambda: self._world.post(answer))

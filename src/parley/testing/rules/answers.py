@@ -41,7 +41,7 @@ from parley.core.words.notices import (
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.base import Rule, Step
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 _CLIENT_EVENTS: frozenset[type] = frozenset(get_args(ClientEvent))
@@ -53,7 +53,7 @@ class Answers(Rule):
     law = "13"
 
     def __init__(
-        self, responses: ResponseLifecycle, conversation: Conversation, playback: str, closed: Callable[[], bool]
+        self, responses: ResponseLifecycle, conversation: ConversationOrder, playback: str, closed: Callable[[], bool]
     ) -> None:
         self._responses = responses
         self._conversation = conversation

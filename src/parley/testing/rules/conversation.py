@@ -18,7 +18,7 @@ from parley.testing.rules.response_lifecycle import ResponseLifecycle
 
 
 @dataclass(slots=True)
-class KnownItem:
+class ItemRecord:
     """One item of the conversation as the notices so far describe it."""
 
     item: Item
@@ -37,14 +37,14 @@ class KnownItem:
         )
 
 
-class Conversation(Rule):
+class ConversationOrder(Rule):
     """The chain: items stand where `previous_item_id` says, are added once and done once, and notices name only existing ones."""
 
     law = "order 3"
 
     def __init__(self, responses: ResponseLifecycle) -> None:
         self.order: list[ItemId] = []
-        self.items: dict[ItemId, KnownItem] = {}
+        self.items: dict[ItemId, ItemRecord] = {}
         self.deleted: set[ItemId] = set()
         self.changes = 0
         """The number of changes to what a prompt would hold: items added, deleted, truncated."""
@@ -107,7 +107,7 @@ class Conversation(Rule):
         else:
             self.require(previous in self.items, f"previous_item_id {previous} is not in the conversation")
             self.order.insert(self.order.index(previous) + 1, item.id)
-        self.items[item.id] = KnownItem(item, previous)
+        self.items[item.id] = ItemRecord(item, previous)
         self.changes += 1
 
     def _check_committed(self, notice: ItemAdded, committed: InputCommitted) -> None:

@@ -20,8 +20,8 @@ from parley.core.words.notices import (
     InputCommitted,
     SessionCreated,
     SessionUpdated,
-    SpeechStarted,
-    SpeechStopped,
+    InputSpeechStarted,
+    InputSpeechStopped,
 )
 from parley.core.words.settings import AudioFormat, Settings
 from parley.testing.rules.base import Handlers, Rule, Step
@@ -115,7 +115,7 @@ class Arrived(Rule):
 
 
 @dataclass(slots=True)
-class SpeechSpan:
+class TurnSpan:
     """A turn of the user, as the notices to the client describe it."""
 
     item: ItemId
@@ -123,17 +123,17 @@ class SpeechSpan:
     end_ms: int | None = None
 
 
-class Speech(Rule):
+class SpeechSpans(Rule):
     """10, second half, and 4.2: spans never overlap or run ahead of the audio; started, stopped and committed name one item."""
 
     law = "10"
 
     def __init__(self, arrived: Arrived) -> None:
-        self.open: SpeechSpan | None = None
-        self.spans: dict[ItemId, SpeechSpan] = {}
+        self.open: TurnSpan | None = None
+        self.spans: dict[ItemId, TurnSpan] = {}
         self._arrived = arrived
         self._mark_ms = 0.0
-        self._stopped: SpeechSpan | None = None
+        self._stopped: TurnSpan | None = None
         self._discarded = False
         self._manual_mark: int | None = 0
         """Where the uncommitted audio begins; None once voice detection was on since the last commit or clear."""
@@ -144,8 +144,8 @@ class Speech(Rule):
 
     def effect_handlers(self) -> Handlers:
         return {
-            SpeechStarted: self._on_started,
-            SpeechStopped: self._on_stopped,
+            InputSpeechStarted: self._on_started,
+            InputSpeechStopped: self._on_stopped,
             InputCommitted: self._on_committed,
             InputCleared: self._on_cleared,
             IdleTimeoutTriggered: self._on_idle,
@@ -162,7 +162,7 @@ class Speech(Rule):
     def _arrived_ms(self) -> float:
         return self._arrived.samples / SAMPLES_PER_MS
 
-    def _on_started(self, notice: SpeechStarted) -> None:
+    def _on_started(self, notice: InputSpeechStarted) -> None:
         self.require(self.open is None, f"speech of {notice.item_id} started inside that of {self.open}", "order 4.2")
         self.require(notice.item_id not in self.spans, f"speech of {notice.item_id} started twice", "order 4.2")
         self.require(
@@ -176,10 +176,10 @@ class Speech(Rule):
             notice.audio_start_ms <= self._arrived_ms(),
             f"speech starts at {notice.audio_start_ms} ms, ahead of the audio",
         )
-        self.open = SpeechSpan(notice.item_id, notice.audio_start_ms)
+        self.open = TurnSpan(notice.item_id, notice.audio_start_ms)
         self.spans[notice.item_id] = self.open
 
-    def _on_stopped(self, notice: SpeechStopped) -> None:
+    def _on_stopped(self, notice: InputSpeechStopped) -> None:
         if self.open is None or self.open.item != notice.item_id:
             self.fail(f"speech of {notice.item_id} stopped, open is {self.open}", "order 4.2")
         self.require(notice.audio_end_ms >= self.open.start_ms, f"{self.open} ends at {notice.audio_end_ms} ms")
@@ -198,7 +198,7 @@ class Speech(Rule):
         )
         within = notice.audio_start_ms <= notice.audio_end_ms <= self._arrived_ms() + 1
         self.require(within, f"idle span {notice}, arrived {self._arrived_ms()} ms")
-        self._stopped = SpeechSpan(notice.item_id, notice.audio_start_ms, notice.audio_end_ms)
+        self._stopped = TurnSpan(notice.item_id, notice.audio_start_ms, notice.audio_end_ms)
         self.spans[notice.item_id] = self._stopped
 
     def _on_committed(self, notice: InputCommitted) -> None:
@@ -219,7 +219,7 @@ class Speech(Rule):
         if self._manual_mark is not None:
             pending = (samples - self._manual_mark) / SAMPLES_PER_MS
             self.require(pending >= MIN_COMMIT_MS, f"committed {pending} ms, less than {MIN_COMMIT_MS}")
-            self.spans[notice.item_id] = SpeechSpan(
+            self.spans[notice.item_id] = TurnSpan(
                 notice.item_id, round(self._manual_mark / SAMPLES_PER_MS), round(self._arrived_ms())
             )
         self._mark_ms = int(self._arrived_ms())

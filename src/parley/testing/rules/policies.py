@@ -17,7 +17,7 @@ from parley.core.words.events import (
     WindDownRequested,
 )
 from parley.core.words.ids import ItemId
-from parley.core.words.notices import ErrorRaised, InputCommitted, ResponseCreated, SpeechStopped
+from parley.core.words.notices import ErrorRaised, InputCommitted, ResponseCreated, InputSpeechStopped
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
@@ -46,7 +46,7 @@ class PendingReply:
     item: ItemId
 
 
-class Turns(Rule):
+class TurnsAnswered(Rule):
     """Liveness: the last turn that voice activity ended with `create_response` is answered, unless the client changed its request."""
 
     law = "liveness"
@@ -69,7 +69,7 @@ class Turns(Rule):
     def effect_handlers(self) -> Handlers:
         return {
             ErrorRaised: self._on_error,
-            SpeechStopped: self._on_stopped,
+            InputSpeechStopped: self._on_stopped,
             InputCommitted: self._on_committed,
             ResponseCreated: self._on_created,
         }
@@ -84,7 +84,7 @@ class Turns(Rule):
         if notice.kind == "rate_limit_error":
             self._pending = None  # the client knows why there is no reply
 
-    def _on_stopped(self, notice: SpeechStopped) -> None:
+    def _on_stopped(self, notice: InputSpeechStopped) -> None:
         self._stopped = notice.item_id
 
     def _on_committed(self, notice: InputCommitted) -> None:

@@ -24,13 +24,13 @@ from parley.core.words.notices import (
     InputCommitted,
     ItemAdded,
     ItemRetrieved,
-    SpeechStarted,
+    InputSpeechStarted,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
 from parley.testing.rules.base import Handlers, Rule, Step
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.input import Arrived, Stretch
 
 
@@ -237,7 +237,7 @@ class TranscriptionNotices(Rule):
 
     law = "order 4.2"
 
-    def __init__(self, arrived: Arrived, streams: Streams, conversation: Conversation) -> None:
+    def __init__(self, arrived: Arrived, streams: Streams, conversation: ConversationOrder) -> None:
         self._conversation = conversation
         self.ended: dict[tuple[ItemId, int], str | None] = {}
         self._arrived = arrived
@@ -248,7 +248,7 @@ class TranscriptionNotices(Rule):
 
     def effect_handlers(self) -> Handlers:
         return {
-            SpeechStarted: self._started,
+            InputSpeechStarted: self._started,
             InputCommitted: self._commit,
             ItemAdded: self._added,
             TranscriptionDelta: self._delta,
@@ -272,7 +272,7 @@ class TranscriptionNotices(Rule):
     def _commit(self, notice: InputCommitted) -> None:
         self._committed[notice.item_id] = self._arrived.settings.transcription is not None
 
-    def _started(self, notice: SpeechStarted) -> None:
+    def _started(self, notice: InputSpeechStarted) -> None:
         self._known.add(notice.item_id)
 
     def _added(self, notice: ItemAdded) -> None:

@@ -18,7 +18,7 @@ from parley.core.words.events import Event
 from parley.core.words.settings import AudioFormat
 
 
-class Environment(Protocol):
+class SimulatedWorld(Protocol):
     """The simulation as an actor sees it."""
 
     rng: random.Random
@@ -49,7 +49,7 @@ def piece(seed: int, start: int, size: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenWord:
+class MicrophoneWord:
     """A word at the microphone, by position in its 24 kHz samples."""
 
     text: str
@@ -58,11 +58,11 @@ class SpokenWord:
 
 
 @dataclass(slots=True)
-class GroundTruth:
+class MicrophoneSound:
     """What the user really said: spans of voice and the words in them, in order, and the audio that carried them."""
 
     voiced: list[tuple[int, int]] = field(default_factory=list)
-    words: list[SpokenWord] = field(default_factory=list)
+    words: list[MicrophoneWord] = field(default_factory=list)
     sent: dict[AudioFormat, tuple[int, bytearray]] = field(default_factory=dict)
 
     def voice_between(self, start: int, end: int) -> float:
