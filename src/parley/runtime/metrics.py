@@ -179,7 +179,7 @@ class SessionMetrics:
         self._pipeline = pipeline
 
     def _count_generated(self, attempt_id: AttemptId, audio: bytes) -> None:
-        attempt = self.account.attempts.get(attempt_id)
+        attempt = self.account.attempts.by_id.get(attempt_id)
         if attempt is not None:
             seconds = len(audio) / attempt.format.bytes_per_ms / 1e3
             self._metrics.audio.labels(self._pipeline, "generated").inc(seconds)
