@@ -346,14 +346,14 @@ def test_with_truncation_disabled_one_token_too_many_is_refused_with_the_two_siz
 
 def test_one_token_too_many_costs_the_oldest_item_and_no_more() -> None:
     items = said("older"), said("old"), said("asked")
-    room = PromptBudget(30, sum(map(tokens_of, items)) + 29, Truncation())
-    assert fit(items, room) == Shown(items[1:], ItemId("old"))
+    budget = PromptBudget(30, sum(map(tokens_of, items)) + 29, Truncation())
+    assert fit(items, budget) == Shown(items[1:], ItemId("old"))
 
 
 def test_no_more_items_leave_than_the_room_demands_and_no_fewer() -> None:
     items: list[Item] = [said(f"i{index}", "x") for index in range(10)]
-    room = PromptBudget(0, sum(map(tokens_of, items[-3:])), Truncation())
-    assert fit(items, room) == Shown(tuple(items[-3:]), ItemId("i7"))
+    budget = PromptBudget(0, sum(map(tokens_of, items[-3:])), Truncation())
+    assert fit(items, budget) == Shown(tuple(items[-3:]), ItemId("i7"))
 
 
 def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:

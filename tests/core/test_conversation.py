@@ -254,6 +254,32 @@ def test_a_call_that_was_left_out_comes_back_with_its_output() -> None:
     assert names(conversation.shown(WIDE)) == ["f", "a", "o"]
 
 
+def after_a_deleted_question() -> Conversation:
+    """A prompt left out `older` and `asked`; then the question that it showed was deleted, and what followed it was not."""
+    call = Entry(FunctionCall(ItemId("call"), CallId("c"), "read", "{}"))
+    output = Entry(FunctionCallOutput(ItemId("output"), CallId("c"), "sun"))
+    older, asked = (user(name, InputText("x" * 400)) for name in ("older", "asked"))
+    conversation = holding(older, asked, user("question"), call, output)
+    conversation.settle(conversation.shown(PromptBudget(0, 40, Truncation())))
+    conversation.delete(ItemId("question"))
+    return conversation
+
+
+def test_where_the_question_was_deleted_the_message_before_it_is_the_question_though_it_was_left_out() -> None:
+    assert names(after_a_deleted_question().shown(WIDE)) == ["asked", "call", "output"]
+
+
+def test_a_question_that_is_no_item_yet_brings_back_nothing_that_was_left_out() -> None:
+    assert names(after_a_deleted_question().shown(WIDE, (user("new").item,))) == ["call", "output", "new"]
+
+
+@pytest.mark.parametrize("content", [InputAudio(" "), InputAudio(None)])
+def test_a_message_without_words_is_not_the_question(content: InputAudio) -> None:
+    conversation = after_a_deleted_question()
+    conversation.insert(user("cough", content))
+    assert names(conversation.shown(WIDE)) == ["asked", "call", "output"]
+
+
 def test_a_conversation_is_spoken_once_any_of_it_was() -> None:
     conversation = holding(user("a"), reply())
     before = conversation.spoken

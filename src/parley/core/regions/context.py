@@ -114,11 +114,12 @@ def _outlasting(items: Sequence[Item]) -> list[int]:
 
 def _question(items: Sequence[Item]) -> int:
     """Where the last message of the user stands; without any, the last item is what is asked."""
-    asked = (at for at in range(len(items) - 1, -1, -1) if _asks(items[at]))
+    asked = (at for at in range(len(items) - 1, -1, -1) if asks(items[at]))
     return next(asked, len(items) - 1)
 
 
-def _asks(item: Item) -> bool:
+def asks(item: Item) -> bool:
+    """Whether it is a message of the user: the last one is the question that a reply answers."""
     return isinstance(item, Message) and item.role == "user"
 
 

@@ -98,6 +98,7 @@ class ConversationOrder(Rule):
             self.require(asked.item.id in ("", item.id), f"the client's id {asked.item.id} became {item.id}")
             if asked.previous_item_id is not None:
                 expected = None if asked.previous_item_id == "root" else asked.previous_item_id
+            self._asked = None  # items that follow from it, such as the call that it approves, stand last
         self.require(previous == expected, f"item {item.id} added after {previous}, it stands after {expected}")
         if previous is None:
             self.order.insert(0, item.id)
