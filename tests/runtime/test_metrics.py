@@ -9,7 +9,13 @@ import pytest
 from prometheus_client import generate_latest
 
 from parley.core.words.events import CancelRequested, CommitRequested, ResponseRequested, SessionUpdateRequested
-from parley.core.words.notices import InputCommitted, OutputAudioDelta, OutputItemAdded, ResponseDone, SpeechStarted
+from parley.core.words.notices import (
+    InputCommitted,
+    InputSpeechStarted,
+    OutputAudioDelta,
+    OutputItemAdded,
+    ResponseDone,
+)
 from parley.core.words.settings import Transcription
 from parley.engines.ports import EngineError
 from parley.runtime.metrics import Metrics
@@ -114,7 +120,7 @@ async def test_a_reply_asked_for_in_mid_speech_is_no_guess() -> None:
     metrics = Metrics()
     rig = Rig(pipeline(llm=FakeModel(["It is noon. And then", Hold()])), metrics=metrics)
     rig.speak(silence_ms=100)
-    await rig.client.heard(SpeechStarted)
+    await rig.client.heard(InputSpeechStarted)
     rig.driver.post(ResponseRequested())
     await rig.client.heard(OutputItemAdded)
     rig.driver.post(CancelRequested())

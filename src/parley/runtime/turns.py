@@ -37,6 +37,8 @@ from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import (
     ErrorRaised,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     Notice,
     OutputAudioDelta,
     OutputBufferCleared,
@@ -50,8 +52,6 @@ from parley.core.words.notices import (
     ResponseView,
     SessionCreated,
     SessionUpdated,
-    SpeechStarted,
-    SpeechStopped,
     TranscriptionCompleted,
     TranscriptionFailedNotice,
 )
@@ -212,11 +212,11 @@ class TurnAccount:
 
     def _on_notice(self, notice: Notice, event: Event | None, now_ns: int) -> None:
         match notice:
-            case SpeechStarted(item_id=item, audio_start_ms=start_ms):
+            case InputSpeechStarted(item_id=item, audio_start_ms=start_ms):
                 self._words = ""
                 self._speaking = self._start(item, start_ms * SAMPLES_PER_MS)
                 self._out.append(TurnStarted(self._speaking))
-            case SpeechStopped(item_id=item, audio_end_ms=end_ms):
+            case InputSpeechStopped(item_id=item, audio_end_ms=end_ms):
                 turn = self._speaking
                 self._speaking = None
                 if turn is not None and turn.item == item:

@@ -19,7 +19,7 @@ from parley import __version__
 from parley.config import Config
 from parley.engines.ports import Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -127,5 +127,5 @@ class Startup:
         self._console.print("Parley has stopped.")
 
 
-def _chain(pipeline: Pipeline) -> str:
+def _chain(pipeline: LoadedPipeline) -> str:
     return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)

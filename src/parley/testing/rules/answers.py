@@ -41,7 +41,7 @@ from parley.core.words.notices import (
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.base import Rule, Step
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.response_lifecycle import Ledgers
 
 _CLIENT_EVENTS: frozenset[type] = frozenset(get_args(ClientEvent))
@@ -52,7 +52,9 @@ class Answers(Rule):
 
     law = "13"
 
-    def __init__(self, ledgers: Ledgers, conversation: Conversation, playback: str, closed: Callable[[], bool]) -> None:
+    def __init__(
+        self, ledgers: Ledgers, conversation: ConversationOrder, playback: str, closed: Callable[[], bool]
+    ) -> None:
         self._ledgers = ledgers
         self._conversation = conversation
         self._playback = playback

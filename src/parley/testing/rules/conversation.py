@@ -18,7 +18,7 @@ from parley.testing.rules.response_lifecycle import Ledgers
 
 
 @dataclass(slots=True)
-class Held:
+class ItemRecord:
     """One item of the conversation as told so far."""
 
     item: Item
@@ -37,14 +37,14 @@ class Held:
         )
 
 
-class Conversation(Rule):
+class ConversationOrder(Rule):
     """The chain: items stand where `previous_item_id` says, are added once and done once, and only existing ones are named."""
 
     law = "order 3"
 
     def __init__(self, ledgers: Ledgers) -> None:
         self.order: list[ItemId] = []
-        self.items: dict[ItemId, Held] = {}
+        self.items: dict[ItemId, ItemRecord] = {}
         self.deleted: set[ItemId] = set()
         self.changes = 0
         """Grows with everything that changes what a prompt would hold: items added, deleted, truncated."""
@@ -105,7 +105,7 @@ class Conversation(Rule):
         else:
             self.require(previous in self.items, f"previous_item_id {previous} is not in the conversation")
             self.order.insert(self.order.index(previous) + 1, item.id)
-        self.items[item.id] = Held(item, previous)
+        self.items[item.id] = ItemRecord(item, previous)
         self.changes += 1
 
     def _check_committed(self, told: ItemAdded, committed: InputCommitted) -> None:
