@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from parley.core.regions import conversation as module
-from parley.core.regions.context import Room, Shown
+from parley.core.regions.context import PromptBudget, Shown
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.entry import Entry
 from parley.core.regions.speech import Speech
@@ -31,7 +31,7 @@ from parley.core.words.items import (
 )
 from parley.core.words.settings import AudioFormat, Truncation
 
-WIDE = Room(0, 100_000, Truncation())
+WIDE = PromptBudget(0, 100_000, Truncation())
 ULAW = AudioFormat.PCMU
 
 
@@ -227,7 +227,7 @@ def test_a_prompt_shows_non_empty_items_in_order_with_the_extra_items_last() -> 
 
 def test_items_left_out_of_a_used_prompt_stay_left_out() -> None:
     conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
-    narrow = conversation.shown(Room(0, 30, Truncation()))
+    narrow = conversation.shown(PromptBudget(0, 30, Truncation()))
     assert names(narrow) == ["c", "d"]
     assert names(conversation.shown(WIDE)) == ["a", "b", "c", "d"], "a prompt that was not used changes nothing"
     conversation.settle(narrow)
@@ -239,7 +239,7 @@ def test_items_left_out_of_a_used_prompt_stay_left_out() -> None:
 @pytest.mark.parametrize(("deleted", "left"), [("b", ["c", "d"]), ("c", ["d"]), ("d", ["c"]), ("cd", ["a", "b"])])
 def test_left_out_items_stay_left_out_until_all_others_are_deleted(deleted: str, left: list[str]) -> None:
     conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
-    conversation.settle(conversation.shown(Room(0, 30, Truncation())))
+    conversation.settle(conversation.shown(PromptBudget(0, 30, Truncation())))
     for name in deleted:
         conversation.delete(ItemId(name))
     assert names(conversation.shown(WIDE)) == left
@@ -249,7 +249,7 @@ def test_a_left_out_call_comes_back_with_its_output() -> None:
     call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
     alone = Entry(FunctionCall(ItemId("g"), CallId("other"), "read", "{}"))
     conversation = holding(call, alone, user("old", InputText("x" * 400)), user("a"))
-    conversation.settle(conversation.shown(Room(0, 20, Truncation())))
+    conversation.settle(conversation.shown(PromptBudget(0, 20, Truncation())))
     conversation.insert(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sun")))
     assert names(conversation.shown(WIDE)) == ["f", "a", "o"]
 
@@ -260,7 +260,7 @@ def after_a_deleted_question() -> Conversation:
     output = Entry(FunctionCallOutput(ItemId("output"), CallId("c"), "sun"))
     older, asked = (user(name, InputText("x" * 400)) for name in ("older", "asked"))
     conversation = holding(older, asked, user("question"), call, output)
-    conversation.settle(conversation.shown(Room(0, 40, Truncation())))
+    conversation.settle(conversation.shown(PromptBudget(0, 40, Truncation())))
     conversation.delete(ItemId("question"))
     return conversation
 

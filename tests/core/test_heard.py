@@ -68,7 +68,7 @@ def test_a_barge_in_keeps_the_heard_words_and_the_next_prompt_holds_no_more() ->
     item = spoken_item(scene)
     scene.passes(2000)
     caused = scene.hears(128, 0.9)
-    assert kinds(caused)[0] == "SpeechStarted"
+    assert kinds(caused)[0] == "InputSpeechStarted"
     part = kept(scene, item)
     assert part.transcript == "Once upon a time"
     assert part.exact
@@ -390,7 +390,7 @@ def test_a_deleted_item_is_silenced_and_not_kept() -> None:
     scene.happens(ItemDeleteRequested(spoken_item(scene)))
     scene.passes(500)
     heard = [scene.session.speaking]
-    assert "SpeechStarted" in kinds(scene.hears(128, 0.9))
+    assert "InputSpeechStarted" in kinds(scene.hears(128, 0.9))
     assert [*heard, scene.session.speaking] == [True, False]
     assert spoken_item(scene) not in [item.id for item in scene.session.items]
 

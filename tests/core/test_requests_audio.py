@@ -109,7 +109,7 @@ def test_clear_drops_the_audio_and_a_commit_after_it_finds_none() -> None:
 def test_a_commit_during_detected_speech_ends_that_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
-    assert kinds(scene.happens(CommitRequested())) == ["SpeechStopped", "InputCommitted", "ItemAdded", "ItemDone"]
+    assert kinds(scene.happens(CommitRequested())) == ["InputSpeechStopped", "InputCommitted", "ItemAdded", "ItemDone"]
 
 
 def test_a_full_conversation_refuses_a_commit_and_keeps_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,10 @@ def test_over_the_limit_of_pending_turns_the_oldest_is_dropped() -> None:
 def test_switching_detection_off_and_on_during_speech_leaves_no_open_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
-    assert kinds(scene.happens(SessionUpdateRequested({"turn_detection": None}))) == ["SpeechStopped", "SessionUpdated"]
+    assert kinds(scene.happens(SessionUpdateRequested({"turn_detection": None}))) == [
+        "InputSpeechStopped",
+        "SessionUpdated",
+    ]
     scene.happens(AudioArrived(bytes(48 * 200)))
     scene.happens(SessionUpdateRequested({"turn_detection": ServerVad()}))
     assert kinds(scene.passes(10_000)) == []

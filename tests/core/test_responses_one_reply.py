@@ -174,7 +174,7 @@ def test_a_released_speculative_reply_answers_the_turn_and_a_later_request_is_re
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
     scene.happens(TextGenerated(scene.attempt(), "I am well."))
     told = kinds(scene.hears(320, 0.0))
-    assert told.index("SpeechStopped") < told.index("ResponseCreated") < told.index("OutputTextDelta")
+    assert told.index("InputSpeechStopped") < told.index("ResponseCreated") < told.index("OutputTextDelta")
     scene.happens(ResponseRequested())
     answered(scene)
     assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1

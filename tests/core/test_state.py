@@ -7,7 +7,7 @@ import pytest
 from parley.core.regions.entry import Entry
 from parley.core.regions.open_responses import Replaying
 from parley.core.regions.response import Response
-from parley.core.regions.turn_taking import Turn
+from parley.core.regions.turn_taking import UserTurn
 from parley.core.state import State
 from parley.core.words.effects import StopPlayback, Tell
 from parley.core.words.ids import ItemId, ResponseId, TurnId

@@ -13,13 +13,13 @@ from parley.core.regions.turn_taking import (
     Quiet,
     Resumed,
     Speaking,
-    Turn,
     TurnTaking,
+    UserTurn,
 )
 from parley.core.words.errors import Fault
 from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
 
-TURN = Turn(TurnId(1), ItemId("i"), 0, 0, 0)
+TURN = UserTurn(TurnId(1), ItemId("i"), 0, 0, 0)
 
 
 def region(position: Quiet | Speaking | Pausing) -> TurnTaking:
@@ -94,8 +94,8 @@ def test_a_turn_is_open_while_its_user_speaks_or_pauses() -> None:
 # --- a turn --------------------------------------------------------------------------------------------------------------------
 
 
-def turn() -> Turn:
-    return Turn(TurnId(1), ItemId("i"), 0, 0, 0, provisional=True)
+def turn() -> UserTurn:
+    return UserTurn(TurnId(1), ItemId("i"), 0, 0, 0, provisional=True)
 
 
 def test_stable_words_are_never_taken_back() -> None:

@@ -24,7 +24,7 @@ from parley.engines.ports import (
 )
 from parley.engines.tts import espeak_library
 from parley.engines.tts.espeak import MAX_PIECE_CHARS, EspeakSynthesizer, create
-from parley.engines.tts.espeak_library import LOCK, Utterance, WordMark, load
+from parley.engines.tts.espeak_library import LOCK, SynthesisJob, WordMark, load
 from parley.engines.tts.espeak_voices import OPENAI_VARIANTS, language_of_script
 from parley.text.clauses import ClauseCutter
 from parley.text.word_timing import WordTiming
@@ -284,13 +284,13 @@ async def test_sessions_take_turns_however_many_clauses_one_of_them_has_waiting(
     spoken_for: list[str] = []
     all_spoken = asyncio.Event()
 
-    def utterance(share: str) -> Utterance:
+    def utterance(share: str) -> SynthesisJob:
         def end(error: Exception | None) -> None:
             spoken_for.append(share)
             if len(spoken_for) == 22:
                 loop.call_soon_threadsafe(all_spoken.set)
 
-        return Utterance("Hello.", "en", 170, lambda pcm, marks: None, end, share)
+        return SynthesisJob("Hello.", "en", 170, lambda pcm, marks: None, end, share)
 
     with LOCK:  # as if the library were busy: the first is with the owner thread already, the others wait
         for _ in range(20):
@@ -310,7 +310,7 @@ async def a_clause_that_hangs() -> AsyncIterator[None]:
         hangs.set()
         goes_on.wait()
 
-    load().submit(Utterance("Hello.", "en", 170, hang, lambda error: ended.set()))
+    load().submit(SynthesisJob("Hello.", "en", 170, hang, lambda error: ended.set()))
     await asyncio.to_thread(hangs.wait)
     try:
         yield
@@ -351,7 +351,7 @@ async def test_a_listener_that_fails_leaves_the_others_their_voice(espeak: Espea
         ended.set()
         raise OSError("the listener is gone")
 
-    load().submit(Utterance("Hello.", "en", 170, lambda pcm, marks: None, fail))
+    load().submit(SynthesisJob("Hello.", "en", 170, lambda pcm, marks: None, fail))
     await asyncio.to_thread(ended.wait)
     async with asyncio.timeout(60):
         assert len(await spoken(espeak, "Good morning.")) > 0

@@ -50,6 +50,7 @@ from parley.testing.actors.reply_engines import SimulatedLoudspeaker, Model
 from parley.testing.actors.simulated_user import SimulatedUser
 from parley.testing.actors.speech_engines import Judge, Recogniser, VoiceDetector
 from parley.testing.actors.tool_servers import ToolServer
+from parley.testing.actors.world import MicrophoneSound
 from parley.testing.both_dialects import BothDialects
 from parley.testing.checker import Checker, CheckFailed
 from parley.testing.rules.base import Step

@@ -7,7 +7,7 @@ playback.
 
 from __future__ import annotations
 
-from parley.core.regions.context import Room, Shown, asks, bond, fit
+from parley.core.regions.context import PromptBudget, Shown, asks, bond, fit
 from parley.core.regions.entry import Entry, Version
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ConversationId, ItemId
@@ -127,7 +127,7 @@ class Conversation:
 
     # --- the prompt ------------------------------------------------------------------------------------------------------
 
-    def shown(self, room: Room, extra: tuple[Item, ...] = ()) -> Shown:
+    def shown(self, budget: PromptBudget, extra: tuple[Item, ...] = ()) -> Shown:
         """The items that a model is to see, `extra` after them; `settle` it once it is used. Raises `PeerError`, see `fit`."""
         entries = self.entries()
         start = self._beginning(entries, extra)
@@ -135,7 +135,7 @@ class Conversation:
         shared = {bond(entry.item) for entry in recent} - {None}
         bonded = (entry for entry in entries[:start] if bond(entry.item) in shared)
         views = [view for entry in (*bonded, *recent) if not is_empty(view := entry.view())]
-        return fit((*views, *extra), room)
+        return fit((*views, *extra), budget)
 
     def _beginning(self, entries: list[Entry], extra: tuple[Item, ...]) -> int:
         """Where a prompt begins: what an earlier prompt left out stays out, unless deletions made it the question."""

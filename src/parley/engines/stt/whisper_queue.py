@@ -32,7 +32,7 @@ STOP_LIMIT_S = 5.0
 """How long `stop()` waits for decodings that have begun; their threads do not keep the process alive."""
 
 
-class Listener(Protocol):
+class QueuedStream(Protocol):
     """What the queue sees of a stream."""
 
     closed: bool
@@ -47,7 +47,7 @@ class Listener(Protocol):
     def fail(self, error: EngineError) -> None: ...
 
 
-class WorkQueue:
+class DecodingQueue:
     """Call `start()`, then `want_pause()` and `want_partial()`, then `stop()`."""
 
     def __init__(self, decode: Callable[[Task], Decoding], workers: int, limit_s: float = DECODE_LIMIT_S) -> None:
@@ -55,8 +55,8 @@ class WorkQueue:
         self._limit_s = limit_s
         self._workers = workers
         self._tasks: list[asyncio.Task[None]] = []
-        self._pauses: FairQueue[Listener] = FairQueue()
-        self._partials: FairQueue[Listener] = FairQueue()
+        self._pauses: FairQueue[QueuedStream] = FairQueue()
+        self._partials: FairQueue[QueuedStream] = FairQueue()
         self._item_next = False
         """Whether it is an item's turn, where a partial and an item both wait."""
         self._running: set[asyncio.Future[Decoding]] = set()
@@ -86,7 +86,7 @@ class WorkQueue:
         if begun := self._running - self._stuck:
             await asyncio.wait(begun, timeout=STOP_LIMIT_S)
 
-    def want_pause(self, stream: Listener) -> None:
+    def want_pause(self, stream: QueuedStream) -> None:
         """The stream has a new pause."""
         if (fault := self.fault) is not None:
             stream.fail(fault)
@@ -94,12 +94,12 @@ class WorkQueue:
         self._pauses.put(stream, stream.share, live=stream.live)
         self._wake.set()
 
-    def want_partial(self, stream: Listener) -> None:
+    def want_partial(self, stream: QueuedStream) -> None:
         """The stream would like a partial; cheap enough to call for every chunk."""
         self._partials.put(stream, stream.share)
         self._wake.set()
 
-    def forget(self, stream: Listener) -> None:
+    def forget(self, stream: QueuedStream) -> None:
         """The stream has ended."""
         self._pauses.discard(stream, stream.share)
         self._partials.discard(stream, stream.share)
@@ -121,7 +121,7 @@ class WorkQueue:
                 log.exception("Whisper's result could not be taken")
                 stream.fail(EngineError(f"Whisper failed: {error}", code="recognizer_failed"))
 
-    def _item_or_partial(self) -> Listener | None:
+    def _item_or_partial(self) -> QueuedStream | None:
         """The next of the two, in turns where both wait; `_item_next` says which it is."""
         item_first = not self._item_next
         for items in (item_first, not item_first):
@@ -131,12 +131,12 @@ class WorkQueue:
                 return stream
         return None
 
-    async def _pause(self, stream: Listener) -> None:
+    async def _pause(self, stream: QueuedStream) -> None:
         task = stream.pause_task()
         if task is not None and (decoding := await self._work(stream, task)) is not None:
             stream.paused(decoding)
 
-    async def _partial(self, stream: Listener) -> None:
+    async def _partial(self, stream: QueuedStream) -> None:
         task = stream.partial_task()
         if task is None:
             return
@@ -145,7 +145,7 @@ class WorkQueue:
         if (decoding := await self._work(stream, task)) is not None:
             stream.guessed(decoding, loop.time() - began)
 
-    async def _work(self, stream: Listener, task: Task) -> Decoding | None:
+    async def _work(self, stream: QueuedStream, task: Task) -> Decoding | None:
         stream.busy = True
         try:
             decoding = self._begin(task)
@@ -173,7 +173,7 @@ class WorkQueue:
         ).start()
         return decoding
 
-    async def _wait_for_the_stuck(self, stream: Listener, decoding: asyncio.Future[Decoding]) -> None:
+    async def _wait_for_the_stuck(self, stream: QueuedStream, decoding: asyncio.Future[Decoding]) -> None:
         """Fail the turn and wait for the worker to come back, if it ever does."""
         stream.fail(
             EngineError(
@@ -197,7 +197,7 @@ class WorkQueue:
         log.warning("Whisper has returned")
 
 
-def _is_free(stream: Listener) -> bool:
+def _is_free(stream: QueuedStream) -> bool:
     return not stream.busy
 
 

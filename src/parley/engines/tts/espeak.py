@@ -38,7 +38,7 @@ from parley.engines.tts.espeak_library import (
     REMEDY,
     SAMPLE_RATE,
     EspeakLibrary,
-    Utterance,
+    SynthesisJob,
     WordMark,
     load,
 )
@@ -133,7 +133,7 @@ class EspeakSynthesizer:
         earlier: tuple[Word, ...] = ()
         for piece in _pieces(request.text):
             handover = _Handover()
-            utterance = Utterance(piece, voice, rate, handover.put, handover.end, request.share)
+            utterance = SynthesisJob(piece, voice, rate, handover.put, handover.end, request.share)
             library.submit(utterance)
             timing = _WordTiming(piece, start)
             try:

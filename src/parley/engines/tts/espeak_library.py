@@ -87,7 +87,7 @@ class WordMark:
 
 
 @dataclass(slots=True, eq=False)
-class Utterance:
+class SynthesisJob:
     """One text to be spoken. Both callables run on the owner thread and must return at once.
 
     `on_audio(pcm16, marks)` gets 16-bit little-endian mono bytes; `on_end(error)` is called exactly once, last.
@@ -122,17 +122,17 @@ class EspeakLibrary:
             raise EngineUnavailable(
                 f"espeak-ng could not start with the data at {data_path} (answer {rate}).", remedy=REMEDY
             )
-        self._current: Utterance | None = None
+        self._current: SynthesisJob | None = None
         self._voice = ""
         self._callback = _SynthCallback(self._on_synthesised)  # C keeps only a pointer: this reference keeps it alive
         self._lib.espeak_SetSynthCallback(self._callback)
-        self._queue: FairQueue[Utterance] = FairQueue()
+        self._queue: FairQueue[SynthesisJob] = FairQueue()
         self._changed = threading.Condition()
         """Held around every use of the queue; notified when something comes."""
         self._began_s: float | None = None
         threading.Thread(target=self._serve, name="espeak-ng", daemon=True).start()
 
-    def submit(self, utterance: Utterance) -> None:
+    def submit(self, utterance: SynthesisJob) -> None:
         """Queue an utterance. Raises `EngineRefused` (`overloaded`) when too many wait, and `fault` while there is one."""
         if (fault := self.fault) is not None:
             raise fault
@@ -194,7 +194,7 @@ class EspeakLibrary:
             except Exception:
                 log.exception("reporting the end of an utterance failed")
 
-    def _synthesise(self, utterance: Utterance) -> None:
+    def _synthesise(self, utterance: SynthesisJob) -> None:
         if self._voice != utterance.voice:
             if self._lib.espeak_SetVoiceByName(utterance.voice.encode()) != 0:
                 self._voice = ""

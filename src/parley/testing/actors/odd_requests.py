@@ -37,6 +37,7 @@ from parley.core.words.work import ResponseParams
 from parley.testing.actors.world import piece
 from parley.testing.actors.pipelines import PIPELINES
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
+from parley.testing.actors.world import piece
 
 if TYPE_CHECKING:
     from parley.testing.actors.simulated_user import SimulatedUser

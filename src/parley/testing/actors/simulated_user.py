@@ -33,6 +33,8 @@ from parley.core.words.items import (
 )
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
+    InputSpeechStopped,
     ItemAdded,
     ItemDeleted,
     ItemDone,

@@ -18,6 +18,8 @@ from parley.core.words.notices import (
     IdleTimeoutTriggered,
     InputCleared,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     SessionCreated,
     SessionUpdated,
     InputSpeechStarted,

@@ -16,6 +16,7 @@ from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.items import Message
 from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import (
+    InputSpeechStarted,
     ItemTruncated,
     OutputAudioDelta,
     OutputBufferCleared,

@@ -22,6 +22,7 @@ from parley.core.words.items import InputAudio, Message
 from parley.core.words.limits import MAX_PENDING_TURNS
 from parley.core.words.notices import (
     InputCommitted,
+    InputSpeechStarted,
     ItemAdded,
     ItemRetrieved,
     InputSpeechStarted,
