@@ -37,7 +37,7 @@ def test_a_sample_is_committed_once_and_later_audio_stays() -> None:
 
 
 def test_positions_continue_after_a_clear_and_a_change_of_format() -> None:
-    buffer = InputAudio(AudioFormat.PCM16)
+    buffer = InputBuffer(AudioFormat.PCM16)
     buffer.append(bytes(481))
     buffer.clear()
     assert (buffer.begins, buffer.received, buffer.buffered) == (240, 240, 0)
@@ -106,7 +106,7 @@ def test_the_memory_of_a_long_append_is_freed_before_all_of_it_is_used() -> None
 @pytest.mark.parametrize("format", list(AudioFormat))
 @given(before=st.lists(st.binary(max_size=7), max_size=6), audio=st.binary(max_size=9))
 def test_the_size_after_an_append_is_known_before_it(format: AudioFormat, before: list[bytes], audio: bytes) -> None:
-    buffer = InputAudio(format)
+    buffer = InputBuffer(format)
     for piece in before:
         buffer.append(piece)
     expected = buffer.buffered_with(audio)

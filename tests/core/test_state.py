@@ -79,7 +79,7 @@ def test_an_item_of_a_response_is_added_at_the_end_of_the_conversation(state: St
 
 
 def test_a_provisional_turn_does_not_hold_the_floor(state: State) -> None:
-    turn = Turn(TurnId(1), ITEM, 0, 0, 0, provisional=True)
+    turn = UserTurn(TurnId(1), ITEM, 0, 0, 0, provisional=True)
     holders = [state.user_turn()]
     state.turns.speak(turn)
     holders.append(state.user_turn())

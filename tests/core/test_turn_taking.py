@@ -160,7 +160,7 @@ def test_results_of_a_pause_are_kept_until_speech_continues() -> None:
 
 
 def test_every_uncommitted_turn_is_open_until_it_ends() -> None:
-    turns, mine, spoken = TurnTaking(), turn(), Turn(TurnId(2), ItemId("j"), 0, 0, 0)
+    turns, mine, spoken = TurnTaking(), turn(), UserTurn(TurnId(2), ItemId("j"), 0, 0, 0)
     turns.begin_manual(mine)
     turns.speak(spoken)
     found = [turns.open()]

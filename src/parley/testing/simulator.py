@@ -44,9 +44,8 @@ from parley.core.words.effects import (
 )
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.events import Event, LinkClosed, TimePassed, WindDownRequested
-from parley.testing.actors.world import MicrophoneSound
 from parley.testing.actors.pipelines import SimulatedPipelines
-from parley.testing.actors.reply_engines import SimulatedLoudspeaker, Model
+from parley.testing.actors.reply_engines import Model, SimulatedLoudspeaker
 from parley.testing.actors.simulated_user import SimulatedUser
 from parley.testing.actors.speech_engines import Judge, Recogniser, VoiceDetector
 from parley.testing.actors.tool_servers import ToolServer

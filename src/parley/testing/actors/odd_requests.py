@@ -34,7 +34,6 @@ from parley.core.words.items import (
 )
 from parley.core.words.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
 from parley.core.words.work import ResponseParams
-from parley.testing.actors.world import piece
 from parley.testing.actors.pipelines import PIPELINES
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
 from parley.testing.actors.world import piece

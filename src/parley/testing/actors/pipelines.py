@@ -18,7 +18,9 @@ PIPELINES = ("parley", "other", "mute")
 class SimulatedPipelines:
     """Finds the pipeline that the session asks for, at once or after a short delay."""
 
-    def __init__(self, world: SimulatedWorld, settings: Settings, owner: OwnerSettings, capabilities: Capabilities) -> None:
+    def __init__(
+        self, world: SimulatedWorld, settings: Settings, owner: OwnerSettings, capabilities: Capabilities
+    ) -> None:
         self._world = world
         self._settings = settings
         self._owner = owner

@@ -45,12 +45,10 @@ from parley.core.words.notices import (
     ResponseDone,
     SessionCreated,
     SessionUpdated,
-    InputSpeechStarted,
-    InputSpeechStopped,
 )
 from parley.core.words.settings import Settings
-from parley.testing.actors.world import SimulatedWorld, MicrophoneSound, MicrophoneWord, piece
 from parley.testing.actors.odd_requests import another_pipeline, odd_request
+from parley.testing.actors.world import MicrophoneSound, MicrophoneWord, SimulatedWorld, piece
 
 _VOCABULARY = [
     "I",

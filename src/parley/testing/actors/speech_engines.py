@@ -28,7 +28,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import FlushId, TurnId
 from parley.core.words.settings import AudioFormat
-from parley.testing.actors.world import SimulatedWorld, MicrophoneSound
+from parley.testing.actors.world import MicrophoneSound, SimulatedWorld
 
 FRAME = 768
 

@@ -22,8 +22,6 @@ from parley.core.words.notices import (
     InputSpeechStopped,
     SessionCreated,
     SessionUpdated,
-    InputSpeechStarted,
-    InputSpeechStopped,
 )
 from parley.core.words.settings import AudioFormat, Settings
 from parley.testing.rules.base import Handlers, Rule, Step

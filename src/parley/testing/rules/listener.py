@@ -22,10 +22,9 @@ from parley.core.words.notices import (
     OutputBufferCleared,
     OutputTranscriptDelta,
     ResponseDone,
-    InputSpeechStarted,
 )
 from parley.core.words.settings import AudioFormat
-from parley.testing.rules.attempts import StartedAttempt, AttemptLifecycle, ClauseRecord, End
+from parley.testing.rules.attempts import AttemptLifecycle, ClauseRecord, End, StartedAttempt
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.entries import ResponseRecord
 from parley.testing.rules.input import Arrived
@@ -66,7 +65,9 @@ class HeardAudio(Rule):
 
     law = "7"
 
-    def __init__(self, responses: ResponseLifecycle, attempts: AttemptLifecycle, arrived: Arrived, playback: str) -> None:
+    def __init__(
+        self, responses: ResponseLifecycle, attempts: AttemptLifecycle, arrived: Arrived, playback: str
+    ) -> None:
         self.tracks: dict[ItemId, Track] = {}
         self.now_ns = 0
         self.paced = playback == "paced"

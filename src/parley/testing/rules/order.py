@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.core.words.notices import ResponseCreated, ResponseDone, InputSpeechStarted
+from parley.core.words.notices import InputSpeechStarted, ResponseCreated, ResponseDone
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.response_lifecycle import ResponseLifecycle

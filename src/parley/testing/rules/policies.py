@@ -17,7 +17,7 @@ from parley.core.words.events import (
     WindDownRequested,
 )
 from parley.core.words.ids import ItemId
-from parley.core.words.notices import ErrorRaised, InputCommitted, ResponseCreated, InputSpeechStopped
+from parley.core.words.notices import ErrorRaised, InputCommitted, InputSpeechStopped, ResponseCreated
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams

@@ -13,7 +13,7 @@ from parley.core.words.items import FunctionCall, FunctionCallOutput, InputAudio
 from parley.core.words.limits import TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import InputCommitted, ResponseCreated, ResponseDone
 from parley.core.words.settings import OwnerSettings
-from parley.testing.rules.attempts import StartedAttempt, AttemptLifecycle
+from parley.testing.rules.attempts import AttemptLifecycle, StartedAttempt
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.heard_text import OnlyHeardIsKept

@@ -6,7 +6,7 @@ from parley.core.words.effects import Play
 from parley.core.words.ids import ResponseId
 from parley.core.words.items import FunctionCall, McpApprovalRequest, McpCall
 from parley.core.words.notices import OutputAudioDelta, OutputTextDelta, OutputTranscriptDelta, ResponseDone
-from parley.testing.rules.attempts import StartedAttempt, AttemptLifecycle, End
+from parley.testing.rules.attempts import AttemptLifecycle, End, StartedAttempt
 from parley.testing.rules.base import Handlers, Rule
 from parley.testing.rules.response_lifecycle import ResponseLifecycle
 

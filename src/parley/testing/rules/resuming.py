@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from parley.core.words.ids import ResponseId
 from parley.core.words.limits import SAMPLES_PER_MS
-from parley.testing.rules.attempts import StartedAttempt, ClauseRecord, End
+from parley.testing.rules.attempts import ClauseRecord, End, StartedAttempt
 
 _SLACK = SAMPLES_PER_MS
 

@@ -20,7 +20,7 @@ from parley.core.words.notices import (
     OutputTranscriptDelta,
 )
 from parley.core.words.settings import OwnerSettings
-from parley.testing.rules.attempts import StartedAttempt, AttemptLifecycle, End, voice_threshold
+from parley.testing.rules.attempts import AttemptLifecycle, End, StartedAttempt, voice_threshold
 from parley.testing.rules.base import Handlers, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams

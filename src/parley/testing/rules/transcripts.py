@@ -25,7 +25,6 @@ from parley.core.words.notices import (
     InputSpeechStarted,
     ItemAdded,
     ItemRetrieved,
-    InputSpeechStarted,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
