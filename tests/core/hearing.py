@@ -52,10 +52,6 @@ def frames(scene: Scene, *voices: float) -> list[Effect]:
     return caused
 
 
-def of(effects: list[Effect], kind: type[Effect]) -> list[Effect]:
-    return [effect for effect in effects if isinstance(effect, kind)]
-
-
 def given_to_recogniser(scene: Scene, turn: TurnId) -> bytes:
     return b"".join(e.audio for e in scene.effects if isinstance(e, Transcribe) and e.turn == turn)
 

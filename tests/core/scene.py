@@ -35,6 +35,12 @@ from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 MS = 1_000_000
 FRAME_MS = 32
 
+SPECULATING = OwnerSettings(speculation=True, speculate_after_ms=200)
+"""Replies are made ahead after 200 ms of a pause."""
+
+MCP_ALLOWED = Capabilities(mcp_urls=("*",))
+"""Any MCP server may be named."""
+
 T = TypeVar("T")
 
 
@@ -123,12 +129,17 @@ class Scene:
             caused += self.happens(GenerationFinished(attempt))
         return caused
 
-    def last(self, kind: type[T]) -> T:
-        return [effect for effect in self.effects if isinstance(effect, kind)][-1]
+    def all(self, kind: type[T]) -> list[T]:
+        """Every effect of this kind so far."""
+        return of(self.effects, kind)
 
-    def told(self, kind: type[T]) -> list[T]:
+    def last(self, kind: type[T]) -> T:
+        """The newest effect of this kind."""
+        return self.all(kind)[-1]
+
+    def notices(self, kind: type[T]) -> list[T]:
         """Every notice of this kind so far."""
-        return [notice for notice in notices(self.effects) if isinstance(notice, kind)]
+        return of(notices(self.effects), kind)
 
     def item(self, item_id: str) -> Item:
         """The item as the client would retrieve it."""
@@ -143,7 +154,13 @@ class Scene:
         return retrieved.item
 
 
+def of(values: Iterable[object], kind: type[T]) -> list[T]:
+    """The effects or notices of this kind, in order."""
+    return [value for value in values if isinstance(value, kind)]
+
+
 def notices(effects: Iterable[Effect]) -> list[Notice]:
+    """The notices among the effects, in order."""
     return [effect.notice for effect in effects if isinstance(effect, Tell)]
 
 

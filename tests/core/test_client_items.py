@@ -81,7 +81,7 @@ def test_missing_ids_and_statuses_of_an_item_are_filled_in() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(FunctionCall(ItemId(""), CallId(""), "look", "{}", "in_progress")))
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("mine"), CallId("c"), "look", "{}", "incomplete")))
-    given, kept = (added.item for added in scene.told(ItemAdded))
+    given, kept = (added.item for added in scene.notices(ItemAdded))
     assert isinstance(given, FunctionCall)
     assert given.id
     assert given.call_id
@@ -116,7 +116,7 @@ def test_the_audio_of_an_item_is_counted_once_for_each_part_with_audio() -> None
     parts = InputAudio("one", bytes(48_000)), InputAudio("without"), InputAudio("two", bytes(24_000))
     scene.happens(brings(*parts), ResponseRequested())
     scene.answers(("Hello.", 400))
-    usage = scene.told(ResponseDone)[-1].response.usage
+    usage = scene.notices(ResponseDone)[-1].response.usage
     assert usage is not None
     assert usage.input_audio == 15, "1.5 s, a token for 100 ms"
 
@@ -171,9 +171,9 @@ def test_an_item_whose_transcript_was_abandoned_is_no_longer_waited_for() -> Non
     scene.happens(brings(InputAudio(None, bytes(9_600)), name="other"))
     of_the_lost, of_the_other = ItemReference(ItemId("mine")), ItemReference(ItemId("other"))
     scene.happens(ResponseRequested(ResponseParams(False, (of_the_other,))))
-    assert not [effect for effect in scene.effects if isinstance(effect, StartGeneration)], "it waits for its words"
+    assert not scene.all(StartGeneration), "it waits for its words"
     scene.happens(ResponseRequested(ResponseParams(False, (of_the_lost,))))
-    assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1
+    assert len(scene.all(StartGeneration)) == 1
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,6 @@ from parley.core.words.items import (
 from parley.core.words.notices import ResponseDone
 from parley.core.words.settings import (
     Approval,
-    Capabilities,
     McpServer,
     OwnerSettings,
     Settings,
@@ -56,7 +55,7 @@ from parley.core.words.settings import (
     Truncation,
 )
 from parley.core.words.work import ResponseParams
-from tests.core.scene import Scene
+from tests.core.scene import MCP_ALLOWED, Scene, of
 
 TEXT = Settings(modality="text")
 SMALL = OwnerSettings(context_tokens=1_000)
@@ -82,7 +81,7 @@ def returned(name: str, output: str, *, of: str) -> FunctionCallOutput:
 
 
 def having(*items: Item, settings: Settings = TEXT, owner: OwnerSettings = SMALL) -> Scene:
-    scene = Scene(settings, owner, Capabilities(mcp_urls=("*",)))
+    scene = Scene(settings, owner, MCP_ALLOWED)
     for item in items:
         scene.happens(ItemCreateRequested(item))
     return scene
@@ -91,7 +90,7 @@ def having(*items: Item, settings: Settings = TEXT, owner: OwnerSettings = SMALL
 def prompted(scene: Scene, params: ResponseParams | None = None) -> tuple[Item, ...]:
     """The items of the prompt that a new response is made from; `()`: none was made."""
     caused = scene.happens(ResponseRequested() if params is None else ResponseRequested(params))
-    started = [effect for effect in caused if isinstance(effect, StartGeneration)]
+    started = of(caused, StartGeneration)
     return started[0].prompt.items if started else ()
 
 
@@ -100,7 +99,7 @@ def ids(items: tuple[Item, ...]) -> list[str]:
 
 
 def failure(scene: Scene) -> str:
-    error = scene.told(ResponseDone)[-1].response.error
+    error = scene.notices(ResponseDone)[-1].response.error
     return "" if error is None else error.code
 
 

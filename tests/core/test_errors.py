@@ -23,8 +23,8 @@ def test_a_client_error_carries_what_the_client_needs_to_correct_it() -> None:
 def test_a_client_error_is_sent_and_the_session_continues() -> None:
     scene = Scene()
     scene.happens(CommitRequested(ClientEventId("mine")))
-    (told,) = scene.told(ErrorRaised)
-    assert (told.code, told.client_event_id) == ("input_audio_buffer_commit_empty", "mine")
+    (error,) = scene.notices(ErrorRaised)
+    assert (error.code, error.client_event_id) == ("input_audio_buffer_commit_empty", "mine")
     assert not scene.session.closed
 
 

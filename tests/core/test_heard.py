@@ -39,7 +39,7 @@ from tests.core.scene import Scene, cancelled, kinds
 
 
 def spoken_item(scene: Scene) -> ItemId:
-    return scene.told(OutputItemAdded)[-1].item.id
+    return scene.notices(OutputItemAdded)[-1].item.id
 
 
 def kept(scene: Scene, item_id: ItemId) -> OutputAudio:
@@ -87,7 +87,7 @@ def test_a_reply_cut_during_generation_ends_cancelled_and_its_generation_is_stop
     scene.passes(1000)
     caused = scene.hears(96, 0.9)
     assert cancelled(caused) == [attempt]
-    done = scene.told(ResponseDone)[-1].response
+    done = scene.notices(ResponseDone)[-1].response
     assert (done.status, done.reason) == ("cancelled", "turn_detected")
     (item,) = done.output
     assert isinstance(item, Message)
@@ -118,7 +118,7 @@ def test_the_clients_truncation_overrides_the_estimate_in_both_directions() -> N
     assert kept(scene, item).transcript == "one"
     scene.happens(ItemTruncateRequested(item, 0, 3000))
     assert kept(scene, item).transcript == "one two three four five six"
-    assert scene.told(ItemTruncated)[-1] == ItemTruncated(item, 0, 3000)
+    assert scene.notices(ItemTruncated)[-1] == ItemTruncated(item, 0, 3000)
 
 
 def test_truncating_an_item_during_generation_applies_to_later_output() -> None:
@@ -142,7 +142,7 @@ def test_a_truncation_at_the_last_whole_millisecond_loses_no_word() -> None:
     scene.happens(SpeechGenerated(attempt, bytes(32), last), GenerationFinished(attempt, "stop"))
     scene.happens(ItemTruncateRequested(item, 0, 1000))  # of 1000.67
     assert kept(scene, item).transcript == "one two"
-    assert scene.told(ItemTruncated)[-1] == ItemTruncated(item, 0, 1000)
+    assert scene.notices(ItemTruncated)[-1] == ItemTruncated(item, 0, 1000)
 
 
 def test_truncating_beyond_the_audio_is_refused_with_both_lengths() -> None:
@@ -152,7 +152,7 @@ def test_truncating_beyond_the_audio_is_refused_with_both_lengths() -> None:
     item = spoken_item(scene)
     scene.happens(ItemTruncateRequested(item, 0, 1000))
     scene.happens(ItemTruncateRequested(item, 0, 1001, ClientEventId("mine")))
-    error = scene.told(ErrorRaised)[-1]
+    error = scene.notices(ErrorRaised)[-1]
     assert error.message == "Audio content of 1000ms is already shorter than 1001ms"
     assert (error.field, error.client_event_id) == ("audio_end_ms", "mine")
 
@@ -189,8 +189,8 @@ def test_where_the_server_plays_only_sent_audio_was_heard() -> None:
     caused = scene.hears(96, 0.9)
     assert kept(scene, item).transcript == "one two"
     assert any(isinstance(effect, StopPlayback) for effect in caused)
-    assert scene.told(OutputBufferCleared)
-    assert scene.told(ItemTruncated)[-1].audio_end_ms == 1100
+    assert scene.notices(OutputBufferCleared)
+    assert scene.notices(ItemTruncated)[-1].audio_end_ms == 1100
 
 
 def test_a_cough_over_a_finished_reply_resumes_it_where_it_stopped() -> None:
@@ -201,7 +201,7 @@ def test_a_cough_over_a_finished_reply_resumes_it_where_it_stopped() -> None:
     scene.hears(96, 0.9)
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
-    rest = scene.told(ResponseDone)[-1].response
+    rest = scene.notices(ResponseDone)[-1].response
     assert rest.status == "completed"
     (item,) = rest.output
     assert isinstance(item, Message)
@@ -228,7 +228,7 @@ def test_a_yes_over_the_end_of_a_question_is_its_answer() -> None:
     scene.passes(2400)
     scene.says("yes", 128)
     assert prompt_text(scene)[-1] == "yes"
-    assert len(scene.told(ResponseDone)) == 1
+    assert len(scene.notices(ResponseDone)) == 1
 
 
 def test_a_yes_in_the_middle_of_a_reply_resumes_it() -> None:
@@ -239,7 +239,7 @@ def test_a_yes_in_the_middle_of_a_reply_resumes_it() -> None:
     first = scene.attempt()
     scene.says("yes", 128)
     assert scene.attempt() == first
-    assert len(scene.told(ResponseDone)) == 2
+    assert len(scene.notices(ResponseDone)) == 2
 
 
 def test_a_cough_while_more_output_is_generated_does_not_restart_the_reply() -> None:
@@ -298,9 +298,9 @@ def test_where_the_server_plays_the_client_can_clear_a_reply_during_generation()
     scene.happens(AudioPlayed(2000 * 24))
     caused = scene.happens(OutputClearRequested())
     assert StopPlayback() in caused
-    done = scene.told(ResponseDone)[-1].response
+    done = scene.notices(ResponseDone)[-1].response
     assert (done.status, done.reason) == ("cancelled", "client_cancelled")
-    assert len(scene.told(OutputBufferCleared)) == 1
+    assert len(scene.notices(OutputBufferCleared)) == 1
     assert heard_now(scene) == "Once upon a time"
     assert scene.happens(OutputClearRequested()) == [], "silence is not cleared again"
 
@@ -365,9 +365,9 @@ def test_the_turns_audio_is_readable_up_to_the_last_score() -> None:
 def test_only_spoken_items_can_be_truncated() -> None:
     scene = Scene()
     scene.says("go on")
-    (mine,) = scene.told(InputCommitted)
+    (mine,) = scene.notices(InputCommitted)
     scene.happens(ItemTruncateRequested(mine.item_id, 0, 100, ClientEventId("mine")))
-    error = scene.told(ErrorRaised)[-1]
+    error = scene.notices(ErrorRaised)[-1]
     assert (error.code, error.field, error.client_event_id) == ("unsupported_content_type", "item_id", "mine")
 
 

@@ -43,14 +43,13 @@ from parley.core.words.notices import (
 from parley.core.words.settings import (
     Approval,
     AudioFormat,
-    Capabilities,
     McpServer,
     OwnerSettings,
     Settings,
     ToolFilter,
 )
 from parley.core.words.work import ResponseParams
-from tests.core.scene import Scene, cancelled, kinds, notices
+from tests.core.scene import MCP_ALLOWED, Scene, cancelled, kinds, notices, of
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello there"),)))
 ASIDE = ResponseParams(in_conversation=False)
@@ -65,14 +64,14 @@ def asked(settings: Settings = TEXT, params: ResponseParams | None = None, **sce
 
 
 def done(scene: Scene) -> ResponseView:
-    (notice,) = scene.told(ResponseDone)
+    (notice,) = scene.notices(ResponseDone)
     return notice.response
 
 
 def usage(scene: Scene) -> Usage:
-    told = done(scene).usage
-    assert told is not None
-    return told
+    counted = done(scene).usage
+    assert counted is not None
+    return counted
 
 
 # --- the limits --------------------------------------------------------------------------------------------------------------
@@ -94,19 +93,19 @@ def test_a_response_may_have_as_much_audio_as_the_limit_and_is_cut_one_sample_la
     half_an_hour = 30 * 60 * 8_000
     scene = asked(AUDIO, ResponseParams(in_conversation=False, output_format=AudioFormat.PCMU))
     scene.happens(SpeechGenerated(scene.attempt(), bytes(half_an_hour)))
-    assert scene.told(ResponseDone) == []
+    assert scene.notices(ResponseDone) == []
     scene.happens(SpeechGenerated(scene.attempt(), bytes(over)))
-    assert [notice.response.reason for notice in scene.told(ResponseDone)] == ["max_output_tokens"] * over
+    assert [notice.response.reason for notice in scene.notices(ResponseDone)] == ["max_output_tokens"] * over
 
 
-@pytest.mark.parametrize(("reason", "told"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-def test_an_incomplete_response_gives_its_reason_and_its_usage(reason: str, told: str) -> None:
+@pytest.mark.parametrize(("reason", "shown"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+def test_an_incomplete_response_gives_its_reason_and_its_usage(reason: str, shown: str) -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Well"))
     finished = GenerationFinished(attempt, reason, MeasuredUsage(50, 7))  # type: ignore[arg-type]
     assert cancelled(scene.happens(finished)) == [], "it has ended by itself"
-    assert (done(scene).status, done(scene).reason) == ("incomplete", told)
+    assert (done(scene).status, done(scene).reason) == ("incomplete", shown)
     assert usage(scene) == Usage(input_text=50, output_text=7)
 
 
@@ -134,11 +133,11 @@ def test_without_usage_from_the_model_tokens_are_estimated_even_for_a_cancelled_
         assert usage(scene) == Usage(input_text=4 + 3, output_text=3)
 
 
-@pytest.mark.parametrize(("cached", "told"), [(0, 0), (30, 30), (50, 50), (51, 50)])
-def test_cached_tokens_do_not_exceed_the_prompts_tokens(cached: int, told: int) -> None:
+@pytest.mark.parametrize(("cached", "counted"), [(0, 0), (30, 30), (50, 50), (51, 50)])
+def test_cached_tokens_do_not_exceed_the_prompts_tokens(cached: int, counted: int) -> None:
     scene = asked()
     scene.happens(GenerationFinished(scene.attempt(), usage=MeasuredUsage(50, 7, cached)))
-    assert usage(scene) == Usage(input_text=50, input_cached=told, output_text=7)
+    assert usage(scene) == Usage(input_text=50, input_cached=counted, output_text=7)
 
 
 @pytest.mark.parametrize(("ms", "tokens"), [(50, 1), (51, 2), (100, 2), (1_000, 20)])
@@ -156,8 +155,8 @@ def test_audio_goes_to_the_client_or_to_the_servers_playback(playback: str) -> N
     scene = asked(Settings(turn_detection=None, output_format=AudioFormat.PCMA), playback=playback)
     attempt = scene.attempt()
     caused = scene.happens(SpeechGenerated(attempt, b"one"), SpeechGenerated(attempt, b"two"))
-    created = scene.told(OutputItemAdded)[0].response_id
-    played = [effect for effect in caused if isinstance(effect, Play)]
+    created = scene.notices(OutputItemAdded)[0].response_id
+    played = of(caused, Play)
     sent = [notice.audio for notice in notices(caused) if isinstance(notice, OutputAudioDelta)]
     started = [notice for notice in notices(caused) if isinstance(notice, OutputBufferStarted)]
     if playback == "paced":
@@ -171,9 +170,9 @@ def test_audio_goes_to_the_client_or_to_the_servers_playback(playback: str) -> N
 def test_audio_of_an_out_of_band_response_is_sent_not_played_and_does_not_fix_the_voice() -> None:
     scene = asked(Settings(turn_detection=None, voice="alba"), ASIDE, playback="paced")
     caused = scene.happens(SpeechGenerated(scene.attempt(), b"once"))
-    assert [notice.audio for notice in scene.told(OutputAudioDelta)] == [b"once"]
+    assert [notice.audio for notice in scene.notices(OutputAudioDelta)] == [b"once"]
     assert not any(isinstance(effect, Play) for effect in caused)
-    assert scene.told(OutputBufferStarted) == []
+    assert scene.notices(OutputBufferStarted) == []
     assert not scene.session.speaking
     assert kinds(scene.happens(SessionUpdateRequested({"voice": "bruno"}))) == ["SessionUpdated"]
 
@@ -191,7 +190,7 @@ def test_output_for_a_truncated_item_is_sent_and_not_played(playback: str) -> No
     scene = asked(AUDIO, playback=playback)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "One two."), SpeechGenerated(attempt, bytes(48_000)))
-    item = scene.told(OutputItemAdded)[0].item.id
+    item = scene.notices(OutputItemAdded)[0].item.id
     scene.happens(ItemTruncateRequested(item, 0, 500))
     assert not scene.session.speaking
     caused = scene.happens(SpeechGenerated(attempt, bytes(48_000)))
@@ -205,7 +204,7 @@ def test_a_text_response_makes_one_message_without_audio() -> None:
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "One."), SpeechGenerated(attempt, b"sound"), TextGenerated(attempt, " Two."))
     scene.happens(GenerationFinished(attempt))
-    assert scene.told(OutputAudioDelta) == []
+    assert scene.notices(OutputAudioDelta) == []
     (item,) = done(scene).output
     assert "One. Two." in str(item)
 
@@ -237,13 +236,13 @@ def test_a_call_without_an_id_gets_one_and_arguments_of_an_unknown_call_are_igno
     assert isinstance(second, FunctionCall)
     assert first.call_id
     assert first.call_id != second.call_id == "mine"
-    assert [told.arguments for told in scene.told(FunctionArgumentsDone)] == ["[3]", "[4]"]
+    assert [done.arguments for done in scene.notices(FunctionArgumentsDone)] == ["[3]", "[4]"]
     assert (first.name, second.name) == ("look", "see")
 
 
 def test_approval_requests_are_sent_whole_one_after_another_at_the_end() -> None:
     books = McpServer("books", "https://books.example/mcp")
-    scene = Scene(Settings(modality="text", tools=(books,)), capabilities=Capabilities(mcp_urls=("*",)))
+    scene = Scene(Settings(modality="text", tools=(books,)), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -252,7 +251,7 @@ def test_approval_requests_are_sent_whole_one_after_another_at_the_end() -> None
     scene.happens(ToolArgumentsGenerated(attempt, 1, '{"b":'), ToolArgumentsGenerated(attempt, 0, '{"a":'))
     scene.happens(ToolArgumentsGenerated(attempt, 1, "1}"), ToolArgumentsGenerated(attempt, 0, "1}"))
     scene.happens(ToolCallStarted(attempt, 2, CallId("c"), "look"))
-    assert len(scene.told(OutputItemAdded)) == 2
+    assert len(scene.notices(OutputItemAdded)) == 2
     caused = scene.happens(GenerationFinished(attempt, "tool_calls"))
     assert kinds(caused)[:3] == ["FunctionArgumentsDelta", "FunctionArgumentsDone", "ItemDone"]
     message, call, *asked_for = done(scene).output
@@ -261,23 +260,23 @@ def test_approval_requests_are_sent_whole_one_after_another_at_the_end() -> None
         ('{"a":1}', "completed"),
         ('{"b":1}', "completed"),
     ]
-    added = [(told.item.id, told.previous_item_id) for told in scene.told(ItemAdded)][-2:]
+    added = [(notice.item.id, notice.previous_item_id) for notice in scene.notices(ItemAdded)][-2:]
     assert added == [(asked_for[0].id, call.id), (asked_for[1].id, asked_for[0].id)]
-    assert [told.output_index for told in scene.told(OutputItemDone)] == [0, 1, 2, 3]
-    assert message.id == scene.told(OutputItemAdded)[0].item.id
+    assert [done.output_index for done in scene.notices(OutputItemDone)] == [0, 1, 2, 3]
+    assert message.id == scene.notices(OutputItemAdded)[0].item.id
 
 
 # --- the end -----------------------------------------------------------------------------------------------------------------
 
 
 def test_the_remaining_rate_is_sent_after_each_response_if_there_is_a_limit() -> None:
-    for rate, told in ((None, 0), (10, 2)):
+    for rate, updates in ((None, 0), (10, 2)):
         scene = Scene(TEXT, OwnerSettings(responses_per_minute=rate))
         scene.happens(TYPED, ResponseRequested(), ResponseRequested(ASIDE))
-        for effect in [effect for effect in scene.effects if isinstance(effect, StartGeneration)]:
+        for effect in scene.all(StartGeneration):
             scene.happens(GenerationFinished(effect.attempt))
-        assert [update.limits[0].remaining for update in scene.told(RateLimitsUpdated)] == [8] * told
-        assert len(scene.told(ResponseDone)) == 2
+        assert [update.limits[0].remaining for update in scene.notices(RateLimitsUpdated)] == [8] * updates
+        assert len(scene.notices(ResponseDone)) == 2
 
 
 def test_a_response_waiting_for_a_transcript_can_be_cancelled() -> None:
@@ -297,9 +296,9 @@ def test_held_output_beyond_the_end_of_its_response_is_dropped() -> None:
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "x" * 300_000), TextGenerated(attempt, "more"), GenerationFinished(attempt))
     scene.hears(320, 0.0)
-    (done,) = scene.told(ResponseDone)
+    (done,) = scene.notices(ResponseDone)
     assert done.response.status == "incomplete"
-    assert len("".join(delta.delta for delta in scene.told(OutputTextDelta))) == 300_000
+    assert len("".join(delta.delta for delta in scene.notices(OutputTextDelta))) == 300_000
 
 
 # --- a response whose tools are still running ------------------------------------------------------------------------------------
@@ -309,9 +308,7 @@ BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=
 
 def calling(count: int = 1) -> Scene:
     """A session whose model has called tools of its server, and has no more to say."""
-    scene = Scene(
-        Settings(modality="text", turn_detection=None, tools=(BOOKS,)), capabilities=Capabilities(mcp_urls=("*",))
-    )
+    scene = Scene(Settings(modality="text", turn_detection=None, tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED, ResponseRequested())
     attempt = scene.attempt()
     for index in range(count):
@@ -322,9 +319,9 @@ def calling(count: int = 1) -> Scene:
 
 def test_a_response_with_calls_ends_after_their_outcomes_and_counts_its_usage() -> None:
     scene = calling(2)
-    first, second = [effect.call for effect in scene.effects if isinstance(effect, CallTool)]
+    first, second = [effect.call for effect in scene.all(CallTool)]
     scene.happens(ToolAnswered(first, "found"))
-    assert scene.told(ResponseDone) == []
+    assert scene.notices(ResponseDone) == []
     scene.happens(ToolAnswered(second, "found"))
     assert (done(scene).status, usage(scene).input_text, usage(scene).output_text) == ("completed", 30, 7)
 
@@ -336,7 +333,7 @@ def test_a_response_cancelled_during_its_calls_counts_its_usage() -> None:
     follow_up = scene.happens(ToolAnswered(scene.last(CallTool).call, "found"))
     scene.passes(1_000)
     assert kinds(follow_up) == ["McpCallProgress", "ItemDone"]
-    assert len(scene.told(ResponseDone)) == 1, "what came of it is kept and not answered"
+    assert len(scene.notices(ResponseDone)) == 1, "what came of it is kept and not answered"
 
 
 def test_a_resumed_reply_ends_like_any_other() -> None:
@@ -347,4 +344,4 @@ def test_a_resumed_reply_ends_like_any_other() -> None:
     scene.hears(96, 0.9)
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
-    assert [notice.response.status for notice in scene.told(ResponseDone)] == ["completed", "completed"]
+    assert [notice.response.status for notice in scene.notices(ResponseDone)] == ["completed", "completed"]

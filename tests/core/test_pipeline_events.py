@@ -23,14 +23,14 @@ def test_a_found_pipeline_is_used() -> None:
     scene = asking()
     found = PipelineFound("big", Settings(voice="deep"), OwnerSettings(language="de"), Capabilities(models=("large",)))
     assert UsePipeline("big") in scene.happens(found)
-    assert scene.told(SessionUpdated)[-1].settings.voice == "deep"
+    assert scene.notices(SessionUpdated)[-1].settings.voice == "deep"
 
 
 def test_a_pipeline_that_is_not_found_is_reported_and_the_session_unchanged() -> None:
     scene = asking()
     before = scene.session.settings
     scene.happens(PipelineNotFound(Fault("model_not_found", "No pipeline serves 'large'.")))
-    (error,) = scene.told(ErrorRaised)
+    (error,) = scene.notices(ErrorRaised)
     assert (error.code, error.message) == ("model_not_found", "No pipeline serves 'large'.")
     assert scene.session.settings == before
 

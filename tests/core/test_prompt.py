@@ -25,7 +25,6 @@ from parley.core.words.items import InputText, McpTool, Message
 from parley.core.words.notices import ResponseDone, Usage
 from parley.core.words.settings import (
     AudioFormat,
-    Capabilities,
     ForceFunction,
     FunctionTool,
     McpServer,
@@ -35,7 +34,7 @@ from parley.core.words.settings import (
     Truncation,
 )
 from parley.core.words.work import Prompt, Reply, ResponseParams, Translation, Utterance
-from tests.core.scene import Scene
+from tests.core.scene import MCP_ALLOWED, Scene
 
 OURS, THEIRS = FunctionTool("weather", "It rains.", "{}"), FunctionTool("clock")
 TYPED = Message(ItemId("typed"), "user", (InputText("hello"),))
@@ -122,12 +121,12 @@ def test_a_prompt_counts_instructions_tools_and_items_and_is_refused_one_token_o
     tools = (FunctionTool("n" * 9, "d" * 13, "p" * 21), server)
     settings = Settings("realtime", "", "i" * 26, "text", tools=tools, truncation=Truncation("disabled"))
     for context, status in ((35, "completed"), (34, "failed")):
-        scene = Scene(settings, OwnerSettings(context_tokens=context), Capabilities(mcp_urls=("*",)))
+        scene = Scene(settings, OwnerSettings(context_tokens=context), MCP_ALLOWED)
         scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find", "in"),)))
         scene.happens(ItemCreateRequested(Message(ItemId("m"), "user", (InputText("m" * 41),))), ResponseRequested())
         if status == "completed":
             scene.happens(GenerationFinished(scene.attempt()))
-        (done,) = scene.told(ResponseDone)
+        (done,) = scene.notices(ResponseDone)
         assert done.response.status == status
         assert (done.response.usage or Usage()).input_text == (35 if status == "completed" else 0)
 
@@ -140,7 +139,7 @@ def test_only_the_audio_of_turns_in_the_prompt_is_counted() -> None:
     scene.happens(ResponseRequested())
     scene.happens(GenerationFinished(scene.attempt()))
     assert len(scene.last(StartGeneration).prompt.items) == 2
-    usage = scene.told(ResponseDone)[-1].response.usage
+    usage = scene.notices(ResponseDone)[-1].response.usage
     assert usage is not None
     assert usage.input_audio == 6, "560 ms, of which each 100 begun is a token"
 
@@ -170,7 +169,7 @@ def test_work_without_a_language_model_gets_its_text_and_language() -> None:
     said = scene.last(StartGeneration)
     assert (said.work, said.language) == (Utterance("Danke."), "pt")
     scene.answers(("Danke.", 100))
-    used = [notice.response.usage for notice in scene.told(ResponseDone)]
+    used = [notice.response.usage for notice in scene.notices(ResponseDone)]
     assert [one.input_text for one in used if one is not None] == [3, 2], "twelve and six characters"
 
 

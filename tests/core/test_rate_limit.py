@@ -11,7 +11,7 @@ from parley.core.words.notices import RateLimit, RateLimitsUpdated
 S = 1_000_000_000
 
 
-def told(allowance: RateLimiter, now_ns: int) -> tuple[int, float]:
+def reported(allowance: RateLimiter, now_ns: int) -> tuple[int, float]:
     """Responses left, and the seconds until all of them are there again."""
     notice = allowance.notice(now_ns)
     assert notice is not None
@@ -24,14 +24,14 @@ def test_a_minutes_responses_may_be_made_at_once_and_become_available_one_by_one
     for _ in range(3):
         assert allowance.covers_one(100 * S)
         allowance.spend(100 * S)
-    assert told(allowance, 100 * S) == (0, 60.0)
+    assert reported(allowance, 100 * S) == (0, 60.0)
     assert not allowance.covers_one(120 * S - 1)
     assert allowance.covers_one(120 * S)
-    assert told(allowance, 120 * S) == (1, 40.0)
-    assert told(allowance, 129 * S) == (1, 31.0)
+    assert reported(allowance, 120 * S) == (1, 40.0)
+    assert reported(allowance, 129 * S) == (1, 31.0)
     allowance.spend(120 * S)
-    assert told(allowance, 120 * S) == (0, 60.0)
-    assert told(allowance, 1_000 * S) == (3, 0.0), "never more than a minute's"
+    assert reported(allowance, 120 * S) == (0, 60.0)
+    assert reported(allowance, 1_000 * S) == (3, 0.0), "never more than a minute's"
 
 
 def test_a_response_over_the_rate_is_refused_with_the_wait_and_not_counted() -> None:

@@ -212,7 +212,7 @@ def test_a_session_can_change_its_type_only_before_it_has_received_anything() ->
     error = refused(scene, ResponseRequested(event_id=ID))
     assert (error.code, error.field) == ("invalid_request", "type")
     scene.happens(SessionUpdateRequested({"kind": "realtime"}), ResponseRequested())
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     error = refused(scene, SessionUpdateRequested({"kind": "transcription"}, ID))
     assert (error.code, error.field) == ("invalid_value", "session.kind")
     scene = Scene(MANUAL)
@@ -240,21 +240,21 @@ def test_a_custom_policy_stays_when_the_type_of_the_session_changes() -> None:
 def test_audio_is_counted_in_the_format_of_the_latest_update() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(4_800)), SessionUpdateRequested({"speed": 1.5}), CommitRequested())
-    assert len(scene.told(InputCommitted)) == 1, "an update that leaves the format alone keeps the audio"
+    assert len(scene.notices(InputCommitted)) == 1, "an update that leaves the format alone keeps the audio"
     scene.happens(SessionUpdateRequested({"input_format": AudioFormat.PCMU}), AudioArrived(bytes(799)))
     assert refused(scene, CommitRequested(ID)).code == "input_audio_buffer_commit_empty"
     scene.happens(AudioArrived(bytes(1)), CommitRequested())
-    assert len(scene.told(InputCommitted)) == 2
+    assert len(scene.notices(InputCommitted)) == 2
 
 
 def test_each_update_gives_the_sessions_id_and_its_remaining_time() -> None:
     scene = Scene(MANUAL, OwnerSettings(session_ms=60_000))
-    (created,) = scene.told(SessionCreated)
+    (created,) = scene.notices(SessionCreated)
     assert created.expires_in_ms == 60_000
     scene.passes(1_500)
     scene.happens(SessionUpdateRequested({"speed": 1.2}))
-    (updated,) = scene.told(SessionUpdated)
+    (updated,) = scene.notices(SessionUpdated)
     assert (updated.session_id, updated.expires_in_ms) == (created.session_id, 58_500)
     scene.now += 60_000 * 1_000_000
     scene.happens(SessionUpdateRequested({"speed": 1.0}))
-    assert scene.told(SessionUpdated)[-1].expires_in_ms == 0
+    assert scene.notices(SessionUpdated)[-1].expires_in_ms == 0

@@ -65,16 +65,16 @@ def test_a_commit_alone_causes_no_reply() -> None:
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested())
     scene.happens(Transcribed(scene.turn(), "what now"))
     scene.passes(10_000)
-    assert scene.told(ResponseCreated) == []
+    assert scene.notices(ResponseCreated) == []
 
 
 def test_a_failed_transcript_fails_the_reply_with_its_error() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
-    done = scene.told(ResponseDone)[0].response
+    done = scene.notices(ResponseDone)[0].response
     assert (done.status, done.error.message if done.error else "") == ("failed", "no ears")
-    assert scene.told(ErrorRaised)[0].code == "engine_error"
+    assert scene.notices(ErrorRaised)[0].code == "engine_error"
 
 
 def test_manual_audio_reaches_the_recogniser_whole_however_it_was_split() -> None:
@@ -92,11 +92,11 @@ def test_a_nearly_full_buffer_accepts_only_what_fits() -> None:
     for _ in range(10):
         scene.happens(AudioArrived(bytes(60_000 * 48)))
     scene.happens(AudioArrived(b"\0"))
-    assert scene.told(ErrorRaised) == []
+    assert scene.notices(ErrorRaised) == []
     error = refused(scene, AudioArrived(b"\0", ID))
     assert error.code == "input_audio_buffer_full"
     scene.happens(TimePassed(), ClearRequested(), AudioArrived(bytes(4800)))
-    assert len(scene.told(ErrorRaised)) == 1
+    assert len(scene.notices(ErrorRaised)) == 1
 
 
 def test_clear_drops_the_audio_and_a_commit_after_it_finds_none() -> None:
@@ -120,7 +120,7 @@ def test_a_full_conversation_refuses_a_commit_and_keeps_the_audio(monkeypatch: p
     scene.happens(AudioArrived(bytes(48 * 200)))
     assert refused(scene, CommitRequested(ID)).code == "conversation_full"
     scene.happens(ItemDeleteRequested(ItemId("i0")), CommitRequested())
-    assert len(scene.told(InputCommitted)) == 1
+    assert len(scene.notices(InputCommitted)) == 1
 
 
 def test_transcription_deltas_are_never_taken_back() -> None:
@@ -132,15 +132,15 @@ def test_transcription_deltas_are_never_taken_back() -> None:
     scene.happens(PartialTranscribed(turn, "goodbye", "goodbye"))
     scene.hears(640, 0.0)
     scene.happens(Transcribed(turn, "hello world and all"))
-    assert [delta.delta for delta in scene.told(TranscriptionDelta)] == ["hello", " world", " and all"]
-    assert scene.told(TranscriptionCompleted)[0].transcript == "hello world and all"
+    assert [delta.delta for delta in scene.notices(TranscriptionDelta)] == ["hello", " world", " and all"]
+    assert scene.notices(TranscriptionCompleted)[0].transcript == "hello world and all"
 
 
 def test_a_transcription_session_transcribes_and_never_answers() -> None:
     scene = Scene(Settings(kind="transcription", transcription=Transcription()))
     scene.says("hello there")
-    assert scene.told(TranscriptionCompleted)[0].transcript == "hello there"
-    assert scene.told(ResponseCreated) == []
+    assert scene.notices(TranscriptionCompleted)[0].transcript == "hello there"
+    assert scene.notices(ResponseCreated) == []
     assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
 
 
@@ -149,7 +149,7 @@ def test_a_failed_transcript_is_reported_if_transcripts_are_requested() -> None:
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
-    assert scene.told(TranscriptionFailedNotice)[0].message == "no ears"
+    assert scene.notices(TranscriptionFailedNotice)[0].message == "no ears"
 
 
 def test_a_recogniser_that_fails_during_a_turn_is_dropped_at_its_end() -> None:

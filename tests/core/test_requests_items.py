@@ -69,14 +69,14 @@ def test_items_are_placed_where_the_client_says() -> None:
     scene = Scene()
     for name, previous in (("b", None), ("a", "root"), ("d", None), ("c", "b")):
         scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (InputText(name),)), previous))
-    assert [(added.item.id, added.previous_item_id) for added in scene.told(ItemAdded)] == [
+    assert [(added.item.id, added.previous_item_id) for added in scene.notices(ItemAdded)] == [
         ("b", None),
         ("a", None),
         ("d", "b"),
         ("c", "b"),
     ]
     scene.happens(ItemDeleteRequested(ItemId("b")))
-    assert scene.told(ItemDeleted) == [ItemDeleted(ItemId("b"))]
+    assert scene.notices(ItemDeleted) == [ItemDeleted(ItemId("b"))]
     scene.happens(ResponseRequested())
     assert [item.id for item in scene.last(StartGeneration).prompt.items] == ["a", "c", "d"]
 
@@ -87,7 +87,7 @@ def test_an_audio_item_is_transcribed_before_it_is_answered() -> None:
     assert scene.last(Transcribe).audio == bytes(9600)
     scene.happens(ResponseRequested())
     scene.happens(Transcribed(scene.turn(), "from a file"))
-    assert scene.told(TranscriptionCompleted)[0].transcript == "from a file"
+    assert scene.notices(TranscriptionCompleted)[0].transcript == "from a file"
     assert scene.item("a") == Message(ItemId("a"), "user", (InputAudio("from a file", bytes(9600)),))
     assert scene.last(StartGeneration).prompt.items
 
@@ -96,7 +96,7 @@ def test_half_a_sample_at_the_end_of_an_items_audio_is_ignored() -> None:
     scene = Scene()
     parts = InputAudio(None, bytes(4801)), InputAudio(None, bytes(4800))
     scene.happens(ItemCreateRequested(Message(ItemId("a"), "user", parts)))
-    opened = [effect for effect in scene.effects if isinstance(effect, Transcribe)]
+    opened = scene.all(Transcribe)
     assert [effect.audio for effect in opened] == [bytes(4800), bytes(4800)]
     scene.happens(ItemCreateRequested(Message(ItemId("b"), "user", (InputAudio(None, b"x"),))), ResponseRequested())
     scene.happens(*(Transcribed(effect.turn, "a half") for effect in opened))
@@ -110,8 +110,10 @@ def test_each_audio_part_of_an_item_gets_its_own_transcript() -> None:
     first, second = (effect.turn for effect in scene.effects if isinstance(effect, Transcribe))
     assert not any(isinstance(effect, StartGeneration) for effect in scene.happens(Transcribed(second, "that")))
     scene.happens(Transcribed(first, "this"))
-    told = [(notice.content_index, notice.transcript, notice.seconds) for notice in scene.told(TranscriptionCompleted)]
-    assert told == [(2, "that", 0.2), (1, "this", 0.1)]
+    sent = [
+        (notice.content_index, notice.transcript, notice.seconds) for notice in scene.notices(TranscriptionCompleted)
+    ]
+    assert sent == [(2, "that", 0.2), (1, "this", 0.1)]
     (item,) = scene.last(StartGeneration).prompt.items
     assert isinstance(item, Message)
     assert item.content == (InputText("compare"), InputAudio("this"), InputAudio("that"))
@@ -144,8 +146,8 @@ def test_mcp_items_from_the_client_are_limited_like_text(item: Item) -> None:
     most = MAX_BROUGHT_CHARACTERS // MAX_ITEM_TEXT
     for _ in range(most + 1):
         scene.happens(ItemCreateRequested(item))
-    assert len(scene.told(ItemAdded)) <= most
-    assert scene.told(ErrorRaised)[-1].code == "conversation_full"
+    assert len(scene.notices(ItemAdded)) <= most
+    assert scene.notices(ErrorRaised)[-1].code == "conversation_full"
 
 
 def test_adding_an_item_costs_the_same_in_a_full_and_an_empty_conversation() -> None:
@@ -177,7 +179,7 @@ def test_a_conversation_full_of_large_images_accepts_another_after_a_deletion() 
     names = [f"i{index}" for index in range(MAX_BROUGHT_CHARACTERS // len(image.image_url))]
     for name in names:
         scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (image,))))
-    assert len(scene.told(ItemAdded)) == len(names)
+    assert len(scene.notices(ItemAdded)) == len(names)
     one_more = ItemCreateRequested(Message(ItemId("more"), "user", (image,)), None, ID)
     error = refused(scene, one_more)
     assert (error.code, error.field) == ("conversation_full", "item")
@@ -203,7 +205,7 @@ def test_audio_inserted_before_more_audio_than_is_kept_is_still_transcribed() ->
 def test_deleting_an_item_ends_the_wait_for_its_transcript() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
-    scene.happens(ItemDeleteRequested(scene.told(InputCommitted)[0].item_id))
+    scene.happens(ItemDeleteRequested(scene.notices(InputCommitted)[0].item_id))
     assert scene.last(StartGeneration).prompt.items == ()
 
 
@@ -229,20 +231,20 @@ def test_items_and_inputs_may_bring_as_much_audio_as_the_backlog_allows(ms: int,
         scene = Scene(MANUAL)
         if fits:
             assert "ErrorRaised" not in kinds(scene.happens(event))
-            assert len([effect for effect in scene.effects if isinstance(effect, Transcribe)]) == 2
+            assert len(scene.all(Transcribe)) == 2
         else:
             error = refused(scene, event)
             assert (error.code, error.field, error.kind) == ("transcription_backlog", param, "rate_limit_error")
             assert not any(isinstance(effect, Transcribe) for effect in scene.effects)
-            assert scene.told(ResponseCreated) == []
+            assert scene.notices(ResponseCreated) == []
 
 
 def test_a_call_output_is_accepted_only_for_an_existing_call() -> None:
     scene = Scene(MANUAL)
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "look", "{}")))
-    for call_id, told in (("c", "ItemAdded"), ("d", "ErrorRaised")):
+    for call_id, sent in (("c", "ItemAdded"), ("d", "ErrorRaised")):
         caused = scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId(""), CallId(call_id), "1")))
-        assert kinds(caused)[0] == told
+        assert kinds(caused)[0] == sent
 
 
 def spoken_reply(scene: Scene, samples: int) -> ItemId:
@@ -252,7 +254,7 @@ def spoken_reply(scene: Scene, samples: int) -> ItemId:
     words = (SpokenWord(3, 12_000), SpokenWord(7, samples))
     scene.happens(ClauseStarted(attempt, "one two"), SpeechGenerated(attempt, bytes(2 * samples), words))
     scene.happens(GenerationFinished(attempt))
-    return scene.told(OutputItemAdded)[-1].item.id
+    return scene.notices(OutputItemAdded)[-1].item.id
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_deleting_an_item_drops_only_its_own_turn() -> None:
         scene.happens(AudioArrived(bytes(48 * 200)), CommitRequested())
         turns.append(scene.turn())
     scene.happens(ResponseRequested())
-    first, second = (committed.item_id for committed in scene.told(InputCommitted))
+    first, second = (committed.item_id for committed in scene.notices(InputCommitted))
     caused = scene.happens(ItemDeleteRequested(first))
     assert caused[0] == DropTranscription(turns[0])
     assert notices(caused) == [ItemDeleted(first)]

@@ -72,9 +72,9 @@ def asked(scene: Scene, **patch: object) -> None:
 
 def changed(scene: Scene, found: PipelineFound = FOUND) -> Settings:
     """The session goes on with that pipeline; its settings now."""
-    used, told = scene.happens(found)[:2]
+    used, announced = scene.happens(found)[:2]
     assert used == UsePipeline(found.pipeline)
-    (updated,) = notices([told])
+    (updated,) = notices([announced])
     assert isinstance(updated, SessionUpdated)
     assert updated.settings == scene.session.settings
     return updated.settings
@@ -220,7 +220,7 @@ def test_during_a_tool_call_the_pipeline_cannot_be_changed() -> None:
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)), TYPED, ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "lend"), GenerationFinished(attempt, "tool_calls"))
-    (request,) = scene.told(ResponseDone)[0].response.output
+    (request,) = scene.notices(ResponseDone)[0].response.output
     scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId("yes"), request.id, True)))
     asked(scene)
     error = kept(scene, FOUND)

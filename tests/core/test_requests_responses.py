@@ -64,7 +64,7 @@ def test_a_response_is_cancelled_once_and_the_second_cancel_is_an_error() -> Non
         "ResponseDone",
         "RateLimitsUpdated",
     ]
-    assert scene.told(ResponseDone)[0].response.reason == "client_cancelled"
+    assert scene.notices(ResponseDone)[0].response.reason == "client_cancelled"
     assert refused(scene, CancelRequested(event_id=ID)).message.startswith("Cancellation failed")
 
 
@@ -84,9 +84,9 @@ def test_out_of_band_responses_run_beside_the_main_one_and_do_not_change_the_con
 
     caused = scene.happens(TextGenerated(side.attempt, "greeting"), GenerationFinished(side.attempt))
     assert "ItemAdded" not in kinds(caused)
-    assert scene.told(ResponseDone)[0].response.metadata == (("k", "v"),)
+    assert scene.notices(ResponseDone)[0].response.metadata == (("k", "v"),)
     scene.happens(CancelRequested())
-    assert scene.told(ResponseDone)[1].response.id != created[0].response.id
+    assert scene.notices(ResponseDone)[1].response.id != created[0].response.id
 
 
 def test_an_empty_input_is_an_empty_context() -> None:
@@ -126,7 +126,7 @@ def test_an_invalid_part_of_a_responses_own_input_is_named() -> None:
     ):
         error = refused(scene, ResponseRequested(ResponseParams(input=(reference, bad)), ID))
         assert (error.code, error.field) == (code, param)
-    assert scene.told(ResponseCreated) == []
+    assert scene.notices(ResponseCreated) == []
 
 
 def test_audio_in_a_responses_own_input_is_transcribed_and_a_reference_is_not_transcribed_again() -> None:
@@ -134,7 +134,7 @@ def test_audio_in_a_responses_own_input_is_transcribed_and_a_reference_is_not_tr
     scene.happens(ItemCreateRequested(Message(ItemId("old"), "user", (InputAudio("before", bytes(9_600)),))))
     own = Message(ItemId("own"), "user", (InputText("and"), InputAudio(None, bytes(9_600))))
     scene.happens(ResponseRequested(ResponseParams(False, (ItemReference(ItemId("old")), own))))
-    assert len([effect for effect in scene.effects if isinstance(effect, Transcribe)]) == 1
+    assert len(scene.all(Transcribe)) == 1
     scene.happens(Transcribed(scene.turn(), "now"))
     old, new = scene.last(StartGeneration).prompt.items
     assert (old, new) == (
@@ -149,7 +149,7 @@ def test_a_refused_request_does_not_count_against_the_rate() -> None:
     for params in (ResponseParams(tool_choice="required"), ResponseParams(input=(ItemReference(ItemId("no")),))):
         refused(scene, ResponseRequested(params, ID))
     scene.happens(ResponseRequested())
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
 
 
 @pytest.mark.parametrize(
@@ -194,12 +194,12 @@ def test_a_second_response_is_refused_with_the_id_of_the_first_and_a_ninth_side_
     assert (error.code, error.field, error.kind) == (
         ("conversation_already_has_active_response", None, "invalid_request_error")
     )
-    assert scene.told(ResponseCreated)[0].response.id in error.message
+    assert scene.notices(ResponseCreated)[0].response.id in error.message
     for _ in range(8):
         assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
     error = refused(scene, ResponseRequested(ResponseParams(False), ID))
     assert (error.code, error.field) == ("rate_limit_exceeded", None)
-    last = scene.told(ResponseCreated)[-1].response.id
+    last = scene.notices(ResponseCreated)[-1].response.id
     scene.happens(CancelRequested(last))
     assert kinds(scene.happens(ResponseRequested(ResponseParams(False)))) == ["ResponseCreated"]
 
@@ -207,22 +207,22 @@ def test_a_second_response_is_refused_with_the_id_of_the_first_and_a_ninth_side_
 def test_cancelling_by_id_cancels_only_that_response() -> None:
     scene = Scene(Settings(modality="text", turn_detection=None))
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested(), ResponseRequested(ResponseParams(False)))
-    main, side = (created.response.id for created in scene.told(ResponseCreated))
+    main, side = (created.response.id for created in scene.notices(ResponseCreated))
     error = refused(scene, CancelRequested(ResponseId("no"), ID))
     assert (error.code, error.field) == ("response_cancel_not_active", "response_id")
     scene.happens(CancelRequested(main))
-    assert [done.response.id for done in scene.told(ResponseDone)] == [main]
+    assert [done.response.id for done in scene.notices(ResponseDone)] == [main]
     refused(scene, CancelRequested(main, ID))
     refused(scene, CancelRequested(None, ID))
     scene.happens(CancelRequested(side))
-    assert [done.response.id for done in scene.told(ResponseDone)] == [main, side]
+    assert [done.response.id for done in scene.notices(ResponseDone)] == [main, side]
 
 
 def test_where_the_server_plays_nothing_can_be_cleared_while_nothing_plays() -> None:
     scene = Scene(MANUAL, playback="paced")
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     assert scene.happens(OutputClearRequested(ID)) == []
-    assert scene.told(ResponseDone) == []
+    assert scene.notices(ResponseDone) == []
 
 
 def test_where_the_server_plays_the_client_can_clear_the_playback_once() -> None:

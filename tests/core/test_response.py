@@ -67,21 +67,20 @@ from parley.core.words.notices import (
 from parley.core.words.settings import (
     Approval,
     AudioFormat,
-    Capabilities,
     McpServer,
     Modality,
     Settings,
     ToolFilter,
 )
 from parley.core.words.work import ResponseParams
-from tests.core.scene import Scene, notices
+from tests.core.scene import MCP_ALLOWED, Scene, notices
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
 BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter(("find",))))
 
 
 @dataclass
-class Told:
+class ReceivedItem:
     """One output item as a client puts it together from what it is told."""
 
     item: Item
@@ -98,20 +97,20 @@ class Client:
     def __init__(self, modality: Modality, conversation: bool) -> None:
         self.modality, self.conversation = modality, conversation
         self.id = ResponseId("")
-        self.items: list[Told] = []
+        self.items: list[ReceivedItem] = []
         self.terminal: ResponseDone | None = None
 
-    def at(self, at: PartAt) -> Told:
-        told = self.items[at.output_index]
-        assert at == PartAt(self.id, told.item.id, at.output_index, 0)
-        assert told.done is None
-        return told
+    def at(self, at: PartAt) -> ReceivedItem:
+        received = self.items[at.output_index]
+        assert at == PartAt(self.id, received.item.id, at.output_index, 0)
+        assert received.done is None
+        return received
 
-    def of(self, response_id: ResponseId, index: int, item_id: ItemId) -> Told:
-        told = self.items[index]
-        assert (response_id, item_id) == (self.id, told.item.id)
-        assert told.done is None
-        return told
+    def of(self, response_id: ResponseId, index: int, item_id: ItemId) -> ReceivedItem:
+        received = self.items[index]
+        assert (response_id, item_id) == (self.id, received.item.id)
+        assert received.done is None
+        return received
 
     def takes(self, notice: Notice) -> None:
         if self.terminal is not None:
@@ -123,7 +122,7 @@ class Client:
                 assert (response.status, response.output) == ("in_progress", ())
             case OutputItemAdded(response_id=response_id, output_index=index, item=item):
                 assert (response_id, index, item.status) == (self.id, len(self.items), "in_progress")
-                self.items.append(Told(item))
+                self.items.append(ReceivedItem(item))
             case ItemAdded(item=item) if item.status == "in_progress":
                 assert self.conversation
                 assert item == self.items[-1].item
@@ -152,40 +151,40 @@ class Client:
             case FunctionArgumentsDelta(
                 response_id=response_id, item_id=item_id, output_index=index, call_id=call_id, delta=delta
             ):
-                told = self.of(response_id, index, item_id)
-                assert isinstance(told.item, FunctionCall)
-                assert told.item.call_id == call_id
-                told.text += delta
+                received = self.of(response_id, index, item_id)
+                assert isinstance(received.item, FunctionCall)
+                assert received.item.call_id == call_id
+                received.text += delta
             case McpArgumentsDelta(response_id=response_id, item_id=item_id, output_index=index, delta=delta):
-                told = self.of(response_id, index, item_id)
-                assert isinstance(told.item, McpCall)
-                told.text += delta
+                received = self.of(response_id, index, item_id)
+                assert isinstance(received.item, McpCall)
+                received.text += delta
             case FunctionArgumentsDone(
                 response_id=response_id, item_id=item_id, output_index=index, call_id=call_id, name=name, arguments=text
             ):
-                told = self.of(response_id, index, item_id)
-                assert isinstance(told.item, FunctionCall)
-                assert (told.item.call_id, told.item.name, told.text) == (call_id, name, text)
-                told.whole.append("arguments")
+                received = self.of(response_id, index, item_id)
+                assert isinstance(received.item, FunctionCall)
+                assert (received.item.call_id, received.item.name, received.text) == (call_id, name, text)
+                received.whole.append("arguments")
             case McpArgumentsDone(response_id=response_id, item_id=item_id, output_index=index, arguments=text):
                 assert self.of(response_id, index, item_id).text == text
                 self.of(response_id, index, item_id).whole.append("arguments")
             case OutputItemDone(response_id=response_id, output_index=index, item=item):
-                told = self.of(response_id, index, item.id)
+                received = self.of(response_id, index, item.id)
                 assert item.status in ("completed", "incomplete")
-                self.ends(told, item)
-                told.done = item
+                self.ends(received, item)
+                received.done = item
             case ResponseDone(response=response):
                 assert response.id == self.id
                 assert len(response.output) == len(self.items)
-                for shown, told in zip(response.output, self.items, strict=True):
-                    assert told.done is not None
-                    assert self.as_told(shown, told.done) == told.done
+                for shown, received in zip(response.output, self.items, strict=True):
+                    assert received.done is not None
+                    assert self.as_sent(shown, received.done) == received.done
                 self.terminal = notice
             case _:
                 pass
 
-    def as_told(self, shown: Item, done: Item) -> Item:
+    def as_sent(self, shown: Item, done: Item) -> Item:
         """An interruption cuts a spoken item to what was heard, even one whose end was announced: its words begin as announced."""
         if isinstance(shown, Message) and isinstance(part := shown.content[0], OutputAudio):
             assert isinstance(done, Message)
@@ -195,22 +194,22 @@ class Client:
             return replace(shown, content=(whole,))
         return shown
 
-    def ends(self, told: Told, item: Item) -> None:
-        assert type(item) is type(told.item)
+    def ends(self, received: ReceivedItem, item: Item) -> None:
+        assert type(item) is type(received.item)
         match item:
             case Message(content=content):
                 (part,) = content
-                assert told.whole == (
+                assert received.whole == (
                     ["part", "audio", "words", "part"] if self.modality == "audio" else ["part", "words", "part"]
                 )
                 assert isinstance(part, OutputAudio if self.modality == "audio" else OutputText)
                 if isinstance(part, OutputText):
-                    assert part.text == told.text
+                    assert part.text == received.text
             case FunctionCall(arguments=arguments) | McpCall(arguments=arguments):
-                assert told.whole == ["arguments"]
-                assert arguments == told.text
+                assert received.whole == ["arguments"]
+                assert arguments == received.text
             case McpApprovalRequest():
-                assert told.whole == []
+                assert received.whole == []
             case _:
                 raise AssertionError(item)
 
@@ -226,9 +225,7 @@ ENDS = st.sampled_from(["stop", "length", "content_filter", "cancel"])
 def test_any_engine_output_gives_events_that_a_client_can_assemble(
     steps: list[str], end: str, modality: Modality, in_conversation: bool
 ) -> None:
-    scene = Scene(
-        Settings(modality=modality, tools=(BOOKS,), turn_detection=None), capabilities=Capabilities(mcp_urls=("*",))
-    )
+    scene = Scene(Settings(modality=modality, tools=(BOOKS,), turn_detection=None), capabilities=MCP_ALLOWED)
     tools = (McpTool("find"), McpTool("lend"))
     scene.happens(ToolsListed(scene.last(ListTools).listing, tools), TYPED)
     client = Client(modality, in_conversation)
@@ -276,13 +273,13 @@ def test_an_items_done_names_its_predecessor_and_is_not_sent_after_its_deletion(
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "One moment."), ToolCallStarted(attempt, 0, CallId("c"), "look"))
     scene.happens(ToolCallStarted(attempt, 1, CallId("d"), "look"))
-    message, first, second = (added.item.id for added in scene.told(OutputItemAdded))
+    message, first, second = (added.item.id for added in scene.notices(OutputItemAdded))
     scene.happens(ItemDeleteRequested(first), GenerationFinished(attempt, "tool_calls"))
-    assert [(done.item.id, done.previous_item_id) for done in scene.told(ItemDone)][1:] == [
+    assert [(done.item.id, done.previous_item_id) for done in scene.notices(ItemDone)][1:] == [
         (message, "typed"),
         (second, first),
     ]
-    assert [done.item.id for done in scene.told(OutputItemDone)] == [message, first, second]
+    assert [done.item.id for done in scene.notices(OutputItemDone)] == [message, first, second]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +297,7 @@ def test_a_reply_that_completed_is_fully_heard_with_its_last_sample(end: object,
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "Long words in little sound."), SpeechGenerated(attempt, bytes(48 * 400)))
-    item = scene.told(OutputItemAdded)[0].item.id
+    item = scene.notices(OutputItemAdded)[0].item.id
     if end == "cancel":
         scene.passes(399)
         scene.happens(CancelRequested())

@@ -53,7 +53,6 @@ from parley.core.words.notices import (
 from parley.core.words.settings import (
     Approval,
     AudioFormat,
-    Capabilities,
     McpServer,
     OwnerSettings,
     ServerVad,
@@ -61,10 +60,9 @@ from parley.core.words.settings import (
     ToolFilter,
 )
 from parley.core.words.work import ResponseParams
-from tests.core.scene import MS, Scene, cancelled, kinds, notices
+from tests.core.scene import MCP_ALLOWED, MS, SPECULATING, Scene, cancelled, kinds, notices, of
 
 TYPED = ItemCreateRequested(Message(ItemId("typed"), "user", (InputText("hello"),)))
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 SESSION = Settings(
     modality="text", voice="alba", output_format=AudioFormat.PCMU, max_output_tokens=100, turn_detection=None
 )
@@ -87,25 +85,25 @@ def test_a_response_shows_its_own_options_and_else_the_sessions(params: Response
     scene = Scene(SESSION)
     scene.happens(TYPED, ResponseRequested(params))
     scene.happens(GenerationFinished(scene.attempt()))
-    (created,), (done,) = scene.told(ResponseCreated), scene.told(ResponseDone)
-    conversation = scene.told(ConversationCreated)[0].conversation_id
+    (created,), (done,) = scene.notices(ResponseCreated), scene.notices(ResponseDone)
+    conversation = scene.notices(ConversationCreated)[0].conversation_id
     view = ResponseView(created.response.id, "in_progress", conversation, "text", "alba", AudioFormat.PCMU, 100, None)
     assert created.response == replace(view, **own)
     assert done.response == replace(view, status="completed", usage=done.response.usage, **own)
 
 
 @pytest.mark.parametrize(
-    ("session", "own", "told"),
+    ("session", "own", "calls"),
     [(True, None, 2), (None, None, 2), (False, None, 1), (True, False, 1), (False, True, 2)],
 )
 def test_parallel_calls_follow_the_responses_setting_and_else_the_sessions(
-    session: bool | None, own: bool | None, told: int
+    session: bool | None, own: bool | None, calls: int
 ) -> None:
     scene = Scene(Settings(modality="text", parallel_tool_calls=session))
     scene.happens(TYPED, ResponseRequested(ResponseParams(parallel_tool_calls=own)))
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("a"), "a"), ToolCallStarted(attempt, 1, CallId("b"), "b"))
-    assert len(scene.told(OutputItemAdded)) == told
+    assert len(scene.notices(OutputItemAdded)) == calls
 
 
 def spoken_to(owner: OwnerSettings, parallel: bool) -> list[ResponseView]:
@@ -130,20 +128,20 @@ def spoken_to(owner: OwnerSettings, parallel: bool) -> list[ResponseView]:
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "Well."), SpeechGenerated(attempt, bytes(8_000)))
     scene.happens(ToolCallStarted(attempt, 0, CallId("a"), "a"), ToolCallStarted(attempt, 1, CallId("b"), "b"))
-    assert len(scene.told(OutputItemAdded)) == (3 if parallel else 2)
+    assert len(scene.notices(OutputItemAdded)) == (3 if parallel else 2)
     scene.happens(GenerationFinished(attempt, "tool_calls"))
-    assert len([effect for effect in scene.effects if isinstance(effect, StartGeneration)]) == 1
-    return [scene.told(ResponseCreated)[0].response, scene.told(ResponseDone)[0].response]
+    assert len(scene.all(StartGeneration)) == 1
+    return [scene.notices(ResponseCreated)[0].response, scene.notices(ResponseDone)[0].response]
 
 
 @pytest.mark.parametrize("parallel", [False, True])
 def test_a_speculative_reply_shows_the_same_as_one_made_after_the_turn(parallel: bool) -> None:
-    ahead, in_time = spoken_to(GUESSING, parallel), spoken_to(OwnerSettings(), parallel)
+    ahead, in_time = spoken_to(SPECULATING, parallel), spoken_to(OwnerSettings(), parallel)
     for one, other in zip(ahead, in_time, strict=True):
         assert one == replace(other, id=one.id, output=one.output)
 
 
-def guessed(scene: Scene) -> None:
+def pausing(scene: Scene) -> None:
     """The user pauses, and a reply is made ahead."""
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
@@ -151,41 +149,41 @@ def guessed(scene: Scene) -> None:
 
 
 def starts(scene: Scene) -> int:
-    return len([effect for effect in scene.effects if isinstance(effect, StartGeneration)])
+    return len(scene.all(StartGeneration))
 
 
 def test_a_speculative_reply_counts_against_the_rate_once_and_only_when_used() -> None:
-    scene = Scene(Settings(modality="text"), replace(GUESSING, responses_per_minute=2))
-    guessed(scene)
+    scene = Scene(Settings(modality="text"), replace(SPECULATING, responses_per_minute=2))
+    pausing(scene)
     scene.hears(64, 0.9)  # the user goes on: the first guess is lost
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you now", flush=scene.flush()))
     scene.hears(320, 0.0)
     scene.happens(GenerationFinished(scene.attempt()))
-    (update,) = scene.told(RateLimitsUpdated)
+    (update,) = scene.notices(RateLimitsUpdated)
     assert update.limits[0].remaining == 1
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
 
 
 def test_a_session_at_its_rate_limit_does_not_speculate_and_reports_the_missing_reply() -> None:
-    scene = Scene(Settings(modality="text"), replace(GUESSING, responses_per_minute=1))
+    scene = Scene(Settings(modality="text"), replace(SPECULATING, responses_per_minute=1))
     scene.happens(TYPED, ResponseRequested(), CancelRequested())
-    guessed(scene)
+    pausing(scene)
     assert starts(scene) == 1
     scene.hears(320, 0.0)
     assert starts(scene) == 1
-    (error,) = scene.told(ErrorRaised)
+    (error,) = scene.notices(ErrorRaised)
     assert (error.code, error.field, error.kind) == ("rate_limit_exceeded", None, "rate_limit_error")
     assert error.message
 
 
 def test_without_a_possible_prompt_there_is_no_speculation_and_the_reply_reports_the_error() -> None:
-    scene = Scene(Settings(modality="text", tool_choice="required"), GUESSING)
-    guessed(scene)
+    scene = Scene(Settings(modality="text", tool_choice="required"), SPECULATING)
+    pausing(scene)
     assert starts(scene) == 0
-    assert scene.told(ErrorRaised) == []
+    assert scene.notices(ErrorRaised) == []
     scene.hears(320, 0.0)
-    (done,) = scene.told(ResponseDone)
+    (done,) = scene.notices(ResponseDone)
     assert done.response.error is not None
     assert (done.response.error.type, done.response.error.code) == ("invalid_request_error", "invalid_value")
 
@@ -203,7 +201,7 @@ def test_an_attempt_without_output_fails_after_a_minute_and_not_before(held: str
         scene.happens(GenerationFinished(attempt))
     caused = scene.passes(1)
     if held == "silent":
-        (done,) = scene.told(ResponseDone)
+        (done,) = scene.notices(ResponseDone)
         assert cancelled(caused) == [attempt]
         assert done.response.status == "failed"
         assert done.response.error is not None
@@ -231,8 +229,8 @@ def test_only_the_silent_one_of_two_attempts_times_out(alive: int) -> None:
 
 
 def test_a_speculative_attempt_without_output_is_dropped_silently() -> None:
-    scene = Scene(Settings(modality="text"), GUESSING)
-    guessed(scene)
+    scene = Scene(Settings(modality="text"), SPECULATING)
+    pausing(scene)
     attempt = scene.attempt()
     scene.now += GENERATION_SILENCE_NS
     scene.hears(32, 0.0)  # the microphone is alive
@@ -242,8 +240,8 @@ def test_a_speculative_attempt_without_output_is_dropped_silently() -> None:
 
 
 def test_an_ended_speculative_attempt_is_dropped_without_a_cancel() -> None:
-    scene = Scene(Settings(modality="text"), GUESSING)
-    guessed(scene)
+    scene = Scene(Settings(modality="text"), SPECULATING)
+    pausing(scene)
     scene.happens(GenerationFinished(scene.attempt()))
     assert scene.happens(TextGenerated(scene.attempt(), "late")) == []
     assert scene.session.late_events == 1
@@ -252,8 +250,8 @@ def test_an_ended_speculative_attempt_is_dropped_without_a_cancel() -> None:
 
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_speculative_attempt_may_hold_as_much_as_its_limit(over: int) -> None:
-    scene = Scene(Settings(), GUESSING)
-    guessed(scene)
+    scene = Scene(Settings(), SPECULATING)
+    pausing(scene)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"))
     caused = scene.happens(SpeechGenerated(attempt, bytes(MAX_HELD_BYTES - 256 + over)))
@@ -262,24 +260,24 @@ def test_a_speculative_attempt_may_hold_as_much_as_its_limit(over: int) -> None:
 
 def pauses(scene: Scene) -> int:
     """The user says something and pauses; how many replies were begun by then."""
-    guessed(scene)
+    pausing(scene)
     return starts(scene)
 
 
 def test_no_speculation_while_another_reply_is_generated_played_or_pending() -> None:
     waits = Settings(turn_detection=ServerVad(interrupt_response=False))
-    made = Scene(replace(waits, modality="text"), GUESSING)
+    made = Scene(replace(waits, modality="text"), SPECULATING)
     made.happens(TYPED, ResponseRequested())
     assert pauses(made) == 1, "a reply is made"
-    heard_yet = Scene(waits, GUESSING)
+    heard_yet = Scene(waits, SPECULATING)
     heard_yet.happens(TYPED, ResponseRequested())
     heard_yet.answers(("A long answer.", 9_000))
     assert pauses(heard_yet) == 1, "a reply is heard"
-    unknown = Scene(Settings(modality="text"), GUESSING)
+    unknown = Scene(Settings(modality="text"), SPECULATING)
     unknown.hears(640, 0.9)
     unknown.hears(640, 0.0)
     assert pauses(unknown) == 0, "the words before are not known yet"
-    ending = Scene(Settings(modality="text"), GUESSING)
+    ending = Scene(Settings(modality="text"), SPECULATING)
     ending.hears(640, 0.9)
     ending.hears(256, 0.0)
     ending.happens(WindDownRequested())
@@ -290,7 +288,7 @@ def test_no_speculation_while_another_reply_is_generated_played_or_pending() -> 
 def test_a_reply_after_a_tool_call_keeps_the_input_of_its_response() -> None:
     books = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
     settings = Settings(modality="text", tools=(books,), turn_detection=None)
-    scene = Scene(settings, capabilities=Capabilities(mcp_urls=("*",)))
+    scene = Scene(settings, capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED)
     own = Message(ItemId("own"), "user", (InputText("find Emma"),))
     scene.happens(ResponseRequested(ResponseParams(input=(own,))))
@@ -316,7 +314,7 @@ def two_items(scene: Scene, *, finish: bool) -> tuple[ItemId, ItemId]:
     scene.happens(ClauseStarted(attempt, "Three four."), SpeechGenerated(attempt, bytes(48_000)))
     if finish:
         scene.happens(GenerationFinished(attempt))
-    first, _, second = (added.item.id for added in scene.told(OutputItemAdded))
+    first, _, second = (added.item.id for added in scene.notices(OutputItemAdded))
     return first, second
 
 
@@ -326,7 +324,7 @@ def test_where_the_server_plays_a_stop_reports_the_buffer_and_each_truncated_ite
     first, second = two_items(scene, finish=finish)
     scene.happens(AudioPlayed(12_001))
     caused = scene.happens(OutputClearRequested())
-    (created,) = scene.told(ResponseCreated)
+    (created,) = scene.notices(ResponseCreated)
     assert caused.count(StopPlayback()) == 1
     assert notices(caused)[-3:] == [
         OutputBufferCleared(created.response.id),
@@ -334,7 +332,7 @@ def test_where_the_server_plays_a_stop_reports_the_buffer_and_each_truncated_ite
         ItemTruncated(second, 0, 0),
     ]
     assert "ResponseDone" in kinds(caused) or finish
-    assert scene.told(OutputBufferStopped) == []
+    assert scene.notices(OutputBufferStopped) == []
     assert [heard(scene, item) for item in (first, second)] == ["One", ""]
 
 
@@ -351,7 +349,7 @@ def test_where_the_client_plays_no_buffer_notices_are_sent() -> None:
     first, second = two_items(scene, finish=False)
     scene.passes(1_500)
     caused = scene.happens(CancelRequested())
-    assert [effect for effect in caused if isinstance(effect, StopPlayback)] == []
+    assert of(caused, StopPlayback) == []
     assert not {"OutputBufferCleared", "ItemTruncated"} & set(kinds(caused))
     assert [heard(scene, item) for item in (first, second)] == ["One two.", "Three"]
 
@@ -361,9 +359,9 @@ def test_a_deleted_item_is_silenced_and_not_reported_as_truncated() -> None:
     first, second = two_items(scene, finish=False)
     scene.happens(AudioPlayed(12_000), ItemDeleteRequested(first))
     caused = scene.happens(CancelRequested())
-    assert scene.told(ItemTruncated) == [ItemTruncated(second, 0, 0)]
+    assert scene.notices(ItemTruncated) == [ItemTruncated(second, 0, 0)]
     assert StopPlayback() in caused
-    done = scene.told(ResponseDone)[-1].response
+    done = scene.notices(ResponseDone)[-1].response
     words = [part for item in done.output if isinstance(item, Message) for part in item.content]
     assert words == [OutputAudio("One", exact=False), OutputAudio("")]
 
@@ -383,7 +381,7 @@ def test_where_the_server_plays_a_truncation_stops_the_rest_of_the_reply() -> No
     first, second = two_items(scene, finish=True)
     scene.happens(AudioPlayed(12_000))
     caused = scene.happens(ItemTruncateRequested(first, 0, 400))
-    (created,) = scene.told(ResponseCreated)
+    (created,) = scene.notices(ResponseCreated)
     assert StopPlayback() in caused
     assert notices(caused) == [
         OutputBufferCleared(created.response.id),
@@ -417,15 +415,15 @@ def test_where_the_client_plays_a_truncation_stops_only_that_item() -> None:
 def test_where_the_server_plays_the_buffer_stops_when_everything_was_heard_and_no_more_follows() -> None:
     scene = Scene(Settings(turn_detection=None), playback="paced")
     scene.happens(TYPED, ResponseRequested())
-    (created,) = scene.told(ResponseCreated)
+    (created,) = scene.notices(ResponseCreated)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "One."), SpeechGenerated(attempt, bytes(4_800)), AudioPlayed(2_400))
-    assert scene.told(OutputBufferStopped) == [], "more may come"
+    assert scene.notices(OutputBufferStopped) == [], "more may come"
     scene.happens(SpeechGenerated(attempt, bytes(4_800)))
     scene.happens(GenerationFinished(attempt), AudioPlayed(2_399))
-    assert scene.told(OutputBufferStopped) == []
+    assert scene.notices(OutputBufferStopped) == []
     assert notices(scene.happens(AudioPlayed(1))) == [OutputBufferStopped(created.response.id)]
-    assert scene.told(OutputBufferStarted) == [OutputBufferStarted(created.response.id)]
+    assert scene.notices(OutputBufferStarted) == [OutputBufferStarted(created.response.id)]
     assert notices(scene.happens(AudioPlayed(1))) == []
 
 
@@ -437,8 +435,8 @@ def test_words_whose_audio_was_cut_with_another_item_were_not_heard() -> None:
     scene.passes(2_000)
     scene.happens(ClauseStarted(attempt, " Never spoken."))
     scene.happens(GenerationFailed(attempt, Fault("engine_error", "It broke.")))
-    (done,) = scene.told(ResponseDone)
-    assert heard(scene, scene.told(OutputItemAdded)[0].item.id) == "One two."
+    (done,) = scene.notices(ResponseDone)
+    assert heard(scene, scene.notices(OutputItemAdded)[0].item.id) == "One two."
     assert done.response.error is not None
     assert (done.response.error.type, done.response.error.code) == ("server_error", "engine_error")
 
@@ -448,9 +446,9 @@ def test_a_cancelled_out_of_band_response_ends_alone() -> None:
     scene.happens(TYPED, ResponseRequested())
     main = scene.attempt()
     scene.happens(ResponseRequested(ResponseParams(in_conversation=False)))
-    side, (_, created) = scene.attempt(), scene.told(ResponseCreated)
+    side, (_, created) = scene.attempt(), scene.notices(ResponseCreated)
     assert cancelled(scene.happens(CancelRequested(created.response.id))) == [side]
-    (done,) = scene.told(ResponseDone)
+    (done,) = scene.notices(ResponseDone)
     assert (done.response.id, done.response.status, done.response.reason) == (
         (created.response.id, "cancelled", "client_cancelled")
     )
@@ -495,7 +493,7 @@ def test_texts_beyond_the_queue_limit_are_dropped_by_name_and_the_others_are_spo
     spec = SessionSpec(b"own", scene.settings, scene.owner, scene.capabilities, "remote", scene.now, policy=SaysMuch())
     scene.session = Session(spec)
     scene.says("hello")
-    (error,) = scene.told(ErrorRaised)
+    (error,) = scene.notices(ErrorRaised)
     assert (error.code, error.kind) == ("work_queue_full", "server_error")
     for _ in range(MAX_PENDING_WORK):
         scene.answers(("Yes.", 10))
@@ -524,7 +522,7 @@ def test_a_reply_interrupted_by_a_cough_resumes_where_it_was_heard() -> None:
     scene.hears(96, 0.9)
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
     assert starts(scene) == 1, "what was made is used again"
     assert scene.session.speaking
 
@@ -546,9 +544,9 @@ def test_an_abandoned_transcript_fails_only_the_response_waiting_for_it() -> Non
     scene.happens(ResponseRequested(ResponseParams(input=(mine,), in_conversation=False)))
     lost = scene.turn()
     scene.happens(ResponseRequested(ResponseParams(input=(other,), in_conversation=False)))
-    first, second = (created.response.id for created in scene.told(ResponseCreated))
+    first, second = (created.response.id for created in scene.notices(ResponseCreated))
     scene.happens(TranscriptionFailed(lost, Fault("engine_error", "It broke.")))
-    (failed,) = scene.told(ResponseDone)
+    (failed,) = scene.notices(ResponseDone)
     assert (failed.response.id, failed.response.status) == (first, "failed")
     scene.happens(Transcribed(scene.turn(), "hello"))
     assert scene.last(StartGeneration).response == second

@@ -38,7 +38,7 @@ def test_an_abandoned_reply_fails_and_the_next_turn_is_answered() -> None:
     attempt = scene.attempt()
     caused = scene.happens(WorkAbandoned(AwaitedGeneration(attempt)))
     assert CancelGeneration(attempt) in caused
-    (done,) = scene.told(ResponseDone)
+    (done,) = scene.notices(ResponseDone)
     assert done.response.status == "failed"
     assert done.response.error is not None
     assert done.response.error.code == "timeout"
@@ -56,7 +56,7 @@ def test_an_abandoned_speculative_attempt_is_dropped_silently() -> None:
     caused = scene.happens(WorkAbandoned(AwaitedGeneration(attempt)))
     assert caused == [CancelGeneration(attempt)]
     scene.hears(600, 0.0)
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     assert scene.attempt() != attempt
 
 
@@ -70,7 +70,7 @@ def test_a_first_token_restarts_the_timeout_of_an_attempt() -> None:
     assert scene.happens(TimePassed()) == []
     scene.now += GENERATION_SILENCE_NS
     scene.happens(TimePassed())
-    assert scene.told(ResponseDone)[-1].response.status == "failed"
+    assert scene.notices(ResponseDone)[-1].response.status == "failed"
     assert scene.happens(FirstTokenGenerated(attempt)) == []
     assert scene.session.late_events == 1
 
@@ -83,7 +83,7 @@ def test_a_confirmed_speculative_attempt_is_released_before_its_output_is_sent()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Hi."))
     caused = scene.hears(600, 0.0)
-    (created,) = scene.told(ResponseCreated)
+    (created,) = scene.notices(ResponseCreated)
     assert ReleaseGeneration(attempt, created.response.id) in caused
     first = caused.index(ReleaseGeneration(attempt, created.response.id))
     assert kinds(caused[:first]).count("ResponseCreated") == 0

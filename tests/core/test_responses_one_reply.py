@@ -22,12 +22,11 @@ from parley.core.words.events import (
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import InputAudio, InputText, McpApprovalResponse, McpTool, Message
 from parley.core.words.notices import ErrorRaised, IdleTimeoutTriggered, ItemDone, ResponseCreated, ResponseDone
-from parley.core.words.settings import Capabilities, McpServer, OwnerSettings, ServerVad, Settings
+from parley.core.words.settings import McpServer, OwnerSettings, ServerVad, Settings
 from parley.core.words.work import ResponseParams
-from tests.core.scene import Scene, kinds
+from tests.core.scene import MCP_ALLOWED, SPECULATING, Scene, kinds
 
 TEXT = Settings(modality="text")
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 ASIDE = ResponseParams(in_conversation=False, input=())
 
 
@@ -42,7 +41,7 @@ def understood(scene: Scene, text: str = "how are you") -> list[Effect]:
 
 
 def generated(scene: Scene) -> list[StartGeneration]:
-    return [effect for effect in scene.effects if isinstance(effect, StartGeneration)]
+    return scene.all(StartGeneration)
 
 
 def answered(scene: Scene) -> None:
@@ -65,7 +64,7 @@ def test_a_request_before_the_transcript_answers_the_turn_with_its_own_options()
     understood(scene)
     answered(scene)
     (attempt,) = generated(scene)
-    (created,) = scene.told(ResponseCreated)
+    (created,) = scene.notices(ResponseCreated)
     assert attempt.prompt.instructions == "Be brief."
     assert created.response.metadata == (("mine", "yes"),)
     assert words(attempt) == ["how are you"]
@@ -77,8 +76,8 @@ def test_a_request_after_the_transcript_is_refused_while_the_reply_is_generated(
     understood(scene)
     scene.happens(ResponseRequested())
     answered(scene)
-    assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1
-    assert [error.code for error in scene.told(ErrorRaised)] == ["conversation_already_has_active_response"]
+    assert len(generated(scene)) == len(scene.notices(ResponseCreated)) == 1
+    assert [error.code for error in scene.notices(ErrorRaised)] == ["conversation_already_has_active_response"]
 
 
 def test_a_request_while_the_reply_is_queued_answers_the_turn() -> None:
@@ -100,7 +99,7 @@ def test_a_request_is_answered_even_if_the_turn_alone_would_not_be(text: str) ->
     scene.happens(ResponseRequested())
     understood(scene, text)
     answered(scene)
-    assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1
+    assert len(generated(scene)) == len(scene.notices(ResponseCreated)) == 1
 
 
 def test_a_request_answers_all_turns_with_pending_transcripts() -> None:
@@ -122,8 +121,8 @@ def test_two_requests_for_one_turn_make_one_reply() -> None:
     scene.happens(ResponseRequested(), ResponseRequested())
     understood(scene)
     answered(scene)
-    assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1
-    assert [error.code for error in scene.told(ErrorRaised)] == ["conversation_already_has_active_response"]
+    assert len(generated(scene)) == len(scene.notices(ResponseCreated)) == 1
+    assert [error.code for error in scene.notices(ErrorRaised)] == ["conversation_already_has_active_response"]
 
 
 def test_a_request_with_its_own_input_answers_the_turn_too() -> None:
@@ -142,11 +141,11 @@ def test_an_out_of_band_request_answers_no_turn() -> None:
     scene.happens(ResponseRequested(ASIDE))
     understood(scene)
     answered(scene)
-    assert [created.response.conversation_id is None for created in scene.told(ResponseCreated)] == [True, False]
+    assert [created.response.conversation_id is None for created in scene.notices(ResponseCreated)] == [True, False]
     assert [words(effect) for effect in generated(scene)] == [[], ["how are you"]]
 
 
-@pytest.mark.parametrize("owner", [OwnerSettings(), GUESSING], ids=["plain", "speculating"])
+@pytest.mark.parametrize("owner", [OwnerSettings(), SPECULATING], ids=["plain", "speculating"])
 def test_a_request_in_a_pause_answers_earlier_turns_and_the_open_turn_still_gets_its_reply(
     owner: OwnerSettings,
 ) -> None:
@@ -163,23 +162,23 @@ def test_a_request_in_a_pause_answers_earlier_turns_and_the_open_turn_still_gets
         understood(scene)
     answered(scene)
     assert [words(effect) for effect in generated(scene)] == [[], ["how are you"]]
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
 
 
 def test_a_released_speculative_reply_answers_the_turn_and_a_later_request_is_refused() -> None:
     """Its beginning may have been heard: it could only be taken over by answering the turn twice."""
-    scene = Scene(TEXT, GUESSING)
+    scene = Scene(TEXT, SPECULATING)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
     scene.happens(TextGenerated(scene.attempt(), "I am well."))
-    told = kinds(scene.hears(320, 0.0))
-    assert told.index("InputSpeechStopped") < told.index("ResponseCreated") < told.index("OutputTextDelta")
+    sent = kinds(scene.hears(320, 0.0))
+    assert sent.index("InputSpeechStopped") < sent.index("ResponseCreated") < sent.index("OutputTextDelta")
     scene.happens(ResponseRequested())
     answered(scene)
-    assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1
-    assert [error.code for error in scene.told(ErrorRaised)] == ["conversation_already_has_active_response"]
-    assert [done.response.status for done in scene.told(ResponseDone)] == ["completed"]
+    assert len(generated(scene)) == len(scene.notices(ResponseCreated)) == 1
+    assert [error.code for error in scene.notices(ErrorRaised)] == ["conversation_already_has_active_response"]
+    assert [done.response.status for done in scene.notices(ResponseDone)] == ["completed"]
 
 
 def test_a_turn_whose_request_was_cancelled_is_not_answered() -> None:
@@ -189,7 +188,7 @@ def test_a_turn_whose_request_was_cancelled_is_not_answered() -> None:
     understood(scene)
     answered(scene)
     assert generated(scene) == []
-    assert [done.response.status for done in scene.told(ResponseDone)] == ["cancelled"]
+    assert [done.response.status for done in scene.notices(ResponseDone)] == ["cancelled"]
 
 
 def test_a_turn_without_a_transcript_fails_its_request_once() -> None:
@@ -199,7 +198,7 @@ def test_a_turn_without_a_transcript_fails_its_request_once() -> None:
     scene.happens(TranscriptionFailed(scene.turn(), Fault("timeout", "late")))
     answered(scene)
     assert generated(scene) == []
-    assert [done.response.status for done in scene.told(ResponseDone)] == ["failed"]
+    assert [done.response.status for done in scene.notices(ResponseDone)] == ["failed"]
 
 
 def test_a_turn_after_the_request_gets_its_own_reply() -> None:
@@ -219,11 +218,11 @@ def test_a_request_at_the_idle_timeout_replaces_the_prompt() -> None:
     scene.says("hello")
     scene.happens(GenerationFinished(scene.attempt()))
     scene.hears(5_100, 0.0)
-    assert len(scene.told(IdleTimeoutTriggered)) == 1
+    assert len(scene.notices(IdleTimeoutTriggered)) == 1
     scene.happens(ResponseRequested())
     understood(scene, "")
     scene.happens(GenerationFinished(scene.attempt()))
-    assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 2
+    assert len(generated(scene)) == len(scene.notices(ResponseCreated)) == 2
 
 
 def approved(scene: Scene) -> None:
@@ -233,13 +232,13 @@ def approved(scene: Scene) -> None:
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "lend"), ToolArgumentsGenerated(attempt, 0, "{}"))
     scene.happens(GenerationFinished(attempt, "tool_calls"))
-    asked = scene.told(ItemDone)[-1].item.id
+    asked = scene.notices(ItemDone)[-1].item.id
     scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), asked, approve=True)))
 
 
 def test_a_speculative_reply_without_a_tools_outcome_leaves_it_to_the_next_reply() -> None:
     server = McpServer("library", "http://library.example/mcp")
-    scene = Scene(Settings(modality="text", tools=(server,)), GUESSING, Capabilities(mcp_urls=("*",)))
+    scene = Scene(Settings(modality="text", tools=(server,)), SPECULATING, MCP_ALLOWED)
     approved(scene)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
@@ -253,9 +252,9 @@ def test_a_speculative_reply_without_a_tools_outcome_leaves_it_to_the_next_reply
 
 def test_a_request_waiting_for_an_approved_tool_is_the_only_reply_to_its_outcome() -> None:
     server = McpServer("library", "http://library.example/mcp")
-    scene = Scene(Settings(modality="text", tools=(server,)), capabilities=Capabilities(mcp_urls=("*",)))
+    scene = Scene(Settings(modality="text", tools=(server,)), capabilities=MCP_ALLOWED)
     approved(scene)
     scene.happens(ResponseRequested())
     scene.happens(ToolAnswered(scene.last(CallTool).call, "lent"))
     answered(scene)
-    assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 2
+    assert len(generated(scene)) == len(scene.notices(ResponseCreated)) == 2

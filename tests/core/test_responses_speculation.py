@@ -23,9 +23,7 @@ from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import InputText, Message
 from parley.core.words.notices import OutputAudioDelta, OutputItemAdded, ResponseCreated, TranscriptionCompleted
 from parley.core.words.settings import OwnerSettings, SemanticVad, Settings, Transcription, Truncation
-from tests.core.scene import Scene, cancelled, kinds
-
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
+from tests.core.scene import SPECULATING, Scene, cancelled, kinds
 
 
 def pausing(scene: Scene, text: str = "hello there") -> None:
@@ -36,7 +34,7 @@ def pausing(scene: Scene, text: str = "hello there") -> None:
 
 
 def test_a_speculative_attempt_is_silent_until_the_turn_ends_and_is_then_sent_at_once() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     caused = scene.answers(("Hi!", 300), finish=False)
     assert caused == []
@@ -48,30 +46,32 @@ def test_a_speculative_attempt_is_silent_until_the_turn_ends_and_is_then_sent_at
 
 
 def test_a_transcript_known_in_the_pause_is_sent_with_its_logprobs() -> None:
-    scene = Scene(Settings(transcription=Transcription("whisper-1")), owner=GUESSING)
+    scene = Scene(Settings(transcription=Transcription("whisper-1")), owner=SPECULATING)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     rows = '[{"token":"hello","logprob":-0.1,"bytes":[]}]'
     scene.happens(Transcribed(scene.turn(), "hello", flush=scene.flush(), logprobs=rows))
     scene.hears(320, 0.0)
-    assert [(told.transcript, told.logprobs) for told in scene.told(TranscriptionCompleted)] == [("hello", rows)]
+    assert [(notice.transcript, notice.logprobs) for notice in scene.notices(TranscriptionCompleted)] == [
+        ("hello", rows)
+    ]
 
 
 def test_speech_after_the_pause_drops_the_speculative_attempt_silently() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     attempt = scene.attempt()
     scene.answers(("Hi!", 300), finish=False)
     caused = scene.hears(32, 0.9)
     assert cancelled(caused) == [attempt]
     scene.happens(ClauseStarted(attempt, "late"))
-    assert not scene.told(ResponseCreated)
-    assert not scene.told(OutputItemAdded)
-    assert not scene.told(OutputAudioDelta)
+    assert not scene.notices(ResponseCreated)
+    assert not scene.notices(OutputItemAdded)
+    assert not scene.notices(OutputAudioDelta)
 
 
 def test_a_speculative_tool_call_is_neither_sent_nor_made_before_the_turn_ends() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     attempt = scene.attempt()
     assert (
@@ -83,7 +83,7 @@ def test_a_speculative_tool_call_is_neither_sent_nor_made_before_the_turn_ends()
 
 @pytest.mark.parametrize("change", ["settings", "conversation"])
 def test_a_speculative_attempt_with_an_outdated_basis_is_made_again(change: str) -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     attempt = scene.attempt()
     if change == "settings":
@@ -93,11 +93,11 @@ def test_a_speculative_attempt_with_an_outdated_basis_is_made_again(change: str)
     caused += scene.hears(320, 0.0)
     assert cancelled(caused) == [attempt]
     assert scene.attempt() != attempt
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
 
 
 def test_a_failed_speculative_attempt_is_made_again_after_the_turn() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     attempt = scene.attempt()
     scene.happens(GenerationFailed(attempt, Fault("timeout", "late")))
@@ -106,7 +106,7 @@ def test_a_failed_speculative_attempt_is_made_again_after_the_turn() -> None:
 
 
 def test_a_speculative_attempt_over_its_limit_is_dropped() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"))
@@ -115,7 +115,7 @@ def test_a_speculative_attempt_over_its_limit_is_dropped() -> None:
 
 
 def test_a_speculative_attempt_that_fails_at_its_limit_is_dropped() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene)
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"), SpeechGenerated(attempt, bytes(4 * 1024 * 1024 - 256)))
@@ -132,13 +132,13 @@ def test_without_speculation_no_transcript_is_requested_in_a_pause() -> None:
 
 
 def test_listening_noises_start_no_speculation() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     pausing(scene, "mm-hm")
     assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
 
 
 def test_a_judged_turn_speculates_too() -> None:
-    scene = Scene(Settings(turn_detection=SemanticVad("low")), GUESSING)
+    scene = Scene(Settings(turn_detection=SemanticVad("low")), SPECULATING)
     scene.hears(640, 0.9)
     scene.hears(128, 0.0)
     scene.happens(Transcribed(scene.turn(), "what is that", flush=scene.flush()))
@@ -154,6 +154,6 @@ def test_items_left_out_by_a_released_attempt_stay_left_out() -> None:
     first = scene.last(StartGeneration).prompt.items[0].id
     scene.hears(320, 0.0)
     scene.happens(GenerationFinished(scene.attempt()))
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     scene.happens(ItemDeleteRequested(ItemId("i19")), ResponseRequested())
     assert scene.last(StartGeneration).prompt.items[0].id == first

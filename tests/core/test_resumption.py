@@ -40,7 +40,7 @@ def sound(ms: int, value: int) -> bytes:
     return bytes([value]) * (48 * ms)
 
 
-def told(scene: Scene) -> Scene:
+def replied(scene: Scene) -> Scene:
     """A reply of two clauses, two seconds and one, all of it made."""
     scene.says("count")
     attempt = scene.attempt()
@@ -57,28 +57,28 @@ def coughs(scene: Scene, words: str = "") -> None:
 
 
 def started(scene: Scene) -> int:
-    return len([effect for effect in scene.effects if isinstance(effect, StartGeneration)])
+    return len(scene.all(StartGeneration))
 
 
 @pytest.mark.parametrize("words", ["", "mm-hm"])
 def test_the_rest_of_a_reply_is_resumed_with_the_existing_audio(words: str) -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(1_000)
-    before = len(scene.told(OutputAudioDelta))
+    before = len(scene.notices(OutputAudioDelta))
     coughs(scene, words)
     assert started(scene) == 1, "nothing is generated anew"
-    _, again = scene.told(ResponseCreated)
-    conversation = scene.told(ConversationCreated)[0].conversation_id
+    _, again = scene.notices(ResponseCreated)
+    conversation = scene.notices(ConversationCreated)[0].conversation_id
     view = ResponseView(again.response.id, "in_progress", conversation, "audio", "alba", AudioFormat.PCM16, 500, None)
     assert again.response == view
-    rest = b"".join(delta.audio for delta in scene.told(OutputAudioDelta)[before:])
+    rest = b"".join(delta.audio for delta in scene.notices(OutputAudioDelta)[before:])
     assert rest.count(2) == 48_000
     assert rest == sound(2_000, 1)[-rest.count(1) :] + sound(1_000, 2)
     assert 800 * 48 <= rest.count(1) <= 1_000 * 48
-    first, second = (added.item.id for added in scene.told(OutputItemAdded))
-    deltas = [delta.delta for delta in scene.told(OutputTranscriptDelta) if delta.at.item_id == second]
+    first, second = (added.item.id for added in scene.notices(OutputItemAdded))
+    deltas = [delta.delta for delta in scene.notices(OutputTranscriptDelta) if delta.at.item_id == second]
     assert deltas == [" three four.", " Five six."]
-    done = scene.told(ResponseDone)[-1].response
+    done = scene.notices(ResponseDone)[-1].response
     usage = done.usage
     assert usage is not None
     assert (done.status, usage.output_audio, usage.output_text) == ("completed", -(-len(rest) // 48 // 50), 0)
@@ -93,8 +93,8 @@ def test_a_resumed_rest_is_fully_heard_with_its_last_sample() -> None:
     scene.answers(("A", 2_000), (" very long sentence in little sound.", 400))
     scene.passes(1_000)
     coughs(scene)
-    item = scene.told(OutputItemAdded)[-1].item.id
-    size = sum(len(delta.audio) for delta in scene.told(OutputAudioDelta) if delta.at.item_id == item)
+    item = scene.notices(OutputItemAdded)[-1].item.id
+    size = sum(len(delta.audio) for delta in scene.notices(OutputAudioDelta) if delta.at.item_id == item)
     scene.happens(ItemTruncateRequested(item, 0, size // 48))
     kept = scene.item(item)
     assert isinstance(kept, Message)
@@ -105,18 +105,18 @@ def test_a_resumed_rest_is_fully_heard_with_its_last_sample() -> None:
 
 @pytest.mark.parametrize(("left_ms", "goes_on"), [(1_000, False), (1_001, True)])
 def test_a_listening_word_in_the_last_second_answers_the_reply(left_ms: int, goes_on: bool) -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(3_000 - left_ms - 64)  # two frames are needed to hear the voice
     coughs(scene, "yeah")
     assert started(scene) == (1 if goes_on else 2)
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
 
 
 def test_a_cough_in_the_last_second_does_not_answer_the_reply() -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(2_500)
     coughs(scene, " ")
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
     assert started(scene) == 1
 
 
@@ -126,35 +126,35 @@ def test_a_cough_in_the_last_second_does_not_answer_the_reply() -> None:
     ids=["format", "text", "same"],
 )
 def test_audio_that_no_longer_fits_the_session_is_not_resumed(patch: SettingsPatch) -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(1_000)
     scene.hears(96, 0.9)
     scene.happens(SessionUpdateRequested(patch))
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
-    assert len(scene.told(ResponseCreated)) == (2 if "voice" in patch else 1)
+    assert len(scene.notices(ResponseCreated)) == (2 if "voice" in patch else 1)
     assert started(scene) == 1
 
 
 def test_without_the_owners_setting_nothing_is_resumed() -> None:
-    scene = told(Scene(SETTINGS, OwnerSettings(resume_false_stops=False)))
+    scene = replied(Scene(SETTINGS, OwnerSettings(resume_false_stops=False)))
     scene.passes(1_000)
     coughs(scene)
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
 
 
 def test_a_deleted_item_is_not_resumed() -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(1_000)
     scene.hears(96, 0.9)
-    scene.happens(ItemDeleteRequested(scene.told(OutputItemAdded)[0].item.id))
+    scene.happens(ItemDeleteRequested(scene.notices(OutputItemAdded)[0].item.id))
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
-    assert len(scene.told(ResponseCreated)) == started(scene) == 1
+    assert len(scene.notices(ResponseCreated)) == started(scene) == 1
 
 
 def test_a_reply_without_kept_audio_is_continued_in_new_words() -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(1_000)
     scene.hears(96, 0.9)
     large = Message(ItemId("large"), "assistant", (OutputAudio("said", bytes(KEPT_AUDIO_BYTES)),))
@@ -177,7 +177,7 @@ def test_a_reply_of_which_nothing_was_heard_is_generated_again_without_a_hint() 
     coughs(scene)
     assert started(scene) == 2
     assert [item.role for item in scene.last(StartGeneration).prompt.items if isinstance(item, Message)] == ["user"]
-    assert scene.told(ResponseDone)[0].response.reason == "turn_detected"
+    assert scene.notices(ResponseDone)[0].response.reason == "turn_detected"
 
 
 @pytest.mark.parametrize("cut", ["calling", "length"])
@@ -197,11 +197,11 @@ def test_an_unfinished_reply_is_continued_in_new_words(cut: str) -> None:
 
 @pytest.mark.parametrize("words", ["", "mm-hm"])
 def test_a_turn_that_resumed_a_reply_is_not_answered_as_well(words: str) -> None:
-    scene = told(Scene(SETTINGS))
+    scene = replied(Scene(SETTINGS))
     scene.passes(1_000)
     coughs(scene, words)
     scene.passes(10_000)
-    assert (started(scene), len(scene.told(ResponseCreated))) == (1, 2)
+    assert (started(scene), len(scene.notices(ResponseCreated))) == (1, 2)
 
 
 @pytest.mark.parametrize(("words", "answers"), [("", 0), ("mm-hm", 1)])
@@ -209,11 +209,11 @@ def test_a_turn_that_resumed_a_reply_is_not_answered_as_well(words: str) -> None
 def test_a_word_over_a_reply_that_cannot_be_resumed_is_answered_and_a_noise_is_not(
     why: str, words: str, answers: int
 ) -> None:
-    scene = told(Scene(SETTINGS, OwnerSettings(resume_false_stops=why != "the owner")))
+    scene = replied(Scene(SETTINGS, OwnerSettings(resume_false_stops=why != "the owner")))
     scene.passes(1_000)
     scene.hears(96, 0.9)
     if why == "deleted":
-        scene.happens(ItemDeleteRequested(scene.told(OutputItemAdded)[0].item.id))
+        scene.happens(ItemDeleteRequested(scene.notices(OutputItemAdded)[0].item.id))
     elif why == "format":
         scene.happens(SessionUpdateRequested({"output_format": AudioFormat.PCMU}))
     scene.hears(640, 0.0)

@@ -65,12 +65,10 @@ from parley.core.words.settings import (
     ToolFilter,
 )
 from parley.core.words.work import ResponseParams
-from tests.core.scene import MS, Scene, kinds, notices
+from tests.core.scene import MCP_ALLOWED, MS, SPECULATING, Scene, kinds, notices
 
 TEXT = Settings(modality="text")
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
-CAN = Capabilities(mcp_urls=("*",))
 IDLE = Settings(modality="text", turn_detection=ServerVad(idle_timeout_ms=5_000))
 ID = ClientEventId("of the client")
 HELLO = ItemCreateRequested(Message(ItemId("hello"), "user", (InputText("hello"),)))
@@ -94,7 +92,9 @@ def pausing(scene: Scene) -> None:
 def with_books(settings: Settings = TEXT) -> Scene:
     """A session with an MCP server that has not told its tools yet."""
     tools = (BOOKS,)
-    return Scene(Settings(modality="text", tools=tools, turn_detection=settings.turn_detection), capabilities=CAN)
+    return Scene(
+        Settings(modality="text", tools=tools, turn_detection=settings.turn_detection), capabilities=MCP_ALLOWED
+    )
 
 
 def calling(settings: Settings = TEXT) -> tuple[Scene, CallTool]:
@@ -117,7 +117,7 @@ def test_a_session_starts_with_session_created_and_conversation_created() -> Non
     assert scene.session.id.startswith("sess_")
     assert isinstance(conversation, ConversationCreated)
     scene.happens(HELLO, ResponseRequested())
-    (response,) = scene.told(ResponseCreated)
+    (response,) = scene.notices(ResponseCreated)
     assert response.response.conversation_id == conversation.conversation_id
     assert scene.session.settings == TEXT
     assert not scene.session.closed
@@ -162,9 +162,9 @@ def test_a_custom_policy_decides_for_every_kind_of_session() -> None:
     scene.happens(SessionUpdateRequested({"kind": "transcription"}))
     assert scene.session.settings.kind == "transcription"
     scene.says("I see.")
-    assert scene.told(ResponseCreated) == []
+    assert scene.notices(ResponseCreated) == []
     scene.says("Do you?")
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
 
 
 def test_without_a_custom_policy_the_kind_of_session_decides() -> None:
@@ -174,7 +174,7 @@ def test_without_a_custom_policy_the_kind_of_session_decides() -> None:
         scene = Scene(Settings(kind=first))
         scene.happens(SessionUpdateRequested({"kind": second}))
         scene.says("Do you?")
-        assert len(scene.told(ResponseCreated)) == replies
+        assert len(scene.notices(ResponseCreated)) == replies
 
 
 # --- errors --------------------------------------------------------------------------------------------------------------------
@@ -210,9 +210,9 @@ def test_a_session_expires_exactly_at_its_limit() -> None:
     scene.now += 90_000 * MS - 1
     assert scene.happens(TimePassed()) == []
     scene.now += 1
-    told, close = scene.happens(TimePassed())
+    error, close = scene.happens(TimePassed())
     message = "Your session hit the maximum duration of 1.5 minutes."
-    assert told == Tell(ErrorRaised("session_expired", message))
+    assert error == Tell(ErrorRaised("session_expired", message))
     assert close == CloseLink("session_expired")
     assert scene.session.closed
 
@@ -241,7 +241,7 @@ def test_a_microphone_that_is_silent_between_turns_ends_nothing() -> None:
     scene.hears(64, 0.9)
     assert due_ms(scene) == 3_000
     scene.hears(320, 0.9)
-    assert len(scene.told(InputSpeechStopped)) == 1
+    assert len(scene.notices(InputSpeechStopped)) == 1
 
 
 def test_each_wait_has_its_own_deadline_and_the_earliest_is_next() -> None:
@@ -298,7 +298,7 @@ def test_a_closed_session_has_no_deadline_and_no_effects() -> None:
 def test_an_idle_prompt_is_due_after_the_clients_timeout_of_silence() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(idle_timeout_ms=5_000)))
     scene.passes(60_000)
-    assert scene.told(IdleTimeoutTriggered) == [], "nothing was said to which the user could answer"
+    assert scene.notices(IdleTimeoutTriggered) == [], "nothing was said to which the user could answer"
     scene.happens(ResponseRequested())
     scene.answers(("Hello.", 1_000))
     assert due_ms(scene) == 1_000
@@ -346,7 +346,7 @@ def test_idle_prompts_come_only_if_the_client_asks_for_them(detection: ServerVad
     assert silent(scene)
     scene.happens(SessionUpdateRequested({"turn_detection": detection}))
     scene.passes(60_000)
-    assert scene.told(IdleTimeoutTriggered) == []
+    assert scene.notices(IdleTimeoutTriggered) == []
 
 
 # --- a reply that is owed ------------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def test_a_reply_waits_while_the_user_speaks_or_a_transcript_is_pending() -> Non
 
 
 def test_a_reply_after_a_tool_call_does_not_wait_for_the_playback() -> None:
-    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), ResponseRequested())
     attempt = scene.attempt()
     scene.answers(("I'll have a look.", 60_000), finish=False)
@@ -379,10 +379,10 @@ def test_a_reply_to_a_tool_waits_until_the_user_has_stopped_speaking() -> None:
     scene, call = calling(Settings(turn_detection=ServerVad(interrupt_response=False)))
     scene.happens(ToolAnswered(call.call, "There."))
     scene.hears(640, 0.9)
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     scene.hears(512, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
 
 
 # --- the end -------------------------------------------------------------------------------------------------------------------
@@ -442,7 +442,7 @@ def test_winding_down_lets_a_tool_answer_and_be_answered() -> None:
 
 
 def test_winding_down_stops_speculation() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     scene.happens(ResponseRequested(ASIDE))
     pausing(scene)
     attempt = scene.attempt()
@@ -450,7 +450,7 @@ def test_winding_down_stops_speculation() -> None:
 
 
 def test_closing_the_session_stops_all_its_work() -> None:
-    scene = Scene(Settings(modality="text"), GUESSING)
+    scene = Scene(Settings(modality="text"), SPECULATING)
     scene.happens(ResponseRequested(ASIDE))
     aside = scene.attempt()
     pausing(scene)
@@ -475,7 +475,7 @@ def test_closing_the_session_frees_the_uncommitted_audio() -> None:
 def test_ended_work_is_not_stopped_again() -> None:
     scene, _ = calling()
     assert scene.happens(LinkClosed("gone")) == []
-    guessing = Scene(TEXT, GUESSING)
+    guessing = Scene(TEXT, SPECULATING)
     pausing(guessing)
     guessing.happens(GenerationFinished(guessing.attempt()))
     assert guessing.happens(LinkClosed("gone")) == [DropTranscription(guessing.turn())]

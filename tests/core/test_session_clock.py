@@ -14,7 +14,7 @@ def test_heard_audio_stays_heard_when_the_clock_runs_backwards() -> None:
     scene = Scene()
     scene.says("hello")
     scene.answers(("This is a reply of two seconds.", 2_000), finish=False)
-    reply = scene.told(OutputItemAdded)[-1].item.id
+    reply = scene.notices(OutputItemAdded)[-1].item.id
     scene.now += 1_000 * MS
     scene.happens(ItemRetrieveRequested(ItemId("nothing")))
     scene.now -= 900 * MS

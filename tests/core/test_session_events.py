@@ -119,6 +119,6 @@ def test_an_error_names_the_client_event_that_caused_it() -> None:
     for event in BY_CLIENT:
         scene = Scene()
         scene.happens(event)
-        refused += len(scene.told(ErrorRaised))
-        assert all(error.client_event_id == ID for error in scene.told(ErrorRaised)), event
+        refused += len(scene.notices(ErrorRaised))
+        assert all(error.client_event_id == ID for error in scene.notices(ErrorRaised)), event
     assert refused == 7

@@ -18,19 +18,18 @@ from parley.core.words.ids import AttemptId, CallId, ListingId, ToolCallId, Turn
 from parley.core.words.items import McpTool
 from parley.core.words.settings import (
     Approval,
-    Capabilities,
     McpServer,
     Settings,
     ToolFilter,
 )
 from parley.core.words.work import AwaitedCall, AwaitedGeneration, AwaitedListing, AwaitedTranscript, Outstanding
-from tests.core.scene import Scene
+from tests.core.scene import MCP_ALLOWED, Scene
 
 MCP = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
 
 
 def with_books() -> Scene:
-    return Scene(settings=Settings(tools=(MCP,)), capabilities=Capabilities(mcp_urls=("*",)))
+    return Scene(settings=Settings(tools=(MCP,)), capabilities=MCP_ALLOWED)
 
 
 # --- what is waited for ---------------------------------------------------------------------------------------------------------

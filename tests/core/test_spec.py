@@ -21,8 +21,8 @@ SPEC = SessionSpec(b"seed", Settings(), OwnerSettings(), Capabilities(), "remote
 def refusals(spec: SessionSpec, *events: ResponseRequested | OutputClearRequested) -> list[str]:
     session = Session(spec)
     session.start()
-    told = [notice for event in events for notice in notices(session.handle(event, 0))]
-    return [notice.code for notice in told if isinstance(notice, ErrorRaised)]
+    sent = [notice for event in events for notice in notices(session.handle(event, 0))]
+    return [notice.code for notice in sent if isinstance(notice, ErrorRaised)]
 
 
 def test_equal_arguments_make_sessions_with_equal_effects() -> None:

@@ -70,38 +70,30 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import (
     Approval,
-    Capabilities,
     ForceMcp,
     FunctionTool,
     McpServer,
-    OwnerSettings,
     ServerVad,
     Settings,
     ToolFilter,
 )
 from parley.core.words.work import ResponseParams
-from tests.core.scene import Scene
+from tests.core.scene import MCP_ALLOWED, SPECULATING, Scene, of
 
 UNASKED = Approval(never=ToolFilter())
 BOOKS = McpServer("books", "https://books.example/mcp", approval=UNASKED)
 SHELF = (McpTool("find", read_only=True), McpTool("lend"))
-CAN = Capabilities(mcp_urls=("*",))
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 TYPED = ItemCreateRequested(Message(ItemId(""), "user", (InputText("Where is Emma?"),)))
 
 
-def told(effects: list[Any], kind: type) -> list[Any]:
+def sent(effects: list[Any], kind: type) -> list[Any]:
     return [effect.notice for effect in effects if isinstance(effect, Tell) and isinstance(effect.notice, kind)]
-
-
-def of(effects: list[Any], kind: type) -> list[Any]:
-    return [effect for effect in effects if isinstance(effect, kind)]
 
 
 def reading(*, turn_detection: ServerVad | None = None, **server: Any) -> Scene:
     """A session whose server has told its tools."""
     tool = McpServer("books", "https://books.example/mcp", **({"approval": UNASKED} | server))
-    scene = Scene(Settings(tools=(tool,), turn_detection=turn_detection, modality="text"), capabilities=CAN)
+    scene = Scene(Settings(tools=(tool,), turn_detection=turn_detection, modality="text"), capabilities=MCP_ALLOWED)
     listing = of(scene.effects, ListTools)[0]
     scene.happens(ToolsListed(listing.listing, SHELF))
     return scene
@@ -118,7 +110,7 @@ def calls(scene: Scene, name: str = "find") -> list[Any]:
 
 
 def test_the_servers_of_the_first_settings_are_listed_at_once() -> None:
-    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     assert [effect.server for effect in of(scene.effects, ListTools)] == [BOOKS]
 
 
@@ -131,10 +123,10 @@ def test_a_repeated_server_is_not_listed_again_and_a_removed_one_is_released() -
 
 
 def test_a_server_that_never_answers_times_out_and_is_reported() -> None:
-    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     late = scene.passes(31_000)
-    assert [notice.state for notice in told(late, McpListProgress)] == ["failed"]
-    (error,) = told(late, ErrorRaised)
+    assert [notice.state for notice in sent(late, McpListProgress)] == ["failed"]
+    (error,) = sent(late, ErrorRaised)
     assert (error.code, error.kind, error.field, error.client_event_id) == ("timeout", "server_error", None, None)
     assert "'books'" in error.message
     listing = of(scene.effects, ListTools)[0].listing
@@ -143,18 +135,18 @@ def test_a_server_that_never_answers_times_out_and_is_reported() -> None:
 
 
 def test_a_failed_tool_listing_is_reported_with_its_fault() -> None:
-    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     listing = of(scene.effects, ListTools)[0].listing
     failed = scene.happens(ToolListingFailed(listing, Fault("http_error", "It answered with status 500.")))
-    (error,) = told(failed, ErrorRaised)
+    (error,) = sent(failed, ErrorRaised)
     assert (error.code, error.kind) == ("http_error", "server_error")
     assert "'books'" in error.message
     assert "It answered with status 500." in error.message
-    assert [notice.state for notice in told(failed, McpListProgress)] == ["failed"]
+    assert [notice.state for notice in sent(failed, McpListProgress)] == ["failed"]
 
 
 def test_a_server_that_is_removed_before_it_answers_is_released() -> None:
-    scene = Scene(Settings(tools=(BOOKS,)), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     listing = of(scene.effects, ListTools)[0].listing
     gone = scene.happens(SessionUpdateRequested({"tools": ()}))
     assert of(gone, AbandonListing) == [AbandonListing(listing)]
@@ -165,9 +157,9 @@ def test_the_reply_continues_by_itself_if_the_client_does_not_ask() -> None:
     scene = reading()
     scene.happens(TYPED, ResponseRequested())
     call = of(calls(scene), CallTool)[0]
-    assert not told(scene.effects, ResponseDone)
+    assert not sent(scene.effects, ResponseDone)
     ended = scene.happens(ToolAnswered(call.call, "Third shelf."))
-    assert told(ended, ResponseDone)[0].response.output[0].output == "Third shelf."
+    assert sent(ended, ResponseDone)[0].response.output[0].output == "Third shelf."
     assert not of(ended, StartGeneration)
     prompt = of(scene.passes(400), StartGeneration)[0].prompt
     assert isinstance(prompt.items[-1], McpCall)
@@ -181,12 +173,12 @@ def test_a_call_without_arguments_gets_an_empty_object(asks: bool) -> None:
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"))
     ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
     if asks:
-        (request,) = told(ended, ResponseDone)[0].response.output
+        (request,) = sent(ended, ResponseDone)[0].response.output
         ended = scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId(""), request.id, True)))
         assert request.arguments == "{}"
     else:
-        assert [delta.delta for delta in told(scene.effects, McpArgumentsDelta)] == ["{}"]
-        assert [done.arguments for done in told(scene.effects, McpArgumentsDone)] == ["{}"]
+        assert [delta.delta for delta in sent(scene.effects, McpArgumentsDelta)] == ["{}"]
+        assert [done.arguments for done in sent(scene.effects, McpArgumentsDone)] == ["{}"]
     assert of(ended, CallTool)[0].arguments == "{}"
 
 
@@ -205,10 +197,10 @@ def test_a_barge_in_during_a_call_ends_the_reply_and_not_the_call() -> None:
     scene.happens(TYPED, ResponseRequested())
     call = of(calls(scene), CallTool)[0]
     spoken_over = scene.hears(200, 0.9)
-    assert told(spoken_over, ResponseDone)[0].response.reason == "turn_detected"
+    assert sent(spoken_over, ResponseDone)[0].response.reason == "turn_detected"
     came = scene.happens(ToolAnswered(call.call, "Third shelf."))
-    assert [notice.state for notice in told(came, McpCallProgress)] == ["completed"]
-    assert told(came, ItemDone)[0].item.output == "Third shelf."
+    assert [notice.state for notice in sent(came, McpCallProgress)] == ["completed"]
+    assert sent(came, ItemDone)[0].item.output == "Third shelf."
 
 
 def test_a_tool_that_does_not_answer_times_out() -> None:
@@ -217,7 +209,7 @@ def test_a_tool_that_does_not_answer_times_out() -> None:
     call = of(calls(scene), CallTool)[0]
     late = scene.passes(61_000)
     assert of(late, AbandonCall) == [AbandonCall(call.call)]
-    item = told(late, ResponseDone)[0].response.output[0]
+    item = sent(late, ResponseDone)[0].response.output[0]
     assert (item.error.type, "60 seconds" in item.error.message) == ("tool_execution_error", True)
 
 
@@ -228,7 +220,7 @@ def test_endless_tool_calls_are_stopped_and_the_client_can_ask_again() -> None:
         call = of(calls(scene), CallTool)[0]
         last = scene.happens(ToolAnswered(call.call, "More."))
         scene.passes(400)
-    assert told(last, ErrorRaised)[0].code == "too_many_tool_rounds"
+    assert sent(last, ErrorRaised)[0].code == "too_many_tool_rounds"
     assert of(scene.happens(ResponseRequested()), StartGeneration)
 
 
@@ -246,14 +238,14 @@ def test_a_response_may_narrow_its_sessions_server_and_name_no_other() -> None:
     started = of(scene.happens(ResponseRequested(ResponseParams(tools=(narrowed,)))), StartGeneration)[0]
     assert [tool.name for tool in started.prompt.tools] == ["lend"]
     other = ResponseParams(in_conversation=False, tools=(McpServer("films", "https://films.example/mcp"),))
-    error = told(scene.happens(ResponseRequested(other)), ErrorRaised)[0]
+    error = sent(scene.happens(ResponseRequested(other)), ErrorRaised)[0]
     assert error.field == "response.tools[0].server_label"
 
 
 def test_every_tool_has_its_own_name_that_models_accept() -> None:
-    told_tools = {"a": (McpTool("find it!"), McpTool("weather")), "b": (McpTool("find it!"),)}
+    listed = {"a": (McpTool("find it!"), McpTool("weather")), "b": (McpTool("find it!"),)}
     servers = (FunctionTool("weather"), McpServer("a", "https://a"), McpServer("b", "https://b"))
-    offered = offer(told_tools, servers, "auto")
+    offered = offer(listed, servers, "auto")
     assert [tool.name for tool in offered.tools] == ["weather", "find_it_", "a_weather", "b_find_it_"]
     assert offered.by_name["b_find_it_"].server.label == "b"
 
@@ -318,7 +310,7 @@ FILMS = McpServer("films", "https://films.example/mcp", approval=UNASKED)
 
 def asked() -> tuple[Scene, ListTools]:
     """A session whose server has been asked for its tools, and the question."""
-    scene = Scene(Settings(tools=(BOOKS,), modality="text"), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,), modality="text"), capabilities=MCP_ALLOWED)
     return scene, scene.last(ListTools)
 
 
@@ -337,33 +329,33 @@ def test_a_server_has_an_item_in_the_conversation_while_it_is_listed() -> None:
 @pytest.mark.parametrize("allowed", [ToolFilter(("lend",)), ToolFilter(read_only=False)])
 def test_only_the_tools_that_the_client_allows_are_sent(allowed: ToolFilter) -> None:
     only = replace(BOOKS, allowed=allowed)
-    scene = Scene(Settings(tools=(only, FILMS)), capabilities=CAN)
+    scene = Scene(Settings(tools=(only, FILMS)), capabilities=MCP_ALLOWED)
     books, films = of(scene.effects, ListTools)
-    item = told(scene.effects, McpListProgress)[0].item_id
+    item = sent(scene.effects, McpListProgress)[0].item_id
     listed = McpListTools(item, "books", (McpTool("lend"),))
     assert scene.happens(ToolsListed(books.listing, SHELF)) == [
         Tell(ItemDone(listed, None)),
         Tell(McpListProgress(item, "completed")),
     ]
-    done = told(scene.happens(ToolsListed(films.listing, SHELF)), ItemDone)[0]
+    done = sent(scene.happens(ToolsListed(films.listing, SHELF)), ItemDone)[0]
     assert (done.item.tools, done.previous_item_id) == (SHELF, item)
 
 
 def test_a_server_answers_once_and_only_for_itself() -> None:
-    scene = Scene(Settings(tools=(BOOKS, FILMS)), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS, FILMS)), capabilities=MCP_ALLOWED)
     books, films = of(scene.effects, ListTools)
     late = scene.session.late_events
-    assert told(scene.happens(ToolsListed(films.listing, SHELF)), ItemDone)[0].item.server_label == "films"
+    assert sent(scene.happens(ToolsListed(films.listing, SHELF)), ItemDone)[0].item.server_label == "films"
     assert scene.happens(ToolsListed(films.listing, ()), ToolListingFailed(films.listing, Fault("x", "y"))) == []
     assert scene.session.late_events == late + 2
-    assert told(scene.happens(ToolsListed(books.listing, SHELF)), ItemDone)[0].item.server_label == "books"
+    assert sent(scene.happens(ToolsListed(books.listing, SHELF)), ItemDone)[0].item.server_label == "books"
     assert scene.happens(ToolAnswered(ToolCallId(99), ""), ToolFailed(ToolCallId(99), McpError("http_error", ""))) == []
     assert scene.session.late_events == late + 4
 
 
 def test_a_server_that_is_changed_before_it_answers_is_released_and_listed_again() -> None:
     scene, question = asked()
-    item = told(scene.effects, McpListProgress)[0].item_id
+    item = sent(scene.effects, McpListProgress)[0].item_id
     moved = replace(BOOKS, url="https://other.example/mcp")
     caused = scene.happens(SessionUpdateRequested({"tools": (moved, FILMS)}))
     assert caused[1:5] == [
@@ -375,14 +367,14 @@ def test_a_server_that_is_changed_before_it_answers_is_released_and_listed_again
     assert [effect.server for effect in of(caused, ListTools)] == [moved, FILMS]
     assert scene.happens(ToolsListed(question.listing, SHELF)) == []
     answered = scene.happens(ToolsListed(of(caused, ListTools)[0].listing, SHELF))
-    assert [notice.state for notice in told(answered, McpListProgress)] == ["completed"]
+    assert [notice.state for notice in sent(answered, McpListProgress)] == ["completed"]
     gone = scene.happens(SessionUpdateRequested({"tools": (FILMS,)}))
     assert gone[1:] == [ReleaseServer(moved)], "it has answered: nothing of it is awaited"
 
 
 def test_a_listing_whose_item_was_deleted_is_reported_as_progress_only() -> None:
     scene, question = asked()
-    item = told(scene.effects, McpListProgress)[0].item_id
+    item = sent(scene.effects, McpListProgress)[0].item_id
     scene.happens(ItemDeleteRequested(item))
     assert scene.happens(ToolsListed(question.listing, SHELF)) == [Tell(McpListProgress(item, "completed"))]
     scene.happens(TYPED, ResponseRequested())
@@ -396,13 +388,13 @@ def test_a_server_times_out_at_its_deadline_and_not_before() -> None:
     scene.now += 1
     late = scene.happens(TimePassed())
     assert late[0] == AbandonListing(question.listing)
-    (error,) = told(late, ErrorRaised)
+    (error,) = sent(late, ErrorRaised)
     assert "within 30 seconds" in error.message
     scene.now += LIST_TOOLS_WAIT_NS
     assert scene.happens(TimePassed()) == [], "once"
 
 
-def guessing(scene: Scene) -> AttemptId:
+def pausing(scene: Scene) -> AttemptId:
     """The user pauses, and a reply is made ahead."""
     scene.hears(320, 0.9)
     scene.hears(256, 0.0)
@@ -411,11 +403,11 @@ def guessing(scene: Scene) -> AttemptId:
 
 
 def test_a_speculative_reply_without_a_pending_servers_tools_is_made_again() -> None:
-    scene = Scene(Settings(tools=(BOOKS,), modality="text"), GUESSING, CAN)
-    guess = guessing(scene)
-    assert CancelGeneration(guess) in scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF))
+    scene = Scene(Settings(tools=(BOOKS,), modality="text"), SPECULATING, MCP_ALLOWED)
+    held = pausing(scene)
+    assert CancelGeneration(held) in scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF))
     scene.hears(320, 0.0)
-    assert scene.attempt() != guess
+    assert scene.attempt() != held
     assert [tool.name for tool in scene.last(StartGeneration).prompt.tools] == ["find", "lend"]
 
 
@@ -441,13 +433,13 @@ def test_a_reply_is_done_when_the_last_of_its_calls_has_ended_in_any_way() -> No
     assert (first.server, first.name, first.arguments) == (BOOKS, "find", '{"n":0}')
     assert (second.server, second.name, second.arguments) == (BOOKS, "lend", '{"n":1}')
     failed = scene.happens(ToolFailed(second.call, McpError("http_error", "No.", 500)))
-    (progress,) = told(failed, McpCallProgress)
+    (progress,) = sent(failed, McpCallProgress)
     assert (progress.output_index, progress.state) == (1, "failed")
-    assert not told(failed, ResponseDone)
+    assert not sent(failed, ResponseDone)
     ended = scene.happens(ToolAnswered(first.call, "Third shelf."))
-    (progress,) = told(ended, McpCallProgress)
+    (progress,) = sent(ended, McpCallProgress)
     assert (progress.output_index, progress.state) == (0, "completed")
-    (done,) = told(ended, ResponseDone)
+    (done,) = sent(ended, ResponseDone)
     assert done.response.status == "completed"
     found, lent = done.response.output
     assert (found.output, found.error, found.status) == ("Third shelf.", None, "completed")
@@ -483,18 +475,18 @@ def test_outcomes_of_calls_of_a_cancelled_reply_are_kept_and_not_answered() -> N
     scene.happens(TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
     scene.happens(CancelRequested())
-    assert told(scene.happens(ToolAnswered(call.call, "There.")), ItemDone)[0].item.output == "There."
+    assert sent(scene.happens(ToolAnswered(call.call, "There.")), ItemDone)[0].item.output == "There."
     scene.passes(400)
     assert len(of(scene.effects, StartGeneration)) == 1
 
 
 def test_a_speculative_reply_without_a_pending_outcome_is_made_again() -> None:
-    scene = Scene(Settings(tools=(BOOKS,), modality="text"), GUESSING, CAN)
+    scene = Scene(Settings(tools=(BOOKS,), modality="text"), SPECULATING, MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
     scene.happens(CancelRequested())
-    guess = guessing(scene)
-    assert CancelGeneration(guess) in scene.happens(ToolAnswered(call.call, "There."))
+    held = pausing(scene)
+    assert CancelGeneration(held) in scene.happens(ToolAnswered(call.call, "There."))
 
 
 @pytest.mark.parametrize(
@@ -522,7 +514,7 @@ def test_a_reply_after_tool_calls_keeps_the_options_of_the_first_without_forcing
     scene.passes(400)
     again = scene.last(StartGeneration).prompt
     assert (again.tool_choice, again.instructions) == (then, "Be brief.")
-    assert told(scene.effects, ResponseCreated)[-1].response.metadata == (("a", "b"),)
+    assert sent(scene.effects, ResponseCreated)[-1].response.metadata == (("a", "b"),)
 
 
 def test_a_reply_after_tool_calls_follows_a_changed_tool_choice() -> None:
@@ -547,7 +539,7 @@ def test_a_reply_after_tool_calls_keeps_its_own_input_and_adds_the_outcomes(in_c
     assert asked_again == own
     assert isinstance(found, McpCall)
     assert found.output == "There."
-    created = told(scene.effects, ResponseCreated)
+    created = sent(scene.effects, ResponseCreated)
     assert [(notice.response.conversation_id is None) for notice in created] == [not in_conversation] * 2
 
 
@@ -573,9 +565,9 @@ def test_a_reply_after_tool_calls_waits_a_moment_for_the_clients_own_request() -
 
 
 def test_a_session_that_became_a_transcription_session_does_not_continue() -> None:
-    scene = Scene(Settings(tools=(BOOKS,), kind="transcription"), capabilities=CAN)
+    scene = Scene(Settings(tools=(BOOKS,), kind="transcription"), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED)
-    assert told(scene.happens(ResponseRequested()), ErrorRaised)
+    assert sent(scene.happens(ResponseRequested()), ErrorRaised)
     assert of(scene.passes(1_000), StartGeneration) == []
 
 
@@ -587,7 +579,7 @@ def test_a_clients_request_resets_the_count_of_replies_after_tool_calls() -> Non
         scene.happens(ToolAnswered(call.call, "More."))
         assert of(scene.passes(400), StartGeneration), rounds
     (call,) = of(calls(scene), CallTool)
-    (error,) = told(scene.happens(ToolAnswered(call.call, "More.")), ErrorRaised)
+    (error,) = sent(scene.happens(ToolAnswered(call.call, "More.")), ErrorRaised)
     assert (error.code, error.kind, error.field, error.client_event_id) == (
         "too_many_tool_rounds",
         "server_error",
@@ -606,8 +598,8 @@ def test_a_call_times_out_at_its_deadline_and_not_before() -> None:
     scene.now += 1
     late = scene.happens(TimePassed())
     assert late[0] == AbandonCall(first.call)
-    assert [progress.state for progress in told(late, McpCallProgress)] == ["failed"]
-    (done,) = told(late, ResponseDone)
+    assert [progress.state for progress in sent(late, McpCallProgress)] == ["failed"]
+    (done,) = sent(late, ResponseDone)
     given_up, answered = done.response.output
     assert given_up.error == McpError("tool_execution_error", "No answer within 60 seconds.")
     assert answered.output == "Here."
@@ -627,9 +619,9 @@ def test_a_call_of_a_server_removed_meanwhile_fails_and_the_reply_continues() ->
     scene.happens(SessionUpdateRequested({"tools": ()}))
     ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
     assert of(ended, CallTool) == []
-    (item,) = told(ended, ResponseDone)[0].response.output
+    (item,) = sent(ended, ResponseDone)[0].response.output
     assert item.error == McpError("protocol_error", "The session has no MCP server 'books' any more.")
-    assert [progress.state for progress in told(ended, McpCallProgress)] == ["failed"]
+    assert [progress.state for progress in sent(ended, McpCallProgress)] == ["failed"]
 
 
 def test_one_reply_calls_no_more_tools_at_once_than_the_limit() -> None:
@@ -641,11 +633,11 @@ def test_one_reply_calls_no_more_tools_at_once_than_the_limit() -> None:
     ended = scene.happens(GenerationFinished(attempt, "tool_calls"))
     running = of(ended, CallTool)
     assert len(running) == MAX_RUNNING_CALLS
-    states = [(notice.output_index, notice.state) for notice in told(ended, McpCallProgress)]
+    states = [(notice.output_index, notice.state) for notice in sent(ended, McpCallProgress)]
     assert states == [(index, "in_progress") for index in range(MAX_RUNNING_CALLS)] + [(MAX_RUNNING_CALLS, "failed")]
     for call in running:
         last = scene.happens(ToolAnswered(call.call, "Here."))
-    refused = told(last, ResponseDone)[0].response.output[-1]
+    refused = sent(last, ResponseDone)[0].response.output[-1]
     assert refused.error == McpError("protocol_error", f"At most {MAX_RUNNING_CALLS} calls of tools may run at once.")
 
 
@@ -655,7 +647,7 @@ def test_one_reply_calls_no_more_tools_at_once_than_the_limit() -> None:
 def test_an_output_of_an_unknown_call_is_refused_by_its_id() -> None:
     scene = Scene(Settings(modality="text"))
     scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("o"), CallId("stranger"), "sunny")))
-    (error,) = scene.told(ErrorRaised)
+    (error,) = scene.notices(ErrorRaised)
     assert (error.code, error.field) == ("invalid_tool_call_id", "item.call_id")
     assert "'stranger'" in error.message
     assert scene.session.items == ()
@@ -667,12 +659,12 @@ def test_a_transcription_session_does_not_answer_a_refused_call() -> None:
     scene.happens(ItemCreateRequested(McpApprovalResponse(ItemId("a"), ItemId("q"), False)))
     scene.passes(1_000)
     assert [item.id for item in scene.session.items] == ["q", "a"]
-    assert scene.told(ResponseCreated) == []
+    assert scene.notices(ResponseCreated) == []
 
 
 def test_an_output_of_a_call_that_the_client_added_is_accepted() -> None:
     scene = Scene(Settings(modality="text"))
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "weather", "{}")))
     scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId("o"), CallId("c"), "sunny")))
-    assert scene.told(ErrorRaised) == []
+    assert scene.notices(ErrorRaised) == []
     assert [item.id for item in scene.session.items] == ["f", "o"]

@@ -22,19 +22,18 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import (
     Approval,
-    Capabilities,
     McpServer,
     Settings,
     ToolFilter,
 )
 from parley.core.words.work import AwaitedCall, AwaitedListing
-from tests.core.scene import Scene
+from tests.core.scene import MCP_ALLOWED, Scene
 
 MCP = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
 
 
 def with_books() -> Scene:
-    return Scene(settings=Settings(tools=(MCP,)), capabilities=Capabilities(mcp_urls=("*",)))
+    return Scene(settings=Settings(tools=(MCP,)), capabilities=MCP_ALLOWED)
 
 
 def test_an_abandoned_listing_and_an_abandoned_call_fail_like_timeouts() -> None:
@@ -42,7 +41,7 @@ def test_an_abandoned_listing_and_an_abandoned_call_fail_like_timeouts() -> None
     listing = scene.last(ListTools).listing
     caused = scene.happens(WorkAbandoned(AwaitedListing(listing)))
     assert AbandonListing(listing) in caused
-    assert scene.told(ErrorRaised)[-1].code == "timeout"
+    assert scene.notices(ErrorRaised)[-1].code == "timeout"
 
     scene = with_books()
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find", "", "{}"),)))

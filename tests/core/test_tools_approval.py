@@ -40,8 +40,8 @@ from parley.core.words.notices import (
     OutputItemDone,
     ResponseDone,
 )
-from parley.core.words.settings import Capabilities, McpServer, Settings
-from tests.core.scene import Scene, kinds, notices
+from parley.core.words.settings import McpServer, Settings
+from tests.core.scene import MCP_ALLOWED, Scene, kinds, notices
 
 ID = ClientEventId("the decision")
 BOOKS = McpServer("books", "https://books.example/mcp")
@@ -50,7 +50,7 @@ TYPED = Message(ItemId("typed"), "user", (InputText("Lend me Emma."),))
 
 def asked() -> Scene:
     """A session whose model knows the tool and is to answer."""
-    scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=Capabilities(mcp_urls=("*",)))
+    scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested())
     return scene
@@ -66,7 +66,9 @@ def asking(count: int = 1) -> tuple[Scene, list[McpApprovalRequest]]:
             ToolArgumentsGenerated(attempt, index, f'{{"copy":{index}}}'),
         )
     scene.happens(GenerationFinished(attempt, "tool_calls"))
-    requests = [item for item in scene.told(ResponseDone)[-1].response.output if isinstance(item, McpApprovalRequest)]
+    requests = [
+        item for item in scene.notices(ResponseDone)[-1].response.output if isinstance(item, McpApprovalRequest)
+    ]
     assert len(requests) == count
     return scene, requests
 
@@ -94,7 +96,7 @@ def test_an_approval_request_is_sent_at_its_place_in_the_reply() -> None:
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "One moment."), ToolCallStarted(attempt, 0, CallId("c"), "lend"))
     scene.happens(ToolArgumentsGenerated(attempt, 0, "{}"), GenerationFinished(attempt, "tool_calls"))
-    added, done = scene.told(OutputItemAdded), scene.told(OutputItemDone)
+    added, done = scene.notices(OutputItemAdded), scene.notices(OutputItemDone)
     assert [(notice.output_index, type(notice.item).__name__) for notice in added] == [
         (0, "Message"),
         (1, "McpApprovalRequest"),
@@ -212,6 +214,6 @@ def test_an_approved_call_over_the_limit_fails_and_the_others_continue() -> None
 def test_the_outcome_of_a_call_whose_item_was_deleted_is_not_sent() -> None:
     scene, (request,) = asking()
     (call,) = tool_calls(scene.happens(decides(request, True)))
-    item = scene.told(ItemAdded)[-1].item
+    item = scene.notices(ItemAdded)[-1].item
     scene.happens(ItemDeleteRequested(item.id))
     assert "ItemDone" not in kinds(scene.happens(ToolAnswered(call.call, "Yours.")))

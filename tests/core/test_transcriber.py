@@ -25,7 +25,7 @@ def test_a_request_for_a_response_is_refused() -> None:
     assert not Transcriber().speaks
     scene = Scene(Settings(kind="transcription"))
     scene.happens(ResponseRequested())
-    assert [error.code for error in scene.told(ErrorRaised)] == ["invalid_request"]
+    assert [error.code for error in scene.notices(ErrorRaised)] == ["invalid_request"]
 
 
 def test_a_transcription_session_does_not_speculate() -> None:

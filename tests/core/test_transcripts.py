@@ -37,10 +37,9 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import AudioFormat, OwnerSettings, ServerVad, Settings, Transcription
 from parley.core.words.work import ResponseParams
-from tests.core.scene import MS, Scene, kinds, notices
+from tests.core.scene import MS, SPECULATING, Scene, kinds, notices, of
 
 MANUAL = Settings(turn_detection=None, transcription=Transcription())
-SPECULATING = OwnerSettings(speculation=True, speculate_after_ms=200)
 UNASKED = replace(MANUAL, transcription=None)
 
 
@@ -77,10 +76,10 @@ def test_stable_words_are_sent_as_deltas_and_the_rest_at_the_end() -> None:
         PartialTranscribed(turn, "tell me a story", "tell me"),
         Transcribed(turn, "tell me a story", logprobs="[]"),
     ]
-    told = [notices(scene.happens(event)) for event in events]
-    item = scene.told(TranscriptionCompleted)[0].item_id
-    assert told[:5] == [[], [TranscriptionDelta(item, 0, "tell")], [], [], [TranscriptionDelta(item, 0, " me")]]
-    assert told[5] == [
+    sent = [notices(scene.happens(event)) for event in events]
+    item = scene.notices(TranscriptionCompleted)[0].item_id
+    assert sent[:5] == [[], [TranscriptionDelta(item, 0, "tell")], [], [], [TranscriptionDelta(item, 0, " me")]]
+    assert sent[5] == [
         TranscriptionDelta(item, 0, " a story"),
         TranscriptionCompleted(item, 0, "tell me a story", 1.25, "[]"),
     ]
@@ -112,20 +111,20 @@ def test_a_late_transcript_times_out() -> None:
     waited = TRANSCRIPT_WAIT_NS // MS
     assert scene.passes(waited - 2) == []
     caused = scene.passes(1)
-    assert [effect.turn for effect in caused if isinstance(effect, DropTranscription)] == [first]
+    assert [effect.turn for effect in of(caused, DropTranscription)] == [first]
     (failed,) = notices(caused)
     assert isinstance(failed, TranscriptionFailedNotice)
     assert (failed.code, bool(failed.message)) == ("timeout", True)
     caused = scene.passes(1)
-    assert [effect.turn for effect in caused if isinstance(effect, DropTranscription)] == [second]
+    assert [effect.turn for effect in of(caused, DropTranscription)] == [second]
 
 
 def test_with_too_many_pending_turns_the_oldest_is_dropped() -> None:
     scene = Scene(MANUAL)
     turns = [commits(scene, 100) for _ in range(MAX_PENDING_TURNS)]
-    assert scene.told(TranscriptionFailedNotice) == []
+    assert scene.notices(TranscriptionFailedNotice) == []
     turns.append(commits(scene, 100))
-    (failed,) = scene.told(TranscriptionFailedNotice)
+    (failed,) = scene.notices(TranscriptionFailedNotice)
     assert (failed.code, "no faster than it is spoken" in failed.message) == ("transcription_backlog", True)
     assert scene.last(DropTranscription).turn == turns[0]
 
@@ -145,7 +144,7 @@ def test_pending_audio_may_reach_the_limit_and_a_refusal_gives_its_length() -> N
     assert error.message.startswith("90 s of this session's audio wait for their transcripts; 90 s more exceed")
     assert "exceed the limit of 180 s." in error.message
     scene.happens(brings(half - 500))
-    assert scene.told(ErrorRaised) == [error], "what fills the limit is taken"
+    assert scene.notices(ErrorRaised) == [error], "what fills the limit is taken"
 
 
 def test_a_turn_may_be_spoken_while_the_backlog_is_full() -> None:
@@ -153,8 +152,8 @@ def test_a_turn_may_be_spoken_while_the_backlog_is_full() -> None:
     content = (InputAudio(None, bytes(48 * MAX_WAITING_MS)),)
     scene.happens(ItemCreateRequested(Message(ItemId("long"), "user", content)))
     scene.says("what was that")
-    assert scene.told(TranscriptionFailedNotice) == []
-    assert [completed.transcript for completed in scene.told(TranscriptionCompleted)] == ["what was that"]
+    assert scene.notices(TranscriptionFailedNotice) == []
+    assert [completed.transcript for completed in scene.notices(TranscriptionCompleted)] == ["what was that"]
 
 
 # --- what follows from the words of a turn -----------------------------------------------------------------------------------------
@@ -173,16 +172,16 @@ def test_a_transcript_known_in_the_pause_releases_its_speculative_reply() -> Non
     scene = paused("how are you")
     attempt = scene.attempt()
     caused = scene.hears(320, 0.0)
-    (created,) = scene.told(ResponseCreated)
+    (created,) = scene.notices(ResponseCreated)
     assert ReleaseGeneration(attempt, created.response.id) in caused
-    assert len(scene.told(TranscriptionCompleted)) == 1
+    assert len(scene.notices(TranscriptionCompleted)) == 1
 
 
 def test_an_empty_transcript_releases_nothing() -> None:
     scene = paused("")
     scene.hears(320, 0.0)
-    assert [completed.transcript for completed in scene.told(TranscriptionCompleted)] == [""]
-    assert scene.told(ResponseCreated) == []
+    assert [completed.transcript for completed in scene.notices(TranscriptionCompleted)] == [""]
+    assert scene.notices(ResponseCreated) == []
 
 
 def test_a_speculative_reply_with_an_outdated_basis_is_dropped_at_the_final_transcript() -> None:
@@ -203,7 +202,7 @@ def test_a_backchannel_that_interrupted_a_reply_resumes_it(words: str) -> None:
     scene.hears(96, 0.9)
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), words))
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
     assert scene.session.speaking
 
 
@@ -224,7 +223,7 @@ def test_a_recogniser_that_fails_during_a_turn_fails_it_at_its_end() -> None:
     scene.hears(640, 0.9)
     assert scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke."))) == []
     scene.hears(640, 0.0)
-    assert [failed.code for failed in scene.told(TranscriptionFailedNotice)] == ["engine_error"]
+    assert [failed.code for failed in scene.notices(TranscriptionFailedNotice)] == ["engine_error"]
 
 
 def test_words_of_a_provisional_turn_are_not_sent() -> None:
@@ -249,7 +248,7 @@ def test_a_turn_is_fed_to_its_recogniser_once() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 200)), CommitRequested())
     turn = scene.turn()
-    fed = [effect for effect in scene.effects if isinstance(effect, Transcribe)]
+    fed = scene.all(Transcribe)
     assert [(effect.turn, len(effect.audio)) for effect in fed] == [(turn, 48 * 200)]
 
 
@@ -258,5 +257,5 @@ def test_a_score_between_two_bytes_gives_the_recogniser_no_empty_audio() -> None
     scene.happens(AudioArrived(bytes(1_000)))
     for end in (768, 1_536, 1_537, 1_538, 1_539):
         scene.happens(VoiceScored(end, 0.9))
-    fed = [effect.audio for effect in scene.effects if isinstance(effect, Transcribe)]
+    fed = [effect.audio for effect in scene.all(Transcribe)]
     assert [len(audio) for audio in fed] == [512, 1]

@@ -29,7 +29,7 @@ def test_an_abandoned_transcript_fails_its_turn() -> None:
     turn = scene.turn()
     caused = scene.happens(WorkAbandoned(AwaitedTranscript(turn)))
     assert DropTranscription(turn) in caused
-    (failed,) = scene.told(TranscriptionFailedNotice)
+    (failed,) = scene.notices(TranscriptionFailedNotice)
     assert failed.code == "timeout"
     assert scene.session.outstanding() == ()
     assert scene.happens(Transcribed(turn, "Hello?")) == []
@@ -43,4 +43,4 @@ def test_a_known_transcript_cannot_be_abandoned() -> None:
     assert scene.happens(WorkAbandoned(AwaitedTranscript(turn))) == []
     assert scene.happens(WorkAbandoned(AwaitedTranscript(TurnId(99)))) == []
     assert scene.session.late_events == 2
-    assert len(scene.told(TranscriptionCompleted)) == 1
+    assert len(scene.notices(TranscriptionCompleted)) == 1

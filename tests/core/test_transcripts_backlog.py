@@ -59,7 +59,7 @@ def test_one_item_with_too_much_audio_is_refused_whole() -> None:
     scene = Scene(MANUAL)
     error = refusal(scene, ItemCreateRequested(spoken("a", *[MINUTE] * (MAX_WAITING_MS // 60_000 + 1)), None, ID))
     assert (error.code, error.field) == ("transcription_backlog", "item.content")
-    assert scene.told(ItemAdded) == []
+    assert scene.notices(ItemAdded) == []
 
 
 def test_transcribed_audio_is_not_in_the_backlog() -> None:
@@ -82,11 +82,11 @@ def test_a_commit_over_the_backlog_is_refused_and_keeps_its_audio() -> None:
     scene.happens(AudioArrived(MINUTE))
     error = refusal(scene, CommitRequested(ID))
     assert error.code == "transcription_backlog"
-    waiting = [effect.turn for effect in scene.effects if isinstance(effect, FinishTranscription)]
+    waiting = [effect.turn for effect in scene.all(FinishTranscription)]
     words(scene, waiting[0])
     assert "InputCommitted" in kinds(scene.happens(CommitRequested(ID)))
     words(scene, scene.turn())
-    assert scene.told(TranscriptionCompleted)[-1].seconds == 60.0
+    assert scene.notices(TranscriptionCompleted)[-1].seconds == 60.0
 
 
 def test_a_single_long_turn_is_not_refused() -> None:
@@ -99,7 +99,7 @@ def test_a_single_long_turn_is_not_refused() -> None:
 def test_turns_ended_by_voice_activity_drop_the_oldest_over_the_backlog() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     turns: list[TurnId] = []
-    while not scene.told(TranscriptionFailedNotice):
+    while not scene.notices(TranscriptionFailedNotice):
         assert len(turns) < 10
         # Faster than it is spoken: no turn is to be late, this is about what waits.
         for probability in (0.9,) * 1900 + (0.0,) * 20:
@@ -107,7 +107,7 @@ def test_turns_ended_by_voice_activity_drop_the_oldest_over_the_backlog() -> Non
             scene.happens(AudioArrived(bytes(1536)), VoiceScored(scene.position, probability))
         turns.append(scene.turn())
     assert DropTranscription(turns[0]) in scene.effects
-    assert scene.told(TranscriptionFailedNotice)[0].code == "transcription_backlog"
+    assert scene.notices(TranscriptionFailedNotice)[0].code == "transcription_backlog"
     assert DropTranscription(turns[1]) not in scene.effects
 
 

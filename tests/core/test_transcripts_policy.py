@@ -45,7 +45,7 @@ def scene(policy: Policy, settings: Settings | None = None, owner: OwnerSettings
 
 
 def started(scene: Scene) -> list[StartGeneration]:
-    return [effect for effect in scene.effects if isinstance(effect, StartGeneration)]
+    return scene.all(StartGeneration)
 
 
 def works(scene: Scene) -> list[Reply | Translation | Utterance]:
@@ -95,7 +95,7 @@ def test_a_clause_is_translated_while_the_speaker_continues_and_the_rest_at_the_
     (first,) = started(interpreted)
     assert first.work == Translation("The nurse is on the ward. ", "en", "de", (("ward", "Station"),))
     assert (first.language, first.modality, first.held) == ("de", "audio", False)
-    assert interpreted.told(ResponseCreated), "it does not wait for the floor"
+    assert interpreted.notices(ResponseCreated), "it does not wait for the floor"
     finishes(interpreted)
     interpreted.hears(600, 0.0)
     interpreted.happens(Transcribed(interpreted.turn(), "The nurse is on the ward. She will call you."))
@@ -121,7 +121,7 @@ def test_translations_are_generated_one_at_a_time_even_during_playback() -> None
     finishes(interpreted, ms=5_000)
     assert interpreted.session.speaking
     assert len(started(interpreted)) == 2
-    (done,) = interpreted.told(ResponseDone)
+    (done,) = interpreted.notices(ResponseDone)
     assert done.response.status == "completed"
 
 
@@ -131,7 +131,7 @@ def test_a_speaker_who_continues_over_the_translation_cuts_nothing() -> None:
     finishes(interpreted, ms=5_000)
     assert interpreted.session.speaking
     interpreted.hears(640, 0.9)
-    assert len(interpreted.told(InputSpeechStarted)) == 2
+    assert len(interpreted.notices(InputSpeechStarted)) == 2
     assert interpreted.session.speaking
     interpreted.hears(600, 0.0)
     interpreted.happens(Transcribed(interpreted.turn(), "And another."))
@@ -204,7 +204,7 @@ def test_without_automatic_replies_a_policy_decides_nothing() -> None:
     heard.hears(600, 0.0)
     heard.happens(Transcribed(heard.turn(), "Hello?"))
     assert (works(heard), policy.asked) == ([], [])
-    assert heard.told(TranscriptionCompleted)
+    assert heard.notices(TranscriptionCompleted)
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_without_automatic_replies_a_policy_decides_nothing() -> None:
 def test_work_over_the_queue_limit_is_refused_by_name_and_the_session_continues() -> None:
     heard = scene(Decides(ended=(Say("Yes. "),) * (MAX_PENDING_WORK + 1)))
     heard.says("Hello?")
-    (error,) = heard.told(ErrorRaised)
+    (error,) = heard.notices(ErrorRaised)
     assert (error.code, error.kind) == ("work_queue_full", "server_error")
     for _ in range(MAX_PENDING_WORK):
         finishes(heard)
@@ -231,7 +231,7 @@ def test_a_policy_decides_what_a_voice_over_output_does(over: OverOutput) -> Non
     attempt = heard.attempt()
     heard.hears(320, 0.9)
     assert (CancelGeneration(attempt) in heard.effects) == (over == "cut")
-    assert len(heard.told(InputSpeechStarted)) == (1 if over == "ignore" else 2)
+    assert len(heard.notices(InputSpeechStarted)) == (1 if over == "ignore" else 2)
     heard.hears(900, 0.0)
     assert (DropTranscription(heard.turn()) in heard.effects) == (over == "ignore")
     if over == "queue":
@@ -245,7 +245,7 @@ def test_an_ignored_voice_becomes_a_turn_once_the_output_is_over() -> None:
     heard.says("Tell me a story.")
     heard.answers(("Once. ", 320))
     heard.hears(640, 0.9)
-    assert len(heard.told(InputSpeechStarted)) == 2
+    assert len(heard.notices(InputSpeechStarted)) == 2
 
 
 # --- the language ---------------------------------------------------------------------------------------------------------------

@@ -47,10 +47,9 @@ from parley.core.words.settings import (
     Transcription,
     TurnDetection,
 )
-from tests.core.hearing import FRAME, OwnPreRoll, arrives, audio_of, frames, given_to_recogniser, of, ruled, sound
-from tests.core.scene import Scene, kinds, notices
+from tests.core.hearing import FRAME, OwnPreRoll, arrives, audio_of, frames, given_to_recogniser, ruled, sound
+from tests.core.scene import SPECULATING, Scene, kinds, notices, of
 
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 MANUAL = Settings(turn_detection=None, transcription=Transcription())
 ID = ClientEventId("of the client")
 
@@ -69,7 +68,7 @@ def test_one_append_may_be_as_long_as_documented_and_no_longer() -> None:
 def test_the_buffer_may_be_filled_to_its_last_sample_and_reports_when_it_is_full() -> None:
     scene = Scene(Settings(turn_detection=None, input_format=AudioFormat.PCMU))
     scene.happens(AudioArrived(bytes(MAX_BUFFERED_MS * 8)))
-    assert scene.told(ErrorRaised) == []
+    assert scene.notices(ErrorRaised) == []
     (error,) = notices(scene.happens(AudioArrived(b"\xff", ID)))
     assert isinstance(error, ErrorRaised)
     assert (error.code, error.field) == ("input_audio_buffer_full", "audio")
@@ -152,16 +151,16 @@ def test_no_transcript_is_sent_before_the_commit() -> None:
 def test_item_and_recogniser_get_the_audio_from_speech_started_to_speech_stopped(
     runs: list[tuple[float, int]], speculating: bool
 ) -> None:
-    scene = Scene(owner=GUESSING if speculating else OwnerSettings())
+    scene = Scene(owner=SPECULATING if speculating else OwnerSettings())
     for voice, count in runs:
         frames(scene, *[voice] * count)
     frames(scene, *[0.0] * 20)
     started, stopped, committed = (
-        scene.told(InputSpeechStarted),
-        scene.told(InputSpeechStopped),
-        scene.told(InputCommitted),
+        scene.notices(InputSpeechStarted),
+        scene.notices(InputSpeechStopped),
+        scene.notices(InputCommitted),
     )
-    turns = [effect.turn for effect in scene.effects if isinstance(effect, OpenTranscription)]
+    turns = [effect.turn for effect in scene.all(OpenTranscription)]
     assert len(started) == len(stopped) == len(committed) == len(turns)
     for turn, begin, end, item in zip(turns, started, stopped, committed, strict=True):
         assert begin.item_id == end.item_id == item.item_id
@@ -178,7 +177,7 @@ def test_a_turn_begins_the_clients_pre_roll_before_the_voice(quiet: int, padding
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=padding_ms)))
     frames(scene, *[0.0] * quiet, 0.9, 0.9)
     start_ms = max(start_ms, quiet * 32 - MAX_PRE_ROLL_MS)
-    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [start_ms]
+    assert [started.audio_start_ms for started in scene.notices(InputSpeechStarted)] == [start_ms]
     assert given_to_recogniser(scene, scene.turn()) == sound(start_ms * 24, scene.position)
 
 
@@ -187,7 +186,7 @@ def test_a_custom_pre_roll_applies_within_its_bounds(wanted_ms: int, given_ms: i
     own, detection = OwnPreRoll(wanted_ms), ServerVad(prefix_padding_ms=0)
     scene = ruled(Rules(pre_roll=own), Settings(turn_detection=detection))
     frames(scene, *[0.0] * 199, 0.2, 0.9, 0.9)
-    (started,) = scene.told(InputSpeechStarted)
+    (started,) = scene.notices(InputSpeechStarted)
     assert started.audio_start_ms == 6_400 - given_ms
     assert given_to_recogniser(scene, scene.turn()) == sound(started.audio_start_ms * 24, scene.position)
     ((asked, before),) = own.asked
@@ -197,9 +196,9 @@ def test_a_custom_pre_roll_applies_within_its_bounds(wanted_ms: int, given_ms: i
 def test_a_turn_takes_no_audio_of_an_earlier_turn() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(silence_duration_ms=64)))
     frames(scene, *[0.0] * 20, *[0.9] * 10, 0.0, 0.0)
-    end = scene.told(InputSpeechStopped)[0].audio_end_ms
+    end = scene.notices(InputSpeechStopped)[0].audio_end_ms
     frames(scene, 0.9, 0.9)
-    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [640 - 300, end]
+    assert [started.audio_start_ms for started in scene.notices(InputSpeechStarted)] == [640 - 300, end]
 
 
 @pytest.mark.parametrize(
@@ -208,9 +207,9 @@ def test_a_turn_takes_no_audio_of_an_earlier_turn() -> None:
 def test_a_voice_below_the_clients_threshold_begins_no_turn(detection: TurnDetection, threshold: float) -> None:
     scene = Scene(Settings(turn_detection=detection))
     frames(scene, *[threshold - 0.01] * 5)
-    assert scene.told(InputSpeechStarted) == []
+    assert scene.notices(InputSpeechStarted) == []
     frames(scene, threshold, threshold)
-    assert len(scene.told(InputSpeechStarted)) == 1
+    assert len(scene.notices(InputSpeechStarted)) == 1
 
 
 def test_a_score_of_unknown_or_already_scored_audio_is_dropped() -> None:
@@ -224,7 +223,7 @@ def test_a_score_of_unknown_or_already_scored_audio_is_dropped() -> None:
     scene.happens(VoiceScored(4 * FRAME, 0.9))
     scene.happens(VoiceScored(3 * FRAME, 0.9))
     assert scene.session.late_events == late + 3
-    assert scene.told(InputSpeechStarted) == [], "one frame was voiced, however often it was told"
+    assert scene.notices(InputSpeechStarted) == [], "one frame was voiced, however often it was told"
 
 
 def test_a_score_after_detection_was_switched_off_is_dropped() -> None:
@@ -245,9 +244,9 @@ def test_voice_in_cleared_audio_begins_no_turn() -> None:
     assert scene.happens(*(VoiceScored(frame * FRAME, 0.9) for frame in (1, 2, 3, 4))) == []
     assert scene.session.late_events == late
     frames(scene, 0.9)
-    assert scene.told(InputSpeechStarted) == []
+    assert scene.notices(InputSpeechStarted) == []
     frames(scene, 0.9)
-    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [4 * 32]
+    assert [started.audio_start_ms for started in scene.notices(InputSpeechStarted)] == [4 * 32]
 
 
 def test_a_turn_is_committed_at_its_limit_and_not_a_frame_before() -> None:
@@ -268,7 +267,7 @@ def test_the_end_of_a_turn_is_sent_in_order_and_its_transcript_requested() -> No
     frames(scene, *[0.0] * 20, *[0.9] * 10)
     *_, before, last = (frames(scene, 0.0) for _ in range(16))
     assert kinds(before) == []
-    item = scene.told(InputSpeechStarted)[0].item_id
+    item = scene.notices(InputSpeechStarted)[0].item_id
     stopped, committed, added, done = notices(last)
     assert stopped == InputSpeechStopped(item, scene.position // 24)
     assert committed == InputCommitted(item, ItemId("typed"))
@@ -288,4 +287,4 @@ def test_the_end_of_a_turn_is_sent_in_order_and_its_transcript_requested() -> No
 def test_a_turn_is_answered_if_the_client_wants_it(settings: Settings, replies: int) -> None:
     scene = Scene(settings)
     scene.says("hello")
-    assert len(scene.told(ResponseCreated)) == replies
+    assert len(scene.notices(ResponseCreated)) == replies

@@ -37,7 +37,6 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import (
     AudioFormat,
-    OwnerSettings,
     ServerVad,
     Settings,
     Transcription,
@@ -50,15 +49,13 @@ from tests.core.hearing import (
     audio_of,
     frames,
     given_to_recogniser,
-    of,
     over_reply,
     played_reply,
     ruled,
     sound,
 )
-from tests.core.scene import Scene, cancelled, kinds, notices
+from tests.core.scene import SPECULATING, Scene, cancelled, kinds, notices, of
 
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
 MANUAL = Settings(turn_detection=None, transcription=Transcription())
 ID = ClientEventId("of the client")
 
@@ -74,7 +71,7 @@ def test_a_commit_needs_100_ms_and_reports_how_much_there_is() -> None:
     arrives(scene, 1)
     caused = scene.happens(CommitRequested())
     assert kinds(caused) == ["InputCommitted", "ItemAdded", "ItemDone"]
-    assert audio_of(scene, scene.told(InputCommitted)[0].item_id) == sound(0, 2_400)
+    assert audio_of(scene, scene.notices(InputCommitted)[0].item_id) == sound(0, 2_400)
     assert caused[-1] == FinishTranscription(scene.turn())
 
 
@@ -82,11 +79,11 @@ def test_a_commit_needs_100_ms_and_reports_how_much_there_is() -> None:
 def test_a_committed_item_keeps_its_audio_in_the_received_encoding(wire: AudioFormat) -> None:
     scene = Scene(Settings(turn_detection=None, input_format=wire, transcription=Transcription()))
     scene.happens(AudioArrived(bytes(wire.size(9_600))), CommitRequested())
-    message = scene.item(scene.told(InputCommitted)[0].item_id)
+    message = scene.item(scene.notices(InputCommitted)[0].item_id)
     assert isinstance(message, Message)
     assert message.content == (InputAudio(None, bytes(wire.size(9_600)), wire),)
     scene.happens(Transcribed(scene.turn(), "hello"))
-    assert scene.told(TranscriptionCompleted)[-1].seconds == 0.4
+    assert scene.notices(TranscriptionCompleted)[-1].seconds == 0.4
 
 
 def test_a_turn_with_a_known_transcript_does_not_wait() -> None:
@@ -108,7 +105,7 @@ def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
     frames(scene, 0.9, 0.9)
     arrives(scene, 5)  # whole milliseconds are told, rounded down
     caused = scene.happens(CommitRequested())
-    item = scene.told(InputSpeechStarted)[0].item_id
+    item = scene.notices(InputSpeechStarted)[0].item_id
     assert notices(caused)[:2] == [InputSpeechStopped(item, 34 * 32), InputCommitted(item, None)]
     assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == sound(30 * FRAME, 34 * FRAME + 5)
 
@@ -123,7 +120,7 @@ def test_a_commit_in_silence_includes_the_possible_pre_roll_of_a_turn(
     scene = ruled(rules, Settings(turn_detection=ServerVad(prefix_padding_ms=padding_ms)))
     frames(scene, *[0.0] * 100)
     assert kinds(scene.happens(CommitRequested())) == ["InputCommitted", "ItemAdded", "ItemDone"]
-    item = scene.told(InputCommitted)[0].item_id
+    item = scene.notices(InputCommitted)[0].item_id
     kept = sound(scene.position - kept_ms * 24, scene.position)
     assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == kept
 
@@ -134,19 +131,19 @@ def test_a_commit_of_a_provisional_turn_commits_it_and_sends_its_words() -> None
     scene.happens(PartialTranscribed(scene.turn(), "yes please", stable="yes"))
     assert kinds(scene.happens(CommitRequested())) == ["InputCommitted", "ItemAdded", "ItemDone", "TranscriptionDelta"]
     scene.happens(PartialTranscribed(scene.turn(), "yes please", stable="yes please"))
-    assert [delta.delta for delta in scene.told(TranscriptionDelta)] == ["yes", " please"]
+    assert [delta.delta for delta in scene.notices(TranscriptionDelta)] == ["yes", " please"]
 
 
 def test_a_commit_in_a_pause_drops_the_speculative_reply() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
     attempt = scene.attempt()
     caused = scene.happens(CommitRequested())
     assert cancelled(caused) == [attempt]
     frames(scene, *[0.0] * 20)
-    assert len(scene.told(InputCommitted)) == 1
-    assert scene.told(ResponseCreated) == []
+    assert len(scene.notices(InputCommitted)) == 1
+    assert scene.notices(ResponseCreated) == []
 
 
 def test_a_committed_turn_with_a_failed_recogniser_fails_at_once() -> None:
@@ -154,14 +151,14 @@ def test_a_committed_turn_with_a_failed_recogniser_fails_at_once() -> None:
     arrives(scene, 4_800)
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine", "It broke.")))
     caused = scene.happens(CommitRequested())
-    item = scene.told(InputCommitted)[0].item_id
+    item = scene.notices(InputCommitted)[0].item_id
     assert notices(caused)[-1] == TranscriptionFailedNotice(item, 0, "engine", "It broke.")
     assert of(caused, FinishTranscription) == []
     assert of(caused, DropTranscription) == [DropTranscription(scene.turn())]
 
 
 def test_a_detected_turn_with_a_failed_recogniser_fails_at_its_end() -> None:
-    scene = Scene(Settings(transcription=Transcription()), GUESSING)
+    scene = Scene(Settings(transcription=Transcription()), SPECULATING)
     frames(scene, *[0.9] * 10)
     scene.happens(TranscriptionFailed(scene.turn(), Fault("engine", "It broke.")))
     caused = frames(scene, *[0.0] * 16)
@@ -174,7 +171,7 @@ def test_a_clear_ends_a_reported_turn_and_drops_its_recogniser() -> None:
     arrives(scene, 5)  # whole milliseconds are told, rounded down
     frames(scene, *[0.0] * 30, *[0.9] * 10)
     arrives(scene, FRAME)
-    item = scene.told(InputSpeechStarted)[0].item_id
+    item = scene.notices(InputSpeechStarted)[0].item_id
     turn = scene.turn()
     assert scene.happens(ClearRequested()) == [
         DropTranscription(turn),
@@ -196,11 +193,11 @@ def test_a_clear_of_a_provisional_turn_is_reported_as_a_clear_only() -> None:
     assert manual.happens(ClearRequested()) == [DropTranscription(manual.turn()), Tell(InputCleared())]
     arrives(manual, 4_800)
     manual.happens(CommitRequested())
-    assert audio_of(manual, manual.told(InputCommitted)[0].item_id) == sound(4_800, 9_600)
+    assert audio_of(manual, manual.notices(InputCommitted)[0].item_id) == sound(4_800, 9_600)
 
 
 def test_a_clear_in_a_pause_drops_the_speculative_reply() -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
     caused = scene.happens(ClearRequested())

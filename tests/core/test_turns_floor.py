@@ -47,7 +47,7 @@ class OwnFloor:
 
 
 @pytest.mark.parametrize(
-    ("owner", "detection", "told"),
+    ("owner", "detection", "reported"),
     [
         (OwnerSettings(), ServerVad(), True),
         (CONFIRMED, ServerVad(), False),
@@ -57,10 +57,10 @@ class OwnFloor:
     ],
 )
 def test_a_voice_over_a_reply_is_reported_at_once_unless_barge_in_needs_confirmation(
-    owner: OwnerSettings, detection: TurnDetection, told: bool
+    owner: OwnerSettings, detection: TurnDetection, reported: bool
 ) -> None:
     scene = played_reply(owner, detection)
-    assert kinds(frames(scene, 0.9, 0.9)) == (["InputSpeechStarted"] if told else [])
+    assert kinds(frames(scene, 0.9, 0.9)) == (["InputSpeechStarted"] if reported else [])
 
 
 def test_a_voice_over_a_reply_before_its_playback_needs_confirmation_too() -> None:
@@ -78,14 +78,14 @@ def test_an_unconfirmed_voice_gets_the_floor_when_the_reply_ends() -> None:
     assert kinds(frames(scene, 0.9)) == []
     scene.passes(200)
     assert kinds(frames(scene, 0.9)) == ["InputSpeechStarted"]
-    assert scene.told(ResponseDone)[0].response.status == "completed"
+    assert scene.notices(ResponseDone)[0].response.status == "completed"
 
 
 def test_a_voice_of_700_ms_takes_the_floor_and_a_shorter_one_does_not() -> None:
     scene = played_reply()
     assert kinds(over_reply(scene, (64, 0.9), (699, 0.9))) == []
     assert kinds(over_reply(scene, (700, 0.9))) == ["InputSpeechStarted"]
-    assert scene.told(InputSpeechStarted)[0].audio_start_ms == 700
+    assert scene.notices(InputSpeechStarted)[0].audio_start_ms == 700
 
 
 def test_a_pause_of_300_ms_ends_an_unconfirmed_voice() -> None:
@@ -97,7 +97,7 @@ def test_a_pause_of_300_ms_ends_an_unconfirmed_voice() -> None:
     assert caused[-1] == DropTranscription(turn)
     assert kinds(caused) == []
     over_reply(scene, (500, 0.9), (532, 0.9), (1_300, 0.9))
-    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [1_000 + 64 + 300], (
+    assert [started.audio_start_ms for started in scene.notices(InputSpeechStarted)] == [1_000 + 64 + 300], (
         "no audio of the cough"
     )
     assert scene.turn() != turn
@@ -155,7 +155,9 @@ def test_a_voice_over_a_reply_cuts_it_only_if_interruption_is_enabled() -> None:
         scene = Scene(Settings(turn_detection=ServerVad(interrupt_response=interrupt)))
         scene.happens(ResponseRequested())
         frames(scene, 0.9, 0.9)
-        assert [done.response.reason for done in scene.told(ResponseDone)] == (["turn_detected"] if interrupt else [])
+        assert [done.response.reason for done in scene.notices(ResponseDone)] == (
+            ["turn_detected"] if interrupt else []
+        )
 
 
 @dataclass

@@ -29,7 +29,7 @@ def test_the_end_of_the_input_ends_the_open_turn_at_once() -> None:
     assert kinds(caused)[:2] == ["InputSpeechStopped", "InputCommitted"]
     assert FinishTranscription(scene.turn()) in caused
     scene.happens(Transcribed(scene.turn(), "Hello?"))
-    assert scene.told(ResponseCreated)
+    assert scene.notices(ResponseCreated)
 
 
 def test_without_an_open_turn_the_end_of_the_input_changes_nothing() -> None:
@@ -37,7 +37,7 @@ def test_without_an_open_turn_the_end_of_the_input_changes_nothing() -> None:
     scene.hears(320, 0.0)
     assert scene.happens(InputEnded()) == []
     scene.hears(640, 0.9)
-    assert len(scene.told(InputSpeechStarted)) == 1, "audio that comes all the same is heard"
+    assert len(scene.notices(InputSpeechStarted)) == 1, "audio that comes all the same is heard"
 
 
 def test_with_manual_turns_the_end_of_the_input_commits_audio_of_sufficient_length() -> None:
@@ -46,7 +46,7 @@ def test_with_manual_turns_the_end_of_the_input_commits_audio_of_sufficient_leng
     assert scene.happens(InputEnded()) == []
     scene.happens(AudioArrived(bytes(48)))
     scene.happens(InputEnded())
-    assert len(scene.told(InputCommitted)) == 1
-    assert scene.told(InputSpeechStopped) == []
-    assert scene.told(ResponseCreated) == []
+    assert len(scene.notices(InputCommitted)) == 1
+    assert scene.notices(InputSpeechStopped) == []
+    assert scene.notices(ResponseCreated) == []
     assert scene.happens(InputEnded()) == []

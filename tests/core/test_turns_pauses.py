@@ -34,10 +34,8 @@ from parley.core.words.settings import (
     Transcription,
     TurnDetection,
 )
-from tests.core.hearing import FRAME, arrives, frames, of, ruled, sound
-from tests.core.scene import Scene, kinds
-
-GUESSING = OwnerSettings(speculation=True, speculate_after_ms=200)
+from tests.core.hearing import FRAME, arrives, frames, ruled, sound
+from tests.core.scene import SPECULATING, Scene, kinds, of
 
 
 @dataclass
@@ -109,7 +107,7 @@ def judging(transcription: Transcription | None = None) -> Scene:
 def test_the_turn_judge_gets_the_turns_last_eight_seconds_at_most() -> None:
     scene = judging()
     frames(scene, 0.0, 0.0)
-    start = scene.told(InputSpeechStarted)[0].audio_start_ms * 24
+    start = scene.notices(InputSpeechStarted)[0].audio_start_ms * 24
     first = scene.last(JudgePause)
     assert first == JudgePause(
         scene.turn(), first.judgement, "", sound(start, scene.position), AudioFormat.PCM16, "", None
@@ -166,7 +164,7 @@ def test_only_the_latest_judgement_counts() -> None:
 
 @pytest.mark.parametrize("flush", [None, FlushId(99)], ids=["final", "another flush"])
 def test_a_transcript_requested_in_another_pause_is_dropped(flush: FlushId | None) -> None:
-    scene = Scene(owner=GUESSING)
+    scene = Scene(owner=SPECULATING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     late = scene.session.late_events
     assert scene.happens(Transcribed(scene.turn(), "hello", flush)) == []
@@ -178,7 +176,7 @@ def test_a_transcript_requested_in_another_pause_is_dropped(flush: FlushId | Non
 
 
 def test_a_late_transcript_of_the_last_pause_serves_the_turn() -> None:
-    scene = Scene(Settings(transcription=Transcription()), GUESSING)
+    scene = Scene(Settings(transcription=Transcription()), SPECULATING)
     frames(scene, *[0.9] * 10, *[0.0] * 16)
     assert of(scene.effects, FinishTranscription) == [], "nothing was said since they were asked for"
     turn = scene.turn()
@@ -193,7 +191,7 @@ def test_a_turn_with_a_known_transcript_drops_its_recogniser() -> None:
     scene = Scene(Settings(transcription=Transcription()))
     caused = scene.says("hello")
     assert of(caused, DropTranscription) == []
-    scene = Scene(Settings(transcription=Transcription()), GUESSING)
+    scene = Scene(Settings(transcription=Transcription()), SPECULATING)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     scene.happens(Transcribed(scene.turn(), "hello", scene.flush()))
     caused = frames(scene, *[0.0] * 8)
@@ -202,19 +200,19 @@ def test_a_turn_with_a_known_transcript_drops_its_recogniser() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "detection", "guessed"),
+    ("owner", "detection", "speculative"),
     [
-        (GUESSING, ServerVad(), True),
-        (GUESSING, ServerVad(create_response=False), False),
+        (SPECULATING, ServerVad(), True),
+        (SPECULATING, ServerVad(create_response=False), False),
         (OwnerSettings(), SemanticVad(), False),
-        (GUESSING, SemanticVad(), True),
-        (GUESSING, SemanticVad(create_response=False), False),
+        (SPECULATING, SemanticVad(), True),
+        (SPECULATING, SemanticVad(create_response=False), False),
     ],
 )
 def test_a_speculative_reply_is_made_only_if_the_turn_would_get_one(
-    owner: OwnerSettings, detection: TurnDetection, guessed: bool
+    owner: OwnerSettings, detection: TurnDetection, speculative: bool
 ) -> None:
     scene = Scene(Settings(turn_detection=detection), owner)
     frames(scene, *[0.9] * 10, *[0.0] * 8)
     caused = scene.happens(Transcribed(scene.turn(), "how are you", scene.flush()))
-    assert bool(of(caused, StartGeneration)) == guessed
+    assert bool(of(caused, StartGeneration)) == speculative

@@ -30,7 +30,7 @@ def test_confirmed_a_cough_is_never_reported_and_the_reply_continues() -> None:
     caused = scene.hears(128, 0.9) + scene.hears(400, 0.0)
     assert kinds(caused) == []
     assert any(isinstance(effect, DropTranscription) for effect in caused)
-    assert len(scene.told(ResponseDone)) == 1
+    assert len(scene.notices(ResponseDone)) == 1
 
 
 def test_confirmed_a_listening_word_does_not_take_the_floor_and_two_real_words_do() -> None:
@@ -56,10 +56,10 @@ def test_confirmed_without_a_reply_speech_is_reported_at_once() -> None:
 def test_without_interruption_the_next_reply_waits_until_the_first_was_heard() -> None:
     scene = replying(settings=Settings(turn_detection=ServerVad(interrupt_response=False)))
     scene.says("and then")
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     scene.passes(9000)
-    assert len(scene.told(ResponseCreated)) == 2
-    assert scene.told(ResponseDone)[0].response.status == "completed"
+    assert len(scene.notices(ResponseCreated)) == 2
+    assert scene.notices(ResponseDone)[0].response.status == "completed"
 
 
 def test_a_question_with_a_pause_gets_one_reply() -> None:
@@ -69,10 +69,10 @@ def test_a_question_with_a_pause_gets_one_reply() -> None:
     first = scene.turn()
     scene.hears(320, 0.9)
     scene.happens(Transcribed(first, "what is"))
-    assert scene.told(ResponseCreated) == []
+    assert scene.notices(ResponseCreated) == []
     scene.hears(576, 0.0)
     scene.happens(Transcribed(scene.turn(), "the time"))
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     assert len(scene.last(StartGeneration).prompt.items) == 2
 
 
@@ -132,9 +132,9 @@ def test_a_judgement_of_an_earlier_pause_is_ignored() -> None:
 def test_a_microphone_that_stops_ends_the_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
-    assert scene.told(InputSpeechStopped) == []
+    assert scene.notices(InputSpeechStopped) == []
     scene.passes(3100)
-    assert len(scene.told(InputSpeechStopped)) == 1
+    assert len(scene.notices(InputSpeechStopped)) == 1
 
 
 def test_audio_waiting_for_its_score_is_not_silence() -> None:
@@ -144,16 +144,16 @@ def test_audio_waiting_for_its_score_is_not_silence() -> None:
     for index in range(60):
         scene.passes(100)
         scene.happens(VoiceScored(scene.position + (index + 1) * 768, 0.9))
-    assert scene.told(InputSpeechStopped) == []
+    assert scene.notices(InputSpeechStopped) == []
     scene.passes(3100)
-    assert [stopped.audio_end_ms for stopped in scene.told(InputSpeechStopped)] == [70 * 32]
+    assert [stopped.audio_end_ms for stopped in scene.notices(InputSpeechStopped)] == [70 * 32]
 
 
 def test_an_endless_voice_is_committed_at_the_limit() -> None:
     scene = Scene()
     scene.hears(5 * 60 * 1000 + 1000, 0.9)
-    assert len(scene.told(InputSpeechStopped)) == 1
-    assert len(scene.told(InputSpeechStarted)) == 2
+    assert len(scene.notices(InputSpeechStopped)) == 1
+    assert len(scene.notices(InputSpeechStarted)) == 2
 
 
 def test_the_same_recording_sent_all_at_once_gives_the_same_turns() -> None:
@@ -164,15 +164,15 @@ def test_the_same_recording_sent_all_at_once_gives_the_same_turns() -> None:
     fast.happens(AudioArrived(bytes(1536 * 50)))
     for index in range(50):
         fast.happens(VoiceScored((index + 1) * 768, 0.9 if 10 <= index < 30 else 0.0))
-    assert slow.told(InputSpeechStarted) == fast.told(InputSpeechStarted)
-    assert slow.told(InputSpeechStopped) == fast.told(InputSpeechStopped)
+    assert slow.notices(InputSpeechStarted) == fast.notices(InputSpeechStarted)
+    assert slow.notices(InputSpeechStopped) == fast.notices(InputSpeechStopped)
 
 
 def test_a_reply_that_never_arrives_times_out() -> None:
     scene = Scene()
     scene.says("hello")
     scene.passes(61_000)
-    done = scene.told(ResponseDone)[-1].response
+    done = scene.notices(ResponseDone)[-1].response
     assert done.status == "failed"
     assert done.error is not None
     assert done.error.code == "timeout"
@@ -183,6 +183,6 @@ def test_a_transcript_that_never_arrives_is_reported_and_the_session_continues()
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)
     scene.passes(31_000)
-    assert scene.told(ErrorRaised)[-1].code == "timeout"
+    assert scene.notices(ErrorRaised)[-1].code == "timeout"
     scene.says("hello")
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1

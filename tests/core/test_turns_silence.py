@@ -63,7 +63,7 @@ def test_audio_after_a_reply_is_kept_only_if_an_idle_prompt_may_need_it(idle_tim
     scene.happens(CommitRequested())
     kept_ms = 100 * 32 if idle_timeout_ms else 400
     kept = sound(scene.position - kept_ms * 24, scene.position)
-    assert audio_of(scene, scene.told(InputCommitted)[0].item_id) == kept
+    assert audio_of(scene, scene.notices(InputCommitted)[0].item_id) == kept
 
 
 def test_an_idle_prompt_excludes_audio_that_the_client_has_committed() -> None:
@@ -72,7 +72,7 @@ def test_an_idle_prompt_excludes_audio_that_the_client_has_committed() -> None:
     scene.happens(ClearRequested())
     cleared = scene.position
     frames(scene, *[0.0] * 140)
-    (triggered,) = scene.told(IdleTimeoutTriggered) or [
+    (triggered,) = scene.notices(IdleTimeoutTriggered) or [
         notice for notice in notices(scene.happens(TimePassed())) if isinstance(notice, IdleTimeoutTriggered)
     ]
     assert triggered.audio_start_ms == cleared // 24
@@ -82,17 +82,17 @@ def test_a_voice_ends_the_wait_for_an_idle_prompt() -> None:
     scene = idle()
     frames(scene, *[0.0] * 150, 0.9, 0.9)
     scene.passes(1_000)
-    assert scene.told(IdleTimeoutTriggered) == []
+    assert scene.notices(IdleTimeoutTriggered) == []
 
 
 def test_a_turn_behind_an_idle_prompt_is_answered_with_it_after_both_transcripts() -> None:
     scene = idle()
     scene.passes(5_000)
-    assert len(scene.told(IdleTimeoutTriggered)) == 1
+    assert len(scene.notices(IdleTimeoutTriggered)) == 1
     prompt = scene.turn()
     frames(scene, *[0.9] * 10, *[0.0] * 16)
     assert scene.turn() != prompt
     scene.happens(Transcribed(scene.turn(), "hello"))
-    assert len(scene.told(ResponseCreated)) == 1
+    assert len(scene.notices(ResponseCreated)) == 1
     scene.happens(Transcribed(prompt, ""))
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2

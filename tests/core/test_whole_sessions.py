@@ -35,7 +35,6 @@ from parley.core.words.notices import (
     ResponseDone,
 )
 from parley.core.words.settings import (
-    Capabilities,
     ForceFunction,
     ForceMcp,
     FunctionTool,
@@ -46,7 +45,7 @@ from parley.core.words.settings import (
     ToolChoice,
     Truncation,
 )
-from tests.core.scene import Scene, kinds, notices
+from tests.core.scene import MCP_ALLOWED, Scene, kinds, notices
 
 ASK = Message(ItemId(""), "user", (InputText("what is the weather in Paris and Rome"),))
 
@@ -68,8 +67,8 @@ def calls(scene: Scene, *names: str) -> None:
 def test_several_calls_are_sent_whole_and_their_outputs_may_arrive_in_any_order() -> None:
     scene = asked()
     calls(scene, "paris", "rome")
-    assert [done.arguments for done in scene.told(FunctionArgumentsDone)] == ["{}", "{}"]
-    items = [done.item for done in scene.told(OutputItemDone)]
+    assert [done.arguments for done in scene.notices(FunctionArgumentsDone)] == ["{}", "{}"]
+    items = [done.item for done in scene.notices(OutputItemDone)]
     assert [item.status for item in items] == ["completed", "completed"]
     for name in ("rome", "paris"):
         scene.happens(ItemCreateRequested(FunctionCallOutput(ItemId(""), CallId(f"call_{name}"), "sun")))
@@ -83,13 +82,13 @@ CHOICES: list[ToolChoice] = ["required", ForceFunction("weather"), ForceMcp("lib
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_tool_choice_may_precede_its_tools_and_is_checked_when_a_response_is_made(choice: ToolChoice) -> None:
-    scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True), Capabilities(mcp_urls=("*",)))
+    scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True), MCP_ALLOWED)
     assert kinds(scene.happens(SessionUpdateRequested({"tool_choice": choice}))) == ["SessionUpdated"]
     (error,) = notices(scene.happens(ItemCreateRequested(ASK), ResponseRequested()))[-1:]
     assert isinstance(error, ErrorRaised)
     assert (error.code, error.field) == ("invalid_value", "session.tool_choice")
     scene.says("hello")
-    failed = scene.told(ResponseDone)[-1].response
+    failed = scene.notices(ResponseDone)[-1].response
     assert failed.error is not None
     assert (failed.status, failed.error.code) == ("failed", "invalid_value")
     assert "tool" in failed.error.message
@@ -110,10 +109,10 @@ def test_a_call_without_arguments_has_an_empty_object_in_its_deltas_and_its_done
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "look"))
     scene.happens(*(ToolArgumentsGenerated(attempt, 0, piece) for piece in written))
     scene.happens(GenerationFinished(attempt, "tool_calls"))
-    (done,) = scene.told(FunctionArgumentsDone)
+    (done,) = scene.notices(FunctionArgumentsDone)
     assert done.arguments.strip() == "{}"
-    assert "".join(delta.delta for delta in scene.told(FunctionArgumentsDelta)) == done.arguments
-    (item,) = scene.told(ResponseDone)[0].response.output
+    assert "".join(delta.delta for delta in scene.notices(FunctionArgumentsDelta)) == done.arguments
+    (item,) = scene.notices(ResponseDone)[0].response.output
     assert isinstance(item, FunctionCall)
     assert (item.arguments, item.status) == (done.arguments, "completed")
 
@@ -122,20 +121,20 @@ def test_words_before_a_call_are_a_separate_item() -> None:
     scene = asked()
     scene.happens(TextGenerated(scene.attempt(), "One moment."))
     calls(scene, "paris")
-    response = scene.told(ResponseDone)[0].response
+    response = scene.notices(ResponseDone)[0].response
     assert [type(item).__name__ for item in response.output] == ["Message", "FunctionCall"]
 
 
 def test_without_parallel_calls_only_the_first_is_sent() -> None:
     scene = asked(Settings(modality="text", parallel_tool_calls=False))
     calls(scene, "paris", "rome")
-    assert len(scene.told(FunctionArgumentsDone)) == 1
+    assert len(scene.notices(FunctionArgumentsDone)) == 1
 
 
 def test_an_interrupted_call_is_incomplete() -> None:
     scene = asked()
     scene.happens(ToolCallStarted(scene.attempt(), 0, CallId("c"), "pay"), CancelRequested())
-    (item,) = scene.told(ResponseDone)[0].response.output
+    (item,) = scene.notices(ResponseDone)[0].response.output
     assert isinstance(item, FunctionCall)
     assert item.status == "incomplete"
 
@@ -143,7 +142,7 @@ def test_an_interrupted_call_is_incomplete() -> None:
 def test_the_token_limit_ends_a_response_incomplete_with_its_output() -> None:
     scene = asked()
     scene.happens(TextGenerated(scene.attempt(), "The weather"), GenerationFinished(scene.attempt(), "length"))
-    response = scene.told(ResponseDone)[0].response
+    response = scene.notices(ResponseDone)[0].response
     assert (response.status, response.reason) == ("incomplete", "max_output_tokens")
     assert [item.status for item in response.output] == ["incomplete"]
 
@@ -151,14 +150,14 @@ def test_the_token_limit_ends_a_response_incomplete_with_its_output() -> None:
 def test_an_endless_model_is_stopped() -> None:
     scene = asked()
     caused = scene.happens(TextGenerated(scene.attempt(), "x" * 300_000))
-    assert scene.told(ResponseDone)[0].response.status == "incomplete"
+    assert scene.notices(ResponseDone)[0].response.status == "incomplete"
     assert any(isinstance(effect, CancelGeneration) for effect in caused)
 
 
 def test_an_engine_failure_fails_only_the_response() -> None:
     scene = asked()
     scene.happens(GenerationFailed(scene.attempt(), Fault("invalid_api_key", "The key is wrong.")))
-    error = scene.told(ResponseDone)[0].response.error
+    error = scene.notices(ResponseDone)[0].response.error
     assert error is not None
     assert (error.code, error.message) == ("invalid_api_key", "The key is wrong.")
     assert "ResponseCreated" in kinds(scene.happens(ResponseRequested()))
@@ -168,7 +167,7 @@ def test_usage_is_the_models_own_if_it_reports_any() -> None:
     scene = asked()
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Sun."), GenerationFinished(attempt, usage=MeasuredUsage(50, 7, 30)))
-    usage = scene.told(ResponseDone)[0].response.usage
+    usage = scene.notices(ResponseDone)[0].response.usage
     assert usage is not None
     assert (usage.input_text, usage.input_cached, usage.output_text) == (50, 30, 7)
 
@@ -177,7 +176,7 @@ def test_audio_is_counted_by_its_length() -> None:
     scene = Scene()
     scene.says("hello", ms=640)
     scene.answers(("Hi.", 1000))
-    usage = scene.told(ResponseDone)[0].response.usage
+    usage = scene.notices(ResponseDone)[0].response.usage
     assert usage is not None
     assert usage.output_audio == 20
     assert 10 <= usage.input_audio <= 20
@@ -220,7 +219,7 @@ def test_the_clients_token_limit_is_applied() -> None:
 def test_with_truncation_disabled_a_full_context_is_an_error() -> None:
     scene = Scene(Settings(truncation=Truncation("disabled")), OwnerSettings(context_tokens=1000))
     fill(scene, 20)
-    error = scene.told(ResponseDone)[0].response.error
+    error = scene.notices(ResponseDone)[0].response.error
     assert error is not None
     assert error.code == "context_length_exceeded"
 
@@ -229,7 +228,7 @@ def test_the_rate_of_responses_is_limited_and_reported() -> None:
     scene = Scene(owner=OwnerSettings(responses_per_minute=2))
     for _ in range(2):
         scene.happens(ResponseRequested(), CancelRequested())
-    assert [update.limits[0].remaining for update in scene.told(RateLimitsUpdated)] == [1, 0]
+    assert [update.limits[0].remaining for update in scene.notices(RateLimitsUpdated)] == [1, 0]
     (error,) = notices(scene.happens(ResponseRequested()))
     assert isinstance(error, ErrorRaised)
     assert error.code == "rate_limit_exceeded"
@@ -242,13 +241,13 @@ def test_a_silent_user_is_prompted_after_the_reply_was_heard() -> None:
     scene.says("hello")
     scene.answers(("Hello, what can I do for you?", 2000))
     scene.hears(6900, 0.0)
-    assert scene.told(IdleTimeoutTriggered) == []
+    assert scene.notices(IdleTimeoutTriggered) == []
     caused = scene.hears(200, 0.0)
     assert kinds(caused)[:4] == ["IdleTimeoutTriggered", "InputCommitted", "ItemAdded", "ItemDone"]
-    (idle,) = scene.told(IdleTimeoutTriggered)
+    (idle,) = scene.notices(IdleTimeoutTriggered)
     assert 4900 <= idle.audio_end_ms - idle.audio_start_ms <= 5100
     scene.happens(Transcribed(scene.turn(), ""))
-    assert len(scene.told(ResponseCreated)) == 2
+    assert len(scene.notices(ResponseCreated)) == 2
     hint = scene.last(StartGeneration).prompt.items[-1]
     assert isinstance(hint, Message)
     assert hint.role == "system"
@@ -257,7 +256,7 @@ def test_a_silent_user_is_prompted_after_the_reply_was_heard() -> None:
 def test_a_session_ends_after_its_limit_with_an_error() -> None:
     scene = Scene(owner=OwnerSettings(session_ms=60_000))
     scene.passes(60_000)
-    assert scene.told(ErrorRaised)[-1].code == "session_expired"
+    assert scene.notices(ErrorRaised)[-1].code == "session_expired"
     assert scene.last(CloseLink).reason == "session_expired"
     assert scene.session.closed
     assert scene.session.next_deadline() is None
