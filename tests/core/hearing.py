@@ -1,4 +1,4 @@
-"""What the tests of turns have in common: audio of which each sample is known, and scores for it."""
+"""Helpers for the tests of turns: audio with a known value for each sample, and scores for it."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ CONFIRMED = OwnerSettings(barge_in="confirmed")
 
 
 def sound(start: int, end: int) -> bytes:
-    """Samples that each say where they stand, so that a test sees which ones it was given."""
+    """Samples whose values give their positions, so that a test can identify them."""
     return array("h", (position % 30_011 for position in range(start, end))).tobytes()
 
 
 def arrives(scene: Scene, samples: int) -> list[Effect]:
-    """The microphone goes on; nothing is scored."""
+    """Audio arrives from the microphone; nothing is scored."""
     received, scene.position = scene.position, scene.position + samples
     return scene.happens(AudioArrived(sound(received, scene.position)))
 
 
 def frames(scene: Scene, *voices: float) -> list[Effect]:
-    """A frame for each of these voice probabilities."""
+    """One frame of audio and its score for each voice probability."""
     caused: list[Effect] = []
     for voice in voices:
         scene.now += 32 * MS
@@ -65,7 +65,7 @@ def audio_of(scene: Scene, item: ItemId) -> bytes | None:
 
 
 def played_reply(owner: OwnerSettings = CONFIRMED, detection: TurnDetection | None = None) -> Scene:
-    """A session of which a long reply is heard; no turn is open."""
+    """A session that plays a long reply, without an open turn."""
     scene = Scene(Settings(turn_detection=detection or ServerVad(), transcription=Transcription()), owner)
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time there was a king who talked and talked.", 60_000))
@@ -74,7 +74,7 @@ def played_reply(owner: OwnerSettings = CONFIRMED, detection: TurnDetection | No
 
 
 def ruled(rules: Rules, settings: Settings | None = None, owner: OwnerSettings | None = None) -> Scene:
-    """A session with judgements of its own."""
+    """A session with custom rules."""
     scene = Scene(settings or Settings(), owner or OwnerSettings())
     scene.session = Session(
         SessionSpec(
@@ -93,7 +93,7 @@ def ruled(rules: Rules, settings: Settings | None = None, owner: OwnerSettings |
 
 @dataclass
 class OwnPreRoll:
-    """Wants this much before a voice; remembers what it was asked."""
+    """A rule for a fixed pre-roll that records its calls."""
 
     ms: int
     asked: list[tuple[TurnDetection, tuple[float, ...]]] = field(default_factory=list)
@@ -104,7 +104,7 @@ class OwnPreRoll:
 
 
 def over_reply(scene: Scene, *scores: tuple[float, float]) -> list[Effect]:
-    """Scores, each at so many milliseconds after the beginning of a voice over the reply."""
+    """Scores (milliseconds after the beginning of a voice over the reply, voice probability)."""
     if scene.position == 0:
         arrives(scene, 24 * 20_000)
         scene.happens(VoiceScored(24 * 1_000, 0.0), VoiceScored(24 * 1_000 + FRAME, 0.9))

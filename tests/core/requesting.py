@@ -1,4 +1,4 @@
-"""What the tests of a client's requests have in common."""
+"""Helpers for the tests of a client's requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANUAL = Settings(turn_detection=None)
 
 
 def refused(scene: Scene, event: Event) -> ErrorRaised:
-    """The one thing told is an error that names the client's event."""
+    """The error, which is the only notice and names the client's event."""
     (notice,) = notices(scene.happens(event))
     assert isinstance(notice, ErrorRaised)
     assert notice.client_event_id == ID

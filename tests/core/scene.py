@@ -1,4 +1,4 @@
-"""A session on a stage: the test says what happens, the scene keeps the clock and collects what is told."""
+"""A session under test: the test posts events, the scene keeps the clock and collects the effects."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ MS = 1_000_000
 FRAME_MS = 32
 
 SPECULATING = OwnerSettings(speculation=True, speculate_after_ms=200)
-"""Replies are made ahead after 200 ms of a pause."""
+"""Speculation begins after a pause of 200 ms."""
 
 MCP_ALLOWED = Capabilities(mcp_urls=("*",))
-"""Any MCP server may be named."""
+"""The client may name any MCP server."""
 
 T = TypeVar("T")
 
@@ -70,13 +70,13 @@ class Scene:
         self.effects += self.session.start()
 
     def happens(self, *events: Event) -> list[Effect]:
-        """All that these events, at this moment, cause."""
+        """Handle the events at the current time; returns their effects."""
         caused = [effect for event in events for effect in self.session.handle(event, self.now)]
         self.effects += caused
         return caused
 
     def hears(self, ms: int, voice: float) -> list[Effect]:
-        """The microphone goes on for about `ms`, with this voice probability in each frame."""
+        """About `ms` of audio arrives, with this voice probability in each frame."""
         caused: list[Effect] = []
         for _ in range(max(1, round(ms / FRAME_MS))):
             self.position += 768
@@ -86,7 +86,7 @@ class Scene:
         return caused
 
     def passes(self, ms: int) -> list[Effect]:
-        """Time goes by without audio; deadlines are met as they come."""
+        """Time passes without audio; the session is called at its deadlines."""
         caused: list[Effect] = []
         end = self.now + ms * MS
         while (deadline := self.session.next_deadline()) is not None and deadline <= end:
@@ -99,7 +99,7 @@ class Scene:
         return caused
 
     def says(self, text: str, ms: int = 640) -> list[Effect]:
-        """The user speaks, falls silent until the turn ends, and is understood."""
+        """The user speaks and is silent until the turn ends; the transcript arrives."""
         caused = self.hears(ms, 0.9)
         caused += self.hears(self._silence_ms() + 64, 0.0)
         return caused + self.happens(Transcribed(self.turn(), text))
@@ -119,7 +119,7 @@ class Scene:
         return self.last(StartGeneration).attempt
 
     def answers(self, *clauses: tuple[str, int], words: bool = False, finish: bool = True) -> list[Effect]:
-        """The engines make these clauses, each (text, milliseconds of sound)."""
+        """The engines generate these clauses, each (text, milliseconds of audio)."""
         attempt = self.attempt()
         caused: list[Effect] = []
         for text, ms in clauses:
@@ -142,7 +142,7 @@ class Scene:
         return of(notices(self.effects), kind)
 
     def item(self, item_id: str) -> Item:
-        """The item as the client would retrieve it."""
+        """The item as the client retrieves it."""
         from parley.core.words.events import ItemRetrieveRequested
         from parley.core.words.ids import ItemId
 
@@ -165,7 +165,7 @@ def notices(effects: Iterable[Effect]) -> list[Notice]:
 
 
 def kinds(effects: Iterable[Effect]) -> list[str]:
-    """The names of what was told, audio left out."""
+    """The class names of the notices."""
     return [type(notice).__name__ for notice in notices(effects)]
 
 

@@ -1,4 +1,4 @@
-"""The assistant answers whatever was said, and nothing else."""
+"""The assistant answers every turn with words, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts at a response: which are alive, what is held back, and when one counts as dead."""
+"""Attempts at a response: which are running, what is held, and when one times out."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_ended_attempt_has_no_timeout_and_is_not_stopped(end: GenerationEvent
     assert attempts.generated(TextGenerated(A, "hello"), 1) is made
     assert attempts.generated(end, 2) is made
     assert made.ended
-    assert attempts.generated(TextGenerated(A, "more"), 3) is None, "nothing comes after the end"
+    assert attempts.generated(TextGenerated(A, "more"), 3) is None, "nothing follows the end"
     assert (attempts.running(), attempts.deadline_ns()) == ([], None)
     assert not made.silent(10 * GENERATION_SILENCE_NS)
     assert A in attempts

@@ -1,4 +1,4 @@
-"""Items that a client brings: how large they may be, and what they are given where they lack it."""
+"""Items from a client: their size limits and their defaults."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_audio_of_an_item_is_counted_once_for_each_part_with_audio() -> None
     assert usage.input_audio == 15, "1.5 s, a token for 100 ms"
 
 
-# --- audio without its words -------------------------------------------------------------------------------------------------
+# --- audio without a transcript ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wire", AudioFormat)
@@ -171,7 +171,7 @@ def test_an_item_whose_transcript_was_abandoned_is_no_longer_waited_for() -> Non
     scene.happens(brings(InputAudio(None, bytes(9_600)), name="other"))
     of_the_lost, of_the_other = ItemReference(ItemId("mine")), ItemReference(ItemId("other"))
     scene.happens(ResponseRequested(ResponseParams(False, (of_the_other,))))
-    assert not scene.all(StartGeneration), "it waits for its words"
+    assert not scene.all(StartGeneration), "it waits for the transcript"
     scene.happens(ResponseRequested(ResponseParams(False, (of_the_lost,))))
     assert len(scene.all(StartGeneration)) == 1
 

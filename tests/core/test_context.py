@@ -1,4 +1,4 @@
-"""What a model is shown where its context is too small: the question stays, what is older leaves, a call stays with its outcome."""
+"""Prompts that exceed the context: the question stays, older items are dropped, a call stays with its output."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def having(*items: Item, settings: Settings = TEXT, owner: OwnerSettings = SMALL
 
 
 def prompted(scene: Scene, params: ResponseParams | None = None) -> tuple[Item, ...]:
-    """The items of the prompt that a new response is made from; `()`: none was made."""
+    """The items of a new response's prompt; `()` if none was generated."""
     caused = scene.happens(ResponseRequested() if params is None else ResponseRequested(params))
     started = of(caused, StartGeneration)
     return started[0].prompt.items if started else ()
@@ -226,7 +226,7 @@ def test_a_pending_transcript_is_waited_for_and_is_the_question() -> None:
     assert item.content == (InputAudio("how are you"),)
 
 
-# --- a call and its outcome --------------------------------------------------------------------------------------------------
+# --- a call and its output ---------------------------------------------------------------------------------------------------
 
 
 def test_an_output_is_never_kept_without_its_call() -> None:

@@ -1,4 +1,4 @@
-"""What a conversation keeps, in which order, how much of it, and when a prompt made of it is out of date."""
+"""The items of a conversation, their order and limits, and what invalidates a prompt."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_text_and_images_are_counted_and_audio_is_not(kept: Entry, monkeypatch: 
 
 
 def sizes(conversation: Conversation) -> list[int]:
-    """Bytes of audio kept of each item."""
+    """The bytes of audio kept for each item."""
     items = (entry.with_audio() for entry in conversation.entries())
     contents = (item.content for item in items if isinstance(item, Message))
     return [sum(len(getattr(part, "audio", None) or b"") for part in content) for content in contents]
@@ -255,7 +255,7 @@ def test_a_left_out_call_comes_back_with_its_output() -> None:
 
 
 def after_a_deleted_question() -> Conversation:
-    """A prompt left out `older` and `asked`; then the question that it showed was deleted, and what followed it was not."""
+    """A prompt left out `older` and `asked`; then its question was deleted, and the item after it was not."""
     call = Entry(FunctionCall(ItemId("call"), CallId("c"), "read", "{}"))
     output = Entry(FunctionCallOutput(ItemId("output"), CallId("c"), "sun"))
     older, asked = (user(name, InputText("x" * 400)) for name in ("older", "asked"))

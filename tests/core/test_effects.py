@@ -1,4 +1,4 @@
-"""What a session asks of its shell: values that cannot change, and the prompt of a reply."""
+"""Effects are immutable, and only a reply has a prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an item shows, retrieves and keeps of its words and its audio, and when that changes a prompt."""
+"""The text and audio that an item shows, returns and keeps, and which changes invalidate a prompt."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_reply_is_shown_in_its_format_with_the_words_that_were_heard() -> None
     entry.heard = 1000
     assert entry.view() == having(entry, OutputAudio("One", None, ULAW, True))
     entry.heard = 2400
-    assert part(entry.view(played=1000)).transcript == "One two.", "what was heard goes over what has been played"
+    assert part(entry.view(played=1000)).transcript == "One two.", "what was heard overrides what has been played"
 
 
 def test_a_reply_is_retrieved_with_only_the_audio_that_was_heard() -> None:
@@ -111,7 +111,7 @@ def test_the_clients_truncation_is_not_overridden_by_an_estimate() -> None:
     assert (entry.heard, entry.by_client, conversation.version) == (600, True, 5)
 
 
-# --- words of the user's audio -----------------------------------------------------------------------------------------------
+# --- transcripts of the user's audio -----------------------------------------------------------------------------------------
 
 
 def test_a_transcript_goes_to_the_part_of_its_audio() -> None:
@@ -190,7 +190,7 @@ def test_a_calls_outcome_ends_its_wait_and_does_not_change_the_call() -> None:
     assert (entry.item, entry.awaiting) == (item, 0)
 
 
-# --- audio that is kept ------------------------------------------------------------------------------------------------------
+# --- kept audio --------------------------------------------------------------------------------------------------------------
 
 
 def test_an_items_audio_is_counted_until_it_is_discarded() -> None:

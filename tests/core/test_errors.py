@@ -1,4 +1,4 @@
-"""What the kinds of error say and what becomes of the session that meets one."""
+"""The contents of errors, and their consequences for the session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a session: values that cannot change, each with the id of what it belongs to."""
+"""Events are immutable and carry the ids of what they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the conversation keeps of a reply is what the listener heard."""
+"""The conversation keeps the part of a reply that the listener heard."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_a_cough_while_more_output_is_generated_does_not_restart_the_reply() -> 
 
 
 def heard_now(scene: Scene) -> str:
-    """What the conversation says was heard of the last reply."""
+    """The heard text of the last reply, as the conversation gives it."""
     item = scene.session.items[-1]
     assert isinstance(item, Message)
     assert isinstance(item.content[0], OutputAudio)
@@ -302,7 +302,7 @@ def test_where_the_server_plays_the_client_can_clear_a_reply_during_generation()
     assert (done.status, done.reason) == ("cancelled", "client_cancelled")
     assert len(scene.notices(OutputBufferCleared)) == 1
     assert heard_now(scene) == "Once upon a time"
-    assert scene.happens(OutputClearRequested()) == [], "silence is not cleared again"
+    assert scene.happens(OutputClearRequested()) == [], "a second clear has no effect"
 
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
@@ -359,7 +359,7 @@ def test_the_turns_audio_is_readable_up_to_the_last_score() -> None:
     assert not scene.session.speaking
 
 
-# --- items that are not there, or not spoken ---------------------------------------------------------------------------------------
+# --- missing and unspoken items ----------------------------------------------------------------------------------------------------
 
 
 def test_only_spoken_items_can_be_truncated() -> None:

@@ -21,14 +21,14 @@ def test_a_trace_of_an_earlier_version_replays_with_the_same_ids() -> None:
     assert Minter(b"a").item() == "item_Pt0sPeT50z5CeAQp5wnP4"
     minter = Minter(bytes(range(65)))
     assert [minter.session(), minter.call()] == ["sess_C4XLNDpLkSUz9peB7QTLt", "call_DN1muKbGnjyyTUCe1gqz5"]
-    assert Minter(bytes(range(64))).session() == Minter(bytes(range(65))).session(), "a key has 64 bytes at the most"
+    assert Minter(bytes(range(64))).session() == Minter(bytes(range(65))).session(), "a key has at most 64 bytes"
 
 
 def test_work_of_every_kind_is_numbered_in_one_sequence() -> None:
     minter = Minter(b"a")
     made = [minter.turn, minter.attempt, minter.flush, minter.judgement, minter.listing, minter.tool_call, minter.turn]
     assert [make() for make in made] == [1, 2, 3, 4, 5, 6, 7]
-    assert minter.item() == Minter(b"a").item(), "and apart from the names that a client sees"
+    assert minter.item() == Minter(b"a").item(), "and separate from the ids that a client sees"
 
 
 def test_each_id_begins_with_the_prefix_of_its_kind() -> None:

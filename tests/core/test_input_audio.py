@@ -59,7 +59,7 @@ moves = st.lists(
 
 @given(moves, st.sampled_from([1, 8, 1_000]))
 def test_long_appends_are_stored_like_short_ones(moves: list[tuple[str, int, int]], long: int) -> None:
-    """Against one array of everything that was appended; a sample of G.711 is one byte, and three positions."""
+    """The input buffer against one array of everything appended; a sample of G.711 is one byte and three positions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(input_audio, "LONG_BYTES", long)
         buffer, whole, begins = InputBuffer(AudioFormat.PCMU), b"", 0

@@ -1,4 +1,4 @@
-"""The interpreter translates each clause once its words are stable, and the rest when the turn is over."""
+"""The interpreter translates each clause when its words are stable, and the rest when the turn ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TERMS = (("invoice", "Rechnung"),)
 
 
 def pieces(text: str, begin: int, decided: tuple[Decided, ...]) -> list[str]:
-    """The texts that these decisions have translated."""
+    """The texts that these decisions translate."""
     found = []
     for one in decided:
         assert isinstance(one, Translate)

@@ -1,4 +1,4 @@
-"""What must always be true of a session: states that no events lead to, built by hand, and the check that each of them fails."""
+"""The invariants of a session: invalid states, built by hand, must fail the check."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAX_BUFFERED = MAX_BUFFERED_MS * SAMPLES_PER_MS
 
 
 def scene() -> Scene:
-    """A session that holds a reply, made ahead in a pause."""
+    """A session that holds a speculative reply in a pause."""
     scene = Scene(owner=OwnerSettings(speculation=True, speculate_after_ms=200))
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
@@ -58,7 +58,7 @@ def held(st: State) -> Held:
 
 
 def quiet() -> State:
-    """A session in which nothing has happened."""
+    """A new session."""
     return Scene().session._st
 
 
@@ -76,21 +76,21 @@ def response(number: int = 1, *, done: bool = False, in_conversation: bool = Fal
 
 
 def waits(st: State, *samples: int) -> None:
-    """Turns of so many samples wait for their words."""
+    """Committed turns of these lengths in samples wait for their transcripts."""
     for number, count in enumerate(samples):
         turn = UserTurn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
         st.pending.add(Pending(turn, Entry(Message(turn.item_id, "user", ())), count, 0, False))
 
 
 def runs(st: State, count: int, of: Response | None = None) -> None:
-    """So many calls of tools run for this response."""
+    """This many tool calls run for the response."""
     for number in range(count):
         entry = Entry(McpCall(ItemId(f"c{number}"), "books", "find", "{}"))
         st.tools.begin(ToolCallId(number), RunningCall(entry, 0, 0, of.id if of else None))
 
 
 def acts(st: State, waiting: Response) -> None:
-    """This response waits for its calls."""
+    """The response waits for its calls."""
     st.responses.begin(waiting, AwaitingCalls(Plan(), Usage()))
 
 
@@ -101,7 +101,7 @@ def has_servers(st: State, count: int) -> None:
 
 
 def aside(st: State, count: int) -> None:
-    """So many responses are made beside the conversation."""
+    """This many out-of-band responses run."""
     for number in range(count):
         st.responses.begin(response(number), AwaitingInput(Plan()))
 
@@ -154,7 +154,7 @@ def held_of(size: int) -> State:
 
 
 def works(count: int) -> State:
-    """So much work waits to be started."""
+    """This much work is queued."""
     st = quiet()
     st.work.waiting = [PendingWork(not_before_ns=number) for number in range(count)]
     return st
@@ -238,7 +238,7 @@ def held_that_has_ended() -> State:
 
 
 def closed_after_calls() -> State:
-    """What a closed session no longer looks at."""
+    """Fields that a closed session no longer reads."""
     runs(st := closed(), MAX_RUNNING_CALLS + 1)
     return st
 

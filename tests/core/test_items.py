@@ -1,4 +1,4 @@
-"""What an item says to a model, and what it counts as in a conversation."""
+"""The text an item shows to a model, and its size in a conversation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each kind of session has its built-in policy."""
+"""Every kind of session has a built-in policy."""
 
 from __future__ import annotations
 

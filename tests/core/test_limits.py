@@ -1,4 +1,4 @@
-"""The numbers that bound a session agree with each other."""
+"""The limits of a session are consistent."""
 
 from __future__ import annotations
 

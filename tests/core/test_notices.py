@@ -1,4 +1,4 @@
-"""What a client is told: values that cannot change, all of them known to whoever encodes them."""
+"""Notices are immutable, and the dialects encode all of them."""
 
 from __future__ import annotations
 

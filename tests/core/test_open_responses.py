@@ -1,4 +1,4 @@
-"""The responses that are not done: one in the conversation, others beside it, each in one position."""
+"""The open responses: at most one in the conversation, others out of band, each in one position."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_ended_response_gives_its_last_position_and_frees_the_conversation() 
     responses.move(held, MAKING)
     assert responses.position(held) == MAKING
     assert responses.end(side) == Replaying()
-    ended = [responses.any_ended]  # only a response in the conversation starts the wait for a prompt
+    ended = [responses.any_ended]  # only a response in the conversation starts the idle timeout
     assert responses.end(held) == MAKING
     assert [*ended, responses.any_ended] == [False, True]
     assert (responses.main, list(responses), responses.positions) == (None, [], {})

@@ -1,4 +1,4 @@
-"""What becomes of what the engines make: where it is told, what is played, how much may come, and what it cost."""
+"""The engines' output: notices, playback, limits and usage."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_an_incomplete_response_gives_its_reason_and_its_usage(reason: str, show
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "Well"))
     finished = GenerationFinished(attempt, reason, MeasuredUsage(50, 7))  # type: ignore[arg-type]
-    assert cancelled(scene.happens(finished)) == [], "it has ended by itself"
+    assert cancelled(scene.happens(finished)) == [], "it has already ended"
     assert (done(scene).status, done(scene).reason) == ("incomplete", shown)
     assert usage(scene) == Usage(input_text=50, output_text=7)
 
@@ -121,7 +121,7 @@ def test_a_failed_response_gives_its_error_and_no_usage() -> None:
     assert usage(scene) == Usage()
 
 
-# --- what it cost ------------------------------------------------------------------------------------------------------------
+# --- usage -------------------------------------------------------------------------------------------------------------------
 
 
 def test_without_usage_from_the_model_tokens_are_estimated_even_for_a_cancelled_reply() -> None:
@@ -147,7 +147,7 @@ def test_each_started_50_ms_of_audio_is_a_token(ms: int, tokens: int) -> None:
     assert usage(scene).output_audio == tokens
 
 
-# --- where the sound goes ----------------------------------------------------------------------------------------------------
+# --- where the audio goes ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("playback", ["remote", "paced"])
@@ -301,13 +301,13 @@ def test_held_output_beyond_the_end_of_its_response_is_dropped() -> None:
     assert len("".join(delta.delta for delta in scene.notices(OutputTextDelta))) == 300_000
 
 
-# --- a response whose tools are still running ------------------------------------------------------------------------------------
+# --- a response with running calls -----------------------------------------------------------------------------------------------
 
 BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
 
 
 def calling(count: int = 1) -> Scene:
-    """A session whose model has called tools of its server, and has no more to say."""
+    """A session whose model has called MCP tools and ended."""
     scene = Scene(Settings(modality="text", turn_detection=None, tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -333,7 +333,7 @@ def test_a_response_cancelled_during_its_calls_counts_its_usage() -> None:
     follow_up = scene.happens(ToolAnswered(scene.last(CallTool).call, "found"))
     scene.passes(1_000)
     assert kinds(follow_up) == ["McpCallProgress", "ItemDone"]
-    assert len(scene.notices(ResponseDone)) == 1, "what came of it is kept and not answered"
+    assert len(scene.notices(ResponseDone)) == 1, "the outcome is kept and not answered"
 
 
 def test_a_resumed_reply_ends_like_any_other() -> None:

@@ -1,4 +1,4 @@
-"""Committed turns that wait for their words: in order, each until its deadline."""
+"""Committed turns that wait for their transcripts: in order, each until its deadline."""
 
 from __future__ import annotations
 

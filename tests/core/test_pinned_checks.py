@@ -1,4 +1,4 @@
-"""What a session's owner has fixed stays fixed, whatever its client asks for."""
+"""Pinned settings cannot be changed by the client."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scene(pinned: PinnedSettings = FIXED, settings: Settings = SETTINGS) -> Scen
 
 
 def updated(on: Scene, **patch: object) -> ErrorRaised | Settings:
-    """What an update is answered with: the error, or the settings."""
+    """The answer to an update: the error or the settings."""
     update = SessionUpdateRequested(SettingsPatch(**patch), EVENT)  # type: ignore[typeddict-item]
     (notice,) = [one for one in notices(on.happens(update)) if isinstance(one, ErrorRaised | SessionUpdated)]
     return notice if isinstance(notice, ErrorRaised) else notice.settings

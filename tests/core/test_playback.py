@@ -32,7 +32,7 @@ def test_a_remote_listener_hears_in_real_time_from_the_first_chunk_on() -> None:
 def test_a_late_chunk_is_heard_only_after_it_arrived() -> None:
     playback = RemotePlayback()
     playback.queue(A, R, 0, 2400, 0)
-    playback.queue(A, R, 2400, 2400, 1000 * MS)  # 900 ms of silence between
+    playback.queue(A, R, 2400, 2400, 1000 * MS)  # 900 ms of silence in between
     assert playback.stop(1050 * MS) == [Heard(A, 2400 + 1200)]
 
 
@@ -139,7 +139,7 @@ def test_where_the_server_plays_each_item_is_heard_as_far_as_it_was_sent() -> No
     assert not playback.audible(0)
     playback.queue(A, R, 2_400, 2_400, 0)
     playback.queue(B, S, 2_400, 2_400, 0)
-    assert playback.drop(A, 0), "all output is silenced with it"
+    assert playback.drop(A, 0), "all output stops with it"
     assert not playback.drop(ItemId("unknown"), 0)
 
 
@@ -156,16 +156,16 @@ def test_heard_never_exceeds_the_sent_audio_or_the_elapsed_time(chunks: list[tup
         assert cut.samples <= now * 24 // MS + 1
 
 
-# --- what goes out and what is said of it ----------------------------------------------------------------------------------------
+# --- what is sent and reported ---------------------------------------------------------------------------------------------------
 
 PCM = AudioFormat.PCM16
-DELTAS = (InputCleared(),)  # any notice: what the client would play
+DELTAS = (InputCleared(),)  # any notice that the client would play
 
 
 def sends(
     playback: Playback, item: ItemId = A, response: ResponseId = R, *, now: int = 0, heard: bool = True
 ) -> list[Effect]:
-    """A hundred milliseconds of this item's sound go out."""
+    """Send 100 ms of this item's audio."""
     return playback.send(Sound(item, response, 0, 2_400), bytes(4_800), PCM, DELTAS, now, heard=heard)
 
 
@@ -182,18 +182,18 @@ def test_where_the_client_plays_it_is_sent_audio_and_no_buffer_notices() -> None
 def test_where_the_server_plays_the_client_gets_the_buffers_start_and_clear() -> None:
     playback = PacedPlayback()
     assert sends(playback) == [Tell(OutputBufferStarted(R)), Play(R, bytes(4_800), PCM)]
-    assert sends(playback, B) == [Play(R, bytes(4_800), PCM)], "it has started already"
+    assert sends(playback, B) == [Play(R, bytes(4_800), PCM)], "it has already started"
     playback.played(1_200)
     cuts, effects = playback.silence(0)
     assert (cuts, effects) == ([Heard(A, 1_200), Heard(B, 0)], [StopPlayback()])
     assert playback.cleared(cuts) == [OutputBufferCleared(R), ItemTruncated(A, 0, 50), ItemTruncated(B, 0, 0)]
-    assert playback.silence(0) == ([], []), "nothing sounds any more"
+    assert playback.silence(0) == ([], []), "nothing plays any more"
     assert playback.holds_buffer
 
 
 def test_audio_the_client_stopped_is_not_counted_as_heard() -> None:
     remote, paced = RemotePlayback(), PacedPlayback()
-    assert sends(remote, heard=False) == [Tell(InputCleared())], "the client is sent the deltas all the same"
+    assert sends(remote, heard=False) == [Tell(InputCleared())], "the client is still sent the deltas"
     assert sends(paced, heard=False) == []
     assert not remote.audible(0)
     assert not paced.audible(0)
@@ -217,7 +217,7 @@ def test_an_unfinished_response_is_not_over_when_all_its_audio_was_heard() -> No
 def test_where_the_client_plays_a_response_is_over_by_the_clock_without_a_notice() -> None:
     playback = RemotePlayback()
     sends(playback)
-    playback.played(2_400)  # no such link reports it, and it would change nothing
+    playback.played(2_400)  # no such link reports it, and it changes nothing
     assert playback.drain(None, 99 * MS) == (False, [])
     assert playback.drain(None, 100 * MS) == (True, [])
 

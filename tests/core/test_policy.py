@@ -1,4 +1,4 @@
-"""What a policy is asked and what it may decide."""
+"""The values that a policy gets and returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reply is generated from: the response's own wishes, else the session's, and what is counted of it."""
+"""The prompt of a reply: the response's own options, else the session's, and its counted tokens."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ def test_only_the_audio_of_turns_in_the_prompt_is_counted() -> None:
     assert len(scene.last(StartGeneration).prompt.items) == 2
     usage = scene.notices(ResponseDone)[-1].response.usage
     assert usage is not None
-    assert usage.input_audio == 6, "560 ms, of which each 100 begun is a token"
+    assert usage.input_audio == 6, "560 ms, a token for each started 100 ms"
 
 
 class Translates(Assistant):
-    """Has what is said translated, or spoken as it is."""
+    """A policy that translates the turn or has its text spoken verbatim."""
 
     def turn_ended(self, said: Said) -> tuple[Decided, ...]:
         return (Translate(len(said.text), "de", "en"), Say("Danke."))
@@ -164,7 +164,7 @@ def test_work_without_a_language_model_gets_its_text_and_language() -> None:
     scene.says("good morning")
     translation = scene.last(StartGeneration)
     assert translation.work == Translation("good morning", "en", "de")
-    assert translation.language == "de", "it is spoken in the language into which it is translated"
+    assert translation.language == "de", "it is spoken in the target language"
     scene.answers(("Guten Morgen.", 100))
     said = scene.last(StartGeneration)
     assert (said.work, said.language) == (Utterance("Danke."), "pt")

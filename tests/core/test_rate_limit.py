@@ -1,4 +1,4 @@
-"""How many responses a session may make, and what it is told of the limit."""
+"""The rate limit of responses and its notice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ S = 1_000_000_000
 
 
 def reported(allowance: RateLimiter, now_ns: int) -> tuple[int, float]:
-    """Responses left, and the seconds until all of them are there again."""
+    """The remaining responses, and the seconds until all are available again."""
     notice = allowance.notice(now_ns)
     assert notice is not None
     (limit,) = notice.limits

@@ -1,4 +1,4 @@
-"""What a client may ask for, and the error it gets when it asks for what cannot be."""
+"""Session updates and requests: which are accepted, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_a_custom_policy_stays_when_the_type_of_the_session_changes() -> None:
 def test_audio_is_counted_in_the_format_of_the_latest_update() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(4_800)), SessionUpdateRequested({"speed": 1.5}), CommitRequested())
-    assert len(scene.notices(InputCommitted)) == 1, "an update that leaves the format alone keeps the audio"
+    assert len(scene.notices(InputCommitted)) == 1, "an update without a format keeps the audio"
     scene.happens(SessionUpdateRequested({"input_format": AudioFormat.PCMU}), AudioArrived(bytes(799)))
     assert refused(scene, CommitRequested(ID)).code == "input_audio_buffer_commit_empty"
     scene.happens(AudioArrived(bytes(1)), CommitRequested())

@@ -1,4 +1,4 @@
-"""A client's audio from its first byte to its words, where the client commits it or has it detected."""
+"""A client's audio from its first byte to its transcript, with manual commits and with voice detection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client may do with items: bring, place, truncate and delete them."""
+"""A client's requests about items: create, place, truncate and delete them."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_a_call_output_is_accepted_only_for_an_existing_call() -> None:
 
 
 def spoken_reply(scene: Scene, samples: int) -> ItemId:
-    """A reply of so many samples, made and heard out."""
+    """A reply of this many samples, generated and fully heard."""
     scene.happens(ItemCreateRequested(TEXT), ResponseRequested())
     attempt = scene.attempt()
     words = (SpokenWord(3, 12_000), SpokenWord(7, samples))
@@ -272,7 +272,7 @@ def test_a_truncation_beyond_the_item_is_refused_by_name(
     else:
         error = refused(scene, event)
         assert (error.code, error.field) == (code, param)
-        assert scene.session.speaking, "nothing is silenced"
+        assert scene.session.speaking, "nothing was stopped"
 
 
 @pytest.mark.parametrize(("end_ms", "kept"), [(0, ""), (499, ""), (500, "one"), (999, "one"), (1_000, "one two")])

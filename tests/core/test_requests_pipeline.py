@@ -1,4 +1,4 @@
-"""A session may go on with another pipeline as long as no audio was exchanged; whatever stands in the way leaves it as it was."""
+"""A session may change its pipeline until audio was exchanged; a refused change leaves it as it was."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def session(settings: Settings = HERE) -> Scene:
 
 
 def asked(scene: Scene, **patch: object) -> None:
-    """The client wants the other pipeline; it is looked for, and nothing else happens."""
+    """The client asks for the other pipeline; the only effect is to look for it."""
     wanted: SettingsPatch = {"model": "other", **patch}  # type: ignore[typeddict-item]
     assert scene.happens(SessionUpdateRequested(wanted, ID)) == [FindPipeline("other", "realtime")]
 
 
 def changed(scene: Scene, found: PipelineFound = FOUND) -> Settings:
-    """The session goes on with that pipeline; its settings now."""
+    """The session changes to the found pipeline; returns its settings."""
     used, announced = scene.happens(found)[:2]
     assert used == UsePipeline(found.pipeline)
     (updated,) = notices([announced])
@@ -81,7 +81,7 @@ def changed(scene: Scene, found: PipelineFound = FOUND) -> Settings:
 
 
 def kept(scene: Scene, answer: Event) -> ErrorRaised:
-    """The session stays as it was; the error that names the update."""
+    """The session stays unchanged; returns the error, which names the update."""
     before = scene.session.settings
     (error,) = notices(scene.happens(answer))
     assert isinstance(error, ErrorRaised)
@@ -227,7 +227,7 @@ def test_during_a_tool_call_the_pipeline_cannot_be_changed() -> None:
     assert (error.code, error.field) == ("invalid_value", "session.model")
     scene.happens(ToolAnswered(scene.last(CallTool).call, "It is yours."))
     asked(scene)
-    assert "wait" in kept(scene, FOUND).message, "the reply that tells it has not begun"
+    assert "wait" in kept(scene, FOUND).message, "the reply that answers it has not begun"
 
 
 def test_during_an_items_transcription_the_pipeline_cannot_be_changed() -> None:
@@ -261,7 +261,7 @@ def test_settings_that_the_new_pipeline_does_not_support_are_refused_by_name(
     wanted: SettingsPatch, param: str, earlier: bool
 ) -> None:
     scene = session()
-    if earlier and "transcription" not in wanted:  # a recogniser's own name does not go along
+    if earlier and "transcription" not in wanted:  # a recogniser's name is not carried over
         scene.happens(SessionUpdateRequested(wanted))
         asked(scene)
     else:

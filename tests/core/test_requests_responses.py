@@ -1,4 +1,4 @@
-"""What a client may ask of responses, and what a response may ask for."""
+"""A client's requests for responses and their options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a response adds up: what is added is done, deltas join to what is done, and one terminal ends it."""
+"""The events of a response are consistent: every added is done, deltas join to the done, and one terminal ends it."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=
 
 @dataclass
 class ReceivedItem:
-    """One output item as a client puts it together from what it is told."""
+    """One output item as a client assembles it from the notices."""
 
     item: Item
     text: str = ""
     audio: bytes = b""
     whole: list[str] = field(default_factory=list)
-    """Which of its parts were told as done, in order."""
+    """Which of its parts are done, in order."""
     done: Item | None = None
 
 
 class Client:
-    """Puts a response together from its notices, and asserts that each fits what was told before it."""
+    """Assembles a response from its notices, and asserts that each fits the ones before it."""
 
     def __init__(self, modality: Modality, conversation: bool) -> None:
         self.modality, self.conversation = modality, conversation
@@ -185,7 +185,7 @@ class Client:
                 pass
 
     def as_sent(self, shown: Item, done: Item) -> Item:
-        """An interruption cuts a spoken item to what was heard, even one whose end was announced: its words begin as announced."""
+        """An interruption cuts a spoken item to what was heard, even a done one; the rest of its text stays a prefix."""
         if isinstance(shown, Message) and isinstance(part := shown.content[0], OutputAudio):
             assert isinstance(done, Message)
             whole = done.content[0]
@@ -292,7 +292,7 @@ def test_an_items_done_names_its_predecessor_and_is_not_sent_after_its_deletion(
     ],
 )
 def test_a_reply_that_completed_is_fully_heard_with_its_last_sample(end: object, kept: str) -> None:
-    """One that was stopped may have lacked sound for its last words."""
+    """A stopped reply may lack audio for its last words."""
     scene = Scene(Settings(turn_detection=None))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
@@ -329,6 +329,6 @@ def test_empty_arguments_and_empty_text_make_no_delta() -> None:
 def test_an_item_of_a_kind_that_no_response_makes_is_detected_as_a_bug() -> None:
     response = Response.begin(ResponseId("r"), None, Settings())
     response.open(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sunny")), None, 0)
-    assert response.argue(response.outputs[0], "{}") == [], "it has no arguments that a client could read"
+    assert response.argue(response.outputs[0], "{}") == [], "it has no arguments for a client"
     with pytest.raises(InvariantBroken, match="o is no item a response can make"):
         response.close(response.outputs[0], "completed")

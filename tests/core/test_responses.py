@@ -1,4 +1,4 @@
-"""What a response is made with, how it is cut, and what its client is told of that."""
+"""The options of a response, its interruption, and the notices about it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_parallel_calls_follow_the_responses_setting_and_else_the_sessions(
 
 
 def spoken_to(owner: OwnerSettings, parallel: bool) -> list[ResponseView]:
-    """Of a reply to one second of speech, all that is told of the response itself."""
+    """All views of the response to one second of speech."""
     settings = Settings(
         voice="alba",
         output_format=AudioFormat.PCMU,
@@ -142,7 +142,7 @@ def test_a_speculative_reply_shows_the_same_as_one_made_after_the_turn(parallel:
 
 
 def pausing(scene: Scene) -> None:
-    """The user pauses, and a reply is made ahead."""
+    """The user pauses, and a speculative attempt starts."""
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
@@ -155,7 +155,7 @@ def starts(scene: Scene) -> int:
 def test_a_speculative_reply_counts_against_the_rate_once_and_only_when_used() -> None:
     scene = Scene(Settings(modality="text"), replace(SPECULATING, responses_per_minute=2))
     pausing(scene)
-    scene.hears(64, 0.9)  # the user goes on: the first guess is lost
+    scene.hears(64, 0.9)  # the user continues: the first attempt is dropped
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you now", flush=scene.flush()))
     scene.hears(320, 0.0)
@@ -259,7 +259,7 @@ def test_a_speculative_attempt_may_hold_as_much_as_its_limit(over: int) -> None:
 
 
 def pauses(scene: Scene) -> int:
-    """The user says something and pauses; how many replies were begun by then."""
+    """The user says something and pauses; returns the number of generations so far."""
     pausing(scene)
     return starts(scene)
 
@@ -268,15 +268,15 @@ def test_no_speculation_while_another_reply_is_generated_played_or_pending() -> 
     waits = Settings(turn_detection=ServerVad(interrupt_response=False))
     made = Scene(replace(waits, modality="text"), SPECULATING)
     made.happens(TYPED, ResponseRequested())
-    assert pauses(made) == 1, "a reply is made"
+    assert pauses(made) == 1, "a reply is generated"
     heard_yet = Scene(waits, SPECULATING)
     heard_yet.happens(TYPED, ResponseRequested())
     heard_yet.answers(("A long answer.", 9_000))
-    assert pauses(heard_yet) == 1, "a reply is heard"
+    assert pauses(heard_yet) == 1, "a reply is played"
     unknown = Scene(Settings(modality="text"), SPECULATING)
     unknown.hears(640, 0.9)
     unknown.hears(640, 0.0)
-    assert pauses(unknown) == 0, "the words before are not known yet"
+    assert pauses(unknown) == 0, "the previous transcript is pending"
     ending = Scene(Settings(modality="text"), SPECULATING)
     ending.hears(640, 0.9)
     ending.hears(256, 0.0)
@@ -302,7 +302,7 @@ def test_a_reply_after_a_tool_call_keeps_the_input_of_its_response() -> None:
     assert "on the shelf" in str(call)
 
 
-# --- being silenced ----------------------------------------------------------------------------------------------------------
+# --- stopping the output -----------------------------------------------------------------------------------------------------
 
 
 def two_items(scene: Scene, *, finish: bool) -> tuple[ItemId, ItemId]:
@@ -478,11 +478,11 @@ def test_a_session_can_close_during_a_text_reply_or_the_playback_of_a_deleted_on
     assert second in [item.id for item in scene.session.items]
 
 
-# --- what waits and what goes on ---------------------------------------------------------------------------------------------------
+# --- waiting and resuming ----------------------------------------------------------------------------------------------------------
 
 
 class SaysMuch(Assistant):
-    """Has one text more spoken than may wait."""
+    """A policy that speaks one text more than the queue holds."""
 
     def turn_ended(self, said: Said) -> tuple[Decided, ...]:
         return (Say("Yes. "),) * (MAX_PENDING_WORK + 1)
@@ -509,7 +509,7 @@ def test_a_reply_waits_while_the_user_continues_to_speak() -> None:
     scene.happens(Transcribed(first, "how are you"))
     waiting = starts(scene)
     scene.hears(640, 0.0)
-    assert (waiting, starts(scene)) == (0, 0), "the words of the second turn are still to come"
+    assert (waiting, starts(scene)) == (0, 0), "the second transcript is pending"
     scene.happens(Transcribed(scene.turn(), "today"))
     assert starts(scene) == 1
 
@@ -523,7 +523,7 @@ def test_a_reply_interrupted_by_a_cough_resumes_where_it_was_heard() -> None:
     scene.hears(640, 0.0)
     scene.happens(Transcribed(scene.turn(), ""))
     assert len(scene.notices(ResponseCreated)) == 2
-    assert starts(scene) == 1, "what was made is used again"
+    assert starts(scene) == 1, "the existing audio is used again"
     assert scene.session.speaking
 
 

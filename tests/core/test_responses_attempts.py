@@ -1,4 +1,4 @@
-"""Attempts at a response: when one is held, released, alive, given up."""
+"""Attempts at a response: when one is held, released, kept alive, abandoned."""
 
 from __future__ import annotations
 

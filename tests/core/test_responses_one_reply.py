@@ -1,4 +1,4 @@
-"""One turn gets one reply, whether the session makes it by itself, the client asks for it, or both."""
+"""One turn gets one reply, whether it is automatic, requested by the client, or both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ASIDE = ResponseParams(in_conversation=False, input=())
 
 
 def spoken(scene: Scene, ms: int = 640) -> list[Effect]:
-    """The user has spoken and the turn is committed; its words are still to come."""
+    """The user has spoken and the turn is committed; its transcript is pending."""
     caused = scene.hears(ms, 0.9)
     return caused + scene.hears(564, 0.0)
 
@@ -45,7 +45,7 @@ def generated(scene: Scene) -> list[StartGeneration]:
 
 
 def answered(scene: Scene) -> None:
-    """Every reply is made and heard out; nothing more is to come."""
+    """Every reply is generated and fully heard, and nothing is pending."""
     for _ in range(3):
         for effect in generated(scene):
             scene.happens(GenerationFinished(effect.attempt))
@@ -166,7 +166,7 @@ def test_a_request_in_a_pause_answers_earlier_turns_and_the_open_turn_still_gets
 
 
 def test_a_released_speculative_reply_answers_the_turn_and_a_later_request_is_refused() -> None:
-    """Its beginning may have been heard: it could only be taken over by answering the turn twice."""
+    """Its beginning may have been heard, so a request could only answer the turn a second time."""
     scene = Scene(TEXT, SPECULATING)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
@@ -226,7 +226,7 @@ def test_a_request_at_the_idle_timeout_replaces_the_prompt() -> None:
 
 
 def approved(scene: Scene) -> None:
-    """The model has called a tool, and the client has approved it; it runs."""
+    """The model has called a tool, the client has approved it, and it runs."""
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
     scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputText("lend me a book"),))), ResponseRequested())
     attempt = scene.attempt()

@@ -1,4 +1,4 @@
-"""A reply may be started in a pause; nothing of a lost guess is ever seen, heard or run."""
+"""A speculative attempt may start in a pause; a dropped one has no visible effect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.core.scene import SPECULATING, Scene, cancelled, kinds
 
 
 def pausing(scene: Scene, text: str = "hello there") -> None:
-    """The user has spoken and paused; the words so far are known."""
+    """The user has spoken and paused; the transcript so far is known."""
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), text, flush=scene.flush()))

@@ -1,4 +1,4 @@
-"""A reply that a mere noise has stopped goes on where its listener was, if it can."""
+"""A reply that was interrupted by a noise resumes where its listener was, if possible."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sound(ms: int, value: int) -> bytes:
 
 
 def replied(scene: Scene) -> Scene:
-    """A reply of two clauses, two seconds and one, all of it made."""
+    """A fully generated reply of two clauses, two seconds and one second."""
     scene.says("count")
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "One two three four."), SpeechGenerated(attempt, sound(2_000, 1)))
@@ -66,7 +66,7 @@ def test_the_rest_of_a_reply_is_resumed_with_the_existing_audio(words: str) -> N
     scene.passes(1_000)
     before = len(scene.notices(OutputAudioDelta))
     coughs(scene, words)
-    assert started(scene) == 1, "nothing is generated anew"
+    assert started(scene) == 1, "nothing is generated again"
     _, again = scene.notices(ResponseCreated)
     conversation = scene.notices(ConversationCreated)[0].conversation_id
     view = ResponseView(again.response.id, "in_progress", conversation, "audio", "alba", AudioFormat.PCM16, 500, None)
@@ -106,7 +106,7 @@ def test_a_resumed_rest_is_fully_heard_with_its_last_sample() -> None:
 @pytest.mark.parametrize(("left_ms", "goes_on"), [(1_000, False), (1_001, True)])
 def test_a_listening_word_in_the_last_second_answers_the_reply(left_ms: int, goes_on: bool) -> None:
     scene = replied(Scene(SETTINGS))
-    scene.passes(3_000 - left_ms - 64)  # two frames are needed to hear the voice
+    scene.passes(3_000 - left_ms - 64)  # two frames are needed to detect the voice
     coughs(scene, "yeah")
     assert started(scene) == (1 if goes_on else 2)
     assert len(scene.notices(ResponseCreated)) == 2

@@ -1,4 +1,4 @@
-"""The session as its shell sees it: its greeting, its deadlines, what rest and the end mean, and whose judgements it asks."""
+"""The session as its shell sees it: its start, its deadlines, idleness, its end, and its policy."""
 
 from __future__ import annotations
 
@@ -76,21 +76,21 @@ ASIDE = ResponseParams(in_conversation=False)
 
 
 def due_ms(scene: Scene) -> float:
-    """Milliseconds until the session wants to be told that time has passed."""
+    """Milliseconds until the session's next deadline."""
     deadline = scene.session.next_deadline()
     assert deadline is not None
     return (deadline - scene.now) / MS
 
 
 def pausing(scene: Scene) -> None:
-    """The user has spoken and paused, and a reply is made ahead."""
+    """The user has spoken and paused, and a speculative attempt starts."""
     scene.hears(320, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
 
 
 def with_books(settings: Settings = TEXT) -> Scene:
-    """A session with an MCP server that has not told its tools yet."""
+    """A session with an MCP server that has not listed its tools yet."""
     tools = (BOOKS,)
     return Scene(
         Settings(modality="text", tools=tools, turn_detection=settings.turn_detection), capabilities=MCP_ALLOWED
@@ -107,7 +107,7 @@ def calling(settings: Settings = TEXT) -> tuple[Scene, CallTool]:
     return scene, scene.last(CallTool)
 
 
-# --- the greeting --------------------------------------------------------------------------------------------------------------
+# --- the start -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_session_starts_with_session_created_and_conversation_created() -> None:
@@ -136,11 +136,11 @@ def test_where_the_server_plays_audio_is_sent_at_its_pace_and_heard_when_played(
     assert scene.session.speaking == (playback == "paced")
 
 
-# --- whose judgements ----------------------------------------------------------------------------------------------------------
+# --- policies ------------------------------------------------------------------------------------------------------------------
 
 
 class Own(Assistant):
-    """Answers only what ends in a question mark."""
+    """Answers only turns that end in a question mark."""
 
     def turn_ended(self, said: Said) -> tuple[Decided, ...]:
         return (Answer(),) if said.text.endswith("?") else ()
@@ -226,12 +226,12 @@ def test_a_microphone_that_stops_during_a_turn_times_out_after_three_seconds() -
     assert due_ms(scene) == 3_000
     scene.now += 1_000 * MS
     scene.happens(VoiceScored(scene.position + 768, 0.9))
-    assert due_ms(scene) == 3_000, "what waited to be scored is no silence"
+    assert due_ms(scene) == 3_000, "audio waiting for its score is not silence"
     scene.now += 3_000 * MS - 1
     assert scene.happens(TimePassed()) == []
     scene.now += 1
     assert kinds(scene.happens(TimePassed()))[0] == "InputSpeechStopped"
-    assert due_ms(scene) == 30_000, "its words"
+    assert due_ms(scene) == 30_000, "its transcript"
 
 
 def test_a_microphone_that_is_silent_between_turns_ends_nothing() -> None:
@@ -248,15 +248,15 @@ def test_each_wait_has_its_own_deadline_and_the_earliest_is_next() -> None:
     scene = Scene(TEXT)
     scene.hears(320, 0.9)
     scene.hears(512, 0.0)
-    assert due_ms(scene) == 30_000, "the words of the turn"
+    assert due_ms(scene) == 30_000, "the turn's transcript"
     scene.now += 1_000 * MS
     scene.happens(ResponseRequested(ASIDE))
     assert due_ms(scene) == 29_000
     scene.happens(Transcribed(scene.turn(), "hello"))
-    assert due_ms(scene) == 60_000, "the first word of the replies"
+    assert due_ms(scene) == 60_000, "the first token of the reply"
     scene.now += 1_000 * MS
     scene.happens(TextGenerated(scene.attempt(), "Hi"))
-    assert due_ms(scene) == 59_000, "the reply that has said nothing yet"
+    assert due_ms(scene) == 59_000, "the reply without output"
 
 
 def test_the_end_of_playback_is_a_deadline() -> None:
@@ -298,7 +298,7 @@ def test_a_closed_session_has_no_deadline_and_no_effects() -> None:
 def test_an_idle_prompt_is_due_after_the_clients_timeout_of_silence() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(idle_timeout_ms=5_000)))
     scene.passes(60_000)
-    assert scene.notices(IdleTimeoutTriggered) == [], "nothing was said to which the user could answer"
+    assert scene.notices(IdleTimeoutTriggered) == [], "no reply was heard that the user could answer"
     scene.happens(ResponseRequested())
     scene.answers(("Hello.", 1_000))
     assert due_ms(scene) == 1_000
@@ -311,31 +311,31 @@ def test_an_idle_prompt_is_due_after_the_clients_timeout_of_silence() -> None:
 
 
 def silent(scene: Scene) -> bool:
-    """Whether a session whose reply was heard waits to prompt its user."""
+    """Whether the idle timeout runs after the reply was heard."""
     return scene.session.next_deadline() == scene.now + 5_000 * MS
 
 
 def test_an_idle_prompt_waits_while_anything_is_running() -> None:
     scene = Scene(IDLE)
     scene.happens(ResponseRequested())
-    assert not silent(scene), "a reply is made"
+    assert not silent(scene), "a reply is generated"
     scene.happens(GenerationFinished(scene.attempt()))
     assert silent(scene)
     scene.happens(ResponseRequested())
-    assert not silent(scene), "another reply is made"
+    assert not silent(scene), "another reply is generated"
     scene.happens(GenerationFinished(scene.attempt()))
     assert silent(scene)
     scene.hears(64, 0.9)
     assert not silent(scene), "the user speaks"
     scene.hears(544, 0.0)
-    assert not silent(scene), "their words are awaited"
+    assert not silent(scene), "their transcript is pending"
     scene.happens(Transcribed(scene.turn(), ""))
     assert silent(scene)
     scene, call = calling(IDLE)
     scene.happens(CancelRequested())
     assert not silent(scene), "a tool runs"
     scene.happens(ToolAnswered(call.call, "There."))
-    assert silent(scene), "the client has cancelled the reply that would have gone on"
+    assert silent(scene), "the client has cancelled the reply after the tool call"
 
 
 @pytest.mark.parametrize("detection", [None, SemanticVad(), ServerVad()])
@@ -349,7 +349,7 @@ def test_idle_prompts_come_only_if_the_client_asks_for_them(detection: ServerVad
     assert scene.notices(IdleTimeoutTriggered) == []
 
 
-# --- a reply that is owed ------------------------------------------------------------------------------------------------------
+# --- a pending reply -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_reply_waits_while_the_user_speaks_or_a_transcript_is_pending() -> None:
@@ -397,7 +397,7 @@ def test_a_winding_down_idle_session_closes_at_once() -> None:
 
 
 def ends(scene: Scene, *events: object) -> bool:
-    """Whether these events let a session that winds down close its link."""
+    """Whether a winding-down session closes its link after these events."""
     caused: list[Effect] = scene.happens(*events)  # type: ignore[arg-type]
     assert (CLOSED in caused) == scene.session.closed
     return scene.session.closed
@@ -490,7 +490,7 @@ def test_a_closed_session_has_no_turn_to_read() -> None:
     assert scene.happens(PartialTranscribed(scene.turn(), "hello")) == []
 
 
-# --- what can be read of it -------------------------------------------------------------------------------------------------------
+# --- readable state ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_conversation_is_readable_with_the_words_heard_so_far() -> None:

@@ -1,4 +1,4 @@
-"""What has passed has passed, whatever the clock says later."""
+"""A clock that runs backwards changes nothing that has already happened."""
 
 from __future__ import annotations
 

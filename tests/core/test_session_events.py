@@ -1,4 +1,4 @@
-"""Every event reaches its session, and one of work that does not exist is counted and dropped."""
+"""A session accepts every event; one of unknown work is counted and dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session waits for, and what becomes of work that its shell no longer waits for."""
+"""A session's outstanding work, and work that its shell abandons."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def with_books() -> Scene:
     return Scene(settings=Settings(tools=(MCP,)), capabilities=MCP_ALLOWED)
 
 
-# --- what is waited for ---------------------------------------------------------------------------------------------------------
+# --- outstanding work -----------------------------------------------------------------------------------------------------------
 
 
 def test_an_idle_session_has_nothing_outstanding() -> None:
@@ -69,7 +69,7 @@ def test_tool_listings_and_calls_are_outstanding() -> None:
     assert scene.session.outstanding() == (AwaitedCall(scene.last(CallTool).call),)
 
 
-# --- what is abandoned ------------------------------------------------------------------------------------------------------------
+# --- abandoned work ---------------------------------------------------------------------------------------------------------------
 
 
 def test_abandoning_ended_or_unknown_work_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Encodings, filters of tools, and how updates and other pipelines change the settings."""
+"""Encodings, tool filters, and how updates and other pipelines change the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update of the session may ask for on a pipeline, and what the refusals name."""
+"""Session updates that a pipeline supports, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ PHOTO = Message(ItemId("photo"), "user", (InputImage("data:image/png;base64,AAAA
 
 
 def obstacle(scene: Scene, *, images: bool = False) -> str:
-    """Why the session cannot go on with a pipeline of these capabilities; "" where it can."""
+    """Why the session cannot change to a pipeline of these capabilities; "" if it can."""
     try:
         check_change_of_pipeline(scene.session._st, "large", Capabilities(images=images))
     except PeerError as error:

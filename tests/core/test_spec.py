@@ -1,4 +1,4 @@
-"""What a session is made from: equal arguments make the same session."""
+"""A session's arguments: equal arguments make equal sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which words of a spoken item lie before a sample, what is left to say after it, and the audio of both."""
+"""The words of a spoken item before a sample, the rest after it, and the audio of both."""
 
 from __future__ import annotations
 

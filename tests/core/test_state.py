@@ -1,4 +1,4 @@
-"""What a session remembers beside its regions, and the questions about several of them at once."""
+"""The state outside the regions, and the queries over several regions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model's call of a tool begins: the client's to make, the session's, or the session's once it is approved."""
+"""How a tool call begins: made by the client, by the session, or by the session after approval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TYPED = Message(ItemId("typed"), "user", (InputText("Where is Emma?"),))
 
 
 def asked(parallel: bool | None = None) -> Scene:
-    """A session whose model knows two tools of a server, one of which needs approval, and is to answer."""
+    """A session with a running reply whose model knows two tools of a server, one of which needs approval."""
     settings = Settings(modality="text", turn_detection=None, tools=(BOOKS,), parallel_tool_calls=parallel)
     scene = Scene(settings, capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"), McpTool("lend"))))

@@ -1,4 +1,4 @@
-"""Which tools a client may declare, and what a response's own tools stand for."""
+"""The tools that a client may declare, and what a response's own tools refer to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is offered of the tools of MCP servers, and what a choice of one of them comes to."""
+"""The MCP tools that a model is offered, and the meaning of a tool choice."""
 
 from __future__ import annotations
 

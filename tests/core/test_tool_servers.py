@@ -1,4 +1,4 @@
-"""The MCP servers of a session and the calls that run: what each has, what is awaited, and whose outcome is answered."""
+"""The MCP servers and running calls of a session: their tools, their timeouts, and which outcomes are answered."""
 
 from __future__ import annotations
 

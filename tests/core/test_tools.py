@@ -1,4 +1,4 @@
-"""MCP servers in the core: who may be asked, what outlives what, and when the reply goes on."""
+"""MCP servers in the core: listing, calls that outlive their responses, and when the reply continues."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def sent(effects: list[Any], kind: type) -> list[Any]:
 
 
 def reading(*, turn_detection: ServerVad | None = None, **server: Any) -> Scene:
-    """A session whose server has told its tools."""
+    """A session whose server has listed its tools."""
     tool = McpServer("books", "https://books.example/mcp", **({"approval": UNASKED} | server))
     scene = Scene(Settings(tools=(tool,), turn_detection=turn_detection, modality="text"), capabilities=MCP_ALLOWED)
     listing = of(scene.effects, ListTools)[0]
@@ -309,7 +309,7 @@ FILMS = McpServer("films", "https://films.example/mcp", approval=UNASKED)
 
 
 def asked() -> tuple[Scene, ListTools]:
-    """A session whose server has been asked for its tools, and the question."""
+    """A session that has asked its server for the tools, and that effect."""
     scene = Scene(Settings(tools=(BOOKS,), modality="text"), capabilities=MCP_ALLOWED)
     return scene, scene.last(ListTools)
 
@@ -369,7 +369,7 @@ def test_a_server_that_is_changed_before_it_answers_is_released_and_listed_again
     answered = scene.happens(ToolsListed(of(caused, ListTools)[0].listing, SHELF))
     assert [notice.state for notice in sent(answered, McpListProgress)] == ["completed"]
     gone = scene.happens(SessionUpdateRequested({"tools": (FILMS,)}))
-    assert gone[1:] == [ReleaseServer(moved)], "it has answered: nothing of it is awaited"
+    assert gone[1:] == [ReleaseServer(moved)], "it has answered and is no longer waited for"
 
 
 def test_a_listing_whose_item_was_deleted_is_reported_as_progress_only() -> None:
@@ -395,7 +395,7 @@ def test_a_server_times_out_at_its_deadline_and_not_before() -> None:
 
 
 def pausing(scene: Scene) -> AttemptId:
-    """The user pauses, and a reply is made ahead."""
+    """The user pauses, and a speculative attempt starts."""
     scene.hears(320, 0.9)
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "Where is Emma?", flush=scene.flush()))
@@ -411,7 +411,7 @@ def test_a_speculative_reply_without_a_pending_servers_tools_is_made_again() -> 
     assert [tool.name for tool in scene.last(StartGeneration).prompt.tools] == ["find", "lend"]
 
 
-# --- what comes of calls -------------------------------------------------------------------------------------------------------
+# --- the outcomes of calls -----------------------------------------------------------------------------------------------------
 
 
 def calls_both(**settings: Any) -> tuple[Scene, CallTool, CallTool]:
@@ -533,7 +533,7 @@ def test_a_reply_after_tool_calls_keeps_its_own_input_and_adds_the_outcomes(in_c
     scene.happens(TYPED, ResponseRequested(ResponseParams(in_conversation=in_conversation, input=(own,))))
     (call,) = of(calls(scene), CallTool)
     ended = scene.happens(ToolAnswered(call.call, "There."))
-    assert len(of(ended, StartGeneration)) == (not in_conversation), "beside the conversation nothing is waited for"
+    assert len(of(ended, StartGeneration)) == (not in_conversation), "an out-of-band response waits for nothing"
     scene.passes(400)
     asked_again, found = scene.last(StartGeneration).prompt.items
     assert asked_again == own
@@ -641,7 +641,7 @@ def test_one_reply_calls_no_more_tools_at_once_than_the_limit() -> None:
     assert refused.error == McpError("protocol_error", f"At most {MAX_RUNNING_CALLS} calls of tools may run at once.")
 
 
-# --- what follows from a client's items ------------------------------------------------------------------------------------------
+# --- client items ----------------------------------------------------------------------------------------------------------------
 
 
 def test_an_output_of_an_unknown_call_is_refused_by_its_id() -> None:

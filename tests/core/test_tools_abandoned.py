@@ -1,4 +1,4 @@
-"""Tools and calls that the shell waits for no longer."""
+"""Tool listings and calls that the shell abandons."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_answered_listing_or_call_cannot_be_abandoned() -> None:
     scene = with_books()
     listing = scene.last(ListTools).listing
     other = WorkAbandoned(AwaitedListing(ListingId(99)))
-    assert scene.happens(other) == [], "the server that is still asked is another"
+    assert scene.happens(other) == [], "another server is still being listed"
     scene.happens(ToolsListed(listing, ()))
     assert scene.happens(WorkAbandoned(AwaitedListing(listing))) == []
     assert scene.happens(WorkAbandoned(AwaitedCall(ToolCallId(99)))) == []

@@ -1,4 +1,4 @@
-"""Calls of MCP tools that the user must approve: which decisions count, what follows from them, and which are refused."""
+"""MCP calls that need approval: which decisions count, their consequences, and which are refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TYPED = Message(ItemId("typed"), "user", (InputText("Lend me Emma."),))
 
 
 def asked() -> Scene:
-    """A session whose model knows the tool and is to answer."""
+    """A session with a running reply whose model knows the tool."""
     scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=MCP_ALLOWED)
     scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested())
@@ -78,7 +78,7 @@ def decides(request: McpApprovalRequest, approve: bool, name: str = "decision") 
 
 
 def refusal(scene: Scene, event: ItemCreateRequested) -> ErrorRaised:
-    """The error that is all that this decision causes."""
+    """The error, which is the only effect of the decision."""
     caused = scene.happens(event)
     assert len(caused) == 1
     (error,) = notices(caused)

@@ -1,4 +1,4 @@
-"""The transcriber never answers, neither after a turn nor ahead of its end."""
+"""The transcriber never answers, neither after a turn nor speculatively."""
 
 from __future__ import annotations
 

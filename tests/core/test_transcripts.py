@@ -1,4 +1,4 @@
-"""What becomes of the user's words: those that come late, those that are given up, and what a backlog is told as."""
+"""Transcripts: late ones, abandoned ones, and the backlog."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ UNASKED = replace(MANUAL, transcription=None)
 
 
 def commits(scene: Scene, ms: int = 200) -> TurnId:
-    """A turn of so much audio, whose words are awaited."""
+    """Commit a turn of this much audio, whose transcript is pending."""
     scene.happens(AudioArrived(bytes(48 * ms)), CommitRequested())
     return scene.turn()
 
@@ -144,7 +144,7 @@ def test_pending_audio_may_reach_the_limit_and_a_refusal_gives_its_length() -> N
     assert error.message.startswith("90 s of this session's audio wait for their transcripts; 90 s more exceed")
     assert "exceed the limit of 180 s." in error.message
     scene.happens(brings(half - 500))
-    assert scene.notices(ErrorRaised) == [error], "what fills the limit is taken"
+    assert scene.notices(ErrorRaised) == [error], "audio up to the limit is accepted"
 
 
 def test_a_turn_may_be_spoken_while_the_backlog_is_full() -> None:
@@ -156,11 +156,11 @@ def test_a_turn_may_be_spoken_while_the_backlog_is_full() -> None:
     assert [completed.transcript for completed in scene.notices(TranscriptionCompleted)] == ["what was that"]
 
 
-# --- what follows from the words of a turn -----------------------------------------------------------------------------------------
+# --- the consequences of a transcript ----------------------------------------------------------------------------------------------
 
 
 def paused(text: str, owner: OwnerSettings = SPECULATING) -> Scene:
-    """The user has said this and pauses; what was said is known."""
+    """The user has said this and pauses; the transcript is known."""
     scene = Scene(Settings(transcription=Transcription()), owner)
     scene.hears(640, 0.9)
     scene.hears(256, 0.0)

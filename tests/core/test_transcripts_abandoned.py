@@ -1,4 +1,4 @@
-"""Words that the shell waits for no longer."""
+"""Transcripts that the shell abandons."""
 
 from __future__ import annotations
 

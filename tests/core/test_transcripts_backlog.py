@@ -1,4 +1,4 @@
-"""How much of a session's audio may wait for its words, and what a client is told who sends more."""
+"""The limit of audio with pending transcripts, and the error beyond it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_turns_ended_by_voice_activity_drop_the_oldest_over_the_backlog() -> Non
     turns: list[TurnId] = []
     while not scene.notices(TranscriptionFailedNotice):
         assert len(turns) < 10
-        # Faster than it is spoken: no turn is to be late, this is about what waits.
+        # Faster than real time, so that no turn times out: only the backlog matters here.
         for probability in (0.9,) * 1900 + (0.0,) * 20:
             scene.position += 768
             scene.happens(AudioArrived(bytes(1536)), VoiceScored(scene.position, probability))

@@ -1,4 +1,4 @@
-"""The work that a policy decides on: translations and utterances, their order, their bounds, and the floor."""
+"""The work that a policy decides: translations and utterances, their order, their limits, and the floor."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ def works(scene: Scene) -> list[Reply | Translation | Utterance]:
 
 
 def speaks_on(scene: Scene, text: str, stable: str | None = None) -> None:
-    """The user is heard to say this, and speaks on."""
+    """A partial transcript arrives, and the user continues to speak."""
     scene.hears(64, 0.9)
     scene.happens(PartialTranscribed(scene.turn(), text, text if stable is None else stable))
 
 
 def finishes(scene: Scene, text: str = "Ja.", ms: int = 100) -> None:
-    """The engines do the work started last."""
+    """The engines complete the work started last."""
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, text), SpeechGenerated(attempt, bytes(48 * ms)), GenerationFinished(attempt))
 
 
 @dataclass
 class Decides(Assistant):
-    """A policy whose answers are given."""
+    """A policy with scripted answers."""
 
     stable: tuple[Decided, ...] = ()
     ended: tuple[Decided, ...] = ()
@@ -177,7 +177,7 @@ def test_an_unstable_word_causes_no_work_and_each_stable_one_is_considered_once(
     assert policy.asked == [Said("I would")]
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------------------
+# --- utterances -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_policy_may_have_a_text_spoken_verbatim() -> None:
@@ -185,7 +185,7 @@ def test_a_policy_may_have_a_text_spoken_verbatim() -> None:
     heard.says("What is the time?")
     assert works(heard) == [Utterance("One moment.")]
     finishes(heard, "One moment.", ms=320)
-    assert len(started(heard)) == 1, "a reply waits until the listener has heard it"
+    assert len(started(heard)) == 1, "a reply waits for the end of playback"
     heard.passes(320)
     assert isinstance(works(heard)[1], Reply)
 

@@ -1,4 +1,4 @@
-"""The figures of a turn, as its client gets them."""
+"""The figures of a turn in the notice to the client."""
 
 from __future__ import annotations
 

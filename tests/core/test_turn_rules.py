@@ -1,4 +1,4 @@
-"""The judgements about the voice that may be replaced, asked by the session itself."""
+"""The replaceable rules about the voice, as the session calls them."""
 
 from __future__ import annotations
 

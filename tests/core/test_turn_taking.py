@@ -76,7 +76,7 @@ def test_speech_begins_with_the_first_of_consecutive_voiced_frames() -> None:
     changes = [turns.heard((11 + index) * FRAME, score, 0.5) for index, score in enumerate(scores)]
     assert changes == [None, None, None, None, Began(13 * FRAME)]
     assert turns.scored_to == 15 * FRAME
-    assert turns.before == (0.2, 0.1, 0.9), "the voiced frames themselves are left out"
+    assert turns.before == (0.2, 0.1, 0.9), "without the voiced frames"
 
 
 def test_a_turn_is_open_while_its_user_speaks_or_pauses() -> None:
@@ -102,7 +102,7 @@ def test_stable_words_are_never_taken_back() -> None:
     one = turn()
     one.hear("how are", "how")
     one.hear("who are", "who")
-    assert (one.text, one.stable) == ("who are", "how"), "what was promised stands"
+    assert (one.text, one.stable) == ("who are", "how"), "stable words stay"
     one.hear("how are you", "how are")
     one.hear("how are you")
     assert (one.text, one.stable) == ("how are you", "how are")
@@ -137,7 +137,7 @@ def test_a_turn_takes_the_floor_is_fed_and_can_fail() -> None:
     assert (one.provisional, one.fed_to, one.fault) == (False, 768, fault)
 
 
-# --- positions and pauses ------------------------------------------------------------------------------------------------------
+# --- phases and pauses ---------------------------------------------------------------------------------------------------------
 
 
 def test_results_of_a_pause_are_kept_until_speech_continues() -> None:
@@ -156,7 +156,7 @@ def test_results_of_a_pause_are_kept_until_speech_continues() -> None:
     assert one.text == "how are you"
     turns.speak(one)
     positions.append(turns.position)
-    assert positions == [pausing, Speaking(one)], "nothing that was known of the pause can be stale"
+    assert positions == [pausing, Speaking(one)], "no result of the pause is outdated"
 
 
 def test_every_uncommitted_turn_is_open_until_it_ends() -> None:

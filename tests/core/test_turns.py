@@ -1,4 +1,4 @@
-"""What is heard of the user: which audio makes a turn, what the recogniser and the judge are given of it, and when a turn is over."""
+"""The user's input: which audio makes a turn, what the recogniser and the turn judge get, and when a turn ends."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_score_of_unknown_or_already_scored_audio_is_dropped() -> None:
     scene.happens(VoiceScored(4 * FRAME, 0.9))
     scene.happens(VoiceScored(3 * FRAME, 0.9))
     assert scene.session.late_events == late + 3
-    assert scene.notices(InputSpeechStarted) == [], "one frame was voiced, however often it was told"
+    assert scene.notices(InputSpeechStarted) == [], "a repeated score of one frame counts once"
 
 
 def test_a_score_after_detection_was_switched_off_is_dropped() -> None:
@@ -251,7 +251,7 @@ def test_voice_in_cleared_audio_begins_no_turn() -> None:
 
 def test_a_turn_is_committed_at_its_limit_and_not_a_frame_before() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=0)))
-    begins = 10 * FRAME + 5  # whole milliseconds are told, rounded down
+    begins = 10 * FRAME + 5  # given in whole milliseconds, rounded down
     end = begins + MAX_TURN_MS * 24
     scene.happens(AudioArrived(bytes(2 * end)), VoiceScored(begins, 0.0))
     scene.happens(VoiceScored(begins + FRAME, 0.9), VoiceScored(begins + 2 * FRAME, 0.9))

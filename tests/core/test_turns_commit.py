@@ -1,4 +1,4 @@
-"""Turns that the client ends itself: commits and clears."""
+"""Turns that the client ends: commits and clears."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
     assert isinstance(error, ErrorRaised)
     assert "64.00ms" in error.message
     frames(scene, 0.9, 0.9)
-    arrives(scene, 5)  # whole milliseconds are told, rounded down
+    arrives(scene, 5)  # given in whole milliseconds, rounded down
     caused = scene.happens(CommitRequested())
     item = scene.notices(InputSpeechStarted)[0].item_id
     assert notices(caused)[:2] == [InputSpeechStopped(item, 34 * 32), InputCommitted(item, None)]
@@ -168,7 +168,7 @@ def test_a_detected_turn_with_a_failed_recogniser_fails_at_its_end() -> None:
 
 def test_a_clear_ends_a_reported_turn_and_drops_its_recogniser() -> None:
     scene = Scene()
-    arrives(scene, 5)  # whole milliseconds are told, rounded down
+    arrives(scene, 5)  # given in whole milliseconds, rounded down
     frames(scene, *[0.0] * 30, *[0.9] * 10)
     arrives(scene, FRAME)
     item = scene.notices(InputSpeechStarted)[0].item_id

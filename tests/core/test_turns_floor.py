@@ -1,4 +1,4 @@
-"""Which voice over a reply gets the floor, and what it does to the reply."""
+"""When a voice over a reply takes the floor, and how it affects the reply."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.core.scene import Scene, kinds, notices
 
 @dataclass
 class OwnFloor:
-    """Gives the floor to a voice that says "stop"; remembers what it was asked."""
+    """Gives the floor to a voice that says "stop"; records its calls."""
 
     asked: list[tuple[str, int]] = field(default_factory=list)
 
@@ -116,7 +116,7 @@ def test_words_in_a_pause_take_the_floor_and_the_turn_continues_to_its_end() -> 
     scene.happens(PartialTranscribed(scene.turn(), "please stop", stable="please"))
     caused = over_reply(scene, (320 + 200, 0.0))
     assert kinds(caused)[:2] == ["InputSpeechStarted", "TranscriptionDelta"]
-    assert "InputSpeechStopped" in kinds(caused), "its pause has been long enough already"
+    assert "InputSpeechStopped" in kinds(caused), "its pause was already long enough"
 
 
 def test_a_custom_floor_rule_gets_the_words_and_the_length_of_the_voice() -> None:
@@ -124,7 +124,7 @@ def test_a_custom_floor_rule_gets_the_words_and_the_length_of_the_voice() -> Non
     scene = ruled(Rules(floor=own), Settings(transcription=Transcription()))
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time.", 60_000))
-    over_reply(scene, (64, 0.9), (2_000.5, 0.9), (2_032.5, 0.0))  # whole milliseconds are told, rounded down
+    over_reply(scene, (64, 0.9), (2_000.5, 0.9), (2_032.5, 0.0))  # given in whole milliseconds, rounded down
     scene.happens(PartialTranscribed(scene.turn(), "two more words"))
     assert kinds(over_reply(scene, (2_100, 0.0), (2_132, 0.9))) == []
     scene.happens(PartialTranscribed(scene.turn(), "stop", stable="stop"))
@@ -162,7 +162,7 @@ def test_a_voice_over_a_reply_cuts_it_only_if_interruption_is_enabled() -> None:
 
 @dataclass
 class OwnPolicy(Assistant):
-    """An assistant that treats a voice over its output in its own way."""
+    """An assistant with its own decision about a voice over its output."""
 
     over: OverOutput = "cut"
 

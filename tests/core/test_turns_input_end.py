@@ -1,4 +1,4 @@
-"""The end of the input: what was being said is a turn."""
+"""The end of the input ends and commits the open turn."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_without_an_open_turn_the_end_of_the_input_changes_nothing() -> None:
     scene.hears(320, 0.0)
     assert scene.happens(InputEnded()) == []
     scene.hears(640, 0.9)
-    assert len(scene.notices(InputSpeechStarted)) == 1, "audio that comes all the same is heard"
+    assert len(scene.notices(InputSpeechStarted)) == 1, "later audio is still handled"
 
 
 def test_with_manual_turns_the_end_of_the_input_commits_audio_of_sufficient_length() -> None:

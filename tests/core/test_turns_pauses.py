@@ -1,4 +1,4 @@
-"""Pauses in a turn: what is asked for in them, and when one ends the turn."""
+"""Pauses in a turn: the requests to the engines, and when a pause ends the turn."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.core.scene import SPECULATING, Scene, kinds, of
 
 @dataclass
 class OwnEndpointing:
-    """Ends a turn after `ms` of silence; remembers what it was asked."""
+    """Ends a turn after `ms` of silence; records its calls."""
 
     ms: int
     asked: list[PauseSeen] = field(default_factory=list)
@@ -58,7 +58,7 @@ def test_a_custom_endpointing_rule_gets_the_pause_the_turn_and_the_words() -> No
     for frame in range(20):
         scene.happens(VoiceScored((frame + 1) * FRAME, 0.9 if frame >= 10 else 0.0))
     scene.happens(PartialTranscribed(scene.turn(), "how are"))
-    since = 20 * FRAME + 5  # whole milliseconds are told, rounded down
+    since = 20 * FRAME + 5  # given in whole milliseconds, rounded down
     scene.happens(VoiceScored(since + FRAME, 0.0), VoiceScored(since + 24 * 100, 0.0))
     judged = scene.last(JudgePause)
     scene.happens(PauseJudged(judged.turn, judged.judgement, 0.25))
@@ -98,7 +98,7 @@ def test_a_transcript_is_requested_once_in_a_pause_at_the_first_use(
 
 
 def judging(transcription: Transcription | None = None) -> Scene:
-    """A session with a judge; the user has spoken for three tenths of a second, after a second of silence."""
+    """A session with a turn judge; the user has spoken for 300 ms, after a second of silence."""
     scene = Scene(Settings(turn_detection=SemanticVad("high"), transcription=transcription))
     frames(scene, *[0.0] * 30, *[0.9] * 10)
     return scene
@@ -178,7 +178,7 @@ def test_a_transcript_requested_in_another_pause_is_dropped(flush: FlushId | Non
 def test_a_late_transcript_of_the_last_pause_serves_the_turn() -> None:
     scene = Scene(Settings(transcription=Transcription()), SPECULATING)
     frames(scene, *[0.9] * 10, *[0.0] * 16)
-    assert of(scene.effects, FinishTranscription) == [], "nothing was said since they were asked for"
+    assert of(scene.effects, FinishTranscription) == [], "nothing was said since the request"
     turn = scene.turn()
     assert scene.happens(Transcribed(turn, "of another pause", FlushId(99))) == []
     caused = scene.happens(Transcribed(turn, "hello", scene.flush()))

@@ -1,4 +1,4 @@
-"""Who has the floor: immediate and confirmed barge-in, waiting replies, judged pauses."""
+"""The floor: immediate and confirmed barge-in, waiting replies, judged pauses."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_transcript_of_the_whole_pause_is_judged_with_its_language_and_confi
     assert (partial.text, partial.language, partial.confidence) == ("what time is it", "", None)
     scene.happens(Transcribed(scene.turn(), "what time is it", flush.flush, language="en", confidence=0.4))
     judged = scene.last(JudgePause)
-    assert judged.judgement != partial.judgement, "the words are the same, what is known of them is not"
+    assert judged.judgement != partial.judgement, "the words are the same, their details are not"
     assert (judged.text, judged.language, judged.confidence) == ("what time is it", "en", 0.4)
 
 

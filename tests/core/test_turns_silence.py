@@ -1,4 +1,4 @@
-"""What becomes of a long silence after a reply."""
+"""A long silence after a reply."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.core.scene import MS, Scene, kinds, notices
 
 
 def idle() -> Scene:
-    """A reply has been heard, and nothing since; the client wants a prompt after five seconds."""
+    """A reply has been heard and nothing since, with an idle timeout of five seconds."""
     scene = Scene(Settings(turn_detection=ServerVad(idle_timeout_ms=5_000)))
-    arrives(scene, 5)  # whole milliseconds are told, rounded down
+    arrives(scene, 5)  # given in whole milliseconds, rounded down
     frames(scene, 0.0, 0.0)
     scene.happens(ResponseRequested())
     scene.answers(("Hello.", 100))

@@ -1,4 +1,4 @@
-"""The work of the engines, and what is still awaited of it."""
+"""The work of the engines, and what is still outstanding."""
 
 from __future__ import annotations
 

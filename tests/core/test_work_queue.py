@@ -1,4 +1,4 @@
-"""The work that waits: in order, bounded, with at most one reply among it."""
+"""The queued work: in order, limited, with at most one reply."""
 
 from __future__ import annotations
 

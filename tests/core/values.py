@@ -1,4 +1,4 @@
-"""What the value classes of a module have in common."""
+"""Helpers for the value classes of a module."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def values_of(module: ModuleType) -> list[type]:
 
 
 def can_change(kind: type) -> bool:
-    """Whether an object of this class can be changed, or given further attributes, once it is made."""
+    """Whether instances of this class are mutable or accept further attributes."""
     params = getattr(kind, "__dataclass_params__")  # noqa: B009 - typing does not know it
     return not params.frozen or "__slots__" not in vars(kind)
