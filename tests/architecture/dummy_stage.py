@@ -1,4 +1,4 @@
-"""A package of somebody else's that brings a stage of its own, a moderator of texts, and an engine for it."""
+"""A third-party package that adds a stage, a moderator of texts, and an engine for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODERATION: Stage[Moderator] = Stage("moderation", "moderation of texts", Modera
 
 
 class WordList:
-    """Refuses the texts that hold one of its words."""
+    """Refuses texts that contain one of its words."""
 
     def __init__(self, words: frozenset[str]) -> None:
         self._words = words

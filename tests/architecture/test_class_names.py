@@ -1,4 +1,4 @@
-"""Two modules of the package never define a public class of one name: a name in a traceback, a trace or a page means one thing."""
+"""No two modules of the package define a public class of the same name, so that a name in a traceback, a trace or a page is unambiguous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dialect of another kind: what it must bring, and that no file of the server, the shell or the core knows of it."""
+"""A new dialect: what it must implement, and that no file of the server, the shell or the core depends on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {"hello": n.SessionCreated, "begun": n.ResponseCreated, "word": n.Output
 
 
 def terse(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
-    """Four events, each with no more than what happened."""
+    """A dialect of four minimal events."""
     match notice:
         case n.SessionCreated():
             return "hello", {}
@@ -54,7 +54,9 @@ async def test_a_new_dialect_needs_only_a_codec() -> None:
     async with running(configured(), Engines(llm=FakeModel(["Hello."]))) as server:
         link = ListLink()
         link.open(server, TERSE, paced=False)
-        link.client_sends(type="session.update", session={"type": "realtime", "audio": {"output": {"voice": "nobody"}}})
+        link.client_sends(
+            type="session.update", session={"type": "realtime", "audio": {"output": {"voice": "unknown"}}}
+        )
         link.client_sends(type="response.create")
         await settled(lambda: "over" in link.kinds())
         told = [event for event in link.events if event["type"] != "sound"]

@@ -1,5 +1,4 @@
-"""A link of another kind, made of lists, and a dialect of another kind: what each must bring, and that no file of the server knows
-of either."""
+"""A new link, made of lists, and a new dialect: what each must implement, and that no file of the server depends on either."""
 
 from __future__ import annotations
 

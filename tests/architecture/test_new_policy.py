@@ -1,4 +1,4 @@
-"""A policy of another kind: what it must bring, and that no other file knows of it."""
+"""A new policy: what it must implement, and that no other file depends on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.runtime.rig import Rig, pipeline
 
 
 class Echo(Assistant):
-    """Says what was said, and is not interrupted."""
+    """Repeats the turn's words and is not interrupted."""
 
     def turn_ended(self, said: Said) -> tuple[Decided, ...]:
         return (Say(f"You said: {said.text}."),)

@@ -1,4 +1,4 @@
-"""A new stage is named in one place: a package that names one has it registered, configured, opened, listed and closed."""
+"""A new stage is defined in one place: it is then registered, configured, opened, listed and closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each region of the core alone writes its fields: read from the code itself."""
+"""Only a region of the core writes its own fields; checked in the source."""
 
 from __future__ import annotations
 

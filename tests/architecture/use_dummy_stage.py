@@ -1,4 +1,4 @@
-"""Run where `dummy_stage` is installed: it is configured in a file, opened by a server's loader and by the library, used, and closed."""
+"""Runs where `dummy_stage` is installed: configures it in a file, opens it with the server's loader and the library, uses and closes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pytest tests/golden --update` writes the timelines anew; read the difference before you commit it."""
+"""`pytest tests/golden --update` rewrites the timelines; read the difference before you commit it."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update", action="store_true", help="write the golden timelines anew")
+    parser.addoption("--update", action="store_true", help="rewrite the golden timelines")

@@ -1,4 +1,4 @@
-"""The flows of protocol.md section 4, each a script. The docstring stands above its timeline."""
+"""The flows of protocol.md section 4, each a script whose docstring becomes the title of its timeline."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MANUAL = Settings(voice="alloy", turn_detection=None, transcription=TOLD)
 
 
 def flow(name: str) -> Callable[[Callable[[], Script]], Callable[[], Script]]:
-    """Name a script's timeline."""
+    """Register a script under the name of its timeline."""
 
     def keep(script: Callable[[], Script]) -> Callable[[], Script]:
         FLOWS[name] = script
@@ -90,7 +90,7 @@ def text_response() -> Script:
 
 @flow("4.2-server-vad")
 def server_vad() -> Script:
-    """4.2 A spoken turn found by its silence, with partial transcripts, and its reply."""
+    """4.2 A spoken turn that ends by silence, with partial transcripts, and its reply."""
     script = Script(VAD)
     script.hush(320)
     script.speak(480)
@@ -106,7 +106,7 @@ def server_vad() -> Script:
 
 @flow("4.2-speculation")
 def speculation() -> Script:
-    """4.2 with speculation: the first guess is wrong, nobody hears of it; the second is right and is released."""
+    """4.2 with speculation: the first attempt is outdated and dropped silently; the second is released."""
     script = Script(VAD, OwnerSettings(speculation=True, speculate_after_ms=200))
     script.hush(320)
     script.speak(640)
@@ -124,7 +124,7 @@ def speculation() -> Script:
 
 @flow("4.3-semantic-vad")
 def semantic_vad() -> Script:
-    """4.3 A judge of pauses: the first pause is one for thought, the second is the end."""
+    """4.3 A turn judge: the first pause does not end the turn, the second does."""
     script = Script(Settings(voice="alloy", transcription=TOLD, turn_detection=SemanticVad("high")))
     script.hush(320)
     script.speak(640)
@@ -146,7 +146,7 @@ def semantic_vad() -> Script:
 
 @flow("4.4-manual")
 def manual() -> Script:
-    """4.4 Push to talk: too early a commit is refused, the next one is taken; the client asks for the reply before the words are there."""
+    """4.4 Push to talk: a commit that comes too early is refused, the next accepted; the reply is requested before the transcript."""
     script = Script(MANUAL)
     script.speak(64)
     script.client(CommitRequested(ClientEventId("evt_1")))
@@ -163,7 +163,7 @@ def manual() -> Script:
 
 @flow("4.5-tools")
 def tools() -> Script:
-    """4.5 Words, then two calls; the outputs come in the other order, then the answer."""
+    """4.5 Text, then two calls; the outputs arrive in the other order, then the answer."""
     script = Script(Settings(voice="alloy", transcription=TOLD, tools=(WEATHER,)))
     asked(script, heard="the weather in Oslo and Rome")
     script.clause("One moment. ")
@@ -191,7 +191,7 @@ def cancel() -> Script:
 
 @flow("4.7-barge-in-while-generating")
 def barge_in() -> Script:
-    """4.7 The user talks over a reply that is still being made; the client says what was heard, and the next prompt holds just that."""
+    """4.7 A barge-in while the reply is generated; the client truncates to what was heard, and the next prompt holds just that."""
     script = Script(VAD)
     asked(script)
     script.clause("It rains in the north, and the south stays dry.")
@@ -208,7 +208,7 @@ def barge_in() -> Script:
 
 @flow("4.7-barge-in-while-draining")
 def barge_in_while_draining() -> Script:
-    """4.7 The reply has been made and is still being heard: it is cut, and owes no second terminal. The client says nothing of it."""
+    """4.7 A barge-in while a finished reply is played: it is cut without a second terminal. The client does not truncate it."""
     script = Script(VAD)
     asked(script)
     script.clause("It rains in the north, and the south stays dry.")
@@ -223,7 +223,7 @@ def barge_in_while_draining() -> Script:
 
 @flow("4.7-truncate-while-streaming")
 def truncate_while_streaming() -> Script:
-    """4.7 The client truncates an item that is still in progress, and the reply goes on: of this item no more was heard."""
+    """4.7 The client truncates an item in progress, and the reply continues: no more of this item was heard."""
     script = Script(VAD)
     asked(script)
     script.clause("It rains in the north, ")
@@ -239,7 +239,7 @@ def truncate_while_streaming() -> Script:
 
 @flow("4.7-backchannel-confirmed")
 def backchannel() -> Script:
-    """4.7 with barge_in = "confirmed": a "mm-hm" over the reply stops nothing, nobody is told of it; a sentence takes the floor."""
+    """4.7 with barge_in = "confirmed": a "mm-hm" over the reply is dropped without a notice; a sentence takes the floor."""
     script = Script(VAD, OwnerSettings(barge_in="confirmed"))
     asked(script)
     script.clause("It rains in the north, and the south stays dry until Sunday.")
@@ -258,7 +258,7 @@ def backchannel() -> Script:
 
 @flow("4.7-false-stop-resumes")
 def resume_after_false_interruption() -> Script:
-    """4.7 A cough stops a reply that is still being heard; no words were in it, so the reply goes on where it was stopped."""
+    """4.7 A cough stops a reply during playback; it had no words, so the reply resumes where it was stopped."""
     script = Script(VAD)
     asked(script)
     script.clause("It rains in the north, ")
@@ -272,7 +272,7 @@ def resume_after_false_interruption() -> Script:
 
 @flow("4.7-speech-does-not-interrupt")
 def no_interruption() -> Script:
-    """4.7 with interrupt_response false: speech over a reply is a turn like any other, its answer waits until the reply has been heard."""
+    """4.7 with interrupt_response false: speech over a reply is a turn like any other; its answer waits until the reply has been heard."""
     script = Script(Settings(voice="alloy", transcription=TOLD, turn_detection=ServerVad(interrupt_response=False)))
     asked(script)
     script.clause("It rains in the north.")
@@ -288,7 +288,7 @@ def no_interruption() -> Script:
 
 @flow("4.7-paced-barge-in")
 def paced_barge_in() -> Script:
-    """4.7 and 4.13 where the server plays: the buffer's notices, and the server trims the item itself."""
+    """4.7 and 4.13 where the server plays: the buffer's notices, and the server truncates the item itself."""
     script = Script(VAD, paced=True)
     asked(script)
     script.clause("It rains in the north, and the south stays dry.")
@@ -340,7 +340,7 @@ def token_limit() -> Script:
 
 @flow("4.9-failures")
 def failures() -> Script:
-    """4.9 The model fails in mid-reply; then the recogniser fails. The session lives on."""
+    """4.9 The model fails in the middle of a reply; then the recogniser fails. The session continues."""
     script = Script(VAD)
     asked(script)
     script.clause("It rains ", spoken_ms=400)
@@ -370,7 +370,7 @@ def transcription_session() -> Script:
 
 @flow("4.11-idle-timeout")
 def idle_timeout() -> Script:
-    """4.11 Nobody speaks for five seconds after a reply: the silence is committed and answered. Then the timeout is turned off."""
+    """4.11 Five seconds of silence after a reply are committed and answered. Then the timeout is turned off."""
     script = Script(Settings(voice="alloy", transcription=TOLD, turn_detection=ServerVad(idle_timeout_ms=5_000)))
     asked(script)
     script.clause("It rains.")
@@ -384,7 +384,7 @@ def idle_timeout() -> Script:
 
 
 def books() -> Script:
-    """A session that has an MCP server, which has told its tools."""
+    """A session with an MCP server that has listed its tools."""
     script = Script(MANUAL)
     script.client(SessionUpdateRequested({"tools": (BOOKS,)}))
     script.wait(80)
@@ -394,7 +394,7 @@ def books() -> Script:
 
 @flow("4.12-mcp-call")
 def mcp_call() -> Script:
-    """4.12 A tool of an MCP server, called by the server itself; the reply goes on without being asked."""
+    """4.12 A tool of an MCP server, called by Parley; the reply continues without a request."""
     script = books()
     script.client(typed("Where is Emma?"))
     script.client(ResponseRequested(event_id=ClientEventId("evt_1")))
@@ -410,7 +410,7 @@ def mcp_call() -> Script:
 
 @flow("4.12-mcp-approval")
 def mcp_approval() -> Script:
-    """4.12 A tool that needs the user's approval: asked for, given, called, answered."""
+    """4.12 A tool that needs the user's approval: requested, given, called, answered."""
     script = books()
     script.client(typed("Lend me Emma."))
     script.client(ResponseRequested(event_id=ClientEventId("evt_1")))

@@ -1,6 +1,6 @@
-"""A scripted world for golden timelines: a session driven line by line, everything at hand to the millisecond.
+"""Scripts for golden timelines: a session driven line by line, with exact times.
 
-Laws: nothing happens that the script does not say; each line of a script is one thing a person, an engine or the clock does.
+Laws: nothing happens outside the script; each line of a script is one action of the user, the client, an engine or the clock.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MS_PER_LETTER = 50
 
 
 class Script(Watched):
-    """A conversation on paper. Every method lets its own time pass; `wait` lets time pass for nothing."""
+    """A scripted session. Every method advances the clock by the time it takes; `wait` only advances the clock."""
 
     def __init__(
         self, settings: Settings | None = None, owner: OwnerSettings | None = None, *, paced: bool = False
@@ -48,18 +48,18 @@ class Script(Watched):
         )
 
     def client(self, event: ClientEvent) -> None:
-        """The client sends this."""
+        """Send a client event."""
         self.wait(10)
         self.post(event)
 
     # --- the user
 
     def speak(self, length_ms: int) -> None:
-        """The user talks, or makes another sound."""
+        """The user speaks, or makes another sound."""
         self._microphone(length_ms, 0.95)
 
     def hush(self, length_ms: int) -> None:
-        """The microphone hears nothing."""
+        """The microphone records silence."""
         self._microphone(length_ms, 0.03)
 
     def _microphone(self, length_ms: int, probability: float) -> None:
@@ -78,7 +78,7 @@ class Script(Watched):
         self.post(PartialTranscribed(max(self.work.streams), text, stable))
 
     def understands(self, text: str) -> None:
-        """The transcript that was last asked for."""
+        """The transcript that was requested last."""
         self.wait(40)
         if self.work.flushes:
             turn, flush = self.work.flushes.pop()
@@ -101,7 +101,7 @@ class Script(Watched):
 
     @property
     def generation(self) -> Generation:
-        """The newest one."""
+        """The newest generation."""
         return self.work.generations[max(self.work.generations)]
 
     @property
@@ -109,7 +109,7 @@ class Script(Watched):
         return self.generation.started.attempt
 
     def clause(self, text: str, *, spoken_ms: int | None = None, timed: bool = True) -> None:
-        """A clause and its audio, made at twice real time; `spoken_ms` stops it short."""
+        """A clause and its audio, generated at twice real time; `spoken_ms` cuts it short."""
         attempt = self.attempt
         self.wait(50)
         self.post(ClauseStarted(attempt, text))
@@ -129,7 +129,7 @@ class Script(Watched):
             self.post(TextGenerated(self.attempt, delta))
 
     def calls(self, index: int, call_id: str, name: str, parts: Sequence[str]) -> None:
-        """A tool call, its arguments bit by bit."""
+        """A tool call with its arguments in pieces."""
         attempt = self.attempt
         self.wait(30)
         self.post(ToolCallStarted(attempt, index, CallId(call_id), name))
@@ -154,7 +154,7 @@ class Script(Watched):
     # --- the loudspeaker
 
     def plays(self, length_ms: int) -> None:
-        """The server's own playback goes on for so long."""
+        """The server plays audio for this time."""
         self.wait(length_ms)
         samples = min(length_ms * 24, self.work.queued)
         self.work.queued -= samples
@@ -165,7 +165,7 @@ class Script(Watched):
         return self.items[-1]
 
     def timeline(self) -> str:
-        """The course of it all. Raises `CheckFailed` when something is left open."""
+        """The whole timeline. Raises `CheckFailed` if something is left open."""
         self.checker.finish()
         return render(self.steps, START_NS)
 

@@ -1,6 +1,6 @@
-"""Readable timelines of every flow of the protocol: what a client sees, in order, beside what the session asks of its engines.
+"""Readable timelines of every flow of the protocol: what a client sees, in order, and the session's effects for its engines.
 
-`->` the client sends, `<-` it is told, `..` an engine or the clock, `**` what the session asks for. After a wanted change:
+`->` client events, `<-` server events, `..` events of an engine or the clock, `**` effects for the shell. After an intended change:
 `pytest tests/golden --update`, then read the difference.
 """
 
@@ -18,7 +18,7 @@ TIMELINES = Path(__file__).parent / "timelines"
 
 
 def written(name: str) -> str:
-    """The flow's page: what it shows, then what happens."""
+    """The flow's file: its description, then its timeline."""
     script = FLOWS[name]
     return textwrap.fill(script.__doc__ or name, 120) + "\n\n" + script().timeline()
 
@@ -31,10 +31,8 @@ def test_the_flow_matches_its_golden_timeline(name: str, request: pytest.Fixture
         TIMELINES.mkdir(exist_ok=True)
         page.write_text(now, encoding="utf-8")
     before = page.read_text(encoding="utf-8") if page.exists() else ""
-    difference = "\n".join(
-        difflib.unified_diff(before.splitlines(), now.splitlines(), "written down", "now", lineterm="")
-    )
-    assert not difference, f"{name} goes otherwise (pytest tests/golden --update writes it anew):\n{difference}"
+    difference = "\n".join(difflib.unified_diff(before.splitlines(), now.splitlines(), "stored", "now", lineterm=""))
+    assert not difference, f"{name} differs from its timeline (pytest tests/golden --update rewrites it):\n{difference}"
 
 
 def test_every_golden_timeline_belongs_to_a_flow() -> None:

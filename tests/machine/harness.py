@@ -1,6 +1,6 @@
-"""A session under the checker for tests that throw events at it by hand: it keeps count of the work that is alive.
+"""A session under the checker, for tests that post events by hand; it keeps track of the running work.
 
-Laws: performs no effect but remembers what each has started, so that a test can answer it, or answer for work that is dead.
+Laws: performs no effect but records the work that each has started, so that a test can answer it, or answer for work that has ended.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FRAME = 768
 
 @dataclass(slots=True)
 class Generation:
-    """A living attempt, and how far its events have come."""
+    """A running attempt and the progress of its events."""
 
     started: StartGeneration
     clause: bool = False
@@ -58,7 +58,7 @@ class Generation:
 
 @dataclass(slots=True)
 class Work:
-    """What the session has asked for and not yet got."""
+    """The work that the session has requested and that has not ended."""
 
     generations: dict[AttemptId, Generation] = field(default_factory=dict)
     streams: set[TurnId] = field(default_factory=set)
@@ -100,13 +100,13 @@ class Watched:
         self.steps: list[Step] = []
         self.notices: list[Notice] = []
         self.broken = False
-        """The checker has raised; what would follow means nothing."""
+        """The checker has raised; later steps are meaningless."""
         self._bytes = 0
         self._made = 0
         self._step(None, self.session.start())
 
     def post(self, event: Event) -> list[Effect]:
-        """One event, now."""
+        """Handle one event at the current time."""
         match event:
             case GenerationFinished(attempt=attempt) | GenerationFailed(attempt=attempt):
                 self.work.generations.pop(attempt, None)
@@ -119,7 +119,7 @@ class Watched:
         return self._step(event, self.session.handle(event, self.now_ns))
 
     def say(self, length_ms: int) -> None:
-        """The microphone's next audio."""
+        """Post the microphone's next audio."""
         format = self.session.settings.input_format
         size = length_ms * format.bytes_per_ms
         self.post(AudioArrived(piece(1, self._bytes, size)))
@@ -131,7 +131,7 @@ class Watched:
         return piece(2, self._made, size)
 
     def wait(self, length_ms: int) -> None:
-        """Time goes by; the timer rings whenever the session wants it to."""
+        """Advance the clock, calling the session at each of its deadlines."""
         end = self.now_ns + length_ms * 1_000_000
         for _ in range(100):
             due = self.session.next_deadline()

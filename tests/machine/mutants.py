@@ -1,7 +1,7 @@
-"""Small faults put into the core one at a time, to see that the checker in the simulated world finds each of them.
+"""Small faults put into the core one at a time; the checker must find each of them in simulated sessions.
 
 Laws: a mutant is an edit of one method's source that must apply exactly once, so that a mutant that no longer fits the core is noticed;
-the core's own inner check is switched off, so that only what shows outside can give it away.
+the core's own invariant check is switched off, so that only visible behaviour can reveal the fault.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from parley.core.regions import (
 
 
 class DoesNotApply(AssertionError):
-    """The core no longer has the line that the mutant edits: write the mutant anew."""
+    """The core no longer has the line that the mutant edits; the mutant must be rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A fault. `what` says what a user would suffer."""
+    """A fault. `what` describes its effect for a user."""
 
     name: str
     what: str
@@ -58,7 +58,7 @@ def _one(name: str, what: str, owner: type | ModuleType, method: str, old: str, 
 
 @contextmanager
 def applied(mutant: Mutant) -> Iterator[None]:
-    """The core with this fault in it. Raises `DoesNotApply`."""
+    """Patch the core with this fault. Raises `DoesNotApply`."""
     edits: dict[tuple[type | ModuleType, str], list[Edit]] = {}
     for edit in mutant.edits:
         edits.setdefault((edit.owner, edit.method), []).append(edit)
@@ -80,7 +80,7 @@ def applied(mutant: Mutant) -> Iterator[None]:
 def _edited(mutant: Mutant, owner: type | ModuleType, method: str, edits: list[Edit]) -> Any:
     original = owner.__dict__.get(method)
     if original is None:
-        raise DoesNotApply(f"{mutant.name}: {owner.__name__} has no {method} any more")
+        raise DoesNotApply(f"{mutant.name}: {owner.__name__} no longer has {method}")
     source = textwrap.dedent(inspect.getsource(original))
     for edit in edits:
         if source.count(edit.old) != 1:
@@ -98,7 +98,7 @@ def _edited(mutant: Mutant, owner: type | ModuleType, method: str, edits: list[E
 MUTANTS = (
     _one(
         "nothing is cut",
-        "the conversation keeps words nobody heard",
+        "the conversation keeps words that were not heard",
         heard.HeardSpeech,
         "stop",
         "entry.cut(cut.samples)",
@@ -114,7 +114,7 @@ MUTANTS = (
     ),
     _one(
         "heard too little",
-        "the playing is reckoned from the last piece, not from the queue",
+        "the playback is calculated from the last piece, not from the queue",
         playback.RemotePlayback,
         "_extend",
         "max(self._ends, now)",
@@ -122,7 +122,7 @@ MUTANTS = (
     ),
     _one(
         "unspoken words kept",
-        "words whose sound was never made stay in the conversation",
+        "words without synthesized audio stay in the conversation",
         responses.Responses,
         "silence",
         "self.heard.cut_unspoken(main, {cut.item for cut in cuts})",
@@ -130,7 +130,7 @@ MUTANTS = (
     ),
     _one(
         "uncut audio retrieved",
-        "an item is handed out with audio that was not heard",
+        "an item is retrieved with audio that was not heard",
         entry.Entry,
         "with_audio",
         "self.speech.samples if self.heard is None else self.heard",
@@ -138,7 +138,7 @@ MUTANTS = (
     ),
     _one(
         "two terminals",
-        "response.done comes twice",
+        "response.done is sent twice",
         output.OutputDelivery,
         "end",
         "st.tell_all(response.finish(status, reason=reason, error=error, usage=usage))",
@@ -146,7 +146,7 @@ MUTANTS = (
     ),
     _one(
         "a part never done",
-        "content_part.done is forgotten",
+        "content_part.done is missing",
         response.Response,
         "close",
         "notices.append(ContentPartDone(at, self.modality, text))",
@@ -154,14 +154,14 @@ MUTANTS = (
     ),
     _one(
         "a turn never done",
-        "conversation.item.done of the user's item is forgotten",
+        "conversation.item.done of the user's item is missing",
         turns.Turns,
         "_commit",
         "st.tell(ItemDone(view, previous))",
         "pass",
     ),
     Mutant(
-        "a stale guess released",
+        "an outdated attempt is released",
         "the answer is to half a sentence",
         (
             Edit(turns.Turns, "scored", "self.responses.drop_speculation()", "pass"),
@@ -174,8 +174,8 @@ MUTANTS = (
         ),
     ),
     _one(
-        "a guess outlives its pause",
-        "a held reply goes on while the user speaks",
+        "a held attempt outlives its pause",
+        "a held reply continues while the user speaks",
         turns.Turns,
         "scored",
         "self.responses.drop_speculation()",
@@ -183,7 +183,7 @@ MUTANTS = (
     ),
     _one(
         "the loudspeaker is not stopped",
-        "the server's playback goes on over the user",
+        "the server keeps playing while the user speaks",
         heard.HeardSpeech,
         "stop",
         "st.do_all(effects)",
@@ -198,7 +198,7 @@ MUTANTS = (
         "None",
     ),
     _one(
-        "generations run on",
+        "generations are not stopped",
         "a cancelled generation is not stopped",
         output.OutputDelivery,
         "end",
@@ -206,8 +206,8 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
-        "late audio is taken",
-        "a dead attempt's audio is played",
+        "late audio is accepted",
+        "an ended attempt's audio is played",
         (
             Edit(attempt.Attempts, "forget", "self.alive.pop(attempt_id, None)", "self.alive.get(attempt_id)"),
             Edit(output.OutputDelivery, "apply", "if response.done:\n        return\n", "pass\n"),
@@ -215,7 +215,7 @@ MUTANTS = (
     ),
     _one(
         "audio committed twice",
-        "the same words stand in two turns",
+        "the same words are in two turns",
         input_audio.InputBuffer,
         "commit",
         "self.trim(end)",
@@ -230,7 +230,7 @@ MUTANTS = (
         "False",
     ),
     _one(
-        "answers before the words",
+        "replies before the transcript",
         "a reply is generated before the transcript is there",
         responses.Responses,
         "_awaits",
@@ -238,7 +238,7 @@ MUTANTS = (
         "if True:",
     ),
     _one(
-        "hypotheses become promises",
+        "unstable words are sent",
         "a transcription delta is taken back",
         turn_taking.UserTurn,
         "hear",
@@ -246,7 +246,7 @@ MUTANTS = (
         "self.stable = text",
     ),
     _one(
-        "waits forever for words",
+        "waits forever for a transcript",
         "a silent recogniser blocks the session",
         transcripts.Transcripts,
         "fail_overdue",
@@ -262,7 +262,7 @@ MUTANTS = (
         "self.st.responses.main or self.queue(PendingWork(Plan(hint=hint)))",
     ),
     _one(
-        "wrong place in the chain",
+        "wrong previous_item_id",
         "previous_item_id names the wrong item",
         conversation.Conversation,
         "insert",
@@ -270,7 +270,7 @@ MUTANTS = (
         "return self._order[0] if index else None",
     ),
     _one(
-        "audio told twice",
+        "audio sent twice",
         "the listener hears everything twice",
         response.Response,
         "sound",
@@ -286,7 +286,7 @@ MUTANTS = (
         "None",
     ),
     _one(
-        "asides enter the conversation",
+        "out-of-band items enter the conversation",
         "an out-of-band reply shows up in the prompt",
         state.State,
         "place",
@@ -294,7 +294,7 @@ MUTANTS = (
         "",
     ),
     _one(
-        "stops when told not to",
+        "interrupts against the settings",
         "interrupt_response: false is ignored",
         turns.Turns,
         "_claim",
@@ -302,8 +302,8 @@ MUTANTS = (
         "detection is not None",
     ),
     Mutant(
-        "stopped before the speech is told",
-        "the client learns of the cancelled reply before it learns why",
+        "stopped before speech_started",
+        "the client gets the cancelled reply before its reason",
         (
             Edit(
                 turns.Turns,
@@ -346,7 +346,7 @@ MUTANTS = (
     ),
     _one(
         "answered twice",
-        "a client that asks for the reply while the words are still to come gets two",
+        "a client that requests the reply before the transcript gets two",
         pending_turns.PendingTurns,
         "answered_by_reply",
         "pending.wants_reply = pending.silent_prompt = False",

@@ -1,7 +1,7 @@
-"""Any event at any time: Hypothesis drives a session, the checker watches every step.
+"""Any event at any time: Hypothesis drives a session, the checker checks every step.
 
-Both playbacks, sessions that answer and sessions that only transcribe, speculation on and off, both ways of barging in; events of work
-that is dead, of work that never was, and requests that make no sense.
+Both playbacks, realtime and transcription sessions, with and without speculation, both barge-in modes; events of work that has ended
+or never existed, and requests that cannot be honoured.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ PATCHES: list[SettingsPatch] = [
     {"modality": "text"},
     {"modality": "audio"},
     {"voice": "marin"},
-    {"voice": "nobody"},
+    {"voice": "unknown"},
     {"speed": 1.2},
     {"tools": (TOOL,)},
     {"tools": (TOOL, LIBRARY)},
@@ -126,7 +126,7 @@ CLAUSES = ("Yes. ", "I think so, too. ", "🙂 ", "")
 
 
 class Machine(RuleBasedStateMachine):
-    """The rules: everything that may reach a session, in any order."""
+    """The rules: every event that may reach a session, in any order."""
 
     kind: SessionKind = "realtime"
     playback: Literal["remote", "paced"] = "remote"
@@ -213,7 +213,7 @@ class Machine(RuleBasedStateMachine):
         response = data.draw(st.sampled_from([None, *self.it.responses[-3:], ResponseId("resp_unknown")]))
         self._client(CancelRequested(response), named)
 
-    # --- the ears
+    # --- the input engines
 
     @rule(length_ms=st.integers(1, 400))
     def sends_audio(self, length_ms: int) -> None:
@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(voiced=st.booleans(), frames=st.integers(1, 24))
     def speaks_or_pauses(self, voiced: bool, frames: int) -> None:
-        """Audio that is voice or silence, scored as it comes."""
+        """Audio that is voice or silence, scored as it arrives."""
         self.it.say(frames * 32)
         self.it.wait(frames * 32)
         work = self.it.work
@@ -234,17 +234,17 @@ class Machine(RuleBasedStateMachine):
         self.it.post(VoiceScored(end, probability))
 
     def _words(self, data: st.DataObject, turn: TurnId) -> str:
-        """What a recogniser may say of this turn: never less than what it has promised."""
-        promised = self.it.work.stable.get(turn, "")
+        """A possible transcript of the turn, which begins with its stable words."""
+        stable = self.it.work.stable.get(turn, "")
         said = [" ".join(SAID[:count]) for count in range(len(SAID) + 1)]
-        texts = [text for text in said if text.startswith(promised)] if promised else [*said, "mm-hm"]
+        texts = [text for text in said if text.startswith(stable)] if stable else [*said, "mm-hm"]
         return data.draw(st.sampled_from(texts))
 
-    @rule(data=st.data(), promises=st.booleans())
-    def hears_part(self, data: st.DataObject, promises: bool) -> None:
+    @rule(data=st.data(), stable=st.booleans())
+    def transcribes_partially(self, data: st.DataObject, stable: bool) -> None:
         turn = data.draw(st.sampled_from([*sorted(self.it.work.streams), TurnId(999)]))
         text = self._words(data, turn)
-        if promises and text != "mm-hm":
+        if stable and text != "mm-hm":
             self.it.work.stable[turn] = text
         self.it.post(PartialTranscribed(turn, text, self.it.work.stable.get(turn, "")))
 
@@ -262,14 +262,14 @@ class Machine(RuleBasedStateMachine):
         self.it.post(Transcribed(turn, self._words(data, turn)))
 
     @rule(data=st.data())
-    def fails_to_hear(self, data: st.DataObject) -> None:
+    def fails_to_transcribe(self, data: st.DataObject) -> None:
         self.it.post(
             TranscriptionFailed(data.draw(st.sampled_from([*sorted(self.it.work.streams), TurnId(999)])), FAULT)
         )
 
     @rule(flush=st.sampled_from([None, FlushId(1), FlushId(999)]))
-    def hears_of_the_dead(self, flush: FlushId | None) -> None:
-        self.it.post(Transcribed(TurnId(998), "nobody's words", flush))
+    def transcribes_an_ended_turn(self, flush: FlushId | None) -> None:
+        self.it.post(Transcribed(TurnId(998), "late words", flush))
 
     @rule(data=st.data(), finished=st.floats(0, 1))
     def judges(self, data: st.DataObject, finished: float) -> None:
@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
 
     # --- the models
 
-    def _living(self, data: st.DataObject) -> AttemptId:
+    def _running(self, data: st.DataObject) -> AttemptId:
         return data.draw(st.sampled_from(sorted(self.it.work.generations)))
 
     @precondition(lambda self: bool(self.it.work.generations))
@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
         timed=st.booleans(),
     )
     def says(self, data: st.DataObject, text: str, lengths: list[int], timed: bool) -> None:
-        generation = self.it.work.generations[(attempt := self._living(data))]
+        generation = self.it.work.generations[(attempt := self._running(data))]
         if generation.started.modality == "text":
             self.it.post(TextGenerated(attempt, text or "x"))
             return
@@ -306,7 +306,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.it.work.generations))
     @rule(data=st.data(), arguments=st.sampled_from(['{"a":1}', ""]))
     def calls_a_tool(self, data: st.DataObject, arguments: str) -> None:
-        generation = self.it.work.generations[(attempt := self._living(data))]
+        generation = self.it.work.generations[(attempt := self._running(data))]
         index = generation.calls
         generation.calls += 1
         names = [tool.name for tool in generation.started.prompt.tools] or ["weather"]
@@ -317,25 +317,25 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.it.work.generations))
     @rule(data=st.data(), reason=st.sampled_from(["stop", "stop", "length", "content_filter"]))
     def finishes(self, data: st.DataObject, reason: Literal["stop", "length", "content_filter"]) -> None:
-        self.it.post(GenerationFinished(self._living(data), reason))
+        self.it.post(GenerationFinished(self._running(data), reason))
 
     @precondition(lambda self: bool(self.it.work.generations))
     @rule(data=st.data())
     def fails(self, data: st.DataObject) -> None:
-        self.it.post(GenerationFailed(self._living(data), FAULT))
+        self.it.post(GenerationFailed(self._running(data), FAULT))
 
     @rule(data=st.data(), attempt=st.integers(1, 40))
-    def speaks_from_the_dead(self, data: st.DataObject, attempt: int) -> None:
-        dead = AttemptId(attempt if attempt not in self.it.work.generations else 999)
+    def continues_an_ended_attempt(self, data: st.DataObject, attempt: int) -> None:
+        ended = AttemptId(attempt if attempt not in self.it.work.generations else 999)
         events: list[Event] = [
-            FirstTokenGenerated(dead),
-            TextGenerated(dead, "boo"),
-            ClauseStarted(dead, "boo"),
-            SpeechGenerated(dead, b"boo!"),
-            ToolCallStarted(dead, 0, CallId("call_boo"), "boo"),
-            ToolArgumentsGenerated(dead, 0, "{}"),
-            GenerationFinished(dead),
-            GenerationFailed(dead, FAULT),
+            FirstTokenGenerated(ended),
+            TextGenerated(ended, "late"),
+            ClauseStarted(ended, "late"),
+            SpeechGenerated(ended, b"late"),
+            ToolCallStarted(ended, 0, CallId("call_late"), "late"),
+            ToolArgumentsGenerated(ended, 0, "{}"),
+            GenerationFinished(ended),
+            GenerationFailed(ended, FAULT),
         ]
         self.it.post(data.draw(st.sampled_from(events)))
 
@@ -346,7 +346,7 @@ class Machine(RuleBasedStateMachine):
     def server_tells_its_tools(self, data: st.DataObject, well: int) -> None:
         asked = data.draw(st.sampled_from(self.it.work.listings))
         if data.draw(st.booleans()):
-            self.it.work.listings.remove(asked)  # else it answers once more, later
+            self.it.work.listings.remove(asked)  # else it answers again later
         self.it.post(ToolsListed(asked.listing, TOOLS) if well else ToolListingFailed(asked.listing, FAULT))
 
     @precondition(lambda self: bool(self.it.work.mcp_calls))
@@ -385,7 +385,7 @@ class Machine(RuleBasedStateMachine):
         self.it.wait(length_ms)
 
     @rule()
-    def rings_early(self) -> None:
+    def wakes_early(self) -> None:
         self.it.post(TimePassed())
 
     @rule()
@@ -394,8 +394,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def shell_abandons_work(self, data: st.DataObject) -> None:
-        dead = (AwaitedTranscript(TurnId(999)), AwaitedGeneration(AttemptId(999)), AwaitedCall(ToolCallId(999)))
-        work = data.draw(st.sampled_from([*self.it.session.outstanding(), *dead]))
+        unknown = (AwaitedTranscript(TurnId(999)), AwaitedGeneration(AttemptId(999)), AwaitedCall(ToolCallId(999)))
+        work = data.draw(st.sampled_from([*self.it.session.outstanding(), *unknown]))
         if isinstance(work, AwaitedGeneration):
             self.it.work.generations.pop(work.attempt, None)
         self.it.post(WorkAbandoned(work))
@@ -403,7 +403,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.it.work.generations))
     @rule(data=st.data())
     def model_begins(self, data: st.DataObject) -> None:
-        self.it.post(FirstTokenGenerated(self._living(data)))
+        self.it.post(FirstTokenGenerated(self._running(data)))
 
     @rule(really=st.integers(0, 9))
     def ends(self, really: int) -> None:

@@ -1,4 +1,4 @@
-"""A test of the tests: each fault put into the core must be found by the checker in the simulated world."""
+"""A test of the checker: it must find each fault put into the core in simulated sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.machine.mutants import MUTANTS, Mutant, applied
 pytestmark = pytest.mark.slow
 
 SEEDS = 600
-"""Within so many sessions a fault must show; most do within ten."""
+"""A fault must be found within this many sessions; most are found within ten."""
 
 
 def test_there_are_enough_mutants() -> None:

@@ -1,6 +1,6 @@
-"""Thousands of simulated sessions: users who hesitate and interrupt, links that stall, engines that fail, stay silent and answer late.
+"""Thousands of simulated sessions: users who hesitate and interrupt, links that stall, engines that fail, do not answer and answer late.
 
-More of them by hand: `python -m parley.testing.simulator --seeds 0:100000 --jobs 2`.
+To run more of them: `python -m parley.testing.simulator --seeds 0:100000 --jobs 2`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_a_recorded_session_replays_to_the_same_effects(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_every_spoken_word_is_in_the_conversation_once(seed: int) -> None:
-    """No word lies in two turns or in none: pre-roll, pauses and ends are cut at the right samples."""
+    """No word is in two turns or in none: pre-roll, pauses and ends are cut at the right samples."""
     drawn = Scenario.drawn(random.Random(seed)).clean()
     settings = replace(drawn.settings, kind="realtime", turn_detection=ServerVad(), transcription=Transcription("any"))
     owner = replace(drawn.owner, barge_in="immediate", session_ms=3_600_000)  # none ends in the middle of a word
