@@ -59,11 +59,11 @@ async def test_a_new_dialect_needs_only_a_codec() -> None:
         )
         link.client_sends(type="response.create")
         await settled(lambda: "over" in link.kinds())
-        told = [event for event in link.events if event["type"] != "sound"]
-        assert [event["type"] for event in told] == ["hello", "no", "begun", "word", "over"]
-        assert told[1]["where"] == "voice"
-        assert told[3]["text"] == "Hello."
-        assert told[4]["how"] == "completed"
+        received = [event for event in link.events if event["type"] != "sound"]
+        assert [event["type"] for event in received] == ["hello", "no", "begun", "word", "over"]
+        assert received[1]["where"] == "voice"
+        assert received[3]["text"] == "Hello."
+        assert received[4]["how"] == "completed"
         link.client_sends(type="nonsense")
         assert link.kinds()[-1] == "no"
         link.close("internal_error")

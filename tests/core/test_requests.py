@@ -84,9 +84,9 @@ from tests.core.scene import Scene, kinds, notices
             "invalid_item_reference",
             "response.input[0].id",
         ),
-        (ResponseRequested(ResponseParams(voice="nobody"), ID), "invalid_value", "response.voice"),
+        (ResponseRequested(ResponseParams(voice="unknown"), ID), "invalid_value", "response.voice"),
         (ResponseRequested(ResponseParams(tool_choice="required"), ID), "invalid_value", "response.tool_choice"),
-        (SessionUpdateRequested({"voice": "nobody"}, ID), "invalid_value", "session.voice"),
+        (SessionUpdateRequested({"voice": "unknown"}, ID), "invalid_value", "session.voice"),
         (SessionUpdateRequested({"kind": "transcription"}, ID), "invalid_value", "session.kind"),
         (
             SessionUpdateRequested({"noise_reduction": NoiseReduction("near_field")}, ID),

@@ -71,9 +71,9 @@ def test_a_commit_alone_causes_no_reply() -> None:
 def test_a_failed_transcript_fails_the_reply_with_its_error() -> None:
     scene = Scene(MANUAL)
     scene.happens(AudioArrived(bytes(48 * 500)), CommitRequested(), ResponseRequested())
-    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no model")))
     done = scene.notices(ResponseDone)[0].response
-    assert (done.status, done.error.message if done.error else "") == ("failed", "no ears")
+    assert (done.status, done.error.message if done.error else "") == ("failed", "no model")
     assert scene.notices(ErrorRaised)[0].code == "engine_error"
 
 
@@ -148,15 +148,15 @@ def test_a_failed_transcript_is_reported_if_transcripts_are_requested() -> None:
     scene = Scene(Settings(kind="transcription", transcription=Transcription()))
     scene.hears(640, 0.9)
     scene.hears(640, 0.0)
-    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no ears")))
-    assert scene.notices(TranscriptionFailedNotice)[0].message == "no ears"
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "no model")))
+    assert scene.notices(TranscriptionFailedNotice)[0].message == "no model"
 
 
 def test_a_recogniser_that_fails_during_a_turn_is_dropped_at_its_end() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
     turn = scene.turn()
-    assert scene.happens(TranscriptionFailed(turn, Fault("engine_error", "no ears"))) == []
+    assert scene.happens(TranscriptionFailed(turn, Fault("engine_error", "no model"))) == []
     assert DropTranscription(turn) in scene.hears(640, 0.0)
 
 

@@ -156,7 +156,7 @@ def test_a_refused_request_does_not_count_against_the_rate() -> None:
     ("params", "code", "param"),
     [
         (ResponseParams(voice="bruno"), "cannot_update_voice", "response.voice"),
-        (ResponseParams(False, voice="nobody"), "invalid_value", "response.voice"),
+        (ResponseParams(False, voice="unknown"), "invalid_value", "response.voice"),
         (ResponseParams(False, reasoning_effort="low"), "invalid_value", "response.reasoning_effort"),
         (ResponseParams(False, tool_choice="required"), "invalid_value", "response.tool_choice"),
         (

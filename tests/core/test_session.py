@@ -454,11 +454,11 @@ def test_closing_the_session_stops_all_its_work() -> None:
     scene.happens(ResponseRequested(ASIDE))
     aside = scene.attempt()
     pausing(scene)
-    guess = scene.attempt()
-    assert guess != aside
+    held = scene.attempt()
+    assert held != aside
     assert scene.happens(LinkClosed("gone")) == [
         CancelGeneration(aside),
-        CancelGeneration(guess),
+        CancelGeneration(held),
         DropTranscription(scene.turn()),
     ]
 
@@ -475,10 +475,10 @@ def test_closing_the_session_frees_the_uncommitted_audio() -> None:
 def test_ended_work_is_not_stopped_again() -> None:
     scene, _ = calling()
     assert scene.happens(LinkClosed("gone")) == []
-    guessing = Scene(TEXT, SPECULATING)
-    pausing(guessing)
-    guessing.happens(GenerationFinished(guessing.attempt()))
-    assert guessing.happens(LinkClosed("gone")) == [DropTranscription(guessing.turn())]
+    speculating = Scene(TEXT, SPECULATING)
+    pausing(speculating)
+    speculating.happens(GenerationFinished(speculating.attempt()))
+    assert speculating.happens(LinkClosed("gone")) == [DropTranscription(speculating.turn())]
 
 
 def test_a_closed_session_has_no_turn_to_read() -> None:

@@ -22,13 +22,13 @@ BOOKS = McpServer("books", "https://books.example/mcp")
 FILMS = McpServer("films", "https://films.example/mcp")
 WEATHER = FunctionTool("weather")
 SOURCES = (WEATHER, BOOKS, FILMS)
-TOLD = {"books": (FIND, LEND), "films": (FIND,)}
+LISTED = {"books": (FIND, LEND), "films": (FIND,)}
 """Both have a tool `find`; the films' is offered as `films_find`."""
 
 
 def test_a_forced_mcp_tool_is_called_by_the_name_the_model_knows() -> None:
     for label, name, known in (("books", "find", "find"), ("films", "find", "films_find"), ("books", "lend", "lend")):
-        offered = offer(TOLD, SOURCES, ForceMcp(label, name))
+        offered = offer(LISTED, SOURCES, ForceMcp(label, name))
         assert offered.choice == ForceFunction(known)
         assert [tool.name for tool in offered.tools] == ["weather", "find", "lend", "films_find"]
         assert offered.by_name[known] == OfferedTool(
@@ -37,11 +37,11 @@ def test_a_forced_mcp_tool_is_called_by_the_name_the_model_knows() -> None:
 
 
 def test_a_forced_server_offers_only_its_own_tools() -> None:
-    offered = offer(TOLD, SOURCES, ForceMcp("films"))
+    offered = offer(LISTED, SOURCES, ForceMcp("films"))
     assert offered.choice == "required"
     assert [tool.name for tool in offered.tools] == ["films_find"]
     assert offered.by_name == {"films_find": OfferedTool(FILMS, FIND)}
-    assert [tool.name for tool in offer(TOLD, SOURCES, ForceMcp("books")).tools] == ["find", "lend"]
+    assert [tool.name for tool in offer(LISTED, SOURCES, ForceMcp("books")).tools] == ["find", "lend"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_forced_server_offers_only_its_own_tools() -> None:
 )
 def test_a_choice_of_a_tool_that_no_server_has_is_refused_and_named(choice: ForceMcp, lacking: str) -> None:
     with pytest.raises(PeerError) as refused:
-        offer(TOLD, SOURCES, choice)
+        offer(LISTED, SOURCES, choice)
     assert (refused.value.code, refused.value.field) == ("invalid_value", "tool_choice")
     assert lacking in refused.value.message == str(refused.value)
 
@@ -62,9 +62,9 @@ def test_a_choice_of_a_tool_that_no_server_has_is_refused_and_named(choice: Forc
 def test_a_choice_of_a_forbidden_tool_is_refused() -> None:
     narrowed = McpServer("books", "https://books.example/mcp", allowed=ToolFilter(("find",)))
     with pytest.raises(PeerError) as refused:
-        offer(TOLD, (narrowed,), ForceMcp("books", "lend"))
+        offer(LISTED, (narrowed,), ForceMcp("books", "lend"))
     assert (refused.value.code, refused.value.field) == ("invalid_value", "tool_choice")
-    assert offer(TOLD, (narrowed,), ForceMcp("books", "find")).choice == ForceFunction("find")
+    assert offer(LISTED, (narrowed,), ForceMcp("books", "find")).choice == ForceFunction("find")
 
 
 @pytest.mark.parametrize(("read_only", "offered"), [(True, ["find"]), (False, ["lend"]), (None, ["find", "lend"])])

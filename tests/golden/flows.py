@@ -35,12 +35,12 @@ from tests.golden.script import Script
 
 FLOWS: dict[str, Callable[[], Script]] = {}
 
-TOLD = Transcription("any")
+TRANSCRIBED = Transcription("any")
 WEATHER = FunctionTool("weather", "The weather in a place", '{"type":"object"}')
 BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter(read_only=True)))
 SHELF = (McpTool("find", "Finds a book", read_only=True), McpTool("lend", "Lends a book"))
-VAD = Settings(voice="alloy", transcription=TOLD)
-MANUAL = Settings(voice="alloy", turn_detection=None, transcription=TOLD)
+VAD = Settings(voice="alloy", transcription=TRANSCRIBED)
+MANUAL = Settings(voice="alloy", turn_detection=None, transcription=TRANSCRIBED)
 
 
 def flow(name: str) -> Callable[[Callable[[], Script]], Callable[[], Script]]:
@@ -125,7 +125,7 @@ def speculation() -> Script:
 @flow("4.3-semantic-vad")
 def semantic_vad() -> Script:
     """4.3 A turn judge: the first pause does not end the turn, the second does."""
-    script = Script(Settings(voice="alloy", transcription=TOLD, turn_detection=SemanticVad("high")))
+    script = Script(Settings(voice="alloy", transcription=TRANSCRIBED, turn_detection=SemanticVad("high")))
     script.hush(320)
     script.speak(640)
     script.hush(96)
@@ -164,7 +164,7 @@ def manual() -> Script:
 @flow("4.5-tools")
 def tools() -> Script:
     """4.5 Text, then two calls; the outputs arrive in the other order, then the answer."""
-    script = Script(Settings(voice="alloy", transcription=TOLD, tools=(WEATHER,)))
+    script = Script(Settings(voice="alloy", transcription=TRANSCRIBED, tools=(WEATHER,)))
     asked(script, heard="the weather in Oslo and Rome")
     script.clause("One moment. ")
     script.calls(0, "call_oslo", "weather", ['{"place":', '"Oslo"}'])
@@ -273,7 +273,9 @@ def resume_after_false_interruption() -> Script:
 @flow("4.7-speech-does-not-interrupt")
 def no_interruption() -> Script:
     """4.7 with interrupt_response false: speech over a reply is a turn like any other; its answer waits until the reply has been heard."""
-    script = Script(Settings(voice="alloy", transcription=TOLD, turn_detection=ServerVad(interrupt_response=False)))
+    script = Script(
+        Settings(voice="alloy", transcription=TRANSCRIBED, turn_detection=ServerVad(interrupt_response=False))
+    )
     asked(script)
     script.clause("It rains in the north.")
     script.speak(320)
@@ -331,7 +333,7 @@ def out_of_band() -> Script:
 @flow("4.9-token-limit")
 def token_limit() -> Script:
     """4.9 The reply reaches max_output_tokens."""
-    script = Script(Settings(voice="alloy", transcription=TOLD, max_output_tokens=20))
+    script = Script(Settings(voice="alloy", transcription=TRANSCRIBED, max_output_tokens=20))
     asked(script)
     script.clause("It rains in the north, ")
     script.runs_out()
@@ -358,7 +360,7 @@ def failures() -> Script:
 @flow("4.10-transcription-session")
 def transcription_session() -> Script:
     """4.10 A session that only transcribes; response.create is refused."""
-    script = Script(Settings(kind="transcription", transcription=TOLD))
+    script = Script(Settings(kind="transcription", transcription=TRANSCRIBED))
     script.hush(320)
     script.speak(640)
     script.hears("good mor", stable="good")
@@ -371,7 +373,7 @@ def transcription_session() -> Script:
 @flow("4.11-idle-timeout")
 def idle_timeout() -> Script:
     """4.11 Five seconds of silence after a reply are committed and answered. Then the timeout is turned off."""
-    script = Script(Settings(voice="alloy", transcription=TOLD, turn_detection=ServerVad(idle_timeout_ms=5_000)))
+    script = Script(Settings(voice="alloy", transcription=TRANSCRIBED, turn_detection=ServerVad(idle_timeout_ms=5_000)))
     asked(script)
     script.clause("It rains.")
     script.finishes()

@@ -1,7 +1,7 @@
-"""What must always be true of a session, looked at from inside after every event.
+"""The invariants of a session's state, checked after every event.
 
-The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about what is sent over time; a checker
-outside watches them, and `Response.finish` refuses a second terminal on the spot.)
+The numbers are those of the architecture. (2, 3, 6, 8, 13 and 14 are about sequences of events; `parley.testing.checker`
+checks them from outside, and `Response.finish` rejects a second terminal at once.)
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The one door to a conversation: `handle(event, now) -> effects`.
+"""The entry point of the core: a session handles events, `handle(event, now) -> effects`.
 
 Laws: synchronous, owns all state, does no I/O; time and ids come from outside, so that the same events at the same
 times cause the same effects. Each event is routed to the module of `decisions` that owns it; then the rules that
 follow from the state alone run to a fixed point; then the invariants are checked, in production too.
 
     turns.py       the user's side        audio, voice, turns, transcripts, the floor
-    responses.py   the agent's side       responses, speculation, being stopped
+    responses.py   the agent's side       responses, speculation, interruption
     tools.py       the tools' side        MCP servers, their tools, the outcome of calls
     requests.py    the client's requests  settings, items, response.create and cancel
 """

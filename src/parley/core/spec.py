@@ -1,4 +1,4 @@
-"""What a session is made from."""
+"""The arguments of a session."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""All that a session remembers: its regions, and the few facts that belong to none.
+"""The state of a session: its regions, and the few facts that belong to none.
 
-Laws: one mutable owner, `Session`; what decides (`decisions/`) shares this and nothing else. A region alone writes its fields; regions
+Laws: one mutable owner, `Session`; the modules of `decisions/` share this and nothing else. Only a region writes its own fields; regions
 of different concern do not know each other.
 """
 
@@ -85,7 +85,7 @@ class State:
     translated: tuple[str, ...] = ()
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0
-    """Replies in a row that only followed the outcome of tools."""
+    """Consecutive replies that only followed the outcome of tools."""
     changing: ChangingPipeline | None = None
     engines_used: bool = False
     """Whether audio of an item was transcribed, or any reply spoken."""

@@ -1,1 +1,1 @@
-"""Everything that a session decides."""
+"""The decisions of a session."""

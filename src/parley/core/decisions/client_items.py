@@ -1,6 +1,6 @@
-"""Items that a client brings: checked, given what they lack, and put in the session's own terms.
+"""Items from a client: checked, completed with defaults, and converted to the session's formats.
 
-Laws: changes nothing in the session; a refusal is a `PeerError` that names the field and the remedy.
+Laws: does not change the session; a refusal is a `PeerError` that names the field and the remedy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the listener has heard of the agent's speech, and how the conversation is cut to it.
+"""How much of the agent's speech the listener has heard, and cutting the conversation to it.
 
-Laws: the one place where an item is cut; the conversation keeps exactly what was heard; the client's own word outranks any estimate.
+Laws: items are cut here only; the conversation keeps exactly what was heard; a position given by the client overrides the estimate.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class HeardSpeech:
             self.tell_cleared([one for one in self.stop() if one.item != entry.item.id])
 
     def played_so_far(self) -> dict[ItemId, int]:
-        """The spoken items that are not heard out yet: the sample to which each has been played by now."""
+        """The spoken items that are not fully heard yet, each with the sample to which it has been played."""
         st = self.st
         played = {cut.item: cut.samples for cut in st.playback.heard(st.now)}
         main = st.responses.main

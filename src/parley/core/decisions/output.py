@@ -1,6 +1,6 @@
-"""How the output of engines becomes a response: its items, its words, its sound, its end.
+"""Turns the output of engines into a response: its items, text, audio and end.
 
-Laws: a response ends here and nowhere else; audio is queued for the listener when it is sent; the conversation's
+Laws: every response ends here; audio is queued for the listener when it is sent; the conversation's
 items grow with what is sent of them.
 """
 
@@ -144,7 +144,7 @@ class OutputDelivery:
         )
 
     def fail(self, response: Response, fault: Fault, kind: ErrorType = "server_error") -> None:
-        """An engine could not go on: what was heard is kept, the rest never was."""
+        """An engine failed: what was heard is kept, the rest is discarded."""
         self.heard.cut_unspoken(response)
         self.end(response, "failed", error=ResponseError(kind, fault.code, fault.message))
 

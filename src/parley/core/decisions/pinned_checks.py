@@ -1,6 +1,6 @@
-"""Whether a client's request keeps to what the session's owner has fixed (`settings.PinnedSettings`).
+"""Checks a client's request against the settings that the session's owner has pinned (`settings.PinnedSettings`).
 
-Laws: changes nothing; repeating a fixed value is no change; a refusal is a `PeerError` that names the field.
+Laws: changes nothing; repeating a pinned value is not a change; a refusal is a `PeerError` that names the field.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How a response's prompt is made: once, frozen, when everything it needs is known.
+"""Builds a response's prompt: once, immutable, when everything it needs is known.
 
-Laws: what the response itself asks for goes over the session's settings; the prompt holds the words that were heard
-and nothing more.
+Laws: the response's own options override the session's settings; of a reply, the prompt holds only the words that
+were heard.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a client may ask for, checked against the session's state and done.
+"""Checks the requests of a client against the session's state and carries them out.
 
 Laws: everything is checked before anything is changed, so that a refused request leaves no trace; a refusal is a
 `PeerError` that names the field and the remedy; one answer to each request.
@@ -61,7 +61,7 @@ class ClientRequests:
     # --- the session -----------------------------------------------------------------------------------------------------------
 
     def update(self, event: SessionUpdateRequested) -> None:
-        """Change the settings; another pipeline is asked for first, and answered by `pipeline_found`."""
+        """Change the settings; for another pipeline, look for it first and answer in `pipeline_found`."""
         st, old = self.st, self.st.settings
         if st.changing is not None:
             raise PeerError(
@@ -108,7 +108,7 @@ class ClientRequests:
     # --- another pipeline ------------------------------------------------------------------------------------------------------
 
     def pipeline_found(self, event: PipelineFound | PipelineNotFound) -> None:
-        """The session goes on with that pipeline, where it still can; else it stays as it was and the client gets the reason."""
+        """Change to the found pipeline if that is still possible; else leave the session unchanged and send the reason."""
         st, changing = self.st, self.st.changing
         if changing is None:
             st.late += 1

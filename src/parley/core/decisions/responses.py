@@ -1,7 +1,7 @@
-"""The agent's side: responses, the work they are made of, speculation, being stopped.
+"""The agent's side: responses, their work, speculation and interruption.
 
 Laws: at most one response in the default conversation at a time; a speculative attempt becomes a response only if its basis holds;
-whatever stops a reply first keeps how much of it was heard, then closes it, in one call and without waiting.
+stopping a reply first records how much of it was heard, then closes it, in one synchronous call.
 """
 
 from __future__ import annotations

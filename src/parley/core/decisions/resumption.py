@@ -1,7 +1,7 @@
-"""How a reply goes on that was stopped by nothing: a cough, an "mm-hm" that wanted no floor.
+"""Resumes a reply after a false interruption: a cough, or an "mm-hm" that does not take the floor.
 
-Laws: it goes on where the listener was, with the sound that was made already where all of it was, else in words of the model's own;
-a "yes" near its end was its answer, and nothing goes on.
+Laws: the reply resumes where the listener stopped hearing, with its existing audio if that is complete, else with a new generation;
+a "yes" near its end answers it, and then nothing is resumed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Resumption:
         self.responses = responses
 
     def resume_after_false_interruption(self, words: str) -> bool:
-        """The voice that cut the reply was nothing: let the reply go on where it was stopped. True if there was one.
+        """The interruption was false: resume the reply where it was stopped. True if there was one.
 
         `words`: listening words, if any; said so near the reply's end they are no listening, but the answer to it.
         """

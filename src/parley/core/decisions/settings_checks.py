@@ -1,4 +1,4 @@
-"""Whether a session can be what its client wants it to be: judged by what its pipeline can do and by what has happened so far.
+"""Checks whether a session can have the settings that its client asks for, given its pipeline's capabilities and its history.
 
 Laws: changes nothing; a refusal is a `PeerError` that names the field and the fix.
 """
@@ -93,7 +93,7 @@ def check_voice(can: Capabilities, voice: str, field: str) -> None:
 
 
 def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
-    """Raises `PeerError` where the session can no longer go on with another pipeline, or not yet."""
+    """Raises `PeerError` if the session can no longer change its pipeline, or not yet."""
     if st.audio_exchanged:
         raise PeerError(
             f"The model can only be changed before any audio was sent or received; this session goes on with '{st.settings.model}'. "

@@ -1,6 +1,6 @@
-"""The tools that a model calls in a response: the client's, and those of MCP servers, which the session has called itself.
+"""Tool calls of a model in a response: the client's functions, and tools of MCP servers, which the session calls itself.
 
-Laws: a call once begun runs to its end: what a tool does cannot be undone by talking over it. Only the response ends.
+Laws: a call that has begun runs to its end, because an interruption cannot undo its effects; only the response ends.
 """
 
 from __future__ import annotations

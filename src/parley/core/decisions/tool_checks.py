@@ -1,4 +1,4 @@
-"""Whether the tools that a client declares can be had, and what a response's own tools stand for.
+"""Checks the tools that a client declares, and resolves the tools that a response names.
 
 Laws: pure; a refusal is a `PeerError` that names the field and the remedy.
 """
@@ -115,7 +115,7 @@ def _is_literal(url: str) -> bool:
 def for_response(sources: tuple[ToolSource, ...], servers: Mapping[str, Listing]) -> tuple[ToolSource, ...]:
     """A response's own tools, in which an MCP server is one of the session's, named by its label.
 
-    What the response says of approval and allowed tools goes over what the session says. Raises `PeerError` for others.
+    The response's approval and allowed tools override the session's. Raises `PeerError` for other servers.
     """
     return tuple(
         _of_session(source, index, servers) if isinstance(source, McpServer) else source

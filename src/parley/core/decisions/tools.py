@@ -1,8 +1,8 @@
 """Tools of MCP servers, which the session calls itself: which servers it has, and the outcome of each call.
 
-Laws: a server is asked for its tools once, when a session names it; the outcome of a call always reaches its item, whatever
-became of the response that wanted it; a tool that needs approval is called only for a request that the client has approved;
-every wait is bounded. Knows nothing of how a server is reached.
+Laws: a server's tools are listed once, when a session names it; the outcome of a call always reaches its item, whatever
+happened to its response; a tool that needs approval is called only for a request that the client has approved;
+every wait has a limit. Does not know how a server is reached.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class McpTools:
     # --- the servers ---------------------------------------------------------------------------------------------------------
 
     def configure(self, sources: tuple[ToolSource, ...]) -> None:
-        """The session's tools may have changed: ask new servers for their tools, let go of those that are gone."""
+        """The session's tools may have changed: list the tools of new servers, release removed servers."""
         st = self.st
         wanted = {source.label: source for source in sources if isinstance(source, McpServer)}
         for label, listing in list(st.tools.listings.items()):
@@ -77,7 +77,7 @@ class McpTools:
         """What a server has answered."""
         match event:
             case ToolsListed() | ToolListingFailed():
-                self._told(event)
+                self._listed(event)
             case ToolAnswered(output=output):
                 self._ended(event, output, None)
             case ToolFailed(error=error):
@@ -92,7 +92,7 @@ class McpTools:
         self.st.late += 1
         return None
 
-    def _told(self, event: ToolsListed | ToolListingFailed) -> None:
+    def _listed(self, event: ToolsListed | ToolListingFailed) -> None:
         """A server's tools are there, and are offered from the next reply on; or the client gets the reason why not."""
         listing = self._listing(event)
         if listing is None:

@@ -1,4 +1,4 @@
-"""The user's words: awaited, sent as they become stable, and what follows from them.
+"""The transcripts of the user's turns: pending, sent as they become stable, and their consequences.
 
 Laws: a word once sent is never taken back; every committed turn gets its transcript, its failure, or is deleted by
 the client; the wait is bounded in time and number.
@@ -106,7 +106,7 @@ class Transcripts:
     def expect(
         self, turn: UserTurn, entry: Entry, samples: int, wants_reply: bool, *, silent_prompt: bool = False
     ) -> Pending:
-        """Wait for the words of so many samples, bounded in time and number."""
+        """Wait for the transcript of this many samples, limited in time and number."""
         st = self.st
         deadline_ns = st.now + TRANSCRIPT_WAIT_NS
         pending = Pending(turn, entry, samples, deadline_ns, wants_reply, silent_prompt=silent_prompt)

@@ -1,8 +1,8 @@
-"""The user's side: audio in, turns found in it, their transcripts, and who has the floor.
+"""The user's side: input audio, turn detection, transcripts, and the floor.
 
-Laws: whatever is decided about the user's voice is decided in samples; the recogniser is given exactly the turn's
-audio; the client learns of a turn at once, of its transcript when it comes; a voice over a reply takes the floor at
-once or, where `barge_in` is "confirmed", once it has shown that it wants it.
+Laws: decisions about the user's voice are made in samples; the recogniser gets exactly the turn's audio; the client
+is notified of a turn at once, of its transcript when it arrives; a voice over a reply takes the floor at once or, if
+`barge_in` is "confirmed", once its words or its length confirm it.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ class Turns:
             self.commit()
 
     def idle_timeout(self, since_sample: int) -> None:
-        """Nobody has spoken for long: what the microphone heard meanwhile is committed, and answered."""
+        """The idle timeout has passed: commit the audio since the last turn, and answer it."""
         st = self.st
         end = st.input.received
         start = max(min(since_sample, end), st.input.begins)

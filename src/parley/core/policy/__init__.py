@@ -1,1 +1,1 @@
-"""The judgements that a session asks for: what a turn causes, and where it begins and ends."""
+"""The policies and rules of a session: what a turn causes, and where it begins and ends."""

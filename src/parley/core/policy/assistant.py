@@ -1,4 +1,4 @@
-"""The assistant's policy: a finished turn in which something was said causes a reply."""
+"""The assistant's policy: a finished turn with words causes a reply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from parley.core.policy.policy import Answer, Decided, OverOutput, Said
 
 
 class Assistant:
-    """Answers whatever was said; a turn without words (a cough, a door) is not answered. Override a method to decide otherwise."""
+    """Answers every turn with words; a turn without words (a cough, a noise) is not answered. Override a method to decide otherwise."""
 
     speaks = True
 

@@ -1,4 +1,4 @@
-"""Which words only say "I am listening".
+"""Words that only say "I am listening".
 
 Source of the list: the response tokens common to conversation-analytic corpora of these languages. Laws: pure; a
 text is a backchannel only if every word of it is one; an unknown language falls back to all lists together.

@@ -1,4 +1,4 @@
-"""What a session does about what is said: a policy decides work, and never does it.
+"""Policies: a policy decides which work a turn causes; it does none of it.
 
 Laws: a policy is a pure function of what it is given, so that the same conversation causes the same work. Meet the `Policy` protocol,
 or override what differs in `Assistant`, and give it to the session.
@@ -66,7 +66,7 @@ class Policy(Protocol):
     """Whether this kind of session ever answers; False refuses `response.create`."""
 
     def words_became_stable(self, said: Said) -> tuple[Decided, ...]:
-        """While a turn goes on: these words are never taken back. `Answer` is not possible here; a turn is answered at its end."""
+        """Called during a turn for words that are never taken back. `Answer` is not possible here; a turn is answered at its end."""
         ...
 
     def turn_ended(self, said: Said) -> tuple[Decided, ...]:

@@ -1,7 +1,7 @@
-"""The judgements about the user's voice that may be replaced: where a turn begins, when it ends, what takes the floor.
+"""The replaceable rules about the user's voice: where a turn begins, when it ends, what takes the floor.
 
-Laws: a rule is asked, it never acts; it is a pure function of what it is given, so that the same audio causes the same
-turns. Meet a protocol of your own and hand it to the session in `Rules`.
+Laws: a rule only answers; it is a pure function of its arguments, so that the same audio causes the same turns.
+Implement one of the protocols and pass it to the session in `Rules`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from parley.core.policy.endpointing import pause_needed_ms, prefix_ms
 from parley.core.words.settings import TurnDetection
 
 MAX_PRE_ROLL_MS = 2_000
-"""Audio kept from before a voice, whatever a rule asks for: no breath before a word is longer."""
+"""The most audio kept from before a voice: no breath before a word is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class PreRoll(Protocol):
 
 
 class FloorRule(Protocol):
-    """Asked while somebody speaks over a reply, for each frame and each new word."""
+    """Called during speech over a reply, for each frame and each new word."""
 
     def takes_floor(self, text: str, voice_ms: int) -> bool:
         """Shall the reply stop? `text`: the words so far; `voice_ms`: since when the voice is heard."""

@@ -1,7 +1,7 @@
-"""Attempts at the work of a response: released ones feed their response, one may be held until it is known whether it is wanted.
+"""Attempts at the work of a response: released ones feed their response, one may be held until the turn confirms or drops it.
 
-Laws: a held attempt's output is kept here, bounded, and nothing of it is sent or played; a held attempt has a basis, and is released
-only if all of it still holds.
+Laws: a held attempt's output is kept here, within a limit, and not sent or played; a held attempt has a basis, and is released
+only if the whole basis still holds.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Attempts:
         return [attempt.id for attempt in self.alive.values() if not attempt.ended]
 
     def deadline_ns(self) -> int | None:
-        """When the slowest counts as dead."""
+        """When the slowest attempt times out."""
         if not self.alive:
             return None
         slowest = min((attempt.progress_ns for attempt in self.alive.values() if not attempt.ended), default=None)

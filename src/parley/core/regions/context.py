@@ -1,8 +1,8 @@
-"""Which items a model is shown, and how much of them, where its context cannot hold them all.
+"""Selects and shortens the items of a prompt that exceed the model's context.
 
 Laws: the question (the last message of the user and all that follows it) is never left out: its longest texts are shortened, with a note
 in their place, or there is no prompt; what came before it is left out oldest first; a call and its outcome are shown or left out together.
-Pure: it knows items, and nothing of a session.
+Pure functions of items; they know no session.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MESSAGE_TOKENS = 4
 
 @dataclass(frozen=True, slots=True)
 class PromptBudget:
-    """What one prompt may take. `fixed_tokens` are those of its instructions and tools, `context_tokens` what the model takes in all."""
+    """The tokens of one prompt: `fixed_tokens` for its instructions and tools, `context_tokens` in all."""
 
     fixed_tokens: int
     context_tokens: int
@@ -113,7 +113,7 @@ def _outlasting(items: Sequence[Item]) -> list[int]:
 
 
 def _question(items: Sequence[Item]) -> int:
-    """Where the last message of the user stands; without any, the last item is what is asked."""
+    """The index of the user's last message; without any, of the last item."""
     asked = (at for at in range(len(items) - 1, -1, -1) if asks(items[at]))
     return next(asked, len(items) - 1)
 

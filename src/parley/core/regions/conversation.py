@@ -1,8 +1,7 @@
 """Items in order, cut to what was heard, and the prompt made of them.
 
-Laws: the version grows with every change a prompt could show; an assistant's spoken item is its `Speech` seen
-through how much of it was heard; audio of old items is let go before the words are. Knows nothing of responses or
-playback.
+Laws: the version grows with every change that a prompt could show; an assistant's spoken item is its `Speech`, cut to
+what was heard; audio of old items is discarded before their text. Knows nothing of responses or playback.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One item of a conversation and what stands behind it.
+"""One item of a conversation, with its speech, audio and pending output.
 
-Laws: an entry alone changes its item; a change that a prompt could show counts in the version of the conversation that holds it.
+Laws: only an entry changes its item; a change that a prompt could show counts in the version of the conversation that holds it.
 """
 
 from __future__ import annotations

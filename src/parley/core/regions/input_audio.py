@@ -1,7 +1,7 @@
 """Input audio by sample position: append, span, commit, clear, trim.
 
 Laws: positions are 24 kHz samples since the session began and only grow; every sample is committed or cleared at
-most once; a sample split over two chunks is joined again; a long append is kept as it came, not copied. Knows nothing of turns.
+most once; a sample split over two chunks is joined again; a long append is kept without a copy. Knows nothing of turns.
 """
 
 from __future__ import annotations
@@ -119,6 +119,6 @@ class InputBuffer:
         self._split = b""
 
     def change_format(self, format: AudioFormat) -> None:
-        """Go on in another encoding; what was kept is cleared, positions go on."""
+        """Change the encoding; the kept audio is cleared, positions continue."""
         self.clear()
         self.format = format

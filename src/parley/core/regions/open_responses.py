@@ -1,4 +1,4 @@
-"""The responses that are not done: one in the default conversation, any number beside it, and how far each has come.
+"""The responses that are not done, in the default conversation and out of band, and the position of each.
 
 Laws: at most one response in the default conversation; a response is in exactly one position until it is done.
 """

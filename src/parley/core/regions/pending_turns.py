@@ -1,4 +1,4 @@
-"""Committed turns whose words are still to come."""
+"""Committed turns with a pending transcript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parley.core.words.ids import FlushId, TurnId
 @dataclass(slots=True)
 class Pending:
     """A committed turn. `flush`: the answer to it will do as the turn's words, because nothing was said after it was asked for.
-    `silent_prompt`: there was no speech in it, and the reply is to help the user go on."""
+    `silent_prompt`: it has no speech, and the reply prompts the user."""
 
     turn: UserTurn
     entry: Entry

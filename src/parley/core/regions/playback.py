@@ -1,8 +1,8 @@
-"""What the listener has heard: a queue of sound, and how much of it is still unheard.
+"""What the listener has heard: the queue of audio, and how much of it is still unheard.
 
 Laws: heard <= played <= sent; samples of 24 kHz. `RemotePlayback` is for links whose client holds the buffer
 (WebSocket): everything is sent at once and assumed to play in real time from then on, without a pause.
-`PacedPlayback` is for links where the server holds it (WebRTC, telephony): the shell reports what went out.
+`PacedPlayback` is for links where the server holds it (WebRTC, telephony): the shell reports what was played.
 """
 
 from __future__ import annotations

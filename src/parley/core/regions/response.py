@@ -1,7 +1,7 @@
-"""The public life of a response: which items and parts are open, and exactly one terminal.
+"""The events of a response: its open items and parts, and exactly one terminal.
 
 Laws: every *added* gets its *done*; the deltas of a part join to its done text; nothing is sent after the terminal.
-A ledger of what was sent: it returns notices and decides nothing.
+Records what was sent; returns notices and decides nothing.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Response:
         error: ResponseError | None = None,
         usage: Usage | None = None,
     ) -> list[Notice]:
-        """Close whatever is open and tell the one terminal."""
+        """Close everything that is open and return the terminal."""
         if self.done:
             raise InvariantBroken(f"2: response {self.id} got a second terminal")
         item_status: ItemStatus = "completed" if status == "completed" else "incomplete"

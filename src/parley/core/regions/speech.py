@@ -1,7 +1,7 @@
-"""What an assistant's item sounds like, and which of its words lie before a given sample.
+"""The audio of an assistant's item, and which of its words lie before a given sample.
 
 Laws: the text is the clauses' texts joined; a word counts as heard only if all of it was; where the engine timed
-its words they decide, else the words are estimated in proportion to the clause's audio and marked so. Knows nothing
+its words the timing decides, else the words are estimated in proportion to the clause's audio and marked so. Knows nothing
 of playback.
 """
 

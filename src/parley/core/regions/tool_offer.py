@@ -1,7 +1,7 @@
-"""What a model is offered of the tools of MCP servers, and under which names.
+"""The tools of MCP servers that a model is offered, and their names.
 
-Laws: only tools that their server has listed and the client allows; every name is one that models accept, and no two are
-alike; a call is matched to its tool by the name that the model was given. Decides nothing about calls.
+Laws: only tools that their server has listed and the client allows; every name is unique and accepted by models; a call
+is matched to its tool by the name that the model was given. Decides nothing about calls.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The MCP servers of a session and the calls of their tools that are under way.
+"""The MCP servers of a session and their running calls.
 
-Laws: each server is asked for its tools once; a call, once begun, runs to its end, whatever becomes of its response.
+Laws: the tools of each server are listed once; a call that has begun runs to its end, whatever happens to its response.
 """
 
 from __future__ import annotations

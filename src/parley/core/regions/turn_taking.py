@@ -1,6 +1,6 @@
-"""Whose voice it is: Quiet, Speaking(turn) or Pausing(turn, since), moved by voice scores alone.
+"""The user's voice: Quiet, Speaking(turn) or Pausing(turn, since), changed only by voice scores.
 
-Laws: everything here is counted in samples; a turn exists only while somebody is speaking or pausing. Speech begins
+Laws: everything here is counted in samples; a turn exists only while the user speaks or pauses. Speech begins
 after `ONSET_FRAMES` voiced frames in a row, and a frame stays voiced down to `OFF_THRESHOLD_DROP` below the
 threshold (hysteresis). Knows nothing of replies.
 """
@@ -47,7 +47,7 @@ class UserTurn:
     """Up to where in its words work has been decided."""
 
     def consider_stable(self) -> bool:
-        """Whether there are stable words that the policy has not been asked about; it is asked now."""
+        """Whether there are stable words that the policy has not considered; marks them as considered."""
         new = len(self.stable) > self.considered_to
         self.considered_to = max(self.considered_to, len(self.stable))
         return new
@@ -85,7 +85,7 @@ class UserTurn:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Nobody speaks; `voiced` frames in a row have been heard, the first beginning at `onset`."""
+    """The user does not speak; `voiced` consecutive voiced frames have been scored, the first beginning at `onset`."""
 
     voiced: int = 0
     onset: int = 0

@@ -1,6 +1,6 @@
-"""The work that waits until the session is free for it.
+"""The work that is queued until the session can start it.
 
-Laws: bounded; in order; at most one reply waits, because a reply answers the whole conversation: a newer one takes the place of the older.
+Laws: limited; in order; at most one reply is queued, because a reply answers the whole conversation: a newer one replaces the older.
 """
 
 from __future__ import annotations

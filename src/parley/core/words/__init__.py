@@ -1,1 +1,1 @@
-"""What a session is described in: settings, items, events, effects, notices, ids, errors and limits."""
+"""The values of a session: settings, items, events, effects, notices, ids, errors and limits."""

@@ -1,6 +1,6 @@
-"""Everything a session may ask its shell to do, in the imperative.
+"""Everything that a session asks its shell to do, in the imperative.
 
-Laws: the shell performs them in order and decides nothing; whatever work an effect starts answers with events that
+Laws: the shell performs them in order and decides nothing; the work that an effect starts answers with events that
 carry its id, and stops when an effect cancels it. Every `StartGeneration` ends in exactly one of `GenerationFinished`,
 `GenerationFailed` or a `CancelGeneration`.
 """
@@ -42,7 +42,7 @@ class ScoreVoice:
 @dataclass(frozen=True, slots=True)
 class OpenTranscription:
     """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
-    `language` is "". `live`: somebody is speaking it; else a client has brought it whole, and it may wait for those who speak."""
+    `language` is "". `live`: a turn in progress; else whole audio of an item, which may wait for live turns."""
 
     turn: TurnId
     format: AudioFormat
@@ -80,7 +80,7 @@ class FinishTranscription:
 
 @dataclass(frozen=True, slots=True)
 class DropTranscription:
-    """Nobody waits for this turn's transcript any more; no answer."""
+    """This turn's transcript is no longer needed; no answer."""
 
     turn: TurnId
 
@@ -186,7 +186,7 @@ class ReleaseServer:
 
 @dataclass(frozen=True, slots=True)
 class FindPipeline:
-    """The client wants its session to go on with the pipeline that serves `model`. Answer: `PipelineFound` or `PipelineNotFound`."""
+    """Find the pipeline that serves `model`, for a client that asks to change to it. Answer: `PipelineFound` or `PipelineNotFound`."""
 
     model: str
     kind: SessionKind
@@ -194,7 +194,7 @@ class FindPipeline:
 
 @dataclass(frozen=True, slots=True)
 class UsePipeline:
-    """The session goes on with this pipeline, the one found last: its engines perform whatever comes after; none of them is busy."""
+    """Change to this pipeline, the one found last: its engines perform all later effects; no engine is busy."""
 
     pipeline: str
 

@@ -1,7 +1,7 @@
-"""The kinds of error a session knows.
+"""The errors of a session.
 
-    PeerError         the client asked for something impossible: it is sent an `error` notice, the session goes on
-    InvariantBroken   a bug in the core: the session is closed and its trace dumped; other sessions never notice
+    PeerError         the client asked for something impossible: it is sent an `error` notice, the session continues
+    InvariantBroken   a bug in the core: the session is closed and its trace dumped; other sessions are not affected
 
 (An engine's fault is neither: it arrives as an event, see `Fault`.)
 """

@@ -1,7 +1,7 @@
 """Everything that can happen to a session, in the past tense.
 
 Client events carry the client's own `event_id` (None when it gave none) so that an error can name it. Events of
-engines carry the id of the work they belong to; one whose work is no longer alive is counted and dropped.
+engines carry the id of the work they belong to; an event of ended work is counted and dropped.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscribed:
-    """A hypothesis while the turn goes on; `stable` is its leading part that is never taken back (see
+    """A hypothesis during the turn; `stable` is its leading part that is never taken back (see
     `engines.ports.Partial`)."""
 
     turn: TurnId
@@ -304,7 +304,7 @@ class ToolFailed:
 
 @dataclass(frozen=True, slots=True)
 class AudioPlayed:
-    """Where the server holds the playback: so many more 24 kHz samples have gone out to the listener."""
+    """Where the server plays: this many more 24 kHz samples have been played."""
 
     samples: int
 

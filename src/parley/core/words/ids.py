@@ -1,7 +1,7 @@
-"""Names of things, and the minter that makes them.
+"""Ids, and the minter that makes them.
 
 Laws: an id is opaque; the core never reads one. All ids of a session come from its one `Minter`, whose output
-depends only on the seed and the number of calls, so that a replayed trace names everything alike.
+depends only on the seed and the number of calls, so that a replayed trace has the same ids.
 """
 
 from __future__ import annotations

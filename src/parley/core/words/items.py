@@ -1,6 +1,6 @@
-"""The values a conversation is made of.
+"""The items of a conversation.
 
-Laws: frozen; audio is bytes in the wire format they came or went in; `transcript` is None while it is unknown. What
+Laws: frozen; audio is bytes in the wire format in which it was received or sent; `transcript` is None while it is unknown. What
 the listener heard of an assistant's words is already applied in the items that leave the core.
 """
 

@@ -1,4 +1,4 @@
-"""Every number that bounds a session, with its reason beside it."""
+"""Every limit of a session, with its reason."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ MANUAL_FEED_MS = 200
 """With manual turns, audio goes to the recogniser in pieces of this length."""
 
 CONFIRM_SPEECH_MS = 700
-"""`barge_in = "confirmed"`: voice this long over a reply takes the floor whatever the words (backchannels last
+"""`barge_in = "confirmed"`: voice this long over a reply takes the floor with any words (backchannels last
 under 600 ms)."""
 
 CONFIRM_WORDS = 2
 """... or this many words that are not all backchannels."""
 
 REJECT_PAUSE_MS = 300
-"""... and a pause this long before either means it was a backchannel: the reply goes on."""
+"""... and a pause this long before either means it was a backchannel: the reply continues."""
 
 ANSWERING_MS = 1_000
 """A "yes" over the last second of a reply answers it, as people answer questions before they have quite ended (most

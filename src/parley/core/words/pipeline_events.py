@@ -1,4 +1,4 @@
-"""What the shell answers where a session asks for another pipeline (`effects.FindPipeline`)."""
+"""The shell's answers to a session that asks for another pipeline (`effects.FindPipeline`)."""
 
 from __future__ import annotations
 

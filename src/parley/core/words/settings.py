@@ -278,7 +278,7 @@ def merged(settings: Settings, patch: SettingsPatch) -> Settings:
 
 
 def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
-    """The settings of a session that goes on with another pipeline: what is still the default of its `old` pipeline becomes
+    """The settings of a session that changes to another pipeline: what is still the default of its `old` pipeline becomes
     the default of the `new` one."""
     transcription = settings.transcription
     if transcription == old.transcription:

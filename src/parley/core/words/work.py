@@ -1,4 +1,4 @@
-"""The work that a session can have its engines do, and what of it has not been answered yet.
+"""The work that a session can start, and the kinds of outstanding work.
 
 Laws: work is frozen and complete: the engine that does it sees nothing else of the session.
 """
@@ -35,7 +35,7 @@ class ResponseParams:
 
 
 AS_THE_SESSION = ResponseParams()
-"""A reply of which nothing special is asked."""
+"""A reply with default options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """The text itself is spoken; no model is asked."""
+    """The text itself is spoken, without a model."""
 
     text: str
 
