@@ -24,8 +24,9 @@ MANUAL = Settings(turn_detection=None)
 
 
 def refused(scene: Scene, event: Event) -> ErrorRaised:
-    """The error, which is the only notice and names the client's event."""
-    (notice,) = notices(scene.happens(event))
+    """The error, which is the only effect and names the client's event."""
+    (effect,) = scene.happens(event)
+    (notice,) = notices([effect])
     assert isinstance(notice, ErrorRaised)
     assert notice.client_event_id == ID
     return notice

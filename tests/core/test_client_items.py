@@ -15,7 +15,7 @@ from parley.core.words.events import (
     Transcribed,
     TranscriptionFailed,
 )
-from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -32,12 +32,12 @@ from parley.core.words.items import (
     OutputAudio,
 )
 from parley.core.words.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_TEXT
-from parley.core.words.notices import ErrorRaised, ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
+from parley.core.words.notices import ItemAdded, ResponseDone, TranscriptionCompleted, TranscriptionDelta
 from parley.core.words.settings import AudioFormat, Capabilities, Settings, Transcription
 from parley.core.words.work import ResponseParams
+from tests.core.requesting import ID, refused
 from tests.core.scene import Scene, kinds, notices
 
-ID = ClientEventId("the item")
 SEES = Capabilities(images=True)
 
 
@@ -45,17 +45,10 @@ def brings(*content: InputText | InputImage | InputAudio, name: str = "mine") ->
     return ItemCreateRequested(Message(ItemId(name), "user", content), None, ID)
 
 
-def refusal(scene: Scene, event: ItemCreateRequested | ResponseRequested) -> ErrorRaised:
-    (error,) = notices(scene.happens(event))
-    assert isinstance(error, ErrorRaised)
-    assert error.client_event_id == ID
-    return error
-
-
 def test_an_image_may_be_as_large_as_the_limit_and_no_larger() -> None:
     scene = Scene(capabilities=SEES)
     largest = "data:image/png;base64,".ljust(MAX_IMAGE_BYTES, "A")
-    error = refusal(scene, brings(InputText("look"), InputImage(largest + "A"), name="larger"))
+    error = refused(scene, brings(InputText("look"), InputImage(largest + "A"), name="larger"))
     assert (error.code, error.field) == ("invalid_value", "item.content[1].image_url")
     assert f" {MAX_IMAGE_BYTES // 2**20} MiB " in error.message
     assert kinds(scene.happens(brings(InputText("look"), InputImage(largest)))) == ["ItemAdded", "ItemDone"]
@@ -64,14 +57,14 @@ def test_an_image_may_be_as_large_as_the_limit_and_no_larger() -> None:
 def test_a_refused_image_of_a_responses_own_input_is_named_by_its_position() -> None:
     photo = Message(ItemId(""), "user", (InputText("look"), InputImage("data:image/png;base64,AA")))
     own = ResponseParams(False, (Message(ItemId(""), "user", (InputText("hello"),)), photo))
-    error = refusal(Scene(), ResponseRequested(own, ID))
+    error = refused(Scene(), ResponseRequested(own, ID))
     assert (error.code, error.field) == ("unsupported_content_type", "response.input[1].content[1].type")
 
 
 def test_an_item_may_hold_as_much_text_as_the_limit_and_no_more() -> None:
     half = "x" * (MAX_ITEM_TEXT // 2)
     scene = Scene()
-    error = refusal(scene, brings(InputText(half), InputText(half + "x"), name="larger"))
+    error = refused(scene, brings(InputText(half), InputText(half + "x"), name="larger"))
     assert (error.code, error.field) == ("invalid_value", "item")
     assert f" {MAX_ITEM_TEXT} " in error.message
     assert kinds(scene.happens(brings(InputText(half), InputText(half)))) == ["ItemAdded", "ItemDone"]
@@ -92,7 +85,7 @@ def test_missing_ids_and_statuses_of_an_item_are_filled_in() -> None:
 def test_an_item_may_hold_as_many_audio_parts_as_the_limit_and_no_more() -> None:
     scene = Scene()
     known = InputAudio("hello", bytes(480))
-    error = refusal(scene, brings(*[known] * (MAX_AUDIO_PARTS + 1), InputText("and words"), name="larger"))
+    error = refused(scene, brings(*[known] * (MAX_AUDIO_PARTS + 1), InputText("and words"), name="larger"))
     assert (error.code, error.field) == ("invalid_value", "item.content")
     assert f" {MAX_AUDIO_PARTS} parts of audio" in error.message
     assert kinds(scene.happens(brings(*[known] * MAX_AUDIO_PARTS, InputText("and words")))) == ["ItemAdded", "ItemDone"]
@@ -196,6 +189,6 @@ def test_a_call_output_may_be_as_long_as_any_other_text() -> None:
     scene = Scene()
     scene.happens(ItemCreateRequested(FunctionCall(ItemId("f"), CallId("c"), "read", "{}")))
     longest, longer = (FunctionCallOutput(ItemId("o"), CallId("c"), "x" * (MAX_ITEM_TEXT + over)) for over in (0, 1))
-    error = refusal(scene, ItemCreateRequested(longer, None, ID))
+    error = refused(scene, ItemCreateRequested(longer, None, ID))
     assert (error.code, error.field) == ("invalid_value", "item")
     assert kinds(scene.happens(ItemCreateRequested(longest))) == ["ItemAdded", "ItemDone"]

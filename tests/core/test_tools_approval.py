@@ -20,7 +20,7 @@ from parley.core.words.events import (
     ToolCallStarted,
     ToolsListed,
 )
-from parley.core.words.ids import CallId, ClientEventId, ItemId
+from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import (
     InputText,
     McpApprovalRequest,
@@ -32,7 +32,6 @@ from parley.core.words.items import (
 )
 from parley.core.words.limits import MAX_RUNNING_CALLS
 from parley.core.words.notices import (
-    ErrorRaised,
     ItemAdded,
     ItemDone,
     McpCallProgress,
@@ -41,9 +40,9 @@ from parley.core.words.notices import (
     ResponseDone,
 )
 from parley.core.words.settings import McpServer, Settings
+from tests.core.requesting import ID, refused
 from tests.core.scene import MCP_ALLOWED, Scene, kinds, notices
 
-ID = ClientEventId("the decision")
 BOOKS = McpServer("books", "https://books.example/mcp")
 TYPED = Message(ItemId("typed"), "user", (InputText("Lend me Emma."),))
 
@@ -75,16 +74,6 @@ def asking(count: int = 1) -> tuple[Scene, list[McpApprovalRequest]]:
 
 def decides(request: McpApprovalRequest, approve: bool, name: str = "decision") -> ItemCreateRequested:
     return ItemCreateRequested(McpApprovalResponse(ItemId(name), request.id, approve), None, ID)
-
-
-def refusal(scene: Scene, event: ItemCreateRequested) -> ErrorRaised:
-    """The error, which is the only effect of the decision."""
-    caused = scene.happens(event)
-    assert len(caused) == 1
-    (error,) = notices(caused)
-    assert isinstance(error, ErrorRaised)
-    assert error.client_event_id == ID
-    return error
 
 
 def tool_calls(effects: Sequence[Effect]) -> list[CallTool]:
@@ -136,7 +125,7 @@ def test_a_reply_waits_for_the_outcome_of_an_approved_call_and_nothing_else() ->
     assert len(started) == 1
 
 
-def test_a_refused_call_is_not_made_and_the_model_answers_the_refusal() -> None:
+def test_a_refused_call_is_not_made_and_the_model_answers_the_refused() -> None:
     scene, (request,) = asking()
     caused = scene.happens(decides(request, False))
     assert kinds(caused) == ["ItemAdded", "ItemDone"]
@@ -151,7 +140,7 @@ def test_a_refused_call_is_not_made_and_the_model_answers_the_refusal() -> None:
 def test_a_decision_about_an_unknown_request_is_refused_and_names_the_request(named: str, approve: bool) -> None:
     scene, _ = asking()
     decision = McpApprovalResponse(ItemId("decision"), ItemId(named), approve)
-    error = refusal(scene, ItemCreateRequested(decision, None, ID))
+    error = refused(scene, ItemCreateRequested(decision, None, ID))
     assert (error.code, error.field) == ("invalid_value", "item.approval_request_id")
     assert f"'{named}'" in error.message
     assert scene.passes(400) == []
@@ -161,7 +150,7 @@ def test_a_decision_about_an_unknown_request_is_refused_and_names_the_request(na
 def test_the_first_decision_counts_and_a_second_is_refused(second: bool) -> None:
     scene, (request,) = asking()
     scene.happens(decides(request, True))
-    error = refusal(scene, decides(request, second, "again"))
+    error = refused(scene, decides(request, second, "again"))
     assert (error.code, error.field) == ("invalid_value", "item.approval_request_id")
     assert f"'{request.id}'" in error.message
     assert "'decision'" in error.message, "the decision that counts is named"
@@ -182,7 +171,7 @@ def test_a_call_of_a_removed_server_cannot_be_approved_but_can_be_refused(approv
     if not approve:
         assert kinds(scene.happens(decides(request, False))) == ["ItemAdded", "ItemDone"]
         return
-    error = refusal(scene, decides(request, True))
+    error = refused(scene, decides(request, True))
     assert (error.code, error.field) == ("invalid_value", "item.approval_request_id")
     assert "'books'" in error.message
     scene.happens(SessionUpdateRequested({"tools": (BOOKS,)}))

@@ -6,35 +6,26 @@ from parley.core.words.effects import DropTranscription, FinishTranscription, Op
 from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
-    Event,
     ItemCreateRequested,
     ResponseRequested,
     Transcribed,
     VoiceScored,
 )
-from parley.core.words.ids import ClientEventId, ItemId, TurnId
+from parley.core.words.ids import ItemId, TurnId
 from parley.core.words.items import InputAudio, Message
 from parley.core.words.limits import MAX_WAITING_MS
-from parley.core.words.notices import ErrorRaised, ItemAdded, TranscriptionCompleted, TranscriptionFailedNotice
+from parley.core.words.notices import ItemAdded, TranscriptionCompleted, TranscriptionFailedNotice
 from parley.core.words.settings import Settings, Transcription
 from parley.core.words.work import ResponseParams
-from tests.core.scene import Scene, kinds, notices
+from tests.core.requesting import ID, refused
+from tests.core.scene import Scene, kinds
 
-ID = ClientEventId("event_of_the_client")
 MINUTE = bytes(48 * 60_000)
 MANUAL = Settings(turn_detection=None, transcription=Transcription())
 
 
 def spoken(name: str, *parts: bytes) -> Message:
     return Message(ItemId(name), "user", tuple(InputAudio(None, part) for part in parts))
-
-
-def refusal(scene: Scene, event: Event) -> ErrorRaised:
-    """The one thing that happens is an error that names the client's event."""
-    (notice,) = notices(scene.happens(event))
-    assert isinstance(notice, ErrorRaised)
-    assert notice.client_event_id == ID
-    return notice
 
 
 def words(scene: Scene, turn: TurnId) -> None:
@@ -47,7 +38,7 @@ def test_items_over_the_backlog_are_refused_by_name_until_transcripts_arrive() -
         scene.happens(ItemCreateRequested(spoken(f"i{number}", MINUTE)))
     first = scene.effects.index(scene.last(OpenTranscription))
     one_more = ItemCreateRequested(spoken("more", bytes(9600)), None, ID)
-    error = refusal(scene, one_more)
+    error = refused(scene, one_more)
     assert (error.code, error.field) == ("transcription_backlog", "item.content")
     assert "wait for the transcripts" in error.message
     assert scene.last(OpenTranscription) is scene.effects[first], "a refused item starts no work"
@@ -57,7 +48,7 @@ def test_items_over_the_backlog_are_refused_by_name_until_transcripts_arrive() -
 
 def test_one_item_with_too_much_audio_is_refused_whole() -> None:
     scene = Scene(MANUAL)
-    error = refusal(scene, ItemCreateRequested(spoken("a", *[MINUTE] * (MAX_WAITING_MS // 60_000 + 1)), None, ID))
+    error = refused(scene, ItemCreateRequested(spoken("a", *[MINUTE] * (MAX_WAITING_MS // 60_000 + 1)), None, ID))
     assert (error.code, error.field) == ("transcription_backlog", "item.content")
     assert scene.notices(ItemAdded) == []
 
@@ -71,7 +62,7 @@ def test_transcribed_audio_is_not_in_the_backlog() -> None:
 def test_a_responses_own_input_is_refused_before_it_has_any_effect() -> None:
     scene = Scene()
     items = tuple(spoken(f"i{number}", MINUTE) for number in range(MAX_WAITING_MS // 60_000 + 1))
-    error = refusal(scene, ResponseRequested(ResponseParams(input=items, in_conversation=False), ID))
+    error = refused(scene, ResponseRequested(ResponseParams(input=items, in_conversation=False), ID))
     assert (error.code, error.field) == ("transcription_backlog", "response.input")
 
 
@@ -80,7 +71,7 @@ def test_a_commit_over_the_backlog_is_refused_and_keeps_its_audio() -> None:
     for _ in range(MAX_WAITING_MS // 60_000):
         scene.happens(AudioArrived(MINUTE), CommitRequested())
     scene.happens(AudioArrived(MINUTE))
-    error = refusal(scene, CommitRequested(ID))
+    error = refused(scene, CommitRequested(ID))
     assert error.code == "transcription_backlog"
     waiting = [effect.turn for effect in scene.all(FinishTranscription)]
     words(scene, waiting[0])
