@@ -6,8 +6,6 @@ from array import array
 from dataclasses import dataclass, field
 
 from parley.core.policy.turn_rules import Rules
-from parley.core.session import Session
-from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     Effect,
     Transcribe,
@@ -75,20 +73,7 @@ def played_reply(owner: OwnerSettings = CONFIRMED, detection: TurnDetection | No
 
 def ruled(rules: Rules, settings: Settings | None = None, owner: OwnerSettings | None = None) -> Scene:
     """A session with custom rules."""
-    scene = Scene(settings or Settings(), owner or OwnerSettings())
-    scene.session = Session(
-        SessionSpec(
-            seed=b"ruled",
-            settings=scene.settings,
-            owner=scene.owner,
-            capabilities=scene.capabilities,
-            playback="remote",
-            now_ns=scene.now,
-            rules=rules,
-        )
-    )
-    scene.effects = scene.session.start()
-    return scene
+    return Scene(settings or Settings(), owner or OwnerSettings(), rules=rules)
 
 
 @dataclass

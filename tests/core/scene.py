@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from parley.core.policy.policy import Policy
+from parley.core.policy.turn_rules import Rules
 from parley.core.session import Session
 from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     CancelGeneration,
     Effect,
     FlushTranscription,
+    ListTools,
     OpenTranscription,
     StartGeneration,
     Tell,
@@ -24,11 +27,12 @@ from parley.core.words.events import (
     SpeechGenerated,
     SpokenWord,
     TimePassed,
+    ToolsListed,
     Transcribed,
     VoiceScored,
 )
 from parley.core.words.ids import AttemptId, FlushId, TurnId
-from parley.core.words.items import Item
+from parley.core.words.items import Item, McpTool
 from parley.core.words.notices import ItemRetrieved, Notice
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 
@@ -52,6 +56,8 @@ class Scene:
     owner: OwnerSettings = field(default_factory=OwnerSettings)
     capabilities: Capabilities = field(default_factory=Capabilities)
     playback: Literal["remote", "paced"] = "remote"
+    policy: Policy | None = None
+    rules: Rules | None = None
     now: int = 1_000 * MS
     position: int = 0
     effects: list[Effect] = field(default_factory=list)
@@ -65,6 +71,8 @@ class Scene:
                 capabilities=self.capabilities,
                 playback=self.playback,
                 now_ns=self.now,
+                policy=self.policy,
+                rules=self.rules,
             )
         )
         self.effects += self.session.start()
@@ -103,6 +111,16 @@ class Scene:
         caused = self.hears(ms, 0.9)
         caused += self.hears(self._silence_ms() + 64, 0.0)
         return caused + self.happens(Transcribed(self.turn(), text))
+
+    def pauses(self, text: str, ms: int = 640) -> list[Effect]:
+        """The user speaks and pauses; the transcript so far arrives."""
+        caused = self.hears(ms, 0.9)
+        caused += self.hears(256, 0.0)
+        return caused + self.happens(Transcribed(self.turn(), text, flush=self.flush()))
+
+    def lists(self, *tools: McpTool) -> list[Effect]:
+        """The MCP server that was asked last lists these tools."""
+        return self.happens(ToolsListed(self.last(ListTools).listing, tools))
 
     def _silence_ms(self) -> int:
         return getattr(self.session.settings.turn_detection, "silence_duration_ms", 500)

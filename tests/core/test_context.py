@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from parley.core.regions.context import PromptBudget, Shown, bond, fit, shortened, tokens_of
-from parley.core.words.effects import CallTool, ListTools, StartGeneration
+from parley.core.words.effects import CallTool, StartGeneration
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
     AudioArrived,
@@ -21,7 +21,6 @@ from parley.core.words.events import (
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
 )
 from parley.core.words.ids import CallId, ItemId
@@ -202,7 +201,7 @@ def test_items_that_a_side_response_left_out_are_available_to_the_next_reply() -
 def test_the_output_of_an_mcp_call_is_shortened_and_the_question_stays() -> None:
     server = McpServer("library", "http://library.example/mcp", approval=Approval(never=ToolFilter()))
     scene = having(settings=Settings(modality="text", tools=(server,)))
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)))
+    scene.lists(McpTool("find"))
     scene.happens(ItemCreateRequested(said("asked")), ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"), ToolArgumentsGenerated(attempt, 0, "{}"))

@@ -17,7 +17,7 @@ from parley.core.regions.turn_taking import Pausing, Quiet, UserTurn
 from parley.core.regions.work_queue import PendingWork
 from parley.core.state import State
 from parley.core.words.errors import InvariantBroken
-from parley.core.words.events import TimePassed, Transcribed
+from parley.core.words.events import TimePassed
 from parley.core.words.ids import ConversationId, ItemId, ListingId, ResponseId, ToolCallId, TurnId
 from parley.core.words.items import McpCall, Message
 from parley.core.words.limits import (
@@ -42,9 +42,7 @@ MAX_BUFFERED = MAX_BUFFERED_MS * SAMPLES_PER_MS
 def scene() -> Scene:
     """A session that holds a speculative reply in a pause."""
     scene = Scene(owner=OwnerSettings(speculation=True, speculate_after_ms=200))
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "hello there", flush=scene.flush()))
+    scene.pauses("hello there")
     return scene
 
 

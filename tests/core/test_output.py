@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.words.effects import CallTool, ListTools, Play, StartGeneration
+from parley.core.words.effects import CallTool, Play, StartGeneration
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     CancelRequested,
@@ -21,7 +21,6 @@ from parley.core.words.events import (
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
 )
 from parley.core.words.ids import CallId, ItemId
@@ -243,7 +242,7 @@ def test_a_call_without_an_id_gets_one_and_arguments_of_an_unknown_call_are_igno
 def test_approval_requests_are_sent_whole_one_after_another_at_the_end() -> None:
     books = McpServer("books", "https://books.example/mcp")
     scene = Scene(Settings(modality="text", tools=(books,)), capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
+    scene.lists(McpTool("lend"))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "One moment."))
@@ -290,9 +289,7 @@ def test_a_response_waiting_for_a_transcript_can_be_cancelled() -> None:
 
 def test_held_output_beyond_the_end_of_its_response_is_dropped() -> None:
     scene = Scene(Settings(modality="text"), OwnerSettings(speculation=True, speculate_after_ms=200))
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+    scene.pauses("how are you")
     attempt = scene.attempt()
     scene.happens(TextGenerated(attempt, "x" * 300_000), TextGenerated(attempt, "more"), GenerationFinished(attempt))
     scene.hears(320, 0.0)
@@ -309,7 +306,8 @@ BOOKS = McpServer("books", "https://books.example/mcp", approval=Approval(never=
 def calling(count: int = 1) -> Scene:
     """A session whose model has called MCP tools and ended."""
     scene = Scene(Settings(modality="text", turn_detection=None, tools=(BOOKS,)), capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED, ResponseRequested())
+    scene.lists(McpTool("find"))
+    scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
     for index in range(count):
         scene.happens(ToolCallStarted(attempt, index, CallId(f"c{index}"), "find"))

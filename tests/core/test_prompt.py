@@ -8,16 +8,13 @@ import pytest
 
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import Decided, Said, Say, Translate
-from parley.core.session import Session
-from parley.core.spec import SessionSpec
-from parley.core.words.effects import ListTools, StartGeneration
+from parley.core.words.effects import StartGeneration
 from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
     GenerationFinished,
     ItemCreateRequested,
     ResponseRequested,
-    ToolsListed,
     Transcribed,
 )
 from parley.core.words.ids import ItemId
@@ -105,9 +102,7 @@ def test_a_speculative_reply_uses_the_sessions_settings() -> None:
         voice="alba", speed=0.5, output_format=AudioFormat.PCMA, transcription=Transcription(language="de")
     )
     scene = Scene(settings, OwnerSettings(speculation=True, speculate_after_ms=200))
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "guten tag", flush=scene.flush()))
+    scene.pauses("guten tag")
     made = scene.last(StartGeneration)
     assert (made.modality, made.voice, made.speed, made.format, made.language) == (
         ("audio", "alba", 0.5, AudioFormat.PCMA, "de")
@@ -122,7 +117,7 @@ def test_a_prompt_counts_instructions_tools_and_items_and_is_refused_one_token_o
     settings = Settings("realtime", "", "i" * 26, "text", tools=tools, truncation=Truncation("disabled"))
     for context, status in ((35, "completed"), (34, "failed")):
         scene = Scene(settings, OwnerSettings(context_tokens=context), MCP_ALLOWED)
-        scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find", "in"),)))
+        scene.lists(McpTool("find", "in"))
         scene.happens(ItemCreateRequested(Message(ItemId("m"), "user", (InputText("m" * 41),))), ResponseRequested())
         if status == "completed":
             scene.happens(GenerationFinished(scene.attempt()))
@@ -152,11 +147,7 @@ class Translates(Assistant):
 
 
 def translating() -> Scene:
-    settings = Settings(transcription=Transcription(language="pt"))
-    scene = Scene(settings)
-    spec = SessionSpec(b"own", settings, scene.owner, scene.capabilities, "remote", scene.now, policy=Translates())
-    scene.session = Session(spec)
-    return scene
+    return Scene(Settings(transcription=Transcription(language="pt")), policy=Translates())
 
 
 def test_work_without_a_language_model_gets_its_text_and_language() -> None:

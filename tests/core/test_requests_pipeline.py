@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.words.effects import CallTool, FindPipeline, ListTools, StartGeneration, UsePipeline
+from parley.core.words.effects import CallTool, FindPipeline, StartGeneration, UsePipeline
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     AudioArrived,
@@ -21,7 +21,6 @@ from parley.core.words.events import (
     TextGenerated,
     ToolAnswered,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
 )
 from parley.core.words.ids import CallId, ClientEventId, ItemId
@@ -217,7 +216,8 @@ def test_during_a_response_the_pipeline_cannot_be_changed(params: ResponseParams
 def test_during_a_tool_call_the_pipeline_cannot_be_changed() -> None:
     server = McpServer("books", "https://books.example/mcp")
     scene = Scene(replace(HERE, modality="text", tools=(server,)), capabilities=replace(CAN, mcp_urls=("*",)))
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)), TYPED, ResponseRequested())
+    scene.lists(McpTool("lend"))
+    scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "lend"), GenerationFinished(attempt, "tool_calls"))
     (request,) = scene.notices(ResponseDone)[0].response.output

@@ -9,9 +9,7 @@ import pytest
 
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import Decided, Said, Say
-from parley.core.session import Session
-from parley.core.spec import SessionSpec
-from parley.core.words.effects import CallTool, CancelGeneration, ListTools, StartGeneration, StopPlayback
+from parley.core.words.effects import CallTool, CancelGeneration, StartGeneration, StopPlayback
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     AudioPlayed,
@@ -29,7 +27,6 @@ from parley.core.words.events import (
     TextGenerated,
     ToolAnswered,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
     TranscriptionFailed,
     WindDownRequested,
@@ -141,20 +138,13 @@ def test_a_speculative_reply_shows_the_same_as_one_made_after_the_turn(parallel:
         assert one == replace(other, id=one.id, output=one.output)
 
 
-def pausing(scene: Scene) -> None:
-    """The user pauses, and a speculative attempt starts."""
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
-
-
 def starts(scene: Scene) -> int:
     return len(scene.all(StartGeneration))
 
 
 def test_a_speculative_reply_counts_against_the_rate_once_and_only_when_used() -> None:
     scene = Scene(Settings(modality="text"), replace(SPECULATING, responses_per_minute=2))
-    pausing(scene)
+    scene.pauses("how are you")
     scene.hears(64, 0.9)  # the user continues: the first attempt is dropped
     scene.hears(256, 0.0)
     scene.happens(Transcribed(scene.turn(), "how are you now", flush=scene.flush()))
@@ -168,7 +158,7 @@ def test_a_speculative_reply_counts_against_the_rate_once_and_only_when_used() -
 def test_a_session_at_its_rate_limit_does_not_speculate_and_reports_the_missing_reply() -> None:
     scene = Scene(Settings(modality="text"), replace(SPECULATING, responses_per_minute=1))
     scene.happens(TYPED, ResponseRequested(), CancelRequested())
-    pausing(scene)
+    scene.pauses("how are you")
     assert starts(scene) == 1
     scene.hears(320, 0.0)
     assert starts(scene) == 1
@@ -179,7 +169,7 @@ def test_a_session_at_its_rate_limit_does_not_speculate_and_reports_the_missing_
 
 def test_without_a_possible_prompt_there_is_no_speculation_and_the_reply_reports_the_error() -> None:
     scene = Scene(Settings(modality="text", tool_choice="required"), SPECULATING)
-    pausing(scene)
+    scene.pauses("how are you")
     assert starts(scene) == 0
     assert scene.notices(ErrorRaised) == []
     scene.hears(320, 0.0)
@@ -230,7 +220,7 @@ def test_only_the_silent_one_of_two_attempts_times_out(alive: int) -> None:
 
 def test_a_speculative_attempt_without_output_is_dropped_silently() -> None:
     scene = Scene(Settings(modality="text"), SPECULATING)
-    pausing(scene)
+    scene.pauses("how are you")
     attempt = scene.attempt()
     scene.now += GENERATION_SILENCE_NS
     scene.hears(32, 0.0)  # the microphone is alive
@@ -241,7 +231,7 @@ def test_a_speculative_attempt_without_output_is_dropped_silently() -> None:
 
 def test_an_ended_speculative_attempt_is_dropped_without_a_cancel() -> None:
     scene = Scene(Settings(modality="text"), SPECULATING)
-    pausing(scene)
+    scene.pauses("how are you")
     scene.happens(GenerationFinished(scene.attempt()))
     assert scene.happens(TextGenerated(scene.attempt(), "late")) == []
     assert scene.session.late_events == 1
@@ -251,7 +241,7 @@ def test_an_ended_speculative_attempt_is_dropped_without_a_cancel() -> None:
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_speculative_attempt_may_hold_as_much_as_its_limit(over: int) -> None:
     scene = Scene(Settings(), SPECULATING)
-    pausing(scene)
+    scene.pauses("how are you")
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"))
     caused = scene.happens(SpeechGenerated(attempt, bytes(MAX_HELD_BYTES - 256 + over)))
@@ -260,7 +250,7 @@ def test_a_speculative_attempt_may_hold_as_much_as_its_limit(over: int) -> None:
 
 def pauses(scene: Scene) -> int:
     """The user says something and pauses; returns the number of generations so far."""
-    pausing(scene)
+    scene.pauses("how are you")
     return starts(scene)
 
 
@@ -289,7 +279,8 @@ def test_a_reply_after_a_tool_call_keeps_the_input_of_its_response() -> None:
     books = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
     settings = Settings(modality="text", tools=(books,), turn_detection=None)
     scene = Scene(settings, capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), TYPED)
+    scene.lists(McpTool("find"))
+    scene.happens(TYPED)
     own = Message(ItemId("own"), "user", (InputText("find Emma"),))
     scene.happens(ResponseRequested(ResponseParams(input=(own,))))
     attempt = scene.attempt()
@@ -489,9 +480,7 @@ class SaysMuch(Assistant):
 
 
 def test_texts_beyond_the_queue_limit_are_dropped_by_name_and_the_others_are_spoken() -> None:
-    scene = Scene()
-    spec = SessionSpec(b"own", scene.settings, scene.owner, scene.capabilities, "remote", scene.now, policy=SaysMuch())
-    scene.session = Session(spec)
+    scene = Scene(policy=SaysMuch())
     scene.says("hello")
     (error,) = scene.notices(ErrorRaised)
     assert (error.code, error.kind) == ("work_queue_full", "server_error")

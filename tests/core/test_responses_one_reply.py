@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.words.effects import CallTool, Effect, ListTools, StartGeneration
+from parley.core.words.effects import CallTool, Effect, StartGeneration
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     CancelRequested,
@@ -15,7 +15,6 @@ from parley.core.words.events import (
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
     TranscriptionFailed,
 )
@@ -168,9 +167,7 @@ def test_a_request_in_a_pause_answers_earlier_turns_and_the_open_turn_still_gets
 def test_a_released_speculative_reply_answers_the_turn_and_a_later_request_is_refused() -> None:
     """Its beginning may have been heard, so a request could only answer the turn a second time."""
     scene = Scene(TEXT, SPECULATING)
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+    scene.pauses("how are you")
     scene.happens(TextGenerated(scene.attempt(), "I am well."))
     sent = kinds(scene.hears(320, 0.0))
     assert sent.index("InputSpeechStopped") < sent.index("ResponseCreated") < sent.index("OutputTextDelta")
@@ -227,7 +224,7 @@ def test_a_request_at_the_idle_timeout_replaces_the_prompt() -> None:
 
 def approved(scene: Scene) -> None:
     """The model has called a tool, the client has approved it, and it runs."""
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
+    scene.lists(McpTool("lend"))
     scene.happens(ItemCreateRequested(Message(ItemId(""), "user", (InputText("lend me a book"),))), ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "lend"), ToolArgumentsGenerated(attempt, 0, "{}"))
@@ -240,9 +237,7 @@ def test_a_speculative_reply_without_a_tools_outcome_leaves_it_to_the_next_reply
     server = McpServer("library", "http://library.example/mcp")
     scene = Scene(Settings(modality="text", tools=(server,)), SPECULATING, MCP_ALLOWED)
     approved(scene)
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
+    scene.pauses("how are you")
     scene.hears(320, 0.0)
     scene.happens(GenerationFinished(scene.attempt()), ToolAnswered(scene.last(CallTool).call, "lent"))
     answered(scene)

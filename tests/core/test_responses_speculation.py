@@ -26,16 +26,9 @@ from parley.core.words.settings import OwnerSettings, SemanticVad, Settings, Tra
 from tests.core.scene import SPECULATING, Scene, cancelled, kinds
 
 
-def pausing(scene: Scene, text: str = "hello there") -> None:
-    """The user has spoken and paused; the transcript so far is known."""
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), text, flush=scene.flush()))
-
-
 def test_a_speculative_attempt_is_silent_until_the_turn_ends_and_is_then_sent_at_once() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     caused = scene.answers(("Hi!", 300), finish=False)
     assert caused == []
     ended = scene.hears(320, 0.0)
@@ -59,7 +52,7 @@ def test_a_transcript_known_in_the_pause_is_sent_with_its_logprobs() -> None:
 
 def test_speech_after_the_pause_drops_the_speculative_attempt_silently() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     attempt = scene.attempt()
     scene.answers(("Hi!", 300), finish=False)
     caused = scene.hears(32, 0.9)
@@ -72,7 +65,7 @@ def test_speech_after_the_pause_drops_the_speculative_attempt_silently() -> None
 
 def test_a_speculative_tool_call_is_neither_sent_nor_made_before_the_turn_ends() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     attempt = scene.attempt()
     assert (
         scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "pay"), ToolArgumentsGenerated(attempt, 0, "{}")) == []
@@ -84,7 +77,7 @@ def test_a_speculative_tool_call_is_neither_sent_nor_made_before_the_turn_ends()
 @pytest.mark.parametrize("change", ["settings", "conversation"])
 def test_a_speculative_attempt_with_an_outdated_basis_is_made_again(change: str) -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     attempt = scene.attempt()
     if change == "settings":
         caused = scene.happens(SessionUpdateRequested({"instructions": "be brief"}))
@@ -98,7 +91,7 @@ def test_a_speculative_attempt_with_an_outdated_basis_is_made_again(change: str)
 
 def test_a_failed_speculative_attempt_is_made_again_after_the_turn() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     attempt = scene.attempt()
     scene.happens(GenerationFailed(attempt, Fault("timeout", "late")))
     scene.hears(320, 0.0)
@@ -107,7 +100,7 @@ def test_a_failed_speculative_attempt_is_made_again_after_the_turn() -> None:
 
 def test_a_speculative_attempt_over_its_limit_is_dropped() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"))
     caused = [effect for _ in range(6) for effect in scene.happens(SpeechGenerated(attempt, bytes(1024 * 1024)))]
@@ -116,7 +109,7 @@ def test_a_speculative_attempt_over_its_limit_is_dropped() -> None:
 
 def test_a_speculative_attempt_that_fails_at_its_limit_is_dropped() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene)
+    scene.pauses("hello there")
     attempt = scene.attempt()
     scene.happens(ClauseStarted(attempt, "la"), SpeechGenerated(attempt, bytes(4 * 1024 * 1024 - 256)))
     scene.happens(GenerationFailed(attempt, Fault("timeout", "late")))
@@ -133,7 +126,7 @@ def test_without_speculation_no_transcript_is_requested_in_a_pause() -> None:
 
 def test_listening_noises_start_no_speculation() -> None:
     scene = Scene(owner=SPECULATING)
-    pausing(scene, "mm-hm")
+    scene.pauses("mm-hm")
     assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
 
 
@@ -150,7 +143,7 @@ def test_items_left_out_by_a_released_attempt_stay_left_out() -> None:
     scene = Scene(Settings(modality="text", truncation=truncation), OwnerSettings(speculation=True, context_tokens=400))
     for index in range(20):
         scene.happens(ItemCreateRequested(Message(ItemId(f"i{index}"), "user", (InputText("x" * 80),))))
-    pausing(scene)
+    scene.pauses("hello there")
     first = scene.last(StartGeneration).prompt.items[0].id
     scene.hears(320, 0.0)
     scene.happens(GenerationFinished(scene.attempt()))

@@ -8,15 +8,12 @@ import pytest
 
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import Answer, Decided, Said
-from parley.core.session import Session
-from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     CallTool,
     CancelGeneration,
     CloseLink,
     DropTranscription,
     Effect,
-    ListTools,
     Play,
     StartGeneration,
     Tell,
@@ -38,7 +35,6 @@ from parley.core.words.events import (
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
     VoiceScored,
     WindDownRequested,
@@ -55,7 +51,6 @@ from parley.core.words.notices import (
 )
 from parley.core.words.settings import (
     Approval,
-    Capabilities,
     McpServer,
     OwnerSettings,
     SemanticVad,
@@ -82,13 +77,6 @@ def due_ms(scene: Scene) -> float:
     return (deadline - scene.now) / MS
 
 
-def pausing(scene: Scene) -> None:
-    """The user has spoken and paused, and a speculative attempt starts."""
-    scene.hears(320, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
-
-
 def with_books(settings: Settings = TEXT) -> Scene:
     """A session with an MCP server that has not listed its tools yet."""
     tools = (BOOKS,)
@@ -100,7 +88,8 @@ def with_books(settings: Settings = TEXT) -> Scene:
 def calling(settings: Settings = TEXT) -> tuple[Scene, CallTool]:
     """A session whose model has called a tool, and the call."""
     scene = with_books(settings)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), ResponseRequested())
+    scene.lists(McpTool("find"))
+    scene.happens(ResponseRequested())
     attempt = scene.attempt()
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"), ToolArgumentsGenerated(attempt, 0, "{}"))
     scene.happens(GenerationFinished(attempt, "tool_calls"))
@@ -147,18 +136,7 @@ class Own(Assistant):
 
 
 def test_a_custom_policy_decides_for_every_kind_of_session() -> None:
-    scene = Scene()
-    scene.session = Session(
-        SessionSpec(
-            seed=b"own",
-            settings=Settings(),
-            owner=OwnerSettings(),
-            capabilities=Capabilities(),
-            playback="remote",
-            now_ns=scene.now,
-            policy=Own(),
-        )
-    )
+    scene = Scene(policy=Own())
     scene.happens(SessionUpdateRequested({"kind": "transcription"}))
     assert scene.session.settings.kind == "transcription"
     scene.says("I see.")
@@ -272,7 +250,7 @@ def test_tool_listings_and_calls_have_deadlines() -> None:
     assert due_ms(scene) == 30_000
     scene.now += 1_000 * MS
     assert due_ms(scene) == 29_000
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)))
+    scene.lists(McpTool("find"))
     assert due_ms(scene) == 60 * 60 * 1000 - 1_000
     scene, call = calling()
     assert due_ms(scene) == 60_000
@@ -365,7 +343,8 @@ def test_a_reply_waits_while_the_user_speaks_or_a_transcript_is_pending() -> Non
 
 def test_a_reply_after_a_tool_call_does_not_wait_for_the_playback() -> None:
     scene = Scene(Settings(tools=(BOOKS,)), capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)), ResponseRequested())
+    scene.lists(McpTool("find"))
+    scene.happens(ResponseRequested())
     attempt = scene.attempt()
     scene.answers(("I'll have a look.", 60_000), finish=False)
     scene.happens(ToolCallStarted(attempt, 0, CallId("c"), "find"), GenerationFinished(attempt, "tool_calls"))
@@ -444,7 +423,7 @@ def test_winding_down_lets_a_tool_answer_and_be_answered() -> None:
 def test_winding_down_stops_speculation() -> None:
     scene = Scene(owner=SPECULATING)
     scene.happens(ResponseRequested(ASIDE))
-    pausing(scene)
+    scene.pauses("how are you", ms=320)
     attempt = scene.attempt()
     assert CancelGeneration(attempt) in scene.happens(WindDownRequested())
 
@@ -453,7 +432,7 @@ def test_closing_the_session_stops_all_its_work() -> None:
     scene = Scene(Settings(modality="text"), SPECULATING)
     scene.happens(ResponseRequested(ASIDE))
     aside = scene.attempt()
-    pausing(scene)
+    scene.pauses("how are you", ms=320)
     held = scene.attempt()
     assert held != aside
     assert scene.happens(LinkClosed("gone")) == [
@@ -476,7 +455,7 @@ def test_ended_work_is_not_stopped_again() -> None:
     scene, _ = calling()
     assert scene.happens(LinkClosed("gone")) == []
     speculating = Scene(TEXT, SPECULATING)
-    pausing(speculating)
+    speculating.pauses("how are you", ms=320)
     speculating.happens(GenerationFinished(speculating.attempt()))
     assert speculating.happens(LinkClosed("gone")) == [DropTranscription(speculating.turn())]
 

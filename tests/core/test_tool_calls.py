@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.words.effects import CallTool, Effect, ListTools
+from parley.core.words.effects import CallTool, Effect
 from parley.core.words.events import (
     GenerationFinished,
     ItemCreateRequested,
@@ -13,7 +13,6 @@ from parley.core.words.events import (
     TextGenerated,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
 )
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import FunctionCall, InputText, McpApprovalRequest, McpCall, McpTool, Message
@@ -32,7 +31,7 @@ def asked(parallel: bool | None = None) -> Scene:
     """A session with a running reply whose model knows two tools of a server, one of which needs approval."""
     settings = Settings(modality="text", turn_detection=None, tools=(BOOKS,), parallel_tool_calls=parallel)
     scene = Scene(settings, capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"), McpTool("lend"))))
+    scene.lists(McpTool("find"), McpTool("lend"))
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested())
     return scene
 

@@ -396,16 +396,14 @@ def test_a_server_times_out_at_its_deadline_and_not_before() -> None:
 
 def pausing(scene: Scene) -> AttemptId:
     """The user pauses, and a speculative attempt starts."""
-    scene.hears(320, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), "Where is Emma?", flush=scene.flush()))
+    scene.pauses("Where is Emma?", ms=320)
     return scene.attempt()
 
 
 def test_a_speculative_reply_without_a_pending_servers_tools_is_made_again() -> None:
     scene = Scene(Settings(tools=(BOOKS,), modality="text"), SPECULATING, MCP_ALLOWED)
     held = pausing(scene)
-    assert CancelGeneration(held) in scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF))
+    assert CancelGeneration(held) in scene.lists(*SHELF)
     scene.hears(320, 0.0)
     assert scene.attempt() != held
     assert [tool.name for tool in scene.last(StartGeneration).prompt.tools] == ["find", "lend"]
@@ -482,7 +480,8 @@ def test_outcomes_of_calls_of_a_cancelled_reply_are_kept_and_not_answered() -> N
 
 def test_a_speculative_reply_without_a_pending_outcome_is_made_again() -> None:
     scene = Scene(Settings(tools=(BOOKS,), modality="text"), SPECULATING, MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED, ResponseRequested())
+    scene.lists(*SHELF)
+    scene.happens(TYPED, ResponseRequested())
     (call,) = of(calls(scene), CallTool)
     scene.happens(CancelRequested())
     held = pausing(scene)
@@ -566,7 +565,8 @@ def test_a_reply_after_tool_calls_waits_a_moment_for_the_clients_own_request() -
 
 def test_a_session_that_became_a_transcription_session_does_not_continue() -> None:
     scene = Scene(Settings(tools=(BOOKS,), kind="transcription"), capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, SHELF), TYPED)
+    scene.lists(*SHELF)
+    scene.happens(TYPED)
     assert sent(scene.happens(ResponseRequested()), ErrorRaised)
     assert of(scene.passes(1_000), StartGeneration) == []
 

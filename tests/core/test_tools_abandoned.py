@@ -44,7 +44,7 @@ def test_an_abandoned_listing_and_an_abandoned_call_fail_like_timeouts() -> None
     assert scene.notices(ErrorRaised)[-1].code == "timeout"
 
     scene = with_books()
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find", "", "{}"),)))
+    scene.lists(McpTool("find", "", "{}"))
     scene.says("Where is Emma?")
     attempt = scene.attempt()
     scene.happens(

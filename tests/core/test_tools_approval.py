@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.words.effects import CallTool, Effect, ListTools, StartGeneration
+from parley.core.words.effects import CallTool, Effect, StartGeneration
 from parley.core.words.events import (
     GenerationFinished,
     ItemCreateRequested,
@@ -18,7 +18,6 @@ from parley.core.words.events import (
     ToolAnswered,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
 )
 from parley.core.words.ids import CallId, ItemId
 from parley.core.words.items import (
@@ -50,7 +49,7 @@ TYPED = Message(ItemId("typed"), "user", (InputText("Lend me Emma."),))
 def asked() -> Scene:
     """A session with a running reply whose model knows the tool."""
     scene = Scene(Settings(modality="text", tools=(BOOKS,)), capabilities=MCP_ALLOWED)
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("lend"),)))
+    scene.lists(McpTool("lend"))
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested())
     return scene
 

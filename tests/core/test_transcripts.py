@@ -162,9 +162,7 @@ def test_a_turn_may_be_spoken_while_the_backlog_is_full() -> None:
 def paused(text: str, owner: OwnerSettings = SPECULATING) -> Scene:
     """The user has said this and pauses; the transcript is known."""
     scene = Scene(Settings(transcription=Transcription()), owner)
-    scene.hears(640, 0.9)
-    scene.hears(256, 0.0)
-    scene.happens(Transcribed(scene.turn(), text, flush=scene.flush()))
+    scene.pauses(text)
     return scene
 
 

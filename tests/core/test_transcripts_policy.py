@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.interpreter import Interpreter
 from parley.core.policy.policy import Answer, Decided, OverOutput, Policy, Said, Say, Translate
-from parley.core.session import Session
-from parley.core.spec import SessionSpec
 from parley.core.words.effects import CancelGeneration, DropTranscription, StartGeneration
 from parley.core.words.events import (
     ClauseStarted,
@@ -35,13 +33,7 @@ from tests.core.scene import Scene
 
 
 def scene(policy: Policy, settings: Settings | None = None, owner: OwnerSettings | None = None) -> Scene:
-    made = Scene(settings=settings or Settings(), owner=owner or OwnerSettings())
-    made.session = Session(
-        SessionSpec(b"work", made.settings, made.owner, made.capabilities, "remote", made.now, policy=policy)
-    )
-    made.effects.clear()
-    made.session.start()
-    return made
+    return Scene(settings or Settings(), owner or OwnerSettings(), policy=policy)
 
 
 def started(scene: Scene) -> list[StartGeneration]:

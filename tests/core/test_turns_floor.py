@@ -9,8 +9,6 @@ import pytest
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import OverOutput
 from parley.core.policy.turn_rules import Rules
-from parley.core.session import Session
-from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     DropTranscription,
 )
@@ -176,11 +174,7 @@ class OwnPolicy(Assistant):
 def test_a_policy_decides_whether_a_voice_over_output_cuts_it_is_queued_or_ignored(
     over: OverOutput, started: bool, cut: bool
 ) -> None:
-    scene = Scene()
-    spec = SessionSpec(
-        b"own", scene.settings, scene.owner, scene.capabilities, "remote", scene.now, policy=OwnPolicy(over)
-    )
-    scene.session = Session(spec)
+    scene = Scene(policy=OwnPolicy(over))
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time.", 10_000))
     caused = scene.hears(960, 0.9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.words.effects import CancelGeneration, CloseLink, ListTools, StartGeneration
+from parley.core.words.effects import CancelGeneration, CloseLink, StartGeneration
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     CancelRequested,
@@ -18,7 +18,6 @@ from parley.core.words.events import (
     TextGenerated,
     ToolArgumentsGenerated,
     ToolCallStarted,
-    ToolsListed,
     Transcribed,
     WindDownRequested,
 )
@@ -95,7 +94,7 @@ def test_a_tool_choice_may_precede_its_tools_and_is_checked_when_a_response_is_m
     assert not any(isinstance(effect, StartGeneration) for effect in scene.effects)
     tools = (FunctionTool("weather"), McpServer("library", "http://library.example/mcp"))
     scene.happens(SessionUpdateRequested({"tools": tools}))
-    scene.happens(ToolsListed(scene.last(ListTools).listing, (McpTool("find"),)))
+    scene.lists(McpTool("find"))
     scene.says("hello again")
     assert scene.last(StartGeneration).prompt.tool_choice in ("required", ForceFunction("weather"))
 
