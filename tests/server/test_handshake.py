@@ -299,3 +299,32 @@ async def test_a_late_event_loop_admits_nobody_and_leaves_running_sessions_alone
         lag[0] = 0.0
         async with talking(server):
             pass
+
+
+SPEAKING = {"type": "session.update", "event_id": "mine", "session": {"instructions": "Answer in rhymes."}}
+TRANSCRIBING = {"type": "transcription_session.update", "event_id": "mine", "session": {"input_audio_format": "pcm16"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "other_kind", "own_kind", "answer"),
+    [
+        ("/v1/realtime", TRANSCRIBING, SPEAKING, "session.updated"),
+        ("/v1/realtime?intent=transcription", SPEAKING, TRANSCRIBING, "transcription_session.updated"),
+    ],
+)
+async def test_a_beta_session_keeps_the_kind_with_which_it_was_opened(
+    path: str, other_kind: dict[str, Any], own_kind: dict[str, Any], answer: str
+) -> None:
+    """As OpenAI did: "Passing a transcription session update event to a realtime session is not allowed"."""
+    async with (
+        running() as server,
+        connect(server.ws + path, additional_headers={"OpenAI-Beta": "realtime=v1"}) as client,
+    ):
+        for event in (other_kind, own_kind):
+            await client.send(json.dumps(event))
+        events: list[dict[str, Any]] = []
+        while not events or events[-1]["type"] != answer:
+            events.append(json.loads(await asyncio.wait_for(client.recv(), PATIENCE_S)))
+    [error] = [event["error"] for event in events if event["type"] == "error"]
+    assert (error["param"], error["event_id"]) == ("type", "mine")
+    assert "type of this session" in error["message"]

@@ -48,7 +48,10 @@ class Quotas:
         if use is None:
             return None
         if key.sessions is not None and len(use.since_s) >= key.sessions:
-            message = f"All sessions at once of the key {key.name!r} are in use (its limit is {key.sessions}). Try again when one has ended."
+            message = (
+                f"The key {key.name!r} has as many sessions as it may have at once (its limit is {key.sessions}). "
+                "Try again when one has ended."
+            )
             return Refusal(429, "rate_limit_exceeded", message, None, "rate_limit_error", SESSIONS_RETRY_S)
         left_s = self.left_s(key)
         return None if left_s is None or left_s > 0 else self.used_up(key)
