@@ -133,15 +133,15 @@ class WhisperStream(TurnStream[_Cut]):
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
             self._kept = self._before = ()
             self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
-            self._guess(text, text)
+            self._report(text, text)
         else:
-            self._guess(text, self._text + self._model.text(self._kept))
+            self._report(text, self._text + self._model.text(self._kept))
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(transcript)
         if self._cuts:
             self._queue.want_pause(self)
 
-    def guessed(self, decoding: Decoding, took_s: float) -> None:
+    def partially_decoded(self, decoding: Decoding, took_s: float) -> None:
         """The result of `partial_task()`, and how long it took: half of the time at most goes into partials."""
         self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took_s * SAMPLE_RATE))
         if self.closed or self._cuts or self._error is not None:
@@ -153,7 +153,7 @@ class WhisperStream(TurnStream[_Cut]):
                 # a promise fixes the language as well: what follows must fit what was said
                 self._kept, self._language = decoding.tokens[:count], decoding.language
         self._before = decoding.tokens
-        self._guess(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
+        self._report(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
     # --- inside ---
 
@@ -168,5 +168,5 @@ class WhisperStream(TurnStream[_Cut]):
         self._cuts.append(cut)
         self._queue.want_pause(self)
 
-    def _guess(self, text: str, stable: str) -> None:
+    def _report(self, text: str, stable: str) -> None:
         self._tell(Partial(text.strip(), stable.strip()))
