@@ -25,6 +25,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     Partial,
     RecognitionSpec,
+    Transcript,
 )
 from parley.engines.registry import create
 from parley.engines.stt.agreement import agreed
@@ -270,20 +271,29 @@ async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperReco
         stream.feed(a_tone())
         final = await stream.finish()
         assert final.language == "es" if asked else final.language in languages()
+        assert final.language_confidence is not None
+        assert final.language_confidence == 1 if asked else 0 < final.language_confidence < 1
     with pytest.raises(EngineRefused, match="'tlh'"):
         recognizer.open_stream(RecognitionSpec(language="tlh"), lambda partial: None)
 
 
 async def test_the_language_is_one_of_those_that_may_be_spoken(recognizer: WhisperRecognizer) -> None:
-    async def detected(*among: str) -> str:
+    async def heard(*among: str) -> Transcript:
         stream = recognizer.open_stream(RecognitionSpec(languages=among), lambda partial: None)
         stream.feed(a_tone())
-        return (await stream.finish()).language
+        return await stream.finish()
 
-    likeliest = await detected()
+    async def detected(*among: str) -> str:
+        return (await heard(*among)).language
+
+    anything = await heard()
+    likeliest = anything.language
     others = [language for language in languages() if language != likeliest][:2]
     assert await detected(*others, "tlh") in others
-    assert await detected(f"{likeliest.upper()}-XX", *others) == likeliest
+    among_three = await heard(f"{likeliest.upper()}-XX", *others)
+    assert among_three.language == likeliest
+    # the probability is that among the languages which may be spoken
+    assert (among_three.language_confidence or 0) > (anything.language_confidence or 0) > 0
     with pytest.raises(EngineRefused, match="'tlh', 'qya'"):
         recognizer.open_stream(RecognitionSpec(languages=("tlh", "qya")), lambda partial: None)
 

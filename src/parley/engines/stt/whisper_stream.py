@@ -70,6 +70,8 @@ class WhisperStream(TurnStream[_Cut]):
         self._on_end = on_end
         self._context = " ".join((spec.prompt, ", ".join(spec.keywords))).strip()
         self._language = spec.language
+        self._language_confidence = 1.0
+        """Of `_language`, where a promise has fixed it."""
         self._last_end = 0
         self._next_partial = FIRST_PARTIAL
         self._text = ""
@@ -127,7 +129,8 @@ class WhisperStream(TurnStream[_Cut]):
         confidences = [*self._confidences, *([decoding.confidence] if decoding.confidence is not None else [])]
         logprobs = self._logprobs + decoding.logprobs
         confidence = sum(confidences) / len(confidences) if confidences else None
-        transcript = Transcript(text.strip(), (), decoding.language, confidence, logprobs)
+        language_confidence = min(self._language_confidence, decoding.language_confidence)
+        transcript = Transcript(text.strip(), (), decoding.language, confidence, logprobs, language_confidence)
         self._pause = (cut.position, transcript)
         if cut.final:
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
@@ -152,6 +155,7 @@ class WhisperStream(TurnStream[_Cut]):
             if count > len(self._kept):
                 # a promise fixes the language as well: what follows must fit what was said
                 self._kept, self._language = decoding.tokens[:count], decoding.language
+                self._language_confidence = min(self._language_confidence, decoding.language_confidence)
         self._before = decoding.tokens
         self._report(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
