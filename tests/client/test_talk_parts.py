@@ -14,11 +14,11 @@ from parley.client.updates import (
     ClientUpdate,
     ReplyBegan,
     ReplyCut,
-    ReplyEnded,
     ReplySounded,
     ReplyWorded,
+    ResponseEnded,
+    ServerToolCalled,
     SessionBegan,
-    ToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -49,7 +49,7 @@ def one_turn(figures: TalkFigures) -> None:
     ):
         figures.on_update(update, at_s)
     figures.played("i", 11.6)
-    figures.on_update(ReplyEnded("r", "completed", ""), 12.5)
+    figures.on_update(ResponseEnded("r", "completed", ""), 12.5)
 
 
 def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
@@ -101,15 +101,15 @@ def turn_with_a_tool() -> TalkFigures:
         (10.52, UserEnded("u", 10.0, 10.5)),
         (10.9, UserHeard("u", "what is it", final=True)),
         (10.95, ReplyBegan("r1")),
-        (11.0, ToolCalled("r1")),
-        (11.1, ReplyEnded("r1", "completed", "")),
+        (11.0, ServerToolCalled("r1")),
+        (11.1, ResponseEnded("r1", "completed", "")),
         (13.0, ReplyBegan("r2")),
         (13.2, ReplyWorded("r2", "i", "It", final=False)),
         (13.5, ReplySounded("r2", "i", 0, b"")),
     ):
         figures.on_update(update, at_s)
     figures.played("i", 13.6)
-    figures.on_update(ReplyEnded("r2", "completed", ""), 14.0)
+    figures.on_update(ResponseEnded("r2", "completed", ""), 14.0)
     return figures
 
 
@@ -266,7 +266,7 @@ def test_the_state_follows_a_turn_from_listening_to_the_reply() -> None:
     assert state() == "thinking"
     status.on_update(ReplyBegan("r"))
     assert state(audible=True) == "it speaks"
-    status.on_update(ReplyEnded("r", "completed", ""))
+    status.on_update(ResponseEnded("r", "completed", ""))
     assert state(audible=True) == "it speaks", "it is still to be heard"
     assert state() == "listening"
     status.lost()

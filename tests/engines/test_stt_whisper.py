@@ -33,7 +33,7 @@ from parley.engines.stt.auto import AutoRecognizer
 from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper import WhisperRecognizer
 from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
-from parley.engines.stt.whisper_queue import WorkQueue
+from parley.engines.stt.whisper_queue import DecodingQueue
 from parley.engines.stt.whisper_stream import WhisperStream
 from tests.engines.tiny_models import languages, whisper_folder
 
@@ -122,7 +122,7 @@ class Unreadable:
 async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_others_their_model(
     model: WhisperModel,
 ) -> None:
-    queue, turn = WorkQueue(model.decode, 1), Unreadable()
+    queue, turn = DecodingQueue(model.decode, 1), Unreadable()
     try:
         queue.want_pause(turn)
         stream = WhisperStream(
@@ -176,7 +176,7 @@ async def test_sessions_take_turns_live_turns_first_and_items_and_partials_in_tu
         goes_on.wait()
         return Decoding((), "en")
 
-    queue = WorkQueue(decode, 1)
+    queue = DecodingQueue(decode, 1)
     try:
         for name in ("greedy 1", "greedy 2", "greedy 3"):
             queue.want_pause(Turn(name, done))
@@ -203,7 +203,7 @@ async def test_a_decoding_that_hangs_fails_its_turn_and_by_name_all_that_wait_un
             goes_on.wait()
         return Decoding((), "en")
 
-    queue = WorkQueue(decode, 1, limit_s=0.05)
+    queue = DecodingQueue(decode, 1, limit_s=0.05)
     try:
         queue.want_pause(Turn("hangs", done))
         await until(hangs.is_set)
@@ -233,7 +233,7 @@ async def test_a_second_worker_goes_on_while_one_hangs() -> None:
             goes_on.wait()
         return Decoding((), "en")
 
-    queue = WorkQueue(decode, 2, limit_s=0.05)
+    queue = DecodingQueue(decode, 2, limit_s=0.05)
     try:
         queue.want_pause(Turn("hangs", done))
         await until(lambda: bool(done))
@@ -255,7 +255,7 @@ async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: 
         goes_on.wait()
         return Decoding((), "en")
 
-    queue = WorkQueue(decode, 1, limit_s=0.05)
+    queue = DecodingQueue(decode, 1, limit_s=0.05)
     try:
         queue.want_pause(Turn("hangs", done))
         await until(lambda: bool(done))

@@ -14,12 +14,12 @@ from parley.core.words.settings import Settings, Transcription
 from parley.engines.ports import TTS, SpeechChunk, SpeechRequest, SpeechSynthesizer, Transcript
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.runtime.generation.voicing import voice_for
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer
 from tests.runtime.rig import Rig, pipeline
 
 
-def pipe_with(pipe: Pipeline, tts: SpeechSynthesizer) -> Pipeline:
+def pipe_with(pipe: LoadedPipeline, tts: SpeechSynthesizer) -> LoadedPipeline:
     return replace(pipe, engines=pipe.engines.replaced({TTS: tts}))
 
 

@@ -33,11 +33,11 @@ from parley.core.words.ids import CallId, FlushId, ItemId, JudgementId, TurnId
 from parley.core.words.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
     ItemDone,
     ItemRetrieved,
     OutputAudioDelta,
     ResponseDone,
-    SpeechStarted,
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import (
@@ -86,7 +86,7 @@ async def _conversation(folder: Path) -> Path:
     rig.driver.post(ItemRetrieveRequested(ItemId("nothing")))
     rig.driver.post(ItemRetrieveRequested(rig.client.all(ItemDone)[0].item.id))
     assert [done.response.status for done in rig.client.all(ResponseDone)] == ["completed", "cancelled", "completed"]
-    assert len(rig.client.all(SpeechStarted)) == 2
+    assert len(rig.client.all(InputSpeechStarted)) == 2
     await rig.over()
     assert rig.trace is not None
     assert rig.trace.path is not None
@@ -112,7 +112,7 @@ async def test_a_conversation_in_recorded_speech_gives_the_same_effects_again(
         trace=lambda beginning, name: Trace(beginning, name, tmp_path),
     )
     rig.hear(resample_int16(pcm, rate, 24_000).tobytes() + bytes(48_000))
-    await rig.client.until(lambda: len(rig.client.all(SpeechStarted)) >= 4 and bool(rig.client.all(ResponseDone)))
+    await rig.client.until(lambda: len(rig.client.all(InputSpeechStarted)) >= 4 and bool(rig.client.all(ResponseDone)))
     await rig.over()
     assert rig.trace is not None
     assert rig.trace.path is not None
@@ -175,14 +175,14 @@ async def test_a_broken_session_leaves_its_recording(tmp_path: Path) -> None:
 async def test_without_a_folder_the_last_steps_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(pipeline(), session=_BreaksOnCommit, trace=Trace)
     rig.speak(ms=500, silence_ms=0)
-    await rig.client.heard(SpeechStarted)
+    await rig.client.heard(InputSpeechStarted)
     with caplog.at_level(logging.ERROR):
         rig.driver.post(CommitRequested())
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert "7: heard more than was played" in text
     assert "35 x AudioArrived" in text
     assert "33600 bytes" in text
-    assert "Tell(SpeechStarted)" in text
+    assert "Tell(InputSpeechStarted)" in text
     assert '"$":"CommitRequested"' in text
 
 

@@ -28,14 +28,14 @@ from parley.client.updates import (
     Level,
     ReplyBegan,
     ReplyCut,
-    ReplyEnded,
     ReplySounded,
     ReplySoundEnded,
     ReplyWorded,
+    ResponseEnded,
+    ServerToolCalled,
     SessionBegan,
     Told,
     ToolAsked,
-    ToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -323,9 +323,9 @@ class ClientSession:
     def _user_event(self, kind: type[n.Notice], event: Json, now_s: float) -> list[ClientUpdate]:
         item_id = text_of(event, "item_id")
         match kind:
-            case n.SpeechStarted:
+            case n.InputSpeechStarted:
                 return self._user_began(item_id)
-            case n.SpeechStopped:
+            case n.InputSpeechStopped:
                 return self._user_ended(item_id, number_of(event, "audio_end_ms"), now_s)
             case n.InputCommitted:
                 self._user_item = item_id
@@ -369,7 +369,7 @@ class ClientSession:
             case n.OutputAudioDone:
                 return [ReplySoundEnded(item_id)]
             case n.OutputItemAdded if object_of(event, "item").get("type") == "mcp_call":
-                return [ToolCalled(response_id)]
+                return [ServerToolCalled(response_id)]
             case n.FunctionArgumentsDone:
                 return [ToolAsked(text_of(event, "name"), text_of(event, "arguments"))]
             case _:
@@ -396,7 +396,7 @@ class ClientSession:
             self._response = ""
         details = object_of(response, "status_details")
         reason = text_of(object_of(details, "error"), "message") or text_of(details, "reason")
-        happened: list[ClientUpdate] = [ReplyEnded(response_id, status, reason)]
+        happened: list[ClientUpdate] = [ResponseEnded(response_id, status, reason)]
         if status == "failed":
             happened.append(Told("error", f"The reply failed: {reason or 'the server does not say why'}"))
         return happened

@@ -91,7 +91,7 @@ class ReplySoundEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyEnded:
+class ResponseEnded:
     """`status` as on the wire (completed, cancelled, incomplete, failed); `reason` in words where there is one."""
 
     response_id: str
@@ -123,7 +123,7 @@ class ToolAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ServerToolCalled:
     """A reply calls a tool that the server carries out; another reply goes on from what the tool answers."""
 
     response_id: str
@@ -147,9 +147,9 @@ ClientUpdate = (
     | ReplyWorded
     | ReplySounded
     | ReplySoundEnded
-    | ReplyEnded
+    | ResponseEnded
     | ReplyCut
     | ToolAsked
-    | ToolCalled
+    | ServerToolCalled
     | Told
 )

@@ -22,9 +22,9 @@ from parley.client.session import ClientSession
 from parley.client.updates import (
     ClientUpdate,
     Level,
-    ReplyEnded,
     ReplySounded,
     ReplySoundEnded,
+    ResponseEnded,
     SessionBegan,
     Told,
     UserBegan,
@@ -212,7 +212,7 @@ class Talk:
                     self._play(item_id, index, audio)
                 case ReplySoundEnded(item_id=item_id):
                     self.devices.end(item_id)
-                case ReplyEnded() | UserHeard(final=True):
+                case ResponseEnded() | UserHeard(final=True):
                     self._want_figures()
                 case _:
                     pass

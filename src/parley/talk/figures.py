@@ -28,10 +28,10 @@ from parley.client.updates import (
     ClientUpdate,
     ReplyBegan,
     ReplyCut,
-    ReplyEnded,
     ReplySounded,
     ReplyWorded,
-    ToolCalled,
+    ResponseEnded,
+    ServerToolCalled,
     UserBegan,
     UserEnded,
     UserHeard,
@@ -209,7 +209,7 @@ class TalkFigures:
                 turn.response_id = response_id
                 self._replies[response_id] = turn
                 turn.asked_s = now_s if turn.turn_end_s is None else turn.turn_end_s
-            case ToolCalled(response_id=response_id):
+            case ServerToolCalled(response_id=response_id):
                 found = self._replies.get(response_id)
                 if found is not None and found.response_id == response_id:
                     found.called_s = found.called_s or now_s
@@ -231,7 +231,7 @@ class TalkFigures:
                 if found is not None and not found.interrupted:
                     found.interrupted = True
                     self.interruptions += 1
-            case ReplyEnded(response_id=response_id):
+            case ResponseEnded(response_id=response_id):
                 found = self._replies.get(response_id)
                 if found is not None:
                     found.over = True

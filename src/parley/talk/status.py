@@ -11,7 +11,7 @@ from parley.client.updates import (
     TYPED,
     ClientUpdate,
     ReplyBegan,
-    ReplyEnded,
+    ResponseEnded,
     SessionBegan,
     UserBegan,
     UserEnded,
@@ -56,7 +56,7 @@ class Status:
                 self._user = self._thinking = False
             case ReplyBegan():
                 self._thinking = self._replying = True
-            case ReplyEnded():
+            case ResponseEnded():
                 self._thinking = self._replying = False
             case _:
                 pass

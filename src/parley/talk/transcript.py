@@ -13,8 +13,8 @@ from parley.client.updates import (
     ClientUpdate,
     ReplyBegan,
     ReplyCut,
-    ReplyEnded,
     ReplyWorded,
+    ResponseEnded,
     SessionBegan,
     Told,
     ToolAsked,
@@ -73,7 +73,7 @@ class TalkTranscript:
                 self._worded(item_id, text, final, now_s)
             case ReplyCut():
                 self._cut(update, now_s)
-            case ReplyBegan() | ReplyEnded() | SessionBegan():
+            case ReplyBegan() | ResponseEnded() | SessionBegan():
                 pass
             case ToolAsked(name=name, arguments=arguments):
                 self._note(f"the model calls {name}({arguments}), which this client does not have", now_s)

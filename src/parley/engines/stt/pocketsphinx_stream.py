@@ -29,7 +29,7 @@ LEAD_IN = SAMPLE_RATE * 3 // 10
 
 
 class PocketsphinxStream(TurnStream[Cut]):
-    """The `RecognizerStream` port, and the pool's `Segment`."""
+    """The `RecognizerStream` port, and the pool's `PendingSegment`."""
 
     def __init__(
         self,

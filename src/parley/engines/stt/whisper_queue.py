@@ -23,7 +23,7 @@ from parley.engines.stt.whisper_model import Decoding, Task
 NAME = ModelName("Whisper", "Speech recognition", "recognizer")
 
 
-class Listener(Protocol):
+class QueuedStream(Protocol):
     """What the queue sees of a stream."""
 
     closed: bool
@@ -38,13 +38,13 @@ class Listener(Protocol):
     def fail(self, error: EngineError) -> None: ...
 
 
-class WorkQueue:
+class DecodingQueue:
     """Call `want_pause()` and `want_partial()`, then `stop()`."""
 
     def __init__(self, decode: Callable[[Task], Decoding], workers: int, limit_s: float = LIMIT_S) -> None:
         self._decode = decode
-        self._pauses: FairQueue[Listener] = FairQueue()
-        self._partials: FairQueue[Listener] = FairQueue()
+        self._pauses: FairQueue[QueuedStream] = FairQueue()
+        self._partials: FairQueue[QueuedStream] = FairQueue()
         self._item_next = False
         """Whether it is an item's turn, where a partial and an item both wait."""
         self._threads = ModelThreads(NAME, self._next, self._drop_pauses, count=workers, limit_s=limit_s)
@@ -58,7 +58,7 @@ class WorkQueue:
         """End all work (see `ModelThreads.stop`). Idempotent."""
         await self._threads.stop()
 
-    def want_pause(self, stream: Listener) -> None:
+    def want_pause(self, stream: QueuedStream) -> None:
         """The stream has a new pause."""
         if (fault := self.fault) is not None:
             stream.fail(fault)
@@ -66,12 +66,12 @@ class WorkQueue:
         self._pauses.put(stream, stream.share, live=stream.live)
         self._threads.wake()
 
-    def want_partial(self, stream: Listener) -> None:
+    def want_partial(self, stream: QueuedStream) -> None:
         """The stream would like a partial; cheap enough to call for every chunk."""
         self._partials.put(stream, stream.share)
         self._threads.wake()
 
-    def forget(self, stream: Listener) -> None:
+    def forget(self, stream: QueuedStream) -> None:
         """The stream has ended."""
         self._pauses.discard(stream, stream.share)
         self._partials.discard(stream, stream.share)
@@ -88,7 +88,7 @@ class WorkQueue:
             if job is not None:
                 return job
 
-    def _item_or_partial(self) -> Listener | None:
+    def _item_or_partial(self) -> QueuedStream | None:
         """The next of the two, in turns where both wait; `_item_next` says which it is."""
         item_first = not self._item_next
         for items in (item_first, not item_first):
@@ -106,7 +106,7 @@ class WorkQueue:
 class _Job:
     """One decoding of a stream."""
 
-    def __init__(self, decode: Callable[[Task], Decoding], stream: Listener, task: Task, pause: bool) -> None:
+    def __init__(self, decode: Callable[[Task], Decoding], stream: QueuedStream, task: Task, pause: bool) -> None:
         self._decode = decode
         self._stream = stream
         self._task = task
@@ -133,9 +133,9 @@ class _Job:
         self._stream.fail(error)
 
 
-def _job(decode: Callable[[Task], Decoding], stream: Listener, task: Task | None, *, pause: bool) -> _Job | None:
+def _job(decode: Callable[[Task], Decoding], stream: QueuedStream, task: Task | None, *, pause: bool) -> _Job | None:
     return None if task is None else _Job(decode, stream, task, pause)
 
 
-def _is_free(stream: Listener) -> bool:
+def _is_free(stream: QueuedStream) -> bool:
     return not stream.busy

@@ -18,7 +18,7 @@ from parley.engines.stt.agreement import UNSPACED, agreed
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
 from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
-from parley.engines.stt.whisper_queue import WorkQueue
+from parley.engines.stt.whisper_queue import DecodingQueue
 
 MAX_SEGMENT = 28 * SAMPLE_RATE
 """Just below the model's window of 30 s."""
@@ -54,7 +54,7 @@ class WhisperStream(TurnStream[_Cut]):
         spec: RecognitionSpec,
         on_partial: Callable[[Partial], None],
         model: WhisperModel,
-        queue: WorkQueue,
+        queue: DecodingQueue,
         beam_size: int,
         partials: bool,
         backlog: Backlog,
