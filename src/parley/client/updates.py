@@ -1,6 +1,7 @@
 """What a client session reports to the screen, the loudspeaker and the recording.
 
-Laws: frozen values. Texts are whole, never deltas, so that a consumer that missed one is up to date with the next. Times are seconds of the caller's monotonic clock, `*_ms` positions in audio.
+Laws: frozen values. Texts are whole, never deltas, so that a consumer that missed one is up to date with the next.
+Times are seconds of the caller's monotonic clock, `*_ms` positions in audio.
 """
 
 from __future__ import annotations
