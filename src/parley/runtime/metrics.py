@@ -57,8 +57,8 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=made,
         )
-        self.guesses = Counter(
-            "parley_guesses", "Replies started in a pause, by outcome.", ["pipeline", "outcome"], registry=made
+        self.speculations = Counter(
+            "parley_speculations", "Replies started in a pause, by outcome.", ["pipeline", "outcome"], registry=made
         )
         self.barge_ins = Counter("parley_barge_ins", "Replies that users talked over.", ["pipeline"], registry=made)
         self.errors = Counter(
@@ -148,7 +148,7 @@ class SessionMetrics:
             case AttemptSpoken(attempt=attempt):
                 self._stage("speech", attempt.requested_ns, attempt.first_audio_ns)
             case SpeculationEnded(won=won):
-                self._metrics.guesses.labels(self._pipeline, "won" if won else "lost").inc()
+                self._metrics.speculations.labels(self._pipeline, "won" if won else "lost").inc()
             case _:
                 pass
 

@@ -121,7 +121,7 @@ class Startup:
             return "Client secrets open one session each, and end with this process (server.client_secret_single_use)."
         if server.secret_key:
             return "Client secrets are encrypted with server.secret_key."
-        return "Client secrets end with this process: their key was made now. server.secret_key (PARLEY_SECRET_KEY) keeps them valid."
+        return "Client secrets are valid until this process ends. To keep them valid longer, set server.secret_key (PARLEY_SECRET_KEY)."
 
     def farewell(self) -> None:
         self._console.print("Parley has stopped.")
