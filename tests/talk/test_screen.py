@@ -18,7 +18,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from parley.client.connection import Server, ServerUnavailable
-from parley.client.session import SessionOptions
+from parley.client.session_setup import SessionOptions
 from parley.talk.conversation import Talk
 from parley.talk.figures import NAMES, WaterfallBar
 from parley.talk.ports import Chosen, TalkView
@@ -354,7 +354,7 @@ async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
         for session in shown.server.app.sessions:
             session.wind_down()
         await shown.until("a new session", lambda: shown.talk.began.session_id not in ("", first))
-        assert "The link is lost" in shown.text()
+        assert "The connection is lost" in shown.text()
         shown.tape.speak(0.5)
         await shown.until("an answer", lambda: [line.text for line in shown.lines("reply")] == ["Yes."])
         await shown.until_state("listening")
