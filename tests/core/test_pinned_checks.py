@@ -218,7 +218,7 @@ def test_free_tools_are_free_in_a_response() -> None:
 def test_an_error_about_the_kind_of_a_session_names_its_type() -> None:
     error = updated(scene(), kind="transcription")
     assert isinstance(error, ErrorRaised)
-    assert "fixes its type;" in error.message
+    assert "The type of this session" in error.message
 
 
 def test_a_response_may_set_instructions_if_only_the_length_is_pinned() -> None:

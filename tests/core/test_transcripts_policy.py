@@ -100,7 +100,7 @@ def test_without_a_configured_language_the_detected_one_is_translated() -> None:
     interpreted = scene(Interpreter("de"))
     interpreted.hears(640, 0.9)
     interpreted.hears(600, 0.0)
-    interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr"))
+    interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr", language_confidence=1))
     assert works(interpreted) == [Translation("Bonjour.", "fr", "de")]
 
 
@@ -261,5 +261,5 @@ def test_a_reply_is_spoken_in_the_detected_language_or_else_the_configured_one(
     talk = scene(Assistant(), settings, OwnerSettings(language=owners))
     talk.hears(640, 0.9)
     talk.hears(600, 0.0)
-    talk.happens(Transcribed(talk.turn(), "Guten Tag.", language=heard))
+    talk.happens(Transcribed(talk.turn(), "Guten Tag.", language=heard, language_confidence=1))
     assert talk.last(StartGeneration).language == spoken
