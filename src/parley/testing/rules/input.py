@@ -227,7 +227,7 @@ class SpeechSpans(Rule):
 
     def _on_cleared(self, notice: InputCleared) -> None:
         self._discarded = True
-        self.require(self.open is None, f"the buffer was cleared and the speech of {self.open} goes on", "order 4.2")
+        self.require(self.open is None, f"the buffer was cleared and the speech of {self.open} continues", "order 4.2")
         self._mark_ms = int(self._arrived_ms())
         self._manual_mark = self._arrived.samples
 
@@ -235,5 +235,5 @@ class SpeechSpans(Rule):
         self._discarded = True
         if notice.settings.turn_detection is None:
             self.require(
-                self.open is None, f"turn detection was turned off, the speech of {self.open} goes on", "order 4.4"
+                self.open is None, f"turn detection was turned off, the speech of {self.open} continues", "order 4.4"
             )
