@@ -151,11 +151,11 @@ class Session:
 
     @property
     def late_events(self) -> int:
-        """Events that came for work no longer alive, and were dropped."""
+        """The number of events of ended work, which were dropped."""
         return self._st.late
 
     def outstanding(self) -> tuple[Outstanding, ...]:
-        """What the session waits for: work whose outcome has not arrived. A shell that stops waiting posts `WorkAbandoned` for it."""
+        """The outstanding work, whose outcome has not arrived. A shell that stops waiting posts `WorkAbandoned` for it."""
         st = self._st
         return (
             *(AwaitedTranscript(pending.turn.id) for pending in st.pending),
@@ -165,7 +165,7 @@ class Session:
         )
 
     def start(self) -> list[Effect]:
-        """Greet the client. Call it once, before anything else."""
+        """Send the first notices. Call it once, before anything else."""
         st = self._st
         st.tell(SessionCreated(st.session_id, st.settings, self._requests.expires_in_ms()))
         st.tell(ConversationCreated(st.conversation.id))
@@ -173,7 +173,7 @@ class Session:
         return self._taken()
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
-        """Take one event; returns what is to be done about it, in order."""
+        """Handle one event; returns its effects, in order."""
         st = self._st
         if st.closed:
             st.late += 1
@@ -235,7 +235,7 @@ class Session:
                 self._answer(event)
 
     def _answer(self, event: ClientRequest) -> None:
-        """What a client asks for."""
+        """Handle a client's event."""
         turns, requests = self._turns, self._requests
         match event:
             case SessionUpdateRequested():
@@ -313,7 +313,7 @@ class Session:
             self._turns.idle_timeout(st.idle.since_sample)
 
     def _abandon(self, work: Outstanding) -> None:
-        """The shell no longer waits for this; work whose outcome has arrived meanwhile is counted as late."""
+        """Fail work that the shell has abandoned; work whose outcome has arrived meanwhile is counted as late."""
         match work:
             case AwaitedTranscript(turn=turn):
                 self._turns.transcripts.abandon(turn)
@@ -356,7 +356,7 @@ class Session:
             st.idle = Idle(st.now, st.input.received)
 
     def _close(self) -> None:
-        """The end: nothing is sent after this, all work is stopped."""
+        """End the session: stop all work; nothing is sent after this."""
         st = self._st
         self._heard.cut_at_end()
         for attempt_id in st.attempts.running():

@@ -30,7 +30,7 @@ from parley.core.words.settings import Capabilities, OwnerSettings, Settings, Se
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The reply that this turn has cut: it may be resumed if the turn proves to be no interruption.
+    """The reply that this turn has cut; it may be resumed after a false interruption.
 
     `item` None: nothing of it had been heard yet; `whole`: all of it had been made.
     """
@@ -42,7 +42,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class ChangingPipeline:
-    """The client wants another pipeline, which has been asked for: what its update changes, and the update's id."""
+    """A pipeline search for the client: the changes of its update, and the update's id."""
 
     patch: SettingsPatch
     event_id: ClientEventId | None
@@ -102,7 +102,7 @@ class State:
     winding_down: bool = False
 
     def place(self, response: Response, entry: Entry) -> ItemId | None:
-        """An item of this response enters the conversation, where the response is in it. Returns the id of the item before it."""
+        """Add an item of this response to the conversation if the response is in it. Returns the id of the item before it."""
         return self.conversation.insert(entry) if response.conversation_id is not None else None
 
     def tell(self, notice: Notice) -> None:
@@ -119,12 +119,12 @@ class State:
 
     @property
     def audio_exchanged(self) -> bool:
-        """Whether the session's pipeline has heard or spoken anything."""
+        """Whether the session's pipeline has received or sent audio."""
         return self.engines_used or self.input.received > 0
 
     @property
     def output_heard(self) -> bool:
-        """Whether a reply is being made in the conversation, or is heard."""
+        """Whether a reply is generated in the conversation, or played."""
         return self.responses.main is not None or self.playback.audible(self.now)
 
     def user_turn(self) -> UserTurn | None:

@@ -30,7 +30,7 @@ from parley.core.words.limits import MAX_AUDIO_PARTS, MAX_IMAGE_BYTES, MAX_ITEM_
 
 
 def accept_item(st: State, item: Item, where: str) -> Entry:
-    """The item as an entry, checked and with an id; its audio's words are not asked for yet. Raises `PeerError`."""
+    """The item as an entry, checked and with an id; its audio is not transcribed yet. Raises `PeerError`."""
     if not item.id:
         item = replace(item, id=st.ids.item())
     size = 0
@@ -65,7 +65,7 @@ def accept_item(st: State, item: Item, where: str) -> Entry:
 
 
 def _in_our_formats(st: State, part: Content) -> Content:
-    """Audio a client brings is in the session's formats: what it hears with, what it speaks with."""
+    """Audio from a client is in the session's formats, for input and for output."""
     match part:
         case InputAudio():
             return replace(part, format=st.settings.input_format)
@@ -91,7 +91,7 @@ def _check_image(st: State, image: InputImage, where: str) -> None:
 
 
 def untranscribed_audio(item: Item) -> list[tuple[int, bytes]]:
-    """The audio of a message whose words are not known: where in the content, and its whole samples."""
+    """The audio of a message without a transcript: its place in the content, and its whole samples."""
     if not isinstance(item, Message):
         return []
     parts = [

@@ -23,7 +23,7 @@ class HeardSpeech:
         self.st = state
 
     def stop(self) -> list[Heard]:
-        """Silence the listener; each item that was not heard out keeps what was heard. Call `tell_cleared` next."""
+        """Stop the playback; each item that was not fully heard keeps what was heard. Call `tell_cleared` next."""
         st = self.st
         cuts, effects = st.playback.silence(st.now)
         main = st.responses.main
@@ -36,12 +36,12 @@ class HeardSpeech:
         return cuts
 
     def tell_cleared(self, cuts: Collection[Heard]) -> None:
-        """Notify the client of what was silenced, and where the server plays, of what is kept."""
+        """Notify the client of what was stopped and, where the server plays, of what is kept."""
         st = self.st
         st.tell_all(st.playback.cleared([cut for cut in cuts if cut.item in st.conversation]))
 
     def cut_unspoken(self, response: Response, cut: Collection[ItemId] = ()) -> None:
-        """Words of an unfinished reply whose sound has not been made were not heard either; `cut` are the items cut already."""
+        """Cut the text of an unfinished reply that has no audio yet; `cut` are the items that were already cut."""
         for output in response.outputs:
             entry = output.entry
             if entry.speech is None or output.closed or entry.item.id in cut or entry.heard is not None:
@@ -49,7 +49,7 @@ class HeardSpeech:
             entry.cut(entry.speech.samples)
 
     def cut_by_client(self, entry: Entry, audio_end_ms: int) -> None:
-        """The client says how much of the item it has played. Raises `PeerError` for more than there is."""
+        """Cut the item to what the client says it has played. Raises `PeerError` for more than there is."""
         if entry.speech is None:
             raise PeerError(
                 "Only model output audio messages can be truncated.", code="unsupported_content_type", field="item_id"
@@ -79,7 +79,7 @@ class HeardSpeech:
         return played
 
     def cut_at_end(self) -> None:
-        """The session is over: of what was still being said or played, no more was heard than until now."""
+        """The session ends: cut the items in progress to what has been heard."""
         for item, samples in self.played_so_far().items():
             entry = self.st.conversation.entry(item)
             if entry is not None and entry.speech is not None and entry.heard is None:

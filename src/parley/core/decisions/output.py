@@ -88,7 +88,7 @@ class OutputDelivery:
             self.end(response, "incomplete", reason="max_output_tokens", usage=self._usage(attempt, response, None))
 
     def _complete(self, attempt: Attempt, response: Response, usage: Usage) -> None:
-        """All has been generated: the response is done, or done when the tools that it calls have answered."""
+        """The generation is complete: end the response, or wait for the calls that it made."""
         st = self.st
         for output in response.outputs:
             if not output.closed and not output.is_ours_to_run:
@@ -113,7 +113,7 @@ class OutputDelivery:
         return output
 
     def speak(self, response: Response, event: SpeechGenerated) -> None:
-        """More of the reply's sound: keep it, queue it for the listener, tell of it."""
+        """Add audio to the reply: keep it, queue it for the listener, notify the client."""
         st = self.st
         output = self.open_message(response)
         entry = output.entry
@@ -157,7 +157,7 @@ class OutputDelivery:
         error: ResponseError | None = None,
         usage: Usage | None = None,
     ) -> None:
-        """The one way a response ends: its attempt is forgotten, its terminal sent."""
+        """End the response: forget its attempt and send its terminal. Every response ends here."""
         st = self.st
         match st.responses.end(response):
             case AwaitingCalls(usage=used):

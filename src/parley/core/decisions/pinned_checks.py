@@ -14,7 +14,7 @@ from parley.core.words.work import ResponseParams
 
 
 def check_model(pinned: PinnedSettings) -> None:
-    """The client asks for a model of another pipeline. Raises `PeerError` where the model is fixed."""
+    """Raises `PeerError` if the client asks for another model and the model is pinned."""
     if pinned.model is not None:
         raise _fixed("session.model")
 
@@ -53,7 +53,7 @@ def check_response(pinned: PinnedSettings, params: ResponseParams) -> ResponsePa
 
 
 def check_item(pinned: PinnedSettings, item: Item | ItemReference, field: str) -> None:
-    """A message of the system would be further instructions. Raises `PeerError`."""
+    """Raises `PeerError` for a system message while the instructions are pinned."""
     if pinned.instructions is not None and isinstance(item, Message) and item.role == "system":
         raise PeerError(
             "The owner of this session has fixed its instructions; items of the role 'system' are not accepted.",

@@ -24,7 +24,7 @@ class PromptBuilder:
         self.st = state
 
     def draft(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
-        """Freeze the work that the plan amounts to now; `extra` items come after the conversation's. Raises `PeerError` if a prompt
+        """Build the work of the plan as of now; `extra` items come after the conversation's. Raises `PeerError` if a prompt
         cannot fit."""
         attempt = self._reply(plan, extra) if plan.given is None else self._given(plan, plan.given)
         self.st.attempts.add(attempt)
@@ -63,7 +63,7 @@ class PromptBuilder:
         return Attempt(st.ids.attempt(), Reply(prompt), shown, tokens, heard_ms, st.now, plan, offered.by_name)
 
     def generate(self, attempt: Attempt, response: Response | None, language: str = "") -> None:
-        """Have the engines work on it; `response` None: it is held, under the session's own settings. `language` is what the turn was
+        """Start an attempt at the work; `response` None: it is held, under the session's own settings. `language` is what the turn was
         heard in, where that is known already."""
         st, settings = self.st, self.st.settings
         wanted = settings.transcription.language if settings.transcription else ""

@@ -88,7 +88,7 @@ class ClientRequests:
             )
 
     def _become(self, new: Settings) -> None:
-        """The settings are these from now on."""
+        """Replace the settings."""
         st, old = self.st, self.st.settings
         if new.kind != old.kind and not st.custom_policy:
             st.policy = policy_of(new.kind)
@@ -157,7 +157,7 @@ class ClientRequests:
         self.tools.item_accepted(entry.item)
 
     def _transcribe(self, entry: Entry, unheard: list[tuple[int, bytes]], *, private: bool = False) -> None:
-        """Ask for the words of an item's audio parts that came without them."""
+        """Transcribe the audio parts of an item that came without a transcript."""
         for index, audio in unheard:
             entry.await_one()
             self.turns.transcripts.audio_part(entry, index, audio, private=private)

@@ -44,7 +44,7 @@ class Responses:
     # --- starting ------------------------------------------------------------------------------------------------------------
 
     def create(self, plan: Plan, *, follows: bool = False) -> Response:
-        """Make a response, and start it as soon as all that it is made from has come.
+        """Create a response, and start it when everything that it depends on has arrived.
 
         `follows`: the client did not ask for it; it follows the outcome of tools that the last one called.
         """
@@ -62,7 +62,7 @@ class Responses:
         return response
 
     def begin_replay(self, format: AudioFormat) -> Response:
-        """Make a response in the conversation that repeats audio made before, in this format."""
+        """Create a response in the conversation that repeats existing audio, in this format."""
         response = self._new(AS_THE_SESSION, format)
         self._begin(response, Replaying())
         self.st.tell(response.created())
@@ -87,13 +87,13 @@ class Responses:
         st.tools.answered_by_reply(entries)
 
     def start_waiting(self) -> None:
-        """Start the responses whose transcripts, or approved calls, have all come now."""
+        """Start the responses whose transcripts and approved calls have all arrived."""
         for response, plan in self.st.responses.awaiting_input():
             if not self._awaits(plan):
                 self._start(response, plan)
 
     def transcript_failed(self, entry: Entry, fault: Fault) -> None:
-        """Responses that waited for these words fail."""
+        """Fail the responses that waited for this transcript."""
         for response, plan in self.st.responses.awaiting_input():
             if entry in self._entries(plan):
                 self.delivery.fail(response, fault)
@@ -122,7 +122,7 @@ class Responses:
     # --- work that waits -----------------------------------------------------------------------------------------------------
 
     def queue(self, work: PendingWork) -> None:
-        """Do this work once the session is free for it."""
+        """Queue this work until the session can start it."""
         if not self.st.work.add(work):
             message = (
                 f"At most {MAX_PENDING_WORK} translations and utterances may wait to be spoken; this one is dropped."
@@ -130,12 +130,12 @@ class Responses:
             self.st.tell(ErrorRaised("work_queue_full", message, kind="server_error"))
 
     def queue_reply(self, *, silent: bool = False) -> None:
-        """A finished turn wants a reply; `silent`: there was no speech in it."""
+        """Queue the reply to a finished turn; `silent`: it has no speech."""
         hint = Message(self.st.ids.item(), "system", (InputText(_SILENCE_HINT),)) if silent else None
         self.queue(PendingWork(Plan(hint=hint)))
 
     def start_work(self) -> bool:
-        """Start the work that waits, where the session is free for it. True if something was started."""
+        """Start queued work if the session is free for it. True if something was started."""
         st = self.st
         if not st.work.waiting:
             return False
@@ -157,7 +157,7 @@ class Responses:
         return work.follows or not st.playback.audible(st.now)
 
     def start_now(self, work: PendingWork) -> None:
-        """Start this work, if the session may make any more responses."""
+        """Start this work if the rate limit allows another response."""
         st = self.st
         try:
             st.rate_limit.spend(st.now)
@@ -169,7 +169,7 @@ class Responses:
     # --- speculation ---------------------------------------------------------------------------------------------------------
 
     def speculate(self, said: Said) -> None:
-        """Start a reply to what was said so far, and hold it."""
+        """Start a reply to the words so far, and hold it."""
         st = self.st
         if st.responses.main is not None or st.responses.awaiting_input() or st.pending.turns or st.work.waiting:
             return
@@ -244,7 +244,7 @@ class Responses:
     # --- stopping ------------------------------------------------------------------------------------------------------------
 
     def silence(self, reason: StatusReason, by: TurnId | None = None) -> None:
-        """Stop the reply that is being made or heard: keep what was heard, close it, forget the rest.
+        """Stop the reply that is generated or played: keep what was heard, close it, discard the rest.
 
         `by` is the turn that takes the floor, None where the client stops it.
         """
@@ -269,7 +269,7 @@ class Responses:
         return Interrupted(by, spoken[-1].item.id if spoken else None, False)
 
     def cancel(self, response: Response) -> None:
-        """The client wants no more of this response."""
+        """Cancel the response for the client."""
         if response is self.st.responses.main:
             self.silence("client_cancelled")
             self.st.work.drop_reply()
@@ -277,7 +277,7 @@ class Responses:
             self.delivery.end(response, "cancelled", reason="client_cancelled")
 
     def drained(self) -> bool:
-        """A reply that is done and has been heard to its end is over. True if something changed."""
+        """Finish replies that are done and fully heard. True if something changed."""
         st = self.st
         if not st.playback.sounding:
             return False
@@ -295,7 +295,7 @@ class Responses:
                 self._give_up(attempt)
 
     def abandon(self, attempt_id: AttemptId) -> None:
-        """The shell no longer waits for the output of this attempt."""
+        """Fail an attempt that the shell has abandoned."""
         attempt = self.st.attempts.get(attempt_id)
         if attempt is None or attempt.ended:
             self.st.late += 1

@@ -24,7 +24,7 @@ _NO_ATTEMPT = AttemptId(0)
 
 
 class Resumption:
-    """Owns what becomes of a reply that was stopped for nothing. Shares the session's state."""
+    """Owns the resumption of falsely interrupted replies. Shares the session's state."""
 
     def __init__(self, state: State, responses: Responses) -> None:
         self.st = state

@@ -64,7 +64,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
 
 
 def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
-    """What is wanted of the recogniser, under the recogniser's own name. Raises `PeerError`."""
+    """The transcription settings, with the recogniser's own name. Raises `PeerError`."""
     where = "session.transcription"
     if wanted.model and not answers_to(can.recognizers, wanted.model):
         raise PeerError(
@@ -117,7 +117,7 @@ def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:
 
 
 def answers_to(names: tuple[str, ...], name: str) -> bool:
-    """Whether `name` is one of `names`, of which each may end with `*` for any ending; without names, all are."""
+    """Whether `name` matches one of `names`, which may end with `*` for any ending; without names, any name matches."""
     if not names:
         return True
     return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in names)

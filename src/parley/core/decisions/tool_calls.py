@@ -27,7 +27,7 @@ class ToolCalls:
         self.st = state
 
     def begin(self, attempt: Attempt, response: Response, event: ToolCallStarted) -> None:
-        """The model begins a call: the client's to make, ours, or ours once the client has approved it."""
+        """Begin a call of the model: made by the client, by the session, or by the session after approval."""
         st = self.st
         if response.calls() and not response.parallel_calls:
             return
@@ -45,7 +45,7 @@ class ToolCalls:
         st.tell_all(response.open(entry, st.place(response, entry), event.index))
 
     def run(self, response: Response, output: Output) -> None:
-        """Have an MCP server's tool called as the model wrote it."""
+        """Call an MCP server's tool as the model wrote it."""
         st = self.st
         st.tell_all(response.argued(output))
         item = output.entry.item
@@ -60,7 +60,7 @@ class ToolCalls:
             st.tell_all(response.close(output, "completed"))
 
     def call(self, entry: Entry, index: int, response: ResponseId | None) -> None:
-        """Have the tool of `entry` (an `McpCall`) called: `index` is its place in the response that wants it."""
+        """Call the tool of `entry` (an `McpCall`); `index` is its place in the response."""
         st, item = self.st, entry.item
         assert isinstance(item, McpCall)
         ticket = st.ids.tool_call()
@@ -69,7 +69,7 @@ class ToolCalls:
         st.do(CallTool(ticket, st.tools.listings[item.server_label].server, item.name, item.arguments))
 
     def refusal(self, item: McpCall) -> McpError | None:
-        """None where the call can be begun; else why it cannot."""
+        """None if the call can begin; else the reason."""
         if item.server_label not in self.st.tools.listings:
             return McpError("protocol_error", f"The session has no MCP server '{item.server_label}' any more.")
         if len(self.st.tools.calls) >= MAX_RUNNING_CALLS:

@@ -19,7 +19,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str, ...]) -> None:
-    """Raises `PeerError` where the tools contradict each other or what this server may reach.
+    """Raises `PeerError` if the tools contradict each other or name a forbidden address.
 
     `mcp_urls` as in `Capabilities`.
     """
@@ -44,7 +44,7 @@ def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str
 
 
 def check_choice(choice: ToolChoice, sources: tuple[ToolSource, ...], where: str) -> None:
-    """Raises `PeerError` where the choice demands a tool that is not there. It is checked when a response is made and no earlier: a
+    """Raises `PeerError` if the choice demands a missing tool. It is checked when a response is made and no earlier: a
     client may send the choice before its tools."""
     field = f"{where}.tool_choice"
     functions = {source.name for source in sources if isinstance(source, FunctionTool)}

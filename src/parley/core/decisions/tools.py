@@ -74,7 +74,7 @@ class McpTools:
         st.do(ListTools(listing.id, server))
 
     def handle(self, event: ToolsListed | ToolListingFailed | ToolAnswered | ToolFailed) -> None:
-        """What a server has answered."""
+        """Handle the answer of a server."""
         match event:
             case ToolsListed() | ToolListingFailed():
                 self._listed(event)
@@ -93,7 +93,7 @@ class McpTools:
         return None
 
     def _listed(self, event: ToolsListed | ToolListingFailed) -> None:
-        """A server's tools are there, and are offered from the next reply on; or the client gets the reason why not."""
+        """Offer a server's tools from the next reply on, or report the failure to the client."""
         listing = self._listing(event)
         if listing is None:
             return
@@ -127,7 +127,7 @@ class McpTools:
     # --- items of the client's ------------------------------------------------------------------------------------------------
 
     def check_item(self, item: Item) -> None:
-        """A client brings this item. Raises `PeerError` for an outcome of no call, and for a decision on no request."""
+        """Raises `PeerError` for a client's item that is the outcome of no call or a decision on no request."""
         match item:
             case FunctionCallOutput(call_id=call_id):
                 calls = (entry.item for entry in self.st.conversation.entries())
@@ -143,14 +143,14 @@ class McpTools:
                 pass
 
     def item_accepted(self, item: Item) -> None:
-        """The item, which `check_item` has let pass, is in the conversation."""
+        """Act on a client's item, accepted by `check_item` and added to the conversation."""
         if isinstance(item, McpApprovalResponse):
             self.decided(item)
 
     # --- approval ------------------------------------------------------------------------------------------------------------
 
     def check_decision(self, decision: McpApprovalResponse) -> None:
-        """Raises `PeerError` where there is nothing to decide."""
+        """Raises `PeerError` if the request does not exist or was answered already."""
         st = self.st
         request = self._request(decision)
         if request is None:
@@ -175,7 +175,7 @@ class McpTools:
             )
 
     def _request(self, decision: McpApprovalResponse) -> McpApprovalRequest | None:
-        """What this decides, if it is in the conversation."""
+        """The request that this decides, if it is in the conversation."""
         entry = self.st.conversation.entry(decision.approval_request_id)
         return entry.item if entry is not None and isinstance(entry.item, McpApprovalRequest) else None
 
@@ -234,7 +234,7 @@ class McpTools:
             self._go_on(position.plan, response)
 
     def _go_on(self, plan: Plan, response: Response | None = None) -> None:
-        """The model is to say what came of its calls, in a reply like the one that made them.
+        """Queue a reply to the outcomes of calls, with the options of the reply that made them.
 
         A choice of tool that was forced has been obeyed: now the model chooses.
         """
@@ -256,7 +256,7 @@ class McpTools:
             self.responses.start_now(PendingWork(Plan(params, entries)))
 
     def fail_overdue(self) -> None:
-        """Fail every listing and every call that has been awaited for too long."""
+        """Fail every listing and every call that has timed out."""
         st = self.st
         for listing in st.tools.awaited():
             if listing.deadline_ns is not None and listing.deadline_ns <= st.now:
@@ -266,7 +266,7 @@ class McpTools:
                 self._abandon_call(ticket)
 
     def abandon(self, work: AwaitedListing | AwaitedCall) -> None:
-        """The shell no longer waits for this."""
+        """Fail work that the shell has abandoned."""
         if isinstance(work, AwaitedCall):
             if work.call in self.st.tools.calls:
                 self._abandon_call(work.call)

@@ -38,7 +38,7 @@ _LATE = Fault("timeout", "Speech recognition did not answer in time.")
 
 
 class Transcripts:
-    """Owns every decision about the words of committed turns. Shares the session's state."""
+    """Owns every decision about the transcripts of committed turns. Shares the session's state."""
 
     def __init__(self, state: State, responses: Responses) -> None:
         self.st = state
@@ -48,7 +48,7 @@ class Transcripts:
     # --- recogniser streams --------------------------------------------------------------------------------------------------
 
     def open_turn(self, start: int, onset: int, *, provisional: bool = False) -> UserTurn:
-        """A turn from this sample on (24 kHz), with a recogniser stream of its own."""
+        """Open a turn from this sample on (24 kHz), with its own recogniser stream."""
         return self._open(UserTurn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional), live=True)
 
     def _open(self, turn: UserTurn, *, live: bool) -> UserTurn:
@@ -72,7 +72,7 @@ class Transcripts:
         )
 
     def _prescribed_language(self) -> str:
-        """The language that the recogniser is given; "" where it is to find it out."""
+        """The language for the recogniser; "" to have it detected."""
         wanted = self.st.settings.transcription or Transcription()
         if wanted.language or not wanted.languages:
             return wanted.language or self.st.owner.language
@@ -84,7 +84,7 @@ class Transcripts:
         return believed_language(event.language, event.language_confidence, samples // SAMPLES_PER_MS, expected)
 
     def feed(self, turn: UserTurn, end: int) -> None:
-        """The recogniser gets the turn's audio up to `end`."""
+        """Feed the turn's audio up to `end` to the recogniser."""
         if end > turn.fed_to:
             piece = self.st.input.span(turn.fed_to, end)
             turn.feed(end)
@@ -92,7 +92,7 @@ class Transcripts:
                 self.st.do(Transcribe(turn.id, piece))
 
     def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
-        """The client has brought audio as part of an item: its words are wanted too."""
+        """Transcribe audio that a client added as part of an item."""
         self.st.engines_used = True
         part = UserTurn(self.st.ids.turn(), entry.item.id, 0, 0, 0, content_index=index, private=private)
         turn = self._open(part, live=False)
@@ -103,7 +103,7 @@ class Transcripts:
     # --- the words of committed turns ----------------------------------------------------------------------------------------
 
     def check_waiting(self, samples: int, field: str | None = None) -> None:
-        """Raises `PeerError` when `samples` more are too many to wait for their words."""
+        """Raises `PeerError` if `samples` more exceed the transcription backlog."""
         waiting_s, more_s = self.st.pending.samples // (1000 * SAMPLES_PER_MS), samples // (1000 * SAMPLES_PER_MS)
         if self.st.pending.samples + samples > MAX_WAITING_MS * SAMPLES_PER_MS:
             raise PeerError(
@@ -141,7 +141,7 @@ class Transcripts:
         return next((turn for turn in self.st.turns.open() if turn.id == turn_id), None)
 
     def partial(self, event: PartialTranscribed) -> None:
-        """A hypothesis; its stable part may be sent."""
+        """Take a hypothesis; its stable part may be sent."""
         turn = self._turn(event.turn)
         if turn is None:
             self.st.late += 1
@@ -151,7 +151,7 @@ class Transcripts:
             self.words_stable(turn)
 
     def words_stable(self, turn: UserTurn) -> None:
-        """Words that nothing can take back are sent to the client, and the policy decides what they cause."""
+        """Send stable words to the client and let the policy decide on them."""
         st = self.st
         if self._asked_for(turn) and (new := turn.tell_stable()):
             st.tell(TranscriptionDelta(turn.item_id, turn.content_index, new))
@@ -167,7 +167,7 @@ class Transcripts:
         return heard or (wanted.language if wanted else "") or self.st.owner.language
 
     def _decided(self, turn: UserTurn, said: Said, work: tuple[Decided, ...]) -> None:
-        """The policy has decided on this work for the turn's words."""
+        """Queue the work that the policy has decided for the turn's words."""
         for one in work:
             match one:
                 case Answer():
@@ -195,7 +195,7 @@ class Transcripts:
     def resolve(
         self, pending: Pending, text: str, logprobs: str, language: str, *, speculated_at: int | None = None
     ) -> None:
-        """A turn's words are known. `speculated_at` is the conversation's version on which a speculative reply rests."""
+        """Handle a turn's transcript. `speculated_at` is the conversation's version on which a speculative reply rests."""
         st, turn = self.st, pending.turn
         st.pending.remove(turn.id)
         pending.entry.transcribed(turn.content_index, text)
@@ -225,7 +225,7 @@ class Transcripts:
             self._decided(turn, said, decided)
 
     def failed(self, event: TranscriptionFailed) -> None:
-        """The recogniser has given a turn up; if it is still being spoken, its end will say so."""
+        """The recogniser has failed for a turn; a turn in progress fails at its end."""
         st = self.st
         pending = st.pending.get(event.turn)
         if pending is not None:
@@ -238,7 +238,7 @@ class Transcripts:
             st.late += 1
 
     def lose(self, pending: Pending, fault: Fault) -> None:
-        """This turn's words will never be known: fail what waited for them, and close its recogniser stream."""
+        """The turn gets no transcript: fail what waited for it, and close its recogniser stream."""
         st, turn = self.st, pending.turn
         st.pending.remove(turn.id)
         st.do(DropTranscription(turn.id))
@@ -251,13 +251,13 @@ class Transcripts:
         self.responses.start_waiting()
 
     def fail_overdue(self) -> None:
-        """Fail every turn whose words have been awaited for too long."""
+        """Fail every turn whose transcript has timed out."""
         for pending in self.st.pending:
             if pending.deadline_ns <= self.st.now:
                 self.lose(pending, _LATE)
 
     def abandon(self, turn_id: TurnId) -> None:
-        """The shell no longer waits for the words of this turn."""
+        """Fail a turn whose transcript the shell has abandoned."""
         pending = self.st.pending.get(turn_id)
         if pending is None:
             self.st.late += 1

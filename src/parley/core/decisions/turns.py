@@ -65,7 +65,7 @@ class Turns:
     # --- audio ---------------------------------------------------------------------------------------------------------------
 
     def audio(self, audio: bytes) -> None:
-        """The next of the microphone."""
+        """Take the next audio of the microphone."""
         st = self.st
         if len(audio) > MAX_APPEND_BYTES:
             raise PeerError(
@@ -149,7 +149,7 @@ class Turns:
             self._claim(turn)
 
     def _claim(self, turn: UserTurn) -> None:
-        """The turn has the floor."""
+        """Give the floor to the turn."""
         st = self.st
         turn.claim()
         st.tell(InputSpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
@@ -159,11 +159,11 @@ class Turns:
         self.transcripts.words_stable(turn)
 
     def _cuts_output(self) -> bool:
-        """Whether a turn that takes the floor now stops what is made or heard; without output there is no question."""
+        """Whether a turn that takes the floor now stops the output, if there is any."""
         return not self.st.output_heard or self.st.policy.voice_over_output() == "cut"
 
     def _contested(self) -> bool:
-        """Whether a voice over output has to show that it wants the floor."""
+        """Whether a voice over output must be confirmed before it takes the floor."""
         st = self.st
         match st.policy.voice_over_output():
             case "cut":
@@ -176,7 +176,7 @@ class Turns:
                 assert_never(other)
 
     def _contest(self, turn: UserTurn, voice_ms: int) -> None:
-        """A voice over a reply: does it want the floor?"""
+        """Decide whether a voice over a reply takes the floor."""
         st, floor = self.st, self.st.rules.floor
         if not st.output_heard:
             self._claim(turn)
@@ -265,7 +265,7 @@ class Turns:
     def _commit(
         self, turn: UserTurn, start: int, end: int, wants_reply: bool, *, silent_prompt: bool = False
     ) -> Pending:
-        """The turn's audio becomes an item of the conversation, whose words are still to come."""
+        """Add the turn's audio to the conversation as an item with a pending transcript."""
         st = self.st
         audio = st.input.commit(start, end)
         item = Message(turn.item_id, "user", (InputAudio(None, audio, st.input.format),))
@@ -278,7 +278,7 @@ class Turns:
         return self.transcripts.expect(turn, entry, entry.input_samples, wants_reply, silent_prompt=silent_prompt)
 
     def commit(self) -> None:
-        """The client ends the turn itself; it never causes a reply."""
+        """Commit a turn for the client; this causes no reply."""
         st = self.st
         turn = st.turns.manual or st.turns.turn
         start = turn.start_sample if turn is not None else st.input.begins
@@ -317,7 +317,7 @@ class Turns:
         self.st.tell(InputCleared())
 
     def stop_listening(self) -> None:
-        """Whatever turn is open ends without being committed."""
+        """End the open turn without committing it."""
         st = self.st
         for turn in st.turns.open():
             st.do(DropTranscription(turn.id))
@@ -328,13 +328,13 @@ class Turns:
         st.turns.rest()
 
     def stalled(self) -> None:
-        """The microphone has fallen silent in the middle of a turn: what was said is the turn."""
+        """The microphone has stopped during a turn: end the turn there."""
         turn = self.st.turns.turn
         if turn is not None:
             self._end_turn(turn, self.st.input.received, None)
 
     def input_ended(self) -> None:
-        """No more audio follows: what was said last is the turn; with manual turns, what is buffered is committed."""
+        """No more audio follows: end the open turn; with manual turns, commit the buffered audio."""
         st = self.st
         if st.settings.turn_detection is not None:
             self.stalled()
@@ -358,7 +358,7 @@ class Turns:
     # --- the words --------------------------------------------------------------------------------------
 
     def transcribed(self, event: Transcribed) -> None:
-        """The words so far (a flush) or for good."""
+        """Handle a transcript: of a flush or the final one."""
         st = self.st
         pending = st.pending.get(event.turn)
         if pending is not None:
@@ -375,7 +375,7 @@ class Turns:
         self._flushed(pausing, event)
 
     def _flushed(self, pausing: Pausing, event: Transcribed) -> None:
-        """In a pause: all that was said so far is known."""
+        """Handle the transcript of a pause."""
         st, turn, text = self.st, pausing.turn, event.text
         language = self.transcripts.language_of(event, pausing.since - turn.start_sample)
         pausing = st.turns.transcribed(pausing, text, event.logprobs, language)

@@ -7,8 +7,8 @@ from parley.text.clauses import ClauseCutter
 
 
 class Interpreter:
-    """Translates what is said into `to_language`. Languages are BCP 47 tags; `from_language` "": the one that is heard. `terms` are pairs
-    of a term and its prescribed translation."""
+    """Translates the user's speech into `to_language`. Languages are BCP 47 tags; `from_language` "": the detected one. `terms` are
+    pairs of a term and its prescribed translation."""
 
     speaks = True
 

@@ -57,7 +57,7 @@ until the output is over (`queue`); it is no turn (`ignore`)."""
 
 
 class Policy(Protocol):
-    """Asked by the session at three moments: words became stable, a turn ended, a voice came over output.
+    """Called by the session when words became stable, a turn ended, or a voice began over output.
 
     The answers to the first two are work in the order in which it is to be done; an empty tuple is none.
     """
@@ -70,13 +70,13 @@ class Policy(Protocol):
         ...
 
     def turn_ended(self, said: Said) -> tuple[Decided, ...]:
-        """A turn with `create_response` is over, and its words are known."""
+        """Called when a turn with `create_response` has ended and its transcript is known."""
         ...
 
     def may_speculate(self, said: Said) -> bool:
-        """In a pause: may an answer be started before the turn is surely over?"""
+        """Called in a pause: whether an answer may start before the turn has certainly ended."""
         ...
 
     def voice_over_output(self) -> OverOutput:
-        """A voice begins while output is made or heard, and the client's settings allow it to interrupt."""
+        """Called when a voice begins during output and the client's settings allow it to interrupt."""
         ...

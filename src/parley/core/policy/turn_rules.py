@@ -18,7 +18,7 @@ MAX_PRE_ROLL_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class PauseSeen:
-    """What is known while a speaker pauses.
+    """What is known about a pause.
 
     `pause_ms` of silence so far, after `turn_ms` of the turn (pre-roll included); `text`: the words so far, as well as
     they are known; `finished`: the turn judge's probability in 0..1, None while it has not answered.
@@ -31,7 +31,7 @@ class PauseSeen:
 
 
 class Endpointing(Protocol):
-    """Asked in every pause, for each frame of 32 ms."""
+    """Called in every pause, for each frame of 32 ms."""
 
     def pause_needed_ms(self, detection: TurnDetection, pause: PauseSeen) -> int:
         """Milliseconds of silence that end the turn."""
@@ -39,7 +39,7 @@ class Endpointing(Protocol):
 
 
 class PreRoll(Protocol):
-    """Asked once, when a voice begins."""
+    """Called once, when a voice begins."""
 
     def pre_roll_ms(self, detection: TurnDetection, before: tuple[float, ...]) -> int:
         """Milliseconds before the voice that belong to the turn; at most `MAX_PRE_ROLL_MS` are kept.
@@ -72,7 +72,7 @@ _TABLE = RuleTable()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a session asks. `floor` None: `OwnerSettings.barge_in` decides."""
+    """The rules of a session. `floor` None: `OwnerSettings.barge_in` decides."""
 
     endpointing: Endpointing = _TABLE
     pre_roll: PreRoll = _TABLE
@@ -80,5 +80,5 @@ class Rules:
 
     @property
     def settled_pre_roll(self) -> bool:
-        """Whether the pre-roll is the settings', known before any voice."""
+        """Whether the pre-roll comes from the settings, known before any voice."""
         return self.pre_roll is _TABLE

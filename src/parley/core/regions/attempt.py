@@ -47,7 +47,7 @@ class Basis:
 
 @dataclass(slots=True)
 class Attempt:
-    """Work under way. `response` is None while it is held; `shown` is what its prompt has of the items, `input_tokens` and
+    """Running work. `response` is None while it is held; `shown` is what its prompt has of the items, `input_tokens` and
     `input_audio_ms` are the estimated size of its input; `offered` are the tools that the session calls itself, by the names that the
     model knows them by."""
 
@@ -63,7 +63,7 @@ class Attempt:
     ended: bool = False
 
     def progress(self, now: int) -> None:
-        """It has shown that it is alive."""
+        """Record progress."""
         self.progress_ns = now
 
     def silent(self, now: int) -> bool:
@@ -74,7 +74,7 @@ class Attempt:
         self.ended = True
 
     def feed(self, response: Response, turn_ms: int = 0) -> None:
-        """Its output is this response's from now on; `turn_ms` of user audio came in addition to its prompt."""
+        """Feed its output to this response from now on; `turn_ms` of user audio came in addition to its prompt."""
         self.response = response
         self.input_audio_ms += turn_ms
 
@@ -90,7 +90,7 @@ class Held:
     failed: bool = False
 
     def hold(self, event: GenerationEvent) -> None:
-        """Keep this until it is known whether the attempt is wanted."""
+        """Keep an event until the attempt is released or dropped."""
         self.output.append(event)
         self.bytes += len(event.audio) if isinstance(event, SpeechGenerated) else _EVENT_BYTES
         self.failed = self.failed or isinstance(event, GenerationFailed)
@@ -101,7 +101,7 @@ class Held:
 
 
 class Attempts:
-    """Every attempt whose outcome is still wanted, and the one that is held."""
+    """Every running attempt, and the held one."""
 
     def __init__(self) -> None:
         self.alive: dict[AttemptId, Attempt] = {}
@@ -121,16 +121,16 @@ class Attempts:
         self.alive[attempt.id] = attempt
 
     def hold(self, attempt: Attempt, basis: Basis) -> None:
-        """It is speculative: its output waits for the end of the turn."""
+        """Hold the attempt: its output waits for the end of the turn."""
         self.held = Held(attempt, basis)
 
     def take_held(self) -> Held | None:
-        """What was held is held no more: it is to be released, or dropped."""
+        """Take the held attempt out, to release or drop it."""
         held, self.held = self.held, None
         return held
 
     def progressed(self, attempt_id: AttemptId, now: int) -> Attempt | None:
-        """The attempt, which has just shown that it is alive; None for one that is over."""
+        """Record progress of an attempt and return it; None if it has ended."""
         attempt = self.alive.get(attempt_id)
         if attempt is None or attempt.ended:
             return None
@@ -145,7 +145,7 @@ class Attempts:
         return attempt
 
     def forget(self, attempt_id: AttemptId) -> bool:
-        """Its output is no longer wanted. True where it is still being produced, and has to be cancelled."""
+        """Forget the attempt. True if it still runs and must be cancelled."""
         attempt = self.alive.pop(attempt_id, None)
         return attempt is not None and not attempt.ended
 

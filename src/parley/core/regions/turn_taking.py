@@ -59,27 +59,27 @@ class UserTurn:
         return begin, self.decided_to
 
     def claim(self) -> None:
-        """It has the floor."""
+        """Give it the floor."""
         self.provisional = False
 
     def hear(self, text: str, stable: str | None = None) -> None:
-        """Its words so far; `stable` is the part that is never taken back."""
+        """Record its words so far; `stable` is the part that is never taken back."""
         self.text = text
         if stable is not None and stable.startswith(self.stable):
             self.stable = stable
 
     def tell_stable(self) -> str:
-        """The stable words that the client has not been sent, which are sent now."""
+        """The stable words that the client has not been sent; marks them as sent."""
         new = self.stable[len(self.sent) :]
         self.sent += new
         return new
 
     def feed(self, end: int) -> None:
-        """The recogniser has been given its audio up to `end`."""
+        """Record that the recogniser has its audio up to `end`."""
         self.fed_to = end
 
     def fail(self, fault: Fault) -> None:
-        """Its words will never be known."""
+        """Record that it gets no transcript."""
         self.fault = fault
 
 
@@ -156,11 +156,11 @@ class TurnTaking:
 
     @property
     def before(self) -> tuple[float, ...]:
-        """Where a voice has just begun: the scores of the frames before it, the last one first."""
+        """The scores of the frames before a voice that has just begun, the latest first."""
         return tuple(islice(self._recent, ONSET_FRAMES, None))
 
     def heard(self, end_sample: int, probability: float, threshold: float) -> Change:
-        """Take one score; says what changed. The caller sets the position that follows from it."""
+        """Take one score; returns what changed. The caller sets the resulting position."""
         self.scored_to = end_sample
         match self.position:
             case Quiet(voiced=voiced, onset=onset):
@@ -195,18 +195,18 @@ class TurnTaking:
     # --- what becomes known of a pause ---------------------------------------------------------------------------------------
 
     def flush(self, pausing: Pausing, flush: FlushId) -> Pausing:
-        """The transcript so far has been asked for."""
+        """Record that the transcript so far was requested."""
         return self._know(replace(pausing, flush=flush))
 
     def judge(self, pausing: Pausing, judgement: JudgementId, text: str) -> Pausing:
-        """The turn judge has been asked, with this text."""
+        """Record that the turn judge was asked with this text."""
         return self._know(replace(pausing, judgement=judgement, judged_text=text))
 
     def judged(self, pausing: Pausing, finished: float) -> Pausing:
         return self._know(replace(pausing, finished=finished))
 
     def transcribed(self, pausing: Pausing, text: str, logprobs: str, language: str) -> Pausing:
-        """All that was said before the pause is known."""
+        """Record the transcript of the words before the pause."""
         pausing.turn.hear(text)
         return self._know(replace(pausing, text=text, logprobs=logprobs, language=language))
 

@@ -13,7 +13,7 @@ from parley.core.words.limits import MAX_PENDING_WORK
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """Work to be started when the session comes to rest, not before `not_before_ns`.
+    """Work to start when the session is idle, not before `not_before_ns`.
 
     `follows`: it reports the outcome of tools that the reply before it called, and need not wait until that one has been heard.
     """
@@ -31,7 +31,7 @@ class WorkQueue:
         """In order; only this region changes it."""
 
     def add(self, work: PendingWork) -> bool:
-        """Queue it; False where the queue is full and the work is lost."""
+        """Queue the work; False if the queue is full and the work is dropped."""
         if work.plan.given is None:
             self.drop_reply()
         elif len(self.waiting) >= MAX_PENDING_WORK:
@@ -47,15 +47,15 @@ class WorkQueue:
         return None
 
     def take(self, work: PendingWork) -> None:
-        """It is being started."""
+        """Remove work that is being started."""
         self.waiting.remove(work)
 
     def drop_reply(self) -> None:
-        """No reply is wanted any more."""
+        """Drop a queued reply."""
         self.waiting = [work for work in self.waiting if work.plan.given is not None]
 
     def deadline_ns(self, now: int) -> int | None:
-        """When the next work that waits for a time may start; None: none waits for one."""
+        """When the next delayed work may start; None if there is none."""
         if not self.waiting:
             return None
         return min((work.not_before_ns for work in self.waiting if work.not_before_ns > now), default=None)

@@ -179,7 +179,7 @@ class AbandonCall:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseServer:
-    """This MCP server is wanted no more: disconnect once its calls have ended."""
+    """The MCP server is no longer needed: disconnect once its calls have ended."""
 
     server: McpServer
 
@@ -215,7 +215,7 @@ class StopPlayback:
 
 @dataclass(frozen=True, slots=True)
 class CloseLink:
-    """Close the connection for this reason once what was sent before has gone out. Each kind of link has its own code for it."""
+    """Close the connection for this reason, after everything sent before. Each kind of link has its own code for it."""
 
     reason: CloseReason
 

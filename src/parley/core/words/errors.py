@@ -34,7 +34,7 @@ class InvariantBroken(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What an engine could not do, as it reaches the core: a stable `code`, and one sentence with its remedy."""
+    """A failure of an engine, as the core gets it: a stable `code`, and one sentence with its remedy."""
 
     code: str
     message: str

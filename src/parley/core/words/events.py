@@ -289,7 +289,7 @@ class ToolListingFailed:
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswered:
-    """A call of an MCP server's tool has ended well; `output` is what the model is to read."""
+    """A call of an MCP server's tool has succeeded; `output` is the text for the model."""
 
     call: ToolCallId
     output: str
@@ -313,7 +313,7 @@ class AudioPlayed:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """The deadline that `next_deadline()` named has come (or may have)."""
+    """The deadline of `next_deadline()` has been reached (or may have been)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class McpListTools:
 
 @dataclass(frozen=True, slots=True)
 class McpError:
-    """Why a call of an MCP tool came to nothing. `code` is HTTP's or JSON-RPC's, 0 where the tool itself failed."""
+    """Why a call of an MCP tool failed. `code` is HTTP's or JSON-RPC's, 0 where the tool itself failed."""
 
     type: Literal["protocol_error", "tool_execution_error", "http_error"]
     message: str
@@ -126,7 +126,7 @@ class McpCall:
 
 @dataclass(frozen=True, slots=True)
 class McpApprovalRequest:
-    """The model wants this call made; the client is to answer with an `McpApprovalResponse`."""
+    """The model asks for this call; the client answers with an `McpApprovalResponse`."""
 
     id: ItemId
     server_label: str
@@ -156,7 +156,7 @@ class ItemReference:
 
 
 def is_empty(item: Item) -> bool:
-    """True for what says nothing to a model: an answer of which nothing was heard, a cough, a list of tools."""
+    """True for an item without content for a model: an unheard answer, a cough, a list of tools."""
     if isinstance(item, McpListTools):
         return True  # the model is offered tools as tools
     if not isinstance(item, Message):

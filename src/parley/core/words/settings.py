@@ -72,7 +72,7 @@ TurnDetection = ServerVad | SemanticVad
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """How the client wants the user's words transcribed. `languages` are those that may be spoken (ISO 639-1)."""
+    """How to transcribe the user's speech. `languages` are those that may be spoken (ISO 639-1)."""
 
     model: str = ""
     language: str = ""
@@ -133,7 +133,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """What opens an MCP server: a bearer token and further HTTP headers. Never shown, logged or traced."""
+    """Credentials for an MCP server: a bearer token and further HTTP headers. Never shown, logged or traced."""
 
     authorization: str = ""
     headers: tuple[tuple[str, str], ...] = ()

@@ -10,7 +10,7 @@ from parley.core.words.ids import ItemId, ResponseId
 
 @dataclass(frozen=True, slots=True)
 class TurnMeasured:
-    """Where the time of one turn went, in milliseconds from its end; `*_at_ms` are positions in the input audio, None: it did not happen.
+    """The timing of one turn, in milliseconds from its end; `*_at_ms` are positions in the input audio, None: it did not happen.
 
     The shell makes it from its account of the turn, for a client that asked for it; the core never does.
     """
