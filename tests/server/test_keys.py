@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -117,6 +118,19 @@ def test_a_file_that_others_can_write_is_refused_with_the_command_that_fixes_it(
     path.chmod(0o620)
     with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
         key_file.read(path)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    record, _ = key_file.add(path, "one")
+    monkeypatch.setattr(os, "fsync", full)
+    for change in (lambda: key_file.add(path, "two"), lambda: key_file.revoke(path, "one")):
+        with pytest.raises(ConfigError, match="No space left on device.*Free space"):
+            change()
+    assert key_file.read(path) == (record,)
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
 
 
 # --- what a key opens --------------------------------------------------------------------------------------------------
