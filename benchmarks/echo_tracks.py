@@ -12,7 +12,7 @@ from parley.audio import files, pcm
 from parley.audio.processing import AudioProcessor
 from parley.audio.resampling import resample
 from parley.audio.types import Int16, Samples
-from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn, TurnTaking
+from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, TurnTaking, UserTurn
 from parley.core.words.ids import ItemId, TurnId
 from parley.engines.ports import SpeechRequest
 from parley.engines.tts.espeak import EspeakSynthesizer
@@ -173,7 +173,7 @@ def _begun(scores: Samples, size: int) -> Iterator[tuple[int, int]]:
         # The core counts in 24 kHz samples.
         match taking.heard(end * 3 // 2, float(probability), THRESHOLD):
             case Began(onset=onset):
-                turn = Turn(TurnId(0), ItemId(""), onset, onset, onset, False)
+                turn = UserTurn(TurnId(0), ItemId(""), onset, onset, onset, False)
                 taking.position = Speaking(turn)
                 yield onset * 2, end * 3
             case Paused(since=since):

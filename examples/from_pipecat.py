@@ -57,7 +57,7 @@ async def main(path: str) -> None:
             on_first_play=lambda turn: print("speaks, to:", turn.heard),
         )
         async for event in session.live(incoming, outgoing):
-            if isinstance(event, parley.ToolAnswered):
+            if isinstance(event, parley.ToolEnded):
                 print("tool:", event.output)
     print("heard:", session.history[-1]["content"], "in", outgoing.qsize(), "pieces")
 

@@ -42,7 +42,7 @@ def main(question: str) -> None:
             match event:
                 case parley.ToolCalled(name, arguments):
                     print("called:  ", name, arguments)
-                case parley.ToolAnswered(_, output):
+                case parley.ToolEnded(_, output):
                     print("returned:", output)
                 case parley.ReplyEnded(turn):
                     print("heard:   ", turn.heard)

@@ -28,7 +28,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "ReplyText",
             "ReplyAudio",
             "ToolCalled",
-            "ToolAnswered",
+            "ToolEnded",
             "ReplyEnded",
             "Failed",
             "Turn",

@@ -8,7 +8,7 @@ from parley.core.policy.policy import Decided, OverOutput, Said, Say
 from parley.core.words.notices import OutputTranscriptDelta, ResponseDone
 from parley.engines.mt import bench as mt_bench
 from parley.engines.ports import MT, EngineSet
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer
 from tests.runtime.rig import Rig, pipeline
 
@@ -44,7 +44,7 @@ async def test_a_policy_of_its_own_needs_no_other_file() -> None:
 async def test_an_interpreter_is_a_policy_and_a_translation_model() -> None:
     pipe = pipeline(stt=FakeRecognizer("Good morning."))
     engines = EngineSet({**pipe.engines, MT: mt_bench.create("", {"first_word_ms": 0})})
-    rig = Rig(Pipeline(pipe.name, engines, pipe.voice, pipe.config), policy=Interpreter("x-bench", "en"))
+    rig = Rig(LoadedPipeline(pipe.name, engines, pipe.voice, pipe.config), policy=Interpreter("x-bench", "en"))
     rig.speak()
     done = await rig.client.heard(ResponseDone)
     assert done.response.status == "completed"

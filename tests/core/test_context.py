@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from parley.core.regions.context import Room, Shown, bond, fit, shortened, tokens_of
+from parley.core.regions.context import PromptBudget, Shown, bond, fit, shortened, tokens_of
 from parley.core.words.effects import CallTool, ListTools, StartGeneration
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
@@ -236,7 +236,7 @@ def test_an_output_is_never_kept_without_its_call() -> None:
         call, output = called("c", "x" * 400), returned("out", "y" * 400, of="c")
         chat: list[Item] = [call, *filler[:apart], output, *filler[apart:]]
         for limit in range(100, 800, 25):
-            shown = ids(fit((*chat, said("asked")), Room(0, limit, Truncation())).items)
+            shown = ids(fit((*chat, said("asked")), PromptBudget(0, limit, Truncation())).items)
             assert ("c" in shown) == ("out" in shown), (apart, limit, shown)
             assert shown[-1] == "asked"
 
@@ -257,7 +257,7 @@ def test_an_output_whose_call_the_client_has_deleted_stays() -> None:
 def test_a_request_for_approval_stays_with_its_answer() -> None:
     request = McpApprovalRequest(ItemId("r"), "library", "lend", "{}")
     answer = McpApprovalResponse(ItemId("a"), ItemId("r"), approve=False, reason="no")
-    shown = fit((request, said("old", LONG), said("asked"), answer), Room(0, 1_000, Truncation()))
+    shown = fit((request, said("old", LONG), said("asked"), answer), PromptBudget(0, 1_000, Truncation()))
     assert ids(shown.items) == ["r", "asked", "a"]
 
 
@@ -290,7 +290,7 @@ def test_a_text_that_is_short_enough_is_left_as_it_is() -> None:
 def test_images_and_failed_calls_are_counted_and_kept() -> None:
     photo = Message(ItemId("p"), "user", (InputText(LONG), InputImage("data:image/png;base64,AAAA")))
     failed = McpCall(ItemId("m"), "library", "find", "{}", error=McpError("http_error", LONG, 500))
-    items = fit((photo, failed), Room(0, 2_000, Truncation())).items
+    items = fit((photo, failed), PromptBudget(0, 2_000, Truncation())).items
     assert sum(map(tokens_of, items)) <= 2_000
     assert isinstance(items[0], Message)
     assert items[0].content[1] == InputImage("data:image/png;base64,AAAA")
@@ -300,7 +300,7 @@ def test_images_and_failed_calls_are_counted_and_kept() -> None:
 def test_words_of_every_kind_are_shortened_where_they_stand(part: Content) -> None:
     beside = InputAudio(None), InputImage("data:image/png;base64,AAAA")
     item = Message(ItemId("m"), "user", (part, *beside))
-    (shown,) = fit((item,), Room(0, 2_000, Truncation())).items
+    (shown,) = fit((item,), PromptBudget(0, 2_000, Truncation())).items
     assert isinstance(shown, Message)
     assert type(shown.content[0]) is type(part)
     text = text_of(shown.content[0])
@@ -312,7 +312,7 @@ def test_words_of_every_kind_are_shortened_where_they_stand(part: Content) -> No
 
 def test_of_a_failed_call_the_message_is_shortened_and_the_kind_of_error_stays() -> None:
     failed = McpCall(ItemId("m"), "library", "find", "{}", error=McpError("http_error", LONG, 500))
-    (shown,) = fit((failed,), Room(0, 500, Truncation())).items
+    (shown,) = fit((failed,), PromptBudget(0, 500, Truncation())).items
     assert isinstance(shown, McpCall)
     assert shown.error is not None
     assert (shown.output, shown.error.type, shown.error.code) == (None, "http_error", 500)
@@ -323,7 +323,7 @@ def test_of_a_failed_call_the_message_is_shortened_and_the_kind_of_error_stays()
 def test_an_image_larger_than_the_context_is_refused() -> None:
     photo = Message(ItemId("p"), "user", (InputImage("data:image/png;base64,AAAA"),))
     with pytest.raises(PeerError) as refused:
-        fit((photo,), Room(0, 700, Truncation()))
+        fit((photo,), PromptBudget(0, 700, Truncation()))
     assert refused.value.code == "context_length_exceeded"
 
 
@@ -331,29 +331,29 @@ def test_an_image_larger_than_the_context_is_refused() -> None:
 def test_a_conversation_that_fits_exactly_is_shown_whole(mode: Literal["disabled", "auto"]) -> None:
     items = said("old", "word " * 50), said("asked", "word " * 50)
     size = sum(map(tokens_of, items))
-    assert fit(items, Room(30, size + 30, Truncation(mode))) == Shown(items)
-    assert fit(items, Room(30, 9_999, Truncation(mode, 1.0, size))) == Shown(items)
+    assert fit(items, PromptBudget(30, size + 30, Truncation(mode))) == Shown(items)
+    assert fit(items, PromptBudget(30, 9_999, Truncation(mode, 1.0, size))) == Shown(items)
 
 
 def test_with_truncation_disabled_one_token_too_many_is_refused_with_the_two_sizes() -> None:
     items = said("old", "word " * 50), said("asked", "word " * 50)
     size = sum(map(tokens_of, items)) + 30
     with pytest.raises(PeerError) as refused:
-        fit(items, Room(30, size - 1, Truncation("disabled")))
+        fit(items, PromptBudget(30, size - 1, Truncation("disabled")))
     assert (refused.value.code, refused.value.field) == ("context_length_exceeded", "session.truncation")
     assert f"about {size} tokens, the model takes {size - 1};" in refused.value.message
 
 
 def test_one_token_too_many_costs_the_oldest_item_and_no_more() -> None:
     items = said("older"), said("old"), said("asked")
-    room = Room(30, sum(map(tokens_of, items)) + 29, Truncation())
-    assert fit(items, room) == Shown(items[1:], ItemId("old"))
+    budget = PromptBudget(30, sum(map(tokens_of, items)) + 29, Truncation())
+    assert fit(items, budget) == Shown(items[1:], ItemId("old"))
 
 
 def test_no_more_items_leave_than_the_room_demands_and_no_fewer() -> None:
     items: list[Item] = [said(f"i{index}", "x") for index in range(10)]
-    room = Room(0, sum(map(tokens_of, items[-3:])), Truncation())
-    assert fit(items, room) == Shown(tuple(items[-3:]), ItemId("i7"))
+    budget = PromptBudget(0, sum(map(tokens_of, items[-3:])), Truncation())
+    assert fit(items, budget) == Shown(tuple(items[-3:]), ItemId("i7"))
 
 
 def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:
@@ -361,7 +361,7 @@ def test_calls_that_are_passed_leave_only_with_their_outputs() -> None:
     outputs = [returned(f"o{index}", "x", of=f"c{index}") for index in range(12)]
     items: list[Item] = [*calls, *outputs, said("asked")]
     leaves = tokens_of(calls[0]) + tokens_of(outputs[0])
-    shown = fit(items, Room(0, sum(map(tokens_of, items)) - leaves, Truncation())).items
+    shown = fit(items, PromptBudget(0, sum(map(tokens_of, items)) - leaves, Truncation())).items
     assert ids(shown) == [item.id for item in items if item.id not in ("c0", "o0")]
 
 

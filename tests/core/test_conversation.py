@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from parley.core.regions import conversation as module
-from parley.core.regions.context import Room, Shown
+from parley.core.regions.context import PromptBudget, Shown
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.entry import Entry
 from parley.core.regions.speech import Speech
@@ -31,7 +31,7 @@ from parley.core.words.items import (
 )
 from parley.core.words.settings import AudioFormat, Truncation
 
-WIDE = Room(0, 100_000, Truncation())
+WIDE = PromptBudget(0, 100_000, Truncation())
 ULAW = AudioFormat.PCMU
 
 
@@ -227,7 +227,7 @@ def test_a_prompt_shows_the_items_in_order_without_the_empty_ones_and_what_is_ad
 
 def test_what_a_prompt_left_out_stays_left_out_once_that_prompt_was_used() -> None:
     conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
-    narrow = conversation.shown(Room(0, 30, Truncation()))
+    narrow = conversation.shown(PromptBudget(0, 30, Truncation()))
     assert names(narrow) == ["c", "d"]
     assert names(conversation.shown(WIDE)) == ["a", "b", "c", "d"], "a prompt that was not used changes nothing"
     conversation.settle(narrow)
@@ -239,7 +239,7 @@ def test_what_a_prompt_left_out_stays_left_out_once_that_prompt_was_used() -> No
 @pytest.mark.parametrize(("deleted", "left"), [("b", ["c", "d"]), ("c", ["d"]), ("d", ["c"]), ("cd", ["a", "b"])])
 def test_what_was_left_out_stays_left_out_until_all_the_rest_is_deleted(deleted: str, left: list[str]) -> None:
     conversation = holding(*(user(name, InputText(name * 40)) for name in "abcd"))
-    conversation.settle(conversation.shown(Room(0, 30, Truncation())))
+    conversation.settle(conversation.shown(PromptBudget(0, 30, Truncation())))
     for name in deleted:
         conversation.delete(ItemId(name))
     assert names(conversation.shown(WIDE)) == left
@@ -249,9 +249,35 @@ def test_a_call_that_was_left_out_comes_back_with_its_output() -> None:
     call = Entry(FunctionCall(ItemId("f"), CallId("c"), "read", "{}"))
     alone = Entry(FunctionCall(ItemId("g"), CallId("other"), "read", "{}"))
     conversation = holding(call, alone, user("old", InputText("x" * 400)), user("a"))
-    conversation.settle(conversation.shown(Room(0, 20, Truncation())))
+    conversation.settle(conversation.shown(PromptBudget(0, 20, Truncation())))
     conversation.insert(Entry(FunctionCallOutput(ItemId("o"), CallId("c"), "sun")))
     assert names(conversation.shown(WIDE)) == ["f", "a", "o"]
+
+
+def after_a_deleted_question() -> Conversation:
+    """A prompt left out `older` and `asked`; then the question that it showed was deleted, and what followed it was not."""
+    call = Entry(FunctionCall(ItemId("call"), CallId("c"), "read", "{}"))
+    output = Entry(FunctionCallOutput(ItemId("output"), CallId("c"), "sun"))
+    older, asked = (user(name, InputText("x" * 400)) for name in ("older", "asked"))
+    conversation = holding(older, asked, user("question"), call, output)
+    conversation.settle(conversation.shown(PromptBudget(0, 40, Truncation())))
+    conversation.delete(ItemId("question"))
+    return conversation
+
+
+def test_where_the_question_was_deleted_the_message_before_it_is_the_question_though_it_was_left_out() -> None:
+    assert names(after_a_deleted_question().shown(WIDE)) == ["asked", "call", "output"]
+
+
+def test_a_question_that_is_no_item_yet_brings_back_nothing_that_was_left_out() -> None:
+    assert names(after_a_deleted_question().shown(WIDE, (user("new").item,))) == ["call", "output", "new"]
+
+
+@pytest.mark.parametrize("content", [InputAudio(" "), InputAudio(None)])
+def test_a_message_without_words_is_not_the_question(content: InputAudio) -> None:
+    conversation = after_a_deleted_question()
+    conversation.insert(user("cough", content))
+    assert names(conversation.shown(WIDE)) == ["asked", "call", "output"]
 
 
 def test_a_conversation_is_spoken_once_any_of_it_was() -> None:

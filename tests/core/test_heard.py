@@ -68,7 +68,7 @@ def test_talking_over_a_reply_keeps_the_words_heard_and_the_next_prompt_holds_no
     item = spoken_item(scene)
     scene.passes(2000)
     caused = scene.hears(128, 0.9)
-    assert kinds(caused)[0] == "SpeechStarted"
+    assert kinds(caused)[0] == "InputSpeechStarted"
     part = kept(scene, item)
     assert part.transcript == "Once upon a time"
     assert part.exact
@@ -390,7 +390,7 @@ def test_an_item_that_its_client_deleted_is_silenced_without_being_kept() -> Non
     scene.happens(ItemDeleteRequested(spoken_item(scene)))
     scene.passes(500)
     heard = [scene.session.speaking]
-    assert "SpeechStarted" in kinds(scene.hears(128, 0.9))
+    assert "InputSpeechStarted" in kinds(scene.hears(128, 0.9))
     assert [*heard, scene.session.speaking] == [True, False]
     assert spoken_item(scene) not in [item.id for item in scene.session.items]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.core.regions import input_audio
-from parley.core.regions.input_audio import InputAudio
+from parley.core.regions.input_audio import InputBuffer
 from parley.core.words.settings import AudioFormat
 
 
@@ -15,7 +15,7 @@ from parley.core.words.settings import AudioFormat
 def test_any_splitting_of_the_stream_gives_the_same_audio_and_positions(
     chunks: list[bytes], format: AudioFormat
 ) -> None:
-    buffer = InputAudio(format)
+    buffer = InputBuffer(format)
     pieces = [buffer.append(chunk) for chunk in chunks]
     whole = b"".join(chunks)
     whole = whole[: len(whole) - len(whole) % format.frame_bytes]
@@ -29,7 +29,7 @@ def test_any_splitting_of_the_stream_gives_the_same_audio_and_positions(
 
 
 def test_a_sample_is_committed_once_and_later_audio_stays() -> None:
-    buffer = InputAudio(AudioFormat.PCM16)
+    buffer = InputBuffer(AudioFormat.PCM16)
     buffer.append(bytes(range(200)))
     assert buffer.commit(10, 60) == bytes(range(20, 120))
     assert buffer.begins == 60
@@ -37,7 +37,7 @@ def test_a_sample_is_committed_once_and_later_audio_stays() -> None:
 
 
 def test_positions_go_on_after_a_clear_and_a_change_of_format() -> None:
-    buffer = InputAudio(AudioFormat.PCM16)
+    buffer = InputBuffer(AudioFormat.PCM16)
     buffer.append(bytes(481))
     buffer.clear()
     assert (buffer.begins, buffer.received, buffer.buffered) == (240, 240, 0)
@@ -62,7 +62,7 @@ def test_long_appends_are_kept_as_short_ones_are(moves: list[tuple[str, int, int
     """Against one array of everything that was appended; a sample of G.711 is one byte, and three positions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(input_audio, "LONG_BYTES", long)
-        buffer, whole, begins = InputAudio(AudioFormat.PCMU), b"", 0
+        buffer, whole, begins = InputBuffer(AudioFormat.PCMU), b"", 0
         for move, first, second in moves:
             if move == "append":
                 audio = bytes((len(whole) + index) % 251 for index in range(first))
@@ -83,7 +83,7 @@ def test_long_appends_are_kept_as_short_ones_are(moves: list[tuple[str, int, int
 
 
 def test_a_long_append_that_is_committed_whole_is_not_copied() -> None:
-    buffer, audio = InputAudio(AudioFormat.PCM16), bytes(input_audio.LONG_BYTES)
+    buffer, audio = InputBuffer(AudioFormat.PCM16), bytes(input_audio.LONG_BYTES)
     buffer.append(bytes(100))
     buffer.append(audio)
     assert buffer.commit(50, buffer.received) is audio
@@ -93,7 +93,7 @@ def test_a_long_append_that_is_committed_whole_is_not_copied() -> None:
 def test_the_memory_of_a_long_append_is_given_back_before_all_of_it_is_used() -> None:
     tracemalloc.start()
     try:
-        buffer, audio = InputAudio(AudioFormat.PCM16), bytes(16 * input_audio.LONG_BYTES)
+        buffer, audio = InputBuffer(AudioFormat.PCM16), bytes(16 * input_audio.LONG_BYTES)
         buffer.append(audio)
         del audio
         buffer.trim(buffer.received - 1_000)
@@ -108,7 +108,7 @@ def test_the_memory_of_a_long_append_is_given_back_before_all_of_it_is_used() ->
 def test_how_much_an_append_would_fill_the_buffer_is_known_before(
     format: AudioFormat, before: list[bytes], audio: bytes
 ) -> None:
-    buffer = InputAudio(format)
+    buffer = InputBuffer(format)
     for piece in before:
         buffer.append(piece)
     expected = buffer.buffered_with(audio)

@@ -13,7 +13,7 @@ from parley.core.regions.open_responses import AwaitingCalls, AwaitingInput
 from parley.core.regions.pending_turns import Pending
 from parley.core.regions.response import Response
 from parley.core.regions.tool_servers import Listing, RunningCall
-from parley.core.regions.turn_taking import Pausing, Quiet, Turn
+from parley.core.regions.turn_taking import Pausing, Quiet, UserTurn
 from parley.core.regions.work_queue import PendingWork
 from parley.core.state import State
 from parley.core.words.errors import InvariantBroken
@@ -78,7 +78,7 @@ def response(number: int = 1, *, done: bool = False, in_conversation: bool = Fal
 def waits(st: State, *samples: int) -> None:
     """Turns of so many samples wait for their words."""
     for number, count in enumerate(samples):
-        turn = Turn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
+        turn = UserTurn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
         st.pending.add(Pending(turn, Entry(Message(turn.item_id, "user", ())), count, 0, False))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from parley.core.regions.entry import Entry
 from parley.core.regions.pending_turns import Pending, PendingTurns
-from parley.core.regions.turn_taking import Turn
+from parley.core.regions.turn_taking import UserTurn
 from parley.core.words.ids import FlushId, ItemId, TurnId
 from parley.core.words.items import Message
 
@@ -15,7 +15,7 @@ from parley.core.words.items import Message
 def pending(
     number: int, *, samples: int = 0, deadline_ns: int = 0, reply: bool = False, silent: bool = False
 ) -> Pending:
-    turn = Turn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
+    turn = UserTurn(TurnId(number), ItemId(f"i{number}"), 0, 0, 0)
     entry = Entry(Message(turn.item_id, "user", ()))
     return Pending(turn, entry, samples, deadline_ns, reply, silent_prompt=silent)
 

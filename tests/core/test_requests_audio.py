@@ -109,7 +109,7 @@ def test_clear_forgets_the_audio_and_a_commit_after_it_has_nothing() -> None:
 def test_a_commit_in_the_middle_of_detected_speech_ends_that_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
-    assert kinds(scene.happens(CommitRequested())) == ["SpeechStopped", "InputCommitted", "ItemAdded", "ItemDone"]
+    assert kinds(scene.happens(CommitRequested())) == ["InputSpeechStopped", "InputCommitted", "ItemAdded", "ItemDone"]
 
 
 def test_a_full_conversation_takes_no_commit_and_the_audio_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,10 @@ def test_a_recogniser_too_far_behind_is_let_go_of_its_oldest_turn() -> None:
 def test_switching_detection_off_and_on_in_mid_speech_leaves_no_turn_behind() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
-    assert kinds(scene.happens(SessionUpdateRequested({"turn_detection": None}))) == ["SpeechStopped", "SessionUpdated"]
+    assert kinds(scene.happens(SessionUpdateRequested({"turn_detection": None}))) == [
+        "InputSpeechStopped",
+        "SessionUpdated",
+    ]
     scene.happens(AudioArrived(bytes(48 * 200)))
     scene.happens(SessionUpdateRequested({"turn_detection": ServerVad()}))
     assert kinds(scene.passes(10_000)) == []

@@ -174,7 +174,7 @@ def test_a_reply_made_ahead_answers_the_turn_and_a_request_behind_it_is_refused(
     scene.happens(Transcribed(scene.turn(), "how are you", flush=scene.flush()))
     scene.happens(TextGenerated(scene.attempt(), "I am well."))
     told = kinds(scene.hears(320, 0.0))
-    assert told.index("SpeechStopped") < told.index("ResponseCreated") < told.index("OutputTextDelta")
+    assert told.index("InputSpeechStopped") < told.index("ResponseCreated") < told.index("OutputTextDelta")
     scene.happens(ResponseRequested())
     answered(scene)
     assert len(generated(scene)) == len(scene.told(ResponseCreated)) == 1

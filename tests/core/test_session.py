@@ -49,9 +49,9 @@ from parley.core.words.notices import (
     ConversationCreated,
     ErrorRaised,
     IdleTimeoutTriggered,
+    InputSpeechStopped,
     ResponseCreated,
     SessionCreated,
-    SpeechStopped,
 )
 from parley.core.words.settings import (
     Approval,
@@ -230,7 +230,7 @@ def test_a_microphone_that_stops_in_a_turn_is_waited_for_three_seconds() -> None
     scene.now += 3_000 * MS - 1
     assert scene.happens(TimePassed()) == []
     scene.now += 1
-    assert kinds(scene.happens(TimePassed()))[0] == "SpeechStopped"
+    assert kinds(scene.happens(TimePassed()))[0] == "InputSpeechStopped"
     assert due_ms(scene) == 30_000, "its words"
 
 
@@ -241,7 +241,7 @@ def test_a_microphone_that_is_silent_between_turns_ends_nothing() -> None:
     scene.hears(64, 0.9)
     assert due_ms(scene) == 3_000
     scene.hears(320, 0.9)
-    assert len(scene.told(SpeechStopped)) == 1
+    assert len(scene.told(InputSpeechStopped)) == 1
 
 
 def test_each_wait_has_its_own_deadline_and_the_earliest_counts() -> None:

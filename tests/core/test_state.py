@@ -7,7 +7,7 @@ import pytest
 from parley.core.regions.entry import Entry
 from parley.core.regions.open_responses import Replaying
 from parley.core.regions.response import Response
-from parley.core.regions.turn_taking import Turn
+from parley.core.regions.turn_taking import UserTurn
 from parley.core.state import State
 from parley.core.words.effects import StopPlayback, Tell
 from parley.core.words.ids import ItemId, ResponseId, TurnId
@@ -79,7 +79,7 @@ def test_an_item_of_a_response_comes_after_the_last_one_of_the_conversation(stat
 
 
 def test_a_turn_holds_the_floor_only_once_it_is_not_provisional(state: State) -> None:
-    turn = Turn(TurnId(1), ITEM, 0, 0, 0, provisional=True)
+    turn = UserTurn(TurnId(1), ITEM, 0, 0, 0, provisional=True)
     holders = [state.user_turn()]
     state.turns.speak(turn)
     holders.append(state.user_turn())

@@ -24,9 +24,9 @@ from parley.core.words.events import (
 from parley.core.words.limits import MAX_PENDING_WORK, TRANSLATION_CONTEXT
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
     ResponseCreated,
     ResponseDone,
-    SpeechStarted,
     TranscriptionCompleted,
 )
 from parley.core.words.settings import OwnerSettings, ServerVad, Settings, Transcription
@@ -108,7 +108,7 @@ def test_the_language_that_is_heard_is_translated_where_none_is_prescribed() -> 
     interpreted = scene(Interpreter("de"))
     interpreted.hears(640, 0.9)
     interpreted.hears(600, 0.0)
-    interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr"))
+    interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr", language_confidence=1))
     assert works(interpreted) == [Translation("Bonjour.", "fr", "de")]
 
 
@@ -131,7 +131,7 @@ def test_a_speaker_who_goes_on_over_the_translation_cuts_nothing() -> None:
     finishes(interpreted, ms=5_000)
     assert interpreted.session.speaking
     interpreted.hears(640, 0.9)
-    assert len(interpreted.told(SpeechStarted)) == 2
+    assert len(interpreted.told(InputSpeechStarted)) == 2
     assert interpreted.session.speaking
     interpreted.hears(600, 0.0)
     interpreted.happens(Transcribed(interpreted.turn(), "And another."))
@@ -231,7 +231,7 @@ def test_a_policy_decides_what_a_voice_over_output_does(over: OverOutput) -> Non
     attempt = heard.attempt()
     heard.hears(320, 0.9)
     assert (CancelGeneration(attempt) in heard.effects) == (over == "cut")
-    assert len(heard.told(SpeechStarted)) == (1 if over == "ignore" else 2)
+    assert len(heard.told(InputSpeechStarted)) == (1 if over == "ignore" else 2)
     heard.hears(900, 0.0)
     assert (DropTranscription(heard.turn()) in heard.effects) == (over == "ignore")
     if over == "queue":
@@ -245,7 +245,7 @@ def test_a_voice_that_is_ignored_becomes_a_turn_once_the_output_is_over() -> Non
     heard.says("Tell me a story.")
     heard.answers(("Once. ", 320))
     heard.hears(640, 0.9)
-    assert len(heard.told(SpeechStarted)) == 2
+    assert len(heard.told(InputSpeechStarted)) == 2
 
 
 # --- the language ---------------------------------------------------------------------------------------------------------------
@@ -269,5 +269,5 @@ def test_a_reply_is_spoken_in_the_language_that_was_heard_or_else_is_configured(
     talk = scene(Assistant(), settings, OwnerSettings(language=owners))
     talk.hears(640, 0.9)
     talk.hears(600, 0.0)
-    talk.happens(Transcribed(talk.turn(), "Guten Tag.", language=heard))
+    talk.happens(Transcribed(talk.turn(), "Guten Tag.", language=heard, language_confidence=1))
     assert talk.last(StartGeneration).language == spoken

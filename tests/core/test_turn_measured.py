@@ -21,6 +21,6 @@ def test_each_duration_is_named_with_its_unit_and_may_be_missing() -> None:
     durations = {field.name for field in fields(TurnMeasured) if "float" in str(field.type)}
     assert all(name.endswith("_ms") for name in durations)
     nothing = TurnMeasured(
-        "request", None, None, **dict.fromkeys(sorted(durations)), speculation="none", guesses_lost=0
+        "request", None, None, **dict.fromkeys(sorted(durations)), speculation="none", speculations_lost=0
     )
     assert {getattr(nothing, name) for name in durations} == {None}

@@ -13,13 +13,13 @@ from parley.core.regions.turn_taking import (
     Quiet,
     Resumed,
     Speaking,
-    Turn,
     TurnTaking,
+    UserTurn,
 )
 from parley.core.words.errors import Fault
 from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
 
-TURN = Turn(TurnId(1), ItemId("i"), 0, 0, 0)
+TURN = UserTurn(TurnId(1), ItemId("i"), 0, 0, 0)
 
 
 def region(position: Quiet | Speaking | Pausing) -> TurnTaking:
@@ -94,8 +94,8 @@ def test_a_turn_is_open_while_its_user_speaks_or_pauses() -> None:
 # --- a turn --------------------------------------------------------------------------------------------------------------------
 
 
-def turn() -> Turn:
-    return Turn(TurnId(1), ItemId("i"), 0, 0, 0, provisional=True)
+def turn() -> UserTurn:
+    return UserTurn(TurnId(1), ItemId("i"), 0, 0, 0, provisional=True)
 
 
 def test_words_that_are_stable_are_never_taken_back() -> None:
@@ -160,7 +160,7 @@ def test_what_becomes_known_of_a_pause_is_kept_until_its_speaker_goes_on() -> No
 
 
 def test_every_turn_that_is_not_committed_is_open_until_it_ends() -> None:
-    turns, mine, spoken = TurnTaking(), turn(), Turn(TurnId(2), ItemId("j"), 0, 0, 0)
+    turns, mine, spoken = TurnTaking(), turn(), UserTurn(TurnId(2), ItemId("j"), 0, 0, 0)
     turns.begin_manual(mine)
     turns.speak(spoken)
     found = [turns.open()]

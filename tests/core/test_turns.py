@@ -30,11 +30,11 @@ from parley.core.words.limits import MAX_APPEND_BYTES, MAX_BUFFERED_MS, MAX_TURN
 from parley.core.words.notices import (
     ErrorRaised,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     ItemAdded,
     ItemDone,
     ResponseCreated,
-    SpeechStarted,
-    SpeechStopped,
 )
 from parley.core.words.settings import (
     LOGPROBS,
@@ -156,7 +156,11 @@ def test_an_item_holds_the_microphone_from_speech_started_to_speech_stopped_and_
     for voice, count in runs:
         frames(scene, *[voice] * count)
     frames(scene, *[0.0] * 20)
-    started, stopped, committed = scene.told(SpeechStarted), scene.told(SpeechStopped), scene.told(InputCommitted)
+    started, stopped, committed = (
+        scene.told(InputSpeechStarted),
+        scene.told(InputSpeechStopped),
+        scene.told(InputCommitted),
+    )
     turns = [effect.turn for effect in scene.effects if isinstance(effect, OpenTranscription)]
     assert len(started) == len(stopped) == len(committed) == len(turns)
     for turn, begin, end, item in zip(turns, started, stopped, committed, strict=True):
@@ -174,7 +178,7 @@ def test_a_turn_begins_as_long_before_the_voice_as_the_client_says(quiet: int, p
     scene = Scene(Settings(turn_detection=ServerVad(prefix_padding_ms=padding_ms)))
     frames(scene, *[0.0] * quiet, 0.9, 0.9)
     start_ms = max(start_ms, quiet * 32 - MAX_PRE_ROLL_MS)
-    assert [started.audio_start_ms for started in scene.told(SpeechStarted)] == [start_ms]
+    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [start_ms]
     assert given_to_recogniser(scene, scene.turn()) == sound(start_ms * 24, scene.position)
 
 
@@ -183,7 +187,7 @@ def test_a_pre_roll_of_ones_own_gets_what_it_asks_for_within_its_bounds(wanted_m
     own, detection = OwnPreRoll(wanted_ms), ServerVad(prefix_padding_ms=0)
     scene = ruled(Rules(pre_roll=own), Settings(turn_detection=detection))
     frames(scene, *[0.0] * 199, 0.2, 0.9, 0.9)
-    (started,) = scene.told(SpeechStarted)
+    (started,) = scene.told(InputSpeechStarted)
     assert started.audio_start_ms == 6_400 - given_ms
     assert given_to_recogniser(scene, scene.turn()) == sound(started.audio_start_ms * 24, scene.position)
     ((asked, before),) = own.asked
@@ -193,9 +197,9 @@ def test_a_pre_roll_of_ones_own_gets_what_it_asks_for_within_its_bounds(wanted_m
 def test_a_turn_takes_no_audio_that_an_earlier_one_has_had() -> None:
     scene = Scene(Settings(turn_detection=ServerVad(silence_duration_ms=64)))
     frames(scene, *[0.0] * 20, *[0.9] * 10, 0.0, 0.0)
-    end = scene.told(SpeechStopped)[0].audio_end_ms
+    end = scene.told(InputSpeechStopped)[0].audio_end_ms
     frames(scene, 0.9, 0.9)
-    assert [started.audio_start_ms for started in scene.told(SpeechStarted)] == [640 - 300, end]
+    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [640 - 300, end]
 
 
 @pytest.mark.parametrize(
@@ -204,9 +208,9 @@ def test_a_turn_takes_no_audio_that_an_earlier_one_has_had() -> None:
 def test_a_voice_below_the_clients_threshold_begins_no_turn(detection: TurnDetection, threshold: float) -> None:
     scene = Scene(Settings(turn_detection=detection))
     frames(scene, *[threshold - 0.01] * 5)
-    assert scene.told(SpeechStarted) == []
+    assert scene.told(InputSpeechStarted) == []
     frames(scene, threshold, threshold)
-    assert len(scene.told(SpeechStarted)) == 1
+    assert len(scene.told(InputSpeechStarted)) == 1
 
 
 def test_a_score_of_audio_that_never_came_or_was_scored_before_is_dropped() -> None:
@@ -220,7 +224,7 @@ def test_a_score_of_audio_that_never_came_or_was_scored_before_is_dropped() -> N
     scene.happens(VoiceScored(4 * FRAME, 0.9))
     scene.happens(VoiceScored(3 * FRAME, 0.9))
     assert scene.session.late_events == late + 3
-    assert scene.told(SpeechStarted) == [], "one frame was voiced, however often it was told"
+    assert scene.told(InputSpeechStarted) == [], "one frame was voiced, however often it was told"
 
 
 def test_a_score_that_comes_after_detection_was_switched_off_is_dropped() -> None:
@@ -241,9 +245,9 @@ def test_the_voice_of_audio_that_was_cleared_begins_no_turn() -> None:
     assert scene.happens(*(VoiceScored(frame * FRAME, 0.9) for frame in (1, 2, 3, 4))) == []
     assert scene.session.late_events == late
     frames(scene, 0.9)
-    assert scene.told(SpeechStarted) == []
+    assert scene.told(InputSpeechStarted) == []
     frames(scene, 0.9)
-    assert [started.audio_start_ms for started in scene.told(SpeechStarted)] == [4 * 32]
+    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [4 * 32]
 
 
 def test_a_turn_is_committed_by_force_at_its_longest_and_not_a_frame_before() -> None:
@@ -252,9 +256,9 @@ def test_a_turn_is_committed_by_force_at_its_longest_and_not_a_frame_before() ->
     end = begins + MAX_TURN_MS * 24
     scene.happens(AudioArrived(bytes(2 * end)), VoiceScored(begins, 0.0))
     scene.happens(VoiceScored(begins + FRAME, 0.9), VoiceScored(begins + 2 * FRAME, 0.9))
-    assert "SpeechStopped" not in kinds(scene.happens(VoiceScored(end - 1, 0.9)))
+    assert "InputSpeechStopped" not in kinds(scene.happens(VoiceScored(end - 1, 0.9)))
     caused = scene.happens(VoiceScored(end, 0.9))
-    assert [notice.audio_end_ms for notice in notices(caused) if isinstance(notice, SpeechStopped)] == [end // 24]
+    assert [notice.audio_end_ms for notice in notices(caused) if isinstance(notice, InputSpeechStopped)] == [end // 24]
     assert of(caused, FinishTranscription) == [FinishTranscription(scene.turn())]
 
 
@@ -264,9 +268,9 @@ def test_the_end_of_a_turn_is_told_in_order_and_the_words_are_asked_for() -> Non
     frames(scene, *[0.0] * 20, *[0.9] * 10)
     *_, before, last = (frames(scene, 0.0) for _ in range(16))
     assert kinds(before) == []
-    item = scene.told(SpeechStarted)[0].item_id
+    item = scene.told(InputSpeechStarted)[0].item_id
     stopped, committed, added, done = notices(last)
-    assert stopped == SpeechStopped(item, scene.position // 24)
+    assert stopped == InputSpeechStopped(item, scene.position // 24)
     assert committed == InputCommitted(item, ItemId("typed"))
     view = Message(item, "user", (InputAudio(None, None),))
     assert (added, done) == (ItemAdded(view, ItemId("typed")), ItemDone(view, ItemId("typed")))

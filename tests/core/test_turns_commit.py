@@ -28,9 +28,9 @@ from parley.core.words.notices import (
     ErrorRaised,
     InputCleared,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     ResponseCreated,
-    SpeechStarted,
-    SpeechStopped,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
@@ -108,8 +108,8 @@ def test_a_commit_counts_only_the_audio_since_the_turn_began() -> None:
     frames(scene, 0.9, 0.9)
     arrives(scene, 5)  # whole milliseconds are told, rounded down
     caused = scene.happens(CommitRequested())
-    item = scene.told(SpeechStarted)[0].item_id
-    assert notices(caused)[:2] == [SpeechStopped(item, 34 * 32), InputCommitted(item, None)]
+    item = scene.told(InputSpeechStarted)[0].item_id
+    assert notices(caused)[:2] == [InputSpeechStopped(item, 34 * 32), InputCommitted(item, None)]
     assert audio_of(scene, item) == given_to_recogniser(scene, scene.turn()) == sound(30 * FRAME, 34 * FRAME + 5)
 
 
@@ -174,11 +174,11 @@ def test_a_clear_ends_the_turn_that_was_told_and_lets_its_recogniser_go() -> Non
     arrives(scene, 5)  # whole milliseconds are told, rounded down
     frames(scene, *[0.0] * 30, *[0.9] * 10)
     arrives(scene, FRAME)
-    item = scene.told(SpeechStarted)[0].item_id
+    item = scene.told(InputSpeechStarted)[0].item_id
     turn = scene.turn()
     assert scene.happens(ClearRequested()) == [
         DropTranscription(turn),
-        Tell(SpeechStopped(item, 40 * 32)),
+        Tell(InputSpeechStopped(item, 40 * 32)),
         Tell(InputCleared()),
     ]
     assert scene.session.turn_audio(1_000) == b""

@@ -19,8 +19,8 @@ from parley.core.words.events import (
     ResponseRequested,
 )
 from parley.core.words.notices import (
+    InputSpeechStarted,
     ResponseDone,
-    SpeechStarted,
     TranscriptionDelta,
 )
 from parley.core.words.settings import (
@@ -60,7 +60,7 @@ def test_a_voice_over_a_reply_is_told_at_once_unless_it_must_show_that_it_wants_
     owner: OwnerSettings, detection: TurnDetection, told: bool
 ) -> None:
     scene = played_reply(owner, detection)
-    assert kinds(frames(scene, 0.9, 0.9)) == (["SpeechStarted"] if told else [])
+    assert kinds(frames(scene, 0.9, 0.9)) == (["InputSpeechStarted"] if told else [])
 
 
 def test_a_voice_over_a_reply_that_is_made_but_not_heard_yet_must_show_that_it_wants_the_floor_too() -> None:
@@ -77,15 +77,15 @@ def test_a_voice_that_has_not_shown_it_gets_the_floor_when_the_reply_ends() -> N
     scene.happens(PartialTranscribed(scene.turn(), "how", stable="how"))
     assert kinds(frames(scene, 0.9)) == []
     scene.passes(200)
-    assert kinds(frames(scene, 0.9)) == ["SpeechStarted"]
+    assert kinds(frames(scene, 0.9)) == ["InputSpeechStarted"]
     assert scene.told(ResponseDone)[0].response.status == "completed"
 
 
 def test_a_voice_of_seven_tenths_of_a_second_takes_the_floor_and_a_shorter_one_does_not() -> None:
     scene = played_reply()
     assert kinds(over_reply(scene, (64, 0.9), (699, 0.9))) == []
-    assert kinds(over_reply(scene, (700, 0.9))) == ["SpeechStarted"]
-    assert scene.told(SpeechStarted)[0].audio_start_ms == 700
+    assert kinds(over_reply(scene, (700, 0.9))) == ["InputSpeechStarted"]
+    assert scene.told(InputSpeechStarted)[0].audio_start_ms == 700
 
 
 def test_a_pause_of_three_tenths_ends_a_voice_that_did_not_take_the_floor() -> None:
@@ -97,7 +97,7 @@ def test_a_pause_of_three_tenths_ends_a_voice_that_did_not_take_the_floor() -> N
     assert caused[-1] == DropTranscription(turn)
     assert kinds(caused) == []
     over_reply(scene, (500, 0.9), (532, 0.9), (1_300, 0.9))
-    assert [started.audio_start_ms for started in scene.told(SpeechStarted)] == [1_000 + 64 + 300], (
+    assert [started.audio_start_ms for started in scene.told(InputSpeechStarted)] == [1_000 + 64 + 300], (
         "no audio of the cough"
     )
     assert scene.turn() != turn
@@ -107,7 +107,7 @@ def test_silence_after_a_voice_does_not_make_it_longer() -> None:
     scene = played_reply()
     over_reply(scene, (64, 0.9), (650, 0.9))
     assert kinds(over_reply(scene, (682, 0.0), (710, 0.0))) == []
-    assert kinds(over_reply(scene, (740, 0.9))) == ["SpeechStarted"]
+    assert kinds(over_reply(scene, (740, 0.9))) == ["InputSpeechStarted"]
 
 
 def test_words_in_a_pause_take_the_floor_and_the_turn_goes_on_to_its_end() -> None:
@@ -115,8 +115,8 @@ def test_words_in_a_pause_take_the_floor_and_the_turn_goes_on_to_its_end() -> No
     over_reply(scene, (64, 0.9), (320, 0.9), (352, 0.0))
     scene.happens(PartialTranscribed(scene.turn(), "please stop", stable="please"))
     caused = over_reply(scene, (320 + 200, 0.0))
-    assert kinds(caused)[:2] == ["SpeechStarted", "TranscriptionDelta"]
-    assert "SpeechStopped" in kinds(caused), "its pause has been long enough already"
+    assert kinds(caused)[:2] == ["InputSpeechStarted", "TranscriptionDelta"]
+    assert "InputSpeechStopped" in kinds(caused), "its pause has been long enough already"
 
 
 def test_a_floor_rule_of_ones_own_is_told_the_words_and_how_long_the_voice_lasted() -> None:
@@ -129,7 +129,7 @@ def test_a_floor_rule_of_ones_own_is_told_the_words_and_how_long_the_voice_laste
     assert kinds(over_reply(scene, (2_100, 0.0), (2_132, 0.9))) == []
     scene.happens(PartialTranscribed(scene.turn(), "stop", stable="stop"))
     caused = over_reply(scene, (2_164, 0.9))
-    assert [type(notice) for notice in notices(caused)] == [SpeechStarted, TranscriptionDelta]
+    assert [type(notice) for notice in notices(caused)] == [InputSpeechStarted, TranscriptionDelta]
     assert own.asked == [
         ("", 64),
         ("", 2_000),
@@ -144,7 +144,10 @@ def test_a_turn_without_the_floor_that_must_end_gets_it_first() -> None:
     scene = played_reply()
     over_reply(scene, (64, 0.9))
     scene.passes(3_100)
-    assert [kind for kind in kinds(scene.effects) if kind.startswith("Speech")] == ["SpeechStarted", "SpeechStopped"]
+    assert [kind for kind in kinds(scene.effects) if kind.startswith("InputSpeech")] == [
+        "InputSpeechStarted",
+        "InputSpeechStopped",
+    ]
 
 
 def test_a_voice_over_a_reply_cuts_it_only_where_it_may() -> None:
@@ -179,5 +182,5 @@ def test_a_policy_decides_whether_a_voice_over_output_cuts_it_waits_or_is_no_tur
     scene.happens(ResponseRequested())
     scene.answers(("Once upon a time.", 10_000))
     caused = scene.hears(960, 0.9)
-    assert ("SpeechStarted" in kinds(caused)) is started
+    assert ("InputSpeechStarted" in kinds(caused)) is started
     assert scene.session.speaking is not cut

@@ -23,7 +23,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import FlushId, JudgementId, TurnId
 from parley.core.words.notices import (
-    SpeechStarted,
+    InputSpeechStarted,
 )
 from parley.core.words.settings import (
     AudioFormat,
@@ -64,14 +64,14 @@ def test_an_endpointing_of_ones_own_is_told_the_pause_the_turn_and_the_words() -
     scene.happens(VoiceScored(since + FRAME, 0.0), VoiceScored(since + 24 * 100, 0.0))
     judged = scene.last(JudgePause)
     scene.happens(PauseJudged(judged.turn, judged.judgement, 0.25))
-    assert "SpeechStopped" not in kinds(scene.happens(VoiceScored(since + 24 * 200 - 1, 0.0)))
+    assert "InputSpeechStopped" not in kinds(scene.happens(VoiceScored(since + 24 * 200 - 1, 0.0)))
     turn_ms = 20 * 32 - (10 * 32 - 300)
     assert own.asked == [
         PauseSeen(32, turn_ms, "how are", None),
         PauseSeen(100, turn_ms, "how are", None),
         PauseSeen(199, turn_ms, "how are", 0.25),
     ]
-    assert "SpeechStopped" in kinds(scene.happens(VoiceScored(since + 24 * 200, 0.0)))
+    assert "InputSpeechStopped" in kinds(scene.happens(VoiceScored(since + 24 * 200, 0.0)))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def judging(transcription: Transcription | None = None) -> Scene:
 def test_the_judge_hears_the_turn_up_to_now_but_no_more_than_eight_seconds() -> None:
     scene = judging()
     frames(scene, 0.0, 0.0)
-    start = scene.told(SpeechStarted)[0].audio_start_ms * 24
+    start = scene.told(InputSpeechStarted)[0].audio_start_ms * 24
     first = scene.last(JudgePause)
     assert first == JudgePause(
         scene.turn(), first.judgement, "", sound(start, scene.position), AudioFormat.PCM16, "", None
@@ -126,7 +126,9 @@ def test_a_pause_is_judged_again_where_more_is_known(text: str, confidence: floa
     scene = judging()
     scene.happens(PartialTranscribed(scene.turn(), "how are you"))
     frames(scene, 0.0, 0.0)
-    caused = scene.happens(Transcribed(scene.turn(), text, scene.flush(), language="en", confidence=confidence))
+    caused = scene.happens(
+        Transcribed(scene.turn(), text, scene.flush(), "en", confidence=confidence, language_confidence=1)
+    )
     assert [(e.text, e.language, e.confidence) for e in caused if isinstance(e, JudgePause)] == (
         [(text, "en", confidence)] if again else []
     )
@@ -138,7 +140,7 @@ def test_the_judges_language_is_the_clients_or_else_the_one_heard(transcription:
     frames(scene, 0.0, 0.0)
     named = "de" if transcription is not None and transcription.language else ""
     assert scene.last(JudgePause).language == named
-    scene.happens(Transcribed(scene.turn(), "hello", scene.flush(), language="en"))
+    scene.happens(Transcribed(scene.turn(), "hello", scene.flush(), language="en", language_confidence=1))
     assert scene.last(JudgePause).language == (named or "en")
 
 
@@ -156,10 +158,10 @@ def test_only_the_judgement_that_was_asked_for_last_counts() -> None:
     )
     assert scene.session.late_events == late + 3
     unjudged = pause_needed_ms(SemanticVad("high"), None)
-    assert "SpeechStopped" not in kinds(frames(scene, *[0.0] * (unjudged // 32 - 3)))
+    assert "InputSpeechStopped" not in kinds(frames(scene, *[0.0] * (unjudged // 32 - 3)))
     scene.happens(PauseJudged(second.turn, second.judgement, 1.0))
     assert scene.session.late_events == late + 3
-    assert "SpeechStopped" in kinds(frames(scene, 0.0))
+    assert "InputSpeechStopped" in kinds(frames(scene, 0.0))
     scene.happens(PauseJudged(second.turn, second.judgement, 1.0))
     assert scene.session.late_events == late + 4, "the pause is over"
 

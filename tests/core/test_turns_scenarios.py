@@ -10,7 +10,7 @@ from parley.core.words.events import (
     Transcribed,
     VoiceScored,
 )
-from parley.core.words.notices import ErrorRaised, ResponseCreated, ResponseDone, SpeechStarted, SpeechStopped
+from parley.core.words.notices import ErrorRaised, InputSpeechStarted, InputSpeechStopped, ResponseCreated, ResponseDone
 from parley.core.words.settings import OwnerSettings, SemanticVad, ServerVad, Settings, Transcription
 from tests.core.scene import Scene, kinds
 
@@ -39,18 +39,18 @@ def test_confirmed_a_listening_word_leaves_the_floor_and_two_real_words_take_it(
     assert kinds(scene.happens(PartialTranscribed(scene.turn(), "yeah okay"))) == []
     assert kinds(scene.hears(32, 0.9)) == []
     scene.happens(PartialTranscribed(scene.turn(), "yeah but wait"))
-    assert kinds(scene.hears(32, 0.9))[0] == "SpeechStarted"
+    assert kinds(scene.hears(32, 0.9))[0] == "InputSpeechStarted"
 
 
 def test_confirmed_a_long_voice_takes_the_floor_whatever_its_words() -> None:
     scene = replying(CONFIRMED)
-    assert "SpeechStarted" not in kinds(scene.hears(640, 0.9))
-    assert "SpeechStarted" in kinds(scene.hears(128, 0.9))
+    assert "InputSpeechStarted" not in kinds(scene.hears(640, 0.9))
+    assert "InputSpeechStarted" in kinds(scene.hears(128, 0.9))
 
 
 def test_confirmed_without_a_reply_speech_is_told_at_once() -> None:
     scene = Scene(owner=CONFIRMED)
-    assert kinds(scene.hears(96, 0.9)) == ["SpeechStarted"]
+    assert kinds(scene.hears(96, 0.9)) == ["InputSpeechStarted"]
 
 
 def test_without_interruption_the_next_reply_waits_until_the_first_was_heard() -> None:
@@ -83,7 +83,7 @@ def test_the_judge_decides_how_long_a_pause_must_be() -> None:
     judged = scene.last(JudgePause)
     assert kinds(scene.hears(1000, 0.0)) == []
     scene.happens(PauseJudged(judged.turn, judged.judgement, 0.95))
-    assert "SpeechStopped" in kinds(scene.hears(32, 0.0))
+    assert "InputSpeechStopped" in kinds(scene.hears(32, 0.0))
 
 
 def test_the_words_of_the_whole_pause_are_judged_with_their_language_and_how_sure_they_are() -> None:
@@ -93,7 +93,9 @@ def test_the_words_of_the_whole_pause_are_judged_with_their_language_and_how_sur
     scene.hears(96, 0.0)
     partial, flush = scene.last(JudgePause), scene.last(FlushTranscription)
     assert (partial.text, partial.language, partial.confidence) == ("what time is it", "", None)
-    scene.happens(Transcribed(scene.turn(), "what time is it", flush.flush, language="en", confidence=0.4))
+    scene.happens(
+        Transcribed(scene.turn(), "what time is it", flush.flush, "en", confidence=0.4, language_confidence=1)
+    )
     judged = scene.last(JudgePause)
     assert judged.judgement != partial.judgement, "the words are the same, what is known of them is not"
     assert (judged.text, judged.language, judged.confidence) == ("what time is it", "en", 0.4)
@@ -115,7 +117,7 @@ def test_an_unfinished_thought_is_waited_for_but_not_for_ever() -> None:
     judged = scene.last(JudgePause)
     scene.happens(PauseJudged(judged.turn, judged.judgement, 0.05))
     assert kinds(scene.hears(1800, 0.0)) == []
-    assert "SpeechStopped" in kinds(scene.hears(200, 0.0))
+    assert "InputSpeechStopped" in kinds(scene.hears(200, 0.0))
 
 
 def test_a_judgement_of_an_earlier_pause_counts_for_nothing() -> None:
@@ -132,9 +134,9 @@ def test_a_judgement_of_an_earlier_pause_counts_for_nothing() -> None:
 def test_a_microphone_that_stops_ends_the_turn() -> None:
     scene = Scene()
     scene.hears(640, 0.9)
-    assert scene.told(SpeechStopped) == []
+    assert scene.told(InputSpeechStopped) == []
     scene.passes(3100)
-    assert len(scene.told(SpeechStopped)) == 1
+    assert len(scene.told(InputSpeechStopped)) == 1
 
 
 def test_audio_that_waits_to_be_scored_is_no_silence_of_the_microphone() -> None:
@@ -144,16 +146,16 @@ def test_audio_that_waits_to_be_scored_is_no_silence_of_the_microphone() -> None
     for index in range(60):
         scene.passes(100)
         scene.happens(VoiceScored(scene.position + (index + 1) * 768, 0.9))
-    assert scene.told(SpeechStopped) == []
+    assert scene.told(InputSpeechStopped) == []
     scene.passes(3100)
-    assert [stopped.audio_end_ms for stopped in scene.told(SpeechStopped)] == [70 * 32]
+    assert [stopped.audio_end_ms for stopped in scene.told(InputSpeechStopped)] == [70 * 32]
 
 
 def test_a_voice_that_never_stops_is_committed_by_force() -> None:
     scene = Scene()
     scene.hears(5 * 60 * 1000 + 1000, 0.9)
-    assert len(scene.told(SpeechStopped)) == 1
-    assert len(scene.told(SpeechStarted)) == 2
+    assert len(scene.told(InputSpeechStopped)) == 1
+    assert len(scene.told(InputSpeechStarted)) == 2
 
 
 def test_the_same_recording_pushed_all_at_once_gives_the_same_turns() -> None:
@@ -164,8 +166,8 @@ def test_the_same_recording_pushed_all_at_once_gives_the_same_turns() -> None:
     fast.happens(AudioArrived(bytes(1536 * 50)))
     for index in range(50):
         fast.happens(VoiceScored((index + 1) * 768, 0.9 if 10 <= index < 30 else 0.0))
-    assert slow.told(SpeechStarted) == fast.told(SpeechStarted)
-    assert slow.told(SpeechStopped) == fast.told(SpeechStopped)
+    assert slow.told(InputSpeechStarted) == fast.told(InputSpeechStarted)
+    assert slow.told(InputSpeechStopped) == fast.told(InputSpeechStopped)
 
 
 def test_a_reply_the_models_never_make_fails_in_the_end() -> None:

@@ -18,7 +18,7 @@ from parley.library import (
     LibraryError,
     Pipeline,
     ReplyEnded,
-    ToolAnswered,
+    ToolEnded,
     Transcript,
     TurnEnded,
     VoiceSession,
@@ -174,7 +174,7 @@ def test_what_a_tool_raises_is_told_to_the_model_with_the_exception_in_the_event
     engines, options = part("tool function", once)
     with pipeline(**engines) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, **options)
-        (answered,) = of(ToolAnswered, session.say("look"))
+        (answered,) = of(ToolEnded, session.say("look"))
     assert answered.failed
     assert answered.error is once.error
 

@@ -25,8 +25,8 @@ from parley.library import (
     ReplyText,
     ServerVad,
     SpeechStarted,
-    ToolAnswered,
     ToolCalled,
+    ToolEnded,
     Transcriber,
     TurnEnded,
     VoiceEvent,
@@ -186,7 +186,7 @@ def test_tools_are_called_and_the_reply_goes_on_with_what_they_returned() -> Non
             ("weather", {"place": {"city": "Paris"}}),
             ("later", {"seconds": 2}),
         ]
-        answers = {event.name: event.output for event in of(ToolAnswered, events)}
+        answers = {event.name: event.output for event in of(ToolEnded, events)}
         assert json.loads(answers["weather"]) == {"city": "Paris", "unit": "celsius", "days": 1}
         assert answers["later"] == "in 2.0 seconds"
         (ended,) = of(ReplyEnded, events)
@@ -209,7 +209,7 @@ def test_what_goes_wrong_in_a_tool_is_told_to_the_model(call: CallFunction, said
     with pipeline(llm=asks(call)) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[weather])
         events = session.say("go") + session.flush()
-    (answered,) = of(ToolAnswered, events)
+    (answered,) = of(ToolEnded, events)
     assert answered.failed
     assert said in json.loads(answered.output)["error"]
     assert said in of(ReplyEnded, events)[0].turn.written
@@ -223,7 +223,7 @@ def test_of_a_tools_long_output_the_model_is_given_the_beginning() -> None:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[book])
         events = session.say("go")
     assert not of(Failed, events)
-    (answered,) = of(ToolAnswered, events)
+    (answered,) = of(ToolEnded, events)
     assert answered.output.startswith("A page. A page.")
     assert answered.output.endswith("[cut: 2400000 characters in all]")
     assert len(answered.output) < 70_000

@@ -39,7 +39,7 @@ from parley.core.words.ids import AttemptId, FlushId, ItemId, JudgementId, Respo
 from parley.core.words.items import McpApprovalRequest
 from parley.core.words.notices import ItemAdded, Notice, ResponseCreated
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
-from parley.testing.actors.stage import piece
+from parley.testing.actors.world import piece
 from parley.testing.checker import Checker
 from parley.testing.rules.base import Step
 

@@ -216,7 +216,7 @@ MUTANTS = (
     _one(
         "audio committed twice",
         "the same words stand in two turns",
-        input_audio.InputAudio,
+        input_audio.InputBuffer,
         "commit",
         "self.trim(end)",
         "pass",
@@ -240,7 +240,7 @@ MUTANTS = (
     _one(
         "hypotheses become promises",
         "a transcription delta is taken back",
-        turn_taking.Turn,
+        turn_taking.UserTurn,
         "hear",
         "self.stable = stable",
         "self.stable = text",
@@ -308,7 +308,7 @@ MUTANTS = (
             Edit(
                 turns.Turns,
                 "_claim",
-                "st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
+                "st.tell(InputSpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
                 "pass",
             ),
             Edit(
@@ -316,7 +316,7 @@ MUTANTS = (
                 "_claim",
                 'self.responses.silence("turn_detected", by=turn.id)',
                 'self.responses.silence("turn_detected", by=turn.id)'
-                "\n        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
+                "\n        st.tell(InputSpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))",
             ),
         ),
     ),

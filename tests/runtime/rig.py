@@ -37,7 +37,7 @@ from parley.runtime.driver import Driver, Watcher
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.session_engines import Pipelines
 from parley.runtime.trace import Trace
 from parley.runtime.turn_reports import TurnReports
@@ -76,7 +76,7 @@ def pipeline(
     llm: FakeModel | None = None,
     tts: FakeSynthesizer | None = None,
     **fields: Any,
-) -> Pipeline:
+) -> LoadedPipeline:
     config, voice = pipeline_config(**fields), vad or FakeVoiceActivity()
     engines: dict[Stage[Any], Engine] = {
         VAD: voice,
@@ -85,7 +85,7 @@ def pipeline(
         LLM: llm or FakeModel(),
         TTS: tts or FakeSynthesizer(),
     }
-    return Pipeline(config.name, EngineSet(engines), VoiceWorker(voice), config)
+    return LoadedPipeline(config.name, EngineSet(engines), VoiceWorker(voice), config)
 
 
 class Client:
@@ -126,7 +126,7 @@ class Rig:
 
     def __init__(
         self,
-        pipe: Pipeline,
+        pipe: LoadedPipeline,
         *,
         settings: Settings | None = None,
         owner: OwnerSettings | None = None,

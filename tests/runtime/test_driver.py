@@ -23,6 +23,8 @@ from parley.core.words.events import (
 from parley.core.words.ids import ClientEventId, ItemId
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
+    InputSpeechStopped,
     ItemAdded,
     Notice,
     OutputAudioDelta,
@@ -31,11 +33,9 @@ from parley.core.words.notices import (
     ResponseCreated,
     ResponseDone,
     SessionCreated,
-    SpeechStarted,
-    SpeechStopped,
 )
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeVoiceActivity, Hold
 from tests.runtime.rig import WAIT_S, Client, Rig, pipeline, settled
 
@@ -61,7 +61,14 @@ async def test_a_spoken_question_gets_a_spoken_answer() -> None:
     rig.speak()
     await rig.client.heard(ResponseDone)
     kinds = [type(notice) for notice in rig.client.notices]
-    order = [SpeechStarted, SpeechStopped, ResponseCreated, OutputAudioDelta, OutputTranscriptDone, ResponseDone]
+    order = [
+        InputSpeechStarted,
+        InputSpeechStopped,
+        ResponseCreated,
+        OutputAudioDelta,
+        OutputTranscriptDone,
+        ResponseDone,
+    ]
     assert [kind for kind in dict.fromkeys(kinds) if kind in order] == order
     assert rig.client.all(OutputTranscriptDone)[0].transcript == "It is noon."
     assert sum(len(delta.audio) for delta in rig.client.all(OutputAudioDelta)) == 3 * 100 * 48
@@ -165,12 +172,12 @@ async def test_a_deaf_voice_model_closes_the_session_with_a_reason() -> None:
 class _OneOther:
     """The pipelines of a server that has one more than the session's."""
 
-    other: Pipeline
+    other: LoadedPipeline
 
-    def find(self, model: str) -> Pipeline | Fault:
+    def find(self, model: str) -> LoadedPipeline | Fault:
         return self.other
 
-    def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
+    def terms(self, pipeline: LoadedPipeline) -> tuple[OwnerSettings, Capabilities]:
         return pipeline.owner_settings(), pipeline.capabilities()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.runtime.rig import WAIT_S, pipeline_config
 
@@ -204,7 +204,7 @@ async def test_what_stock_clients_call_the_recogniser_is_known() -> None:
     assert {"fake", "fake:small", "whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*"} <= set(can.recognizers)
 
 
-def _pipeline(loaded: LoadedEngines) -> Pipeline:
+def _pipeline(loaded: LoadedEngines) -> LoadedPipeline:
     return loaded.pipeline("a")
 
 

@@ -12,7 +12,7 @@ from parley.core.words.items import InputAudio, Item, Message, OutputAudio
 from parley.core.words.notices import ItemRetrieved, ResponseDone
 from parley.engines.ports import LLM, STT, TTS
 from parley.runtime.metrics import Metrics
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.trace import Trace
 from parley.testing.fakes import FakeModel, FakeRecognizer
 from tests.runtime.rig import Rig, pipeline
@@ -36,7 +36,7 @@ def kept_audio(rig: Rig) -> int:
     return sum(audio_bytes(notice.item) for notice in rig.client.all(ItemRetrieved))
 
 
-async def talked(pipe: Pipeline, metrics: Metrics) -> tuple[Rig, int]:
+async def talked(pipe: LoadedPipeline, metrics: Metrics) -> tuple[Rig, int]:
     """A session after some spoken turns and their replies, and the bytes of audio in its conversation."""
     rig = Rig(pipe, trace=Trace, metrics=metrics)
     for turn in range(TURNS):

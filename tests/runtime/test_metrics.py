@@ -9,7 +9,13 @@ import pytest
 from prometheus_client import generate_latest
 
 from parley.core.words.events import CancelRequested, CommitRequested, ResponseRequested, SessionUpdateRequested
-from parley.core.words.notices import InputCommitted, OutputAudioDelta, OutputItemAdded, ResponseDone, SpeechStarted
+from parley.core.words.notices import (
+    InputCommitted,
+    InputSpeechStarted,
+    OutputAudioDelta,
+    OutputItemAdded,
+    ResponseDone,
+)
 from parley.core.words.settings import Transcription
 from parley.engines.ports import EngineError
 from parley.runtime.metrics import Metrics
@@ -75,7 +81,7 @@ async def test_barge_ins_and_errors_are_counted_by_their_codes() -> None:
     await rig.over()
 
 
-async def test_guesses_are_counted_as_won_or_lost() -> None:
+async def test_speculative_attempts_are_counted_as_won_or_lost() -> None:
     metrics = Metrics()
     llm = FakeModel(["It is noon.", Hold()], ["It is noon."])
     stt = FakeRecognizer("what time", "what time is it", "what time is it")
@@ -87,8 +93,8 @@ async def test_guesses_are_counted_as_won_or_lost() -> None:
     await settled(lambda: len(llm.requests) == 2)
     rig.hear(bytes(48 * 600))
     await rig.client.heard(ResponseDone)
-    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
-    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
+    assert _value(metrics, "parley_speculations_total", pipeline="test", outcome="lost") == 1
+    assert _value(metrics, "parley_speculations_total", pipeline="test", outcome="won") == 1
     await rig.over()
 
 
@@ -103,10 +109,10 @@ async def test_a_guess_that_was_wrong_counts_as_lost_though_it_had_been_made_to_
     await settled(lambda: len(llm.requests) == 2 and not rig.driver.tasks())
     rig.hear(bytes(48 * 600))
     await rig.client.heard(ResponseDone)
-    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") == 1
-    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="won") == 1
+    assert _value(metrics, "parley_speculations_total", pipeline="test", outcome="lost") == 1
+    assert _value(metrics, "parley_speculations_total", pipeline="test", outcome="won") == 1
     turn = _turn(metrics, rig)
-    assert (turn["speculation"], turn["guesses_lost"]) == ("won", 1)
+    assert (turn["speculation"], turn["speculations_lost"]) == ("won", 1)
     await rig.over()
 
 
@@ -114,12 +120,12 @@ async def test_a_reply_asked_for_in_mid_speech_is_no_guess() -> None:
     metrics = Metrics()
     rig = Rig(pipeline(llm=FakeModel(["It is noon. And then", Hold()])), metrics=metrics)
     rig.speak(silence_ms=100)
-    await rig.client.heard(SpeechStarted)
+    await rig.client.heard(InputSpeechStarted)
     rig.driver.post(ResponseRequested())
     await rig.client.heard(OutputItemAdded)
     rig.driver.post(CancelRequested())
     await rig.client.heard(ResponseDone)
-    assert _value(metrics, "parley_guesses_total", pipeline="test", outcome="lost") is None
+    assert _value(metrics, "parley_speculations_total", pipeline="test", outcome="lost") is None
     await rig.over()
 
 
@@ -157,7 +163,7 @@ async def test_the_waterfall_tells_of_a_guess_that_was_right_and_of_one_that_was
     rig.hear(bytes(48 * 600))
     await rig.client.heard(ResponseDone)
     turn = _turn(metrics, rig)
-    assert (turn["speculation"], turn["guesses_lost"]) == ("won", 1)
+    assert (turn["speculation"], turn["speculations_lost"]) == ("won", 1)
     assert turn["requested_ms"] is not None
     assert turn["requested_ms"] < 0, "the guess began before the turn was over"
     assert turn["first_token_ms"] is not None

@@ -26,10 +26,10 @@ from parley.core.words.notices import (
     ErrorRaised,
     InputCleared,
     InputCommitted,
+    InputSpeechStarted,
     ItemRetrieved,
     ResponseDone,
     SessionUpdated,
-    SpeechStarted,
     TranscriptionCompleted,
 )
 from parley.core.words.settings import AudioFormat, NoiseReduction, ServerVad, Settings, Transcription
@@ -212,7 +212,7 @@ async def test_noise_that_would_start_a_turn_starts_none_once_it_is_reduced(
     rig.driver.post(SessionUpdateRequested({"turn_detection": ServerVad()}))
     rig.hear(noise[96_000:])
     await settled(lambda: sum(vad.batches) >= 120)
-    assert len(rig.client.all(SpeechStarted)) == turns
+    assert len(rig.client.all(InputSpeechStarted)) == turns
     await rig.over()
 
 

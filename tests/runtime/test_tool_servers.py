@@ -14,7 +14,7 @@ from parley.core.words.ids import ListingId, ToolCallId
 from parley.core.words.settings import McpServer
 from parley.engines.tools.ports import ToolConnection, ToolDescription, ToolServerAddress
 from parley.runtime import tool_servers
-from parley.runtime.tool_servers import ToolServers
+from parley.runtime.tool_servers import ToolServerClient
 
 BOOKS = McpServer("books", "http://127.0.0.1:9/mcp")
 
@@ -76,7 +76,7 @@ class Posted:
 
 async def test_an_abandoned_listing_ends_with_its_connection_and_without_an_event() -> None:
     server, posted = Connections("list"), Posted()
-    tools = ToolServers(posted, server.connect)
+    tools = ToolServerClient(posted, server.connect)
     tools.list_tools(ListTools(ListingId(1), BOOKS))
     await server.asked.wait()
     tools.abandon_listing(AbandonListing(ListingId(1)))
@@ -88,7 +88,7 @@ async def test_an_abandoned_listing_ends_with_its_connection_and_without_an_even
 
 async def test_an_abandoned_call_leaves_the_other_calls_their_connection() -> None:
     server, posted = Connections("stuck", "slow"), Posted()
-    tools = ToolServers(posted, server.connect)
+    tools = ToolServerClient(posted, server.connect)
     tools.call(CallTool(ToolCallId(1), BOOKS, "stuck", "{}"))
     tools.call(CallTool(ToolCallId(2), BOOKS, "slow", "{}"))
     await server.asked.wait()
@@ -103,7 +103,7 @@ async def test_an_abandoned_call_leaves_the_other_calls_their_connection() -> No
 @pytest.mark.parametrize("work", ["connect", "list", "find"])
 async def test_work_that_a_connection_has_cancelled_itself_fails_its_question(work: str) -> None:
     server, posted = Connections(cancels=work), Posted()
-    tools = ToolServers(posted, server.connect)
+    tools = ToolServerClient(posted, server.connect)
     if work == "find":
         tools.call(CallTool(ToolCallId(1), BOOKS, "find", "{}"))
     else:
@@ -115,7 +115,7 @@ async def test_work_that_a_connection_has_cancelled_itself_fails_its_question(wo
 
 async def test_the_next_question_after_an_abandoned_one_opens_a_connection_of_its_own() -> None:
     server, posted = Connections("stuck"), Posted()
-    tools = ToolServers(posted, server.connect)
+    tools = ToolServerClient(posted, server.connect)
     tools.call(CallTool(ToolCallId(1), BOOKS, "stuck", "{}"))
     await server.asked.wait()
     tools.abandon_call(AbandonCall(ToolCallId(1)))
@@ -128,7 +128,7 @@ async def test_the_next_question_after_an_abandoned_one_opens_a_connection_of_it
 
 async def test_a_connection_whose_end_is_not_answered_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Connections(closes=False)
-    tools = ToolServers(Posted(), server.connect)
+    tools = ToolServerClient(Posted(), server.connect)
     tools.list_tools(ListTools(ListingId(1), BOOKS))
     await server.asked.wait()
     monkeypatch.setattr(tool_servers, "CLOSE_S", 0.0)

@@ -26,17 +26,18 @@ from parley.core.words.events import (
     ItemRetrieveRequested,
     ResponseRequested,
     SessionUpdateRequested,
+    Transcribed,
     VoiceScored,
 )
-from parley.core.words.ids import CallId, ItemId, JudgementId, TurnId
+from parley.core.words.ids import CallId, FlushId, ItemId, JudgementId, TurnId
 from parley.core.words.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
     ItemDone,
     ItemRetrieved,
     OutputAudioDelta,
     ResponseDone,
-    SpeechStarted,
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import (
@@ -85,7 +86,7 @@ async def _conversation(folder: Path) -> Path:
     rig.driver.post(ItemRetrieveRequested(ItemId("nothing")))
     rig.driver.post(ItemRetrieveRequested(rig.client.all(ItemDone)[0].item.id))
     assert [done.response.status for done in rig.client.all(ResponseDone)] == ["completed", "cancelled", "completed"]
-    assert len(rig.client.all(SpeechStarted)) == 2
+    assert len(rig.client.all(InputSpeechStarted)) == 2
     await rig.over()
     assert rig.trace is not None
     assert rig.trace.path is not None
@@ -111,7 +112,7 @@ async def test_a_conversation_in_recorded_speech_gives_the_same_effects_again(
         trace=lambda beginning, name: Trace(beginning, name, tmp_path),
     )
     rig.hear(resample_int16(pcm, rate, 24_000).tobytes() + bytes(48_000))
-    await rig.client.until(lambda: len(rig.client.all(SpeechStarted)) >= 4 and bool(rig.client.all(ResponseDone)))
+    await rig.client.until(lambda: len(rig.client.all(InputSpeechStarted)) >= 4 and bool(rig.client.all(ResponseDone)))
     await rig.over()
     assert rig.trace is not None
     assert rig.trace.path is not None
@@ -174,14 +175,14 @@ async def test_a_broken_session_leaves_its_recording(tmp_path: Path) -> None:
 async def test_without_a_folder_the_last_steps_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(pipeline(), session=_BreaksOnCommit, trace=Trace)
     rig.speak(ms=500, silence_ms=0)
-    await rig.client.heard(SpeechStarted)
+    await rig.client.heard(InputSpeechStarted)
     with caplog.at_level(logging.ERROR):
         rig.driver.post(CommitRequested())
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert "7: heard more than was played" in text
     assert "35 x AudioArrived" in text
     assert "33600 bytes" in text
-    assert "Tell(SpeechStarted)" in text
+    assert "Tell(InputSpeechStarted)" in text
     assert '"$":"CommitRequested"' in text
 
 
@@ -316,6 +317,7 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
     [
         AudioArrived(b"\x00\xff\x80"),
         VoiceScored(768, 0.1),
+        Transcribed(TurnId(1), "Hallo.", FlushId(2), "de", language_confidence=0.9),
         SessionUpdateRequested(
             {
                 "turn_detection": SemanticVad("low"),
@@ -335,3 +337,10 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
 )
 def test_an_event_survives_being_written_and_read(event: Event) -> None:
     assert from_plain(to_plain(event)) == event
+
+
+def test_an_event_of_a_trace_without_the_confidence_of_its_language_is_read() -> None:
+    plain = to_plain(Transcribed(TurnId(1), "Hallo.", language="de"))
+    assert isinstance(plain, dict)
+    del plain["language_confidence"]
+    assert from_plain(plain) == Transcribed(TurnId(1), "Hallo.", language="de")

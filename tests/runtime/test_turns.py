@@ -111,10 +111,10 @@ def test_a_speculative_attempt_that_is_released_is_won_and_one_that_is_replaced_
     outcomes = [change.won for change in scene.changes if isinstance(change, SpeculationEnded)]
     assert outcomes == [False, True]
     (row,) = measured(scene.account.turns)
-    assert (row.speculation, row.guesses_lost) == ("won", 1)
+    assert (row.speculation, row.speculations_lost) == ("won", 1)
     assert (row.requested_ms or 0) < 0, "it was begun before the turn was over"
     scene.happens(GenerationFinished(scene.attempt()))
-    assert not scene.account.attempts, "nothing is kept of attempts that are over"
+    assert not scene.account.attempts.by_id, "nothing is kept of attempts that are over"
 
 
 def test_a_reply_that_goes_on_from_a_tool_belongs_to_the_same_turn() -> None:

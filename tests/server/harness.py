@@ -16,7 +16,7 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection, Realtime
 from parley.config import Config, load
 from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineSet, Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.server.app import Application, create_app
 from parley.server.lifetime import Uvicorn, listen
@@ -53,7 +53,7 @@ def loaded(
 ) -> LoadedEngines:
     """`engines` behind the default pipeline; the others of `config` are as if they had failed."""
     name = config.default_pipeline
-    pipeline = Pipeline(name, engines.as_set(), VoiceWorker(engines.vad), config.pipelines[name])
+    pipeline = LoadedPipeline(name, engines.as_set(), VoiceWorker(engines.vad), config.pipelines[name])
     if failures is None:
         failures = {other: () for other in config.pipelines if other != name}
     pipelines = {name: pipeline} if name not in failures else {}

@@ -13,7 +13,7 @@ import pytest
 from parley.config import Config
 from parley.engines.ports import STT, EngineSpec
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeModel, FakeRecognizer
 from tests.server.harness import Engines, Running, Talk, configured, loaded, running, talking
@@ -36,7 +36,7 @@ def two_pipelines() -> tuple[Config, LoadedEngines, Engines, Engines]:
     config = replace(config, pipelines={default.name: default, "fast": fast, "broken": replace(default, name="broken")})
     here, there = Engines(), Engines(stt=FakeRecognizer(*["Wie spät ist es?"] * 4), llm=FakeModel(["Halb zehn."]))
     served = loaded(config, here, {"broken": ()})
-    other = Pipeline("fast", there.as_set(), VoiceWorker(there.vad), fast)
+    other = LoadedPipeline("fast", there.as_set(), VoiceWorker(there.vad), fast)
     return config, LoadedEngines({**served.pipelines, "fast": other}, served.failures, []), here, there
 
 

@@ -31,7 +31,7 @@ from parley.engines.ports import (
     VoiceActivityModel,
 )
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeModel, FakeTurnJudge
 from tests.server.harness import BlockingTalk, Running, running_in_thread
@@ -60,7 +60,7 @@ def engines_with(model: FakeModel) -> Callable[[Config], Coroutine[Any, Any, Loa
         assert isinstance(tts, SpeechSynthesizer)
         settings = replace(config.pipelines["default"], language="en")
         engines = EngineSet({VAD: vad, TURN: FakeTurnJudge(), STT: stt, LLM: model, TTS: tts})
-        pipeline = Pipeline("default", engines, VoiceWorker(vad), settings)
+        pipeline = LoadedPipeline("default", engines, VoiceWorker(vad), settings)
         return LoadedEngines({"default": pipeline}, {"bench": ()}, [vad, stt, tts])
 
     return make

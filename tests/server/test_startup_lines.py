@@ -52,7 +52,7 @@ def announced(config: Config, capsys: pytest.CaptureFixture[str], *, key_require
 
 def test_the_start_says_what_client_secrets_depend_on_and_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     secret = "do-not-show-this-secret-key-to-anyone"
-    assert "their key was made now" in announced(configured(), capsys)
+    assert "Client secrets are valid until this process ends" in announced(configured(), capsys)
     assert "open one session each" in announced(configured(client_secret_single_use=True), capsys)
     said = announced(configured(secret_key=secret, api_keys=("sk-hidden",)), capsys, key_required=True)
     assert "encrypted with server.secret_key" in said

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual._wait import wait_for_idle
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from parley.client.connection import Server, ServerUnavailable
-from parley.client.session import SessionOptions
+from parley.client.session_setup import SessionOptions
 from parley.talk.conversation import Talk
 from parley.talk.figures import NAMES, WaterfallBar
 from parley.talk.ports import Chosen, TalkView
@@ -33,6 +34,14 @@ pytestmark = pytest.mark.slow
 
 PATIENCE_S = 60.0
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+
+
+@pytest.fixture(autouse=True)
+def _keys_need_no_idle_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual waits after each key until the process is idle, for two seconds at most; with a server in the process it never is.
+    Every test here waits for what a key causes."""
+    monkeypatch.setattr("textual.app.wait_for_idle", partial(wait_for_idle, max_sleep=0))
+    monkeypatch.setattr("textual.pilot.wait_for_idle", partial(wait_for_idle, max_sleep=0))
 
 
 @dataclass
@@ -345,7 +354,7 @@ async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
         for session in shown.server.app.sessions:
             session.wind_down()
         await shown.until("a new session", lambda: shown.talk.began.session_id not in ("", first))
-        assert "The link is lost" in shown.text()
+        assert "The connection is lost" in shown.text()
         shown.tape.speak(0.5)
         await shown.until("an answer", lambda: [line.text for line in shown.lines("reply")] == ["Yes."])
         await shown.until_state("listening")

@@ -42,7 +42,7 @@ async def test_a_spoken_question_is_captioned_answered_aloud_and_timed(
         rows = await tab.until(
             "[...document.querySelectorAll('#last tr')].map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
         )
-        # A guess that was ready before the turn was over has been held meanwhile.
+        # A speculative reply that was ready before the turn was over was held until then.
         assert [row[0] for row in rows if row[0] != "Held until sure"] == [
             "Sure you were done", "Your words", "First token", "First sound made", "Reaching your ear",
         ]  # fmt: skip
@@ -124,7 +124,9 @@ async def test_holding_the_space_bar_is_a_turn(server: Server, tmp_path: Path, m
         assert tab.errors == []
 
 
-async def test_a_guess_that_was_right_is_shown_in_the_waterfall(tmp_path: Path, microphone: Microphone) -> None:
+async def test_a_speculative_reply_that_was_released_is_shown_in_the_waterfall(
+    tmp_path: Path, microphone: Microphone
+) -> None:
     (tmp_path / "parley.toml").write_text(
         '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\nspeculation = "on"\nspeculate_after_ms = 100\n'
     )
@@ -132,8 +134,8 @@ async def test_a_guess_that_was_right_is_shown_in_the_waterfall(tmp_path: Path, 
     try:
         async with page(server.url, tmp_path, microphone(0.5, "hello_world", 3.0, "hello_world", 60.0)) as tab:
             await tab.click("#heart")
-            await tab.until("document.querySelector('#last .guess')?.dataset.outcome === 'won'")
-            assert "the guess was right" in await tab.text("#last")
+            await tab.until("document.querySelector('#last .speculation')?.dataset.outcome === 'won'")
+            assert "begun in your pause" in await tab.text("#last")
             left = await tab.js(
                 "[...document.querySelectorAll('#last i')].map((bar) => [bar.dataset.stage, bar.style.left])"
             )

@@ -9,7 +9,7 @@ import pytest
 from parley.core.words.effects import Tell
 from parley.core.words.events import ClearRequested, CommitRequested
 from parley.core.words.ids import ItemId
-from parley.core.words.notices import Notice, ResponseDone, SpeechStarted
+from parley.core.words.notices import InputSpeechStarted, Notice, ResponseDone
 from parley.testing import both_dialects
 from parley.testing.both_dialects import BothDialects
 from parley.testing.rules.base import CheckFailed
@@ -48,9 +48,9 @@ def test_every_notice_is_one_story() -> None:
 @pytest.mark.parametrize(
     ("notice", "change"),
     [
-        (SpeechStarted(ItemId("item_1"), 120), lambda frame: frame.replace("item_1", "item_2")),
-        (SpeechStarted(ItemId("item_1"), 120), lambda frame: frame.replace("120", "121")),
-        (SpeechStarted(ItemId("item_1"), 120), lambda frame: None),
+        (InputSpeechStarted(ItemId("item_1"), 120), lambda frame: frame.replace("item_1", "item_2")),
+        (InputSpeechStarted(ItemId("item_1"), 120), lambda frame: frame.replace("120", "121")),
+        (InputSpeechStarted(ItemId("item_1"), 120), lambda frame: None),
         (ResponseDone(samples.response("completed")), lambda frame: frame.replace("completed", "failed")),
     ],
 )

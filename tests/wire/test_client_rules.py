@@ -48,8 +48,8 @@ DELETE = object()
         pytest.param(CALL, "item.status", "completed", id="call-added-as-completed"),
         pytest.param(FAILED, "error.code", None, id="null-code-of-a-failed-transcription"),
         pytest.param(COMPLETED, "usage", DELETE, id="transcription-without-usage"),
-        pytest.param(n.SpeechStarted(samples.ITEM, 1), "audio_start_ms", 1.5, id="fractional-milliseconds"),
-        pytest.param(n.SpeechStarted(samples.ITEM, 1), "audio_start_ms", "1", id="milliseconds-in-a-string"),
+        pytest.param(n.InputSpeechStarted(samples.ITEM, 1), "audio_start_ms", 1.5, id="fractional-milliseconds"),
+        pytest.param(n.InputSpeechStarted(samples.ITEM, 1), "audio_start_ms", "1", id="milliseconds-in-a-string"),
         pytest.param(n.SessionCreated(samples.SESSION, Settings(), 1), "session.voice", "x", id="beta-session"),
     ],
 )

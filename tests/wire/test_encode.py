@@ -241,5 +241,5 @@ def test_parleys_own_event_says_where_the_time_of_a_turn_went() -> None:
         "first_audio_ms": 130.5,
         "sent_ms": 131.0,
         "speculation": "won",
-        "guesses_lost": 1,
+        "speculations_lost": 1,
     }

@@ -93,4 +93,4 @@ def test_every_word_said_stands_in_the_conversation_once(seed: int) -> None:
     world.run()
     streams = [world.checker.streams.by_item.get(item) for item in world.checker.conversation.order]
     heard = [stream.resolved or "" for stream in streams if stream is not None]
-    assert " ".join(filter(None, heard)) == " ".join(word.text for word in world.room.words)
+    assert " ".join(filter(None, heard)) == " ".join(word.text for word in world.sound.words)

@@ -35,9 +35,9 @@ from parley.config.layers import (
 from parley.config.schema import (
     BUILT_IN_PIPELINES,
     PIPELINE_SECTION,
+    ConfigSchema,
     PipelineSection,
     ServerSection,
-    Settings,
     with_stages,
 )
 from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
@@ -112,8 +112,8 @@ class _LayerSource(PydanticBaseSettingsSource):
         return self._layer.data
 
 
-def _validate(layers: tuple[Layer, ...]) -> Settings:
-    class Layered(Settings):
+def _validate(layers: tuple[Layer, ...]) -> ConfigSchema:
+    class Layered(ConfigSchema):
         @classmethod
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
@@ -136,10 +136,10 @@ class InvalidLayers(ParleyError):
         self.faults = faults
 
 
-def _validated(layers: tuple[Layer, ...]) -> Settings:
+def _validated(layers: tuple[Layer, ...]) -> ConfigSchema:
     """The settings of all layers. Each layer must be valid without those after it too: a later value does not hide an earlier fault."""
     faults: dict[str, None] = {}
-    settings: Settings | None = None
+    settings: ConfigSchema | None = None
     for count in range(1, len(layers) + 1):
         try:
             settings = _validate(layers[:count])
@@ -165,14 +165,14 @@ def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
 def _known_keys(table: KeyPath) -> list[str]:
     match table:
         case ():
-            return list(Settings.model_fields)
+            return list(ConfigSchema.model_fields)
         case ("server",):
             return list(ServerSection.model_fields)
         case _:
             return list(PIPELINE_SECTION.model_fields)
 
 
-def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:
+def _check_default(settings: ConfigSchema, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:
     defined = {*BUILT_IN_PIPELINES, *pipeline_names(file)}
     if pipeline in defined:
         return
@@ -185,7 +185,7 @@ def _check_default(settings: Settings, file: Layer, pipeline: str, layers: tuple
     )
 
 
-def _check_engines(settings: Settings, places: Mapping[KeyPath, str]) -> None:
+def _check_engines(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> None:
     """Refuses names that are not registered, before anything is loaded."""
     faults = []
     for name, section in settings.pipelines.items():
@@ -335,7 +335,7 @@ def _engine(text: str, options: Mapping[str, object]) -> EngineSpec:
     return EngineSpec(parsed.name, parsed.model, _Options(options))
 
 
-def _explain(settings: Settings, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:
+def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:
     values = settings.model_dump()
     values["server"]["api_keys"] = keys
     values["pipelines"] = {name: _stages_first(table) for name, table in values["pipelines"].items()}

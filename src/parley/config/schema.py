@@ -145,7 +145,7 @@ def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
 PIPELINE_SECTION = pipeline_section(stages())
 
 
-class Settings(BaseSettings):
+class ConfigSchema(BaseSettings):
     """The whole file. Its sources are the layers of `layers.py`, so nothing is read from the process by itself."""
 
     model_config = SettingsConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -155,13 +155,13 @@ class Settings(BaseSettings):
     pipelines: dict[str, PipelineSection] = {}
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=ConfigSchema)
 
 
 def with_stages(settings: type[S]) -> type[S]:
     """The same settings, whose pipelines have the keys of every stage."""
     fields: dict[str, Any] = {"pipelines": (GenericAlias(dict, (str, PIPELINE_SECTION)), {})}
-    return create_model("Settings", __base__=settings, **fields)
+    return create_model("ConfigSchema", __base__=settings, **fields)
 
 
 BUILT_IN_PIPELINES: dict[str, dict[str, Any]] = {

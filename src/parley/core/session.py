@@ -26,7 +26,7 @@ from parley.core.invariants import check
 from parley.core.policy.kinds import policy_of
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.conversation import Conversation
-from parley.core.regions.input_audio import InputAudio
+from parley.core.regions.input_audio import InputBuffer
 from parley.core.regions.playback import PacedPlayback, RemotePlayback
 from parley.core.regions.rate_limit import RateLimiter
 from parley.core.spec import SessionSpec
@@ -104,7 +104,7 @@ class Session:
             rules=spec.rules or Rules(),
             ids=ids,
             started_ns=spec.now_ns,
-            input=InputAudio(spec.settings.input_format),
+            input=InputBuffer(spec.settings.input_format),
             playback=PacedPlayback() if spec.playback == "paced" else RemotePlayback(),
             conversation=Conversation(ids.conversation()),
             now=spec.now_ns,

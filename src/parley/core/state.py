@@ -13,14 +13,14 @@ from parley.core.policy.turn_rules import Rules
 from parley.core.regions.attempt import Attempts
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.entry import Entry
-from parley.core.regions.input_audio import InputAudio
+from parley.core.regions.input_audio import InputBuffer
 from parley.core.regions.open_responses import OpenResponses
 from parley.core.regions.pending_turns import PendingTurns
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import RateLimiter
 from parley.core.regions.response import Response
 from parley.core.regions.tool_servers import ToolServers
-from parley.core.regions.turn_taking import Turn, TurnTaking
+from parley.core.regions.turn_taking import TurnTaking, UserTurn
 from parley.core.regions.work_queue import WorkQueue
 from parley.core.words.effects import Effect, Tell
 from parley.core.words.ids import ClientEventId, ItemId, Minter, SessionId, TurnId
@@ -67,7 +67,7 @@ class State:
     policy: Policy
     ids: Minter
     started_ns: int
-    input: InputAudio
+    input: InputBuffer
     playback: Playback
     conversation: Conversation
     rate_limit: RateLimiter
@@ -92,7 +92,7 @@ class State:
     interrupted: Interrupted | None = None
     idle: Idle | None = None
     heard_language: str = ""
-    """The language of the last turn whose words are known, as the recogniser reports it; "" where it reports none."""
+    """The language of the last turn whose words are known, as far as it is believed; "" where it is not known."""
     last_heard_ns: int = 0
     """When audio last came, or was last scored: a turn in which nothing is heard any more has ended."""
     late: int = 0
@@ -127,7 +127,7 @@ class State:
         """Whether a reply is being made in the conversation, or is heard."""
         return self.responses.main is not None or self.playback.audible(self.now)
 
-    def user_turn(self) -> Turn | None:
+    def user_turn(self) -> UserTurn | None:
         """The turn now being spoken, if it has the floor."""
         turn = self.turns.turn
         return None if turn is None or turn.provisional else turn

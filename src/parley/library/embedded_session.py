@@ -36,7 +36,7 @@ from parley.core.words.work import AwaitedTranscript, ResponseParams
 from parley.engines.ports import TTS, VAD, VC, EngineError
 from parley.library.clocks import SampleClock
 from parley.library.errors import LibraryError, SessionBroken
-from parley.library.events import Failed, ToolAnswered, Turn, VoiceEvent
+from parley.library.events import Failed, ToolEnded, Turn, VoiceEvent
 from parley.library.function_tools import FUNCTIONS, FunctionTools
 from parley.library.functions import name_of
 from parley.library.guards import called_in_messages, guarded
@@ -46,7 +46,7 @@ from parley.library.tools import ToolOutcome
 from parley.library.turn_events import TurnEvents
 from parley.runtime.driver import Driver
 from parley.runtime.perform import Loudspeaker
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.trace import traced
 
 MAX_EVENTS = 100_000
@@ -61,7 +61,7 @@ class EmbeddedSession:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: LoadedPipeline,
         options: VoiceSessionOptions,
         clock: SampleClock | None,
         loudspeaker: Loudspeaker,
@@ -213,7 +213,7 @@ class EmbeddedSession:
             self._break(SessionBroken(text, remedy="The log holds the traceback."))
 
     def _answered(self, name: str, outcome: ToolOutcome) -> None:
-        self.emit(ToolAnswered(name, outcome.output, outcome.failed, outcome.error))
+        self.emit(ToolEnded(name, outcome.output, outcome.failed, outcome.error))
         if outcome.error is not None and self._own.raises:
             self._raised.append(outcome.error)
 
@@ -315,7 +315,7 @@ def _raised_for(failed: Failed) -> BaseException:
     return failed.error.__cause__ or failed.error
 
 
-def _voiced(settings: Settings, pipeline: Pipeline) -> Settings:
+def _voiced(settings: Settings, pipeline: LoadedPipeline) -> Settings:
     """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
     voice = settings.voice or pipeline.config.voice
     tts, vc = pipeline.engines.find(TTS), pipeline.engines.find(VC)

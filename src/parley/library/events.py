@@ -45,7 +45,7 @@ class ToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolAnswered:
+class ToolEnded:
     """What your tool returned, as the text that the model is given; `failed`: it raised (`error`), or its arguments were wrong."""
 
     name: str
@@ -149,7 +149,7 @@ VoiceEvent = (
     | ReplyText
     | ReplyAudio
     | ToolCalled
-    | ToolAnswered
+    | ToolEnded
     | ReplyEnded
     | Failed
 )

@@ -45,12 +45,12 @@ from parley.library.function_synthesizer import Chunker, OwnCutter
 from parley.library.functions import FunctionEngine, name_of
 from parley.library.own_code import OwnCode
 from parley.runtime.engine_results import checked_judgement, checked_transcript
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 
 _END: Any = object()
 
 
-def guarded(pipeline: Pipeline, own: OwnCode, chunker: Chunker | None) -> Pipeline:
+def guarded(pipeline: LoadedPipeline, own: OwnCode, chunker: Chunker | None) -> LoadedPipeline:
     """The pipeline for one session."""
     guards = {stage: _GUARDS[stage](engine, own) for stage, engine in pipeline.engines.items() if stage in _GUARDS}
     safe = replace(pipeline, engines=pipeline.engines.replaced(guards))

@@ -15,14 +15,19 @@ from parley.library.events import ReplyAudio, VoiceEvent
 from parley.library.frame_reader import Frame, FrameReader
 from parley.library.options import VoiceSessionOptions
 from parley.library.playout import Int16, Sink, SinkLoudspeaker
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 
 
 class LiveCall:
     """One call. Iterate over `events()`, once."""
 
     def __init__(
-        self, pipeline: Pipeline, options: VoiceSessionOptions, reader: FrameReader, output_rate: int, sink: Sink | None
+        self,
+        pipeline: LoadedPipeline,
+        options: VoiceSessionOptions,
+        reader: FrameReader,
+        output_rate: int,
+        sink: Sink | None,
     ) -> None:
         self._reader = reader
         self._speaker = SinkLoudspeaker(output_rate, sink)

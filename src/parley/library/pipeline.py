@@ -41,7 +41,7 @@ from parley.library.function_synthesizer import FunctionSynthesizer, TtsFunction
 from parley.library.loop_thread import LoopThread
 from parley.library.models import FunctionModel, ReplyFunction
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import Pipeline as LoadedPipeline
+from parley.runtime.pipeline import LoadedPipeline
 
 if TYPE_CHECKING:
     from parley.library.embedded_session import EmbeddedSession

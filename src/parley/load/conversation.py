@@ -15,12 +15,12 @@ import msgspec
 
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
     OutputAudioDelta,
     ResponseCreated,
     ResponseDone,
     SessionCreated,
     SessionUpdated,
-    SpeechStarted,
 )
 from parley.load.recording import SpeechTrack
 from parley.wire.dialects import DIALECTS
@@ -291,7 +291,7 @@ class LoadConversation:
             self._fresh, self._cancelled = True, False
         elif kind is ResponseDone:
             self._response_done(message, now_s)
-        elif kind is SpeechStarted:
+        elif kind is InputSpeechStarted:
             self._speech_started(now_s)
         elif kind is SessionCreated or kind is SessionUpdated:
             self._session_told(kind is SessionUpdated, message)

@@ -27,9 +27,9 @@ from parley.runtime.inbox import Inbox
 from parley.runtime.listeners import Listener, Listeners
 from parley.runtime.noise_reduction import CleanedInput
 from parley.runtime.perform import Loudspeaker, Performer, Tools
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.session_engines import Pipelines, SessionEngines
-from parley.runtime.tool_servers import ToolServers
+from parley.runtime.tool_servers import ToolServerClient
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Driver:
     def __init__(
         self,
         session: Session,
-        pipeline: Pipeline,
+        pipeline: LoadedPipeline,
         listeners: Sequence[Listener],
         *,
         watchers: Sequence[Watcher] = (),
@@ -82,7 +82,7 @@ class Driver:
         timed: bool = True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         pipelines: Pipelines | None = None,
-        tools: Callable[[Callable[[Event], None]], Tools] = ToolServers,
+        tools: Callable[[Callable[[Event], None]], Tools] = ToolServerClient,
         unscored: Callable[[Exception], None] | None = None,
     ) -> None:
         self.session = session

@@ -35,7 +35,7 @@ from parley.engines.ports import (
     Stage,
     Supervised,
 )
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class LoadedEngines:
 
     def __init__(
         self,
-        pipelines: Mapping[str, Pipeline],
+        pipelines: Mapping[str, LoadedPipeline],
         failures: Mapping[str, tuple[EngineReport, ...]],
         engines: Iterable[Engine],
     ) -> None:
@@ -141,7 +141,7 @@ class LoadedEngines:
         report: Callable[[EngineReport], None],
     ) -> LoadedEngines:
         workers: dict[int, VoiceWorker] = {}
-        pipelines: dict[str, Pipeline] = {}
+        pipelines: dict[str, LoadedPipeline] = {}
         failures: dict[str, tuple[EngineReport, ...]] = {}
         for config in configs:
             mine = {stage: openings[stage, repr(_key(spec))] for stage, spec in config.engines.items()}
@@ -156,13 +156,13 @@ class LoadedEngines:
             vad = engines[VAD]
             if id(vad) not in workers:
                 workers[id(vad)] = VoiceWorker(vad)
-            pipelines[config.name] = Pipeline(config.name, engines, workers[id(vad)], config)
+            pipelines[config.name] = LoadedPipeline(config.name, engines, workers[id(vad)], config)
         opened = [one for one in openings.values() if one.engine is not None]
         needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
         await _close(one.engine for one in opened if one.engine not in needed)
         return cls(pipelines, failures, [engine for engine in needed if engine is not None])
 
-    def pipeline(self, name: str) -> Pipeline:
+    def pipeline(self, name: str) -> LoadedPipeline:
         """The loaded pipeline of that name. Raises `KeyError` for one that is not served."""
         return self.pipelines[name]
 

@@ -11,7 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from parley.core.session import Session
 from parley.core.words.effects import Effect, Tell, UsePipeline
-from parley.core.words.events import AudioArrived, Event, GenerationFailed, SpeechGenerated, TranscriptionFailed
+from parley.core.words.events import (
+    AudioArrived,
+    Event,
+    GenerationFailed,
+    SpeechGenerated,
+    TranscriptionFailed,
+    VoiceScored,
+)
 from parley.core.words.ids import AttemptId, SessionId
 from parley.core.words.notices import ErrorRaised, Notice, ResponseDone, SessionCreated, SessionUpdated
 from parley.core.words.settings import AudioFormat
@@ -50,8 +57,8 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=made,
         )
-        self.guesses = Counter(
-            "parley_guesses", "Replies started in a pause, by outcome.", ["pipeline", "outcome"], registry=made
+        self.speculations = Counter(
+            "parley_speculations", "Replies started in a pause, by outcome.", ["pipeline", "outcome"], registry=made
         )
         self.barge_ins = Counter("parley_barge_ins", "Replies that users talked over.", ["pipeline"], registry=made)
         self.errors = Counter(
@@ -91,9 +98,20 @@ class SessionMetrics:
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step: an event (None: the start) and what came of it."""
+        if type(event) is AudioArrived:
+            self._received += len(event.audio)
+        elif type(event) is not VoiceScored:
+            self._count_event(event)
+        for change in self.account.on_step(event, now_ns, effects):
+            self._observe(change)
+        for effect in effects:
+            if type(effect) is Tell:
+                self._count(effect.notice)
+            elif type(effect) is UsePipeline:
+                self._move(effect.pipeline)
+
+    def _count_event(self, event: Event | None) -> None:
         match event:
-            case AudioArrived(audio=audio):
-                self._received += len(audio)
             case SpeechGenerated(attempt=attempt_id, audio=audio):
                 self._count_generated(attempt_id, audio)
             case TranscriptionFailed(fault=fault):
@@ -102,16 +120,6 @@ class SessionMetrics:
                 self._metrics.errors.labels("reply", fault.code).inc()
             case _:
                 pass
-        for change in self.account.on_step(event, now_ns, effects):
-            self._observe(change)
-        for effect in effects:
-            match effect:
-                case Tell(notice=notice):
-                    self._count(notice)
-                case UsePipeline(pipeline=pipeline):
-                    self._move(pipeline)
-                case _:
-                    pass
 
     def dump(self, fault: str) -> None:
         """Nothing is kept of a session that broke."""
@@ -140,7 +148,7 @@ class SessionMetrics:
             case AttemptSpoken(attempt=attempt):
                 self._stage("speech", attempt.requested_ns, attempt.first_audio_ns)
             case SpeculationEnded(won=won):
-                self._metrics.guesses.labels(self._pipeline, "won" if won else "lost").inc()
+                self._metrics.speculations.labels(self._pipeline, "won" if won else "lost").inc()
             case _:
                 pass
 
@@ -171,7 +179,7 @@ class SessionMetrics:
         self._pipeline = pipeline
 
     def _count_generated(self, attempt_id: AttemptId, audio: bytes) -> None:
-        attempt = self.account.attempts.get(attempt_id)
+        attempt = self.account.attempts.by_id.get(attempt_id)
         if attempt is not None:
             seconds = len(audio) / attempt.format.bytes_per_ms / 1e3
             self._metrics.audio.labels(self._pipeline, "generated").inc(seconds)

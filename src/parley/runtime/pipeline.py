@@ -37,7 +37,7 @@ OPENAI_RECOGNIZERS = ("whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
+class LoadedPipeline:
     """Everything that one kind of session needs. Without a turn judge, pauses are judged by their length alone; without a language
     model, a synthesizer or a translator, work for it fails. `voice` scores the frames of all its sessions with the pipeline's vad engine.
 

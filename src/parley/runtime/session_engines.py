@@ -17,7 +17,7 @@ from parley.engines.ports import STT, TURN
 from parley.runtime.generation.attempts import Generations
 from parley.runtime.inbox import Inbox
 from parley.runtime.listening import Listening
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 
 NO_OTHER = Fault("invalid_value", "This session has one pipeline; its model cannot be changed.")
 
@@ -25,11 +25,11 @@ NO_OTHER = Fault("invalid_value", "This session has one pipeline; its model cann
 class Pipelines(Protocol):
     """The pipelines that a session may go on with."""
 
-    def find(self, model: str) -> Pipeline | Fault:
+    def find(self, model: str) -> LoadedPipeline | Fault:
         """The pipeline that serves `model`, or why none does."""
         ...
 
-    def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
+    def terms(self, pipeline: LoadedPipeline) -> tuple[OwnerSettings, Capabilities]:
         """How sessions of this pipeline behave, and what they can do."""
         ...
 
@@ -41,7 +41,7 @@ class SessionEngines:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: LoadedPipeline,
         pipelines: Pipelines | None,
         inbox: Inbox,
         *,

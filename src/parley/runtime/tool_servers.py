@@ -75,7 +75,7 @@ class _Link:
             self._task.cancel()
 
 
-class ToolServers:
+class ToolServerClient:
     """What one session asks its MCP servers. Call from the event loop; `release()` when the session is over."""
 
     __slots__ = ("_calls", "_connect", "_links", "_listings", "_post")

@@ -13,12 +13,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from parley.core.words.effects import (
-    CancelGeneration,
     DropTranscription,
     Effect,
     OpenTranscription,
     Play,
-    ReleaseGeneration,
     ScoreVoice,
     StartGeneration,
     Tell,
@@ -27,25 +25,20 @@ from parley.core.words.effects import (
 from parley.core.words.events import (
     AudioArrived,
     AudioPlayed,
-    ClauseStarted,
     Event,
-    FirstTokenGenerated,
-    GenerationFailed,
-    GenerationFinished,
     ItemCreateRequested,
     PartialTranscribed,
-    SpeechGenerated,
-    TextGenerated,
-    ToolCallStarted,
     Transcribed,
     VoiceScored,
 )
-from parley.core.words.ids import AttemptId, ItemId, ResponseId, TurnId
+from parley.core.words.ids import ItemId, ResponseId, TurnId
 from parley.core.words.items import FunctionCall, InputText, McpCall, Message
 from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import (
     ErrorRaised,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     Notice,
     OutputAudioDelta,
     OutputBufferCleared,
@@ -59,18 +52,14 @@ from parley.core.words.notices import (
     ResponseView,
     SessionCreated,
     SessionUpdated,
-    SpeechStarted,
-    SpeechStopped,
     TranscriptionCompleted,
     TranscriptionFailedNotice,
 )
 from parley.core.words.settings import AudioFormat
+from parley.runtime.attempt_account import AttemptAccount
 from parley.runtime.turn_records import (
     TURNS_KEPT,
     VOICED,
-    AttemptRecord,
-    AttemptSpoken,
-    AttemptWritten,
     Ending,
     ReplyDone,
     ReplyPlayed,
@@ -78,7 +67,6 @@ from parley.runtime.turn_records import (
     ReplySent,
     ReplyStarted,
     ReplyWritten,
-    SpeculationEnded,
     TurnAnswered,
     TurnChange,
     TurnRecord,
@@ -98,11 +86,10 @@ class TurnAccount:
         self.turns: deque[TurnRecord] = deque(maxlen=keep)
         self.begun = 0
         """Turns begun so far."""
-        self.attempts: dict[AttemptId, AttemptRecord] = {}
-        """Those that are alive, or held."""
         self.answering: list[TurnRecord] = []
         """Turns whose replies are made or heard, in order: a typed turn is answered while the reply before it still plays."""
         self._out: list[TurnChange] = []
+        self.attempts = AttemptAccount(self._out)
         self._format = AudioFormat.PCM16
         self._received = 0
         self._committed = 0
@@ -114,7 +101,6 @@ class TurnAccount:
         self._typed: str | None = None
         self._unanswered: TurnRecord | None = None
         self._going_on: TurnRecord | None = None
-        self._lost = 0
         self._live: set[ResponseId] = set()
         self._sounding: set[ResponseId] = set()
 
@@ -144,35 +130,30 @@ class TurnAccount:
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect]) -> list[TurnChange]:
         """One step of the session (`event` None: its beginning), at `now_ns`; returns what changed, in order."""
-        match event:
-            case AudioArrived(audio=audio):
-                self._received += self._format.samples(len(audio))
-            case VoiceScored(end_sample=end_sample, probability=probability):
-                if probability >= VOICED:
-                    self._voiced_to = end_sample
-            case None | AudioPlayed():
-                pass
-            case _:
-                self._on_event(event, now_ns)
-        told = False
-        for effect in effects:
-            kind = type(effect)
-            if kind in _EVERY_FRAME:
-                continue
-            told = True
+        # Two kinds of event come fifty times a second; they are told apart first, and cheaply.
+        if type(event) is AudioArrived:
+            self._received += self._format.samples(len(event.audio))
+        elif type(event) is VoiceScored:
+            if event.probability >= VOICED:
+                self._voiced_to = event.end_sample
+        elif event is not None:
+            self._on_event(event, now_ns)
+        rare = [effect for effect in effects if type(effect) not in _EVERY_FRAME] if effects else ()
+        for effect in rare:
             self._on_effect(effect, event, now_ns)
-        if isinstance(event, Transcribed):
+        if type(event) is Transcribed:
             self._resolve(event, now_ns, effects)
-        if isinstance(event, AudioPlayed):
+        elif type(event) is AudioPlayed:
             self._play(event.samples)
-        if told:
+        if rare:
             self._end_answered()
-        return self._taken()
+        return self._taken() if self._out else []
 
     def _taken(self) -> list[TurnChange]:
         if not self._out:
             return []
-        out, self._out = self._out, []
+        out = self._out.copy()
+        self._out.clear()
         return out
 
     # --- events -------------------------------------------------------------------------------------------------------
@@ -185,31 +166,11 @@ class TurnAccount:
                 self._recognised = event
                 if flush is not None:
                     self._hear(turn, text)
-            case FirstTokenGenerated(attempt=attempt_id):
-                attempt = self.attempts.get(attempt_id)
-                if attempt is not None and attempt.first_token_ns is None:
-                    attempt.first_token_ns = now_ns
-            case TextGenerated() | ClauseStarted() | ToolCallStarted():
-                attempt = self.attempts.get(event.attempt)
-                if attempt is not None and attempt.first_text_ns is None:
-                    attempt.first_text_ns = now_ns
-                    self._out.append(AttemptWritten(attempt))
-            case SpeechGenerated(attempt=attempt_id):
-                attempt = self.attempts.get(attempt_id)
-                if attempt is not None and attempt.first_audio_ns is None:
-                    attempt.first_audio_ns = now_ns
-                    self._out.append(AttemptSpoken(attempt))
-            case GenerationFinished(attempt=attempt_id) | GenerationFailed(attempt=attempt_id):
-                attempt = self.attempts.get(attempt_id)
-                if attempt is not None:
-                    attempt.over = True
-                    if attempt.response is not None:
-                        del self.attempts[attempt_id]
             case ItemCreateRequested(item=Message(role="user", content=content)):
                 text = " ".join(part.text for part in content if isinstance(part, InputText))
                 self._typed = text or self._typed
             case _:
-                pass
+                self.attempts.on_event(event, now_ns)
 
     def _hear(self, turn_id: TurnId, text: str) -> None:
         turn = self._speaking
@@ -241,44 +202,21 @@ class TurnAccount:
                 self._send(response, now_ns)
             case OpenTranscription(turn=turn, live=True):
                 self._opened = turn
-            case StartGeneration(attempt=attempt, response=response):
-                if response is None:
-                    self._drop_held()
-                made = self.attempts[attempt] = AttemptRecord(
-                    attempt, effect.format, now_ns, response is None, response
-                )
+            case StartGeneration(response=response):
+                started = self.attempts.on_effect(effect, now_ns)
                 found = self.reply(response) if response is not None else None
                 if found is not None:
-                    found[1].attempt = made
-            case ReleaseGeneration(attempt=attempt_id, response=response):
-                held = self.attempts.get(attempt_id)
-                if held is not None:
-                    held.response = response
-                    self._out.append(SpeculationEnded(held, won=True))
-            case CancelGeneration(attempt=attempt_id):
-                gone = self.attempts.pop(attempt_id, None)
-                if gone is not None and gone.response is None:
-                    self._lose_attempt(gone)
+                    found[1].attempt = started
             case _:
-                pass
-
-    def _drop_held(self) -> None:
-        """At most one attempt is held; one that was made to its end is dropped without being cancelled."""
-        for attempt in [attempt for attempt in self.attempts.values() if attempt.response is None]:
-            del self.attempts[attempt.id]
-            self._lose_attempt(attempt)
-
-    def _lose_attempt(self, attempt: AttemptRecord) -> None:
-        self._lost += 1
-        self._out.append(SpeculationEnded(attempt, won=False))
+                self.attempts.on_effect(effect, now_ns)
 
     def _on_notice(self, notice: Notice, event: Event | None, now_ns: int) -> None:
         match notice:
-            case SpeechStarted(item_id=item, audio_start_ms=start_ms):
+            case InputSpeechStarted(item_id=item, audio_start_ms=start_ms):
                 self._words = ""
                 self._speaking = self._start(item, start_ms * SAMPLES_PER_MS)
                 self._out.append(TurnStarted(self._speaking))
-            case SpeechStopped(item_id=item, audio_end_ms=end_ms):
+            case InputSpeechStopped(item_id=item, audio_end_ms=end_ms):
                 turn = self._speaking
                 self._speaking = None
                 if turn is not None and turn.item == item:
@@ -363,13 +301,7 @@ class TurnAccount:
     def _begin_reply(self, response: ResponseId, now_ns: int) -> None:
         turn = self._turn_answered(now_ns)
         self._end_answered(spare=turn)  # the reply before may have ended in this same step
-        won = next((attempt for attempt in self.attempts.values() if attempt.response == response), None)
-        if won is None:
-            self._drop_held()
-        reply = ReplyRecord(response, now_ns, won, self._lost)
-        self._lost = 0
-        if won is not None and won.over:
-            del self.attempts[won.id]
+        reply = ReplyRecord(response, now_ns, *self.attempts.take(response))
         turn.replies.append(reply)
         if turn not in self.answering:
             self.answering.append(turn)

@@ -54,5 +54,5 @@ def _row(turn: TurnRecord, reply: ReplyRecord | None) -> TurnMeasured:
         first_audio_ms=after(attempt.first_audio_ns if attempt is not None else None),
         sent_ms=after(reply.sent_ns if reply is not None else None),
         speculation="won" if reply is not None and reply.won else "lost" if lost else "none",
-        guesses_lost=lost,
+        speculations_lost=lost,
     )

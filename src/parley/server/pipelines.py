@@ -11,11 +11,11 @@ from parley.config import Config, UnknownModel
 from parley.core.words.errors import Fault
 from parley.core.words.settings import Capabilities, OwnerSettings, PinnedSettings
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.server.refusals import Refusal
 
 
-def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> Pipeline | Refusal:
+def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> LoadedPipeline | Refusal:
     """The pipeline that serves `model`, or why none does."""
     try:
         name = config.pipeline_for(model).name
@@ -47,11 +47,11 @@ class ServedPipelines:
         self._session_ms = session_ms
         self._mcp_urls = mcp_urls
 
-    def find(self, model: str) -> Pipeline | Fault:
+    def find(self, model: str) -> LoadedPipeline | Fault:
         found = find_pipeline(self._config, self._engines, model)
         return Fault(found.code, found.message) if isinstance(found, Refusal) else found
 
-    def terms(self, pipeline: Pipeline) -> tuple[OwnerSettings, Capabilities]:
+    def terms(self, pipeline: LoadedPipeline) -> tuple[OwnerSettings, Capabilities]:
         owner = replace(
             pipeline.owner_settings(),
             session_ms=self._session_ms,

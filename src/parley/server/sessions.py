@@ -30,7 +30,7 @@ from parley.runtime.engines import LoadedEngines
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
 from parley.runtime.perform import Loudspeaker
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.trace import Trace, traced
 from parley.runtime.turn_reports import TurnReports
 from parley.server.access.access import Grant
@@ -74,7 +74,7 @@ class SessionRequest:
 class PlannedSession:
     """A session that could be opened: its pipeline, its settings at the beginning, and what its client cannot change."""
 
-    pipeline: Pipeline
+    pipeline: LoadedPipeline
     settings: Settings
     pinned: PinnedSettings
 
@@ -136,7 +136,7 @@ class SessionFactory:
         )
 
     def _configured(
-        self, pipeline: Pipeline, settings: Settings, patch: SettingsPatch, dialect: Dialect
+        self, pipeline: LoadedPipeline, settings: Settings, patch: SettingsPatch, dialect: Dialect
     ) -> Settings | Refusal:
         """The settings after an update by `patch`, which a session that is never opened judges."""
         changes = patch.copy()
@@ -238,7 +238,7 @@ class RealtimeSession:
         self,
         session: Session,
         trace: Trace,
-        pipeline: Pipeline,
+        pipeline: LoadedPipeline,
         request: SessionRequest,
         *,
         pipelines: ServedPipelines,

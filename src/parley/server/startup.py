@@ -19,7 +19,7 @@ from parley import __version__
 from parley.config import Config
 from parley.engines.ports import Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
-from parley.runtime.pipeline import Pipeline
+from parley.runtime.pipeline import LoadedPipeline
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -121,11 +121,11 @@ class Startup:
             return "Client secrets open one session each, and end with this process (server.client_secret_single_use)."
         if server.secret_key:
             return "Client secrets are encrypted with server.secret_key."
-        return "Client secrets end with this process: their key was made now. server.secret_key (PARLEY_SECRET_KEY) keeps them valid."
+        return "Client secrets are valid until this process ends. To keep them valid longer, set server.secret_key (PARLEY_SECRET_KEY)."
 
     def farewell(self) -> None:
         self._console.print("Parley has stopped.")
 
 
-def _chain(pipeline: Pipeline) -> str:
+def _chain(pipeline: LoadedPipeline) -> str:
     return " > ".join(engine.info.name for stage, engine in pipeline.engines.items() if stage.summary)

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from parley.config import Config
 from parley.core.words.ids import SessionId
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import OPENAI_VOICES, Pipeline
+from parley.runtime.pipeline import OPENAI_VOICES, LoadedPipeline
 from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
@@ -159,7 +159,7 @@ class PageAnswers:
         return {"session_id": session_id, "turns": measured(account.turns)}
 
 
-def _described(name: str, pipeline: Pipeline) -> dict[str, object]:
+def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
     config = pipeline.config
     voices = pipeline.capabilities().voices
     return {

@@ -26,16 +26,16 @@ from typing import Any
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
-    ReplyBegan,
-    ReplyCut,
-    ReplyEnded,
-    ReplySounded,
-    ReplyWorded,
-    ToolCalled,
-    UserBegan,
-    UserEnded,
-    UserHeard,
-    UserLost,
+    ResponseAudio,
+    ResponseCut,
+    ResponseEnded,
+    ResponseStarted,
+    ResponseText,
+    ServerToolCalled,
+    UserTranscript,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 
 NAMES = (
@@ -176,12 +176,12 @@ class TalkFigures:
     def on_update(self, update: ClientUpdate, now_s: float) -> None:
         """One happening, at the time it arrived."""
         match update:
-            case UserBegan(item_id=item_id):
+            case UserTurnStarted(item_id=item_id):
                 self._begin(item_id, now_s)
-            case UserEnded(item_id=item_id, voice_end_s=voice_end_s, turn_end_s=turn_end_s):
+            case UserTurnEnded(item_id=item_id, voice_end_s=voice_end_s, turn_end_s=turn_end_s):
                 turn = self._turn_of(item_id, now_s)
                 turn.voice_end_s, turn.turn_end_s = voice_end_s, turn_end_s
-            case UserHeard(item_id=item_id, text=text, final=final):
+            case UserTranscript(item_id=item_id, text=text, final=final):
                 turn = self._turn_of(item_id, now_s)
                 if item_id.startswith(TYPED):
                     # Nobody spoke: there is nothing to recognise.
@@ -190,7 +190,7 @@ class TalkFigures:
                     turn.first_words_s = now_s
                 if final and not turn.by_server:
                     turn.transcript_s = now_s
-            case UserLost(item_id=item_id):
+            case UserTurnLost(item_id=item_id):
                 lost = self._find(item_id)
                 if lost is not None and not lost.response_id:
                     lost.over = True
@@ -199,7 +199,7 @@ class TalkFigures:
 
     def _on_reply(self, update: ClientUpdate, now_s: float) -> None:
         match update:
-            case ReplyBegan(response_id=response_id):
+            case ResponseStarted(response_id=response_id):
                 last = self.turns[-1] if self.turns else None
                 if last is not None and last.called_s is not None:
                     self._replies[response_id] = last
@@ -209,29 +209,29 @@ class TalkFigures:
                 turn.response_id = response_id
                 self._replies[response_id] = turn
                 turn.asked_s = now_s if turn.turn_end_s is None else turn.turn_end_s
-            case ToolCalled(response_id=response_id):
+            case ServerToolCalled(response_id=response_id):
                 found = self._replies.get(response_id)
                 if found is not None and found.response_id == response_id:
                     found.called_s = found.called_s or now_s
-            case ReplyWorded(response_id=response_id, item_id=item_id, final=final):
+            case ResponseText(response_id=response_id, item_id=item_id, final=final):
                 found = self._replies.get(response_id)
                 if found is not None:
                     self._items[item_id] = found
                     found.first_token_s = found.first_token_s or now_s
                     if not final or found.last_words_s is None:
                         found.last_words_s = now_s
-            case ReplySounded(response_id=response_id, item_id=item_id):
+            case ResponseAudio(response_id=response_id, item_id=item_id):
                 found = self._replies.get(response_id)
                 if found is not None:
                     self._items[item_id] = found
                     found.first_audio_s = found.first_audio_s or now_s
                     found.last_audio_s = now_s
-            case ReplyCut(item_id=item_id, exact=False, by_user=True):
+            case ResponseCut(item_id=item_id, exact=False, by_user=True):
                 found = self._items.get(item_id)
                 if found is not None and not found.interrupted:
                     found.interrupted = True
                     self.interruptions += 1
-            case ReplyEnded(response_id=response_id):
+            case ResponseEnded(response_id=response_id):
                 found = self._replies.get(response_id)
                 if found is not None:
                     found.over = True

@@ -14,7 +14,7 @@ from typing import Protocol
 from parley.audio.types import Int16
 from parley.client.connection import Server
 from parley.client.playback import PlayedSpan
-from parley.client.session import SessionOptions
+from parley.client.session_setup import SessionOptions
 from parley.talk.devices import DeviceBlock
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine

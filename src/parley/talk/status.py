@@ -10,12 +10,12 @@ from typing import Literal
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
-    ReplyBegan,
-    ReplyEnded,
-    SessionBegan,
-    UserBegan,
-    UserEnded,
-    UserLost,
+    ResponseEnded,
+    ResponseStarted,
+    SessionStarted,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 
 State = Literal[
@@ -44,19 +44,19 @@ class Status:
 
     def on_update(self, update: ClientUpdate) -> None:
         match update:
-            case SessionBegan():
+            case SessionStarted():
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
-            case UserBegan(item_id=item_id):
+            case UserTurnStarted(item_id=item_id):
                 self._user = not item_id.startswith(TYPED)
                 self._thinking = not self._user
-            case UserEnded():
+            case UserTurnEnded():
                 self._user, self._thinking = False, True
-            case UserLost():
+            case UserTurnLost():
                 self._user = self._thinking = False
-            case ReplyBegan():
+            case ResponseStarted():
                 self._thinking = self._replying = True
-            case ReplyEnded():
+            case ResponseEnded():
                 self._thinking = self._replying = False
             case _:
                 pass

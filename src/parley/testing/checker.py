@@ -17,18 +17,18 @@ from parley.core.words.events import Event
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
 from parley.testing.rules.answers import Answers
 from parley.testing.rules.arguments import Arguments
-from parley.testing.rules.attempts import Attempts
+from parley.testing.rules.attempts import AttemptLifecycle
 from parley.testing.rules.base import CheckFailed, Hearing, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
 from parley.testing.rules.buffer import BufferNotices
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.heard_text import OnlyHeardIsKept
-from parley.testing.rules.input import Arrived, Speech
-from parley.testing.rules.listener import Listener
+from parley.testing.rules.input import Arrived, SpeechSpans
+from parley.testing.rules.listener import HeardAudio
 from parley.testing.rules.one_reply import OneReply
 from parley.testing.rules.order import OneAtATime, SpeechFirst
 from parley.testing.rules.pipelines import ChangesOfPipeline
-from parley.testing.rules.policies import OnlyTranscripts, Turns
+from parley.testing.rules.policies import OnlyTranscripts, TurnsAnswered
 from parley.testing.rules.prompts import Prompts
 from parley.testing.rules.provenance import OwnWords
 from parley.testing.rules.response_lifecycle import Ledgers
@@ -59,14 +59,14 @@ class Checker:
         self.arrived = Arrived()
         self.arrived.settings = settings
         self.ledgers = Ledgers()
-        self.conversation = Conversation(self.ledgers)
+        self.conversation = ConversationOrder(self.ledgers)
         self.streams = Streams(self.arrived)
-        self.attempts = Attempts(self.ledgers, self.arrived, self.conversation)
-        self.listener = Listener(self.ledgers, self.attempts, self.arrived, playback)
-        self.speech = Speech(self.arrived)
+        self.attempts = AttemptLifecycle(self.ledgers, self.arrived, self.conversation)
+        self.listener = HeardAudio(self.ledgers, self.attempts, self.arrived, playback)
+        self.speech = SpeechSpans(self.arrived)
         self.told = TranscriptionTold(self.arrived, self.streams, self.conversation)
         self.tools = McpServers()
-        self.turns = Turns(self.arrived, self.streams)
+        self.turns = TurnsAnswered(self.arrived, self.streams)
         kept = OnlyHeardIsKept(self.listener)
         self._rules: list[Rule] = [
             self.arrived,

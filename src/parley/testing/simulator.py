@@ -44,12 +44,12 @@ from parley.core.words.effects import (
 )
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.events import Event, LinkClosed, TimePassed, WindDownRequested
-from parley.testing.actors.pipelines import Pipelines
-from parley.testing.actors.reply_engines import Loudspeaker, Model
+from parley.testing.actors.pipelines import SimulatedPipelines
+from parley.testing.actors.reply_engines import Model, SimulatedLoudspeaker
 from parley.testing.actors.simulated_user import Person
 from parley.testing.actors.speech_engines import Judge, Recogniser, VoiceDetector
-from parley.testing.actors.stage import Room
 from parley.testing.actors.tool_servers import ToolServer
+from parley.testing.actors.world import MicrophoneSound
 from parley.testing.both_dialects import BothDialects
 from parley.testing.checker import Checker, CheckFailed
 from parley.testing.rules.base import Step
@@ -120,15 +120,15 @@ class World:
         self._armed: int | None = None
         self._rung = 0
         self._rung_ns = 0
-        self.room = room = Room()
-        self.person = Person(self, room, made.person, made.settings)
-        self._voice = VoiceDetector(self, room, made.ears)
-        self._recogniser = Recogniser(self, room, made.ears)
+        self.sound = sound = MicrophoneSound()
+        self.person = Person(self, sound, made.person, made.settings)
+        self._voice = VoiceDetector(self, sound, made.ears)
+        self._recogniser = Recogniser(self, sound, made.ears)
         self._judge = Judge(self, made.ears)
         self._model = Model(self, made.mouth)
         self._tools = ToolServer(self, made.tools)
-        self._pipelines = Pipelines(self, made.settings, made.owner, made.capabilities)
-        self._loudspeaker = Loudspeaker(self)
+        self._pipelines = SimulatedPipelines(self, made.settings, made.owner, made.capabilities)
+        self._loudspeaker = SimulatedLoudspeaker(self)
 
     # --- what actors use
 

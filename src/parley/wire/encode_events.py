@@ -16,8 +16,8 @@ from parley.wire.encode_settings import raw
 from parley.wire.encoding import Json, Named, error_param, part_members
 
 InputNotice = (
-    n.SpeechStarted
-    | n.SpeechStopped
+    n.InputSpeechStarted
+    | n.InputSpeechStopped
     | n.InputCommitted
     | n.InputCleared
     | n.TranscriptionDelta
@@ -29,8 +29,8 @@ OutputBufferNotice = n.OutputBufferStarted | n.OutputBufferStopped | n.OutputBuf
 COMMON_TYPES: Mapping[str, type[n.Notice]] = {
     "error": n.ErrorRaised,
     "rate_limits.updated": n.RateLimitsUpdated,
-    "input_audio_buffer.speech_started": n.SpeechStarted,
-    "input_audio_buffer.speech_stopped": n.SpeechStopped,
+    "input_audio_buffer.speech_started": n.InputSpeechStarted,
+    "input_audio_buffer.speech_stopped": n.InputSpeechStopped,
     "input_audio_buffer.committed": n.InputCommitted,
     "input_audio_buffer.cleared": n.InputCleared,
     "conversation.item.input_audio_transcription.delta": n.TranscriptionDelta,
@@ -63,12 +63,12 @@ def turn_metrics(notice: TurnMeasured) -> Named:
 def input_event(notice: InputNotice) -> Named:
     """What happened to the user's audio."""
     match notice:
-        case n.SpeechStarted():
+        case n.InputSpeechStarted():
             return "input_audio_buffer.speech_started", {
                 "audio_start_ms": notice.audio_start_ms,
                 "item_id": notice.item_id,
             }
-        case n.SpeechStopped():
+        case n.InputSpeechStopped():
             return "input_audio_buffer.speech_stopped", {"audio_end_ms": notice.audio_end_ms, "item_id": notice.item_id}
         case n.InputCommitted():
             return "input_audio_buffer.committed", {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
-from parley.core.regions.context import Room, Shown, fit, text_tokens, tokens_of
+from parley.core.regions.context import PromptBudget, Shown, fit, text_tokens, tokens_of
 from parley.core.regions.response import Response
 from parley.core.regions.tool_offer import offer
 from parley.core.state import State
@@ -46,13 +46,13 @@ class PromptBuilder:
             len(instructions)
             + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in offered.tools)
         )
-        room = Room(fixed, st.owner.context_tokens, settings.truncation)
+        budget = PromptBudget(fixed, st.owner.context_tokens, settings.truncation)
         if plan.entries is None:
             entries = st.conversation.entries()
-            shown = st.conversation.shown(room, extra)
+            shown = st.conversation.shown(budget, extra)
         else:
             entries = list(plan.entries)
-            shown = fit((*(view for entry in entries if not is_empty(view := entry.view())), *extra), room)
+            shown = fit((*(view for entry in entries if not is_empty(view := entry.view())), *extra), budget)
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
         temperature = settings.temperature if params.temperature is None else params.temperature

@@ -12,15 +12,16 @@ from parley.core.decisions.responses import Responses
 from parley.core.decisions.resumption import Resumption
 from parley.core.policy.backchannels import is_backchannel
 from parley.core.policy.policy import Answer, Decided, Said, Say, Translate
+from parley.core.policy.spoken_language import believed_language
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
 from parley.core.regions.pending_turns import Pending
-from parley.core.regions.turn_taking import Turn
+from parley.core.regions.turn_taking import UserTurn
 from parley.core.regions.work_queue import PendingWork
 from parley.core.state import State
 from parley.core.words.effects import DropTranscription, FinishTranscription, OpenTranscription, Transcribe
 from parley.core.words.errors import Fault, PeerError
-from parley.core.words.events import PartialTranscribed, TranscriptionFailed
+from parley.core.words.events import PartialTranscribed, Transcribed, TranscriptionFailed
 from parley.core.words.ids import TurnId
 from parley.core.words.limits import (
     MAX_PENDING_TURNS,
@@ -46,19 +47,17 @@ class Transcripts:
 
     # --- recogniser streams --------------------------------------------------------------------------------------------------
 
-    def open_turn(self, start: int, onset: int, *, provisional: bool = False) -> Turn:
+    def open_turn(self, start: int, onset: int, *, provisional: bool = False) -> UserTurn:
         """A turn from this sample on (24 kHz), with a recogniser stream of its own."""
-        return self._open(Turn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional), live=True)
+        return self._open(UserTurn(self.st.ids.turn(), self.st.ids.item(), start, onset, start, provisional), live=True)
 
-    def _open(self, turn: Turn, *, live: bool) -> Turn:
+    def _open(self, turn: UserTurn, *, live: bool) -> UserTurn:
         self._open_transcription(turn, live)
         return turn
 
-    def _open_transcription(self, turn: Turn, live: bool) -> None:
+    def _open_transcription(self, turn: UserTurn, live: bool) -> None:
         wanted = self.st.settings.transcription or Transcription()
-        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
-        if not language and not wanted.languages:
-            language = self.st.owner.language
+        language = self._prescribed_language()
         self.st.do(
             OpenTranscription(
                 turn.id,
@@ -72,7 +71,19 @@ class Transcripts:
             )
         )
 
-    def feed(self, turn: Turn, end: int) -> None:
+    def _prescribed_language(self) -> str:
+        """The language that the recogniser is given; "" where it is to find it out."""
+        wanted = self.st.settings.transcription or Transcription()
+        if wanted.language or not wanted.languages:
+            return wanted.language or self.st.owner.language
+        return wanted.languages[0] if len(wanted.languages) == 1 else ""
+
+    def language_of(self, event: Transcribed, samples: int) -> str:
+        """The language of a turn of so many samples; "" where it is not known."""
+        expected = self._prescribed_language() or self.st.heard_language
+        return believed_language(event.language, event.language_confidence, samples // SAMPLES_PER_MS, expected)
+
+    def feed(self, turn: UserTurn, end: int) -> None:
         """The recogniser gets the turn's audio up to `end`."""
         if end > turn.fed_to:
             piece = self.st.input.span(turn.fed_to, end)
@@ -83,7 +94,7 @@ class Transcripts:
     def audio_part(self, entry: Entry, index: int, audio: bytes, *, private: bool) -> None:
         """The client has brought audio as part of an item: its words are wanted too."""
         self.st.engines_used = True
-        part = Turn(self.st.ids.turn(), entry.item.id, 0, 0, 0, content_index=index, private=private)
+        part = UserTurn(self.st.ids.turn(), entry.item.id, 0, 0, 0, content_index=index, private=private)
         turn = self._open(part, live=False)
         self.st.do(Transcribe(turn.id, audio))
         self.expect(turn, entry, self.st.input.format.samples(len(audio)), False)
@@ -104,7 +115,7 @@ class Transcripts:
             )
 
     def expect(
-        self, turn: Turn, entry: Entry, samples: int, wants_reply: bool, *, silent_prompt: bool = False
+        self, turn: UserTurn, entry: Entry, samples: int, wants_reply: bool, *, silent_prompt: bool = False
     ) -> Pending:
         """Wait for the words of so many samples, bounded in time and number."""
         st = self.st
@@ -123,7 +134,7 @@ class Transcripts:
             self.lose(st.pending.oldest, Fault("transcription_backlog", message))
         return pending
 
-    def _turn(self, turn_id: TurnId) -> Turn | None:
+    def _turn(self, turn_id: TurnId) -> UserTurn | None:
         pending = self.st.pending.get(turn_id)
         if pending is not None:
             return pending.turn
@@ -139,7 +150,7 @@ class Transcripts:
         if not turn.provisional:
             self.words_stable(turn)
 
-    def words_stable(self, turn: Turn) -> None:
+    def words_stable(self, turn: UserTurn) -> None:
         """Words that nothing can take back are sent to the client, and the policy decides what they cause."""
         st = self.st
         if self._asked_for(turn) and (new := turn.tell_stable()):
@@ -155,7 +166,7 @@ class Transcripts:
         wanted = self.st.settings.transcription
         return heard or (wanted.language if wanted else "") or self.st.owner.language
 
-    def _decided(self, turn: Turn, said: Said, work: tuple[Decided, ...]) -> None:
+    def _decided(self, turn: UserTurn, said: Said, work: tuple[Decided, ...]) -> None:
         """The policy has decided on this work for the turn's words."""
         for one in work:
             match one:
@@ -178,7 +189,7 @@ class Transcripts:
         st.translated = (*st.translated, text)[-TRANSLATION_CONTEXT:]
         self.responses.queue(PendingWork(Plan(given=given)))
 
-    def _asked_for(self, turn: Turn) -> bool:
+    def _asked_for(self, turn: UserTurn) -> bool:
         return self.st.settings.transcription is not None and not turn.private
 
     def resolve(

@@ -17,7 +17,7 @@ from parley.core.policy.policy import Said
 from parley.core.policy.turn_rules import MAX_PRE_ROLL_MS, PauseSeen
 from parley.core.regions.entry import Entry
 from parley.core.regions.pending_turns import Pending
-from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, Turn
+from parley.core.regions.turn_taking import Began, Paused, Pausing, Quiet, Resumed, Speaking, UserTurn
 from parley.core.state import State
 from parley.core.words.effects import (
     DropTranscription,
@@ -46,10 +46,10 @@ from parley.core.words.notices import (
     IdleTimeoutTriggered,
     InputCleared,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     ItemAdded,
     ItemDone,
-    SpeechStarted,
-    SpeechStopped,
 )
 from parley.core.words.settings import SemanticVad, TurnDetection
 
@@ -148,11 +148,11 @@ class Turns:
         if not provisional:
             self._claim(turn)
 
-    def _claim(self, turn: Turn) -> None:
+    def _claim(self, turn: UserTurn) -> None:
         """The turn has the floor."""
         st = self.st
         turn.claim()
-        st.tell(SpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
+        st.tell(InputSpeechStarted(turn.item_id, turn.start_sample // SAMPLES_PER_MS))
         detection = st.settings.turn_detection
         if detection is not None and detection.interrupt_response and self._cuts_output():
             self.responses.silence("turn_detected", by=turn.id)
@@ -175,7 +175,7 @@ class Turns:
             case other:
                 assert_never(other)
 
-    def _contest(self, turn: Turn, voice_ms: int) -> None:
+    def _contest(self, turn: UserTurn, voice_ms: int) -> None:
         """A voice over a reply: does it want the floor?"""
         st, floor = self.st, self.st.rules.floor
         if not st.output_heard:
@@ -228,7 +228,7 @@ class Turns:
             return
         self.st.turns.judged(pausing, event.finished)
 
-    def _abandon(self, turn: Turn) -> None:
+    def _abandon(self, turn: UserTurn) -> None:
         """Discard a provisional turn without telling the client."""
         st = self.st
         st.do(DropTranscription(turn.id))
@@ -237,14 +237,14 @@ class Turns:
 
     # --- the end of a turn ---------------------------------------------------------------------------------------------------
 
-    def _end_turn(self, turn: Turn, end: int, pausing: Pausing | None) -> None:
+    def _end_turn(self, turn: UserTurn, end: int, pausing: Pausing | None) -> None:
         st = self.st
         if turn.provisional:
             self._claim(turn)
         detection = st.settings.turn_detection
         self.transcripts.feed(turn, end)
         st.turns.rest()
-        st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
+        st.tell(InputSpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
         wants_reply = detection is not None and detection.create_response and st.policy.speaks
         version = st.conversation.version
         pending = self._commit(turn, turn.start_sample, end, wants_reply)
@@ -262,7 +262,9 @@ class Turns:
         st.do(DropTranscription(turn.id))
         self.transcripts.resolve(pending, pausing.text, pausing.logprobs, pausing.language, speculated_at=version)
 
-    def _commit(self, turn: Turn, start: int, end: int, wants_reply: bool, *, silent_prompt: bool = False) -> Pending:
+    def _commit(
+        self, turn: UserTurn, start: int, end: int, wants_reply: bool, *, silent_prompt: bool = False
+    ) -> Pending:
         """The turn's audio becomes an item of the conversation, whose words are still to come."""
         st = self.st
         audio = st.input.commit(start, end)
@@ -298,7 +300,7 @@ class Turns:
             self.responses.drop_speculation()
             st.turns.rest()
             if not turn.provisional:
-                st.tell(SpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
+                st.tell(InputSpeechStopped(turn.item_id, end // SAMPLES_PER_MS))
         st.turns.end_manual()
         self.transcripts.feed(turn, end)
         pending = self._commit(turn, max(turn.start_sample, st.input.begins), end, False)
@@ -320,7 +322,7 @@ class Turns:
         for turn in st.turns.open():
             st.do(DropTranscription(turn.id))
             if turn is st.turns.turn and not turn.provisional:
-                st.tell(SpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
+                st.tell(InputSpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
         self.responses.drop_speculation()
         st.turns.end_manual()
         st.turns.rest()
@@ -363,7 +365,8 @@ class Turns:
             if event.flush is None or event.flush == pending.flush:
                 if event.flush is not None:
                     st.do(DropTranscription(event.turn))
-                self.transcripts.resolve(pending, event.text, event.logprobs, event.language)
+                language = self.transcripts.language_of(event, pending.samples)
+                self.transcripts.resolve(pending, event.text, event.logprobs, language)
             return
         pausing = st.turns.position
         if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
@@ -374,9 +377,10 @@ class Turns:
     def _flushed(self, pausing: Pausing, event: Transcribed) -> None:
         """In a pause: all that was said so far is known."""
         st, turn, text = self.st, pausing.turn, event.text
-        pausing = st.turns.transcribed(pausing, text, event.logprobs, event.language)
+        language = self.transcripts.language_of(event, pausing.since - turn.start_sample)
+        pausing = st.turns.transcribed(pausing, text, event.logprobs, language)
         detection = st.settings.turn_detection
         if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
-            self._judge(pausing, text, event.language, event.confidence)
+            self._judge(pausing, text, language, event.confidence)
         if st.owner.speculation and detection is not None and detection.create_response and not turn.provisional:
-            self.responses.speculate(Said(text, turn.decided_to, event.language))
+            self.responses.speculate(Said(text, turn.decided_to, language))

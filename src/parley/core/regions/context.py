@@ -40,7 +40,7 @@ _MESSAGE_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class PromptBudget:
     """What one prompt may take. `fixed_tokens` are those of its instructions and tools, `context_tokens` what the model takes in all."""
 
     fixed_tokens: int
@@ -63,24 +63,24 @@ class Shown:
     first: ItemId | None = None
 
 
-def fit(items: Sequence[Item], room: Room) -> Shown:
-    """As much of `items`, which are in order and none of them empty, as the room holds.
+def fit(items: Sequence[Item], budget: PromptBudget) -> Shown:
+    """As much of `items`, which are in order and none of them empty, as the budget allows.
 
     Raises `PeerError` (`context_length_exceeded`) where truncation is disabled, or where the question does not fit even shortened.
     """
-    limit = room.for_items
+    limit = budget.for_items
     sizes = [tokens_of(item) for item in items]
     total = sum(sizes)
     if total <= limit:
         return Shown(tuple(items))
-    if room.truncation.mode == "disabled":
+    if budget.truncation.mode == "disabled":
         raise PeerError(
-            f"The conversation has about {total + room.fixed_tokens} tokens, the model takes {room.context_tokens}; "
+            f"The conversation has about {total + budget.fixed_tokens} tokens, the model takes {budget.context_tokens}; "
             "delete items or set session.truncation to 'auto'.",
             code="context_length_exceeded",
             field="session.truncation",
         )
-    goal = int(limit * room.truncation.retention_ratio)
+    goal = int(limit * budget.truncation.retention_ratio)
     outlasting = _outlasting(items)
     leaving: dict[int, int] = {}  # by the position that the cut has passed: the tokens that leave the prompt there
     for at, size in enumerate(sizes):
@@ -90,7 +90,7 @@ def fit(items: Sequence[Item], room: Room) -> Shown:
         total -= leaving.get(start, 0)
         start += 1
     kept = tuple(item for at, item in enumerate(items) if outlasting[at] >= start)
-    return Shown(kept if total <= limit else _shortened(kept, room), items[start].id if start else None)
+    return Shown(kept if total <= limit else _shortened(kept, budget), items[start].id if start else None)
 
 
 def bond(item: Item) -> str | None:
@@ -114,18 +114,19 @@ def _outlasting(items: Sequence[Item]) -> list[int]:
 
 def _question(items: Sequence[Item]) -> int:
     """Where the last message of the user stands; without any, the last item is what is asked."""
-    asked = (at for at in range(len(items) - 1, -1, -1) if _asks(items[at]))
+    asked = (at for at in range(len(items) - 1, -1, -1) if asks(items[at]))
     return next(asked, len(items) - 1)
 
 
-def _asks(item: Item) -> bool:
+def asks(item: Item) -> bool:
+    """Whether it is a message of the user: the last one is the question that a reply answers."""
     return isinstance(item, Message) and item.role == "user"
 
 
 # --- shortening --------------------------------------------------------------------------------------------------------------
 
 
-def _shortened(items: tuple[Item, ...], room: Room) -> tuple[Item, ...]:
+def _shortened(items: tuple[Item, ...], budget: PromptBudget) -> tuple[Item, ...]:
     """The items with their longest texts cut to one length, the greatest with which all of them fit."""
     lengths = [len(text) for item in items for text in _texts(item)]
     rest = sum(tokens_of(item) for item in items) - sum(map(text_tokens, lengths))
@@ -134,11 +135,11 @@ def _shortened(items: tuple[Item, ...], room: Room) -> tuple[Item, ...]:
         return rest + sum(text_tokens(min(length, longest)) for length in lengths)
 
     shortest = MIN_SHOWN_CHARACTERS
-    fitting = bisect_right(range(shortest, max(lengths, default=0) + 1), room.for_items, key=tokens)
+    fitting = bisect_right(range(shortest, max(lengths, default=0) + 1), budget.for_items, key=tokens)
     if not fitting:
         raise PeerError(
             f"The user's last message and what follows it have about {tokens(shortest)} tokens where they are shortened, the "
-            f"instructions and tools about {room.fixed_tokens}, and {room.for_items + room.fixed_tokens} are allowed; "
+            f"instructions and tools about {budget.fixed_tokens}, and {budget.for_items + budget.fixed_tokens} are allowed; "
             "delete items, shorten the instructions, or have the owner raise the pipeline's context_tokens.",
             code="context_length_exceeded",
         )

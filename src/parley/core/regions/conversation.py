@@ -7,7 +7,7 @@ playback.
 
 from __future__ import annotations
 
-from parley.core.regions.context import Room, Shown, bond, fit
+from parley.core.regions.context import PromptBudget, Shown, asks, bond, fit
 from parley.core.regions.entry import Entry, Version
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ConversationId, ItemId
@@ -30,7 +30,7 @@ class Conversation:
         self._characters: dict[ItemId, int] = {}
         """The characters of each entry when it was inserted: of what clients bring, all."""
         self._first_kept: ItemId | None = None
-        """Where the last context truncation began the prompt: all before it stays left out. None: nothing is left out."""
+        """Where the last context truncation began the prompt: what stands before it stays left out. None: nothing is left out."""
 
     @property
     def version(self) -> int:
@@ -127,15 +127,26 @@ class Conversation:
 
     # --- the prompt ------------------------------------------------------------------------------------------------------
 
-    def shown(self, room: Room, extra: tuple[Item, ...] = ()) -> Shown:
+    def shown(self, budget: PromptBudget, extra: tuple[Item, ...] = ()) -> Shown:
         """The items that a model is to see, `extra` after them; `settle` it once it is used. Raises `PeerError`, see `fit`."""
         entries = self.entries()
-        start = 0 if self._first_kept is None else self._order.index(self._first_kept)
+        start = self._beginning(entries, extra)
         recent = entries[start:]
         shared = {bond(entry.item) for entry in recent} - {None}
         bonded = (entry for entry in entries[:start] if bond(entry.item) in shared)
         views = [view for entry in (*bonded, *recent) if not is_empty(view := entry.view())]
-        return fit((*views, *extra), room)
+        return fit((*views, *extra), budget)
+
+    def _beginning(self, entries: list[Entry], extra: tuple[Item, ...]) -> int:
+        """Where a prompt begins: what an earlier prompt left out stays out, unless deletions made it the question."""
+        if self._first_kept is None:
+            return 0
+        first_kept = self._order.index(self._first_kept)
+        if any(asks(item) for item in extra):
+            return first_kept
+        backwards = range(len(entries) - 1, -1, -1)
+        question = next((at for at in backwards if asks(view := entries[at].view()) and not is_empty(view)), first_kept)
+        return min(first_kept, question)
 
     def settle(self, shown: Shown) -> None:
         """This is what a model saw: what was left out of it stays left out."""

@@ -24,13 +24,13 @@ class Version:
         self.number += 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """An item and what stands behind it.
 
     `heard` is the sample to which a spoken item was heard (None: all of it, as far as is known); `by_client`: the client said so.
     `input_samples` is the length of a user's audio, `awaiting` how much is still to come: transcripts of its audio, the output of its
-    call. `version` is the conversation's, None for an entry that is in none.
+    call. `version` is the conversation's, None for an entry that is in none. Entries are equal only if they are the same one.
     """
 
     item: Item

@@ -15,7 +15,7 @@ SPARE = 8
 """A long append of which less than one part in this many is still needed is copied, so that the rest of its memory is free."""
 
 
-class InputAudio:
+class InputBuffer:
     """The uncommitted tail of what the client has written to its input buffer."""
 
     __slots__ = ("_base", "_kept", "_long", "_split", "_used", "format", "received")

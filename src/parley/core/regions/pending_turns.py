@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from parley.core.regions.entry import Entry
-from parley.core.regions.turn_taking import Turn
+from parley.core.regions.turn_taking import UserTurn
 from parley.core.words.ids import FlushId, TurnId
 
 
@@ -15,7 +15,7 @@ class Pending:
     """A committed turn. `flush`: the answer to it will do as the turn's words, because nothing was said after it was asked for.
     `silent_prompt`: there was no speech in it, and the reply is to help the user go on."""
 
-    turn: Turn
+    turn: UserTurn
     entry: Entry
     samples: int
     deadline_ns: int

@@ -19,7 +19,7 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 
 
 @dataclass(slots=True)
-class Clause:
+class SpokenClause:
     """One clause: its text, where its audio begins in the item, how long it is so far."""
 
     text: str
@@ -60,7 +60,7 @@ class Speech:
     """The audio and the words of one assistant item, as they grow."""
 
     format: AudioFormat
-    clauses: list[Clause] = field(default_factory=list)
+    clauses: list[SpokenClause] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
     samples: int = 0
     discarded: bool = False
@@ -72,7 +72,7 @@ class Speech:
     def begin(self, text: str) -> None:
         """The next clause; the one before it is complete."""
         self.end()
-        self.clauses.append(Clause(text, self.samples))
+        self.clauses.append(SpokenClause(text, self.samples))
 
     def add(self, audio: bytes, words: tuple[SpokenWord, ...]) -> int:
         """More audio of the last clause, with all of its words timed so far; returns its samples."""

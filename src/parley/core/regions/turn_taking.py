@@ -21,7 +21,7 @@ FRAME = 768
 
 
 @dataclass(slots=True)
-class Turn:
+class UserTurn:
     """One stretch of the user's speech.
 
     `start_sample` includes the pre-roll; `fed_to` is how far the recogniser has been given it. `provisional`: the
@@ -93,7 +93,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Speaking:
-    turn: Turn
+    turn: UserTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Pausing:
     `finished`. None of it can be stale: speech ends the pause and this value with it.
     """
 
-    turn: Turn
+    turn: UserTurn
     since: int
     flush: FlushId | None = None
     text: str | None = None
@@ -127,13 +127,13 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    turn: Turn
+    turn: UserTurn
     since: int
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    turn: Turn
+    turn: UserTurn
 
 
 Change = Began | Paused | Resumed | None
@@ -150,7 +150,7 @@ class TurnTaking:
 
     position: Position = field(default_factory=Quiet)
     scored_to: int = 0
-    manual: Turn | None = None
+    manual: UserTurn | None = None
     """The turn that the client will end itself, where it detects turns."""
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -182,11 +182,11 @@ class TurnTaking:
             case _:
                 assert_never(self.position)
 
-    def speak(self, turn: Turn) -> None:
+    def speak(self, turn: UserTurn) -> None:
         self._recent.clear()
         self.position = Speaking(turn)
 
-    def pause(self, turn: Turn, since: int) -> None:
+    def pause(self, turn: UserTurn, since: int) -> None:
         self.position = Pausing(turn, since)
 
     def rest(self) -> None:
@@ -217,15 +217,15 @@ class TurnTaking:
     # --- turns ---------------------------------------------------------------------------------------------------------------
 
     @property
-    def turn(self) -> Turn | None:
+    def turn(self) -> UserTurn | None:
         """The turn that is being spoken."""
         return None if isinstance(self.position, Quiet) else self.position.turn
 
-    def open(self) -> list[Turn]:
+    def open(self) -> list[UserTurn]:
         """Every turn that is not committed: the client's own, and the one that is being spoken."""
         return [turn for turn in (self.manual, self.turn) if turn is not None]
 
-    def begin_manual(self, turn: Turn) -> None:
+    def begin_manual(self, turn: UserTurn) -> None:
         self.manual = turn
 
     def end_manual(self) -> None:

@@ -95,13 +95,13 @@ class ErrorRaised:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class InputSpeechStarted:
     item_id: ItemId
     audio_start_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStopped:
+class InputSpeechStopped:
     item_id: ItemId
     audio_end_ms: int
 
@@ -351,8 +351,8 @@ Notice = (
     | SessionUpdated
     | ConversationCreated
     | ErrorRaised
-    | SpeechStarted
-    | SpeechStopped
+    | InputSpeechStarted
+    | InputSpeechStopped
     | IdleTimeoutTriggered
     | InputCommitted
     | InputCleared

@@ -26,4 +26,4 @@ class TurnMeasured:
     first_audio_ms: float | None
     sent_ms: float | None
     speculation: Literal["none", "won", "lost"]
-    guesses_lost: int
+    speculations_lost: int

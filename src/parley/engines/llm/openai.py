@@ -30,7 +30,7 @@ from parley.engines.llm.openai_errors import (
     model_not_found,
 )
 from parley.engines.llm.openai_http import EndpointClient
-from parley.engines.llm.openai_request import Dialect, request_body
+from parley.engines.llm.openai_request import ChatDialect, request_body
 from parley.engines.llm.openai_stream import StreamReader
 from parley.engines.llm.server_events import ServerEvent
 from parley.engines.options import OptionReader
@@ -129,7 +129,7 @@ class OpenAIModel:
         self._model = config.model
         self._client: EndpointClient | None = None
         self._models: tuple[str, ...] = ()
-        self._dialect = Dialect("max_completion_tokens" if is_openai(config.base_url) else "max_tokens")
+        self._dialect = ChatDialect("max_completion_tokens" if is_openai(config.base_url) else "max_tokens")
         self._reasoning_opened = any(name in config.model.lower() for name in _UNOPENED_REASONERS)
         self._reasoning_seen = False
         self._reported: set[str] = set()

@@ -20,14 +20,14 @@ _UNKNOWN: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class ChatDialect:
     """What one server takes; changed when it refuses something (`without`)."""
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     stream_options: bool = True
     temperature: bool = True
 
-    def without(self, refusal: str) -> Dialect | None:
+    def without(self, refusal: str) -> ChatDialect | None:
         """The dialect to try after a 400 or 422 that says `refusal`; None when it names nothing that could be said otherwise."""
         if self.stream_options and ("stream_options" in refusal or "include_usage" in refusal):
             return replace(self, stream_options=False)
@@ -41,7 +41,7 @@ class Dialect:
         return None
 
 
-def request_body(request: ChatRequest, model: str, dialect: Dialect) -> dict[str, object]:
+def request_body(request: ChatRequest, model: str, dialect: ChatDialect) -> dict[str, object]:
     """The JSON body, without `stream`. Raises `EngineRefused` when a tool's or the reply's JSON Schema is no JSON."""
     body: dict[str, object] = {"model": model, "messages": [_message(message) for message in request.messages]}
     if request.tools:

@@ -31,7 +31,7 @@ STEADY_S = 30.0
 """A process that ran so long did not end for the reason for which the one before it did."""
 
 
-class Segment(Protocol):
+class PendingSegment(Protocol):
     """What the pool sees of a stream: the audio since its last pause, and where to put results."""
 
     closed: bool
@@ -85,9 +85,9 @@ class Decoder:
 
     def __init__(self, process: DecoderProcess) -> None:
         self.process = process
-        self.follows: Segment | None = None
+        self.follows: PendingSegment | None = None
         """The stream whose partials it decodes."""
-        self.works_on: Segment | None = None
+        self.works_on: PendingSegment | None = None
         self.idle = False
         self.item_next = False
         """Whether it is an item's turn, where a speaker's partials and an item both wait."""
@@ -97,7 +97,7 @@ class Decoder:
         """In a row."""
         self._started_s = 0.0
 
-    def follow(self, segment: Segment | None) -> None:
+    def follow(self, segment: PendingSegment | None) -> None:
         """Decode this stream's partials from here on; the one followed so far goes without until its next pause."""
         if self.follows is not None and self.follows is not segment:
             self.follows.muted = True

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from parley.engines.fair_queue import FairQueue
 from parley.engines.ports import EngineError
-from parley.engines.stt.pocketsphinx_decoder import Decoder, Segment
+from parley.engines.stt.pocketsphinx_decoder import Decoder, PendingSegment
 from parley.engines.stt.pocketsphinx_process import DecoderLost, DecoderProcess
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class DecoderPool:
     def __init__(self, processes: Sequence[DecoderProcess]) -> None:
         self._decoders = [Decoder(process) for process in processes]
         self._tasks: list[asyncio.Task[None]] = []
-        self._pauses: FairQueue[Segment] = FairQueue()
-        self._speaking: FairQueue[Segment] = FairQueue()
+        self._pauses: FairQueue[PendingSegment] = FairQueue()
+        self._speaking: FairQueue[PendingSegment] = FairQueue()
         self._wake = asyncio.Event()
         self._mean = ""
         for process in processes:
@@ -88,7 +88,7 @@ class DecoderPool:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(decoder.process.stop() for decoder in self._decoders))
 
-    def want_pause(self, segment: Segment) -> None:
+    def want_pause(self, segment: PendingSegment) -> None:
         """The segment has a new cut."""
         if (fault := self.fault) is not None:
             segment.fail(fault)
@@ -96,7 +96,7 @@ class DecoderPool:
         self._pauses.put(segment, segment.share, live=segment.live)
         self._wake.set()
 
-    def want_partials(self, segment: Segment) -> None:
+    def want_partials(self, segment: PendingSegment) -> None:
         """The segment has a slice of audio or more that is not decoded; cheap enough to call for every chunk."""
         if any(decoder.follows is segment for decoder in self._decoders):
             self._wake.set()
@@ -104,7 +104,7 @@ class DecoderPool:
             self._speaking.put(segment, segment.share)
             self._wake.set()
 
-    def forget(self, segment: Segment) -> None:
+    def forget(self, segment: PendingSegment) -> None:
         """The segment's stream has ended."""
         self._pauses.discard(segment, segment.share)
         self._speaking.discard(segment, segment.share)
@@ -137,7 +137,7 @@ class DecoderPool:
         finally:
             decoder.idle = False
 
-    async def _work(self, decoder: Decoder, segment: Segment, pause: bool) -> None:
+    async def _work(self, decoder: Decoder, segment: PendingSegment, pause: bool) -> None:
         segment.busy = True
         decoder.works_on = segment
         try:
@@ -180,7 +180,7 @@ class DecoderPool:
 
     # --- what is next ---
 
-    def _next(self, decoder: Decoder) -> tuple[Segment, bool] | None:
+    def _next(self, decoder: Decoder) -> tuple[PendingSegment, bool] | None:
         """The segment to work on, and whether a pause of it is wanted (else its partials)."""
         if (segment := self._next_pause(decoder, live=True)) is not None:
             return segment, True
@@ -191,11 +191,11 @@ class DecoderPool:
                 return segment, items
         return None
 
-    def _next_pause(self, decoder: Decoder, *, live: bool) -> Segment | None:
+    def _next_pause(self, decoder: Decoder, *, live: bool) -> PendingSegment | None:
         """The next pause that this decoder should see to."""
         return self._pauses.take(lambda segment: self._is_for(decoder, segment), live=live)
 
-    def _is_for(self, decoder: Decoder, segment: Segment) -> bool:
+    def _is_for(self, decoder: Decoder, segment: PendingSegment) -> bool:
         """Whether no decoder works on it, and this decoder need not drop another stream that an idle one would not drop."""
         if segment.busy:
             return False
@@ -204,7 +204,7 @@ class DecoderPool:
         others = (other for other in self._decoders if other is not decoder)
         return not any(other.idle and (other.follows is None or other.follows is segment) for other in others)
 
-    def _next_item(self, decoder: Decoder) -> Segment | None:
+    def _next_item(self, decoder: Decoder) -> PendingSegment | None:
         """An item's segment, where the decoder follows no live stream."""
         if self._is_following(decoder):
             return None
@@ -217,7 +217,7 @@ class DecoderPool:
         current = decoder.follows
         return current is not None and asyncio.get_running_loop().time() - current.last_fed_s < IDLE_S
 
-    def _next_slice(self, decoder: Decoder) -> Segment | None:
+    def _next_slice(self, decoder: Decoder) -> PendingSegment | None:
         """The stream this decoder follows, if it has a slice; else another, if this one is over or silent."""
         current = decoder.follows
         if current is not None and not current.busy and current.available() - current.decoded >= SLICE:
@@ -236,7 +236,7 @@ class DecoderPool:
 
     # --- the work ---
 
-    async def _follow(self, decoder: Decoder, segment: Segment) -> None:
+    async def _follow(self, decoder: Decoder, segment: PendingSegment) -> None:
         """First pass, one slice: as it comes, with the cepstral mean of the last speaker."""
         if decoder.follows is not segment:
             decoder.follow(segment)
@@ -250,7 +250,7 @@ class DecoderPool:
         if not segment.closed:
             segment.guess(text)
 
-    async def _second_pass(self, decoder: Decoder, segment: Segment) -> None:
+    async def _second_pass(self, decoder: Decoder, segment: PendingSegment) -> None:
         """The whole of the audio up to the cut, with its own cepstral mean."""
         size = segment.next_cut()
         if size is None:
@@ -277,7 +277,7 @@ class DecoderPool:
         if not segment.closed:
             segment.commit(size, hypothesis)
 
-    def _yields(self, decoder: Decoder, segment: Segment) -> bool:
+    def _yields(self, decoder: Decoder, segment: PendingSegment) -> bool:
         """Whether this segment is to wait for a live pause of another session, which no decoder is free for."""
         share = segment.share
         if any(other.idle for other in self._decoders):

@@ -20,7 +20,7 @@ from parley.engines.stt import whisper_weights
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper_model import WhisperModel
-from parley.engines.stt.whisper_queue import WorkQueue
+from parley.engines.stt.whisper_queue import DecodingQueue
 from parley.engines.stt.whisper_stream import WhisperStream
 
 DEFAULT_MODEL = "base"
@@ -52,7 +52,7 @@ class WhisperRecognizer:
     def __init__(self, options: WhisperOptions) -> None:
         self._options = options
         self._model: WhisperModel | None = None
-        self._queue: WorkQueue | None = None
+        self._queue: DecodingQueue | None = None
         self._streams: set[WhisperStream] = set()
         self._backlog = new_backlog()
 
@@ -88,8 +88,7 @@ class WhisperRecognizer:
                 remedy="Correct the option `language`, or use a multilingual model (one without `.en`).",
             )
         self._model = model
-        self._queue = WorkQueue(model.decode, options.workers)
-        self._queue.start()
+        self._queue = DecodingQueue(model.decode, options.workers)
 
     async def close(self) -> None:
         for stream in tuple(self._streams):

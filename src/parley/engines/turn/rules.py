@@ -77,7 +77,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class WeightedRule:
     """`weight` in log odds when `holds` is true."""
 
     name: str
@@ -186,48 +186,48 @@ def _sounds(test: Callable[[Ending], bool]) -> Callable[[Evidence], bool]:
     return lambda evidence: evidence.sound is not None and evidence.sound.voiced_ms >= 120 and test(evidence.sound)
 
 
-WORD_RULES: Final[tuple[Rule, ...]] = (
+WORD_RULES: Final[tuple[WeightedRule, ...]] = (
     # Words that end a turn.
-    Rule("answer or greeting", 2.37, "a whole turn by itself (Schegloff & Sacks 1973: adjacency pairs)", _whole_turn),
-    Rule("question mark", 2.0, "the recogniser heard a question, and questions hand the turn over (Sacks et al. 1974)",
+    WeightedRule("answer or greeting", 2.37, "a whole turn by itself (Schegloff & Sacks 1973: adjacency pairs)", _whole_turn),
+    WeightedRule("question mark", 2.0, "the recogniser heard a question, and questions hand the turn over (Sacks et al. 1974)",
          lambda e: e.mark == "?" and not _goes_on(e)),
-    Rule("question", 1.22, "begins like a question and ends like one",
+    WeightedRule("question", 1.22, "begins like a question and ends like one",
          lambda e: e.asks and e.mark != "?" and not _goes_on(e) and (not _listed(e, "leaning") or _stranded(e))),
-    Rule("full stop", 0.5, "recognisers set one by the words and the fall of the voice; they also set it too often",
+    WeightedRule("full stop", 0.5, "recognisers set one by the words and the fall of the voice; they also set it too often",
          lambda e: e.mark == "." and not _goes_on(e)),
-    Rule("complete clause", 0.18, "three words or more and nothing open at their end (Ford & Thompson 1996)", _complete),
+    WeightedRule("complete clause", 0.18, "three words or more and nothing open at their end (Ford & Thompson 1996)", _complete),
     # Words that hold it.
-    Rule("hesitation", -3.0, "um and uh announce a delay and a wish to go on (Clark & Fox Tree 2002)",
+    WeightedRule("hesitation", -3.0, "um and uh announce a delay and a wish to go on (Clark & Fox Tree 2002)",
          lambda e: _listed(e, "hesitations") and not _whole_turn(e)),
-    Rule("unfinished clause", -3.09, "an article, conjunction or preposition has something after it",
+    WeightedRule("unfinished clause", -3.09, "an article, conjunction or preposition has something after it",
          lambda e: _holds_on(e) and not _whole_turn(e)),
-    Rule("open phrase", -2.25, "\"I would like\" asks for its complement (Ford & Thompson 1996)",
+    WeightedRule("open phrase", -2.25, "\"I would like\" asks for its complement (Ford & Thompson 1996)",
          lambda e: _open_ended(e) and not _holds_on(e) and not _whole_turn(e)),
-    Rule("noun or verb missing", -2.31, "\"the next\" asks for its noun, \"how much does it\" for its verb",
+    WeightedRule("noun or verb missing", -2.31, "\"the next\" asks for its noun, \"how much does it\" for its verb",
          lambda e: (_lacks_noun(e) or _lacks_verb(e)) and not _holds_on(e) and not _whole_turn(e)),
-    Rule("leaning word", -2.02, "an auxiliary or determiner usually has something after it",
+    WeightedRule("leaning word", -2.02, "an auxiliary or determiner usually has something after it",
          lambda e: _listed(e, "leaning") and not _stranded(e) and not _whole_turn(e) and not _goes_on(e)),
-    Rule("comma or dash", -1.5, "the recogniser expects more", lambda e: e.mark in _GOING_ON),
-    Rule("digits being dictated", -1.57, "numbers are dictated in groups with pauses between them",
+    WeightedRule("comma or dash", -1.5, "the recogniser expects more", lambda e: e.mark in _GOING_ON),
+    WeightedRule("digits being dictated", -1.57, "numbers are dictated in groups with pauses between them",
          lambda e: 0 < _dictated_digits(e) < 7),
-    Rule("a long number", -0.45, "it may be whole", lambda e: _dictated_digits(e) >= 7),
-    Rule("subordinate clause alone", -1.32, "\"if it rains\" projects a main clause (Lerner 1991: compound turn units)",
+    WeightedRule("a long number", -0.45, "it may be whole", lambda e: _dictated_digits(e) >= 7),
+    WeightedRule("subordinate clause alone", -1.32, "\"if it rains\" projects a main clause (Lerner 1991: compound turn units)",
          _subordinate_only),
-    Rule("one word", -0.47, "rarely a turn, unless it is an answer",
+    WeightedRule("one word", -0.47, "rarely a turn, unless it is an answer",
          lambda e: e.lists is not None and len(e.words) == 1 and not _whole_turn(e) and not _goes_on(e)),
 )  # fmt: skip
 
-SOUND_RULES: Final[tuple[Rule, ...]] = (
-    Rule("falling pitch", 0.96, "a fall to the bottom of the voice ends a turn (Duncan 1972; Gravano & Hirschberg 2011)",
+SOUND_RULES: Final[tuple[WeightedRule, ...]] = (
+    WeightedRule("falling pitch", 0.96, "a fall to the bottom of the voice ends a turn (Duncan 1972; Gravano & Hirschberg 2011)",
          _sounds(lambda s: s.slope_st <= -1.5 and s.height_st <= -1.0)),
-    Rule("high rise", 0.5, "a steep rise asks (Gravano & Hirschberg 2011); without a question's words it may as well go on",
+    WeightedRule("high rise", 0.5, "a steep rise asks (Gravano & Hirschberg 2011); without a question's words it may as well go on",
          lambda e: (e.asks or e.mark == "?") and e.sound is not None and e.sound.slope_st >= 3.0 and e.sound.height_st > 0),
-    Rule("level pitch", -1.01, "a sustained tone keeps the turn (Duncan 1972; Gravano & Hirschberg 2011)",
+    WeightedRule("level pitch", -1.01, "a sustained tone keeps the turn (Duncan 1972; Gravano & Hirschberg 2011)",
          _sounds(lambda s: abs(s.slope_st) < 0.8 and s.height_st > -1.0)),
-    Rule("slight rise", -0.62, "a continuation rise (Selting 1996)", _sounds(lambda s: 0.8 <= s.slope_st < 3.0)),
-    Rule("fading", 0.28, "turns end quieter than they went on (Gravano & Hirschberg 2011)", _sounds(lambda s: s.drop_db >= 6)),
-    Rule("still loud", -0.31, "no fading", _sounds(lambda s: s.drop_db < 1)),
-    Rule("drawn out", -0.85, "a long steady last syllable is a filled pause (Local & Kelly 1986)",
+    WeightedRule("slight rise", -0.62, "a continuation rise (Selting 1996)", _sounds(lambda s: 0.8 <= s.slope_st < 3.0)),
+    WeightedRule("fading", 0.28, "turns end quieter than they went on (Gravano & Hirschberg 2011)", _sounds(lambda s: s.drop_db >= 6)),
+    WeightedRule("still loud", -0.31, "no fading", _sounds(lambda s: s.drop_db < 1)),
+    WeightedRule("drawn out", -0.85, "a long steady last syllable is a filled pause (Local & Kelly 1986)",
          _sounds(lambda s: s.drawn_ms >= 350)),
 )  # fmt: skip
 
@@ -238,7 +238,7 @@ RULES: Final = WORD_RULES + SOUND_RULES
 class Judgement:
     """The rules that hold for a pause, and by how much those of words count."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[WeightedRule, ...]
     trust: float
 
     @property

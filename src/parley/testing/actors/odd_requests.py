@@ -35,8 +35,8 @@ from parley.core.words.items import (
 from parley.core.words.settings import AudioFormat, FunctionTool, SemanticVad, ServerVad, SettingsPatch, Transcription
 from parley.core.words.work import ResponseParams
 from parley.testing.actors.pipelines import PIPELINES
-from parley.testing.actors.stage import piece
 from parley.testing.actors.tool_servers import LIBRARY, OPEN_LIBRARY
+from parley.testing.actors.world import piece
 
 if TYPE_CHECKING:
     from parley.testing.actors.simulated_user import Person
@@ -47,15 +47,15 @@ CLOCK = FunctionTool("clock", "The time somewhere", '{"type":"object"}')
 
 def whim(person: Person) -> None:
     """Do one thing that comes to mind."""
-    rng = person.stage.rng
-    person.stage.counts["whims"] += 1
+    rng = person.world.rng
+    person.world.counts["whims"] += 1
     if rng.random() < 0.2:
         person.cancel()
         return
     for event in _requests(person, rng):
         person.send(event)
         if isinstance(event, ResponseRequested) and rng.random() < 0.4:
-            person.stage.at(100 + rng.random() * 600, person.cancel)
+            person.world.at(100 + rng.random() * 600, person.cancel)
 
 
 def _requests(person: Person, rng: random.Random) -> list[ClientEvent]:

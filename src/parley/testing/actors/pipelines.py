@@ -9,25 +9,27 @@ from parley.core.words.errors import Fault
 from parley.core.words.events import Event
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import Capabilities, OwnerSettings, Settings
-from parley.testing.actors.stage import Stage
+from parley.testing.actors.world import SimulatedWorld
 
 PIPELINES = ("parley", "other", "mute")
 """The last has no voice that a client could have chosen."""
 
 
-class Pipelines:
+class SimulatedPipelines:
     """Finds what the session asks for, at once or after a moment."""
 
-    def __init__(self, stage: Stage, settings: Settings, owner: OwnerSettings, capabilities: Capabilities) -> None:
-        self._stage = stage
+    def __init__(
+        self, world: SimulatedWorld, settings: Settings, owner: OwnerSettings, capabilities: Capabilities
+    ) -> None:
+        self._world = world
         self._settings = settings
         self._owner = owner
         self._capabilities = capabilities
 
     def find(self, effect: FindPipeline) -> None:
         answer = self._answer(effect)
-        delay = self._stage.rng.choice([0.0, 0.0, 40.0])
-        self._stage.at(delay, lambda: self._stage.post(answer))
+        delay = self._world.rng.choice([0.0, 0.0, 40.0])
+        self._world.at(delay, lambda: self._world.post(answer))
 
     def _answer(self, effect: FindPipeline) -> Event:
         model = effect.model

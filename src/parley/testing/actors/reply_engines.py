@@ -26,7 +26,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import AttemptId, CallId
 from parley.core.words.settings import AudioFormat, ForceFunction
-from parley.testing.actors.stage import Stage, piece
+from parley.testing.actors.world import SimulatedWorld, piece
 
 _SENTENCES = (
     "Good morning. ",
@@ -59,17 +59,17 @@ class MouthTraits:
 class Model:
     """Language model and voice together: one attempt at a time each, any number at once."""
 
-    def __init__(self, stage: Stage, traits: MouthTraits) -> None:
-        self._stage = stage
+    def __init__(self, world: SimulatedWorld, traits: MouthTraits) -> None:
+        self._world = world
         self._traits = traits
         self._running: dict[AttemptId, bool] = {}
         self._made_bytes = 0
 
     def start(self, effect: StartGeneration) -> None:
-        self._stage.counts["generations"] += 1
+        self._world.counts["generations"] += 1
         self._running[effect.attempt] = True
-        if self._stage.rng.random() < self._traits.silent:
-            self._stage.counts["silent models"] += 1
+        if self._world.rng.random() < self._traits.silent:
+            self._world.counts["silent models"] += 1
             return
         self._step(effect.attempt, self._script(effect))
 
@@ -86,25 +86,25 @@ class Model:
         def tell() -> None:
             left = late
             if not self._running[attempt]:
-                if left == 0 and self._stage.rng.random() >= self._traits.naughty:
+                if left == 0 and self._world.rng.random() >= self._traits.naughty:
                     return
                 left += 1
-                self._stage.counts["late events"] += 1
+                self._world.counts["late events"] += 1
                 if left > 3:
                     return
-            self._stage.post(event)
+            self._world.post(event)
             self._step(attempt, script, left)
 
-        self._stage.at(delay, tell)
+        self._world.at(delay, tell)
 
     def _after(self, attempt: AttemptId) -> None:
-        if self._stage.rng.random() < self._traits.naughty:
-            self._stage.counts["late events"] += 1
+        if self._world.rng.random() < self._traits.naughty:
+            self._world.counts["late events"] += 1
             again = GenerationFinished(attempt)
-            self._stage.at(20, lambda: self._stage.post(again))
+            self._world.at(20, lambda: self._world.post(again))
 
     def _script(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
-        rng, traits, attempt = self._stage.rng, self._traits, effect.attempt
+        rng, traits, attempt = self._world.rng, self._traits, effect.attempt
         first = traits.first_delay_ms * (0.5 + rng.random())
         fails_after = rng.randrange(6) if rng.random() < traits.failing else None
         called = False
@@ -122,7 +122,7 @@ class Model:
         return bool(effect.prompt.tools) and effect.prompt.tool_choice != "none"
 
     def _content(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
-        rng, prompt = self._stage.rng, effect.prompt
+        rng, prompt = self._world.rng, effect.prompt
         forced = prompt.tool_choice == "required" or isinstance(prompt.tool_choice, ForceFunction)
         tools = self._calls(effect) and (forced or rng.random() < self._traits.tools)
         if not tools or rng.random() < 0.3:
@@ -135,7 +135,7 @@ class Model:
                     yield 20, ToolArgumentsGenerated(effect.attempt, index, part)
 
     def _words(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
-        rng, attempt = self._stage.rng, effect.attempt
+        rng, attempt = self._world.rng, effect.attempt
         for _ in range(rng.randint(1, self._traits.clauses)):
             text = rng.choice(_SENTENCES)
             if effect.modality == "text":
@@ -148,7 +148,7 @@ class Model:
     def _voice(self, effect: StartGeneration, text: str) -> Iterator[tuple[float, Event]]:
         if not any(letter.isalnum() for letter in text):
             return
-        rng, traits, format = self._stage.rng, self._traits, effect.format
+        rng, traits, format = self._world.rng, self._traits, effect.format
         total_ms = int(len(text) * 60 / max(effect.speed, 0.25))
         words = _timings(text, total_ms)
         at = 0
@@ -177,13 +177,13 @@ def _timings(text: str, total_ms: int) -> list[SpokenWord]:
     return words
 
 
-class Loudspeaker:
+class SimulatedLoudspeaker:
     """The server's own playback (paced): plays what is queued in real time and says so."""
 
     TICK_MS = 60
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, world: SimulatedWorld) -> None:
+        self._world = world
         self._queued = 0
         self._ticking = False
 
@@ -191,7 +191,7 @@ class Loudspeaker:
         self._queued += effect.format.samples(len(effect.audio))
         if not self._ticking:
             self._ticking = True
-            self._stage.at(self.TICK_MS, self._tick)
+            self._world.at(self.TICK_MS, self._tick)
 
     def stop(self) -> None:
         self._queued = 0
@@ -200,7 +200,7 @@ class Loudspeaker:
         played = min(self._queued, self.TICK_MS * 24)
         self._queued -= played
         if played:
-            self._stage.post(AudioPlayed(played))
+            self._world.post(AudioPlayed(played))
         self._ticking = self._queued > 0
         if self._ticking:
-            self._stage.at(self.TICK_MS, self._tick)
+            self._world.at(self.TICK_MS, self._tick)

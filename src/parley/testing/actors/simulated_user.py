@@ -33,6 +33,8 @@ from parley.core.words.items import (
 )
 from parley.core.words.notices import (
     ErrorRaised,
+    InputSpeechStarted,
+    InputSpeechStopped,
     ItemAdded,
     ItemDeleted,
     ItemDone,
@@ -43,12 +45,10 @@ from parley.core.words.notices import (
     ResponseDone,
     SessionCreated,
     SessionUpdated,
-    SpeechStarted,
-    SpeechStopped,
 )
 from parley.core.words.settings import Settings
 from parley.testing.actors.odd_requests import another_pipeline, whim
-from parley.testing.actors.stage import Room, SpokenWord, Stage, piece
+from parley.testing.actors.world import MicrophoneSound, MicrophoneWord, SimulatedWorld, piece
 
 _VOCABULARY = [
     "I",
@@ -105,21 +105,21 @@ class PersonTraits:
 class Line:
     """One direction of the link: in order, with a latency that varies and stalls now and then."""
 
-    def __init__(self, stage: Stage, traits: PersonTraits) -> None:
-        self._stage = stage
+    def __init__(self, world: SimulatedWorld, traits: PersonTraits) -> None:
+        self._world = world
         self._traits = traits
         self._clear_ns = 0
         self.broken = False
 
     def carry(self, arrive: Callable[[], None]) -> None:
-        rng = self._stage.rng
+        rng = self._world.rng
         delay = self._traits.latency_ms * (0.5 + rng.random())
         if rng.random() < self._traits.stalls * 0.1:
             delay += 500 * rng.random()
-            self._stage.counts["stalls"] += 1
-        due = max(self._clear_ns, self._stage.now_ns + int(delay * 1e6))
+            self._world.counts["stalls"] += 1
+        due = max(self._clear_ns, self._world.now_ns + int(delay * 1e6))
         self._clear_ns = due
-        self._stage.at((due - self._stage.now_ns) / 1e6, lambda: None if self.broken else arrive())
+        self._world.at((due - self._world.now_ns) / 1e6, lambda: None if self.broken else arrive())
 
 
 class Person:
@@ -127,16 +127,16 @@ class Person:
 
     TAIL_MS = 3_000
 
-    def __init__(self, stage: Stage, room: Room, traits: PersonTraits, settings: Settings) -> None:
-        self.stage = stage
+    def __init__(self, world: SimulatedWorld, sound: MicrophoneSound, traits: PersonTraits, settings: Settings) -> None:
+        self.world = world
         self.traits = traits
         self.settings = settings
         self.items: list[ItemId] = []
         self.responses: list[ResponseId] = []
         self.over = False
-        self._room = room
-        self._up = Line(stage, traits)
-        self._down = Line(stage, traits)
+        self._sound = sound
+        self._up = Line(world, traits)
+        self._down = Line(world, traits)
         self._bytes_sent = 0
         self._samples_sent = 0
         self._speaking_until = 0
@@ -152,10 +152,10 @@ class Person:
 
     def send(self, event: ClientEvent) -> None:
         """Send it; most clients give their events ids, some do not."""
-        if not isinstance(event, AudioArrived) and self.stage.rng.random() < 0.8:
+        if not isinstance(event, AudioArrived) and self.world.rng.random() < 0.8:
             self._sent_events += 1
             event = replace(event, event_id=ClientEventId(f"evt_{self._sent_events}"))
-        self._up.carry(lambda: self.stage.post(event))
+        self._up.carry(lambda: self.world.post(event))
 
     def told(self, notice: Notice) -> None:
         """The session has said this; it will arrive."""
@@ -170,18 +170,18 @@ class Person:
     # --- the life
 
     def begin(self) -> None:
-        if self.stage.rng.random() < self.traits.changes_pipeline:
-            for _ in range(self.stage.rng.randint(1, 2)):
-                self.send(SessionUpdateRequested(another_pipeline(self.stage.rng)))
+        if self.world.rng.random() < self.traits.changes_pipeline:
+            for _ in range(self.world.rng.randint(1, 2)):
+                self.send(SessionUpdateRequested(another_pipeline(self.world.rng)))
         self._microphone()
-        self.stage.at(200 + self.stage.rng.random() * 500, self._act)
+        self.world.at(200 + self.world.rng.random() * 500, self._act)
 
     def _act(self) -> None:
         if self.over:
             return
-        rng, traits = self.stage.rng, self.traits
+        rng, traits = self.world.rng, self.traits
         if self._acts_left == 0:
-            self.stage.at(self.TAIL_MS, self._fall_silent)
+            self.world.at(self.TAIL_MS, self._fall_silent)
             return
         self._acts_left -= 1
         draw = rng.random()
@@ -201,20 +201,20 @@ class Person:
             wait += self._say()
         if rng.random() < traits.interrupts:
             wait *= 0.5
-        self.stage.at(wait + rng.random() * 1_500, self._act)
+        self.world.at(wait + rng.random() * 1_500, self._act)
 
     def _fall_silent(self) -> None:
         self.over = True
 
     def _say(self) -> float:
-        rng = self.stage.rng
+        rng = self.world.rng
         words = [rng.choice(_VOCABULARY) for _ in range(1 + rng.randrange(6))]
         cut = rng.randrange(len(words) + 1)
         if rng.random() >= self.traits.hesitates or cut in (0, len(words)):
             return self._voice(len(words) * 280, words)
         first = self._voice(cut * 280, words[:cut])
         pause = 150 + rng.randrange(700)
-        self.stage.at(first + pause, lambda: self._rest(words[cut:]))
+        self.world.at(first + pause, lambda: self._rest(words[cut:]))
         return first + pause + 280 * (len(words) - cut)
 
     def _rest(self, words: list[str]) -> None:
@@ -222,32 +222,32 @@ class Person:
 
     def _voice(self, length_ms: int, words: list[str]) -> float:
         """Make a sound from now on; the microphone will pick it up."""
-        self.stage.counts["utterances"] += 1
+        self.world.counts["utterances"] += 1
         start = max(self._samples_sent, self._speaking_until)
         end = start + length_ms * 24
         self._speaking_until = end
-        self._room.voiced.append((start, end))
+        self._sound.voiced.append((start, end))
         for place, word in enumerate(words):
             first = start + (end - start) * place // len(words)
             last = start + (end - start) * (place + 1) // len(words)
-            self._room.words.append(SpokenWord(word, first, last))
+            self._sound.words.append(MicrophoneWord(word, first, last))
         return length_ms
 
     def _push_to_talk(self) -> float:
-        rng = self.stage.rng
+        rng = self.world.rng
         length = self._say() if rng.random() < 0.9 else 20.0
         release = length + self.traits.chunk_ms + 20
         if rng.random() < 0.1:
-            self.stage.at(release, lambda: self.send(ClearRequested()))
+            self.world.at(release, lambda: self.send(ClearRequested()))
             return release
-        self.stage.at(release, lambda: self.send(CommitRequested()))
+        self.world.at(release, lambda: self.send(CommitRequested()))
         if rng.random() < 0.85:
-            self.stage.at(release + 1, lambda: self.send(ResponseRequested()))
+            self.world.at(release + 1, lambda: self.send(ResponseRequested()))
         return release
 
     def _type(self) -> None:
-        self.stage.counts["typed"] += 1
-        words = " ".join(self.stage.rng.choice(_VOCABULARY) for _ in range(4))
+        self.world.counts["typed"] += 1
+        words = " ".join(self.world.rng.choice(_VOCABULARY) for _ in range(4))
         self.send(ItemCreateRequested(Message(ItemId(""), "user", (InputText(words),))))
         self.send(ResponseRequested())
 
@@ -259,21 +259,21 @@ class Person:
         length = self.traits.chunk_ms
         format = self.settings.input_format
         size = length * format.bytes_per_ms
-        first, sent = self._room.sent.setdefault(format, (self._samples_sent, bytearray()))
+        first, sent = self._sound.sent.setdefault(format, (self._samples_sent, bytearray()))
         if first + format.samples(len(sent)) != self._samples_sent:
             sent.clear()
-            self._room.sent[format] = (self._samples_sent, sent)
+            self._sound.sent[format] = (self._samples_sent, sent)
         audio = piece(1, self._bytes_sent, size)
         self._bytes_sent += size
         sent += audio
         self._samples_sent += format.samples(size)
         if self.traits.odd_chunks:
-            split = self.stage.rng.randrange(1, size)
+            split = self.world.rng.randrange(1, size)
             self.send(AudioArrived(audio[:split]))
             self.send(AudioArrived(audio[split:]))
         else:
             self.send(AudioArrived(audio))
-        self.stage.at(length, self._microphone)
+        self.world.at(length, self._microphone)
 
     # --- what the client learns
 
@@ -289,26 +289,26 @@ class Person:
             case SessionCreated(settings=settings) | SessionUpdated(settings=settings):
                 self.settings = settings
             case ErrorRaised(code=code):
-                self.stage.counts[f"error {code}"] += 1
+                self.world.counts[f"error {code}"] += 1
             case ResponseCreated(response=view):
-                self.stage.counts["responses"] += 1
+                self.world.counts["responses"] += 1
                 self.responses.append(view.id)
                 if view.conversation_id is not None:
                     self._main = view.id
             case ResponseDone(response=view):
-                self.stage.counts[f"done {view.status}"] += 1
+                self.world.counts[f"done {view.status}"] += 1
                 self._main = None if view.id == self._main else self._main
                 calls = [item for item in view.output if isinstance(item, FunctionCall)]
                 if calls and view.status == "completed":
                     self._run_tools(calls)
             case OutputAudioDelta():
                 self._play(notice)
-            case SpeechStarted():
+            case InputSpeechStarted():
                 self._interrupted()
-            case SpeechStopped() if self.stage.rng.random() < self.traits.asks:
+            case InputSpeechStopped() if self.world.rng.random() < self.traits.asks:
                 self.send(ResponseRequested())
             case ItemTruncated(item_id=item_id):
-                if self.stage.rng.random() < 0.5:
+                if self.world.rng.random() < 0.5:
                     self.send(ItemRetrieveRequested(item_id))
             case _:
                 pass
@@ -318,16 +318,16 @@ class Person:
         length = len(told.audio) / self.settings.output_format.bytes_per_ms
         if item != self._playing_item:
             self._playing_item = item
-            self._played_from_ns = max(self._free_ns, float(self.stage.now_ns))
+            self._played_from_ns = max(self._free_ns, float(self.world.now_ns))
         self._item_ms[item] = self._item_ms.get(item, 0.0) + length
-        self._free_ns = max(self._free_ns, float(self.stage.now_ns)) + length * 1e6
+        self._free_ns = max(self._free_ns, float(self.world.now_ns)) + length * 1e6
 
     def _interrupted(self) -> None:
-        rng, now = self.stage.rng, float(self.stage.now_ns)
+        rng, now = self.world.rng, float(self.world.now_ns)
         item = self._playing_item
         if item is None or self._free_ns <= now:
             return
-        self.stage.counts["interruptions"] += 1
+        self.world.counts["interruptions"] += 1
         sent = self._item_ms[item]
         heard = min(max(0.0, (now - self._played_from_ns) / 1e6), sent)
         self._free_ns = now
@@ -337,14 +337,14 @@ class Person:
             self.send(ItemTruncateRequested(item, 0, int(heard)))
 
     def _decide(self, request: ItemId) -> None:
-        rng = self.stage.rng
+        rng = self.world.rng
         if rng.random() < self.traits.answers_tools:
             decision = McpApprovalResponse(ItemId(""), request, rng.random() < 0.7)
-            self.stage.counts["decisions"] += 1
-            self.stage.at(rng.random() * 500, lambda: self.send(ItemCreateRequested(decision)))
+            self.world.counts["decisions"] += 1
+            self.world.at(rng.random() * 500, lambda: self.send(ItemCreateRequested(decision)))
 
     def _run_tools(self, calls: list[FunctionCall]) -> None:
-        rng = self.stage.rng
+        rng = self.world.rng
         if rng.random() >= self.traits.answers_tools:
             return
         rng.shuffle(calls)
@@ -352,9 +352,9 @@ class Person:
         for call in calls:
             delay += rng.random() * 300
             output = ItemCreateRequested(FunctionCallOutput(ItemId(""), call.call_id, rng.choice(_OUTPUTS)))
-            self.stage.at(delay, partial(self.send, output))
-        self.stage.at(delay + 5, lambda: self.send(ResponseRequested()))
+            self.world.at(delay, partial(self.send, output))
+        self.world.at(delay + 5, lambda: self.send(ResponseRequested()))
 
     def cancel(self) -> None:
         """Press stop."""
-        self.send(CancelRequested(self.stage.rng.choice([None, self._main, *self.responses[-2:]])))
+        self.send(CancelRequested(self.world.rng.choice([None, self._main, *self.responses[-2:]])))

@@ -1,7 +1,7 @@
 """The ears: a voice detector that errs now and then, a recogniser with its delays and failures, a judge of pauses.
 
-Laws: each answers from what truly sounded in the room, at the positions of the audio it was given: what the session does not hand over
-is not heard.
+Laws: each answers from what sounded at the microphone, at the positions of the audio it was given; audio that the session
+does not hand over is not heard.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import FlushId, TurnId
 from parley.core.words.settings import AudioFormat
-from parley.testing.actors.stage import Room, Stage
+from parley.testing.actors.world import MicrophoneSound, SimulatedWorld
 
 FRAME = 768
 
@@ -51,9 +51,9 @@ class EarTraits:
 class VoiceDetector:
     """Scores each 32 ms for voice; now and then wrongly."""
 
-    def __init__(self, stage: Stage, room: Room, traits: EarTraits) -> None:
-        self._stage = stage
-        self._room = room
+    def __init__(self, world: SimulatedWorld, sound: MicrophoneSound, traits: EarTraits) -> None:
+        self._world = world
+        self._sound = sound
         self._traits = traits
         self._next = -1
         self._end = -1
@@ -67,15 +67,15 @@ class VoiceDetector:
             scores.append(VoiceScored(self._next + FRAME, self._probability(self._next)))
             self._next += FRAME
         if scores:
-            self._stage.at(self._traits.vad_delay_ms, lambda: self._tell(scores))
+            self._world.at(self._traits.vad_delay_ms, lambda: self._tell(scores))
 
     def _tell(self, scores: list[VoiceScored]) -> None:
         for score in scores:
-            self._stage.post(score)
+            self._world.post(score)
 
     def _probability(self, start: int) -> float:
-        draw = self._stage.rng.random()
-        voice = self._room.voice_between(start, start + FRAME) if self._room.voiced else 0.0
+        draw = self._world.rng.random()
+        voice = self._sound.voice_between(start, start + FRAME) if self._sound.voiced else 0.0
         if draw < self._traits.vad_error:
             voice = 1.0 - voice
         return 0.7 + 0.29 * draw if voice > 0.5 else 0.25 * draw
@@ -96,16 +96,16 @@ class _Stream:
 class Recogniser:
     """Writes down the words that lie in the audio it was given."""
 
-    def __init__(self, stage: Stage, room: Room, traits: EarTraits) -> None:
-        self._stage = stage
-        self._room = room
+    def __init__(self, world: SimulatedWorld, sound: MicrophoneSound, traits: EarTraits) -> None:
+        self._world = world
+        self._sound = sound
         self._traits = traits
         self._streams: dict[TurnId, _Stream] = {}
 
     def open(self, effect: OpenTranscription) -> None:
-        self._stage.counts["streams"] += 1
+        self._world.counts["streams"] += 1
         self._streams[effect.turn] = _Stream(effect.turn, effect.format)
-        if self._stage.rng.random() < self._traits.failing * 0.3:
+        if self._world.rng.random() < self._traits.failing * 0.3:
             fault = Fault("engine_error", "The recogniser broke in the middle of the turn.")
             self._later(TranscriptionFailed(effect.turn, fault), effect.turn, ends=True)
 
@@ -116,25 +116,25 @@ class Recogniser:
         if stream.start is None:
             stream.start = self._locate(effect.audio, stream.format)
         stream.samples += stream.format.samples(len(effect.audio))
-        if self._stage.rng.random() < self._traits.partials * 0.3:
+        if self._world.rng.random() < self._traits.partials * 0.3:
             self._partial(stream)
 
     def _locate(self, audio: bytes, format: AudioFormat) -> int:
-        first, sent = self._room.sent.get(format, (0, bytearray()))
+        first, sent = self._sound.sent.get(format, (0, bytearray()))
         place = sent.rfind(audio[:64])
         return first + format.samples(place) if place >= 0 else -1_000_000_000
 
     def _words(self, stream: _Stream) -> list[str]:
         if stream.start is None:
             return []
-        return self._room.words_between(stream.start, stream.start + stream.samples)
+        return self._sound.words_between(stream.start, stream.start + stream.samples)
 
     def _partial(self, stream: _Stream) -> None:
         words = self._words(stream)
         stable = " ".join(words[:-1])
         if stable.startswith(stream.stable):
             stream.stable = stable
-        if words and self._stage.rng.random() < 0.3:
+        if words and self._world.rng.random() < 0.3:
             words = [*words[:-1], words[-1] + "s"]  # the last word is a guess that may be taken back
         stream.text = " ".join(words)
         self._later(PartialTranscribed(stream.turn, stream.text, stream.stable), stream.turn)
@@ -148,23 +148,23 @@ class Recogniser:
     def drop(self, effect: DropTranscription) -> None:
         stream = self._streams[effect.turn]
         stream.over = True
-        if self._stage.rng.random() < self._traits.naughty:
-            self._stage.at(30, lambda: self._stage.post(Transcribed(effect.turn, "an answer nobody waits for")))
+        if self._world.rng.random() < self._traits.naughty:
+            self._world.at(30, lambda: self._world.post(Transcribed(effect.turn, "an answer nobody waits for")))
 
     def _answer(self, turn: TurnId, flush: FlushId | None) -> None:
-        stream, rng = self._streams[turn], self._stage.rng
+        stream, rng = self._streams[turn], self._world.rng
         text = " ".join(self._words(stream))
         if rng.random() < self._traits.silent:
-            self._stage.counts["silent recognisers"] += 1
+            self._world.counts["silent recognisers"] += 1
             return
         if rng.random() < self._traits.failing:
-            self._stage.counts["failed transcripts"] += 1
+            self._world.counts["failed transcripts"] += 1
             self._later(TranscriptionFailed(turn, Fault("engine_error", "The recogniser failed.")), turn, ends=True)
             return
         self._later(Transcribed(turn, text, flush), turn, ends=flush is None)
 
     def _later(self, event: Event, turn: TurnId, *, ends: bool = False) -> None:
-        delay = self._traits.transcript_delay_ms * (0.5 + self._stage.rng.random())
+        delay = self._traits.transcript_delay_ms * (0.5 + self._world.rng.random())
         if isinstance(event, PartialTranscribed):
             delay *= 0.3
 
@@ -173,22 +173,22 @@ class Recogniser:
             if stream.over:
                 return
             stream.over = ends
-            self._stage.post(event)
+            self._world.post(event)
 
-        self._stage.at(delay, tell)
+        self._world.at(delay, tell)
 
 
 class Judge:
     """Says whether a pause is the end, mostly rightly."""
 
-    def __init__(self, stage: Stage, traits: EarTraits) -> None:
-        self._stage = stage
+    def __init__(self, world: SimulatedWorld, traits: EarTraits) -> None:
+        self._world = world
         self._traits = traits
 
     def judge(self, effect: JudgePause) -> None:
-        rng = self._stage.rng
+        rng = self._world.rng
         if rng.random() < self._traits.judge_silent:
             return
         finished = rng.random() if rng.random() < 0.3 else 0.9
         answer = PauseJudged(effect.turn, effect.judgement, finished)
-        self._stage.at(self._traits.judge_delay_ms * (0.5 + rng.random()), lambda: self._stage.post(answer))
+        self._world.at(self._traits.judge_delay_ms * (0.5 + rng.random()), lambda: self._world.post(answer))

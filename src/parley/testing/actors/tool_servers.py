@@ -9,7 +9,7 @@ from parley.core.words.errors import Fault
 from parley.core.words.events import Event, ToolAnswered, ToolFailed, ToolListingFailed, ToolsListed
 from parley.core.words.items import McpError, McpTool
 from parley.core.words.settings import Approval, McpServer, ToolFilter
-from parley.testing.actors.stage import Stage
+from parley.testing.actors.world import SimulatedWorld
 
 TOOLS = (
     McpTool("search", "Finds a book", '{"type":"object"}', read_only=True),
@@ -41,8 +41,8 @@ ANSWERING = ToolServerTraits()
 class ToolServer:
     """All of a session's MCP servers."""
 
-    def __init__(self, stage: Stage, traits: ToolServerTraits) -> None:
-        self._stage = stage
+    def __init__(self, world: SimulatedWorld, traits: ToolServerTraits) -> None:
+        self._world = world
         self._traits = traits
 
     def list_tools(self, effect: ListTools) -> None:
@@ -50,18 +50,18 @@ class ToolServer:
         self._answer(ToolsListed(effect.listing, TOOLS), failed)
 
     def call(self, effect: CallTool) -> None:
-        self._stage.counts["MCP calls"] += 1
+        self._world.counts["MCP calls"] += 1
         failed = ToolFailed(effect.call, McpError("tool_execution_error", "The shelf is empty."))
         self._answer(ToolAnswered(effect.call, "It is on the third shelf."), failed)
 
     def _answer(self, well: Event, badly: Event) -> None:
-        rng, traits = self._stage.rng, self._traits
+        rng, traits = self._world.rng, self._traits
         if rng.random() < traits.silent:
-            self._stage.counts["silent MCP servers"] += 1
+            self._world.counts["silent MCP servers"] += 1
             return
         event = badly if rng.random() < traits.failing else well
         delay = traits.delay_ms * (0.5 + rng.random())
-        self._stage.at(delay, lambda: self._stage.post(event))
+        self._world.at(delay, lambda: self._world.post(event))
         if rng.random() < traits.naughty:
-            self._stage.counts["late events"] += 1
-            self._stage.at(delay + 40, lambda: self._stage.post(well))
+            self._world.counts["late events"] += 1
+            self._world.at(delay + 40, lambda: self._world.post(well))

@@ -41,7 +41,7 @@ from parley.core.words.notices import (
 )
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.testing.rules.base import Rule, Step
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.response_lifecycle import Ledgers
 
 _CLIENT_EVENTS: frozenset[type] = frozenset(get_args(ClientEvent))
@@ -52,7 +52,9 @@ class Answers(Rule):
 
     law = "13"
 
-    def __init__(self, ledgers: Ledgers, conversation: Conversation, playback: str, closed: Callable[[], bool]) -> None:
+    def __init__(
+        self, ledgers: Ledgers, conversation: ConversationOrder, playback: str, closed: Callable[[], bool]
+    ) -> None:
         self._ledgers = ledgers
         self._conversation = conversation
         self._playback = playback
@@ -156,8 +158,12 @@ class Answers(Rule):
                 return bool(gone)
             case ItemTruncateRequested():
                 expected = ItemTruncated(event.item_id, event.content_index, event.audio_end_ms)
-                cut = [notice for notice in notices if isinstance(notice, ItemTruncated)]
-                self.require(cut in ([], [expected]), f"asked for {expected}, got {cut}")
+                cuts = [notice for notice in notices if isinstance(notice, ItemTruncated)]
+                cut = [notice for notice in cuts if notice.item_id == event.item_id]
+                self.require(cut in ([], [expected]), f"asked for {expected}, got {cuts}")
+                # Where the server plays, all output stops with the item; what else was queued keeps what was heard of it.
+                silenced = bool(cut) and self._count(notices, OutputBufferCleared) > 0
+                self.require(silenced or len(cuts) == len(cut), f"asked for {expected} alone, got {cuts}")
                 return bool(cut)
             case _:
                 assert_never(event)

@@ -50,7 +50,7 @@ class End(Enum):
 
 
 @dataclass(slots=True)
-class Clause:
+class ClauseRecord:
     """A clause and its audio: `start` and `samples` within the attempt's audio, `words` from text end to audio end."""
 
     text: str
@@ -67,7 +67,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Attempt:
+class StartedAttempt:
     """One StartGeneration and all it has yielded while it lived."""
 
     started: StartGeneration
@@ -78,13 +78,13 @@ class Attempt:
     reason: str = ""
     text: str = ""
     audio: bytearray = field(default_factory=bytearray)
-    clauses: list[Clause] = field(default_factory=list)
+    clauses: list[ClauseRecord] = field(default_factory=list)
     calls: dict[int, Call] = field(default_factory=dict)
     told_chars: int = 0
     told_bytes: int = 0
     stale: bool = False
     """Held and finished, and nothing could make it right any more."""
-    resumed: tuple[Attempt, int] | None = None
+    resumed: tuple[StartedAttempt, int] | None = None
     """The attempt whose unheard rest this is, and the sample it goes on from."""
 
     @property
@@ -100,17 +100,17 @@ class Attempt:
         return self.started.format.samples(len(self.audio))
 
 
-class Attempts(Rule):
+class AttemptLifecycle(Rule):
     """8: each generation started ends once, and which response each attempt speaks for."""
 
     law = "8"
 
     def __init__(self, ledgers: Ledgers, arrived: Arrived, changes: ChangeCount) -> None:
-        self.by_id: dict[AttemptId, Attempt] = {}
-        self.of_response: dict[ResponseId, Attempt] = {}
-        self.released: list[tuple[Attempt, int]] = []
+        self.by_id: dict[AttemptId, StartedAttempt] = {}
+        self.of_response: dict[ResponseId, StartedAttempt] = {}
+        self.released: list[tuple[StartedAttempt, int]] = []
         """Held attempts that this step released, with the count of conversation changes at that moment."""
-        self.linked: list[Attempt] = []
+        self.linked: list[StartedAttempt] = []
         """Attempts whose response became known in this step."""
         self._ledgers = ledgers
         self._arrived = arrived
@@ -120,11 +120,11 @@ class Attempts(Rule):
         self._coming: list[AttemptId] = []
         self._committing = False
         self._created_now: ResponseId | None = None
-        self._fresh: list[Attempt] = []
+        self._fresh: list[StartedAttempt] = []
         """Attempts of no response, that may still get one."""
 
     @property
-    def held(self) -> list[Attempt]:
+    def held(self) -> list[StartedAttempt]:
         """Attempts that run and belong to no response."""
         return [attempt for attempt in self._fresh if attempt.alive]
 
@@ -162,7 +162,7 @@ class Attempts(Rule):
 
     # --- what it yields
 
-    def living(self, attempt: AttemptId) -> Attempt | None:
+    def living(self, attempt: AttemptId) -> StartedAttempt | None:
         known = self.by_id.get(attempt)
         return known if known is not None and known.alive else None
 
@@ -173,7 +173,7 @@ class Attempts(Rule):
     def _clause(self, event: ClauseStarted) -> None:
         if attempt := self.living(event.attempt):
             attempt.text += event.text
-            attempt.clauses.append(Clause(event.text, attempt.samples))
+            attempt.clauses.append(ClauseRecord(event.text, attempt.samples))
 
     def _speech(self, event: SpeechGenerated) -> None:
         if (attempt := self.living(event.attempt)) and attempt.clauses:
@@ -213,7 +213,7 @@ class Attempts(Rule):
 
     def _start(self, effect: StartGeneration) -> None:
         self.require(effect.attempt not in self.by_id, f"attempt {effect.attempt} is started twice")
-        attempt = Attempt(effect, self._changes.changes, self._arrived.settings.version)
+        attempt = StartedAttempt(effect, self._changes.changes, self._arrived.settings.version)
         self.by_id[effect.attempt] = attempt
         if effect.attempt in self._coming:
             self._coming.remove(effect.attempt)
@@ -258,14 +258,14 @@ class Attempts(Rule):
         self.released.append((attempt, self._changes.changes))
         self._link(attempt, response)
 
-    def resume(self, attempt: Attempt, response: ResponseId) -> None:
+    def resume(self, attempt: StartedAttempt, response: ResponseId) -> None:
         """`response` goes on with what `attempt` had left."""
         self.seen["replies resumed"] += 1
         if response in self._awaiting:
             self._awaiting.remove(response)
         self._link(attempt, response)
 
-    def _link(self, attempt: Attempt, response: ResponseId) -> None:
+    def _link(self, attempt: StartedAttempt, response: ResponseId) -> None:
         attempt.response = response
         self.of_response[response] = attempt
         self.linked.append(attempt)

@@ -18,7 +18,7 @@ from parley.testing.rules.response_lifecycle import Ledgers
 
 
 @dataclass(slots=True)
-class Held:
+class ItemRecord:
     """One item of the conversation as told so far."""
 
     item: Item
@@ -37,14 +37,14 @@ class Held:
         )
 
 
-class Conversation(Rule):
+class ConversationOrder(Rule):
     """The chain: items stand where `previous_item_id` says, are added once and done once, and only existing ones are named."""
 
     law = "order 3"
 
     def __init__(self, ledgers: Ledgers) -> None:
         self.order: list[ItemId] = []
-        self.items: dict[ItemId, Held] = {}
+        self.items: dict[ItemId, ItemRecord] = {}
         self.deleted: set[ItemId] = set()
         self.changes = 0
         """Grows with everything that changes what a prompt would hold: items added, deleted, truncated."""
@@ -98,13 +98,14 @@ class Conversation(Rule):
             self.require(asked.item.id in ("", item.id), f"the client's id {asked.item.id} became {item.id}")
             if asked.previous_item_id is not None:
                 expected = None if asked.previous_item_id == "root" else asked.previous_item_id
+            self._asked = None  # items that follow from it, such as the call that it approves, stand last
         self.require(previous == expected, f"item {item.id} added after {previous}, it stands after {expected}")
         if previous is None:
             self.order.insert(0, item.id)
         else:
             self.require(previous in self.items, f"previous_item_id {previous} is not in the conversation")
             self.order.insert(self.order.index(previous) + 1, item.id)
-        self.items[item.id] = Held(item, previous)
+        self.items[item.id] = ItemRecord(item, previous)
         self.changes += 1
 
     def _check_committed(self, told: ItemAdded, committed: InputCommitted) -> None:

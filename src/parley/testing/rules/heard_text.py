@@ -6,7 +6,7 @@ from parley.core.words.items import Item, Message, OutputAudio, OutputText
 from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import ItemDone, ItemRetrieved, OutputItemDone
 from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.listener import TOLERANCE, Listener
+from parley.testing.rules.listener import TOLERANCE, HeardAudio
 
 
 def spoken_text(item: Item) -> str:
@@ -22,7 +22,7 @@ class OnlyHeardIsKept(Rule):
 
     law = "7"
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: HeardAudio) -> None:
         self._listener = listener
         self._closing: list[Item] = []
 

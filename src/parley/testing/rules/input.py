@@ -18,10 +18,10 @@ from parley.core.words.notices import (
     IdleTimeoutTriggered,
     InputCleared,
     InputCommitted,
+    InputSpeechStarted,
+    InputSpeechStopped,
     SessionCreated,
     SessionUpdated,
-    SpeechStarted,
-    SpeechStopped,
 )
 from parley.core.words.settings import AudioFormat, Settings
 from parley.testing.rules.base import Hearing, Rule, Step
@@ -114,7 +114,7 @@ class Arrived(Rule):
 
 
 @dataclass(slots=True)
-class Spoken:
+class TurnSpan:
     """A turn of the user as the client was told it."""
 
     item: ItemId
@@ -122,17 +122,17 @@ class Spoken:
     end_ms: int | None = None
 
 
-class Speech(Rule):
+class SpeechSpans(Rule):
     """10, second half, and 4.2: spans never overlap or run ahead of the audio; started, stopped and committed name one item."""
 
     law = "10"
 
     def __init__(self, arrived: Arrived) -> None:
-        self.open: Spoken | None = None
-        self.spans: dict[ItemId, Spoken] = {}
+        self.open: TurnSpan | None = None
+        self.spans: dict[ItemId, TurnSpan] = {}
         self._arrived = arrived
         self._mark_ms = 0.0
-        self._stopped: Spoken | None = None
+        self._stopped: TurnSpan | None = None
         self._let_go = False
         self._manual_mark: int | None = 0
         """Where the uncommitted audio begins, while that is certain: no voice detection since the last mark."""
@@ -143,8 +143,8 @@ class Speech(Rule):
 
     def hears(self) -> Hearing:
         return {
-            SpeechStarted: self._on_started,
-            SpeechStopped: self._on_stopped,
+            InputSpeechStarted: self._on_started,
+            InputSpeechStopped: self._on_stopped,
             InputCommitted: self._on_committed,
             InputCleared: self._on_cleared,
             IdleTimeoutTriggered: self._on_idle,
@@ -161,7 +161,7 @@ class Speech(Rule):
     def _arrived_ms(self) -> float:
         return self._arrived.samples / SAMPLES_PER_MS
 
-    def _on_started(self, told: SpeechStarted) -> None:
+    def _on_started(self, told: InputSpeechStarted) -> None:
         self.require(self.open is None, f"speech of {told.item_id} started inside that of {self.open}", "order 4.2")
         self.require(told.item_id not in self.spans, f"speech of {told.item_id} started twice", "order 4.2")
         self.require(
@@ -174,10 +174,10 @@ class Speech(Rule):
         self.require(
             told.audio_start_ms <= self._arrived_ms(), f"speech starts at {told.audio_start_ms} ms, ahead of the audio"
         )
-        self.open = Spoken(told.item_id, told.audio_start_ms)
+        self.open = TurnSpan(told.item_id, told.audio_start_ms)
         self.spans[told.item_id] = self.open
 
-    def _on_stopped(self, told: SpeechStopped) -> None:
+    def _on_stopped(self, told: InputSpeechStopped) -> None:
         if self.open is None or self.open.item != told.item_id:
             self.fail(f"speech of {told.item_id} stopped, open is {self.open}", "order 4.2")
         self.require(told.audio_end_ms >= self.open.start_ms, f"{self.open} ends at {told.audio_end_ms} ms")
@@ -195,7 +195,7 @@ class Speech(Rule):
         )
         within = told.audio_start_ms <= told.audio_end_ms <= self._arrived_ms() + 1
         self.require(within, f"idle span {told}, arrived {self._arrived_ms()} ms")
-        self._stopped = Spoken(told.item_id, told.audio_start_ms, told.audio_end_ms)
+        self._stopped = TurnSpan(told.item_id, told.audio_start_ms, told.audio_end_ms)
         self.spans[told.item_id] = self._stopped
 
     def _on_committed(self, told: InputCommitted) -> None:
@@ -214,7 +214,7 @@ class Speech(Rule):
         if self._manual_mark is not None:
             pending = (samples - self._manual_mark) / SAMPLES_PER_MS
             self.require(pending >= MIN_COMMIT_MS, f"committed {pending} ms, less than {MIN_COMMIT_MS}")
-            self.spans[told.item_id] = Spoken(
+            self.spans[told.item_id] = TurnSpan(
                 told.item_id, round(self._manual_mark / SAMPLES_PER_MS), round(self._arrived_ms())
             )
         self._mark_ms = int(self._arrived_ms())

@@ -16,15 +16,15 @@ from parley.core.words.ids import ItemId, ResponseId
 from parley.core.words.items import Message
 from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.notices import (
+    InputSpeechStarted,
     ItemTruncated,
     OutputAudioDelta,
     OutputBufferCleared,
     OutputTranscriptDelta,
     ResponseDone,
-    SpeechStarted,
 )
 from parley.core.words.settings import AudioFormat
-from parley.testing.rules.attempts import Attempt, Attempts, Clause, End
+from parley.testing.rules.attempts import AttemptLifecycle, ClauseRecord, End, StartedAttempt
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.entries import Ledger
 from parley.testing.rules.input import Arrived
@@ -42,7 +42,7 @@ class Track:
 
     item: ItemId
     response: ResponseId
-    attempt: Attempt
+    attempt: StartedAttempt
     first_char: int
     first_sample: int
     format: AudioFormat
@@ -60,12 +60,12 @@ class Track:
         return int(sum(min(max((now_ns - start) / NS_PER_SAMPLE, 0.0), samples) for start, samples in self.pieces))
 
 
-class Listener(Rule):
+class HeardAudio(Rule):
     """7, the model: how much of each item has been heard by now."""
 
     law = "7"
 
-    def __init__(self, ledgers: Ledgers, attempts: Attempts, arrived: Arrived, playback: str) -> None:
+    def __init__(self, ledgers: Ledgers, attempts: AttemptLifecycle, arrived: Arrived, playback: str) -> None:
         self.tracks: dict[ItemId, Track] = {}
         self.now_ns = 0
         self.paced = playback == "paced"
@@ -95,7 +95,7 @@ class Listener(Rule):
             Play: self._play,
             StopPlayback: self._stop,
             OutputBufferCleared: self._cleared,
-            SpeechStarted: self._speech,
+            InputSpeechStarted: self._speech,
             ResponseDone: self._done,
             ItemTruncated: self._truncated,
         }
@@ -192,7 +192,7 @@ class Listener(Rule):
         self._stopped.add(told.response_id)
         self._cleared_now.append(told.response_id)
 
-    def _speech(self, told: SpeechStarted) -> None:
+    def _speech(self, told: InputSpeechStarted) -> None:
         detection = self._arrived.settings.turn_detection
         if detection is not None and detection.interrupt_response and not self.paced:
             self._interrupt()
@@ -262,7 +262,7 @@ class Listener(Rule):
         return least.rstrip(), most.rstrip()
 
 
-def _chars(attempt: Attempt, limit: int, *, most: bool) -> int:
+def _chars(attempt: StartedAttempt, limit: int, *, most: bool) -> int:
     """How many characters of the attempt's text have been heard after `limit` samples of its audio."""
     total = 0
     for place, clause in enumerate(attempt.clauses):
@@ -274,7 +274,7 @@ def _chars(attempt: Attempt, limit: int, *, most: bool) -> int:
     return total
 
 
-def _clause_chars(clause: Clause, heard: int, *, finished: bool, most: bool) -> int:
+def _clause_chars(clause: ClauseRecord, heard: int, *, finished: bool, most: bool) -> int:
     if heard < 0 or (heard == 0 and not most):
         return 0
     if heard >= clause.samples and (finished or (most and not clause.words)):

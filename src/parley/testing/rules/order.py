@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.core.words.notices import ResponseCreated, ResponseDone, SpeechStarted
+from parley.core.words.notices import InputSpeechStarted, ResponseCreated, ResponseDone
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.response_lifecycle import Ledgers
@@ -18,12 +18,12 @@ class SpeechFirst(Rule):
         self._started = False
 
     def hears(self) -> Hearing:
-        return {SpeechStarted: self._on_started, ResponseDone: self._on_done}
+        return {InputSpeechStarted: self._on_started, ResponseDone: self._on_done}
 
     def after(self, step: Step) -> None:
         self._started = False
 
-    def _on_started(self, told: SpeechStarted) -> None:
+    def _on_started(self, told: InputSpeechStarted) -> None:
         self._started = True
 
     def _on_done(self, told: ResponseDone) -> None:

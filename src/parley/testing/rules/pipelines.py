@@ -10,7 +10,7 @@ from parley.core.words.effects import FindPipeline, StartGeneration, UsePipeline
 from parley.core.words.events import SessionUpdateRequested
 from parley.core.words.notices import ErrorRaised, SessionUpdated
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
-from parley.testing.rules.attempts import Attempts
+from parley.testing.rules.attempts import AttemptLifecycle
 from parley.testing.rules.base import Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.response_lifecycle import Ledgers
@@ -21,7 +21,7 @@ class ChangesOfPipeline(Rule):
 
     law = "13"
 
-    def __init__(self, arrived: Arrived, ledgers: Ledgers, attempts: Attempts) -> None:
+    def __init__(self, arrived: Arrived, ledgers: Ledgers, attempts: AttemptLifecycle) -> None:
         self._arrived = arrived
         self._ledgers = ledgers
         self._attempts = attempts

@@ -17,7 +17,7 @@ from parley.core.words.events import (
     WindDownRequested,
 )
 from parley.core.words.ids import ItemId
-from parley.core.words.notices import ErrorRaised, InputCommitted, ResponseCreated, SpeechStopped
+from parley.core.words.notices import ErrorRaised, InputCommitted, InputSpeechStopped, ResponseCreated
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
@@ -46,7 +46,7 @@ class Owed:
     item: ItemId
 
 
-class Turns(Rule):
+class TurnsAnswered(Rule):
     """Liveness: the last turn that voice activity ended with `create_response` is answered, unless the user's wishes changed."""
 
     law = "liveness"
@@ -69,7 +69,7 @@ class Turns(Rule):
     def hears(self) -> Hearing:
         return {
             ErrorRaised: self._on_error,
-            SpeechStopped: self._on_stopped,
+            InputSpeechStopped: self._on_stopped,
             InputCommitted: self._on_committed,
             ResponseCreated: self._on_created,
         }
@@ -84,7 +84,7 @@ class Turns(Rule):
         if told.kind == "rate_limit_error":
             self._owed = None  # the client has been told why there is no answer
 
-    def _on_stopped(self, told: SpeechStopped) -> None:
+    def _on_stopped(self, told: InputSpeechStopped) -> None:
         self._stopped = told.item_id
 
     def _on_committed(self, told: InputCommitted) -> None:

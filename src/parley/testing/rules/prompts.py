@@ -13,9 +13,9 @@ from parley.core.words.items import FunctionCall, FunctionCallOutput, InputAudio
 from parley.core.words.limits import TRANSCRIPT_WAIT_NS
 from parley.core.words.notices import InputCommitted, ResponseCreated, ResponseDone
 from parley.core.words.settings import OwnerSettings
-from parley.testing.rules.attempts import Attempt, Attempts
+from parley.testing.rules.attempts import AttemptLifecycle, StartedAttempt
 from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.heard_text import OnlyHeardIsKept
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Stream, Streams
@@ -40,8 +40,8 @@ class Prompts(Rule):
 
     def __init__(
         self,
-        attempts: Attempts,
-        conversation: Conversation,
+        attempts: AttemptLifecycle,
+        conversation: ConversationOrder,
         streams: Streams,
         arrived: Arrived,
         kept: OnlyHeardIsKept,
@@ -107,7 +107,7 @@ class Prompts(Rule):
 
     # --- every prompt
 
-    def _check(self, attempt: Attempt) -> None:
+    def _check(self, attempt: StartedAttempt) -> None:
         items = attempt.started.prompt.items
         for item in items:
             if isinstance(item, Message) and item.role == "assistant":
@@ -138,7 +138,7 @@ class Prompts(Rule):
         waited = self._now_ns - self._committed_ns.get(item, self._now_ns)
         return stream.settled or waited >= TRANSCRIPT_WAIT_NS
 
-    def _check_order(self, attempt: Attempt) -> None:
+    def _check_order(self, attempt: StartedAttempt) -> None:
         """The prompt's items are the conversation's, in its order, and none with words is missing while there is room."""
         shown = [item.id for item in attempt.started.prompt.items]
         order = self._conversation.order
@@ -165,7 +165,7 @@ class Prompts(Rule):
             if own is None or self._conversation.items[item].done:
                 self.fail(f"item {item} ({self._words(item)!r}) is missing in the prompt {shown}")
 
-    def _check_question(self, attempt: Attempt) -> None:
+    def _check_question(self, attempt: StartedAttempt) -> None:
         """The user's last message and what follows it are shown; to a guess, the words that are no item yet are that message."""
         if attempt.response is None:
             return
@@ -187,7 +187,7 @@ class Prompts(Rule):
     def _is_call(self, item: ItemId) -> bool:
         return isinstance(self._conversation.items[item].item, FunctionCall | FunctionCallOutput | McpCall)
 
-    def _check_calls(self, attempt: Attempt) -> None:
+    def _check_calls(self, attempt: StartedAttempt) -> None:
         """An output is shown with its call, for as long as the conversation holds that."""
         shown = attempt.started.prompt.items
         called = {item.call_id for item in shown if isinstance(item, FunctionCall)}
@@ -215,7 +215,7 @@ class Prompts(Rule):
             case _:
                 return len(self._words(item))
 
-    def _may_come_last(self, attempt: Attempt) -> bool:
+    def _may_come_last(self, attempt: StartedAttempt) -> bool:
         """A guess ends with the user's words that are not an item yet; any prompt may end with a hint of the server's."""
         last = attempt.started.prompt.items[-1]
         guess = attempt.response is None or any(attempt is released for released, _ in self._attempts.released)
@@ -223,7 +223,7 @@ class Prompts(Rule):
 
     # --- a released guess
 
-    def _check_release(self, attempt: Attempt, changes: int) -> None:
+    def _check_release(self, attempt: StartedAttempt, changes: int) -> None:
         version = self._arrived.settings.version
         self.require(
             attempt.settings_version == version, f"attempt {attempt.id}, made under other settings, was released"

@@ -6,7 +6,7 @@ from parley.core.words.effects import Play
 from parley.core.words.ids import ResponseId
 from parley.core.words.items import FunctionCall, McpApprovalRequest, McpCall
 from parley.core.words.notices import OutputAudioDelta, OutputTextDelta, OutputTranscriptDelta, ResponseDone
-from parley.testing.rules.attempts import Attempt, Attempts, End
+from parley.testing.rules.attempts import AttemptLifecycle, End, StartedAttempt
 from parley.testing.rules.base import Hearing, Rule
 from parley.testing.rules.response_lifecycle import Ledgers
 
@@ -16,7 +16,7 @@ class OwnWords(Rule):
 
     law = "6"
 
-    def __init__(self, attempts: Attempts, ledgers: Ledgers) -> None:
+    def __init__(self, attempts: AttemptLifecycle, ledgers: Ledgers) -> None:
         self._attempts = attempts
         self._ledgers = ledgers
 
@@ -29,7 +29,7 @@ class OwnWords(Rule):
             ResponseDone: self._done,
         }
 
-    def _attempt(self, response: ResponseId, what: str) -> Attempt:
+    def _attempt(self, response: ResponseId, what: str) -> StartedAttempt:
         attempt = self._attempts.of_response.get(response)
         if attempt is None:
             self.fail(f"{what} of response {response}, for which nothing was generated")
@@ -51,7 +51,7 @@ class OwnWords(Rule):
         )
         self._audio(attempt, effect.audio)
 
-    def _audio(self, attempt: Attempt, audio: bytes) -> None:
+    def _audio(self, attempt: StartedAttempt, audio: bytes) -> None:
         generated = attempt.audio[attempt.told_bytes : attempt.told_bytes + len(audio)]
         self.require(generated == audio, f"{len(audio)} bytes told that attempt {attempt.id} did not generate next")
         self.require(attempt.end is not End.CANCELLED, f"audio of attempt {attempt.id} told after it was cancelled")

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from parley.core.words.ids import ResponseId
 from parley.core.words.limits import SAMPLES_PER_MS
-from parley.testing.rules.attempts import Attempt, Clause, End
+from parley.testing.rules.attempts import ClauseRecord, End, StartedAttempt
 
 _SLACK = SAMPLES_PER_MS
 
 
 def continuation(
-    cut: Attempt, response: ResponseId, sample: int, least: int, most: int, first_words: str
-) -> Attempt | None:
+    cut: StartedAttempt, response: ResponseId, sample: int, least: int, most: int, first_words: str
+) -> StartedAttempt | None:
     """The attempt that `response` speaks for, if `first_words` continue `cut`, heard up to `sample` of its audio.
 
     `least` and `most` bound the characters heard. None: these words do not follow there.
@@ -22,7 +22,7 @@ def continuation(
     place = cut.text.find(first_words, least, most + len(first_words) + 1)
     if place < 0 or cut.end is not End.FINISHED:
         return None
-    rest = Attempt(cut.started, cut.changes, cut.settings_version, response, End.FINISHED, cut.reason)
+    rest = StartedAttempt(cut.started, cut.changes, cut.settings_version, response, End.FINISHED, cut.reason)
     rest.text = cut.text[place:]
     position = 0
     for clause in (
@@ -40,11 +40,11 @@ def continuation(
         end = clause.start + clause.samples
         if text:
             start = max(0, clause.start - sample)
-            rest.clauses.append(Clause(text, start, max(0, end - sample - start)))
+            rest.clauses.append(ClauseRecord(text, start, max(0, end - sample - start)))
     return rest
 
 
-def align(attempt: Attempt, audio: bytes) -> None:
+def align(attempt: StartedAttempt, audio: bytes) -> None:
     """Move the beginning of a continued attempt's audio to where `audio` begins, at most a millisecond away."""
     if attempt.resumed is None or attempt.told_bytes or attempt.audio.startswith(audio):
         return

@@ -20,7 +20,7 @@ from parley.core.words.notices import (
     OutputTranscriptDelta,
 )
 from parley.core.words.settings import OwnerSettings
-from parley.testing.rules.attempts import Attempt, Attempts, End, voice_threshold
+from parley.testing.rules.attempts import AttemptLifecycle, End, StartedAttempt, voice_threshold
 from parley.testing.rules.base import Hearing, Rule, Step
 from parley.testing.rules.input import Arrived
 from parley.testing.rules.transcripts import Streams
@@ -51,7 +51,7 @@ class HeldInAPause(Rule):
     VOICED_FRAMES = 3
     """Frames of voice in a row that no rule could take for noise."""
 
-    def __init__(self, attempts: Attempts, streams: Streams, arrived: Arrived, owner: OwnerSettings) -> None:
+    def __init__(self, attempts: AttemptLifecycle, streams: Streams, arrived: Arrived, owner: OwnerSettings) -> None:
         self._attempts = attempts
         self._streams = streams
         self._arrived = arrived
@@ -83,9 +83,9 @@ class HeldIsSilent(Rule):
 
     law = "5"
 
-    def __init__(self, attempts: Attempts) -> None:
+    def __init__(self, attempts: AttemptLifecycle) -> None:
         self._attempts = attempts
-        self._quiet: Attempt | None = None
+        self._quiet: StartedAttempt | None = None
 
     def before(self, step: Step) -> None:
         event = step.event

@@ -22,15 +22,15 @@ from parley.core.words.items import InputAudio, Message
 from parley.core.words.limits import MAX_PENDING_TURNS
 from parley.core.words.notices import (
     InputCommitted,
+    InputSpeechStarted,
     ItemAdded,
     ItemRetrieved,
-    SpeechStarted,
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
 from parley.testing.rules.base import Hearing, Rule, Step
-from parley.testing.rules.conversation import Conversation
+from parley.testing.rules.conversation import ConversationOrder
 from parley.testing.rules.input import Arrived, Stretch
 
 
@@ -237,7 +237,7 @@ class TranscriptionTold(Rule):
 
     law = "order 4.2"
 
-    def __init__(self, arrived: Arrived, streams: Streams, conversation: Conversation) -> None:
+    def __init__(self, arrived: Arrived, streams: Streams, conversation: ConversationOrder) -> None:
         self._conversation = conversation
         self.ended: dict[tuple[ItemId, int], str | None] = {}
         self._arrived = arrived
@@ -248,7 +248,7 @@ class TranscriptionTold(Rule):
 
     def hears(self) -> Hearing:
         return {
-            SpeechStarted: self._started,
+            InputSpeechStarted: self._started,
             InputCommitted: self._commit,
             ItemAdded: self._added,
             TranscriptionDelta: self._delta,
@@ -270,7 +270,7 @@ class TranscriptionTold(Rule):
     def _commit(self, told: InputCommitted) -> None:
         self._committed[told.item_id] = self._arrived.settings.transcription is not None
 
-    def _started(self, told: SpeechStarted) -> None:
+    def _started(self, told: InputSpeechStarted) -> None:
         self._known.add(told.item_id)
 
     def _added(self, told: ItemAdded) -> None:

@@ -1,7 +1,7 @@
 // Draws the transcript as a list of entries, touching only what has changed.
 //
-// Laws: text is only ever set as text, never as markup; the list follows its end unless the reader has scrolled away; a screen reader is
-// told whole sentences once, not every word.
+// Laws: text is only ever set as text, never as markup; the list follows its end unless the reader has scrolled away; a screen reader
+// announces whole sentences once, not every word.
 
 import { element } from "./dom.js";
 import { heardLength, textOf } from "./transcript.js";

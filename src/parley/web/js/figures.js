@@ -1,7 +1,7 @@
 // Where the time of each turn went: what the server knows of it and what only this page can know, on one clock.
 //
 // A turn: {responseId, kind: "spoken"|"hold"|"typed"|"again", stages: [{name, from, to, tool?}], totalMs, tools, won, lost}; milliseconds from
-// the end of what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply that nobody asked for.
+// the end of what the user said (the last voiced sample at the microphone; the release; the key). "again": a reply without a request.
 //
 // Laws: a reply that goes on from a tool's answer belongs to the turn that made the model call the tool, so the tool's time counts; the server's
 // clock and ours are joined where both see the same event: at the end of the turn, and where such a reply begins; a stage that was not
@@ -92,7 +92,7 @@ export class Figures {
     const known = await turnsOf(sessionId);
     if (sessionId !== this.sessionId) return;
     const rounds = turn.rounds.slice(0, turn.rounds.indexOf(round) + 1).map((made) => ({
-      ...made, told: known.find((row) => row.response_id === made.responseId),
+      ...made, measured: known.find((row) => row.response_id === made.responseId),
     }));
     this.onTurn(laidOut({ ...turn, rounds }, (positionMs) => this.recordedAt(positionMs)));
   }
@@ -104,17 +104,17 @@ export class Figures {
   }
 }
 
-/** The stages of a turn up to the first sound of its last round. A round's `told` is the server's account, undefined where it has none. */
+/** The stages of a turn up to the first sound of its last round. A round's `measured` is the server's account, undefined where it has none. */
 export function laidOut(turn, recordedAt) {
   const [first] = turn.rounds;
   const last = turn.rounds.at(-1);
-  const voiceEndAt = first.told?.voice_end_at_ms == null ? undefined : recordedAt(first.told.voice_end_at_ms);
+  const voiceEndAt = first.measured?.voice_end_at_ms == null ? undefined : recordedAt(first.measured.voice_end_at_ms);
   const start = voiceEndAt ?? turn.askedAt ?? turn.endedAt;
   const ended = turn.endedAt - start;
   const heard = turn.kind === "spoken" || turn.kind === "hold";
   const stages = [
     { name: "pause", from: voiceEndAt === undefined ? undefined : 0, to: ended },
-    { name: "transcript", from: heard ? ended : undefined, to: after(ended, first.told?.transcript_ms) },
+    { name: "transcript", from: heard ? ended : undefined, to: after(ended, first.measured?.transcript_ms) },
     ...turn.rounds.flatMap((round, index) => roundStages(round, index === 0 ? ended : round.begunAt - start, start, turn.rounds[index + 1])),
   ].filter((stage) => stage.from !== undefined && stage.to !== undefined && stage.to - stage.from >= 0);
   return {
@@ -123,16 +123,16 @@ export function laidOut(turn, recordedAt) {
     stages,
     totalMs: last.playedAt - start,
     tools: turn.rounds.slice(0, -1).flatMap(({ tool }) => (tool ? [tool.name] : [])),
-    won: first.told?.speculation === "won",
-    lost: first.told?.guesses_lost ?? 0,
+    won: first.measured?.speculation === "won",
+    lost: first.measured?.speculations_lost ?? 0,
     pauseMs: voiceEndAt === undefined ? undefined : ended,
   };
 }
 
 /** One response: what the model and the voice took, or, where another goes on from it, the model and the tool. `joined`: where both clocks meet. */
-function roundStages({ told, tool, playedAt }, joined, start, next) {
-  const requested = after(joined, told?.requested_ms);
-  const token = after(joined, told?.first_token_ms);
+function roundStages({ measured, tool, playedAt }, joined, start, next) {
+  const requested = after(joined, measured?.requested_ms);
+  const token = after(joined, measured?.first_token_ms);
   const model = { name: "model", from: requested, to: token };
   if (next) {
     const calledAt = tool && tool.at - start;
@@ -142,12 +142,12 @@ function roundStages({ told, tool, playedAt }, joined, start, next) {
       { name: "tool", from: calledAt, to: next.begunAt - start, tool: tool?.name },
     ];
   }
-  const audio = after(joined, told?.first_audio_ms);
-  const sent = after(joined, told?.sent_ms);
+  const audio = after(joined, measured?.first_audio_ms);
+  const sent = after(joined, measured?.sent_ms);
   return [
     model,
     { name: "voice", from: token, to: audio },
-    { name: "wait", from: audio, to: told?.speculation === "won" ? sent : undefined },
+    { name: "wait", from: audio, to: measured?.speculation === "won" ? sent : undefined },
     { name: "playback", from: sent, to: playedAt - start },
   ];
 }

@@ -1,6 +1,6 @@
 // The keyboard: single keys where nothing is being typed, and the space bar as the talk button.
 //
-// Laws: a key that a focused control uses is left to it; single-key shortcuts can be turned off; whoever cannot hold a key down presses
+// Laws: a key that a focused control uses is left to it; single-key shortcuts can be turned off; a user who cannot hold a key down presses
 // Enter on the dial to begin and again to end.
 
 import { byId } from "./dom.js";

@@ -29,7 +29,7 @@ export class Loudspeaker extends EventTarget {
     this.output = context.createGain();
     this.output.connect(context.destination);
     const node = new AudioWorkletNode(context, "parley-playback", { numberOfInputs: 0, outputChannelCount: [1] });
-    node.port.onmessage = ({ data }) => this.told(data);
+    node.port.onmessage = ({ data }) => this.onReport(data);
     node.connect(this.output);
     this.node = node;
     this.waiting.splice(0).forEach((message) => node.port.postMessage(message));
@@ -71,7 +71,7 @@ export class Loudspeaker extends EventTarget {
     if (this.context && this.choosable) await this.context.setSinkId(sinkId);
   }
 
-  told(data) {
+  onReport(data) {
     if (data.stopped !== undefined) {
       this.stops.get(data.stopped)?.(data.played);
       this.stops.delete(data.stopped);

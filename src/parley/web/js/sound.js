@@ -38,7 +38,7 @@ export async function deviceContext() {
   return own;
 }
 
-/** Devices of a kind ("audioinput", "audiooutput") that may be picked; names are only told once the microphone was allowed. */
+/** Devices of a kind ("audioinput", "audiooutput") that may be picked; their names are known only once the microphone is allowed. */
 export async function devices(kind) {
   const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return all.filter((device) => device.kind === kind && device.deviceId !== "");

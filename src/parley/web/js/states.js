@@ -15,7 +15,7 @@ const SERVER = {
   restarting: ["The server is restarting", ""],
   busy: ["The server is busy", "All its sessions are taken."],
   session_limit_reached: ["The server is full", "All its sessions are taken."],
-  server_overloaded: ["The server is at its limit", "It takes nobody new until it has caught up."],
+  server_overloaded: ["The server is at its limit", "It accepts no new session until the load falls."],
   server_shutting_down: ["The server is restarting", ""],
   origin_not_allowed: ["This address is not on the server's list", ""],
   model_not_found: ["That pipeline is not served", "Choose another in the settings."],

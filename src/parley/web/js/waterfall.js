@@ -62,12 +62,12 @@ export function waterfall(turn, { titled = false } = {}) {
   table.append(body);
   const whole = document.createDocumentFragment();
   whole.append(table);
-  if (turn.won || turn.lost) whole.append(guess(turn));
+  if (turn.won || turn.lost) whole.append(speculation(turn));
   return whole;
 }
 
-function guess({ won, lost }) {
-  const dropped = lost === 1 ? "One guess was dropped." : `${lost} guesses were dropped.`;
-  const text = won ? "The reply was begun in your pause, and the guess was right." : "The reply was begun too soon and made again.";
-  return element("p", { class: "guess", "data-outcome": won ? "won" : "lost" }, won && !lost ? text : `${text} ${dropped}`);
+function speculation({ won, lost }) {
+  const dropped = lost === 1 ? "One speculative reply was dropped." : `${lost} speculative replies were dropped.`;
+  const text = won ? "The reply was begun in your pause, before the turn was surely over." : "The reply was begun too soon and made again.";
+  return element("p", { class: "speculation", "data-outcome": won ? "won" : "lost" }, won && !lost ? text : `${text} ${dropped}`);
 }

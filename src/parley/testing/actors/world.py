@@ -1,7 +1,7 @@
 """What an actor may do in the world: look at the time, act later, draw a chance, and post an event to the session.
 
 Laws: no actor reads a clock or a generator of its own, so that a seed names one course of events. Actors know each other only
-through the sound in the room.
+through the sound at the microphone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from parley.core.words.events import Event
 from parley.core.words.settings import AudioFormat
 
 
-class Stage(Protocol):
+class SimulatedWorld(Protocol):
     """The world as an actor sees it."""
 
     rng: random.Random
@@ -49,8 +49,8 @@ def piece(seed: int, start: int, size: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenWord:
-    """A word in the room, by position of the microphone's 24 kHz samples."""
+class MicrophoneWord:
+    """A word at the microphone, by position of the microphone's 24 kHz samples."""
 
     text: str
     start: int
@@ -58,11 +58,11 @@ class SpokenWord:
 
 
 @dataclass(slots=True)
-class Room:
+class MicrophoneSound:
     """What truly sounds at the microphone: stretches of voice and the words in them, in order."""
 
     voiced: list[tuple[int, int]] = field(default_factory=list)
-    words: list[SpokenWord] = field(default_factory=list)
+    words: list[MicrophoneWord] = field(default_factory=list)
     sent: dict[AudioFormat, tuple[int, bytearray]] = field(default_factory=dict)
 
     def voice_between(self, start: int, end: int) -> float:
