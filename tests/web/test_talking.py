@@ -124,7 +124,9 @@ async def test_holding_the_space_bar_is_a_turn(server: Server, tmp_path: Path, m
         assert tab.errors == []
 
 
-async def test_a_speculative_reply_that_was_released_is_shown_in_the_waterfall(tmp_path: Path, microphone: Microphone) -> None:
+async def test_a_speculative_reply_that_was_released_is_shown_in_the_waterfall(
+    tmp_path: Path, microphone: Microphone
+) -> None:
     (tmp_path / "parley.toml").write_text(
         '[pipelines.default]\nstt = "bench"\nllm = "bench"\ntts = "bench"\nspeculation = "on"\nspeculate_after_ms = 100\n'
     )
