@@ -108,7 +108,7 @@ def test_the_language_that_is_heard_is_translated_where_none_is_prescribed() -> 
     interpreted = scene(Interpreter("de"))
     interpreted.hears(640, 0.9)
     interpreted.hears(600, 0.0)
-    interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr"))
+    interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr", language_confidence=1))
     assert works(interpreted) == [Translation("Bonjour.", "fr", "de")]
 
 
@@ -269,5 +269,5 @@ def test_a_reply_is_spoken_in_the_language_that_was_heard_or_else_is_configured(
     talk = scene(Assistant(), settings, OwnerSettings(language=owners))
     talk.hears(640, 0.9)
     talk.hears(600, 0.0)
-    talk.happens(Transcribed(talk.turn(), "Guten Tag.", language=heard))
+    talk.happens(Transcribed(talk.turn(), "Guten Tag.", language=heard, language_confidence=1))
     assert talk.last(StartGeneration).language == spoken

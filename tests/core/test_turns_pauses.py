@@ -126,7 +126,9 @@ def test_a_pause_is_judged_again_where_more_is_known(text: str, confidence: floa
     scene = judging()
     scene.happens(PartialTranscribed(scene.turn(), "how are you"))
     frames(scene, 0.0, 0.0)
-    caused = scene.happens(Transcribed(scene.turn(), text, scene.flush(), language="en", confidence=confidence))
+    caused = scene.happens(
+        Transcribed(scene.turn(), text, scene.flush(), "en", confidence=confidence, language_confidence=1)
+    )
     assert [(e.text, e.language, e.confidence) for e in caused if isinstance(e, JudgePause)] == (
         [(text, "en", confidence)] if again else []
     )
@@ -138,7 +140,7 @@ def test_the_judges_language_is_the_clients_or_else_the_one_heard(transcription:
     frames(scene, 0.0, 0.0)
     named = "de" if transcription is not None and transcription.language else ""
     assert scene.last(JudgePause).language == named
-    scene.happens(Transcribed(scene.turn(), "hello", scene.flush(), language="en"))
+    scene.happens(Transcribed(scene.turn(), "hello", scene.flush(), language="en", language_confidence=1))
     assert scene.last(JudgePause).language == (named or "en")
 
 

@@ -93,7 +93,9 @@ def test_the_words_of_the_whole_pause_are_judged_with_their_language_and_how_sur
     scene.hears(96, 0.0)
     partial, flush = scene.last(JudgePause), scene.last(FlushTranscription)
     assert (partial.text, partial.language, partial.confidence) == ("what time is it", "", None)
-    scene.happens(Transcribed(scene.turn(), "what time is it", flush.flush, language="en", confidence=0.4))
+    scene.happens(
+        Transcribed(scene.turn(), "what time is it", flush.flush, "en", confidence=0.4, language_confidence=1)
+    )
     judged = scene.last(JudgePause)
     assert judged.judgement != partial.judgement, "the words are the same, what is known of them is not"
     assert (judged.text, judged.language, judged.confidence) == ("what time is it", "en", 0.4)

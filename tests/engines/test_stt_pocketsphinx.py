@@ -63,7 +63,9 @@ async def test_the_recordings_are_understood(
     for name in ("hello_world", "weather_question"):
         stream = recognizer.open_stream(RecognitionSpec(language="en-US"), ignore)
         stream.feed(at_16k(name))
-        texts[name] = (await stream.finish()).text
+        final = await stream.finish()
+        assert (final.language, final.language_confidence) == ("en", 1.0)
+        texts[name] = final.text
     assert texts["hello_world"] == "hello world"
     assert {"weather", "paris"} <= set(texts["weather_question"].split())
 

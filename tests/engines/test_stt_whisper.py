@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
+from parley.engines import model_worker
 from parley.engines.ports import (
     STT,
     EngineError,
@@ -24,9 +25,9 @@ from parley.engines.ports import (
     EngineUnavailable,
     Partial,
     RecognitionSpec,
+    Transcript,
 )
 from parley.engines.registry import create
-from parley.engines.stt import whisper_queue
 from parley.engines.stt.agreement import agreed
 from parley.engines.stt.auto import AutoRecognizer
 from parley.engines.stt.turn_stream import new_backlog
@@ -111,7 +112,7 @@ class Unreadable:
     def partial_task(self) -> Task | None:
         return None
 
-    def guessed(self, decoding: Decoding, took_s: float) -> None:
+    def partially_decoded(self, decoding: Decoding, took_s: float) -> None:
         raise AssertionError("no partial was asked for")
 
     def fail(self, error: EngineError) -> None:
@@ -122,7 +123,6 @@ async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_other
     model: WhisperModel,
 ) -> None:
     queue, turn = DecodingQueue(model.decode, 1), Unreadable()
-    queue.start()
     try:
         queue.want_pause(turn)
         stream = WhisperStream(
@@ -154,7 +154,7 @@ class Turn:
     def partial_task(self) -> Task | None:
         return Task(np.zeros(1600, np.float32), prompt=self.name)
 
-    def guessed(self, decoding: Decoding, took_s: float) -> None:
+    def partially_decoded(self, decoding: Decoding, took_s: float) -> None:
         self.done.append(f"{self.name} partial")
 
     def fail(self, error: EngineError) -> None:
@@ -177,7 +177,6 @@ async def test_sessions_take_turns_live_turns_first_and_items_and_partials_in_tu
         return Decoding((), "en")
 
     queue = DecodingQueue(decode, 1)
-    queue.start()
     try:
         for name in ("greedy 1", "greedy 2", "greedy 3"):
             queue.want_pause(Turn(name, done))
@@ -205,7 +204,6 @@ async def test_a_decoding_that_hangs_fails_its_turn_and_by_name_all_that_wait_un
         return Decoding((), "en")
 
     queue = DecodingQueue(decode, 1, limit_s=0.05)
-    queue.start()
     try:
         queue.want_pause(Turn("hangs", done))
         await until(hangs.is_set)
@@ -236,7 +234,6 @@ async def test_a_second_worker_goes_on_while_one_hangs() -> None:
         return Decoding((), "en")
 
     queue = DecodingQueue(decode, 2, limit_s=0.05)
-    queue.start()
     try:
         queue.want_pause(Turn("hangs", done))
         await until(lambda: bool(done))
@@ -251,7 +248,7 @@ async def test_a_second_worker_goes_on_while_one_hangs() -> None:
 
 
 async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper_queue, "STOP_LIMIT_S", 3600.0)
+    monkeypatch.setattr(model_worker, "STOP_LIMIT_S", 3600.0)
     goes_on, done = threading.Event(), list[str]()
 
     def decode(task: Task) -> Decoding:
@@ -259,7 +256,6 @@ async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: 
         return Decoding((), "en")
 
     queue = DecodingQueue(decode, 1, limit_s=0.05)
-    queue.start()
     try:
         queue.want_pause(Turn("hangs", done))
         await until(lambda: bool(done))
@@ -275,20 +271,29 @@ async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperReco
         stream.feed(a_tone())
         final = await stream.finish()
         assert final.language == "es" if asked else final.language in languages()
+        assert final.language_confidence is not None
+        assert final.language_confidence == 1 if asked else 0 < final.language_confidence < 1
     with pytest.raises(EngineRefused, match="'tlh'"):
         recognizer.open_stream(RecognitionSpec(language="tlh"), lambda partial: None)
 
 
 async def test_the_language_is_one_of_those_that_may_be_spoken(recognizer: WhisperRecognizer) -> None:
-    async def detected(*among: str) -> str:
+    async def heard(*among: str) -> Transcript:
         stream = recognizer.open_stream(RecognitionSpec(languages=among), lambda partial: None)
         stream.feed(a_tone())
-        return (await stream.finish()).language
+        return await stream.finish()
 
-    likeliest = await detected()
+    async def detected(*among: str) -> str:
+        return (await heard(*among)).language
+
+    anything = await heard()
+    likeliest = anything.language
     others = [language for language in languages() if language != likeliest][:2]
     assert await detected(*others, "tlh") in others
-    assert await detected(f"{likeliest.upper()}-XX", *others) == likeliest
+    among_three = await heard(f"{likeliest.upper()}-XX", *others)
+    assert among_three.language == likeliest
+    # the probability is that among the languages which may be spoken
+    assert (among_three.language_confidence or 0) > (anything.language_confidence or 0) > 0
     with pytest.raises(EngineRefused, match="'tlh', 'qya'"):
         recognizer.open_stream(RecognitionSpec(languages=("tlh", "qya")), lambda partial: None)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -22,9 +20,9 @@ from parley.engines.ports import (
     SpeechRequest,
     SpeechSynthesizer,
 )
-from parley.engines.tts import espeak_library
+from parley.engines.tts import espeak as espeak_engine
 from parley.engines.tts.espeak import MAX_PIECE_CHARS, EspeakSynthesizer, create
-from parley.engines.tts.espeak_library import LOCK, SynthesisJob, WordMark, load
+from parley.engines.tts.espeak_library import LOCK, WordMark, load
 from parley.engines.tts.espeak_voices import OPENAI_VARIANTS, language_of_script
 from parley.text.clauses import ClauseCutter
 from parley.text.word_timing import WordTiming
@@ -280,81 +278,50 @@ async def test_a_long_text_does_not_keep_others_waiting(espeak: EspeakSynthesize
 
 
 async def test_sessions_take_turns_however_many_clauses_one_of_them_has_waiting(espeak: EspeakSynthesizer) -> None:
-    library, loop = load(), asyncio.get_running_loop()
     spoken_for: list[str] = []
-    all_spoken = asyncio.Event()
 
-    def utterance(share: str) -> SynthesisJob:
-        def end(error: Exception | None) -> None:
-            spoken_for.append(share)
-            if len(spoken_for) == 22:
-                loop.call_soon_threadsafe(all_spoken.set)
+    async def speak(share: str) -> None:
+        async for _ in espeak.speak(SpeechRequest("Hello.", "en", share=share)):
+            pass
+        spoken_for.append(share)
 
-        return SynthesisJob("Hello.", "en", 170, lambda pcm, marks: None, end, share)
-
-    with LOCK:  # as if the library were busy: the first is with the owner thread already, the others wait
-        for _ in range(20):
-            library.submit(utterance("greedy"))
-        library.submit(utterance("one"))
-        library.submit(utterance("other"))
-    await all_spoken.wait()
+    with LOCK:  # as if the library were busy: the first is on the thread already, the others wait
+        tasks = [asyncio.create_task(speak(share)) for share in (*["greedy"] * 20, "one", "other")]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
     assert {"one", "other"} <= set(spoken_for[:4])
 
 
-@asynccontextmanager
-async def a_clause_that_hangs() -> AsyncIterator[None]:
-    """The one thread of the library hangs inside, and goes on afterwards."""
-    hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def hang(pcm: bytes, marks: tuple[WordMark, ...]) -> None:
-        hangs.set()
-        goes_on.wait()
-
-    load().submit(SynthesisJob("Hello.", "en", 170, hang, lambda error: ended.set()))
-    await asyncio.to_thread(hangs.wait)
-    try:
-        yield
-    finally:
-        goes_on.set()
-        await asyncio.to_thread(ended.wait)
-
-
-async def test_a_new_clause_fails_by_name_while_one_hangs(
-    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
+async def test_while_a_clause_hangs_others_fail_by_name_and_afterwards_they_are_spoken(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with a_clause_that_hangs():
-        monkeypatch.setattr(espeak_library, "STUCK_S", 0.0)
-        assert str(espeak.fault).startswith("Speech synthesis is down")
-        with pytest.raises(EngineError) as caught:
-            await spoken(espeak, "Good morning.")
-        assert caught.value.code == "synthesizer_stuck"
-        monkeypatch.undo()
-    assert espeak.fault is None
-    assert len(await spoken(espeak, "Good morning.")) > 0
+    engine = create("", {})
+    await engine.open()
+    await engine.close()
+    monkeypatch.setattr(espeak_engine, "STUCK_S", 1.0)
+    with LOCK:  # the library hangs
+        opening = asyncio.create_task(engine.open())
+        with pytest.raises(EngineError) as hung:
+            await opening
+        assert hung.value.code == "synthesizer_stuck"
+        assert str(engine.fault).startswith("Speech synthesis is down: espeak-ng has not returned")
+        with pytest.raises(EngineError) as waiting:
+            await spoken(engine, "Good morning.")
+        assert waiting.value.code == "synthesizer_stuck"
+    async with asyncio.timeout(60):
+        while engine.fault is not None:  # noqa: ASYNC110 - a thread does it
+            await asyncio.sleep(0)
+        assert len(await spoken(engine, "Good morning.")) > 0
+    await engine.close()
 
 
-async def test_what_waits_behind_a_clause_that_hangs_fails_by_name(
-    espeak: EspeakSynthesizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with a_clause_that_hangs():
-        monkeypatch.setattr(espeak_library, "STUCK_S", 0.2)
-        async with asyncio.timeout(60):
-            with pytest.raises(EngineError) as caught:
-                await spoken(espeak, "Good morning.")
-        assert caught.value.code == "synthesizer_stuck"
-
-
-async def test_a_listener_that_fails_leaves_the_others_their_voice(espeak: EspeakSynthesizer) -> None:
-    ended = threading.Event()
-
-    def fail(error: Exception | None) -> None:
-        ended.set()
+async def test_a_callback_that_fails_leaves_the_library_as_it_was(espeak: EspeakSynthesizer) -> None:
+    def fail(pcm: bytes, marks: tuple[WordMark, ...]) -> bool:
         raise OSError("the listener is gone")
 
-    load().submit(SynthesisJob("Hello.", "en", 170, lambda pcm, marks: None, fail))
-    await asyncio.to_thread(ended.wait)
-    async with asyncio.timeout(60):
-        assert len(await spoken(espeak, "Good morning.")) > 0
+    with pytest.raises(OSError, match="the listener is gone"):
+        await asyncio.to_thread(load().speak, "Hello.", "en", 170, fail)
+    assert len(await spoken(espeak, "Good morning.")) > 0
 
 
 async def test_twenty_at_once_all_get_their_own_speech(espeak: EspeakSynthesizer) -> None:

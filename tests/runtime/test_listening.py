@@ -162,11 +162,20 @@ async def test_a_recogniser_that_cannot_begin_or_end_fails_the_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
-    [("hi",), None, (Word("hi", float("nan"), 1.0),), (Word("hi", 0.0, float("inf")),), (Word("hi", None, 1.0),)],  # type: ignore[arg-type]
+    "fields",
+    [
+        {"words": ("hi",)},
+        {"words": None},
+        {"words": (Word("hi", float("nan"), 1.0),)},
+        {"words": (Word("hi", 0.0, float("inf")),)},
+        {"words": (Word("hi", None, 1.0),)},  # type: ignore[arg-type]
+        {"language": None},
+        {"confidence": float("nan")},
+        {"language_confidence": "high"},
+    ],
 )
-async def test_a_transcript_that_cannot_be_taken_fails_its_turn_by_name(words: Any) -> None:
-    ears = _Ears(FakeRecognizer(Transcript("hi", words)))
+async def test_a_transcript_that_cannot_be_taken_fails_its_turn_by_name(fields: dict[str, Any]) -> None:
+    ears = _Ears(FakeRecognizer(Transcript("hi", **fields)))
     ears.listening.open(OPEN)
     ears.listening.finish(FinishTranscription(TURN))
     await settled(lambda: bool(ears.events))
@@ -187,11 +196,11 @@ async def test_the_turn_judge_hears_the_pause_and_its_answer_is_posted() -> None
 
 async def test_how_sure_the_recogniser_is_reaches_the_core_and_from_there_the_judge() -> None:
     judge = FakeTurnJudge(0.25)
-    ears = _Ears(FakeRecognizer(Transcript("so I was", confidence=0.3)), judge)
+    ears = _Ears(FakeRecognizer(Transcript("so I was", language="en", confidence=0.3, language_confidence=0.9)), judge)
     ears.listening.open(OPEN)
     ears.listening.finish(FinishTranscription(TURN))
     await settled(lambda: bool(ears.events))
-    assert ears.events == [Transcribed(TURN, "so I was", confidence=0.3)]
+    assert ears.events == [Transcribed(TURN, "so I was", language="en", confidence=0.3, language_confidence=0.9)]
     ears.listening.judge(replace(JUDGE, confidence=0.3))
     await settled(lambda: bool(judge.asked))
     assert judge.asked[0].confidence == 0.3

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from parley.core.policy.spoken_language import LONG_TURN_MS
 from parley.core.words.notices import ResponseDone
 from parley.core.words.settings import Settings, Transcription
 from parley.engines.ports import TTS, SpeechChunk, SpeechRequest, SpeechSynthesizer, Transcript
@@ -70,7 +71,7 @@ async def espeak() -> AsyncIterator[_Remembering]:
 async def test_a_turn_is_answered_by_a_voice_of_the_language_that_was_heard(
     espeak: _Remembering, configured: str, voice: str, heard: str, asked: tuple[str, str]
 ) -> None:
-    stt = FakeRecognizer(Transcript("Wie spät ist es?", language=heard))
+    stt = FakeRecognizer(Transcript("Wie spät ist es?", language=heard, language_confidence=0.95))
     pipe = pipeline(stt=stt, llm=FakeModel(["Halb zehn."]), voice=voice, language=configured)
     pipe = pipe_with(pipe, espeak)
     rig = Rig(pipe)
@@ -78,6 +79,24 @@ async def test_a_turn_is_answered_by_a_voice_of_the_language_that_was_heard(
     done = await rig.client.heard(ResponseDone)
     assert done.response.status == "completed"
     assert [(request.voice, request.language) for request in espeak.requests] == [asked]
+    await rig.over()
+
+
+async def test_a_doubtful_language_of_a_short_turn_does_not_change_the_voice(espeak: _Remembering) -> None:
+    stt = FakeRecognizer(Transcript("Hm.", language="cy", language_confidence=0.3))
+    rig = Rig(pipe_with(pipeline(stt=stt, llm=FakeModel(["Yes?"]), voice="en-us"), espeak))
+    rig.speak()
+    await rig.client.heard(ResponseDone)
+    assert [(request.voice, request.language) for request in espeak.requests] == [("en-us", "en")]
+    await rig.over()
+
+
+async def test_a_doubtful_language_of_a_long_turn_is_answered_in_it(espeak: _Remembering) -> None:
+    stt = FakeRecognizer(Transcript("Beth yw hi o'r gloch?", language="cy", language_confidence=0.3))
+    rig = Rig(pipe_with(pipeline(stt=stt, llm=FakeModel(["Hanner awr wedi naw."]), voice="en-us"), espeak))
+    rig.speak(ms=LONG_TURN_MS)
+    await rig.client.heard(ResponseDone)
+    assert [(request.voice, request.language) for request in espeak.requests] == [("cy", "cy")]
     await rig.over()
 
 

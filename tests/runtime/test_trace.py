@@ -26,9 +26,10 @@ from parley.core.words.events import (
     ItemRetrieveRequested,
     ResponseRequested,
     SessionUpdateRequested,
+    Transcribed,
     VoiceScored,
 )
-from parley.core.words.ids import CallId, ItemId, JudgementId, TurnId
+from parley.core.words.ids import CallId, FlushId, ItemId, JudgementId, TurnId
 from parley.core.words.items import FunctionCallOutput, InputAudio, InputImage, InputText, ItemReference, Message
 from parley.core.words.notices import (
     ErrorRaised,
@@ -316,6 +317,7 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
     [
         AudioArrived(b"\x00\xff\x80"),
         VoiceScored(768, 0.1),
+        Transcribed(TurnId(1), "Hallo.", FlushId(2), "de", language_confidence=0.9),
         SessionUpdateRequested(
             {
                 "turn_detection": SemanticVad("low"),
@@ -335,3 +337,10 @@ async def test_a_recording_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest
 )
 def test_an_event_survives_being_written_and_read(event: Event) -> None:
     assert from_plain(to_plain(event)) == event
+
+
+def test_an_event_of_a_trace_without_the_confidence_of_its_language_is_read() -> None:
+    plain = to_plain(Transcribed(TurnId(1), "Hallo.", language="de"))
+    assert isinstance(plain, dict)
+    del plain["language_confidence"]
+    assert from_plain(plain) == Transcribed(TurnId(1), "Hallo.", language="de")

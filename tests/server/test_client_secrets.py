@@ -142,6 +142,23 @@ async def test_a_wrong_request_is_answered_in_openais_shape(
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
 
 
+@pytest.mark.parametrize("value", [False, 0, "", []])
+async def test_a_client_secret_of_a_wrong_type_is_refused_by_name(value: Any) -> None:
+    async with guarded() as server:
+        answer = await posted(server, {"client_secret": value}, "sessions")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "client_secret")
+
+
+async def test_the_beta_endpoints_of_a_server_without_the_beta_name_the_endpoint_to_use() -> None:
+    async with guarded(beta=False) as server:
+        for path in ("sessions", "transcription_sessions"):
+            answer = await posted(server, {}, path)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (400, "beta_api_shape_disabled")
+            assert "POST /v1/realtime/client_secrets" in error["message"]
+            assert "OpenAI-Beta" not in error["message"]
+
+
 async def test_bodies_and_sessions_are_bounded() -> None:
     async with guarded() as server:
         huge = await posted(server, b" " * (MAX_BODY + 1))
@@ -483,12 +500,6 @@ async def test_a_wrong_beta_request_names_the_field(body: dict[str, Any], param:
     async with guarded() as server:
         answer = await posted(server, body, "sessions")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-
-
-async def test_without_the_beta_dialect_its_endpoints_say_so() -> None:
-    async with guarded(beta=False) as server:
-        answer = await posted(server, {}, "sessions")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "beta_api_shape_disabled")
 
 
 def test_what_a_token_holds_is_read_strictly() -> None:

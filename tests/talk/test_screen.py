@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual._wait import wait_for_idle
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -33,6 +34,14 @@ pytestmark = pytest.mark.slow
 
 PATIENCE_S = 60.0
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+
+
+@pytest.fixture(autouse=True)
+def _keys_need_no_idle_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual waits after each key until the process is idle, for two seconds at most; with a server in the process it never is.
+    Every test here waits for what a key causes."""
+    monkeypatch.setattr("textual.app.wait_for_idle", partial(wait_for_idle, max_sleep=0))
+    monkeypatch.setattr("textual.pilot.wait_for_idle", partial(wait_for_idle, max_sleep=0))
 
 
 @dataclass

@@ -92,7 +92,7 @@ class State:
     interrupted: Interrupted | None = None
     idle: Idle | None = None
     heard_language: str = ""
-    """The language of the last turn whose words are known, as the recogniser reports it; "" where it reports none."""
+    """The language of the last turn whose words are known, as far as it is believed; "" where it is not known."""
     last_heard_ns: int = 0
     """When audio last came, or was last scored: a turn in which nothing is heard any more has ended."""
     late: int = 0

@@ -21,9 +21,9 @@ def checked_transcript(heard: Transcript) -> Transcript:
     and not its session."""
     given: Any = heard  # a third-party engine may return anything
     try:
-        texts = [given.text, *(word.text for word in given.words)]
+        texts = [given.text, given.language, *(word.text for word in given.words)]
         numbers = [time for word in given.words for time in (word.start_ms, word.end_ms)]
-        numbers += [] if given.confidence is None else [given.confidence]
+        numbers += [one for one in (given.confidence, given.language_confidence) if one is not None]
         if all(isinstance(text, str) for text in texts) and all(map(math.isfinite, numbers)):
             return heard
     except (AttributeError, TypeError):
@@ -32,7 +32,7 @@ def checked_transcript(heard: Transcript) -> Transcript:
     raise EngineError(
         f"The recogniser gave {shown[:MAX_SHOWN_CHARS]}{'...' * (len(shown) > MAX_SHOWN_CHARS)}.",
         code="invalid_transcript",
-        remedy="A Transcript holds a string, Words with their times in milliseconds, and a confidence from 0 to 1 or None.",
+        remedy="A Transcript holds strings, Words with their times in milliseconds, and confidences from 0 to 1 or None.",
     )
 
 

@@ -209,7 +209,10 @@ class _Turn:
                 words = tuple(TranscribedWord(word.text, word.start_ms, word.end_ms) for word in heard.words)
                 # An engine may give them unasked; they are for who asked.
                 logprobs = logprobs_json(heard.logprobs) if self._logprobs else ""
-                self._post(Transcribed(self.id, heard.text, flush, heard.language, logprobs, words, heard.confidence))
+                sure, language_sure = heard.confidence, heard.language_confidence
+                self._post(
+                    Transcribed(self.id, heard.text, flush, heard.language, logprobs, words, sure, language_sure)
+                )
         if flush is None:
             self._end()
 

@@ -12,6 +12,7 @@ from parley.core.decisions.responses import Responses
 from parley.core.decisions.resumption import Resumption
 from parley.core.policy.backchannels import is_backchannel
 from parley.core.policy.policy import Answer, Decided, Said, Say, Translate
+from parley.core.policy.spoken_language import believed_language
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
 from parley.core.regions.pending_turns import Pending
@@ -20,7 +21,7 @@ from parley.core.regions.work_queue import PendingWork
 from parley.core.state import State
 from parley.core.words.effects import DropTranscription, FinishTranscription, OpenTranscription, Transcribe
 from parley.core.words.errors import Fault, PeerError
-from parley.core.words.events import PartialTranscribed, TranscriptionFailed
+from parley.core.words.events import PartialTranscribed, Transcribed, TranscriptionFailed
 from parley.core.words.ids import TurnId
 from parley.core.words.limits import (
     MAX_PENDING_TURNS,
@@ -56,9 +57,7 @@ class Transcripts:
 
     def _open_transcription(self, turn: UserTurn, live: bool) -> None:
         wanted = self.st.settings.transcription or Transcription()
-        language = wanted.language or (wanted.languages[0] if len(wanted.languages) == 1 else "")
-        if not language and not wanted.languages:
-            language = self.st.owner.language
+        language = self._prescribed_language()
         self.st.do(
             OpenTranscription(
                 turn.id,
@@ -71,6 +70,18 @@ class Transcripts:
                 live,
             )
         )
+
+    def _prescribed_language(self) -> str:
+        """The language that the recogniser is given; "" where it is to find it out."""
+        wanted = self.st.settings.transcription or Transcription()
+        if wanted.language or not wanted.languages:
+            return wanted.language or self.st.owner.language
+        return wanted.languages[0] if len(wanted.languages) == 1 else ""
+
+    def language_of(self, event: Transcribed, samples: int) -> str:
+        """The language of a turn of so many samples; "" where it is not known."""
+        expected = self._prescribed_language() or self.st.heard_language
+        return believed_language(event.language, event.language_confidence, samples // SAMPLES_PER_MS, expected)
 
     def feed(self, turn: UserTurn, end: int) -> None:
         """The recogniser gets the turn's audio up to `end`."""

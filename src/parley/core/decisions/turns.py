@@ -365,7 +365,8 @@ class Turns:
             if event.flush is None or event.flush == pending.flush:
                 if event.flush is not None:
                     st.do(DropTranscription(event.turn))
-                self.transcripts.resolve(pending, event.text, event.logprobs, event.language)
+                language = self.transcripts.language_of(event, pending.samples)
+                self.transcripts.resolve(pending, event.text, event.logprobs, language)
             return
         pausing = st.turns.position
         if event.flush is None or not isinstance(pausing, Pausing) or pausing.flush != event.flush:
@@ -376,9 +377,10 @@ class Turns:
     def _flushed(self, pausing: Pausing, event: Transcribed) -> None:
         """In a pause: all that was said so far is known."""
         st, turn, text = self.st, pausing.turn, event.text
-        pausing = st.turns.transcribed(pausing, text, event.logprobs, event.language)
+        language = self.transcripts.language_of(event, pausing.since - turn.start_sample)
+        pausing = st.turns.transcribed(pausing, text, event.logprobs, language)
         detection = st.settings.turn_detection
         if isinstance(detection, SemanticVad) and (text != pausing.judged_text or event.confidence is not None):
-            self._judge(pausing, text, event.language, event.confidence)
+            self._judge(pausing, text, language, event.confidence)
         if st.owner.speculation and detection is not None and detection.create_response and not turn.provisional:
-            self.responses.speculate(Said(text, turn.decided_to, event.language))
+            self.responses.speculate(Said(text, turn.decided_to, language))

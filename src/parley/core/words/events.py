@@ -147,7 +147,8 @@ class Transcribed:
     """The transcript of all audio handed over: for a flush when `flush` names one, else the turn's final.
 
     `logprobs` is JSON text ("" for none), passed through to a client that asked for it; `words` are timed from the
-    start of the turn's audio, where the recogniser times them. `confidence` is in 0..1, None where it gives none.
+    start of the turn's audio, where the recogniser times them. `confidence` of the text and `language_confidence` (the probability of
+    the language) are in 0..1, None where it gives none.
     """
 
     turn: TurnId
@@ -157,6 +158,7 @@ class Transcribed:
     logprobs: str = ""
     words: tuple[TranscribedWord, ...] = ()
     confidence: float | None = None
+    language_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

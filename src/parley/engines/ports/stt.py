@@ -49,13 +49,19 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said. `confidence` in 0..1 or None where the engine gives none."""
+    """What was said. `confidence` in 0..1 or None where the engine gives none.
+
+    `language` is the BCP 47 tag of what was said, "" where the engine does not know. `language_confidence` is its probability in 0..1: 1.0
+    where the stream was given the language or the engine knows only one, None where the engine gives none. A session believes a language
+    that is confident, or that comes with a long turn.
+    """
 
     text: str
     words: tuple[Word, ...] = ()
     language: str = ""
     confidence: float | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    language_confidence: float | None = None
 
 
 class RecognizerStream(Protocol):

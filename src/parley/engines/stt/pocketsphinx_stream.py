@@ -138,7 +138,7 @@ class PocketsphinxStream(TurnStream[Cut]):
             pairs = zip(self._words, self._posteriors, strict=True)
             logprobs = tuple(TokenLogprob(word.text, math.log(max(p, 1e-9))) for word, p in pairs)
         confidence = sum(self._posteriors) / len(self._posteriors) if self._posteriors else None
-        return Transcript(self._text, tuple(self._words), "en", confidence, logprobs)
+        return Transcript(self._text, tuple(self._words), "en", confidence, logprobs, language_confidence=1.0)
 
 
 def _join(before: str, after: str) -> str:

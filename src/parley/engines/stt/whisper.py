@@ -89,7 +89,6 @@ class WhisperRecognizer:
             )
         self._model = model
         self._queue = DecodingQueue(model.decode, options.workers)
-        self._queue.start()
 
     async def close(self) -> None:
         for stream in tuple(self._streams):

@@ -52,12 +52,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """`tokens` begin with the kept ones. `confidence` is the geometric mean of the new tokens' probabilities."""
+    """`tokens` begin with the kept ones. `confidence` is the geometric mean of the new tokens' probabilities, `language_confidence` the
+    probability of the language among those that it may be."""
 
     tokens: tuple[int, ...]
     language: str
     confidence: float | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    language_confidence: float = 1.0
 
 
 class WhisperModel:
@@ -113,7 +115,7 @@ class WhisperModel:
     def decode(self, task: Task) -> Decoding:
         """Transcribe. Blocks for tenths of seconds on a CPU. Raises `RuntimeError` when the library fails."""
         encoded = self._encode(task.audio)
-        language = task.language or self._detect(encoded, task.languages)
+        language, sure = (task.language, 1.0) if task.language else self._detect(encoded, task.languages)
         tokenizer = self._tokenizer(language)
         new_limit = min(_MAX_NEW_TOKENS, int(task.audio.size / 16000 * _TOKENS_PER_SECOND) + _SPARE_TOKENS)
         prompt = self._prompt(tokenizer, task, new_limit)
@@ -125,21 +127,25 @@ class WhisperModel:
         new = [token for token in everything[len(task.kept) :] if token < tokenizer.eot]
         mean_logprob = float(result.scores[0]) * len(everything) / max(1, len(new))
         if not task.kept and result.no_speech_prob > _NO_SPEECH and mean_logprob < _UNLIKELY:
-            return Decoding((), language)
+            return Decoding((), language, language_confidence=sure)
         logprobs = self._logprobs(result.logits[0][len(task.kept) :], new) if task.logprobs else ()
-        return Decoding((*task.kept, *new), language, math.exp(min(0.0, mean_logprob)) if new else None, logprobs)
+        confidence = math.exp(min(0.0, mean_logprob)) if new else None
+        return Decoding((*task.kept, *new), language, confidence, logprobs, sure)
 
     def _encode(self, audio: Samples) -> Any:
         from faster_whisper.audio import pad_or_trim
 
         return self._model.encode(pad_or_trim(self._model.feature_extractor(audio)))
 
-    def _detect(self, encoded: Any, among: tuple[str, ...]) -> str:
+    def _detect(self, encoded: Any, among: tuple[str, ...]) -> tuple[str, float]:
+        """The likeliest language and its probability, among those of `among` where it names any."""
         if not self.multilingual:
-            return "en"
+            return "en", 1.0
         (ranked,) = self._model.model.detect_language(encoded)
-        likeliest_first: list[str] = [token.strip("<|>") for token, _ in ranked]
-        return next(language for language in likeliest_first if not among or language in among)
+        likelihoods: dict[str, float] = {token.strip("<|>"): likelihood for token, likelihood in ranked}
+        possible = {language: p for language, p in likelihoods.items() if not among or language in among}
+        language = max(possible, key=possible.__getitem__)
+        return language, possible[language] / (sum(possible.values()) or 1.0)
 
     def _tokenizer(self, language: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer

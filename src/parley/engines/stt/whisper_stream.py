@@ -70,6 +70,8 @@ class WhisperStream(TurnStream[_Cut]):
         self._on_end = on_end
         self._context = " ".join((spec.prompt, ", ".join(spec.keywords))).strip()
         self._language = spec.language
+        self._language_confidence = 1.0
+        """Of `_language`, where a promise has fixed it."""
         self._last_end = 0
         self._next_partial = FIRST_PARTIAL
         self._text = ""
@@ -127,21 +129,22 @@ class WhisperStream(TurnStream[_Cut]):
         confidences = [*self._confidences, *([decoding.confidence] if decoding.confidence is not None else [])]
         logprobs = self._logprobs + decoding.logprobs
         confidence = sum(confidences) / len(confidences) if confidences else None
-        transcript = Transcript(text.strip(), (), decoding.language, confidence, logprobs)
+        language_confidence = min(self._language_confidence, decoding.language_confidence)
+        transcript = Transcript(text.strip(), (), decoding.language, confidence, logprobs, language_confidence)
         self._pause = (cut.position, transcript)
         if cut.final:
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
             self._kept = self._before = ()
             self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
-            self._guess(text, text)
+            self._report(text, text)
         else:
-            self._guess(text, self._text + self._model.text(self._kept))
+            self._report(text, self._text + self._model.text(self._kept))
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(transcript)
         if self._cuts:
             self._queue.want_pause(self)
 
-    def guessed(self, decoding: Decoding, took_s: float) -> None:
+    def partially_decoded(self, decoding: Decoding, took_s: float) -> None:
         """The result of `partial_task()`, and how long it took: half of the time at most goes into partials."""
         self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took_s * SAMPLE_RATE))
         if self.closed or self._cuts or self._error is not None:
@@ -152,8 +155,9 @@ class WhisperStream(TurnStream[_Cut]):
             if count > len(self._kept):
                 # a promise fixes the language as well: what follows must fit what was said
                 self._kept, self._language = decoding.tokens[:count], decoding.language
+                self._language_confidence = min(self._language_confidence, decoding.language_confidence)
         self._before = decoding.tokens
-        self._guess(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
+        self._report(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
     # --- inside ---
 
@@ -168,5 +172,5 @@ class WhisperStream(TurnStream[_Cut]):
         self._cuts.append(cut)
         self._queue.want_pause(self)
 
-    def _guess(self, text: str, stable: str) -> None:
+    def _report(self, text: str, stable: str) -> None:
         self._tell(Partial(text.strip(), stable.strip()))

@@ -4,7 +4,7 @@ Laws:
 - A text is spoken in pieces of at most `MAX_PIECE_CHARS`; the next piece is asked for when the last one's audio has been taken.
   So what is handed over is bounded by one piece, and no session holds the library for longer than a few ms.
 - Words are the text's own (split at white space; single characters in Chinese and Japanese), in order, and together they cover it.
-- The event loop never waits: a worker thread hands audio over and wakes the loop at most once per batch.
+- The event loop never waits: the library runs on a thread of the engine's `ModelWorker`, sessions in turns, one piece each.
 
 Voices: see `espeak_voices`. Speed 1.0 is 170 words a minute, clamped to 80..450, which is what espeak-ng can do.
 """
@@ -12,15 +12,16 @@ Voices: see `espeak_voices`. Speed 1.0 is 170 words a minute, clamped to 80..450
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
@@ -31,14 +32,13 @@ from parley.engines.ports import (
     SpeechRequest,
     Word,
 )
-from parley.engines.tts import espeak_library, espeak_voices
+from parley.engines.tts import espeak_voices
 from parley.engines.tts.espeak_library import (
     MAX_WPM,
     MIN_WPM,
     REMEDY,
     SAMPLE_RATE,
     EspeakLibrary,
-    SynthesisJob,
     WordMark,
     load,
 )
@@ -47,7 +47,10 @@ NATURAL_WPM: Final = 170
 MAX_PIECE_CHARS: Final = 300
 """About 20 s of speech (0.9 MB) and 15 ms of synthesis: long clauses stay whole, and no other session waits longer."""
 
-_MAX_BATCH_BUFFERS: Final = 3
+STUCK_S: Final = 10.0
+"""A piece takes some ms; one that takes so long has hung."""
+
+_MAX_JOINED: Final = 3
 """Buffers (200 ms each) joined into one chunk: fewer wake-ups and messages, and still short enough to be paced."""
 
 _PIECE_ENDS: Final = re.compile(r"[.!?;:,。！？；，、।؟…](?:\s+|$)|(?<=[。！？；，、])|\s+")
@@ -72,6 +75,7 @@ class EspeakSynthesizer:
         self._default_voice = voice
         self._rate_wpm = rate_wpm
         self._library: EspeakLibrary | None = None
+        self._worker: ModelWorker | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -93,7 +97,7 @@ class EspeakSynthesizer:
     @property
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
-        return self._library.fault if self._library else None
+        return self._worker.fault if self._worker else None
 
     async def open(self) -> None:
         catalogue = espeak_voices.catalogue()
@@ -106,11 +110,14 @@ class EspeakSynthesizer:
                 remedy="List the voices with: parley engines --json",
             )
         self._library = await asyncio.to_thread(load)
+        self._worker = ModelWorker("espeak-ng", title="Speech synthesis", code_prefix="synthesizer", limit_s=STUCK_S)
         async for _ in self.speak(SpeechRequest("ready", self._default_voice)):
             pass
 
     async def close(self) -> None:
-        self._library = None
+        worker, self._worker, self._library = self._worker, None, None
+        if worker is not None:
+            await worker.close()
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         catalogue = espeak_voices.catalogue()
@@ -124,25 +131,21 @@ class EspeakSynthesizer:
 
         Raises `EngineRefused` for an unknown voice (`voice_not_found`) or language (`unsupported_language`).
         """
-        library = self._library
-        if library is None:
+        library, worker = self._library, self._worker
+        if library is None or worker is None:
             raise EngineUnavailable("espeak-ng is not open.", code="not_open")
         voice = self._voice_for(request)
         rate = min(MAX_WPM, max(MIN_WPM, round(self._rate_wpm * request.speed)))
         start = 0  # the piece's first sample in the request's audio
         earlier: tuple[Word, ...] = ()
         for piece in _pieces(request.text):
-            handover = _Handover()
-            utterance = SynthesisJob(piece, voice, rate, handover.put, handover.end, request.share)
-            library.submit(utterance)
             timing = _WordTiming(piece, start)
-            try:
-                while (batch := await handover.take(library)) is not None:
-                    audio = np.frombuffer(batch[0], dtype="<i2").astype(np.float32) * np.float32(1 / 32768)
-                    timing.add(batch[1], len(audio))
+            speak = partial(_speak, library, piece, voice, rate)
+            async with aclosing(worker.stream(speak, request.share)) as batches:
+                async for pcm, marks in batches:
+                    audio = np.frombuffer(pcm, dtype="<i2").astype(np.float32) * np.float32(1 / 32768)
+                    timing.add(marks, len(audio))
                     yield SpeechChunk(audio, SAMPLE_RATE, earlier + timing.words())
-            finally:
-                utterance.cancelled = True
             reported = len(timing.words())
             earlier += timing.all_words()
             start += timing.samples
@@ -169,55 +172,28 @@ class EspeakSynthesizer:
         raise EngineRefused(f"espeak-ng does not speak the language {language!r}.", code="unsupported_language")
 
 
-class _Handover:
-    """Buffers from the worker thread to the event loop; bounded by the length of the piece that is spoken."""
+_Batch = tuple[bytes, list[WordMark]]
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._ready = asyncio.Event()
-        self._buffers: deque[tuple[bytes, tuple[WordMark, ...]]] = deque()
-        self._ended = False
-        self._error: Exception | None = None
-        self._first = True
 
-    def put(self, pcm: bytes, marks: tuple[WordMark, ...]) -> None:
-        """Worker thread: one more buffer. Wakes the loop for the first one only; the rest are there soon, in one batch."""
-        self._buffers.append((pcm, marks))
-        if self._first or len(self._buffers) == _MAX_BATCH_BUFFERS:
-            self._first = False
-            self._wake()
+def _speak(library: EspeakLibrary, text: str, voice: str, rate_wpm: int, emit: Callable[[_Batch], bool]) -> None:
+    """Emit the text's audio: its first buffer at once, the others `_MAX_JOINED` at a time."""
+    buffers: list[tuple[bytes, tuple[WordMark, ...]]] = []
+    due = 1
 
-    def end(self, error: Exception | None) -> None:
-        """Worker thread: nothing more comes."""
-        self._error = error
-        self._ended = True
-        self._wake()
+    def emit_joined() -> bool:
+        nonlocal due
+        due = _MAX_JOINED
+        batch = b"".join(pcm for pcm, _ in buffers), [mark for _, marks in buffers for mark in marks]
+        buffers.clear()
+        return emit(batch)
 
-    def _wake(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._ready.set)
-        except RuntimeError:  # the loop is closed
-            self._buffers.clear()
+    def on_audio(pcm: bytes, marks: tuple[WordMark, ...]) -> bool:
+        buffers.append((pcm, marks))
+        return len(buffers) < due or emit_joined()
 
-    async def take(self, library: EspeakLibrary) -> tuple[bytes, list[WordMark]] | None:
-        """The next audio and its word marks, None at the end. Raises what the worker met, and the library's fault while it has one."""
-        while True:
-            ended = self._ended  # read before the buffers: what was put before the end is then seen
-            if self._buffers:
-                taken = [self._buffers.popleft() for _ in range(min(len(self._buffers), _MAX_BATCH_BUFFERS))]
-                return b"".join(pcm for pcm, _ in taken), [mark for _, marks in taken for mark in marks]
-            if ended:
-                if self._error is not None:
-                    raise self._error
-                return None
-            self._ready.clear()
-            if self._buffers or self._ended:  # the worker may have come between; its wake-up then still stands
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(espeak_library.STUCK_S):
-                    await self._ready.wait()
-            if not self._ready.is_set() and (fault := library.fault) is not None:
-                raise fault
+    library.speak(text, voice, rate_wpm, on_audio)
+    if buffers:
+        emit_joined()
 
 
 class _WordTiming:

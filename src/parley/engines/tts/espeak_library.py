@@ -3,10 +3,11 @@
 Laws:
 - The library keeps its voice and its synthesiser in C globals and crashes when two threads enter it, so `LOCK` is held around
   voice selection and synthesis; other users of espeak-ng in this process (a phonemizer) must hold it too.
-- One owner thread serves utterances; sessions take turns (`FairQueue`), one utterance each. It never waits for a consumer while it
-  holds the lock, so a slow listener costs others nothing; the caller bounds the length of the text instead.
+- Nothing waits for a consumer while the lock is held, so a slow listener costs others nothing; the caller bounds the length of the text
+  instead.
 - Loaded once, never unloaded: several engines share it, and the library cannot be initialised twice safely.
-- Knows nothing of voices' names, clauses or event loops.
+
+Does not know: voices' names, clauses, threads, event loops.
 
 Source: `speak_lib.h` of espeak-ng 1.52 (event types, parameters, the callback's contract).
 """
@@ -14,17 +15,12 @@ Source: `speak_lib.h` of espeak-ng 1.52 (event types, parameters, the callback's
 from __future__ import annotations
 
 import ctypes
-import logging
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from parley.engines.fair_queue import FairQueue
-from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
-
-log = logging.getLogger(__name__)
+from parley.engines.ports import EngineRefused, EngineUnavailable
 
 LOCK: Final = threading.Lock()
 """Held around every use of the library in this process."""
@@ -33,12 +29,6 @@ SAMPLE_RATE: Final = 22_050
 MIN_WPM: Final = 80
 MAX_WPM: Final = 450
 """The rates espeak-ng can do by itself (without the sonic stretcher)."""
-
-MAX_WAITING: Final = 1024
-"""Utterances in the queue, each a few ms of work: beyond this the wait would be seconds, so a refusal is kinder."""
-
-STUCK_S: Final = 10.0
-"""An utterance takes some ms; one that takes so long has hung, and since a thread cannot be ended, further requests fail."""
 
 _BUFFER_MS: Final = 200
 """Audio per callback. Synthesis runs about 1000 times faster than speech, so a small buffer buys no latency (200 ms take
@@ -86,26 +76,17 @@ class WordMark:
     sample: int
 
 
-@dataclass(slots=True, eq=False)
-class SynthesisJob:
-    """One text to be spoken. Both callables run on the owner thread and must return at once.
+@dataclass(slots=True)
+class _Utterance:
+    """The text that is being spoken: where its audio goes, and what its callback raised."""
 
-    `on_audio(pcm16, marks)` gets 16-bit little-endian mono bytes; `on_end(error)` is called exactly once, last.
-    Set `cancelled` from any thread: the synthesis stops at its next buffer. Those of one `share` take turns with those of others.
-    """
-
-    text: str
-    voice: str
-    rate_wpm: int
-    on_audio: Callable[[bytes, tuple[WordMark, ...]], None]
-    on_end: Callable[[Exception | None], None]
-    share: object = None
-    cancelled: bool = False
-    error: Exception | None = field(default=None, repr=False)
+    on_audio: Callable[[bytes, tuple[WordMark, ...]], bool]
+    stopped: bool = False
+    error: Exception | None = None
 
 
 class EspeakLibrary:
-    """The loaded library and its owner thread. Get it with `load()`; then `submit()` from any thread."""
+    """The loaded library. Get it with `load()`; then call `speak()` on any thread but the event loop's."""
 
     def __init__(self, path: str, data_path: str) -> None:
         try:
@@ -122,41 +103,10 @@ class EspeakLibrary:
             raise EngineUnavailable(
                 f"espeak-ng could not start with the data at {data_path} (answer {rate}).", remedy=REMEDY
             )
-        self._current: SynthesisJob | None = None
+        self._current: _Utterance | None = None
         self._voice = ""
         self._callback = _SynthCallback(self._on_synthesised)  # C keeps only a pointer: this reference keeps it alive
         self._lib.espeak_SetSynthCallback(self._callback)
-        self._queue: FairQueue[SynthesisJob] = FairQueue()
-        self._changed = threading.Condition()
-        """Held around every use of the queue; notified when something comes."""
-        self._began_s: float | None = None
-        threading.Thread(target=self._serve, name="espeak-ng", daemon=True).start()
-
-    def submit(self, utterance: SynthesisJob) -> None:
-        """Queue an utterance. Raises `EngineRefused` (`overloaded`) when too many wait, and `fault` while there is one."""
-        if (fault := self.fault) is not None:
-            raise fault
-        with self._changed:
-            if len(self._queue) >= MAX_WAITING:
-                raise EngineRefused(
-                    f"{MAX_WAITING} clauses are already waiting for espeak-ng.",
-                    code="overloaded",
-                    remedy="Try again later.",
-                )
-            self._queue.put(utterance, utterance.share)
-            self._changed.notify()
-
-    @property
-    def fault(self) -> EngineError | None:
-        """Why nothing can be spoken at this moment; None while something can."""
-        began = self._began_s
-        if began is None or time.monotonic() - began < STUCK_S:
-            return None
-        return EngineError(
-            f"Speech synthesis is down: espeak-ng has not returned from one clause for more than {STUCK_S:g} s.",
-            code="synthesizer_stuck",
-            remedy="Restart the server.",
-        )
 
     def _declare(self) -> None:
         lib = self._lib
@@ -175,59 +125,52 @@ class EspeakLibrary:
             ctypes.c_void_p,
         ]
 
-    def _serve(self) -> None:
-        while True:
-            with self._changed:
-                while (utterance := self._queue.take()) is None:
-                    self._changed.wait()
-            if not utterance.cancelled:
-                with LOCK:
-                    self._began_s = time.monotonic()
-                    try:
-                        self._synthesise(utterance)
-                    except Exception as error:  # noqa: BLE001 - one text's fault must not leave all sessions without a voice
-                        utterance.error = error
-                    finally:
-                        self._began_s = None
-            try:
-                utterance.on_end(utterance.error)
-            except Exception:
-                log.exception("reporting the end of an utterance failed")
+    def speak(
+        self, text: str, voice: str, rate_wpm: int, on_audio: Callable[[bytes, tuple[WordMark, ...]], bool]
+    ) -> None:
+        """Speak one text. Blocks while another one is spoken, then for some ms.
 
-    def _synthesise(self, utterance: SynthesisJob) -> None:
-        if self._voice != utterance.voice:
-            if self._lib.espeak_SetVoiceByName(utterance.voice.encode()) != 0:
-                self._voice = ""
-                utterance.error = EngineRefused(f"espeak-ng has no voice {utterance.voice!r}.", code="voice_not_found")
-                return
-            self._voice = utterance.voice
-        self._lib.espeak_SetParameter(_PARAMETER_RATE, utterance.rate_wpm, 0)
-        encoded = utterance.text.replace("\0", " ").encode("utf-8", "replace")
-        self._current = utterance
-        try:
-            answer = self._lib.espeak_Synth(
-                encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
-            )
-        finally:
-            self._current = None
-        if answer != 0 and not utterance.cancelled and utterance.error is None:
-            utterance.error = EngineRefused(
-                f"espeak-ng could not speak this text (answer {answer}).", code="server_error"
-            )
+        `on_audio(pcm16, marks)` gets 16-bit little-endian mono bytes on this thread and must return at once; False stops the synthesis.
+        Raises `EngineRefused` (`voice_not_found`, `server_error`), and what `on_audio` raised.
+        """
+        utterance = _Utterance(on_audio)
+        with LOCK:
+            self._select(voice)
+            self._lib.espeak_SetParameter(_PARAMETER_RATE, rate_wpm, 0)
+            encoded = text.replace("\0", " ").encode("utf-8", "replace")
+            self._current = utterance
+            try:
+                answer = self._lib.espeak_Synth(
+                    encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
+                )
+            finally:
+                self._current = None
+        if utterance.error is not None:
+            raise utterance.error
+        if answer != 0 and not utterance.stopped:
+            raise EngineRefused(f"espeak-ng could not speak this text (answer {answer}).", code="server_error")
+
+    def _select(self, voice: str) -> None:
+        if self._voice == voice:
+            return
+        self._voice = ""
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise EngineRefused(f"espeak-ng has no voice {voice!r}.", code="voice_not_found")
+        self._voice = voice
 
     def _on_synthesised(self, samples: int | None, count: int, events: ctypes._Pointer[_Event]) -> int:
         """Called by C with each buffer, and with no samples at the end; 1 stops the synthesis."""
         utterance = self._current
-        if utterance is None or utterance.cancelled:
+        if utterance is None or utterance.stopped:
             return 1
         if not samples or count <= 0:
             return 0
         try:
-            utterance.on_audio(ctypes.string_at(samples, count * 2), tuple(_word_marks(events)))
-        except Exception as error:  # noqa: BLE001 - the boundary to C: it cannot cross, so it travels in the utterance
+            utterance.stopped = not utterance.on_audio(ctypes.string_at(samples, count * 2), tuple(_word_marks(events)))
+        except Exception as error:  # noqa: BLE001 - an exception cannot cross C: `speak()` raises it
             utterance.error = error
-            return 1
-        return 0
+            utterance.stopped = True
+        return int(utterance.stopped)
 
 
 def _word_marks(events: ctypes._Pointer[_Event]) -> list[WordMark]:

@@ -217,7 +217,8 @@ class WatchedKeys:
         try:
             found = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
-            changed, self.keys, self._stamp = bool(self.keys), (), ()
+            changed = bool(self.keys) or self.fault is not None
+            self.keys, self.fault, self._stamp = (), None, ()
             return changed
         except OSError as error:  # whether there is a file cannot be told: it must not count as none
             changed, self._stamp, self.seen = self._stamp != _UNKNOWN, _UNKNOWN, True
@@ -233,7 +234,7 @@ class WatchedKeys:
         try:
             self.keys, self.fault = read(self.path), None
         except FileNotFoundError:
-            self.keys = ()
+            self.keys, self.fault = (), None
         except ConfigError as error:
             self.fault = error
         return True
