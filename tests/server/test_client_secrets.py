@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -19,10 +20,12 @@ from openai.types.realtime import (
     RealtimeTranscriptionSessionCreateResponse,
 )
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from parley.server.access.client_secrets import MAX_TOKEN, MAX_USED, ClientSecrets, TooLarge
 from parley.server.client_secrets_rest import MAX_BODY
+from tests.runtime.rig import settled
 from tests.server.harness import Running, configured, running, talking
 from tests.server.test_handshake import first_event, refusal
 
@@ -385,6 +388,28 @@ async def test_a_secret_for_one_use_opens_one_session() -> None:
             status, error, _ = await refusal(server, "/v1/realtime", **as_subprotocol(token))
         again, _, _ = await refusal(server, "/v1/realtime", **as_header(token))
     assert (status, error["code"], again) == (401, "invalid_api_key", 401)
+
+
+async def test_of_many_connections_with_a_secret_for_one_use_one_gets_a_session() -> None:
+    async def status(token: str) -> int:
+        try:
+            async with connect(server.ws + "/v1/realtime", **as_header(token)) as client:
+                await client.recv()
+                opened.append(token)
+                await all_answered.wait()
+            return 101
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    opened: list[str] = []
+    all_answered = asyncio.Event()
+    async with guarded(client_secret_single_use=True) as server:
+        token = (await made(server, session=SHOP)).value
+        attempts = [asyncio.create_task(status(token)) for _ in range(20)]
+        await settled(lambda: len(opened) + sum(attempt.done() for attempt in attempts) == len(attempts))
+        all_answered.set()
+        statuses = await asyncio.gather(*attempts)
+    assert sorted(statuses) == [101] + [401] * 19
 
 
 def test_used_ones_are_forgotten_when_they_expire_and_are_bounded() -> None:

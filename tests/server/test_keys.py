@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -22,7 +23,8 @@ from parley.server.access.access import Access, Demand, Grant
 from parley.server.access.key_file import DEFAULT_SCOPES, MAX_FILE_BYTES, MAX_KEYS, SCOPES, Key, Scope, WatchedKeys
 from parley.server.access.quotas import DAY_S, Quotas
 from parley.server.refusals import Refusal
-from tests.server.harness import PATIENCE_S, Running, configured, running, talking
+from tests.runtime.rig import settled
+from tests.server.harness import PATIENCE_S, Running, configured, running, talking, turn_the_loop
 from tests.server.test_client_secrets import as_header
 from tests.server.test_handshake import first_event, refusal
 
@@ -116,6 +118,19 @@ def test_a_file_that_others_can_write_is_refused_with_the_command_that_fixes_it(
     path.chmod(0o620)
     with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
         key_file.read(path)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    record, _ = key_file.add(path, "one")
+    monkeypatch.setattr(os, "fsync", full)
+    for change in (lambda: key_file.add(path, "two"), lambda: key_file.revoke(path, "one")):
+        with pytest.raises(ConfigError, match="No space left on device.*Free space"):
+            change()
+    assert key_file.read(path) == (record,)
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
 
 
 # --- what a key opens --------------------------------------------------------------------------------------------------
@@ -461,3 +476,20 @@ async def test_a_session_says_that_it_ends_with_the_minutes_of_its_key(path: Pat
         _, free = key_file.add(path, "free")
         full = await first_event(server, "/v1/realtime", **as_header(free))
     assert full.session.expires_at - short.session.expires_at == pytest.approx(57 * 60, abs=5)
+
+
+async def test_connections_that_break_in_their_handshake_give_their_session_back(path: Path) -> None:
+    _, key = key_file.add(path, "website", DEFAULT_SCOPES, sessions=1)
+    async with running(configured(keys_file=path)) as server:
+        head = (
+            f"GET /v1/realtime HTTP/1.1\r\nHost: {server.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {key}\r\n\r\n"
+        ).encode()
+        for attempt in range(60):
+            _, writer = await asyncio.open_connection(*server.host.split(":"))
+            writer.write(head[: len(head) * (1 + attempt % 4) // 4])
+            await turn_the_loop(1)
+            writer.transport.abort()
+        await settled(lambda: len(server.app.sessions) == 0)
+        async with talking(server, key=key):
+            pass

@@ -10,6 +10,7 @@ Does not know: what a scope opens (`access.py`), who counts minutes (`quotas.py`
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -189,9 +190,12 @@ def _write(path: Path, keys: tuple[Key, ...]) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return ConfigError(
         f"The key file {path} cannot be written: {error.strerror}.",
-        remedy="Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
+        remedy="Free space on its disk; the file is as it was."
+        if full
+        else "Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
     )
 
 

@@ -24,7 +24,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import InvalidMessage, SecurityError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
@@ -226,10 +226,10 @@ class WebSocketLink(WebSocketReader):
             self.close_with(1011, "an internal error; the server's log tells more")
 
     def _refuse_unreadable(self, fault: Exception) -> None:
-        # `websockets` says this of a request that is no HTTP; it has other exceptions for one that is too long.
-        malformed = isinstance(fault, InvalidMessage)
-        status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        cause = fault.__cause__ if malformed and fault.__cause__ is not None else fault
+        cause = fault.__cause__ or fault
+        # One that is too long is a `SecurityError` inside an `InvalidMessage` in websockets 16, an exception of its own later.
+        too_long = isinstance(cause, SecurityError) or not isinstance(fault, InvalidMessage)
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST
         self._refuse(Refusal(status, "invalid_handshake", f"The WebSocket handshake cannot be read: {cause}."))
 
     def _refuse(self, refusal: Refusal) -> None:
