@@ -59,7 +59,7 @@ def test_a_stage_that_cannot_be_imported_does_not_affect_the_others(run: Run, tm
     assert "the entry point 'stt' of the package 'dummy-stage' names no stage of its own" in listed.stderr
 
 
-def test_it_is_configured_opened_used_and_closed(run: Run, tmp_path: Path) -> None:
+def test_the_new_stage_is_configured_opened_used_and_closed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "parley.toml").write_text(
         '[pipelines.bench]\nmoderation = "words:rude"\n[pipelines.bench.moderation_options]\nmore = "vulgar,coarse"\n'
     )
@@ -75,7 +75,7 @@ def test_it_is_configured_opened_used_and_closed(run: Run, tmp_path: Path) -> No
     assert "pipelines.default.moderation" in shown
 
 
-def test_its_mistakes_are_reported_like_those_of_a_built_in_stage(run: Run, tmp_path: Path) -> None:
+def test_mistakes_of_the_new_stage_are_reported_like_those_of_a_built_in_one(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "parley.toml"
     config.write_text('[pipelines.bench]\nmoderation = "wrods"\n')
     assert (

@@ -44,7 +44,7 @@ def fields(tree: ast.AST) -> set[str]:
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
-def test_deciding_modules_write_their_own_fields_and_shared_facts_but_no_field_of_a_region(path: Path) -> None:
+def test_a_decision_writes_only_its_own_fields_and_the_facts_of_the_state(path: Path) -> None:
     facts = fields(ast.parse((CORE / "state.py").read_text(encoding="utf-8")))
     for place in written(ast.parse(path.read_text(encoding="utf-8"))):
         owner = ast.unparse(place.value)

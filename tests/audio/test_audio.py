@@ -161,7 +161,7 @@ def test_frames_of_no_whole_number_of_samples_are_refused() -> None:
         FrameInterpolation(44_100, 16_000, 512)
 
 
-def test_a_reset_stream_starts_anew() -> None:
+def test_a_reset_stream_starts_afresh() -> None:
     audio = pcm.to_int16(np.random.default_rng(2).normal(0, 0.1, 2000).astype(np.float32))
     stream = Int16Resampler(24000, 16000, "LQ")
     stream.push(audio[:777])
@@ -227,7 +227,7 @@ def test_wav_of_every_width_is_read_and_stereo_is_averaged(width: int) -> None:
     assert recording.audio.tolist() == [0.25, 0.25, 0.25]
 
 
-def test_what_is_not_audio_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_audio_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no audio here, only words " * 20)
     with pytest.raises(files.AudioFileError, match=r"notes\.txt"):
@@ -265,6 +265,6 @@ def test_a_wav_that_says_it_is_empty_is_empty() -> None:
     assert len(files.read(io.BytesIO(honest)).audio) == 0
 
 
-def test_what_follows_the_samples_is_not_read_as_samples() -> None:
+def test_chunks_after_the_samples_are_not_read_as_samples() -> None:
     title = b"LIST" + struct.pack("<I", 4) + b"INFO"
     assert len(files.read(a_piped_wav(36 + 2_000 + len(title), 2_000, rest=title)).audio) == len(SAMPLES)

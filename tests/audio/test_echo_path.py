@@ -99,7 +99,7 @@ def test_with_headphones_a_voice_in_the_first_second_of_the_first_reply_gets_thr
     assert level_db(after(left, second + 0.35, 1.0)) > level_db(after(near, second + 0.35, 1.0)) - 3
 
 
-def test_what_was_found_is_remembered_so_that_the_next_reply_can_be_interrupted_from_its_first_word(
+def test_the_echo_path_is_kept_so_that_the_next_reply_can_be_interrupted_from_its_first_word(
     speech: Speech,
 ) -> None:
     processor = control()

@@ -60,7 +60,7 @@ def level_db(audio: Pcm) -> float:
     ("noise", "strength"),
     [("off", 1.0), ("near_field", 1.0), ("near_field", 0.5), ("far_field", 1.0), ("far_field", 0.5)],
 )
-def test_a_voice_stays_where_it_stood_and_none_of_it_is_lost(
+def test_a_voice_keeps_its_position_and_none_of_it_is_lost(
     rate: int, echo: bool, gain: bool, noise: NoiseLevel, strength: float
 ) -> None:
     audio = bursts(rate, 2)
@@ -159,7 +159,7 @@ def on_loudspeakers(
 
 
 @pytest.mark.parametrize(("rate", "block_ms"), [(48_000, 10), (48_000, 21), (24_000, 20), (16_000, 50)])
-def test_the_agents_voice_is_taken_out_of_the_microphone(speech: Speech, rate: int, block_ms: int) -> None:
+def test_the_agents_voice_is_removed_from_the_microphone(speech: Speech, rate: int, block_ms: int) -> None:
     far = loud(speech("two_cities"), 10, rate)
     heard, left = on_loudspeakers(LAPTOP, far, np.zeros_like(far), rate, block_ms=block_ms, gated=False)
     later = slice(rate * 3, None)
@@ -182,14 +182,14 @@ def test_a_voice_over_the_agents_still_gets_through(speech: Speech) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_left_of_the_agents_voice_is_silence_until_somebody_speaks(speech: Speech) -> None:
+def test_the_residue_of_the_agents_voice_is_silenced_until_the_user_speaks(speech: Speech) -> None:
     far = loud(speech("two_cities"), 10, 48_000)
     for room in ROOMS[1:5]:
         _, left = on_loudspeakers(room, far, np.zeros_like(far), 48_000)
         assert np.abs(left[48_000 * 3 :]).max() == 0, room.name
 
 
-def test_who_speaks_while_the_agent_is_silent_loses_nothing(speech: Speech) -> None:
+def test_a_voice_while_the_agent_is_silent_loses_nothing(speech: Speech) -> None:
     said, recorded = speech("hello_world")
     voice = resample_int16(said, recorded, 48_000)
     silent = np.zeros_like(voice)

@@ -44,7 +44,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     assert f"  parley {command}" in capsys.readouterr().out
 
 
-def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_command_suggests_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doktor"]) == 2
     captured = capsys.readouterr()
     assert "Did you mean 'doctor'?" in captured.err
@@ -81,7 +81,7 @@ def test_config_prints_each_value_and_its_source_but_no_secret(
     assert "sesame" not in out + capsys.readouterr().out
 
 
-def test_a_reader_that_goes_away_is_not_answered_with_a_traceback() -> None:
+def test_a_closed_output_pipe_gives_no_traceback() -> None:
     command = f"{sys.executable} -c 'from parley.cli.main import main; main()' config | head -c 1"
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=True
@@ -101,7 +101,7 @@ def test_doctor_says_which_address_is_taken_and_what_to_do(capsys: pytest.Captur
     assert "--port 0" in address["remedy"]
 
 
-def test_doctor_is_content_with_the_benchmark_pipeline(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_passes_with_the_benchmark_pipeline(capsys: pytest.CaptureFixture[str]) -> None:
     code = run(["doctor", "--pipeline", "bench", "--port", "0"])
     out = capsys.readouterr().out
     assert code == 0, out
@@ -136,7 +136,7 @@ def test_engines_lists_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "espeak" in capsys.readouterr().out
 
 
-def test_replay_refuses_what_is_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_refuses_a_file_that_is_not_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "not.trace").write_text("hello\n", encoding="utf-8")
     assert run(["replay", "not.trace"]) == 2
     assert "not.trace" in capsys.readouterr().err

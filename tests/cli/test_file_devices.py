@@ -43,7 +43,7 @@ def test_a_text_is_heard_from_the_loudspeaker_to_its_end(tmp_path: Path) -> None
     assert np.abs(speakers.sound()[1]).max() > 1000
 
 
-def test_what_is_said_into_the_microphone_is_written_until_ctrl_c(tmp_path: Path) -> None:
+def test_speech_at_the_microphone_is_transcribed_until_ctrl_c(tmp_path: Path) -> None:
     recording = clip_path("hello_world")
     with virtual_room(tmp_path) as room:
         listener = subprocess.Popen(

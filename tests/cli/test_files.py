@@ -65,14 +65,14 @@ def test_other_formats_and_languages_are_written() -> None:
     assert read_audio("morgen.mp3").seconds > 0.8
 
 
-def test_what_comes_on_stdin_is_spoken_to_stdout() -> None:
+def test_text_from_stdin_is_spoken_to_stdout() -> None:
     done = parley("say", "-", "-o", "-", "--raw", stdin=b"Hello there.\nHow are you today?\n")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 24_000 * 2
     assert np.abs(np.frombuffer(done.stdout, "<i2")).max() > 1000
 
 
-def test_what_is_said_into_a_pipe_is_understood_at_its_end() -> None:
+def test_speech_in_a_pipe_is_transcribed_at_its_end() -> None:
     said = parley("say", "turn on the radio", "-o", "-")
     assert said.stdout[:4] == b"RIFF"
     heard = parley("transcribe", "-", stdin=said.stdout)
@@ -80,7 +80,7 @@ def test_what_is_said_into_a_pipe_is_understood_at_its_end() -> None:
     assert re.search(rb"radio|turn|on the", heard.stdout), heard.stdout
 
 
-def test_a_recording_is_written_down_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recording_is_transcribed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["transcribe", clip("hello_world")]) == 0
     assert capsys.readouterr().out == "hello world\n"
 
@@ -123,7 +123,7 @@ def test_several_texts_are_labelled_by_their_files(capsys: pytest.CaptureFixture
     assert out.count("hello world\n") == 2
 
 
-def test_a_video_without_words_says_no(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_without_speech_gives_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     write_audio("quiet.m4a", Recording(np.zeros(48_000, np.float32), 48_000))
     assert run(["transcribe", "quiet.m4a"]) == 1
     assert capsys.readouterr().out == ""
@@ -144,9 +144,7 @@ def test_a_video_without_words_says_no(capsys: pytest.CaptureFixture[str]) -> No
         (["say", " ", "-o", "x.wav"], "nothing to say"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_expected_error_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("notes.txt").write_text("These are words, not sounds.")
     assert run(arguments) == 2
     captured = capsys.readouterr()

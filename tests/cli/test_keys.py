@@ -77,7 +77,7 @@ def test_no_keys_are_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["add", "x", "--file", "/dev/null/keys.json"], "cannot be written"),
     ],
 )
-def test_what_cannot_be_done_is_said_with_code_2(
+def test_an_impossible_request_exits_with_code_2(
     home: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home / "broken.json").write_text("{")

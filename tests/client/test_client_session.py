@@ -116,7 +116,7 @@ def test_a_reply_goes_on_where_the_server_says_that_speech_does_not_interrupt() 
     ]
 
 
-def test_a_parley_is_asked_for_the_very_words_that_were_heard() -> None:
+def test_a_parley_server_is_asked_for_the_exact_words_that_were_heard() -> None:
     wire = Wire(exact_cuts=True)
     wire.reply("One two three four", 2000)
     wire.sent()
@@ -197,7 +197,7 @@ def test_each_transcript_delta_gives_the_whole_text_so_far() -> None:
     ]
 
 
-def test_the_end_of_speech_is_placed_where_the_voice_ended_and_not_where_the_news_came() -> None:
+def test_the_end_of_speech_is_where_the_voice_ended_and_not_when_the_event_came() -> None:
     wire = Wire()
     # Three seconds of microphone, recorded from 100.0 to 103.0; the voice ended at 2.1, the server waited half a second.
     for chunk in range(150):

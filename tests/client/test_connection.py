@@ -26,7 +26,7 @@ def test_a_url_is_completed(written: str, model: str, url: str) -> None:
     assert Server.at(written, model=model).url == url
 
 
-def test_a_url_that_is_none_is_refused_with_an_example() -> None:
+def test_an_invalid_url_is_refused_with_an_example() -> None:
     with pytest.raises(ServerUnavailable, match="ws://127"):
         Server.at("nonsense")
 
@@ -50,7 +50,7 @@ async def test_messages_go_both_ways_in_order() -> None:
         assert added == ["item_a", "item_b", "item_c"]
 
 
-async def test_a_wrong_key_is_said_without_showing_it_and_not_tried_again() -> None:
+async def test_a_wrong_key_is_reported_without_showing_it_and_not_tried_again() -> None:
     async with running(configured(api_keys=("secret",))) as server:
         wrong = Server.at(server.ws, key="wrong-key")
         with pytest.raises(ServerUnavailable, match="refuses the key") as caught:
@@ -68,14 +68,14 @@ async def test_an_unknown_model_is_reported_in_the_servers_words() -> None:
                 pass
 
 
-async def test_a_server_that_is_not_there_is_worth_another_try() -> None:
+async def test_an_unreachable_server_may_be_tried_again() -> None:
     with pytest.raises(ServerUnavailable, match="cannot be reached") as caught:
         async with dial(Server.at("ws://127.0.0.1:9")):
             pass
     assert caught.value.again
 
 
-async def test_a_parley_is_known_by_what_it_says_and_others_are_not_asked_for_figures() -> None:
+async def test_a_parley_server_is_recognised_by_its_health_and_others_are_not_asked_for_figures() -> None:
     async with running(configured(api_keys=("secret",))) as server:
         rest = ParleyRest(Server.at(server.ws, key="secret"))
         assert await rest.turns("sess_x") is None, "ask() was not called"

@@ -119,7 +119,7 @@ def test_an_interruption_silences_within_a_block_and_knows_the_milliseconds_that
     assert not playback.audible
 
 
-def test_what_was_not_begun_counts_as_unheard_and_what_was_heard_out_is_not_mentioned() -> None:
+def test_an_item_that_was_not_begun_counts_as_unheard_and_a_finished_one_is_not_reported() -> None:
     playback = ClientPlayback(RATE)
     for item in ("heard out", "playing", "waiting"):
         playback.push(item, 0, tone(0.5))
@@ -144,7 +144,7 @@ def test_audio_that_comes_late_for_an_interrupted_reply_is_not_played() -> None:
     assert played(playback, 0.5).any()
 
 
-def test_an_interruption_of_silence_says_nothing() -> None:
+def test_an_interruption_of_silence_reports_nothing() -> None:
     assert ClientPlayback(RATE).interrupt() == []
 
 

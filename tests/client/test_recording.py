@@ -65,7 +65,7 @@ def test_any_rate_and_stereo_are_brought_to_24_khz(tmp_path: Path) -> None:
     assert abs(found.end_sample - 24_000) <= 240
 
 
-def test_a_file_that_is_no_wav_says_what_is_wanted(tmp_path: Path) -> None:
+def test_a_file_that_is_not_wav_is_refused_with_the_formats_that_are(tmp_path: Path) -> None:
     path = tmp_path / "speech.mp3"
     path.write_bytes(b"ID3 and so on")
     with pytest.raises(UnusableRecording, match="16-bit PCM WAV"):

@@ -136,7 +136,7 @@ def test_a_turn_in_which_a_tool_ran_lasts_from_the_users_voice_to_the_reply() ->
     assert len(figures.turns) == 2, "what is said next is a turn of its own"
 
 
-def test_a_parleys_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> None:
+def test_a_parley_servers_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> None:
     figures = turn_with_a_tool()
     figures.server_turns(
         [
@@ -214,7 +214,7 @@ def test_a_turn_that_a_key_began_gets_its_words_though_its_item_comes_later() ->
     assert not first.partial
 
 
-def test_a_turn_of_which_nothing_was_understood_says_so() -> None:
+def test_a_turn_without_words_says_so() -> None:
     (line,) = lines_after(UserTurnStarted("u", over_reply=False), UserTurnLost("u", "nothing was understood"))
     assert (line.text, line.note, line.partial) == ("", "nothing was understood", False)
 
@@ -291,7 +291,7 @@ def test_a_device_is_chosen_by_index_or_name(wanted: str, direction: str, index:
     assert find_device(DEVICES, wanted, "input" if direction == "input" else "output").index == index
 
 
-def test_a_device_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_an_unknown_device_is_refused_with_the_list_of_devices() -> None:
     with pytest.raises(
         DevicesUnavailable, match=r"no output device 'headset'; there are: 0 'USB Audio: #1', 2 'Built-in"
     ):

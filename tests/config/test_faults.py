@@ -32,7 +32,7 @@ def fault(text: str = "", flags: dict[str, object] | None = None, environ: dict[
         ("defalt_pipeline = 'x'\n", "parley.toml:1", "'default_pipeline'"),
     ],
 )
-def test_a_misspelt_key_is_named_with_its_line_and_the_key_that_was_meant(text: str, place: str, hint: str) -> None:
+def test_a_misspelt_key_is_refused_with_its_line_and_the_right_one(text: str, place: str, hint: str) -> None:
     message = fault(text)
     assert message.startswith(place)
     assert f"Did you mean {hint}?" in message
@@ -60,7 +60,7 @@ def test_a_value_out_of_range_or_of_the_wrong_kind_is_named_with_its_line(text: 
     assert fault(text).startswith("parley.toml:")
 
 
-def test_a_misspelt_engine_is_named_with_its_place_and_the_one_that_was_meant() -> None:
+def test_a_misspelt_engine_is_refused_with_its_place_and_the_right_one() -> None:
     message = fault('[pipelines.default]\nstt = "wisper:small"\n', flags={"tts": "espeek"})
     assert "parley.toml:2: there is no stt engine 'wisper'" in message
     assert "Did you mean 'whisper'?" in message
@@ -128,7 +128,7 @@ def test_a_path_that_the_system_does_not_take_is_named_with_its_place() -> None:
         load(Path(endless), {}, {})
 
 
-def test_a_file_that_was_named_and_is_not_there_is_an_error() -> None:
+def test_a_named_file_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no configuration file at nowhere\.toml"):
         load(Path("nowhere.toml"), {}, {})
     with pytest.raises(ConfigError, match="env PARLEY_CONFIG"):

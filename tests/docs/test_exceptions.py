@@ -44,7 +44,7 @@ def test_every_exception_derives_from_the_one_root() -> None:
     assert {error for error in _exceptions() if not issubclass(error, ParleyError)} == {PeerError, InvariantBroken}
 
 
-def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
+def test_the_documented_tree_is_the_real_tree() -> None:
     derived = {error for error in _exceptions() if issubclass(error, ParleyError) and error is not ParleyError}
     actual = {error.__name__: (error.__bases__[0].__name__, error.__module__.split(".")[1]) for error in derived}
     drawn = _drawn()
@@ -52,6 +52,6 @@ def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
     assert drawn == actual
 
 
-def test_an_error_reads_as_its_message_and_its_remedy() -> None:
+def test_an_error_prints_as_its_message_and_its_remedy() -> None:
     assert str(ParleyError("The port is taken.", "Choose another.")) == "The port is taken. Choose another."
     assert str(ParleyError("The port is taken.")) == "The port is taken."

@@ -97,7 +97,7 @@ def test_modules_that_are_covered_whole_pass_and_the_others_are_named_with_what_
     assert "branches 2->4" in failed.stdout
 
 
-def test_a_module_that_is_not_there_is_refused_by_its_name(checkout: Path) -> None:
+def test_an_unknown_module_is_refused_by_name(checkout: Path) -> None:
     run = measured(checkout, "whole", "hole")
     assert run.returncode == 2
     assert "the core has no module hole" in run.stderr

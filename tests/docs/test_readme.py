@@ -87,7 +87,7 @@ def test_the_javascript_program_is_answered(port: int, tmp_path: Path) -> None:
     assert "Parley" in done.stdout
 
 
-def test_what_parley_says_into_a_file_it_writes_down_again(tmp_path: Path) -> None:
+def test_parley_transcribes_what_parley_say_wrote(tmp_path: Path) -> None:
     commands = re.findall(r"^\.venv/bin/parley ((?:say|transcribe) .+)$", README, re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["say", "transcribe"]
     for command in commands:

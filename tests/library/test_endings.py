@@ -68,7 +68,7 @@ def ending(error: BaseException) -> Callable[[], None]:
 
 @pytest.mark.parametrize("error", ENDINGS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("name", PARTS)
-def test_what_ends_a_program_reaches_the_caller_of_step_and_the_session_says_that_it_is_closed(
+def test_an_exception_that_ends_a_program_reaches_the_caller_of_step_and_the_session_is_closed(
     name: str, error: BaseException
 ) -> None:
     engines, options = part(name, ending(error))
@@ -87,7 +87,7 @@ def test_what_ends_a_program_reaches_the_caller_of_step_and_the_session_says_tha
 @pytest.mark.parametrize(
     "name", ["llm generator", "stt async", "tts object", "vad object", "policy function", "tool async"]
 )
-def test_what_ends_a_program_reaches_the_caller_of_astep(name: str, error: BaseException) -> None:
+def test_an_exception_that_ends_a_program_reaches_the_caller_of_astep(name: str, error: BaseException) -> None:
     engines, options = part(name, ending(error))
     sessions: list[VoiceSession] = []
 
@@ -105,7 +105,7 @@ def test_what_ends_a_program_reaches_the_caller_of_astep(name: str, error: BaseE
 @pytest.mark.parametrize(
     "name", ["llm function", "stt generator", "tts async", "endpointing function", "tool function"]
 )
-def test_what_ends_a_program_reaches_the_caller_of_a_live_session(name: str, error: BaseException) -> None:
+def test_an_exception_that_ends_a_program_reaches_the_caller_of_a_live_session(name: str, error: BaseException) -> None:
     engines, options = part(name, ending(error))
     sessions: list[VoiceSession] = []
 
@@ -119,7 +119,7 @@ def test_what_ends_a_program_reaches_the_caller_of_a_live_session(name: str, err
     assert sessions[0].closed
 
 
-def test_a_source_that_ends_the_program_does() -> None:
+def test_a_source_can_end_the_program() -> None:
     async def main() -> None:
         async with pipeline() as pipe:
             async for _ in VoiceSession(pipe, sample_rate=RATE).live(source()):
@@ -134,7 +134,7 @@ def test_a_source_that_ends_the_program_does() -> None:
     assert error.code == 4
 
 
-def test_what_ends_the_loop_between_two_calls_is_raised_by_the_next() -> None:
+def test_an_exception_that_ends_the_loop_between_two_calls_is_raised_by_the_next() -> None:
     pipe = pipeline()
     with pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
@@ -187,7 +187,7 @@ def test_engines_are_closed_when_a_program_ends_itself() -> None:
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), StopIteration(), StopAsyncIteration()])
 @pytest.mark.parametrize("name", ["llm function", "llm async", "stt function", "stt async", "tts async", "tool async"])
-def test_what_python_uses_for_itself_does_not_hang_a_caller(name: str, error: BaseException) -> None:
+def test_exceptions_that_python_uses_itself_do_not_hang_a_caller(name: str, error: BaseException) -> None:
     engines, options = part(name, ending(error))
     with pipeline(**engines) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, **options)
@@ -265,7 +265,7 @@ def test_a_call_from_code_that_the_session_calls_does_not_wait_for_itself(kind: 
     assert "comes from code that the session itself calls" in str(error)
 
 
-async def test_a_live_session_may_be_spoken_to_from_a_tools_thread() -> None:
+async def test_a_tool_may_call_its_live_session_from_its_thread() -> None:
     sessions: list[VoiceSession] = []
 
     async def asks() -> AsyncIterator[Any]:
@@ -285,7 +285,7 @@ async def test_a_live_session_may_be_spoken_to_from_a_tools_thread() -> None:
         assert sessions[0].closed
 
 
-def test_closing_a_pipeline_lets_go_a_step_that_waits() -> None:
+def test_closing_a_pipeline_ends_a_step_that_waits() -> None:
     asked, gate = threading.Event(), threading.Event()
 
     def slowly(messages: list[dict[str, Any]]) -> str:
@@ -368,7 +368,7 @@ async def test_a_pipeline_that_is_open_on_a_loop_is_closed_there() -> None:
     pipe.close()
 
 
-async def test_closing_a_live_session_hangs_up() -> None:
+async def test_closing_a_live_session_ends_it() -> None:
     async with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         async for event in session.live([voice(400), silence(5000)], []):
@@ -420,7 +420,7 @@ def talk_and_end(pipe: Pipeline, end: str, options: dict[str, Any]) -> list[weak
 
 @pytest.mark.parametrize("end", ["close", "flush", "pipeline", "forgotten"])
 @pytest.mark.parametrize("options", [{}, OWN], ids=["plain", "own"])
-def test_a_session_dies_with_its_last_reference(no_collector: None, end: str, options: dict[str, Any]) -> None:
+def test_a_session_is_freed_with_its_last_reference(no_collector: None, end: str, options: dict[str, Any]) -> None:
     vad = FakeVoiceActivity()
     with pipeline(vad=vad) as pipe:
         left = talk_and_end(pipe, end, options)
@@ -431,7 +431,7 @@ def test_a_session_dies_with_its_last_reference(no_collector: None, end: str, op
         assert not vad.slots
 
 
-def test_a_reply_that_was_given_up_is_not_kept(no_collector: None) -> None:
+def test_an_abandoned_reply_is_not_kept(no_collector: None) -> None:
     class Words(str):
         """A prompt that can be referred to weakly."""
 
@@ -453,7 +453,7 @@ def test_a_reply_that_was_given_up_is_not_kept(no_collector: None) -> None:
         assert [words() for words in kept] == [None] * 3
 
 
-async def test_a_live_session_dies_with_its_last_reference(no_collector: None) -> None:
+async def test_a_live_session_is_freed_with_its_last_reference(no_collector: None) -> None:
     async with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, **OWN)
         async for _ in session.live([voice(400), silence(700)], []):
@@ -532,7 +532,7 @@ def test_words_that_have_no_sound_yet_were_not_heard() -> None:
         assert assistant(session) == "one two"
 
 
-async def test_hanging_up_keeps_the_words_that_were_heard() -> None:
+async def test_closing_a_live_session_keeps_the_words_that_were_heard() -> None:
     sink: list[Any] = []
     async with story(stt=FakeRecognizer("count")) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
@@ -546,7 +546,7 @@ async def test_hanging_up_keeps_the_words_that_were_heard() -> None:
     assert assistant(session) == " ".join(FIFTEEN.split()[:words])
 
 
-def test_text_is_read_not_heard() -> None:
+def test_without_a_synthesizer_the_history_holds_the_whole_text() -> None:
     with pipeline(llm=FakeModel([FIFTEEN]), tts=None) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         assert of(ReplyText, session.say("count"))

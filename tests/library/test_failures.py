@@ -68,7 +68,7 @@ def test_the_session_continues_after_any_part_has_raised_and_the_event_has_the_e
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_raises_true_raises_what_a_part_has_raised_and_the_session_goes_on(name: str) -> None:
+def test_raises_true_raises_the_exception_of_a_part_and_the_session_continues(name: str) -> None:
     once = Once()
     engines, options = part(name, once)
     with pipeline(**engines) as pipe:
@@ -136,7 +136,7 @@ def test_a_part_that_always_fails_is_reported_once_in_a_turn() -> None:
         ({"chunker": lambda text: len(text) + 1}, "chunker", "for a text of"),
     ],
 )
-def test_a_useless_answer_is_named(options: dict[str, Any], part_named: str, what: str) -> None:
+def test_an_answer_of_the_wrong_type_is_reported(options: dict[str, Any], part_named: str, what: str) -> None:
     with pipeline() as pipe:
         failed = of(Failed, list(VoiceSession(pipe, sample_rate=RATE, **options).run([TALK])))
     assert failed[0].part == part_named
@@ -161,7 +161,7 @@ def test_a_useless_answer_is_named(options: dict[str, Any], part_named: str, wha
         ({"tts": lambda text: np.zeros(10, np.int64)}, "int64"),
     ],
 )
-def test_what_a_function_gives_in_place_of_an_engine_is_checked(engines: dict[str, Any], what: str) -> None:
+def test_the_answers_of_functions_as_engines_are_checked(engines: dict[str, Any], what: str) -> None:
     with pipeline(**engines) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         failed = of(Failed, session.say("hello") + list(session.run([TALK])))
@@ -198,7 +198,7 @@ def test_a_stream_that_cannot_be_closed_breaks_no_session() -> None:
         assert of(ReplyEnded, events)[0].turn.answered == "One two three four five."
 
 
-def test_one_streams_failure_in_a_function_for_voices_is_no_other_streams_and_no_frame_is_heard_twice() -> None:
+def test_a_stream_that_fails_in_a_vad_function_affects_no_other_and_no_frame_is_scored_twice() -> None:
     from parley.library.function_recognizers import FunctionVad
 
     frames: list[float] = []
@@ -322,7 +322,7 @@ async def later(*given: Any) -> bool:
         ({"turn_detection": {"type": "server_vad"}}, "is not known"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_when_the_session_is_made(options: dict[str, Any], what: str) -> None:
+def test_an_impossible_value_is_refused_when_the_session_is_made(options: dict[str, Any], what: str) -> None:
     with pytest.raises(LibraryError, match=what):
         VoiceSession(pipeline(), **({"sample_rate": RATE} | options))
 
@@ -367,7 +367,7 @@ def test_a_pipeline_is_checked_when_it_is_made(options: dict[str, Any], what: st
         Pipeline(**options)
 
 
-def test_a_session_wants_a_pipeline() -> None:
+def test_a_session_without_a_pipeline_is_refused() -> None:
     for wrong in ("default", Pipeline, None):
         with pytest.raises(LibraryError, match="pipeline="):
             VoiceSession(wrong, sample_rate=RATE)  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ def test_loud_floats_are_clipped_not_wrapped() -> None:
         (Recording(np.zeros(10, np.float32), 8_000), "has 8000 Hz, the session expects 24000"),
     ],
 )
-def test_what_is_no_mono_audio_at_this_rate_is_refused_and_nothing_is_taken(frame: Any, what: str) -> None:
+def test_a_frame_that_is_not_mono_audio_at_this_rate_is_refused_and_nothing_is_taken(frame: Any, what: str) -> None:
     with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         with pytest.raises(FrameRefused, match=what):

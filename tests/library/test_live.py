@@ -117,7 +117,7 @@ async def test_a_queue_that_is_full_is_an_error(kind: type) -> None:
             await all_of(session.live(microphone(voice(400), silence(2000)), kind(maxsize=2)))
 
 
-async def test_what_a_sink_raises_is_raised() -> None:
+async def test_an_exception_of_a_sink_is_raised() -> None:
     async def broken(samples: NDArray[np.int16]) -> None:
         raise ConnectionResetError("the headset is gone")
 
@@ -126,7 +126,7 @@ async def test_what_a_sink_raises_is_raised() -> None:
             await all_of(VoiceSession(pipe, sample_rate=RATE).live(microphone(voice(400), silence(2000)), broken))
 
 
-async def test_what_a_sinks_stop_raises_is_raised() -> None:
+async def test_an_exception_of_a_sinks_stop_is_raised() -> None:
     class Broken(Loudspeaker):
         def stop(self) -> None:
             raise ConnectionResetError("the headset is gone")
@@ -148,7 +148,7 @@ async def test_a_sink_whose_stop_is_asynchronous_is_refused() -> None:
             await all_of(VoiceSession(pipe, sample_rate=RATE).live(microphone(voice(400)), Later()))
 
 
-async def test_what_a_source_raises_is_raised_and_bad_frames_are_refused() -> None:
+async def test_an_exception_of_a_source_is_raised_and_bad_frames_are_refused() -> None:
     async def unplugged() -> AsyncIterator[bytes]:
         yield bytes(960)
         raise OSError("no such device")
@@ -163,7 +163,7 @@ async def test_what_a_source_raises_is_raised_and_bad_frames_are_refused() -> No
             await all_of(VoiceSession(pipe, sample_rate=RATE).live(odd()))
 
 
-async def test_hanging_up_lets_everything_go() -> None:
+async def test_closing_a_live_session_frees_everything() -> None:
     recognizer = FakeRecognizer("hello")
     async with pipeline(stt=recognizer) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)

@@ -40,7 +40,7 @@ def leaves_in_mid_reply(pipe: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("use", [steps, leaves_in_mid_reply], ids=lambda use: use.__name__)
-def test_nothing_of_a_session_outlives_it(use: Callable[[Pipeline], None]) -> None:
+def test_a_session_leaves_no_objects(use: Callable[[Pipeline], None]) -> None:
     engines = Fakes()
     with pipeline(**engines.named) as pipe:
         VoiceSession(pipe, sample_rate=RATE).say("Load the engines.")
@@ -50,7 +50,7 @@ def test_nothing_of_a_session_outlives_it(use: Callable[[Pipeline], None]) -> No
             assert not made_since_the_freeze()
 
 
-async def test_nothing_of_a_live_session_outlives_it() -> None:
+async def test_a_live_session_leaves_no_objects() -> None:
     async def source() -> AsyncIterator[Frame]:
         for frame in cut(np.concatenate([voice(300), silence(700)]), 480):
             yield frame

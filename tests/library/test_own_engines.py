@@ -53,7 +53,7 @@ def stateful() -> Generator[float, Samples, None]:
         before, probability = now, min(before, now)
 
 
-def test_a_function_or_a_generator_finds_the_voice() -> None:
+def test_a_function_or_a_generator_can_detect_the_voice() -> None:
     seen: list[Samples] = []
 
     def energy(frame: Samples) -> float:
@@ -509,7 +509,7 @@ def of_plain_queue() -> Any:
     [of_list, of_generator, of_array, of_bytes, of_a_recording, of_queue, of_plain_queue],
     ids=lambda f: f.__name__,
 )
-async def test_a_live_session_hears_lists_and_queues(source: Callable[[], Any]) -> None:
+async def test_a_live_session_reads_lists_and_queues(source: Callable[[], Any]) -> None:
     sink: list[Any] = []
     async with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
@@ -521,7 +521,7 @@ async def test_a_live_session_hears_lists_and_queues(source: Callable[[], Any]) 
 
 
 @pytest.mark.parametrize(("source", "sink"), [(3, None), (None, None), ([], 3), ([], "speaker"), ([], list)])
-async def test_what_is_no_source_and_no_sink_is_refused(source: Any, sink: Any) -> None:
+async def test_objects_that_are_not_a_source_or_a_sink_are_refused(source: Any, sink: Any) -> None:
     async with pipeline() as pipe:
         with pytest.raises(LibraryError, match=r"source|sink"):
             await VoiceSession(pipe, sample_rate=RATE).live(source, sink).__anext__()
@@ -547,7 +547,7 @@ async def test_what_is_no_source_and_no_sink_is_refused(source: Any, sink: Any) 
     ],
     ids=lambda frame: f"{getattr(frame, 'dtype', 'list')} {np.shape(frame)}",
 )
-def test_what_is_suggested_for_a_frame_that_is_refused_is_taken(frame: Any) -> None:
+def test_the_conversion_suggested_for_a_refused_frame_is_accepted(frame: Any) -> None:
     with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         with pytest.raises(FrameRefused) as refused:

@@ -177,7 +177,7 @@ def test_a_tool_is_described_by_its_hints_and_its_docstring() -> None:
     assert tool.parameters["additionalProperties"] is False
 
 
-def test_tools_are_called_and_the_reply_goes_on_with_what_they_returned() -> None:
+def test_tools_are_called_and_the_reply_continues_with_their_outputs() -> None:
     model = asks(CallFunction("weather", {"place": {"city": "Paris"}}), CallFunction("later", {"seconds": 2}))
     with pipeline(llm=model) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[weather, later])
@@ -215,7 +215,7 @@ def test_a_failed_call_of_a_tool_is_shown_to_the_model(call: CallFunction, said:
     assert said in of(ReplyEnded, events)[0].turn.written
 
 
-def test_of_a_tools_long_output_the_model_is_given_the_beginning() -> None:
+def test_the_model_is_shown_the_beginning_of_a_long_tool_output() -> None:
     def book() -> str:
         return "A page. " * 300_000
 
@@ -283,7 +283,7 @@ HISTORY: list[dict[str, Any]] = [
 ]
 
 
-def test_a_conversation_goes_out_as_json_and_on_in_another_session() -> None:
+def test_the_history_is_json_and_another_session_continues_it() -> None:
     model = FakeModel(["You asked about Paris."], ["Nothing else."])
     with pipeline(llm=model) as pipe:
         first = VoiceSession(pipe, sample_rate=RATE, history=HISTORY)
@@ -314,7 +314,7 @@ def test_a_conversation_goes_out_as_json_and_on_in_another_session() -> None:
         ([{"role": "tool", "content": "x", "tool_call_id": "nobody's"}], "No function call with the call_id"),
     ],
 )
-def test_a_history_that_makes_no_sense_is_refused(history: list[dict[str, Any]], what: str) -> None:
+def test_an_invalid_history_is_refused(history: list[dict[str, Any]], what: str) -> None:
     with pipeline() as pipe, pytest.raises(LibraryError, match=what):
         VoiceSession(pipe, sample_rate=RATE, history=history).step(silence(40))
 
@@ -383,7 +383,7 @@ def interrupted(**rules: Any) -> bool:
         return of(ReplyEnded, events)[0].turn.interrupted
 
 
-def test_what_stops_a_reply_can_be_a_name_a_function_or_an_object() -> None:
+def test_barge_in_can_be_a_name_a_function_or_an_object() -> None:
     asked: list[tuple[str, int]] = []
 
     class Never:
@@ -440,7 +440,7 @@ def test_an_engine_with_a_wrong_option_is_refused() -> None:
         pipeline(stt=EngineSpec("pocketsphinx", options={"thread": 1})).open()
 
 
-def test_what_is_no_engine_is_refused_at_once() -> None:
+def test_an_object_that_is_not_an_engine_is_refused_at_once() -> None:
     with pytest.raises(LibraryError, match="tts=3 is no engine"):
         pipeline(tts=3)
 

@@ -66,7 +66,7 @@ def turns(events: Sequence[VoiceEvent]) -> list[Turn]:
     return [event.turn for event in of(TurnEnded, events)]
 
 
-def test_what_is_said_is_heard_and_answered_in_order() -> None:
+def test_turns_are_heard_and_answered_in_order() -> None:
     events = conversation(cut(TALK, 480))
     kinds = list(dict.fromkeys(type(event) for event in events))
     assert kinds == [SpeechStarted, SpeechStopped, TurnEnded, ReplyText, ReplyAudio, ReplyEnded]
@@ -146,7 +146,7 @@ def test_a_barge_in_keeps_exactly_the_words_that_had_played() -> None:
         assert {"role": "assistant", "content": "One two"} in session.history
 
 
-def test_what_is_said_over_a_reply_that_may_not_be_interrupted_is_answered_after_it() -> None:
+def test_speech_over_an_uninterruptible_reply_is_answered_after_it() -> None:
     with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, barge_in="never")
         events = list(session.run([np.concatenate([voice(600), silence(600), voice(300), silence(2000)])]))
@@ -217,7 +217,7 @@ def test_a_manual_turn_ends_at_the_flush_and_nowhere_else() -> None:
         assert not session.flush(), "and nothing was said since"
 
 
-def test_an_engine_that_says_nothing_is_given_up() -> None:
+def test_an_engine_without_output_is_abandoned() -> None:
     hold = Hold(asyncio.Event(), asyncio.Event())
     with pipeline(llm=FakeModel([hold])) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, engine_timeout_s=0.05)
@@ -260,7 +260,7 @@ def test_a_voice_that_the_synthesizer_lacks_is_refused_by_name() -> None:
         VoiceSession(pipe, sample_rate=RATE, voice="nobody").step(silence(40))
 
 
-def test_a_judge_of_pauses_ends_turns_early_where_there_is_one() -> None:
+def test_a_turn_judge_ends_turns_early() -> None:
     talk = [np.concatenate([silence(100), voice(700), silence(1500)])]
     with pipeline(turn=judged(1.0)) as pipe:
         (early,) = turns(list(VoiceSession(pipe, sample_rate=RATE).run(talk)))

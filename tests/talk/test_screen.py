@@ -330,7 +330,7 @@ async def _until(condition: Callable[[], bool], lines: list[str]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_mute_hands_free_and_devices_are_a_key_each_and_said_in_words() -> None:
+async def test_mute_hands_free_and_devices_have_a_key_each_and_are_shown_in_words() -> None:
     async with screen(scripted()) as shown:
         await shown.until_state("listening")
         await shown.pilot.press("m")
@@ -347,7 +347,7 @@ async def test_mute_hands_free_and_devices_are_a_key_each_and_said_in_words() ->
         assert not shown.lines("you")
 
 
-async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
+async def test_a_lost_connection_is_reported_and_restored(tmp_path: Path) -> None:
     async with screen(scripted("again", reply=["Yes."]), record=tmp_path / "kept") as shown:
         await shown.until_state("listening")
         first = shown.talk.began.session_id
@@ -361,7 +361,7 @@ async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
     assert "reply: Yes." in (tmp_path / "kept/transcript.txt").read_text()
 
 
-async def test_a_server_that_is_not_there_ends_the_screen_with_the_reason() -> None:
+async def test_an_unreachable_server_ends_the_screen_with_the_reason() -> None:
     chosen = Chosen(Server.at("ws://127.0.0.1:9"), SessionOptions())
     app = TalkScreen(lambda view: Talk(chosen, view, lambda: None, TapeDevices), "no server", Glyphs())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -391,7 +391,7 @@ class Lines:
             await self._more.wait()
 
 
-async def test_plain_lines_tell_the_same_story() -> None:
+async def test_plain_lines_show_the_same_conversation() -> None:
     engines = Engines(
         stt=FakeRecognizer("what is it"), llm=FakeModel([Pause(0.05), "It is one."]), tts=FakeSynthesizer(word_ms=100)
     )

@@ -195,7 +195,7 @@ def _check_tracks(path: Path) -> None:
     assert user[-1] < assistant[0]
 
 
-def test_devices_that_vanish_are_said_and_those_that_come_are_used(tmp_path: Path, question: Path) -> None:
+def test_vanished_devices_are_reported_and_new_ones_are_used(tmp_path: Path, question: Path) -> None:
     with virtual_room(tmp_path) as room, conversation(room, tmp_path, "--echo-control", "off") as talk:
         room.stop()
         talk.wait_for("state: no sound device")

@@ -73,7 +73,7 @@ def test_the_first_clause_is_spoken_while_the_sentence_is_still_being_written() 
     ]
 
 
-def test_a_model_that_writes_without_punctuation_is_heard_all_the_same() -> None:
+def test_text_without_punctuation_is_spoken_too() -> None:
     clauses = cut("word " * 400)
     assert len(clauses[0].text) <= OPENING_MAX_CHARS
     assert all(len(clause.text) <= CLAUSE_MAX_CHARS for clause in clauses)
@@ -135,7 +135,7 @@ def test_a_model_that_writes_without_punctuation_is_heard_all_the_same() -> None
         ("First, ", "First,"),
     ],
 )
-def test_what_is_spoken_has_no_marks_for_the_eye(text: str, spoken: str) -> None:
+def test_the_spoken_form_has_no_markup(text: str, spoken: str) -> None:
     cutter = ClauseCutter()
     clauses = cutter.push(text) + cutter.finish()
     assert " ".join(clause.spoken for clause in clauses if clause.spoken) == spoken

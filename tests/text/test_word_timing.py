@@ -15,7 +15,7 @@ def test_words_end_behind_their_punctuation() -> None:
     assert timing.spoken(timed("Hello", "world")) == (PlacedWord(7, 100.0), PlacedWord(14, 200.0))
 
 
-def test_words_come_as_they_are_spoken() -> None:
+def test_words_are_placed_as_they_are_timed() -> None:
     timing = WordTiming("one two", "one two")
     assert timing.spoken([]) == ()
     assert timing.spoken(timed("one")) == (PlacedWord(3, 100.0),)

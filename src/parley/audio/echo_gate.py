@@ -18,13 +18,13 @@ import numpy as np
 from parley.audio.types import Int16
 
 UNDER_ECHO_DB = 14.0
-"""A sound this far below the echo that was taken away is taken for what is left of it."""
+"""A sound this far below the echo that was removed counts as its residue."""
 
 DECAY_DB_PER_FRAME = 0.6
-"""How fast the echo is reckoned to fall in a frame of 10 ms: RT60 of one second."""
+"""The assumed decay of the echo in a frame of 10 ms: RT60 of one second."""
 
 HELD_FRAMES = 12
-"""How long the echo is reckoned to stay as loud as it was before it falls: a hall's tail sets in below the direct sound."""
+"""How long the echo is assumed to keep its level before it decays: a hall's tail begins below the direct sound."""
 
 FLOOR_DB = -58.0
 """Below this there's no voice, only noise: what is left after an echo that a microphone's own noise covers."""
@@ -33,7 +33,7 @@ PLAYED_DB = -60.0
 """The loudspeaker counts as playing above this."""
 
 AFTER_FRAMES = 300
-"""Frames of 10 ms after the last sound of the loudspeaker until the gate stands open again: a hall's tail, and device buffers."""
+"""Frames of 10 ms after the last sound of the loudspeaker until the gate is open again: a hall's tail, and device buffers."""
 
 OPENING_FRAMES = 3
 """Loud frames in a row that make a voice; a click is shorter."""
@@ -84,10 +84,10 @@ class EchoGate:
             self._since_played = 0
 
     def pass_through(self, heard: Int16, cleaned: Int16) -> Int16:
-        """10 ms of the microphone before and after echo cancellation; returns what may be heard of the latter."""
+        """10 ms of the microphone before and after echo cancellation; returns the part of the latter that passes."""
         before, self._before = self._before, _mean_square(heard)
         left = _mean_square(cleaned)
-        # What was cleaned is some milliseconds older than what was heard.
+        # The cleaned frame is some milliseconds older than the raw one.
         taken = max(0.0, min(before, self._before) - left)
         self._held -= 1
         if taken >= self._echo:

@@ -52,7 +52,7 @@ LIKELY = 0.3
 """A correlation that another voice reaches seldom, and not twice at the same delay."""
 
 SUSPECT = 0.35
-"""At a sound's beginning this is reason enough to keep it back until more of it has been heard."""
+"""At a sound's beginning this much correlation keeps it back until more of it was heard."""
 
 UNLIKE = 0.2
 """An echo that is all that the microphone hears correlates better than this."""
@@ -242,7 +242,7 @@ def correlation(far: _Floats, near: _Floats) -> tuple[float, int]:
     ]
     energy = np.concatenate([[0.0], np.cumsum(far_white**2)])
     spans = energy[len(near) :] - energy[: longest + 1]
-    # A span in which the far end is silent explains nothing, however well its noise may fit.
+    # A span in which the far end is silent proves nothing, however well its noise fits.
     norms = np.sqrt(np.maximum(spans, 0.01 * spans.max()) * np.sum(near_white**2))
     if not norms.min() > 0.0:
         return 0.0, 0

@@ -1,7 +1,7 @@
 """Audio files in and out: WAV through the standard library, every other container through PyAV.
 
 Laws:
-- What is read is mono float32 at the file's own rate; more channels are averaged.
+- Files are read as mono float32 at their own rate; more channels are averaged.
 - PyAV is loaded only for a file that is not plain PCM WAV.
 - A file is read whole, so its length is bounded (`MAX_SECONDS`).
 """
@@ -25,7 +25,7 @@ MAX_SECONDS = 4 * 3600
 """Longest file read into memory: four hours, about 700 MB as 48 kHz float32 twice over; longer ones should be streamed."""
 
 MAX_WAV_HEAD = 1024 * 1024
-"""Where the samples of a WAV must begin: titles and pictures take less; a file with more before them is PyAV's to read."""
+"""The samples of a WAV must begin within so many bytes: titles and pictures take less; PyAV reads a file with more before them."""
 
 _CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac", ".mp4": "aac"}
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -91,7 +91,7 @@ def _read_wav(stream: BinaryIO, start: int, size: int, name: str) -> Recording:
         rate, channels, width, count = wav.getframerate(), wav.getnchannels(), wav.getsampwidth(), wav.getnframes()
         data_at = header.tell()
     left = (size - data_at) // (channels * width)
-    # A program that writes to a pipe does not know the length: it names none, or the largest there is.
+    # A program that writes to a pipe does not know the length: it writes none, or the largest possible.
     unknown = count == 0 and riff_bytes + 8 != size
     count = left if unknown else min(count, left)
     _check_length(count / rate if rate else 0.0, name)

@@ -2,7 +2,7 @@
 
 Laws:
 - A frame depends on its own window of samples alone: not on the rows beside it, nor on how the audio was cut.
-- Nothing above half the lower rate is filtered out. That is enough for voice activity, and for nothing that is listened to.
+- Nothing above half the lower rate is filtered out. That suffices for voice activity, but not for audio that people hear.
 
 64 frames of 32 ms take 60 us, where soxr's `QQ`, which does the same for one stream, takes 4 us for each 20 ms.
 Source: E. Catmull and R. Rom, "A class of local interpolating splines", 1974.

@@ -1,4 +1,4 @@
-"""How loud audio is.
+"""Levels of audio.
 
 Levels are in dBFS with 0 dBFS the RMS of a full-scale square wave, so a full-scale sine is at -3.01 dBFS.
 """

@@ -30,16 +30,16 @@ FRAMES_PER_S = 100
 """The module takes frames of 10 ms and nothing else."""
 
 NOISE_MS = 6
-"""What one stage of noise suppression holds back."""
+"""Samples that one stage of noise suppression delays."""
 
 ECHO_MS = 4
-"""What echo cancellation holds back."""
+"""Samples that echo cancellation delays."""
 
 _PATH = {8_000: 24, 16_000: 0, 24_000: 32, 32_000: 4, 48_000: 46}
-"""Samples that the way through the module costs at each rate it is used at: its resamplers and band splitters."""
+"""Samples that the module delays at each rate: its resamplers and band splitters."""
 
 _GAIN_PATH = {8_000: 24, 16_000: 0, 24_000: 28, 32_000: 0, 48_000: 0}
-"""The same where gain control is all it does, which splits no bands."""
+"""The same with gain control alone, which splits no bands."""
 
 SAMPLE_RATES = tuple(_PATH)
 
@@ -105,7 +105,7 @@ class _Module:
 
 
 class _Residue:
-    """Cuts what comes into whole frames and keeps the rest."""
+    """Cuts audio into whole frames and keeps the rest."""
 
     __slots__ = ("_rest", "_size")
 
@@ -126,7 +126,7 @@ class _Residue:
 
 
 class _Delay:
-    """Holds samples back by a constant number."""
+    """Delays samples by a constant number."""
 
     __slots__ = ("_kept",)
 
@@ -181,14 +181,14 @@ class _Chain:
 
 
 class EchoControl:
-    """Takes the loudspeaker out of the microphone where it can be heard there, and lets everything pass where it cannot.
+    """Removes the loudspeaker from the microphone if it can be heard there, and passes everything if not.
 
     `gated=False` leaves out all that follows cancellation, to hear what that alone does.
     """
 
     def __init__(self, rate: int, make_chain: Callable[[], _Chain], *, gated: bool) -> None:
         self._cancelled = make_chain()
-        # Not given the far end: a canceller suppresses other voices too for as long as it believes in an echo.
+        # Without the far end: a canceller suppresses other voices too while it assumes an echo.
         self._whole = make_chain() if gated else None
         self.path = EchoPath(rate)
         self._gate = EchoGate()
@@ -257,7 +257,7 @@ class AudioProcessor:
         self.frame_samples = sample_rate // FRAMES_PER_S
         stages = 0 if strength == 0 else {"off": 0, "near_field": 1, "far_field": 2}[noise]
         mixed = stages > 0 and strength < 1.0
-        # Gain comes after all that compares levels.
+        # Gain is last, because other stages compare levels.
         apart = mixed or echo or not stages
 
         def make() -> _Chain:

@@ -149,7 +149,7 @@ def bench(
 
 
 def _warn(record: LoadRecord, recording: SpeechRecording, found: LoadFigures, chunk_ms: int) -> None:
-    """Warnings about figures that do not mean what they seem to."""
+    """Warnings about figures that are easily misread."""
     if record.silence_ms is not None and recording.longest_pause_ms >= record.silence_ms:
         _print_warning(
             f"the recording holds a pause of {recording.longest_pause_ms} ms, longer than the silence wait of "

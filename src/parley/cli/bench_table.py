@@ -1,4 +1,4 @@
-"""How a load run looks in a terminal."""
+"""Shows a load run in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of `parley doctor`: each looks at one thing and says how to fix it.
+"""The checks of `parley doctor`: each examines one thing and says how to fix it.
 
 Laws: a check never changes anything and never raises for what it looks for; what it can't know it doesn't claim.
 `required` says whether the server can't do without it.
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from parley.engines.ports import EngineSpec, Stage
 
 OPEN_TIMEOUT_S = 120.0
-"""An engine may load weights from a slow disk; a download longer than this is worth seeing in `parley serve` instead."""
+"""Enough to load weights from a slow disk. A longer download should be watched in `parley serve`."""
 
 MIN_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor: what was looked at, whether it is well, what was seen, and how to fix it."""
+    """One line of the doctor: the name of the check, whether it passed, what it saw, and how to fix it."""
 
     name: str
     ok: bool
@@ -45,7 +45,7 @@ def check_python() -> Check:
 
 
 def check_packages() -> Iterator[Check]:
-    """Every package that Parley's own metadata demands (environment markers and extras aside)."""
+    """Every package that Parley's own metadata requires (without environment markers and extras)."""
     missing = []
     found = 0
     for requirement in metadata.requires("parley") or ():
@@ -84,7 +84,7 @@ def check_port(config: Config) -> Check:
 
 
 def check_open_files(config: Config) -> Check:
-    """As `parley serve` will have it: it raises the soft limit to the hard one."""
+    """The limit that `parley serve` gets: it raises the soft limit to the hard one."""
     from parley.server.descriptors import FIX, WANTED, open_files_limit, open_files_needed
 
     name, limits = "open files", open_files_limit()
@@ -185,7 +185,7 @@ async def _check_engine(stage: Stage[Any], spec: EngineSpec, name: str) -> Check
 
 
 def check_endpoints(config: Config) -> Iterator[Check]:
-    """Every language-model endpoint that is configured: does its list of models answer?"""
+    """Whether each configured language-model endpoint returns its list of models."""
     from parley.engines.ports import LLM
 
     models = [pipeline.engines[LLM] for pipeline in config.pipelines.values() if LLM in pipeline.engines]
@@ -195,7 +195,7 @@ def check_endpoints(config: Config) -> Iterator[Check]:
 
 
 async def check_endpoint(url: str, spec: EngineSpec) -> Check:
-    """Ask one endpoint for its list of models, with the bounds and the key of the engine that will use it."""
+    """Request the list of models of one endpoint, with the limits and the key of the engine that will use it."""
     from parley.config.loading import mask
     from parley.engines.llm.openai import models_at, read_config
     from parley.engines.llm.openai_errors import models_named

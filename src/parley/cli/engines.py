@@ -1,4 +1,4 @@
-"""`parley engines`: what can be named in a pipeline, and what each engine needs, speaks and costs in licence terms."""
+"""`parley engines`: lists the engines for pipelines, with their requirements, languages and licences."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from parley.errors import ParleyError
 
 
 class CommandFailed(ParleyError):
-    """The command cannot do what was asked."""
+    """The command cannot run."""
 
 
 @contextmanager
 def files_checked() -> Iterator[None]:
-    """Reports a file that cannot be read or written as `CommandFailed`, and ends the command when its reader is gone."""
+    """Reports a file that cannot be read or written as `CommandFailed`, and ends the command when the reader of its output is gone."""
     try:
         yield
     except BrokenPipeError:

@@ -57,7 +57,7 @@ Examples:
 """
 )
 def keys() -> None:
-    """Make, list and revoke the keys that open a server.
+    """Make, list and revoke the keys of a server.
 
     A running server sees every change at once: it looks at the file with each request. As soon as there is a key file, the server
     requires a key. The keys of server.api_keys and PARLEY_API_KEY stay as they are.
@@ -103,7 +103,7 @@ def add(
         click.echo(json.dumps({**_shown(record), "key": key}, indent=2))
         return
     click.echo(key)
-    click.echo(f"The key {name!r} stands in {path} as a hash only: keep it now, it is not shown again.", err=True)
+    click.echo(f"{path} holds only a hash of the key {name!r}: save the key now, it is not shown again.", err=True)
 
 
 @keys.command(name="list", epilog="\b\nExamples:\n  parley keys list\n  parley keys list --json")
@@ -135,7 +135,7 @@ def list_keys(as_json: bool, config_path: Path | None, named: Path | None) -> No
 @click.argument("name")
 @_located
 def revoke(name: str, config_path: Path | None, named: Path | None) -> None:
-    """Remove a key: it and the client secrets made with it open nothing any more, and its running sessions are closed."""
+    """Remove a key: the server then refuses it and the client secrets made with it, and closes its running sessions."""
     from parley.server.access import key_file
 
     path = _path(config_path, named)

@@ -1,4 +1,4 @@
-"""The command `parley`: finds the command's file, and turns what went wrong into one line and an exit code.
+"""The command `parley`: imports the subcommand's module, and turns errors into one line and an exit code.
 
 Laws: results on stdout, messages on stderr; exit 0 done, 1 the check failed, 2 usage or set-up error, 130 interrupted.
 A command's file is imported only when that command runs, so that `parley --help` is instant.
@@ -21,22 +21,22 @@ COMMANDS = {
     "serve": "Start the server.",
     "talk": "Talk to an assistant through this machine's microphone and loudspeaker.",
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
-    "transcribe": "Write down what is said in files, a pipe, or the microphone.",
-    "keys": "Make, list and revoke the keys that open a server.",
+    "transcribe": "Transcribe files, a pipe, or the microphone.",
+    "keys": "Make, list and revoke the keys of a server.",
     "engines": "List the engines that can be named in a pipeline.",
     "config": "Print the effective configuration and where each value comes from.",
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",
     "replay": "Run a recorded session through the core again and compare.",
     "bench": "Load any Realtime server with real-time speech and measure it.",
 }
-"""Each is a click command of the same name in the file of the same name beside this one."""
+"""Each is a click command in the module of the same name in this package."""
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is run."""
+    """A group that imports a command only when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

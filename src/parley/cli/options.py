@@ -1,4 +1,4 @@
-"""The flags that every command reading the configuration shares, and the one way to load it from them."""
+"""The configuration flags that commands share, and how the configuration is loaded from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PIPELINE_OPTIONS = (
     click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as espeak."),
     click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
 )
-"""Which engines, and how they talk."""
+"""Flags of the engines and the pipeline."""
 
 _SERVER_OPTIONS = (
     click.option("--host", metavar="ADDRESS", help="Listen on this address [default: 127.0.0.1]."),
@@ -50,7 +50,7 @@ def configured(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def pipeline_configured(command: Callable[P, R]) -> Callable[P, R]:
-    """The same without the flags of a server that others reach."""
+    """The same without the flags of a public server."""
     return _with(command, _PIPELINE_OPTIONS)
 
 

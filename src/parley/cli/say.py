@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PIPE_RATE = 24_000
 DEVICE_RATE = 48_000
-"""What every sound device takes without trouble."""
+"""Every sound device supports this rate."""
 
 
 @click.command(
@@ -61,7 +61,7 @@ def say(
     config_path: Path | None,
     **flags: str | None,
 ) -> None:
-    """Speak TEXT, or with - what comes on stdin, as it comes. Without -o it is heard through the loudspeaker."""
+    """Speak TEXT, or with - text from stdin, as it arrives. Without -o, through the loudspeaker."""
     if raw and output != "-":
         raise click.UsageError("--raw is for -o -")
     if output == "-" and sys.stdout.isatty():
@@ -87,7 +87,7 @@ def _stdin() -> Iterator[str]:
 
 
 def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: int) -> Generator[Spoken, None, None]:
-    """The audio, telling each clause on stderr as it is spoken."""
+    """The audio; prints each clause on stderr when its audio begins."""
     from parley.engines.ports import TTS
     from parley.library.speech import synthesize
 
@@ -103,7 +103,7 @@ def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: i
 
 
 def _sink(output: str | None, raw: bool, rate: int, device: str) -> Callable[[Iterable[Spoken]], float]:
-    """What takes the audio and returns its seconds."""
+    """Consumes the audio and returns its seconds."""
     if output is None:
         return lambda speaking: _to_loudspeaker(speaking, device)
     if output == "-":
@@ -134,7 +134,7 @@ def _to_stdout(speaking: Iterable[Spoken], rate: int, raw: bool) -> float:
 
 
 def _wav_head(rate: int) -> bytes:
-    """The head of a WAV file of unknown length, as programs that write to pipes say it: the largest there can be."""
+    """The header of a WAV file of unknown length, which names the largest length, as other programs do on pipes."""
     unknown = 0xFFFFFFFF
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
     return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + form + struct.pack("<4sI", b"data", unknown)
@@ -153,6 +153,6 @@ def _to_loudspeaker(speaking: Iterable[Spoken], wanted: str) -> float:
             stream.write(spoken.samples.tobytes())
             samples += len(spoken.samples)
         if samples:
-            # A device drops what it still holds when it is stopped as soon as the last write returns.
+            # A device that is stopped right after the last write drops its buffer.
             stream.write(bytes(2 * int(DEVICE_RATE * stream.latency)))
     return samples / DEVICE_RATE

@@ -1,4 +1,4 @@
-"""`parley serve`: load the configuration, start the server, say where to point clients."""
+"""`parley serve`: loads the configuration, starts the server, prints its URL."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Writer(Protocol):
 
 
 def writer_of(form: str, out: TextIO, title: str, name: str) -> Writer:
-    """A writer of that format. `title` stands above the text, where there are several; `name` is what was transcribed."""
+    """A writer of that format. `title` is written above the text if there are several; `name` is the file's."""
     match form:
         case "json":
             return JsonWriter(out, name)
@@ -54,7 +54,7 @@ class TextWriter:
         self._out.flush()
 
     def finish(self) -> None:
-        """Nothing is left."""
+        """Nothing more to write."""
 
 
 class SubtitleWriter:
@@ -80,7 +80,7 @@ class SubtitleWriter:
         return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"
 
     def finish(self) -> None:
-        """Nothing is left."""
+        """Nothing more to write."""
 
 
 class JsonWriter:

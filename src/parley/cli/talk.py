@@ -113,7 +113,7 @@ def _is_plain(options: dict[str, object]) -> bool:
 
 
 def _check_server(options: dict[str, object]) -> None:
-    """What can be known to be wrong before anything is loaded."""
+    """Checks that need nothing loaded."""
     if options["url"] is not None:
         _key(options["api_key_env"])
         return
@@ -191,7 +191,7 @@ def _key(name: object) -> str:
 
 
 def _session_options(config: Config, options: dict[str, object]) -> SessionOptions:
-    """What is asked of the server. One of our own has the configuration; another is sent what somebody set on purpose."""
+    """The session options for the server. The built-in server has the configuration; another one is sent only explicit values."""
     from parley.client.session_setup import SessionOptions
 
     pipeline = config.pipelines[config.default_pipeline]
@@ -227,15 +227,13 @@ def _converse(server: Server, config: Config, options: dict[str, object]) -> Non
         _device(options["output_device"]),
         record if isinstance(record, Path) else None,
     )
-    # Without one of the two there is no echo.
+    # Without a microphone or a loudspeaker there is no echo.
     echo = options["echo_control"] == "on" and chosen.input is not None and chosen.output is not None
     cleaner = _cleaner(echo)
     try:
         talk = _plainly(chosen, cleaner) if _is_plain(options) else _on_screen(chosen, cleaner, config)
     except ProcessingUnavailable as error:
-        raise CommandFailed(
-            error.message, f"{error.remedy}; --echo-control off does without, and needs a headset."
-        ) from error
+        raise CommandFailed(error.message, f"{error.remedy}; or use --echo-control off and a headset.") from error
     except OSError as error:
         raise CommandFailed(f"The recording cannot be written: {error}.") from error
     _summarize(talk)
@@ -288,7 +286,7 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
 
 @contextmanager
 def _logs_to(conversation: Talk) -> Iterator[None]:
-    """Warnings of the server in this process would be written over the screen: they become notes on it."""
+    """Turns warnings of the server in this process into notes, because they would be printed over the screen."""
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -305,7 +303,7 @@ def _logs_to(conversation: Talk) -> Iterator[None]:
 
 @contextmanager
 def _terminal_to_ourselves() -> Iterator[None]:
-    """PortAudio writes its troubles to file descriptor 2, which on a terminal is the screen: it gets another one while there is one."""
+    """Redirects file descriptor 2 while there is a screen, because PortAudio prints its warnings there."""
     if sys.platform == "win32":
         yield
         return
@@ -313,7 +311,7 @@ def _terminal_to_ourselves() -> Iterator[None]:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with os.fdopen(kept, "w", encoding=current.encoding, errors="replace", closefd=False) as terminal:
         try:
-            # Textual draws on what it finds here.
+            # Textual draws on this stream.
             sys.__stderr__ = sys.stderr = terminal  # type: ignore[misc]
             os.dup2(nowhere, 2)
             yield

@@ -1,4 +1,4 @@
-"""A server of one's own for `parley talk`: the server of `parley serve`, whole, in a thread of this process.
+"""The built-in server of `parley talk`: the server of `parley serve` in a thread of this process.
 
 It is spoken to over a loopback socket on a free port, with a key made for this one conversation: the very path every other client
 takes, so what is heard and measured here is what they get. (Without the socket a frame would save some 50 us, and be another path.)
@@ -57,7 +57,7 @@ def own_server(config: Config, trace_dir: Path | None) -> Iterator[Server]:
         trace_dir=trace_dir,
         shutdown_grace_s=0,
     )
-    # Only what is talked to need be loaded.
+    # Only the pipeline in use needs to be loaded.
     pipelines = {config.default_pipeline: config.pipelines[config.default_pipeline]}
     running = _Running()
     thread = threading.Thread(
@@ -115,7 +115,7 @@ def _stop(running: _Running) -> None:
     try:
         loop.call_soon_threadsafe(stop)
     except RuntimeError:
-        # It has ended meanwhile.
+        # It has ended in the meantime.
         return
 
 

@@ -1,4 +1,4 @@
-"""`parley transcribe`: speech to text, from files, a pipe or the microphone, each stretch as soon as it is finished."""
+"""`parley transcribe`: speech to text, from files, a pipe or the microphone, each segment as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def transcribe(
     config_path: Path | None,
     **flags: str | None,
 ) -> None:
-    """Write down what is said in FILE (any audio or video that PyAV reads), or with - on stdin. Exit code 1: nothing was said."""
+    """Transcribe FILE (any audio or video that PyAV reads), or with - stdin. Exit code 1: no speech was found."""
     if mic == bool(files):
-        raise click.UsageError("Name files, or - for stdin, or use --mic.")
+        raise click.UsageError("Give files, or - for stdin, or use --mic.")
     if form in ("srt", "vtt") and len(files) > 1 and output is None:
         raise click.UsageError(f"Several transcripts in {form.upper()} need a folder: -o FOLDER")
     config = load_config(config_path, flags)
@@ -152,7 +152,7 @@ def _segments(pipeline: Pipeline, recording: Recording, name: str) -> Generator[
 
 @contextmanager
 def _written(output: str | None, form: str, name: str, titled: bool) -> Iterator[Writer]:
-    """Where the transcript goes; finished when this is left without an error."""
+    """The writer of the transcript; finished when the context is left without an error."""
     if output is None or output == "-":
         writer = writer_of(form, sys.stdout, name if titled else "", name)
         yield writer

@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration.
+"""Errors of the configuration.
 
 Laws: every message names the setting and where it was set; `remedy` is what to change. A secret never appears in a message.
 

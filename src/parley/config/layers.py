@@ -1,4 +1,4 @@
-"""Reads each source of settings into a layer: a nested table, and where each of its values stands.
+"""Reads each source of settings into a layer: a nested table, and the place of each of its values.
 
 Laws: a layer holds only what its source says, unvalidated; later layers win, key by key (built-in < file < environment < flags).
 An environment variable that is nearly one of ours is an error: a misspelt key must not leave a server open.
@@ -113,7 +113,7 @@ def read_file(path: Path) -> Layer:
 
 
 def _is_deeper(value: object, depth: int) -> bool:
-    """Whether tables and lists stand more than `depth` deep in each other."""
+    """Whether tables and lists are nested more than `depth` deep."""
     level = [value]
     for _ in range(depth + 1):
         level = [
@@ -231,7 +231,7 @@ def pipeline_names(layer: Layer) -> list[str]:
 
 
 def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -> None:
-    """Forget the file's options of a stage whose engine a later layer replaces: they are another engine's."""
+    """Drop the file's options of a stage whose engine a later layer replaces: they belong to the other engine."""
     table = pipeline_table(file, pipeline)
     for stage in (stage.name for stage in stages()):
         chosen = _engine(later, pipeline, stage)
@@ -246,17 +246,17 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
 
 
 def _engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> str:
-    """The engine that the last layer to name one names for a stage, without its model; "" where none does."""
+    """The engine of a stage by the last layer that names one, without its model; "" if no layer does."""
     named = (pipeline_table(layer, pipeline).get(stage) for layer in reversed(layers))
     return next((str(name).partition(":")[0].strip() for name in named if name), "")
 
 
 ENDPOINT_ENGINES = ("", "auto", "openai")
-"""Language models that `PARLEY_LLM_BASE_URL` and `PARLEY_LLM_API_KEY` speak of ("" is the default, `auto`)."""
+"""Language models that `PARLEY_LLM_BASE_URL` and `PARLEY_LLM_API_KEY` apply to ("" is the default, `auto`)."""
 
 
 def drop_endpoint_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
-    """Forget the environment's endpoint when the pipeline's language model is not one that has any; returns warnings."""
+    """Drop the environment's endpoint if the pipeline's language model has none; returns warnings."""
     engine = _engine(layers, pipeline, "llm")
     table = pipeline_table(environment, pipeline)
     if engine in ENDPOINT_ENGINES or "llm_options" not in table:

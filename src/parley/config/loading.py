@@ -89,7 +89,7 @@ def _chosen_pipeline(file: Layer, environ: Mapping[str, str], flags: Mapping[str
 
 
 def _served(file: Layer, pipeline: str) -> dict[str, dict[str, Any]]:
-    """The built-in pipelines that are served: what is chosen or named in the file, and `bench`, which costs nothing."""
+    """The built-in pipelines that are served: those chosen or named in the file, and `bench`, which costs nothing."""
     named = pipeline_names(file)
     return {
         name: dict(fields)
@@ -99,7 +99,7 @@ def _served(file: Layer, pipeline: str) -> dict[str, dict[str, Any]]:
 
 
 class _LayerSource(PydanticBaseSettingsSource):
-    """One layer, as pydantic-settings wants its sources."""
+    """One layer as a source of pydantic-settings."""
 
     def __init__(self, settings: type[BaseSettings], layer: Layer) -> None:
         super().__init__(settings)
@@ -129,7 +129,7 @@ def _validate(layers: tuple[Layer, ...]) -> ConfigSchema:
 
 
 class InvalidLayers(ParleyError):
-    """The merged layers are not valid: a line for each fault."""
+    """A line for each fault of the merged layers."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))

@@ -109,7 +109,7 @@ class ServerSection(BaseModel):
     insecure: bool = False
     max_sessions: int = Field(default=400, ge=1, le=100_000)
     session_minutes: float = Field(default=60, gt=0, le=24 * 60)
-    # Fifty frames a second are speech; the rest lets a client push a recording, or a stalled link catch up.
+    # Speech is fifty frames a second; the rest is for a client that pushes a recording, or a stalled link that catches up.
     messages_per_second: int = Field(default=1000, ge=1)
     responses_per_minute: int = Field(default=300, ge=1)
     max_message_bytes: int = Field(default=MAX_MESSAGE_BYTES, ge=64 * 1024, le=256 * 1024 * 1024)

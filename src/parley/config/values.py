@@ -67,7 +67,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """One named chain of engines and how it talks. A stage that it goes without is not in `engines`; `language` "" lets the engines
+    """One named set of engines with its defaults. A stage without an engine is not in `engines`; `language` "" lets the engines
     find out."""
 
     name: str

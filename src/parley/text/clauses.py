@@ -4,7 +4,7 @@ Laws:
 - The texts of the clauses join to exactly what was written. How it was split into deltas changes nothing: a cut depends on the text
   up to the next visible character, never on when that came.
 - The first clause comes early (a comma after three words will do), later ones at the ends of sentences; all are bounded.
-- Every character is looked at a bounded number of times.
+- Every character is examined a bounded number of times.
 - What a clause shows is spoken (see `speakable`), code between fences too, which is cut at the ends of its lines.
 
 Own rules, because the libraries (pysbd, NLTK punkt, spaCy, ICU break iterators) want the whole text, or see the end of a sentence
@@ -31,7 +31,7 @@ CLAUSE_MIN_CHARS: Final = 12
 """Shorter sentences are spoken together with the next: a synthesizer does "Ha! Ha! Ha!" better at once."""
 
 CLAUSE_SOFT_CHARS: Final = 90
-"""From here on a comma is as good as an end of sentence (some six seconds of speech)."""
+"""From here on a clause may end at a comma too (some six seconds of speech)."""
 
 CLAUSE_MAX_CHARS: Final = 240
 """No clause is longer (some fifteen seconds of speech), except for one with an unbroken word. A list without spaces is cut at its
@@ -69,7 +69,7 @@ _NEVER_LAST: Final = frozenset(
     """mr mrs ms dr prof rev hon gen col capt lt sgt mt messrs mme mlle sra srta hr fr
     e.g i.e cf vs viz approx bzw ca evtl ggf inkl z.b d.h u.a s.o fig figs vol pp ed eds p.ej""".split()  # noqa: SIM905 - words read best as words
 )
-"""What is followed by the thing it belongs to."""
+"""Abbreviations that never end a sentence."""
 
 _MAYBE_LAST: Final = frozenset(
     """etc inc ltd co corp jr sr st no nr art sec dept est min max usw bspw str tel jan feb mar apr jun jul aug sep sept oct nov
@@ -90,18 +90,18 @@ class Clause:
 
 
 class Cutter(Protocol):
-    """What cuts one reply: a `ClauseCutter`, or one of another mind. Any number of clauses may come of each call."""
+    """Cuts one reply: a `ClauseCutter` or a replacement. Each call may return any number of clauses."""
 
     def push(self, delta: str) -> list[Clause]:
         """Take the next piece of the reply; returns the clauses that are complete by now, in order."""
         ...
 
     def hurry(self) -> list[Clause]:
-        """The model writes slowly, and nothing is left to speak: what may be spoken of an unfinished clause."""
+        """Called when nothing is left to speak and the model is slow: the part of the unfinished clause that can be spoken."""
         ...
 
     def finish(self) -> list[Clause]:
-        """The reply is over, or interrupted by a tool call: what is left. More may be pushed after it."""
+        """The reply is over, or interrupted by a tool call: the rest. More may be pushed afterwards."""
         ...
 
 
@@ -119,7 +119,7 @@ class _Mark:
 
 
 class ClauseCutter:
-    """`push()` what the model writes, speak what comes back; `finish()` gives the rest (and more may be pushed after it)."""
+    """`push()` what the model writes and speak the clauses returned; `finish()` returns the rest (more may be pushed afterwards)."""
 
     def __init__(self, language: str = "") -> None:
         self._language = language
@@ -182,7 +182,7 @@ class ClauseCutter:
         self._bound(done)
 
     def _follow(self, mark: _Mark, character: str, done: list[Clause]) -> bool:
-        """What comes after punctuation; True when the character has been dealt with."""
+        """Handle the character after punctuation; True if it was consumed."""
         if character == "\n":
             self._mark = None
             return False
@@ -279,7 +279,7 @@ class ClauseCutter:
         return self._line_start and "".join(self._text[:40]).lstrip()[:3] in _FENCES
 
     def _bound(self, done: list[Clause]) -> None:
-        """Cut what has grown too long: after punctuation, else at white space, else (a word beyond any word) right here."""
+        """Cut a clause that is too long: after punctuation, else at white space, else (in an endless word) right here."""
         length = len(self._text)
         limit = OPENING_MAX_CHARS if self._opening else CLAUSE_MAX_CHARS
         if self._fenced or self._link:

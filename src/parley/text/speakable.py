@@ -1,4 +1,4 @@
-"""What a synthesizer is given of a written clause: the words, without the marks that only an eye can use.
+"""The form of a written clause for a synthesizer: the words, without marks that are only meant to be read.
 
 Laws: pure and linear; looks at one clause (plus whether it begins a line), so it strips marks without needing their partners.
 What holds a letter, a digit or a sign with a name is never without a spoken form: what a transcript shows as spoken is spoken. Only marks
@@ -28,7 +28,7 @@ _MAX_WORD_CHARS: Final = 80
 """Longer runs without a space are lists, numbers, paths, keys or base64."""
 
 _BEGINNING_CHARS: Final = 20
-"""What is said of a run of letters that no one can follow (a key, base64, a stretched "no")."""
+"""Letters spoken of a long run without meaning to a listener (a key, base64, a stretched "no")."""
 
 _IMAGE_OR_LINK: Final = re.compile(r"!?\[([^\]\n]{0,500})\]\(([^)\s]{0,2000})(?:\s[^)\n]{0,300})?\)")
 _REFERENCE: Final = re.compile(r"\[\^?\d{1,3}\]")
@@ -78,7 +78,7 @@ def speakable(text: str, *, line_start: bool = True, language: str = "") -> str:
             line = line[mark.end() :]
     spoken = _without_marks(line, language)
     if not has_sound(spoken) and has_sound(shown := _TAG.sub(" ", _entities(text))):
-        # Marks took all of it (a lone "[1]", an image without a name): its words are said as they stand.
+        # Only marks were found (a lone "[1]", an image without a name): the words are spoken unchanged.
         spoken = " ".join(_WORD.findall(_LONG.sub(_open, _numbers(shown, language)))) or shown.strip()
     if not has_sound(spoken):
         return ""
@@ -137,7 +137,7 @@ def _host(match: re.Match[str]) -> str:
 
 
 def _entities(text: str) -> str:
-    """`&amp;` and its like as what they stand for; what only looks like one stays."""
+    """Replaces `&amp;` and other entities by their characters; text that only looks like one stays."""
     return _ENTITY.sub(lambda entity: html.unescape(entity.group()), text) if "&" in text else text
 
 

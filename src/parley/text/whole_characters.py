@@ -1,4 +1,4 @@
-"""Text that can be written as UTF-8, out of whatever an engine gives.
+"""Text that can be encoded as UTF-8, from any text of an engine.
 
 Laws: pure; a character that came in two halves (UTF-16 surrogates, as some model servers stream emoji) is joined again, a half that
 stays alone becomes U+FFFD. Everything else passes unchanged.
