@@ -1,7 +1,7 @@
 """The browser page at `/`, and the few answers it needs that the Realtime protocol does not give.
 
 Laws: GET only; the page's files hold no secret and need no key, everything below `/parley/` needs one. The page may load nothing
-from elsewhere and cannot be framed. A file is read once, at start-up; a browser asks each time whether it has changed.
+from other origins and cannot be framed. A file is read once, at start-up; a browser asks each time whether it has changed.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ GUARD = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-"""Whatever stands in a caption or comes from a model, nothing but the page's own files can run in it."""
+"""Only the page's own files can run in it, whatever text captions and models contain."""
 
 ALWAYS_ASK = "no-cache"
 FONTS_KEPT = "public, max-age=2592000"
-"""Fonts change with a release at the most, and text that waits for one jumps."""
+"""Fonts change only with releases, and text moves when its font arrives late."""
 
 
 @dataclass(frozen=True, slots=True)

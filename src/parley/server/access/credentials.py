@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
-"""How a browser, which cannot set headers on a WebSocket, hands over its key."""
+"""Prefix of the subprotocol in which a browser, which cannot set headers on a WebSocket, sends its key."""
 
 
 def presented_key(authorization: str | None, subprotocols: Sequence[str] = ()) -> str | None:
