@@ -1,4 +1,4 @@
-"""The client's side of a conversation: what it sends for what it hears, and what it tells the screen."""
+"""The client's side of a session: what it sends, and which updates it reports."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ VAD = {
 
 
 class Wire:
-    """A session with a clock that stands still unless told otherwise."""
+    """A session with a clock that moves only by assignment."""
 
-    def __init__(self, wishes: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
-        self.session = ClientSession(wishes or SessionOptions(), exact_cuts=exact_cuts)
+    def __init__(self, options: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
+        self.session = ClientSession(options or SessionOptions(), exact_cuts=exact_cuts)
         self.now_s = 100.0
         audio = {"input": {"turn_detection": VAD, "transcription": None, **heard}, "output": {"voice": "alloy"}}
         self.began = self.receive("session.created", session={"id": "sess_1", "model": "default", "audio": audio})
@@ -71,9 +71,9 @@ def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone()
     assert Wire(transcription={"model": "whisper"}).sent() == []
 
 
-def test_what_the_person_wishes_is_asked_for() -> None:
-    wishes = SessionOptions(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
-    (update,) = Wire(wishes).sent()
+def test_the_session_options_are_asked_for() -> None:
+    options = SessionOptions(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
+    (update,) = Wire(options).sent()
     assert update["session"]["instructions"] == "Be brief."
     assert update["session"]["audio"] == {
         "input": {
@@ -95,7 +95,7 @@ def test_microphone_audio_goes_out_once_the_session_is_there() -> None:
     assert base64.b64decode(append["audio"]) == b"\x01\x02" * 480
 
 
-def test_talking_over_a_reply_tells_the_server_exactly_what_was_heard() -> None:
+def test_talking_over_a_reply_reports_exactly_what_was_heard_to_the_server() -> None:
     wire = Wire()
     wire.reply("One two three four", 2000)
     wire.sent()
@@ -177,7 +177,7 @@ def test_changing_to_hands_free_puts_the_servers_own_turn_detection_back() -> No
     assert detection == {name: value for name, value in VAD.items() if value is not None}
 
 
-def test_transcripts_are_told_whole_with_each_delta() -> None:
+def test_each_transcript_delta_gives_the_whole_text_so_far() -> None:
     wire = Wire()
     kind = "conversation.item.input_audio_transcription"
     assert wire.receive(f"{kind}.delta", item_id="item_u", delta="what ") == [
@@ -231,7 +231,7 @@ def test_nonsense_from_a_server_does_not_end_the_conversation(message: str) -> N
     ) == [UserTranscript("i", "still here", final=True)]
 
 
-def test_errors_are_told_in_the_servers_words_and_harmless_ones_are_not() -> None:
+def test_errors_are_reported_in_the_servers_words_and_harmless_ones_are_not() -> None:
     wire = Wire()
     assert wire.receive("error", error={"type": "invalid_request_error", "code": "x", "message": "No such voice."}) == [
         StatusMessage("warning", "No such voice.")

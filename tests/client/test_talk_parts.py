@@ -56,8 +56,8 @@ def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
     figures = TalkFigures()
     one_turn(figures)
     (turn,) = figures.turns
-    told = {name: (round(figure.ms), figure.estimated) for name, figure in turn.figures().items()}
-    assert told == {
+    measured = {name: (round(figure.ms), figure.estimated) for name, figure in turn.figures().items()}
+    assert measured == {
         "QUESTION-TO-RESPONSE_MS": (1600, False),
         "STT_MS": (400, True),
         "STT-TTF_MS": (400, False),
@@ -67,10 +67,10 @@ def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
         "TTS-TTF_MS": (300, True),
         "TTS-TOTAL_MS": (1200, True),
     }
-    assert tuple(told) == NAMES
+    assert tuple(measured) == NAMES
 
 
-def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
+def test_a_parley_servers_account_replaces_the_estimates() -> None:
     figures = TalkFigures()
     one_turn(figures)
     row = {
@@ -83,10 +83,12 @@ def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
     row |= {"requested_ms": 351.0, "first_token_ms": 551.0, "first_audio_ms": 651.0, "speculation": "won"}
     figures.server_turns([row])
     (turn,) = figures.turns
-    told = turn.figures()
-    account = {name: (round(told[name].ms), told[name].estimated) for name in ("STT_MS", "LLM-TTF_MS", "TTS-TTF_MS")}
+    measured = turn.figures()
+    account = {
+        name: (round(measured[name].ms), measured[name].estimated) for name in ("STT_MS", "LLM-TTF_MS", "TTS-TTF_MS")
+    }
     assert account == {"STT_MS": (350, False), "LLM-TTF_MS": (200, False), "TTS-TTF_MS": (100, False)}
-    assert told["QUESTION-TO-RESPONSE_MS"].ms == pytest.approx(1620)
+    assert measured["QUESTION-TO-RESPONSE_MS"].ms == pytest.approx(1620)
     steps = turn.waterfall()
     assert [step.label for step in steps] == ["turn end", "transcript", "first token", "first audio", "played"]
     assert steps[0].end_ms == pytest.approx(520)
@@ -116,9 +118,9 @@ def turn_with_a_tool() -> TalkFigures:
 def test_a_turn_in_which_a_tool_ran_lasts_from_the_users_voice_to_the_reply() -> None:
     figures = turn_with_a_tool()
     (turn,) = figures.turns
-    told = {name: round(figure.ms) for name, figure in turn.figures().items()}
-    assert told["QUESTION-TO-RESPONSE_MS"] == 3600
-    assert (told["LLM-TTF_MS"], told["TTS-TTF_MS"]) == (200, 300)
+    measured = {name: round(figure.ms) for name, figure in turn.figures().items()}
+    assert measured["QUESTION-TO-RESPONSE_MS"] == 3600
+    assert (measured["LLM-TTF_MS"], measured["TTS-TTF_MS"]) == (200, 300)
     steps = [(step.label, round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()]
     assert steps == [
         ("turn end", 0, 500),
@@ -143,8 +145,8 @@ def test_a_parleys_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> N
         ]
     )
     (turn,) = figures.turns
-    told = {name: round(figure.ms) for name, figure in turn.figures().items()}
-    assert (told["QUESTION-TO-RESPONSE_MS"], told["LLM-TTF_MS"], told["TTS-TTF_MS"]) == (3620, 100, 300)
+    measured = {name: round(figure.ms) for name, figure in turn.figures().items()}
+    assert (measured["QUESTION-TO-RESPONSE_MS"], measured["LLM-TTF_MS"], measured["TTS-TTF_MS"]) == (3620, 100, 300)
     steps = {step.label: (round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()}
     assert steps["tool call"] == (871, 1020)
     assert steps["tool"] == (1020, 3020)
@@ -172,7 +174,7 @@ def test_a_reply_that_was_cut_counts_as_one_interruption() -> None:
     assert figures.interruptions == 1
 
 
-def test_a_reply_that_nobody_interrupted_counts_as_no_interruption() -> None:
+def test_a_reply_cut_without_the_user_does_not_count_as_an_interruption() -> None:
     figures = TalkFigures()
     one_turn(figures)
     figures.on_update(ResponseCut("i", "It", " is", 100, exact=False, by_user=False), 12.6)

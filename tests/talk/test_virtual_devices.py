@@ -148,7 +148,7 @@ def test_talking_over_the_answer_silences_it_though_the_microphone_hears_the_lou
     assert answer_until - interrupted_from < 1.0
     first_answer_from = loudspeaker.spans()[0][0]
     assert abs((answer_until - first_answer_from) * 1000 - heard_ms) < 300, (
-        "the server was told something else than was heard"
+        "the server has another length than was heard"
     )
 
 

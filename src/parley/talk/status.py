@@ -1,6 +1,6 @@
-"""What the conversation is doing, in one word for the screen.
+"""What the conversation is doing, in one or two words for the screen.
 
-Laws: pure; follows the happenings, and is told by its caller what only the loudspeaker knows.
+Laws: pure; follows the client updates; the caller adds the state of the devices.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ State = Literal[
 
 
 class Status:
-    """Call `on_update()` for each happening, `lost()` when the link is gone, then ask `state()`."""
+    """Call `on_update()` for each update, `lost()` when the link is gone, then ask `state()`."""
 
     def __init__(self) -> None:
         self._linked = False

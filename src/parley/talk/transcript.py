@@ -50,7 +50,7 @@ class TranscriptLine:
 
 
 class TalkTranscript:
-    """Call `on_update()` for each happening; `changed(line)` is called for each line that is new or different."""
+    """Call `on_update()` for each update; `changed(line)` is called for each line that is new or different."""
 
     def __init__(self, changed: Callable[[TranscriptLine], None] = lambda line: None) -> None:
         self.lines: dict[int, TranscriptLine] = {}
@@ -59,7 +59,7 @@ class TalkTranscript:
         self._changed = changed
 
     def on_update(self, update: ClientUpdate, now_s: float) -> None:
-        """One happening, at the time it arrived."""
+        """One update, at the time it arrived."""
         match update:
             case UserTurnStarted(item_id=item_id):
                 self._line("you", item_id, now_s)
@@ -70,7 +70,7 @@ class TalkTranscript:
             case UserTurnLost(item_id=item_id, reason=reason):
                 self._put(replace(self._line("you", item_id, now_s), partial=False, note=reason))
             case ResponseText(item_id=item_id, text=text, final=final):
-                self._worded(item_id, text, final, now_s)
+                self._words(item_id, text, final, now_s)
             case ResponseCut():
                 self._cut(update, now_s)
             case ResponseStarted() | ResponseEnded() | SessionStarted():
@@ -82,7 +82,7 @@ class TalkTranscript:
             case _:
                 pass
 
-    def _worded(self, item_id: str, text: str, final: bool, now_s: float) -> None:
+    def _words(self, item_id: str, text: str, final: bool, now_s: float) -> None:
         line = self._line("reply", item_id, now_s)
         if line.heard_ms is None:
             self._put(replace(line, text=text, partial=not final))
