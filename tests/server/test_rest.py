@@ -51,6 +51,15 @@ async def test_models_ask_for_the_key() -> None:
         assert (await client.get("/v1/models", headers={"Authorization": "Bearer sk-k"})).status_code == 200
 
 
+async def test_two_contradicting_keys_open_nothing() -> None:
+    right, wrong = ("Authorization", "Bearer sk-k"), ("Authorization", "Bearer sk-wrong")
+    async with running(configured(api_keys=("sk-k",))) as server, http(server) as client:
+        for path in ("/v1/models", "/parley/pipelines"):
+            for headers in ([right, wrong], [wrong, right]):
+                assert (await client.get(path, headers=headers)).status_code == 401
+        assert (await client.get("/v1/models", headers=[right])).status_code == 200
+
+
 async def test_health_names_version_pipelines_and_sessions_and_asks_for_no_key() -> None:
     async with running(configured(api_keys=("sk-k",))) as server, http(server) as client, talking(server, key="sk-k"):
         answer = await client.get("/health")

@@ -22,7 +22,7 @@ from parley.runtime.pipeline import OPENAI_VOICES, LoadedPipeline
 from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
-from parley.server.access.credentials import presented_key
+from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, SessionRequest
@@ -127,7 +127,7 @@ class PageAnswers:
 
     def _guarded(self, answer: Callable[[Request], object]) -> Callable[[Request], object]:
         async def endpoint(request: Request) -> Response:
-            grant = self._access.grant(presented_key(request.headers.get("authorization")), "realtime")
+            grant = self._access.grant(key_of_request(request.headers), "realtime")
             if isinstance(grant, Refusal):
                 raise Refused(grant)
             request.state.grant = grant
