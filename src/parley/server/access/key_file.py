@@ -65,6 +65,11 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Distinguishes a key from an earlier one of the same name."""
         return self.sha256[:16]
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether it can never have limits, because it is not one of the file: its name has a colon."""
+        return ":" in self.name
+
     def __repr__(self) -> str:
         return f"Key({self.name!r})"
 

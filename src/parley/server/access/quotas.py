@@ -1,8 +1,8 @@
 """What each key may use: sessions at once, and minutes per day of all its sessions together.
 
 Laws: a day is one of UTC. Minutes are counted while sessions run, to the second, so that several sessions of one key use it up faster.
-What was used is kept in memory: a restart resets the day's count. A key without limits is counted too: it may get some while its
-sessions run.
+What was used is kept in memory: a restart resets the day's count. A key of the file without limits is counted too: it may get
+some while its sessions run.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class Quotas:
         return max(0.0, key.minutes_per_day * 60 - (use.used(self._wall_s()) if use is not None else 0.0))
 
     def began(self, key: Key, session: object) -> None:
+        if key.unlimited:
+            return
         now_s = self._wall_s()
         use = self._uses.setdefault(key.name, _Use(int(now_s // DAY_S)))
         use.since_s[session] = now_s
