@@ -1,4 +1,4 @@
-"""A real `parley serve` for the stock clients: its own process and port, offline engines, a chat endpoint that is foretold."""
+"""A real `parley serve` for the stock clients: its own process and port, offline engines, a scripted chat endpoint."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ def server(parley: Path, chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFa
         command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path_factory.mktemp("server")
     )
     assert process.stderr is not None
-    told: list[str] = []
+    said: list[str] = []
     expired = threading.Timer(START_LIMIT_S, process.kill)
     expired.start()
     try:
         for line in process.stderr:
-            told.append(line)
+            said.append(line)
             if listening := re.search(r"listens on http://([^\s]+)", line):
                 break
         else:
-            pytest.fail(f"parley serve did not start:\n{''.join(told)}")
+            pytest.fail(f"parley serve did not start:\n{''.join(said)}")
         expired.cancel()
-        drain = threading.Thread(target=lambda stream: told.extend(stream), args=(process.stderr,), daemon=True)
+        drain = threading.Thread(target=lambda stream: said.extend(stream), args=(process.stderr,), daemon=True)
         drain.start()
         yield Server(listening.group(1))
-        assert process.poll() is None, f"the server ended by itself:\n{''.join(told)}"
+        assert process.poll() is None, f"the server ended by itself:\n{''.join(said)}"
     finally:
         expired.cancel()
         process.terminate()

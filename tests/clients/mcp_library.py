@@ -20,7 +20,7 @@ class Library:
     calls: list[str] = field(default_factory=list)
 
     def find(self, title: str) -> str:
-        """Says where a book stands."""
+        """Says on which shelf a book is."""
         self.calls.append(title)
         return f"{title} is on the third shelf"
 

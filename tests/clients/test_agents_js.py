@@ -1,4 +1,4 @@
-"""`@openai/agents-realtime` in Node: a RealtimeSession over its WebSocket transport, told nothing but the URL."""
+"""`@openai/agents-realtime` in Node: a RealtimeSession over its WebSocket transport, configured with nothing but the URL."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def messages(seen: dict[str, Any], role: str) -> list[str]:
     return [said(item) for item in seen["history"] if item["type"] == "message" and item["role"] == role]
 
 
-def test_a_text_message_is_answered_aloud(converse: Converse) -> None:
+def test_a_text_message_is_answered_in_speech(converse: Converse) -> None:
     seen = converse("text")
     assert seen["audioBytes"] > 24_000  # half a second
     assert "You said: Good morning" in messages(seen, "assistant")[-1]
@@ -71,8 +71,8 @@ def test_a_text_message_is_answered_aloud(converse: Converse) -> None:
 def test_a_conversation_is_remembered(converse: Converse, chat: ChatEndpoint) -> None:
     seen = converse("two_turns")
     assert len(messages(seen, "assistant")) == 2
-    told = [message["role"] for message in chat.last_messages if message["role"] != "system"]
-    assert told == ["user", "assistant", "user"]
+    roles = [message["role"] for message in chat.last_messages if message["role"] != "system"]
+    assert roles == ["user", "assistant", "user"]
 
 
 def test_recorded_speech_is_answered(converse: Converse) -> None:

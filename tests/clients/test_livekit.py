@@ -171,10 +171,10 @@ async def test_the_chat_context_is_replaced_and_shortened(server: Server, chat: 
         await held.session.update_chat_ctx(context)
         async with asyncio.timeout(PATIENCE_S):
             await listen(await held.session.generate_reply())
-        told = [str(message["content"]) for message in chat.last_messages if message["role"] != "system"]
-        assert len(told) == 3
-        assert "Grace" in told[0]
-        assert not any("Ada" in text for text in told)
+        asked = [str(message["content"]) for message in chat.last_messages if message["role"] != "system"]
+        assert len(asked) == 3
+        assert "Grace" in asked[0]
+        assert not any("Ada" in text for text in asked)
 
 
 async def test_interrupting_and_truncating_keeps_what_was_heard(server: Server, chat: ChatEndpoint) -> None:

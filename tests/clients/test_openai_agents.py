@@ -1,4 +1,4 @@
-"""`openai-agents` for Python: a RealtimeSession told nothing but the URL."""
+"""`openai-agents` for Python: a RealtimeSession configured with nothing but the URL."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def spoken(item: Any) -> str:
     return " ".join(parts)
 
 
-async def test_a_text_message_is_answered_aloud(server: Server) -> None:
+async def test_a_text_message_is_answered_in_speech(server: Server) -> None:
     async with await opened(server, RealtimeAgent(name="echo", instructions="Repeat.")) as session:
         await session.send_message("Good morning.")
         events = await until(session, turn_ended)
@@ -93,10 +93,12 @@ async def test_a_conversation_is_remembered(server: Server, chat: ChatEndpoint) 
         events = await until(session, turn_ended)
         await session.send_message("And yours?")
         events = await until(session, turn_ended, events)
-    told = [(message["role"], str(message["content"])) for message in chat.last_messages if message["role"] != "system"]
-    assert [role for role, _ in told] == ["user", "assistant", "user"]
-    assert "Ada" in told[0][1]
-    assert "You said" in told[1][1]
+    asked = [
+        (message["role"], str(message["content"])) for message in chat.last_messages if message["role"] != "system"
+    ]
+    assert [role for role, _ in asked] == ["user", "assistant", "user"]
+    assert "Ada" in asked[0][1]
+    assert "You said" in asked[1][1]
     roles = [item.role for item in history(events) if item.type == "message"]
     assert roles == ["user", "assistant", "user", "assistant"]
 

@@ -136,7 +136,7 @@ async def call(
         await asyncio.wait_for(running, PATIENCE_S)
 
 
-async def test_a_context_is_answered_aloud(server: Server) -> None:
+async def test_a_context_is_answered_in_speech(server: Server) -> None:
     async with call(server, messages=[{"role": "user", "content": "Good morning."}]) as held:
         await held.worker.queue_frame(LLMRunFrame())
         await held.until("the reply's end", lambda: len(held.down.all(LLMFullResponseEndFrame)) > 0)
@@ -175,7 +175,7 @@ async def test_a_tool_is_called_once_and_its_answer_spoken(server: Server) -> No
     question = [{"role": "user", "content": "What is the weather in Paris?"}]
     async with call(server, messages=question, tools=ToolsSchema(standard_tools=[schema])) as held:
         await held.worker.queue_frame(LLMRunFrame())
-        await held.until("the tool's answer aloud", lambda: "sunny in Paris" in held.words)
+        await held.until("the spoken answer with the tool's output", lambda: "sunny in Paris" in held.words)
     assert asked == ["Paris"]
 
 

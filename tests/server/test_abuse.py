@@ -1,4 +1,4 @@
-"""What a hostile or broken client does to its session, to the one beside it, and to memory: an error each, and life goes on."""
+"""Hostile and broken clients: each gets an error, and their session, other sessions and memory are unharmed."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_the_largest_legal_append_is_taken_and_a_larger_one_is_an_error() 
 
 
 @pytest.mark.slow
-async def test_a_flood_of_nonsense_is_answered_message_by_message_while_another_session_talks() -> None:
+async def test_a_flood_of_invalid_messages_is_answered_one_by_one_while_another_session_talks() -> None:
     async with running() as server, talking(server) as beside, talking(server) as talk:
         for number in range(500):
             await talk.send(type="nonsense", event_id=str(number))
@@ -214,7 +214,7 @@ async def test_sessions_that_come_and_go_leave_no_memory_behind() -> None:
         assert parley_objects() <= before + 5
 
 
-async def test_who_never_reads_a_long_answer_is_closed_and_a_session_beside_it_talks_on(
+async def test_a_client_that_never_reads_a_long_answer_is_closed_and_another_session_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link_module, "STALL_S", 0.3)
@@ -237,7 +237,7 @@ async def test_who_never_reads_a_long_answer_is_closed_and_a_session_beside_it_t
 
 
 async def handshaken(server: Running) -> socket.socket:
-    """A client on a session that reads nothing unless it is told to."""
+    """A client on a session that reads only on request."""
     host, port = server.host.split(":")
     raw = socket.create_connection((host, int(port)))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)

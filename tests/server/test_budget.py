@@ -25,7 +25,7 @@ def test_a_budget_asked_often_fills_as_fast_as_one_asked_seldom() -> None:
     assert asked == -(-10 * SECOND // 900_000)
 
 
-def test_what_is_earned_never_exceeds_a_second() -> None:
+def test_the_budget_never_exceeds_one_second() -> None:
     now_ns = 0
     budget = spent(MessageBudget(100, lambda: now_ns))
     now_ns = 1_000 * SECOND

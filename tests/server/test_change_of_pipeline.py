@@ -1,4 +1,4 @@
-"""A session that changes its model over a real socket goes on with the other pipeline's engines, or stays and is told why."""
+"""A session that changes its model over a real socket uses the other pipeline, or keeps its own and gets the reason."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ async def test_a_written_conversation_goes_on_with_the_other_model_and_back() ->
             await talk.send(type="conversation.item.create", item=item)
             await talk.send(type="response.create")
             assert (await talk.until("response.done")).response.status == "completed"
-    told = [[message.text for message in request.messages if message.role == "user"] for request in here.llm.requests]
-    assert told == [["to default"], ["to default", "to fast", "to default"]]
+    asked = [[message.text for message in request.messages if message.role == "user"] for request in here.llm.requests]
+    assert asked == [["to default"], ["to default", "to fast", "to default"]]
     assert len(there.llm.requests) == 1
 
 

@@ -1,4 +1,4 @@
-"""Client secrets: what a stock client gets, what its holder can do with it, and all that must not get in with one."""
+"""Client secrets: what a stock client gets, what its holder can do with it, and which tokens are refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_a_stock_client_gets_a_secret_and_the_session_it_opens() -> None:
     assert session.audio.output.voice == "marin"
 
 
-async def test_nothing_need_be_said_and_ten_minutes_are_the_default() -> None:
+async def test_an_empty_request_gets_a_secret_of_ten_minutes() -> None:
     async with guarded() as server:
         answer, empty = await made(server), await posted(server, b"")
         long = await made(server, expires_after={"anchor": "created_at", "seconds": 7200})
@@ -127,7 +127,7 @@ async def test_a_transcription_secret_opens_a_transcription_session() -> None:
         ({"session": {"type": "realtime", "temprature": 1}}, 400, "unknown_parameter", "session.temprature"),
         ({"session": {"type": "realtime", "model": "gpt-9"}}, 404, "model_not_found", "model"),
         (
-            {"session": {"type": "realtime", "audio": {"output": {"voice": "nobody"}}}},
+            {"session": {"type": "realtime", "audio": {"output": {"voice": "unknown-voice"}}}},
             400,
             "invalid_value",
             "session.audio.output.voice",
@@ -199,7 +199,7 @@ async def test_the_credentials_of_a_pinned_tool_server_are_nowhere_to_be_read(ca
 
 
 @pytest.mark.parametrize("carried", [as_header, as_subprotocol])
-async def test_its_holder_gets_the_session_it_was_made_for(carried: Any) -> None:
+async def test_the_holder_of_a_secret_gets_the_session_it_was_made_for(carried: Any) -> None:
     async with guarded() as server:
         token = (await made(server, session=SHOP)).value
         for _ in range(2):
@@ -218,7 +218,7 @@ async def test_another_name_of_the_same_pipeline_is_accepted_and_another_pipelin
     assert (status, error["code"]) == (403, "model_not_allowed")
 
 
-async def test_its_holder_cannot_change_what_is_fixed_and_can_repeat_it() -> None:
+async def test_the_holder_of_a_secret_cannot_change_a_fixed_setting_and_can_repeat_it() -> None:
     async with guarded() as server:
         token = (await made(server, session=SHOP)).value
         async with talking(server, key=token) as talk:
@@ -247,7 +247,7 @@ async def test_a_secret_without_a_session_leaves_the_session_to_its_holder() -> 
             assert (await talk.until("error")).error.param == "session.type"
 
 
-async def test_its_holder_cannot_have_the_server_call_an_mcp_server_that_the_secret_does_not_name() -> None:
+async def test_the_holder_of_a_secret_cannot_add_an_mcp_server() -> None:
     tool = {"type": "mcp", "server_label": "inside", "server_url": "http://127.0.0.1:9/mcp"}
     update = {"type": "realtime", "tools": [tool]}
     async with guarded() as server:
@@ -261,7 +261,7 @@ async def test_its_holder_cannot_have_the_server_call_an_mcp_server_that_the_sec
     assert error.param.startswith("session.tools[0]")
 
 
-async def test_it_opens_nothing_but_the_realtime_endpoint() -> None:
+async def test_a_secret_opens_nothing_but_the_realtime_endpoint() -> None:
     async with guarded(host="0.0.0.0") as server:
         token = (await made(server)).value
         async with server.client(token) as client, httpx.AsyncClient() as http:
@@ -282,14 +282,14 @@ async def test_it_opens_nothing_but_the_realtime_endpoint() -> None:
                 assert (answer.status_code, answer.json()["error"]["code"]) == (403, "missing_scope"), path
 
 
-# --- what must not get in ----------------------------------------------------------------------------------------------
+# --- what must be refused ----------------------------------------------------------------------------------------------
 
 
 def flipped(token: str, at: int) -> str:
     return token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
 
 
-async def test_a_forged_altered_or_foreign_one_is_refused_alike_everywhere(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_forged_altered_or_foreign_secret_is_refused_alike_everywhere(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "parley")
     async with guarded() as server, guarded() as other:
         token = (await made(server, session=SHOP)).value
@@ -332,7 +332,7 @@ def secrets(clock: Clock, key: str = "k" * 32, *, single_use: bool = False) -> C
     return ClientSecrets(key, single_use=single_use, wall_s=clock)
 
 
-def test_it_ends_at_the_second_it_says() -> None:
+def test_a_secret_expires_at_the_second_that_it_names() -> None:
     clock = Clock()
     one = secrets(clock)
     secret = one.secret({"type": "realtime"}, key="", dialect="ga", seconds=10)
@@ -343,7 +343,7 @@ def test_it_ends_at_the_second_it_says() -> None:
     assert one.read(token) is None
 
 
-async def test_an_expired_one_is_refused_like_a_wrong_key_and_its_session_goes_on() -> None:
+async def test_an_expired_secret_is_refused_like_a_wrong_key_and_its_session_goes_on() -> None:
     async with guarded() as server:
         clock = Clock()
         server.app.access.secrets._wall_s = clock
@@ -412,7 +412,7 @@ async def test_of_many_connections_with_a_secret_for_one_use_one_gets_a_session(
     assert sorted(statuses) == [101] + [401] * 19
 
 
-def test_used_ones_are_forgotten_when_they_expire_and_are_bounded() -> None:
+def test_used_secrets_are_forgotten_when_they_expire_and_are_bounded() -> None:
     clock = Clock()
     one = secrets(clock, single_use=True)
     for _ in range(MAX_USED):
@@ -422,7 +422,7 @@ def test_used_ones_are_forgotten_when_they_expire_and_are_bounded() -> None:
     assert (before, one.full) == (True, False)
 
 
-def test_a_used_one_is_not_accepted_again_here_or_by_another_process() -> None:
+def test_a_used_secret_is_not_accepted_again_here_or_by_another_process() -> None:
     one = secrets(Clock(), single_use=True)
     token = one.token(one.secret({}, key="", dialect="ga"))
     assert secrets(Clock(), single_use=True).read(token) is None
@@ -432,7 +432,7 @@ def test_a_used_one_is_not_accepted_again_here_or_by_another_process() -> None:
     assert one.read(token) is None
 
 
-async def test_it_is_checked_even_where_no_key_is_required() -> None:
+async def test_a_secret_is_checked_even_where_no_key_is_required() -> None:
     async with running() as server:
         answer = await posted(server, {"session": SHOP})
         token = answer.json()["value"]
@@ -446,7 +446,7 @@ async def test_it_is_checked_even_where_no_key_is_required() -> None:
 PAGE = "https://voice.example.com"
 
 
-async def test_allowed_pages_can_ask_for_one_and_read_every_answer() -> None:
+async def test_allowed_pages_can_ask_for_a_secret_and_read_every_answer() -> None:
     asked = {
         "origin": PAGE,
         "access-control-request-method": "POST",
@@ -515,7 +515,7 @@ async def test_a_beta_client_gets_its_session_and_a_secret(path: str, kind: str)
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"voice": "nobody"}, "session.voice"),
+        ({"voice": "unknown-voice"}, "session.voice"),
         ({"audio": {}}, "audio"),
         ({"client_secret": {"expires_after": {"seconds": 1}}}, "client_secret.expires_after.seconds"),
         ({"client_secret": "ek_mine"}, "client_secret"),
@@ -527,7 +527,7 @@ async def test_a_wrong_beta_request_names_the_field(body: dict[str, Any], param:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_what_a_token_holds_is_read_strictly() -> None:
+def test_the_content_of_a_token_is_read_strictly() -> None:
     one = secrets(Clock())
     forged = one._fernet.encrypt(msgspec.json.encode(["id"])).decode().rstrip("=")
     assert one.read("ek_" + forged) is None

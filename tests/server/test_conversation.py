@@ -200,7 +200,7 @@ async def test_a_cancelled_reply_ends_once_and_says_nothing_more() -> None:
 
 
 @pytest.mark.proves("response.create", "event_id", state="honoured")
-async def test_a_second_response_beside_a_running_one_is_refused() -> None:
+async def test_a_second_response_while_one_runs_is_refused() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["Well, ", hold, "yes."]))
     async with running(engines=engines) as server, talking(server) as talk:
@@ -319,7 +319,7 @@ async def test_a_spoken_item_can_be_read_back_with_its_audio() -> None:
     "response.input[].type",
     state="honoured",
 )
-async def test_a_side_response_runs_beside_the_main_one_and_leaves_no_trace_in_the_conversation() -> None:
+async def test_a_side_response_runs_with_the_main_one_and_leaves_no_trace_in_the_conversation() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["The main ", hold, "answer."], ["positive"], ["Done."]))
     async with running(engines=engines) as server, talking(server) as talk:

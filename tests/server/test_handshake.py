@@ -1,4 +1,4 @@
-"""Who gets in, to what, and what is said to those who do not."""
+"""Which handshakes become sessions, of which kind and dialect, and how the others are refused."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ async def test_a_server_without_the_beta_dialect_refuses_it_as_openai_does(
     assert "400 beta_api_shape_disabled" in caplog.text
 
 
-async def test_one_session_too_many_is_sent_away_with_a_time_to_come_back() -> None:
+async def test_a_session_beyond_the_limit_is_refused_with_retry_after() -> None:
     async with running(configured(max_sessions=1)) as server:
         async with talking(server):
             status, error, headers = await refusal(server, "/v1/realtime")
@@ -282,7 +282,7 @@ async def test_one_session_too_many_is_sent_away_with_a_time_to_come_back() -> N
             pass
 
 
-async def test_a_late_event_loop_admits_nobody_and_leaves_running_sessions_alone(
+async def test_a_late_event_loop_refuses_new_sessions_and_leaves_running_ones_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = configured(admission_lag_ms=30)

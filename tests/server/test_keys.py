@@ -1,4 +1,4 @@
-"""Named keys: what each opens, how much of it, and that a change of the file is seen at once."""
+"""Named keys: what each opens, its limits, and that a change of the file takes effect at once."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_keys_of_the_settings_open_everything(path: Path) -> None:
     assert all(isinstance(access.grant("sk-owner", demand), Grant) for demand in DEMANDS)
 
 
-def test_a_key_file_closes_an_open_server_for_good(path: Path) -> None:
+def test_once_there_has_been_a_key_file_a_key_is_always_required(path: Path) -> None:
     access = Access(key_file=path)
     assert isinstance(access.grant(None, "session"), Grant)
     _, key = key_file.add(path, "one")
@@ -334,7 +334,7 @@ def test_a_limit_that_a_key_gets_later_counts_the_sessions_that_run() -> None:
     assert refused(quotas, limited(minutes=2)) is not None
 
 
-def test_minutes_are_counted_while_sessions_run_and_say_when_they_begin_anew() -> None:
+def test_minutes_are_counted_while_sessions_run_and_the_refusal_says_when_they_reset() -> None:
     clock = Clock()
     quotas, key = Quotas(clock), limited(minutes=10)
     quotas.began(key, "a")
@@ -468,7 +468,7 @@ async def test_a_limit_that_is_written_into_the_file_ends_a_running_session(path
     assert (error["code"], code) == ("rate_limit_exceeded", 1008)
 
 
-async def test_a_session_says_that_it_ends_with_the_minutes_of_its_key(path: Path) -> None:
+async def test_a_sessions_expires_at_is_bounded_by_the_minutes_of_its_key(path: Path) -> None:
     _, key = key_file.add(path, "website", DEFAULT_SCOPES, minutes_per_day=3)
     async with running(configured(keys_file=path)) as server:
         short = await first_event(server, "/v1/realtime", **as_header(key))

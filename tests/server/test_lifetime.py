@@ -21,7 +21,7 @@ from parley.testing.fakes import FakeModel, Hold
 from tests.server.harness import PATIENCE_S, Engines, Talk, configured, running, talking
 
 
-async def test_a_reply_may_end_while_the_server_stops_and_nobody_else_comes_in() -> None:
+async def test_a_reply_may_end_while_the_server_stops_and_new_sessions_are_refused() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["I was just saying. ", hold, "Goodbye."]))
     async with running(configured(shutdown_grace_s=60), engines) as server, talking(server) as talk:
@@ -40,7 +40,7 @@ async def test_a_reply_may_end_while_the_server_stops_and_nobody_else_comes_in()
         assert await close_code(talk) in (1001, 1012)
 
 
-async def test_who_talks_beyond_the_grace_is_closed() -> None:
+async def test_a_session_that_talks_beyond_the_grace_is_closed() -> None:
     hold = Hold()
     engines = Engines(llm=FakeModel(["And another thing. ", hold]))
     async with running(configured(shutdown_grace_s=0.05), engines) as server, talking(server) as talk:
@@ -70,7 +70,7 @@ async def close_code(talk: Talk) -> int | None:
         return closed.rcvd.code if closed.rcvd else None
 
 
-def test_an_occupied_port_is_said_before_any_engine_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_occupied_port_is_reported_before_any_engine_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     taken = listen(configured().server)
     try:
         taken.listen()

@@ -1,4 +1,4 @@
-"""What the server's settings bound, and what a client is told when it gets there."""
+"""The limits of the server's settings, and the answer to a client that reaches one."""
 
 from __future__ import annotations
 

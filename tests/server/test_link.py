@@ -206,7 +206,9 @@ async def test_a_message_over_the_limit_is_closed_with_1009_that_the_sender_sees
     assert [peer.lost_as[0][0] for peer in gate.peers if peer.lost_as] == [1000, 1009]
 
 
-async def test_who_stops_reading_is_closed_with_a_reason_before_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_stops_reading_is_closed_with_a_reason_before_memory_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(link_module, "OUTBOX_BYTES", 2 * MIB)
     monkeypatch.setattr(link_module, "CLOSE_S", 1.0)
     gate = OpenGate(times=8)
@@ -230,7 +232,7 @@ async def test_who_stops_reading_is_closed_with_a_reason_before_memory_grows(mon
     assert gate.peers[0].lost_as[0][0] == 1008
 
 
-async def test_a_link_that_takes_nothing_is_ended_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_whose_client_reads_nothing_ends_after_the_stall_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "STALL_S", 0.05)
     monkeypatch.setattr(link_module, "CLOSE_S", 0.05)
     gate = OpenGate(times=50)
@@ -288,7 +290,7 @@ async def test_a_flood_is_slowed_to_its_rate_and_nothing_of_it_is_lost() -> None
     assert answers == [str(number) for number in range(6_000)]
 
 
-async def test_a_flood_of_tiny_messages_does_not_hold_up_a_link_beside_it() -> None:
+async def test_a_flood_of_tiny_messages_does_not_delay_another_link() -> None:
     gate = OpenGate(messages_per_second=2_000)
     loop = asyncio.get_running_loop()
     async with serving(gate) as url, connected(url) as beside:
@@ -344,7 +346,7 @@ async def test_our_close_ends_the_connection_though_the_client_never_answers(mon
     assert gate.peers[0].lost_as == [(4000, "because")]
 
 
-async def test_what_was_sent_before_a_close_arrives_before_it() -> None:
+async def test_messages_sent_before_a_close_arrive_before_it() -> None:
     gate = OpenGate()
     async with serving(gate) as url, connected(url) as client:
         for _ in range(100):
@@ -403,7 +405,7 @@ async def test_a_client_that_is_read_slowly_is_not_taken_for_one_that_is_gone(mo
         assert echo.messages[-1] == b"after"
 
 
-async def test_a_plain_request_that_is_no_websocket_gets_json(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_plain_http_request_to_the_websocket_path_gets_json(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     loop = asyncio.get_running_loop()
     async with serving(OpenGate()) as url:
@@ -447,7 +449,7 @@ async def test_a_message_longer_than_a_slice_is_handed_on_in_pieces_and_in_order
         assert min(echo.pieces) >= len(long) // link_reading.SLICE_BYTES
 
 
-async def test_messages_that_cost_much_time_take_turns_with_a_link_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_expensive_messages_take_turns_with_those_of_another_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two hundred in one read of the socket, some of them in two fragments; each takes a millisecond."""
     gate = OpenGate(times=0)
     async with serving(gate) as url, connected(url):
@@ -487,7 +489,7 @@ async def test_a_long_message_in_fragments_is_handed_on_in_slices_and_in_order()
 
 
 @pytest.mark.slow
-async def test_short_messages_with_long_answers_take_turns_with_a_link_beside_them() -> None:
+async def test_short_messages_with_long_answers_take_turns_with_those_of_another_link() -> None:
     """Forty requests in one read of the socket; each is answered with 128 KiB."""
     gate = OpenGate(times=0)
     async with serving(gate) as url, connected(url):

@@ -73,7 +73,7 @@ async def turn(talk: Talk, silence: bytes = PAUSE) -> tuple[int, int]:
 
 @pytest.mark.proves(UPDATE, f"{DETECTION}.threshold", state="honoured")
 @pytest.mark.parametrize(("threshold", "heard"), [(0.4, 2), (0.7, 1)])
-async def test_a_voice_below_the_threshold_is_no_voice(threshold: float, heard: int) -> None:
+async def test_a_voice_probability_below_the_threshold_starts_no_turn(threshold: float, heard: int) -> None:
     quiet = (np.frombuffer(VOICE, "<i2") // 4 * 3).astype("<i2").tobytes()  # 0.39 of what is heard as 0.52
     louder = (np.frombuffer(VOICE, "<i2") * 2).astype("<i2").tobytes()
     engines = hearing(vad=LoudnessAsProbability())
@@ -118,7 +118,7 @@ async def test_without_create_response_the_client_asks_for_each_reply(kind: str)
 
 @pytest.mark.proves(UPDATE, f"{DETECTION}.interrupt_response", state="honoured")
 @pytest.mark.parametrize("kind", ["server_vad", "semantic_vad"])
-async def test_without_interrupt_response_the_reply_is_said_to_its_end(kind: str) -> None:
+async def test_without_interrupt_response_the_reply_is_spoken_to_its_end(kind: str) -> None:
     hold = Hold()
     engines = hearing("And then?", llm=FakeModel(["One two three four. And", hold, " five."], ["Six."]))
     async with running(engines=engines) as server, talking(server) as talk:
@@ -138,7 +138,7 @@ async def test_without_interrupt_response_the_reply_is_said_to_its_end(kind: str
 
 @pytest.mark.slow
 @pytest.mark.proves(UPDATE, f"{DETECTION}.idle_timeout_ms", state="honoured")
-async def test_a_user_who_says_nothing_is_spoken_to() -> None:
+async def test_a_silent_user_is_prompted_after_the_idle_timeout() -> None:
     engines = hearing(llm=FakeModel(["Hello."], ["Are you still there?"]))
     async with running(engines=engines) as server, talking(server) as talk:
         await detect(talk, idle_timeout_ms=5000)
@@ -182,7 +182,7 @@ async def test_an_unfinished_thought_is_waited_for_at_most_as_long_as_documented
 
 
 @pytest.mark.proves(UPDATE, f"{TRANSCRIPTION}.languages", state="honoured", note=LANGUAGES)
-async def test_the_recogniser_is_told_which_languages_may_be_spoken() -> None:
+async def test_the_recogniser_gets_the_languages_that_may_be_spoken() -> None:
     engines = hearing("sim")
     async with running(engines=engines) as server, talking(server) as talk:
         for given in (["pt", "es"], ["pt"]):
@@ -197,7 +197,7 @@ async def test_the_recogniser_is_told_which_languages_may_be_spoken() -> None:
 @pytest.mark.proves(UPDATE, TRANSCRIPTION, f"{TRANSCRIPTION}.language", f"{TRANSCRIPTION}.prompt", state="honoured")
 @pytest.mark.proves(UPDATE, f"{TRANSCRIPTION}.keywords", f"{TRANSCRIPTION}.model", state="honoured")
 @pytest.mark.parametrize("kind", ["realtime", "transcription"])
-async def test_the_recogniser_is_told_the_language_the_prompt_and_the_keywords(kind: str) -> None:
+async def test_the_recogniser_gets_the_language_the_prompt_and_the_keywords(kind: str) -> None:
     engines = hearing()
     wanted = {"model": "whisper-1", "language": "pt", "prompt": "Names of rivers.", "keywords": ["Tejo"]}
     audio = {"input": {"transcription": wanted, "turn_detection": {"type": "server_vad", **SILENT}}}
@@ -211,7 +211,7 @@ async def test_the_recogniser_is_told_the_language_the_prompt_and_the_keywords(k
 
 
 @pytest.mark.proves(UPDATE, TRANSCRIPTION, state="honoured")
-async def test_without_transcription_the_client_is_told_no_words_and_the_model_still_knows_them() -> None:
+async def test_without_transcription_the_client_gets_no_transcript_and_the_model_does() -> None:
     engines = hearing("What time is it?")
     async with running(engines=engines) as server, talking(server) as talk:
         await configure(talk, audio={"input": {"transcription": None}})

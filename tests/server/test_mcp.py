@@ -36,7 +36,7 @@ class Library:
         self.url = ""
 
     async def find(self, title: str) -> str:
-        """Says where a book stands."""
+        """Says on which shelf a book is."""
         self.calls.append(f"find {title}")
         self.began.set()
         await self.hold.wait()
@@ -52,7 +52,7 @@ class Library:
 
 @asynccontextmanager
 async def library() -> AsyncIterator[Library]:
-    """The library, which lets in whoever knows its key."""
+    """The library, which requires its key."""
     books = Library()
     inner: Any = books.server.streamable_http_app()
 
@@ -84,7 +84,7 @@ def wants(name: str, title: str) -> list[Any]:
 
 @asynccontextmanager
 async def reading(books: Library, *replies: Any, **tool: Any) -> AsyncIterator[tuple[Running, Talk, FakeModel]]:
-    """A text session whose client has named the library, which has told its tools."""
+    """A text session whose client has named the library, which has listed its tools."""
     model = FakeModel(*replies)
     async with running(engines=Engines(llm=model)) as server, talking(server) as talk:
         tools = [{"type": "mcp", "server_label": "books", "server_url": books.url, "authorization": KEY, **tool}]
@@ -146,8 +146,8 @@ async def test_a_tool_is_called_and_the_reply_goes_on_with_what_it_said() -> Non
         second = (await talk.until("response.done")).response
         assert second.output[0].content[0].text == "Third shelf."
         assert books.calls == ["find Emma"]
-        told = model.requests[1].messages[-1]
-        assert (told.role, told.text) == ("tool", "Emma is on the third shelf.")
+        outcome = model.requests[1].messages[-1]
+        assert (outcome.role, outcome.text) == ("tool", "Emma is on the third shelf.")
 
 
 async def test_a_client_that_asks_for_the_reply_itself_gets_one_and_no_second() -> None:
@@ -171,7 +171,7 @@ async def test_a_client_that_asks_for_the_reply_itself_gets_one_and_no_second() 
 
 
 @proves("conversation.item.create", "item.approval_request_id", "item.approve")
-async def test_what_needs_approval_is_asked_for_and_done_only_once_it_is_given() -> None:
+async def test_a_call_that_needs_approval_is_made_only_once_it_is_approved() -> None:
     async with library() as books, reading(books, wants("lend", "Emma"), ["It is yours."]) as (_, talk, _model):
         await ask(talk, "Lend me Emma.")
         done = (await talk.until("response.done")).response
@@ -191,7 +191,7 @@ async def test_what_needs_approval_is_asked_for_and_done_only_once_it_is_given()
 
 
 @proves("conversation.item.create", "item.reason")
-async def test_what_is_not_approved_is_never_done_and_the_model_is_told() -> None:
+async def test_a_call_that_is_not_approved_is_never_made_and_the_model_learns_of_it() -> None:
     async with library() as books, reading(books, wants("lend", "Emma"), ["Then not."]) as (_, talk, model):
         await ask(talk, "Lend me Emma.")
         request = (await talk.until("response.done")).response.output[0]
@@ -207,7 +207,7 @@ async def test_what_is_not_approved_is_never_done_and_the_model_is_told() -> Non
         assert model.requests[1].messages[-1].text == "The user did not approve this call. Mine."
 
 
-async def test_a_tool_that_fails_says_why() -> None:
+async def test_the_item_of_a_failed_tool_call_holds_the_reason() -> None:
     async with (
         library() as books,
         reading(books, wants("lend", "Ulysses"), ["Sorry."], require_approval="never") as (
@@ -246,7 +246,7 @@ async def test_cancelling_a_reply_lets_its_call_run_and_keeps_what_it_brought() 
         assert (await talk.until("conversation.item.retrieved")).item.output == item.output
 
 
-async def test_a_server_that_does_not_let_us_in_is_named_with_the_mend() -> None:
+async def test_an_mcp_server_that_refuses_the_credentials_is_named_with_the_remedy() -> None:
     async with library() as books, running() as server, talking(server) as talk:
         tools = [{"type": "mcp", "server_label": "books", "server_url": books.url, "authorization": "wrong"}]
         await talk.send(type="session.update", session={"type": "realtime", "tools": tools})

@@ -98,7 +98,7 @@ class BreakableVoiceActivity(FakeVoiceActivity):
 
 
 class BreakableModel(FakeModel):
-    """A model that raises what nobody foresaw while it is `broken`."""
+    """A model that raises an unexpected exception while it is `broken`."""
 
     broken = False
 
@@ -111,7 +111,7 @@ class BreakableModel(FakeModel):
 
 
 class BreakableSynthesizer(FakeSynthesizer):
-    """A voice that raises what nobody foresaw while it is `broken`."""
+    """A voice that raises an unexpected exception while it is `broken`."""
 
     broken = False
 
@@ -183,7 +183,7 @@ async def serving(config: Config) -> AsyncIterator[Server]:
 
 
 class Client:
-    """One client: what it says, and the types of what it is told."""
+    """One client: what it sends, and the types of the events it receives."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -276,7 +276,7 @@ async def judging(server: Server, client: Client) -> None:
 
 
 async def failing(server: Server, client: Client) -> None:
-    """The reply's model and its voice have failed with faults that nobody foresaw."""
+    """The reply's model and its voice have failed with unexpected exceptions."""
     for broken in (server.llm, server.tts):
         broken.broken = True
         await client.write("Hello?")
@@ -414,7 +414,7 @@ async def gone(*kinds: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("doing", DOINGS, ids=lambda step: step.__name__)
-async def test_a_broken_connection_leaves_nothing_whatever_it_was_doing(doing: Step) -> None:
+async def test_a_broken_connection_leaves_nothing_behind_at_any_stage(doing: Step) -> None:
     async with serving(configured()) as server:
         await a_session_leaves_nothing(server, doing, connection_breaks)
 
@@ -447,7 +447,7 @@ async def test_nothing_of_a_traced_session_outlives_it(tmp_path: Path) -> None:
         await a_session_leaves_nothing(server, generating, core_breaks)
 
 
-async def test_turns_and_replies_that_are_over_are_dead_while_their_session_lives() -> None:
+async def test_finished_turns_and_replies_are_freed_while_their_session_runs() -> None:
     async with serving(configured()) as server:
         with without_the_collector():
             client = Client(await connect(server.url))

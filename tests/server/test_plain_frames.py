@@ -1,4 +1,4 @@
-"""Plain frames are read by a shorter way: nobody may notice by anything but the processor time."""
+"""Plain frames are read in one step: the only visible difference is the processor time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HANDSHAKE = (
 
 
 class Wire(asyncio.Transport):
-    """Keeps what is written; closes when told to."""
+    """Keeps what is written; closes on request."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ def test_a_message_cut_anywhere_is_the_same_message(size: int, cut: int) -> None
 
 
 async def test_plain_frames_do_take_the_shorter_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else an update of `websockets` could cost a third of the server's processor time, and nobody would know."""
+    """Else an update of `websockets` could cost a third of the server's processor time unnoticed."""
     parsed: list[bytes] = []
     receive = ServerProtocol.receive_data
 

@@ -141,8 +141,10 @@ async def test_two_calls_may_be_answered_in_the_other_order() -> None:
             await talk.send(type="conversation.item.create", item=output)
             await talk.until("conversation.item.done")
         assert (await reply(talk)).output[0].content[0].text == "Both are sunny."
-    told = {message.call_id: message.text for message in engines.llm.requests[-1].messages if message.role == "tool"}
-    assert told == {"call_a": "sun for call_a", "call_b": "sun for call_b"}
+    outcomes = {
+        message.call_id: message.text for message in engines.llm.requests[-1].messages if message.role == "tool"
+    }
+    assert outcomes == {"call_a": "sun for call_a", "call_b": "sun for call_b"}
 
 
 @pytest.mark.proves(UPDATE, "session.max_output_tokens", state="honoured")

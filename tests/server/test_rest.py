@@ -38,7 +38,7 @@ async def test_models_are_the_pipelines_and_the_names_that_stock_clients_use() -
     assert missing.value.param == "model"
 
 
-async def test_a_model_without_a_name_is_no_model() -> None:
+async def test_a_model_path_without_a_name_is_a_404() -> None:
     async with running() as server, http(server) as client:
         answer = await client.get("/v1/models/")
     assert answer.status_code == 404
@@ -49,6 +49,15 @@ async def test_models_ask_for_the_key() -> None:
     async with running(configured(api_keys=("sk-k",))) as server, http(server) as client:
         assert (await client.get("/v1/models")).status_code == 401
         assert (await client.get("/v1/models", headers={"Authorization": "Bearer sk-k"})).status_code == 200
+
+
+async def test_two_contradicting_keys_open_nothing() -> None:
+    right, wrong = ("Authorization", "Bearer sk-k"), ("Authorization", "Bearer sk-wrong")
+    async with running(configured(api_keys=("sk-k",))) as server, http(server) as client:
+        for path in ("/v1/models", "/parley/pipelines"):
+            for headers in ([right, wrong], [wrong, right]):
+                assert (await client.get(path, headers=headers)).status_code == 401
+        assert (await client.get("/v1/models", headers=[right])).status_code == 200
 
 
 async def test_health_names_version_pipelines_and_sessions_and_asks_for_no_key() -> None:
@@ -131,7 +140,7 @@ async def test_every_error_has_the_shape_of_openai(method: str, path: str, statu
     assert error["code"] == code
 
 
-async def test_a_path_without_v1_is_told_what_was_meant() -> None:
+async def test_a_404_of_a_path_without_v1_suggests_the_one_with_it() -> None:
     async with running() as server, http(server) as client:
         assert "Did you mean /v1/models?" in (await client.get("/models")).json()["error"]["message"]
         assert "Did you mean" not in (await client.get("/nope")).json()["error"]["message"]

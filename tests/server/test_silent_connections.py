@@ -1,4 +1,4 @@
-"""Connections that say nothing, or too little, or read nothing, end by themselves and shut nobody out."""
+"""Connections that say nothing, or too little, or read nothing, end by themselves and block no others."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_a_connection_that_says_nothing_is_closed() -> None:
         assert await all_that_comes(reader) == b""
 
 
-async def test_a_request_that_is_not_completed_in_time_is_told_so_and_closed() -> None:
+async def test_a_request_that_is_not_completed_in_time_gets_a_408_and_is_closed() -> None:
     async with serving(SOON) as (_, port), connected(port, b"GET /health HTTP/1.1\r\nHost: 127.") as (reader, _):
         head, _, body = (await all_that_comes(reader)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 ")
@@ -143,7 +143,7 @@ def test_doctor_says_when_the_sessions_need_more_open_files_than_there_can_be() 
     assert "ulimit -n" in check.remedy
 
 
-def test_that_nothing_can_be_opened_is_logged_once_with_what_fixes_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lack_of_descriptors_is_logged_once_with_its_remedy(caplog: pytest.LogCaptureFixture) -> None:
     descriptors = Descriptors()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open(os.devnull, os.O_RDONLY)
@@ -184,7 +184,7 @@ async def process_with_few_descriptors() -> AsyncIterator[tuple[int, list[str]]]
 
 
 @pytest.mark.slow
-async def test_connections_that_say_nothing_make_room_for_one_that_talks() -> None:
+async def test_silent_connections_are_closed_in_favour_of_one_that_sends_a_request() -> None:
     async with process_with_few_descriptors() as (port, lines), contextlib.AsyncExitStack() as crowd:
         for _ in range(LIMIT + 20):
             await crowd.enter_async_context(connected(port))
@@ -201,7 +201,7 @@ async def fill(port: int, sessions: list[ClientConnection]) -> None:
 
 
 @pytest.mark.slow
-async def test_where_all_connections_are_sessions_one_more_is_refused_and_says_when_to_come_back() -> None:
+async def test_where_all_connections_are_sessions_one_more_is_refused_with_retry_after() -> None:
     async with process_with_few_descriptors() as (port, _):
         sessions: list[ClientConnection] = []
         try:

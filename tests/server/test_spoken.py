@@ -1,4 +1,4 @@
-"""Recorded speech, real engines, the stock client, blocking and async: heard, answered aloud, and stopped by talking over it."""
+"""Recorded speech, real engines, the stock client, blocking and async: transcribed, answered in speech, and interrupted."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def model() -> FakeModel:
     return FakeModel(["It is sunny in Paris today, with a light wind from the sea."])
 
 
-def test_a_recorded_question_is_heard_and_answered_aloud(speech: Speech, model: FakeModel) -> None:
+def test_a_recorded_question_is_transcribed_and_answered_in_speech(speech: Speech, model: FakeModel) -> None:
     question = pcm(speech, "weather_question")
     with talking_with(model) as talk:
         assert talk.until("session.created").session.type == "realtime"

@@ -1,4 +1,4 @@
-"""What stands on the terminal while a server starts: sentences, not torn words."""
+"""The lines on the terminal while a server starts: whole sentences, broken between words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def announced(config: Config, capsys: pytest.CaptureFixture[str], *, key_require
     return capsys.readouterr().err
 
 
-def test_the_start_says_what_client_secrets_depend_on_and_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_startup_lines_say_what_client_secrets_depend_on_and_show_no_secret(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     secret = "do-not-show-this-secret-key-to-anyone"
     assert "Client secrets are valid until this process ends" in announced(configured(), capsys)
     assert "open one session each" in announced(configured(client_secret_single_use=True), capsys)

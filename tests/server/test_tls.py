@@ -72,7 +72,7 @@ async def test_http_and_websockets_are_encrypted_on_one_port(tmp_path: Path) -> 
             assert '"input_audio_buffer.cleared"' in await socket.recv(decode=True)
 
 
-async def test_plain_http_gets_nothing_there_and_the_server_goes_on(tmp_path: Path) -> None:
+async def test_plain_http_on_a_tls_port_gets_no_answer_and_the_server_goes_on(tmp_path: Path) -> None:
     files = certificate(tmp_path)
     async with running(configured(tls_cert=files.cert, tls_key=files.key)) as server, httpx.AsyncClient() as client:
         with pytest.raises(httpx.HTTPError):

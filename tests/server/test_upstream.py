@@ -71,7 +71,7 @@ async def test_a_client_that_leaves_closes_the_upstream_request() -> None:
         await asyncio.wait_for(chat.client_left.wait(), PATIENCE_S)
 
 
-async def test_a_model_that_dies_in_mid_reply_fails_that_reply_and_the_next_one_comes() -> None:
+async def test_a_model_that_fails_in_mid_reply_fails_that_reply_and_not_the_next() -> None:
     async def dies(request: Request, answer: Answer) -> None:
         await answer.delta(content="One two three four five six. And then")
         answer.break_off()
@@ -87,7 +87,7 @@ async def test_a_model_that_dies_in_mid_reply_fails_that_reply_and_the_next_one_
     assert len(chat.bodies) == 2, "a reply that has begun is never asked for again"
 
 
-async def test_a_key_that_is_refused_in_mid_session_is_told_with_its_mend_and_never_shown() -> None:
+async def test_a_key_that_is_refused_in_mid_session_is_reported_with_its_remedy_and_never_shown() -> None:
     async def refuses(request: Request, answer: Answer) -> None:
         await answer.json(401, {"error": {"message": f"Incorrect API key provided: {KEY}"}})
 
@@ -99,7 +99,7 @@ async def test_a_key_that_is_refused_in_mid_session_is_told_with_its_mend_and_ne
     assert KEY not in text
 
 
-async def test_an_end_that_means_failure_fails_the_reply_by_its_name_and_keeps_what_was_said() -> None:
+async def test_a_finish_reason_that_means_failure_fails_the_reply_by_name_and_keeps_its_text() -> None:
     async def aborted(request: Request, answer: Answer) -> None:
         await answer.delta(content="One two three four five six. ")
         await answer.delta(finish="insufficient_system_resource")

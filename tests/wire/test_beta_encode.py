@@ -29,7 +29,7 @@ UNSAID = (
     n.McpCallProgress,
     n.McpListProgress,
 )
-"""Kinds of notice that are told to no beta client: the beta has no event for them."""
+"""Kinds of notice for which the beta has no event."""
 
 GA_WORDS = (
     "output_text",
@@ -69,7 +69,7 @@ def about_mcp(notice: n.Notice) -> bool:
     )
 
 
-def told(notice: n.Notice) -> bool:
+def has_event(notice: n.Notice) -> bool:
     return not isinstance(notice, UNSAID) and not about_mcp(notice)
 
 
@@ -90,37 +90,37 @@ def _marked(notice: n.Notice) -> Any:
     return pytest.param(notice, marks=mark, id=f"{kind}-{number}")
 
 
-TOLD = [notice for notice in SAID if told(notice)] + [
+WRITTEN = [notice for notice in SAID if has_event(notice)] + [
     n.SessionUpdated(SESSION, Settings(kind="transcription", transcription=Transcription("whisper-1", "en")), 1000)
 ]
-SAID = (*SAID, TOLD[-1])
+SAID = (*SAID, WRITTEN[-1])
 
 
-@pytest.mark.parametrize("notice", [_marked(notice) for notice in TOLD])
-def test_every_notice_told_is_an_event_that_beta_clients_accept(notice: n.Notice) -> None:
+@pytest.mark.parametrize("notice", [_marked(notice) for notice in WRITTEN])
+def test_every_notice_with_a_beta_event_is_one_that_beta_clients_accept(notice: n.Notice) -> None:
     frame = encoder().encode(notice)
     assert frame is not None
     parse_beta_event(frame)
 
 
 def test_every_server_event_of_the_beta_is_sent() -> None:
-    assert {encoded(notice)["type"] for notice in TOLD} == set(server_events("beta")) | set(beta_rules.UNLISTED)
+    assert {encoded(notice)["type"] for notice in WRITTEN} == set(server_events("beta")) | set(beta_rules.UNLISTED)
 
 
-@pytest.mark.parametrize("notice", [notice for notice in SAID if not told(notice)])
-def test_what_the_beta_has_no_event_for_is_left_out(notice: n.Notice) -> None:
+@pytest.mark.parametrize("notice", [notice for notice in SAID if not has_event(notice)])
+def test_a_notice_without_a_beta_event_is_left_out(notice: n.Notice) -> None:
     assert encoder().encode(notice) is None
 
 
 @given(NOTICES)
 def test_any_notice_of_any_content_is_a_beta_event_or_none(notice: n.Notice) -> None:
     frame = encoder().encode(notice)
-    assert (frame is not None) == told(notice)
+    assert (frame is not None) == has_event(notice)
     if frame is not None:
         parse_beta_event(frame)
 
 
-@pytest.mark.parametrize("notice", TOLD)
+@pytest.mark.parametrize("notice", WRITTEN)
 def test_no_word_of_the_ga_dialect_reaches_a_beta_client(notice: n.Notice) -> None:
     frame = encoder().encode(notice)
     assert frame is not None
@@ -160,7 +160,7 @@ def test_the_session_is_flat_and_shows_the_betas_defaults() -> None:
     }
 
 
-def test_what_a_client_chose_is_shown_back() -> None:
+def test_the_session_shows_what_the_client_chose() -> None:
     settings = Settings(
         modality="text",
         temperature=1.1,
@@ -217,4 +217,4 @@ OWN = {"parley.turn.metrics": TurnMeasured}
 
 
 def test_a_client_knows_every_event_by_its_type_and_no_other() -> None:
-    assert {encoded(notice)["type"]: type(notice) for notice in TOLD} | OWN == BETA.server_events
+    assert {encoded(notice)["type"]: type(notice) for notice in WRITTEN} | OWN == BETA.server_events

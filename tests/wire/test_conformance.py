@@ -55,7 +55,7 @@ GOOD = [
 ]
 
 
-def test_marks_for_everything_leave_nothing_to_say() -> None:
+def test_a_ledger_with_a_mark_for_every_option_has_no_complaint() -> None:
     complete = ledger()
     for good in GOOD:
         complete.add(good, "test")
@@ -74,7 +74,7 @@ def test_marks_for_everything_leave_nothing_to_say() -> None:
         ([*GOOD, mark("error", "code", state="sent")], "no event 'error' with options"),
     ],
 )
-def test_what_is_missing_misspelt_or_contradicted_is_named(marks: list[pytest.Mark], complaint: str) -> None:
+def test_missing_misspelt_and_contradicting_members_are_named(marks: list[pytest.Mark], complaint: str) -> None:
     flawed = ledger()
     for each in marks:
         flawed.add(each, "test")

@@ -54,7 +54,7 @@ def test_an_event_is_read_with_and_without_an_id_and_tomorrows_nulls(
     assert read(kind, **members, event_id="mine", tomorrow=None) == event
     assert getattr(read(kind, **members), "event_id", "") is None
     assert getattr(read(kind, **members, event_id=None), "event_id", "") is None
-    # The order of members is nobody's business.
+    # The order of members does not matter.
     assert GA.decode(json.dumps({**dict(reversed(members.items())), "event_id": "mine", "type": kind})) == event
     error = refused(kind, **members, extra=1)
     assert (error.code, error.path) == ("unknown_parameter", "extra")
@@ -249,7 +249,7 @@ def test_half_a_character_is_taken_as_the_replacement_character(text: str, event
 
 
 @pytest.mark.parametrize("beside", [PAIR, r"\\ud83d", r"\\\\ud83d", r"\n\u00e9\u0000", "é😀"])
-def test_what_stands_beside_half_a_character_is_left_as_it_is(beside: str) -> None:
+def test_text_around_half_a_character_is_unchanged(beside: str) -> None:
     half, expected = (EVENTS[0].replace("@", f"{beside}{piece}{beside}") for piece in (HALF, "\ufffd"))
     assert GA.decode(half.encode()) == GA.decode(expected.encode())
 

@@ -82,7 +82,7 @@ def test_an_event_that_is_never_sent_has_no_notice(kind: str) -> None:
     assert kind not in {encoded(notice)["type"] for notice in SAMPLES}
 
 
-def test_every_server_event_of_the_sdk_is_sent_or_said_never_to_be() -> None:
+def test_every_server_event_of_the_sdk_is_sent_or_listed_as_never_sent() -> None:
     assert {encoded(notice)["type"] for notice in SAMPLES} | set(NEVER) == set(server_events())
 
 
@@ -135,7 +135,7 @@ def test_a_transcription_session_has_no_output_no_model_and_no_instructions() ->
     assert session["object"] == "realtime.transcription_session"
 
 
-def test_audio_and_pictures_are_shown_only_to_whoever_retrieves_the_item() -> None:
+def test_audio_and_images_are_shown_only_when_the_item_is_retrieved() -> None:
     picture = "data:image/png;base64,AAAA"
     item = i.Message(
         ITEM, "user", (i.InputAudio("Hi.", b"\x01\x02"), i.InputImage(picture), i.InputImage("https://a/b"))

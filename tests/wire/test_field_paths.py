@@ -171,8 +171,8 @@ def test_an_error_shows_the_path_of_the_dialect(dialect: str, param: str) -> Non
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_the_client_wrote_is_shown_as_it_was_written(dialect: str) -> None:
-    """A GA client that sends the beta's `session.voice` is told so by that name."""
+def test_members_that_the_client_wrote_are_shown_as_written(dialect: str) -> None:
+    """A GA client that sends the beta's `session.voice` gets an error with that name."""
     encoder = DIALECTS[dialect].encoder(event_seed=b"", wall_s=lambda: 0.0)
     frame = encoder.encode(ErrorRaised("unknown_parameter", "No.", path="session.voice"))
     assert frame is not None

@@ -224,7 +224,7 @@ def test_any_mutation_of_a_valid_event_gets_an_answer_with_its_id(dialect: Codec
 
 @BOTH
 @given(event=mutated(), data=st.data())
-def test_a_frame_cut_or_damaged_on_its_way_gets_an_answer(
+def test_a_truncated_or_corrupted_frame_gets_an_answer(
     dialect: Codec, event: dict[str, Any], data: st.DataObject
 ) -> None:
     frame = bytearray(json.dumps(event).encode())
@@ -238,7 +238,7 @@ def test_a_frame_cut_or_damaged_on_its_way_gets_an_answer(
 
 @BOTH
 @given(event=mutated())
-def test_the_fast_way_and_the_careful_way_agree(dialect: Codec, event: dict[str, Any]) -> None:
+def test_the_fast_and_the_general_reader_agree(dialect: Codec, event: dict[str, Any]) -> None:
     """Audio is read by a way of its own; it must not take or refuse what the readers would not."""
     assert dialect.decode(json.dumps(event)) == decode_object(event, dialect.read_event)
 

@@ -108,7 +108,7 @@ def test_every_item_is_read(sent: dict[str, object], item: Item) -> None:
 
 @proves("previous_item_id", "event_id")
 @pytest.mark.parametrize("after", ["root", "item_1", None])
-def test_an_item_says_where_it_belongs(after: str | None) -> None:
+def test_the_previous_item_of_a_new_item_is_read(after: str | None) -> None:
     event = read(EVENT, item=CALL, previous_item_id=after, event_id="e1")
     assert isinstance(event, ItemCreateRequested)
     assert event.previous_item_id == after

@@ -117,7 +117,7 @@ def test_a_response_needs_no_options(members: dict[str, object]) -> None:
 
 @proves("response.prompt", state="refused", note="stored prompts live only in OpenAI's account")
 @proves(*(f"response.tools[].{name}" for name in ("connector_id", "tunnel_id")), state="refused", note=HOSTED_MCP)
-@proves("response.tools[].defer_loading", state="refused", note="all tools are told to the model at once")
+@proves("response.tools[].defer_loading", state="refused", note="the model gets all tools at once")
 @pytest.mark.parametrize(
     ("path", "value", "param", "code"),
     [

@@ -273,7 +273,7 @@ def test_an_mcp_server_is_read(approval: object, wanted: Approval | None) -> Non
     assert event == SessionUpdateRequested(patch(tools=(server,), tool_choice=ForceMcp("books", "find")))
 
 
-def test_what_opens_an_mcp_server_is_never_shown() -> None:
+def test_the_credentials_of_an_mcp_server_are_never_shown() -> None:
     server = McpServer("books", "https://books.example/mcp", credentials=Credentials("s3cret", (("X-Key", "s3cret"),)))
     frame = GA.encoder(event_seed=b"", wall_s=lambda: 0.0).encode(
         SessionUpdated(SessionId("sess_1"), Settings(tools=(server,)), 0)
@@ -284,7 +284,7 @@ def test_what_opens_an_mcp_server_is_never_shown() -> None:
 
 @inner("", "prompt", state="refused", note="stored prompts live only in OpenAI's account")
 @inner("tools[].", "connector_id", "tunnel_id", state="refused", note=HOSTED_MCP)
-@inner("tools[].", "defer_loading", state="refused", note="all tools are told to the model at once")
+@inner("tools[].", "defer_loading", state="refused", note="the model gets all tools at once")
 @inner("audio.input.transcription.", "delay", state="refused", note="belongs to gpt-realtime-whisper")
 @pytest.mark.parametrize(
     ("path", "value", "param", "code"),
@@ -309,7 +309,7 @@ def test_what_opens_an_mcp_server_is_never_shown() -> None:
         ("audio.input.transcription.delay", "low", "audio.input.transcription.delay", "unsupported_parameter"),
     ],
 )
-def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: str, code: str) -> None:
+def test_an_option_that_is_not_served_is_refused_by_name(path: str, value: object, param: str, code: str) -> None:
     error = refused(EVENT, session=session(path, value))
     assert (error.path, error.code) == (f"session.{param}", code)
     if code == "unsupported_parameter":
@@ -318,7 +318,9 @@ def test_what_is_not_served_is_refused_by_name(path: str, value: object, param: 
 
 @pytest.mark.parametrize("member", ["turn_detection", "noise_reduction", "transcription"])
 @pytest.mark.parametrize("off", [{"type": "none"}, {"type": "None"}, {"type": "disabled"}, "none", "off", False])
-def test_what_null_switches_off_says_so_when_it_is_told_otherwise(member: str, off: object) -> None:
+def test_an_option_that_null_switches_off_names_null_when_another_word_for_off_is_sent(
+    member: str, off: object
+) -> None:
     error = refused(EVENT, session=session(f"audio.input.{member}", off))
     where = f"session.audio.input.{member}" + ".type" * isinstance(off, dict)
     assert (error.code, error.path) == ("invalid_value", where)
@@ -422,7 +424,7 @@ def test_an_update_without_a_proper_session_is_refused(members: dict[str, object
     assert (error.path, error.code) == (param, code)
 
 
-def test_errors_name_the_mend() -> None:
+def test_errors_name_the_remedy() -> None:
     assert "session.audio.output.voice" in refused(EVENT, session={"type": "realtime", "voice": "alloy"}).message
     assert (
         "Did you mean 'session.instructions'?"

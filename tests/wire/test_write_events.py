@@ -40,7 +40,7 @@ FRAMES = [("ga", frame) for frame in GA_FRAMES] + [("beta", frame) for frame in 
 
 
 @pytest.mark.parametrize(("dialect", "frame"), FRAMES, ids=[f"{d}-{n}-{f['type']}" for n, (d, f) in enumerate(FRAMES)])
-def test_what_a_client_writes_is_read_as_the_same_event(dialect: str, frame: dict[str, Any]) -> None:
+def test_an_event_that_a_client_writes_is_read_as_the_same_event(dialect: str, frame: dict[str, Any]) -> None:
     codec = DIALECTS[dialect]
     event = codec.decode(json.dumps({**frame, "event_id": "mine"}))
     assert not isinstance(event, ClientErred), event
@@ -51,7 +51,7 @@ def test_what_a_client_writes_is_read_as_the_same_event(dialect: str, frame: dic
 
 
 @pytest.mark.parametrize("frame", BETA_FRAMES, ids=lambda frame: frame["type"])
-def test_whatever_a_beta_client_says_the_ga_says_too_but_temperature(frame: dict[str, Any]) -> None:
+def test_every_beta_client_event_can_be_written_in_the_ga_dialect_but_temperature(frame: dict[str, Any]) -> None:
     event = BETA.decode(json.dumps(frame))
     written = GA.write(event)
     if "temperature" in json.dumps(frame):
@@ -87,7 +87,7 @@ IMAGE = Message(ItemId("i"), "user", (InputImage("https://x/y.png"),))
     ],
     ids=str,
 )
-def test_what_the_beta_has_no_words_for_is_not_said(event: e.ClientEvent) -> None:
+def test_an_event_that_the_beta_does_not_have_is_not_written(event: e.ClientEvent) -> None:
     assert BETA.write(event) is None
     assert GA.write(event) is not None
 
@@ -99,7 +99,7 @@ def test_an_mcp_servers_credentials_reach_the_server() -> None:
     assert GA.decode(frame) == e.SessionUpdateRequested(patch)
 
 
-def test_an_error_is_no_clients_to_write() -> None:
+def test_an_error_is_not_written_by_a_client() -> None:
     assert [codec.write(ClientErred("x", "y")) for codec in DIALECTS.values()] == [None, None]
 
 

@@ -1,4 +1,4 @@
-"""Whether one more session may begin: new ones are refused before those that run suffer.
+"""Whether one more session may begin: new sessions are refused before running ones degrade.
 
 Laws: a refusal comes before anything is built, and names its reason and when to try again; a running session is closed only where its
 key no longer allows it (`end_unallowed`).
@@ -15,14 +15,14 @@ from parley.server.access.quotas import Quotas
 from parley.server.refusals import Refusal
 
 LAG_RETRY_S = 5
-"""The measured lag forgets within a second or two; clients that all return at once would bring it back."""
+"""The measured lag falls within a second or two; clients that all return at once would raise it again."""
 
 FULL_RETRY_S = 30
 """A conversation lasts minutes."""
 
 
 class Drainable(Protocol):
-    """A running session, as the end of the server and of its key's permission see it."""
+    """A running session, as shutdown and the checks of its key use it."""
 
     @property
     def grant(self) -> Grant: ...
@@ -65,7 +65,7 @@ class Sessions:
         return refusal
 
     def outlook(self, grant: Grant) -> Refusal | None:
-        """As `refusal`, for a client that only asks: a refusal is not counted."""
+        """As `refusal`, without counting it: the client only asks."""
         if self._leaving:
             return Refusal(503, "server_shutting_down", "The server is restarting.", None, "server_error", FULL_RETRY_S)
         if len(self._running) >= self._max:
@@ -100,7 +100,7 @@ class Sessions:
                 session.access_ended(self.quotas.used_up(key))
 
     def wind_down(self, emptied: Callable[[], None]) -> None:
-        """Admit no session any more and let every reply end; `emptied` is called (once or more) when no session is left."""
+        """Admit no more sessions and let every reply end; `emptied` is called (once or more) when no session is left."""
         self._leaving = True
         self._emptied = emptied
         for session in self:

@@ -29,7 +29,7 @@ from parley.server.access.client_secrets import (
     ClientSecret,
     TooLarge,
 )
-from parley.server.access.credentials import presented_key
+from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.refusals import BETA_REFUSED, Refusal, Refused
 from parley.server.sessions import SessionFactory, SessionRequest
@@ -104,7 +104,7 @@ class ClientSecretsRest:
         return _answer({**shown, "client_secret": {"value": value, "expires_at": secret.expires_at}})
 
     def _grant(self, request: Request) -> Grant:
-        grant = self._access.grant(presented_key(request.headers.get("authorization")), "realtime")
+        grant = self._access.grant(key_of_request(request.headers), "realtime")
         if isinstance(grant, Refusal):
             raise Refused(grant)
         # Without keys, a foreign page could have this browser's user make secrets.

@@ -29,7 +29,7 @@ from parley.config.values import HOSTED_MODEL_PREFIXES
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.access.access import Access, Demand
-from parley.server.access.credentials import presented_key
+from parley.server.access.credentials import key_of_request
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
@@ -163,7 +163,7 @@ class _Rest:
         return _refusal_response(refusal, {"upgrade": "websocket"})
 
     def _authorize(self, request: Request, demand: Demand) -> None:
-        grant = self._access.grant(presented_key(request.headers.get("authorization")), demand)
+        grant = self._access.grant(key_of_request(request.headers), demand)
         if isinstance(grant, Refusal):
             raise Refused(grant)
 

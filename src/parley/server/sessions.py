@@ -3,8 +3,8 @@
 Next on the reading path: `runtime/driver.py`. A link reads its handshake into a `SessionRequest`, has `access.Access` check the
 credential, and calls `SessionFactory.open`; the `RealtimeSession` it gets is the link's `Peer`.
 
-Laws: a refusal comes before anything runs, and is the same on every transport. What a client secret says of the session is its
-beginning and its bound; it is judged by the core, when the secret is made and again when it is used.
+Laws: a refusal comes before anything runs, and is the same on every transport. The configuration in a client secret gives
+the session its initial settings and fixes some of them; the core checks it when the secret is made and again when it is used.
 Does not know: handshakes, HTTP, frames (`links`), what an event means (`core`) or how it is written (`wire`).
 """
 
@@ -48,7 +48,7 @@ log = logging.getLogger("parley.server")
 SEED_BYTES = 32
 
 MARK_BYTES = 16
-"""Of a word that no client can guess."""
+"""Length of an unpredictable marker in a message."""
 
 USED_RETRY_S = 60
 
@@ -60,8 +60,8 @@ def served_dialects(server: ServerConfig) -> Mapping[str, Dialect]:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a client asks for, on whatever link. `kind` None and `model` "": whatever the client secret says, else a conversation with
-    the default pipeline. `client` is its address, for the log."""
+    """What a client asks for, on any link. `kind` None and `model` "": as the client secret says, else a conversation with the default
+    pipeline. `client` is its address, for the log."""
 
     grant: Grant
     dialect: Dialect
@@ -208,7 +208,7 @@ class SessionFactory:
 
 
 def read_configuration(secret: ClientSecret) -> SettingsPatch | Refusal:
-    """What a client secret says of its sessions."""
+    """The session configuration that a client secret holds."""
     dialect = DIALECTS.get(secret.dialect)
     if dialect is None:
         return Refusal(
@@ -221,7 +221,7 @@ def read_configuration(secret: ClientSecret) -> SettingsPatch | Refusal:
 
 
 def _pinned(settings: Settings, patch: SettingsPatch) -> PinnedSettings:
-    """What the maker of a client secret has said of model, instructions, tools and limits, its holder cannot change."""
+    """The settings that a client secret fixes: those of its configuration among model, instructions, tools and limits."""
     return PinnedSettings(
         kind=settings.kind,
         model=settings.model if "model" in patch else None,
@@ -284,7 +284,7 @@ class RealtimeSession:
         self._driver.hold_output(waits)
 
     def played(self, samples: int) -> None:
-        """So much of the output audio (24 kHz) has gone out, where the link has a loudspeaker."""
+        """That many samples of output audio (24 kHz) have been played, where the link has a loudspeaker."""
         self._driver.post(AudioPlayed(samples))
 
     def lost(self, how: str) -> None:
@@ -314,7 +314,7 @@ class RealtimeSession:
 
 
 class ArrivingEvent:
-    """A long message on its way; its event is posted when all of it has arrived."""
+    """A long message that is arriving; its event is posted when it is complete."""
 
     def __init__(self, dialect: Dialect, post: Callable[[ClientEvent], Iterator[None]]) -> None:
         self._message = dialect.long_message(os.urandom(MARK_BYTES).hex())

@@ -1,7 +1,7 @@
 """The browser page at `/`, and the few answers it needs that the Realtime protocol does not give.
 
 Laws: GET only; the page's files hold no secret and need no key, everything below `/parley/` needs one. The page may load nothing
-from elsewhere and cannot be framed. A file is read once, at start-up; a browser asks each time whether it has changed.
+from other origins and cannot be framed. A file is read once, at start-up; a browser asks each time whether it has changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from parley.runtime.pipeline import OPENAI_VOICES, LoadedPipeline
 from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
 from parley.server.access.access import Access
-from parley.server.access.credentials import presented_key
+from parley.server.access.credentials import key_of_request
 from parley.server.access.origins import OriginRule
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, SessionRequest
@@ -42,11 +42,11 @@ GUARD = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-"""Whatever stands in a caption or comes from a model, nothing but the page's own files can run in it."""
+"""Only the page's own files can run in it, whatever text captions and models contain."""
 
 ALWAYS_ASK = "no-cache"
 FONTS_KEPT = "public, max-age=2592000"
-"""Fonts change with a release at the most, and text that waits for one jumps."""
+"""Fonts change only with releases, and text moves when its font arrives late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class PageAnswers:
 
     def _guarded(self, answer: Callable[[Request], object]) -> Callable[[Request], object]:
         async def endpoint(request: Request) -> Response:
-            grant = self._access.grant(presented_key(request.headers.get("authorization")), "realtime")
+            grant = self._access.grant(key_of_request(request.headers), "realtime")
             if isinstance(grant, Refusal):
                 raise Refused(grant)
             request.state.grant = grant

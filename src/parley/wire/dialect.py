@@ -44,20 +44,20 @@ class Dialect(Protocol):
 
     @property
     def server_events(self) -> Mapping[str, type[Notice]]:
-        """The notice that a server event tells, by the event's type: how a client knows what it received."""
+        """The notice of each server event, by the event's type: a client reads from it what it received."""
 
     def decode(self, data: str | bytes) -> ClientEvent:
         """The event that a text frame holds. Next: `Session.handle` it."""
 
     def write(self, event: ClientEvent) -> str | None:
-        """The text frame with which a client sends the event; `decode` gives the same event. None: the dialect cannot say it."""
+        """The text frame with which a client sends the event; `decode` gives the same event. None: the dialect has no such event."""
 
     def long_message(self, mark: str) -> LongMessage:
         """The reader of a message that arrives in pieces; it gives the same event as `decode`. `mark` as in `LongMessage`."""
 
     def encoder(self, *, event_seed: bytes, wall_s: Callable[[], float]) -> Encoder:
         """The encoder of one connection. `event_seed` makes its event ids unlike those of other connections; `wall_s` gives Unix
-        seconds, from which `expires_at` is reckoned."""
+        seconds, from which `expires_at` is computed."""
 
     def read_session(self, value: object, path: str, kind: SessionKind | None = None) -> SettingsPatch:
         """The patch that a session object (decoded JSON) of a REST request asks for; `path` is where it was found, "" for the body

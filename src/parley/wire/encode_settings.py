@@ -31,7 +31,7 @@ def included(wanted: tuple[Included, ...]) -> list[str] | None:
 
 
 def raw(json_text: str) -> msgspec.Raw:
-    """JSON text that stands in an event as it is."""
+    """JSON text that is copied into an event."""
     return msgspec.Raw(json_text.encode())
 
 

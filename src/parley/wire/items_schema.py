@@ -1,7 +1,7 @@
 """Reads the items that clients create, and the items and references of a response's own input.
 
-Laws: an id that the client gave is kept verbatim, none is ""; audio is decoded but its format is the session's to name (it stands
-in the item as PCM16 until the session says otherwise); `status` has no effect and is kept; `object` may only be "realtime.item".
+Laws: an id that the client gave is kept verbatim, none is ""; audio is decoded, but its format is the session's (the item
+says PCM16 until the session sets it); `status` has no effect and is kept; `object` may only be "realtime.item".
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ MAX_EVENT_ID = 512
 """Characters of a client's `event_id`: the hosted service's own limit."""
 
 MAX_ID = 64
-"""Characters of an item's or call's id. Clients send up to 32; twice that leaves room and keeps ids cheap to carry."""
+"""Characters of an item's or call's id. Clients send up to 32; twice that is generous and keeps ids small."""
 
 MAX_NAME = 256
 """Characters of a model's or voice's name: longer than any in use."""

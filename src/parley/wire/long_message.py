@@ -3,7 +3,7 @@
 Laws:
 - `push` looks at each byte once, and at nothing that was pushed before; a message over one of the bounds of `limits` is an error from
   that piece on, and the rest of it is not kept.
-- Strings of `LIFTED_BYTES` or more (audio, images) are kept apart; in the text that the JSON reader sees a short one stands for each.
+- Strings of `LIFTED_BYTES` or more (audio, images) are kept apart; the text for the JSON reader has a short string in place of each.
   A slice at a time, audio among them is decoded and the others are joined.
 - The event is the one that `Dialect.decode` gives for the whole message: only errors of JSON may name another position.
 
@@ -34,7 +34,7 @@ _EVENT_ID = re.compile(rb'"event_id"\s*:\s*"([^"\\]{1,%d})"' % limits.MAX_EVENT_
 _ASCII = bytes(range(128))
 _QUOTE = ord('"')
 _CONTROL = re.compile(rb"[\x00-\x1f]")
-"""What no JSON string holds: one with it is left to the reader, which says so."""
+"""Characters that are not allowed in a JSON string: such a string is left to the reader, which reports it."""
 
 _read_base64 = msgspec.json.Decoder(bytes).decode
 
@@ -48,7 +48,7 @@ def structure(data: bytes | bytearray, start: int = 0, end: int | None = None) -
 class LongMessage:
     """One message. `push()` each piece, then run `decode()` to its end: it yields after each slice of work; `event` is there at last.
 
-    `mark` is a word that no client can guess: with a number behind it, it stands for a string that is kept apart. `read_event` is the
+    `mark` is unpredictable to clients: followed by a number, it replaces a string that is kept apart. `read_event` is the
     dialect's.
     """
 

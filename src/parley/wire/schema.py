@@ -1,6 +1,6 @@
 """Readers of JSON members: each takes a decoded value and its path, and gives a value of the core or raises `PeerError`.
 
-Laws: types are strict (a string is never a number, a boolean never an integer); a member that nobody asked for is refused by name
+Laws: types are strict (a string is never a number, a boolean never an integer); an unknown member is refused by name
 unless it is null; every error carries the path as the client wrote it (`item.content[0].text`). Readers know nothing of events.
 """
 

@@ -125,8 +125,8 @@ async def test_an_assistants_text_of_an_earlier_session_is_taken_and_the_gas_ref
             assert created["item"]["content"] == item["content"]
         await client.send("response.create")
         await client.until("response.done")
-        told = [message["content"] for message in chat.last_messages if message["role"] != "system"]
-        assert told == ["I am Ada.", "Hello, Ada."]
+        asked = [message["content"] for message in chat.last_messages if message["role"] != "system"]
+        assert asked == ["I am Ada.", "Hello, Ada."]
         wrong = {"type": "message", "role": "assistant", "content": [{"type": "input_text", "text": "x"}]}
         await client.send("conversation.item.create", item=wrong, event_id="mine")
         error = (await client.until("error"))[-1]["error"]

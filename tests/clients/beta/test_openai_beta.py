@@ -1,4 +1,4 @@
-"""`openai` 1.99.9, `client.beta.realtime`: as applications of 2025 use it, told nothing but the server's address."""
+"""`openai` 1.99.9, `client.beta.realtime`: as applications of 2025 use it, configured with nothing but the server's address."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_session_opens_flat_and_is_configured(server: Server) -> None:
         assert updated.session.turn_detection is None
 
 
-async def test_a_text_message_is_answered_aloud(server: Server) -> None:
+async def test_a_text_message_is_answered_in_speech(server: Server) -> None:
     async with connected(server) as connection:
         await say(connection, "Good morning.")
         await connection.response.create()
@@ -170,7 +170,7 @@ async def test_talking_over_the_answer_stops_it_and_keeps_what_was_heard(
 
 async def test_an_error_names_the_betas_field_and_the_clients_event(server: Server) -> None:
     async with connected(server) as connection:
-        unknown: Any = {"type": "session.update", "event_id": "mine", "session": {"voice": "nobody"}}
+        unknown: Any = {"type": "session.update", "event_id": "mine", "session": {"voice": "unknown-voice"}}
         await connection.send(unknown)
         error: Any = (await until(connection, "error"))[-1].error  # type: ignore[union-attr]
         assert (error.type, error.code) == ("invalid_request_error", "invalid_value")

@@ -1,4 +1,4 @@
-"""Who may do what: keys from the settings and the key file, client secrets, and what each opens.
+"""Authorization: keys of the settings and of the key file, client secrets, and what each opens.
 
 | demanded | opened by |
 |---|---|
@@ -43,7 +43,7 @@ NO_KEY = Refusal(
     f"or from a browser as the WebSocket subprotocol '{KEY_SUBPROTOCOL}KEY'.",
 )
 WRONG_KEY = Refusal(
-    401, "invalid_api_key", "The API key is not one of this server's keys, or the client secret is not valid any more."
+    401, "invalid_api_key", "The API key is not one of this server's keys, or the client secret is not valid."
 )
 
 OPEN = Key(":open", digest(""), SCOPES)
@@ -109,7 +109,7 @@ class Access:
         return (*self._settings_keys, *self._file.keys)
 
     def grant(self, credential: str | None, demand: Demand) -> Grant | Refusal:
-        """What `credential` opens, where it opens what is demanded; else why not."""
+        """The grant of `credential`, where it opens what is demanded; else the refusal."""
         keys = self.keys()
         if credential is not None and credential.startswith(PREFIX):
             return self._secret_grant(credential, keys, demand)
@@ -135,7 +135,7 @@ class Access:
         return Grant(key, secret)
 
     def _maker(self, secret: ClientSecret, keys: tuple[Key, ...]) -> Key | None:
-        """The key that made the secret, as long as it may make one."""
+        """The key that made the secret; None where it exists no longer or may not make secrets any more."""
         if not secret.key:
             return OPEN if self.open else None
         return next((key for key in keys if key.id == secret.key and "realtime" in key.scopes), None)

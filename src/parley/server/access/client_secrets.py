@@ -4,10 +4,10 @@ Laws:
 - Stateless: a token carries its expiry, the key that made it and the session's configuration, encrypted and authenticated (Fernet:
   AES-128-CBC with HMAC-SHA256, compared in constant time). Its holder can neither read nor change them; so the configuration may
   hold the credentials of an MCP server.
-- A token that is forged, altered, expired or of another server's key is one and the same: None.
+- A token that is forged, altered, expired or encrypted with another server's key is read as None: the reasons are not told apart.
 - A token is at most `MAX_TOKEN` characters, so that it fits into a line of an HTTP head.
-- Where a token may be used once only, the ids of those used are kept until they expire, `MAX_USED` at the most; they are known to this
-  process alone, so that its tokens are of no use to another.
+- Where a token may be used once only, the ids of used tokens are kept until they expire, at most `MAX_USED`. They are known to this
+  process only, so no other process accepts its tokens.
 - Neither keys nor tokens are logged, nor in any `repr`.
 """
 
@@ -32,7 +32,7 @@ PREFIX = "ek_"
 MIN_SECONDS, MAX_SECONDS, DEFAULT_SECONDS = 10, 7200, 600
 
 MAX_TOKEN = 7 * 1024
-"""Characters. `websockets` and common proxies take header lines of 8 KiB, in which the subprotocol's name stands too."""
+"""Characters. `websockets` and common proxies accept header lines of 8 KiB, which hold the subprotocol's name too."""
 
 MAX_CONFIGURATION = 128 * 1024
 """Bytes of a token's content before compression: a bound on the work for one token."""
@@ -45,9 +45,9 @@ ID_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """What a token says. `key` is the id of the key that made it ("": made where no key was required); `session` is the session's
-    configuration as its maker wrote it at `path` of a request, in the dialect of that name; `kind` that of its sessions, where the
-    configuration itself does not say it."""
+    """The content of a token. `key` is the id of the key that made it ("": made where no key was required); `session` is the session's
+    configuration as its maker wrote it at `path` of a request, in the dialect of that name; `kind` is the kind of its sessions, where
+    the configuration does not say it."""
 
     id: str
     expires_at: int
@@ -80,11 +80,11 @@ class _Content(msgspec.Struct, array_like=True):
 
 
 class ClientSecrets:
-    """Makes and reads tokens. `secret_key` "": a key of this process, made now. `wall_s` gives Unix seconds."""
+    """Makes and reads tokens. `secret_key` "": a random key of this process. `wall_s` gives Unix seconds."""
 
     def __init__(self, secret_key: str, *, single_use: bool, wall_s: Callable[[], float]) -> None:
         material = secret_key.encode() if secret_key and not single_use else secrets.token_bytes(32)
-        # The setting is a long random text, so one hash is enough to make 32 bytes of it; the label keeps other uses of it apart.
+        # The setting is a long random text, so one hash suffices to derive 32 bytes; the label separates this use of it from others.
         key = hashlib.sha256(b"parley client secrets v1\0" + material).digest()
         self._fernet = Fernet(base64.urlsafe_b64encode(key))
         self._wall_s = wall_s
@@ -117,7 +117,7 @@ class ClientSecrets:
         return token
 
     def read(self, token: str) -> ClientSecret | None:
-        """What a token says; None where it is not one of ours, has been altered, or is no longer valid."""
+        """The content of a token; None where it is forged, altered, used up or expired."""
         if not token.startswith(PREFIX) or len(token) > MAX_TOKEN or not token.isascii():
             return None
         text = token.removeprefix(PREFIX)
@@ -132,7 +132,7 @@ class ClientSecrets:
 
     @property
     def full(self) -> bool:
-        """Whether no more used tokens can be remembered for now: then none may be used."""
+        """Whether no more used tokens can be remembered; until some expire, no token may be used."""
         if len(self._used) >= MAX_USED:
             now = self._wall_s()
             self._used = {id_: expires_at for id_, expires_at in self._used.items() if expires_at > now}

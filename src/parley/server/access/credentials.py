@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers
+
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
-"""How a browser, which cannot set headers on a WebSocket, hands over its key."""
+"""Prefix of the subprotocol in which a browser, which cannot set headers on a WebSocket, sends its key."""
+
+
+def key_of_request(headers: Headers) -> str | None:
+    """The key in an HTTP request's `Authorization: Bearer` header. Several lines are one list (RFC 9110, section 5.3), so two keys make
+    one that is unknown."""
+    return presented_key(", ".join(headers.getlist("authorization")))
 
 
 def presented_key(authorization: str | None, subprotocols: Sequence[str] = ()) -> str | None:

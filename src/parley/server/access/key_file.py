@@ -1,11 +1,11 @@
 """The file of named keys: written by `parley keys`, read by the server.
 
 Laws:
-- A key is kept as its SHA-256 and shown once, when it is made. A key has 256 random bits, so that its digest can be neither guessed
-  nor looked up; a slow hash such as scrypt protects passwords, which people choose, and would cost each request its time.
+- Only the SHA-256 of a key is stored; the key is shown once, when it is made. A key has 256 random bits, so its digest cannot be
+  reversed by search; slow hashes such as scrypt protect passwords, which people choose, and would delay each request.
 - The file has the mode 0600, is replaced as a whole, and is refused where others can write to it.
 - Everything is bounded: `MAX_FILE_BYTES`, `MAX_KEYS`.
-Does not know: what a scope opens (`access.py`), who counts minutes (`quotas.py`).
+Does not know: what a scope opens (`access.py`), how minutes are counted (`quotas.py`).
 """
 
 from __future__ import annotations
@@ -62,8 +62,13 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def id(self) -> str:
-        """Tells a key from another that had the same name before."""
+        """Distinguishes a key from an earlier one of the same name."""
         return self.sha256[:16]
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether it can never have limits, because it is not one of the file: its name has a colon."""
+        return ":" in self.name
 
     def __repr__(self) -> str:
         return f"Key({self.name!r})"
@@ -206,7 +211,7 @@ _UNKNOWN = (-1,)
 class WatchedKeys:
     """The keys of a file as it is now. The file is read again when its identity, size or time of change differ.
 
-    A file that is gone holds no key. One that cannot be used any more is logged by its reader; the keys that were known stay.
+    A deleted file holds no key. Where a file becomes unusable, `fault` is set and the keys stay as they were.
     """
 
     path: Path
@@ -224,7 +229,7 @@ class WatchedKeys:
             changed = bool(self.keys) or self.fault is not None
             self.keys, self.fault, self._stamp = (), None, ()
             return changed
-        except OSError as error:  # whether there is a file cannot be told: it must not count as none
+        except OSError as error:  # a file that may exist must not count as absent
             changed, self._stamp, self.seen = self._stamp != _UNKNOWN, _UNKNOWN, True
             self.fault = ConfigError(
                 f"The key file {self.path} cannot be read: {error.strerror}.",

@@ -1,8 +1,8 @@
 """What each key may use: sessions at once, and minutes per day of all its sessions together.
 
 Laws: a day is one of UTC. Minutes are counted while sessions run, to the second, so that several sessions of one key use it up faster.
-What was used is kept in memory: a restart begins the day's count anew. A key without limits is counted too: it may get some while its
-sessions run.
+What was used is kept in memory: a restart resets the day's count. A key of the file without limits is counted too: it may get
+some while its sessions run.
 """
 
 from __future__ import annotations
@@ -66,13 +66,15 @@ class Quotas:
         return Refusal(429, "rate_limit_exceeded", message, None, "rate_limit_error", wait_s)
 
     def left_s(self, key: Key) -> float | None:
-        """Seconds of today that are left to the key; None: no limit."""
+        """Seconds that the key may still use today; None: no limit."""
         if key.minutes_per_day is None:
             return None
         use = self._uses.get(key.name)
         return max(0.0, key.minutes_per_day * 60 - (use.used(self._wall_s()) if use is not None else 0.0))
 
     def began(self, key: Key, session: object) -> None:
+        if key.unlimited:
+            return
         now_s = self._wall_s()
         use = self._uses.setdefault(key.name, _Use(int(now_s // DAY_S)))
         use.since_s[session] = now_s

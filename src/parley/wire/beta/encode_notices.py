@@ -34,8 +34,10 @@ from parley.wire.field_paths import beta_path
 OUTPUT = "response."
 """Begins the types of the events that carry the content of a part."""
 
-UnsaidNotice = n.IdleTimeoutTriggered | n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
-"""Notices about what no client of this dialect can ask for."""
+OmittedNotice = (
+    n.IdleTimeoutTriggered | n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
+)
+"""Notices about features that no client of this dialect can request."""
 
 
 def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
@@ -62,7 +64,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
         return response_event(notice)
     if isinstance(notice, common.OutputBufferNotice):
         return common.output_buffer_event(notice)
-    if isinstance(notice, UnsaidNotice):
+    if isinstance(notice, OmittedNotice):
         return None
     assert_never(notice)
 

@@ -42,7 +42,7 @@ from parley.wire.schema import (
 
 ITEM_TYPES = ("mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response")
 _HOSTED = "it lives in OpenAI's account. Give the 'server_url' of an MCP server instead."
-_DEFERRED = "all tools are told to the model at once. Leave it out, and choose with 'allowed_tools'."
+_DEFERRED = "the model gets all tools at once. Leave it out, and choose with 'allowed_tools'."
 
 _ID = text(limits.MAX_ID, 1)
 _WORDS = text(MAX_ITEM_TEXT)
@@ -78,7 +78,7 @@ client could reach another virtual host, or desynchronize a proxy."""
 
 
 def mcp_server(members: Fields, *, referable: bool) -> McpServer:
-    """A tool of type `mcp`. `referable`: it may be a label alone, and stands for the session's server of that label."""
+    """A tool of type `mcp`. `referable`: it may be a label alone, which refers to the session's server of that label."""
     members.refuse("connector_id", _HOSTED)
     members.refuse("tunnel_id", _HOSTED)
     if members.find("defer_loading", boolean):

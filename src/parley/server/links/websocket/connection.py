@@ -2,12 +2,12 @@
 
 `websockets` (sans-IO) speaks the protocol, asyncio moves the bytes, uvicorn listens and makes one `WebSocketLink` for each upgrade request;
 `reading` makes messages of bytes. A message is handed on in the very call that read it from the socket: no queue, task or thread
-stands between (ASGI's queue and task would add half again to what a frame costs).
+is between (ASGI's queue and task would add half to the cost of a frame).
 
 Laws:
 - `send` never waits. What the transport does not take is kept here up to `OUTBOX_BYTES`, and the peer is notified, so that it makes
-  no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and what
-  waited for it is let go at once.
+  no more (`congested`); a client that lets more than that pile up, or reads nothing for `STALL_S`, is closed with 1008, and its
+  waiting frames are dropped at once.
 - Text and binary frames are alike: both hold one JSON event (`openai`'s clients send either). UTF-8 is the decoder's business.
 - Every close ends within `CLOSE_S`: a peer that does not answer the close is aborted.
 - Does not know: what a message means, who may connect (`Gate`), what is behind it (`Peer`).
@@ -185,7 +185,7 @@ class WebSocketLink(WebSocketReader):
                 elif len(self._fragments) > MAX_FRAGMENTS:
                     self.close_with(1008, f"a message may have at most {MAX_FRAGMENTS} fragments")
             case Opcode.PING:
-                # A pong for a client that does not read would only pile up.
+                # Pongs for a client that does not read would only accumulate.
                 pong = self._wire.data_to_send()
                 if not self._write_paused:
                     self._write(pong)

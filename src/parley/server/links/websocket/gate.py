@@ -75,7 +75,7 @@ class RealtimeGate:
 
 
 class BetaRefused:
-    """Where the beta dialect is switched off, its clients get OpenAI's answer: an `error` event, and close 4000."""
+    """Answers beta clients where the dialect is switched off, as OpenAI does: an `error` event, and close 4000."""
 
     def opened(self, link: Link) -> None:
         encoder = GA.encoder(event_seed=os.urandom(SEED_BYTES), wall_s=time.time)

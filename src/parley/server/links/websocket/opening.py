@@ -1,6 +1,6 @@
 """Reads a WebSocket handshake: which conversation is asked for, by whom, in which dialect.
 
-Laws: pure; every query parameter that means something is honoured or refused by name.
+Laws: pure; every known query parameter is honoured or refused by name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Opening:
 
 
 def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Opening:
-    """The handshake for `target` (path and query). `headers` has lower-case names. A fault stands in `refusal`."""
+    """The handshake for `target` (path and query). `headers` has lower-case names. `refusal` holds the fault, where there is one."""
     raw_path, _, query = target.partition("?")
     path = unquote(raw_path)
     fields = parse_qs(query, keep_blank_values=True, max_num_fields=None)
@@ -74,8 +74,8 @@ def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refus
 
 
 def combined_headers(headers: Headers) -> dict[str, str]:
-    """The values of each header, by its lower-case name. Lines of one name are one list (RFC 9110, section 5.3): two credentials are
-    none."""
+    """The values of each header, by its lower-case name. Lines of one name are one list (RFC 9110, section 5.3), so two credentials make
+    one that is unknown."""
     combined: dict[str, str] = {}
     for name, value in headers.raw_items():
         name = name.lower()
@@ -95,5 +95,5 @@ def offered_subprotocols(headers: Headers) -> list[str]:
 
 
 def select_subprotocol(offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """A browser that offered subprotocols gives up unless one is chosen; the others carry keys and must not be echoed."""
+    """A browser that offered subprotocols closes the connection unless one is chosen; others carry keys and must not be echoed."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
