@@ -182,7 +182,7 @@ async def test_a_transcript_that_cannot_be_taken_fails_its_turn_by_name(fields: 
     (failed,) = ears.events
     assert isinstance(failed, TranscriptionFailed)
     assert failed.fault.code == "invalid_transcript"
-    assert "The recogniser gave Transcript(text='hi', words=" in failed.fault.message
+    assert "The speech recogniser 'fake' gave Transcript(text='hi', words=" in failed.fault.message
 
 
 async def test_the_turn_judge_hears_the_pause_and_its_answer_is_posted() -> None:
