@@ -29,7 +29,7 @@ ParleyError
   NoSuchProcess                  load: the process to measure cannot be read
   UnusableRecording              load: the WAV cannot be used
   TooLarge                       server: a session does not fit into a client secret
-  KeyHasPassword                 server: the TLS key is encrypted (internal to `lifetime`)
+  KeyHasPassword                 server: the TLS key is encrypted (internal to `tls`)
   Refused                        server: a REST request is refused with a `Refusal`
   CommandFailed                  cli: a command cannot do what was asked
 

@@ -209,7 +209,7 @@ def test_a_rate_or_a_strength_out_of_range_is_named() -> None:
         AudioProcessor(48_000, echo=True, noise="near_field", gain=False, strength=1.5)
 
 
-def test_without_the_library_the_message_names_the_mend() -> None:
+def test_without_the_library_the_message_names_the_remedy() -> None:
     program = """
 import sys
 sys.modules["livekit"] = None

@@ -66,7 +66,7 @@ def test_a_wrong_setting_ends_with_code_2_before_anything_starts(
     assert captured.err
 
 
-def test_config_tells_each_value_and_its_source_but_no_secret(
+def test_config_prints_each_value_and_its_source_but_no_secret(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("parley.toml").write_text("[server]\nmax_sessions = 12\n", encoding="utf-8")

@@ -63,10 +63,10 @@ def test_what_is_said_into_the_microphone_is_written_until_ctrl_c(tmp_path: Path
             room.play(recording)
             assert listener.stdout.readline().startswith("hello")
             listener.send_signal(signal.SIGINT)
-            rest, told = listener.communicate()
-            assert listener.returncode == 0, told
+            rest, errors = listener.communicate()
+            assert listener.returncode == 0, errors
             assert rest == ""
-            assert "Traceback" not in told
+            assert "Traceback" not in errors
         finally:
             giving_up.cancel()
             listener.kill()

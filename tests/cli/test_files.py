@@ -87,10 +87,10 @@ def test_a_recording_is_written_down_as_text(capsys: pytest.CaptureFixture[str])
 
 def test_json_has_the_times_of_every_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["transcribe", clip("hello_world"), "--format", "json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["text"] == "hello world"
-    assert told["file"].endswith("hello_world.wav")
-    (segment,) = told["segments"]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["text"] == "hello world"
+    assert printed["file"].endswith("hello_world.wav")
+    (segment,) = printed["segments"]
     assert [word["word"] for word in segment["words"]] == ["hello", "world"]
     times = [segment["start"], *(word[edge] for word in segment["words"] for edge in ("start", "end"))]
     assert times == sorted(times)
@@ -116,7 +116,7 @@ def test_subtitles_follow_each_other_and_a_folder_takes_several(capsys: pytest.C
     assert re.match(r"WEBVTT\n\n00:00:00\.\d{3} --> 00:00:0\d\.\d{3}\nhello world\n", capsys.readouterr().out)
 
 
-def test_several_texts_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_texts_are_labelled_by_their_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["transcribe", clip("hello_world"), clip("hello_world")]) == 0
     out = capsys.readouterr().out
     assert out.count("==> ") == 2
@@ -130,7 +130,7 @@ def test_a_video_without_words_says_no(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["transcribe"], "Name files"),
         (["transcribe", "nothing.wav"], "nothing.wav: No such file"),
@@ -145,12 +145,12 @@ def test_a_video_without_words_says_no(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("notes.txt").write_text("These are words, not sounds.")
     assert run(arguments) == 2
     captured = capsys.readouterr()
-    assert told in captured.err
+    assert message in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
 

@@ -19,7 +19,7 @@ def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) ->
     command = [str(Path(sys.executable).with_name("parley")), "talk", "--plain", "--typed"]
     command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "espeak"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-    with (tmp_path / "stderr").open("w") as told:
+    with (tmp_path / "stderr").open("w") as errors:
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
@@ -27,7 +27,7 @@ def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) ->
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=told,
+            stderr=errors,
         )
         timer = threading.Timer(PATIENCE_S, process.kill)
         timer.start()

@@ -1,4 +1,4 @@
-"""The client's side of a conversation: what it sends for what it hears, and what it tells the screen."""
+"""The client's side of a session: what it sends, and which updates it reports."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from parley.client.playback import PlayedSpan
-from parley.client.session import ClientSession, SessionOptions
+from parley.client.session import ClientSession
+from parley.client.session_setup import SessionOptions
 from parley.client.updates import (
     ClientUpdate,
-    ReplyCut,
-    ReplySounded,
-    ReplyWorded,
-    SessionBegan,
-    Told,
-    UserBegan,
-    UserEnded,
-    UserHeard,
-    UserLost,
+    ResponseAudio,
+    ResponseCut,
+    ResponseText,
+    SessionStarted,
+    StatusMessage,
+    UserTranscript,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 
 VAD = {
@@ -33,10 +34,10 @@ VAD = {
 
 
 class Wire:
-    """A session with a clock that stands still unless told otherwise."""
+    """A session with a clock that moves only by assignment."""
 
-    def __init__(self, wishes: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
-        self.session = ClientSession(wishes or SessionOptions(), exact_cuts=exact_cuts)
+    def __init__(self, options: SessionOptions | None = None, *, exact_cuts: bool = False, **heard: Any) -> None:
+        self.session = ClientSession(options or SessionOptions(), exact_cuts=exact_cuts)
         self.now_s = 100.0
         audio = {"input": {"turn_detection": VAD, "transcription": None, **heard}, "output": {"voice": "alloy"}}
         self.began = self.receive("session.created", session={"id": "sess_1", "model": "default", "audio": audio})
@@ -61,7 +62,7 @@ class Wire:
 
 def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone() -> None:
     wire = Wire()
-    assert wire.began == [SessionBegan("sess_1", "default", "alloy")]
+    assert wire.began == [SessionStarted("sess_1", "default", "alloy")]
     (update,) = wire.sent()
     assert update["session"] == {
         "type": "realtime",
@@ -70,9 +71,9 @@ def test_a_session_begins_with_what_the_server_lacks_and_leaves_the_rest_alone()
     assert Wire(transcription={"model": "whisper"}).sent() == []
 
 
-def test_what_the_person_wishes_is_asked_for() -> None:
-    wishes = SessionOptions(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
-    (update,) = Wire(wishes).sent()
+def test_the_session_options_are_asked_for() -> None:
+    options = SessionOptions(voice="verse", instructions="Be brief.", language="es", turn_detection="semantic_vad")
+    (update,) = Wire(options).sent()
     assert update["session"]["instructions"] == "Be brief."
     assert update["session"]["audio"] == {
         "input": {
@@ -94,24 +95,24 @@ def test_microphone_audio_goes_out_once_the_session_is_there() -> None:
     assert base64.b64decode(append["audio"]) == b"\x01\x02" * 480
 
 
-def test_talking_over_a_reply_tells_the_server_exactly_what_was_heard() -> None:
+def test_talking_over_a_reply_reports_exactly_what_was_heard_to_the_server() -> None:
     wire = Wire()
     wire.reply("One two three four", 2000)
     wire.sent()
     assert wire.receive("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=0) == [
-        UserBegan("item_u", over_reply=True)
+        UserTurnStarted("item_u", over_reply=True)
     ]
     (cut,) = wire.session.silenced([PlayedSpan("item_r", 0, 1234, 2000)])
     (truncate,) = wire.sent()
     assert truncate["type"] == "conversation.item.truncate"
     assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("item_r", 0, 1234)
-    assert cut == ReplyCut("item_r", "One two", " three four", 1234, exact=False)
+    assert cut == ResponseCut("item_r", "One two", " three four", 1234, exact=False)
 
 
 def test_a_reply_goes_on_where_the_server_says_that_speech_does_not_interrupt() -> None:
     wire = Wire(turn_detection={**VAD, "interrupt_response": False})
     assert wire.receive("input_audio_buffer.speech_started", item_id="item_u") == [
-        UserBegan("item_u", over_reply=False)
+        UserTurnStarted("item_u", over_reply=False)
     ]
 
 
@@ -128,7 +129,7 @@ def test_a_parley_is_asked_for_the_very_words_that_were_heard() -> None:
         "content": [{"type": "output_audio", "transcript": "One"}],
     }
     assert wire.receive("conversation.item.retrieved", item=item) == [
-        ReplyCut("item_r", "One", " two three four", 1234, exact=True)
+        ResponseCut("item_r", "One", " two three four", 1234, exact=True)
     ]
 
 
@@ -138,9 +139,9 @@ def test_the_talk_key_ends_the_turn_and_asks_for_a_reply() -> None:
     assert update["session"]["audio"]["input"]["turn_detection"] is None
     wire.session.appended(bytes(960), 100.0)
     assert wire.sent() == [], "nothing is sent while the key is up"
-    assert wire.session.press(100.0) == [UserBegan("", over_reply=True)]
+    assert wire.session.press(100.0) == [UserTurnStarted("", over_reply=True)]
     wire.session.appended(bytes(48 * 500), 100.5)
-    assert wire.session.release(100.6) == [UserEnded("", 100.6, 100.6)]
+    assert wire.session.release(100.6) == [UserTurnEnded("", 100.6, 100.6)]
     assert wire.kinds() == [
         "input_audio_buffer.clear",
         "input_audio_buffer.append",
@@ -155,7 +156,7 @@ def test_a_tap_on_the_talk_key_is_no_turn() -> None:
     wire.session.press(100.0)
     wire.session.appended(bytes(48 * 60), 100.05)
     (lost,) = wire.session.release(100.06)
-    assert isinstance(lost, UserLost)
+    assert isinstance(lost, UserTurnLost)
     assert wire.kinds() == ["input_audio_buffer.clear", "input_audio_buffer.append", "input_audio_buffer.clear"]
 
 
@@ -176,19 +177,23 @@ def test_changing_to_hands_free_puts_the_servers_own_turn_detection_back() -> No
     assert detection == {name: value for name, value in VAD.items() if value is not None}
 
 
-def test_transcripts_are_told_whole_with_each_delta() -> None:
+def test_each_transcript_delta_gives_the_whole_text_so_far() -> None:
     wire = Wire()
     kind = "conversation.item.input_audio_transcription"
-    assert wire.receive(f"{kind}.delta", item_id="item_u", delta="what ") == [UserHeard("item_u", "what ", final=False)]
-    assert wire.receive(f"{kind}.delta", item_id="item_u", delta="is") == [UserHeard("item_u", "what is", final=False)]
+    assert wire.receive(f"{kind}.delta", item_id="item_u", delta="what ") == [
+        UserTranscript("item_u", "what ", final=False)
+    ]
+    assert wire.receive(f"{kind}.delta", item_id="item_u", delta="is") == [
+        UserTranscript("item_u", "what is", final=False)
+    ]
     assert wire.receive(f"{kind}.completed", item_id="item_u", transcript="What is?") == [
-        UserHeard("item_u", "What is?", final=True)
+        UserTranscript("item_u", "What is?", final=True)
     ]
     common = {"response_id": "resp_1", "item_id": "item_r"}
     wire.receive("response.created", response={"id": "resp_1"})
     wire.receive("response.output_audio_transcript.delta", **common, delta="It ")
     assert wire.receive("response.output_audio_transcript.delta", **common, delta="is") == [
-        ReplyWorded("resp_1", "item_r", "It is", final=False)
+        ResponseText("resp_1", "item_r", "It is", final=False)
     ]
 
 
@@ -199,7 +204,7 @@ def test_the_end_of_speech_is_placed_where_the_voice_ended_and_not_where_the_new
         wire.session.appended(bytes(960), 100.0 + (chunk + 1) * 0.02)
     wire.now_s = 103.4
     (ended,) = wire.receive("input_audio_buffer.speech_stopped", item_id="item_u", audio_end_ms=2600)
-    assert isinstance(ended, UserEnded)
+    assert isinstance(ended, UserTurnEnded)
     assert ended.turn_end_s == pytest.approx(102.6, abs=0.001)
     assert ended.voice_end_s == pytest.approx(102.1, abs=0.001)
 
@@ -208,7 +213,7 @@ def test_an_odd_byte_of_audio_does_not_reach_the_loudspeaker() -> None:
     wire = Wire()
     common = {"response_id": "r", "item_id": "i", "content_index": 0}
     (sounded,) = wire.receive("response.output_audio.delta", **common, delta=base64.b64encode(bytes(5)).decode())
-    assert isinstance(sounded, ReplySounded)
+    assert isinstance(sounded, ResponseAudio)
     assert len(sounded.audio) == 4
 
 
@@ -223,14 +228,14 @@ def test_nonsense_from_a_server_does_not_end_the_conversation(message: str) -> N
     wire.session.received(message, 100.0)
     assert wire.receive(
         "conversation.item.input_audio_transcription.completed", item_id="i", transcript="still here"
-    ) == [UserHeard("i", "still here", final=True)]
+    ) == [UserTranscript("i", "still here", final=True)]
 
 
-def test_errors_are_told_in_the_servers_words_and_harmless_ones_are_not() -> None:
+def test_errors_are_reported_in_the_servers_words_and_harmless_ones_are_not() -> None:
     wire = Wire()
     assert wire.receive("error", error={"type": "invalid_request_error", "code": "x", "message": "No such voice."}) == [
-        Told("warning", "No such voice.")
+        StatusMessage("warning", "No such voice.")
     ]
     assert wire.receive("error", error={"type": "invalid_request_error", "code": "response_cancel_not_active"}) == []
     done = {"id": "resp_1", "status": "failed", "status_details": {"type": "failed", "error": {"message": "no key"}}}
-    assert Told("error", "The reply failed: no key") in wire.receive("response.done", response=done)
+    assert StatusMessage("error", "The reply failed: no key") in wire.receive("response.done", response=done)

@@ -1,4 +1,4 @@
-"""Reaching a server: where it is, who may talk, and what a person is told when it cannot be had."""
+"""Connecting to a server: its URL, the key, and the messages when it cannot be reached."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ async def test_a_wrong_key_is_said_without_showing_it_and_not_tried_again() -> N
         assert not caught.value.again
 
 
-async def test_a_model_that_is_not_there_is_told_in_the_servers_words() -> None:
+async def test_an_unknown_model_is_reported_in_the_servers_words() -> None:
     async with running() as server:
-        with pytest.raises(ServerUnavailable, match="nobody"):
-            async with dial(Server.at(server.ws, model="nobody")):
+        with pytest.raises(ServerUnavailable, match="unknown"):
+            async with dial(Server.at(server.ws, model="unknown")):
                 pass
 
 
@@ -78,13 +78,13 @@ async def test_a_server_that_is_not_there_is_worth_another_try() -> None:
 async def test_a_parley_is_known_by_what_it_says_and_others_are_not_asked_for_figures() -> None:
     async with running(configured(api_keys=("secret",))) as server:
         rest = ParleyRest(Server.at(server.ws, key="secret"))
-        assert await rest.turns("sess_x") is None, "nobody has said that it is a Parley"
+        assert await rest.turns("sess_x") is None, "ask() was not called"
         assert await rest.ask()
         async with dial(Server.at(server.ws, key="secret")) as connection:
             created = json.loads(await anext(aiter(connection)))
             assert await rest.turns(created["session"]["id"]) == []
-    nobody = ParleyRest(Server.at("ws://127.0.0.1:9"))
-    assert not await nobody.ask()
+    absent = ParleyRest(Server.at("ws://127.0.0.1:9"))
+    assert not await absent.ask()
 
 
 def test_without_its_package_the_command_says_what_to_install(

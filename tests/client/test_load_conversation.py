@@ -100,14 +100,14 @@ def test_a_reply_inside_the_speech_is_early_and_no_delay() -> None:
     assert table.tally.delays == []
 
 
-def test_a_turn_nobody_answers_is_missed_and_the_next_one_begins() -> None:
+def test_a_turn_without_an_answer_is_missed_and_the_next_one_begins() -> None:
     table = Table()
     table.until(END_S + 8)
     assert table.tally.missed == 1
     assert table.tally.turns == 2
 
 
-def test_a_second_answer_to_one_turn_is_told() -> None:
+def test_a_second_answer_to_one_turn_is_counted() -> None:
     table = Table()
     table.until(END_S + 0.72)
     table.reply()
@@ -161,7 +161,7 @@ def test_talking_over_a_reply_is_measured_to_the_first_thing_that_silences_it() 
     assert table.tally.to_cancelled == [pytest.approx(0.12, abs=0.0201)]
 
 
-def test_a_reply_that_runs_on_over_the_user_is_told() -> None:
+def test_a_reply_that_continues_over_the_user_is_counted() -> None:
     table = Table(barge_after_s=0.1)
     table.until(END_S + 0.72)
     table.reply()
@@ -169,7 +169,7 @@ def test_a_reply_that_runs_on_over_the_user_is_told() -> None:
     assert (table.tally.barge_ins, table.tally.unstopped) == (1, 1)
 
 
-def test_audio_of_a_cancelled_reply_is_told() -> None:
+def test_audio_of_a_cancelled_reply_is_counted() -> None:
     table = Table(barge_after_s=0.1)
     table.until(END_S + 0.72)
     table.reply()

@@ -92,7 +92,7 @@ async def test_talking_over_replies_stops_them() -> None:
     assert found.barge_in_to_silence.count == found.barge_in_to_cancelled.count == found.barge_ins
 
 
-async def test_sessions_the_server_drops_are_told_with_its_reason() -> None:
+async def test_sessions_dropped_by_the_server_are_reported_with_its_reason() -> None:
     async with foreign_server(Behaviour(closes_after_turns=1)) as url:
         found = await driven(url)
     assert found.dropped == {"the server closed with 1011 (out of turns)": 2}
@@ -125,14 +125,14 @@ async def test_a_session_left_in_the_middle_of_a_reply_is_closed_and_does_not_br
     assert hung_up == [False], "messages that the server had still to send were not read"
 
 
-async def test_a_refused_key_is_told_in_the_servers_words() -> None:
+async def test_a_refused_key_is_reported_in_the_servers_words() -> None:
     async with foreign_server(Behaviour(key="right")) as url:
         with pytest.raises(NoSessionOpened, match=r"401 Unauthorized.*Incorrect API key"):
             await driven(url, api_key="wrong")
         assert (await driven(url, api_key="right", sessions=1)).joined == 1
 
 
-async def test_nobody_listening_is_told() -> None:
+async def test_an_unreachable_server_is_reported() -> None:
     with pytest.raises(NoSessionOpened, match="could be opened"):
         await driven("ws://127.0.0.1:9", sessions=1)
 
@@ -174,7 +174,7 @@ def test_the_processor_time_of_children_is_the_servers() -> None:
     assert usage.rss_bytes > 5_000_000
 
 
-def test_a_process_that_is_not_there_is_told() -> None:
+def test_a_process_that_does_not_exist_is_reported() -> None:
     with pytest.raises(NoSuchProcess, match="--pid"):
         read_usage(2**22 + 1)
 

@@ -88,7 +88,7 @@ def test_replies_follow_each_other_in_order_and_each_ends_by_itself() -> None:
     assert not playback.audible
 
 
-def test_the_offset_of_an_items_first_sample_in_a_callback_is_told() -> None:
+def test_a_callback_reports_the_offset_of_an_items_first_sample() -> None:
     firsts: list[tuple[str, int]] = []
     playback = ClientPlayback(RATE, on_first=lambda item_id, offset: firsts.append((item_id, offset)))
     playback.push("first", 0, tone(0.1))

@@ -12,17 +12,17 @@ import pytest
 
 from parley.client.updates import (
     ClientUpdate,
-    ReplyBegan,
-    ReplyCut,
-    ReplySounded,
-    ReplyWorded,
+    ResponseAudio,
+    ResponseCut,
     ResponseEnded,
+    ResponseStarted,
+    ResponseText,
     ServerToolCalled,
-    SessionBegan,
-    UserBegan,
-    UserEnded,
-    UserHeard,
-    UserLost,
+    SessionStarted,
+    UserTranscript,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 from parley.talk.devices import Device, DevicesUnavailable, find_device
 from parley.talk.figures import NAMES, TalkFigures, spreads
@@ -37,15 +37,15 @@ from parley.talk.transcript import TalkTranscript, TranscriptLine
 def one_turn(figures: TalkFigures) -> None:
     """Voice until 10.0, turn end 10.5, words 10.9, first token 11.2, first audio 11.5, played 11.6."""
     for at_s, update in (
-        (9.0, UserBegan("u", over_reply=True)),
-        (9.4, UserHeard("u", "what", final=False)),
-        (10.52, UserEnded("u", 10.0, 10.5)),
-        (10.9, UserHeard("u", "what is it", final=True)),
-        (10.95, ReplyBegan("r")),
-        (11.2, ReplyWorded("r", "i", "It", final=False)),
-        (11.5, ReplySounded("r", "i", 0, b"")),
-        (11.9, ReplyWorded("r", "i", "It is", final=False)),
-        (12.4, ReplySounded("r", "i", 0, b"")),
+        (9.0, UserTurnStarted("u", over_reply=True)),
+        (9.4, UserTranscript("u", "what", final=False)),
+        (10.52, UserTurnEnded("u", 10.0, 10.5)),
+        (10.9, UserTranscript("u", "what is it", final=True)),
+        (10.95, ResponseStarted("r")),
+        (11.2, ResponseText("r", "i", "It", final=False)),
+        (11.5, ResponseAudio("r", "i", 0, b"")),
+        (11.9, ResponseText("r", "i", "It is", final=False)),
+        (12.4, ResponseAudio("r", "i", 0, b"")),
     ):
         figures.on_update(update, at_s)
     figures.played("i", 11.6)
@@ -56,8 +56,8 @@ def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
     figures = TalkFigures()
     one_turn(figures)
     (turn,) = figures.turns
-    told = {name: (round(figure.ms), figure.estimated) for name, figure in turn.figures().items()}
-    assert told == {
+    measured = {name: (round(figure.ms), figure.estimated) for name, figure in turn.figures().items()}
+    assert measured == {
         "QUESTION-TO-RESPONSE_MS": (1600, False),
         "STT_MS": (400, True),
         "STT-TTF_MS": (400, False),
@@ -67,10 +67,10 @@ def test_every_figure_of_a_turn_is_measured_from_the_events() -> None:
         "TTS-TTF_MS": (300, True),
         "TTS-TOTAL_MS": (1200, True),
     }
-    assert tuple(told) == NAMES
+    assert tuple(measured) == NAMES
 
 
-def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
+def test_a_parley_servers_account_replaces_the_estimates() -> None:
     figures = TalkFigures()
     one_turn(figures)
     row = {
@@ -83,10 +83,12 @@ def test_a_parleys_own_account_replaces_what_was_guessed() -> None:
     row |= {"requested_ms": 351.0, "first_token_ms": 551.0, "first_audio_ms": 651.0, "speculation": "won"}
     figures.server_turns([row])
     (turn,) = figures.turns
-    told = turn.figures()
-    account = {name: (round(told[name].ms), told[name].estimated) for name in ("STT_MS", "LLM-TTF_MS", "TTS-TTF_MS")}
+    measured = turn.figures()
+    account = {
+        name: (round(measured[name].ms), measured[name].estimated) for name in ("STT_MS", "LLM-TTF_MS", "TTS-TTF_MS")
+    }
     assert account == {"STT_MS": (350, False), "LLM-TTF_MS": (200, False), "TTS-TTF_MS": (100, False)}
-    assert told["QUESTION-TO-RESPONSE_MS"].ms == pytest.approx(1620)
+    assert measured["QUESTION-TO-RESPONSE_MS"].ms == pytest.approx(1620)
     steps = turn.waterfall()
     assert [step.label for step in steps] == ["turn end", "transcript", "first token", "first audio", "played"]
     assert steps[0].end_ms == pytest.approx(520)
@@ -97,15 +99,15 @@ def turn_with_a_tool() -> TalkFigures:
     """Turn end 10.5, the model calls at 11.0, the reply that goes on begins at 13.0, first token 13.2, first audio 13.5, played 13.6."""
     figures = TalkFigures()
     for at_s, update in (
-        (9.0, UserBegan("u", over_reply=True)),
-        (10.52, UserEnded("u", 10.0, 10.5)),
-        (10.9, UserHeard("u", "what is it", final=True)),
-        (10.95, ReplyBegan("r1")),
+        (9.0, UserTurnStarted("u", over_reply=True)),
+        (10.52, UserTurnEnded("u", 10.0, 10.5)),
+        (10.9, UserTranscript("u", "what is it", final=True)),
+        (10.95, ResponseStarted("r1")),
         (11.0, ServerToolCalled("r1")),
         (11.1, ResponseEnded("r1", "completed", "")),
-        (13.0, ReplyBegan("r2")),
-        (13.2, ReplyWorded("r2", "i", "It", final=False)),
-        (13.5, ReplySounded("r2", "i", 0, b"")),
+        (13.0, ResponseStarted("r2")),
+        (13.2, ResponseText("r2", "i", "It", final=False)),
+        (13.5, ResponseAudio("r2", "i", 0, b"")),
     ):
         figures.on_update(update, at_s)
     figures.played("i", 13.6)
@@ -116,9 +118,9 @@ def turn_with_a_tool() -> TalkFigures:
 def test_a_turn_in_which_a_tool_ran_lasts_from_the_users_voice_to_the_reply() -> None:
     figures = turn_with_a_tool()
     (turn,) = figures.turns
-    told = {name: round(figure.ms) for name, figure in turn.figures().items()}
-    assert told["QUESTION-TO-RESPONSE_MS"] == 3600
-    assert (told["LLM-TTF_MS"], told["TTS-TTF_MS"]) == (200, 300)
+    measured = {name: round(figure.ms) for name, figure in turn.figures().items()}
+    assert measured["QUESTION-TO-RESPONSE_MS"] == 3600
+    assert (measured["LLM-TTF_MS"], measured["TTS-TTF_MS"]) == (200, 300)
     steps = [(step.label, round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()]
     assert steps == [
         ("turn end", 0, 500),
@@ -129,8 +131,8 @@ def test_a_turn_in_which_a_tool_ran_lasts_from_the_users_voice_to_the_reply() ->
         ("first audio", 3200, 3500),
         ("played", 3500, 3600),
     ]
-    figures.on_update(UserBegan("v", over_reply=True), 15.0)
-    figures.on_update(ReplyBegan("r3"), 16.0)
+    figures.on_update(UserTurnStarted("v", over_reply=True), 15.0)
+    figures.on_update(ResponseStarted("r3"), 16.0)
     assert len(figures.turns) == 2, "what is said next is a turn of its own"
 
 
@@ -143,8 +145,8 @@ def test_a_parleys_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> N
         ]
     )
     (turn,) = figures.turns
-    told = {name: round(figure.ms) for name, figure in turn.figures().items()}
-    assert (told["QUESTION-TO-RESPONSE_MS"], told["LLM-TTF_MS"], told["TTS-TTF_MS"]) == (3620, 100, 300)
+    measured = {name: round(figure.ms) for name, figure in turn.figures().items()}
+    assert (measured["QUESTION-TO-RESPONSE_MS"], measured["LLM-TTF_MS"], measured["TTS-TTF_MS"]) == (3620, 100, 300)
     steps = {step.label: (round(step.start_ms), round(step.end_ms)) for step in turn.waterfall()}
     assert steps["tool call"] == (871, 1020)
     assert steps["tool"] == (1020, 3020)
@@ -154,10 +156,10 @@ def test_a_parleys_account_of_a_turn_with_a_tool_is_joined_reply_by_reply() -> N
 def test_the_summary_gives_median_and_95th_percentile() -> None:
     figures = TalkFigures()
     for number in range(20):
-        figures.on_update(UserBegan(f"u{number}", over_reply=False), 0.0)
-        figures.on_update(UserEnded(f"u{number}", 1.0, 1.5), 1.5)
-        figures.on_update(ReplyBegan(f"r{number}"), 1.6)
-        figures.on_update(ReplySounded(f"r{number}", f"i{number}", 0, b""), 1.7)
+        figures.on_update(UserTurnStarted(f"u{number}", over_reply=False), 0.0)
+        figures.on_update(UserTurnEnded(f"u{number}", 1.0, 1.5), 1.5)
+        figures.on_update(ResponseStarted(f"r{number}"), 1.6)
+        figures.on_update(ResponseAudio(f"r{number}", f"i{number}", 0, b""), 1.7)
         figures.played(f"i{number}", 2.0 + number / 10)
     found = {each.name: each for each in spreads(figures.turns)}
     response = found["QUESTION-TO-RESPONSE_MS"]
@@ -167,15 +169,15 @@ def test_the_summary_gives_median_and_95th_percentile() -> None:
 def test_a_reply_that_was_cut_counts_as_one_interruption() -> None:
     figures = TalkFigures()
     one_turn(figures)
-    figures.on_update(ReplyCut("i", "It", " is", 100, exact=False), 12.6)
-    figures.on_update(ReplyCut("i", "It", " is", 100, exact=True), 12.7)
+    figures.on_update(ResponseCut("i", "It", " is", 100, exact=False), 12.6)
+    figures.on_update(ResponseCut("i", "It", " is", 100, exact=True), 12.7)
     assert figures.interruptions == 1
 
 
-def test_a_reply_that_nobody_interrupted_counts_as_no_interruption() -> None:
+def test_a_reply_cut_without_the_user_does_not_count_as_an_interruption() -> None:
     figures = TalkFigures()
     one_turn(figures)
-    figures.on_update(ReplyCut("i", "It", " is", 100, exact=False, by_user=False), 12.6)
+    figures.on_update(ResponseCut("i", "It", " is", 100, exact=False, by_user=False), 12.6)
     assert (figures.interruptions, figures.turns[0].interrupted) == (0, False)
 
 
@@ -191,29 +193,29 @@ def lines_after(*updates: ClientUpdate) -> list[TranscriptLine]:
 
 def test_words_that_were_cut_off_stay_apart_from_those_heard() -> None:
     (line,) = lines_after(
-        ReplyWorded("r", "i", "One two three", final=False),
-        ReplyCut("i", "One", " two three", 500, exact=False),
+        ResponseText("r", "i", "One two three", final=False),
+        ResponseCut("i", "One", " two three", 500, exact=False),
         # The server's last delta was under way.
-        ReplyWorded("r", "i", "One two three four", final=True),
+        ResponseText("r", "i", "One two three four", final=True),
     )
     assert (line.text, line.unheard, line.heard_ms) == ("One", " two three four", 500)
 
 
 def test_a_turn_that_a_key_began_gets_its_words_though_its_item_comes_later() -> None:
     first, reply, second = lines_after(
-        UserBegan("", over_reply=True),
-        UserEnded("", 1.0, 1.0),
-        UserHeard("u1", "hello", final=True),
-        ReplyWorded("r", "i", "Hi", final=True),
-        UserBegan("", over_reply=True),
-        UserHeard("u2", "again", final=True),
+        UserTurnStarted("", over_reply=True),
+        UserTurnEnded("", 1.0, 1.0),
+        UserTranscript("u1", "hello", final=True),
+        ResponseText("r", "i", "Hi", final=True),
+        UserTurnStarted("", over_reply=True),
+        UserTranscript("u2", "again", final=True),
     )
     assert (first.text, reply.text, second.text) == ("hello", "Hi", "again")
     assert not first.partial
 
 
 def test_a_turn_of_which_nothing_was_understood_says_so() -> None:
-    (line,) = lines_after(UserBegan("u", over_reply=False), UserLost("u", "nothing was understood"))
+    (line,) = lines_after(UserTurnStarted("u", over_reply=False), UserTurnLost("u", "nothing was understood"))
     assert (line.text, line.note, line.partial) == ("", "nothing was understood", False)
 
 
@@ -258,13 +260,13 @@ def test_the_state_follows_a_turn_from_listening_to_the_reply() -> None:
         return status.state(audible=audible, muted=False, hands_free=True)
 
     assert state() == "connecting"
-    status.on_update(SessionBegan("s", "m", "v"))
+    status.on_update(SessionStarted("s", "m", "v"))
     assert state() == "listening"
-    status.on_update(UserBegan("u", over_reply=False))
+    status.on_update(UserTurnStarted("u", over_reply=False))
     assert state() == "you speak"
-    status.on_update(UserEnded("u", 1.0, 1.0))
+    status.on_update(UserTurnEnded("u", 1.0, 1.0))
     assert state() == "thinking"
-    status.on_update(ReplyBegan("r"))
+    status.on_update(ResponseStarted("r"))
     assert state(audible=True) == "it speaks"
     status.on_update(ResponseEnded("r", "completed", ""))
     assert state(audible=True) == "it speaks", "it is still to be heard"
@@ -312,9 +314,9 @@ def test_a_recording_holds_both_sides_in_their_places(tmp_path: Path) -> None:
         recording.tracks.assistant(np.full(2 * chunk, 7000 if loud else 0, dtype=np.int16), 100.0 + at * 0.02)
     recording.event("sent", json.dumps({"type": "input_audio_buffer.append", "audio": "QUJD" * 100}), 101.0)
     transcript = TalkTranscript()
-    transcript.on_update(UserHeard("u", "hello", final=True), 101.0)
-    transcript.on_update(ReplyWorded("r", "i", "Hi there you", final=True), 103.0)
-    transcript.on_update(ReplyCut("i", "Hi there", " you", 800, exact=True), 104.0)
+    transcript.on_update(UserTranscript("u", "hello", final=True), 101.0)
+    transcript.on_update(ResponseText("r", "i", "Hi there you", final=True), 103.0)
+    transcript.on_update(ResponseCut("i", "Hi there", " you", 800, exact=True), 104.0)
     figures = TalkFigures()
     one_turn(figures)
     recording.finish(transcript.lines.values(), figures.turns)

@@ -1,4 +1,4 @@
-"""The configuration page tells the truth: every key, variable and default, and its example loads."""
+"""The configuration page is correct: every key, variable and default, and its example loads."""
 
 from __future__ import annotations
 

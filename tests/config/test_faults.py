@@ -68,7 +68,7 @@ def test_a_misspelt_engine_is_named_with_its_place_and_the_one_that_was_meant() 
     assert "Did you mean 'espeak'?" in message
 
 
-def test_every_fault_of_a_file_is_told_at_once() -> None:
+def test_all_faults_of_a_file_are_reported_at_once() -> None:
     message = fault("[server]\nport = -1\nmax_sessions = 0\n[pipelines.default]\ncontext_tokens = 'many'\n")
     assert [line.partition(" ")[0] for line in message.splitlines()] == [
         "parley.toml:2:",

@@ -218,7 +218,7 @@ def test_free_tools_are_the_responses_too() -> None:
 def test_an_error_calls_the_kind_of_a_session_its_type() -> None:
     error = updated(scene(), kind="transcription")
     assert isinstance(error, ErrorRaised)
-    assert "fixes its type;" in error.message
+    assert "The type of this session" in error.message
 
 
 def test_a_response_may_have_instructions_of_its_own_where_only_its_length_is_fixed() -> None:

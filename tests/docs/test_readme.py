@@ -35,14 +35,14 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     assert process.stderr is not None
     limit = threading.Timer(START_LIMIT_S, process.kill)
     limit.start()
-    told = []
+    printed = []
     try:
         for line in process.stderr:
-            told.append(line)
+            printed.append(line)
             if listening := re.search(r"listens on http://127\.0\.0\.1:(\d+)", line):
                 break
         else:
-            pytest.fail(f"parley serve did not start:\n{''.join(told)}")
+            pytest.fail(f"parley serve did not start:\n{''.join(printed)}")
         limit.cancel()
         yield int(listening[1])
     finally:

@@ -216,7 +216,7 @@ main()
 
 
 @pytest.mark.parametrize(("program", "code", "said"), [(EXITS, 8, ""), (STUCK, 0, "['timeout']")])
-def test_a_program_ends_though_nobody_closed_anything(program: str, code: int, said: str) -> None:
+def test_a_program_ends_without_closing_anything(program: str, code: int, said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANGS_AFTER_S, check=False
     )
@@ -331,7 +331,7 @@ def test_a_closed_session_refuses_and_says_so() -> None:
             fresh.step(voice(10))
 
 
-def test_a_session_whose_pipeline_was_closed_says_so_and_a_closed_pipeline_opens_only_when_it_is_told() -> None:
+def test_a_session_of_a_closed_pipeline_says_so_and_only_open_opens_the_pipeline_again() -> None:
     pipe = pipeline()
     session = VoiceSession(pipe, sample_rate=RATE)
     session.step(voice(100))

@@ -1,4 +1,4 @@
-"""What an owner's code raises fails that turn and no more, and is told with the exception behind it."""
+"""An exception of the owner's code fails that turn only, and the event has the exception."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Once:
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_the_session_goes_on_after_any_part_has_raised_once_and_the_exception_is_told(name: str) -> None:
+def test_the_session_continues_after_any_part_has_raised_and_the_event_has_the_exception(name: str) -> None:
     once = Once()
     engines, options = part(name, once)
     with pipeline(**engines) as pipe:
@@ -102,7 +102,7 @@ async def test_a_voice_model_that_raises_once_ends_no_live_session() -> None:
     assert of(ReplyEnded, events)[0].turn.heard == "hello there"
 
 
-def test_with_raises_true_what_is_nobodys_exception_is_raised_as_the_librarys() -> None:
+def test_with_raises_true_an_engine_error_is_raised_as_it_is() -> None:
     model = FakeModel([EngineError("No credit left.", code="insufficient_quota")])
     with pipeline(llm=model) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, raises=True)
@@ -111,7 +111,7 @@ def test_with_raises_true_what_is_nobodys_exception_is_raised_as_the_librarys() 
         assert caught.value.code == "insufficient_quota"
 
 
-def test_a_part_that_always_fails_is_told_of_once_in_a_turn() -> None:
+def test_a_part_that_always_fails_is_reported_once_in_a_turn() -> None:
     def broken(pause: Any) -> int:
         raise ValueError("no idea")
 
@@ -169,7 +169,7 @@ def test_what_a_function_gives_in_place_of_an_engine_is_checked(engines: dict[st
     assert re.search(what, failed[0].message)
 
 
-def test_what_a_tool_raises_is_told_to_the_model_with_the_exception_in_the_event() -> None:
+def test_an_exception_of_a_tool_is_shown_to_the_model_and_is_in_the_event() -> None:
     once = Once()
     engines, options = part("tool function", once)
     with pipeline(**engines) as pipe:

@@ -50,10 +50,10 @@ def test_loud_floats_are_clipped_not_wrapped() -> None:
         (np.zeros((100, 2), np.int16), r"shape \[n\], not \[100, 2\]"),
         (np.zeros(100, np.int32), "not int32"),
         (np.zeros(100, np.float64), "not float64"),
-        (np.full(10, np.nan, np.float32), "no finite numbers"),
+        (np.full(10, np.nan, np.float32), "samples that are not finite"),
         (b"\0\0\0", "3 bytes cuts"),
         ([1, 2, 3], "not list"),
-        (Recording(np.zeros(10, np.float32), 8_000), "has 8000 Hz, the session was told 24000"),
+        (Recording(np.zeros(10, np.float32), 8_000), "has 8000 Hz, the session expects 24000"),
     ],
 )
 def test_what_is_no_mono_audio_at_this_rate_is_refused_and_nothing_is_taken(frame: Any, what: str) -> None:

@@ -40,7 +40,7 @@ def test_a_voice_of_the_converter_may_be_asked_for() -> None:
     assert len(audio)
 
 
-def test_what_a_converter_raises_is_told_with_the_exception() -> None:
+def test_an_exception_of_a_voice_converter_is_in_the_event() -> None:
     _, events = spoken(vc=Raising(20, 0))
     (failed,) = of(Failed, events)
     assert failed.part == "vc"

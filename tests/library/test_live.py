@@ -40,7 +40,7 @@ async def microphone(*parts: NDArray[np.int16]) -> AsyncIterator[NDArray[np.int1
 
 
 class Loudspeaker:
-    """Takes everything, and remembers when it was told to stop."""
+    """Takes everything, and remembers when it was stopped."""
 
     def __init__(self) -> None:
         self.heard: list[NDArray[np.int16]] = []

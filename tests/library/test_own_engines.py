@@ -78,7 +78,7 @@ def test_each_session_has_a_generator_of_its_own() -> None:
         for number in range(2 * len(QUESTION) // 768):
             at = number // 2 * 768
             events[number % 2] += sessions[number % 2].step(QUESTION[at : at + 768])
-    assert [turns(told)[0].start_sample for told in events] == [353 * 24 - 24] * 2
+    assert [turns(piece)[0].start_sample for piece in events] == [353 * 24 - 24] * 2
 
 
 # --- the words ------------------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_any_kind_of_function_is_a_recogniser_of_exactly_the_turns_audio(stt: An
             assert re.match(r"\d+ samples", turn.heard)
 
 
-async def test_a_generator_tells_the_words_so_far_while_the_turn_goes_on() -> None:
+async def test_a_generator_yields_the_words_so_far_while_the_turn_goes_on() -> None:
     async with pipeline(stt=streamed_awaited) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         events = await session.astep(QUESTION)
@@ -263,7 +263,7 @@ def test_an_endpointing_function_may_say_whether_the_turn_is_finished() -> None:
 
 
 @pytest.mark.parametrize("chunk_ms", [10, 32, 500])
-def test_endpointing_hears_the_turn_up_to_the_pause_where_it_asks_for_the_audio(chunk_ms: int) -> None:
+def test_an_endpointing_function_gets_the_turns_audio_up_to_the_pause_if_it_has_the_parameter(chunk_ms: int) -> None:
     heard: list[tuple[PauseSeen, Samples, bool]] = []
 
     def listening(pause: PauseSeen, audio: Samples, playing: bool) -> int:
@@ -293,7 +293,7 @@ def test_the_audio_is_the_last_of_a_long_turn() -> None:
     assert lengths == [8 * 16_000]
 
 
-def test_barge_in_is_told_whether_the_reply_plays_and_hears_the_voice() -> None:
+def test_a_barge_in_function_gets_the_audio_and_whether_the_reply_plays() -> None:
     asked: list[tuple[int, bool]] = []
 
     def loudly(words: str, voice_ms: int, playing: bool, audio: Samples) -> bool:
@@ -434,7 +434,7 @@ async def test_steps_can_be_awaited_on_a_running_loop_and_take_turns() -> None:
     async with pipeline() as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         pieces = [session.astep(piece) for piece in cut(QUESTION, 4_000)]
-        events = [event for told in await asyncio.gather(*pieces) for event in told]
+        events = [event for piece in await asyncio.gather(*pieces) for event in piece]
         events += await session.asay("and more") + await session.aflush()
     assert [event.turn.heard for event in of(ReplyEnded, events)] == ["hello there", "and more"]
 

@@ -95,7 +95,7 @@ def test_a_function_that_raises_fails_that_reply_and_says_why() -> None:
         assert of(ReplyEnded, events)[0].turn.answered == "Hi."
 
 
-def test_a_function_that_gives_no_words_is_told_what_a_reply_is() -> None:
+def test_a_function_that_returns_no_text_gets_an_error_that_says_what_a_reply_is() -> None:
     with pipeline(llm=lambda messages: 42) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         (failed,) = of(Failed, session.say("hello"))
@@ -205,7 +205,7 @@ def test_tools_are_called_and_the_reply_goes_on_with_what_they_returned() -> Non
         (CallFunction("weather", {"place": {"city": "Paris"}, "unit": "kelvin"}), "wrong arguments"),
     ],
 )
-def test_what_goes_wrong_in_a_tool_is_told_to_the_model(call: CallFunction, said: str) -> None:
+def test_a_failed_call_of_a_tool_is_shown_to_the_model(call: CallFunction, said: str) -> None:
     with pipeline(llm=asks(call)) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE, tools=[weather])
         events = session.say("go") + session.flush()
@@ -229,7 +229,7 @@ def test_of_a_tools_long_output_the_model_is_given_the_beginning() -> None:
     assert len(answered.output) < 70_000
 
 
-def test_a_model_that_calls_for_ever_is_stopped() -> None:
+def test_a_model_that_calls_tools_forever_is_stopped() -> None:
     calls = 0
 
     def count() -> int:

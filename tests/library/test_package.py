@@ -33,7 +33,7 @@ print(len(session.say("hello")))
 
 
 @pytest.mark.slow
-def test_a_pipeline_that_nobody_closes_ends_with_the_program_without_a_word() -> None:
+def test_a_pipeline_that_is_not_closed_ends_silently_with_the_program() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", FORGOTTEN],
         capture_output=True,
@@ -42,8 +42,8 @@ def test_a_pipeline_that_nobody_closes_ends_with_the_program_without_a_word() ->
         check=False,
     )
     # `-X dev` also has asyncio tell of steps over 100 ms, such as the loading of a model on a busy machine: that is no leak.
-    told = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, done.stdout.strip(), told) == (0, "1", [])
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout.strip(), lines) == (0, "1", [])
 
 
 def test_the_package_has_every_name_of_the_library_and_no_other() -> None:

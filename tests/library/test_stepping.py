@@ -40,7 +40,7 @@ TALK = np.concatenate([silence(300), voice(800), silence(1500), voice(600), sile
 """Two turns with their silences, and a third that nothing ends."""
 
 
-def told(events: Iterable[VoiceEvent]) -> list[object]:
+def described(events: Iterable[VoiceEvent]) -> list[object]:
     """The events without what the wall's clock says, the audio joined."""
     plain: list[object] = []
     for event in events:
@@ -81,7 +81,7 @@ def test_what_is_said_is_heard_and_answered_in_order() -> None:
     assert not last.interrupted
 
 
-WHOLE = told(conversation([TALK]))
+WHOLE = described(conversation([TALK]))
 
 
 @settings(max_examples=12, deadline=None)
@@ -92,13 +92,13 @@ def test_any_cutting_of_the_same_audio_gives_the_same_turns(sizes: list[int]) ->
         size = sizes[turn % len(sizes)] if sizes[turn % len(sizes)] > 200 else sizes[turn % len(sizes)] * 97
         pieces.append(TALK[start : start + size])
         start, turn = start + size, turn + 1
-    assert told(conversation(pieces)) == WHOLE
+    assert described(conversation(pieces)) == WHOLE
 
 
 def test_resampled_input_is_cut_with_the_same_result_and_counted_in_its_own_samples() -> None:
     talk = np.concatenate([silence(300, 44_100), voice(800, 44_100), silence(1500, 44_100)])
     whole, pieces = conversation([talk], 44_100), conversation(cut(talk, 441), 44_100)
-    assert told(whole) == told(pieces)
+    assert described(whole) == described(pieces)
     (turn,) = turns(whole)
     assert 1600 * 44.1 - 1 <= turn.end_sample <= 1664 * 44.1
 
@@ -183,7 +183,7 @@ def test_a_reply_longer_than_what_is_generated_ahead_plays_to_its_end() -> None:
         began = time.perf_counter()
         session.say("tell me a story")
         audio = of(ReplyAudio, session.flush())
-        assert time.perf_counter() - began < 60, "nobody waits for real time"
+        assert time.perf_counter() - began < 60, "real time is not waited for"
     assert sum(len(event.samples) for event in audio) == 700 * 200 * 24
 
 
@@ -227,7 +227,7 @@ def test_an_engine_that_says_nothing_is_given_up() -> None:
         assert session.step(silence(100)) == []
 
 
-def test_a_recogniser_that_fails_is_told_and_the_session_goes_on() -> None:
+def test_a_recogniser_that_fails_is_reported_and_the_session_continues() -> None:
     with pipeline(stt=FakeRecognizer(RuntimeError("out of memory"), "well again")) as pipe:
         session = VoiceSession(pipe, sample_rate=RATE)
         events = session.step(voice(700)) + session.flush()
@@ -271,7 +271,7 @@ def test_a_judge_of_pauses_ends_turns_early_where_there_is_one() -> None:
     assert late.figures.pause_ms == pytest.approx(900, abs=40)
 
 
-def test_speculation_answers_with_nothing_of_a_wrong_guess() -> None:
+def test_nothing_of_a_lost_speculative_attempt_is_in_the_answer() -> None:
     talk = [np.concatenate([voice(700), silence(300), voice(400), silence(800)])]
     model = FakeModel(["Wrong."], ["Right."])
     with pipeline(stt=FakeRecognizer("I am", "I am here", "I am here"), llm=model, speculation=True) as pipe:
@@ -287,7 +287,7 @@ def test_recorded_speech_gives_the_same_turns_however_it_is_cut(speech: Speech, 
     with pipeline(vad="silero", stt=Fingerprints()) as pipe:
 
         def run(size: int) -> list[object]:
-            return told(VoiceSession(pipe, sample_rate=rate, barge_in=barge_in).run(cut(pcm, size)))
+            return described(VoiceSession(pipe, sample_rate=rate, barge_in=barge_in).run(cut(pcm, size)))
 
         whole = run(len(pcm))
         assert len(whole) > 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -19,10 +20,12 @@ from openai.types.realtime import (
     RealtimeTranscriptionSessionCreateResponse,
 )
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from parley.server.access.client_secrets import MAX_TOKEN, MAX_USED, ClientSecrets, TooLarge
 from parley.server.client_secrets_rest import MAX_BODY
+from tests.runtime.rig import settled
 from tests.server.harness import Running, configured, running, talking
 from tests.server.test_handshake import first_event, refusal
 
@@ -140,6 +143,23 @@ async def test_a_wrong_request_is_answered_in_openais_shape(
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+
+
+@pytest.mark.parametrize("value", [False, 0, "", []])
+async def test_a_client_secret_of_a_wrong_type_is_refused_by_name(value: Any) -> None:
+    async with guarded() as server:
+        answer = await posted(server, {"client_secret": value}, "sessions")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "client_secret")
+
+
+async def test_the_beta_endpoints_of_a_server_without_the_beta_name_the_endpoint_to_use() -> None:
+    async with guarded(beta=False) as server:
+        for path in ("sessions", "transcription_sessions"):
+            answer = await posted(server, {}, path)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (400, "beta_api_shape_disabled")
+            assert "POST /v1/realtime/client_secrets" in error["message"]
+            assert "OpenAI-Beta" not in error["message"]
 
 
 async def test_bodies_and_sessions_are_bounded() -> None:
@@ -370,6 +390,28 @@ async def test_a_secret_for_one_use_opens_one_session() -> None:
     assert (status, error["code"], again) == (401, "invalid_api_key", 401)
 
 
+async def test_of_many_connections_with_a_secret_for_one_use_one_gets_a_session() -> None:
+    async def status(token: str) -> int:
+        try:
+            async with connect(server.ws + "/v1/realtime", **as_header(token)) as client:
+                await client.recv()
+                opened.append(token)
+                await all_answered.wait()
+            return 101
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    opened: list[str] = []
+    all_answered = asyncio.Event()
+    async with guarded(client_secret_single_use=True) as server:
+        token = (await made(server, session=SHOP)).value
+        attempts = [asyncio.create_task(status(token)) for _ in range(20)]
+        await settled(lambda: len(opened) + sum(attempt.done() for attempt in attempts) == len(attempts))
+        all_answered.set()
+        statuses = await asyncio.gather(*attempts)
+    assert sorted(statuses) == [101] + [401] * 19
+
+
 def test_used_ones_are_forgotten_when_they_expire_and_are_bounded() -> None:
     clock = Clock()
     one = secrets(clock, single_use=True)
@@ -483,12 +525,6 @@ async def test_a_wrong_beta_request_names_the_field(body: dict[str, Any], param:
     async with guarded() as server:
         answer = await posted(server, body, "sessions")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-
-
-async def test_without_the_beta_dialect_its_endpoints_say_so() -> None:
-    async with guarded(beta=False) as server:
-        answer = await posted(server, {}, "sessions")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "beta_api_shape_disabled")
 
 
 def test_what_a_token_holds_is_read_strictly() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
 
+import httpx
 import pytest
 from openai import AuthenticationError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.server.harness import Engines, Running, configured, loaded, running, talking
+from tests.server.harness import PATIENCE_S, Engines, Running, configured, loaded, running, talking
 from tests.wire.sdk import parse_server_event
 
 KEYS = ("sk-first-key", "sk-second-key")
@@ -79,6 +81,87 @@ async def test_an_unknown_model_is_answered_with_the_names_of_the_pipelines() ->
         _, error, _ = await refusal(server, "/v1/realtime?model=defualt")
     assert "default, bench" in error["message"]
     assert "Did you mean 'default'?" in error["message"]
+
+
+async def answer_to(server: Running, *header_lines: str, until: bytes = b"") -> bytes:
+    """What a handshake with these header lines, byte for byte, is answered with: all of it, or up to and with `until`."""
+    head = [
+        "GET /v1/realtime HTTP/1.1",
+        f"Host: {server.host}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        *header_lines,
+    ]
+    reader, writer = await asyncio.open_connection(*server.host.split(":"))
+    try:
+        writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
+        reading = reader.readuntil(until) if until else reader.read()
+        return await asyncio.wait_for(reading, PATIENCE_S)
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("Authorization: Bearer ek_" + "A" * 9_000, 431),
+        ("Authorization: Bearer ek_" + "A" * 60_000, 431),
+        ("\r\n".join(f"X-{n}: 1" for n in range(200)), 431),
+        ("Transfer-Encoding: chunked", 400),
+        ("Content-Length: 5", 400),
+    ],
+)
+async def test_a_handshake_that_cannot_be_read_is_refused_at_once(
+    line: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running() as server:
+        answer = await answer_to(server, line)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    error = json.loads(body)["error"]
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_handshake")
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "beta"),
+    [
+        (["OpenAI-Beta: realtime=v1"], True),
+        (["OpenAI-Beta: assistants=v2, realtime=v1"], True),
+        (["OpenAI-Beta: assistants=v2", "OpenAI-Beta: realtime=v1"], True),
+        (["OpenAI-Beta: realtime=v1", "OpenAI-Beta: assistants=v2"], True),
+        (["openai-beta: realtime = v1 "], True),
+        (["OpenAI-Beta: realtime=v1", "Sec-WebSocket-Protocol: realtime"], True),
+        (["OpenAI-Beta: assistants=v2", "Sec-WebSocket-Protocol: realtime, openai-beta.realtime-v1"], True),
+        (["OpenAI-Beta: realtime=v10"], False),
+        (["OpenAI-Beta: unrealtime=v1"], False),
+        (["OpenAI-Beta: "], False),
+        (["Sec-WebSocket-Protocol: realtime, openai-beta.realtime-v10"], False),
+    ],
+)
+async def test_the_beta_dialect_is_spoken_only_where_the_handshake_names_it(lines: list[str], beta: bool) -> None:
+    async with running() as server:
+        answer = await answer_to(server, *lines, until=b'"object":"realtime.session"')
+    assert (b'"session":{"id":' in answer) is beta
+
+
+async def test_two_contradicting_credentials_open_nothing() -> None:
+    right, wrong = f"Authorization: Bearer {KEYS[0]}", "Authorization: Bearer sk-wrong"
+    async with running(configured(api_keys=KEYS)) as server:
+        answers = [await answer_to(server, *lines) for lines in ([right, wrong], [wrong, right])]
+    assert all(answer.startswith(b"HTTP/1.1 401 ") for answer in answers)
+
+
+async def test_a_proxys_basic_credentials_do_not_hide_the_key_in_the_subprotocol() -> None:
+    lines = [
+        "Authorization: Basic dXNlcjpwYXNzd29yZA==",
+        f"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.{KEYS[0]}",
+    ]
+    async with running(configured(api_keys=KEYS)) as server:
+        answer = await answer_to(server, *lines, until=b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 101 ")
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -169,7 +252,10 @@ async def test_a_star_allows_every_page() -> None:
         {"subprotocols": [Subprotocol("realtime"), Subprotocol("openai-beta.realtime-v1")]},
     ],
 )
-async def test_a_server_without_the_beta_dialect_refuses_it_as_openai_does(options: dict[str, Any]) -> None:
+async def test_a_server_without_the_beta_dialect_refuses_it_as_openai_does(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "parley")
     async with (
         running(configured(beta=False)) as server,
         connect(server.ws + "/v1/realtime?model=gpt-realtime", **options) as client,
@@ -180,6 +266,10 @@ async def test_a_server_without_the_beta_dialect_refuses_it_as_openai_does(optio
             await client.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4000
+        async with httpx.AsyncClient() as http:
+            metrics = (await http.get(f"{server.http}/metrics")).text
+    assert 'parley_refusals_total{code="beta_api_shape_disabled"} 1.0' in metrics
+    assert "400 beta_api_shape_disabled" in caplog.text
 
 
 async def test_one_session_too_many_is_sent_away_with_a_time_to_come_back() -> None:
@@ -209,3 +299,32 @@ async def test_a_late_event_loop_admits_nobody_and_leaves_running_sessions_alone
         lag[0] = 0.0
         async with talking(server):
             pass
+
+
+SPEAKING = {"type": "session.update", "event_id": "mine", "session": {"instructions": "Answer in rhymes."}}
+TRANSCRIBING = {"type": "transcription_session.update", "event_id": "mine", "session": {"input_audio_format": "pcm16"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "other_kind", "own_kind", "answer"),
+    [
+        ("/v1/realtime", TRANSCRIBING, SPEAKING, "session.updated"),
+        ("/v1/realtime?intent=transcription", SPEAKING, TRANSCRIBING, "transcription_session.updated"),
+    ],
+)
+async def test_a_beta_session_keeps_the_kind_with_which_it_was_opened(
+    path: str, other_kind: dict[str, Any], own_kind: dict[str, Any], answer: str
+) -> None:
+    """As OpenAI did: "Passing a transcription session update event to a realtime session is not allowed"."""
+    async with (
+        running() as server,
+        connect(server.ws + path, additional_headers={"OpenAI-Beta": "realtime=v1"}) as client,
+    ):
+        for event in (other_kind, own_kind):
+            await client.send(json.dumps(event))
+        events: list[dict[str, Any]] = []
+        while not events or events[-1]["type"] != answer:
+            events.append(json.loads(await asyncio.wait_for(client.recv(), PATIENCE_S)))
+    [error] = [event["error"] for event in events if event["type"] == "error"]
+    assert (error["param"], error["event_id"]) == ("type", "mine")
+    assert "type of this session" in error["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -22,7 +23,8 @@ from parley.server.access.access import Access, Demand, Grant
 from parley.server.access.key_file import DEFAULT_SCOPES, MAX_FILE_BYTES, MAX_KEYS, SCOPES, Key, Scope, WatchedKeys
 from parley.server.access.quotas import DAY_S, Quotas
 from parley.server.refusals import Refusal
-from tests.server.harness import PATIENCE_S, Running, configured, running, talking
+from tests.runtime.rig import settled
+from tests.server.harness import PATIENCE_S, Running, configured, running, talking, turn_the_loop
 from tests.server.test_client_secrets import as_header
 from tests.server.test_handshake import first_event, refusal
 
@@ -118,6 +120,19 @@ def test_a_file_that_others_can_write_is_refused_with_the_command_that_fixes_it(
         key_file.read(path)
 
 
+def test_a_full_disk_leaves_the_file_as_it_was_and_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    record, _ = key_file.add(path, "one")
+    monkeypatch.setattr(os, "fsync", full)
+    for change in (lambda: key_file.add(path, "two"), lambda: key_file.revoke(path, "one")):
+        with pytest.raises(ConfigError, match="No space left on device.*Free space"):
+            change()
+    assert key_file.read(path) == (record,)
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
+
+
 # --- what a key opens --------------------------------------------------------------------------------------------------
 
 DEMANDS: tuple[Demand, ...] = ("session", "realtime", "audio", "admin", "any")
@@ -171,10 +186,10 @@ def test_a_key_that_loses_its_scope_keeps_neither_secrets_nor_sessions(path: Pat
     access = Access(key_file=path)
     token = secret_of(access, record)
     assert isinstance(access.grant(token, "session"), Grant)
-    assert access.session_keys() == {record.id}
+    assert access.session_keys() == {record.id: record}
     path.write_text(path.read_text().replace('"realtime"', '"audio"'))
     assert isinstance(access.grant(token, "session"), Refusal)
-    assert access.session_keys() == set()
+    assert access.session_keys() == {}
 
 
 def test_a_public_server_whose_key_file_is_gone_stays_closed(path: Path) -> None:
@@ -188,6 +203,25 @@ def test_a_file_that_breaks_while_the_server_runs_changes_nothing(path: Path, ca
     assert isinstance(access.grant(key, "session"), Grant)
     assert isinstance(access.grant("other", "session"), Refusal)
     assert caplog.text.count("is damaged") == 1
+
+
+def test_a_broken_file_that_is_deleted_leaves_no_key_and_no_fault(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "parley")
+    _, key = key_file.add(path, "one")
+    access = Access(key_file=path)
+    path.write_text("{")
+    assert isinstance(access.grant(key, "session"), Grant)
+    caplog.clear()
+    path.unlink()
+    assert isinstance(access.grant(key, "session"), Refusal)
+    assert "is damaged" not in caplog.text
+    assert "read again: 0 keys" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["ek_", "ek_something"])
+def test_a_key_of_the_settings_that_would_be_taken_for_a_client_secret_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"server\.api_keys.*'ek_'"):
+        Access(["sk-good", key])
 
 
 def test_a_place_that_cannot_be_looked_at_is_not_taken_for_one_without_keys(
@@ -238,7 +272,7 @@ async def test_scopes_are_asked_on_every_endpoint(path: Path) -> None:
         "/parley/pipelines": ("realtime",),
         "/parley/admission": ("realtime",),
     }
-    async with running(configured(keys_file=path, host="0.0.0.0")) as server, httpx.AsyncClient() as client:
+    async with running(configured(keys_file=path)) as server, httpx.AsyncClient() as client:
         for url, scopes in wanted.items():
             for scope, key in keys.items():
                 answer = await client.get(server.http + url, headers={"authorization": f"Bearer {key}"})
@@ -286,6 +320,18 @@ def test_sessions_at_once_are_limited_and_given_back() -> None:
     quotas.ended(key, "a")
     quotas.ended(key, "a")
     assert refused(quotas, key) is None
+
+
+def test_a_limit_that_a_key_gets_later_counts_the_sessions_that_run() -> None:
+    clock = Clock()
+    quotas = Quotas(clock)
+    quotas.began(limited(), "a")
+    clock.now_s += 120
+    assert refused(quotas, limited(sessions=1)) is not None
+    assert quotas.left_s(limited(minutes=3)) == 60
+    quotas.ended(limited(), "a")
+    assert refused(quotas, limited(sessions=1)) is None
+    assert refused(quotas, limited(minutes=2)) is not None
 
 
 def test_minutes_are_counted_while_sessions_run_and_say_when_they_begin_anew() -> None:
@@ -408,6 +454,20 @@ async def test_sessions_end_when_their_keys_minutes_are_used_up(path: Path) -> N
     assert int(headers["retry-after"]) == DAY_S / 2 - 180
 
 
+async def test_a_limit_that_is_written_into_the_file_ends_a_running_session(path: Path) -> None:
+    clock = Clock()
+    _, key = key_file.add(path, "website")
+    async with running(configured(keys_file=path)) as server:
+        server.app.sessions.quotas._wall_s = clock
+
+        def limit() -> None:
+            clock.now_s += 180
+            path.write_text(path.read_text().replace('"minutes_per_day": null', '"minutes_per_day": 3'))
+
+        error, code = await ended(server, key, limit)
+    assert (error["code"], code) == ("rate_limit_exceeded", 1008)
+
+
 async def test_a_session_says_that_it_ends_with_the_minutes_of_its_key(path: Path) -> None:
     _, key = key_file.add(path, "website", DEFAULT_SCOPES, minutes_per_day=3)
     async with running(configured(keys_file=path)) as server:
@@ -416,3 +476,20 @@ async def test_a_session_says_that_it_ends_with_the_minutes_of_its_key(path: Pat
         _, free = key_file.add(path, "free")
         full = await first_event(server, "/v1/realtime", **as_header(free))
     assert full.session.expires_at - short.session.expires_at == pytest.approx(57 * 60, abs=5)
+
+
+async def test_connections_that_break_in_their_handshake_give_their_session_back(path: Path) -> None:
+    _, key = key_file.add(path, "website", DEFAULT_SCOPES, sessions=1)
+    async with running(configured(keys_file=path)) as server:
+        head = (
+            f"GET /v1/realtime HTTP/1.1\r\nHost: {server.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {key}\r\n\r\n"
+        ).encode()
+        for attempt in range(60):
+            _, writer = await asyncio.open_connection(*server.host.split(":"))
+            writer.write(head[: len(head) * (1 + attempt % 4) // 4])
+            await turn_the_loop(1)
+            writer.transport.abort()
+        await settled(lambda: len(server.app.sessions) == 0)
+        async with talking(server, key=key):
+            pass

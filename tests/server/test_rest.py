@@ -101,8 +101,10 @@ async def test_metrics_are_prometheus_text_that_counts_sessions_and_refusals() -
         assert 'parley_refusals_total{code="model_not_found"} 1.0' in (await client.get("/metrics")).text
 
 
-async def test_metrics_ask_for_the_key_where_others_can_connect() -> None:
-    config = configured(api_keys=("sk-k",), host="0.0.0.0")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_metrics_require_a_key_wherever_the_server_does(host: str) -> None:
+    """On a loopback address too: a reverse proxy in front of it passes on the requests of others."""
+    config = configured(api_keys=("sk-k",), host=host)
     async with running(config) as server, http(server) as client:
         assert (await client.get("/metrics")).status_code == 401
         assert (await client.get("/metrics", headers={"Authorization": "Bearer sk-k"})).status_code == 200

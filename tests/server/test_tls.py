@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import re
 import ssl
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -21,7 +22,8 @@ from websockets.asyncio.client import connect
 from parley.config import ConfigError, load
 from parley.server.app import create_app
 from parley.server.http_connection import Patience
-from parley.server.lifetime import listen, tls_context
+from parley.server.lifetime import listen
+from parley.server.tls import tls_context, tls_warning
 from tests.server.harness import Engines, configured, loaded, running
 
 
@@ -34,7 +36,7 @@ class Certificate:
         return ssl.create_default_context(cafile=str(self.cert))
 
 
-def certificate(folder: Path, name: str = "server", password: bytes | None = None) -> Certificate:
+def certificate(folder: Path, name: str = "server", password: bytes | None = None, days: int = 1) -> Certificate:
     """A certificate for 127.0.0.1 that vouches for itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -46,7 +48,7 @@ def certificate(folder: Path, name: str = "server", password: bytes | None = Non
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -108,10 +110,15 @@ def test_errors_name_the_file_and_the_fix(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"tls_cert": tmp_path / "absent.crt"}, "server.tls_cert: .*absent.crt cannot be read: No such file"),
         ({"tls_key": tmp_path}, "server.tls_key: .* cannot be read: Is a directory"),
-        ({"tls_key": other.key}, "other.key do not make a TLS server: the key is not the certificate's"),
-        ({"tls_cert": text}, "text.pem .* do not make a TLS server"),
-        ({"tls_key": text}, "text.pem do not make a TLS server"),
-        ({"tls_cert": locked.cert, "tls_key": locked.key}, "locked.key .*the private key has a password.*without"),
+        (
+            {"tls_key": other.key},
+            "server.tls_key: .*other.key is not the private key of the certificate in .*server.crt",
+        ),
+        ({"tls_cert": text}, "server.tls_cert: .*text.pem holds no certificate"),
+        ({"tls_cert": one.key}, "server.tls_cert: .*server.key holds no certificate"),
+        ({"tls_key": text}, "server.tls_key: .*text.pem holds no private key"),
+        ({"tls_key": one.cert}, "server.tls_key: .*server.crt holds no private key"),
+        ({"tls_cert": locked.cert, "tls_key": locked.key}, "server.tls_key: .*locked.key has a password.*openssl pkey"),
     ]
     for changed, said in cases:
         with pytest.raises(ConfigError, match=said):
@@ -123,3 +130,25 @@ def test_one_file_without_the_other_is_refused(there: str, missing: str) -> None
     variable = f"PARLEY_{there.upper()}"
     with pytest.raises(ConfigError, match=f"env {variable}: server.{there} is set and server.{missing} is not"):
         load(None, {}, {variable: "/x.pem"})
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (-2, "is not valid before .* UTC; clients refuse it"),
+        (-0.5, "expires on .* UTC; clients refuse it from then on. Renew it"),
+        (2, "expired on .* UTC; clients refuse it. Renew it and restart"),
+    ],
+)
+def test_a_certificate_out_of_its_dates_is_warned_of_at_start(tmp_path: Path, days: float, said: str) -> None:
+    files = certificate(tmp_path)
+    server = replace(configured().server, tls_cert=files.cert, tls_key=files.key)
+    warning = tls_warning(server, datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
+    assert re.search(f"server.tls_cert: .*{files.cert.name} {said}", warning)
+
+
+def test_a_certificate_within_its_dates_is_not_warned_of(tmp_path: Path) -> None:
+    files = certificate(tmp_path, days=30)
+    now = datetime.datetime.now(datetime.UTC)
+    assert tls_warning(replace(configured().server, tls_cert=files.cert, tls_key=files.key), now) == ""
+    assert tls_warning(configured().server, now) == ""

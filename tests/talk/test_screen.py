@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual._wait import wait_for_idle
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from parley.client.connection import Server, ServerUnavailable
-from parley.client.session import SessionOptions
+from parley.client.session_setup import SessionOptions
 from parley.talk.conversation import Talk
 from parley.talk.figures import NAMES, WaterfallBar
 from parley.talk.ports import Chosen, TalkView
@@ -33,6 +34,14 @@ pytestmark = pytest.mark.slow
 
 PATIENCE_S = 60.0
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+
+
+@pytest.fixture(autouse=True)
+def _keys_need_no_idle_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual waits after each key until the process is idle, for two seconds at most; with a server in the process it never is.
+    Every test here waits for what a key causes."""
+    monkeypatch.setattr("textual.app.wait_for_idle", partial(wait_for_idle, max_sleep=0))
+    monkeypatch.setattr("textual.pilot.wait_for_idle", partial(wait_for_idle, max_sleep=0))
 
 
 @dataclass
@@ -78,12 +87,12 @@ def scripted(*heard: str, reply: Sequence[str] = (LONG,)) -> Engines:
 async def screen(
     engines: Engines,
     size: tuple[int, int] = (80, 24),
-    wishes: SessionOptions | None = None,
+    options: SessionOptions | None = None,
     record: Path | None = None,
     glyphs: Glyphs | None = None,
 ) -> AsyncIterator[Shown]:
     async with running(engines=engines) as server:
-        chosen = Chosen(Server.at(server.ws, model="default"), wishes or SessionOptions(), record=record)
+        chosen = Chosen(Server.at(server.ws, model="default"), options or SessionOptions(), record=record)
 
         def make(view: TalkView) -> Talk:
             return Talk(chosen, view, lambda: None, TapeDevices)
@@ -182,7 +191,7 @@ async def test_speaking_over_a_reply_stops_it_and_the_next_answer_knows_what_was
 
 
 async def test_push_to_talk_begins_and_ends_a_turn_with_the_space_key() -> None:
-    async with screen(scripted("hello there", reply=["Hello."]), wishes=SessionOptions(hands_free=False)) as shown:
+    async with screen(scripted("hello there", reply=["Hello."]), options=SessionOptions(hands_free=False)) as shown:
         await shown.until_state("press to talk")
         shown.tape.speak(0.4)
         await shown.pilot.pause(0.1)
@@ -345,7 +354,7 @@ async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
         for session in shown.server.app.sessions:
             session.wind_down()
         await shown.until("a new session", lambda: shown.talk.began.session_id not in ("", first))
-        assert "The link is lost" in shown.text()
+        assert "The connection is lost" in shown.text()
         shown.tape.speak(0.5)
         await shown.until("an answer", lambda: [line.text for line in shown.lines("reply")] == ["Yes."])
         await shown.until_state("listening")
@@ -354,7 +363,7 @@ async def test_a_lost_server_is_said_and_found_again(tmp_path: Path) -> None:
 
 async def test_a_server_that_is_not_there_ends_the_screen_with_the_reason() -> None:
     chosen = Chosen(Server.at("ws://127.0.0.1:9"), SessionOptions())
-    app = TalkScreen(lambda view: Talk(chosen, view, lambda: None, TapeDevices), "nobody", Glyphs())
+    app = TalkScreen(lambda view: Talk(chosen, view, lambda: None, TapeDevices), "no server", Glyphs())
     async with app.run_test(size=(80, 24)) as pilot:
         deadline_s = time.monotonic() + PATIENCE_S
         while app.return_value is None:
@@ -366,18 +375,18 @@ async def test_a_server_that_is_not_there_ends_the_screen_with_the_reason() -> N
 
 
 class Lines:
-    """What was written, and whoever waits for more of it."""
+    """The lines written so far, and a wait for more."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
         self._more = asyncio.Event()
 
     def write(self, line: str) -> None:
-        self.told.append(line)
+        self.lines.append(line)
         self._more.set()
 
     async def until(self, part: str) -> None:
-        while not any(part in line for line in self.told):
+        while not any(part in line for line in self.lines):
             self._more.clear()
             await self._more.wait()
 
@@ -399,7 +408,7 @@ async def test_plain_lines_tell_the_same_story() -> None:
             await lines.until("figures of turn 1")
             talk.stop()
             await conversation
-    story = [line.split("] ", 1)[1] for line in lines.told]
+    story = [line.split("] ", 1)[1] for line in lines.lines]
     order = ["state: you speak", "state: thinking", "you: what is it", "reply: It is one.", "state: it speaks"]
     assert [line for line in story if line in order] == order or sorted(
         line for line in story if line in order
@@ -408,7 +417,7 @@ async def test_plain_lines_tell_the_same_story() -> None:
     assert all(f"{name} " in figures for name in NAMES)
 
 
-async def test_leaving_in_the_middle_of_a_reply_interrupts_nobody() -> None:
+async def test_leaving_in_the_middle_of_a_reply_is_not_counted_as_an_interruption() -> None:
     engines = scripted("count")
     async with running(engines=engines) as server:
         lines = Lines()

@@ -148,7 +148,7 @@ def test_talking_over_the_answer_silences_it_though_the_microphone_hears_the_lou
     assert answer_until - interrupted_from < 1.0
     first_answer_from = loudspeaker.spans()[0][0]
     assert abs((answer_until - first_answer_from) * 1000 - heard_ms) < 300, (
-        "the server was told something else than was heard"
+        "the server has another length than was heard"
     )
 
 
@@ -204,7 +204,7 @@ def test_devices_that_vanish_are_said_and_those_that_come_are_used(tmp_path: Pat
         room.play(question)
         assert "paris" in talk.wait_for(r"\] you: (.*)")[1]
         talk.wait_for(r"\] reply: ")
-        assert any("A sound device is gone" in line for line in talk.lines)
+        assert any("A sound device has vanished" in line for line in talk.lines)
 
 
 def test_the_screen_shows_the_conversation_in_tmux_at_80_by_24(tmp_path: Path, question: Path) -> None:

@@ -1,4 +1,4 @@
-"""A room without a sound card: a PulseAudio server of our own whose null sinks are the loudspeaker and the cable into the microphone.
+"""A machine without a sound card: a PulseAudio server whose null sinks are the loudspeaker and the cable into the microphone.
 
 What is played into the sink `mic` comes out of the default microphone; what is played to the default loudspeaker (`speakers`) can be
 tapped. With `echo` the loudspeaker is heard in the microphone, as on a laptop.
@@ -72,7 +72,7 @@ class Tap:
         """When the first sample was, and all of them."""
         data = b"".join(chunk for _, chunk in self.chunks)
         audio = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2")
-        # The chunk that came soonest for its place tells best when the recording began.
+        # The chunk that arrived soonest for its position gives the best start time of the recording.
         at, begins = 0, []
         for arrived_s, chunk in self.chunks:
             at += len(chunk)
@@ -94,7 +94,7 @@ class Tap:
 
 
 class Room:
-    """The running server; `environment` is for whoever shall use it. `start()`, and `stop()` to pull every plug."""
+    """The running server; `environment` is for its clients. `start()`, and `stop()` to unplug every device."""
 
     def __init__(self, environment: dict[str, str], echo: float) -> None:
         self.environment = environment
@@ -104,8 +104,8 @@ class Room:
     def start(self) -> None:
         environment = self.environment
         sinks = [f"--load=module-null-sink sink_name={name} rate={RATE}" for name in ("mic", "speakers")]
-        door = f"--load=module-native-protocol-unix socket={environment['XDG_RUNTIME_DIR']}/native auth-anonymous=1"
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=null", *sinks, door]
+        protocol = f"--load=module-native-protocol-unix socket={environment['XDG_RUNTIME_DIR']}/native auth-anonymous=1"
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=null", *sinks, protocol]
         daemon = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         self._processes = [daemon]
         _wait_for(environment, daemon)

@@ -137,7 +137,7 @@ def test_a_path_of_the_dialect_is_left_as_it_is(dialect: str) -> None:
         ("session.voice", "session.audio.output.voice", "session.voice"),
         ("session.speed", "session.audio.output.speed", "session.speed"),
         ("session.modality", "session.output_modalities", "session.modalities"),
-        ("session.kind", "session.type", "session.kind"),
+        ("session.kind", "session.type", "type"),
         ("session.input_format", "session.audio.input.format", "session.input_audio_format"),
         ("session.output_format", "session.audio.output.format", "session.output_audio_format"),
         (

@@ -27,7 +27,7 @@ from tests.wire.test_fuzz import VALID
 from tests.wire.test_items import READ
 
 GA_FRAMES: list[dict[str, Any]] = [
-    *VALID,
+    *VALID["ga"],
     *({"type": beta.ITEM, "item": sent} for sent, *_ in READ if sent["type"] != "item_reference"),
 ]
 BETA_FRAMES: list[dict[str, Any]] = [

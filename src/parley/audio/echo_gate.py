@@ -1,8 +1,8 @@
 """Silences what echo cancellation leaves of the loudspeaker's voice, and lets a voice over it pass.
 
 Laws:
-- What is left of an echo lies far below the echo that was taken away; a person in the room doesn't. The echo is reckoned to go on for
-  as long as a hall reverberates after the loudspeaker has fallen silent.
+- What is left of an echo is far quieter than the echo that was removed; a person's voice is not. The echo is assumed to last as long as a
+  hall reverberates after the loudspeaker has fallen silent.
 - Where nothing has been played for a while, nothing is changed.
 - It opens and closes over one frame, without a click, and adds no delay.
 

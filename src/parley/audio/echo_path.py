@@ -1,10 +1,9 @@
-"""Finds out whether the microphone hears the loudspeaker at all: with headphones it does not, and nothing need be cancelled.
+"""Detects whether the microphone hears the loudspeaker: with headphones it does not, and nothing needs to be cancelled.
 
 Laws:
-- An echo is a delayed copy of what was played; another voice is not. The two are told apart by the correlation of the microphone with
-  the last `LONGEST_DELAY_MS` of the far end, both whitened, at the best delay.
-- A path that was found stays found until the microphone shows, over `GONE_MS` of loud far end, that it has gone; what was found is
-  remembered from one reply to the next.
+- An echo is a delayed copy of what was played; another voice is not. The correlation of the microphone with the
+  last `LONGEST_DELAY_MS` of the far end, both whitened, at the best delay, distinguishes them.
+- A path that was found counts as present until `GONE_MS` of loud far end show no echo; the finding is kept from one reply to the next.
 - Until either is known each sound is judged by itself, within `VOICE_MS` of its beginning.
 - Counts samples; no clock. A second of audio costs a few milliseconds, and only while the far end plays.
 
@@ -24,7 +23,7 @@ Path = Literal["unknown", "found", "absent"]
 
 FRAME_MS = 10
 RATE = 8_000
-"""Speech's rate on the telephone: enough to tell voices apart."""
+"""The telephone's rate: enough to distinguish voices."""
 
 PER_MS = RATE // 1_000
 FRAME = FRAME_MS * PER_MS
@@ -74,7 +73,7 @@ GONE_DB = 15.0
 """An echo this far below the one that was found (at first: below the far end) is none."""
 
 LEAST_CORRELATION = 0.1
-"""What chance alone gives in a window of `WINDOW_MS`: an echo that explains less of the microphone cannot be told from none."""
+"""What chance alone gives in a window of `WINDOW_MS`: an echo that explains less of the microphone cannot be distinguished from none."""
 
 PLAYED_DB = -60.0
 """The loudspeaker counts as playing above this."""

@@ -2,7 +2,7 @@
 
 Laws:
 - The output is the input, sample for sample: as many samples come out as went in (the last of them by `flush()`), and each stands
-  where it stood; what the filters hold back is constant and told by `latency_samples`.
+  where it stood; the delay of the filters is constant: `latency_samples`.
 - The output does not depend on how the input was chunked. With echo control it depends on when the far end was given, and holds a
   little random noise where an echo was.
 - With everything off the audio passes through untouched and the library is not loaded.

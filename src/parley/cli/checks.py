@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -126,14 +127,17 @@ def check_keys(config: Config) -> Check:
 def check_tls(config: Config) -> Check | None:
     """The certificate and its key, where they are set."""
     from parley.config import ConfigError
-    from parley.server.lifetime import tls_context
+    from parley.server.tls import tls_context, tls_warning
 
     if config.server.tls_cert is None:
         return None
     try:
         tls_context(config.server)
+        warning = tls_warning(config.server, datetime.now(UTC))
     except ConfigError as error:
         return Check("TLS", False, error.message, error.remedy)
+    if warning:
+        return Check("TLS", False, warning, required=False)
     return Check("TLS", True, f"{config.server.tls_cert}")
 
 

@@ -68,6 +68,6 @@ def load_config(config_path: Path | None, flags: Mapping[str, object]) -> Config
 
 
 def warn(config: Config) -> None:
-    """Tell the configuration's warnings on stderr (the server tells them by itself)."""
+    """Print the configuration's warnings on stderr (the server logs them by itself)."""
     for warning in config.warnings:
         click.echo(f"parley: {warning}", err=True)

@@ -1,4 +1,4 @@
-"""`parley replay TRACE`: a recorded session through the core again; the same effects, byte for byte, or where they part."""
+"""`parley replay TRACE`: runs a recorded session through the core again and compares its effects, byte for byte."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 def replay(ctx: click.Context, /, trace: Path) -> None:
     """Run the recorded session in TRACE through the core again and compare its effects.
 
-    Traces are written to `server.trace_dir`. Exit code 1 when the effects differ.
+    Servers write traces to `server.trace_dir`, library sessions to `trace_dir`. Exit code 1 when the effects differ.
     """
     from parley.runtime.trace import replay as replay_trace
 

@@ -19,7 +19,7 @@ from parley.cli.options import load_config, pipeline_configured
 
 if TYPE_CHECKING:
     from parley.client.connection import Server
-    from parley.client.session import SessionOptions
+    from parley.client.session_setup import SessionOptions
     from parley.config import Config
     from parley.talk.conversation import Talk
     from parley.talk.devices import Direction
@@ -192,7 +192,7 @@ def _key(name: object) -> str:
 
 def _session_options(config: Config, options: dict[str, object]) -> SessionOptions:
     """What is asked of the server. One of our own has the configuration; another is sent what somebody set on purpose."""
-    from parley.client.session import SessionOptions
+    from parley.client.session_setup import SessionOptions
 
     pipeline = config.pipelines[config.default_pipeline]
     voice = instructions = None
@@ -292,7 +292,7 @@ def _logs_to(conversation: Talk) -> Iterator[None]:
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            conversation.note_from_elsewhere("warning", record.getMessage())
+            conversation.notify_from_thread("warning", record.getMessage())
 
     handler = Notes(logging.WARNING)
     root = logging.getLogger()

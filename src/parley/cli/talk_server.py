@@ -31,7 +31,7 @@ END_S = 10.0
 
 @dataclass(slots=True)
 class _Running:
-    """What the thread tells."""
+    """What the thread reports."""
 
     ready: threading.Event = field(default_factory=threading.Event)
     port: int = 0

@@ -1,7 +1,7 @@
 """The WebSocket to a Realtime server: messages in order, both ways.
 
-Laws: what waits to be sent is bounded; a refusal carries the server's own words and what to do. A key is sent to the server that was
-named and nowhere else, and appears in no message.
+Laws: messages that wait to be sent are bounded; a refusal carries the server's own words and a remedy. A key is sent only to the server
+that was named, and appears in no message.
 Does not know: what a message means.
 """
 
@@ -21,13 +21,13 @@ from parley.client.urls import MAX_MESSAGE_BYTES, UnusableUrl, realtime_url
 from parley.errors import ParleyError
 
 OPEN_TIMEOUT_S = 15
-"""A server that has not answered the handshake by then is not there for a conversation."""
+"""A server that has not answered the handshake by then counts as unreachable."""
 
 CLOSE_TIMEOUT_S = 1
-"""Nobody waits longer for a goodbye."""
+"""How long closing waits for the server's close frame."""
 
 UNSENT_MESSAGES = 1500
-"""Half a minute of microphone: a server that has stopped reading for so long is gone."""
+"""Half a minute of microphone: a server that has not read for so long counts as lost."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -46,7 +46,7 @@ class ServerUnavailable(ParleyError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to talk to: a complete WebSocket URL (`Server.at`), and the key, which shows in no `repr`."""
+    """A server's complete WebSocket URL (`Server.at`), and the key, which appears in no `repr`."""
 
     url: str
     key: str = field(default="", repr=False)
@@ -71,7 +71,7 @@ class Server:
 
     @property
     def here(self) -> bool:
-        """The server is on this machine: no proxy leads there."""
+        """The server is on this machine, so no proxy is used."""
         return urlsplit(self.url).hostname in LOOPBACK
 
 
@@ -120,7 +120,7 @@ class Connection:
                 await self._socket.send(message)
                 self._unsent.task_done()
         except ConnectionClosed:
-            # The reader says why.
+            # The reader reports the reason.
             return
 
 

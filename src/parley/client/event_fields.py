@@ -1,6 +1,6 @@
-"""Members of a server's event, whatever the server put there.
+"""Members of a server's event, of the type that is needed.
 
-Laws: pure; never raises: what is missing or of another kind is empty.
+Laws: pure; never raises; a member that is missing or of another type counts as empty.
 """
 
 from __future__ import annotations

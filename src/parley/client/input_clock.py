@@ -1,4 +1,4 @@
-"""When each sample of the input audio was recorded: the server speaks of positions, figures need times.
+"""When each sample of the input audio was recorded: the server sends positions, figures need times.
 
 Laws: pure; positions are milliseconds of audio sent in this session; remembers the last `SPAN_S` seconds.
 """
@@ -27,7 +27,7 @@ class InputClock:
             self._marks.popleft()
 
     def time_of(self, at_ms: float) -> float | None:
-        """When the sample at `at_ms` was recorded; None where it is forgotten or has not been sent."""
+        """When the sample at `at_ms` was recorded; None if that is too long ago, or was not sent yet."""
         index = bisect_left(self._marks, (at_ms,))
         if index == len(self._marks) or (index == 0 and at_ms < self._marks[0][0] - 1000):
             return None

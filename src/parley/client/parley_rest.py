@@ -1,7 +1,7 @@
-"""What a Parley tells over HTTP beside the conversation: that it is one, and where the time of each turn went.
+"""What a Parley server says over HTTP beside the conversation: that it is one, and where the time of each turn went.
 
-Laws: asks for nothing that the conversation needs; whoever does not answer as a Parley is none. The key goes only to a server that
-said it is one. Small answers, short patience, never on the event loop's own thread.
+Laws: the conversation needs none of it. A server whose /health lacks `parley` is treated as foreign, and is not sent the key. Answers are
+small, timeouts short, and requests never run on the event loop's own thread.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import msgspec
 
 from parley.client.connection import Server
 
-PATIENCE_S = 2.0
-"""A figure that comes later than this is no longer looked at."""
+TIMEOUT_S = 2.0
+"""The timeout of a request: a later figure is not shown."""
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """32 turns are some 12 kB."""
 
 
 class ParleyRest:
-    """One server's HTTP side. `ask()` first; `turns()` answers None where it is no Parley, or does not say."""
+    """One server's HTTP side. Call `ask()` first; `turns()` returns None for a foreign server, or without an answer."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -39,7 +39,7 @@ class ParleyRest:
         return self.is_parley
 
     async def turns(self, session_id: str) -> list[dict[str, Any]] | None:
-        """The session's last turns as `runtime/waterfall.py` tells them, oldest first."""
+        """The session's last turns as `runtime/waterfall.py` renders them, oldest first."""
         if not self.is_parley:
             return None
         answer = await self._get(f"/parley/sessions/{quote(session_id)}/turns", self._server.key)
@@ -54,7 +54,7 @@ class ParleyRest:
         if key:
             request.add_header("Authorization", f"Bearer {key}")
         try:
-            with self._opener.open(request, timeout=PATIENCE_S) as response:
+            with self._opener.open(request, timeout=TIMEOUT_S) as response:
                 return msgspec.json.decode(response.read(MAX_ANSWER_BYTES))
         except (OSError, urllib.error.URLError, msgspec.DecodeError, ValueError):
             return None

@@ -3,7 +3,7 @@
     push() -> backlog (24 kHz, per item) -> produce() -> blocks (the device's rate) -> take() -> loudspeaker
 
 Laws:
-- Pure: no clock, no lock, no thread. Whoever calls from two threads holds a lock around each call (`devices.py` does).
+- Pure: no clock, no lock, no thread. A caller with two threads holds a lock around each call (`talk/devices.py` does).
 - Plays exactly what was pushed, in order, to the last sample, unless interrupted; the first block is made as soon as there is
   anything at all to play.
 - After `interrupt()` nothing more is taken but a fade of `FADE_MS`; what each item's listener heard is known to the sample at
@@ -81,7 +81,7 @@ class _Sound:
 
     @property
     def over(self) -> bool:
-        """Everything has been taken, and no more comes."""
+        """Everything was taken, and no more follows."""
         return self.ended and self.flushed and self.taken == self.made
 
 
@@ -143,13 +143,13 @@ class ClientPlayback:
         return True
 
     def end(self, item_id: str) -> None:
-        """No more comes for the item. Next: `produce()`, for its last samples."""
+        """The item is complete. Next: `produce()`, for its last samples."""
         for sound in self._sounds:
             if sound.item_id == item_id:
                 sound.ended = True
 
     def produce(self) -> None:
-        """Fill the blocks from the backlog, as far as there is room and sound."""
+        """Fill the blocks from the backlog, until they are full or the backlog is empty."""
         for sound in self._sounds:
             while self._ready_samples < self._capacity:
                 piece = self._next_piece(sound)
@@ -163,7 +163,7 @@ class ClientPlayback:
                 return
 
     def _next_piece(self, sound: _Sound) -> Int16 | None:
-        """At most a block at the device's rate; None: nothing is to be had now."""
+        """At most a block at the device's rate; None if there is nothing now."""
         if sound.waiting:
             wanted = self._block * WIRE_RATE // self.rate
             parts: list[Int16] = []
@@ -249,7 +249,7 @@ class ClientPlayback:
 
     @property
     def wants_more(self) -> bool:
-        """The blocks have room, and there is something to fill them with: `produce()` would do something."""
+        """Whether `produce()` would do something: the blocks are not full and the backlog is not empty."""
         return self._ready_samples < self._capacity and any(
             sound.waiting or (sound.ended and not sound.flushed) for sound in self._sounds
         )
@@ -262,7 +262,7 @@ class ClientPlayback:
         return PlaybackProgress("", 0.0)
 
     def interrupt(self) -> list[PlayedSpan]:
-        """Silence, after a fade. Tells of each item that was not heard out how much of it was, the fade included."""
+        """Fade out and drop everything. Returns, for each item not played to its end, how much of it was heard, the fade included."""
         tail = self._take_fade()
         heard = [
             PlayedSpan(
@@ -284,7 +284,7 @@ class ClientPlayback:
         return heard
 
     def forget(self, item_id: str) -> None:
-        """Drop what still comes for an item that has not begun to sound."""
+        """Drop the further audio of an item that has not begun to play."""
         self._cut.append(item_id)
 
     def _take_fade(self) -> Int16:

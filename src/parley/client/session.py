@@ -1,11 +1,11 @@
-"""A conversation as its client sees it: the server's events in, what to send and what to show out.
+"""The client's side of one session: server events in; messages to send and updates to show out.
 
 Laws:
 - SANS-IO: no socket, clock, thread or asyncio; `now_s` is the caller's monotonic clock.
-- Tolerant of what it does not know: an unknown event is passed over, a missing field is taken as empty.
-- The loudspeaker is told to stop (`UserBegan.over_reply`) in the call that hears of the interruption; the caller answers at once
-  with `silenced()`, which tells the server exactly what was heard.
-Event names are the dialect's; session objects are read and written as the GA has them.
+- Unknown events are ignored; a missing field counts as empty.
+- The call that receives an interruption returns `UserTurnStarted(over_reply=True)`: the caller stops the loudspeaker and calls
+  `silenced()` at once, which reports to the server exactly what was heard.
+- Event names are the dialect's; session objects are those of the GA dialect.
 Does not know: devices, how anything is drawn, figures.
 """
 
@@ -15,31 +15,32 @@ import binascii
 from base64 import b64decode
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
 from parley.client.event_fields import Json, number_of, object_of, text_of
 from parley.client.input_clock import InputClock
 from parley.client.playback import PlayedSpan
+from parley.client.session_setup import SessionOptions, SessionSetup
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
+    FunctionCalled,
     Level,
-    ReplyBegan,
-    ReplyCut,
-    ReplySounded,
-    ReplySoundEnded,
-    ReplyWorded,
+    ResponseAudio,
+    ResponseAudioEnded,
+    ResponseCut,
     ResponseEnded,
+    ResponseStarted,
+    ResponseText,
     ServerToolCalled,
-    SessionBegan,
-    Told,
-    ToolAsked,
-    UserBegan,
-    UserEnded,
-    UserHeard,
-    UserLost,
+    SessionStarted,
+    StatusMessage,
+    UserTranscript,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 from parley.core.words import notices as n
 from parley.core.words.events import (
@@ -65,24 +66,10 @@ BYTES_PER_MS = 48
 """PCM16 at 24 kHz."""
 
 ITEMS_KEPT = 200
-"""Items whose words are still at hand: an hour of quick talk; older ones can no longer be cut."""
+"""Items whose words are kept: an hour of quick talk. Older ones can no longer be cut."""
 
 HARMLESS = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_empty"})
-"""Errors that only say that the server was quicker."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """What the client asks of the server; None leaves it as the server has it. `transcription_model` is asked for only where the
-    server transcribes nothing by itself. `hands_free` False: the user ends turns with a key. `spoken` False: replies are text."""
-
-    hands_free: bool = True
-    voice: str | None = None
-    instructions: str | None = None
-    language: str | None = None
-    turn_detection: str | None = None
-    transcription_model: str = "gpt-4o-mini-transcribe"
-    spoken: bool = True
+"""Errors of requests that the server had made obsolete before they arrived."""
 
 
 @dataclass(slots=True)
@@ -96,35 +83,24 @@ class _Item:
     heard_ms: int | None = None
 
 
-@dataclass(slots=True)
-class _Detection:
-    """What the server's turn detection was when the session began, to be put back."""
-
-    type: str = "server_vad"
-    silence_ms: float | None = None
-    interrupts: bool = True
-    asked: Json = field(default_factory=dict)
-
-
 class ClientSession:
-    """Call `received()` for each message of the server and `appended()` for microphone audio; send what `outgoing()` yields
-    after every call. `exact_cuts`: the server keeps the words that were heard, and is asked for them (a Parley is one).
+    """Call `received()` for each message of the server and `appended()` for microphone audio; send what `outgoing()` returns
+    after every call. `exact_cuts`: the server (a Parley) keeps exactly the words that were heard, and is asked for them.
     """
 
-    def __init__(self, wishes: SessionOptions, *, exact_cuts: bool = False, dialect: Dialect = GA) -> None:
+    def __init__(self, options: SessionOptions, *, exact_cuts: bool = False, dialect: Dialect = GA) -> None:
         self._dialect = dialect
-        self._wishes = wishes
+        self._setup = SessionSetup(options)
         self._exact_cuts = exact_cuts
         self._outgoing: deque[str] = deque()
         self._items: dict[str, _Item] = {}
         self._response = ""
         self._user_item = ""
-        self._detection = _Detection()
         self._clock = InputClock()
         self._turn_bytes = 0
         self._event_count = 0
-        self.hands_free = wishes.hands_free
-        self.talking = wishes.hands_free
+        self.hands_free = options.hands_free
+        self.talking = options.hands_free
         self.session_id = ""
 
     # --- what goes out ---------------------------------------------------------------------------------------------------
@@ -151,7 +127,7 @@ class ClientSession:
         self._turn_bytes = 0
         self._send(ClearRequested(self._next_id()))
         self._cancel()
-        return [UserBegan("", over_reply=True)]
+        return [UserTurnStarted("", over_reply=True)]
 
     def release(self, now_s: float) -> list[ClientUpdate]:
         """The talk key goes up: the turn is over and a reply is wanted."""
@@ -160,10 +136,10 @@ class ClientSession:
         self.talking = False
         if self._turn_bytes < MIN_COMMIT_MS * BYTES_PER_MS:
             self._send(ClearRequested(self._next_id()))
-            return [UserLost("", f"the key was held for less than {MIN_COMMIT_MS} ms")]
+            return [UserTurnLost("", f"the key was held for less than {MIN_COMMIT_MS} ms")]
         self._send(CommitRequested(self._next_id()))
         self._send(ResponseRequested(event_id=self._next_id()))
-        return [UserEnded("", now_s, now_s)]
+        return [UserTurnEnded("", now_s, now_s)]
 
     def say(self, text: str) -> list[ClientUpdate]:
         """A typed message, and a reply to it. Next: `silenced()`, for what is still being played."""
@@ -172,15 +148,15 @@ class ClientSession:
         item = Message(ItemId(item_id), "user", (InputText(text),))
         self._send(ItemCreateRequested(item, event_id=self._next_id()))
         self._send(ResponseRequested(event_id=self._next_id()))
-        return [UserBegan(item_id, over_reply=True), UserHeard(item_id, text, final=True)]
+        return [UserTurnStarted(item_id, over_reply=True), UserTranscript(item_id, text, final=True)]
 
     def interrupt(self) -> None:
-        """The user wants silence. Next: `silenced()`."""
+        """Cancel the reply. Next: `silenced()`."""
         self._cancel()
 
     def silenced(self, heard: Sequence[PlayedSpan], *, by_user: bool = True) -> list[ClientUpdate]:
-        """The loudspeaker has stopped: the server and the transcript shall know what was heard. `by_user`: see `ReplyCut`."""
-        happened: list[ClientUpdate] = []
+        """The loudspeaker has stopped: report what was heard, to the server and as updates. `by_user`: see `ResponseCut`."""
+        updates: list[ClientUpdate] = []
         for cut in heard:
             item = self._items.get(cut.item_id)
             if item is None:
@@ -189,26 +165,25 @@ class ClientSession:
             self._send(ItemTruncateRequested(item_id, cut.content_index, cut.heard_ms, self._next_id()))
             item.heard_ms = cut.heard_ms
             words, rest = _cut_in_proportion(item.text, cut.heard_ms / max(1.0, item.received_ms))
-            happened.append(ReplyCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user))
+            updates.append(ResponseCut(cut.item_id, words, rest, cut.heard_ms, exact=False, by_user=by_user))
             if self._exact_cuts:
                 self._send(ItemRetrieveRequested(item_id, self._next_id()))
-        return happened
+        return updates
 
     def set_hands_free(self, hands_free: bool) -> None:
-        """Let the server find the turns' ends, or the user's key."""
+        """Have the server end turns, or the user's key."""
         if hands_free == self.hands_free:
             return
         self.hands_free = self.talking = hands_free
         self._send(ClearRequested(self._next_id()))
-        detection = self._detection.asked if hands_free else None
-        self._update({"audio": {"input": {"turn_detection": detection}}})
+        self._update(self._setup.detection(hands_free=hands_free))
 
     def _cancel(self) -> None:
         if self._response:
             self._send(CancelRequested(ResponseId(self._response), self._next_id()))
 
     def _update(self, session: Json) -> None:
-        """Ask for a change of the session. Written by hand: turn detection goes back to a server exactly as it came from it, with
+        """Ask for a change of the session. Written without the dialect's types, because turn detection is sent back with
         members that only that server knows."""
         event = {"type": "session.update", "event_id": self._next_id(), "session": {"type": "realtime", **session}}
         self._outgoing.append(msgspec.json.encode(event).decode())
@@ -219,7 +194,7 @@ class ClientSession:
 
     def _send(self, event: ClientEvent) -> None:
         frame = self._dialect.write(event)
-        assert frame is not None, f"the {self._dialect.name} dialect cannot say {event}"
+        assert frame is not None, f"the {self._dialect.name} dialect has no form of {event}"
         self._outgoing.append(frame)
 
     # --- what comes in ---------------------------------------------------------------------------------------------------
@@ -229,9 +204,9 @@ class ClientSession:
         try:
             event = msgspec.json.decode(data)
         except msgspec.DecodeError:
-            return [Told("warning", "The server sent a message that is not JSON.")]
+            return [StatusMessage("warning", "The server sent a message that is not JSON.")]
         if not isinstance(event, dict):
-            return [Told("warning", "The server sent a message that is not an event.")]
+            return [StatusMessage("warning", "The server sent a message that is not an event.")]
         kind = self._dialect.server_events.get(text_of(event, "type"))
         match kind:
             case n.SessionCreated | n.SessionUpdated:
@@ -242,7 +217,7 @@ class ClientSession:
                 return self._retrieved(object_of(event, "item"))
             case n.ResponseCreated:
                 self._response = text_of(object_of(event, "response"), "id")
-                return [ReplyBegan(self._response)]
+                return [ResponseStarted(self._response)]
             case n.ResponseDone:
                 return self._done(object_of(event, "response"))
             case None:
@@ -251,70 +226,30 @@ class ClientSession:
                 return self._user_event(kind, event, now_s) + self._reply_event(kind, event)
 
     def _session(self, session: Json, created: bool) -> list[ClientUpdate]:
-        heard = object_of(object_of(session, "audio"), "input")
-        detection = heard.get("turn_detection")
-        if isinstance(detection, dict):
-            silence_ms = detection.get("silence_duration_ms")
-            self._detection = _Detection(
-                text_of(detection, "type") or "server_vad",
-                float(silence_ms) if isinstance(silence_ms, int | float) else None,
-                detection.get("interrupt_response") is not False,
-                {name: value for name, value in detection.items() if value is not None},
-            )
+        self._setup.read(session)
         if not created:
             return []
         self.session_id = text_of(session, "id") or "?"
         self._clock = InputClock()
-        if not self._detection.asked:
-            self._detection.asked = {"type": "server_vad"}
-        if wanted := self._wanted(heard):
-            self._update(wanted)
-        voice = text_of(object_of(object_of(session, "audio"), "output"), "voice")
-        return [SessionBegan(self.session_id, text_of(session, "model"), self._wishes.voice or voice)]
-
-    def _wanted(self, heard: Json) -> Json:
-        """The difference between what the server offers and what is wished."""
-        wishes = self._wishes
-        wanted: Json = {}
-        listening: Json = {}
-        if wishes.instructions is not None:
-            wanted["instructions"] = wishes.instructions
-        if not wishes.spoken:
-            wanted["output_modalities"] = ["text"]
-        if wishes.turn_detection is not None:
-            self._detection.asked = {"type": wishes.turn_detection}
-            listening["turn_detection"] = self._detection.asked
-        if not self.hands_free:
-            listening["turn_detection"] = None
-        if not heard.get("transcription"):
-            listening["transcription"] = {"model": wishes.transcription_model}
-            if wishes.language:
-                listening["transcription"]["language"] = wishes.language
-        audio: Json = {}
-        if listening:
-            audio["input"] = listening
-        if wishes.voice is not None:
-            audio["output"] = {"voice": wishes.voice}
-        if audio:
-            wanted["audio"] = audio
-        return wanted
+        if changes := self._setup.changes(session, hands_free=self.hands_free):
+            self._update(changes)
+        return [SessionStarted(self.session_id, text_of(session, "model"), self._setup.voice(session))]
 
     def _error(self, error: Json) -> list[ClientUpdate]:
         code, message = text_of(error, "code"), text_of(error, "message")
         if code in HARMLESS:
             return []
         level: Level = "error" if text_of(error, "type") == "server_error" else "warning"
-        return [Told(level, message or code or "The server reports an error and does not say which.")]
+        return [StatusMessage(level, message or code or "The server reported an error without a message.")]
 
-    def _user_began(self, item_id: str) -> list[ClientUpdate]:
+    def _turn_started(self, item_id: str) -> list[ClientUpdate]:
         self._user_item = item_id
-        return [UserBegan(item_id, over_reply=self._detection.interrupts)]
+        return [UserTurnStarted(item_id, over_reply=self._setup.interrupts)]
 
-    def _user_ended(self, item_id: str, audio_end_ms: float, now_s: float) -> list[ClientUpdate]:
+    def _turn_ended(self, item_id: str, audio_end_ms: float, now_s: float) -> list[ClientUpdate]:
         turn_end_s = min(now_s, self._clock.time_of(audio_end_ms) or now_s)
-        silence_ms = self._detection.silence_ms or 0.0
-        voice_end_s = min(turn_end_s, self._clock.time_of(audio_end_ms - silence_ms) or turn_end_s)
-        return [UserEnded(item_id, voice_end_s, turn_end_s)]
+        voice_end_s = min(turn_end_s, self._clock.time_of(audio_end_ms - self._setup.silence_ms) or turn_end_s)
+        return [UserTurnEnded(item_id, voice_end_s, turn_end_s)]
 
     def time_of_input(self, audio_ms: float) -> float | None:
         """When the sample at this position of the input audio was recorded; None: too long ago, or not yet."""
@@ -324,71 +259,73 @@ class ClientSession:
         item_id = text_of(event, "item_id")
         match kind:
             case n.InputSpeechStarted:
-                return self._user_began(item_id)
+                return self._turn_started(item_id)
             case n.InputSpeechStopped:
-                return self._user_ended(item_id, number_of(event, "audio_end_ms"), now_s)
+                return self._turn_ended(item_id, number_of(event, "audio_end_ms"), now_s)
             case n.InputCommitted:
                 self._user_item = item_id
                 return []
             case n.TranscriptionDelta:
                 item = self._item(item_id)
                 item.text += text_of(event, "delta")
-                return [UserHeard(item_id, item.text, final=False)]
+                return [UserTranscript(item_id, item.text, final=False)]
             case n.TranscriptionCompleted:
                 item = self._item(item_id)
                 item.text, item.final = text_of(event, "transcript"), True
                 if not item.text.strip():
-                    return [UserLost(item_id, "nothing was understood")]
-                return [UserHeard(item_id, item.text, final=True)]
+                    return [UserTurnLost(item_id, "nothing was understood")]
+                return [UserTranscript(item_id, item.text, final=True)]
             case n.TranscriptionFailedNotice:
-                return [UserLost(item_id, text_of(object_of(event, "error"), "message") or "the transcription failed")]
+                return [
+                    UserTurnLost(item_id, text_of(object_of(event, "error"), "message") or "the transcription failed")
+                ]
             case _:
                 return []
 
-    def _retrieved(self, told: Json) -> list[ClientUpdate]:
-        item = self._items.get(text_of(told, "id"))
+    def _retrieved(self, retrieved: Json) -> list[ClientUpdate]:
+        item = self._items.get(text_of(retrieved, "id"))
         if item is None or item.heard_ms is None:
             return []
-        parts = told.get("content")
+        parts = retrieved.get("content")
         words = " ".join(text_of(part, "transcript") for part in parts if isinstance(part, dict)) if parts else ""
         if not item.text.startswith(words):
             return []
-        return [ReplyCut(text_of(told, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
+        return [ResponseCut(text_of(retrieved, "id"), words, item.text[len(words) :], item.heard_ms, exact=True)]
 
     def _reply_event(self, kind: type[n.Notice], event: Json) -> list[ClientUpdate]:
         response_id, item_id = text_of(event, "response_id"), text_of(event, "item_id")
         match kind:
             case n.OutputTranscriptDelta | n.OutputTextDelta:
-                return self._worded(response_id, item_id, text_of(event, "delta"))
+                return self._text(response_id, item_id, text_of(event, "delta"))
             case n.OutputTranscriptDone | n.OutputTextDone:
                 item = self._item(item_id, response_id)
                 item.text, item.final = text_of(event, "transcript") or text_of(event, "text") or item.text, True
-                return [ReplyWorded(response_id, item_id, item.text, final=True)]
+                return [ResponseText(response_id, item_id, item.text, final=True)]
             case n.OutputAudioDelta:
-                return self._sounded(response_id, item_id, event)
+                return self._audio(response_id, item_id, event)
             case n.OutputAudioDone:
-                return [ReplySoundEnded(item_id)]
+                return [ResponseAudioEnded(item_id)]
             case n.OutputItemAdded if object_of(event, "item").get("type") == "mcp_call":
                 return [ServerToolCalled(response_id)]
             case n.FunctionArgumentsDone:
-                return [ToolAsked(text_of(event, "name"), text_of(event, "arguments"))]
+                return [FunctionCalled(text_of(event, "name"), text_of(event, "arguments"))]
             case _:
                 return []
 
-    def _worded(self, response_id: str, item_id: str, delta: str) -> list[ClientUpdate]:
+    def _text(self, response_id: str, item_id: str, delta: str) -> list[ClientUpdate]:
         item = self._item(item_id, response_id)
         item.text += delta
-        return [ReplyWorded(response_id, item_id, item.text, final=False)]
+        return [ResponseText(response_id, item_id, item.text, final=False)]
 
-    def _sounded(self, response_id: str, item_id: str, event: Json) -> list[ClientUpdate]:
+    def _audio(self, response_id: str, item_id: str, event: Json) -> list[ClientUpdate]:
         try:
             audio = b64decode(text_of(event, "delta"), validate=True)
         except binascii.Error:
-            return [Told("warning", "The server sent audio that is not base64.")]
+            return [StatusMessage("warning", "The server sent audio that is not base64.")]
         item = self._item(item_id, response_id)
         audio = audio[: len(audio) // 2 * 2]
         item.received_ms += len(audio) / BYTES_PER_MS
-        return [ReplySounded(response_id, item_id, int(number_of(event, "content_index")), audio)]
+        return [ResponseAudio(response_id, item_id, int(number_of(event, "content_index")), audio)]
 
     def _done(self, response: Json) -> list[ClientUpdate]:
         response_id, status = text_of(response, "id"), text_of(response, "status")
@@ -396,10 +333,10 @@ class ClientSession:
             self._response = ""
         details = object_of(response, "status_details")
         reason = text_of(object_of(details, "error"), "message") or text_of(details, "reason")
-        happened: list[ClientUpdate] = [ResponseEnded(response_id, status, reason)]
+        updates: list[ClientUpdate] = [ResponseEnded(response_id, status, reason)]
         if status == "failed":
-            happened.append(Told("error", f"The reply failed: {reason or 'the server does not say why'}"))
-        return happened
+            updates.append(StatusMessage("error", f"The reply failed: {reason or 'the server gave no reason'}"))
+        return updates
 
     def _item(self, item_id: str, response_id: str = "") -> _Item:
         item = self._items.get(item_id)
@@ -411,7 +348,7 @@ class ClientSession:
 
 
 def _cut_in_proportion(text: str, share: float) -> tuple[str, str]:
-    """The words that a share (0..1) of the audio holds, if all letters take equal time; a word begun is a word not heard."""
+    """The words in a share (0..1) of the audio, if all letters take equal time, and the rest. A word cut short counts as not heard."""
     if share >= 1.0:
         return text, ""
     end = round(len(text) * max(0.0, share))

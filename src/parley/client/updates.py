@@ -1,6 +1,6 @@
-"""What a client's session tells those around it: the screen, the loudspeaker, the recording.
+"""What a client session reports to the screen, the loudspeaker and the recording.
 
-Laws: frozen values, past tense; texts are whole (never deltas), so that whoever missed one is right again with the next.
+Laws: frozen values. Texts are whole, never deltas, so that a consumer that missed one is up to date with the next.
 Times are seconds of the caller's monotonic clock, `*_ms` positions in audio.
 """
 
@@ -16,7 +16,7 @@ Level = Literal["note", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class SessionBegan:
+class SessionStarted:
     """The server has opened a session."""
 
     session_id: str
@@ -25,16 +25,16 @@ class SessionBegan:
 
 
 @dataclass(frozen=True, slots=True)
-class UserBegan:
-    """The user has the floor. `over_reply`: what the loudspeaker plays must stop now."""
+class UserTurnStarted:
+    """The user has the floor. `over_reply`: the loudspeaker must stop now."""
 
     item_id: str
     over_reply: bool
 
 
 @dataclass(frozen=True, slots=True)
-class UserEnded:
-    """The user's turn is over. `voice_end_s`: when the last of the voice was spoken, as far as can be known from here."""
+class UserTurnEnded:
+    """The user's turn is over. `voice_end_s`: when the user's voice ended, as far as the client can know."""
 
     item_id: str
     voice_end_s: float
@@ -42,8 +42,8 @@ class UserEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class UserHeard:
-    """The user's words so far; `final`: they stay as they are."""
+class UserTranscript:
+    """The user's words so far; `final`: they no longer change."""
 
     item_id: str
     text: str
@@ -51,21 +51,23 @@ class UserHeard:
 
 
 @dataclass(frozen=True, slots=True)
-class UserLost:
-    """The turn came to nothing: cleared, not understood, or its recognition failed for the reason given."""
+class UserTurnLost:
+    """The turn has no words: it was cleared or not understood, or its recognition failed. `reason` says which."""
 
     item_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyBegan:
+class ResponseStarted:
+    """The server has begun a response."""
+
     response_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyWorded:
-    """The reply's words so far; `final`: the server adds none."""
+class ResponseText:
+    """The reply's words so far; `final`: no more follow."""
 
     response_id: str
     item_id: str
@@ -74,7 +76,7 @@ class ReplyWorded:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplySounded:
+class ResponseAudio:
     """More of the reply's audio (PCM16, 24 kHz mono): for `Playback.push`."""
 
     response_id: str
@@ -84,7 +86,7 @@ class ReplySounded:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplySoundEnded:
+class ResponseAudioEnded:
     """No more audio comes for the item: for `Playback.end`."""
 
     item_id: str
@@ -92,7 +94,7 @@ class ReplySoundEnded:
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """`status` as on the wire (completed, cancelled, incomplete, failed); `reason` in words where there is one."""
+    """`status` as on the wire (completed, cancelled, incomplete, failed); `reason` in words, "" if there is none."""
 
     response_id: str
     status: str
@@ -100,10 +102,10 @@ class ResponseEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyCut:
-    """The reply was silenced after `heard_ms`: of its words `heard` reached the ear, `unheard` did not. `exact`: the server says so.
+class ResponseCut:
+    """The reply was silenced after `heard_ms`: its words `heard` were played, `unheard` were not. `exact`: as the server reports it.
 
-    `by_user` False: nobody interrupted it; the conversation ended, or a device or the link was lost.
+    `by_user` False: the user did not interrupt; the conversation ended, or a device or the link was lost.
     """
 
     item_id: str
@@ -115,8 +117,8 @@ class ReplyCut:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolAsked:
-    """The model asked for a function, which this client has none of."""
+class FunctionCalled:
+    """The model called a function. This client has no functions, so no answer follows."""
 
     name: str
     arguments: str
@@ -124,32 +126,32 @@ class ToolAsked:
 
 @dataclass(frozen=True, slots=True)
 class ServerToolCalled:
-    """A reply calls a tool that the server carries out; another reply goes on from what the tool answers."""
+    """A reply calls a tool that the server runs; the next reply continues from the tool's output."""
 
     response_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Something a person should read."""
+class StatusMessage:
+    """A message to show to the user."""
 
     level: Level
     message: str
 
 
 ClientUpdate = (
-    SessionBegan
-    | UserBegan
-    | UserEnded
-    | UserHeard
-    | UserLost
-    | ReplyBegan
-    | ReplyWorded
-    | ReplySounded
-    | ReplySoundEnded
+    SessionStarted
+    | UserTurnStarted
+    | UserTurnEnded
+    | UserTranscript
+    | UserTurnLost
+    | ResponseStarted
+    | ResponseText
+    | ResponseAudio
+    | ResponseAudioEnded
     | ResponseEnded
-    | ReplyCut
-    | ToolAsked
+    | ResponseCut
+    | FunctionCalled
     | ServerToolCalled
-    | Told
+    | StatusMessage
 )

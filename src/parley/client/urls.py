@@ -1,4 +1,4 @@
-"""Where a Realtime server is: complete URLs from what people write, and what every client accepts from it."""
+"""Complete URLs of Realtime servers from what people write, and the limit on what a client accepts from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from websockets.uri import parse_uri
 from parley.errors import ParleyError
 
 MAX_MESSAGE_BYTES = 32 * 2**20
-"""Servers cut audio into far smaller messages; a larger one is a fault to be seen, not memory to be filled."""
+"""Servers cut audio into far smaller messages; a larger one is an error, and must not fill the memory."""
 
 
 class UnusableUrl(ParleyError):

@@ -78,7 +78,7 @@ def find_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | No
 
 
 def _named(path: Path, by: str) -> Path:
-    if os.path.isdir(path):  # where the system cannot tell (a name too long), `Path.is_dir` raises
+    if os.path.isdir(path):  # where the system cannot say (a name too long), `Path.is_dir` raises
         raise ConfigError(
             f"The configuration file {path} (named by {by}) is a folder.",
             remedy=f"Name a file, such as {path / FILE_NAME}.",

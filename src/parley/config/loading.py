@@ -281,7 +281,7 @@ def _trace_dir(server: ServerSection, places: Mapping[KeyPath, str]) -> Path | N
 
 
 def _exists(path: Path) -> bool:
-    """Raises `OSError` or `ValueError` where the system cannot tell, as for a name that is too long."""
+    """Raises `OSError` or `ValueError` where the system cannot say, as for a name that is too long."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -294,7 +294,7 @@ def _server(
 ) -> ServerConfig:
     values = section.model_dump(exclude={"api_key_env", "api_keys", "keys_file", "tls_cert", "tls_key", "trace_dir"})
     if values["allowed_mcp_servers"] is None:
-        # Whoever can talk to this server could have it reach into its own network: on one's own machine they can reach it anyway.
+        # A client could have the server reach hosts of its own network. A client on this machine can reach them anyway.
         values["allowed_mcp_servers"] = ("*",) if is_loopback(section.host) else ()
     return ServerConfig(
         **values,

@@ -30,7 +30,7 @@ DEFAULT_INSTRUCTIONS = (
 )
 
 MAX_MESSAGE_BYTES = 24 * 1024 * 1024
-"""One append may carry 15 MiB of audio, 20 MiB in base64; the rest is room for the JSON around it."""
+"""One append may carry 15 MiB of audio, 20 MiB in base64; the rest is for the JSON around it."""
 
 
 def _split(value: object) -> object:
@@ -126,7 +126,7 @@ class PipelineSection(BaseModel):
     voice: str = "alloy"
     instructions: str = DEFAULT_INSTRUCTIONS
     language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")
-    # Recognition and the reply then hide in the pause (300 ms sooner with the built-in engines); a wrong guess costs a request.
+    # Recognition and generation then overlap with the pause (300 ms sooner with the built-in engines); a lost attempt costs a request.
     speculation: Switch = "on"
     speculate_after_ms: int = Field(default=200, ge=0, le=10_000)
     barge_in: Literal["immediate", "confirmed"] = "immediate"

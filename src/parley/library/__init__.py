@@ -1,7 +1,7 @@
-"""The library: the server's machine in a program of your own.
+"""The library: the server's sessions inside your own program.
 
-`Pipeline` names the engines, `VoiceSession` is one conversation, fed frame by frame, run over frames, or live; what happens is told as
-the values of `parley.library.events`. Everything here is also a name of `parley` itself. See docs/library.md.
+`Pipeline` names the engines; `VoiceSession` is one conversation, fed frame by frame, run over frames, or live. It yields the events of
+`parley.library.events`. Everything here is also a name of `parley` itself. See docs/library.md.
 """
 
 from __future__ import annotations

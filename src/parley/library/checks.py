@@ -1,6 +1,6 @@
-"""What a caller may write for a parameter: checked where it is written, with the name, the value and what is possible.
+"""Checks of arguments. Errors name the parameter, its value and what is possible.
 
-Laws: raise `LibraryError`, never guess; a class where an object is wanted is named as such.
+Laws: a wrong value raises `LibraryError` and is never replaced; a class in place of an object is reported as such.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def no_class(name: str, value: object) -> None:
 
 
 def judgement(name: str, value: Any, methods: Sequence[str], otherwise: str) -> bool:
-    """Something that is asked: a plain function (True is returned), or an object with these methods and attributes (False).
+    """A judgement: a plain function (True is returned), or an object with these methods and attributes (False).
 
     `otherwise` says what else is possible.
     """
@@ -73,7 +73,7 @@ def judgement(name: str, value: Any, methods: Sequence[str], otherwise: str) -> 
     if not callable(value):
         if len(missing) < len(methods):
             raise LibraryError(
-                f"{name}={value!r} lacks {', '.join(missing)}.", remedy="Add what the protocol asks for."
+                f"{name}={value!r} lacks {', '.join(missing)}.", remedy="Add what the Protocol requires."
             )
         raise refused(name, value, otherwise)
     asked_at_once(name, value)
@@ -81,11 +81,11 @@ def judgement(name: str, value: Any, methods: Sequence[str], otherwise: str) -> 
 
 
 def asked_at_once(name: str, value: Any) -> None:
-    """A plain function: its answer is wanted at once."""
+    """A plain function, which returns at once."""
     no_class(name, value)
     if not callable(value):
         raise refused(name, value, "Give a function.")
     if is_async(value):
         raise LibraryError(
-            f"{name}={value!r} is asynchronous, but its answer is wanted at once.", remedy="Give a plain function."
+            f"{name}={value!r} is asynchronous, but must return at once.", remedy="Give a plain function."
         )

@@ -1,4 +1,4 @@
-"""The time of the samples that a session is fed.
+"""A clock that counts the samples fed to a session.
 
 Laws: nanoseconds, never backwards; it moves only when it is advanced, so that a file pushed at any speed gives the same turns.
 """
@@ -17,7 +17,7 @@ class SampleClock:
         self._samples = 0
         self._sleepers: dict[asyncio.Task[object], tuple[int, asyncio.Future[None]]] = {}
         self.fell_asleep = asyncio.Event()
-        """Set whenever a task begins to wait for audio to pass; whoever looks at it clears it."""
+        """Set whenever a task begins to wait for audio to pass; the reader clears it."""
 
     def __call__(self) -> int:
         return self._samples * 1_000_000_000 // SAMPLE_RATE

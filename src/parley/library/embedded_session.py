@@ -1,7 +1,7 @@
-"""One session as the library runs it: the core, its driver, its events, its tools, and the way out of its audio.
+"""One session as the library runs it: the core, its driver, its events, its tools, and its output of audio.
 
-Laws: the core is the server's, and decides everything; here is no logic of turns. All of this lives on one event loop. Work of the engines
-is always awaited: `settled()`.
+Laws: the core is the server's and decides everything; there is no logic of turns here. Everything runs on one event loop. Engines are
+always awaited: `settled()`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.trace import traced
 
 MAX_EVENTS = 100_000
-"""Events that are not taken: half an hour of audio in blocks of 20 ms."""
+"""Events that may wait for the caller: half an hour of audio in blocks of 20 ms."""
 
 
 class EmbeddedSession:
@@ -71,13 +71,13 @@ class EmbeddedSession:
         """Set with every event, and when the session breaks."""
         self.fault: LibraryError | None = None
         self.over = ""
-        """Why nothing is taken any more; "" while it is."""
+        """Why the session accepts no more calls; "" while it does."""
         self._loop = asyncio.get_running_loop()
         self._pipeline = pipeline
         self._options = options
         self._own = options.own
         self._raised: list[BaseException] = []
-        """What the owner's code has raised, and the caller wants raised."""
+        """Exceptions of the owner's code that the next call raises."""
         self._own.attach(self.emit, lambda: self.turn_events.account.begun, self._end_soon)
         pipeline = guarded(pipeline, self._own, options.chunker)
         self._clock = clock
@@ -110,10 +110,10 @@ class EmbeddedSession:
             unscored=self._unscored,
         )
 
-    # --- begin, tell, end ---------------------------------------------------------------------------------------------
+    # --- start and end -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Let the session begin, with its history. Raises `LibraryError` for a history that the conversation does not take."""
+        """Start the session with its history. Raises `LibraryError` for a history that the conversation refuses."""
         self.driver.start()
         for item in self._options.history:
             self.driver.post(ItemCreateRequested(item))
@@ -121,13 +121,13 @@ class EmbeddedSession:
         failed = next((event for event in self.events if isinstance(event, Failed)), None)
         if failed is not None:
             self.shut("its history could not be taken")
-            raise LibraryError(f"The history cannot be taken: {failed.message}") from failed.error
+            raise LibraryError(f"The history was refused: {failed.message}") from failed.error
 
     def post(self, event: Event) -> None:
         self.driver.post(event)
 
     def call(self, act: Callable[[EmbeddedSession], None]) -> None:
-        """Let this happen on the session's loop: now, or soon where another thread wants it."""
+        """Run this on the session's loop: now, or soon if called from another thread."""
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
@@ -143,20 +143,20 @@ class EmbeddedSession:
             if self._own.raises:
                 self._raised.append(_raised_for(event))
         if len(self.events) >= MAX_EVENTS:
-            self._break(LibraryError(f"{MAX_EVENTS} events wait to be taken.", remedy="Take them as they come."))
+            self._break(LibraryError(f"{MAX_EVENTS} events wait to be read.", remedy="Read events as they arrive."))
             return
         self.events.append(event)
         self.news.set()
 
     def taken(self) -> list[VoiceEvent]:
-        """What was told since the last call. Raises what broke or ended the session, and what is to be raised."""
+        """The events since the last call. Raises what broke or ended the session, and exceptions of the owner's code if `raises`."""
         if self._own.ended_by is not None:
             raise self._own.ended_by
         if self.fault is not None:
             raise self.fault
         if self._raised:
             first = self._raised[0]
-            self._raised.clear()  # the others are told as events
+            self._raised.clear()  # the others are events
             raise first
         events = list(self.events)
         self.events.clear()
@@ -164,46 +164,46 @@ class EmbeddedSession:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can follow any more."""
+        """Whether no more events can follow."""
         return bool(self.over) or self.fault is not None
 
     def history(self) -> list[ChatDict]:
         return history_of(self.session.items)
 
     def say(self, text: str) -> None:
-        """A typed message of the user's, and the wish for an answer."""
+        """A typed message of the user's, and a request for a reply."""
         self.post(ItemCreateRequested(Message(ItemId(""), "user", (InputText(text),))))
         self.post(ResponseRequested())
 
     def reply(self, instructions: str | None) -> None:
-        """The wish for a reply to nothing that was said."""
+        """A request for a reply without a turn of the user's."""
         self.post(ResponseRequested(ResponseParams(instructions=instructions)))
 
     def interrupt(self) -> None:
-        """The wish that the reply stops, where there is one."""
+        """Stop the reply, if there is one."""
         if self.turn_events.account.writing:
             self.post(CancelRequested())
         elif self.session.speaking:
             self.post(OutputClearRequested())
 
     def shut(self, why: str = "it was closed") -> None:
-        """Let go of everything; idempotent."""
+        """Release everything; idempotent."""
         self.over = self.over or why
         self.driver.shut()
         self.news.set()
         if self.driver.closed.is_set():
-            # What points up is dropped, so that the session dies with its last user: its account stays readable.
+            # References upwards are dropped, so that the session is freed with its last user; its account stays readable.
             self._own.detach()
             self._options.view.conversation = None
 
     def _end_soon(self) -> None:
-        """Code of the owner's has ended the session, perhaps in the middle of an event: it is shut after that."""
+        """The owner's code has ended the session, perhaps in the middle of an event: shut it after that event."""
         self.over = self.over or f"{self._own.ended_by!r} was raised by your code"
         asyncio.get_running_loop().call_soon(self.shut)
         self.news.set()
 
     def on_notice(self, notice: Notice) -> None:
-        """What is refused is an event of its own; everything else is rendered from the account of the turns."""
+        """Errors are events of their own; everything else is rendered from the account of the turns."""
         if isinstance(notice, ErrorRaised):
             self.emit(Failed(notice.code, notice.message))
 
@@ -244,12 +244,12 @@ class EmbeddedSession:
         self.post(AudioArrived(chunk))
 
     def score(self) -> None:
-        """Score all that was heard, now."""
+        """Score all audio received so far, now."""
         with self._own.watch():
             self._pipeline.voice.score_pending()
 
     def end_input(self) -> None:
-        """There is no more: what was said last is the turn."""
+        """The input is over: what was said last is a turn."""
         self.post(InputEnded())
         manual = self.session.settings.turn_detection is None
         if manual and self._options.answers and self._awaits_words():
@@ -259,7 +259,7 @@ class EmbeddedSession:
         return any(isinstance(work, AwaitedTranscript) for work in self.session.outstanding())
 
     def pass_time(self) -> None:
-        """Whatever was to happen by now happens."""
+        """Let timers that are due fire."""
         deadline = self.session.next_deadline()
         if deadline is not None and self._clock is not None and deadline <= self._clock():
             self.post(TimePassed())
@@ -267,16 +267,16 @@ class EmbeddedSession:
     # --- the engines --------------------------------------------------------------------------------------------------
 
     def played(self, samples: int) -> None:
-        """So much of the reply has gone out to the listener."""
+        """So many samples of the reply were played."""
         self.post(AudioPlayed(samples))
 
     def working(self) -> set[asyncio.Task[None]]:
-        """The tasks whose answers are waited for: engines and tools, but none that waits for the listener."""
+        """The tasks that are awaited: engines and tools, but none that waits for audio to play."""
         asleep = self._clock.asleep() if self._clock is not None else set()
         return {task for task in self.driver.tasks() - self._given_up if task not in asleep}
 
     async def settled(self) -> None:
-        """Wait until all has been said that follows from what was heard. What says nothing for too long is given up."""
+        """Wait until nothing more follows from past events. An engine without output for too long is abandoned."""
         await asyncio.sleep(0)
         while tasks := self.working():
             steps = self.turn_events.steps
@@ -285,7 +285,7 @@ class EmbeddedSession:
             await asyncio.sleep(0)
 
     async def _moved(self, tasks: set[asyncio.Task[None]]) -> bool:
-        """Wait until one of the tasks is done or waits for the listener; False when nothing moves for too long."""
+        """Wait until a task is done or waits for audio to play; False if that takes too long."""
         watching: set[asyncio.Task[Any]] = set()
         if self._clock is not None:
             self._clock.fell_asleep.clear()
@@ -300,7 +300,7 @@ class EmbeddedSession:
         return bool(done)
 
     def _give_up(self, tasks: set[asyncio.Task[None]]) -> None:
-        """Nothing has come from these for too long: the core fails what it still waits for."""
+        """These had no output for too long: the core fails what it still waits for."""
         for work in self.session.outstanding():
             self.post(WorkAbandoned(work))
         self._given_up |= tasks
@@ -309,14 +309,14 @@ class EmbeddedSession:
 
 
 def _raised_for(failed: Failed) -> BaseException:
-    """What a caller who wants exceptions is given: his own one, where his code has raised."""
+    """The exception for a failure: the owner's own, if the owner's code raised it."""
     if failed.error is None:
         return LibraryError(failed.message)
     return failed.error.__cause__ or failed.error
 
 
 def _voiced(settings: Settings, pipeline: LoadedPipeline) -> Settings:
-    """The settings with a voice that the synthesizer has. Raises `LibraryError` for one that it has not."""
+    """The settings with the voice checked. Raises `LibraryError` for a voice that the synthesizer lacks."""
     voice = settings.voice or pipeline.config.voice
     tts, vc = pipeline.engines.find(TTS), pipeline.engines.find(VC)
     if (

@@ -1,8 +1,8 @@
-"""What the library raises; the tree of all exceptions stands in `parley.errors`.
+"""The exceptions of the library; the tree of all exceptions is in `parley.errors`.
 
 LibraryError                 an argument or a call that is not possible; `remedy` says what to do about it
-  FrameRefused (ValueError)  a frame is not what the session was told to expect
-  SinkRefused                the sink did not take the audio that it was given
+  FrameRefused (ValueError)  a frame of another type, shape or rate than the session expects
+  SinkRefused                the sink did not accept all audio
   SessionBroken              the session ended by a fault of its own
   SessionClosed              the session was closed, or its pipeline was
 """
@@ -17,11 +17,11 @@ class LibraryError(ParleyError):
 
 
 class FrameRefused(LibraryError, ValueError):
-    """A frame of another type, shape or rate than the session was told."""
+    """A frame of another type, shape or rate than the session expects."""
 
 
 class SinkRefused(LibraryError):
-    """The sink did not take all the audio it was given: it is full, closed, or too slow."""
+    """The sink did not accept all audio: it is full, closed, or too slow."""
 
 
 class SessionBroken(LibraryError):
@@ -29,4 +29,4 @@ class SessionBroken(LibraryError):
 
 
 class SessionClosed(LibraryError):
-    """The session takes nothing any more: it was closed, its pipeline was, or code of yours ended it."""
+    """The session accepts no more calls: it or its pipeline was closed, or your own code ended it."""

@@ -1,6 +1,6 @@
-"""What a `VoiceSession` tells: small frozen values, in the order in which things happen.
+"""The events of a `VoiceSession`: small frozen values, in the order in which they happened.
 
-Laws: positions are samples of the session's own `sample_rate`, counted from the first sample it was given; durations end
+Laws: positions are samples of the session's own `sample_rate`, counted from the first one; durations end
 in `_ms`; audio is int16, shape `[n]`, with its rate beside it.
 """
 
@@ -23,10 +23,10 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class TurnFigures:
-    """Where the time of a turn went, in milliseconds on the wall's clock, from the end of the turn (None: it did not happen).
+    """Where the time of a turn went, in milliseconds of real time since the end of the turn (None: it did not happen).
 
     `pause_ms` is the silence in which the end was recognised, in audio. A stage's own time is the difference between its
-    figure and the one before it. A figure is negative where a reply was begun in the pause, on a guess.
+    figure and the one before it. A figure is negative where a speculative reply began in the pause.
     """
 
     pause_ms: float | None = None
@@ -46,7 +46,8 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class ToolEnded:
-    """What your tool returned, as the text that the model is given; `failed`: it raised (`error`), or its arguments were wrong."""
+    """A call of your tool is over. `output` is the text shown to the model; `failed`: the function raised (`error`), its arguments were
+    wrong, or it took too long."""
 
     name: str
     output: str
@@ -86,7 +87,7 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """The words so far, all of them; later ones may correct it."""
+    """All words of the turn so far; a later one may correct it."""
 
     text: str
 
@@ -100,21 +101,21 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """What the user said is known. If it is answered, the same turn comes again, complete, as `ReplyEnded`."""
+    """The transcript of a turn is final. If the turn is answered, the same turn comes again, complete, as `ReplyEnded`."""
 
     turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """The next words of the answer, as they are written: they may run ahead of the audio."""
+    """The next words of the reply, as the model writes them: they may be ahead of the audio."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplyAudio:
-    """Audio of the answer as it goes out to the listener: int16, shape `[n]`, at `sample_rate` Hz."""
+    """Audio of the reply as it is played: int16, shape `[n]`, at `sample_rate` Hz."""
 
     samples: NDArray[np.int16]
     sample_rate: int
@@ -122,17 +123,17 @@ class ReplyAudio:
 
 @dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """The answer has been heard to its end, or was interrupted."""
+    """The reply has been played to its end, or was interrupted."""
 
     turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something could not be done, and the session goes on: `code` is short and stable, `message` is for a person.
+    """Something failed, and the session continues. `code` is short and stable, `message` is for people.
 
-    `part` is the part of the session that failed ("stt", "policy"...; "" where it was none). `error` is what it could not do; where
-    code of yours raised, `error.__cause__` is your exception, with its traceback.
+    `part` is the part of the session that failed ("stt", "policy"...), or "". `error` is what failed; if your
+    own code raised, `error.__cause__` is your exception, with its traceback.
     """
 
     code: str

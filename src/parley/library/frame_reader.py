@@ -1,7 +1,7 @@
 """Frames of any size and type become chunks of one length: checked, counted, resampled.
 
 Laws: the chunks depend only on the samples, never on how they were cut into frames; every sample is in exactly one
-chunk or in the residue; a frame of another kind than was agreed is refused, never guessed at.
+chunk or in the residue; a frame of another kind than was agreed is refused, never converted.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Frame = NDArray[np.int16] | NDArray[np.float32] | bytes | Recording
 """Mono audio: int16 `[n]`, float32 `[n]` in [-1, 1], PCM16 little-endian bytes, or a `Recording` (whose rate is checked)."""
 
 MIN_RATE, MAX_RATE = 4_000, 384_000
-"""What a microphone or a file may have; anything else is a mistake."""
+"""The range of microphones and files; anything else is a mistake."""
 
 
 FULL_SCALE_MISTAKEN = 4.0
-"""A float sample beyond this is no loud sound (12 dB over full scale) but an integer that was only converted in type."""
+"""A float sample beyond this (12 dB over full scale) is not loud: it is an integer that was cast without scaling."""
 
 
 class FrameReader:
@@ -48,13 +48,13 @@ class FrameReader:
         self._held = bytearray()
 
     def push(self, frame: Frame) -> list[bytes]:
-        """The chunks (PCM16 at 24 kHz) that are whole now. Raises `FrameRefused`, and has taken nothing then."""
+        """The chunks (PCM16 at 24 kHz) that are complete now. Raises `FrameRefused`, and then has taken nothing."""
         samples = _checked(frame, self.sample_rate)
         self.taken += len(samples)
         return self._add(samples)
 
     def finish(self) -> list[bytes]:
-        """All that is left, the last chunk as short as it is; the next frame begins anew."""
+        """The rest, the last chunk as short as it is; the next frame starts a new chunk."""
         chunks = self._cut(pcm.to_bytes(self._resampler.finish()))
         if self._held:
             chunks.append(bytes(self._held))
@@ -77,11 +77,11 @@ class FrameReader:
 
 
 def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
-    """The frame's samples, int16 or float32. Raises `FrameRefused`: callers without a type checker give anything."""
+    """The frame's samples, int16 or float32. Raises `FrameRefused`."""
     if isinstance(frame, Recording):
         if frame.sample_rate != sample_rate:
             raise FrameRefused(
-                f"The frame has {frame.sample_rate} Hz, the session was told {sample_rate} Hz.",
+                f"The frame has {frame.sample_rate} Hz, the session expects {sample_rate} Hz.",
                 remedy=f"Make the session with sample_rate={frame.sample_rate}.",
             )
         frame = frame.audio
@@ -107,9 +107,7 @@ def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
     if frame.dtype == np.float32 and len(frame):
         peak = np.abs(frame).max()
         if not np.isfinite(peak):
-            raise FrameRefused(
-                "The frame holds samples that are no finite numbers.", remedy="Look at where it comes from."
-            )
+            raise FrameRefused("The frame holds samples that are not finite.", remedy="Check the source of the frames.")
         if peak > FULL_SCALE_MISTAKEN:
             raise FrameRefused(
                 f"A float32 frame lies in [-1, 1], and this one goes to {peak:g}.",

@@ -25,7 +25,7 @@ from parley.library.functions import END, FunctionEngine, asked_for, called, is_
 logger = logging.getLogger(__name__)
 
 RATE = 16_000
-"""What functions hear, in Hz: what voice models and recognisers are trained on."""
+"""The sample rate for functions, in Hz: voice models and recognisers are trained on it."""
 
 VAD_FRAME = 512
 """Samples of one frame: 32 ms."""
@@ -60,7 +60,7 @@ class FunctionVad(FunctionEngine):
             )
         self._streams: dict[int, Generator[Any, Samples, None] | None] = {}
         self._known: dict[int, float | Exception] = {}
-        """Answers of a batch in which one stream failed: each is asked for again alone, and no generator hears a frame twice."""
+        """Answers of a batch in which one stream failed: each is computed again alone, and no generator receives a frame twice."""
 
     def allocate(self) -> int:
         slot = next(number for number in range(len(self._streams) + 1) if number not in self._streams)
@@ -140,7 +140,7 @@ class FunctionRecognizer(FunctionEngine):
         return _Streamed(self, named, on_partial) if is_generator(self.function) else _Whole(self, named)
 
     def transcript(self, words: Any) -> Transcript:
-        """What the function gave, checked."""
+        """The function's answer, checked."""
         if isinstance(words, Transcript):
             return words
         if isinstance(words, str):
@@ -153,7 +153,7 @@ class FunctionRecognizer(FunctionEngine):
 
 
 class _Whole:
-    """A turn for a function that wants all of it."""
+    """A turn for a function of all its audio."""
 
     def __init__(self, owner: FunctionRecognizer, named: dict[str, Any]) -> None:
         self._owner = owner
@@ -175,14 +175,14 @@ class _Whole:
 
 
 class _Streamed:
-    """A turn for a generator, which is given the audio as it comes and tells the words so far."""
+    """A turn for a generator, which receives the audio as it comes and yields the words so far."""
 
     def __init__(self, owner: FunctionRecognizer, named: dict[str, Any], on_partial: Callable[[Partial], None]) -> None:
         self._owner = owner
         self._on_partial = on_partial
         self._audio: asyncio.Queue[Samples | None] = asyncio.Queue()  # bounded by the longest turn
         self._waits = asyncio.Event()
-        """Set while the generator has heard all there is, and wants more."""
+        """Set while the generator has received all audio so far and waits for more."""
         self._words = Transcript("")
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run(named))
@@ -191,7 +191,7 @@ class _Streamed:
     def _over(self, task: asyncio.Task[None]) -> None:
         self._waits.set()
         if not task.cancelled():
-            task.exception()  # raised to whoever asks; a turn that was dropped is asked by nobody
+            task.exception()  # retrieved here: a dropped turn never awaits it
 
     async def _run(self, named: dict[str, Any]) -> None:
         async with aclosing(self._pieces(named)) as pieces:
@@ -206,25 +206,25 @@ class _Streamed:
                 async for words in generator:
                     yield words
             return
-        told: asyncio.Queue[tuple[Any, BaseException | None]] = asyncio.Queue()  # bounded by the audio
-        threading.Thread(target=self._hear_in_thread, args=(named, told), name="parley stt", daemon=True).start()
+        answers: asyncio.Queue[tuple[Any, BaseException | None]] = asyncio.Queue()  # bounded by the audio
+        threading.Thread(target=self._hear_in_thread, args=(named, answers), name="parley stt", daemon=True).start()
         try:
-            while (answer := await told.get())[0] is not END:
+            while (answer := await answers.get())[0] is not END:
                 yield answer[0]
             if answer[1] is not None:
                 raise answer[1]
         finally:
             self._audio.put_nowait(None)  # a thread that waits for audio goes on to its end
 
-    def _hear_in_thread(self, named: dict[str, Any], told: asyncio.Queue[tuple[Any, BaseException | None]]) -> None:
+    def _hear_in_thread(self, named: dict[str, Any], answers: asyncio.Queue[tuple[Any, BaseException | None]]) -> None:
         last: tuple[Any, BaseException | None] = END, None
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             try:
                 for words in self._owner.function(self._heard_in_thread(), **named):
-                    self._loop.call_soon_threadsafe(told.put_nowait, (words, None))
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the words
+                    self._loop.call_soon_threadsafe(answers.put_nowait, (words, None))
+            except BaseException as error:  # noqa: BLE001 - raised again where the words are awaited
                 last = END, error
-            self._loop.call_soon_threadsafe(told.put_nowait, last)
+            self._loop.call_soon_threadsafe(answers.put_nowait, last)
 
     async def _heard(self) -> AsyncIterator[Samples]:
         while (audio := await self._next()) is not None:

@@ -27,7 +27,7 @@ END = object()
 
 
 def _innermost(function: Callable[..., Any]) -> Any:
-    """What has the code: beneath `functools.partial`, and the `__call__` of an object."""
+    """The function that has the code: beneath `functools.partial`, and the `__call__` of an object."""
     found: Any = function
     while isinstance(found, partial):
         found = found.func
@@ -117,7 +117,7 @@ async def pieces_of(answer: Any, whole: tuple[type, ...]) -> AsyncGenerator[Any,
             while (piece := await in_thread(pieces.next)) is not END:
                 yield piece
         finally:
-            # Not awaited: a cancelled reply waits for nobody, and a thread may still be making a piece.
+            # Not awaited: a cancelled reply must not wait, and a thread may still be making a piece.
             threading.Thread(target=pieces.close, name="parley closes a generator", daemon=True).start()
     else:
         yield answer

@@ -1,4 +1,4 @@
-"""A session's engines behind its border: what they raise is told with the exception behind it, and fails only that turn.
+"""A session's engines behind its border: an exception of an engine is reported as `Failed`, and fails only that turn.
 
 Laws: each meets the port of what it guards and adds nothing; the voice activity model is guarded by its worker (`VoiceWorker`).
 """
@@ -66,7 +66,7 @@ def called_in_messages(stage: str, engine: Engine) -> str:
 
 
 class _Guard:
-    """What all of them share. Only opened engines are guarded, and their pipeline closes them."""
+    """The common part. Only opened engines are guarded, and their pipeline closes them."""
 
     stage = ""
 
@@ -88,7 +88,7 @@ class _Guard:
         return self._own.border(self.stage, called_in_messages(self.stage, self._any))
 
     async def _pieces(self, begin: Callable[[], AsyncIterator[Any]]) -> AsyncIterator[Any]:
-        """What an engine streams; the border stands around each step of it, and around its end."""
+        """The stream of an engine, with the border around each step and around its end."""
         with self._border():
             stream = aiter(begin())
         try:
@@ -113,7 +113,7 @@ class _Judge(_Guard):
         self._engine = engine
 
     async def judge(self, pause: PauseContext) -> float:
-        """One that fails has judged nothing: the longest pause ends the turn."""
+        """If the judge fails, the longest pause ends the turn."""
         try:
             with self._border():
                 return checked_judgement(float(await self._engine.judge(pause)))
@@ -157,7 +157,7 @@ class _Stream:
             with self._border():
                 self._stream.close()
         except EngineError as error:
-            self._own.report("stt", error)  # the turn has its words, or wants none any more
+            self._own.report("stt", error)  # the turn has its transcript, or needs none
 
 
 class _Model(_Guard):
@@ -246,7 +246,7 @@ class _Conversion:
             with self._border():
                 self._stream.close()
         except EngineError as error:
-            self._own.report("vc", error)  # the utterance has its audio, or wants none any more
+            self._own.report("vc", error)  # the utterance has its audio, or needs none
 
 
 _GUARDS: Mapping[Stage[Any], Callable[[Any, OwnCode], Engine]] = {
@@ -257,4 +257,4 @@ _GUARDS: Mapping[Stage[Any], Callable[[Any, OwnCode], Engine]] = {
     MT: _Translator,
     VC: _Converter,
 }
-"""The stages whose engines a session asks by itself. Others are asked by code of the owner's, which sees what they raise."""
+"""The stages whose engines a session calls itself. Others are called by the owner's code, which sees what they raise."""

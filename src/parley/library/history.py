@@ -1,7 +1,7 @@
 """A conversation as plain chat messages, in and out.
 
-Laws: what goes out is JSON values in the shape of the chat protocols (`role`, `content`, `tool_calls`, `tool_call_id`) and can come in
-again; of the assistant's words it holds what the listener heard.
+Laws: messages are JSON values in the form of the chat protocols (`role`, `content`, `tool_calls`, `tool_call_id`), and can be read back;
+the assistant's messages hold what the listener heard.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ ChatDict = dict[str, Any]
 
 def as_dict(message: ChatMessage) -> ChatDict:
     """One message of the chat protocol."""
-    told: ChatDict = {"role": message.role, "content": message.text}
+    chat: ChatDict = {"role": message.role, "content": message.text}
     if message.tool_calls:
-        told["tool_calls"] = [
+        chat["tool_calls"] = [
             {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     if message.call_id:
-        told["tool_call_id"] = message.call_id
-    return told
+        chat["tool_call_id"] = message.call_id
+    return chat
 
 
 def history_of(items: Iterable[Item]) -> list[ChatDict]:
-    """The conversation that these items make."""
+    """These items as messages."""
     return [as_dict(message) for message in chat_messages(item for item in items if not is_empty(item))]
 
 
 def items_of(history: Iterable[Mapping[str, Any]]) -> list[Item]:
-    """The items that these messages make; the session gives them ids. Raises `LibraryError` naming the message that is wrong."""
+    """These messages as items; the session gives them ids. Raises `LibraryError` naming the message that is wrong."""
     items: list[Item] = []
     if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
         raise checks.refused("history", history, "Give a list of chat messages, such as another session's history.")

@@ -1,7 +1,7 @@
-"""The owner's judgements about the voice, as the core asks them: functions, objects or plain numbers behind the session's border.
+"""The owner's judgements about the voice, as the core calls them: functions, objects or plain numbers behind the session's border.
 
-Laws: a judgement that fails is told as `Failed`, and the built-in one stands in for it; audio is cut out only for a function that asks
-for it.
+Laws: a judgement that fails is reported as `Failed`, and the built-in one replaces it; audio is copied only for a function that has a
+parameter for it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from parley.library.functions import asked_for, name_of
 from parley.library.own_code import OwnCode
 
 AUDIO_RATE = 16_000
-"""What a judgement hears, in Hz; as a turn judge does."""
+"""The sample rate of audio for judgements, as for turn judges, in Hz."""
 
 NOT_FINISHED_MS = 60_000
-"""What "not finished" asks of a pause. It is asked again with the next frame."""
+"""How long a pause must last after "not finished". The judgement is called again with the next frame."""
 
 _TABLE = RuleTable()
 _BUILT_IN = Assistant()
 
 
 class ObservedSession(Protocol):
-    """What a judgement may look at besides what it is given."""
+    """What a judgement may read besides its arguments."""
 
     @property
     def speaking(self) -> bool: ...
@@ -46,7 +46,7 @@ class ObservedSession(Protocol):
 
 
 class JudgementContext:
-    """Of the conversation, for the functions that ask for some of it. Set `conversation` before the first question."""
+    """The conversation, for functions with parameters for it. Set `conversation` before the first call."""
 
     conversation: ObservedSession | None = None
 
@@ -65,7 +65,7 @@ class JudgementContext:
 
 
 class Asked:
-    """One judgement: what is called, under which name, with what of the view."""
+    """One judgement: the function, its name in messages, and the parameters it has for the view."""
 
     def __init__(
         self, part: str, function: Callable[..., Any], own: OwnCode, view: JudgementContext, *, name: str = ""

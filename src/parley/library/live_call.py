@@ -1,7 +1,7 @@
-"""A session in the time of the wall: a source is heard as it comes, a sink is filled as it is played.
+"""A session in real time: reads a source as it arrives, fills a sink as it is played.
 
 Laws: whatever ends the call ends all of it: the source's end (after the last turn was answered and heard), a fault of the source, of the
-sink, or of the session; nothing runs on when the iterator of events is closed.
+sink, or of the session; nothing keeps running when the iterator of events is closed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LiveCall:
         self.embedded = EmbeddedSession(pipeline, options, None, self._speaker)
 
     async def events(self, source: AsyncGenerator[Frame, None]) -> AsyncGenerator[VoiceEvent, None]:
-        """What happens, as it happens."""
+        """The events, as they happen."""
         embedded = self.embedded
         embedded.start()
         work = asyncio.get_running_loop().create_task(self._run(source))
@@ -59,7 +59,7 @@ class LiveCall:
             self._speaker.let_go()
 
     async def _run(self, source: AsyncGenerator[Frame, None]) -> None:
-        """Hear, and play, until both are over; raises what either raises."""
+        """Read and play until both are over; raises what either raises."""
         loop = asyncio.get_running_loop()
         playing = loop.create_task(self._speaker.serve(self._went_out))
         hearing = loop.create_task(self._hear(source))

@@ -1,8 +1,8 @@
-"""An event loop in a thread of its own, for callers that have none.
+"""An event loop in its own thread, for callers without one.
 
-Laws: engines live on the loop on which they were opened; a synchronous call waits for its answer, and takes it back when it is
+Laws: engines live on the loop on which they were opened; a synchronous call waits for its result, and cancels the work when it is
 interrupted. What stops the loop (`SystemExit`, `KeyboardInterrupt`) reaches every caller that waits, or else the next one; after that the
-loop takes only what closes it.
+loop accepts only work that closes it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LoopThread:
             self.loop.close()
 
     def _go_on(self, run: Any) -> None:
-        """Run the loop until it is told to stop, whatever is raised through it."""
+        """Run the loop until `stop()`, whatever is raised through it."""
         while not self.loop.is_closed():
             try:
                 run()
@@ -66,7 +66,7 @@ class LoopThread:
                 answer.set_exception(error)
 
     async def _wind_up(self) -> None:
-        """Nothing is left half done: not even what nobody closed."""
+        """Finish every task and asynchronous generator, closed or not."""
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -124,7 +124,7 @@ class LoopThread:
             answer.set_result(task.result())
 
     def withdraw(self, answer: Future[Any]) -> None:
-        """The caller waits for it no more."""
+        """The caller no longer waits."""
         answer.cancel()
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self.loop.call_soon_threadsafe(self._withdraw, answer)

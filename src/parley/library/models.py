@@ -1,6 +1,6 @@
 """A function as the language model.
 
-Laws: the pieces of a reply are told as they come; closing the reply closes the function's generator.
+Laws: the pieces of a reply are passed on as they come; closing the reply closes the function's generator.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FunctionModel(FunctionEngine):
     _calls = 0
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
-        """Ask the function; its pieces are told as they come."""
+        """Call the function; yields its pieces as they come."""
         messages = [as_dict(message) for message in request.messages]
         made = 0
         async with aclosing(pieces_of(await called(self.function, messages), (str, CallFunction))) as pieces:
@@ -60,6 +60,6 @@ class FunctionModel(FunctionEngine):
                         raise EngineError(
                             f"{self.name} gave a {type(piece).__name__}.",
                             code="invalid_reply",
-                            remedy="A reply is made of strings and CallTool.",
+                            remedy="A reply consists of strings and CallFunction.",
                         )
         yield ChatEnd("tool_calls" if made else "stop")

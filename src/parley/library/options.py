@@ -1,6 +1,6 @@
-"""What the caller wants of a session, as the core is told it.
+"""The options of a `VoiceSession`, and what the core makes a session from.
 
-Laws: every value is checked here, when the session is made; what is not said is the pipeline's.
+Laws: every value is checked here, when the session is made; the pipeline supplies what is not given.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from parley.library.pipeline import Pipeline
 from parley.library.tools import FunctionAsTool
 
 SESSION_MS = 366 * 24 * 3600 * 1000
-"""A session of one's own ends when its owner ends it."""
+"""A library session ends when its owner ends it."""
 
 MIN_SPEED, MAX_SPEED = 0.25, 1.5
 """What the protocol allows."""
 
 MAX_IDLE_MS = 24 * 3600 * 1000
 MAX_TIMEOUT_S = 24 * 3600.0
-"""Whoever waits a day for an engine has forgotten it."""
+"""A day: a longer wait is a mistake."""
 
 DetectionChoice = TurnDetection | Literal["auto", "silence", "manual"]
 PolicyChoice = Policy | Callable[[str], bool] | None
@@ -50,7 +50,7 @@ BargeInChoice = (
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """What a session's owner has said of turns: each as it was given."""
+    """The options about turns, each as it was given."""
 
     turn_detection: DetectionChoice = "auto"
     policy: PolicyChoice = None
@@ -61,7 +61,7 @@ class Judgements:
     on_first_play: Callable[[Turn], object] | None = None
 
     def check(self) -> None:
-        """Raises `LibraryError` for what cannot be."""
+        """Raises `LibraryError` for impossible values."""
         _check_detection(self.turn_detection)
         if self.policy is not None:
             checks.judgement(
@@ -105,7 +105,7 @@ class Judgements:
         )
 
     def detection(self, pipeline: Pipeline) -> TurnDetection | None:
-        """How turns are found; whether a voice may interrupt is what `barge_in` says, where it says anything."""
+        """How turns are found. `barge_in`, if given, says whether a voice interrupts."""
         found: TurnDetection
         match self.turn_detection:
             case "manual":
@@ -133,7 +133,7 @@ class Judgements:
 
 @dataclass(frozen=True, slots=True)
 class VoiceSessionOptions:
-    """What a session is to be."""
+    """The checked options of a session."""
 
     settings: Settings
     owner: OwnerSettings
@@ -170,7 +170,7 @@ def options_for(
     raises: bool,
     trace_dir: str | os.PathLike[str] | None,
 ) -> VoiceSessionOptions:
-    """The whole plan. Raises `LibraryError` for values that cannot be, or contradict the pipeline."""
+    """The checked options. Raises `LibraryError` for impossible values, or values that contradict the pipeline."""
     for name, value in (("instructions", instructions), ("voice", voice)):
         if value is not None:
             checks.text(name, value)
@@ -183,9 +183,7 @@ def options_for(
     judgements.check()
     config = pipeline.config
     if modality == "audio" and not pipeline.speaks:
-        raise LibraryError(
-            "The pipeline has no synthesizer.", remedy="Give it a tts engine, or ask for modality='text'."
-        )
+        raise LibraryError("The pipeline has no synthesizer.", remedy="Give it a tts engine, or use modality='text'.")
     own, view, barge_in = OwnCode(raises=raises), JudgementContext(), judgements.barge_in
     return VoiceSessionOptions(
         settings=Settings(

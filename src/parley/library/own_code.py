@@ -1,9 +1,10 @@
 """The border between a session and the code of its owner: functions, engines and judgements that the library calls.
 
-Laws: what an owner's code raises fails that turn and is told as `Failed`, with the exception behind it; the session goes on. What is
-no `Exception` (`SystemExit`, `KeyboardInterrupt`) ends the session and reaches the caller. A cancellation of the library's own passes.
+Laws: an exception of the owner's code fails that turn and is reported as `Failed` with the exception in it; the session continues. A
+`BaseException` that is not an `Exception` (`SystemExit`, `KeyboardInterrupt`) ends the session and is raised in the caller. A
+cancellation by the library passes through.
 
-Does not know: what the code was asked for.
+Does not know: what the code is for.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 64
-"""Faults whose exceptions are kept until they are told: more are never under way in one session."""
+"""Faults whose exceptions are kept until they are reported; one session never has more under way."""
 
 MAX_DETAIL = 1_000
 """Characters of an exception's own text that an event repeats."""
@@ -49,22 +50,22 @@ class OwnCode:
         self.ended_by: BaseException | None = None
         """What ended the session."""
         self._faults: OrderedDict[str, tuple[str, EngineError]] = OrderedDict()
-        self._told: dict[str, tuple[str, int]] = {}
+        self._reported: dict[str, tuple[str, int]] = {}
         self._tell: Callable[[Failed], None]
         self._turn: Callable[[], int]
         self._ended: Callable[[], None]
 
     def attach(self, tell: Callable[[Failed], None], turn: Callable[[], int], ended: Callable[[], None]) -> None:
-        """`tell` takes what failed, `turn` counts the turns begun, `ended` is called when the session can only end."""
+        """`tell` receives failures, `turn` counts the turns begun, `ended` is called when the session must end."""
         self._tell, self._turn, self._ended = tell, turn, ended
 
     def detach(self) -> None:
-        """The session is over; what still fails is told to nobody."""
+        """The session is over; later failures are dropped."""
         self.attach(_untold, int, _unended)
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Code of the owner's runs inside; it answers for its own exceptions, except for those that end the session."""
+        """The owner's code runs inside and handles its own exceptions, except those that end the session."""
         try:
             yield
         except (Exception, asyncio.CancelledError):
@@ -76,7 +77,7 @@ class OwnCode:
 
     @contextmanager
     def border(self, part: str, name: str) -> Iterator[None]:
-        """Code of the owner's runs inside: `part` of the session, called `name`. Raises `EngineError` from what it raises."""
+        """The owner's code runs inside: `part` of the session, named `name`. Raises `EngineError` from its exceptions."""
         with self.watch():
             try:
                 yield
@@ -103,19 +104,19 @@ class OwnCode:
             self._faults.popitem(last=False)
 
     def completed(self, failed: Failed) -> Failed:
-        """The event with the part that failed and its exception, where it tells of a fault that passed the border."""
+        """The event with the part that failed and its exception, if it reports a fault that passed the border."""
         part, error = self._faults.get(failed.message, (failed.part, failed.error))
         return replace(failed, part=part, error=error)
 
     def report(self, part: str, error: EngineError) -> None:
-        """Tell of a fault for which the turn need not fail; the same one only once in a turn."""
-        told = str(error), self._turn()
-        if self._told.get(part) != told:
-            self._told[part] = told
+        """Report a fault that does not fail the turn; the same one once in a turn."""
+        reported = str(error), self._turn()
+        if self._reported.get(part) != reported:
+            self._reported[part] = reported
             self._tell(Failed(error.code, writable(str(error)), part, error))
 
     def ask(self, part: str, name: str, question: Callable[[], T], otherwise: Callable[[], T]) -> T:
-        """A judgement of the owner's, or `otherwise` where it fails."""
+        """The answer of a judgement of the owner's, or `otherwise()` if it fails."""
         try:
             with self.border(part, name):
                 return question()

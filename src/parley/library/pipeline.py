@@ -1,4 +1,4 @@
-"""Which engines a session talks through, and how: made of names, specifications, objects or functions.
+"""The engines of sessions, made of names, specifications, objects or functions.
 
 Laws: making one loads nothing; `open()` loads all engines at once and reports each that cannot be loaded with reason and remedy. A
 pipeline lives on one event loop: its own (`with`, `open()`) or the caller's (`async with`, `aopen()`).
@@ -55,7 +55,7 @@ USUAL_VOICE = "alloy"
 
 MAX_SPECULATE_AFTER_MS = 10_000
 MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS = 256, 10_000_000
-"""What a server's configuration takes, too."""
+"""The limit of the server's configuration."""
 
 _FUNCTIONS: Mapping[Stage[Any], Callable[[Any], Engine]] = {
     VAD: FunctionVad,
@@ -80,12 +80,12 @@ class Pipeline:
 
     Further stages (`mt`, `vc`, `speech`, and those of installed packages) are named in the same way and left out unless given.
 
-    `voice` "" is the engine's usual one; `language` is a BCP-47 tag, "" lets the engines find out. `speculation` starts replies in a
-    pause of `speculate_after_ms`, on a guess. `barge_in` "confirmed" lets a reply go on over "mm-hm" and coughs.
-    `context_tokens` is what the model's input holds.
+    `voice` "" is the engine's default; `language` is a BCP-47 tag, "" lets the engines detect it. `speculation` starts replies in a
+    pause of `speculate_after_ms`, before the turn is known to be over. `barge_in` "confirmed" continues a reply over "mm-hm" and coughs.
+    `context_tokens` is the size of the model's input.
 
     Next: `with pipeline:` (or nothing: the first use opens it), then `VoiceSession(pipeline, ...)`. Close it when you are done.
-    Raises `LibraryError` for values that cannot be, `EngineUnavailable` when it is opened and an engine cannot be.
+    Raises `LibraryError` for impossible values, and `EngineUnavailable` from `open()` if an engine cannot be loaded.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Pipeline:
         self.parts: Mapping[str, object] = MappingProxyType(
             {"vad": vad, "turn": turn, "stt": stt, "llm": llm, "tts": tts, **others}
         )
-        """Each part as it was given, by the name of its stage; see `engines` for what came of them."""
+        """Each part as it was given, by the name of its stage; `engines` holds what they became."""
         self._objects: dict[Stage[Any], Engine] = {}
         self.config = PipelineConfig(
             name="library",
@@ -127,7 +127,7 @@ class Pipeline:
             barge_in=barge_in,
             context_tokens=context_tokens,
         )
-        """How a server would be told the same; frozen."""
+        """The same as a server's configuration; frozen."""
         self._engines: LoadedEngines | None = None
         self._loaded: LoadedPipeline | None = None
         self._opened: list[LoadedEngines] = []
@@ -218,7 +218,7 @@ class Pipeline:
         return self
 
     def close(self) -> None:
-        """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
+        """Release everything, the sessions too; idempotent. Open the pipeline before you use it again."""
         thread, self._thread = self._thread, None
         if thread is None and self._loop is not None and not self._loop.is_closed():
             raise LibraryError(
@@ -259,7 +259,7 @@ class Pipeline:
         return self
 
     async def aclose(self) -> None:
-        """Let go of everything, its sessions too; idempotent. Open it again before you use it again."""
+        """Release everything, the sessions too; idempotent. Open the pipeline before you use it again."""
         self._closed = True
         for embedded in list(self._sessions):
             embedded.shut("its pipeline was closed")
@@ -322,7 +322,7 @@ class Pipeline:
             self._close_if_stopped()
 
     def _close_if_stopped(self) -> None:
-        """Code of the caller's has raised what ends a program: nothing goes on here."""
+        """The caller's code has raised an exception that ends a program: stop."""
         if self._thread is not None and self._thread.stopped_by is not None:
             self.close()
 
@@ -344,13 +344,13 @@ class Pipeline:
 
 
 def _methods(port: type) -> list[str]:
-    """What a port asks for."""
+    """The methods and attributes of a port."""
     names = {name for base in port.__mro__ for name in (*vars(base), *getattr(base, "__annotations__", {}))}
     return sorted(name for name in names if not name.startswith("_"))
 
 
 def _forgotten(thread: LoopThread, opened: list[LoadedEngines]) -> None:
-    """Nobody closed the pipeline: it is closed when it is collected, or when the program ends."""
+    """Close a pipeline that was not closed, when it is collected or the program ends."""
     if thread.is_current:
         # The collector may run on any thread; the pipeline's own cannot wait for its own end.
         threading.Thread(target=_forgotten, args=(thread, opened), name="parley closes a pipeline", daemon=True).start()

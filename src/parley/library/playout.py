@@ -1,7 +1,7 @@
-"""Where a reply's audio goes out: pulled by the time of the samples, or pushed into a sink in real time.
+"""The output of a reply's audio: pulled by the time of the samples, or pushed into a sink in real time.
 
-Laws: what is told as played has gone out, to the sample; audio that was stopped never goes out; a sink that does not take what it is
-given is an error, at once. What waits here is bounded by what `runtime/generation` generates ahead.
+Laws: audio reported as played has gone out, to the sample; stopped audio never goes out; a sink that refuses audio is an error at
+once. `runtime/generation` bounds what waits here, because it bounds how far it generates ahead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from parley.library import checks
 from parley.library.errors import SinkRefused
 
 BLOCK_MS = 20
-"""What a sink is given at a time."""
+"""Length of one block of audio for a sink."""
 
 LEAD_MS = 60
 """How far ahead of real time a sink is filled: what a device needs so as not to run dry, and what an interruption takes back late."""
@@ -37,7 +37,7 @@ a queue takes each block with `put_nowait`, a list with `append`."""
 
 
 def check_sink(sink: object) -> None:
-    """Raises `LibraryError` for what takes no audio."""
+    """Raises `LibraryError` for an object that is not a sink."""
     checks.no_class("sink", sink)
     if sink is not None and not callable(sink) and not isinstance(sink, asyncio.Queue | queue.Queue | list):
         raise checks.refused("sink", sink, "Give a function, a queue or a list.")
@@ -46,11 +46,11 @@ def check_sink(sink: object) -> None:
 
 
 def _unheard(count: int, audio: Int16) -> None:
-    """In place of what counts the audio, after the end of its call."""
+    """Replaces the audio counter after the call has ended."""
 
 
 class PlayoutBuffer:
-    """The queue of a reply's audio, and its conversion to the rate of whoever hears it."""
+    """The queue of a reply's audio, and its conversion to the output rate."""
 
     def __init__(self, output_rate: int) -> None:
         self.output_rate = output_rate
@@ -109,7 +109,7 @@ class SinkLoudspeaker(PlayoutBuffer):
             self._news.set()
 
     def let_go(self) -> None:
-        """The call is over: what points up to it is dropped."""
+        """The call is over: drop references to it."""
         self._played = _unheard
 
     async def silent(self) -> None:
@@ -149,7 +149,7 @@ class SinkLoudspeaker(PlayoutBuffer):
             try:
                 self._sink.put_nowait(audio)
             except (asyncio.QueueFull, queue.Full) as error:
-                raise SinkRefused("The sink's queue is full.", remedy="Take from it, or make it larger.") from error
+                raise SinkRefused("The sink's queue is full.", remedy="Read from it, or make it larger.") from error
             return
         taken: Any = self._sink(audio)
         if inspect.isawaitable(taken):
@@ -158,10 +158,10 @@ class SinkLoudspeaker(PlayoutBuffer):
                     taken = await taken
             except TimeoutError as error:
                 raise SinkRefused(
-                    f"The sink took nothing for {SINK_TIMEOUT_S:g} seconds.", remedy="Look at what it waits for."
+                    f"The sink took nothing for {SINK_TIMEOUT_S:g} seconds.", remedy="Find out what it waits for."
                 ) from error
         if taken is not None and taken != len(audio):
             raise SinkRefused(
                 f"The sink took {taken} of {len(audio)} samples.",
-                remedy="Let it take all it is given, or wait (as an async function) until it can.",
+                remedy="Have it accept every block, or wait (as an async function) until it can.",
             )

@@ -1,8 +1,8 @@
 """A conversation in your own program: fed frame by frame, run over frames, or live.
 
-Laws: one core underneath, the server's. `step()`, `flush()` and `run()` keep the time of the samples: engines are waited
-for between chunks, so that a recording pushed at any speed and cut in any way gives the same turns. `live()` keeps the
-wall's time. A session is one or the other. Calls of one session take turns; after its end it refuses them.
+Laws: the core is the server's. `step()`, `flush()` and `run()` keep the time of the samples: engines are waited
+for between chunks, so that a recording pushed at any speed and cut in any way gives the same turns. `live()` runs in
+real time. A session is one or the other. Calls of one session run one after another; a session that has ended refuses them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CHUNK_MS = 32
 """One frame of voice activity: nothing is decided more often."""
 
 MAX_CHUNK_MS = 1_000
-"""A longer chunk would answer later than anybody waits."""
+"""With a longer chunk, replies would come too late."""
 
 
 class VoiceSession:
@@ -65,8 +65,8 @@ class VoiceSession:
     Events are in `parley.library.events`; `history` and `turns` are the conversation at any time.
 
     `instructions`, `voice`, `speed` (0.25 to 1.5) and `modality` ("audio", or "text" where the pipeline has no
-    synthesizer) are the pipeline's unless you say otherwise. `history` are chat messages to go on from. `tools` are
-    functions of yours, described by their type hints and docstrings.
+    synthesizer) are the pipeline's unless you say otherwise. `history` are chat messages to continue from. `tools` are
+    your functions, described by their type hints and docstrings.
 
     What may be your own: `policy` (a `Policy`, or a function from the transcript to whether it is answered), `endpointing` (an
     `Endpointing`, a function from `PauseSeen` to the milliseconds that end the turn or to whether it is finished, or just
@@ -77,12 +77,12 @@ class VoiceSession:
     session takes its input and gives its audio. A function for `endpointing` or `barge_in` that has a parameter `audio` is given the
     turn's last 8 seconds (float32 `[n]` at 16 kHz), one that has a parameter `playing` whether the listener hears a reply.
 
-    `on_first_play` is called with the turn when the first audio of its reply goes out. An engine that says nothing for
-    `engine_timeout_s` is given up. Whatever fails, your own code included, is told as `Failed`; with `raises=True` it is also raised
+    `on_first_play` is called with the turn when the first audio of its reply goes out. An engine without output for
+    `engine_timeout_s` is abandoned. Every failure, of your own code too, is reported as `Failed`; with `raises=True` it is also raised
     by the call in which it happened. `SystemExit`, `KeyboardInterrupt` and their like end the session and reach you. In the folder
     `trace_dir` the session is recorded for `parley replay`: it holds the voice, and what your own policy and rules answered.
 
-    Raises `LibraryError` for values that cannot be, `FrameRefused` for frames of another kind, `SessionClosed` after its end,
+    Raises `LibraryError` for impossible values, `FrameRefused` for frames of another kind, `SessionClosed` after its end,
     `SessionBroken` for a fault of the session's own.
     """
 
@@ -145,12 +145,12 @@ class VoiceSession:
 
     @property
     def pipeline(self) -> Pipeline:
-        """What it talks through."""
+        """The pipeline of the session."""
         return self._pipeline
 
     @property
     def sample_rate(self) -> int:
-        """Of the input, in Hz: the unit of all positions."""
+        """The rate of the input in Hz: the unit of all positions."""
         return self._reader.sample_rate
 
     @property
@@ -173,7 +173,7 @@ class VoiceSession:
 
     @property
     def closed(self) -> bool:
-        """Whether it takes nothing any more."""
+        """Whether the session has ended."""
         return bool(self._why_closed())
 
     def _why_closed(self) -> str:
@@ -182,7 +182,7 @@ class VoiceSession:
     def _refuse_if_closed(self) -> None:
         if why := self._why_closed():
             raise SessionClosed(
-                f"The session is closed: {why}.", remedy="Make another VoiceSession; history= goes on from this one."
+                f"The session is closed: {why}.", remedy="Make another VoiceSession; history= continues this one."
             )
 
     # --- in the time of the samples -----------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class VoiceSession:
         return self._now(self._step(frame))
 
     def flush(self) -> list[VoiceEvent]:
-        """The input is over: the residue goes into the last turn, that turn ends, its answer plays to the end. You may go on."""
+        """The input is over: the residue goes into the last turn, that turn ends, its answer plays to the end. The session can continue."""
         return self._now(self._flush())
 
     def say(self, text: str) -> list[VoiceEvent]:
@@ -208,14 +208,14 @@ class VoiceSession:
         return self._acted(lambda embedded: embedded.say(text))
 
     def reply(self, instructions: str | None = None) -> list[VoiceEvent]:
-        """Have the model speak though nothing was said: a greeting, a reminder. `instructions` stand in for the
+        """Have the model speak without a turn of the user's: a greeting, a reminder. `instructions` stand in for the
         session's in this one reply."""
         if instructions is not None:
             checks.text("instructions", instructions)
         return self._acted(lambda embedded: embedded.reply(instructions))
 
     def interrupt(self) -> list[VoiceEvent]:
-        """Stop the reply that is made or heard, if there is one; what was heard of it stays in the conversation."""
+        """Stop the current reply, if there is one; what was heard of it stays in the conversation."""
         return self._acted(lambda embedded: embedded.interrupt())
 
     def run(self, frames: Iterable[Frame] | Frame) -> Generator[VoiceEvent, None, None]:
@@ -225,7 +225,7 @@ class VoiceSession:
         yield from self.flush()
 
     def close(self) -> None:
-        """Let go of what the session holds; idempotent. Closing the pipeline does so too. A live session hangs up."""
+        """End the session and release what it holds; idempotent. Closing the pipeline does so too."""
         self._closed = self._closed or "it was closed"
         embedded, self._stepper = self._embedded, None
         if embedded is None or embedded.over:
@@ -291,7 +291,7 @@ class VoiceSession:
 
     @contextlib.asynccontextmanager
     async def _step_of_its_own(self) -> AsyncIterator[Stepper]:
-        """One call at a time; what it causes knows that it belongs to this session."""
+        """One call at a time; code that it runs knows that it belongs to this session."""
         async with self._one_at_a_time:
             before = _CALLING.set(self._token)
             try:
@@ -346,12 +346,12 @@ class VoiceSession:
             embedded.start()
             self._pipeline._adopt(embedded)
             self._embedded = embedded
-            # A session that is forgotten without close() is shut all the same; at the program's end nothing needs to be.
+            # A session dropped without close() is shut when it is collected; at the end of the program that is unnecessary.
             weakref.finalize(self, _forgotten, embedded).atexit = False
             self._stepper = Stepper(embedded, clock, playout, self._chunk_samples)
         return self._stepper
 
-    # --- in the time of the wall --------------------------------------------------------------------------------------
+    # --- in real time ------------------------------------------------------------------------------------------------
 
     async def live(self, source: Source, sink: Sink | None = None) -> AsyncGenerator[VoiceEvent, None]:
         """Talk in real time: frames from `source`, as they are spoken, replies into `sink`; yields the events.

@@ -1,7 +1,6 @@
-"""Where a live session's frames come from: an iterator of either kind, a queue, or audio that is there already.
+"""The source of a live session's frames: an iterator of either kind, a queue, or audio that is there already.
 
-Laws: what is there already is heard at the pace at which it would be spoken; whoever has to be waited for sets the pace himself. None in a
-queue is its end.
+Laws: audio that is there already is read at the pace of speech; a source that must be awaited sets its own pace. None ends a queue.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ FRAME_MS = 20
 """What a whole recording is cut into."""
 
 QUEUE_POLL_S = 0.2
-"""How long a thread waits in a plain queue before it looks whether it is still wanted."""
+"""How often a thread that waits in a plain queue checks whether it should end."""
 
 Source = AsyncIterable[Frame] | Iterable[Frame] | Recording | asyncio.Queue[Frame | None] | queue.Queue[Frame | None]
-"""Frames as they come. A list, an array or a recording is heard in real time; a queue ends with None."""
+"""Frames as they come. A list, an array or a recording is read in real time; a queue ends with None."""
 
 
 def frames_of(source: Source, sample_rate: int) -> AsyncGenerator[Frame, None]:
-    """The frames. Raises `LibraryError` for what gives none."""
+    """The frames of a source. Raises `LibraryError` for an object that is not a source."""
     if isinstance(source, asyncio.Queue):
         return _from_queue(source)
     if isinstance(source, queue.Queue):

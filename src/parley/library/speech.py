@@ -1,6 +1,6 @@
 """Text to speech, clause by clause, without a conversation.
 
-Laws: the text is cut and made speakable as a reply's is; audio comes as soon as the first clause has any; closing the iterator stops the
+Laws: the text is cut and made speakable like a reply; audio comes as soon as the first clause has any; closing the iterator stops the
 synthesis.
 """
 
@@ -25,12 +25,12 @@ from parley.library.pipeline import Pipeline
 from parley.text.clauses import Clause, ClauseCutter
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
-"""Beyond these nobody understands a word."""
+"""Outside these, speech is unintelligible."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spoken:
-    """Audio of a clause, int16 `[n]` at `sample_rate` Hz. `text` is the clause where its audio begins, "" where it goes on."""
+    """Audio of a clause, int16 `[n]` at `sample_rate` Hz. `text` is the clause where its audio begins, "" where it continues."""
 
     samples: NDArray[np.int16]
     sample_rate: int
@@ -57,10 +57,10 @@ def synthesize(
     with Pipeline(
         vad=_no_voice, turn=None, stt=_no_words, llm=None, tts=tts, voice=voice, language=language
     ) as pipeline:
-        mouth = _Mouth(pipeline, voice, language, speed, sample_rate)
-        pipeline._run(mouth.open())
+        speaker = _Speaker(pipeline, voice, language, speed, sample_rate)
+        pipeline._run(speaker.open())
         for clause in _clauses(pieces, language):
-            speaking = mouth.speak(clause)
+            speaking = speaker.speak(clause)
             try:
                 while (spoken := pipeline._run(_next(speaking))) is not None:
                     yield spoken
@@ -69,12 +69,12 @@ def synthesize(
 
 
 def _no_voice(frame: Samples) -> float:
-    """In place of a voice activity model: synthesis alone loads no model that listens."""
+    """Replaces the voice activity model, which synthesis does not need."""
     return 0.0
 
 
 def _no_words(audio: Samples) -> str:
-    """In place of a recogniser."""
+    """Replaces the recogniser."""
     return ""
 
 
@@ -89,7 +89,7 @@ async def _next(speaking: AsyncGenerator[Spoken, None]) -> Spoken | None:
     return await anext(speaking, None)
 
 
-class _Mouth:
+class _Speaker:
     """Speaks clauses with the pipeline's synthesizer, on its loop."""
 
     def __init__(self, pipeline: Pipeline, voice: str, language: str, speed: float, sample_rate: int) -> None:

@@ -13,7 +13,7 @@ from parley.library.playout import PlayoutBuffer
 
 
 class Stepper:
-    """Moves a machine's clock. `chunk_samples` (24 kHz) is how far at a time when nobody speaks any more."""
+    """Moves a machine's clock. `chunk_samples` (24 kHz) is the step once the input is over."""
 
     def __init__(
         self, embedded: EmbeddedSession, clock: SampleClock, playout: PlayoutBuffer, chunk_samples: int

@@ -1,8 +1,7 @@
 """Your own functions as the model's tools: described by their type hints and docstrings, called with checked arguments.
 
-Laws: what a function accepts is its signature, nothing else; arguments that do not fit, and whatever it raises, are told to the
-model as the call's output, so that it can react to them; of an output longer than `MAX_OUTPUT` the model is given the beginning. How long
-a call is awaited is the core's to say.
+Laws: a function accepts exactly its signature. Wrong arguments and exceptions become the call's output, which the model is shown and can
+react to; an output longer than `MAX_OUTPUT` is cut. The core decides how long a call is awaited.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ _ARGUMENT = re.compile(r"^\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.+?)\s*$")
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What came of a call: the text for the model."""
+    """The outcome of a call: the text for the model."""
 
     output: str
     failed: bool = False
     error: BaseException | None = None
-    """What the function raised."""
+    """The exception that the function raised."""
 
 
 class FunctionAsTool:
-    """One Python function that a model may call. `declared` is what the session is told of it.
+    """One Python function that a model may call. `declared` is its declaration for the session.
 
     Raises `LibraryError` for a function whose parameters have no type hints, or hints that JSON has no values for.
     """
@@ -89,7 +88,7 @@ def no_answer() -> ToolOutcome:
 
 
 def arguments_shown(arguments: str) -> dict[str, object]:
-    """The arguments as the model wrote them; text that is no JSON object stands under `""`."""
+    """The arguments as the model wrote them; text that is not a JSON object is under `""`."""
     try:
         value = json.loads(arguments or "{}")
     except ValueError:
@@ -116,20 +115,20 @@ def _error(message: str) -> str:
 
 def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
     hints = typing.get_type_hints(function, include_extras=True)
-    told = _told_of_arguments(function)
+    descriptions = _argument_descriptions(function)
     fields: list[Any] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise LibraryError(
                 f"The tool {name_of(function).removesuffix('()')} takes *{name}.",
-                remedy="Give it parameters that have names only.",
+                remedy="Use parameters with names only.",
             )
         if name not in hints:
             raise LibraryError(
                 f"The parameter {name!r} of the tool {name_of(function).removesuffix('()')} has no type hint.",
-                remedy="Add one (str, int, float, bool, list, dict, Literal, a dataclass): it tells the model what to send.",
+                remedy="Add one (str, int, float, bool, list, dict, Literal, a dataclass): it describes the argument to the model.",
             )
-        hint = _described(hints[name], told.get(name, ""))
+        hint = _described(hints[name], descriptions.get(name, ""))
         default = () if parameter.default is parameter.empty else (parameter.default,)
         fields.append((name, hint, *default))
     try:
@@ -145,17 +144,17 @@ def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
     return made
 
 
-def _described(hint: Any, told: str) -> Any:
+def _described(hint: Any, text: str) -> Any:
     if typing.get_origin(hint) is Annotated:
         base, *extras = typing.get_args(hint)
         texts = [extra for extra in extras if isinstance(extra, str)]
         others = [extra for extra in extras if not isinstance(extra, str)]
-        described = _described(base, " ".join(texts) or told)
+        described = _described(base, " ".join(texts) or text)
         return Annotated[(described, *others)] if others else described
-    return Annotated[hint, msgspec.Meta(description=told)] if told else hint
+    return Annotated[hint, msgspec.Meta(description=text)] if text else hint
 
 
-def _told_of_arguments(function: Callable[..., Any]) -> dict[str, str]:
+def _argument_descriptions(function: Callable[..., Any]) -> dict[str, str]:
     """The `Args:` of the docstring, one line each."""
     lines = (inspect.getdoc(function) or "").splitlines()
     heads = [index for index, line in enumerate(lines) if line.strip() in ("Args:", "Arguments:", "Parameters:")]

@@ -1,7 +1,7 @@
 """Recordings to text, turn by turn.
 
-Laws: the audio is cut where somebody pauses, by the same machine that a conversation runs on; a segment comes as soon as it is finished;
-the longer a segment already is, the shorter the pause that ends it, so that hours of talk stay in pieces a recogniser can take.
+Laws: the audio is cut at pauses, by the session core of conversations; a segment comes as soon as it is finished;
+the longer a segment already is, the shorter the pause that ends it, so that hours of talk are cut into pieces a recogniser can take.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAUSE_MS = 500
 """The silence that ends a segment at first."""
 
 LONG_SEGMENT_MS = 12_000
-"""From here on a shorter pause will do."""
+"""From here on a shorter pause ends a segment."""
 
 SHORT_PAUSE_MS = 200
 BREATH_MS = 96
@@ -54,7 +54,7 @@ class Segment:
 
 
 def segment_pause_ms(pause: PauseSeen) -> int:
-    """How long a silence ends a segment that is so long already."""
+    """The silence that ends a segment of this length."""
     if pause.turn_ms < LONG_SEGMENT_MS:
         return PAUSE_MS
     return SHORT_PAUSE_MS if pause.turn_ms < 2 * LONG_SEGMENT_MS else BREATH_MS
@@ -81,7 +81,9 @@ def transcribe(
         sample_rate = audio.sample_rate
         audio = frames(audio, 500)
     if sample_rate is None:
-        raise LibraryError("transcribe() was given frames without their rate.", remedy="Name it: sample_rate=16_000.")
+        raise LibraryError(
+            "transcribe() was called with frames and without their rate.", remedy="Give it: sample_rate=16_000."
+        )
     if pipeline is not None:
         yield from _segments(pipeline, audio, sample_rate, on_partial)
         return
@@ -117,7 +119,7 @@ def transcriber(pipeline: Pipeline, sample_rate: int) -> VoiceSession:
 
 
 def segment_of(event: TurnEnded, sample_rate: int) -> Segment:
-    """What a session's turn says, in seconds."""
+    """A session's turn as a segment, in seconds."""
     turn = event.turn
     words = tuple(
         SegmentWord(word.text, word.start_sample / sample_rate, word.end_sample / sample_rate) for word in turn.words

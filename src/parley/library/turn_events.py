@@ -1,6 +1,6 @@
 """Renders the account of a session's turns as the library's events.
 
-Laws: watches, never takes part; a turn is emitted as `TurnEnded` once its words are known, and again as `ReplyEnded` when its answer was
+Laws: only watches; a turn is emitted as `TurnEnded` once its words are known, and again as `ReplyEnded` when its answer was
 heard to its end or cut; what was answered is read from the conversation, so that it is what was heard.
 """
 
@@ -80,7 +80,7 @@ class TurnEvents:
                 self._call(self.account.answering[-1], effect.name, effect.arguments)
 
     def dump(self, fault: str) -> None:
-        """Nothing is kept here."""
+        """Nothing to do."""
 
     def close(self) -> None:
         """The session is over: what was being answered ends here, and what points to the session is dropped."""
@@ -189,11 +189,11 @@ def _figures(turn: TurnRecord) -> TurnFigures:
 
 
 def _discard_event(event: VoiceEvent) -> None:
-    """In place of a session's events, after its end."""
+    """Replaces the receiver of events after the session's end."""
 
 
 def _discard_turn(turn: Turn) -> None:
-    """In place of `first_played`, after the session's end."""
+    """Replaces `first_played` after the session's end."""
 
 
 def _text(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""One driven session's script: speak, fall silent, wait for the answer, hear it out (or talk over it), speak again.
+"""One driven session's script: speak, fall silent, wait for the reply, let it end (or talk over it), speak again.
 
 Laws: no I/O and no clock; time comes in as seconds of any one monotonic clock. A frame costs a few comparisons, a
 message one search for its type and one in a table: two hundred of these share a core with the server they measure. It knows the
@@ -32,14 +32,14 @@ REPLY_PATIENCE_S = 5.0
 """How long beyond the ideal a reply may take before the turn counts as missed; the next turn then begins."""
 
 REPLY_LIMIT_S = 60.0
-"""A reply that has not ended this long after its first audio is given up, so that a lost `response.done` cannot hold
+"""A reply that has not ended this long after its first audio is abandoned, so that a lost `response.done` cannot hold
 a session for ever."""
 
 ERRORS_KEPT = 20
 """Error messages kept for the report; further ones are only counted."""
 
 BYTES_PER_S = 48_000
-"""PCM16 at 24 kHz, which is what the session is told or assumed to send."""
+"""PCM16 at 24 kHz, which the session is asked, or assumed, to send."""
 
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+(?:\.[a-z_]+)+|error)"')
 """The event's own type: the only `type` that holds a dot (or is `error`), wherever the server puts it."""
@@ -47,7 +47,7 @@ _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+(?:\.[a-z_]+)+|error)"')
 _DELTA = re.compile(rb'"delta"\s*:\s*"')
 
 _NOTICES = {name.encode(): notice for dialect in DIALECTS.values() for name, notice in dialect.server_events.items()}
-"""What an event tells, by its type."""
+"""The meaning of an event, by its type."""
 
 
 class _Detection(msgspec.Struct):
@@ -112,7 +112,7 @@ class Tally:
     early: int = 0
     late: int = 0
     stray: int = 0
-    """Replies nobody waited for: a turn answered twice, or after it was given up."""
+    """Unexpected replies: a turn answered twice, or after its time had run out."""
     failed: int = 0
     """Responses that ended `failed`."""
     unfinished: int = 0
@@ -149,7 +149,7 @@ class _BargeIn:
     """Voice over a reply: `onset_s` is None until the voiced chunk has left."""
 
     onset_s: float | None = None
-    told: bool = False
+    detected: bool = False
     stopped: bool = False
     counted: bool = False
 
@@ -277,7 +277,7 @@ class LoadConversation:
         self._done = True
         self._speak_s = inf if self._finishing else at_s + self._script.gap_s
 
-    # -- what the server says ------------------------------------------------------------------------------------------
+    # -- server events --------------------------------------------------------------------------------------------------
 
     def receive(self, message: bytes, now_s: float) -> None:
         """Take one text message; unknown events cost one search and are ignored."""
@@ -370,8 +370,8 @@ class LoadConversation:
 
     def _speech_started(self, now_s: float) -> None:
         barge = self._barge
-        if barge is not None and barge.onset_s is not None and not barge.told:
-            barge.told = True
+        if barge is not None and barge.onset_s is not None and not barge.detected:
+            barge.detected = True
             self._tally.to_speech_started.extend([now_s - barge.onset_s] * barge.counted)
             self._silenced(barge, now_s - barge.onset_s)
 

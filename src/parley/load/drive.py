@@ -52,7 +52,7 @@ class LoadPlan:
 
 @dataclass(slots=True)
 class LoadRecord:
-    """What a run saw, as raw as it came; `report.figures` makes numbers of it."""
+    """The raw measurements of a run; `report.figures` evaluates them."""
 
     tally: Tally
     joined: int = 0
@@ -72,7 +72,7 @@ class LoadRecord:
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """Where a run stands, told once a second."""
+    """The progress of a run, reported once a second."""
 
     joined: int
     live: int
@@ -190,8 +190,8 @@ class Fleet:
             member.link.ended.add_done_callback(lambda ended: self._ended(member, ended.result()))
 
     def _refuse(self, member: Member, reason: str) -> None:
-        told = self._record.tally.errors
-        self._record.refused[f"{reason} (it said: {told[-1]})" if told else reason] += 1
+        errors = self._record.tally.errors
+        self._record.refused[f"{reason} (it said: {errors[-1]})" if errors else reason] += 1
         if member.link is not None:
             member.link.close()
 
@@ -228,7 +228,7 @@ class Fleet:
         gc.unfreeze()
 
     async def _let_end(self) -> None:
-        """Let the turns under way have their replies."""
+        """Wait for the replies to the turns under way."""
         track = self._plan.script.track
         longest_s = len(track.frames) * track.chunk_ms / 1000 + self._record.ideal_ms / 1000 + REPLY_PATIENCE_S
         until_s = time.monotonic() + longest_s

@@ -24,11 +24,11 @@ from websockets.uri import parse_uri
 from parley.client.urls import MAX_MESSAGE_BYTES
 
 MAX_UNSENT_BYTES = 4 * 2**20
-"""About a minute of speech: a server that has stopped reading for so long will not answer in time any more."""
+"""About a minute of speech: a server that has not read for so long will not answer in time."""
 
 
 FAREWELL_S = 2.0
-"""A server that has not answered our goodbye by then is left without one."""
+"""How long closing waits for the server's close frame."""
 
 
 class LoadLink(asyncio.Protocol):
@@ -67,7 +67,7 @@ class LoadLink(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def close(self) -> None:
-        """Say goodbye; the connection is over (`ended`) when the server has answered, or after `FAREWELL_S`.
+        """Start the closing handshake; the connection is over (`ended`) when the server has answered, or after `FAREWELL_S`.
 
         To hang up at once, with messages unread, would look to the server like a connection that broke.
         """
@@ -82,7 +82,7 @@ class LoadLink(asyncio.Protocol):
         asyncio.get_running_loop().call_later(FAREWELL_S, self._end, "closed by the client")
 
     def abandon(self, reason: str) -> None:
-        """Drop the connection for a reason of ours."""
+        """Drop the connection, for a reason on this side."""
         self._end(reason)
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------------

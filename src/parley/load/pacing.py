@@ -21,7 +21,7 @@ LATENESS_BINS = 1000
 
 
 class PacedMicrophone(Protocol):
-    """Something that sends one chunk when told to; `planned_s` is when it should have left."""
+    """Sends one chunk on each call; `planned_s` is when it should have left."""
 
     def chunk_due(self, planned_s: float) -> None: ...
 

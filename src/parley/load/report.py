@@ -1,4 +1,4 @@
-"""What a load run means: its figures, whether it may be believed, and whether it met the bar. Pure."""
+"""The evaluation of a load run: its figures, whether they are valid, and whether it met the bar. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from parley.load.conversation import LATE_BEYOND_IDEAL_S
 from parley.load.drive import LoadPlan, LoadRecord
 
 BELIEVED_LATE_SHARE = 0.01
-"""More than one chunk in a thousand a whole chunk late: the client was starved, and measures itself rather than the
+"""More than one chunk in a thousand a whole chunk late: the client was starved, and measured itself rather than the
 server."""
 
 
@@ -81,7 +81,7 @@ class LoadFigures:
 
 
 def figures(plan: LoadPlan, record: LoadRecord) -> LoadFigures:
-    """Reckon a finished run's figures."""
+    """The figures of a finished run."""
     tally, session_s = record.tally, max(record.session_s, 1e-9)
     before, start, end = record.server_before, record.server_start, record.server_end
     server_cpu_s = end.cpu_s - start.cpu_s if start and end else None
@@ -153,7 +153,7 @@ def broken_bars(
     max_unstopped: int | None = None,
     max_cpu_ms: float | None = None,
 ) -> list[str]:
-    """Say each bar that a run broke, in words; nothing: it met them all.
+    """Each bar that a run missed, in words; empty if it met them all.
 
     `max_missed` bounds missed and early turns and sessions refused or dropped, together. `max_late_percent` 5 is the
     same as "p95 within 100 ms of the ideal".

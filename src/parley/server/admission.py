@@ -6,10 +6,11 @@ key no longer allows it (`end_unallowed`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from parley.server.access.access import OPEN, Grant
+from parley.server.access.key_file import Key
 from parley.server.access.quotas import Quotas
 from parley.server.refusals import Refusal
 
@@ -86,12 +87,15 @@ class Sessions:
         if not self._running and self._emptied is not None:
             self._emptied()
 
-    def end_unallowed(self, keys: Container[str]) -> None:
-        """Close the sessions whose key is not among those of these ids any more, or has used its minutes of the day."""
+    def end_unallowed(self, keys: Mapping[str, Key]) -> None:
+        """Close the sessions whose key is not among `keys` (by id) any more, or has used its minutes of the day."""
         for session in self:
-            key = session.grant.key
-            if key is not OPEN and key.id not in keys:
-                session.access_ended(Refusal(401, "invalid_api_key", "The key of this session was revoked."))
+            if session.grant.key is OPEN:
+                continue
+            key = keys.get(session.grant.key.id)
+            if key is None:
+                message = "The key of this session was revoked, or has lost the scope 'realtime'."
+                session.access_ended(Refusal(401, "invalid_api_key", message))
             elif self.quotas.left_s(key) == 0:
                 session.access_ended(self.quotas.used_up(key))
 

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
@@ -32,11 +33,12 @@ from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
-from parley.server.lifetime import Uvicorn, listen, tls_context
+from parley.server.lifetime import Uvicorn, listen
 from parley.server.links.websocket.gate import RealtimeGate
 from parley.server.rest import rest_app
 from parley.server.sessions import SessionFactory
 from parley.server.startup import Startup
+from parley.server.tls import tls_context, tls_warning
 
 log = logging.getLogger("parley.server")
 
@@ -166,8 +168,8 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
 
     Raises `EngineUnavailable` where the default pipeline cannot be had; `use` says what it was wanted for ("served").
     """
-    startup.warn()
-    # What is wrong with these files is found before a minute is spent on the engines.
+    # Faults of these files are found before a minute is spent on the engines.
+    startup.warn(tls_warning(config.server, datetime.now(UTC)))
     tls_context(config.server)
     access_of(config.server)
     listener = listen(config.server)

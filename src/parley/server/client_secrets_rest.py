@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -36,6 +37,11 @@ from parley.wire.dialect import Dialect
 
 MAX_BODY = MAX_CONFIGURATION
 """Bytes. A token holds less."""
+
+BETA_OFF = replace(
+    BETA_REFUSED,
+    message="The beta Realtime API is switched off on this server (server.beta). Use POST /v1/realtime/client_secrets.",
+)
 
 _AT = re.compile(r" - at `\$\.?(?P<param>[^`]*)`$")
 
@@ -90,9 +96,9 @@ class ClientSecretsRest:
     async def _create_beta(self, request: Request, kind: SessionKind) -> Response:
         grant = self._grant(request)
         if "beta" not in self._dialects:
-            raise Refused(BETA_REFUSED)
+            raise Refused(BETA_OFF)
         session = _decoded(await _read(request), dict[str, Any])
-        wanted = _converted(session.pop("client_secret", None) or {}, _BetaSecret, "client_secret")
+        wanted = _converted(session.pop("client_secret", None), _BetaSecret | None, "client_secret") or _BetaSecret()
         expires_after = wanted.expires_after or wanted.expires_at
         value, secret, shown = self._made(grant, session, "beta", expires_after, kind=kind)
         return _answer({**shown, "client_secret": {"value": value, "expires_at": secret.expires_at}})
@@ -150,7 +156,7 @@ def _decoded(body: bytes, kind: type[Any]) -> Any:
         raise Refused(Refusal(400, "invalid_json", f"The body is not valid JSON: {error}.")) from None
 
 
-def _converted(value: object, kind: type[Any], path: str) -> Any:
+def _converted(value: object, kind: Any, path: str) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -17,11 +17,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from parley.config import ConfigError, ServerConfig
-from parley.errors import ParleyError
 from parley.server.admission import Sessions
 from parley.server.http_connection import HttpConnections, Patience
 from parley.server.links.websocket.connection import Gate, link_class
 from parley.server.time_limits import CLOSE_S
+from parley.server.tls import tls_context
 
 log = logging.getLogger("parley.server")
 
@@ -58,46 +58,6 @@ def listen(server: ServerConfig) -> socket.socket:
         raise ConfigError(f"Cannot listen on {server.host}:{server.port}: {reason}.", remedy=remedy) from error
     listener.setblocking(False)
     return listener
-
-
-def tls_context(server: ServerConfig) -> ssl.SSLContext | None:
-    """What encrypts connections; None where the server speaks plain HTTP. Raises `ConfigError`, which names the file and the fix."""
-    if server.tls_cert is None or server.tls_key is None:
-        return None
-    for name, path in (("tls_cert", server.tls_cert), ("tls_key", server.tls_key)):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise ConfigError(
-                f"server.{name}: {path} cannot be read: {error.strerror}.",
-                remedy="Name a PEM file that the server's user may read.",
-            ) from error
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(server.tls_cert, server.tls_key, password=_no_password)
-    except (ssl.SSLError, KeyHasPassword, ValueError) as error:
-        raise ConfigError(
-            f"server.tls_cert {server.tls_cert} and server.tls_key {server.tls_key} do not make a TLS server: {_tls_reason(error)}.",
-            remedy="tls_cert is the certificate with its chain, tls_key the private key of that certificate, both PEM, the key without "
-            "a password.",
-        ) from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-class KeyHasPassword(ParleyError):
-    """The private key is encrypted. (OpenSSL would ask for its password on the terminal.)"""
-
-
-def _no_password() -> str:
-    raise KeyHasPassword("the private key has a password")
-
-
-def _tls_reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or str(error)
-    return (
-        "the key is not the certificate's" if reason == "KEY_VALUES_MISMATCH" else str(reason).lower().replace("_", " ")
-    )
 
 
 class Uvicorn(uvicorn.Server):

@@ -2,7 +2,7 @@
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
-Laws: `/health` needs no key and shows no secret; `/metrics` needs one unless only this machine can connect.
+Laws: `/health` needs no key and shows no secret; all else but the page needs one wherever the server requires keys.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parley import __version__
-from parley.config import Config, is_loopback
+from parley.config import Config
 from parley.config.values import HOSTED_MODEL_PREFIXES
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
@@ -154,8 +154,7 @@ class _Rest:
         return {"state": "degraded", "faults": found}
 
     async def metrics(self, request: Request) -> Response:
-        if not is_loopback(self._config.server.host):
-            self._authorize(request, "admin")
+        self._authorize(request, "admin")
         return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE_LATEST)
 
     async def upgrade_required(self, request: Request) -> Response:

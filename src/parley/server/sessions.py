@@ -125,7 +125,9 @@ class SessionFactory:
             )
         settings = pipeline.default_settings(kind, model or pipeline.name)
         if secret is None:
-            return PlannedSession(pipeline, settings, PinnedSettings())
+            return PlannedSession(
+                pipeline, settings, PinnedSettings(kind=None if request.dialect.changes_kind else kind)
+            )
         configured = self._configured(pipeline, settings, patch, DIALECTS[secret.dialect])
         return (
             configured

@@ -33,9 +33,9 @@ class Startup:
         self._pending: dict[tuple[Stage[Any], str], EngineReport] = {}
         self._status: Status | None = None
 
-    def warn(self) -> None:
-        """What the configuration wants said."""
-        for warning in self._config.warnings:
+    def warn(self, *further: str) -> None:
+        """Print the warnings of the configuration, and `further` ones that are not empty."""
+        for warning in filter(None, (*self._config.warnings, *further)):
             self._explain(f"[yellow]{escape(warning)}[/]", indent=0)
 
     @contextmanager

@@ -1,12 +1,12 @@
 """Microphone and loudspeaker of this machine, through PortAudio (`sounddevice`).
 
 Laws:
-- Devices are opened at 48 kHz, mono, 16 bit; whoever wants another rate resamples.
+- Devices are opened at 48 kHz, mono, 16 bit; callers resample to other rates.
 - The devices' threads only copy, and a thread of its own makes the blocks, so that a busy screen does not tear a reply. What was
   played and recorded is handed over on the event loop, in the order in which it happened, as `DeviceBlock`s.
 - `sounddevice` is imported when devices are first asked for; without it, or without PortAudio, `DevicesUnavailable` says what to
   install.
-- A device that vanishes is told (`lost`), never waited for in a callback.
+- A device that vanishes sets `lost`; no callback waits for it.
 Does not know: sessions, servers, what is said.
 """
 
@@ -31,7 +31,7 @@ from parley.client.playback import ClientPlayback, PlaybackProgress, PlayedSpan
 from parley.errors import ParleyError
 
 RATE = 48_000
-"""What every device and every sound server takes without trouble; at 24 or 16 kHz virtual devices stutter."""
+"""Every device and every sound server supports this rate; at 24 or 16 kHz virtual devices stutter."""
 
 FRAMES = 480 * 2
 """20 ms a callback: a tenth of what the ear notices, fifty wake-ups a second."""
@@ -40,7 +40,7 @@ LATENCY_S = 0.04
 """Asked of PortAudio, which rounds it to what the device can do: two callbacks."""
 
 STALL_S = 4.0
-"""A device whose callback has not come for so long is gone, whatever PortAudio believes."""
+"""A device whose callback has not come for so long is gone, whatever PortAudio says."""
 
 WAITING_SOUNDS = 500
 """Ten seconds that the event loop may be late; beyond that the oldest sound is lost, and counted."""
@@ -205,7 +205,7 @@ class DeviceAudio:
         self.names = (_name(microphone), _name(loudspeaker))
 
     async def close(self) -> None:
-        """Let go of the devices; what is being played stops."""
+        """Close the devices; playing stops."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -220,7 +220,7 @@ class DeviceAudio:
             self._producer = None
 
     def check(self) -> None:
-        """Set `lost` if a device has fallen silent. Call it now and then."""
+        """Set `lost` if a device has fallen silent. Call this regularly."""
         if self._streams and not self._closing and min(self._last_s.values()) < time.monotonic() - STALL_S:
             self.lost.set()
 
@@ -240,7 +240,7 @@ class DeviceAudio:
             self._playback.produce()
 
     def interrupt(self) -> list[PlayedSpan]:
-        """Silence within one block; what was heard of what was playing."""
+        """Silence within one block; returns what was heard of what was playing."""
         with self._lock:
             return self._playback.interrupt()
 

@@ -26,16 +26,16 @@ from typing import Any
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
-    ReplyBegan,
-    ReplyCut,
-    ReplySounded,
-    ReplyWorded,
+    ResponseAudio,
+    ResponseCut,
     ResponseEnded,
+    ResponseStarted,
+    ResponseText,
     ServerToolCalled,
-    UserBegan,
-    UserEnded,
-    UserHeard,
-    UserLost,
+    UserTranscript,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 
 NAMES = (
@@ -55,7 +55,7 @@ TURNS_KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`estimated`: reckoned from events as they arrived, not told by whoever did the work."""
+    """`estimated`: measured from the arrival of events, not reported by the server."""
 
     ms: float
     estimated: bool = False
@@ -157,7 +157,7 @@ class TalkTurn:
 
 
 class TalkFigures:
-    """Call `on_update()` for each happening, `played()` when an item's first sample left the loudspeaker, `server_turns()` with what a
+    """Call `on_update()` for each update, `played()` when an item's first sample left the loudspeaker, `server_turns()` with what a
     Parley's waterfall says. `turns` are all so far, oldest first."""
 
     def __init__(self) -> None:
@@ -174,23 +174,23 @@ class TalkFigures:
         return answered[-1] if answered else (self.turns[-1] if self.turns else None)
 
     def on_update(self, update: ClientUpdate, now_s: float) -> None:
-        """One happening, at the time it arrived."""
+        """One update, at the time it arrived."""
         match update:
-            case UserBegan(item_id=item_id):
+            case UserTurnStarted(item_id=item_id):
                 self._begin(item_id, now_s)
-            case UserEnded(item_id=item_id, voice_end_s=voice_end_s, turn_end_s=turn_end_s):
+            case UserTurnEnded(item_id=item_id, voice_end_s=voice_end_s, turn_end_s=turn_end_s):
                 turn = self._turn_of(item_id, now_s)
                 turn.voice_end_s, turn.turn_end_s = voice_end_s, turn_end_s
-            case UserHeard(item_id=item_id, text=text, final=final):
+            case UserTranscript(item_id=item_id, text=text, final=final):
                 turn = self._turn_of(item_id, now_s)
                 if item_id.startswith(TYPED):
-                    # Nobody spoke: there is nothing to recognise.
+                    # A typed message: there is nothing to recognise.
                     return
                 if text.strip() and turn.first_words_s is None:
                     turn.first_words_s = now_s
                 if final and not turn.by_server:
                     turn.transcript_s = now_s
-            case UserLost(item_id=item_id):
+            case UserTurnLost(item_id=item_id):
                 lost = self._find(item_id)
                 if lost is not None and not lost.response_id:
                     lost.over = True
@@ -199,7 +199,7 @@ class TalkFigures:
 
     def _on_reply(self, update: ClientUpdate, now_s: float) -> None:
         match update:
-            case ReplyBegan(response_id=response_id):
+            case ResponseStarted(response_id=response_id):
                 last = self.turns[-1] if self.turns else None
                 if last is not None and last.called_s is not None:
                     self._replies[response_id] = last
@@ -213,20 +213,20 @@ class TalkFigures:
                 found = self._replies.get(response_id)
                 if found is not None and found.response_id == response_id:
                     found.called_s = found.called_s or now_s
-            case ReplyWorded(response_id=response_id, item_id=item_id, final=final):
+            case ResponseText(response_id=response_id, item_id=item_id, final=final):
                 found = self._replies.get(response_id)
                 if found is not None:
                     self._items[item_id] = found
                     found.first_token_s = found.first_token_s or now_s
                     if not final or found.last_words_s is None:
                         found.last_words_s = now_s
-            case ReplySounded(response_id=response_id, item_id=item_id):
+            case ResponseAudio(response_id=response_id, item_id=item_id):
                 found = self._replies.get(response_id)
                 if found is not None:
                     self._items[item_id] = found
                     found.first_audio_s = found.first_audio_s or now_s
                     found.last_audio_s = now_s
-            case ReplyCut(item_id=item_id, exact=False, by_user=True):
+            case ResponseCut(item_id=item_id, exact=False, by_user=True):
                 found = self._items.get(item_id)
                 if found is not None and not found.interrupted:
                     found.interrupted = True
@@ -244,18 +244,18 @@ class TalkFigures:
         if turn is not None and turn.played_s is None:
             turn.played_s = at_s
 
-    def server_turns(self, told: Sequence[Mapping[str, Any]]) -> None:
+    def server_turns(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """A Parley's own account of the session's turns (`GET /parley/sessions/ID/turns`): better than what arrives here."""
-        for row in told:
+        for row in rows:
             turn = self._replies.get(str(row.get("response_id")))
             if turn is None:
                 continue
             use = next((use for use in turn.tools if use.response_id == row["response_id"]), None)
             if turn.tools and use is not turn.tools[0]:
-                _tell_reply(turn, use, turn.tools[turn.tools.index(use) - 1 if use else -1].answered_s, row)
+                _take_reply(turn, use, turn.tools[turn.tools.index(use) - 1 if use else -1].answered_s, row)
             elif turn.turn_end_s is not None:
-                _tell_turn(turn, turn.turn_end_s, row)
-                _tell_reply(turn, use, turn.turn_end_s, row)
+                _take_turn(turn, turn.turn_end_s, row)
+                _take_reply(turn, use, turn.turn_end_s, row)
 
     def _begin(self, item_id: str, now_s: float) -> TalkTurn:
         self._count += 1
@@ -288,7 +288,7 @@ class TalkFigures:
         return last
 
 
-def _tell_turn(turn: TalkTurn, end_s: float, row: Mapping[str, Any]) -> None:
+def _take_turn(turn: TalkTurn, end_s: float, row: Mapping[str, Any]) -> None:
     """What the server knows of the user's side."""
     turn.by_server = True
     turn.speculation = str(row.get("speculation") or "")
@@ -298,7 +298,7 @@ def _tell_turn(turn: TalkTurn, end_s: float, row: Mapping[str, Any]) -> None:
     turn.transcript_s = _after(end_s, row.get("transcript_ms"), turn.transcript_s)
 
 
-def _tell_reply(turn: TalkTurn, use: ToolUse | None, joined_s: float, row: Mapping[str, Any]) -> None:
+def _take_reply(turn: TalkTurn, use: ToolUse | None, joined_s: float, row: Mapping[str, Any]) -> None:
     """What it knows of a reply; `joined_s`: where both clocks meet, the turn's end or the reply's own beginning."""
     if use is not None:
         use.asked_s = joined_s + row["requested_ms"] / 1000 if row.get("requested_ms") is not None else use.asked_s
@@ -308,8 +308,8 @@ def _tell_reply(turn: TalkTurn, use: ToolUse | None, joined_s: float, row: Mappi
     turn.first_audio_s = _after(joined_s, row.get("first_audio_ms"), turn.first_audio_s)
 
 
-def _after(end_s: float, told_ms: Any, known: float | None) -> float | None:
-    return end_s + told_ms / 1000 if isinstance(told_ms, int | float) else known
+def _after(end_s: float, after_ms: Any, known: float | None) -> float | None:
+    return end_s + after_ms / 1000 if isinstance(after_ms, int | float) else known
 
 
 @dataclass(frozen=True, slots=True)

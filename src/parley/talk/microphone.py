@@ -1,7 +1,7 @@
-"""From the microphone's samples to what a server is sent: echo control, level, 24 kHz.
+"""From the microphone's samples to the audio for a server: echo control, level, 24 kHz.
 
-Laws: owns the streams' state (resampler, echo canceller); sound is given in the order in which it happened, the loudspeaker's too,
-for what is played is what must not be heard again. Muted means silence, not absence: a server that waits for a pause gets one.
+Laws: owns the streams' state (resampler, echo canceller); audio is passed in the order in which it was recorded and played, because the
+loudspeaker's audio is what the canceller removes. Muted means silence, not absence: a server that waits for a pause gets one.
 """
 
 from __future__ import annotations

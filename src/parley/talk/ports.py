@@ -1,4 +1,4 @@
-"""What a conversation is made of, as `talk.py` needs it: the person's choices, something that shows it, something that sounds.
+"""The parts of a conversation: the user's choices, a view, devices.
 
 Laws: Protocols and values only.
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 from parley.audio.types import Int16
 from parley.client.connection import Server
 from parley.client.playback import PlayedSpan
-from parley.client.session import SessionOptions
+from parley.client.session_setup import SessionOptions
 from parley.talk.devices import DeviceBlock
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine
@@ -58,12 +58,12 @@ class Devices(Protocol):
 
 
 MakeDevices = Callable[[Callable[[DeviceBlock], None], Callable[[str, float], None]], Devices]
-"""`DeviceAudio`, or something that stands in its place."""
+"""`DeviceAudio`, or a replacement with the same methods."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What the person chose on the command line. `input` None: no microphone, messages are typed; `output` None: no loudspeaker,
+    """What the user chose on the command line. `input` None: no microphone, messages are typed; `output` None: no loudspeaker,
     replies are read."""
 
     server: Server
@@ -74,5 +74,5 @@ class Chosen:
 
     @property
     def typed(self) -> bool:
-        """Whether the person types, for want of a microphone."""
+        """Whether the user types, without a microphone."""
         return self.input is None

@@ -1,4 +1,4 @@
-"""A conversation kept in a folder: what was heard on both sides, what went over the wire, what was said.
+"""A conversation recorded in a folder: the audio of both sides, the events of the wire, the transcript.
 
     audio.wav         two tracks, 24 kHz: left the user as sent, right the assistant as it left the loudspeaker
     trace.jsonl       every event both ways with its time; audio as its length
@@ -148,16 +148,16 @@ class TalkRecording:
             file.write(text + "\n")
 
     def _line(self, line: TranscriptLine) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        written: dict[str, Any] = {
             "speaker": {"you": "user", "reply": "assistant", "note": "note"}[line.speaker],
             "at_ms": round((line.begun_s - self._began_s) * 1000),
             "text": line.text,
         }
         if line.heard_ms is not None:
-            told |= {"unheard": line.unheard, "heard_ms": line.heard_ms, "heard_exactly": line.exact}
+            written |= {"unheard": line.unheard, "heard_ms": line.heard_ms, "heard_exactly": line.exact}
         if line.note:
-            told["note"] = line.note
-        return told
+            written["note"] = line.note
+        return written
 
     def _turn(self, turn: TalkTurn) -> dict[str, Any]:
         figures = {

@@ -1,6 +1,6 @@
-"""What the conversation is doing, in one word for the screen.
+"""What the conversation is doing, in one or two words for the screen.
 
-Laws: pure; follows the happenings, and is told by its caller what only the loudspeaker knows.
+Laws: pure; follows the client updates; the caller adds the state of the devices.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Literal
 from parley.client.updates import (
     TYPED,
     ClientUpdate,
-    ReplyBegan,
     ResponseEnded,
-    SessionBegan,
-    UserBegan,
-    UserEnded,
-    UserLost,
+    ResponseStarted,
+    SessionStarted,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 
 State = Literal[
@@ -33,7 +33,7 @@ State = Literal[
 
 
 class Status:
-    """Call `on_update()` for each happening, `lost()` when the link is gone, then ask `state()`."""
+    """Call `on_update()` for each update, `lost()` when the link is gone, then ask `state()`."""
 
     def __init__(self) -> None:
         self._linked = False
@@ -44,17 +44,17 @@ class Status:
 
     def on_update(self, update: ClientUpdate) -> None:
         match update:
-            case SessionBegan():
+            case SessionStarted():
                 self._linked = self._ever = True
                 self._user = self._thinking = self._replying = False
-            case UserBegan(item_id=item_id):
+            case UserTurnStarted(item_id=item_id):
                 self._user = not item_id.startswith(TYPED)
                 self._thinking = not self._user
-            case UserEnded():
+            case UserTurnEnded():
                 self._user, self._thinking = False, True
-            case UserLost():
+            case UserTurnLost():
                 self._user = self._thinking = False
-            case ReplyBegan():
+            case ResponseStarted():
                 self._thinking = self._replying = True
             case ResponseEnded():
                 self._thinking = self._replying = False

@@ -1,4 +1,4 @@
-"""One key to talk with, on terminals that tell of presses and never of releases.
+"""Push-to-talk with one key, on terminals that report presses and never releases.
 
 Laws: pure; times are seconds of one monotonic clock. A press begins; a second press ends (toggle). A key that is held repeats: once
 two repeats come as fast as only a keyboard makes them it counts as held, and ends when they cease.
@@ -41,7 +41,7 @@ class TalkKey:
             self._held, self.deadline = True, now_s + RELEASED_S
             return None
         if self.deadline is None and now_s - self._down_s <= FIRST_REPEAT_S:
-            # The first repeat, or a quick second press: what follows within a repeat's time tells.
+            # The first repeat, or a quick second press: a further press within a repeat's time decides.
             self.deadline = now_s + REPEAT_S
             return None
         return self._up()

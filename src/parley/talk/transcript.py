@@ -11,17 +11,17 @@ from typing import Literal
 
 from parley.client.updates import (
     ClientUpdate,
-    ReplyBegan,
-    ReplyCut,
-    ReplyWorded,
+    FunctionCalled,
+    ResponseCut,
     ResponseEnded,
-    SessionBegan,
-    Told,
-    ToolAsked,
-    UserBegan,
-    UserEnded,
-    UserHeard,
-    UserLost,
+    ResponseStarted,
+    ResponseText,
+    SessionStarted,
+    StatusMessage,
+    UserTranscript,
+    UserTurnEnded,
+    UserTurnLost,
+    UserTurnStarted,
 )
 
 LINES_KEPT = 2000
@@ -50,7 +50,7 @@ class TranscriptLine:
 
 
 class TalkTranscript:
-    """Call `on_update()` for each happening; `changed(line)` is called for each line that is new or different."""
+    """Call `on_update()` for each update; `changed(line)` is called for each line that is new or different."""
 
     def __init__(self, changed: Callable[[TranscriptLine], None] = lambda line: None) -> None:
         self.lines: dict[int, TranscriptLine] = {}
@@ -59,30 +59,30 @@ class TalkTranscript:
         self._changed = changed
 
     def on_update(self, update: ClientUpdate, now_s: float) -> None:
-        """One happening, at the time it arrived."""
+        """One update, at the time it arrived."""
         match update:
-            case UserBegan(item_id=item_id):
+            case UserTurnStarted(item_id=item_id):
                 self._line("you", item_id, now_s)
-            case UserHeard(item_id=item_id, text=text, final=final):
+            case UserTranscript(item_id=item_id, text=text, final=final):
                 self._put(replace(self._line("you", item_id, now_s), text=text, partial=not final, note=""))
-            case UserEnded(item_id=item_id):
+            case UserTurnEnded(item_id=item_id):
                 self._line("you", item_id, now_s)
-            case UserLost(item_id=item_id, reason=reason):
+            case UserTurnLost(item_id=item_id, reason=reason):
                 self._put(replace(self._line("you", item_id, now_s), partial=False, note=reason))
-            case ReplyWorded(item_id=item_id, text=text, final=final):
-                self._worded(item_id, text, final, now_s)
-            case ReplyCut():
+            case ResponseText(item_id=item_id, text=text, final=final):
+                self._words(item_id, text, final, now_s)
+            case ResponseCut():
                 self._cut(update, now_s)
-            case ReplyBegan() | ResponseEnded() | SessionBegan():
+            case ResponseStarted() | ResponseEnded() | SessionStarted():
                 pass
-            case ToolAsked(name=name, arguments=arguments):
+            case FunctionCalled(name=name, arguments=arguments):
                 self._note(f"the model calls {name}({arguments}), which this client does not have", now_s)
-            case Told(level=level, message=message):
+            case StatusMessage(level=level, message=message):
                 self._note(message if level == "note" else f"{level}: {message}", now_s)
             case _:
                 pass
 
-    def _worded(self, item_id: str, text: str, final: bool, now_s: float) -> None:
+    def _words(self, item_id: str, text: str, final: bool, now_s: float) -> None:
         line = self._line("reply", item_id, now_s)
         if line.heard_ms is None:
             self._put(replace(line, text=text, partial=not final))
@@ -90,7 +90,7 @@ class TalkTranscript:
             # Cut already: words that come later were not heard.
             self._put(replace(line, unheard=text[len(line.text) :] if text.startswith(line.text) else line.unheard))
 
-    def _cut(self, cut: ReplyCut, now_s: float) -> None:
+    def _cut(self, cut: ResponseCut, now_s: float) -> None:
         line = self._line("reply", cut.item_id, now_s)
         self._put(
             replace(line, text=cut.heard, unheard=cut.unheard, partial=False, heard_ms=cut.heard_ms, exact=cut.exact)

@@ -36,7 +36,7 @@ _FORMULA: Final = re.compile(
     re.DOTALL,
 )
 _MARKED: Final = re.compile(r"[\\^_{}=]|^\W*[A-Za-z]\W*$")
-"""What tells a formula between single dollars from two prices."""
+"""Distinguishes a formula between single dollars from two prices."""
 
 _DELIMITER: Final = re.compile(r"\\[()\[\]]|\$\$")
 _FRACTION: Final = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")

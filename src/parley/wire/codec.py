@@ -43,6 +43,7 @@ class Codec:
     audio_delta: str
     server_events: Mapping[str, type[n.Notice]]
     path: Callable[[str], str]
+    changes_kind: bool = True
 
     def decode(self, data: str | bytes) -> ClientEvent:
         return decoding.decode(data, self.read_event)

@@ -39,6 +39,10 @@ class Dialect(Protocol):
         """As logs, traces and `dialects.DIALECTS` name it."""
 
     @property
+    def changes_kind(self) -> bool:
+        """Whether a client's event may change the kind of its session; else the session keeps the kind with which it was opened."""
+
+    @property
     def server_events(self) -> Mapping[str, type[Notice]]:
         """The notice that a server event tells, by the event's type: how a client knows what it received."""
 

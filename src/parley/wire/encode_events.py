@@ -13,7 +13,7 @@ from parley.core.words import notices as n
 from parley.core.words.settings import Modality
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire.encode_settings import raw
-from parley.wire.encoding import Json, Named, error_param, part_members
+from parley.wire.encoding import Json, Named, base64_text, error_param, part_members
 
 InputNotice = (
     n.InputSpeechStarted
@@ -23,6 +23,25 @@ InputNotice = (
     | n.TranscriptionDelta
     | n.TranscriptionCompleted
     | n.TranscriptionFailedNotice
+)
+ItemNotice = n.ItemAdded | n.ItemDone | n.ItemRetrieved | n.ItemTruncated | n.ItemDeleted
+ResponseNotice = (
+    n.ResponseCreated
+    | n.ResponseDone
+    | n.OutputItemAdded
+    | n.OutputItemDone
+    | n.FunctionArgumentsDelta
+    | n.FunctionArgumentsDone
+)
+PartNotice = (
+    n.ContentPartAdded
+    | n.ContentPartDone
+    | n.OutputTextDelta
+    | n.OutputTextDone
+    | n.OutputTranscriptDelta
+    | n.OutputTranscriptDone
+    | n.OutputAudioDelta
+    | n.OutputAudioDone
 )
 OutputBufferNotice = n.OutputBufferStarted | n.OutputBufferStopped | n.OutputBufferCleared
 
@@ -53,6 +72,11 @@ COMMON_TYPES: Mapping[str, type[n.Notice]] = {
     "parley.turn.metrics": TurnMeasured,
 }
 """What the server events that all dialects have tell, by their types: for clients."""
+
+
+def expires_at(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> int:
+    """When the session ends, in Unix seconds."""
+    return round(now_s + notice.expires_in_ms / 1000)
 
 
 def turn_metrics(notice: TurnMeasured) -> Named:
@@ -161,10 +185,28 @@ def output_buffer_event(notice: OutputBufferNotice) -> Named:
             assert_never(notice)
 
 
-def part_event(notice: n.ContentPartAdded | n.ContentPartDone) -> Named:
-    if isinstance(notice, n.ContentPartAdded):
-        return "response.content_part.added", part_members(notice.at) | {"part": _part(notice.modality, "")}
-    return "response.content_part.done", part_members(notice.at) | {"part": _part(notice.modality, notice.text)}
+def part_event(notice: PartNotice, prefix: str) -> Named:
+    """What happened to one content part. `prefix` begins the types of the events that carry its content, which are the dialect's own."""
+    at = part_members(notice.at)
+    match notice:
+        case n.ContentPartAdded():
+            return "response.content_part.added", at | {"part": _part(notice.modality, "")}
+        case n.ContentPartDone():
+            return "response.content_part.done", at | {"part": _part(notice.modality, notice.text)}
+        case n.OutputTextDelta():
+            return f"{prefix}text.delta", at | {"delta": notice.delta}
+        case n.OutputTextDone():
+            return f"{prefix}text.done", at | {"text": notice.text}
+        case n.OutputTranscriptDelta():
+            return f"{prefix}audio_transcript.delta", at | {"delta": notice.delta}
+        case n.OutputTranscriptDone():
+            return f"{prefix}audio_transcript.done", at | {"transcript": notice.transcript}
+        case n.OutputAudioDelta():
+            return f"{prefix}audio.delta", at | {"delta": base64_text(notice.audio)}
+        case n.OutputAudioDone():
+            return f"{prefix}audio.done", at
+        case _:
+            assert_never(notice)
 
 
 def _part(modality: Modality, text: str) -> Json:

@@ -54,6 +54,7 @@ _BETA_SESSION = {
 }
 
 beta_path = renamed(
-    {f"session.{name}": f"session.{path}" for name, path in (_BETA | _BETA_SESSION).items()}
+    {"session.kind": "type"}  # the event, not the object, says which kind of session it is for
+    | {f"session.{name}": f"session.{path}" for name, path in (_BETA | _BETA_SESSION).items()}
     | {f"response.{name}": f"response.{path}" for name, path in _BETA.items()}
 )

@@ -22,7 +22,11 @@ def check_model(pinned: PinnedSettings) -> None:
 def check_session(pinned: PinnedSettings, new: Settings) -> Settings:
     """The settings `new`, with the fixed tools in place of the client's copies of them. Raises `PeerError`."""
     if pinned.kind is not None and new.kind != pinned.kind:
-        raise _fixed("session.kind")
+        raise PeerError(
+            "The type of this session was chosen when it was opened and cannot be changed; open a session of the other type.",
+            code="field_pinned",
+            field="session.kind",
+        )
     if pinned.instructions is not None and new.instructions != pinned.instructions:
         raise _fixed("session.instructions")
     limit = pinned.max_output_tokens
@@ -52,8 +56,7 @@ def check_item(pinned: PinnedSettings, item: Item | ItemReference, field: str) -
     """A message of the system would be further instructions. Raises `PeerError`."""
     if pinned.instructions is not None and isinstance(item, Message) and item.role == "system":
         raise PeerError(
-            "The instructions of this session are fixed by the client secret that opened it; items of the role 'system' are not "
-            "accepted.",
+            "The owner of this session has fixed its instructions; items of the role 'system' are not accepted.",
             code="field_pinned",
             field=f"{field}.role",
         )
@@ -77,7 +80,7 @@ def _shown(tool: ToolSource) -> ToolSource:
 
 def _fixed(field: str) -> PeerError:
     return PeerError(
-        f"The client secret that opened this session fixes its {_name(field)}; leave it out, or repeat its value.",
+        f"The owner of this session has fixed its {_name(field)}; leave it out, or repeat its value.",
         code="field_pinned",
         field=field,
     )
@@ -85,13 +88,11 @@ def _fixed(field: str) -> PeerError:
 
 def _above(limit: int, field: str) -> PeerError:
     return PeerError(
-        f"The client secret that opened this session allows {limit} output tokens at the most.",
+        f"The owner of this session allows {limit} output tokens at the most.",
         code="field_pinned",
         field=field,
     )
 
 
 def _name(field: str) -> str:
-    """ "type" is what a client of any dialect calls the kind of a session."""
-    name = field.partition(".")[2].partition("[")[0]
-    return "type" if name == "kind" else name
+    return field.partition(".")[2].partition("[")[0]

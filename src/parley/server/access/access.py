@@ -4,16 +4,16 @@
 |---|---|
 | `session`: a Realtime session | a key with the scope `realtime`, a client secret |
 | `realtime`: client secrets, what the page asks | a key with the scope `realtime` |
-| `audio`: REST endpoints for audio | a key with the scope `audio` |
+| `audio`: REST endpoints for audio (there are none yet) | a key with the scope `audio` |
 | `admin`: metrics | a key with the scope `admin` |
 | `any`: the list of models | any key |
 
 Laws:
-- Every key is compared each time, by digest and in constant time; keys, client secrets and digests are never logged or echoed.
+- A credential is compared with every key, by digest and in constant time; keys, client secrets and digests are never logged or echoed.
 - Without any key in the settings, and as long as there has been no key file, everything is open. A client secret is checked even then.
 - A credential that is unknown, forged, altered, expired or revoked gets the same 401; one that is known but does not open what was
   demanded gets a 403 that names the scope.
-- A key of the file counts from the moment it is written and no longer than it is there: the file is looked at for each request.
+- A change of the key file takes effect with the next request: the file's identity, size and times are checked for each.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from parley.config import ConfigError
 from parley.server.access.client_secrets import PREFIX, ClientSecret, ClientSecrets
 from parley.server.access.credentials import KEY_SUBPROTOCOL
 from parley.server.access.key_file import SCOPES, Key, Scope, WatchedKeys, digest
@@ -45,8 +46,11 @@ WRONG_KEY = Refusal(
     401, "invalid_api_key", "The API key is not one of this server's keys, or the client secret is not valid any more."
 )
 
-OPEN = Key("open", digest(""), SCOPES)
+OPEN = Key(":open", digest(""), SCOPES)
 """Stands for every client where no key is required."""
+
+SETTINGS_NAME = ":settings"
+"""Of all keys of the settings. No key of the file has a colon in its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,10 @@ class Grant:
 
 
 class Access:
-    """`keys` are those of the settings; `key_file` may come to exist later; `required`: there is no access without a key even while there
-    is none. Raises `ConfigError` for a key file that cannot be used."""
+    """`keys` are those of the settings; `key_file` may be created later; `required`: a key is required even while there is none.
+
+    Raises `ConfigError` for a key file that cannot be used, and for a key that begins as client secrets do.
+    """
 
     def __init__(
         self,
@@ -73,7 +79,13 @@ class Access:
     ) -> None:
         self.secrets = ClientSecrets(secret_key, single_use=single_use, wall_s=wall_s)
         self._required = required
-        self._settings_keys = tuple(Key("api_keys", digest(key), SCOPES) for key in keys)
+        keys = tuple(keys)
+        if any(key.startswith(PREFIX) for key in keys):
+            raise ConfigError(
+                f"A key of server.api_keys begins with {PREFIX!r}, as client secrets do, and would be taken for one.",
+                remedy="Choose another key (server.api_keys, server.api_key_env, PARLEY_API_KEY): `openssl rand -hex 32` makes one.",
+            )
+        self._settings_keys = tuple(Key(SETTINGS_NAME, digest(key), SCOPES) for key in keys)
         self._file = WatchedKeys(key_file) if key_file is not None else None
         if self._file is not None:
             self._file.refresh()
@@ -128,9 +140,9 @@ class Access:
             return OPEN if self.open else None
         return next((key for key in keys if key.id == secret.key and "realtime" in key.scopes), None)
 
-    def session_keys(self) -> frozenset[str]:
-        """The ids of the keys that may have sessions now."""
-        return frozenset(key.id for key in self.keys() if "realtime" in key.scopes)
+    def session_keys(self) -> Mapping[str, Key]:
+        """The keys that may have sessions now, by id."""
+        return {key.id: key for key in self.keys() if "realtime" in key.scopes}
 
 
 def _find(credential: str, keys: tuple[Key, ...]) -> Key | None:

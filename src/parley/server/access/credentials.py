@@ -9,10 +9,13 @@ KEY_SUBPROTOCOL = "openai-insecure-api-key."
 
 
 def presented_key(authorization: str | None, subprotocols: Sequence[str] = ()) -> str | None:
-    """The key in an `Authorization: Bearer` header, else in the subprotocols; None where there is none."""
-    if authorization is not None:
-        scheme, _, key = authorization.strip().partition(" ")
-        return key.strip() if scheme.lower() == "bearer" else None
+    """The key in an `Authorization: Bearer` header, else in the subprotocols; None where there is none.
+
+    Other schemes are for proxies: a browser repeats its Basic credentials with each request.
+    """
+    scheme, _, key = (authorization or "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
     for subprotocol in subprotocols:
         if subprotocol.startswith(KEY_SUBPROTOCOL):
             return subprotocol.removeprefix(KEY_SUBPROTOCOL)

@@ -10,6 +10,7 @@ Does not know: what a scope opens (`access.py`), who counts minutes (`quotas.py`
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -189,9 +190,12 @@ def _write(path: Path, keys: tuple[Key, ...]) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return ConfigError(
         f"The key file {path} cannot be written: {error.strerror}.",
-        remedy="Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
+        remedy="Free space on its disk; the file is as it was."
+        if full
+        else "Name a file that this user may write to with --file, or server.keys_file (PARLEY_KEYS_FILE).",
     )
 
 
@@ -217,7 +221,8 @@ class WatchedKeys:
         try:
             found = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
-            changed, self.keys, self._stamp = bool(self.keys), (), ()
+            changed = bool(self.keys) or self.fault is not None
+            self.keys, self.fault, self._stamp = (), None, ()
             return changed
         except OSError as error:  # whether there is a file cannot be told: it must not count as none
             changed, self._stamp, self.seen = self._stamp != _UNKNOWN, _UNKNOWN, True
@@ -233,7 +238,7 @@ class WatchedKeys:
         try:
             self.keys, self.fault = read(self.path), None
         except FileNotFoundError:
-            self.keys = ()
+            self.keys, self.fault = (), None
         except ConfigError as error:
             self.fault = error
         return True

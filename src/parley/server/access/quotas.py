@@ -1,7 +1,8 @@
 """What each key may use: sessions at once, and minutes per day of all its sessions together.
 
 Laws: a day is one of UTC. Minutes are counted while sessions run, to the second, so that several sessions of one key use it up faster.
-What was used is kept in memory: a restart begins the day's count anew. Nothing is kept of a key without limits.
+What was used is kept in memory: a restart begins the day's count anew. A key without limits is counted too: it may get some while its
+sessions run.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Quotas:
         if use is None:
             return None
         if key.sessions is not None and len(use.since_s) >= key.sessions:
-            message = f"The key {key.name!r} may have {key.sessions} sessions at once, and has them. Try again when one has ended."
+            message = (
+                f"The key {key.name!r} has as many sessions as it may have at once (its limit is {key.sessions}). "
+                "Try again when one has ended."
+            )
             return Refusal(429, "rate_limit_exceeded", message, None, "rate_limit_error", SESSIONS_RETRY_S)
         left_s = self.left_s(key)
         return None if left_s is None or left_s > 0 else self.used_up(key)
@@ -56,8 +60,8 @@ class Quotas:
         """The refusal once the day's minutes are used."""
         wait_s = DAY_S - int(self._wall_s()) % DAY_S
         message = (
-            f"The key {key.name!r} has used its {key.minutes_per_day} minutes of today. "
-            f"They begin anew at midnight UTC, in {wait_s} s."
+            f"The key {key.name!r} has used up its minutes of today (its limit is {key.minutes_per_day}). "
+            f"The next day begins at midnight UTC, in {wait_s} s."
         )
         return Refusal(429, "rate_limit_exceeded", message, None, "rate_limit_error", wait_s)
 
@@ -69,8 +73,6 @@ class Quotas:
         return max(0.0, key.minutes_per_day * 60 - (use.used(self._wall_s()) if use is not None else 0.0))
 
     def began(self, key: Key, session: object) -> None:
-        if key.sessions is None and key.minutes_per_day is None:
-            return
         now_s = self._wall_s()
         use = self._uses.setdefault(key.name, _Use(int(now_s // DAY_S)))
         use.since_s[session] = now_s

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from parley.talk.figures import NAMES, FigureSpread, TalkTurn, WaterfallBar
 
 QUIET_DBFS = -60.0
-"""Where a level meter begins: a quiet room."""
+"""The lower end of a level meter: a quiet background."""
 
 LOUD_DBFS = -6.0
-"""Where it is full."""
+"""Its upper end."""
 
 NAME_WIDTH = max(map(len, NAMES))
 FIGURES_WIDTH = NAME_WIDTH + 15
@@ -66,20 +66,20 @@ def figures(turn: TalkTurn | None, over_all: Sequence[FigureSpread]) -> list[str
 
 def waterfall(steps: Sequence[WaterfallBar], width: int, glyphs: Glyphs) -> list[str]:
     """One line for each step: a bar on a common scale, and when it ended."""
-    room = width - LABEL_WIDTH - MS_WIDTH
-    if not steps or room < MIN_BAR:
+    span = width - LABEL_WIDTH - MS_WIDTH
+    if not steps or span < MIN_BAR:
         return []
     low = min(0.0, *(step.start_ms for step in steps))
     high = max(1.0, *(step.end_ms for step in steps))
-    scale = room / (high - low)
+    scale = span / (high - low)
     lines = []
     for step in steps:
-        start = min(room - 1, int((step.start_ms - low) * scale))
-        end = max(start + 1, min(room, round((step.end_ms - low) * scale)))
+        start = min(span - 1, int((step.start_ms - low) * scale))
+        end = max(start + 1, min(span, round((step.end_ms - low) * scale)))
         brief = (step.end_ms - step.start_ms) * scale < 0.5
         mark = (glyphs.tick if brief else glyphs.bar) * (end - start)
         lines.append(
-            f"{step.label:<{LABEL_WIDTH}}{' ' * start}{mark}{' ' * (room - end)}{step.end_ms:>{MS_WIDTH - 3}.0f} ms"
+            f"{step.label:<{LABEL_WIDTH}}{' ' * start}{mark}{' ' * (span - end)}{step.end_ms:>{MS_WIDTH - 3}.0f} ms"
         )
     return lines
 

@@ -1,7 +1,7 @@
 """The conversation as lines of text, for logs, pipes and screen readers: one line for each thing that happened.
 
-Laws: stdout gets the lines, nothing is ever redrawn; each line begins with the time since the start; partial transcripts are left out, for
-they would be read aloud again and again. Commands come as lines on stdin.
+Laws: stdout gets the lines, nothing is ever redrawn; each line begins with the time since the start; partial transcripts are left
+out, because a screen reader would read them again and again. Commands come as lines on stdin.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ MIN_WIDTH = 30
 """A narrower terminal breaks words after all."""
 
 MAX_LINE_BYTES = 64 * 1024
-"""Longer than anybody types; what is longer is cut."""
+"""A longer line is cut: it was not typed."""
 
 
 class PlainView:
-    """Prints what it is told. Make the `Talk` with it, then `run_plain()`.
+    """Prints updates as lines. Make the `Talk` with it, then `run_plain()`.
 
     `width`: the terminal's, at which a long line is broken between words; None, for pipes and logs: each event stays one line.
     """
@@ -86,11 +86,11 @@ class PlainView:
         for turn in talk.figures.turns:
             if turn.number > self._figures_told and turn.over and turn.played_s is not None:
                 self._figures_told = turn.number
-                told = ", ".join(
+                shown = ", ".join(
                     f"{name} {'~' if figure.estimated else ''}{figure.ms:.0f}"
                     for name, figure in turn.figures().items()
                 )
-                self.say(f"figures of turn {turn.number}: {told}")
+                self.say(f"figures of turn {turn.number}: {shown}")
 
     def state_changed(self, state: State) -> None:
         self.say(f"state: {state}")
@@ -149,7 +149,7 @@ class _Commands:
     def _ready(self, loop: asyncio.AbstractEventLoop) -> None:
         line = sys.stdin.readline(MAX_LINE_BYTES)
         if not line:
-            # Nobody types: the conversation goes on until a signal.
+            # There is no input: the conversation goes on until a signal.
             loop.remove_reader(sys.stdin)
             return
         text = line.strip()

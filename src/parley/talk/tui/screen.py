@@ -26,7 +26,7 @@ from parley.talk.transcript import TranscriptLine
 from parley.talk.tui.drawing import FIGURES_WIDTH, Glyphs, figures, meter, waterfall
 
 LINES_SHOWN = 200
-"""Widgets on the page at most; who wants more has `--record`."""
+"""Lines kept on the screen; `--record` keeps them all."""
 
 NAME_WIDTH = 6
 
@@ -156,14 +156,14 @@ class TalkScreen(App[BaseException | None]):
     def _over(self, task: asyncio.Task[None]) -> None:
         self.exit(None if task.cancelled() else task.exception())
 
-    # --- what the talk tells ---------------------------------------------------------------------------------------------
+    # --- TalkView --------------------------------------------------------------------------------------------------------
 
     def line_changed(self, line: TranscriptLine) -> None:
         """A `TalkView`'s."""
         if not self.is_running:
             return
         said = self.query_one("#said", VerticalScroll)
-        # Who has scrolled up to read stays there.
+        # If the user has scrolled up to read, the view stays there.
         follow = said.scroll_offset.y >= said.max_scroll_y - 1
         widget = self._widgets.get(line.number)
         if widget is None:
@@ -185,15 +185,15 @@ class TalkScreen(App[BaseException | None]):
         self.query_one("#figures", Static).update(
             Text("\n".join([f"{'':<{FIGURES_WIDTH - 15}}{'last':>8}{'p50':>7}", *lines]))
         )
-        room = self.query_one("#waterfall", Static)
+        panel = self.query_one("#waterfall", Static)
         steps = turn.waterfall() if turn is not None else []
-        drawn = waterfall(steps, max(0, room.size.width), self._glyphs)
+        drawn = waterfall(steps, max(0, panel.size.width), self._glyphs)
         heading = ""
         if turn is not None and drawn:
             heading = f"turn {turn.number}, from the {'message' if turn.voice_end_s is None else 'end of speech'}"
             if turn.speculation in ("won", "lost"):
-                heading += f" (guess {turn.speculation})"
-        room.update(Text("\n".join([heading, *drawn])))
+                heading += f" (speculation {turn.speculation})"
+        panel.update(Text("\n".join([heading, *drawn])))
 
     def state_changed(self, state: State) -> None:
         """A `TalkView`'s."""
@@ -224,8 +224,8 @@ class TalkScreen(App[BaseException | None]):
         said = f"{self._glyphs.dot} {state} "
         width = width or self.size.width
         title = f" {self._title}"
-        room = max(0, width - len(said) - 1)
-        text = Text(f"{title[:room]:<{room}} ", no_wrap=True)
+        space = max(0, width - len(said) - 1)
+        text = Text(f"{title[:space]:<{space}} ", no_wrap=True)
         text.append(said, STATE_STYLES.get(state, "bold"))
         self.query_one("#head", Static).update(text)
 

@@ -21,4 +21,5 @@ BETA = Codec(
     audio_delta="response.audio.delta",
     server_events=SERVER_EVENTS,
     path=beta_path,
+    changes_kind=False,
 )

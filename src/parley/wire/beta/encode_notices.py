@@ -28,28 +28,12 @@ from parley.wire import encode_events as common
 from parley.wire.beta.encode_session import format_name, modalities, session_object, temperature
 from parley.wire.encode_items import audio_part, item_members
 from parley.wire.encode_settings import token_limit
-from parley.wire.encoding import Json, Named, base64_text, part_members
+from parley.wire.encoding import Json, Named
 from parley.wire.field_paths import beta_path
 
-ItemNotice = n.ItemAdded | n.ItemDone | n.ItemRetrieved | n.ItemTruncated | n.ItemDeleted
-ResponseNotice = (
-    n.ResponseCreated
-    | n.ResponseDone
-    | n.OutputItemAdded
-    | n.OutputItemDone
-    | n.FunctionArgumentsDelta
-    | n.FunctionArgumentsDone
-)
-PartNotice = (
-    n.ContentPartAdded
-    | n.ContentPartDone
-    | n.OutputTextDelta
-    | n.OutputTextDone
-    | n.OutputTranscriptDelta
-    | n.OutputTranscriptDone
-    | n.OutputAudioDelta
-    | n.OutputAudioDone
-)
+OUTPUT = "response."
+"""Begins the types of the events that carry the content of a part."""
+
 UnsaidNotice = n.IdleTimeoutTriggered | n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
 """Notices about what no client of this dialect can ask for."""
 
@@ -68,13 +52,13 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.rate_limits(notice)
         case TurnMeasured():
             return common.turn_metrics(notice)
-    if isinstance(notice, PartNotice):
-        return part_event(notice)
+    if isinstance(notice, common.PartNotice):
+        return common.part_event(notice, OUTPUT)
     if isinstance(notice, common.InputNotice):
         return common.input_event(notice)
-    if isinstance(notice, ItemNotice):
+    if isinstance(notice, common.ItemNotice):
         return item_event(notice)
-    if isinstance(notice, ResponseNotice):
+    if isinstance(notice, common.ResponseNotice):
         return response_event(notice)
     if isinstance(notice, common.OutputBufferNotice):
         return common.output_buffer_event(notice)
@@ -86,11 +70,12 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
 def _session_event(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> Named:
     prefix = "session" if notice.settings.kind == "realtime" else "transcription_session"
     kind = "created" if isinstance(notice, n.SessionCreated) else "updated"
-    expires_at = round(now_s + notice.expires_in_ms / 1000)
-    return f"{prefix}.{kind}", {"session": session_object(notice.session_id, notice.settings, expires_at)}
+    return f"{prefix}.{kind}", {
+        "session": session_object(notice.session_id, notice.settings, common.expires_at(notice, now_s))
+    }
 
 
-def item_event(notice: ItemNotice) -> Named | None:
+def item_event(notice: common.ItemNotice) -> Named | None:
     """What happened to the conversation."""
     match notice:
         case n.ItemAdded():
@@ -110,7 +95,7 @@ def item_event(notice: ItemNotice) -> Named | None:
             assert_never(notice)
 
 
-def response_event(notice: ResponseNotice) -> Named | None:
+def response_event(notice: common.ResponseNotice) -> Named | None:
     """What happened to a response as a whole, to its items and its calls."""
     match notice:
         case n.ResponseCreated():
@@ -124,27 +109,6 @@ def response_event(notice: ResponseNotice) -> Named | None:
             return common.arguments_delta(notice)
         case n.FunctionArgumentsDone():
             return common.arguments_done(notice, named=False)
-        case _:
-            assert_never(notice)
-
-
-def part_event(notice: PartNotice) -> Named:
-    """What happened to one content part."""
-    match notice:
-        case n.ContentPartAdded() | n.ContentPartDone():
-            return common.part_event(notice)
-        case n.OutputTextDelta():
-            return "response.text.delta", part_members(notice.at) | {"delta": notice.delta}
-        case n.OutputTextDone():
-            return "response.text.done", part_members(notice.at) | {"text": notice.text}
-        case n.OutputTranscriptDelta():
-            return "response.audio_transcript.delta", part_members(notice.at) | {"delta": notice.delta}
-        case n.OutputTranscriptDone():
-            return "response.audio_transcript.done", part_members(notice.at) | {"transcript": notice.transcript}
-        case n.OutputAudioDelta():
-            return "response.audio.delta", part_members(notice.at) | {"delta": base64_text(notice.audio)}
-        case n.OutputAudioDone():
-            return "response.audio.done", part_members(notice.at)
         case _:
             assert_never(notice)
 

@@ -12,31 +12,15 @@ from typing import assert_never
 from parley.core.words import notices as n
 from parley.core.words.turn_measured import TurnMeasured
 from parley.wire import encode_events as common
-from parley.wire.encoding import Json, Named, base64_text, part_members
+from parley.wire.encoding import Json, Named
 from parley.wire.field_paths import ga_path
 from parley.wire.ga.encode_items import item_object
 from parley.wire.ga.encode_response import response_object
 from parley.wire.ga.encode_session import session_object
 
-ItemNotice = n.ItemAdded | n.ItemDone | n.ItemRetrieved | n.ItemTruncated | n.ItemDeleted
-ResponseNotice = (
-    n.ResponseCreated
-    | n.ResponseDone
-    | n.OutputItemAdded
-    | n.OutputItemDone
-    | n.FunctionArgumentsDelta
-    | n.FunctionArgumentsDone
-)
-PartNotice = (
-    n.ContentPartAdded
-    | n.ContentPartDone
-    | n.OutputTextDelta
-    | n.OutputTextDone
-    | n.OutputTranscriptDelta
-    | n.OutputTranscriptDone
-    | n.OutputAudioDelta
-    | n.OutputAudioDone
-)
+OUTPUT = "response.output_"
+"""Begins the types of the events that carry the content of a part."""
+
 McpNotice = n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
 
 
@@ -57,13 +41,13 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return common.turn_metrics(notice)
         case n.IdleTimeoutTriggered():
             return _timeout_event(notice)
-    if isinstance(notice, PartNotice):
-        return part_event(notice)
+    if isinstance(notice, common.PartNotice):
+        return common.part_event(notice, OUTPUT)
     if isinstance(notice, common.InputNotice):
         return common.input_event(notice)
-    if isinstance(notice, ItemNotice):
+    if isinstance(notice, common.ItemNotice):
         return item_event(notice)
-    if isinstance(notice, ResponseNotice):
+    if isinstance(notice, common.ResponseNotice):
         return response_event(notice)
     if isinstance(notice, common.OutputBufferNotice):
         return common.output_buffer_event(notice)
@@ -73,8 +57,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
 
 
 def _session(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> Json:
-    expires_at = round(now_s + notice.expires_in_ms / 1000)
-    return {"session": session_object(notice.session_id, notice.settings, expires_at)}
+    return {"session": session_object(notice.session_id, notice.settings, common.expires_at(notice, now_s))}
 
 
 def _timeout_event(notice: n.IdleTimeoutTriggered) -> Named:
@@ -85,7 +68,7 @@ def _timeout_event(notice: n.IdleTimeoutTriggered) -> Named:
     }
 
 
-def item_event(notice: ItemNotice) -> Named:
+def item_event(notice: common.ItemNotice) -> Named:
     """What happened to the conversation."""
     match notice:
         case n.ItemAdded() | n.ItemDone():
@@ -101,7 +84,7 @@ def item_event(notice: ItemNotice) -> Named:
             assert_never(notice)
 
 
-def response_event(notice: ResponseNotice) -> Named:
+def response_event(notice: common.ResponseNotice) -> Named:
     """What happened to a response as a whole, to its items and its calls."""
     match notice:
         case n.ResponseCreated():
@@ -137,25 +120,3 @@ def mcp_event(notice: McpNotice) -> Named:
 
 def _argued(notice: n.McpArgumentsDelta | n.McpArgumentsDone) -> Json:
     return {"response_id": notice.response_id, "item_id": notice.item_id, "output_index": notice.output_index}
-
-
-def part_event(notice: PartNotice) -> Named:
-    """What happened to one content part."""
-    match notice:
-        case n.ContentPartAdded() | n.ContentPartDone():
-            return common.part_event(notice)
-        case n.OutputTextDelta():
-            return "response.output_text.delta", part_members(notice.at) | {"delta": notice.delta}
-        case n.OutputTextDone():
-            return "response.output_text.done", part_members(notice.at) | {"text": notice.text}
-        case n.OutputTranscriptDelta():
-            return "response.output_audio_transcript.delta", part_members(notice.at) | {"delta": notice.delta}
-        case n.OutputTranscriptDone():
-            body = part_members(notice.at) | {"transcript": notice.transcript}
-            return "response.output_audio_transcript.done", body
-        case n.OutputAudioDelta():
-            return "response.output_audio.delta", part_members(notice.at) | {"delta": base64_text(notice.audio)}
-        case n.OutputAudioDone():
-            return "response.output_audio.done", part_members(notice.at)
-        case _:
-            assert_never(notice)

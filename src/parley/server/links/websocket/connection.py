@@ -24,6 +24,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidMessage, SecurityError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
@@ -31,7 +32,7 @@ from websockets.protocol import OPEN
 from parley.server.links.link import EndReason, Peer
 from parley.server.links.websocket.budget import MessageBudget
 from parley.server.links.websocket.close_codes import CLOSE_CODES
-from parley.server.links.websocket.opening import offered_subprotocols
+from parley.server.links.websocket.opening import combined_headers, offered_subprotocols
 from parley.server.links.websocket.reading import WebSocketReader, address_of
 from parley.server.links.websocket.wire_protocol import WireProtocol
 from parley.server.refusals import Refusal
@@ -199,10 +200,12 @@ class WebSocketLink(WebSocketReader):
             said = (response.body or b"").decode("utf-8", "replace").strip()
             self._refuse(Refusal(response.status_code, "invalid_handshake", said or response.reason_phrase))
             return
-        headers = {name.lower(): value for name, value in request.headers.raw_items()}
         try:
             answer = self._gate.accept(
-                request.path, headers, offered_subprotocols(request.headers), address_of(self.transport)
+                request.path,
+                combined_headers(request.headers),
+                offered_subprotocols(request.headers),
+                address_of(self.transport),
             )
         except Exception:  # as in `_hand_over`
             log.exception("a handshake is refused because of a bug in the server")
@@ -222,12 +225,18 @@ class WebSocketLink(WebSocketReader):
             log.exception("a connection is closed because of a bug in the server")
             self.close_with(1011, "an internal error; the server's log tells more")
 
+    def _refuse_unreadable(self, fault: Exception) -> None:
+        cause = fault.__cause__ or fault
+        # One that is too long is a `SecurityError` inside an `InvalidMessage` in websockets 16, an exception of its own later.
+        too_long = isinstance(cause, SecurityError) or not isinstance(fault, InvalidMessage)
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST
+        self._refuse(Refusal(status, "invalid_handshake", f"The WebSocket handshake cannot be read: {cause}."))
+
     def _refuse(self, refusal: Refusal) -> None:
         body = refusal.body()
         headers = Headers({**refusal.headers(), "content-length": str(len(body)), "connection": "close"})
         status = HTTPStatus(refusal.status)
-        self._wire.send_response(Response(status.value, status.phrase, headers, body))
-        self._flush()
+        self._write([Response(status.value, status.phrase, headers, body).serialize()])
         self._end_within(CLOSE_S)
         self.transport.close()
 

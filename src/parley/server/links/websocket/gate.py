@@ -2,8 +2,8 @@
 
 Next on the reading path: `sessions.py` (a request becomes a session).
 
-Laws: host, page, key, dialect, then the session itself are judged in this order; each refusal is an HTTP answer, given before a
-session exists, and is counted and logged with its code. No key is logged.
+Laws: host, page, key, dialect, then the session itself are checked in this order; a refusal comes before a session exists, and is
+counted and logged with its code. It is an HTTP answer, except that of the beta dialect (`BetaRefused`). No key is logged.
 Does not know: how frames travel (`connection`), what a session is made of (`sessions`).
 """
 
@@ -55,9 +55,10 @@ class RealtimeGate:
     ) -> Peer | Refusal:
         opening = read_opening(target, headers, subprotocols)
         answer = self._answer(opening, client)
-        if isinstance(answer, Refusal):
-            self._refused(answer.code)
-            log.info("%s is refused: %d %s", client, answer.status, answer.code)
+        refusal = BETA_REFUSED if isinstance(answer, BetaRefused) else answer
+        if isinstance(refusal, Refusal):
+            self._refused(refusal.code)
+            log.info("%s is refused: %d %s", client, refusal.status, refusal.code)
         return answer
 
     def _answer(self, opening: Opening, client: str) -> Peer | Refusal:

@@ -21,6 +21,8 @@ from parley.server.refusals import Refusal
 
 SUBPROTOCOL = Subprotocol("realtime")
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+BETA_FEATURE = "realtime=v1"
+"""Member of the list in the header `OpenAI-Beta`."""
 
 _INTENTS: dict[str, SessionKind] = {"realtime": "realtime", "transcription": "transcription"}
 
@@ -46,7 +48,8 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
     path = unquote(raw_path)
     fields = parse_qs(query, keep_blank_values=True, max_num_fields=None)
     intent = fields.get("intent", [""])[-1]
-    beta = "realtime=v1" in headers.get("openai-beta", "").replace(" ", "") or BETA_SUBPROTOCOL in subprotocols
+    features = [feature.replace(" ", "") for feature in headers.get("openai-beta", "").split(",")]
+    beta = BETA_FEATURE in features or BETA_SUBPROTOCOL in subprotocols
     return Opening(
         path=path,
         model=fields.get("model", [""])[-1],
@@ -68,6 +71,16 @@ def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refus
         call = fields["call_id"][-1]
         return Refusal(404, "call_id_not_found", f"No call {call[:100]!r} is running here.", param="call_id")
     return None
+
+
+def combined_headers(headers: Headers) -> dict[str, str]:
+    """The values of each header, by its lower-case name. Lines of one name are one list (RFC 9110, section 5.3): two credentials are
+    none."""
+    combined: dict[str, str] = {}
+    for name, value in headers.raw_items():
+        name = name.lower()
+        combined[name] = f"{combined[name]}, {value}" if name in combined else value
+    return combined
 
 
 def offered_subprotocols(headers: Headers) -> list[str]:

@@ -79,6 +79,10 @@ class WebSocketReader(asyncio.Protocol):
     def _answer_handshake(self, request: Request) -> None: ...
 
     @abstractmethod
+    def _refuse_unreadable(self, fault: Exception) -> None:
+        """Answer a handshake that `websockets` could not read."""
+
+    @abstractmethod
     def _fail(self) -> None:
         """The peer broke the protocol."""
 
@@ -218,6 +222,8 @@ class WebSocketReader(asyncio.Protocol):
                 self._take(event)
             elif isinstance(event, Request):
                 self._answer_handshake(event)
+        if self._wire.handshake_exc is not None and not self.transport.is_closing():
+            self._refuse_unreadable(self._wire.handshake_exc)
         if self._wire.parser_exc is not None:
             self._fail()
         self._at_message = self._peer is not None and awaits_message(self._wire)
