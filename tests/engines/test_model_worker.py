@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 import pytest
 
-from parley.engines import model_worker
+from parley.engines import model_threads
 from parley.engines.model_worker import ModelWorker
 from parley.engines.ports import EngineError, EngineRefused
 
@@ -279,7 +279,7 @@ async def test_closing_fails_what_waits_and_waits_for_what_runs(worker: ModelWor
 
 
 async def test_closing_gives_up_a_call_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_worker, "STOP_LIMIT_S", 0.01)
+    monkeypatch.setattr(model_threads, "STOP_LIMIT_S", 0.01)
     worker = ModelWorker("Toy")
     gate = Gate()
     task = asyncio.create_task(worker.call(gate))

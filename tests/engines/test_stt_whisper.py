@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
-from parley.engines import model_worker
+from parley.engines import model_threads
 from parley.engines.ports import (
     STT,
     EngineError,
@@ -248,7 +248,7 @@ async def test_a_second_worker_goes_on_while_one_hangs() -> None:
 
 
 async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_worker, "STOP_LIMIT_S", 3600.0)
+    monkeypatch.setattr(model_threads, "STOP_LIMIT_S", 3600.0)
     goes_on, done = threading.Event(), list[str]()
 
     def decode(task: Task) -> Decoding:

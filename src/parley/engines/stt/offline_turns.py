@@ -20,7 +20,8 @@ from functools import partial
 
 from parley.audio.types import Samples
 from parley.engines.fair_queue import Backlog
-from parley.engines.model_worker import LIMIT_S, ModelWorker
+from parley.engines.model_threads import LIMIT_S
+from parley.engines.model_worker import ModelWorker
 from parley.engines.ports import EngineError, Partial, RecognitionSpec, Transcript, Word
 from parley.engines.stt.agreement import UNSPACED
 from parley.engines.stt.turn_audio import SAMPLE_RATE
