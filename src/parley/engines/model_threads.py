@@ -5,8 +5,8 @@ moment (Whisper); otherwise `ModelWorker`.
 
 Laws:
 - A job that has begun runs to its end, because a thread cannot be stopped.
-- A job that neither returns nor shows a sign of life for `limit_s` fails. When every thread is stuck in such a job, `fault` says so, and all
-  that waits and all that comes fails at once, until one of them returns.
+- A job that neither returns nor shows a sign of life for `limit_s` fails. When every thread is stuck in such a job, `fault` says so, and
+  all that waits and all that comes fails at once, until one of them returns.
 - This is the engine boundary: whatever a job raises becomes an `EngineError` of that job; other jobs go on.
 - Everything but the jobs themselves runs on the event loop. A thread that never returns does not keep the process alive.
 """
