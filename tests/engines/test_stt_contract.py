@@ -226,7 +226,7 @@ async def test_a_cancelled_flush_leaves_the_turn_usable(
 
 
 @pytest.mark.slow
-async def test_a_listener_that_raises_harms_nobody_else(
+async def test_a_listener_that_raises_harms_no_other(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
     faults: list[object] = []

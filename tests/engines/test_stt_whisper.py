@@ -1,4 +1,4 @@
-"""What a user of Whisper would notice: a start that hangs without a network, a choice nobody explained, a language mistaken."""
+"""What a user of Whisper would notice: a start that hangs without a network, a choice without its reason, a language mistaken."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Unreadable:
         self.error = error
 
 
-async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_others_their_model(
+async def test_a_result_that_cannot_be_delivered_fails_its_turn_and_leaves_the_others_their_model(
     model: WhisperModel,
 ) -> None:
     queue, turn = DecodingQueue(model.decode, 1), Unreadable()
@@ -265,7 +265,7 @@ async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: 
         goes_on.set()
 
 
-async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperRecognizer) -> None:
+async def test_the_language_is_detected_or_the_prescribed_one(recognizer: WhisperRecognizer) -> None:
     for asked in ("", "es-MX"):
         stream = recognizer.open_stream(RecognitionSpec(language=asked), lambda partial: None)
         stream.feed(a_tone())
@@ -351,7 +351,7 @@ async def test_unspaced_scripts_are_promised_by_whole_characters() -> None:
 
 
 @pytest.mark.usefixtures("no_hub")
-async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> None:
+async def test_without_a_network_a_named_model_fails_at_once_with_its_remedy() -> None:
     engine = create(STT, EngineSpec.parse("whisper:small.en"))
     began = time.monotonic()
     with pytest.raises(EngineUnavailable) as caught:

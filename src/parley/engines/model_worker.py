@@ -5,7 +5,7 @@ An engine that wraps a blocking library makes a `ModelWorker` in `open()`, await
 
 Laws:
 - Sessions take turns (`FairQueue`), one call each, live work first; what waits is bounded (`Backlog`).
-- A call that nobody awaits any more is not begun. One that has begun runs to its end; `emit()` says that nobody listens any more.
+- A call whose caller has left is not begun. One that has begun runs to its end; its `emit()` returns False.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def checked_stream(stream: RecognizerStream, who: str) -> RecognizerStream:
     if not missing:
         return stream
     if inspect.iscoroutine(given):
-        given.close()  # else Python warns that nobody awaited it
+        given.close()  # else Python warns that it was never awaited
     raise EngineError(
         f"{who} gave {_shown(given)} as a stream, which has no {missing[0]}().",
         "`open_stream` returns a RecognizerStream at once; it is no coroutine.",

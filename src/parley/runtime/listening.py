@@ -282,7 +282,7 @@ class Listening:
         self._post = post
         self._turns: dict[TurnId, _Turn] = {}
         self._share = object()
-        """Tells the recogniser which turns are of one session, and nothing else."""
+        """The key by which the recogniser recognises the turns of one session."""
         self._behind: deque[_Turn] = deque()
         """Turns with more audio than is fed at once, each once."""
         self._feeding: asyncio.Task[None] | None = None

@@ -59,7 +59,7 @@ MAX_REPORTED: Final = 100
 """Kinds of things in the server's streams that are named in the log."""
 
 _UNOPENED_REASONERS: Final = ("deepseek-r1", "deepseek-reasoner", "qwq", "-thinking")
-"""Models whose templates are known to swallow the opening <think>. A wrong guess is noticed at the first reply."""
+"""Models whose templates are known to swallow the opening <think>. The first reply shows whether that is so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class OpenAIModel:
         if reader.reasoning_unopened:
             self._reasoning_opened = self._reasoning_seen = True
         elif isinstance(event, ChatEnd) and event.reason == "stop" and not self._reasoning_seen:
-            self._reasoning_opened = False  # the guess by its name was wrong
+            self._reasoning_opened = False  # unlike other models of its name
 
     async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
         """Begin the stream, which `stack` closes; repeats the request in another form where the server refuses a field."""

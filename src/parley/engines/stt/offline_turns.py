@@ -165,7 +165,7 @@ class OfflineStream(TurnStream[Cut]):
         if ends_segment:
             self._segments.append(piece)
             self._drop(end if piece.text else end - LEAD_IN)
-        self._tell(Partial(text.text, joined(self._segments).text))
+        self._report(Partial(text.text, joined(self._segments).text))
         if cut is not None:
             self._cuts.popleft()
             if cut.waiter is not None and not cut.waiter.done():

@@ -209,7 +209,7 @@ class Generations:
         self._clock = clock
         self._sleep = sleep
         self._share = object()
-        """Tells an engine which requests are of one session, and nothing else."""
+        """The key by which an engine recognises the requests of one session."""
         self._attempts: dict[AttemptId, _Attempt] = {}
         self._taken = asyncio.Event()
         self._taken.set()
