@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_is_named(path: Path, monkeypa
     record, _ = key_file.add(path, "one")
     monkeypatch.setattr(os, "fsync", full)
     for change in (lambda: key_file.add(path, "two"), lambda: key_file.revoke(path, "one")):
-        with pytest.raises(ConfigError, match="No space left on device.*Free space"):
+        with pytest.raises(ConfigError, match=r"No space left on device.*Free space"):
             change()
     assert key_file.read(path) == (record,)
     assert sorted(one.name for one in path.parent.iterdir()) == ["keys.json", "keys.json.lock"]
