@@ -29,9 +29,9 @@ def test_effects_are_immutable() -> None:
 def test_only_a_reply_has_a_prompt() -> None:
     prompt = Prompt("Be brief.", ())
     assert start(Reply(prompt)).prompt is prompt
-    with pytest.raises(TypeError, match="a Translation has no prompt"):
+    with pytest.raises(TypeError, match="work of type Translation has no prompt"):
         _ = start(Translation("hello", "en", "de")).prompt
-    with pytest.raises(TypeError, match="Utterance has no prompt"):
+    with pytest.raises(TypeError, match="work of type Utterance has no prompt"):
         _ = start(Utterance("hello")).prompt
 
 

@@ -61,7 +61,7 @@ def test_owners_of_long_ago_are_forgotten() -> None:
     assert len(queue._served) <= MAX_REMEMBERED
 
 
-def test_live_work_comes_first_whoever_has_waited_longer() -> None:
+def test_live_work_comes_first_however_long_other_work_has_waited() -> None:
     queue: FairQueue[str] = FairQueue()
     queue.put("item", "a", live=False)
     queue.put("turn", "b")
@@ -126,7 +126,7 @@ def test_no_owner_holds_more_than_its_bound() -> None:
     assert backlog.takes("a", 4)
 
 
-def test_whoever_fills_the_whole_is_refused_and_the_others_are_not() -> None:
+def test_the_owner_that_fills_the_whole_is_refused_and_the_others_are_not() -> None:
     backlog = Backlog(per_share=100, total=100)
     backlog.add("greedy", 90)
     backlog.add("b", 10)

@@ -112,7 +112,7 @@ async def test_with_nothing_there_the_responder_answers_and_tells_how_to_connect
     assert "--llm openai:MODEL" in (await opened(ports=str(closed_port))).notice
 
 
-async def test_a_wished_model_that_nobody_has_is_an_error(closed_port: int) -> None:
+async def test_a_named_model_that_no_server_has_is_an_error(closed_port: int) -> None:
     with pytest.raises(EngineUnavailable, match="'qwen3'") as caught:
         await opened("qwen3", ports=str(closed_port))
     assert caught.value.code == "model_not_found"

@@ -111,8 +111,8 @@ async def test_images_reach_the_server_in_their_places_between_the_words() -> No
     async with connected(say_hello) as (engine, server):
         await replied(engine, ChatRequest((ChatMessage("user", "or\nwhich?", images),)))
     content = server.bodies[0]["messages"][0]["content"]
-    told = [part["text"] if part["type"] == "text" else part["image_url"]["url"] for part in content]
-    assert told == ["https://a", "or", "https://b", "which?", "https://c"]
+    sent = [part["text"] if part["type"] == "text" else part["image_url"]["url"] for part in content]
+    assert sent == ["https://a", "or", "https://b", "which?", "https://c"]
 
 
 async def test_the_whole_request_reaches_the_server() -> None:
@@ -356,7 +356,7 @@ async def test_cancelling_the_task_closes_the_upstream_request_also_before_the_f
 @pytest.mark.parametrize(
     ("finish", "reason"), [("length", "length"), ("content_filter", "content_filter"), ("eos", "stop")]
 )
-async def test_the_reason_of_the_end_is_told(finish: str, reason: str) -> None:
+async def test_the_reason_of_the_end_is_reported(finish: str, reason: str) -> None:
     async def script(request: Request, answer: Answer) -> None:
         await answer.delta(content="x")
         await answer.delta(finish=finish)
@@ -376,7 +376,7 @@ async def test_a_server_that_never_sends_its_usage_does_not_hold_the_end_back() 
             assert (await replied(engine))[-1] == ChatEnd("stop")
 
 
-# --- what servers refuse to be told ---
+# --- fields that servers refuse ---
 
 
 async def test_a_server_without_stream_options_is_asked_again_without_them_once() -> None:
@@ -476,7 +476,7 @@ def failing(status: int, body: object, headers: dict[str, str] | None = None) ->
         (500, b"<html>oops</html>", "server_error", "500"),
     ],
 )
-async def test_every_fault_is_named_with_its_mend_and_without_the_key(
+async def test_every_fault_is_named_with_its_remedy_and_without_the_key(
     status: int, body: object, code: str, words: str
 ) -> None:
     async with connected(failing(status, body), api_key=KEY) as (engine, server):
@@ -541,7 +541,7 @@ async def test_a_malformed_stream_is_an_error_of_the_server(garbage: str) -> Non
         assert (await error_of(engine)).code == "server_error"
 
 
-async def test_an_error_inside_the_stream_is_told() -> None:
+async def test_an_error_inside_the_stream_is_reported() -> None:
     async def script(request: Request, answer: Answer) -> None:
         await answer.delta(content="x")
         await answer.event({"error": {"message": "CUDA out of memory", "code": 500}})

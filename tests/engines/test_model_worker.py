@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 import pytest
 
-from parley.engines import model_worker
+from parley.engines import model_threads
 from parley.engines.model_worker import ModelWorker
 from parley.engines.ports import EngineError, EngineRefused
 
@@ -80,7 +80,7 @@ async def test_as_many_calls_run_at_once_as_there_are_threads() -> None:
     await worker.close()
 
 
-async def test_a_call_that_nobody_awaits_any_more_is_not_begun(worker: ModelWorker, gate: Gate) -> None:
+async def test_a_call_whose_caller_has_left_is_not_begun(worker: ModelWorker, gate: Gate) -> None:
     ran: list[str] = []
     cancelled = asyncio.create_task(worker.call(lambda: ran.append("cancelled")))
     kept = asyncio.create_task(worker.call(lambda: ran.append("kept")))
@@ -104,7 +104,7 @@ async def test_a_call_that_has_begun_may_be_cancelled_and_the_next_one_runs(work
     assert await worker.call(lambda: "next") == "next"
 
 
-async def test_who_fills_the_queue_shuts_no_other_session_out() -> None:
+async def test_the_session_that_fills_the_queue_shuts_no_other_session_out() -> None:
     worker = ModelWorker("Toy", max_waiting=4)
     gate = Gate()
     tasks = [asyncio.create_task(worker.call(gate, "greedy"))]
@@ -279,7 +279,7 @@ async def test_closing_fails_what_waits_and_waits_for_what_runs(worker: ModelWor
 
 
 async def test_closing_gives_up_a_call_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_worker, "STOP_LIMIT_S", 0.01)
+    monkeypatch.setattr(model_threads, "STOP_LIMIT_S", 0.01)
     worker = ModelWorker("Toy")
     gate = Gate()
     task = asyncio.create_task(worker.call(gate))

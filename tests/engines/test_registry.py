@@ -63,3 +63,52 @@ def test_a_third_party_engine_is_found_like_a_built_in(tmp_path: Path, monkeypat
         assert any(info.name == "broken" and "cannot" in info.summary for info in registry.available())
     finally:
         sys.modules.pop("acme_voice", None)
+
+
+PLUG_IN = """
+def at_factory(model, options):
+    return options["voice"]
+
+
+class Undescribed:
+    @property
+    def info(self):
+        raise OSError("no manifest")
+
+
+def at_info(model, options):
+    return Undescribed()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"),
+    [
+        ("factory", "its factory raised KeyError: 'voice'"),
+        ("info", "its info raised OSError: no manifest"),
+        ("import", "its import raised RuntimeError: no GPU"),
+    ],
+)
+def test_a_plug_in_that_raises_is_named_and_the_others_are_listed(
+    name: str, raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dist = tmp_path / "acme_bad-1.0.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-bad\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(
+        "[parley.engines]\nvad.factory = acme_bad:at_factory\nvad.info = acme_bad:at_info\nvad.import = acme_gpu:create\n"
+    )
+    (tmp_path / "acme_bad.py").write_text(PLUG_IN)
+    (tmp_path / "acme_gpu.py").write_text("raise RuntimeError('no GPU')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    try:
+        found = {info.name: info.summary for info in registry.available() if info.stage == "vad"}
+        assert "cannot" not in found["silero"]
+        assert f"The engine 'vad.{name}' cannot be used: {raised}." in found[name]
+        if name != "info":
+            with pytest.raises(EngineUnavailable, match="a fault of the package 'acme-bad'") as caught:
+                registry.create(VAD, EngineSpec(name))
+            assert caught.value.code == "engine_broken"
+    finally:
+        sys.modules.pop("acme_bad", None)

@@ -1,7 +1,7 @@
 """What every recogniser owes a session, whichever it is: the same text for the same audio, promises kept, and a clean end.
 
 PocketSphinx runs on recorded speech. Whisper runs its real loading and decoding code on a random model: what it hears means
-nothing, but promises, queueing and cancellation are the real ones.
+nothing, but promises, queueing and cancellation are the real ones. `BurstRecognizer` is the smallest engine on `OfflineTurns`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from parley.engines.ports import (
 )
 from parley.engines.registry import create
 from parley.engines.stt.turn_stream import MAX_SHARE_BACKLOG
+from tests.engines.bursts import BurstRecognizer
 from tests.engines.tiny_models import whisper_folder
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
@@ -70,13 +71,13 @@ async def opened(name: str, weights: Path) -> SpeechRecognizer:
         "pocketsphinx": EngineSpec("pocketsphinx"),
         "whisper": EngineSpec("whisper", str(weights), {"device": "cpu"}),
     }
-    engine = create(STT, specs[name])
+    engine = create(STT, specs[name]) if name in specs else BurstRecognizer()
     assert isinstance(engine, SpeechRecognizer)
     await engine.open()
     return engine
 
 
-@pytest_asyncio.fixture(params=["pocketsphinx", "whisper"], scope="module", loop_scope="module")
+@pytest_asyncio.fixture(params=["pocketsphinx", "whisper", "bursts"], scope="module", loop_scope="module")
 async def recognizer(request: pytest.FixtureRequest, whisper_weights: Path) -> AsyncIterator[SpeechRecognizer]:
     """Shared by the tests, as a server shares it among sessions."""
     engine = await opened(request.param, whisper_weights)
@@ -225,7 +226,7 @@ async def test_a_cancelled_flush_leaves_the_turn_usable(
 
 
 @pytest.mark.slow
-async def test_a_listener_that_raises_harms_nobody_else(
+async def test_a_listener_that_raises_harms_no_other(
     recognizer: SpeechRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
     faults: list[object] = []

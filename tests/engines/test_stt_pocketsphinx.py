@@ -136,7 +136,7 @@ class Unreadable:
     def cuts(self) -> int:
         return 0 if self.error else 1
 
-    def guess(self, text: str) -> None:
+    def report(self, text: str) -> None:
         raise ValueError("no such word")
 
     def worth_decoding(self, size: int) -> bool:
@@ -149,7 +149,7 @@ class Unreadable:
         self.error = error
 
 
-async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_others_their_decoder(
+async def test_a_result_that_cannot_be_delivered_fails_its_turn_and_leaves_the_others_their_decoder(
     at_16k: Callable[[str], Samples],
 ) -> None:
     pool, turn = DecoderPool([DecoderProcess({"samprate": 16000})]), Unreadable()
@@ -165,7 +165,7 @@ async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_other
     assert turn.error.code == "recognizer_failed"
 
 
-class Room:
+class Speakers:
     """Speakers whose turns all end at once; `done` says in which order their words came."""
 
     def __init__(self, recognizer: PocketsphinxRecognizer) -> None:
@@ -187,32 +187,32 @@ class Room:
 async def test_sessions_take_turns_and_live_turns_come_before_items(
     recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
 ) -> None:
-    room, hello = Room(recognizer), at_16k("hello_world")
+    speakers, hello = Speakers(recognizer), at_16k("hello_world")
     item_owner, greedy = object(), object()
     for number in range(2):
-        room.speak(f"item {number}", hello, item_owner, live=False)
+        speakers.speak(f"item {number}", hello, item_owner, live=False)
     for number in range(3):
-        room.speak(f"greedy {number}", hello, greedy)
-    room.speak("newcomer", hello, object())
-    await asyncio.gather(*room.waiting)
-    assert room.done[4:] == ["item 0", "item 1"]
-    assert room.done.index("newcomer") <= 1
-    assert [name for name in room.done if name.startswith("greedy")] == ["greedy 0", "greedy 1", "greedy 2"]
+        speakers.speak(f"greedy {number}", hello, greedy)
+    speakers.speak("newcomer", hello, object())
+    await asyncio.gather(*speakers.waiting)
+    assert speakers.done[4:] == ["item 0", "item 1"]
+    assert speakers.done.index("newcomer") <= 1
+    assert [name for name in speakers.done if name.startswith("greedy")] == ["greedy 0", "greedy 1", "greedy 2"]
 
 
 @pytest.mark.parametrize("live", [True, False])
 async def test_a_newcomer_does_not_wait_for_the_segment_of_one_who_has_more_waiting(
     recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples], live: bool
 ) -> None:
-    room, greedy = Room(recognizer), object()
+    speakers, greedy = Speakers(recognizer), object()
     long = np.tile(at_16k("weather_question"), 3)
-    first = room.speak("greedy 0", long, greedy, live=live)
-    room.speak("greedy 1", long, greedy, live=live)
+    first = speakers.speak("greedy 0", long, greedy, live=live)
+    speakers.speak("greedy 1", long, greedy, live=live)
     while not first.busy:  # noqa: ASYNC110 - a decoder begins when it can
         await asyncio.sleep(0.001)  # until its decoding has begun
-    room.speak("newcomer", at_16k("hello_world"), object())
-    await asyncio.gather(*room.waiting)
-    assert room.done == ["newcomer", "greedy 0", "greedy 1"]
+    speakers.speak("newcomer", at_16k("hello_world"), object())
+    await asyncio.gather(*speakers.waiting)
+    assert speakers.done == ["newcomer", "greedy 0", "greedy 1"]
 
 
 async def test_an_item_is_never_decoded_for_partials(

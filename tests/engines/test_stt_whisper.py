@@ -1,4 +1,4 @@
-"""What a user of Whisper would notice: a start that hangs without a network, a choice nobody explained, a language mistaken."""
+"""What a user of Whisper would notice: a start that hangs without a network, a choice without its reason, a language mistaken."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.audio.types import Samples
-from parley.engines import model_worker
+from parley.engines import model_threads
 from parley.engines.ports import (
     STT,
     EngineError,
@@ -119,7 +119,7 @@ class Unreadable:
         self.error = error
 
 
-async def test_a_result_that_nobody_can_read_fails_its_turn_and_leaves_the_others_their_model(
+async def test_a_result_that_cannot_be_delivered_fails_its_turn_and_leaves_the_others_their_model(
     model: WhisperModel,
 ) -> None:
     queue, turn = DecodingQueue(model.decode, 1), Unreadable()
@@ -248,7 +248,7 @@ async def test_a_second_worker_goes_on_while_one_hangs() -> None:
 
 
 async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_worker, "STOP_LIMIT_S", 3600.0)
+    monkeypatch.setattr(model_threads, "STOP_LIMIT_S", 3600.0)
     goes_on, done = threading.Event(), list[str]()
 
     def decode(task: Task) -> Decoding:
@@ -265,7 +265,7 @@ async def test_stopping_does_not_wait_for_a_decoding_that_is_stuck(monkeypatch: 
         goes_on.set()
 
 
-async def test_the_language_is_detected_or_taken_as_told(recognizer: WhisperRecognizer) -> None:
+async def test_the_language_is_detected_or_the_prescribed_one(recognizer: WhisperRecognizer) -> None:
     for asked in ("", "es-MX"):
         stream = recognizer.open_stream(RecognitionSpec(language=asked), lambda partial: None)
         stream.feed(a_tone())
@@ -351,7 +351,7 @@ async def test_unspaced_scripts_are_promised_by_whole_characters() -> None:
 
 
 @pytest.mark.usefixtures("no_hub")
-async def test_without_a_network_a_named_model_fails_at_once_with_its_mend() -> None:
+async def test_without_a_network_a_named_model_fails_at_once_with_its_remedy() -> None:
     engine = create(STT, EngineSpec.parse("whisper:small.en"))
     began = time.monotonic()
     with pytest.raises(EngineUnavailable) as caught:

@@ -220,7 +220,7 @@ async def test_every_openai_voice_speaks_and_high_and_low_ones_differ(espeak: Es
         ("de", "en", "de"),
         ("es+F2", "", "es+f2"),
         ("en-gb+zzz", "", None),
-        ("nobody", "", None),
+        ("unknown", "", None),
         ("", "xx", None),
         ("alloy", "xx", None),
     ],
@@ -235,15 +235,15 @@ async def test_the_default_voice_is_used_and_a_wrong_one_is_named_at_start_up() 
     assert german.resolve_voice("") == "de+m3"
     assert german.resolve_voice("alloy") == "de+f2"
     assert german.resolve_voice("", "fr") == "fr+m3"
-    with pytest.raises(EngineUnavailable, match="no voice 'nobody'"):
-        await create("nobody", {}).open()
+    with pytest.raises(EngineUnavailable, match="no voice 'unknown'"):
+        await create("unknown", {}).open()
     with pytest.raises(ValueError, match=r"'rate'. Did you mean 'rate_wpm'"):
         create("", {"rate": 100})
 
 
 async def test_an_unknown_voice_or_language_is_refused_by_name(espeak: EspeakSynthesizer) -> None:
-    with pytest.raises(EngineRefused, match="nobody") as voice:
-        await spoken(espeak, "Hi", voice="nobody")
+    with pytest.raises(EngineRefused, match="unknown") as voice:
+        await spoken(espeak, "Hi", voice="unknown")
     assert voice.value.code == "voice_not_found"
     with pytest.raises(EngineRefused, match="xx") as language:
         await spoken(espeak, "Hi", language="xx")
@@ -359,7 +359,7 @@ async def test_word_times_grow_and_the_words_cover_the_text(
     sofar = 0.0
     for chunk in chunks:
         sofar += len(chunk.audio) * 1000 / 22_050
-        assert all(word.start_ms <= sofar + 0.001 for word in chunk.words), "only words begun so far are told"
+        assert all(word.start_ms <= sofar + 0.001 for word in chunk.words), "only words begun so far are reported"
 
 
 async def test_a_word_is_heard_where_its_time_says(espeak: EspeakSynthesizer) -> None:
@@ -376,10 +376,10 @@ async def test_a_text_in_another_script_is_spoken_in_its_language(espeak: Espeak
     assert language_of_script("今日は元気ですか") == "ja"
     assert language_of_script("Привет, world") == "ru"
     assert language_of_script("Hello 世") == ""
-    guessed = await spoken(espeak, "你好，世界。", voice="alloy")
-    told = await spoken(espeak, "你好，世界。", voice="alloy", language="zh")
-    assert len(guessed) == pytest.approx(len(told), rel=0.02)
-    assert len(await spoken(espeak, "你好，世界。", voice="en-us")) != pytest.approx(len(told), rel=0.02)
+    found_out = await spoken(espeak, "你好，世界。", voice="alloy")
+    prescribed = await spoken(espeak, "你好，世界。", voice="alloy", language="zh")
+    assert len(found_out) == pytest.approx(len(prescribed), rel=0.02)
+    assert len(await spoken(espeak, "你好，世界。", voice="en-us")) != pytest.approx(len(prescribed), rel=0.02)
 
 
 async def test_nothing_to_say_is_silence_and_odd_characters_do_no_harm(espeak: EspeakSynthesizer) -> None:

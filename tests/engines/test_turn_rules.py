@@ -125,7 +125,7 @@ PROBABLY_UNFINISHED = [
 def test_answers_greetings_and_whole_questions_are_finished(language: str, text: str) -> None:
     assert judged(text, language) >= SURELY
     if language in ("en", "de", "es", "fr"):
-        assert judged(text) >= PROBABLY, "also when nobody told the language"
+        assert judged(text) >= PROBABLY, "also where the language is not known"
 
 
 @pytest.mark.parametrize(("language", "text"), PROBABLY_FINISHED)
@@ -173,7 +173,7 @@ def test_a_number_of_usual_length_may_be_whole() -> None:
 def test_words_of_another_language_are_not_judged_by_english_ones(text: str) -> None:
     neutral = judged("", "it")
     assert judged(text, "it") == neutral, "the language is known and has no lists"
-    assert judged(text) == neutral, "nobody said which language it is"
+    assert judged(text) == neutral, "the language is not known"
 
 
 def test_in_another_language_a_question_mark_still_asks() -> None:

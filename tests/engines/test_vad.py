@@ -135,7 +135,7 @@ async def test_the_same_stream_twice_in_a_batch_is_refused(vad: SileroVad) -> No
         vad.score([slot, slot], np.zeros((2, FRAME_SAMPLES), np.float32))
 
 
-async def test_wrong_weights_are_named_with_their_mend(tmp_path: Path) -> None:
+async def test_wrong_weights_are_named_with_their_remedy(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     path.write_bytes(b"not a graph")
     with pytest.raises(EngineUnavailable, match=r"other\.onnx.*pip install"):

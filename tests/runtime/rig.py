@@ -1,4 +1,4 @@
-"""A session on fakes, driven for real, and a client that remembers what it was told and can wait for more."""
+"""A session on fakes, driven for real, and a client that keeps what it was sent and can wait for more."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def pipeline(
 
 
 class Client:
-    """What one client is told. `heard()` waits for a notice of a kind."""
+    """What one client is sent. `heard()` waits for a notice of a kind."""
 
     def __init__(self) -> None:
         self.notices: list[Notice] = []
@@ -194,7 +194,7 @@ class Rig:
 
 
 async def settled(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until something that nobody announces has come true."""
+    """Let the event loop run until something that is announced nowhere has come true."""
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0)

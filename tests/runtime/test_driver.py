@@ -1,4 +1,4 @@
-"""One session driven for real, on engines that do what they are told."""
+"""One session driven for real, on scripted engines."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_a_chain_of_reactions_without_end_ends_the_session_not_the_server(
     assert rig.client.closed == "internal_error"
 
 
-async def test_a_session_ends_when_its_time_is_up_though_nobody_says_anything() -> None:
+async def test_a_session_ends_when_its_time_is_up_though_no_event_comes() -> None:
     rig = Rig(pipeline(), owner=OwnerSettings(session_ms=30))
     async with asyncio.timeout(WAIT_S):
         await rig.driver.closed.wait()
@@ -139,16 +139,16 @@ async def test_a_bug_ends_its_own_session_with_1011_and_no_other(caplog: pytest.
         broken.driver.post(CommitRequested())
     assert broken.client.closed == "internal_error"
     assert broken.driver.closed.is_set()
-    told = len(broken.client.notices)
+    sent = len(broken.client.notices)
     broken.driver.post(AudioArrived(bytes(960)))
-    assert len(broken.client.notices) == told
+    assert len(broken.client.notices) == sent
     other.say("hello?")
     await other.client.heard(ResponseDone)
     assert other.client.all(OutputTextDone)[0].text == "Still here."
     await other.over()
 
 
-async def test_a_client_that_cannot_be_told_loses_its_session_only() -> None:
+async def test_a_client_that_raises_loses_its_own_session_only() -> None:
     rig = Rig(pipeline())
 
     def fail(notice: Notice) -> None:
@@ -203,9 +203,9 @@ async def test_cancelling_stops_the_model_and_the_synthesizer() -> None:
     await rig.client.heard(OutputAudioDelta)
     rig.driver.post(CancelRequested())
     assert rig.client.all(ResponseDone)[0].response.status == "cancelled"
-    told = len(rig.client.all(OutputAudioDelta))
+    sent = len(rig.client.all(OutputAudioDelta))
     await settled(lambda: llm.running == 0 and tts.running == 0)
-    assert len(rig.client.all(OutputAudioDelta)) == told
+    assert len(rig.client.all(OutputAudioDelta)) == sent
     await rig.over()
 
 
@@ -236,5 +236,5 @@ async def test_an_error_goes_to_the_listener_that_asked_and_everything_else_to_a
     assert not rig.client.all(ErrorRaised)
     assert len(other.all(ResponseDone)) == 1
     rig.driver.post(CommitRequested())
-    assert len(rig.client.all(ErrorRaised)) == 1, "an error that nobody asked for is for all"
+    assert len(rig.client.all(ErrorRaised)) == 1, "an error without an asker is for all"
     await rig.over()

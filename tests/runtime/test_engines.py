@@ -189,7 +189,7 @@ async def test_a_pipeline_whose_engines_cannot_do_its_language_is_refused_at_sta
     if not served:
         (failure,) = loaded.failures["a"]
         assert (failure.stage, failure.state) == (stage, "failed")
-        assert failure in shop.reports, "the owner is told"
+        assert failure in shop.reports, "the owner reads it"
         assert "'pt'" in failure.message
         assert "'a'" in failure.message
         assert failure.remedy
@@ -208,7 +208,7 @@ def _pipeline(loaded: LoadedEngines) -> LoadedPipeline:
     return loaded.pipeline("a")
 
 
-async def test_the_core_is_told_what_the_engines_can_do_and_what_the_owner_wants() -> None:
+async def test_the_core_is_given_what_the_engines_can_do_and_what_the_owner_wants() -> None:
     shop = _Shop()
     config = pipeline_config("a", voice="marin", speculation=True, barge_in="confirmed", context_tokens=1000)
     pipe = _pipeline(await shop.open(config))

@@ -58,7 +58,7 @@ def engines(llm: LanguageModel, tts: SpeechSynthesizer) -> EngineSet:
     return EngineSet({LLM: llm, TTS: tts})
 
 
-class _Mouth:
+class _Generating:
     """A session's generations and everything it has posted."""
 
     def __init__(self, llm: FakeModel, tts: FakeSynthesizer | None = None) -> None:
@@ -90,12 +90,12 @@ class _Mouth:
 
 
 async def test_each_clause_comes_with_its_own_audio_and_their_texts_join_to_the_reply() -> None:
-    mouth = _Mouth(FakeModel([TWO_SENTENCES]))
-    events = await mouth.said()
+    generating = _Generating(FakeModel([TWO_SENTENCES]))
+    events = await generating.said()
     clauses = [event.text for event in events if isinstance(event, ClauseStarted)]
     assert "".join(clauses) == TWO_SENTENCES
     assert len(clauses) == 2
-    assert mouth.first_tokens == 1
+    assert generating.first_tokens == 1
     assert isinstance(events[0], ClauseStarted)
     seconds: list[float] = []
     for event in events:
@@ -108,14 +108,14 @@ async def test_each_clause_comes_with_its_own_audio_and_their_texts_join_to_the_
 
 
 async def test_a_text_reply_is_posted_as_it_is_written_and_nothing_is_spoken() -> None:
-    mouth = _Mouth(FakeModel(["One", ". Two.", ChatEnd("length", TokenUsage(9, 4, 2))]))
-    events = await mouth.said(replace(START, modality="text"))
+    generating = _Generating(FakeModel(["One", ". Two.", ChatEnd("length", TokenUsage(9, 4, 2))]))
+    events = await generating.said(replace(START, modality="text"))
     assert events == [
         TextGenerated(ATTEMPT, "One"),
         TextGenerated(ATTEMPT, ". Two."),
         GenerationFinished(ATTEMPT, "length", MeasuredUsage(9, 4, 2)),
     ]
-    assert not mouth.tts.requests
+    assert not generating.tts.requests
 
 
 @pytest.mark.parametrize("modality", ["audio", "text"])
@@ -194,13 +194,15 @@ async def test_a_slow_model_is_heard_before_it_has_written_a_whole_clause() -> N
             async for event in super().reply(request):
                 now += 3_000_000_000
                 heard = written // 4
-                await settled(lambda heard=heard: len(mouth.tts.requests) >= heard and mouth.tts.running == 0)  # type: ignore[misc]
+                await settled(lambda heard=heard: len(generating.tts.requests) >= heard and generating.tts.running == 0)  # type: ignore[misc]
                 written += 1
                 yield event
 
-    mouth = _Mouth(Slow([f"word{i} " for i in range(12)]))
-    mouth.generations = Generations(engines(mouth.llm, mouth.tts), mouth.events.append, clock=lambda: now)
-    events = await mouth.said()
+    generating = _Generating(Slow([f"word{i} " for i in range(12)]))
+    generating.generations = Generations(
+        engines(generating.llm, generating.tts), generating.events.append, clock=lambda: now
+    )
+    events = await generating.said()
     clauses = [event.text for event in events if isinstance(event, ClauseStarted)]
     assert clauses == [
         "word0 word1 word2 word3 ",
@@ -212,7 +214,7 @@ async def test_a_slow_model_is_heard_before_it_has_written_a_whole_clause() -> N
 async def test_a_character_that_comes_in_two_halves_is_whole_and_half_a_one_is_not_sent() -> None:
     call = [ToolCallDelta(0, "call", "look_up", '"\ud83d'), ToolCallDelta(0, arguments='\ude00"')]
     llm = FakeModel(["Yes \ud83d", "\ude00, \ude00 \ud83d", "!", *call, "\ud83d", ChatEnd("tool_calls")])
-    events = await _Mouth(llm).said(replace(START, modality="text"))
+    events = await _Generating(llm).said(replace(START, modality="text"))
     assert (
         "".join(event.text for event in events if isinstance(event, TextGenerated)) == "Yes \U0001f600, \ufffd \ufffd!"
     )
@@ -220,8 +222,8 @@ async def test_a_character_that_comes_in_two_halves_is_whole_and_half_a_one_is_n
     assert "".join(arguments) == '"\U0001f600"'
 
 
-async def test_a_fault_told_in_half_a_character_can_be_passed_on() -> None:
-    events = await _Mouth(FakeModel(["Yes.", EngineError("no \ud83d", code="server_error")])).said()
+async def test_a_fault_whose_message_ends_in_half_a_character_can_be_passed_on() -> None:
+    events = await _Generating(FakeModel(["Yes.", EngineError("no \ud83d", code="server_error")])).said()
     assert events[-1] == GenerationFailed(ATTEMPT, Fault("server_error", "no \ufffd"))
 
 
@@ -229,7 +231,7 @@ async def test_tool_calls_come_after_the_words_before_them() -> None:
     call = [ToolCallDelta(0, "call_a", "look_up", '{"city"'), ToolCallDelta(0, arguments=':"Paris"}')]
     more = [ToolCallDelta(1, "call_b", "look_up", "{}")]
     llm = FakeModel(["Let me look", *call, *more, ChatEnd("tool_calls")])
-    events = await _Mouth(llm).said()
+    events = await _Generating(llm).said()
     first_call = events.index(next(event for event in events if isinstance(event, ToolCallStarted)))
     assert all(isinstance(event, ClauseStarted | SpeechGenerated) for event in events[:first_call])
     assert sum(isinstance(event, SpeechGenerated) for event in events[:first_call]) == 3
@@ -245,62 +247,62 @@ async def test_tool_calls_come_after_the_words_before_them() -> None:
 
 async def test_the_first_clause_is_spoken_while_the_model_still_writes() -> None:
     rest = Hold()
-    mouth = _Mouth(FakeModel(["The weather is very fine today. Tom", rest, "orrow it will rain."]))
-    mouth.generations.start(START)
-    await settled(lambda: len(mouth.of(SpeechGenerated)) == 6)
-    assert not mouth.over
+    generating = _Generating(FakeModel(["The weather is very fine today. Tom", rest, "orrow it will rain."]))
+    generating.generations.start(START)
+    await settled(lambda: len(generating.of(SpeechGenerated)) == 6)
+    assert not generating.over
     rest.event.set()
-    await settled(lambda: mouth.over)
+    await settled(lambda: generating.over)
 
 
 async def test_the_model_goes_on_writing_while_a_clause_is_spoken() -> None:
     held = Hold()
-    mouth = _Mouth(FakeModel([TWO_SENTENCES]), FakeSynthesizer(script={"very": held}))
-    mouth.generations.start(START)
-    await settled(lambda: held.reached.is_set() and mouth.llm.running == 0)
+    generating = _Generating(FakeModel([TWO_SENTENCES]), FakeSynthesizer(script={"very": held}))
+    generating.generations.start(START)
+    await settled(lambda: held.reached.is_set() and generating.llm.running == 0)
     held.event.set()
-    await settled(lambda: mouth.over)
+    await settled(lambda: generating.over)
 
 
 @pytest.mark.parametrize("modality", ["audio", "text"])
 async def test_nothing_follows_a_cancellation_and_both_streams_are_closed(modality: str) -> None:
-    mouth = _Mouth(
+    generating = _Generating(
         FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"fine": Hold()})
     )
-    mouth.generations.start(replace(START, modality=modality))  # type: ignore[arg-type]
-    await settled(lambda: bool(mouth.events) and mouth.llm.running == 1)
-    posted = len(mouth.events)
-    mouth.generations.cancel(CancelGeneration(ATTEMPT))
-    await settled(lambda: mouth.llm.running == 0 and mouth.tts.running == 0)
-    assert len(mouth.events) == posted
+    generating.generations.start(replace(START, modality=modality))  # type: ignore[arg-type]
+    await settled(lambda: bool(generating.events) and generating.llm.running == 1)
+    posted = len(generating.events)
+    generating.generations.cancel(CancelGeneration(ATTEMPT))
+    await settled(lambda: generating.llm.running == 0 and generating.tts.running == 0)
+    assert len(generating.events) == posted
 
 
 async def test_an_attempt_cancelled_before_it_ran_never_asks_the_model() -> None:
-    mouth = _Mouth(FakeModel(["Too late."]))
-    mouth.generations.start(START)
-    mouth.generations.cancel(CancelGeneration(ATTEMPT))
+    generating = _Generating(FakeModel(["Too late."]))
+    generating.generations.start(START)
+    generating.generations.cancel(CancelGeneration(ATTEMPT))
     after = asyncio.Event()
     asyncio.get_running_loop().call_later(0.01, after.set)
     async with asyncio.timeout(WAIT_S):
         await after.wait()
-    assert not mouth.events
-    assert not mouth.llm.requests
+    assert not generating.events
+    assert not generating.llm.requests
 
 
 async def test_two_attempts_at_once_do_not_mix() -> None:
-    mouth = _Mouth(FakeModel([Hold()], ["The second one speaks."]))
-    mouth.generations.start(START)
-    await settled(lambda: mouth.llm.running == 1)
-    mouth.generations.start(replace(START, attempt=AttemptId(8)))
-    await settled(lambda: mouth.over)
-    assert {event.attempt for event in mouth.events} == {8}  # type: ignore[union-attr]
-    mouth.generations.release()
-    await settled(lambda: mouth.llm.running == 0)
+    generating = _Generating(FakeModel([Hold()], ["The second one speaks."]))
+    generating.generations.start(START)
+    await settled(lambda: generating.llm.running == 1)
+    generating.generations.start(replace(START, attempt=AttemptId(8)))
+    await settled(lambda: generating.over)
+    assert {event.attempt for event in generating.events} == {8}  # type: ignore[union-attr]
+    generating.generations.release()
+    await settled(lambda: generating.llm.running == 0)
 
 
 async def test_a_models_fault_comes_after_the_words_it_had_written() -> None:
     fault = EngineError("The endpoint is down.", code="connection_failed", remedy="Start it.")
-    events = await _Mouth(FakeModel(["It is now exactly", fault])).said()
+    events = await _Generating(FakeModel(["It is now exactly", fault])).said()
     assert sum(isinstance(event, SpeechGenerated) for event in events) == 4
     failed = events[-1]
     assert isinstance(failed, GenerationFailed)
@@ -309,10 +311,10 @@ async def test_a_models_fault_comes_after_the_words_it_had_written() -> None:
 
 async def test_a_synthesizers_fault_ends_the_reply_and_the_model() -> None:
     fault = EngineError("No such voice.", code="voice_not_found")
-    mouth = _Mouth(
+    generating = _Generating(
         FakeModel(["The weather is very fine today. Tomorrow", Hold()]), FakeSynthesizer(script={"very": fault})
     )
-    events = await mouth.said()
+    events = await generating.said()
     assert [type(event) for event in events] == [
         ClauseStarted,
         SpeechGenerated,
@@ -327,7 +329,7 @@ async def test_an_unexpected_error_fails_the_reply_and_stands_in_the_log(
     modality: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        events = await _Mouth(FakeModel([ZeroDivisionError("oh")])).said(replace(START, modality=modality))  # type: ignore[arg-type]
+        events = await _Generating(FakeModel([ZeroDivisionError("oh")])).said(replace(START, modality=modality))  # type: ignore[arg-type]
     failed = events[-1]
     assert isinstance(failed, GenerationFailed)
     assert failed.fault.code == "engine_error"
@@ -351,13 +353,13 @@ async def test_an_engine_whose_own_work_was_cancelled_fails_the_reply(part: str,
 
     llm = CancelledModel([TWO_SENTENCES]) if part == "model" else FakeModel([TWO_SENTENCES])
     tts = CancelledSynthesizer() if part == "synthesizer" else FakeSynthesizer()
-    events = await _Mouth(llm, tts).said(replace(START, modality=modality))  # type: ignore[arg-type]
+    events = await _Generating(llm, tts).said(replace(START, modality=modality))  # type: ignore[arg-type]
     assert isinstance(events[-1], GenerationFailed)
     assert events[-1].fault.code == "engine_error"
 
 
 async def test_a_stream_that_breaks_off_is_a_failure_not_an_end() -> None:
-    events = await _Mouth(FakeModel(["Half an answ"], cut=True)).said()
+    events = await _Generating(FakeModel(["Half an answ"], cut=True)).said()
     failed = events[-1]
     assert isinstance(failed, GenerationFailed)
     assert failed.fault.code == "connection_failed"
@@ -374,82 +376,84 @@ async def test_a_stream_that_breaks_off_is_a_failure_not_an_end() -> None:
 )
 async def test_every_clause_is_whole_in_the_sessions_format(rate: int, format: AudioFormat, size: int) -> None:
     """Two words of 100 ms are 200 ms in every format, with nothing held back by the resampler."""
-    mouth = _Mouth(FakeModel(["Good morning."]), FakeSynthesizer(sample_rate=rate))
-    await mouth.said(replace(START, format=format))
-    assert sum(len(event.audio) for event in mouth.of(SpeechGenerated)) == pytest.approx(size, abs=2)
+    generating = _Generating(FakeModel(["Good morning."]), FakeSynthesizer(sample_rate=rate))
+    await generating.said(replace(START, format=format))
+    assert sum(len(event.audio) for event in generating.of(SpeechGenerated)) == pytest.approx(size, abs=2)
 
 
 async def test_no_delta_is_longer_than_a_second() -> None:
-    mouth = _Mouth(FakeModel(["Loooong."]), FakeSynthesizer(word_ms=2_500))
-    await mouth.said()
-    assert [len(event.audio) for event in mouth.of(SpeechGenerated)] == [48_000, 48_000, 24_000]
+    generating = _Generating(FakeModel(["Loooong."]), FakeSynthesizer(word_ms=2_500))
+    await generating.said()
+    assert [len(event.audio) for event in generating.of(SpeechGenerated)] == [48_000, 48_000, 24_000]
 
 
 async def test_words_are_timed_in_the_text_that_is_shown() -> None:
-    mouth = _Mouth(FakeModel(["Good **morning**, Anna!"]))
-    await mouth.said()
-    last = mouth.of(SpeechGenerated)[-1]
+    generating = _Generating(FakeModel(["Good **morning**, Anna!"]))
+    await generating.said()
+    last = generating.of(SpeechGenerated)[-1]
     assert [(word.text_end, word.end_sample) for word in last.words] == [(4, 2_400), (17, 4_800), (23, 7_200)]
 
 
 async def test_audio_is_not_made_hours_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacing, "MAX_AHEAD_S", 0.3)
-    mouth = _Mouth(FakeModel(["one two three four five six seven eight nine"]))
+    generating = _Generating(FakeModel(["one two three four five six seven eight nine"]))
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await mouth.said()
+    await generating.said()
     assert loop.time() - begun == pytest.approx(0.9 - 0.3, abs=0.25)
-    assert len(mouth.of(SpeechGenerated)) == 9
+    assert len(generating.of(SpeechGenerated)) == 9
 
 
 async def test_a_client_that_does_not_read_stops_what_is_made_for_it_and_loses_nothing() -> None:
     words = " ".join(f"word{number}" for number in range(40))
-    mouth = _Mouth(FakeModel([words]))
-    mouth.generations.hold(True)
-    mouth.generations.start(START)
+    generating = _Generating(FakeModel([words]))
+    generating.generations.hold(True)
+    generating.generations.start(START)
     for _ in range(200):
         await asyncio.sleep(0)
-    assert mouth.llm.requests
-    assert mouth.events == []
-    mouth.generations.hold(False)
-    await settled(lambda: len(mouth.of(SpeechGenerated)) == 3)
-    mouth.generations.hold(True)
+    assert generating.llm.requests
+    assert generating.events == []
+    generating.generations.hold(False)
+    await settled(lambda: len(generating.of(SpeechGenerated)) == 3)
+    generating.generations.hold(True)
     for _ in range(200):
         await asyncio.sleep(0)
-    made = len(mouth.of(SpeechGenerated))
+    made = len(generating.of(SpeechGenerated))
     assert made <= 4
-    mouth.generations.hold(False)
-    await settled(lambda: mouth.over)
-    assert len(mouth.of(SpeechGenerated)) == 40
+    generating.generations.hold(False)
+    await settled(lambda: generating.over)
+    assert len(generating.of(SpeechGenerated)) == 40
 
 
 async def test_tool_calls_wait_for_a_client_that_does_not_read() -> None:
-    mouth = _Mouth(FakeModel([ToolCallDelta(0, "c", "look", "x" * 40_000)]))
-    mouth.generations.hold(True)
-    mouth.generations.start(START)
+    generating = _Generating(FakeModel([ToolCallDelta(0, "c", "look", "x" * 40_000)]))
+    generating.generations.hold(True)
+    generating.generations.start(START)
     for _ in range(200):
         await asyncio.sleep(0)
-    assert mouth.llm.requests
-    assert mouth.events == []
-    mouth.generations.hold(False)
-    await settled(lambda: mouth.over)
-    assert sum(len(event.arguments) for event in mouth.events if isinstance(event, ToolArgumentsGenerated)) == 40_000
+    assert generating.llm.requests
+    assert generating.events == []
+    generating.generations.hold(False)
+    await settled(lambda: generating.over)
+    assert (
+        sum(len(event.arguments) for event in generating.events if isinstance(event, ToolArgumentsGenerated)) == 40_000
+    )
 
 
 async def test_a_text_reply_waits_for_a_client_that_does_not_read() -> None:
-    mouth = _Mouth(FakeModel([f"{number} " for number in range(40)]))
-    mouth.generations.hold(True)
-    mouth.generations.start(replace(START, modality="text"))
+    generating = _Generating(FakeModel([f"{number} " for number in range(40)]))
+    generating.generations.hold(True)
+    generating.generations.start(replace(START, modality="text"))
     for _ in range(200):
         await asyncio.sleep(0)
-    assert mouth.events == []
-    mouth.generations.hold(False)
-    await settled(lambda: mouth.over)
-    assert sum(isinstance(event, TextGenerated) for event in mouth.events) == 40
+    assert generating.events == []
+    generating.generations.hold(False)
+    await settled(lambda: generating.over)
+    assert sum(isinstance(event, TextGenerated) for event in generating.events) == 40
 
 
 async def test_many_replies_at_once_take_the_loop_for_one_chunk_at_a_time_and_the_latest_begins_at_once() -> None:
-    """Eight replies of sixty chunks each; a ninth, which nobody has heard anything of, comes before what is made ahead."""
+    """Eight replies of sixty chunks each; a ninth, of which nothing has been heard yet, comes before what is made ahead."""
     turn = 0
     made: list[tuple[int, AttemptId]] = []
 

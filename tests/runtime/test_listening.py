@@ -1,4 +1,4 @@
-"""A session's ears: what the recogniser is fed, what is answered, and what a failure does."""
+"""A session's hearing: what the recogniser is fed, what is answered, and what a failure does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPEN = OpenTranscription(TURN, AudioFormat.PCM16, "de", "names: Anna", ("Parley"
 JUDGE = JudgePause(TURN, JudgementId(5), "so I was", bytes(48_000), AudioFormat.PCM16, "de")
 
 
-class _Ears:
+class _Hearing:
     def __init__(self, stt: FakeRecognizer, judge: FakeTurnJudge | None = None) -> None:
         self.stt = stt
         self.events: list[Event] = []
@@ -51,47 +51,47 @@ def _tone(seconds: float, rate: int) -> bytes:
 
 
 async def test_the_recogniser_hears_the_whole_turn_at_its_own_rate() -> None:
-    ears = _Ears(FakeRecognizer("hello"))
+    hearing = _Hearing(FakeRecognizer("hello"))
     audio = _tone(1.0, 24_000)
-    ears.listening.open(OPEN)
+    hearing.listening.open(OPEN)
     for at in range(0, len(audio), 1_000):
-        ears.listening.transcribe(Transcribe(TURN, audio[at : at + 1_000]))
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: bool(ears.events))
-    heard = ears.stt.streams[0].audio
+        hearing.listening.transcribe(Transcribe(TURN, audio[at : at + 1_000]))
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(hearing.events))
+    heard = hearing.stt.streams[0].audio
     expected = 0.5 * np.sin(2 * np.pi * 500 * np.arange(16_000) / 16_000)
     assert heard.dtype == np.float32
     assert len(heard) == 16_000
     assert np.abs(heard - expected)[100:-100].max() < 0.001
-    assert ears.events == [Transcribed(TURN, "hello")]
+    assert hearing.events == [Transcribed(TURN, "hello")]
 
 
 async def test_the_recogniser_is_given_the_hints_and_the_language_that_the_core_names() -> None:
-    ears = _Ears(FakeRecognizer())
-    ears.listening.open(OPEN)
-    spec = ears.stt.streams[0].spec
+    hearing = _Hearing(FakeRecognizer())
+    hearing.listening.open(OPEN)
+    spec = hearing.stt.streams[0].spec
     assert (spec.language, spec.prompt, spec.keywords, spec.logprobs) == ("de", "names: Anna", ("Parley",), True)
 
 
 async def test_the_recogniser_is_given_the_languages_that_may_be_spoken() -> None:
-    ears = _Ears(FakeRecognizer())
-    ears.listening.open(replace(OPEN, language="", languages=("pt", "es")))
-    spec = ears.stt.streams[0].spec
+    hearing = _Hearing(FakeRecognizer())
+    hearing.listening.open(replace(OPEN, language="", languages=("pt", "es")))
+    spec = hearing.stt.streams[0].spec
     assert (spec.language, spec.languages) == ("", ("pt", "es"))
 
 
 async def test_partials_flushes_and_the_final_come_in_order_with_their_ids() -> None:
-    ears = _Ears(
+    hearing = _Hearing(
         FakeRecognizer("the cat", Transcript("the cat sat", language="en", logprobs=(TokenLogprob("é", -0.5),)))
     )
-    ears.listening.open(OPEN)
-    ears.stt.streams[0].say("the", "the")
-    ears.listening.flush(FlushTranscription(TURN, FlushId(9)))
-    await settled(lambda: len(ears.events) == 2)
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: len(ears.events) == 3)
-    assert ears.events[:2] == [PartialTranscribed(TURN, "the", "the"), Transcribed(TURN, "the cat", FlushId(9))]
-    final = ears.events[2]
+    hearing.listening.open(OPEN)
+    hearing.stt.streams[0].say("the", "the")
+    hearing.listening.flush(FlushTranscription(TURN, FlushId(9)))
+    await settled(lambda: len(hearing.events) == 2)
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: len(hearing.events) == 3)
+    assert hearing.events[:2] == [PartialTranscribed(TURN, "the", "the"), Transcribed(TURN, "the cat", FlushId(9))]
+    final = hearing.events[2]
     assert isinstance(final, Transcribed)
     assert (final.text, final.flush, final.language) == ("the cat sat", None, "en")
     assert msgspec.json.decode(final.logprobs) == [{"token": "é", "logprob": -0.5, "bytes": [195, 169]}]
@@ -99,20 +99,20 @@ async def test_partials_flushes_and_the_final_come_in_order_with_their_ids() -> 
 
 async def test_a_dropped_turn_is_never_answered() -> None:
     held = Hold()
-    ears = _Ears(FakeRecognizer(held, "too late"))
-    ears.listening.open(OPEN)
-    ears.listening.flush(FlushTranscription(TURN, FlushId(9)))
+    hearing = _Hearing(FakeRecognizer(held, "too late"))
+    hearing.listening.open(OPEN)
+    hearing.listening.flush(FlushTranscription(TURN, FlushId(9)))
     await settled(held.reached.is_set)
-    ears.listening.drop(DropTranscription(TURN))
-    ears.stt.streams[0].say("still talking")
+    hearing.listening.drop(DropTranscription(TURN))
+    hearing.stt.streams[0].say("still talking")
     held.event.set()
-    ears.listening.open(OPEN)
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: bool(ears.events))
-    assert ears.events == [Transcribed(TURN, "too late")], (
+    hearing.listening.open(OPEN)
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(hearing.events))
+    assert hearing.events == [Transcribed(TURN, "too late")], (
         "this is the second turn's; the first's answer was taken back"
     )
-    assert ears.stt.streams[0].closed
+    assert hearing.stt.streams[0].closed
 
 
 @pytest.mark.parametrize("asked", ["flush", "finish"])
@@ -125,40 +125,40 @@ async def test_a_recogniser_whose_own_work_was_cancelled_fails_the_turn(asked: s
         def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> FakeRecognizerStream:
             return CancelledStream(self, spec, on_partial)
 
-    ears = _Ears(CancelledRecognizer())
-    ears.listening.open(OPEN)
+    hearing = _Hearing(CancelledRecognizer())
+    hearing.listening.open(OPEN)
     if asked == "flush":
-        ears.listening.flush(FlushTranscription(TURN, FlushId(1)))
+        hearing.listening.flush(FlushTranscription(TURN, FlushId(1)))
     else:
-        ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: bool(ears.events))
-    (failed,) = ears.events
+        hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(hearing.events))
+    (failed,) = hearing.events
     assert isinstance(failed, TranscriptionFailed)
     assert failed.fault.code == "engine_error"
 
 
-async def test_a_recogniser_that_fails_says_so_at_once_and_again_to_whoever_asks() -> None:
-    ears = _Ears(FakeRecognizer(feed_error=EngineError("Out of memory.", code="out_of_memory")))
+async def test_a_recogniser_that_fails_is_reported_at_once_and_to_each_later_request() -> None:
+    hearing = _Hearing(FakeRecognizer(feed_error=EngineError("Out of memory.", code="out_of_memory")))
     failed = TranscriptionFailed(TURN, Fault("out_of_memory", "Out of memory."))
-    ears.listening.open(OPEN)
-    ears.listening.transcribe(Transcribe(TURN, bytes(48_000)))
-    assert ears.events == [failed]
-    ears.listening.transcribe(Transcribe(TURN, bytes(48_000)))
-    ears.listening.finish(FinishTranscription(TURN))
-    assert ears.events == [failed, failed]
-    assert ears.stt.streams[0].closed
+    hearing.listening.open(OPEN)
+    hearing.listening.transcribe(Transcribe(TURN, bytes(48_000)))
+    assert hearing.events == [failed]
+    hearing.listening.transcribe(Transcribe(TURN, bytes(48_000)))
+    hearing.listening.finish(FinishTranscription(TURN))
+    assert hearing.events == [failed, failed]
+    assert hearing.stt.streams[0].closed
 
 
 async def test_a_recogniser_that_cannot_begin_or_end_fails_the_turn() -> None:
-    ears = _Ears(FakeRecognizer(EngineError("Busy.", code="busy"), "well again"))
-    ears.listening.open(OPEN)
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: bool(ears.events))
-    assert ears.events == [TranscriptionFailed(TURN, Fault("busy", "Busy."))]
-    ears.listening.open(OPEN)
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: len(ears.events) == 2)
-    assert ears.events[1] == Transcribed(TURN, "well again")
+    hearing = _Hearing(FakeRecognizer(EngineError("Busy.", code="busy"), "well again"))
+    hearing.listening.open(OPEN)
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(hearing.events))
+    assert hearing.events == [TranscriptionFailed(TURN, Fault("busy", "Busy."))]
+    hearing.listening.open(OPEN)
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: len(hearing.events) == 2)
+    assert hearing.events[1] == Transcribed(TURN, "well again")
 
 
 @pytest.mark.parametrize(
@@ -175,43 +175,45 @@ async def test_a_recogniser_that_cannot_begin_or_end_fails_the_turn() -> None:
     ],
 )
 async def test_a_transcript_that_cannot_be_taken_fails_its_turn_by_name(fields: dict[str, Any]) -> None:
-    ears = _Ears(FakeRecognizer(Transcript("hi", **fields)))
-    ears.listening.open(OPEN)
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: bool(ears.events))
-    (failed,) = ears.events
+    hearing = _Hearing(FakeRecognizer(Transcript("hi", **fields)))
+    hearing.listening.open(OPEN)
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(hearing.events))
+    (failed,) = hearing.events
     assert isinstance(failed, TranscriptionFailed)
     assert failed.fault.code == "invalid_transcript"
-    assert "The recogniser gave Transcript(text='hi', words=" in failed.fault.message
+    assert "The speech recogniser 'fake' gave Transcript(text='hi', words=" in failed.fault.message
 
 
 async def test_the_turn_judge_hears_the_pause_and_its_answer_is_posted() -> None:
     judge = FakeTurnJudge(0.25)
-    ears = _Ears(FakeRecognizer(), judge)
-    ears.listening.judge(JUDGE)
-    await settled(lambda: bool(ears.events))
-    assert ears.events == [PauseJudged(TURN, JudgementId(5), 0.25)]
+    hearing = _Hearing(FakeRecognizer(), judge)
+    hearing.listening.judge(JUDGE)
+    await settled(lambda: bool(hearing.events))
+    assert hearing.events == [PauseJudged(TURN, JudgementId(5), 0.25)]
     assert (judge.asked[0].text, judge.asked[0].language, len(judge.asked[0].audio)) == ("so I was", "de", 16_000)
 
 
 async def test_how_sure_the_recogniser_is_reaches_the_core_and_from_there_the_judge() -> None:
     judge = FakeTurnJudge(0.25)
-    ears = _Ears(FakeRecognizer(Transcript("so I was", language="en", confidence=0.3, language_confidence=0.9)), judge)
-    ears.listening.open(OPEN)
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: bool(ears.events))
-    assert ears.events == [Transcribed(TURN, "so I was", language="en", confidence=0.3, language_confidence=0.9)]
-    ears.listening.judge(replace(JUDGE, confidence=0.3))
+    hearing = _Hearing(
+        FakeRecognizer(Transcript("so I was", language="en", confidence=0.3, language_confidence=0.9)), judge
+    )
+    hearing.listening.open(OPEN)
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: bool(hearing.events))
+    assert hearing.events == [Transcribed(TURN, "so I was", language="en", confidence=0.3, language_confidence=0.9)]
+    hearing.listening.judge(replace(JUDGE, confidence=0.3))
     await settled(lambda: bool(judge.asked))
     assert judge.asked[0].confidence == 0.3
 
 
 async def test_only_the_last_question_to_the_judge_is_answered() -> None:
-    ears = _Ears(FakeRecognizer(), FakeTurnJudge(0.5))
-    ears.listening.judge(JUDGE)
-    ears.listening.judge(JudgePause(TURN, JudgementId(6), "", b"", AudioFormat.PCM16, ""))
-    await settled(lambda: bool(ears.events))
-    assert ears.events == [PauseJudged(TURN, JudgementId(6), 0.5)]
+    hearing = _Hearing(FakeRecognizer(), FakeTurnJudge(0.5))
+    hearing.listening.judge(JUDGE)
+    hearing.listening.judge(JudgePause(TURN, JudgementId(6), "", b"", AudioFormat.PCM16, ""))
+    await settled(lambda: bool(hearing.events))
+    assert hearing.events == [PauseJudged(TURN, JudgementId(6), 0.5)]
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("no weights"), float("nan"), 1.5])
@@ -219,11 +221,11 @@ async def test_a_judge_that_fails_is_logged_once_and_costs_only_its_answer(
     fault: float | Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     judge = FakeTurnJudge(fault)
-    ears = _Ears(FakeRecognizer(), judge)
+    hearing = _Hearing(FakeRecognizer(), judge)
     for count in (1, 2):
-        ears.listening.judge(JUDGE)
+        hearing.listening.judge(JUDGE)
         await settled(lambda count=count: len(judge.asked) == count)  # type: ignore[misc]
-    assert not ears.events
+    assert not hearing.events
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
@@ -253,15 +255,15 @@ class _Recorder(FakeRecognizer):
 
 async def test_minutes_of_audio_are_fed_a_second_at_a_time_in_turns_with_the_sessions_other_turns() -> None:
     stt = _Recorder()
-    ears = _Ears(stt)
+    hearing = _Hearing(stt)
     other = TurnId(4)
-    ears.listening.open(OPEN)
-    ears.listening.open(replace(OPEN, turn=other))
+    hearing.listening.open(OPEN)
+    hearing.listening.open(replace(OPEN, turn=other))
     for turn in (TURN, other):
-        ears.listening.transcribe(Transcribe(turn, _tone(5, 24_000)))
-        ears.listening.finish(FinishTranscription(turn))
+        hearing.listening.transcribe(Transcribe(turn, _tone(5, 24_000)))
+        hearing.listening.finish(FinishTranscription(turn))
     assert stt.log == [], "nothing of it is done in the call that brought it"
-    await settled(lambda: len(ears.events) == 2)
+    await settled(lambda: len(hearing.events) == 2)
     assert [number for number, *_ in stt.log[:6]] == [0, 1, 0, 1, 0, 1]
     assert [len(stream.audio) for stream in stt.streams] == [80_000, 80_000]
     assert max(len(piece) for stream in stt.streams for piece in stream.fed) < 20_000
@@ -269,50 +271,50 @@ async def test_minutes_of_audio_are_fed_a_second_at_a_time_in_turns_with_the_ses
 
 async def test_what_is_asked_in_the_middle_of_long_audio_is_asked_behind_the_audio_before_it() -> None:
     stt = _Recorder()
-    ears = _Ears(stt)
-    ears.listening.open(OPEN)
-    ears.listening.transcribe(Transcribe(TURN, _tone(3, 24_000)))
-    ears.listening.flush(FlushTranscription(TURN, FlushId(1)))
-    ears.listening.transcribe(Transcribe(TURN, _tone(3, 24_000)))
-    ears.listening.finish(FinishTranscription(TURN))
-    await settled(lambda: len(ears.events) == 2)
+    hearing = _Hearing(stt)
+    hearing.listening.open(OPEN)
+    hearing.listening.transcribe(Transcribe(TURN, _tone(3, 24_000)))
+    hearing.listening.flush(FlushTranscription(TURN, FlushId(1)))
+    hearing.listening.transcribe(Transcribe(TURN, _tone(3, 24_000)))
+    hearing.listening.finish(FinishTranscription(TURN))
+    await settled(lambda: len(hearing.events) == 2)
     before = [samples for _, what, samples in stt.log if what == "flush"]
     # One answer runs beside the next second's feeding, and the resampler holds a little back.
     assert before[0] == pytest.approx(48_000, abs=16_500)
     assert len(stt.streams[0].audio) == 96_000
-    assert ears.events == [Transcribed(TURN, "", FlushId(1)), Transcribed(TURN, "")]
+    assert hearing.events == [Transcribed(TURN, "", FlushId(1)), Transcribed(TURN, "")]
 
 
 async def test_a_turn_dropped_in_the_middle_of_long_audio_is_fed_no_further() -> None:
     stt = _Recorder()
-    ears = _Ears(stt)
-    ears.listening.open(OPEN)
-    ears.listening.transcribe(Transcribe(TURN, _tone(5, 24_000)))
-    ears.listening.finish(FinishTranscription(TURN))
+    hearing = _Hearing(stt)
+    hearing.listening.open(OPEN)
+    hearing.listening.transcribe(Transcribe(TURN, _tone(5, 24_000)))
+    hearing.listening.finish(FinishTranscription(TURN))
     await settled(lambda: bool(stt.log))
-    ears.listening.drop(DropTranscription(TURN))
-    await settled(lambda: not ears.listening.tasks())
+    hearing.listening.drop(DropTranscription(TURN))
+    await settled(lambda: not hearing.listening.tasks())
     assert len(stt.streams[0].audio) < 40_000
-    assert ears.events == []
+    assert hearing.events == []
 
 
 @pytest.mark.parametrize("end", ["finish", "drop", "fail", "release"])
 async def test_a_turn_that_is_over_is_freed_without_the_collector(end: str) -> None:
-    ears = _Ears(FakeRecognizer(feed_error=EngineError("Out of memory.") if end == "fail" else None))
-    ears.listening.open(OPEN)
-    stream = weakref.ref(ears.stt.streams.pop())
+    hearing = _Hearing(FakeRecognizer(feed_error=EngineError("Out of memory.") if end == "fail" else None))
+    hearing.listening.open(OPEN)
+    stream = weakref.ref(hearing.stt.streams.pop())
     gc.collect()
     gc.disable()
     try:
-        ears.listening.transcribe(Transcribe(TURN, bytes(48_000)))
+        hearing.listening.transcribe(Transcribe(TURN, bytes(48_000)))
         match end:
             case "finish" | "fail":
-                ears.listening.finish(FinishTranscription(TURN))
+                hearing.listening.finish(FinishTranscription(TURN))
             case "drop":
-                ears.listening.drop(DropTranscription(TURN))
+                hearing.listening.drop(DropTranscription(TURN))
             case _:
-                ears.listening.release()
-        ears.stt.feed_error = None  # its traceback knows who raised it
+                hearing.listening.release()
+        hearing.stt.feed_error = None  # its traceback knows who raised it
         await settled(lambda: stream() is None)
     finally:
         gc.enable()
@@ -320,9 +322,9 @@ async def test_a_turn_that_is_over_is_freed_without_the_collector(end: str) -> N
 
 async def test_the_turns_of_one_session_share_its_part_of_the_recogniser() -> None:
     stt = FakeRecognizer()
-    first, second = _Ears(stt), _Ears(stt)
-    for ears in (first, first, second):
-        ears.listening.open(replace(OPEN, turn=TurnId(len(stt.streams) + 1), live=len(stt.streams) != 1))
+    first, second = _Hearing(stt), _Hearing(stt)
+    for hearing in (first, first, second):
+        hearing.listening.open(replace(OPEN, turn=TurnId(len(stt.streams) + 1), live=len(stt.streams) != 1))
     shares = [stream.spec.share for stream in stt.streams]
     assert shares[0] is shares[1] is not shares[2]
     assert [stream.spec.live for stream in stt.streams] == [True, False, True]

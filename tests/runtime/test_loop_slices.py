@@ -14,7 +14,7 @@ async def turns_of_the_loop(counted: list[int]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_each_turn_of_the_loop_has_one_slice_whoever_works() -> None:
+async def test_each_turn_of_the_loop_has_one_slice_whichever_session_works() -> None:
     turn = [0]
     counting = asyncio.create_task(turns_of_the_loop(turn))
     slices: list[int] = []

@@ -330,10 +330,10 @@ async def test_a_session_that_ends_while_audio_waits_ends_at_once() -> None:
     rig.driver.post(AudioArrived(bytes(48_000 * 60)))
     rig.driver.post(CommitRequested())
     await rig.over()
-    told = len(rig.client.notices)
+    sent = len(rig.client.notices)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert len(rig.client.notices) == told
+    assert len(rig.client.notices) == sent
 
 
 async def test_a_trace_replays_though_the_audio_was_cleaned(tmp_path: Path, speech: Speech) -> None:

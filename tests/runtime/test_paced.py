@@ -18,7 +18,7 @@ from tests.runtime.rig import Rig, pipeline, settled
 
 
 class _Loudspeaker:
-    """Plays when it is told to, never by itself."""
+    """Plays when the test says so, never by itself."""
 
     def __init__(self) -> None:
         self.queued = bytearray()

@@ -78,7 +78,7 @@ def answer(name: str, text: str) -> ChatMessage:
             id="images keep their places between the words",
         ),
         pytest.param(
-            [user(InputAudio(None))], [ChatMessage("user", UNHEARD)], id="a turn nobody understood is not hidden"
+            [user(InputAudio(None))], [ChatMessage("user", UNHEARD)], id="a turn that was not understood is not hidden"
         ),
         pytest.param(
             [
@@ -119,7 +119,7 @@ def answer(name: str, text: str) -> ChatMessage:
         pytest.param(
             [output("a", "1"), user(InputText("so?"))],
             [ChatMessage("user", "[Result of an earlier tool call] 1"), ChatMessage("user", "so?")],
-            id="an output whose call is gone is still told",
+            id="an output whose call is gone is still sent",
         ),
     ],
 )

@@ -16,7 +16,7 @@ def _rig(settings: Settings | None = None) -> Rig:
     return Rig(pipe, settings=settings, metrics=Metrics())
 
 
-async def test_a_client_that_asked_is_told_where_the_time_of_each_turn_went() -> None:
+async def test_a_client_that_asked_is_sent_where_the_time_of_each_turn_went() -> None:
     rig = _rig()
     rig.driver.post(SessionUpdateRequested({"include": (TURN_METRICS,), "transcription": Transcription()}))
     rig.speak()
@@ -40,7 +40,7 @@ async def test_a_client_that_did_not_ask_sees_no_event_of_parleys_own() -> None:
     assert not rig.client.all(TurnMeasured)
 
 
-async def test_a_transcription_session_is_told_with_its_transcript() -> None:
+async def test_a_transcription_session_is_sent_them_with_its_transcript() -> None:
     settings = Settings(kind="transcription", transcription=Transcription(), include=(TURN_METRICS,))
     rig = _rig(settings)
     rig.speak()

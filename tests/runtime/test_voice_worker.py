@@ -32,7 +32,7 @@ async def silero() -> AsyncIterator[SileroVad]:
     await model.close()
 
 
-class _Ear:
+class _Scored:
     """One stream and the scores it has had."""
 
     def __init__(self, worker: VoiceWorker) -> None:
@@ -62,12 +62,12 @@ def _clip(speech: Speech, name: str, seconds: float = 8) -> bytes:
 async def _scores(
     worker: VoiceWorker, audio: bytes, sizes: Iterator[int], format: AudioFormat = AudioFormat.PCM16
 ) -> Scores:
-    ear = _Ear(worker)
-    ear.hear(audio, sizes, format)
+    one = _Scored(worker)
+    one.hear(audio, sizes, format)
     frames = format.samples(len(audio)) // 768
-    await settled(lambda: len(ear.scores) >= frames)
-    ear.stream.release()
-    return ear.scores
+    await settled(lambda: len(one.scores) >= frames)
+    one.stream.release()
+    return one.scores
 
 
 async def test_the_scores_do_not_depend_on_how_the_audio_was_cut(silero: SileroVad, speech: Speech) -> None:
@@ -114,10 +114,10 @@ async def test_callers_of_different_encodings_share_a_model(silero: SileroVad, s
     assert together == alone * 3
 
 
-async def test_a_burst_after_a_stall_loses_nothing_and_holds_up_nobody() -> None:
+async def test_a_burst_after_a_stall_loses_nothing_and_delays_no_other_session() -> None:
     model = FakeVoiceActivity()
     worker = VoiceWorker(model)
-    late, calm = _Ear(worker), _Ear(worker)
+    late, calm = _Scored(worker), _Scored(worker)
     late.hear(bytes(48 * 20_000), cycle([960]))
     calm.hear(bytes(48 * 40), cycle([960]))
     await settled(lambda: bool(calm.scores))
@@ -129,10 +129,10 @@ async def test_a_burst_after_a_stall_loses_nothing_and_holds_up_nobody() -> None
 async def test_no_batch_is_longer_than_the_event_loop_can_bear() -> None:
     model = FakeVoiceActivity()
     worker = VoiceWorker(model)
-    ears = [_Ear(worker) for _ in range(150)]
-    for ear in ears:
-        ear.hear(bytes(48 * 70), cycle([48 * 70]))
-    await settled(lambda: all(len(ear.scores) == 2 for ear in ears))
+    sessions = [_Scored(worker) for _ in range(150)]
+    for one in sessions:
+        one.hear(bytes(48 * 70), cycle([48 * 70]))
+    await settled(lambda: all(len(one.scores) == 2 for one in sessions))
     assert max(model.batches) == 64
     assert len(model.batches) == 5
 
@@ -141,38 +141,38 @@ async def test_a_gap_in_the_positions_begins_a_new_stream(silero: SileroVad, spe
     audio = _clip(speech, "weather_question")
     worker = VoiceWorker(silero)
     fresh = await _scores(worker, audio, cycle([960]))
-    ear = _Ear(worker)
-    ear.stream.hear(0, audio[:9_000], AudioFormat.PCM16)
-    await settled(lambda: len(ear.scores) >= 5)
-    ear.scores.clear()
-    ear.stream.hear(1_000_000, audio, AudioFormat.PCM16)
-    await settled(lambda: len(ear.scores) == len(fresh))
-    assert ear.scores == [(1_000_000 + end, probability) for end, probability in fresh]
+    one = _Scored(worker)
+    one.stream.hear(0, audio[:9_000], AudioFormat.PCM16)
+    await settled(lambda: len(one.scores) >= 5)
+    one.scores.clear()
+    one.stream.hear(1_000_000, audio, AudioFormat.PCM16)
+    await settled(lambda: len(one.scores) == len(fresh))
+    assert one.scores == [(1_000_000 + end, probability) for end, probability in fresh]
 
 
 async def test_a_new_stream_that_begins_before_the_old_one_was_scored_replaces_it() -> None:
     worker = VoiceWorker(FakeVoiceActivity())
-    ear = _Ear(worker)
-    ear.stream.hear(0, bytes(48 * 100), AudioFormat.PCM16)
-    ear.stream.hear(240_000, bytes(48 * 20), AudioFormat.PCM16)
-    ear.stream.hear(240_480, bytes(48 * 50), AudioFormat.PCM16)
-    await settled(lambda: len(ear.scores) == 2)
-    assert [end for end, _ in ear.scores] == [240_768, 241_536]
+    one = _Scored(worker)
+    one.stream.hear(0, bytes(48 * 100), AudioFormat.PCM16)
+    one.stream.hear(240_000, bytes(48 * 20), AudioFormat.PCM16)
+    one.stream.hear(240_480, bytes(48 * 50), AudioFormat.PCM16)
+    await settled(lambda: len(one.scores) == 2)
+    assert [end for end, _ in one.scores] == [240_768, 241_536]
 
 
 @pytest.mark.parametrize("format", list(AudioFormat))
 async def test_a_frame_is_scored_as_soon_as_its_last_sample_has_come(format: AudioFormat) -> None:
     worker = VoiceWorker(FakeVoiceActivity())
-    ear = _Ear(worker)
+    one = _Scored(worker)
     for count in range(1, 9):
-        ear.hear(bytes(32 * format.bytes_per_ms), cycle([32 * format.bytes_per_ms]), format)
-        await settled(lambda count=count: len(ear.scores) == count)  # type: ignore[misc]
+        one.hear(bytes(32 * format.bytes_per_ms), cycle([32 * format.bytes_per_ms]), format)
+        await settled(lambda count=count: len(one.scores) == count)  # type: ignore[misc]
 
 
 async def test_a_released_stream_is_not_scored_any_more() -> None:
     model = FakeVoiceActivity()
     worker = VoiceWorker(model)
-    gone, here = _Ear(worker), _Ear(worker)
+    gone, here = _Scored(worker), _Scored(worker)
     gone.hear(bytes(9_600), cycle([960]))
     here.hear(bytes(9_600), cycle([960]))
     gone.stream.release()
@@ -190,7 +190,7 @@ async def test_a_model_that_fails_for_one_stream_fails_that_stream_only() -> Non
             return np.zeros(len(frames), np.float32)
 
     worker = VoiceWorker(Picky())
-    loud, quiet = _Ear(worker), _Ear(worker)
+    loud, quiet = _Scored(worker), _Scored(worker)
     loud.hear(np.full(2_400, 32_000, "<i2").tobytes(), cycle([960]))
     quiet.hear(bytes(4_800), cycle([960]))
     await settled(lambda: len(quiet.scores) == 3)
@@ -218,15 +218,15 @@ async def test_a_stream_that_ends_with_its_failure_is_scored_no_more() -> None:
 
 async def test_a_loop_that_runs_late_shows_in_the_lag_and_is_forgotten_in_time() -> None:
     worker = VoiceWorker(FakeVoiceActivity())
-    ear = _Ear(worker)
+    one = _Scored(worker)
     assert worker.tick_lag_ms == 0
     loop = asyncio.get_running_loop()
     for count in range(1, 30):
-        ear.hear(bytes(1_536), cycle([1_536]))
+        one.hear(bytes(1_536), cycle([1_536]))
         until = loop.time() + 0.025
         while loop.time() < until:  # the loop is kept busy, as by somebody's long computation
             pass
-        await settled(lambda count=count: len(ear.scores) >= count - 1)  # type: ignore[misc]
+        await settled(lambda count=count: len(one.scores) >= count - 1)  # type: ignore[misc]
     assert 5 < worker.tick_lag_ms < 100
 
 
@@ -242,16 +242,18 @@ class _SlowModel(FakeVoiceActivity):
 
 async def test_a_model_that_cannot_follow_shows_in_the_lag_though_no_single_tick_is_late() -> None:
     worker = VoiceWorker(_SlowModel())
-    ears = [_Ear(worker) for _ in range(384)]  # six batches: each turn round takes 48 ms, and brings 32 ms of audio
-    for ear in ears:
-        ear.hear(bytes(1_536 * 12), cycle([1_536]))
-    await settled(lambda: all(len(ear.scores) >= 11 for ear in ears))
+    sessions = [
+        _Scored(worker) for _ in range(384)
+    ]  # six batches: each turn round takes 48 ms, and brings 32 ms of audio
+    for one in sessions:
+        one.hear(bytes(1_536 * 12), cycle([1_536]))
+    await settled(lambda: all(len(one.scores) >= 11 for one in sessions))
     assert worker.tick_lag_ms > 30
 
 
 async def test_one_client_that_pushes_a_recording_is_no_lag() -> None:
     worker = VoiceWorker(FakeVoiceActivity())
-    pushing, talking = _Ear(worker), _Ear(worker)
+    pushing, talking = _Scored(worker), _Scored(worker)
     pushing.hear(bytes(1_536 * 2_000), cycle([1_536]))
     talking.hear(bytes(1_536), cycle([1_536]))
     await settled(lambda: len(pushing.scores) >= 1_999)

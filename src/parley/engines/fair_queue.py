@@ -4,7 +4,7 @@ An owner is an opaque key (`share` in the ports): a caller that opens streams or
 owner like any other.
 
 Laws:
-- Live work comes before work that no one waits for in a conversation (`live` False: audio that a client brings as an item).
+- Live work comes before work outside the conversation's pace (`live` False: audio that a client brings as an item).
 - Within each of the two, owners take turns, one piece of work each: next is the one that was served longest ago, a newcomer first of
   all. An owner's own work keeps its order.
 - Nothing here knows time, threads or audio: the caller cuts its work into pieces that are short enough to wait for.
@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 Job = TypeVar("Job")
 
 MAX_REMEMBERED = 1024
-"""Owners whose last turn is remembered; one that is forgotten counts as a newcomer, which no one notices among so many."""
+"""Owners whose last turn is remembered; one that is forgotten counts as a newcomer, which makes no difference among so many."""
 
 
 class FairQueue(Generic[Job]):

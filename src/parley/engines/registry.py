@@ -5,6 +5,7 @@ Laws:
   `EngineFactory`. Nothing here knows any engine by name.
 - Creating an engine loads nothing heavy; `open()` does.
 - A wrong name or option is an `EngineUnavailable` that suggests the right one, or lists what is installed.
+- Whatever a package's code raises is an `EngineUnavailable` of its engine: the other engines are listed and used.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
             code="invalid_engine_option",
             remedy="Correct the option in this pipeline's engine table; `parley engines` lists the engines.",
         ) from error
+    except EngineUnavailable:
+        raise
+    except Exception as error:
+        raise _broken(point, "its factory", error) from error
 
 
 def available() -> list[EngineInfo]:
@@ -54,7 +59,7 @@ def available() -> list[EngineInfo]:
     for stage in stages():
         for name in names(stage):
             try:
-                found.append(create(stage, EngineSpec(name)).info)
+                found.append(_declared(stage, name))
             except EngineUnavailable as error:
                 summary = f"{stage} engine that cannot be set up: {error.message}"
                 found.append(EngineInfo(stage=stage.name, name=name, summary=summary))
@@ -67,17 +72,40 @@ def _entry_points(stage: Stage[Any]) -> Mapping[str, importlib.metadata.EntryPoi
     return {point.name.removeprefix(prefix): point for point in points if point.name.startswith(prefix)}
 
 
+def _declared(stage: Stage[Any], name: str) -> EngineInfo:
+    engine = create(stage, EngineSpec(name))
+    try:
+        return engine.info
+    except Exception as error:
+        raise _broken(_entry_points(stage)[name], "its info", error) from error
+
+
 def _load(point: importlib.metadata.EntryPoint) -> EngineFactory:
-    package = point.dist.name if point.dist else point.module
     try:
         loaded: EngineFactory = point.load()
     except (ImportError, AttributeError) as error:
+        package = _package(point)
         raise EngineUnavailable(
             f"The engine {point.name!r} of the package {package!r} cannot be imported: {error}.",
             code="engine_import_failed",
             remedy=f"Reinstall it: pip install --force-reinstall {package}",
         ) from error
+    except Exception as error:  # a module may do anything when it is imported
+        raise _broken(point, "its import", error) from error
     return loaded
+
+
+def _broken(point: importlib.metadata.EntryPoint, step: str, error: Exception) -> EngineUnavailable:
+    """The package's own code raised at this step."""
+    return EngineUnavailable(
+        f"The engine {point.name!r} cannot be used: {step} raised {type(error).__name__}: {error}.",
+        f"This is a fault of the package {_package(point)!r}: update it, or name another engine.",
+        code="engine_broken",
+    )
+
+
+def _package(point: importlib.metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist else point.module
 
 
 def _suggestion(wanted: str, known: list[str]) -> str:

@@ -131,7 +131,7 @@ class Driver:
             self._run(events)
 
     def hold_output(self, held: bool) -> None:
-        """Whether the client has yet to take what was told: then no more speech or text is made for it meanwhile."""
+        """Whether the client has yet to take what was sent: no more speech or text is made for it meanwhile."""
         self._performer.hold_output(held)
 
     def shut(self, reason: str = "") -> None:

@@ -26,6 +26,7 @@ from parley.engines.ports import (
     STT,
     TTS,
     VAD,
+    VC,
     Engine,
     EngineError,
     EngineSet,
@@ -35,6 +36,7 @@ from parley.engines.ports import (
     Stage,
     Supervised,
 )
+from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 
@@ -198,6 +200,7 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
                 remedy="Update the package that brings it, or name another engine.",
             )
         await opening.engine.open()
+        _check_rate(opening)
     except Exception as error:  # noqa: BLE001 - the engine boundary
         await _close([opening.engine])
         opening.engine = None
@@ -205,6 +208,17 @@ async def _open(opening: _Opening, create: Create, report: Callable[[EngineRepor
         report(opening.tell("failed", since, message, remedy, error))
     else:
         report(opening.tell("ready", since, getattr(opening.engine, "notice", "")))
+
+
+def _check_rate(opening: _Opening) -> None:
+    """Raises `EngineUnavailable` for an engine that takes audio and does not say at which rate."""
+    info = None if opening.engine is None else opening.engine.info
+    if info is not None and opening.stage in (STT, VC) and not MIN_RATE <= info.sample_rate <= MAX_RATE:
+        raise EngineUnavailable(
+            f"The engine {opening.name!r} declares a sample rate of {info.sample_rate!r} Hz.",
+            f"Update the package that brings it: `EngineInfo.sample_rate` is what a {opening.stage} engine takes.",
+            code="invalid_engine",
+        )
 
 
 def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:

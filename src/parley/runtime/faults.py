@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from parley.core.words.errors import Fault
-from parley.engines.ports import EngineError
+from parley.engines.ports import Engine, EngineError
 from parley.errors import ParleyError
 from parley.text.whole_characters import writable
 
@@ -41,8 +41,13 @@ def engine_code() -> Iterator[None]:
         raise StrayCancellation("the code that was awaited raised CancelledError") from error
 
 
+def named(title: str, engine: Engine | None) -> str:
+    """An engine as the subject of a sentence: "The speech recogniser 'whisper'"; `title` alone where there is none."""
+    return title if engine is None else f"{title} {engine.info.name!r}"
+
+
 def fault_of(error: Exception, who: str) -> Fault:
-    """The fault for the client. `who` begins a sentence: "The speech recogniser"."""
+    """The fault for the client. `who` begins a sentence (see `named`)."""
     if isinstance(error, EngineError):
         return Fault(error.code, writable(str(error)))
     logger.error("%s failed unexpectedly", who, exc_info=error)

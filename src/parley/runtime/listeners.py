@@ -23,7 +23,7 @@ class Listener(Protocol):
 
 
 class Listeners:
-    """The listeners of one session; `asker` is the one whose event is happening, None where it is nobody's."""
+    """The listeners of one session; `asker` is the one whose event is happening, None where it belongs to none."""
 
     __slots__ = ("all", "asker")
 

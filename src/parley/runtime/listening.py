@@ -50,8 +50,8 @@ from parley.engines.ports import (
     TokenLogprob,
     TurnJudge,
 )
-from parley.runtime.engine_results import checked_judgement, checked_transcript
-from parley.runtime.faults import engine_code, fault_of
+from parley.runtime.engine_results import checked_judgement, checked_stream, checked_transcript
+from parley.runtime.faults import engine_code, fault_of, named
 from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.loop_slices import slice_turn
 from parley.runtime.sound import PCM_SCALE, decode
@@ -89,6 +89,7 @@ class _Turn:
         "_stream",
         "_tasks",
         "_waiting",
+        "_who",
         "id",
         "over",
     )
@@ -110,6 +111,7 @@ class _Turn:
         self._format = effect.format
         self._logprobs = effect.logprobs
         self._fault: Fault | None = None
+        self._who = named("The speech recogniser", recognizer)
         self._stream: RecognizerStream | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = bytearray()
@@ -128,12 +130,13 @@ class _Turn:
             effect.live,
         )
         try:
-            self._stream = recognizer.open_stream(spec, self._hear_partial)
+            self._stream = checked_stream(recognizer.open_stream(spec, self._hear_partial), self._who)
         except Exception as error:  # noqa: BLE001 - the engine boundary
             self._fail(error)
 
     def _hear_partial(self, partial: Partial) -> None:
-        if not self.over and self._fault is None and isinstance(partial.text, str):
+        texts: tuple[object, ...] = (partial.text, partial.stable)
+        if not self.over and self._fault is None and all(isinstance(text, str) for text in texts):
             self._post(PartialTranscribed(self.id, partial.text, partial.stable))
 
     def feed(self, audio: bytes) -> None:
@@ -201,7 +204,7 @@ class _Turn:
     async def _answer(self, stream: RecognizerStream, flush: FlushId | None) -> None:
         try:
             with engine_code():
-                heard = checked_transcript(await (stream.finish() if flush is None else stream.flush()))
+                heard = checked_transcript(await (stream.finish() if flush is None else stream.flush()), self._who)
         except Exception as error:  # noqa: BLE001 - the engine boundary
             self._fail(error)
         else:
@@ -224,10 +227,8 @@ class _Turn:
         """Report, once, that there will be no transcript; each later request is answered with the same failure."""
         if self.over or self._fault is not None:
             return
-        self._fault = fault_of(error, "The speech recogniser")
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
+        self._fault = fault_of(error, self._who)
+        self._close_stream()
         self._post(TranscriptionFailed(self.id, self._fault))
 
     @property
@@ -246,9 +247,16 @@ class _Turn:
         self._waiting.clear()
         self._later.clear()
         self._asked.clear()
+        self._close_stream()
+
+    def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
-        if stream is not None:
+        if stream is None:
+            return
+        try:
             stream.close()
+        except Exception:
+            logger.exception("%s: a stream could not be closed", self._who)
 
 
 class Listening:
@@ -274,7 +282,7 @@ class Listening:
         self._post = post
         self._turns: dict[TurnId, _Turn] = {}
         self._share = object()
-        """Tells the recogniser which turns are of one session, and nothing else."""
+        """The key by which the recogniser recognises the turns of one session."""
         self._behind: deque[_Turn] = deque()
         """Turns with more audio than is fed at once, each once."""
         self._feeding: asyncio.Task[None] | None = None

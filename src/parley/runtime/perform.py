@@ -82,7 +82,7 @@ class Engines(Protocol):
 
 
 class Performer:
-    """A session's hands: the link to its client, its ears, its mouth, its tools, and the loudspeaker where the server holds one."""
+    """Performs a session's effects: on its client's link, its engines, its tools, and the loudspeaker where the server holds one."""
 
     __slots__ = ("_engines", "_generations", "_held", "_listeners", "_listening", "_loudspeaker", "_tools")
 
@@ -158,7 +158,7 @@ class Performer:
         return self._loudspeaker
 
     def hold_output(self, held: bool) -> None:
-        """Whether the client has yet to take what was told."""
+        """Whether the client has yet to take what was sent."""
         self._held = held
         self._generations.hold(held)
 

@@ -52,7 +52,7 @@ class _Link:
                 logger.info("the connection to the MCP server %r ended: %s", address, error)
             else:
                 ready.set_exception(error)
-                ready.exception()  # whoever asks is told; nobody may be asking any more
+                ready.exception()  # raised where it is awaited; nothing may await it any more
         finally:
             # A cancelled task keeps its traceback, which keeps this frame.
             self._task = None

@@ -23,7 +23,7 @@ from parley.core.words.settings import AudioFormat, Credentials
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 DIGEST_BYTES = 8
-"""Enough to tell two chunks of audio apart by accident; nobody forges their own trace."""
+"""Enough to distinguish two chunks of audio; a trace needs no protection against forgery by its owner."""
 
 
 def _dataclasses(*modules: ModuleType) -> dict[str, type]:

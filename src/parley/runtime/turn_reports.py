@@ -1,4 +1,4 @@
-"""`parley.turn.metrics`: where the time of each turn went, told to a client that asked for it.
+"""`parley.turn.metrics`: where the time of each turn went, for a client that asked for it.
 
 Laws: off unless the session's `include` names it; a report follows the `response.done` that ends the turn's reply, or, in a transcription
 session, the transcript. Renders the account of the turns; measures nothing itself.
@@ -39,4 +39,4 @@ class TurnReports:
                 pass
 
     def on_close(self, reason: CloseReason) -> None:
-        """The client is told by itself."""
+        """The client is a listener of its own, and is closed as one."""

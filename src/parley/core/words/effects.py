@@ -125,7 +125,7 @@ class StartGeneration:
     def prompt(self) -> Prompt:
         """What the language model sees. Raises `TypeError` for work that asks no language model."""
         if not isinstance(self.work, Reply):
-            raise TypeError(f"a {type(self.work).__name__} has no prompt")
+            raise TypeError(f"work of type {type(self.work).__name__} has no prompt")
         return self.work.prompt
 
 

@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, is_chat_model, models_of, read_config
+from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, read_config
 from parley.engines.llm.openai_errors import models_named
 from parley.engines.llm.openai_http import EndpointClient
+from parley.engines.llm.openai_models import is_chat_model, models_of
 from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
 from parley.engines.options import OptionReader
 from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable

@@ -11,7 +11,6 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -30,6 +29,7 @@ from parley.engines.llm.openai_errors import (
     model_not_found,
 )
 from parley.engines.llm.openai_http import EndpointClient
+from parley.engines.llm.openai_models import find_models, is_chat_model
 from parley.engines.llm.openai_request import ChatDialect, request_body
 from parley.engines.llm.openai_stream import StreamReader
 from parley.engines.llm.server_events import ServerEvent
@@ -52,9 +52,6 @@ FIRST_PAUSE_S: Final = 0.25
 MAX_PAUSE_S: Final = 2.0
 """A server that asks for a longer pause gets none: a user is waiting for the answer, and an error reaches them sooner."""
 
-CHECK_TIMEOUT_S: Final = 5.0
-"""For the list of models at start-up."""
-
 USAGE_WAIT_S: Final = 1.0
 """How long the usage may lag behind the end of the text."""
 
@@ -62,7 +59,7 @@ MAX_REPORTED: Final = 100
 """Kinds of things in the server's streams that are named in the log."""
 
 _UNOPENED_REASONERS: Final = ("deepseek-r1", "deepseek-reasoner", "qwq", "-thinking")
-"""Models whose templates are known to swallow the opening <think>. A wrong guess is noticed at the first reply."""
+"""Models whose templates are known to swallow the opening <think>. The first reply shows whether that is so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +178,9 @@ class OpenAIModel:
 
     async def connect(self) -> list[str] | None:
         """The part of `open()` that asks for the list of models, and nothing of any model. Call `close()` after it."""
-        self._client = await asyncio.to_thread(self._new_client)
-        listed = await self._list_models()
-        if listed is None and not urlsplit(self._config.base_url).path.strip("/"):
-            listed = await self._try_v1()
+        client = self._client = await asyncio.to_thread(self._new_client)
+        listed = await find_models(client, self._endpoint())
+        self._config = replace(self._config, base_url=client.base_url)
         return listed
 
     async def close(self) -> None:
@@ -263,7 +259,7 @@ class OpenAIModel:
         if reader.reasoning_unopened:
             self._reasoning_opened = self._reasoning_seen = True
         elif isinstance(event, ChatEnd) and event.reason == "stop" and not self._reasoning_seen:
-            self._reasoning_opened = False  # the guess by its name was wrong
+            self._reasoning_opened = False  # unlike other models of its name
 
     async def _send(self, request: ChatRequest, stack: AsyncExitStack) -> AsyncGenerator[ServerEvent, None]:
         """Begin the stream, which `stack` closes; repeats the request in another form where the server refuses a field."""
@@ -325,45 +321,6 @@ class OpenAIModel:
         if unlisted or (self._config.warm_up and is_loopback(urlsplit(self._config.base_url).hostname or "")):
             await self._probe(unlisted)
 
-    async def _list_models(self) -> list[str] | None:
-        """The server's models; None where it has no such list. Raises `EngineUnavailable` when it can't be used at all."""
-        assert self._client is not None
-        try:
-            async with asyncio.timeout(CHECK_TIMEOUT_S):
-                answer = await self._client.get_json("/models")
-        except StatusError as error:
-            if error.status not in (401, 403) and error.status < 500:
-                return None
-            raise self._unavailable(error) from None
-        except TimeoutError:
-            raise EngineUnavailable(
-                f"{self.shown_url} did not send its list of models within {CHECK_TIMEOUT_S:g} s.",
-                code="timeout",
-                remedy="Is it overloaded, or is --llm-base-url something else?",
-            ) from None
-        except Exception as error:  # noqa: BLE001 - the engine boundary
-            raise self._unavailable(error) from None
-        listed = models_of(answer)
-        if listed is None:
-            raise self._client.no_api(json.dumps(answer).encode())
-        return listed
-
-    def _unavailable(self, error: Exception) -> EngineUnavailable:
-        failed = failure_of(error, self._endpoint()).error
-        return EngineUnavailable(failed.message, code=failed.code, remedy=failed.remedy)
-
-    async def _try_v1(self) -> list[str] | None:
-        """For a base URL without a path: most servers have the API under /v1."""
-        assert self._client is not None
-        before = self._client.base_url
-        self._client.base_url = f"{self._config.base_url}/v1"
-        listed = await self._list_models()
-        if listed is None:
-            self._client.base_url = before
-        else:
-            self._config = replace(self._config, base_url=f"{self._config.base_url}/v1")
-        return listed
-
     async def _probe(self, unlisted: bool) -> None:
         """Ask for one token: loads a local model, and shows whether one that isn't listed is there all the same."""
         request = ChatRequest((ChatMessage("user", "Hi"),), max_tokens=1)
@@ -382,12 +339,6 @@ class OpenAIModel:
         return Endpoint(config.base_url, self._model, config.api_key, config.key_setting, self._models)
 
 
-_NOT_CHAT: Final = (
-    "embed", "bge-", "rerank", "whisper", "tts", "minilm", "clip", "dall-e", "image", "moderation", "transcribe", "realtime",
-    "audio", "babbage", "davinci", "sora", "flux", "kokoro", "diffusion", "e5-", "gte-",
-)  # fmt: skip
-
-
 async def models_at(config: OpenAIConfig) -> list[str] | None:
     """The models that an endpoint lists; None where it has no list. Raises `EngineUnavailable` where it cannot be used."""
     engine = OpenAIModel(config)
@@ -395,22 +346,3 @@ async def models_at(config: OpenAIConfig) -> list[str] | None:
         return await engine.connect()
     finally:
         await engine.close()
-
-
-def models_of(answer: object) -> list[str] | None:
-    """The names in an answer to `GET /models`; None where it is not a list of models."""
-    entries: object = answer
-    if isinstance(answer, dict):
-        field = next((field for field in ("data", "models") if field in answer), None)
-        if field is None:
-            return None
-        entries = answer[field] or []
-    if not isinstance(entries, list):
-        return None
-    names = (entry.get("id") or entry.get("name") for entry in entries if isinstance(entry, dict))
-    return [name for name in names if isinstance(name, str) and name]
-
-
-def is_chat_model(name: str) -> bool:
-    """Whether a model's name is not that of an embedding, speech or image model."""
-    return not any(mark in name.lower() for mark in _NOT_CHAT)

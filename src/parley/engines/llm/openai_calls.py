@@ -148,7 +148,7 @@ class CallReader:
 
     @staticmethod
     def _begins_another(call: _Call, index: int | None, server_id: str, name: str, named: set[int]) -> bool:
-        """Whether a name, where no id tells, begins another call: a new one does, and one that comes after complete arguments."""
+        """Whether a name without an id begins another call: a new name does, and one that comes after complete arguments."""
         if name != call.name:
             return True
         if server_id and server_id == call.server_id:

@@ -25,7 +25,7 @@ MAX_HELD_CHARS: Final = 1_000_000
 class ReasoningFilter:
     """`push()` the model's text and speak what comes back; `finish()` gives what was held back.
 
-    `unopened` tells, afterwards, that a closing tag came without an opening one: ask for `opened=True` next time.
+    `unopened` is set afterwards where a closing tag came without an opening one: ask for `opened=True` next time.
     """
 
     def __init__(self, opened: bool = False) -> None:

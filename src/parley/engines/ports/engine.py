@@ -99,7 +99,7 @@ class Supervised(Protocol):
 
     @property
     def fault(self) -> EngineError | None:
-        """Why the engine cannot work at this moment; None while it can. `/health` tells it."""
+        """Why the engine cannot work at this moment; None while it can. `/health` reports it."""
         ...
 
 

@@ -104,7 +104,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class ChatEnd:
-    """The last thing a stream yields: why it ended, and its usage where the server tells (None otherwise)."""
+    """The last thing a stream yields: why it ended, and its usage, None where the server does not report it."""
 
     reason: Literal["stop", "length", "tool_calls", "content_filter"]
     usage: TokenUsage | None = None

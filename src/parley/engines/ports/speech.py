@@ -32,7 +32,7 @@ class SpokenDelta:
     """The next piece of the answer: audio at `sample_rate` Hz, and the text that goes with it.
 
     The texts join to the whole answer as it is shown. `words` are those that begin in this piece, timed in milliseconds from the start of
-    the answer; () where the model tells no times.
+    the answer; () where the model reports no times.
     """
 
     audio: Samples

@@ -77,7 +77,7 @@ def stages() -> tuple[Stage[Any], ...]:
         package = point.dist.name if point.dist else point.module
         try:
             stage = point.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - a package's module may do anything when it is imported
             logger.warning("the stage %r of the package %r cannot be imported: %s", point.name, package, error)
             continue
         if isinstance(stage, Stage) and stage.name.isidentifier() and stage.name not in found:

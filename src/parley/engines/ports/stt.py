@@ -38,7 +38,7 @@ class RecognitionSpec:
 class Partial:
     """A hypothesis while audio still comes.
 
-    `text` is the best guess so far; `stable` is the leading part of the transcript that the engine promises never
+    `text` is the best hypothesis so far; `stable` is the leading part of the transcript that the engine promises never
     to take back: it only ever grows, and every later final begins with it ("" where the engine can promise
     nothing).
     """

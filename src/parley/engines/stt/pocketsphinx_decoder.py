@@ -65,7 +65,7 @@ class PendingSegment(Protocol):
         """Pauses that wait for their text."""
         ...
 
-    def guess(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """A streaming hypothesis of this segment."""
         ...
 

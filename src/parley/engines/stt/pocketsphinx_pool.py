@@ -248,7 +248,7 @@ class DecoderPool:
         segment.decoded = start + SLICE
         text = await decoder.process.decode(segment.audio(start, start + SLICE))
         if not segment.closed:
-            segment.guess(text)
+            segment.report(text)
 
     async def _second_pass(self, decoder: Decoder, segment: PendingSegment) -> None:
         """The whole of the audio up to the cut, with its own cepstral mean."""

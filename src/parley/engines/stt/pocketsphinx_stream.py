@@ -91,8 +91,8 @@ class PocketsphinxStream(TurnStream[Cut]):
     def cuts(self) -> int:
         return len(self._cuts)
 
-    def guess(self, text: str) -> None:
-        self._tell(Partial(_join(self._text, text), self._text))
+    def report(self, text: str) -> None:
+        self._report(Partial(_join(self._text, text), self._text))
 
     def worth_decoding(self, size: int) -> bool:
         return self._audio.has_speech(self._audio.start, self._audio.start + size // 2)
@@ -107,7 +107,7 @@ class PocketsphinxStream(TurnStream[Cut]):
         else:
             self._keep(hypothesis, position)
             self._drop(position)
-            self._tell(Partial(self._text, self._text))
+            self._report(Partial(self._text, self._text))
         self.decoded = self.lost = self.abandoned = 0
         self.muted = False
         if cut.waiter is not None and not cut.waiter.done():

@@ -1,4 +1,4 @@
-"""What every recogniser's stream of one turn has in common: its audio, the pauses that wait for their text, how it tells and ends.
+"""What every recogniser's stream of one turn has in common: its audio, the pauses that wait for their text, its reports, its end.
 
 Laws:
 - After `close()` nothing is reported, and a waiting caller gets an error; `close()` is idempotent.
@@ -61,7 +61,7 @@ class TurnStream(ABC, Generic[AnyCut]):
         self._audio = TurnAudio()
         self._cuts: deque[AnyCut] = deque()
         self._error: EngineError | None = None
-        self._told = Partial("")
+        self._reported = Partial("")
 
     def feed(self, audio: Samples) -> None:
         if self.closed:
@@ -135,9 +135,9 @@ class TurnStream(ABC, Generic[AnyCut]):
             remedy="Send audio more slowly, or wait for transcripts; the server's owner can choose a faster recogniser.",
         )
 
-    def _tell(self, partial: Partial) -> None:
-        if partial != self._told:
-            self._told = partial
+    def _report(self, partial: Partial) -> None:
+        if partial != self._reported:
+            self._reported = partial
             self._loop.call_soon(self._deliver, partial)
 
     def _deliver(self, partial: Partial) -> None:

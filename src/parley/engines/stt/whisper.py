@@ -121,9 +121,9 @@ class WhisperRecognizer:
     def _spoken(self, spec: RecognitionSpec, known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """The language of a turn, or "" and those among which it is to be found out."""
         asked = (spec.language,) if spec.language else spec.languages
-        told = tuple(map(_primary, asked or (self._options.language,)))
-        understood = tuple(language for language in told if language in known)
-        if any(told) and not understood:
+        allowed = tuple(map(_primary, asked or (self._options.language,)))
+        understood = tuple(language for language in allowed if language in known)
+        if any(allowed) and not understood:
             raise EngineRefused(
                 f"whisper:{self._options.model} does not understand {', '.join(map(repr, asked))}.",
                 code="unsupported_language",

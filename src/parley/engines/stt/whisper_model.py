@@ -161,8 +161,8 @@ class WhisperModel:
         if not task.prompt.strip():
             return start
         # the most recent part of the context is the most useful one
-        room = MAX_TOKENS // 2 - len(start) - 1
-        context = tokenizer.encode(" " + task.prompt.strip())[-room:] if room > 0 else []
+        left = MAX_TOKENS // 2 - len(start) - 1
+        context = tokenizer.encode(" " + task.prompt.strip())[-left:] if left > 0 else []
         return [tokenizer.sot_prev, *context, *start]
 
     def _generate(self, encoded: Any, prompt: list[int], task: Task, new_limit: int, **extra: int) -> Any:

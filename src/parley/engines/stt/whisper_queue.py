@@ -6,7 +6,7 @@ Laws:
 - What is decoded is chosen when a thread is free, so a partial is always of the latest audio.
 - One stream is never decoded twice at the same time; nothing is decoded for a closed stream.
 
-Threads, time limits and faults are those of `model_worker`.
+Threads, time limits and faults are those of `model_threads`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from parley.engines.fair_queue import FairQueue
-from parley.engines.model_worker import LIMIT_S, ModelName, ModelThreads
+from parley.engines.model_threads import LIMIT_S, ModelName, ModelThreads
 from parley.engines.ports import EngineError
 from parley.engines.stt.whisper_model import Decoding, Task
 

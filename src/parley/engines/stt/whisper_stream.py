@@ -136,9 +136,9 @@ class WhisperStream(TurnStream[_Cut]):
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
             self._kept = self._before = ()
             self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
-            self._report(text, text)
+            self._report_text(text, text)
         else:
-            self._report(text, self._text + self._model.text(self._kept))
+            self._report_text(text, self._text + self._model.text(self._kept))
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(transcript)
         if self._cuts:
@@ -157,7 +157,7 @@ class WhisperStream(TurnStream[_Cut]):
                 self._kept, self._language = decoding.tokens[:count], decoding.language
                 self._language_confidence = min(self._language_confidence, decoding.language_confidence)
         self._before = decoding.tokens
-        self._report(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
+        self._report_text(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
     # --- inside ---
 
@@ -172,5 +172,5 @@ class WhisperStream(TurnStream[_Cut]):
         self._cuts.append(cut)
         self._queue.want_pause(self)
 
-    def _report(self, text: str, stable: str) -> None:
-        self._tell(Partial(text.strip(), stable.strip()))
+    def _report_text(self, text: str, stable: str) -> None:
+        self._report(Partial(text.strip(), stable.strip()))

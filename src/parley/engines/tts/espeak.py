@@ -156,9 +156,9 @@ class EspeakSynthesizer:
 
     def _voice_for(self, request: SpeechRequest) -> str:
         catalogue = espeak_voices.catalogue()
-        wished = request.voice or self._default_voice
+        asked = request.voice or self._default_voice
         language = request.language
-        if not language and not espeak_voices.names_language(catalogue, wished):
+        if not language and not espeak_voices.names_language(catalogue, asked):
             language = espeak_voices.language_of_script(request.text)
         resolved = self.resolve_voice(request.voice, language)
         if resolved is not None:

@@ -1,4 +1,4 @@
-"""Which voices espeak-ng has, read from its data files: languages, variants, and how a wished name becomes one of them.
+"""Which voices espeak-ng has, read from its data files: languages, variants, and how a requested name becomes one of them.
 
 Laws: pure look-ups over an immutable catalogue; never loads the library, so that engines can be listed without it.
 
@@ -31,7 +31,7 @@ OPENAI_VARIANTS: Final = {
     "shimmer": "f4",
     "verse": "m6",
 }
-"""OpenAI's names in espeak-ng's variants: thirteen that can be told apart, lower ones for the names that sound lower there."""
+"""OpenAI's names in espeak-ng's variants: thirteen that sound different, lower ones for the names that sound lower there."""
 
 _LANGUAGE_ALIASES: Final = {
     "en": "en-us",
@@ -90,7 +90,7 @@ class VoiceCatalogue:
         return None
 
     def resolve(self, voice: str, language: str = "", default: str = "") -> str | None:
-        """`LANGUAGE` or `LANGUAGE+VARIANT` for a wished voice (see the module's docstring), or None if there is none such.
+        """`LANGUAGE` or `LANGUAGE+VARIANT` for a requested voice (see the module's docstring), or None if there is none such.
 
         A voice that names a language keeps it; every other speaks `language`, else the default voice's.
         """

@@ -237,4 +237,4 @@ SMALL_WORDS: Final = {
     )
     for tag, lists in LANGUAGES.items()
 }
-"""What tells the language of a text."""
+"""Words by which the language of a text is recognised."""

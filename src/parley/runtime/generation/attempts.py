@@ -34,7 +34,7 @@ from parley.engines.ports import EngineSet, TextDelta
 from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.streams import closing
-from parley.runtime.generation.text_sources import text_of
+from parley.runtime.generation.text_sources import source_name, text_of
 from parley.runtime.generation.voicing import Voicing
 from parley.text.clauses import Clause, ClauseCutter, Cutter
 
@@ -63,7 +63,19 @@ _Piece = Clause | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished 
 class _Attempt:
     """One attempt. `run()` is its task; after `cancel()` it posts nothing."""
 
-    __slots__ = ("_alive", "_clock", "_cutter", "_effect", "_engines", "_pacing", "_post", "_share", "_taken", "task")
+    __slots__ = (
+        "_alive",
+        "_clock",
+        "_cutter",
+        "_effect",
+        "_engines",
+        "_pacing",
+        "_post",
+        "_share",
+        "_taken",
+        "_who",
+        "task",
+    )
 
     def __init__(
         self,
@@ -100,6 +112,7 @@ class _Attempt:
         self._say(FirstTokenGenerated(self._effect.attempt))
 
     async def run(self) -> None:
+        self._who = source_name(self._effect, self._engines)
         try:
             with engine_code():
                 if self._effect.modality == "text":
@@ -107,7 +120,7 @@ class _Attempt:
                 else:
                     await self._speak()
         except Exception as error:  # noqa: BLE001 - the engine boundary
-            self._say(GenerationFailed(self._effect.attempt, fault_of(error, "The reply's engine")))
+            self._say(GenerationFailed(self._effect.attempt, fault_of(error, self._who)))
 
     async def _write(self) -> None:
         """Text only: everything as it comes."""
@@ -120,6 +133,7 @@ class _Attempt:
 
     async def _speak(self) -> None:
         voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say)
+        self._who = voicing.who
         pieces: asyncio.Queue[_Piece] = asyncio.Queue(MAX_CLAUSES_AHEAD)
         writer = asyncio.get_running_loop().create_task(self._cut_into(pieces))
         try:
@@ -151,7 +165,7 @@ class _Attempt:
         except Exception as error:  # noqa: BLE001 - the engine boundary
             for clause in cutter.finish():
                 await queue.put(clause)
-            await queue.put(_Failed(fault_of(error, "The language model")))
+            await queue.put(_Failed(fault_of(error, source_name(self._effect, self._engines))))
 
     async def _cut(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
         begun_ns = self._clock()
@@ -195,7 +209,7 @@ class Generations:
         self._clock = clock
         self._sleep = sleep
         self._share = object()
-        """Tells an engine which requests are of one session, and nothing else."""
+        """The key by which an engine recognises the requests of one session."""
         self._attempts: dict[AttemptId, _Attempt] = {}
         self._taken = asyncio.Event()
         self._taken.set()

@@ -53,7 +53,7 @@ NO_OUTPUT = "(no result yet)"
 """The answer to a call whose output has not come."""
 
 NOT_CALLED = "(not called: the reply was cut off)"
-"""The answer to a call in a reply that was cut off: no one makes it."""
+"""The answer to a call in a reply that was cut off: the call is not made."""
 
 NOT_AN_OBJECT = "[The arguments of this call were not a JSON object, but: {written}]"
 """In front of the output of a call whose arguments were cut off, or written wrong: the prompt shows `{}` in their place."""

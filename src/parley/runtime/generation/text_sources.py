@@ -29,6 +29,7 @@ from parley.engines.ports import (
     ToolCallDelta,
     TranslationRequest,
 )
+from parley.runtime.faults import named
 from parley.runtime.generation.model_output import in_slices
 from parley.runtime.generation.prompt_mapping import chat_request
 from parley.runtime.generation.streams import closing
@@ -44,11 +45,24 @@ def text_of(
     """The text of this work. Raises, when it is first awaited, `EngineError` (`no_engine`) where the pipeline lacks the engine for it."""
     match effect.work:
         case Reply():
-            return _sliced(effect.attempt, _reply(effect, engines), began, "The language model")
+            return _sliced(effect.attempt, _reply(effect, engines), began, source_name(effect, engines))
         case Translation() as work:
-            return _sliced(effect.attempt, _translation(work, engines, share), began, "The translator")
+            return _sliced(effect.attempt, _translation(work, engines, share), began, source_name(effect, engines))
         case Utterance(text):
-            return _sliced(effect.attempt, _utterance(text), began, "The text")
+            return _sliced(effect.attempt, _utterance(text), began, source_name(effect, engines))
+        case _:
+            assert_never(effect.work)
+
+
+def source_name(effect: StartGeneration, engines: EngineSet) -> str:
+    """Where the text of this work comes from, as the subject of a sentence."""
+    match effect.work:
+        case Reply():
+            return named("The language model", engines.find(LLM))
+        case Translation():
+            return named("The translator", engines.find(MT))
+        case Utterance():
+            return "The text"
         case _:
             assert_never(effect.work)
 
@@ -108,7 +122,11 @@ async def _sliced(
                 case ChatEnd(reason, usage):
                     yield GenerationFinished(attempt, reason, _measured(usage))
                     return
-    raise EngineError(f"{name}'s stream ended in the middle of the reply.", code="connection_failed")
+    raise EngineError(
+        f"{name} ended its stream in the middle of the reply.",
+        "A stream of replies ends with one ChatEnd.",
+        code="connection_failed",
+    )
 
 
 def _measured(usage: TokenUsage | None) -> MeasuredUsage | None:

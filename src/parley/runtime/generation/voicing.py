@@ -10,6 +10,7 @@ Laws:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -31,13 +32,16 @@ from parley.engines.ports import (
     VoiceConverter,
     VoicesByLanguage,
 )
-from parley.runtime.engine_results import checked_conversion
+from parley.runtime.engine_results import checked_chunk, checked_conversion
+from parley.runtime.faults import named
 from parley.runtime.generation.encoding import OutputEncoder
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.text_sources import engine_of
 from parley.text.clauses import Clause
 from parley.text.word_timing import PlacedWord, WordTiming
+
+logger = logging.getLogger(__name__)
 
 LONGEST_PIECE_MS = 1_000
 """Of a longer chunk so much is handled in one slice: a millisecond or two of resampling and encoding, and one delta."""
@@ -59,6 +63,7 @@ class Voicing:
         "_share",
         "_synthesizer",
         "_voice",
+        "who",
     )
 
     def __init__(
@@ -75,6 +80,10 @@ class Voicing:
         self._say = say
         self._synthesizer = engine_of(TTS, engines)
         self._converter = engines.find(VC)
+        self.who = named("The speech synthesizer", self._synthesizer)
+        """Who speaks, for messages."""
+        if self._converter is not None:
+            self.who += f" with the voice converter {self._converter.info.name!r}"
         # With a converter the session's voice may be one of the converter's, which the synthesizer does not know.
         known = self._converter is None or self._synthesizer.resolve_voice(effect.voice) is not None
         self._voice, self._language = voice_for(self._synthesizer, effect.voice if known else "", effect.language)
@@ -89,9 +98,12 @@ class Voicing:
         timing = WordTiming(clause.text, clause.spoken)
         request = SpeechRequest(clause.spoken, self._voice, self._language, self._effect.speed, self._share)
         converted = None if self._converter is None else _Conversion(self._converter, self._effect.voice, self._share)
+        made = 0
         try:
             async with closing(self._synthesizer.speak(request)) as chunks:
-                async for chunk in chunks:
+                async for given in chunks:
+                    chunk = checked_chunk(given, self.who)
+                    made += len(chunk.audio)
                     words = _in_samples(timing.spoken(chunk.words))
                     for piece in _pieces_of(chunk):
                         await self._pacing.slice(1_000 * len(piece) / chunk.sample_rate)
@@ -110,6 +122,9 @@ class Voicing:
                 converted.close()
         for audio in self._encoder.finish():
             self._say(SpeechGenerated(attempt, audio, words))
+        if not made:
+            # Not a fault: an engine may have no sound for a lone symbol. For a sentence it is the engine's mistake.
+            logger.warning("%s gave no audio for %d characters of text", self.who, len(clause.spoken))
 
     async def _post(self, deltas: Sequence[bytes], words: tuple[SpokenWord, ...]) -> None:
         for audio in deltas:

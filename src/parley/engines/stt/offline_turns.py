@@ -1,0 +1,211 @@
+"""Turns for a recogniser whose library is one blocking call: audio in, transcript out.
+
+An engine makes `OfflineTurns` in `open()` with its function, and returns `open_stream()` of it. It gets partial transcripts, long turns,
+pauses, fairness between sessions, bounds, time limits and an orderly end.
+
+Laws:
+- The function gets at most `MAX_SEGMENT` of audio. Longer speech is cut at its quietest place; a pause behind `COMMIT_SAMPLES` ends a
+  segment. The text of a segment that has ended is a promise (`Partial.stable`).
+- Silence is not decoded: models that were trained on speech invent words for it.
+- A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,
+  never late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from parley.audio.types import Samples
+from parley.engines.fair_queue import Backlog
+from parley.engines.model_threads import LIMIT_S
+from parley.engines.model_worker import ModelWorker
+from parley.engines.ports import EngineError, Partial, RecognitionSpec, Transcript, Word
+from parley.engines.stt.agreement import UNSPACED
+from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_stream import Cut, TurnStream, new_backlog
+
+MAX_SEGMENT = 28 * SAMPLE_RATE
+"""Just below the 30 s that most models were trained on."""
+
+COMMIT_SAMPLES = 10 * SAMPLE_RATE
+"""A pause behind so much audio is a good place to start anew."""
+
+FIRST_PARTIAL = SAMPLE_RATE
+"""Audio before the first partial."""
+
+PARTIAL_STEP = SAMPLE_RATE // 2
+"""New audio between partials at least."""
+
+LEAD_IN = SAMPLE_RATE * 3 // 10
+"""Silence kept in front of the next word."""
+
+MAX_STREAMS = 1024
+"""Turns open at once; far more than any machine can decode, so reaching it means streams are not being closed."""
+
+Transcribe = Callable[[Samples, RecognitionSpec], Transcript]
+"""Called on a thread: 16 kHz float32 audio `[n]` of at most `MAX_SEGMENT`, and what the stream was opened with. Word times count from the
+start of this audio."""
+
+
+class OfflineTurns:
+    """The turns of one loaded model. Make it on the event loop; `model` names the engine in messages.
+
+    `threads` is how many calls the model can serve at once, `limit_s` how long one may take; `partials` False saves the work of partial
+    transcripts.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        transcribe: Transcribe,
+        *,
+        threads: int = 1,
+        partials: bool = True,
+        limit_s: float = LIMIT_S,
+    ) -> None:
+        self.model = model
+        self.transcribe = transcribe
+        self.partials = partials
+        self.worker = ModelWorker(
+            model, title="Speech recognition", code_prefix="recognizer", threads=threads, limit_s=limit_s
+        )
+        self._backlog = new_backlog()
+        self._streams: set[OfflineStream] = set()
+
+    @property
+    def fault(self) -> EngineError | None:
+        """Why nothing can be decoded at this moment (see `Supervised`); None while something can."""
+        return self.worker.fault
+
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> OfflineStream:
+        """Start a turn (see `SpeechRecognizer.open_stream`). Raises `EngineError` (`too_many_streams`)."""
+        if len(self._streams) >= MAX_STREAMS:
+            raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
+        stream = OfflineStream(spec, on_partial, self, self._backlog, self._streams.discard)
+        self._streams.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Close every stream and end the threads; idempotent."""
+        for stream in tuple(self._streams):
+            stream.close()
+        await self.worker.close()
+
+
+class OfflineStream(TurnStream[Cut]):
+    """The `RecognizerStream` port. Get it from `OfflineTurns.open_stream()`."""
+
+    def __init__(
+        self,
+        spec: RecognitionSpec,
+        on_partial: Callable[[Partial], None],
+        turns: OfflineTurns,
+        backlog: Backlog,
+        on_end: Callable[[OfflineStream], None],
+    ) -> None:
+        super().__init__(spec, on_partial, backlog)
+        self._spec = spec
+        self._turns = turns
+        self._partials = turns.partials and spec.live
+        self._on_end = on_end
+        self._next_partial = FIRST_PARTIAL
+        self._segments: list[Transcript] = []
+        """Of the audio before the present segment."""
+        self._decoding: asyncio.Task[None] | None = None
+
+    def _fed(self) -> None:
+        self._wake()
+
+    async def flush(self) -> Transcript:
+        self._raise_if_over()
+        waiter: asyncio.Future[Transcript] = self._loop.create_future()
+        self._cuts.append(Cut(self._audio.end, waiter))
+        self._wake()
+        return await waiter
+
+    def _leave(self) -> None:
+        decoding, self._decoding = self._decoding, None
+        if decoding is not None:
+            decoding.cancel()
+        self._on_end(self)
+
+    def _wake(self) -> None:
+        if self._decoding is None and self._next() is not None:
+            self._decoding = self._loop.create_task(self._decode_all(), name=self._turns.model)
+
+    def _next(self) -> tuple[int, Cut | None, bool] | None:
+        """Up to where the present segment is to be decoded next, for which pause, and whether it ends there."""
+        start, cut = self._audio.start, self._cuts[0] if self._cuts else None
+        end = self._audio.end if cut is None else cut.position
+        if end - start > MAX_SEGMENT:
+            return self._audio.quietest(start + MAX_SEGMENT // 2, start + MAX_SEGMENT), None, True
+        if cut is not None:
+            return end, cut, end - start >= COMMIT_SAMPLES
+        return (end, None, False) if self._partials and end >= self._next_partial else None
+
+    async def _decode_all(self) -> None:
+        try:
+            while (work := self._next()) is not None:
+                await self._decode(*work)
+        except EngineError as error:
+            self._decoding = None
+            self.fail(error)
+        finally:
+            self._decoding = None
+
+    async def _decode(self, end: int, cut: Cut | None, ends_segment: bool) -> None:
+        began = self._loop.time()
+        piece = await self._transcribed(self._audio.start, end)
+        took = self._loop.time() - began
+        self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took * SAMPLE_RATE))
+        text = joined([*self._segments, piece])
+        if ends_segment:
+            self._segments.append(piece)
+            self._drop(end if piece.text else end - LEAD_IN)
+        self._report(Partial(text.text, joined(self._segments).text))
+        if cut is not None:
+            self._cuts.popleft()
+            if cut.waiter is not None and not cut.waiter.done():
+                cut.waiter.set_result(text)
+
+    async def _transcribed(self, start: int, end: int) -> Transcript:
+        if not self._audio.has_speech(start, end):
+            return Transcript("")
+        call = partial(
+            _transcribe, self._turns, self._audio.samples(start, end), self._spec, 1_000 * start / SAMPLE_RATE
+        )
+        heard = await self._turns.worker.call(call, self.share, live=self.live)
+        if heard.text:
+            self._audio.learn_level(start, end)
+        return heard
+
+
+def _transcribe(turns: OfflineTurns, audio: Samples, spec: RecognitionSpec, start_ms: float) -> Transcript:
+    """On a thread: the transcript of audio that begins at `start_ms` of its turn."""
+    heard = turns.transcribe(audio, spec)
+    if not isinstance(heard, Transcript):
+        raise EngineError(
+            f"{turns.model} gave {heard!r:.200}.", "Its function returns a Transcript.", code="invalid_transcript"
+        )
+    words = tuple(Word(word.text, word.start_ms + start_ms, word.end_ms + start_ms) for word in heard.words)
+    return replace(heard, text=heard.text.strip(), words=words)
+
+
+def joined(pieces: Sequence[Transcript]) -> Transcript:
+    """One transcript of consecutive audio; the language is that of the last piece with a text."""
+    spoken = [piece for piece in pieces if piece.text]
+    if not spoken:
+        return Transcript("")
+    sure = [piece.confidence for piece in spoken if piece.confidence is not None]
+    last = spoken[-1]
+    return Transcript(
+        ("" if last.language in UNSPACED else " ").join(piece.text for piece in spoken),
+        tuple(word for piece in spoken for word in piece.words),
+        last.language,
+        sum(sure) / len(sure) if sure else None,
+        tuple(one for piece in spoken for one in piece.logprobs),
+        last.language_confidence,
+    )
