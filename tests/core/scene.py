@@ -42,7 +42,7 @@ FRAME_MS = 32
 SPECULATING = OwnerSettings(speculation=True, speculate_after_ms=200)
 """Speculation begins after a pause of 200 ms."""
 
-MCP_ALLOWED = Capabilities(mcp_urls=("*",))
+MCP_ALLOWED = Capabilities(tool_server_urls=("*",))
 """The client may name any MCP server."""
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from parley.core.regions.context import PromptBudget, Shown, bond, fit, shortened, tokens_of
+from parley.core.regions.context import PromptBudget, Shown, fit, shortened, tokens_of
 from parley.core.words.effects import CallTool, StartGeneration
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
@@ -361,23 +361,6 @@ def test_a_call_is_dropped_only_together_with_its_output() -> None:
     leaves = tokens_of(calls[0]) + tokens_of(outputs[0])
     shown = fit(items, PromptBudget(0, sum(map(tokens_of, items)) - leaves, Truncation())).items
     assert ids(shown) == [item.id for item in items if item.id not in ("c0", "o0")]
-
-
-@pytest.mark.parametrize(
-    ("item", "shared"),
-    [
-        (called("c"), "call call_c"),
-        (returned("o", "sunny", of="c"), "call call_c"),
-        (McpApprovalRequest(ItemId("q"), "books", "lend", "{}"), "request q"),
-        (McpApprovalResponse(ItemId("r"), ItemId("q"), True), "request q"),
-        (McpCall(ItemId("m"), "books", "lend", "{}", approval_request_id=ItemId("q")), "request q"),
-        (McpCall(ItemId("m"), "books", "lend", "{}"), None),
-        (said("s"), None),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_a_call_is_bound_to_its_output_and_an_approval_request_to_its_result(item: Item, shared: str | None) -> None:
-    assert bond(item) == shared
 
 
 def test_a_decision_counts_its_reason_and_a_tool_list_counts_nothing() -> None:

@@ -23,11 +23,11 @@ from parley.core.words.items import McpCall, Message
 from parley.core.words.limits import (
     MAX_BUFFERED_MS,
     MAX_HELD_BYTES,
-    MAX_MCP_SERVERS,
     MAX_PENDING_TURNS,
     MAX_PENDING_WORK,
     MAX_RUNNING_CALLS,
     MAX_SIDE_RESPONSES,
+    MAX_TOOL_SERVERS,
     MAX_WAITING_MS,
     SAMPLES_PER_MS,
 )
@@ -215,7 +215,7 @@ BROKEN: dict[str, tuple[Callable[[], State], str]] = {
     "too much pending audio in several turns": (lambda: waiting(MAX_WAITING, 1, 0), "11"),
     "too much work": (lambda: works(MAX_PENDING_WORK + 2), "11"),
     "too many calls": (lambda: calls(MAX_RUNNING_CALLS + 1), "11"),
-    "too many servers": (lambda: servers(MAX_MCP_SERVERS + 1), "11"),
+    "too many servers": (lambda: servers(MAX_TOOL_SERVERS + 1), "11"),
     "a response that waits for no calls": (lambda: acting_for(calls_of=None, calls=0), "2"),
     "a response that waits for calls without any": (lambda: acting_for(calls_of=None), "2"),
     "a response that waits for another one's calls": (lambda: acting_for(calls_of=response(2)), "2"),
@@ -255,7 +255,7 @@ SOUND: dict[str, Callable[[], State]] = {
     "one long turn": lambda: waiting(2 * MAX_WAITING),
     "the most queued work, and a reply": lambda: works(MAX_PENDING_WORK + 1),
     "the most running calls": lambda: calls(MAX_RUNNING_CALLS),
-    "the most servers": lambda: servers(MAX_MCP_SERVERS),
+    "the most servers": lambda: servers(MAX_TOOL_SERVERS),
     "a response that waits for one of the calls": lambda: acting_for(calls_of=response(), calls=2),
 }
 

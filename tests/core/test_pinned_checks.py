@@ -39,7 +39,7 @@ USER = Message(ItemId("u"), "user", (InputText("Hello."),))
 
 
 def scene(pinned: PinnedSettings = FIXED, settings: Settings = SETTINGS) -> Scene:
-    can = Capabilities(models=("fast", "quick"), mcp_urls=("*",))
+    can = Capabilities(models=("fast", "quick"), tool_server_urls=("*",))
     return Scene(settings=settings, owner=OwnerSettings(pinned=pinned), capabilities=can)
 
 

@@ -215,7 +215,7 @@ def test_during_a_response_the_pipeline_cannot_be_changed(params: ResponseParams
 
 def test_during_a_tool_call_the_pipeline_cannot_be_changed() -> None:
     server = McpServer("books", "https://books.example/mcp")
-    scene = Scene(replace(HERE, modality="text", tools=(server,)), capabilities=replace(CAN, mcp_urls=("*",)))
+    scene = Scene(replace(HERE, modality="text", tools=(server,)), capabilities=replace(CAN, tool_server_urls=("*",)))
     scene.lists(McpTool("lend"))
     scene.happens(TYPED, ResponseRequested())
     attempt = scene.attempt()

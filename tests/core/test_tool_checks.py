@@ -10,7 +10,7 @@ from parley.core.regions.tool_servers import Listing
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId, ListingId
 from parley.core.words.items import McpListTools
-from parley.core.words.limits import MAX_MCP_SERVERS, MAX_TOOLS
+from parley.core.words.limits import MAX_TOOL_SERVERS, MAX_TOOLS
 from parley.core.words.settings import (
     Approval,
     Credentials,
@@ -124,9 +124,9 @@ def servers(count: int) -> tuple[ToolSource, ...]:
 
 def test_a_session_may_have_as_many_tools_and_servers_as_the_limits_and_no_more() -> None:
     check_tools(functions(MAX_TOOLS), "session", ())
-    check_tools(servers(MAX_MCP_SERVERS), "session", ("*",))
+    check_tools(servers(MAX_TOOL_SERVERS), "session", ("*",))
     assert refused(functions(MAX_TOOLS + 1)).field == "session.tools"
-    assert refused(servers(MAX_MCP_SERVERS + 1)).message == f"At most {MAX_MCP_SERVERS} MCP servers."
+    assert refused(servers(MAX_TOOL_SERVERS + 1)).message == f"At most {MAX_TOOL_SERVERS} MCP servers."
 
 
 def test_a_duplicate_tool_name_is_refused_at_the_position_of_the_second() -> None:

@@ -84,7 +84,7 @@ class Watched:
         *,
         seed: bytes = b"watched",
     ) -> None:
-        capabilities = Capabilities(voices=("alloy", "marin"), mcp_urls=("*",))
+        capabilities = Capabilities(voices=("alloy", "marin"), tool_server_urls=("*",))
         self.now_ns = START_NS
         self.session = Session(
             SessionSpec(

@@ -31,7 +31,9 @@ def test_any_conversation_is_answered_in_events_of_its_dialect(
     dialect: Codec, kind: SessionKind, events: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     scene = Scene(
-        Settings(kind=kind, model="gpt-realtime"), OwnerSettings(), Capabilities(("gpt-realtime",), mcp_urls=("*",))
+        Settings(kind=kind, model="gpt-realtime"),
+        OwnerSettings(),
+        Capabilities(("gpt-realtime",), tool_server_urls=("*",)),
     )
     encoder = dialect.encoder(event_seed=b"fuzz", wall_s=lambda: 1.8e9)
 

@@ -11,11 +11,11 @@ from parley.core.state import State
 from parley.core.words.errors import InvariantBroken
 from parley.core.words.limits import (
     MAX_BUFFERED_MS,
-    MAX_MCP_SERVERS,
     MAX_PENDING_TURNS,
     MAX_PENDING_WORK,
     MAX_RUNNING_CALLS,
     MAX_SIDE_RESPONSES,
+    MAX_TOOL_SERVERS,
     MAX_WAITING_MS,
     SAMPLES_PER_MS,
 )
@@ -45,8 +45,8 @@ def check(st: State) -> None:
         before_the_last = st.pending.samples - tuple(st.pending)[-1].samples
         if before_the_last > MAX_WAITING_MS * SAMPLES_PER_MS:
             raise InvariantBroken("11: too much audio waits for its words")
-    if len(st.tools.calls) > MAX_RUNNING_CALLS or len(st.tools.listings) > MAX_MCP_SERVERS:
-        raise InvariantBroken("11: too many calls of tools, or MCP servers")
+    if len(st.tools.calls) > MAX_RUNNING_CALLS or len(st.tools.listings) > MAX_TOOL_SERVERS:
+        raise InvariantBroken("11: too many calls or servers of tools")
     if st.responses.positions:
         for response in st.responses.awaiting_calls():
             if not st.tools.runs_for(response.id):

@@ -6,7 +6,7 @@ follow from the state alone run to a fixed point; then the invariants are checke
 
     turns.py       the user's side        audio, voice, turns, transcripts, the floor
     responses.py   the agent's side       responses, speculation, interruption
-    tools.py       the tools' side        MCP servers, their tools, the outcome of calls
+    tools.py       the tools' side        servers of tools, and the outcome of calls
     requests.py    the client's requests  settings, items, response.create and cancel
 """
 
@@ -20,7 +20,7 @@ from parley.core.decisions.prompt import PromptBuilder
 from parley.core.decisions.requests import ClientRequests
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.tool_calls import ToolCalls
-from parley.core.decisions.tools import McpTools
+from parley.core.decisions.tools import ServerTools
 from parley.core.decisions.turns import Turns
 from parley.core.invariants import check
 from parley.core.policy.kinds import policy_of
@@ -115,7 +115,7 @@ class Session:
         delivery = OutputDelivery(self._st, self._heard, calls)
         self._responses = Responses(self._st, PromptBuilder(self._st), self._heard, delivery)
         self._turns = Turns(self._st, self._responses)
-        self._tools = McpTools(self._st, self._responses, calls)
+        self._tools = ServerTools(self._st, self._responses, calls)
         self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools)
 
     @property

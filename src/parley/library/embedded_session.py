@@ -87,7 +87,7 @@ class EmbeddedSession:
             seed=secrets.token_bytes(16),
             settings=_voiced(options.settings, pipeline),
             owner=options.owner,
-            capabilities=replace(pipeline.capabilities(), mcp_urls=(FUNCTIONS.url,)),
+            capabilities=replace(pipeline.capabilities(), tool_server_urls=(FUNCTIONS.url,)),
             playback="paced",
             now_ns=read_ns(),
             policy=options.policy,

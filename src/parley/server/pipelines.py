@@ -29,7 +29,7 @@ def find_pipeline(config: Config, engines: LoadedEngines, model: str) -> LoadedP
 class ServedPipelines:
     """The pipelines that one session may use (see `runtime.session_engines.Pipelines`), within what its owner has fixed.
 
-    `mcp_urls` are the MCP servers that the session may name, as `Capabilities` has them.
+    `tool_server_urls` are the MCP servers that the session may name, as `Capabilities` has them.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class ServedPipelines:
         *,
         pinned: PinnedSettings,
         session_ms: int,
-        mcp_urls: tuple[str, ...],
+        tool_server_urls: tuple[str, ...],
     ) -> None:
         self._config = config
         self._engines = engines
         self._pinned = pinned
         self._session_ms = session_ms
-        self._mcp_urls = mcp_urls
+        self._tool_server_urls = tool_server_urls
 
     def find(self, model: str) -> LoadedPipeline | Fault:
         found = find_pipeline(self._config, self._engines, model)
@@ -58,4 +58,4 @@ class ServedPipelines:
             responses_per_minute=self._config.server.responses_per_minute,
             pinned=self._pinned,
         )
-        return owner, replace(pipeline.capabilities(), mcp_urls=self._mcp_urls)
+        return owner, replace(pipeline.capabilities(), tool_server_urls=self._tool_server_urls)

@@ -191,8 +191,10 @@ class SessionFactory:
             session_ms = min(session_ms, max(1, round(left_s * 1000)))
         # The holder of a client secret is a stranger: it must not have this server call whatever the server can reach.
         trusted = grant.secret is None or pinned.tools is not None
-        mcp_urls = server.allowed_mcp_servers if trusted else ()
-        return ServedPipelines(self._config, self._engines, pinned=pinned, session_ms=session_ms, mcp_urls=mcp_urls)
+        tool_server_urls = server.allowed_mcp_servers if trusted else ()
+        return ServedPipelines(
+            self._config, self._engines, pinned=pinned, session_ms=session_ms, tool_server_urls=tool_server_urls
+        )
 
     def _spec(self, plan: PlannedSession, grant: Grant, playback: PlaybackKind) -> SessionSpec:
         owner, capabilities = self._served(plan.pinned, grant).terms(plan.pipeline)

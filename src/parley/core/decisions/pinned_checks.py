@@ -63,7 +63,7 @@ def check_item(pinned: PinnedSettings, item: Item | ItemReference, field: str) -
 
 
 def _fixed_tools(fixed: tuple[ToolSource, ...], wanted: tuple[ToolSource, ...], field: str) -> tuple[ToolSource, ...]:
-    """The fixed tools that `wanted` names. A client does not know the credentials of a fixed MCP server and need not send them."""
+    """The fixed tools that `wanted` names. A client does not know the credentials of a fixed server of tools and need not send them."""
     known = {_shown(tool): tool for tool in fixed}
     found = []
     for index, tool in enumerate(wanted):

@@ -13,7 +13,7 @@ from parley.core.decisions.pinned_checks import check_item, check_model, check_r
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.settings_checks import answers_to, check_change_of_pipeline, check_voice, checked
 from parley.core.decisions.tool_checks import check_choice, check_tools, for_response
-from parley.core.decisions.tools import McpTools
+from parley.core.decisions.tools import ServerTools
 from parley.core.decisions.turns import Turns
 from parley.core.policy.kinds import policy_of
 from parley.core.regions.attempt import Plan
@@ -52,7 +52,7 @@ from parley.core.words.work import ResponseParams
 class ClientRequests:
     """Owns the answers to a client's requests. Shares the session's state."""
 
-    def __init__(self, state: State, responses: Responses, turns: Turns, tools: McpTools) -> None:
+    def __init__(self, state: State, responses: Responses, turns: Turns, tools: ServerTools) -> None:
         self.st = state
         self.responses = responses
         self.turns = turns
@@ -250,7 +250,7 @@ class ClientRequests:
             check_voice(st.capabilities, params.voice, "response.voice")
         tools = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
-        check_tools(tools, "response", st.capabilities.mcp_urls)
+        check_tools(tools, "response", st.capabilities.tool_server_urls)
         check_choice(choice, tools, "session" if params.tool_choice is None else "response")
         if params.reasoning_effort and not st.capabilities.reasoning:
             raise PeerError(

@@ -57,7 +57,7 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
             code="invalid_value",
             field="session.input_format",
         )
-    check_tools(new.tools, "session", can.mcp_urls)
+    check_tools(new.tools, "session", can.tool_server_urls)
     if new.transcription is None or new.transcription == old.transcription:
         return new
     return replace(new, transcription=_recognised(new.transcription, can))

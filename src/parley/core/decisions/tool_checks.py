@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 
 from parley.core.regions.tool_servers import Listing
 from parley.core.words.errors import PeerError
-from parley.core.words.limits import MAX_MCP_SERVERS, MAX_TOOLS
+from parley.core.words.limits import MAX_TOOL_SERVERS, MAX_TOOLS
 from parley.core.words.settings import ForceFunction, ForceMcp, FunctionTool, McpServer, ToolChoice, ToolSource
 
 _PORTS = {"http": 80, "https": 443}
 
 
-def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str, ...]) -> None:
+def check_tools(sources: tuple[ToolSource, ...], where: str, tool_server_urls: tuple[str, ...]) -> None:
     """Raises `PeerError` if the tools contradict each other or name a forbidden address.
 
-    `mcp_urls` as in `Capabilities`.
+    `tool_server_urls` as in `Capabilities`.
     """
     if len(sources) > MAX_TOOLS:
         raise PeerError(f"At most {MAX_TOOLS} tools.", code="invalid_value", field=f"{where}.tools")
@@ -38,9 +38,9 @@ def check_tools(sources: tuple[ToolSource, ...], where: str, mcp_urls: tuple[str
             message = f"Two MCP servers are labelled '{source.label}'."
             raise PeerError(message, code="invalid_value", field=f"{at}.server_label")
         labels.add(source.label)
-        _check_url(source.url, at, mcp_urls)
-    if len(labels) > MAX_MCP_SERVERS:
-        raise PeerError(f"At most {MAX_MCP_SERVERS} MCP servers.", code="invalid_value", field=f"{where}.tools")
+        _check_url(source.url, at, tool_server_urls)
+    if len(labels) > MAX_TOOL_SERVERS:
+        raise PeerError(f"At most {MAX_TOOL_SERVERS} MCP servers.", code="invalid_value", field=f"{where}.tools")
 
 
 def check_choice(choice: ToolChoice, sources: tuple[ToolSource, ...], where: str) -> None:

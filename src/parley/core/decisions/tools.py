@@ -39,7 +39,7 @@ from parley.core.words.settings import McpServer, ToolSource
 from parley.core.words.work import AwaitedCall, AwaitedListing
 
 
-class McpTools:
+class ServerTools:
     """Owns every decision about MCP servers, and the outcome of their calls. Shares the session's state."""
 
     def __init__(self, state: State, responses: Responses, calls: ToolCalls) -> None:

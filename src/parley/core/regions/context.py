@@ -9,28 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import assert_never
+from dataclasses import dataclass
 
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ItemId
-from parley.core.words.items import (
-    Content,
-    FunctionCall,
-    FunctionCallOutput,
-    InputAudio,
-    InputImage,
-    InputText,
-    Item,
-    McpApprovalRequest,
-    McpApprovalResponse,
-    McpCall,
-    McpListTools,
-    Message,
-    OutputAudio,
-    OutputText,
-    text_of,
-)
+from parley.core.words.item_texts import bond, images, prompt_messages, shortenable_texts, whole_texts, with_texts
+from parley.core.words.items import Item, Message
 from parley.core.words.limits import MIN_SHOWN_CHARACTERS
 from parley.core.words.settings import Truncation
 
@@ -93,19 +77,6 @@ def fit(items: Sequence[Item], budget: PromptBudget) -> Shown:
     return Shown(kept if total <= limit else _shortened(kept, budget), items[start].id if start else None)
 
 
-def bond(item: Item) -> str | None:
-    """What a call and its outcome have in common, and no other item has; None for an item that stands alone."""
-    match item:
-        case FunctionCall(call_id=call_id) | FunctionCallOutput(call_id=call_id):
-            return f"call {call_id}"
-        case McpApprovalRequest(id=request) | McpApprovalResponse(approval_request_id=request):
-            return f"request {request}"
-        case McpCall(approval_request_id=request) if request is not None:
-            return f"request {request}"
-        case _:
-            return None
-
-
 def _outlasting(items: Sequence[Item]) -> list[int]:
     """For each item the position of the last one that it belongs to: it is shown for as long as that one is."""
     last = {bond(item): at for at, item in enumerate(items)}
@@ -128,7 +99,7 @@ def asks(item: Item) -> bool:
 
 def _shortened(items: tuple[Item, ...], budget: PromptBudget) -> tuple[Item, ...]:
     """The items with their longest texts cut to one length, the greatest with which all of them fit."""
-    lengths = [len(text) for item in items for text in _texts(item)]
+    lengths = [len(text) for item in items for text in shortenable_texts(item)]
     rest = sum(tokens_of(item) for item in items) - sum(map(text_tokens, lengths))
 
     def tokens(longest: int) -> int:
@@ -144,7 +115,7 @@ def _shortened(items: tuple[Item, ...], budget: PromptBudget) -> tuple[Item, ...
             code="context_length_exceeded",
         )
     longest = shortest + fitting - 1
-    return tuple(_with_texts(item, [shortened(text, longest) for text in _texts(item)]) for item in items)
+    return tuple(with_texts(item, [shortened(text, longest) for text in shortenable_texts(item)]) for item in items)
 
 
 def shortened(text: str, longest: int) -> str:
@@ -160,47 +131,6 @@ def _note(characters: int) -> str:
     return f" [... {characters} characters are left out here: they exceed the model's context ...] "
 
 
-def _texts(item: Item) -> tuple[str, ...]:
-    """The texts of an item that still say something when they are shortened; JSON that a program must read is not among them."""
-    match item:
-        case Message(content=content):
-            return tuple(text_of(part) for part in content)
-        case FunctionCallOutput(output=output):
-            return (output,)
-        case McpCall(output=output, error=error):
-            return (output or "", "" if error is None else error.message)
-        case _:
-            return ()
-
-
-def _with_texts(item: Item, texts: Sequence[str]) -> Item:
-    match item:
-        case Message(content=content):
-            parts = tuple(_with_text(part, text) for part, text in zip(content, texts, strict=True))
-            return replace(item, content=parts)
-        case FunctionCallOutput():
-            return replace(item, output=texts[0])
-        case McpCall(output=output, error=error):
-            shortened = None if output is None else texts[0]
-            return replace(item, output=shortened, error=None if error is None else replace(error, message=texts[1]))
-        case _:
-            return item
-
-
-def _with_text(part: Content, text: str) -> Content:
-    match part:
-        case InputText() | OutputText():
-            return replace(part, text=text)
-        case InputAudio(transcript=transcript):
-            return part if transcript is None else replace(part, transcript=text)
-        case OutputAudio():
-            return replace(part, transcript=text)
-        case InputImage():
-            return part
-        case _:
-            assert_never(part)
-
-
 # --- estimates ---------------------------------------------------------------------------------------------------------------
 
 
@@ -211,19 +141,6 @@ def text_tokens(characters: int) -> int:
 
 def tokens_of(item: Item) -> int:
     """Tokens that an item takes in a prompt, estimated from its characters."""
-    texts = sum(text_tokens(len(text)) for text in _texts(item))
-    match item:
-        case Message(content=content):
-            return _MESSAGE_TOKENS + texts + _IMAGE_TOKENS * sum(isinstance(part, InputImage) for part in content)
-        case FunctionCall(name=name, arguments=arguments) | McpApprovalRequest(name=name, arguments=arguments):
-            return _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments))
-        case FunctionCallOutput():
-            return _MESSAGE_TOKENS + texts
-        case McpCall(name=name, arguments=arguments):
-            return 2 * _MESSAGE_TOKENS + text_tokens(len(name) + len(arguments)) + texts
-        case McpApprovalResponse(reason=reason):
-            return _MESSAGE_TOKENS + text_tokens(len(reason))
-        case McpListTools():
-            return 0
-        case _:
-            assert_never(item)
+    texts = sum(text_tokens(len(text)) for text in shortenable_texts(item))
+    whole = text_tokens(sum(map(len, whole_texts(item))))
+    return _MESSAGE_TOKENS * prompt_messages(item) + texts + whole + _IMAGE_TOKENS * images(item)

@@ -6,10 +6,11 @@ what was heard; audio of old items is discarded before their text. Knows nothing
 
 from __future__ import annotations
 
-from parley.core.regions.context import PromptBudget, Shown, asks, bond, fit
+from parley.core.regions.context import PromptBudget, Shown, asks, fit
 from parley.core.regions.entry import Entry, Version
 from parley.core.words.errors import PeerError
 from parley.core.words.ids import ConversationId, ItemId
+from parley.core.words.item_texts import bond
 from parley.core.words.items import Item, characters_of, is_empty
 from parley.core.words.limits import KEPT_AUDIO_BYTES, MAX_BROUGHT_CHARACTERS, MAX_ITEMS
 

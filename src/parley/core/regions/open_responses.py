@@ -31,7 +31,7 @@ class Generating:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingCalls:
-    """Its generation is over, its MCP calls are not: it is done when they are."""
+    """Its generation is over, the calls of its tools are not: it is done when they are."""
 
     plan: Plan
     usage: Usage

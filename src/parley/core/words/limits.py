@@ -54,7 +54,7 @@ model can tell what it was. Where even they do not fit, the response fails."""
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""
 
-MAX_MCP_SERVERS = 8
+MAX_TOOL_SERVERS = 8
 """MCP servers in one session: each is a connection kept open, and a list of tools that the model reads every time."""
 
 MAX_MCP_TOOLS = 256

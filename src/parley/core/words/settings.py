@@ -305,7 +305,7 @@ class Capabilities:
     `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*`
     matching any ending (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it),
     `recognizers` the names that stand for it, as in `models`, and `languages` what it understands (primary tags; empty:
-    any); `mcp_urls` the MCP servers that may be named, each by its URL or the beginning of one, "*" for any.
+    any); `tool_server_urls` the MCP servers that may be named, each by its URL or the beginning of one, "*" for any.
     """
 
     voices: tuple[str, ...] = ()
@@ -314,7 +314,7 @@ class Capabilities:
     logprobs: bool = False
     noise_reduction: bool = False
     reasoning: bool = True
-    mcp_urls: tuple[str, ...] = ()
+    tool_server_urls: tuple[str, ...] = ()
     recognizer: str = ""
     recognizers: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
