@@ -138,9 +138,11 @@ class TurnAccount:
                 self._voiced_to = event.end_sample
         elif event is not None:
             self._on_event(event, now_ns)
-        rare = [effect for effect in effects if type(effect) not in _EVERY_FRAME] if effects else ()
-        for effect in rare:
-            self._on_effect(effect, event, now_ns)
+        rare = False
+        for effect in effects:
+            if type(effect) not in _EVERY_FRAME:
+                rare = True
+                self._on_effect(effect, event, now_ns)
         if type(event) is Transcribed:
             self._resolve(event, now_ns, effects)
         elif type(event) is AudioPlayed:

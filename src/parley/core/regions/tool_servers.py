@@ -5,7 +5,7 @@ Laws: the tools of each server are listed once; a call that has begun runs to it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from parley.core.regions.entry import Entry
@@ -43,31 +43,27 @@ class ToolServers:
     """The region."""
 
     def __init__(self) -> None:
-        self._listings: dict[str, Listing] = {}
+        self.listings: dict[str, Listing] = {}
+        """The servers by their labels; only this region changes it."""
         self.calls: dict[ToolCallId, RunningCall] = {}
 
     # --- servers -------------------------------------------------------------------------------------------------------------
 
-    @property
-    def listings(self) -> Mapping[str, Listing]:
-        """The servers by their labels."""
-        return self._listings
-
     def add(self, listing: Listing) -> None:
-        self._listings[listing.server.label] = listing
+        self.listings[listing.server.label] = listing
 
     def remove(self, label: str) -> Listing:
-        return self._listings.pop(label)
+        return self.listings.pop(label)
 
     def awaited(self) -> list[Listing]:
         """Those that have not answered."""
-        return [listing for listing in self._listings.values() if listing.deadline_ns is not None]
+        return [listing for listing in self.listings.values() if listing.deadline_ns is not None]
 
     def tools(self) -> dict[str, tuple[McpTool, ...]]:
         """What each server has, by its label, as far as it has answered."""
         return {
             label: listing.entry.item.tools
-            for label, listing in self._listings.items()
+            for label, listing in self.listings.items()
             if isinstance(listing.entry.item, McpListTools)
         }
 
@@ -103,11 +99,11 @@ class ToolServers:
 
     def deadline_ns(self) -> int | None:
         """When (monotonic ns) the first server or call has been waited for long enough."""
-        if not self._listings and not self.calls:
+        if not self.listings and not self.calls:
             return None
-        waits = [listing.deadline_ns for listing in self._listings.values() if listing.deadline_ns is not None]
+        waits = [listing.deadline_ns for listing in self.listings.values() if listing.deadline_ns is not None]
         return min((*waits, *(call.deadline_ns for call in self.calls.values())), default=None)
 
     def clear(self) -> None:
-        self._listings.clear()
+        self.listings.clear()
         self.calls.clear()
