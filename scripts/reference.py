@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "Translate",
             "Say",
             "Assistant",
+            "Interpreter",
             "Transcriber",
             "Endpointing",
             "PauseSeen",

@@ -183,6 +183,16 @@ def test_keys_come_from_the_variable_that_the_file_names() -> None:
     assert load(None, {}, {"PARLEY_API_KEY": "three"}).server.api_keys == ("three",)
 
 
+def test_the_path_of_a_key_file_is_no_secret() -> None:
+    text = (
+        '[server]\ntls_cert = "cert.pem"\ntls_key = "private.pem"\nsecret_key = "sesame-6-sesame-6-sesame-6-sesame-6"\n'
+    )
+    Path("parley.toml").write_text(text, encoding="utf-8")
+    shown = {setting.key: setting.value for setting in load(None, {}, {}).explain()}
+    assert shown["server.tls_key"] == "private.pem"
+    assert shown["server.secret_key"] == "set (from parley.toml:4)"
+
+
 def test_no_secret_is_shown_anywhere() -> None:
     text = """
 [server]

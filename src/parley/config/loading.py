@@ -47,6 +47,8 @@ from parley.engines.ports import EngineSpec, stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
+_PATHS = frozenset({"tls_key"})
+"""Settings that look like secrets and are paths."""
 
 
 def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
@@ -359,7 +361,7 @@ def _stages_first(table: Mapping[str, object]) -> dict[str, object]:
 
 def mask(key: KeyPath, value: object, source: str) -> object:
     """`value` as it may be shown: secrets only as set or not set, URLs without the user and password in them."""
-    if any(_SECRET.search(part) for part in (key[2:] if key[0] == "pipelines" else key)):
+    if any(_SECRET.search(part) and part not in _PATHS for part in (key[2:] if key[0] == "pipelines" else key)):
         return f"set (from {source})" if value and source else "set" if value else "not set"
     if isinstance(value, str) and "://" in value and "@" in value:
         parts = urlsplit(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from parley.audio.files import AudioFileError, Recording
 from parley.core.policy.assistant import Assistant
+from parley.core.policy.interpreter import Interpreter
 from parley.core.policy.policy import Answer, Policy, Said, Say, Translate
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, PreRoll, RuleTable
@@ -51,6 +52,7 @@ __all__ = [
     "FloorRule",
     "FrameRefused",
     "HeardWord",
+    "Interpreter",
     "LibraryError",
     "ParleyError",
     "PartialTranscript",

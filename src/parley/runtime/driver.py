@@ -142,13 +142,15 @@ class Driver:
         """Let `events` happen: None is the beginning."""
         self._busy = True
         try:
+            event: Event | None = None
             for event in events:
-                if not self._over:
-                    self._happen(event)
+                self._happen(event)
+                if self._over:
+                    return
             if self._following:
                 self._follow()
             # Audio alone moves no deadline forward (see `Session.handle`), and comes fifty times a second.
-            if not self._over and type(events[-1]) is not AudioArrived:
+            if type(event) is not AudioArrived and not self._over:
                 self._set_timer()
         except Exception as error:
             logger.exception("session %s broke", self.session.id)
