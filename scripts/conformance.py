@@ -44,9 +44,9 @@ BETA_INTRODUCTION = """# The beta dialect
 For clients that ask for it with the header `OpenAI-Beta: realtime=v1` or the subprotocol `openai-beta.realtime-v1`. It is a codec: the
 session behind it is the same, so what the core does with an option is proved by the tests of the GA table. Left out, as the beta has
 no names for them: MCP servers, images, idle timeouts, truncation, reasoning, stored prompts. A client that sends one of the GA's names
-gets an error with the beta's. Beyond the types, as on the real wire: `transcription_session.created` is the first event of a transcription session,
-a `tool_choice` may be an object that names a function, `max_output_tokens` is an older name of `max_response_output_tokens` in
-`response.create`, and `include` may stand in any session.
+gets an error with the beta's. Beyond the types, as on the real wire: `transcription_session.created` is the first event of a
+transcription session, a `tool_choice` may be an object that names a function, `max_output_tokens` is an older name of
+`max_response_output_tokens` in `response.create`, and `include` may stand in any session.
 """
 DIALECTS = {"ga": INTRODUCTION, "beta": BETA_INTRODUCTION}
 
