@@ -132,7 +132,7 @@ def test_a_video_without_speech_gives_exit_code_1(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["transcribe"], "Name files"),
+        (["transcribe"], "Give files"),
         (["transcribe", "nothing.wav"], "nothing.wav: No such file"),
         (["transcribe", "notes.txt"], "notes.txt cannot be read as audio"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], "-o FOLDER"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parley.core.regions.entry import Entry
@@ -222,6 +222,9 @@ ENDS = st.sampled_from(["stop", "length", "content_filter", "cancel"])
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, max_size=12), ENDS, st.sampled_from(["audio", "text"]), st.booleans())
+@example(["text", "call", "arguments", "tool", "arguments", "tool", "asked", "arguments"], "stop", "text", True)
+@example(["clause", "sound", "long sound", "tool", "delete", "asked"], "length", "audio", True)
+@example(["clause", "sound", "tool", "arguments"], "cancel", "audio", False)
 def test_any_engine_output_gives_events_that_a_client_can_assemble(
     steps: list[str], end: str, modality: Modality, in_conversation: bool
 ) -> None:
