@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from parley.engines.ports import EngineError, SpeechChunk, SpeechRequest
 from parley.library import (
     FrameRefused,
     LibraryError,
@@ -206,6 +207,19 @@ def test_pieces_of_several_rates_keep_their_lengths_where_a_text_is_synthesized(
 
     spoken = list(synthesize("count", tts=tts))
     assert sum(len(piece.samples) for piece in spoken) == pytest.approx(3 * len(tone("count")), abs=6)
+
+
+class IntegerSynthesizer(FakeSynthesizer):
+    """Gives integers where its port asks for floats."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        async for chunk in super().speak(request):
+            yield SpeechChunk((chunk.audio * 32767).astype(np.int16), chunk.sample_rate)
+
+
+def test_audio_of_the_wrong_type_fails_by_the_engines_name_where_a_text_is_synthesized() -> None:
+    with pytest.raises(EngineError, match=r"^The speech synthesizer '.+' gave audio of int16 in the shape .* float32"):
+        list(synthesize("count", tts=IntegerSynthesizer()))
 
 
 def test_a_synthesizer_is_given_what_it_asks_for() -> None:

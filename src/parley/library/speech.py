@@ -22,6 +22,8 @@ from parley.library.errors import LibraryError
 from parley.library.frame_reader import FrameReader
 from parley.library.function_synthesizer import TtsFunction
 from parley.library.pipeline import Pipeline
+from parley.runtime.engine_results import checked_chunk
+from parley.runtime.faults import named
 from parley.text.clauses import Clause, ClauseCutter
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
@@ -99,10 +101,12 @@ class _Speaker:
         self._speed = speed
         self._rate = sample_rate
         self._tts: SpeechSynthesizer
+        self._who = ""
 
     async def open(self) -> None:
         loaded = await self._pipeline._here()
         self._tts = loaded.engines[TTS]
+        self._who = named("The speech synthesizer", self._tts)
         self._voice = self._voice or loaded.config.voice
         if self._voice and self._tts.resolve_voice(self._voice, self._language) is None:
             known = ", ".join(self._tts.info.voices[:12])
@@ -117,7 +121,8 @@ class _Speaker:
         request = SpeechRequest(clause.spoken, self._voice, self._language, self._speed)
         resampler: Resampler | None = None
         async with aclosing(self._tts.speak(request)) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
+            async for given in chunks:
+                chunk = checked_chunk(given, self._who)
                 held_back = chunk.audio[:0]
                 if resampler is None or chunk.sample_rate != resampler.in_rate:
                     held_back = resampler.finish() if resampler is not None else held_back
