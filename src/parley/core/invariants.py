@@ -37,22 +37,34 @@ def check(st: State) -> None:
             raise InvariantBroken("5: a held reply is not held")
         if held.too_large:
             raise InvariantBroken("11: the held reply is over its limit")
-    if st.input.buffered > MAX_BUFFERED_MS * SAMPLES_PER_MS or st.input.buffered < 0:
+    if not 0 <= st.input.buffered <= MAX_BUFFERED_MS * SAMPLES_PER_MS:
         raise InvariantBroken("10: the input buffer is out of its bounds")
-    if len(st.pending.turns) > MAX_PENDING_TURNS or len(st.responses.sides) > MAX_SIDE_RESPONSES:
-        raise InvariantBroken("11: too many turns or responses wait")
+    if st.pending.turns:
+        _check_pending(st)
+    if st.responses.positions:
+        _check_responses(st)
+    if len(st.tools.calls) > MAX_RUNNING_CALLS or len(st.tools.listings) > MAX_TOOL_SERVERS:
+        raise InvariantBroken("11: too many calls or servers of tools")
+    if len(st.work.waiting) > MAX_PENDING_WORK + 1:
+        raise InvariantBroken("11: too much work waits")
+    if st.attempts.alive:
+        for attempt in st.attempts:
+            if attempt.response is not None and attempt.response.done:
+                raise InvariantBroken("8: a finished response is still being generated")
+
+
+def _check_responses(st: State) -> None:
+    if len(st.responses.sides) > MAX_SIDE_RESPONSES:
+        raise InvariantBroken("11: too many responses wait")
+    for response in st.responses.awaiting_calls():
+        if not st.tools.runs_for(response.id):
+            raise InvariantBroken("2: a response waits for calls that are over")
+
+
+def _check_pending(st: State) -> None:
+    if len(st.pending.turns) > MAX_PENDING_TURNS:
+        raise InvariantBroken("11: too many turns wait")
     if len(st.pending.turns) > 1:
         before_the_last = st.pending.samples - tuple(st.pending)[-1].samples
         if before_the_last > MAX_WAITING_MS * SAMPLES_PER_MS:
             raise InvariantBroken("11: too much audio waits for its words")
-    if len(st.tools.calls) > MAX_RUNNING_CALLS or len(st.tools.listings) > MAX_TOOL_SERVERS:
-        raise InvariantBroken("11: too many calls or servers of tools")
-    if st.responses.positions:
-        for response in st.responses.awaiting_calls():
-            if not st.tools.runs_for(response.id):
-                raise InvariantBroken("2: a response waits for calls that are over")
-    if len(st.work.waiting) > MAX_PENDING_WORK + 1:
-        raise InvariantBroken("11: too much work waits")
-    for attempt in st.attempts if st.attempts.alive else ():
-        if attempt.response is not None and attempt.response.done:
-            raise InvariantBroken("8: a finished response is still being generated")

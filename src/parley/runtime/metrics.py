@@ -11,17 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from parley.core.session import Session
 from parley.core.words.effects import Effect, Tell, UsePipeline
-from parley.core.words.events import (
-    AudioArrived,
-    Event,
-    GenerationFailed,
-    SpeechGenerated,
-    TranscriptionFailed,
-    VoiceScored,
-)
+from parley.core.words.events import Event, GenerationFailed, SpeechGenerated, TranscriptionFailed
 from parley.core.words.ids import AttemptId, SessionId
-from parley.core.words.notices import ErrorRaised, Notice, ResponseDone, SessionCreated, SessionUpdated
-from parley.core.words.settings import AudioFormat
+from parley.core.words.limits import SAMPLE_RATE
+from parley.core.words.notices import ErrorRaised, Notice, ResponseDone
 from parley.runtime.turn_records import (
     AttemptSpoken,
     AttemptWritten,
@@ -36,6 +29,9 @@ from parley.runtime.turns import TurnAccount
 
 BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Where a talker notices a difference: fine below half a second."""
+
+
+_COUNTED_EVENTS = frozenset({SpeechGenerated, TranscriptionFailed, GenerationFailed})
 
 
 class Metrics:
@@ -91,16 +87,13 @@ class SessionMetrics:
         self._metrics = metrics
         self._pipeline = pipeline
         self._session = session
-        self._format = AudioFormat.PCM16
-        self._received = 0
+        self._received_counted = 0
         metrics.accounts[session.id] = self.account
         metrics.sessions.labels(pipeline).inc()
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step: an event (None: the start) and what came of it."""
-        if type(event) is AudioArrived:
-            self._received += len(event.audio)
-        elif type(event) is not VoiceScored:
+        if type(event) in _COUNTED_EVENTS:
             self._count_event(event)
         for change in self.account.on_step(event, now_ns, effects):
             self._observe(change)
@@ -165,9 +158,6 @@ class SessionMetrics:
                     metrics.barge_ins.labels(self._pipeline).inc()
             case ErrorRaised(code=code):
                 metrics.errors.labels("client", code).inc()
-            case SessionCreated(settings=settings) | SessionUpdated(settings=settings):
-                self._count_received()
-                self._format = settings.input_format
             case _:
                 pass
 
@@ -185,5 +175,6 @@ class SessionMetrics:
             self._metrics.audio.labels(self._pipeline, "generated").inc(seconds)
 
     def _count_received(self) -> None:
-        self._metrics.audio.labels(self._pipeline, "received").inc(self._received / self._format.bytes_per_ms / 1e3)
-        self._received = 0
+        received = self.account.received
+        self._metrics.audio.labels(self._pipeline, "received").inc((received - self._received_counted) / SAMPLE_RATE)
+        self._received_counted = received

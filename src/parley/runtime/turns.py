@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 
 from parley.core.words.effects import (
     DropTranscription,
@@ -91,7 +92,8 @@ class TurnAccount:
         self._out: list[TurnChange] = []
         self.attempts = AttemptAccount(self._out)
         self._format = AudioFormat.PCM16
-        self._received = 0
+        self._format_began = 0
+        self._bytes = 0
         self._committed = 0
         self._voiced_to: int | None = None
         self._opened: TurnId | None = None
@@ -105,13 +107,18 @@ class TurnAccount:
         self._sounding: set[ResponseId] = set()
 
     @property
+    def received(self) -> int:
+        """Samples of input audio so far (24 kHz)."""
+        return self._format_began + self._format.samples(self._bytes)
+
+    @property
     def writing(self) -> bool:
         """Whether a response in the conversation is being made."""
         return bool(self._live)
 
     def reply(self, response: ResponseId) -> tuple[TurnRecord, ReplyRecord] | None:
         """The turn and the reply of this response, while they are kept."""
-        for turn in (*reversed(self.answering), *reversed(self.turns)):
+        for turn in chain(reversed(self.answering), reversed(self.turns)):
             for reply in turn.replies:
                 if reply.response == response:
                     return turn, reply
@@ -132,7 +139,7 @@ class TurnAccount:
         """One step of the session (`event` None: its beginning), at `now_ns`; returns what changed, in order."""
         # Two kinds of event come fifty times a second; they are told apart first, and cheaply.
         if type(event) is AudioArrived:
-            self._received += self._format.samples(len(event.audio))
+            self._bytes += len(event.audio)
         elif type(event) is VoiceScored:
             if event.probability >= VOICED:
                 self._voiced_to = event.end_sample
@@ -222,7 +229,7 @@ class TurnAccount:
                 turn = self._speaking
                 self._speaking = None
                 if turn is not None and turn.item == item:
-                    scored = event.end_sample if isinstance(event, VoiceScored) else self._received
+                    scored = event.end_sample if isinstance(event, VoiceScored) else self.received
                     self._stop(turn, "voice", scored, now_ns)
                     turn.turn_end_ms = end_ms
                     self._out.append(TurnStopped(turn))
@@ -242,6 +249,7 @@ class TurnAccount:
             case ErrorRaised():
                 self._typed = None  # no response answers what was typed
             case SessionCreated(settings=settings) | SessionUpdated(settings=settings):
+                self._format_began, self._bytes = self.received, 0
                 self._format = settings.input_format
             case _:
                 self._on_reply_notice(notice, now_ns)
@@ -263,7 +271,7 @@ class TurnAccount:
         turn = self.turns[-1] if self.turns and self.turns[-1].item == item else None
         if turn is None:
             turn = self._start(item, self._committed)
-            self._stop(turn, "commit", self._received, now_ns)
+            self._stop(turn, "commit", self.received, now_ns)
             self._out += (TurnStarted(turn), TurnStopped(turn))
         self._committed = turn.end_sample
 

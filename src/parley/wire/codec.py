@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -44,9 +44,10 @@ class Codec:
     server_events: Mapping[str, type[n.Notice]]
     path: Callable[[str], str]
     changes_kind: bool = True
+    decode: decoding.Decode = field(init=False)
 
-    def decode(self, data: str | bytes) -> ClientEvent:
-        return decoding.decode(data, self.read_event)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decode", decoding.decoder(self.read_event))
 
     def write(self, event: ClientEvent) -> str | None:
         named = self.client_writer(event)

@@ -22,6 +22,9 @@ from parley.wire.schema import Fields, kind
 ReadEvent = Callable[[Fields], ClientEvent]
 """A dialect's reader of an event whose `type` is there; raises `PeerError`."""
 
+Decode = Callable[[str | bytes], ClientEvent]
+"""The event that a text frame holds; one that cannot be read is a `ClientErred`."""
+
 
 class _Append(
     msgspec.Struct, tag_field="type", tag="input_audio_buffer.append", forbid_unknown_fields=True, frozen=True, gc=False
@@ -44,23 +47,27 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
-def decode(data: str | bytes, read_event: ReadEvent) -> ClientEvent:
-    """The event that a text frame holds; one that cannot be read is a `ClientErred`."""
-    try:
-        event = _read_fast(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return decode_text(data, read_event)
-    if event.event_id is not None and len(event.event_id) > limits.MAX_EVENT_ID:
-        return decode_text(data, read_event)
-    if isinstance(event, _Commit):
-        return CommitRequested(event.event_id)
-    if len(event.audio) > MAX_APPEND_BYTES:
-        return decode_text(data, read_event)
-    return AudioArrived(event.audio, event.event_id)
+def decoder(read_event: ReadEvent) -> Decode:
+    """The decoder of a dialect."""
+
+    def decode(data: str | bytes) -> ClientEvent:
+        try:
+            event = _read_fast(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return decode_text(data, read_event)
+        if event.event_id is not None and len(event.event_id) > limits.MAX_EVENT_ID:
+            return decode_text(data, read_event)
+        if isinstance(event, _Commit):
+            return CommitRequested(event.event_id)
+        if len(event.audio) > MAX_APPEND_BYTES:
+            return decode_text(data, read_event)
+        return AudioArrived(event.audio, event.event_id)
+
+    return decode
 
 
 def decode_text(data: str | bytes, read_event: ReadEvent) -> ClientEvent:
-    """As `decode`, by way of JSON values."""
+    """As a dialect's decoder, by way of JSON values."""
     value = read_json(data)
     return value if isinstance(value, ClientErred) else decode_object(value, read_event)
 
