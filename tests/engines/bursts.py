@@ -46,7 +46,9 @@ class BurstRecognizer:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("stt", "bursts", "Counts bursts of sound.", sample_rate=16_000)
+        return EngineInfo(
+            "stt", "bursts", "Counts bursts of sound.", sample_rate=16_000, logprobs=True, deterministic=True
+        )
 
     @property
     def fault(self) -> EngineError | None:

@@ -244,7 +244,7 @@ async def test_the_default_voice_is_used_and_a_wrong_one_is_named_at_start_up() 
 async def test_an_unknown_voice_or_language_is_refused_by_name(espeak: EspeakSynthesizer) -> None:
     with pytest.raises(EngineRefused, match="unknown") as voice:
         await spoken(espeak, "Hi", voice="unknown")
-    assert voice.value.code == "voice_not_found"
+    assert voice.value.code == "unknown_voice"
     with pytest.raises(EngineRefused, match="xx") as language:
         await spoken(espeak, "Hi", language="xx")
     assert language.value.code == "unsupported_language"

@@ -45,6 +45,7 @@ class BenchModel:
             stage="llm",
             name="bench",
             summary=f"A fixed sentence of fixed latency, for benchmarks (first token after {self._first_s * 1000:g} ms).",
+            deterministic=True,
         )
 
     async def open(self) -> None:

@@ -81,8 +81,17 @@ class EndpointClient:
             trust_env=proxies,
             follow_redirects=False,
         )
+        self._sending: set[asyncio.Task[httpx2.Response]] = set()
+        """Requests without an answer so far."""
+        self._closing = asyncio.Event()
 
     async def close(self) -> None:
+        """End every request and close the connections: one that is being made would not be among those that the client closes."""
+        self._closing.set()
+        for sending in tuple(self._sending):
+            sending.cancel()
+        if self._sending:
+            await asyncio.wait(tuple(self._sending))
         await self._client.aclose()
 
     async def get_json(self, path: str) -> object:
@@ -138,7 +147,7 @@ class EndpointClient:
         kind = {"content-type": "application/json"} if content is not None else {}
         for _ in range(MAX_REDIRECTS + 1):
             request = self._client.build_request(method, url, content=content, headers=kind)
-            response = await self._client.send(request, stream=True)
+            response = await self._send(request)
             self._client.cookies.clear()  # nothing of one reply goes into another one's request
             async with aclosing(response):
                 if response.status_code in _REDIRECTS:
@@ -149,6 +158,24 @@ class EndpointClient:
                 yield response
                 return
         raise self._unfollowed(f"{self._shown} redirects in a circle, or more than {MAX_REDIRECTS} times.")
+
+    async def _send(self, request: httpx2.Request) -> httpx2.Response:
+        """The head of the answer. Raises `EngineUnavailable` where the client is closed meanwhile."""
+        if self._closing.is_set():
+            raise self._is_closed()
+        sending = asyncio.get_running_loop().create_task(self._client.send(request, stream=True))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        try:
+            return await sending
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if self._closing.is_set() and caller is not None and not caller.cancelling():
+                raise self._is_closed() from None
+            raise
+
+    def _is_closed(self) -> EngineUnavailable:
+        return EngineUnavailable(f"The connection to {self._shown} was closed.", code="engine_closed")
 
     def _redirected(self, url: str, method: str, response: httpx2.Response) -> str:
         """Where to ask again. Raises `EngineUnavailable` for another origin, and for what would turn a post into a get."""

@@ -48,6 +48,7 @@ class BenchTranslator:
             summary=f"Words with their letters reversed, for benchmarks (first word after {self._first_s * 1000:g} ms).",
             languages=LANGUAGES,
             glossary=True,
+            deterministic=True,
         )
 
     async def open(self) -> None:

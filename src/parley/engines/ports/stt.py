@@ -93,5 +93,8 @@ class RecognizerStream(Protocol):
 @runtime_checkable
 class SpeechRecognizer(Engine, Protocol):
     def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> RecognizerStream:
-        """Start a turn. `on_partial` is called on the event loop, in order, until the stream ends."""
+        """Start a turn. `on_partial` is called on the event loop, in order, until the stream ends.
+
+        Raises `EngineRefused` (`unsupported_language`) for a language that the engine does not know, `EngineError` where it fails.
+        """
         ...

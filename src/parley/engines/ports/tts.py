@@ -33,11 +33,16 @@ class SpeechChunk:
 @runtime_checkable
 class SpeechSynthesizer(Engine, Protocol):
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
-        """Stream the clause's audio. Closing the iterator stops the synthesis."""
+        """Stream the clause's audio, at `info.sample_rate` throughout. Closing the iterator stops the synthesis.
+
+        Raises `EngineRefused` for a voice that `resolve_voice()` does not know (`unknown_voice`) or a language that no voice of the engine
+        speaks (`unsupported_language`), `EngineError` where the engine fails.
+        """
         ...
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
-        """The engine's own name of `voice` (its own names and OpenAI's: alloy, ash, ballad, cedar...), or None if unknown."""
+        """The engine's own name of `voice` (its own names and OpenAI's: alloy, ash, ballad, cedar...), or None if it is
+        unknown or does not speak `language`. An own name resolves to itself."""
         ...
 
 

@@ -62,6 +62,7 @@ class BenchSpeechModel:
             summary=f"A tone for each word, for benchmarks (first audio after {self._first_s * 1000:g} ms).",
             sample_rate=INPUT_RATE,
             voices=(VOICE,),
+            deterministic=True,
         )
 
     async def open(self) -> None:

@@ -38,6 +38,7 @@ class BenchRecognizer:
             summary=f"A fixed word of fixed latency, for benchmarks (final after {self._final_s * 1000:g} ms).",
             sample_rate=SAMPLE_RATE,
             streams=False,
+            deterministic=True,
         )
 
     async def open(self) -> None:

@@ -92,6 +92,8 @@ class EspeakSynthesizer:
             languages=tuple(sorted({name.partition("-")[0] for name in catalogue.names})),
             voices=catalogue.names,
             licence="GPL-3.0-or-later (a library loaded at run time)",
+            timings=True,
+            normalizes=True,
         )
 
     @property
@@ -106,7 +108,7 @@ class EspeakSynthesizer:
         if self._default_voice and self.resolve_voice("") is None:
             raise EngineUnavailable(
                 f"espeak-ng has no voice {self._default_voice!r}.",
-                code="voice_not_found",
+                code="unknown_voice",
                 remedy="List the voices with: parley engines --json",
             )
         self._library = await asyncio.to_thread(load)
@@ -129,7 +131,7 @@ class EspeakSynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 22,050 Hz; `words` of each chunk are all words begun so far.
 
-        Raises `EngineRefused` for an unknown voice (`voice_not_found`) or language (`unsupported_language`).
+        Raises `EngineRefused` for an unknown voice (`unknown_voice`) or language (`unsupported_language`).
         """
         library, worker = self._library, self._worker
         if library is None or worker is None:
@@ -166,10 +168,14 @@ class EspeakSynthesizer:
         if self.resolve_voice(request.voice) is None:
             raise EngineRefused(
                 f"espeak-ng has no voice {request.voice!r}.",
-                code="voice_not_found",
+                code="unknown_voice",
                 remedy="Use an OpenAI voice name, a language (en-gb), or a language with a variant (de+f2).",
             )
-        raise EngineRefused(f"espeak-ng does not speak the language {language!r}.", code="unsupported_language")
+        raise EngineRefused(
+            f"espeak-ng does not speak the language {language!r}.",
+            code="unsupported_language",
+            remedy="List its languages with: parley engines --json",
+        )
 
 
 _Batch = tuple[bytes, list[WordMark]]

@@ -131,7 +131,7 @@ class EspeakLibrary:
         """Speak one text. Blocks while another one is spoken, then for some ms.
 
         `on_audio(pcm16, marks)` gets 16-bit little-endian mono bytes on this thread and must return at once; False stops the synthesis.
-        Raises `EngineRefused` (`voice_not_found`, `server_error`), and what `on_audio` raised.
+        Raises `EngineRefused` (`unknown_voice`, `server_error`), and what `on_audio` raised.
         """
         utterance = _Utterance(on_audio)
         with LOCK:
@@ -155,7 +155,7 @@ class EspeakLibrary:
             return
         self._voice = ""
         if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise EngineRefused(f"espeak-ng has no voice {voice!r}.", code="voice_not_found")
+            raise EngineRefused(f"espeak-ng has no voice {voice!r}.", code="unknown_voice")
         self._voice = voice
 
     def _on_synthesised(self, samples: int | None, count: int, events: ctypes._Pointer[_Event]) -> int:

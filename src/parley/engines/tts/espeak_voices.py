@@ -183,6 +183,8 @@ def catalogue() -> VoiceCatalogue:
         for tag, priority in tags:
             if tag not in languages or priority < languages[tag][0]:
                 languages[tag] = (priority, identifier)
+    for name in sorted(names):  # a language that has regional voices only (chr-US) is spoken by the first of them
+        languages.setdefault(_primary(name), languages[name])
     variants = {path.name.lower(): path.name for path in sorted((root / "voices" / "!v").iterdir()) if path.is_file()}
     return VoiceCatalogue({tag: entry[1] for tag, entry in languages.items()}, tuple(sorted(set(names))), variants)
 

@@ -270,6 +270,7 @@ class RuleJudge:
             summary="Judges a pause by the last words (English, German, Spanish, French) and by pitch and loudness.",
             sample_rate=SAMPLE_RATE,
             languages=tuple(LANGUAGES),
+            deterministic=True,
         )
 
     async def open(self) -> None:

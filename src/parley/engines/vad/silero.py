@@ -70,6 +70,7 @@ class SileroVad:
             sample_rate=16000,
             batch=BATCH,
             licence="MIT",
+            deterministic=True,
         )
 
     async def open(self) -> None:

@@ -46,6 +46,7 @@ class BenchConverter:
             summary=f"A filter that holds back {self.latency_ms:g} ms of audio, for benchmarks.",
             sample_rate=SAMPLE_RATE,
             voices=(VOICE,),
+            deterministic=True,
         )
 
     async def open(self) -> None:

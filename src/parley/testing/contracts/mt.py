@@ -1,0 +1,90 @@
+"""The contract of translators."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import product
+
+import pytest
+
+from parley.engines.ports import MT, Term, TranslationRequest, Translator
+from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
+from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
+from parley.testing.contracts.streamed import StreamedContract
+
+NO_LANGUAGE = "x-none"
+
+
+class TranslatorContract(StreamedContract[Translator, str]):
+    """For a `Translator`. The pair of languages is the first that it declares, from English where it can."""
+
+    stage = MT
+
+    def pair(self, engine: Translator) -> tuple[str, str]:
+        languages = sorted(engine.info.languages, key=lambda language: language != "en")
+        pairs = ((one, other) for one, other in product(languages, languages) if one != other)
+        found = next((pair for pair in pairs if engine.translates(*pair)), None)
+        assert found is not None, "no two of its languages are translated"
+        return found
+
+    def begin(self, engine: Translator, number: int, times: int = 1) -> AsyncIterator[str]:
+        text = " ".join([SENTENCES[number]] * times)
+        return engine.translate(TranslationRequest(text, *self.pair(engine), share=number))
+
+    def check(self, engine: Translator, answer: list[str]) -> None:
+        assert all(isinstance(piece, str) for piece in answer)
+        assert "".join(answer).strip(), "a sentence has a translation"
+
+    def same(self, one: list[str], other: list[str]) -> bool:
+        return "".join(one) == "".join(other)
+
+    async def translate(self, engine: Translator, request: TranslationRequest) -> str:
+        return "".join([piece async for piece in engine.translate(request)])
+
+    def test_languages_are_translated_as_declared(self, subject: Subject[Translator]) -> None:
+        engine = subject.engine
+        source, target = self.pair(engine)
+        assert engine.translates("", target), "the source language may be unknown"
+        assert not engine.translates(source, NO_LANGUAGE)
+        assert subject.run(self.translate(engine, TranslationRequest(SENTENCES[0], "", target)))
+
+    def test_a_pair_that_it_does_not_know_is_refused_by_name(self, subject: Subject[Translator]) -> None:
+        engine = subject.engine
+        request = TranslationRequest(SENTENCES[0], self.pair(engine)[0], NO_LANGUAGE)
+        assert_refused(subject.run(refusal(self.translate(engine, request))), "unsupported_language")
+
+    def test_a_text_without_words_gives_nothing(self, subject: Subject[Translator]) -> None:
+        for text in ("", "  ", "..."):
+            assert (
+                subject.run(self.translate(subject.engine, TranslationRequest(text, *self.pair(subject.engine)))) == ""
+            )
+
+    def test_a_longer_text_has_a_longer_translation(self, subject: Subject[Translator]) -> None:
+        """A part that is left out would make it no longer."""
+        engine, pair = subject.engine, self.pair(subject.engine)
+        lengths = [
+            len(subject.run(self.translate(engine, TranslationRequest(" ".join(SENTENCES[1 : 1 + count]), *pair))))
+            for count in (1, 3, 6)
+        ]
+        assert lengths[0] < 0.8 * lengths[1]
+        assert lengths[1] < 0.8 * lengths[2]
+
+    def test_terms_stand_in_the_translation_as_they_were_given(self, subject: Subject[Translator]) -> None:
+        """Where `info.glossary` is declared, of two that begin together the longer one; elsewhere they do no harm."""
+        engine = subject.engine
+        terms = (Term("weather", "Wetter"), Term("weather report", "Wetterbericht"))
+        request = TranslationRequest("The weather report, the weather.", *self.pair(engine), terms)
+        made = subject.run(self.translate(engine, request))
+        if engine.info.glossary:
+            assert (made.count("Wetterbericht"), made.count("Wetter")) == (1, 2), made
+
+    def test_context_is_not_translated_again(self, subject: Subject[Translator]) -> None:
+        engine, context = subject.engine, tuple(SENTENCES[1:9])
+        request = TranslationRequest(SENTENCES[0], *self.pair(engine), context=context)
+        assert len(subject.run(self.translate(engine, request))) < 5 * len(SENTENCES[0])
+
+    @pytest.mark.parametrize("kind", ODD_TEXTS)
+    def test_odd_texts_are_translated_or_refused(self, subject: Subject[Translator], kind: str) -> None:
+        engine = subject.engine
+        subject.run(served_or_refused(self.translate(engine, TranslationRequest(ODD_TEXTS[kind], *self.pair(engine)))))
+        self.check(engine, subject.run(self.answer(engine, 0)))

@@ -1,0 +1,172 @@
+"""The contract of speech synthesizers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from parley.engines.ports import TTS, Samples, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage, Word
+from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
+from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
+from parley.testing.contracts.streamed import StreamedContract
+from parley.testing.contracts.watching import unblocked
+
+OPENAI_NAMES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+VOICES_TRIED = 4
+UNKNOWN = "no such voice"
+NO_LANGUAGE = "x-none"
+NUMBERS = ("7", "1984", "$3.50", "50 %")
+
+
+def joined(chunks: list[SpeechChunk]) -> Samples:
+    return np.concatenate([np.zeros(0, np.float32), *(chunk.audio for chunk in chunks)])
+
+
+class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
+    """For a `SpeechSynthesizer`."""
+
+    stage = TTS
+    audio = True
+
+    def begin(self, engine: SpeechSynthesizer, number: int, times: int = 1) -> AsyncIterator[SpeechChunk]:
+        return engine.speak(SpeechRequest(" ".join([SENTENCES[number]] * times), share=number))
+
+    def check(self, engine: SpeechSynthesizer, answer: list[SpeechChunk]) -> None:
+        for chunk in answer:
+            assert isinstance(chunk, SpeechChunk)
+            assert isinstance(chunk.audio, np.ndarray)
+            assert chunk.audio.dtype == np.float32, f"audio is float32, not {chunk.audio.dtype}"
+            assert chunk.audio.ndim == 1, f"audio has the shape [n], not {list(chunk.audio.shape)}"
+            assert chunk.sample_rate == engine.info.sample_rate, "the rate is not the declared one"
+            assert np.isfinite(chunk.audio).all(), "audio holds NaN or infinite values"
+            assert np.abs(chunk.audio).max(initial=0) <= 1.0, "audio goes over 1.0"
+        audio = joined(answer)
+        assert len(audio) >= engine.info.sample_rate / 20, "a sentence lasts longer than 50 ms"
+        assert np.sqrt(np.mean(audio**2)) > 1e-3, "a sentence is heard"
+
+    def same(self, one: list[SpeechChunk], other: list[SpeechChunk]) -> bool:
+        mine, theirs = joined(one), joined(other)
+        return len(mine) == len(theirs) and bool(np.abs(mine - theirs).max(initial=0) < 1e-4)
+
+    def alike(self, one: list[SpeechChunk], other: list[SpeechChunk]) -> bool:
+        return abs(len(joined(one)) - len(joined(other))) <= 0.05 * len(joined(one))
+
+    async def speak(
+        self, engine: SpeechSynthesizer, text: str, voice: str = "", language: str = ""
+    ) -> list[SpeechChunk]:
+        return [chunk async for chunk in engine.speak(SpeechRequest(text, voice, language))]
+
+    def test_a_sentence_is_audio_as_declared(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        for number in range(4):
+            self.check(engine, subject.run(self.answer(engine, number)))
+
+    def test_words_grow_in_order_within_the_audio_and_cover_the_text(self, subject: Subject[SpeechSynthesizer]) -> None:
+        """They cover it where the engine declares `timings`; where it does not, it reports none."""
+        engine, text = subject.engine, " ".join(SENTENCES[1:4])
+        chunks = subject.run(self.speak(engine, text))
+        length_ms = 0.0
+        before: tuple[Word, ...] = ()
+        for chunk in chunks:
+            length_ms += 1_000 * len(chunk.audio) / chunk.sample_rate
+            assert [word.text for word in chunk.words[: len(before)]] == [word.text for word in before], (
+                "words are added only"
+            )
+            assert all(word.start_ms <= length_ms + 1 for word in chunk.words), "a word is reported before it begins"
+            before = chunk.words
+        times = [time for word in before for time in (word.start_ms, word.end_ms)]
+        assert times == sorted(times), "words overlap, or stand in another order"
+        assert all(0 <= time <= length_ms + 1 for time in times), "a word lies outside of the audio"
+        heard = "".join(word.text for word in before)
+        assert heard == ("".join(text.split()) if engine.info.timings else "")
+
+    def test_a_text_without_words_does_no_harm(self, subject: Subject[SpeechSynthesizer]) -> None:
+        for text in ("", "  \n"):
+            audio = joined(subject.run(self.speak(subject.engine, text)))
+            assert np.abs(audio).max(initial=0) < 1e-3, "nothing to say is silence"
+
+    @pytest.mark.parametrize("kind", ODD_TEXTS)
+    def test_odd_texts_are_spoken_or_refused(self, subject: Subject[SpeechSynthesizer], kind: str) -> None:
+        engine = subject.engine
+        for chunk in subject.run(served_or_refused(self.speak(engine, ODD_TEXTS[kind]))) or ():
+            assert chunk.audio.dtype == np.float32
+            assert np.abs(chunk.audio).max(initial=0) <= 1.0
+        self.check(engine, subject.run(self.answer(engine, 0)))
+
+    def test_numbers_are_read_aloud_if_it_declares_so(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        if engine.info.normalizes:
+            for text in NUMBERS:
+                self.check(engine, subject.run(self.speak(engine, text, language=(*engine.info.languages, "en")[0])))
+
+    @pytest.mark.slow
+    def test_a_long_text_is_streamed_without_holding_the_event_loop(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+
+        async def speak() -> list[SpeechChunk]:
+            async with unblocked("a long text"):
+                return [chunk async for chunk in self.begin(engine, 1, 12)]
+
+        chunks = subject.run(speak())
+        self.check(engine, chunks)
+        if engine.info.streams:
+            assert len(chunks) > 1, "it declares that it streams, and gives a long text in one piece"
+
+    def test_faster_speech_is_shorter(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+
+        async def lengths() -> list[int]:
+            found = []
+            for speed in (0.7, 1.5):
+                chunks = [chunk async for chunk in engine.speak(SpeechRequest(SENTENCES[1], speed=speed))]
+                self.check(engine, chunks)
+                found.append(len(joined(chunks)))
+            return found
+
+        slow, fast = subject.run(lengths())
+        assert fast < 0.85 * slow, f"speed 1.5 takes {fast} samples, speed 0.7 takes {slow}"
+
+    def test_voices_resolve_as_declared_and_speak(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        assert engine.resolve_voice(""), "there is a usual voice"
+        for voice in engine.info.voices:
+            assert engine.resolve_voice(voice) == voice, f"the declared voice {voice!r} resolves to another one"
+        step = max(1, len(engine.info.voices) // VOICES_TRIED)
+        for voice in engine.info.voices[::step][:VOICES_TRIED]:
+            subject.run(self._declared_voice(engine, voice))
+
+    async def _declared_voice(self, engine: SpeechSynthesizer, voice: str) -> None:
+        self.check(engine, await self.speak(engine, "mama papa, mama papa", voice=voice))
+
+    def test_openais_voices_resolve_to_its_own(self, subject: Subject[SpeechSynthesizer]) -> None:
+        for name in OPENAI_NAMES:
+            own = subject.engine.resolve_voice(name)
+            assert own, f"clients of OpenAI's protocol ask for the voice {name!r}"
+            assert subject.engine.resolve_voice(own) == own, f"{name!r} resolves to {own!r}, which it does not know"
+
+    def test_an_unknown_voice_is_refused_by_name(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        assert engine.resolve_voice(UNKNOWN) is None
+        error = subject.run(refusal(self.speak(engine, "Hello.", voice=UNKNOWN)))
+        assert_refused(error, "unknown_voice")
+
+    def test_a_language_that_it_does_not_declare_is_refused_by_name(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        if engine.info.languages:
+            assert engine.resolve_voice("", NO_LANGUAGE) is None
+            assert_refused(
+                subject.run(refusal(self.speak(engine, "Hello.", language=NO_LANGUAGE))), "unsupported_language"
+            )
+        if isinstance(engine, VoicesByLanguage):
+            assert engine.voice_in("", NO_LANGUAGE) is None
+
+    def test_a_declared_language_has_a_voice(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        for language in engine.info.languages:
+            assert engine.resolve_voice("", language), f"no voice speaks {language!r}"
+            if isinstance(engine, VoicesByLanguage):
+                own = engine.voice_in("", language)
+                assert own is not None, f"voice_in() finds no voice for {language!r}"
+                assert engine.resolve_voice(own, language), f"{own!r} does not speak {language!r}"

@@ -1,0 +1,505 @@
+"""Engines with one fault each, made of the good ones of this repository: what the contract suite must catch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parley.engines.llm.bench import BenchModel
+from parley.engines.llm.responder import Responder
+from parley.engines.model_worker import ModelWorker
+from parley.engines.mt.bench import BenchTranslator
+from parley.engines.ports import (
+    ChatEnd,
+    ChatEvent,
+    ChatMessage,
+    ChatRequest,
+    ConversionSpec,
+    DialogueEvent,
+    DialogueRequest,
+    EngineInfo,
+    Partial,
+    PauseContext,
+    RecognitionSpec,
+    Samples,
+    SpeechChunk,
+    SpeechRequest,
+    SpokenDelta,
+    TextDelta,
+    Transcript,
+    TranslationRequest,
+)
+from parley.engines.speech.bench import BenchSpeechModel
+from parley.engines.stt.offline_turns import OfflineStream
+from parley.engines.tts.espeak import EspeakSynthesizer
+from parley.engines.turn.rules import RuleJudge
+from parley.engines.vad.silero import SileroVad
+from parley.engines.vc.bench import BenchConversion, BenchConverter
+from tests.engines.bursts import BurstRecognizer
+
+# --- synthesizers ---
+
+
+class Reworked(EspeakSynthesizer):
+    """Every chunk goes through `rework`."""
+
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return chunk
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        async for chunk in super().speak(request):
+            yield self.rework(chunk)
+
+
+class WrongRate(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, sample_rate=24_000)
+
+
+class WrongType(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, audio=chunk.audio.astype(np.float64))
+
+
+class Integers(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, audio=(chunk.audio * 32767).astype(np.int16))
+
+
+class NotANumber(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        audio = chunk.audio.copy()
+        audio[:1] = np.nan
+        return replace(chunk, audio=audio)
+
+
+class TooLoud(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, audio=chunk.audio * 8)
+
+
+class Inaudible(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, audio=np.zeros_like(chunk.audio))
+
+
+class LosesAWord(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, words=tuple(word for word in chunk.words if word.text != "Paris"))
+
+
+class TimesNothing(Reworked):
+    """Declares `timings`, and has none."""
+
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, words=())
+
+
+class ReportsWordsAhead(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        later = tuple(replace(word, start_ms=word.start_ms + 9_000, end_ms=word.end_ms + 9_000) for word in chunk.words)
+        return replace(chunk, words=later)
+
+
+class BlocksTheLoop(EspeakSynthesizer):
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        time.sleep(1)  # noqa: ASYNC251 - the fault
+        async for chunk in super().speak(request):
+            yield chunk
+
+
+class BusyOnTheLoop(EspeakSynthesizer):
+    """Computes where it should not; it may hold the interpreter all the time."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        began = time.thread_time()
+        while time.thread_time() - began < 1:
+            sum(range(10_000))
+        async for chunk in super().speak(request):
+            yield chunk
+
+
+class OpensOnTheLoop(EspeakSynthesizer):
+    async def open(self) -> None:
+        time.sleep(1)  # noqa: ASYNC251 - the fault
+        await super().open()
+
+
+class IgnoresItsText(EspeakSynthesizer):
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        async for chunk in super().speak(replace(request, text="Always the same.")):
+            yield chunk
+
+
+class IgnoresTheSpeed(EspeakSynthesizer):
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        async for chunk in super().speak(replace(request, speed=1.0)):
+            yield chunk
+
+
+class DeclaresAVoiceTooMany(EspeakSynthesizer):
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, voices=(*super().info.voices, "grandmother"))
+
+
+class SpeaksAnyVoice(EspeakSynthesizer):
+    """Takes an unknown voice for the usual one, and says nothing."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        known = request.voice if self.resolve_voice(request.voice) else ""
+        async for chunk in super().speak(replace(request, voice=known)):
+            yield chunk
+
+
+class SwallowsACancel(EspeakSynthesizer):
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+        async for chunk in super().speak(request):
+            yield chunk
+
+
+class WorksOn:
+    """A synthesizer that computes a whole text on its thread, whoever listens."""
+
+    def __init__(self) -> None:
+        self._worker: ModelWorker | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("tts", "works-on", "Works on.", sample_rate=16_000, voices=("tone",))
+
+    async def open(self) -> None:
+        self._worker = ModelWorker("works-on")
+
+    async def close(self) -> None:
+        if self._worker is not None:
+            await self._worker.close()
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        return "tone"
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        assert self._worker is not None
+
+        def synthesize(emit: Callable[[Samples], bool]) -> None:
+            for word in request.text.split():
+                for _ in range(20):
+                    np.sort(np.random.default_rng(len(word)).normal(size=5_000))
+                emit(np.full(1_600, 0.1, np.float32))
+
+        async for audio in self._worker.stream(synthesize, request.share):
+            yield SpeechChunk(audio, 16_000)
+
+
+class LateChunk(EspeakSynthesizer):
+    """Its iterator gives another chunk after it was closed."""
+
+    def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        return _Reopening(super().speak(request), SpeechChunk(np.full(100, 0.1, np.float32), 22_050))
+
+
+class _Reopening:
+    def __init__(self, chunks: Any, late: SpeechChunk) -> None:
+        self._chunks = chunks
+        self._late: SpeechChunk | None = late
+        self._closed = False
+
+    def __aiter__(self) -> _Reopening:
+        return self
+
+    async def __anext__(self) -> SpeechChunk:
+        if self._closed and self._late is not None:
+            late, self._late = self._late, None
+            return late
+        chunk: SpeechChunk = await anext(self._chunks)
+        return chunk
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._chunks.aclose()
+
+
+class LeaksAThread(EspeakSynthesizer):
+    async def open(self) -> None:
+        await super().open()
+        over = threading.Event()
+        LEFT_BEHIND.append(over.set)
+        threading.Thread(target=over.wait, daemon=True).start()
+
+
+class LeaksATask(EspeakSynthesizer):
+    async def open(self) -> None:
+        await super().open()
+        task = asyncio.get_running_loop().create_task(asyncio.Event().wait())
+        LEFT_BEHIND.append(task.get_name)  # (keeps it)
+
+
+class LeaksAFile(EspeakSynthesizer):
+    async def open(self) -> None:
+        await super().open()
+        handle = os.open(os.devnull, os.O_RDONLY)
+        LEFT_BEHIND.append(lambda: os.close(handle))
+
+
+class LeaksMemory(EspeakSynthesizer):
+    async def open(self) -> None:
+        await super().open()
+        weights = np.ones(150_000)
+        LEFT_BEHIND.append(weights.sum)
+
+
+class NeverAnswersAfterClose(EspeakSynthesizer):
+    """A request that runs when the engine is closed waits for ever."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        await asyncio.sleep(0)
+        if self._worker is None:
+            await asyncio.Event().wait()
+        async for chunk in super().speak(request):
+            yield chunk
+
+
+class RaisesWhatItLikes(EspeakSynthesizer):
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        request.text.encode()  # UnicodeEncodeError for half a surrogate pair
+        async for chunk in super().speak(request):
+            yield chunk
+
+
+LEFT_BEHIND: list[Callable[[], object]] = []
+"""What the mutants leaked, to be given back by the tests."""
+
+
+# --- language models ---
+
+
+class TwoFinals(Responder):
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        async for event in super().reply(request):
+            yield event
+        yield ChatEnd("stop")
+
+
+class NoFinal(Responder):
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        async for event in super().reply(request):
+            if not isinstance(event, ChatEnd):
+                yield event
+
+
+class TextAfterTheEnd(Responder):
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        async for event in super().reply(request):
+            yield event
+        yield TextDelta(" And another thing.")
+
+
+class IgnoresMaxTokens(Responder):
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        async for event in super().reply(replace(request, max_tokens=None)):
+            yield event
+
+
+class SharesTheLastQuestion(Responder):
+    """Answers the question that was asked last, whoever asked it."""
+
+    last: tuple[ChatMessage, ...] = ()
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, deterministic=True)
+
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        self.last = request.messages
+        await asyncio.sleep(0)
+        async for event in super().reply(replace(request, messages=self.last)):
+            yield event
+
+
+class SwallowsACancelledReply(BenchModel):
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+        async for event in super().reply(request):
+            yield event
+
+
+# --- recognisers ---
+
+
+class Streamed(BurstRecognizer):
+    """Streams of another class."""
+
+    stream: type[OfflineStream] = OfflineStream
+
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> OfflineStream:
+        stream = super().open_stream(spec, on_partial)
+        stream.__class__ = self.stream
+        return stream
+
+
+class _TakesBack(OfflineStream):
+    def _deliver(self, partial: Partial) -> None:
+        super()._deliver(Partial(partial.text, partial.text))
+        super()._deliver(Partial(partial.text, ""))
+
+
+class ShrinkingStableText(Streamed):
+    stream = _TakesBack
+
+
+class _Chatters(OfflineStream):
+    def close(self) -> None:
+        listener = self._on_partial
+        super().close()
+        self._loop.call_soon(listener, Partial("too late"))
+
+
+class LatePartial(Streamed):
+    stream = _Chatters
+
+
+class IgnoresItsAudio(BurstRecognizer):
+    def __init__(self) -> None:
+        super().__init__(lambda audio, spec: Transcript("always the same", language="en"))
+
+
+class HearsWordsInSilence(BurstRecognizer):
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> OfflineStream:
+        stream = super().open_stream(spec, on_partial)
+        stream.feed((0.2 * np.sin(np.arange(4_000) / 5)).astype(np.float32))
+        return stream
+
+
+class SharesItsAudio(BurstRecognizer):
+    """All turns go into one buffer."""
+
+    def __init__(self) -> None:
+        super().__init__(self._together)
+        self._heard = 0
+
+    def _together(self, audio: Samples, spec: RecognitionSpec) -> Transcript:
+        self._heard += 1
+        return Transcript(f"turn {self._heard}", language="en")
+
+
+class ScoresUndeclared(BurstRecognizer):
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, logprobs=False)
+
+
+class TakesAnyLanguage(BurstRecognizer):
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, languages=("en",))
+
+
+# --- the other stages ---
+
+
+class SharedSlots(SileroVad):
+    """Every stream has the state of the first."""
+
+    def score(self, slots: Sequence[int], frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        if slots:
+            for array in (self._context, self._h, self._c):
+                array[list(slots)] = array[0]
+        made = super().score(slots, frames)
+        if slots:
+            for array in (self._context, self._h, self._c):
+                array[0] = array[slots[0]]
+        return made
+
+
+class LogOdds(SileroVad):
+    def score(self, slots: Sequence[int], frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        return 4 * super().score(slots, frames) - 2
+
+
+class DoubleScores(SileroVad):
+    def score(self, slots: Sequence[int], frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        return super().score(slots, frames).astype(np.float64)
+
+
+class NeverReset(SileroVad):
+    def reset(self, slot: int) -> None:
+        pass
+
+
+class Percent(RuleJudge):
+    async def judge(self, pause: PauseContext) -> float:
+        return 100 * await super().judge(pause)
+
+
+class Undecided(RuleJudge):
+    async def judge(self, pause: PauseContext) -> float:
+        return 0.5
+
+
+class LosesTheLastWord(BenchTranslator):
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        async for piece in super().translate(replace(request, text=" ".join(request.text.split()[:1]))):
+            yield piece
+
+
+class TranslatesTheContext(BenchTranslator):
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        text = " ".join((*request.context, request.text))
+        async for piece in super().translate(replace(request, text=text)):
+            yield piece
+
+
+class HoldsBackTooMuch(BenchConverter):
+    def open_stream(self, spec: ConversionSpec) -> BenchConversion:
+        super().open_stream(spec)
+        return BenchConversion(4_800, 0)
+
+
+class _Revived(BenchConversion):
+    __slots__ = ()
+
+    def _check(self) -> None:
+        pass
+
+
+class ConvertsAfterClose(BenchConverter):
+    def open_stream(self, spec: ConversionSpec) -> BenchConversion:
+        super().open_stream(spec)
+        return _Revived(480, 0)
+
+
+class OneConversion(BenchConverter):
+    """One stream serves everybody."""
+
+    one: BenchConversion | None = None
+
+    def open_stream(self, spec: ConversionSpec) -> BenchConversion:
+        fresh = super().open_stream(spec)
+        if self.one is not None and not self.one._closed:
+            return self.one
+        self.one = fresh
+        return fresh
+
+
+class SilentAnswer(BenchSpeechModel):
+    async def reply(self, request: DialogueRequest) -> AsyncIterator[DialogueEvent]:
+        async for event in super().reply(request):
+            yield replace(event, audio=np.zeros_like(event.audio)) if isinstance(event, SpokenDelta) else event
+
+
+class DeafAnswer(BenchSpeechModel):
+    async def reply(self, request: DialogueRequest) -> AsyncIterator[DialogueEvent]:
+        async for event in super().reply(replace(request, audio=np.zeros(0, np.float32))):
+            yield event

@@ -1,0 +1,122 @@
+"""The suite as a stranger runs it: a test class of five lines, and one command for an installed engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CLASS = """
+import pytest
+from parley.testing.contracts import TurnJudgeContract
+from parley.engines.turn.rules import RuleJudge
+
+class TestMine(TurnJudgeContract):
+    @pytest.fixture
+    def make_engine(self):
+        return RuleJudge
+"""
+
+OVERRIDDEN = "\n    def test_any_confidence_of_the_recogniser_is_taken(self): pass\n"
+REMOVED = "\n    test_any_confidence_of_the_recogniser_is_taken = None\n"
+EXCUSED = """
+    @pytest.mark.parametrize("confidence", [None, 0.0])
+    @pytest.mark.xfail(reason="it believes every recogniser")
+    def test_any_confidence_of_the_recogniser_is_taken(self, subject, confidence):
+        super().test_any_confidence_of_the_recogniser_is_taken(subject, confidence)
+        assert False
+"""
+UNREASONED = EXCUSED.replace('reason="it believes every recogniser"', "")
+KEEPER = "\n    def test_no_contract_test_is_overridden_without_a_reason(self): pass\n"
+
+
+def run(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """pytest in a process and a folder of its own, which has no settings of this repository."""
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--strict-markers", "-rxs", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("addition", "outcome"),
+    [("", "passed"), (EXCUSED, "2 xfailed"), (OVERRIDDEN, "1 failed"), (REMOVED, "1 failed"), (UNREASONED, "1 failed")],
+    ids=["as it is", "with a reason", "overridden", "removed", "without a reason"],
+)
+def test_a_test_class_of_five_lines_runs_the_contract_and_may_not_bend_it(
+    tmp_path: Path, addition: str, outcome: str
+) -> None:
+    (tmp_path / "test_mine.py").write_text(CLASS + addition)
+    done = run(tmp_path, "-k", "overridden or confidence")
+    assert outcome in done.stdout.splitlines()[-1], done.stdout
+    assert ("overrides or removes a test of the contract" in done.stdout) == (outcome == "1 failed")
+
+
+def test_the_test_that_keeps_the_others_cannot_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(CLASS + KEEPER)
+    assert "TestMine may not override test_no_contract_test_is_overridden" in run(tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_an_installed_engine_is_tested_by_name_with_its_options(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
+    named = ("--parley-engine", "mt.bench", "-k", "described or describes or glossary or declared or other")
+    done = run(tmp_path, *named, "--parley-option", "word_ms=1")
+    assert "test_other" not in done.stdout
+    assert " passed" in done.stdout.splitlines()[-1], done.stdout
+    both = run(tmp_path, *named, "test_other.py", "--collect-only")
+    assert "test_other.py::test_other" in both.stdout
+    assert "::TestMtBench::test_it_describes_itself_before_it_is_opened" in both.stdout
+
+
+@pytest.mark.slow
+def test_options_may_stand_in_the_environment(tmp_path: Path) -> None:
+    environment = {"PATH": "", "PARLEY_ENGINE_OPTIONS": "word_ms=1 'pitch=very high'"}
+    done = run(tmp_path, "--parley-engine", "mt.bench", environment=environment)
+    assert "mt bench knows no option 'pitch'" in done.stdout + done.stderr
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--parley-engine", "bench"),
+            "takes STAGE.NAME[:MODEL], such as tts.espeak, not 'bench'; the stages are vad, turn",
+        ),
+        (("--parley-engine", "tts.bensch"), "Did you mean 'bench'?"),
+        (
+            ("--parley-engine", "mt.bench", "--parley-option", "word_ms"),
+            "an engine's option is KEY=VALUE, not 'word_ms'",
+        ),
+        (("--parley-option", "word_ms=1"), "--parley-option needs an engine"),
+    ],
+)
+def test_a_wrong_name_or_option_is_reported_with_the_right_ones(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = run(tmp_path, *arguments)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+
+
+def test_the_plug_in_imports_nothing_of_parley_until_an_engine_is_named() -> None:
+    script = (
+        "import sys, pytest; before = set(sys.modules); import parley.testing.pytest_plugin; "
+        "print(sorted(name for name in set(sys.modules) - before if not name.startswith(('parley.testing', '_pytest'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "['parley']"
+
+
+def test_the_test_kit_needs_no_pytest_where_it_is_used_without() -> None:
+    script = (
+        "import sys; sys.modules['pytest'] = None; import pkgutil, importlib, parley.testing as kit; "
+        "[importlib.import_module(f'parley.testing.{m.name}') for m in pkgutil.iter_modules(kit.__path__) "
+        "if m.name not in ('contracts', 'pytest_plugin')]"
+    )
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
