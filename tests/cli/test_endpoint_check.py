@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parley.cli.checks import check_endpoint
+from parley.engines.llm.openai import CHAT
 from parley.engines.ports import EngineSpec
 from tests.engines.chat_server import ChatServer
 
@@ -26,7 +27,7 @@ KEY = "sk-secret-1234567890"
 async def test_the_check_says_what_answers(server: ChatServer, ok: bool, seen: str, remedy: str) -> None:
     async with server.running():
         options = {"base_url": server.url, "api_key": KEY}
-        check = await check_endpoint(server.url, EngineSpec("openai", "qwen3:8", options))
+        check = await check_endpoint(server.url, EngineSpec("openai", "qwen3:8", options), CHAT)
     assert (check.ok, seen in check.seen, remedy in check.remedy) == (ok, True, True), check
 
 
@@ -36,7 +37,7 @@ async def test_the_check_follows_no_redirect_to_another_server() -> None:
         server = ChatServer([], redirect=(302, f"http://127.0.0.1:{elsewhere.port}"))
         async with server.running():
             options = {"base_url": server.url, "api_key": KEY}
-            check = await check_endpoint(server.url, EngineSpec("openai", "m", options))
+            check = await check_endpoint(server.url, EngineSpec("openai", "m", options), CHAT)
         assert not check.ok
         assert "redirects to another server" in check.seen
         assert elsewhere.requests == []

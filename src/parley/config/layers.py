@@ -29,14 +29,20 @@ KeyPath = tuple[str, ...]
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
 _PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options"))
 
+ENDPOINT_ENGINES = {"llm": ("", "auto", "openai"), "stt": ("openai",), "tts": ("openai",)}
+"""By stage, the engines that `PARLEY_LLM_BASE_URL`, `PARLEY_TTS_API_KEY` and the like apply to ("" is the stage's default)."""
+
 # What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.
 SHORT_NAMES: dict[str, KeyPath] = {
     "pipeline": ("default_pipeline",),
     "api_key": ("server", "api_keys"),
     **{key: ("server", key) for key in _SERVER_KEYS},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
-    "llm_base_url": ("pipelines", "*", "llm_options", "base_url"),
-    "llm_api_key": ("pipelines", "*", "llm_options", "api_key"),
+    **{
+        f"{stage}_{option}": ("pipelines", "*", f"{stage}_options", option)
+        for stage in ENDPOINT_ENGINES
+        for option in ("base_url", "api_key")
+    },
 }
 
 PREFIX = "PARLEY_"
@@ -214,8 +220,8 @@ def _expand(key: KeyPath, pipeline: str) -> KeyPath:
     return tuple(pipeline if part == "*" else part for part in key)
 
 
-AUTO_FAMILY = {"auto", "openai", "whisper"}
-"""`auto` takes the options of the engine it prefers in its stage, so that they outlive a change between the two."""
+AUTO_FAMILIES = {"llm": {"auto", "openai"}, "stt": {"auto", "whisper"}}
+"""By stage, `auto` and the engine that it prefers: it takes that engine's options, so that they outlive a change between the two."""
 
 
 def pipeline_table(layer: Layer, pipeline: str) -> dict[str, Any]:
@@ -236,7 +242,7 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
     for stage in (stage.name for stage in stages()):
         chosen = _engine(later, pipeline, stage)
         before = str(table.get(stage, "auto")).partition(":")[0]
-        if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILY:
+        if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILIES.get(stage, set()):
             table.pop(f"{stage}_options", None)
             file.places = {
                 key: place
@@ -251,18 +257,18 @@ def _engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> str:
     return next((str(name).partition(":")[0].strip() for name in named if name), "")
 
 
-ENDPOINT_ENGINES = ("", "auto", "openai")
-"""Language models that `PARLEY_LLM_BASE_URL` and `PARLEY_LLM_API_KEY` apply to ("" is the default, `auto`)."""
-
-
-def drop_endpoint_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
-    """Drop the environment's endpoint if the pipeline's language model has none; returns warnings."""
-    engine = _engine(layers, pipeline, "llm")
+def drop_endpoints_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
+    """Drop the environment's endpoint and key of each stage whose engine has no endpoint; returns warnings."""
+    warnings = []
     table = pipeline_table(environment, pipeline)
-    if engine in ENDPOINT_ENGINES or "llm_options" not in table:
-        return []
-    del table["llm_options"]
-    endpoint = [key for key in environment.places if "llm_options" in key]
-    return [
-        f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {engine}." for key in endpoint
-    ]
+    for stage, engines in ENDPOINT_ENGINES.items():
+        engine, options = _engine(layers, pipeline, stage), f"{stage}_options"
+        if engine in engines or options not in table:
+            continue
+        del table[options]
+        used = engine or "the default engine"
+        warnings += [
+            f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {used}."
+            for key in [key for key in environment.places if options in key]
+        ]
+    return warnings

@@ -23,7 +23,7 @@ from parley.config.errors import ConfigError, did_you_mean
 from parley.config.layers import (
     KeyPath,
     Layer,
-    drop_endpoint_of_others,
+    drop_endpoints_of_others,
     drop_foreign_options,
     find_file,
     flatten,
@@ -64,7 +64,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     served = _served(file, pipeline)
     drop_foreign_options(file, (environment, command_line), pipeline)
     layers = (Layer(data={"pipelines": served}), file, environment, command_line)
-    warnings += drop_endpoint_of_others(environment, layers, pipeline)
+    warnings += drop_endpoints_of_others(environment, layers, pipeline)
     settings = _validated(layers)
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
