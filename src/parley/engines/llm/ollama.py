@@ -25,7 +25,6 @@ from parley.engines.llm.ollama_errors import no_thinking, ollama_failure
 from parley.engines.llm.ollama_request import ModelTraits, Think, request_body, traits_of
 from parley.engines.llm.ollama_stream import LineReader, OllamaReader
 from parley.engines.llm.reply_stream import TimeLimits, read_reply
-from parley.engines.openai_api.answer import drain
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.connection import EndpointConfig
 from parley.engines.openai_api.errors import Endpoint, Failure
@@ -314,7 +313,6 @@ async def _lines(client: EndpointClient, body: Mapping[str, object]) -> AsyncGen
                 yield line
         for line in reader.end():
             yield line
-        await drain(slices)
 
 
 def _version(answer: object) -> tuple[int, ...]:

@@ -3,16 +3,19 @@
 Laws:
 - Time limits run on what the model makes, not on bytes: signs of life and empty pieces renew none.
 - A listener who takes time over an event costs the server none of its own.
+- A connection whose reply has ended is left clean for the next request, where that takes no more than `DRAIN_S`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from parley.engines.openai_api.answer import DRAIN_S
 from parley.engines.openai_api.errors import NothingMoreCame
 from parley.engines.ports import ChatEvent
 
@@ -95,4 +98,11 @@ async def read_reply(
                 yield event
         finally:
             if reader.done:
-                await anext(pieces, None)  # leaves the connection clean
+                await _drain(pieces)
+
+
+async def _drain(pieces: AsyncGenerator[object, None]) -> None:
+    """Read what follows the last piece, so that the connection can serve the next request."""
+    with contextlib.suppress(Exception):  # the reply is whole: what goes wrong now concerns the connection only
+        async with asyncio.timeout(DRAIN_S):
+            await anext(pieces, None)
