@@ -231,7 +231,7 @@ async def test_images_go_as_base64_to_models_that_see() -> None:
 async def test_a_model_thinks_only_where_it_is_asked_to(
     pulled: Pulled, option: object, effort: str, sent: object
 ) -> None:
-    options = {} if option is None else {"think": option}
+    options: dict[str, Any] = {} if option is None else {"think": option}
     async with connected(pulled=pulled, **options) as (engine, server):
         await replied(engine, ChatRequest(HELLO.messages, reasoning_effort=effort))
     assert server.bodies[0].get("think") == sent
@@ -269,7 +269,7 @@ async def test_thinking_asked_of_a_model_without_it_is_found_out_at_start_up() -
 async def test_every_request_sets_the_context_that_the_model_was_loaded_with(
     pulled: Pulled, option: int | None, num_ctx: int
 ) -> None:
-    options = {} if option is None else {"num_ctx": option}
+    options: dict[str, Any] = {} if option is None else {"num_ctx": option}
     async with connected(pulled=pulled, **options) as (engine, server):
         assert engine.num_ctx == num_ctx
         assert str(num_ctx) in engine.notice

@@ -46,6 +46,7 @@ OLLAMA: Final = Service(
     idle_option="token_timeout_s",
     example_url="http://127.0.0.1:11434",
     too_long="Raise num_ctx in llm_options, or lower the pipeline's context_tokens.",
+    engine="ollama",
 )
 
 OLLAMA_URL: Final = "http://127.0.0.1:11434"

@@ -30,6 +30,7 @@ RESPONSES: Final = Service(
     idle_option="token_timeout_s",
     example_url="http://localhost:11434/v1",
     too_long="Lower the pipeline's context_tokens, or use a model with a larger context.",
+    engine="responses",
 )
 
 

@@ -39,7 +39,7 @@ _SIGNS_OF_LIFE: Final = frozenset(
 )
 
 _REFUSALS: Final = ("invalid", "image", "unsupported", "policy")
-"""How the codes of a failed response begin or contain that the request is at fault, and not the server."""
+"""Parts of the codes that say that the request is at fault, and not the server."""
 
 _MAX_UNREAD: Final = 8
 _NAME_CHARS: Final = 60
@@ -208,7 +208,7 @@ def failure(error: object) -> EngineError | StreamError:
     message = " ".join(str(fields.get("message") or code).split())
     if code == "rate_limit_exceeded":
         return EngineError(f"The model's server has had too many requests: {message}", code="rate_limit_exceeded")
-    if code.startswith(_REFUSALS) or any(word in code for word in _REFUSALS):
+    if any(word in code for word in _REFUSALS):
         return EngineRefused(f"The model's server refused the request ({code}): {message}", code="invalid_request")
     return StreamError({"code": code, "message": message})
 
