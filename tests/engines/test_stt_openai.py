@@ -131,7 +131,7 @@ async def test_a_turn_is_sent_as_it_was_heard_and_its_length_matters() -> None:
 
 async def test_the_language_the_prompt_and_the_options_reach_the_server() -> None:
     spec = RecognitionSpec(language="pt-BR", prompt="A café.", keywords=("Parley", "Zürich"))
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "prompt": "Names:",
         "temperature": 0.2,
         "extra_body": {"vad_filter": True, "hotwords": "a", "tags[]": ["x", "y"]},
