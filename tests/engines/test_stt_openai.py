@@ -23,7 +23,6 @@ from parley.engines.ports import (
     SpeechRecognizer,
     TokenLogprob,
     Transcript,
-    Word,
 )
 from parley.engines.stt.language_names import tag_of
 from parley.engines.stt.openai import OpenAIRecognizer, create
@@ -132,7 +131,7 @@ async def test_a_turn_is_sent_as_it_was_heard_and_its_length_matters() -> None:
 
 async def test_the_language_the_prompt_and_the_options_reach_the_server() -> None:
     spec = RecognitionSpec(language="pt-BR", prompt="A café.", keywords=("Parley", "Zürich"))
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "prompt": "Names:",
         "temperature": 0.2,
         "extra_body": {"vad_filter": True, "hotwords": "a", "tags[]": ["x", "y"]},
@@ -183,7 +182,9 @@ async def test_a_verbose_answer_gives_the_language_the_confidence_and_the_words(
     assert uploads(server)[0].texts["timestamp_granularities[]"] == ["word", "segment"]
     assert (final.text, final.language, final.language_confidence) == ("burst50 burst100", "en", None)
     assert final.confidence == pytest.approx(math.exp(-0.25))
-    assert final.words == (Word("burst50", 0, 1_000), Word("burst100", 1_100, pytest.approx(3_100)))
+    assert [word.text for word in final.words] == ["burst50", "burst100"]
+    times = [time for word in final.words for time in (word.start_ms, word.end_ms)]
+    assert times == pytest.approx([0, 1_000, 1_100, 3_100])
 
 
 async def test_words_behind_the_first_segment_have_the_times_of_the_turn() -> None:

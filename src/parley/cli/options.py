@@ -32,7 +32,7 @@ _PIPELINE_OPTIONS = (
     click.option(
         "--llm-base-url", metavar="URL", help="Endpoint of the language model, such as http://localhost:11434/v1."
     ),
-    click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as espeak."),
+    click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak."),
     click.option(
         "--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL, such as http://localhost:8880/v1."
     ),
