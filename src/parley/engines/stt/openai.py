@@ -100,7 +100,7 @@ def create(model: str, options: Mapping[str, object]) -> OpenAIRecognizer:
             "response_format", "verbose_json" if verbose else "json", ("json", "verbose_json")
         ),
         words=reader.flag("words", False),
-        logprobs=reader.flag("logprobs", endpoint.is_openai and not verbose),
+        logprobs=reader.flag("logprobs", endpoint.is_openai and model.startswith("gpt-4o") and "diarize" not in model),
         stream=reader.flag("stream", False),
         partials=reader.flag("partials", endpoint.is_local),
         temperature=reader.optional_number("temperature", 0, 1),
@@ -167,10 +167,11 @@ class OpenAIRecognizer:
         """Start a turn. Raises `EngineRefused` (`unsupported_language`), `EngineError` where too many are open."""
         if self._turns is None:
             raise EngineError("The transcription server is not open.", code="engine_closed")
-        return self._turns.open_stream(replace(spec, language=self._language(spec)), on_partial)
+        language, languages = self._spoken(spec)
+        return self._turns.open_stream(replace(spec, language=language, languages=languages), on_partial)
 
-    def _language(self, spec: RecognitionSpec) -> str:
-        """The language to name, "" where the model is to find it out."""
+    def _spoken(self, spec: RecognitionSpec) -> tuple[str, tuple[str, ...]]:
+        """The language of a turn, or "" and those among which the model is to find it out."""
         asked = (spec.language,) if spec.language else spec.languages
         allowed = tuple(_primary(language) for language in asked or (self._config.language,) if language)
         known = tuple(map(_primary, self._config.languages))
@@ -181,7 +182,7 @@ class OpenAIRecognizer:
                 code="unsupported_language",
                 remedy="The option languages lists what it understands.",
             )
-        return understood[0] if len(understood) == 1 else ""
+        return (understood[0], ()) if len(understood) == 1 else ("", understood)
 
 
 class _RemoteTurns(SegmentedTurns):
@@ -240,9 +241,14 @@ class _RemoteTurns(SegmentedTurns):
     def _form(self, audio: Samples, spec: RecognitionSpec) -> Form:
         config = self._config
         fields = [("model", self._connection.model), ("response_format", config.response_format)]
+        prompt, keywords = f"{config.prompt} {spec.prompt}".strip(), spec.keywords
+        if _takes_lists(self._connection.model):
+            fields += [("languages[]", language) for language in spec.languages if not spec.language]
+            fields += [("keywords[]", keyword) for keyword in keywords]
+        else:
+            prompt = f"{prompt} {', '.join(keywords)}".strip()
         if spec.language:
             fields.append(("language", spec.language))
-        prompt = " ".join(filter(None, (config.prompt, spec.prompt, ", ".join(spec.keywords))))
         if prompt:
             fields.append(("prompt", prompt))
         if config.temperature is not None:
@@ -264,6 +270,11 @@ class _RemoteTurns(SegmentedTurns):
             await self.decode(silence, 0, RecognitionSpec(live=False), lambda _: None)
         except EngineError as error:
             raise EngineUnavailable(error.message, code=error.code, remedy=error.remedy) from error
+
+
+def _takes_lists(model: str) -> bool:
+    """Whether a model takes several languages and keywords by fields of their own."""
+    return model.startswith("gpt-transcribe")
 
 
 def _is_stream(answer: Answer) -> bool:
