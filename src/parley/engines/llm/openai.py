@@ -19,7 +19,7 @@ from typing import Final
 
 from parley.engines.llm.openai_request import ChatDialect, request_body
 from parley.engines.llm.openai_stream import StreamReader
-from parley.engines.openai_api.connection import Connection, EndpointConfig, read_endpoint
+from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import NothingMoreCame, StatusError, failure_of, model_not_found
 from parley.engines.openai_api.models import is_chat_model
 from parley.engines.openai_api.retries import Retries
@@ -103,7 +103,7 @@ class OpenAIModel:
 
     def __init__(self, config: OpenAIConfig) -> None:
         self._config = config
-        self._connection = Connection(config.endpoint, CHAT, config.model)
+        self._connection = EndpointConnection(config.endpoint, CHAT, config.model)
         self._dialect = ChatDialect("max_completion_tokens" if config.endpoint.is_openai else "max_tokens")
         self._reasoning_opened = any(name in config.model.lower() for name in _UNOPENED_REASONERS)
         self._reasoning_seen = False

@@ -23,9 +23,9 @@ import numpy as np
 
 from parley.audio import pcm
 from parley.audio.types import Samples
-from parley.engines.openai_api.answer import Answer, drain
+from parley.engines.openai_api.answer import EndpointAnswer, drain
 from parley.engines.openai_api.client import Form
-from parley.engines.openai_api.connection import Connection, EndpointConfig, read_endpoint
+from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import NothingMoreCame, failure_of
 from parley.engines.openai_api.retries import Retries
 from parley.engines.openai_api.service import Service
@@ -123,7 +123,7 @@ class OpenAIRecognizer:
 
     def __init__(self, config: TranscriptionConfig) -> None:
         self._config = config
-        self._connection = Connection(config.endpoint, TRANSCRIPTIONS, config.model)
+        self._connection = EndpointConnection(config.endpoint, TRANSCRIPTIONS, config.model)
         self._turns: _RemoteTurns | None = None
 
     @property
@@ -188,7 +188,7 @@ class OpenAIRecognizer:
 class _RemoteTurns(SegmentedTurns):
     """The turns of one endpoint: each decoding is a request."""
 
-    def __init__(self, config: TranscriptionConfig, connection: Connection) -> None:
+    def __init__(self, config: TranscriptionConfig, connection: EndpointConnection) -> None:
         super().__init__(f"The transcription server at {connection.endpoint.shown_url}", partials=config.partials)
         self._config = config
         self._connection = connection
@@ -277,7 +277,7 @@ def _takes_lists(model: str) -> bool:
     return model.startswith("gpt-transcribe")
 
 
-def _is_stream(answer: Answer) -> bool:
+def _is_stream(answer: EndpointAnswer) -> bool:
     return answer.content_type.partition(";")[0].strip().lower() == "text/event-stream"
 
 

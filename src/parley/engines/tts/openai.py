@@ -17,8 +17,8 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from parley.engines.openai_api.answer import Answer, not_what_was_asked
-from parley.engines.openai_api.connection import Connection, EndpointConfig, read_endpoint
+from parley.engines.openai_api.answer import EndpointAnswer, not_what_was_asked
+from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import (
     Failure,
     NothingMoreCame,
@@ -118,7 +118,7 @@ class OpenAISynthesizer:
 
     def __init__(self, config: SpeechConfig) -> None:
         self._config = config
-        self._connection = Connection(config.endpoint, SPEECH, config.model)
+        self._connection = EndpointConnection(config.endpoint, SPEECH, config.model)
         self._voices = config.voices or (OPENAI_VOICES if config.endpoint.is_openai else ())
         self._rate = config.sample_rate
         """Of the audio that came last."""
@@ -245,7 +245,7 @@ class OpenAISynthesizer:
             body["instructions"] = config.instructions
         return {**body, **config.extra_body}
 
-    async def _check_type(self, answer: Answer) -> None:
+    async def _check_type(self, answer: EndpointAnswer) -> None:
         """Raises `EngineError` for an answer whose header says that it is no audio that can be read."""
         kind = answer.content_type.partition(";")[0].strip().lower()
         if kind.startswith("text/") or kind.endswith(("json", "xml")):
