@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parley.config import Config, load
-from parley.engines.ports import LLM, MT, SPEECH, STT, VC
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, Stage
 
 HOSTED = [
     "",
@@ -43,7 +44,7 @@ def test_without_any_setting_the_default_pipeline_serves_this_machine_only() -> 
     assert config.default_pipeline == "default"
     engines = config.pipelines["default"].engines
     named = {stage.name: spec.name for stage, spec in engines.items()}
-    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "espeak"}
+    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "auto"}
 
 
 def test_stages_without_a_default_are_absent_until_an_engine_is_named(tmp_path: Path) -> None:
@@ -108,6 +109,47 @@ def test_the_benchmark_pipeline_is_not_given_an_endpoint_that_its_model_has_no_u
     config = load(None, {"pipeline": "bench"}, {"PARLEY_LLM_BASE_URL": "http://localhost:1/v1"})
     assert config.pipelines["bench"].engines[LLM].options == {}
     assert "PARLEY_LLM_BASE_URL changes nothing" in config.warnings[0]
+
+
+@pytest.mark.parametrize("stage", [STT, TTS])
+def test_each_stage_with_an_endpoint_has_its_own_url_and_key(stage: Stage[Any]) -> None:
+    name = stage.name.upper()
+    environ = {f"PARLEY_{name}": "openai:m", f"PARLEY_{name}_BASE_URL": "http://a/v1", f"PARLEY_{name}_API_KEY": "k"}
+    config = load(None, {f"{stage}_base_url": "http://b/v1"}, {**environ, "PARLEY_LLM_API_KEY": "of-another"})
+    spec = config.pipelines["default"].engines[stage]
+    assert (spec.name, spec.model, spec.options) == ("openai", "m", {"base_url": "http://b/v1", "api_key": "k"})
+    assert source(config, f"pipelines.default.{stage}_options.base_url") == f"flag --{stage}-base-url"
+    shown = {setting.key: setting.value for setting in config.explain()}
+    assert shown[f"pipelines.default.{stage}_options.api_key"] == f"set (from env PARLEY_{name}_API_KEY)"
+
+
+@pytest.mark.parametrize(
+    ("stage", "engine", "used"),
+    [(TTS, "espeak", "espeak"), (TTS, "", "the default engine"), (STT, "whisper:small", "whisper")],
+)
+def test_an_endpoint_and_its_key_are_not_given_to_an_engine_without_one(
+    stage: Stage[Any], engine: str, used: str
+) -> None:
+    name = stage.name.upper()
+    environ = {f"PARLEY_{name}": engine, f"PARLEY_{name}_BASE_URL": "http://a/v1", f"PARLEY_{name}_API_KEY": "k"}
+    config = load(None, {}, environ)
+    assert config.pipelines["default"].engines[stage].options == {}
+    assert [warning.partition(" changes")[0] for warning in config.warnings] == [
+        f"env PARLEY_{name}_API_KEY",
+        f"env PARLEY_{name}_BASE_URL",
+    ]
+    assert config.warnings[0].endswith(f"the pipeline default uses {used}.")
+
+
+@pytest.mark.parametrize(("stage", "other"), [(STT, "whisper"), (STT, "auto"), (TTS, "auto"), (TTS, "espeak")])
+def test_a_key_in_the_file_is_not_given_to_the_engine_that_a_flag_names(
+    tmp_path: Path, stage: Stage[Any], other: str
+) -> None:
+    options = f'[pipelines.default.{stage}_options]\nbase_url = "http://a/v1"\napi_key = "k"\n'
+    write(tmp_path / "parley.toml", f'[pipelines.default]\n{stage} = "openai:m"\n{options}')
+    assert load(None, {}, {}).pipelines["default"].engines[stage].options["api_key"] == "k"
+    replaced = load(None, {stage.name: other}, {})
+    assert replaced.pipelines["default"].engines[stage].options == {}
 
 
 def test_options_of_an_engine_that_a_flag_replaces_are_not_given_to_the_new_one(tmp_path: Path) -> None:

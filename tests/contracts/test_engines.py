@@ -72,6 +72,18 @@ class TestEspeak(SynthesizerContract):
         return made(TTS, "espeak")
 
 
+class TestHibari(SynthesizerContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(TTS, "hibari")
+
+
+class TestAutoSynthesizer(SynthesizerContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(TTS, "auto")
+
+
 class TestPocketsphinx(RecognizerContract):
     @pytest.fixture
     def make_engine(self) -> Make:

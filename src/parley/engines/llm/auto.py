@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, read_config
-from parley.engines.llm.openai_errors import models_named
-from parley.engines.llm.openai_http import EndpointClient
-from parley.engines.llm.openai_models import is_chat_model, models_of
+from parley.engines.llm.endpoint_model import OpenAIConfig, read_config
+from parley.engines.llm.openai import CHAT, OpenAIModel
 from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
+from parley.engines.openai_api.client import EndpointClient
+from parley.engines.openai_api.errors import models_named
+from parley.engines.openai_api.models import is_chat_model, models_of
 from parley.engines.options import OptionReader
 from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
 
@@ -37,7 +38,7 @@ def create(model: str, options: Mapping[str, object]) -> AutoModel:
     reader = OptionReader("llm auto", options)
     ports = _ports(reader.text("ports"))
     configured = bool(options.get("base_url") or os.environ.get("PARLEY_LLM_BASE_URL"))
-    config = read_config(model, reader)
+    config = read_config(model, reader, CHAT)
     reader.close()
     return AutoModel(config, configured, ports)
 
@@ -86,7 +87,7 @@ class AutoModel:
 
     async def open(self) -> None:
         self._failures.clear()
-        if self._configured or (self._config.model and self._config.api_key):
+        if self._configured or (self._config.model and self._config.endpoint.api_key):
             self._chosen = await self._open_configured()
         else:
             self._chosen = await self._open_local() or self._responder()
@@ -116,7 +117,8 @@ class AutoModel:
             }:
                 continue
             # (a key in the environment is for another server)
-            config = replace(self._config, base_url=server.base_url, model=wanted or server.models[0], api_key="")
+            endpoint = replace(self._config.endpoint, base_url=server.base_url, api_key="")
+            config = replace(self._config, endpoint=endpoint, model=wanted or server.models[0])
             engine = OpenAIModel(config)
             try:
                 await engine.open()
@@ -138,7 +140,7 @@ class AutoModel:
                 code="model_not_found",
                 remedy="Name its endpoint: --llm-base-url, or set OPENAI_API_KEY for OpenAI's.",
             )
-        key = os.environ.get("OPENAI_API_KEY") or self._config.api_key
+        key = os.environ.get("OPENAI_API_KEY") or self._config.endpoint.api_key
         how = "An API key is set, but no model: name one with --llm openai:MODEL." if key else HOW_TO_CONNECT
         self.notice = " ".join(["No language model was found: the built-in responder answers.", *self._failures, how])
         return Responder()
@@ -152,7 +154,9 @@ async def find_local_servers(ports: Mapping[int, str]) -> list[LocalServer]:
 
 async def _probe(port: int, name: str) -> LocalServer | None:
     root = f"http://127.0.0.1:{port}"
-    client = await asyncio.to_thread(lambda: EndpointClient(root, {}, connect_timeout_s=PROBE_TIMEOUT_S, proxies=False))
+    client = await asyncio.to_thread(
+        lambda: EndpointClient(root, {}, CHAT, connect_timeout_s=PROBE_TIMEOUT_S, proxies=False)
+    )
     try:
         health, answer = await asyncio.gather(_get_json(client, "/health"), _get_json(client, "/v1/models"))
     finally:
