@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 import numpy as np
 
 from parley.engines.model_worker import ModelWorker
+from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
     EngineInfo,
+    EngineRefused,
     Partial,
     RecognitionSpec,
     RecognizerStream,
@@ -35,12 +37,12 @@ def count_beeps(audio: Samples) -> int:
     return int(np.count_nonzero(np.diff(loud.astype(int), prepend=0) == 1))
 
 
-def beeps(text: str, hertz: float) -> Iterator[Samples]:
-    """A fifth of a second of sound and a tenth of silence for each word."""
-    time = np.arange(RATE // 5) / RATE
+def beeps(text: str, hertz: float, speed: float) -> Iterator[Samples]:
+    """At speed 1, a fifth of a second of sound and a tenth of silence for each word."""
+    time = np.arange(round(RATE / 5 / speed)) / RATE
     beep = (0.3 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
     for _ in text.split():
-        yield np.concatenate([beep, np.zeros(RATE // 10, np.float32)])
+        yield np.concatenate([beep, np.zeros(round(RATE / 10 / speed), np.float32)])
 
 
 def create_recognizer(model: str, options: Mapping[str, object]) -> BeepRecognizer:
@@ -57,7 +59,7 @@ class BeepRecognizer:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("stt", "beeps", "Counts beeps.", sample_rate=RATE, languages=("en",))
+        return EngineInfo("stt", "beeps", "Counts beeps.", sample_rate=RATE, deterministic=True)
 
     @property
     def fault(self) -> EngineError | None:
@@ -97,7 +99,9 @@ class BeepSynthesizer:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("tts", "beeps", "A beep for each word.", sample_rate=RATE, voices=("beep",))
+        return EngineInfo(
+            "tts", "beeps", "A beep for each word.", sample_rate=RATE, voices=("beep",), deterministic=True
+        )
 
     @property
     def fault(self) -> EngineError | None:
@@ -114,9 +118,11 @@ class BeepSynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         if self._worker is None:
             raise EngineError("Beeps is not open.", code="engine_closed")
+        if self.resolve_voice(request.voice) is None:
+            raise EngineRefused(f"There is no voice {request.voice!r}.", "Leave it out.", code="unknown_voice")
 
         def synthesize(emit: Callable[[Samples], bool]) -> None:
-            for audio in beeps(request.text, self._hertz):
+            for audio in beeps(request.text, self._hertz, request.speed):
                 if not emit(audio):
                     return
 
@@ -124,4 +130,4 @@ class BeepSynthesizer:
             yield SpeechChunk(audio, RATE)
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
-        return "beep"
+        return "beep" if voice in ("", "beep", *OPENAI_VOICES) else None

@@ -6,21 +6,30 @@ import asyncio
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parley.engines.llm import bench as llm_bench
+from parley.engines.mt import bench as mt_bench
 from parley.engines.ports import (
     ChatEnd,
     ChatMessage,
     ChatRequest,
+    ConversionSpec,
+    DialogueRequest,
     LanguageModel,
     RecognitionSpec,
     SpeechRecognizer,
     SpeechRequest,
     SpeechSynthesizer,
+    SpokenDelta,
     TextDelta,
+    TranslationRequest,
 )
+from parley.engines.speech import bench as speech_bench
 from parley.engines.stt import bench as stt_bench
 from parley.engines.tts import bench as tts_bench
+from parley.engines.vc import bench as vc_bench
 
 TOLERANCE_S = 0.06
 """What a busy test machine may be late by; never early."""
@@ -90,3 +99,39 @@ def test_a_wrong_option_is_named(create: object) -> None:
     assert callable(create)
     with pytest.raises(ValueError, match="knows no option 'latency'"):
         create("", {"latency": 3})
+
+
+@settings(deadline=None, max_examples=60)
+@given(text=st.text(max_size=80))
+async def test_the_translation_can_be_translated_back(text: str) -> None:
+    engine = mt_bench.create("", {"first_word_ms": 0})
+
+    async def translated(said: str, source: str, target: str) -> str:
+        return "".join([piece async for piece in engine.translate(TranslationRequest(said, source, target))])
+
+    there = await translated(text, "en", "x-bench")
+    assert await translated(there, "x-bench", "en") == (text if there else "")
+
+
+async def test_the_converter_is_the_filter_that_its_head_describes() -> None:
+    engine = vc_bench.create("", {"latency_ms": 7})
+    audio = (0.2 * np.sin(np.arange(4_800) / 20)).astype(np.float32)
+    stream = engine.open_stream(ConversionSpec())
+    made = [await stream.convert(audio[at : at + 333]) for at in range(0, len(audio), 333)]
+    ahead = np.concatenate([audio[168:], np.zeros(168, np.float32)])
+    np.testing.assert_allclose(np.concatenate([*made, await stream.finish()]), (audio + ahead) / 2, atol=1e-6)
+
+
+async def test_the_speech_model_answers_with_a_tone_for_each_word_as_loud_as_the_user() -> None:
+    engine = speech_bench.create("", {"first_audio_ms": 0, "word_ms": 50})
+    said = (np.sin(np.arange(24_000) / 20) / 10).astype(np.float32)
+    answers = []
+    for audio in (said, 4 * said):
+        request = DialogueRequest(audio, (ChatMessage("user", "a bench"),))
+        answers.append([event async for event in engine.reply(request) if isinstance(event, SpokenDelta)])
+    quiet, loud = answers
+    assert [piece.text for piece in quiet] == ["a", " bench"]
+    assert [len(piece.audio) for piece in quiet] == [1_200, 1_200]
+    rms = float(np.sqrt(np.mean((4 * said) ** 2)))
+    np.testing.assert_allclose(loud[1].audio, speech_bench.tone("bench", 50, rms), atol=1e-6)
+    np.testing.assert_allclose(loud[0].audio, 4 * quiet[0].audio, atol=1e-4)

@@ -66,7 +66,7 @@ async def test_it_declares_what_both_have_and_refuses_what_neither_has(auto: Aut
     assert auto.resolve_voice("nobody") is None
     with pytest.raises(EngineRefused, match="voice 'nobody'") as refused:
         auto.speak(SpeechRequest("Hello", "nobody"))
-    assert refused.value.code == "voice_not_found"
+    assert refused.value.code == "unknown_voice"
     with pytest.raises(EngineRefused, match="language 'xx'") as refused:
         auto.speak(SpeechRequest("Hello", "", "xx"))
     assert refused.value.code == "unsupported_language"
@@ -85,7 +85,7 @@ async def test_the_default_voice_is_one_of_either(voice: str, rate: int) -> None
 async def test_a_default_voice_that_neither_has_stops_the_start() -> None:
     with pytest.raises(EngineUnavailable, match="'nobody'") as raised:
         await create("", {"voice": "nobody"}).open()
-    assert raised.value.code == "voice_not_found"
+    assert raised.value.code == "unknown_voice"
 
 
 async def test_without_hibari_espeak_speaks_and_a_notice_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ async def test_it_speaks_english_and_refuses_what_it_has_not(hibari: HibariSynth
     assert raised.value.code == "unsupported_language"
     with pytest.raises(EngineRefused, match="no voice 'nobody'") as raised:
         await anext(hibari.speak(SpeechRequest("Hello", "nobody")))
-    assert raised.value.code == "voice_not_found"
+    assert raised.value.code == "unknown_voice"
     assert "heart" in raised.value.remedy
 
 
@@ -179,7 +179,7 @@ async def test_another_voice_is_one_where_its_file_is(monkeypatch: pytest.Monkey
     monkeypatch.setenv("HIBARI_HOME", str(tmp_path))
     with pytest.raises(EngineUnavailable, match="no voice 'emma' on this machine") as raised:
         await create("emma", {}).open()
-    assert raised.value.code == "voice_not_found"
+    assert raised.value.code == "unknown_voice"
     folder = hibari_voices.assets()
     assert folder is not None
     emma = next(voice for voice in hibari_voices.VOICES if voice.name == "emma")

@@ -290,19 +290,19 @@ async def test_an_engine_that_is_closed_says_so() -> None:
         (
             400,
             {"error": {"message": "Bad value.", "param": "voice"}},
-            "voice_not_found",
+            "unknown_voice",
             "no voice 'alloy': Bad value.",
         ),
         (
             400,
             {"detail": {"error": "validation_error", "message": "Voice 'alloy' not found. Available voices: a, b"}},
-            "voice_not_found",
+            "unknown_voice",
             "Available voices: a, b",
         ),
         (
             422,
             {"detail": [{"loc": ["body", "voice"], "msg": "Input should be 'a' or 'b'", "type": "enum"}]},
-            "voice_not_found",
+            "unknown_voice",
             "body.voice: Input should be 'a' or 'b'",
         ),
         (400, {"error": {"message": "Input too odd."}}, "invalid_request", "Input too odd"),
@@ -568,7 +568,7 @@ async def test_the_voices_are_those_that_the_server_lists(listed: object) -> Non
         assert server.posted("/audio/speech")[0].body["voice"] == "af_heart"
         with pytest.raises(EngineRefused, match=r"no voice 'af_ski'.*Did you mean 'af_sky'") as caught:
             await chunks_of(engine, SpeechRequest("Hi.", "af_ski"))
-        assert caught.value.code == "voice_not_found"
+        assert caught.value.code == "unknown_voice"
         assert len(server.posted("/audio/speech")) == 1
 
 
@@ -586,7 +586,7 @@ async def test_a_configured_voice_that_the_server_lacks_stops_the_start() -> Non
     with pytest.raises(EngineUnavailable, match="Did you mean 'af_heart'") as caught:
         async with connected(voices={"voices": ["af_heart"]}, voice="af_hart"):
             pass
-    assert caught.value.code == "voice_not_found"
+    assert caught.value.code == "unknown_voice"
 
 
 async def test_openai_has_its_own_key_and_voices_and_those_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,16 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def test_the_how_to_shows_what_the_package_holds() -> None:
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", HOW_TO, re.DOTALL)
-    files = (PACKAGE / "pyproject.toml", PACKAGE / "parley_faq.py", BLOCKING / "parley_beeps.py")
+    files = (
+        PACKAGE / "pyproject.toml",
+        PACKAGE / "parley_faq.py",
+        BLOCKING / "parley_beeps.py",
+        BLOCKING / "test_parley_beeps.py",
+    )
     held = "".join(file.read_text(encoding="utf-8") for file in files)
     shown = [block.removeprefix("# pyproject.toml\n") for block in blocks]
     others = [block for block in shown if not all(part in held for part in block.split("\n\n"))]
-    assert len(shown) == 7
+    assert len(shown) == 8
     assert [block.startswith("[pipelines.default]") for block in others] == [True]
 
 
@@ -100,6 +105,14 @@ asyncio.run(main())
 """
     heard = run("-c", script, str(beeps))
     assert heard.stdout.splitlines()[-1:] == ["I heard 3 beeps."], heard.stderr
+
+
+@pytest.mark.slow
+def test_the_blocking_engines_pass_the_contract_suite(run: Run) -> None:
+    tested = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "../blocking_engines")
+    assert tested.returncode == 0, tested.stdout
+    by_name = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--parley-engine", "tts.beeps", "-k", "declared")
+    assert by_name.returncode == 0, by_name.stdout
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ class SpeechChunk:
 @runtime_checkable
 class SpeechSynthesizer(Engine, Protocol):
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
-        """Stream the clause's audio, at `info.sample_rate` throughout. Closing the iterator stops the synthesis.
+        """Stream the clause's audio. Closing the iterator stops the synthesis.
 
         Raises `EngineRefused` for a voice that `resolve_voice()` does not know (`unknown_voice`) or a language that no voice of the engine
         speaks (`unsupported_language`), `EngineError` where the engine fails.

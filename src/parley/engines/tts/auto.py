@@ -61,6 +61,8 @@ class AutoSynthesizer:
             languages=tuple(dict.fromkeys(language for info in infos for language in info.languages)),
             voices=tuple(dict.fromkeys(voice for info in infos for voice in info.voices)),
             licence="; ".join(f"{info.name}: {info.licence}" for info in infos),
+            timings=all(info.timings for info in infos),
+            normalizes=all(info.normalizes for info in infos),
         )
 
     @property
@@ -85,7 +87,7 @@ class AutoSynthesizer:
             raise EngineUnavailable(
                 f"Neither hibari nor espeak-ng has the voice {self._default_voice!r}.",
                 "List the voices with: parley engines --json",
-                code="voice_not_found",
+                code="unknown_voice",
             )
 
     async def close(self) -> None:
@@ -110,21 +112,23 @@ class AutoSynthesizer:
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """As the engine that speaks it: with the request's voice, or the nearest one that speaks the language.
 
-        Raises `EngineRefused` for an unknown voice (`voice_not_found`) or language (`unsupported_language`).
+        Raises `EngineRefused` for an unknown voice (`unknown_voice`) or language (`unsupported_language`).
         """
         voice = request.voice or self._default_voice
         if self.resolve_voice(voice) is None:
             raise EngineRefused(
                 f"Neither hibari nor espeak-ng has a voice {voice!r}.",
                 "Use an OpenAI voice name, a voice of hibari (heart), or a language of espeak-ng (de, de+f2).",
-                code="voice_not_found",
+                code="unknown_voice",
             )
         language = self._language_of(request, voice)
         found = self.voice_in(voice, language) if language else voice
         engine = None if found is None else self._engine_for(found, language)
         if found is None or engine is None:
             raise EngineRefused(
-                f"Neither hibari nor espeak-ng speaks the language {language!r}.", code="unsupported_language"
+                f"Neither hibari nor espeak-ng speaks the language {language!r}.",
+                "List the languages with: parley engines --json",
+                code="unsupported_language",
             )
         return engine.speak(replace(request, voice=found, language=language))
 

@@ -71,6 +71,8 @@ class HibariSynthesizer:
             languages=(LANGUAGE,),
             voices=tuple(self._catalogue.files),
             licence="Apache-2.0",
+            timings=True,
+            normalizes=True,
         )
 
     @property
@@ -86,7 +88,7 @@ class HibariSynthesizer:
             raise EngineUnavailable(
                 f"hibari has no voice {self._default!r} on this machine.",
                 _voices_there(self._catalogue),
-                code="voice_not_found",
+                code="unknown_voice",
             )
         threads = min(MAX_THREADS, os.cpu_count() or 1)
         self._worker = ModelWorker(
@@ -110,7 +112,7 @@ class HibariSynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio at 24,000 Hz; `words` of each chunk are all words begun so far.
 
-        Raises `EngineRefused` for an unknown voice (`voice_not_found`) or language (`unsupported_language`).
+        Raises `EngineRefused` for an unknown voice (`unknown_voice`) or language (`unsupported_language`).
         """
         worker = self._worker
         if worker is None:
@@ -137,7 +139,7 @@ class HibariSynthesizer:
             return resolved
         if self.resolve_voice(request.voice) is None:
             raise EngineRefused(
-                f"hibari has no voice {request.voice!r}.", _voices_there(self._catalogue), code="voice_not_found"
+                f"hibari has no voice {request.voice!r}.", _voices_there(self._catalogue), code="unknown_voice"
             )
         raise EngineRefused(
             f"hibari speaks English, and not the language {request.language!r}.",

@@ -172,7 +172,7 @@ class OpenAISynthesizer:
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio; a blank text has none, and nothing is sent.
 
-        Raises `EngineRefused` for an unknown voice (`voice_not_found`) or language (`unsupported_language`), `EngineError` for what the
+        Raises `EngineRefused` for an unknown voice (`unknown_voice`) or language (`unsupported_language`), `EngineError` for what the
         server does: `invalid_api_key`, `model_not_found`, `connection_failed`, `timeout`, `rate_limit_exceeded`, `server_error`,
         `invalid_audio`.
         """
@@ -301,7 +301,7 @@ class OpenAISynthesizer:
             remedy = f"It {models_named(voice, self._voices)}"
         where = self._connection.endpoint.shown_url
         return EngineRefused(
-            f"The speech server at {where} has no voice {voice!r}{said}", code="voice_not_found", remedy=remedy
+            f"The speech server at {where} has no voice {voice!r}{said}", code="unknown_voice", remedy=remedy
         )
 
     def _default_voice(self) -> str:

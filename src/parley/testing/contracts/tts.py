@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
+from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import TTS, Samples, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage, Word
 from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
 from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
 from parley.testing.contracts.streamed import StreamedContract
 from parley.testing.contracts.watching import unblocked
 
-OPENAI_NAMES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 VOICES_TRIED = 4
 UNKNOWN = "no such voice"
 NO_LANGUAGE = "x-none"
@@ -141,7 +141,7 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         self.check(engine, await self.speak(engine, "mama papa, mama papa", voice=voice))
 
     def test_openais_voices_resolve_to_its_own(self, subject: Subject[SpeechSynthesizer]) -> None:
-        for name in OPENAI_NAMES:
+        for name in OPENAI_VOICES:
             own = subject.engine.resolve_voice(name)
             assert own, f"clients of OpenAI's protocol ask for the voice {name!r}"
             assert subject.engine.resolve_voice(own) == own, f"{name!r} resolves to {own!r}, which it does not know"
