@@ -234,6 +234,38 @@ async def test_what_a_server_leaves_out_or_writes_oddly_stays_empty() -> None:
         assert await heard(engine, spec=RecognitionSpec(logprobs=True)) == Transcript("Hello.")
 
 
+async def test_words_that_whisper_invented_for_a_noise_are_no_words() -> None:
+    noise = {"avg_logprob": -1.4, "no_speech_prob": 0.9}
+    speech = {"avg_logprob": -0.2, "no_speech_prob": 0.1}
+    for segments, text in (([noise], ""), ([noise, speech], "Thank you."), ([{"avg_logprob": -1.4}], "Thank you.")):
+        async with connected(answering(200, {"text": "Thank you.", "segments": segments})) as (engine, _):
+            assert (await heard(engine)).text == text
+
+
+async def test_openai_has_its_own_key_and_its_newer_models_take_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy of the environment is the server."""
+    spec = RecognitionSpec(languages=("en-GB", "es"), keywords=("Parley", "Zoë"), prompt="Names.", logprobs=True)
+    score = {"token": "Hola", "logprob": -0.1}
+    whole = answering(200, {"text": "Hola", "languages": [{"code": "es"}], "logprobs": [score]})
+    server = AudioServer(root="http://eu.api.openai.com/v1", transcripts=[whole])
+    async with server.running():
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        for model in ("gpt-transcribe", "gpt-4o-mini-transcribe"):
+            server.models = [model]
+            engine = create(model, {"base_url": "http://eu.api.openai.com/v1"})
+            await engine.open()
+            final = await heard(engine, spec=spec)
+            assert (final.text, final.language, final.logprobs) == ("Hola", "es", (TokenLogprob("Hola", -0.1),))
+            await engine.close()
+    new, old = (form.texts for form in uploads(server))
+    assert (new["languages[]"], new["keywords[]"], new["prompt"]) == (["en", "es"], ["Parley", "Zoë"], ["Names."])
+    assert (old["prompt"], old["include[]"]) == (["Names. Parley, Zoë"], ["logprobs"])
+    assert not {"languages[]", "keywords[]", "language"} & old.keys()
+    assert "include[]" not in new
+    assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
+
+
 # --- no request too many ---
 
 

@@ -589,6 +589,24 @@ async def test_a_configured_voice_that_the_server_lacks_stops_the_start() -> Non
     assert caught.value.code == "voice_not_found"
 
 
+async def test_openai_has_its_own_key_and_voices_and_those_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy of the environment is the server."""
+    server = AudioServer(root="http://eu.api.openai.com/v1", models=["gpt-4o-mini-tts"])
+    async with server.running():
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        engine = create("gpt-4o-mini-tts", {"base_url": "http://eu.api.openai.com/v1"})
+        await engine.open()
+        assert {"alloy", "marin", "nova"} < set(engine.info.voices)
+        assert engine.resolve_voice("af_heart") is None
+        await spoken(engine, SpeechRequest("Hi.", "voice_1234"))
+        await spoken(engine, SpeechRequest("Hi.", "nova"))
+        await engine.close()
+    assert [request.body["voice"] for request in server.posted("/audio/speech")] == [{"id": "voice_1234"}, "nova"]
+    assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
+    assert not server.posted("/audio/voices")
+
+
 async def test_languages_are_those_of_the_options() -> None:
     async with connected(languages="en, de", voices={"voices": ["a"]}) as (engine, _):
         assert engine.info.languages == ("en", "de")

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from parley.engines.openai_api.connection import Connection, EndpointConfig, read_endpoint
+from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import failure_of, model_not_found
 from parley.engines.openai_api.models import is_chat_model
 from parley.engines.openai_api.retries import Retries
@@ -69,7 +69,7 @@ class EndpointModel(ABC):
 
     def __init__(self, config: OpenAIConfig, service: Service) -> None:
         self._config = config
-        self._connection = Connection(config.endpoint, service, config.model)
+        self._connection = EndpointConnection(config.endpoint, service, config.model)
         self._service = service
         self._reported: set[str] = set()
 

@@ -38,7 +38,7 @@ DRAIN_S: Final = 0.1
 """How long the end of a reply's body is waited for. Past it the connection is closed, and the next request opens another."""
 
 
-class Answer:
+class EndpointAnswer:
     """The answer to one request; read it once, by one of its methods. `endpoint` words its errors."""
 
     def __init__(self, response: httpx2.Response, endpoint: Endpoint) -> None:

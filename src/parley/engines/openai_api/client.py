@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from parley.engines.openai_api.answer import Answer, status_error
+from parley.engines.openai_api.answer import EndpointAnswer, status_error
 from parley.engines.openai_api.errors import Endpoint, shown
 from parley.engines.openai_api.server_events import ServerEvent
 from parley.engines.openai_api.service import Service
@@ -89,7 +89,7 @@ class EndpointClient:
             return await answer.json()
 
     @asynccontextmanager
-    async def post(self, path: str, body: Body) -> AsyncGenerator[Answer, None]:
+    async def post(self, path: str, body: Body) -> AsyncGenerator[EndpointAnswer, None]:
         """Post `body` and give the successful answer, still to be read. Leaving the context closes the request.
 
         Raises `StatusError`, `EngineError`s and the errors of `httpx2`, here and while the answer is read.
@@ -114,7 +114,7 @@ class EndpointClient:
         return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
 
     @asynccontextmanager
-    async def _answer(self, method: str, path: str, body: Body | None) -> AsyncGenerator[Answer, None]:
+    async def _answer(self, method: str, path: str, body: Body | None) -> AsyncGenerator[EndpointAnswer, None]:
         """A successful answer whose body is still to be read."""
         url = self._url(path)
         for _ in range(MAX_REDIRECTS + 1):
@@ -126,7 +126,7 @@ class EndpointClient:
                     continue
                 if not response.is_success:
                     raise await status_error(response)
-                yield Answer(response, Endpoint(self.base_url, "", self._service, self._key))
+                yield EndpointAnswer(response, Endpoint(self.base_url, "", self._service, self._key))
                 return
         raise self._unfollowed(f"{self._shown} redirects in a circle, or more than {MAX_REDIRECTS} times.")
 

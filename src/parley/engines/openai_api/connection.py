@@ -65,7 +65,7 @@ def is_openai(base_url: str) -> bool:
     return (urlsplit(base_url).hostname or "").endswith((".openai.com", ".openai.azure.com"))
 
 
-class Connection:
+class EndpointConnection:
     """The endpoint of one engine. `open()` it, use `client`, `close()` it.
 
     `model` is the model's name, "" until `open()` or the engine has found one; `models` is what the server listed, empty where it has no
@@ -165,7 +165,7 @@ class Connection:
 
 async def models_at(config: EndpointConfig, service: Service) -> list[str] | None:
     """The models that an endpoint lists; None where it has no list. Raises `EngineUnavailable` where it cannot be used."""
-    connection = Connection(config, service)
+    connection = EndpointConnection(config, service)
     try:
         return await connection.open()
     finally:

@@ -23,9 +23,9 @@ import numpy as np
 
 from parley.audio import pcm
 from parley.audio.types import Samples
-from parley.engines.openai_api.answer import Answer, drain
+from parley.engines.openai_api.answer import EndpointAnswer, drain
 from parley.engines.openai_api.client import Form
-from parley.engines.openai_api.connection import Connection, EndpointConfig, read_endpoint
+from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import NothingMoreCame, failure_of
 from parley.engines.openai_api.retries import Retries
 from parley.engines.openai_api.service import Service
@@ -100,7 +100,7 @@ def create(model: str, options: Mapping[str, object]) -> OpenAIRecognizer:
             "response_format", "verbose_json" if verbose else "json", ("json", "verbose_json")
         ),
         words=reader.flag("words", False),
-        logprobs=reader.flag("logprobs", endpoint.is_openai and not verbose),
+        logprobs=reader.flag("logprobs", endpoint.is_openai and model.startswith("gpt-4o") and "diarize" not in model),
         stream=reader.flag("stream", False),
         partials=reader.flag("partials", endpoint.is_local),
         temperature=reader.optional_number("temperature", 0, 1),
@@ -123,7 +123,7 @@ class OpenAIRecognizer:
 
     def __init__(self, config: TranscriptionConfig) -> None:
         self._config = config
-        self._connection = Connection(config.endpoint, TRANSCRIPTIONS, config.model)
+        self._connection = EndpointConnection(config.endpoint, TRANSCRIPTIONS, config.model)
         self._turns: _RemoteTurns | None = None
 
     @property
@@ -167,10 +167,11 @@ class OpenAIRecognizer:
         """Start a turn. Raises `EngineRefused` (`unsupported_language`), `EngineError` where too many are open."""
         if self._turns is None:
             raise EngineError("The transcription server is not open.", code="engine_closed")
-        return self._turns.open_stream(replace(spec, language=self._language(spec)), on_partial)
+        language, languages = self._spoken(spec)
+        return self._turns.open_stream(replace(spec, language=language, languages=languages), on_partial)
 
-    def _language(self, spec: RecognitionSpec) -> str:
-        """The language to name, "" where the model is to find it out."""
+    def _spoken(self, spec: RecognitionSpec) -> tuple[str, tuple[str, ...]]:
+        """The language of a turn, or "" and those among which the model is to find it out."""
         asked = (spec.language,) if spec.language else spec.languages
         allowed = tuple(_primary(language) for language in asked or (self._config.language,) if language)
         known = tuple(map(_primary, self._config.languages))
@@ -181,13 +182,13 @@ class OpenAIRecognizer:
                 code="unsupported_language",
                 remedy="The option languages lists what it understands.",
             )
-        return understood[0] if len(understood) == 1 else ""
+        return (understood[0], ()) if len(understood) == 1 else ("", understood)
 
 
 class _RemoteTurns(SegmentedTurns):
     """The turns of one endpoint: each decoding is a request."""
 
-    def __init__(self, config: TranscriptionConfig, connection: Connection) -> None:
+    def __init__(self, config: TranscriptionConfig, connection: EndpointConnection) -> None:
         super().__init__(f"The transcription server at {connection.endpoint.shown_url}", partials=config.partials)
         self._config = config
         self._connection = connection
@@ -240,9 +241,14 @@ class _RemoteTurns(SegmentedTurns):
     def _form(self, audio: Samples, spec: RecognitionSpec) -> Form:
         config = self._config
         fields = [("model", self._connection.model), ("response_format", config.response_format)]
+        prompt, keywords = f"{config.prompt} {spec.prompt}".strip(), spec.keywords
+        if _takes_lists(self._connection.model):
+            fields += [("languages[]", language) for language in spec.languages if not spec.language]
+            fields += [("keywords[]", keyword) for keyword in keywords]
+        else:
+            prompt = f"{prompt} {', '.join(keywords)}".strip()
         if spec.language:
             fields.append(("language", spec.language))
-        prompt = " ".join(filter(None, (config.prompt, spec.prompt, ", ".join(spec.keywords))))
         if prompt:
             fields.append(("prompt", prompt))
         if config.temperature is not None:
@@ -266,7 +272,12 @@ class _RemoteTurns(SegmentedTurns):
             raise EngineUnavailable(error.message, code=error.code, remedy=error.remedy) from error
 
 
-def _is_stream(answer: Answer) -> bool:
+def _takes_lists(model: str) -> bool:
+    """Whether a model takes several languages and keywords by fields of their own."""
+    return model.startswith("gpt-transcribe")
+
+
+def _is_stream(answer: EndpointAnswer) -> bool:
     return answer.content_type.partition(";")[0].strip().lower() == "text/event-stream"
 
 

@@ -3,7 +3,8 @@
 Laws: pure, one object for one answer; what a server leaves out stays empty. A streamed answer without its end is an error, never a
 shorter transcript.
 
-Sources: OpenAI's API reference, "Create transcription" (`transcript.text.delta`, `.done`; `json`, `verbose_json`); vLLM streams
+Sources: OpenAI's API reference, "Create transcription" (`transcript.text.delta`, `.done`; `json`, `verbose_json`; `languages` of
+gpt-transcribe); vLLM streams
 `transcription.chunk` documents in the shape of chat completions.
 """
 
@@ -20,6 +21,10 @@ from parley.engines.stt.language_names import tag_of
 
 MAX_TEXT_CHARS = 20_000
 """Of one request's audio, at most half a minute: far more than anybody says in it."""
+
+
+NO_SPEECH, UNLIKELY = 0.6, -1.0
+"""Whisper's own thresholds: the probability of silence above which, and the mean log probability below which, a segment is not speech."""
 
 
 class TranscriptReader:
@@ -90,15 +95,35 @@ class TranscriptReader:
 
     def _transcript(self, text: str, document: dict[str, Any]) -> Transcript:
         spec = self._spec
+        if _is_invented(document):
+            return Transcript("")
         scores = [score for score in map(_logprob, _listed(document.get("logprobs"))) if score is not None]
         return Transcript(
             text,
             _words(document),
-            spec.language or tag_of(document.get("language")),
+            spec.language or _language(document),
             _confidence(scores, document),
             tuple(scores) if spec.logprobs else (),
             1.0 if spec.language else _probability(document.get("language_probability")),
         )
+
+
+def _language(document: dict[str, Any]) -> str:
+    """The language of a document, or the first one of its list; "" where it has none."""
+    detected = _listed(document.get("languages"))
+    return tag_of(document.get("language")) or tag_of(_field(detected[0], "code") if detected else None)
+
+
+def _is_invented(document: dict[str, Any]) -> bool:
+    """Whether each segment was probably silence and its text improbable: Whisper invents words for a cough."""
+    scores = [
+        (_number(_field(segment, "no_speech_prob")), _number(_field(segment, "avg_logprob")))
+        for segment in _listed(document.get("segments"))
+    ]
+    return bool(scores) and all(
+        silent is not None and likely is not None and silent > NO_SPEECH and likely < UNLIKELY
+        for silent, likely in scores
+    )
 
 
 def _confidence(scores: list[TokenLogprob], document: dict[str, Any]) -> float | None:

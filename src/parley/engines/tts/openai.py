@@ -17,8 +17,8 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from parley.engines.openai_api.answer import Answer, not_what_was_asked
-from parley.engines.openai_api.connection import Connection, EndpointConfig, read_endpoint
+from parley.engines.openai_api.answer import EndpointAnswer, not_what_was_asked
+from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import (
     Failure,
     NothingMoreCame,
@@ -118,7 +118,7 @@ class OpenAISynthesizer:
 
     def __init__(self, config: SpeechConfig) -> None:
         self._config = config
-        self._connection = Connection(config.endpoint, SPEECH, config.model)
+        self._connection = EndpointConnection(config.endpoint, SPEECH, config.model)
         self._voices = config.voices or (OPENAI_VOICES if config.endpoint.is_openai else ())
         self._rate = config.sample_rate
         """Of the audio that came last."""
@@ -236,7 +236,7 @@ class OpenAISynthesizer:
         body: dict[str, object] = {
             "model": self._connection.model,
             "input": request.text,
-            "voice": voice,
+            "voice": {"id": voice} if self._is_custom(voice) else voice,
             "response_format": config.response_format,
         }
         if request.speed != 1.0:
@@ -245,7 +245,7 @@ class OpenAISynthesizer:
             body["instructions"] = config.instructions
         return {**body, **config.extra_body}
 
-    async def _check_type(self, answer: Answer) -> None:
+    async def _check_type(self, answer: EndpointAnswer) -> None:
         """Raises `EngineError` for an answer whose header says that it is no audio that can be read."""
         kind = answer.content_type.partition(";")[0].strip().lower()
         if kind.startswith("text/") or kind.endswith(("json", "xml")):
@@ -311,12 +311,18 @@ class OpenAISynthesizer:
 
     def _has(self, voice: str) -> bool:
         """Whether the server has that voice, or all voices of a mix such as `af_bella(2)+af_sky(1)`."""
-        parts = [_WEIGHT.sub("", part.strip()) for part in voice.split("+")]
-        return not self._voices or voice in self._voices or all(part in self._voices for part in parts)
+        known = not self._voices or voice in self._voices or voice == self._config.voice
+        return known or self._is_custom(voice) or set(_parts(voice)) <= set(self._voices)
+
+    def _is_custom(self, voice: str) -> bool:
+        """Whether the voice is one of those that an account at OpenAI made itself."""
+        return self._config.endpoint.is_openai and voice.startswith("voice_")
 
     def _check_voice(self) -> None:
         voice = self._config.voice
-        if voice and not self._has(voice):
+        if self._config.endpoint.is_openai or not self._voices or voice in ("", *self._voices):
+            return  # (what OpenAI has beyond the usual names depends on the account)
+        if not set(_parts(voice)) <= set(self._voices):
             refused = self._no_voice(voice, ".")
             raise EngineUnavailable(refused.message, code=refused.code, remedy=refused.remedy)
 
@@ -334,6 +340,11 @@ def _is_about_the_voice(body: object, words: str) -> bool:
     error = body.get("error") if isinstance(body, dict) else None
     named = isinstance(error, dict) and error.get("param") == "voice"
     return named or re.search(r"\bvoices?\b", words, re.IGNORECASE) is not None
+
+
+def _parts(voice: str) -> list[str]:
+    """The voices of a mix, without their weights."""
+    return [_WEIGHT.sub("", part.strip()) for part in voice.split("+")]
 
 
 def _primary(language: str) -> str:
