@@ -21,6 +21,7 @@ ParleyError
     SinkRefused                  library: the sink did not take the audio
     SessionBroken                library: the session ended by a fault of its own
     SessionClosed                library: the session, or its pipeline, was closed
+  ModelError                     models: a model is unknown, or cannot be fetched
   AudioFileError, ValueError     audio: a file cannot be read or written as audio
   ProcessingUnavailable          audio: the library for echo control and noise reduction does not load
   UnusableUrl                    client: a URL cannot be dialled

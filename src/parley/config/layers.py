@@ -29,8 +29,11 @@ KeyPath = tuple[str, ...]
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
 _PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options"))
 
-ENDPOINT_ENGINES = {"llm": ("", "auto", "openai"), "stt": ("openai",), "tts": ("openai",)}
+ENDPOINT_ENGINES = {"llm": ("", "auto", "openai", "responses", "ollama"), "stt": ("openai",), "tts": ("openai",)}
 """By stage, the engines that `PARLEY_LLM_BASE_URL`, `PARLEY_TTS_API_KEY` and the like apply to ("" is the stage's default)."""
+
+READ_BY_THEMSELVES = frozenset({"auto", "openai", "responses"})
+"""Engines that read the variables of an endpoint themselves: in a chain, these are for them."""
 
 # What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.
 SHORT_NAMES: dict[str, KeyPath] = {
@@ -241,7 +244,7 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
     table = pipeline_table(file, pipeline)
     for stage in (stage.name for stage in stages()):
         chosen = _engine(later, pipeline, stage)
-        before = str(table.get(stage, "auto")).partition(":")[0]
+        before = _engine_in(table.get(stage, "auto"))
         if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILIES.get(stage, set()):
             table.pop(f"{stage}_options", None)
             file.places = {
@@ -252,9 +255,25 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
 
 
 def _engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> str:
-    """The engine of a stage by the last layer that names one, without its model; "" if no layer does."""
+    """The engine of a stage by the last layer that names one, without its model; "" if no layer does, "chain" for several."""
+    return _engine_in(_named_engine(layers, pipeline, stage))
+
+
+def _named_engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> object:
     named = (pipeline_table(layer, pipeline).get(stage) for layer in reversed(layers))
-    return next((str(name).partition(":")[0].strip() for name in named if name), "")
+    return next((name for name in named if name), "")
+
+
+def _engine_in(named: object) -> str:
+    """The engine that a setting names; "chain" for a list, or names with commas between them."""
+    engines = _engines_in(named)
+    return "chain" if len(engines) > 1 else engines[0]
+
+
+def _engines_in(named: object) -> list[str]:
+    """The engines that a setting names, without their models."""
+    parts = named if isinstance(named, list) else str(named).split(",")
+    return [str(part).partition(":")[0].strip() for part in parts] or [""]
 
 
 def drop_endpoints_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
@@ -266,6 +285,8 @@ def drop_endpoints_of_others(environment: Layer, layers: tuple[Layer, ...], pipe
         if engine in engines or options not in table:
             continue
         del table[options]
+        if engine == "chain" and not READ_BY_THEMSELVES.isdisjoint(_engines_in(_named_engine(layers, pipeline, stage))):
+            continue
         used = engine or "the default engine"
         warnings += [
             f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {used}."

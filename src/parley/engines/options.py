@@ -40,6 +40,15 @@ class OptionReader:
             raise self._wrong(name, value, f"one of {', '.join(choices)}")
         return value
 
+    def scalar(self, name: str, default: str = "") -> str:
+        """A text, a number or a flag, as text ("true", "30")."""
+        value = self._take(name, default)
+        if isinstance(value, bool):
+            return str(value).lower()
+        if not isinstance(value, str | int | float):
+            raise self._wrong(name, value, "a text, a number or a flag")
+        return str(value).strip()
+
     def flag(self, name: str, default: bool) -> bool:
         value = self._take(name, default)
         if isinstance(value, str) and value.lower() in {"true", "yes", "on", "1", "false", "no", "off", "0"}:

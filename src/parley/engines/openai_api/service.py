@@ -11,7 +11,8 @@ class Service:
 
     `title` begins sentences ("The language model"), `api` is what the server must have ("chat-completions API"), `answer` what it sends
     ("reply"), `input` what it is sent ("conversation"). `first` is what `timeout_s` waits for, `idle_option` the option for the time
-    between pieces. `too_long` is the remedy for an input beyond the model's limit.
+    between pieces. `too_long` is the remedy for an input beyond the model's limit. `engine` is the
+    engine's name in a pipeline.
     """
 
     stage: str
@@ -23,6 +24,7 @@ class Service:
     idle_option: str
     example_url: str
     too_long: str = ""
+    engine: str = "openai"
 
     @property
     def base_url_flag(self) -> str:
@@ -38,4 +40,4 @@ class Service:
 
     @property
     def model_flag(self) -> str:
-        return f"--{self.stage} openai:MODEL"
+        return f"--{self.stage} {self.engine}:MODEL"
