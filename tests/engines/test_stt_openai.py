@@ -605,7 +605,8 @@ async def test_a_slow_answer_and_an_idle_stream_name_their_options() -> None:
 
     stalls = streaming(delta("Good "), end=False)
     for script, option in ((silent, " timeout_s"), (stalls, "text_timeout_s")):
-        async with connected(script, stream=True, timeout_s=0.3, text_timeout_s=0.3) as (engine, server):
+        limits: dict[str, Any] = {"timeout_s": 60, "text_timeout_s": 60} | {option.strip(): 0.3}
+        async with connected(script, stream=True, **limits) as (engine, server):
             error = await error_of(engine)
             assert (error.code, option in str(error)) == ("timeout", True), str(error)
             assert len(uploads(server)) == 1

@@ -368,7 +368,8 @@ async def test_a_slow_start_and_an_idle_stream_name_their_options() -> None:
         await answer.until_client_leaves()
 
     for script, option in ((silent, " timeout_s"), (headers_only, " timeout_s"), (stalls, "audio_timeout_s")):
-        async with connected(script, timeout_s=0.2, audio_timeout_s=0.2) as (engine, server):
+        limits = {"timeout_s": 60, "audio_timeout_s": 60} | {option.strip(): 0.2}
+        async with connected(script, **limits) as (engine, server):
             async with asyncio.timeout(10):
                 error = await error_of(engine)
                 await server.client_left.wait()

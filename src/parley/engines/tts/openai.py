@@ -264,19 +264,24 @@ class OpenAISynthesizer:
         return PcmReader(int(told[1]) if told else self._config.sample_rate)
 
     def _wrong_format(self, given: str) -> EngineError:
-        asked = self._config.response_format
-        other = "wav" if asked == "pcm" else "pcm"
         return EngineError(
-            f"The speech server at {self._connection.endpoint.shown_url} sent {given} in place of {asked}.",
+            f"The speech server at {self._connection.endpoint.shown_url} sent {given} in place of "
+            f"{self._config.response_format}.",
             code="invalid_audio",
-            remedy=f'Set the option response_format to "{other}", or use a server that can send one of the two.',
+            remedy=f"{self._other_format}, or use a server that can send one of the two.",
         )
+
+    @property
+    def _other_format(self) -> str:
+        other = "wav" if self._config.response_format == "pcm" else "pcm"
+        return f'Set the option response_format to "{other}"'
 
     def _failure(self, error: BaseException, voice: str) -> Failure:
         endpoint = self._connection.endpoint
         if isinstance(error, InvalidAudio):
-            said = EngineError(f"The speech server at {endpoint.shown_url} {error.message}.", code="invalid_audio")
-            return Failure(said, 0 if isinstance(error, NoAudio) else None)
+            said = f"The speech server at {endpoint.shown_url} {error.message}."
+            remedy = f"Its log may say why. {self._other_format} if this happens each time."
+            return Failure(EngineError(said, remedy, code="invalid_audio"), 0 if isinstance(error, NoAudio) else None)
         if isinstance(error, StatusError) and error.status in (400, 404, 422):
             _, words = said_by(error.body, endpoint.key)
             if _is_about_the_voice(error.body, words):
