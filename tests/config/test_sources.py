@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parley.config import Config, load
+from parley.config import Config, ConfigError, load
 from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, Stage
 
 HOSTED = [
@@ -227,3 +227,51 @@ llm_options = { base_url = "http://localhost:1/v1" }
     assert source(config, "pipelines.default.voice") == "parley.toml:7"
     assert source(config, "pipelines.default.llm_options.base_url") == "parley.toml:8"
     assert source(config, "pipelines.two.language") == "parley.toml:10"
+
+
+@pytest.mark.parametrize("where", ["file", "env", "flag"])
+def test_several_language_models_are_a_chain_wherever_they_are_named(tmp_path: Path, where: str) -> None:
+    path, environ, flags = None, {}, {}
+    if where == "file":
+        path = tmp_path / "parley.toml"
+        path.write_text('[pipelines.default]\nllm = ["openai:a", "ollama:b"]\nllm_options.ollama.num_ctx = 4096\n')
+    elif where == "env":
+        environ = {"PARLEY_LLM": "openai:a, ollama:b"}
+    else:
+        flags = {"llm": "openai:a, ollama:b"}
+    config = load(path, flags, environ)
+    llm = config.pipelines["default"].engines[LLM]
+    assert (llm.name, llm.model) == ("chain", "openai:a, ollama:b")
+    assert llm.options == ({"ollama": {"num_ctx": 4096}} if where == "file" else {})
+    assert not config.warnings
+
+
+def test_the_environments_endpoint_is_left_to_the_engines_of_a_chain_that_read_it() -> None:
+    endpoint = {"PARLEY_LLM_BASE_URL": "http://localhost:1/v1"}
+    config = load(None, {}, {"PARLEY_LLM": "openai:a,ollama:b", **endpoint})
+    assert config.pipelines["default"].engines[LLM].options == {}
+    assert not config.warnings
+    (warning,) = load(None, {}, {"PARLEY_LLM": "responder,bench", **endpoint}).warnings
+    assert "PARLEY_LLM_BASE_URL changes nothing" in warning
+
+
+def test_a_wrong_engine_of_a_chain_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text('[pipelines.default]\nllm = ["openai:a", "olama:b"]\n')
+    with pytest.raises(ConfigError, match=r"parley\.toml:2.*'olama'.*'ollama'"):
+        load(path, {}, {})
+
+
+def test_a_stage_without_chains_takes_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text('[pipelines.default]\nvad = ["silero", "silero"]\n')
+    with pytest.raises(ConfigError, match=r"pipelines\.default\.vad"):
+        load(path, {}, {})
+
+
+def test_the_key_of_an_engine_in_a_chain_shows_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text('[pipelines.default]\nllm = ["openai:a", "ollama:b"]\nllm_options.openai.api_key = "sk-secret"\n')
+    config = load(path, {}, {})
+    assert "sk-secret" not in repr(config.pipelines["default"].engines[LLM])
+    assert "sk-secret" not in str(config.explain())

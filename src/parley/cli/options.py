@@ -28,7 +28,9 @@ _PIPELINE_OPTIONS = (
     click.option(
         "--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL, such as http://localhost:8000/v1."
     ),
-    click.option("--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini."),
+    click.option(
+        "--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini, or several in order: a,b."
+    ),
     click.option(
         "--llm-base-url", metavar="URL", help="Endpoint of the language model, such as http://localhost:11434/v1."
     ),

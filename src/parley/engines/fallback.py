@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
+    ChainCount,
     Engine,
     EngineError,
     EngineInfo,
@@ -179,6 +180,10 @@ class Fallback(Generic[E]):
         if not self.members or any(member.is_ready(now) for member in self.members):
             return None
         return next((member.error for member in self.members if member.error), None)
+
+    def counts(self) -> Mapping[str, ChainCount]:
+        """How often each engine answered and failed, by `engine:model`."""
+        return {member.name: ChainCount(member.answers, member.failures) for member in self.members}
 
     async def open(self) -> None:
         """Open all engines together. Raises `EngineUnavailable` where none opens: the first one's reason."""

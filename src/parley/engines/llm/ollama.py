@@ -266,7 +266,7 @@ class OllamaModel:
             raise no_thinking(self.model)
         wanted = config.num_ctx or traits.own_num_ctx or DEFAULT_NUM_CTX
         self._traits, self._num_ctx = traits, min(wanted, most or wanted)
-        self.notice = f"The language model is {self.model} of Ollama, with a context of {self._num_ctx} tokens."
+        self.notice = f"The language model is {self.model} of Ollama at {self.shown_url}, with a context of {self._num_ctx} tokens."
         if version < REFUSES_SINCE:
             found = ".".join(map(str, version))
             self.notice += (

@@ -1,6 +1,6 @@
 """The voices of an OpenAI-compatible speech endpoint: OpenAI's names, and the list that a server gives.
 
-Laws: a server without a list of voices is usable; its list is what `GET /audio/voices` answers (Kokoro-FastAPI, vLLM-Omni, Speaches).
+Laws: a server without a list of voices is usable; its list is what `GET /audio/voices` answers, as Kokoro-FastAPI and vLLM-Omni have it.
 """
 
 from __future__ import annotations
