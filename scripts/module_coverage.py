@@ -100,7 +100,7 @@ def measure(module: Module, root: Path) -> Covered:
     with tempfile.TemporaryDirectory() as folder:
         data, report = Path(folder, "data"), Path(folder, "report.json")
         options = ["--branch", f"--include={module.source}", f"--data-file={data}"]
-        tests = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", *files]
+        tests = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:parley", "--hypothesis-seed=0", *files]
         command = [sys.executable, "-m", "coverage", "run", *options, "-m", "pytest", *tests]
         try:
             run = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", timeout=LIMIT_S)
