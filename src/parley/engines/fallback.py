@@ -214,12 +214,15 @@ class Fallback(Generic[E]):
             member.is_open = False
         await asyncio.gather(*(member.engine.close() for member in self.members))
 
-    async def stream(self, ask: Callable[[E], AsyncIterator[T]]) -> AsyncGenerator[T, None]:
-        """The answer of the first engine that begins one. Closing it closes that engine's stream."""
+    async def stream(
+        self, ask: Callable[[E], AsyncIterator[T]], able: Callable[[E], bool] | None = None
+    ) -> AsyncGenerator[T, None]:
+        """The answer of the first engine that begins one, of those that are `able`. Closing it closes that engine's stream."""
         now, attempt = self._now(), _Attempt()
         self._reopen(now)
-        ready = [member for member in self.members if member.is_ready(now)]
-        resting = [member for member in self.members if member.is_open and member not in ready]
+        opened = [member for member in self.members if member.is_open and (able is None or able(member.engine))]
+        ready = [member for member in opened if member.is_ready(now)]
+        resting = [member for member in opened if member not in ready]
         for at, member in enumerate([*ready, *resting]):
             begun, retried = False, member.error is not None
             limit_s = self._limits.first_s if at < len(ready) - 1 else None
