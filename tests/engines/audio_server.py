@@ -5,6 +5,7 @@ It is the other side of the wire (see `chat_server`): forms are parsed, what was
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import io
@@ -88,6 +89,18 @@ async def transcribe(request: Request, answer: Answer) -> None:
         await answer.end()
     else:
         await answer.json(200, body)
+
+
+def slowly(script: Script, seconds: float) -> Script:
+    """The script of a server that has to load its model first."""
+
+    async def slow(request: Request, answer: Answer) -> None:
+        loaded = asyncio.Event()
+        asyncio.get_running_loop().call_later(seconds, loaded.set)
+        await loaded.wait()
+        await script(request, answer)
+
+    return slow
 
 
 @dataclass

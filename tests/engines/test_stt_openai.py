@@ -26,7 +26,7 @@ from parley.engines.ports import (
 )
 from parley.engines.stt.language_names import tag_of
 from parley.engines.stt.openai import OpenAIRecognizer, create
-from tests.engines.audio_server import AudioServer, Form, transcribe
+from tests.engines.audio_server import AudioServer, Form, slowly, transcribe
 from tests.engines.chat_server import Answer, Request, Script
 
 KEY = "sk-secret-1234567890abcdef"
@@ -646,6 +646,13 @@ async def test_a_key_of_another_stage_or_of_openai_goes_nowhere(monkeypatch: pyt
 async def test_a_local_server_is_warmed_with_half_a_second_of_silence(warm_up: bool, sent: int) -> None:
     async with connected(warm_up=warm_up) as (_, server):
         assert [len(form.wav()) for form in uploads(server)] == [RATE // 2] * sent
+
+
+async def test_a_server_may_take_its_time_to_load_its_model_at_the_start() -> None:
+    async with connected(slowly(transcribe, 0.4), transcribe, warm_up=True, timeout_s=0.2) as (_, server):
+        assert len(uploads(server)) == 1
+    async with connected(slowly(transcribe, 0.4), timeout_s=0.2) as (engine, _):
+        assert (await error_of(engine)).code == "timeout"
 
 
 async def test_an_unlisted_model_is_tried_before_it_is_refused() -> None:

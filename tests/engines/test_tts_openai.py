@@ -23,7 +23,7 @@ from parley.engines.ports import (
     SpeechSynthesizer,
 )
 from parley.engines.tts.openai import OpenAISynthesizer, create
-from tests.engines.audio_server import AudioServer, speak, tone, wav_bytes
+from tests.engines.audio_server import AudioServer, slowly, speak, tone, wav_bytes
 from tests.engines.chat_server import Answer, Request, Script
 
 KEY = "sk-secret-1234567890abcdef"
@@ -531,6 +531,13 @@ async def test_an_unlisted_model_is_tried_before_it_is_refused() -> None:
         engine = create("alias", {"base_url": server.url, "warm_up": False})
         await engine.open()
         await engine.close()
+
+
+async def test_a_server_may_take_its_time_to_load_its_model_at_the_start() -> None:
+    async with connected(slowly(speak, 0.4), speak, warm_up=True, timeout_s=0.2) as (_, server):
+        assert len(server.posted("/audio/speech")) == 1
+    async with connected(slowly(speak, 0.4), timeout_s=0.2) as (engine, _):
+        assert (await error_of(engine)).code == "timeout"
 
 
 async def test_an_endpoint_that_is_not_there_says_so_at_once() -> None:

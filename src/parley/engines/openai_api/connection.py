@@ -24,6 +24,9 @@ from parley.engines.ports import EngineUnavailable
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
+WARM_UP_S: Final = 110.0
+"""How long a first request may take that makes a server load its model; `parley doctor` gives an engine 120 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:

@@ -25,7 +25,7 @@ from parley.audio import pcm
 from parley.audio.types import Samples
 from parley.engines.openai_api.answer import EndpointAnswer, drain
 from parley.engines.openai_api.client import Form
-from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
+from parley.engines.openai_api.connection import WARM_UP_S, EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import NothingMoreCame, failure_of
 from parley.engines.openai_api.retries import Retries
 from parley.engines.openai_api.service import Service
@@ -193,6 +193,7 @@ class _RemoteTurns(SegmentedTurns):
         self._config = config
         self._connection = connection
         self._slots = RequestSlots(config.max_requests)
+        self._timeout_s = config.timeout_s
 
     async def decode(
         self, audio: Samples, start_ms: float, spec: RecognitionSpec, on_text: Callable[[str], None]
@@ -213,7 +214,7 @@ class _RemoteTurns(SegmentedTurns):
     async def _request(self, form: Form, reader: TranscriptReader, on_text: Callable[[str], None]) -> Transcript:
         """One HTTP request; raises whatever `EndpointClient` and `TranscriptReader` raise."""
         config, loop = self._config, asyncio.get_running_loop()
-        deadline = loop.time() + config.timeout_s
+        deadline = loop.time() + self._timeout_s
         async with AsyncExitStack() as stack:
             async with asyncio.timeout_at(deadline):
                 posted = self._connection.client.post("/audio/transcriptions", form)
@@ -266,10 +267,13 @@ class _RemoteTurns(SegmentedTurns):
     async def probe(self) -> None:
         """Have half a second of silence transcribed: loads a local model, and shows whether one that isn't listed is there all the same."""
         silence = np.zeros(SAMPLE_RATE // 2, np.float32)
+        self._timeout_s = max(WARM_UP_S, self._config.timeout_s)
         try:
             await self.decode(silence, 0, RecognitionSpec(live=False), lambda _: None)
         except EngineError as error:
             raise EngineUnavailable(error.message, code=error.code, remedy=error.remedy) from error
+        finally:
+            self._timeout_s = self._config.timeout_s
 
 
 def _takes_lists(model: str) -> bool:

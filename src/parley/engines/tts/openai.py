@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from parley.engines.openai_api.answer import EndpointAnswer, not_what_was_asked
-from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
+from parley.engines.openai_api.connection import WARM_UP_S, EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import (
     Failure,
     NothingMoreCame,
@@ -122,6 +122,7 @@ class OpenAISynthesizer:
         self._voices = config.voices or (OPENAI_VOICES if config.endpoint.is_openai else ())
         self._rate = config.sample_rate
         """Of the audio that came last."""
+        self._timeout_s = config.timeout_s
 
     @property
     def info(self) -> EngineInfo:
@@ -195,7 +196,7 @@ class OpenAISynthesizer:
     async def _stream(self, request: SpeechRequest, voice: str) -> AsyncGenerator[SpeechChunk, None]:
         """One HTTP request; raises whatever `EndpointClient` and the audio readers raise."""
         config, loop = self._config, asyncio.get_running_loop()
-        deadline = loop.time() + config.timeout_s
+        deadline = loop.time() + self._timeout_s
         async with AsyncExitStack() as stack:
             async with asyncio.timeout_at(deadline):
                 posted = self._connection.client.post("/audio/speech", self._body(request, voice))
@@ -333,12 +334,15 @@ class OpenAISynthesizer:
 
     async def _probe(self) -> None:
         """Speak one word: loads a local model, and shows whether one that isn't listed is there all the same."""
+        self._timeout_s = max(WARM_UP_S, self._config.timeout_s)
         try:
             async with aclosing(self.speak(SpeechRequest("Ready."))) as chunks:  # type: ignore[type-var]
                 async for _ in chunks:
                     pass
         except EngineError as error:
             raise EngineUnavailable(error.message, code=error.code, remedy=error.remedy) from error
+        finally:
+            self._timeout_s = self._config.timeout_s
 
 
 def _is_about_the_voice(body: object, words: str) -> bool:
