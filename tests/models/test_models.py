@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from parley.cli.main import run
+from parley.config.layers import read_environment
 from parley.models import pull as pulling
 from parley.models import store
 from parley.models.catalogue import HubSource, ModelEntry, ModelError, ModelFile, WheelSource, catalogue, find, parse
@@ -221,6 +222,11 @@ def test_the_commands_list_search_describe_and_remove(
     assert store.installed("toy:small") is None
     assert run(["models", "pull", "toy:smal"]) == 2
     assert "Did you mean toy:small?" in capsys.readouterr().err
+
+
+def test_the_folders_variable_is_no_setting_and_raises_no_warning() -> None:
+    _, warnings = read_environment({store.VARIABLE: "/models"}, "default")
+    assert warnings == []
 
 
 def test_the_catalogue_is_well_formed() -> None:

@@ -49,7 +49,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
 }
 
 PREFIX = "PARLEY_"
-NOT_SETTINGS = ("PARLEY_CONFIG",)
+NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR")
 OTHER_PREFIXES = ("PARLEY_TEST_", "PARLEY_BENCH_", "PARLEY_CI_")
 """Variables of the tests, the benchmark and the build; never settings."""
 
