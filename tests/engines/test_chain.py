@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from parley.engines.fallback import FallbackLimits, Member, read_members
+from parley.engines.fallback import ChainMember, FallbackLimits, read_members
 from parley.engines.llm.chain import ModelChain, create
 from parley.engines.ports import (
     LLM,
@@ -95,7 +95,7 @@ class Clock:
 
 
 async def chain(*models: Model, clock: Clock | None = None, first_s: float = 30.0) -> ModelChain:
-    members: list[Member[LanguageModel]] = [Member(model.name, model) for model in models]
+    members: list[ChainMember[LanguageModel]] = [ChainMember(model.name, model) for model in models]
     made = ModelChain(members, FallbackLimits(first_s=first_s, retry_s=5, max_retry_s=15), clock or Clock())
     await made.open()
     return made

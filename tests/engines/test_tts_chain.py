@@ -11,7 +11,7 @@ import pytest
 
 from parley.config import load
 from parley.engines import registry
-from parley.engines.fallback import FallbackLimits, Member
+from parley.engines.fallback import ChainMember, FallbackLimits
 from parley.engines.ports import (
     TTS,
     EngineError,
@@ -63,7 +63,7 @@ class Voice:
 
 
 async def chain(*voices: Voice) -> VoiceChain:
-    members: list[Member[SpeechSynthesizer]] = [Member(f"v{voice.rate}", voice) for voice in voices]
+    members: list[ChainMember[SpeechSynthesizer]] = [ChainMember(f"v{voice.rate}", voice) for voice in voices]
     made = VoiceChain(members, FallbackLimits())
     await made.open()
     return made

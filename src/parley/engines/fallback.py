@@ -54,7 +54,7 @@ class FallbackLimits:
 
 
 @dataclass(slots=True)
-class Member(Generic[E]):
+class ChainMember(Generic[E]):
     """One engine of the list. `name` is `engine:model`, `error` its last failure, None while it works."""
 
     name: str
@@ -102,7 +102,7 @@ class _Attempt:
 
 def read_members(
     stage: Stage[E], named: str, options: Mapping[str, object], make: Make = create
-) -> tuple[list[Member[E]], FallbackLimits]:
+) -> tuple[list[ChainMember[E]], FallbackLimits]:
     """The members of `engine:model, engine:model`, and the limits.
 
     Options `first_s`, `retry_s`, `max_retry_s` (see `FallbackLimits`), and a table for each engine, by its name or `engine:model`.
@@ -114,7 +114,7 @@ def read_members(
         reader.number("retry_s", RETRY_S, 0, 3600),
         reader.number("max_retry_s", MAX_RETRY_S, 0, 86_400),
     )
-    members: list[Member[E]] = []
+    members: list[ChainMember[E]] = []
     tables: dict[str, Mapping[str, object]] = {}
     for text in filter(None, (part.strip() for part in named.split(","))):
         spec = EngineSpec.parse(text)
@@ -129,7 +129,7 @@ def read_members(
             raise EngineUnavailable(
                 f"The engine {text!r} does not implement {stage.port.__name__}.", code="invalid_engine"
             )
-        members.append(Member(text, cast(E, engine)))
+        members.append(ChainMember(text, cast(E, engine)))
     reader.close()
     return members, limits
 
@@ -140,7 +140,7 @@ class Fallback(Generic[E]):
     def __init__(
         self,
         stage: Stage[E],
-        members: Sequence[Member[E]],
+        members: Sequence[ChainMember[E]],
         limits: FallbackLimits,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -252,7 +252,7 @@ class Fallback(Generic[E]):
 
     # --- members ---
 
-    def _begins(self, member: Member[E], attempt: _Attempt, retried: bool) -> None:
+    def _begins(self, member: ChainMember[E], attempt: _Attempt, retried: bool) -> None:
         member.works()
         member.tried = member.tried and not retried
         if attempt.failed:
@@ -260,7 +260,7 @@ class Fallback(Generic[E]):
         elif retried:
             logger.info("%s: %s answers again", self._stage.title, member.name)
 
-    def _failed(self, member: Member[E], error: Exception) -> EngineError:
+    def _failed(self, member: ChainMember[E], error: Exception) -> EngineError:
         failure = error if isinstance(error, EngineError) else None
         if failure is None:
             logger.error("%s: %s failed unexpectedly", self._stage.title, member.name, exc_info=error)
@@ -269,7 +269,7 @@ class Fallback(Generic[E]):
         logger.warning("%s: %s failed and rests for %g s: %s", self._stage.title, member.name, member.pause_s, failure)
         return failure
 
-    async def _open(self, member: Member[E]) -> None:
+    async def _open(self, member: ChainMember[E]) -> None:
         try:
             await member.engine.open()
         except Exception as error:  # noqa: BLE001 - the engine boundary
@@ -287,7 +287,7 @@ class Fallback(Generic[E]):
                 self._opening.add(task)
                 task.add_done_callback(partial(self._opened, member))
 
-    def _opened(self, member: Member[E], task: asyncio.Task[None]) -> None:
+    def _opened(self, member: ChainMember[E], task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
         member.tried = False
         if member.is_open:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 
-from parley.engines.fallback import Fallback, FallbackLimits, Member, read_members
+from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
 from parley.engines.ports import TTS, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage
 
 
@@ -26,7 +26,7 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
 
     def __init__(
         self,
-        members: list[Member[SpeechSynthesizer]],
+        members: list[ChainMember[SpeechSynthesizer]],
         limits: FallbackLimits,
         clock: Callable[[], float] | None = None,
     ) -> None:
