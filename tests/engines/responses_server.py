@@ -50,7 +50,7 @@ class ResponsesServer(ChatServer):
             await super()._answer(request, answer)
             return
         try:
-            _REQUEST.validate_python(request.body)
+            list(_REQUEST.validate_python(request.body).get("tools", ()))  # (an iterable is validated as it is read)
         except ValidationError as error:
             message = f"Invalid request: {error.errors()[0]}"
             await answer.json(400, {"error": {"message": message, "type": "invalid_request_error", "code": None}})

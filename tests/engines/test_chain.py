@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from parley.engines.fallback import FallbackLimits, Member, read_members
+from parley.engines.fallback import ChainMember, FallbackLimits, read_members
 from parley.engines.llm.chain import ModelChain, create
 from parley.engines.ports import (
     LLM,
@@ -95,7 +95,7 @@ class Clock:
 
 
 async def chain(*models: Model, clock: Clock | None = None, first_s: float = 30.0) -> ModelChain:
-    members: list[Member[LanguageModel]] = [Member(model.name, model) for model in models]
+    members: list[ChainMember[LanguageModel]] = [ChainMember(model.name, model) for model in models]
     made = ModelChain(members, FallbackLimits(first_s=first_s, retry_s=5, max_retry_s=15), clock or Clock())
     await made.open()
     return made
@@ -123,7 +123,7 @@ async def test_the_next_is_asked_when_one_fails_before_its_first_piece(
     assert isinstance(engine, LanguageModel)
     with caplog.at_level(logging.WARNING):
         assert await said(engine) == "b"
-    assert "b answers for llm, as a failed" in caplog.text
+    assert "language model: b answers, as a failed" in caplog.text
     assert (engine.members[0].failures, engine.members[1].answers) == (1, 1)
 
 
@@ -238,7 +238,7 @@ async def test_leaving_closes_the_stream_of_the_engine_and_is_no_failure(begun: 
 async def test_it_opens_where_one_engine_does_and_opens_the_others_later() -> None:
     clock, first, second = Clock(), Model("a", opens=DOWN), Model("b")
     engine = await chain(first, second, clock=clock)
-    assert "b" in engine.notice
+    assert engine.notice.startswith("Language model: b.")
     assert "a cannot be used now: It is down. Start it." in engine.notice
     assert await said(engine) == "b"
     first.opens = None

@@ -225,6 +225,34 @@ async def test_a_server_without_deltas_is_read_from_what_it_sends_whole() -> Non
             ]
 
 
+async def test_what_came_in_pieces_is_not_said_again_where_the_server_numbers_it_otherwise() -> None:
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Once."}]}
+
+    async def without_numbers(request: Request, answer: Answer) -> None:
+        await answer.event({"type": "response.output_text.delta", "delta": "Once."})
+        await answer.event({"type": "response.output_item.done", "output_index": 0, "item": item})
+        await answer.event({"type": "response.completed", "response": {"output": [item]}})
+        await answer.end()
+
+    async def other_numbers(request: Request, answer: Answer) -> None:
+        stream = Stream(answer)
+        await stream.reasoning()
+        await stream.text("Once.")
+        await answer.event({"type": "response.completed", "response": {"output": [item]}})
+        await answer.end()
+
+    async with connected(without_numbers, other_numbers) as (engine, _):
+        for _ in range(2):
+            assert await replied(engine) == [TextDelta("Once."), ChatEnd("stop")]
+
+
+async def test_the_server_of_these_tests_refuses_what_the_api_does() -> None:
+    for wrong in ({"input": [{"type": "message", "role": "robot", "content": "x"}]}, {"tools": [{"type": "function"}]}):
+        async with connected(say_hello, extra_body=wrong) as (engine, _):
+            error = await error_of(engine)
+            assert (type(error), error.code) == (EngineRefused, "invalid_request")
+
+
 @pytest.mark.parametrize(("why", "reason"), [("max_output_tokens", "length"), ("content_filter", "content_filter")])
 async def test_an_incomplete_response_ends_for_its_reason(why: str, reason: str) -> None:
     async def script(request: Request, answer: Answer) -> None:

@@ -199,11 +199,18 @@ def check_endpoints(config: Config) -> Iterator[Check]:
 def _service(stage: Stage[Any], spec: EngineSpec) -> Service | None:
     """What this engine asks of an OpenAI-compatible endpoint; None for an engine that has none."""
     from parley.engines.llm.openai import CHAT
+    from parley.engines.llm.responses import RESPONSES
     from parley.engines.ports import LLM, STT, TTS
     from parley.engines.stt.openai import TRANSCRIPTIONS
     from parley.engines.tts.openai import SPEECH
 
-    services = {(LLM, "openai"): CHAT, (LLM, "auto"): CHAT, (STT, "openai"): TRANSCRIPTIONS, (TTS, "openai"): SPEECH}
+    services = {
+        (LLM, "openai"): CHAT,
+        (LLM, "auto"): CHAT,
+        (LLM, "responses"): RESPONSES,
+        (STT, "openai"): TRANSCRIPTIONS,
+        (TTS, "openai"): SPEECH,
+    }
     return services.get((stage, spec.name))
 
 

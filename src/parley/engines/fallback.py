@@ -54,7 +54,7 @@ class FallbackLimits:
 
 
 @dataclass(slots=True)
-class Member(Generic[E]):
+class ChainMember(Generic[E]):
     """One engine of the list. `name` is `engine:model`, `error` its last failure, None while it works."""
 
     name: str
@@ -97,12 +97,12 @@ class _Attempt:
             return self.failed[0][1]
         said = " ".join(f"{name}: {error.message}" for name, error in self.failed)
         first = self.failed[0][1]
-        return EngineError(f"No engine for {title} answered. {said}", first.remedy, code=first.code)
+        return EngineError(f"None of the engines for {title} answered. {said}", first.remedy, code=first.code)
 
 
 def read_members(
     stage: Stage[E], named: str, options: Mapping[str, object], make: Make = create
-) -> tuple[list[Member[E]], FallbackLimits]:
+) -> tuple[list[ChainMember[E]], FallbackLimits]:
     """The members of `engine:model, engine:model`, and the limits.
 
     Options `first_s`, `retry_s`, `max_retry_s` (see `FallbackLimits`), and a table for each engine, by its name or `engine:model`.
@@ -114,7 +114,7 @@ def read_members(
         reader.number("retry_s", RETRY_S, 0, 3600),
         reader.number("max_retry_s", MAX_RETRY_S, 0, 86_400),
     )
-    members: list[Member[E]] = []
+    members: list[ChainMember[E]] = []
     tables: dict[str, Mapping[str, object]] = {}
     for text in filter(None, (part.strip() for part in named.split(","))):
         spec = EngineSpec.parse(text)
@@ -129,7 +129,7 @@ def read_members(
             raise EngineUnavailable(
                 f"The engine {text!r} does not implement {stage.port.__name__}.", code="invalid_engine"
             )
-        members.append(Member(text, cast(E, engine)))
+        members.append(ChainMember(text, cast(E, engine)))
     reader.close()
     return members, limits
 
@@ -140,7 +140,7 @@ class Fallback(Generic[E]):
     def __init__(
         self,
         stage: Stage[E],
-        members: Sequence[Member[E]],
+        members: Sequence[ChainMember[E]],
         limits: FallbackLimits,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -171,7 +171,7 @@ class Fallback(Generic[E]):
             return ""
         then = f"; if it fails, {', then '.join(works[1:])} is asked" if works[1:] else ""
         broken = [f" {one.name} cannot be used now: {one.error}" for one in self.members if one.error]
-        return f"The engine for {self._stage.title} is {works[0]}{then}." + "".join(broken)
+        return f"{self._stage.title.capitalize()}: {works[0]}{then}." + "".join(broken)
 
     @property
     def fault(self) -> EngineError | None:
@@ -189,7 +189,7 @@ class Fallback(Generic[E]):
         """Open all engines together. Raises `EngineUnavailable` where none opens: the first one's reason."""
         if not self.members:
             raise EngineUnavailable(
-                f"The chain for {self._stage.title} names no engine.",
+                f"The chain names no engine for {self._stage.title}.",
                 f'Name some: {self._stage} = ["openai:MODEL", "ollama:MODEL"]',
                 code="unknown_engine",
             )
@@ -214,12 +214,15 @@ class Fallback(Generic[E]):
             member.is_open = False
         await asyncio.gather(*(member.engine.close() for member in self.members))
 
-    async def stream(self, ask: Callable[[E], AsyncIterator[T]]) -> AsyncGenerator[T, None]:
-        """The answer of the first engine that begins one. Closing it closes that engine's stream."""
+    async def stream(
+        self, ask: Callable[[E], AsyncIterator[T]], able: Callable[[E], bool] | None = None
+    ) -> AsyncGenerator[T, None]:
+        """The answer of the first engine that begins one, of those that are `able`. Closing it closes that engine's stream."""
         now, attempt = self._now(), _Attempt()
         self._reopen(now)
-        ready = [member for member in self.members if member.is_ready(now)]
-        resting = [member for member in self.members if member.is_open and member not in ready]
+        opened = [member for member in self.members if member.is_open and (able is None or able(member.engine))]
+        ready = [member for member in opened if member.is_ready(now)]
+        resting = [member for member in opened if member not in ready]
         for at, member in enumerate([*ready, *resting]):
             begun, retried = False, member.error is not None
             limit_s = self._limits.first_s if at < len(ready) - 1 else None
@@ -249,24 +252,24 @@ class Fallback(Generic[E]):
 
     # --- members ---
 
-    def _begins(self, member: Member[E], attempt: _Attempt, retried: bool) -> None:
+    def _begins(self, member: ChainMember[E], attempt: _Attempt, retried: bool) -> None:
         member.works()
         member.tried = member.tried and not retried
         if attempt.failed:
-            logger.warning("%s answers for %s, as %s failed", member.name, self._stage, attempt.failed[0][0])
+            logger.warning("%s: %s answers, as %s failed", self._stage.title, member.name, attempt.failed[0][0])
         elif retried:
-            logger.info("%s answers for %s again", member.name, self._stage)
+            logger.info("%s: %s answers again", self._stage.title, member.name)
 
-    def _failed(self, member: Member[E], error: Exception) -> EngineError:
+    def _failed(self, member: ChainMember[E], error: Exception) -> EngineError:
         failure = error if isinstance(error, EngineError) else None
         if failure is None:
-            logger.error("%s failed unexpectedly", member.name, exc_info=error)
+            logger.error("%s: %s failed unexpectedly", self._stage.title, member.name, exc_info=error)
             failure = EngineError(f"{member.name} failed: {type(error).__name__}. The log has the details.")
         member.fails(failure, self._now(), self._limits)
-        logger.warning("%s failed for %s and rests for %g s: %s", member.name, self._stage, member.pause_s, failure)
+        logger.warning("%s: %s failed and rests for %g s: %s", self._stage.title, member.name, member.pause_s, failure)
         return failure
 
-    async def _open(self, member: Member[E]) -> None:
+    async def _open(self, member: ChainMember[E]) -> None:
         try:
             await member.engine.open()
         except Exception as error:  # noqa: BLE001 - the engine boundary
@@ -284,11 +287,11 @@ class Fallback(Generic[E]):
                 self._opening.add(task)
                 task.add_done_callback(partial(self._opened, member))
 
-    def _opened(self, member: Member[E], task: asyncio.Task[None]) -> None:
+    def _opened(self, member: ChainMember[E], task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
         member.tried = False
         if member.is_open:
-            logger.info("%s can be used for %s now", member.name, self._stage)
+            logger.info("%s: %s can be used now", self._stage.title, member.name)
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()

@@ -76,8 +76,8 @@ class Pipeline:
     the port of its stage (`parley.engines.ports`). All but `turn` may be functions, plain or asynchronous or generators: `llm` from chat
     messages to strings, `vad` from a frame (float32 `[512]` at 16 kHz) to the probability of a voice, `stt` from audio (float32 `[n]` at
     16 kHz) to words, `tts` from text to audio (int16 or float32 `[n]` at 24 kHz, or `(samples, rate)`). `turn`, `llm` and `tts` may be
-    None: pauses are then judged by their length alone, nothing is answered, answers are text. `llm` may be a list of names: the next is
-    asked when one fails before its answer begins.
+    None: pauses are then judged by their length alone, nothing is answered, answers are text. `llm` and `tts` may be lists of names: the
+    next is asked when one fails before its answer begins.
 
     Further stages (`mt`, `vc`, `speech`, and those of installed packages) are named in the same way and left out unless given.
 
@@ -96,7 +96,7 @@ class Pipeline:
         turn: str | EngineSpec | TurnJudge | None = "rules",
         stt: str | EngineSpec | SpeechRecognizer | SttFunction = "pocketsphinx",
         llm: str | Sequence[str] | EngineSpec | LanguageModel | ReplyFunction | None = "auto",
-        tts: str | EngineSpec | SpeechSynthesizer | TtsFunction | None = "auto",
+        tts: str | Sequence[str] | EngineSpec | SpeechSynthesizer | TtsFunction | None = "auto",
         voice: str = "",
         instructions: str = DEFAULT_INSTRUCTIONS,
         language: str = "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from parley.engines.fallback import Fallback, FallbackLimits, Member, read_members
+from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
 from parley.engines.ports import LLM, ChatEvent, ChatRequest, LanguageModel
 
 
@@ -19,7 +19,7 @@ class ModelChain(Fallback[LanguageModel]):
 
     def __init__(
         self,
-        members: list[Member[LanguageModel]],
+        members: list[ChainMember[LanguageModel]],
         limits: FallbackLimits,
         clock: Callable[[], float] | None = None,
     ) -> None:

@@ -144,7 +144,7 @@ class ResponsesReader:
                     self._argue(index, item.get("arguments"), events)
             case "message" if whole:
                 for at, part in enumerate(_listed(item.get("content"))):
-                    if isinstance(part, dict) and (index, at) not in self._said:
+                    if isinstance(part, dict) and not self._is_said(index, at):
                         self._say((index, at), part.get("text") or part.get("refusal"), events)
             case "reasoning":
                 self.progress += 1
@@ -158,8 +158,9 @@ class ResponsesReader:
             raise _malformed(f"a response is {_named(response)}")
         if kind == "response.failed":
             raise failure(response.get("error"))
-        for index, item in enumerate(_listed(response.get("output"))):
-            self._read_item(index, item, events, whole=True)
+        if not self._said and not len(self._calls):  # (servers that send no pieces; some number the items anew here)
+            for index, item in enumerate(_listed(response.get("output"))):
+                self._read_item(index, item, events, whole=True)
         self.progress += 1
         self._usage = _usage(response.get("usage"))
         if kind == "response.completed":
@@ -180,6 +181,10 @@ class ResponsesReader:
         self._said.add(part)
         self.progress += 1
         events.append(TextDelta(text))
+
+    def _is_said(self, index: object, at: int) -> bool:
+        """Whether a part's pieces came; pieces without a number may be those of any part."""
+        return (index, at) in self._said or any(None in part for part in self._said)
 
     def _argue(self, index: object, arguments: object, events: list[ChatEvent]) -> None:
         if not arguments:

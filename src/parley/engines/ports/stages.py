@@ -70,7 +70,7 @@ VAD: Stage[VoiceActivityModel] = Stage("vad", "voice activity", VoiceActivityMod
 TURN: Stage[TurnJudge] = Stage("turn", "end of turn", TurnJudge, "rules", summary=False)
 STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto")
 LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto", chains=True)
-TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto")
+TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto", chains=True)
 MT: Stage[Translator] = Stage("mt", "text translation", Translator)
 VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
 SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)
