@@ -17,7 +17,7 @@ PATIENCE_S = 120
 
 def test_a_conversation_is_typed_line_by_line_and_ends_with_q(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("parley")), "talk", "--plain", "--typed"]
-    command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "espeak"]
+    command += ["--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
     with (tmp_path / "stderr").open("w") as errors:
         process = subprocess.Popen(

@@ -58,7 +58,7 @@ def server(parley: Path, chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFa
         "--stt",
         "pocketsphinx",
         "--tts",
-        "espeak",
+        "hibari",
     ]
     command += ["--llm", "openai:scripted", "--llm-base-url", chat.base_url]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PARLEY_", "OPENAI_"))}

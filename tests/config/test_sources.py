@@ -43,7 +43,7 @@ def test_without_any_setting_the_default_pipeline_serves_this_machine_only() -> 
     assert config.default_pipeline == "default"
     engines = config.pipelines["default"].engines
     named = {stage.name: spec.name for stage, spec in engines.items()}
-    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "espeak"}
+    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "auto"}
 
 
 def test_stages_without_a_default_are_absent_until_an_engine_is_named(tmp_path: Path) -> None:

@@ -159,6 +159,30 @@ def test_results_of_a_pause_are_kept_until_speech_continues() -> None:
     assert positions == [pausing, Speaking(one)], "no result of the pause is outdated"
 
 
+def test_the_recognisers_judgement_counts_in_its_own_pause_only() -> None:
+    turns, one, other = TurnTaking(), turn(), UserTurn(TurnId(2), ItemId("j"), 0, 0, 0)
+    turns.speak(one)
+    turns.ending(one, 0.9)
+    positions = [turns.position]
+    turns.pause(one, 10 * FRAME)
+    turns.ending(other, 0.9)
+    positions.append(turns.position)
+    turns.ending(one, 0.8)
+    positions.append(turns.position)
+    pausing = Pausing(one, 10 * FRAME)
+    assert positions == [Speaking(one), pausing, Pausing(one, 10 * FRAME, end_of_turn=0.8)]
+
+
+@pytest.mark.parametrize(
+    ("judged", "heard", "verdict"),
+    [(None, None, None), (0.3, None, 0.3), (None, 0.2, 0.2), (0.3, 0.8, 0.8), (0.7, 0.0, 0.7), (None, 0.0, 0.0)],
+)
+def test_the_higher_judgement_of_a_pause_counts(
+    judged: float | None, heard: float | None, verdict: float | None
+) -> None:
+    assert Pausing(turn(), 0, finished=judged, end_of_turn=heard).verdict == verdict
+
+
 def test_every_uncommitted_turn_is_open_until_it_ends() -> None:
     turns, mine, spoken = TurnTaking(), turn(), UserTurn(TurnId(2), ItemId("j"), 0, 0, 0)
     turns.begin_manual(mine)

@@ -164,6 +164,47 @@ def test_only_the_latest_judgement_counts() -> None:
     assert scene.session.late_events == late + 4, "the pause is over"
 
 
+def test_a_recogniser_that_hears_the_end_shortens_the_pause() -> None:
+    scene = judging()
+    scene.happens(PartialTranscribed(scene.turn(), "how are you", end_of_turn=0.95))
+    longest, shortest = pause_needed_ms(SemanticVad("high"), None), pause_needed_ms(SemanticVad("high"), 0.95)
+    assert "InputSpeechStopped" not in kinds(frames(scene, *[0.0] * (shortest // 32 + 2))), (
+        "judged while the user spoke"
+    )
+    assert shortest < longest - 10 * 32
+    scene.happens(PartialTranscribed(scene.turn(), "how are you", end_of_turn=0.95))
+    assert "InputSpeechStopped" in kinds(frames(scene, 0.0))
+
+
+def test_a_recogniser_that_hears_no_end_does_not_outweigh_the_judge() -> None:
+    scene = judging()
+    frames(scene, 0.0, 0.0)
+    judged = scene.last(JudgePause)
+    scene.happens(
+        PauseJudged(judged.turn, judged.judgement, 0.95),
+        PartialTranscribed(scene.turn(), "how are you", end_of_turn=0.0),
+    )
+    shortest = pause_needed_ms(SemanticVad("high"), 0.95)
+    assert "InputSpeechStopped" in kinds(frames(scene, *[0.0] * (shortest // 32)))
+
+
+def test_what_a_recogniser_heard_of_one_pause_says_nothing_of_the_next() -> None:
+    scene = judging()
+    frames(scene, 0.0, 0.0)
+    scene.happens(PartialTranscribed(scene.turn(), "how are", end_of_turn=0.95))
+    frames(scene, *[0.9] * 5)
+    shortest = pause_needed_ms(SemanticVad("high"), 0.95)
+    assert "InputSpeechStopped" not in kinds(frames(scene, *[0.0] * (shortest // 32 + 2)))
+
+
+def test_a_fixed_pause_does_not_heed_the_recogniser() -> None:
+    scene = Scene(Settings(turn_detection=ServerVad(silence_duration_ms=500)))
+    frames(scene, *[0.9] * 10, *[0.0] * 8)
+    scene.happens(PartialTranscribed(scene.turn(), "how are you", end_of_turn=1.0))
+    assert "InputSpeechStopped" not in kinds(frames(scene, *[0.0] * 7))
+    assert "InputSpeechStopped" in kinds(frames(scene, 0.0))
+
+
 @pytest.mark.parametrize("flush", [None, FlushId(99)], ids=["final", "another flush"])
 def test_a_transcript_requested_in_another_pause_is_dropped(flush: FlushId | None) -> None:
     scene = Scene(owner=SPECULATING)

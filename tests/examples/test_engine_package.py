@@ -66,7 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.slow
 def test_an_installed_engine_is_listed_and_answers(run: Run) -> None:
     assert "faq            Answers from a file of questions and answers: faq:FILE." in run("-c", CLI, "engines").stdout
-    talk = ("talk", "--plain", "--typed", "--stt", "pocketsphinx", "--llm", "faq:answers.txt", "--tts", "espeak")
+    talk = ("talk", "--plain", "--typed", "--stt", "pocketsphinx", "--llm", "faq:answers.txt", "--tts", "hibari")
     told = run("-c", CLI, *talk, told="At what hours are you open?\n/q\n")
     assert told.returncode == 0, told.stderr
     assert "you: At what hours are you open?" in told.stdout

@@ -97,6 +97,18 @@ async def test_partials_flushes_and_the_final_come_in_order_with_their_ids() -> 
     assert msgspec.json.decode(final.logprobs) == [{"token": "é", "logprob": -0.5, "bytes": [195, 169]}]
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"), [(0.9, 0.9), (0, 0), (1.5, None), (float("nan"), None), (None, None), ("high", None)]
+)
+async def test_the_recognisers_judgement_of_the_end_is_taken_where_it_is_a_probability(
+    given: Any, taken: float | None
+) -> None:
+    hearing = _Hearing(FakeRecognizer())
+    hearing.listening.open(OPEN)
+    hearing.stt.streams[0].say("the", "the", end_of_turn=given)
+    assert hearing.events == [PartialTranscribed(TURN, "the", "the", taken)]
+
+
 async def test_a_dropped_turn_is_never_answered() -> None:
     held = Hold()
     hearing = _Hearing(FakeRecognizer(held, "too late"))

@@ -47,12 +47,12 @@ Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
 
 def engines_with(model: FakeModel) -> Callable[[Config], Coroutine[Any, Any, LoadedEngines]]:
-    """Silero, PocketSphinx and espeak, with a model that says what the test wants."""
+    """Silero, PocketSphinx and hibari, with a model that says what the test wants."""
 
     async def make(config: Config) -> LoadedEngines:
         vad = registry.create(VAD, EngineSpec("silero"))
         stt = registry.create(STT, EngineSpec("pocketsphinx"))
-        tts = registry.create(TTS, EngineSpec("espeak"))
+        tts = registry.create(TTS, EngineSpec("auto"))
         for engine in (vad, stt, tts):
             await engine.open()
         assert isinstance(vad, VoiceActivityModel)

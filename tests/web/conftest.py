@@ -15,7 +15,7 @@ from tests.web.browser import chromium
 from tests.web.server import Server
 
 MICROPHONE_HZ = 48_000
-OFFLINE = ("--stt", "pocketsphinx", "--llm", "responder", "--tts", "espeak")
+OFFLINE = ("--stt", "pocketsphinx", "--llm", "responder", "--tts", "hibari")
 """Engines that need no network, whatever runs on this machine."""
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]

@@ -38,7 +38,7 @@ async def test_choices_reach_the_server_and_are_remembered(server: Server, tmp_p
         await tab.until(
             "document.querySelector('#settings').open && document.querySelector('#voice').options.length > 13"
         )
-        assert await tab.text("#chain") == "pocketsphinx → responder → espeak"
+        assert await tab.text("#chain") == "pocketsphinx → responder → hibari"
         for control, value in (("voice", "echo"), ("silence", "800"), ("speed", "1.25")):
             await tab.js(
                 f"(() => {{ const control = document.querySelector('#{control}'); control.value = '{value}'; "

@@ -12,8 +12,10 @@ from functools import cache
 
 import pytest
 
+from parley.core.words.limits import SAMPLES_PER_MS
+from parley.core.words.notices import InputSpeechStopped
 from parley.core.words.pipeline_events import PipelineFound
-from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, Settings, Transcription
+from parley.core.words.settings import Capabilities, OwnerSettings, SemanticVad, ServerVad, Settings, Transcription
 from parley.testing.rules.base import Step
 from parley.testing.scenarios import Scenario
 from parley.testing.simulate_cli import run_batch
@@ -97,6 +99,24 @@ def test_every_spoken_word_is_in_the_conversation_once(seed: int) -> None:
     streams = [simulation.checker.streams.by_item.get(item) for item in simulation.checker.conversation.order]
     heard = [stream.resolved or "" for stream in streams if stream is not None]
     assert " ".join(filter(None, heard)) == " ".join(word.text for word in simulation.sound.words)
+
+
+def waits_ms(seed: int, hears_endings: float) -> list[float]:
+    """The silence that ended each turn of a session without a turn judge, where the recogniser does or does not hear endings."""
+    drawn = Scenario.drawn(random.Random(seed)).clean()
+    engines = replace(drawn.speech_engines, judge_silent=1.0, partials=1.0, hears_endings=hears_endings)
+    settings = replace(drawn.settings, kind="realtime", turn_detection=SemanticVad("low"))
+    simulation = Simulation(seed, replace(drawn, settings=settings, speech_engines=engines, ends="quiet"))
+    outcome = simulation.run()
+    ends = [n.audio_end_ms for step in outcome.steps for n in step.notices if isinstance(n, InputSpeechStopped)]
+    voiced = [last // SAMPLES_PER_MS for _, last in simulation.sound.voiced]
+    return [end - max((last for last in voiced if last <= end), default=end) for end in ends]
+
+
+def test_a_recogniser_that_hears_endings_halves_the_wait_without_a_judge() -> None:
+    seeds = range(12)
+    without, with_endings = [[wait for seed in seeds for wait in waits_ms(seed, hears)] for hears in (0.0, 1.0)]
+    assert sum(with_endings) / len(with_endings) < 0.5 * sum(without) / len(without)
 
 
 def test_the_timeline_shows_a_pipeline_that_was_found() -> None:

@@ -29,7 +29,7 @@ _PIPELINE_OPTIONS = (
     click.option(
         "--llm-base-url", metavar="URL", help="Endpoint of the language model, such as http://localhost:11434/v1."
     ),
-    click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as espeak."),
+    click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak."),
     click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
 )
 """Flags of the engines and the pipeline."""

@@ -41,7 +41,7 @@ Examples:
 @click.option(
     "--rate", type=click.IntRange(8_000, 48_000), default=PIPE_RATE, show_default=True, help="Samples a second."
 )
-@click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as espeak.")
+@click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak.")
 @click.option("--voice", metavar="NAME", help="OpenAI's names, or the engine's own (`parley engines`).")
 @click.option("--language", metavar="TAG", help="Language of the text, such as en, de or pt-BR.")
 @click.option(

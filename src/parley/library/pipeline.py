@@ -95,7 +95,7 @@ class Pipeline:
         turn: str | EngineSpec | TurnJudge | None = "rules",
         stt: str | EngineSpec | SpeechRecognizer | SttFunction = "pocketsphinx",
         llm: str | EngineSpec | LanguageModel | ReplyFunction | None = "auto",
-        tts: str | EngineSpec | SpeechSynthesizer | TtsFunction | None = "espeak",
+        tts: str | EngineSpec | SpeechSynthesizer | TtsFunction | None = "auto",
         voice: str = "",
         instructions: str = DEFAULT_INSTRUCTIONS,
         language: str = "",

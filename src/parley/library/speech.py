@@ -42,7 +42,7 @@ class Spoken:
 def synthesize(
     text: str | Iterable[str],
     *,
-    tts: str | EngineSpec | SpeechSynthesizer | TtsFunction = "espeak",
+    tts: str | EngineSpec | SpeechSynthesizer | TtsFunction = "auto",
     voice: str = "",
     language: str = "",
     speed: float = 1.0,

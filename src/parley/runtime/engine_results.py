@@ -62,6 +62,12 @@ def checked_judgement(finished: float) -> float:
     )
 
 
+def checked_ending(probability: float | None) -> float | None:
+    """A recogniser's `end_of_turn`, None for what is no probability: its words are taken all the same."""
+    given: Any = probability
+    return given if isinstance(given, int | float) and 0.0 <= given <= 1.0 else None
+
+
 def checked_chunk(chunk: SpeechChunk, who: str) -> SpeechChunk:
     """The chunk as a synthesizer gave it. Raises `EngineError` (`invalid_audio`) for one that cannot be played: integers would be noise."""
     given: Any = chunk  # a third-party engine may give anything

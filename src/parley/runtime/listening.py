@@ -50,7 +50,7 @@ from parley.engines.ports import (
     TokenLogprob,
     TurnJudge,
 )
-from parley.runtime.engine_results import checked_judgement, checked_stream, checked_transcript
+from parley.runtime.engine_results import checked_ending, checked_judgement, checked_stream, checked_transcript
 from parley.runtime.faults import engine_code, fault_of, named
 from parley.runtime.later_audio import SLICE_BYTES, LaterAudio
 from parley.runtime.loop_slices import slice_turn
@@ -137,7 +137,8 @@ class _Turn:
     def _hear_partial(self, partial: Partial) -> None:
         texts: tuple[object, ...] = (partial.text, partial.stable)
         if not self.over and self._fault is None and all(isinstance(text, str) for text in texts):
-            self._post(PartialTranscribed(self.id, partial.text, partial.stable))
+            ending = checked_ending(partial.end_of_turn)
+            self._post(PartialTranscribed(self.id, partial.text, partial.stable, ending))
 
     def feed(self, audio: bytes) -> None:
         if self._later.size or len(audio) > SLICE_BYTES:

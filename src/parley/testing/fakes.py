@@ -161,8 +161,8 @@ class FakeRecognizerStream:
     def audio(self) -> Samples:
         return np.concatenate(self.fed) if self.fed else np.empty(0, np.float32)
 
-    def say(self, text: str, stable: str = "") -> None:
-        self._on_partial(Partial(text, stable))
+    def say(self, text: str, stable: str = "", end_of_turn: float | None = None) -> None:
+        self._on_partial(Partial(text, stable, end_of_turn))
 
     def feed(self, audio: Samples) -> None:
         if self._recognizer.feed_error is not None:

@@ -115,6 +115,7 @@ def _speech_engines(rng: random.Random, faults: float) -> SpeechEngineTraits:
         misbehaving=faults * 2,
         judge_delay_ms=rng.choice([15, 80, 400]),
         judge_silent=faults,
+        hears_endings=rng.choice([0.0, 0.0, 0.7]),
     )
 
 

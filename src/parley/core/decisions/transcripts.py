@@ -147,6 +147,8 @@ class Transcripts:
             self.st.late += 1
             return
         turn.hear(event.text, event.stable)
+        if event.end_of_turn is not None:
+            self.st.turns.ending(turn, event.end_of_turn)
         if not turn.provisional:
             self.words_stable(turn)
 

@@ -198,7 +198,7 @@ class Turns:
                     self._abandon(turn)
                 return
         turn_ms = (pausing.since - turn.start_sample) // SAMPLES_PER_MS
-        seen = PauseSeen(pause_ms, turn_ms, turn.text, pausing.finished)
+        seen = PauseSeen(pause_ms, turn_ms, turn.text, pausing.verdict)
         if pause_ms >= st.rules.endpointing.pause_needed_ms(detection, seen):
             self._end_turn(turn, st.turns.scored_to, pausing)
             return

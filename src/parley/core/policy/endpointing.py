@@ -25,7 +25,7 @@ _WAITS: Final = {
 
 
 def pause_needed_ms(detection: TurnDetection, finished: float | None) -> int:
-    """Milliseconds of silence that end the turn; `finished` is the judge's probability, None while it has not answered."""
+    """Milliseconds of silence that end the turn; `finished` is `PauseSeen.finished`."""
     match detection:
         case ServerVad(silence_duration_ms=silence_ms):
             return silence_ms

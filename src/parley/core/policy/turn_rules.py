@@ -21,7 +21,8 @@ class PauseSeen:
     """What is known about a pause.
 
     `pause_ms` of silence so far, after `turn_ms` of the turn (pre-roll included); `text`: the words so far, as well as
-    they are known; `finished`: the turn judge's probability in 0..1, None while it has not answered.
+    they are known; `finished`: the probability in 0..1 that the turn is over, the higher one of the turn judge's and the recogniser's
+    (`PartialTranscribed.end_of_turn`), None while neither has judged.
     """
 
     pause_ms: int

@@ -101,7 +101,7 @@ class Pausing:
     """The voice stopped at `since`; what is known of the pause so far.
 
     `flush`: a transcript was asked for in this pause, `text`, `logprobs` and `language` are its answer; `judgement` likewise and
-    `finished`. None of it can be stale: speech ends the pause and this value with it.
+    `finished`; `end_of_turn` is the recogniser's own judgement. None of it can be stale: speech ends the pause and this value with it.
     """
 
     turn: UserTurn
@@ -113,6 +113,17 @@ class Pausing:
     judgement: JudgementId | None = None
     judged_text: str = ""
     finished: float | None = None
+    end_of_turn: float | None = None
+
+    @property
+    def verdict(self) -> float | None:
+        """The probability that the turn is over: the higher one of the judge's and the recogniser's, None where neither has judged.
+
+        The higher one, because each may know what the other cannot: the recogniser hears an ending that has no words yet, the judge knows
+        a whole sentence.
+        """
+        known = [one for one in (self.finished, self.end_of_turn) if one is not None]
+        return max(known, default=None)
 
 
 Position = Quiet | Speaking | Pausing
@@ -204,6 +215,11 @@ class TurnTaking:
 
     def judged(self, pausing: Pausing, finished: float) -> Pausing:
         return self._know(replace(pausing, finished=finished))
+
+    def ending(self, turn: UserTurn, probability: float) -> None:
+        """Record the recogniser's judgement of the pause; one that comes while the user speaks is about an earlier moment."""
+        if isinstance(self.position, Pausing) and self.position.turn is turn:
+            self._know(replace(self.position, end_of_turn=probability))
 
     def transcribed(self, pausing: Pausing, text: str, logprobs: str, language: str) -> Pausing:
         """Record the transcript of the words before the pause."""

@@ -127,12 +127,13 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscribed:
-    """A hypothesis during the turn; `stable` is its leading part that is never taken back (see
-    `engines.ports.Partial`)."""
+    """A hypothesis during the turn; `stable` is its leading part that is never taken back, `end_of_turn` the probability in 0..1
+    that the speaker has finished, None where the recogniser does not judge it (see `engines.ports.Partial`)."""
 
     turn: TurnId
     text: str
     stable: str = ""
+    end_of_turn: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ VAD: Stage[VoiceActivityModel] = Stage("vad", "voice activity", VoiceActivityMod
 TURN: Stage[TurnJudge] = Stage("turn", "end of turn", TurnJudge, "rules", summary=False)
 STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto")
 LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto")
-TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "espeak")
+TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto")
 MT: Stage[Translator] = Stage("mt", "text translation", Translator)
 VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
 SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)

@@ -40,11 +40,14 @@ class Partial:
 
     `text` is the best hypothesis so far; `stable` is the leading part of the transcript that the engine promises never
     to take back: it only ever grows, and every later final begins with it ("" where the engine can promise
-    nothing).
+    nothing). `end_of_turn` is the probability in 0..1 that the speaker has finished with the audio so far, from a recogniser that judges
+    it; None from any other. In a pause it counts as the turn judge's answer does, and the higher one of the two decides how long the pause
+    must last.
     """
 
     text: str
     stable: str = ""
+    end_of_turn: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from parley.core.words.events import (
     VoiceScored,
 )
 from parley.core.words.ids import FlushId, TurnId
+from parley.core.words.limits import SAMPLES_PER_MS
 from parley.core.words.settings import AudioFormat
 from parley.testing.actors.world import MicrophoneSound, SimulatedWorld
 
@@ -46,6 +47,8 @@ class SpeechEngineTraits:
     misbehaving: float = 0.0
     judge_delay_ms: float = 40
     judge_silent: float = 0.0
+    hears_endings: float = 0.0
+    """The chance that a partial carries the recogniser's own judgement of the end of the turn, mostly a right one."""
 
 
 class VoiceDetector:
@@ -137,7 +140,17 @@ class Recogniser:
         if words and self._world.rng.random() < 0.3:
             words = [*words[:-1], words[-1] + "s"]  # an unstable last word, which the next partial may change
         stream.text = " ".join(words)
-        self._later(PartialTranscribed(stream.turn, stream.text, stream.stable), stream.turn)
+        ending = self._ending(stream)
+        self._later(PartialTranscribed(stream.turn, stream.text, stream.stable, ending), stream.turn)
+
+    def _ending(self, stream: _Stream) -> float | None:
+        """Whether the last 200 ms of the turn were silent, with an error now and then."""
+        rng = self._world.rng
+        if not self._traits.hears_endings or rng.random() >= self._traits.hears_endings or stream.start is None:
+            return None
+        end = stream.start + stream.samples
+        silent = self._sound.voice_between(end - 200 * SAMPLES_PER_MS, end) == 0
+        return rng.random() if rng.random() < 0.2 else 0.95 if silent else 0.05
 
     def flush(self, effect: FlushTranscription) -> None:
         self._answer(effect.turn, effect.flush)
