@@ -6,6 +6,7 @@ synthesized: a sentence is said whole and then opened at a word boundary, so tha
 
 from __future__ import annotations
 
+import importlib
 import math
 import tomllib
 from collections.abc import Iterator
@@ -63,19 +64,19 @@ class _Spoken:
 def utterances() -> list[Utterance]:
     """Every utterance: even dialogues and the recordings of `fit` are for tuning, the others are `held_out`."""
     chance = np.random.default_rng(SEED)
-    found = [_opened(half, spoken, chance) for half, spoken in (*_dialogues(), *_recorded())]
-    return found
+    return [_opened(half, spoken, chance) for half, spoken in (*_dialogues(), *_recorded())]
 
 
 def _dialogues() -> Iterator[tuple[str, _Spoken]]:
-    import hibari
-
+    hibari = importlib.import_module("hibari")  # carries no types
     voice = hibari.Hibari()
     lines = [line for line in DIALOGUES.read_text().splitlines() if not line.startswith("#")]
     for number, line in enumerate(lines):
         speed = (0.9, 1.0, 1.1)[number % 3]
         for text in line.split(" | "):
-            audio = resample(np.asarray(voice(text, speed=speed, seed=SEED), np.float32), hibari.SAMPLE_RATE, RATE, "HQ")
+            audio = resample(
+                np.asarray(voice(text, speed=speed, seed=SEED), np.float32), hibari.SAMPLE_RATE, RATE, "HQ"
+            )
             words = tuple(text.lower().translate(str.maketrans("", "", ".,?!")).split())
             ends = aligned(audio, words) or ()  # words that the aligner does not know: no pause is put into this turn
             yield ("fit", "held_out")[number % 2], _Spoken("hibari", text, audio, ends, SYNTHETIC_DROP_DB)

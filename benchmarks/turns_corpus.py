@@ -96,11 +96,12 @@ def _stop(split: Split, source: str, spoken: _Spoken, count: int, drop_db: float
     audio = spoken.audio[: None if whole else spoken.word_ends[count - 1]].copy()
     fade = RATE // 200
     audio[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-    voice_end = voice_end(audio, drop_db)
-    return Stop(split, source, " ".join(spoken.words[:count]), audio[: voice_end + RATE // 10], voice_end, ends)
+    last = voice_end(audio, drop_db)
+    return Stop(split, source, " ".join(spoken.words[:count]), audio[: last + RATE // 10], last, ends)
 
 
 def voice_end(audio: Samples, drop_db: float) -> int:
+    """Samples up to the last 10 ms whose level is less than `drop_db` under the loudest."""
     hop = RATE // 100
     levels = np.sqrt(np.mean(np.square(audio[: len(audio) // hop * hop].reshape(-1, hop)), axis=1))
     loud = np.flatnonzero(levels > levels.max() * 10 ** (-drop_db / 20))
@@ -180,6 +181,7 @@ def _aligner() -> Any:
 
 
 def aligned(audio: Samples, words: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Where each word ends, in samples; None where the words do not fit the sound."""
     decoder = _aligner()
     try:
         decoder.set_align_text(" ".join(words))

