@@ -28,6 +28,7 @@ from benchmarks.turn_curve_picture import picture
 from parley.core.policy.turn_rules import PauseSeen, RuleTable
 from parley.core.words.settings import Eagerness, SemanticVad, ServerVad, TurnDetection
 from parley.engines.turn.rules import weigh
+from parley.engines.turn.smart import combined
 
 RESULTS = Path(__file__).with_name("results") / "turn_curve.json"
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "turn_curve.svg"
@@ -61,7 +62,7 @@ def policies() -> list[Policy]:
     found = [Policy(f"{ms} ms", "fixed", "", ServerVad(silence_duration_ms=ms), TABLE) for ms in FIXED_MS]
     for judge in ("rules", "smart"):
         found += [Policy(eagerness, judge, judge, SemanticVad(eagerness), TABLE) for eagerness in EAGERNESSES]
-    found += [Policy(f"{at:g}", "smart threshold", "smart", SemanticVad(), Threshold(at)) for at in THRESHOLDS]
+    found += [Policy(f"{at:g}", "smart threshold", "smart alone", SemanticVad(), Threshold(at)) for at in THRESHOLDS]
     return found
 
 
@@ -72,8 +73,12 @@ def judged(pauses: Sequence[Pause], smart: Sequence[Sequence[float]], words_ms: 
         delays = [0 if number == 0 else words_ms for number in range(len(pause.questions))]
         asked = [ms + delay for ms, delay in zip(pause.asked_ms, delays, strict=True)]
         rules = tuple((ms, weigh(each).probability) for ms, each in zip(asked, pause.questions, strict=True))
-        model = tuple((ms + SMART_MS, each) for ms, each in zip(asked, answers, strict=True))
-        found.append(Judged(pause, {"rules": rules, "smart": model}))
+        known = [ms + SMART_MS for ms in asked]
+        alone = tuple(zip(known, answers, strict=True))
+        both = tuple(
+            (ms, combined(heard, each)) for ms, heard, each in zip(known, answers, pause.questions, strict=True)
+        )
+        found.append(Judged(pause, {"rules": rules, "smart": both, "smart alone": alone}))
     return found
 
 

@@ -159,11 +159,11 @@ def counted(title: str, things: Sequence[T]) -> Iterator[T]:
 
 
 def smart_answers(pauses: Sequence[Pause], weights: str) -> list[tuple[float, ...]]:
-    """Smart Turn's probability for each question of each pause."""
+    """The probability that Smart Turn itself hears, for each question of each pause."""
     from parley.engines.turn.smart import create
 
     async def ask() -> list[tuple[float, ...]]:
-        judge = create(weights, {})
+        judge = create(weights, {"alone": True})
         await judge.open()
         try:
             return [

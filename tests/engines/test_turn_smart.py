@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ from parley.core.words.settings import SemanticVad
 from parley.engines.ports import TURN, EngineError, EngineSpec, EngineUnavailable, PauseContext, Samples
 from parley.engines.registry import create
 from parley.engines.turn import smart_weights
-from parley.engines.turn.smart import SmartTurn
+from parley.engines.turn.rules import weigh
+from parley.engines.turn.smart import OFFSET, SHARE, SmartTurn
 from parley.engines.turn.smart import create as smart
 from parley.engines.turn.smart_features import FRAMES, MELS, WINDOW_SAMPLES, log_mel
 from parley.library import Pipeline, TurnEnded, VoiceSession
@@ -119,8 +121,8 @@ def loud_only(path: Path) -> Path:
     return path
 
 
-async def opened(path: Path) -> SmartTurn:
-    judge = smart(str(path), {})
+async def opened(path: Path, alone: bool = True) -> SmartTurn:
+    judge = smart(str(path), {"alone": alone})
     await judge.open()
     return judge
 
@@ -137,11 +139,28 @@ async def test_the_probability_is_the_graphs_for_these_sounds(tmp_path: Path) ->
     await judge.close()
 
 
-async def test_text_changes_nothing(tmp_path: Path) -> None:
+async def test_alone_the_model_does_not_read(tmp_path: Path) -> None:
     judge = await opened(graph(tmp_path / "tiny.onnx"))
     sound = voice(1)
     assert await judge.judge(PauseContext("yes", sound, "en", 1.0)) == await judge.judge(PauseContext("and", sound))
     await judge.close()
+
+
+async def test_by_default_the_words_count_as_in_rules_and_the_sound_as_the_model_hears_it(tmp_path: Path) -> None:
+    judge = await opened(graph(tmp_path / "tiny.onnx"), alone=False)
+    questions = [PauseContext(text, voice(1, seed), "en") for text in ("thank you", "and the") for seed in (1, 2)]
+    found = [log_odds(await judge.judge(each)) - weigh(each).log_odds for each in questions]
+    await judge.close()
+    alone = await opened(graph(tmp_path / "tiny.onnx"))
+    heard = [log_odds(await alone.judge(each)) for each in questions]
+    await alone.close()
+    assert found == pytest.approx([OFFSET + SHARE * each for each in heard], abs=1e-4)
+    assert found[0] == pytest.approx(found[2], abs=1e-4)
+    assert abs(found[0] - found[1]) > 0.01
+
+
+def log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))
 
 
 async def test_sessions_that_ask_at_once_get_their_own_answers_while_the_loop_runs(tmp_path: Path) -> None:

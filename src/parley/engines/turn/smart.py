@@ -1,7 +1,8 @@
-"""Smart Turn: a trained model that judges by the sound of the last eight seconds whether the speaker has finished.
+"""Smart Turn: a trained model that judges by the sound of the last eight seconds whether the speaker has finished, and `rules` beside it.
 
 Laws:
-- The model hears and does not read: the pause's text, language and confidence change nothing.
+- The model hears and does not read. Its log odds are scaled and added to those of `rules`, which has the words; with the option `alone`
+  the answer is the model's as it is, and the text changes nothing.
 - Judgements run one after the other on the model's own thread, features included; the event loop only waits. A judgement whose pause has
   passed before its turn came is not computed. Sessions take turns, because each has one question open at a time.
 - One thread, no spinning: a call costs its own milliseconds and burns nothing between calls.
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,9 +25,19 @@ from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, PauseContext, Samples
 from parley.engines.turn import smart_weights
+from parley.engines.turn.rules import weigh
 from parley.engines.turn.smart_features import FRAMES, MELS, SAMPLE_RATE, log_mel
 
 INPUT = "input_features"
+
+SHARE: Final = 0.6
+"""Of the model's log odds that count beside the rules. Both hear the same sound, so their evidence is not independent."""
+
+OFFSET: Final = -1.65
+"""In log odds. In pauses inside sentences the model answers 0.9 and more about as often as less (`benchmarks/turn_curve.py`)."""
+
+_SURELY: Final = 1e-4
+"""The model's answer is taken to be this far from 0 and 1 at least."""
 
 LIMIT_S = 5.0
 """The longest wait of medium eagerness is 4 s: a later judgement comes after the end of the turn."""
@@ -37,9 +49,10 @@ MAX_WAITING = 256
 class SmartTurn:
     """The `TurnJudge` port. Call `open()`, then `judge()` in any number of sessions."""
 
-    def __init__(self, model: str = "", threads: int = 1) -> None:
+    def __init__(self, model: str = "", threads: int = 1, alone: bool = False) -> None:
         self._model = model
         self._threads = threads
+        self._alone = alone
         self._session: Any = None
         self._worker: ModelWorker | None = None
 
@@ -48,7 +61,7 @@ class SmartTurn:
         return EngineInfo(
             stage="turn",
             name="smart",
-            summary="Smart Turn v3.2 on ONNX Runtime: judges a pause by the sound of the last 8 s, in 23 languages",
+            summary="Smart Turn v3.2 on ONNX Runtime: judges a pause by the sound of the last 8 s (23 languages), with `rules` beside it",
             needs=("onnxruntime", "weights (8.7 MB, a file or downloaded once)"),
             sample_rate=SAMPLE_RATE,
             licence="BSD-2-Clause",
@@ -78,7 +91,18 @@ class SmartTurn:
         """Probability in 0..1 that the turn is over. Raises `EngineError`: `turn_failed`, `turn_stuck`, `overloaded`, `engine_closed`."""
         if self._worker is None:
             raise EngineError("Smart Turn is not open.", code="engine_closed")
-        return await self._worker.call(functools.partial(_judge, self._session, pause.audio))
+        return await self._worker.call(functools.partial(self._answer, self._session, pause))
+
+    def _answer(self, session: Any, pause: PauseContext) -> float:
+        heard = _judge(session, pause.audio)
+        return heard if self._alone else combined(heard, pause)
+
+
+def combined(heard: float, pause: PauseContext) -> float:
+    """Probability in 0..1 that the turn is over, from the model's (`heard`) and the evidence of `rules`."""
+    heard = min(1 - _SURELY, max(_SURELY, heard))
+    log_odds = OFFSET + SHARE * math.log(heard / (1 - heard)) + weigh(pause).log_odds
+    return 1 / (1 + math.exp(-log_odds))
 
 
 def _judge(session: Any, audio: Samples) -> float:
@@ -136,8 +160,12 @@ def _wrong_graph(path: Path, why: str) -> EngineUnavailable:
 
 
 def create(model: str, options: Mapping[str, object]) -> SmartTurn:
-    """Entry point `turn.smart`. `model` is a file or folder, "" the published graph. Option `threads` (1 to 16, 1) of a judgement."""
+    """Entry point `turn.smart`. `model` is a file or folder, "" the published graph.
+
+    Options: `threads` of a judgement (1 to 16, 1); `alone` (off): the model's answer without the words and the rules.
+    """
     given = OptionReader("turn smart", options)
     threads = int(given.number("threads", 1, 1, 16))
+    alone = given.flag("alone", False)
     given.close()
-    return SmartTurn(model, threads)
+    return SmartTurn(model, threads, alone)
