@@ -50,6 +50,7 @@ lint: $(DEV)
 	$(VENV)/bin/python scripts/import_diagram.py --check
 	$(VENV)/bin/python scripts/conformance.py --check
 	$(VENV)/bin/python scripts/reference.py --check
+	$(VENV)/bin/python scripts/engines_page.py --check
 
 check: lint
 	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from tests.speech import ClipMissing, clip, load
 # How long an example takes says something about the machine only.
 settings.register_profile("without-a-clock", deadline=None)
 settings.load_profile("without-a-clock")
+
+# The models of whoever runs the tests are none of theirs, unless they say so.
+os.environ["PARLEY_MODELS_DIR"] = os.environ.get("PARLEY_TEST_MODELS_DIR") or str(
+    Path(tempfile.gettempdir(), "parley-tests-no-models")
+)
 
 
 def clip_path(name: str) -> Path:

@@ -8,10 +8,12 @@ ParleyError
     EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
     EngineRefused                engines: this one request cannot be served
     DecoderLost                  engines: a recogniser's process ended
-  StatusError                    engines: an HTTP status other than 2xx (internal to the chat engine)
-  StreamError                    engines: a failure reported inside a reply's stream (internal to the chat engine)
-  NothingMoreCame, TimeoutError  engines: a reply's stream stalled (internal to the chat engine)
-  EventTooLarge                  engines: a server-sent event is over its limit (internal to the chat engine)
+  StatusError                    engines: an HTTP status other than 2xx (internal to remote engines)
+  StreamError                    engines: a failure reported inside an answer's stream (internal to remote engines)
+  NothingMoreCame, TimeoutError  engines: an answer's stream stalled (internal to remote engines)
+  EventTooLarge                  engines: a server-sent event is over its limit (internal to remote engines)
+  InvalidAudio                   engines: bytes are not the audio they should be (internal to remote engines)
+    NoAudio                      engines: an answer ended without a sample (internal to remote engines)
   ToolServerError                engines: an MCP server or its tool failed
   StrayCancellation              runtime: an engine's code raised CancelledError (internal to the runtime)
   LibraryError                   library: an argument or a call that is not possible
@@ -19,6 +21,7 @@ ParleyError
     SinkRefused                  library: the sink did not take the audio
     SessionBroken                library: the session ended by a fault of its own
     SessionClosed                library: the session, or its pipeline, was closed
+  ModelError                     models: a model is unknown, or cannot be fetched
   AudioFileError, ValueError     audio: a file cannot be read or written as audio
   ProcessingUnavailable          audio: the library for echo control and noise reduction does not load
   UnusableUrl                    client: a URL cannot be dialled

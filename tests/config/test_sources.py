@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from parley.config import Config, load
-from parley.engines.ports import LLM, MT, SPEECH, STT, VC
+from parley.config import Config, ConfigError, load
+from parley.engines.ports import LLM, MT, SPEECH, STT, TTS, VC, Stage
 
 HOSTED = [
     "",
@@ -110,6 +111,47 @@ def test_the_benchmark_pipeline_is_not_given_an_endpoint_that_its_model_has_no_u
     assert "PARLEY_LLM_BASE_URL changes nothing" in config.warnings[0]
 
 
+@pytest.mark.parametrize("stage", [STT, TTS])
+def test_each_stage_with_an_endpoint_has_its_own_url_and_key(stage: Stage[Any]) -> None:
+    name = stage.name.upper()
+    environ = {f"PARLEY_{name}": "openai:m", f"PARLEY_{name}_BASE_URL": "http://a/v1", f"PARLEY_{name}_API_KEY": "k"}
+    config = load(None, {f"{stage}_base_url": "http://b/v1"}, {**environ, "PARLEY_LLM_API_KEY": "of-another"})
+    spec = config.pipelines["default"].engines[stage]
+    assert (spec.name, spec.model, spec.options) == ("openai", "m", {"base_url": "http://b/v1", "api_key": "k"})
+    assert source(config, f"pipelines.default.{stage}_options.base_url") == f"flag --{stage}-base-url"
+    shown = {setting.key: setting.value for setting in config.explain()}
+    assert shown[f"pipelines.default.{stage}_options.api_key"] == f"set (from env PARLEY_{name}_API_KEY)"
+
+
+@pytest.mark.parametrize(
+    ("stage", "engine", "used"),
+    [(TTS, "espeak", "espeak"), (TTS, "", "the default engine"), (STT, "whisper:small", "whisper")],
+)
+def test_an_endpoint_and_its_key_are_not_given_to_an_engine_without_one(
+    stage: Stage[Any], engine: str, used: str
+) -> None:
+    name = stage.name.upper()
+    environ = {f"PARLEY_{name}": engine, f"PARLEY_{name}_BASE_URL": "http://a/v1", f"PARLEY_{name}_API_KEY": "k"}
+    config = load(None, {}, environ)
+    assert config.pipelines["default"].engines[stage].options == {}
+    assert [warning.partition(" changes")[0] for warning in config.warnings] == [
+        f"env PARLEY_{name}_API_KEY",
+        f"env PARLEY_{name}_BASE_URL",
+    ]
+    assert config.warnings[0].endswith(f"the pipeline default uses {used}.")
+
+
+@pytest.mark.parametrize(("stage", "other"), [(STT, "whisper"), (STT, "auto"), (TTS, "auto"), (TTS, "espeak")])
+def test_a_key_in_the_file_is_not_given_to_the_engine_that_a_flag_names(
+    tmp_path: Path, stage: Stage[Any], other: str
+) -> None:
+    options = f'[pipelines.default.{stage}_options]\nbase_url = "http://a/v1"\napi_key = "k"\n'
+    write(tmp_path / "parley.toml", f'[pipelines.default]\n{stage} = "openai:m"\n{options}')
+    assert load(None, {}, {}).pipelines["default"].engines[stage].options["api_key"] == "k"
+    replaced = load(None, {stage.name: other}, {})
+    assert replaced.pipelines["default"].engines[stage].options == {}
+
+
 def test_options_of_an_engine_that_a_flag_replaces_are_not_given_to_the_new_one(tmp_path: Path) -> None:
     write(
         tmp_path / "parley.toml",
@@ -185,3 +227,51 @@ llm_options = { base_url = "http://localhost:1/v1" }
     assert source(config, "pipelines.default.voice") == "parley.toml:7"
     assert source(config, "pipelines.default.llm_options.base_url") == "parley.toml:8"
     assert source(config, "pipelines.two.language") == "parley.toml:10"
+
+
+@pytest.mark.parametrize("where", ["file", "env", "flag"])
+def test_several_language_models_are_a_chain_wherever_they_are_named(tmp_path: Path, where: str) -> None:
+    path, environ, flags = None, {}, {}
+    if where == "file":
+        path = tmp_path / "parley.toml"
+        path.write_text('[pipelines.default]\nllm = ["openai:a", "ollama:b"]\nllm_options.ollama.num_ctx = 4096\n')
+    elif where == "env":
+        environ = {"PARLEY_LLM": "openai:a, ollama:b"}
+    else:
+        flags = {"llm": "openai:a, ollama:b"}
+    config = load(path, flags, environ)
+    llm = config.pipelines["default"].engines[LLM]
+    assert (llm.name, llm.model) == ("chain", "openai:a, ollama:b")
+    assert llm.options == ({"ollama": {"num_ctx": 4096}} if where == "file" else {})
+    assert not config.warnings
+
+
+def test_the_environments_endpoint_is_left_to_the_engines_of_a_chain_that_read_it() -> None:
+    endpoint = {"PARLEY_LLM_BASE_URL": "http://localhost:1/v1"}
+    config = load(None, {}, {"PARLEY_LLM": "openai:a,ollama:b", **endpoint})
+    assert config.pipelines["default"].engines[LLM].options == {}
+    assert not config.warnings
+    (warning,) = load(None, {}, {"PARLEY_LLM": "responder,bench", **endpoint}).warnings
+    assert "PARLEY_LLM_BASE_URL changes nothing" in warning
+
+
+def test_a_wrong_engine_of_a_chain_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text('[pipelines.default]\nllm = ["openai:a", "olama:b"]\n')
+    with pytest.raises(ConfigError, match=r"parley\.toml:2.*'olama'.*'ollama'"):
+        load(path, {}, {})
+
+
+def test_a_stage_without_chains_takes_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text('[pipelines.default]\nvad = ["silero", "silero"]\n')
+    with pytest.raises(ConfigError, match=r"pipelines\.default\.vad"):
+        load(path, {}, {})
+
+
+def test_the_key_of_an_engine_in_a_chain_shows_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "parley.toml"
+    path.write_text('[pipelines.default]\nllm = ["openai:a", "ollama:b"]\nllm_options.openai.api_key = "sk-secret"\n')
+    config = load(path, {}, {})
+    assert "sk-secret" not in repr(config.pipelines["default"].engines[LLM])
+    assert "sk-secret" not in str(config.explain())

@@ -168,13 +168,16 @@ class ChatServer:
                     name, _, value = header.partition(":")
                     headers[name.lower()] = value.strip()
                 data = await reader.readexactly(int(headers.get("content-length", "0")))
-                request = Request(method, path, headers, json.loads(data) if data else None)
+                request = Request(method, path, headers, self._parsed(headers, data))
                 self.requests.append(request)
                 await self._answer(request, Answer(self, reader, writer))
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    def _parsed(self, headers: dict[str, str], data: bytes) -> Any:
+        return json.loads(data) if data else None
 
     async def _answer(self, request: Request, answer: Answer) -> None:
         if self.redirect is not None and not request.path.startswith(self.moved):

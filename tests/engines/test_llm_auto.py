@@ -8,7 +8,9 @@ import pytest
 
 from parley.engines.llm.auto import AutoModel, create
 from parley.engines.ports import ChatMessage, ChatRequest, EngineUnavailable, LanguageModel, TextDelta
+from tests.engines import ollama_server
 from tests.engines.chat_server import Answer, ChatServer, Request
+from tests.engines.ollama_server import OllamaServer, Pulled
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,29 @@ async def test_a_local_server_is_found_and_its_first_chat_model_taken(closed_por
         assert "gemma3" in engine.notice
         assert await answer_of(engine) == "I am gemma3."
         assert await answer_of(await opened("qwen3", ports=ports)) == "I am qwen3."
+
+
+async def test_an_ollama_is_asked_through_its_own_api(closed_port: int) -> None:
+    async def say_num_ctx(request: Request, answer: Answer) -> None:
+        await ollama_server.text(answer, f"I have {request.body['options']['num_ctx']} tokens.")
+
+    pulled = {"nomic-embed-text": Pulled(), "qwen3:4b": Pulled()}
+    server = OllamaServer([say_num_ctx], pulled=pulled)
+    async with server.running():
+        engine = await opened(ports=f"{closed_port},{server.port}", temperature=0.5)
+        assert "qwen3:4b of Ollama" in engine.notice
+        assert "--llm ollama:MODEL" in engine.notice
+        assert engine.info.name == "ollama"
+        assert await answer_of(engine) == "I have 16384 tokens."
+        assert server.bodies[0]["options"]["temperature"] == 0.5
+
+
+async def test_an_ollama_without_room_is_passed_over_and_named() -> None:
+    server = OllamaServer([say_model], memory_gib=1)
+    async with server.running():
+        engine = await opened(ports=str(server.port))
+        assert "built-in responder" in engine.notice
+        assert "not enough memory" in engine.notice
 
 
 async def test_servers_that_cannot_be_used_are_passed_over_and_named() -> None:

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from parley.engines.llm.openai import create
-from parley.engines.llm.openai_http import MAX_ERROR_BYTES, SLICE_BYTES, EndpointClient
-from parley.engines.llm.server_events import MAX_EVENT_BYTES
+from parley.engines.llm.openai import CHAT, create
+from parley.engines.openai_api.answer import MAX_ERROR_BYTES, SLICE_BYTES
+from parley.engines.openai_api.client import EndpointClient
+from parley.engines.openai_api.server_events import MAX_EVENT_BYTES
 from parley.engines.ports import ChatEnd, EngineUnavailable
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
 from tests.engines.test_llm_openai import HELLO, KEY, connected, error_of, failing, replied, say_hello, text_of
@@ -73,7 +74,7 @@ async def test_a_delta_of_a_million_characters_is_refused() -> None:
 
 @pytest.mark.slow
 async def test_a_compressed_reply_counts_by_what_comes_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parley.engines.llm.openai_http.MAX_REPLY_BYTES", 4 * MEBIBYTE)
+    monkeypatch.setattr("parley.engines.openai_api.answer.MAX_REPLY_BYTES", 4 * MEBIBYTE)
     bomb = gzip.compress(b": nothing\n" * 10_000_000)
     assert len(bomb) < MEBIBYTE
 
@@ -158,8 +159,7 @@ async def test_others_run_between_the_slices_of_what_has_arrived() -> None:
 
     async with connected(script) as (engine, _):
         other = asyncio.create_task(bystander())
-        client = engine._client
-        assert client is not None
+        client = engine._connection.client
         async with client.stream("/chat/completions", {"stream": True}) as events:
             await anext(events)
             before = turns
@@ -316,8 +316,7 @@ async def test_a_key_that_http_cannot_carry_is_named_by_its_setting() -> None:
 
 async def test_half_a_character_in_the_conversation_does_not_fail_the_reply() -> None:
     async with connected(say_hello) as (engine, server):
-        client = engine._client
-        assert isinstance(client, EndpointClient)
+        client = engine._connection.client
         async with client.stream("/chat/completions", {"text": "a\ud83d"}) as events:
             assert [event async for event in events]
         assert server.bodies[-1] == {"text": "a?"}
@@ -326,7 +325,7 @@ async def test_half_a_character_in_the_conversation_does_not_fail_the_reply() ->
 async def test_a_query_in_the_base_url_stays_at_its_end() -> None:
     server = ChatServer([say_hello])
     async with server.running():
-        client = EndpointClient(f"{server.url}?api-version=1", {}, connect_timeout_s=1)
+        client = EndpointClient(f"{server.url}?api-version=1", {}, CHAT, connect_timeout_s=1)
         with pytest.raises(Exception, match="404"):
             await client.get_json("/models")
         await client.close()

@@ -10,7 +10,7 @@ import pytest
 
 from parley.engines.llm.openai_stream import MAX_COMPARED_CHARS, MAX_PARTS, StreamReader
 from parley.engines.llm.reasoning import ReasoningFilter
-from parley.engines.llm.server_events import MAX_EVENT_BYTES, EventReader, EventTooLarge, ServerEvent
+from parley.engines.openai_api.server_events import MAX_EVENT_BYTES, EventReader, EventTooLarge, ServerEvent
 from parley.engines.ports import ChatEnd, ChatEvent, ChatMessage, ChatRequest, EngineError, TextDelta, Tool
 from tests.engines.chat_server import Answer, Request, Script
 from tests.engines.test_llm_openai import HELLO, calls_of, connected, error_of, replied, text_of

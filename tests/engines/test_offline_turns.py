@@ -74,7 +74,44 @@ async def test_a_pause_behind_much_audio_ends_a_segment_and_one_behind_little_do
         stream.feed(np.concatenate([tone(seconds), silence(0.2)]))
         await stream.flush()
     assert (await stream.finish()).text == "burst50 burst500 burst50"
-    assert recorder.lengths == [int(1.2 * RATE), int(11.4 * RATE), int(1.2 * RATE), int(1.2 * RATE)]
+    assert recorder.lengths == [int(1.2 * RATE), int(11.4 * RATE), int(1.2 * RATE)]
+    await turns.close()
+
+
+async def test_the_end_of_a_turn_after_a_pause_is_not_decoded_again() -> None:
+    recorder = Recorder()
+    turns = OfflineTurns("Toy", recorder, partials=False)
+    stream = turns.open_stream(SPEC, lambda _: None)
+    stream.feed(np.concatenate([tone(1), silence(0.2)]))
+    assert (await stream.flush()).text == "burst50"
+    stream.feed(silence(2))
+    assert (await stream.flush()).text == "burst50"
+    assert len(recorder.lengths) == 1
+    stream.feed(tone(1))
+    assert (await stream.finish()).text == "burst50 burst50"
+    assert len(recorder.lengths) == 2
+    await turns.close()
+
+
+async def test_a_pause_that_is_being_decoded_serves_the_end_of_the_turn_too() -> None:
+    recorder = Recorder()
+    goes_on = threading.Event()
+
+    def slow(audio: Samples, spec: RecognitionSpec) -> Transcript:
+        goes_on.wait()
+        return recorder(audio, spec)
+
+    turns = OfflineTurns("Toy", slow, partials=False)
+    stream = turns.open_stream(SPEC, lambda _: None)
+    stream.feed(np.concatenate([tone(1), silence(0.2)]))
+    first = asyncio.create_task(stream.flush())
+    await asyncio.sleep(0)
+    stream.feed(silence(1))
+    last = asyncio.create_task(stream.finish())
+    await asyncio.sleep(0)
+    goes_on.set()
+    assert (await last).text == (await first).text == "burst50"
+    assert recorder.lengths == [int(1.2 * RATE)]
     await turns.close()
 
 

@@ -1,7 +1,8 @@
 """What every recogniser owes a session, whichever it is: the same text for the same audio, promises kept, and a clean end.
 
 PocketSphinx runs on recorded speech. Whisper runs its real loading and decoding code on a random model: what it hears means
-nothing, but promises, queueing and cancellation are the real ones. `BurstRecognizer` is the smallest engine on `OfflineTurns`.
+nothing, but promises, queueing and cancellation are the real ones. `BurstRecognizer` is the smallest engine on `OfflineTurns`. The remote
+recogniser speaks to a server on this machine that hears bursts.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from parley.engines.ports import (
 )
 from parley.engines.registry import create
 from parley.engines.stt.turn_stream import MAX_SHARE_BACKLOG
+from tests.engines.audio_server import AudioServer
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.tiny_models import whisper_folder
 
@@ -66,10 +68,17 @@ def whisper_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whisper_folder(tmp_path_factory.mktemp("whisper") / "tiny")
 
 
-async def opened(name: str, weights: Path) -> SpeechRecognizer:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def audio_url() -> AsyncIterator[str]:
+    async with AudioServer().running() as server:
+        yield server.url
+
+
+async def opened(name: str, weights: Path, audio_url: str) -> SpeechRecognizer:
     specs = {
         "pocketsphinx": EngineSpec("pocketsphinx"),
         "whisper": EngineSpec("whisper", str(weights), {"device": "cpu"}),
+        "openai": EngineSpec("openai", "m", {"base_url": audio_url, "logprobs": True}),
     }
     engine = create(STT, specs[name]) if name in specs else BurstRecognizer()
     assert isinstance(engine, SpeechRecognizer)
@@ -77,10 +86,12 @@ async def opened(name: str, weights: Path) -> SpeechRecognizer:
     return engine
 
 
-@pytest_asyncio.fixture(params=["pocketsphinx", "whisper", "bursts"], scope="module", loop_scope="module")
-async def recognizer(request: pytest.FixtureRequest, whisper_weights: Path) -> AsyncIterator[SpeechRecognizer]:
+@pytest_asyncio.fixture(params=["pocketsphinx", "whisper", "bursts", "openai"], scope="module", loop_scope="module")
+async def recognizer(
+    request: pytest.FixtureRequest, whisper_weights: Path, audio_url: str
+) -> AsyncIterator[SpeechRecognizer]:
     """Shared by the tests, as a server shares it among sessions."""
-    engine = await opened(request.param, whisper_weights)
+    engine = await opened(request.param, whisper_weights, audio_url)
     yield engine
     await engine.close()
 
@@ -284,11 +295,11 @@ async def test_logprobs_come_when_asked_for(recognizer: SpeechRecognizer, at_16k
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pocketsphinx", "whisper"])
+@pytest.mark.parametrize("name", ["pocketsphinx", "whisper", "openai"])
 async def test_closing_the_engine_ends_its_turns(
-    name: str, whisper_weights: Path, at_16k: Callable[[str], Samples]
+    name: str, whisper_weights: Path, audio_url: str, at_16k: Callable[[str], Samples]
 ) -> None:
-    recognizer = await opened(name, whisper_weights)
+    recognizer = await opened(name, whisper_weights, audio_url)
     stream = recognizer.open_stream(RecognitionSpec(), Listener())
     feed(stream, at_16k("weather_question"))
     pending = asyncio.create_task(stream.finish())

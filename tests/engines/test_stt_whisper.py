@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ from parley.engines.stt.whisper import WhisperRecognizer
 from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
 from parley.engines.stt.whisper_queue import DecodingQueue
 from parley.engines.stt.whisper_stream import WhisperStream
+from parley.models.catalogue import ModelFile, catalogue
 from tests.engines.tiny_models import languages, whisper_folder
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
@@ -364,19 +367,50 @@ async def test_without_a_network_a_named_model_fails_at_once_with_its_remedy() -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_hub")
-async def test_auto_falls_back_and_says_so(speech: Speech) -> None:
+@pytest.mark.parametrize(
+    ("model", "advice"), [("", "parley models pull whisper:tiny.en"), ("small.en", "hf download Systran")]
+)
+async def test_auto_falls_back_and_says_so(
+    speech: Speech, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str, advice: str
+) -> None:
+    monkeypatch.setenv("PARLEY_MODELS_DIR", str(tmp_path))
     ints, rate = speech("hello_world")
-    engine = create(STT, EngineSpec("auto"))
+    engine = create(STT, EngineSpec("auto", model))
     assert isinstance(engine, AutoRecognizer)
     assert engine.notice == ""
     await engine.open()
     try:
         assert "PocketSphinx" in engine.notice
-        assert "hf download" in engine.notice
+        assert advice in engine.notice
         assert engine.info.name == "pocketsphinx"
         stream = engine.open_stream(RecognitionSpec(), lambda partial: None)
         stream.feed(resample(pcm.to_float(ints), rate, 16000))
         assert (await stream.finish()).text == "hello world"
+    finally:
+        await engine.close()
+
+
+def install_as_tiny_en(weights: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Put the weights where `parley models pull whisper:tiny.en` would put the real ones."""
+    files = tuple(ModelFile(path.name, path.stat().st_size, "") for path in weights.iterdir())
+    known = replace(catalogue()["whisper:tiny.en"], files=files)
+    monkeypatch.setitem(catalogue(), known.name, known)
+    monkeypatch.setenv("PARLEY_MODELS_DIR", str(folder))
+    shutil.copytree(weights, folder / "whisper" / "tiny.en")
+
+
+@pytest.mark.usefixtures("no_hub")
+async def test_auto_uses_a_model_of_the_folder_without_a_word_of_configuration(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install_as_tiny_en(weights, monkeypatch, tmp_path)
+    engine = create(STT, EngineSpec("auto", "", {"device": "cpu"}))
+    assert isinstance(engine, AutoRecognizer)
+    await engine.open()
+    try:
+        assert engine.info.name == "whisper"
+        assert "tiny.en" in engine.info.summary
+        assert engine.notice == ""
     finally:
         await engine.close()
 

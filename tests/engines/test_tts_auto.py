@@ -57,6 +57,7 @@ async def test_each_language_is_spoken_by_the_engine_that_has_it(
 
 async def test_it_declares_what_both_have_and_refuses_what_neither_has(auto: AutoSynthesizer) -> None:
     info = auto.info
+    assert info.name == "hibari+espeak"
     assert info.voices[0] == "heart"
     assert {"de", "en-gb"} <= set(info.voices)
     assert {"en", "de", "ja"} <= set(info.languages)
@@ -93,6 +94,7 @@ async def test_without_hibari_espeak_speaks_and_a_notice_says_why(monkeypatch: p
     engine = create("", {})
     await engine.open()
     try:
+        assert engine.info.name == "espeak"
         assert "espeak-ng" in engine.notice
         assert "pip install" in engine.notice
         assert await rate_of(engine, "Hello there", "alloy") == ESPEAK_RATE

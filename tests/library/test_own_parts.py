@@ -453,3 +453,12 @@ def test_a_pipeline_opens_by_itself_and_can_be_opened_again() -> None:
     pipe.close()
     with pipe:
         assert of(ReplyText, VoiceSession(pipe, sample_rate=RATE).say("hello"))
+
+
+def test_several_engines_may_be_named_in_order() -> None:
+    made = Pipeline(llm=["openai:gpt-5-mini", "responder"], tts=["espeak"])
+    engines = {stage.name: spec for stage, spec in made.config.engines.items()}
+    assert (engines["llm"].name, engines["llm"].model) == ("chain", "openai:gpt-5-mini, responder")
+    assert engines["tts"].name == "espeak"
+    with pytest.raises(LibraryError, match="stt"):
+        Pipeline(stt=["pocketsphinx", "whisper"])  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parley.config import Config
+    from parley.engines.openai_api.service import Service
     from parley.engines.ports import EngineSpec, Stage
 
 OPEN_TIMEOUT_S = 120.0
@@ -185,30 +186,48 @@ async def _check_engine(stage: Stage[Any], spec: EngineSpec, name: str) -> Check
 
 
 def check_endpoints(config: Config) -> Iterator[Check]:
-    """Whether each configured language-model endpoint returns its list of models."""
-    from parley.engines.ports import LLM
+    """Whether each configured endpoint returns its list of models."""
+    seen = set()
+    for stage, spec, _ in _engines(config):
+        service = _service(stage, spec)
+        url = str(spec.options.get("base_url") or "")
+        if service is not None and url and (stage, url) not in seen:
+            seen.add((stage, url))
+            yield asyncio.run(check_endpoint(url, spec, service))
 
-    models = [pipeline.engines[LLM] for pipeline in config.pipelines.values() if LLM in pipeline.engines]
-    specs = {str(spec.options["base_url"]): spec for spec in models if spec.options.get("base_url")}
-    for url, spec in specs.items():
-        yield asyncio.run(check_endpoint(url, spec))
+
+def _service(stage: Stage[Any], spec: EngineSpec) -> Service | None:
+    """What this engine asks of an OpenAI-compatible endpoint; None for an engine that has none."""
+    from parley.engines.llm.openai import CHAT
+    from parley.engines.llm.responses import RESPONSES
+    from parley.engines.ports import LLM, STT, TTS
+    from parley.engines.stt.openai import TRANSCRIPTIONS
+    from parley.engines.tts.openai import SPEECH
+
+    services = {
+        (LLM, "openai"): CHAT,
+        (LLM, "auto"): CHAT,
+        (LLM, "responses"): RESPONSES,
+        (STT, "openai"): TRANSCRIPTIONS,
+        (TTS, "openai"): SPEECH,
+    }
+    return services.get((stage, spec.name))
 
 
-async def check_endpoint(url: str, spec: EngineSpec) -> Check:
+async def check_endpoint(url: str, spec: EngineSpec, service: Service) -> Check:
     """Request the list of models of one endpoint, with the limits and the key of the engine that will use it."""
     from parley.config.loading import mask
-    from parley.engines.llm.openai import models_at, read_config
-    from parley.engines.llm.openai_errors import models_named
+    from parley.engines.openai_api.connection import models_at, read_endpoint
+    from parley.engines.openai_api.errors import models_named
     from parley.engines.options import OptionReader
     from parley.engines.ports import EngineError
 
     name = f"endpoint {mask(('base_url',), url, '')}"
     if not url.startswith(("http://", "https://")):
-        return Check(
-            name, False, "not an http:// or https:// URL", "Correct --llm-base-url, such as http://localhost:11434/v1."
-        )
+        remedy = f"Correct {service.base_url_flag}, such as {service.example_url}."
+        return Check(name, False, "not an http:// or https:// URL", remedy)
     try:
-        models = await models_at(read_config(spec.model, OptionReader("llm", spec.options)))
+        models = await models_at(read_endpoint(OptionReader(service.stage, spec.options), service), service)
     except EngineError as error:
         return Check(name, False, error.message, error.remedy)
     except ValueError as error:

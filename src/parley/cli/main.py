@@ -23,6 +23,7 @@ COMMANDS = {
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "keys": "Make, list and revoke the keys of a server.",
+    "models": "List, fetch, verify and remove models.",
     "engines": "List the engines that can be named in a pipeline.",
     "config": "Print the effective configuration and where each value comes from.",
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",

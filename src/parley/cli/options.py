@@ -25,14 +25,25 @@ _PIPELINE_OPTIONS = (
     ),
     click.option("--pipeline", metavar="NAME", help="The pipeline that serves, unless a client's model names another."),
     click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small."),
-    click.option("--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini."),
+    click.option(
+        "--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL, such as http://localhost:8000/v1."
+    ),
+    click.option(
+        "--llm", metavar="ENGINE[:MODEL]", help="Language model, such as openai:gpt-5-mini, or several in order: a,b."
+    ),
     click.option(
         "--llm-base-url", metavar="URL", help="Endpoint of the language model, such as http://localhost:11434/v1."
     ),
     click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak."),
+    click.option(
+        "--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL, such as http://localhost:8880/v1."
+    ),
     click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
 )
 """Flags of the engines and the pipeline."""
+
+PIPELINE_FLAGS = ("pipeline", "stt", "stt_base_url", "llm", "llm_base_url", "tts", "tts_base_url", "voice")
+"""Their names as parameters, without that of the file."""
 
 _SERVER_OPTIONS = (
     click.option("--host", metavar="ADDRESS", help="Listen on this address [default: 127.0.0.1]."),

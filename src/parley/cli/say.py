@@ -42,6 +42,7 @@ Examples:
     "--rate", type=click.IntRange(8_000, 48_000), default=PIPE_RATE, show_default=True, help="Samples a second."
 )
 @click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak.")
+@click.option("--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL.")
 @click.option("--voice", metavar="NAME", help="OpenAI's names, or the engine's own (`parley engines`).")
 @click.option("--language", metavar="TAG", help="Language of the text, such as en, de or pt-BR.")
 @click.option(

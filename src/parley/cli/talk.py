@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import CommandFailed
-from parley.cli.options import load_config, pipeline_configured
+from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
 
 if TYPE_CHECKING:
     from parley.client.connection import Server
@@ -79,7 +79,7 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
     if show_devices:
         _list_devices()
         return
-    flags = {name: options.pop(name) for name in ("pipeline", "stt", "llm", "llm_base_url", "tts", "voice")}
+    flags = {name: options.pop(name) for name in PIPELINE_FLAGS}
     config = load_config(config_path, flags)
     _check_server(options)
     options |= _check_packages(options)

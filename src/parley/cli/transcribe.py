@@ -46,6 +46,7 @@ Examples:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
 @click.option("-o", "--output", metavar="FILE", help="Write here; with several files, a folder. [default: stdout]")
 @click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small.en.")
+@click.option("--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL.")
 @click.option("--language", metavar="TAG", help="Language of the speech, such as en or de [default: found out].")
 @click.option("--pipeline", metavar="NAME", help="Take engines and language from this pipeline of parley.toml.")
 @click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")

@@ -29,18 +29,27 @@ KeyPath = tuple[str, ...]
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
 _PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options"))
 
+ENDPOINT_ENGINES = {"llm": ("", "auto", "openai", "responses", "ollama"), "stt": ("openai",), "tts": ("openai",)}
+"""By stage, the engines that `PARLEY_LLM_BASE_URL`, `PARLEY_TTS_API_KEY` and the like apply to ("" is the stage's default)."""
+
+READ_BY_THEMSELVES = frozenset({"auto", "openai", "responses"})
+"""Engines that read the variables of an endpoint themselves: in a chain, these are for them."""
+
 # What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.
 SHORT_NAMES: dict[str, KeyPath] = {
     "pipeline": ("default_pipeline",),
     "api_key": ("server", "api_keys"),
     **{key: ("server", key) for key in _SERVER_KEYS},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
-    "llm_base_url": ("pipelines", "*", "llm_options", "base_url"),
-    "llm_api_key": ("pipelines", "*", "llm_options", "api_key"),
+    **{
+        f"{stage}_{option}": ("pipelines", "*", f"{stage}_options", option)
+        for stage in ENDPOINT_ENGINES
+        for option in ("base_url", "api_key")
+    },
 }
 
 PREFIX = "PARLEY_"
-NOT_SETTINGS = ("PARLEY_CONFIG",)
+NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR")
 OTHER_PREFIXES = ("PARLEY_TEST_", "PARLEY_BENCH_", "PARLEY_CI_")
 """Variables of the tests, the benchmark and the build; never settings."""
 
@@ -214,8 +223,8 @@ def _expand(key: KeyPath, pipeline: str) -> KeyPath:
     return tuple(pipeline if part == "*" else part for part in key)
 
 
-AUTO_FAMILY = {"auto", "openai", "whisper"}
-"""`auto` takes the options of the engine it prefers in its stage, so that they outlive a change between the two."""
+AUTO_FAMILIES = {"llm": {"auto", "openai"}, "stt": {"auto", "whisper"}}
+"""By stage, `auto` and the engine that it prefers: it takes that engine's options, so that they outlive a change between the two."""
 
 
 def pipeline_table(layer: Layer, pipeline: str) -> dict[str, Any]:
@@ -235,8 +244,8 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
     table = pipeline_table(file, pipeline)
     for stage in (stage.name for stage in stages()):
         chosen = _engine(later, pipeline, stage)
-        before = str(table.get(stage, "auto")).partition(":")[0]
-        if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILY:
+        before = _engine_in(table.get(stage, "auto"))
+        if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILIES.get(stage, set()):
             table.pop(f"{stage}_options", None)
             file.places = {
                 key: place
@@ -246,23 +255,41 @@ def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -
 
 
 def _engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> str:
-    """The engine of a stage by the last layer that names one, without its model; "" if no layer does."""
+    """The engine of a stage by the last layer that names one, without its model; "" if no layer does, "chain" for several."""
+    return _engine_in(_named_engine(layers, pipeline, stage))
+
+
+def _named_engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> object:
     named = (pipeline_table(layer, pipeline).get(stage) for layer in reversed(layers))
-    return next((str(name).partition(":")[0].strip() for name in named if name), "")
+    return next((name for name in named if name), "")
 
 
-ENDPOINT_ENGINES = ("", "auto", "openai")
-"""Language models that `PARLEY_LLM_BASE_URL` and `PARLEY_LLM_API_KEY` apply to ("" is the default, `auto`)."""
+def _engine_in(named: object) -> str:
+    """The engine that a setting names; "chain" for a list, or names with commas between them."""
+    engines = _engines_in(named)
+    return "chain" if len(engines) > 1 else engines[0]
 
 
-def drop_endpoint_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
-    """Drop the environment's endpoint if the pipeline's language model has none; returns warnings."""
-    engine = _engine(layers, pipeline, "llm")
+def _engines_in(named: object) -> list[str]:
+    """The engines that a setting names, without their models."""
+    parts = named if isinstance(named, list) else str(named).split(",")
+    return [str(part).partition(":")[0].strip() for part in parts] or [""]
+
+
+def drop_endpoints_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
+    """Drop the environment's endpoint and key of each stage whose engine has no endpoint; returns warnings."""
+    warnings = []
     table = pipeline_table(environment, pipeline)
-    if engine in ENDPOINT_ENGINES or "llm_options" not in table:
-        return []
-    del table["llm_options"]
-    endpoint = [key for key in environment.places if "llm_options" in key]
-    return [
-        f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {engine}." for key in endpoint
-    ]
+    for stage, engines in ENDPOINT_ENGINES.items():
+        engine, options = _engine(layers, pipeline, stage), f"{stage}_options"
+        if engine in engines or options not in table:
+            continue
+        del table[options]
+        if engine == "chain" and not READ_BY_THEMSELVES.isdisjoint(_engines_in(_named_engine(layers, pipeline, stage))):
+            continue
+        used = engine or "the default engine"
+        warnings += [
+            f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {used}."
+            for key in [key for key in environment.places if options in key]
+        ]
+    return warnings

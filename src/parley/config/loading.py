@@ -23,7 +23,7 @@ from parley.config.errors import ConfigError, did_you_mean
 from parley.config.layers import (
     KeyPath,
     Layer,
-    drop_endpoint_of_others,
+    drop_endpoints_of_others,
     drop_foreign_options,
     find_file,
     flatten,
@@ -43,7 +43,7 @@ from parley.config.schema import (
 from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
-from parley.engines.ports import EngineSpec, stages
+from parley.engines.ports import stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
@@ -64,7 +64,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     served = _served(file, pipeline)
     drop_foreign_options(file, (environment, command_line), pipeline)
     layers = (Layer(data={"pipelines": served}), file, environment, command_line)
-    warnings += drop_endpoint_of_others(environment, layers, pipeline)
+    warnings += drop_endpoints_of_others(environment, layers, pipeline)
     settings = _validated(layers)
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}
@@ -193,13 +193,14 @@ def _check_engines(settings: ConfigSchema, places: Mapping[KeyPath, str]) -> Non
     for name, section in settings.pipelines.items():
         for stage in stages():
             key = ("pipelines", name, stage.name)
-            engine = EngineSpec.parse(getattr(section, stage.name)).name
             known = registry.names(stage) if key in places else ()
-            if known and engine and engine not in known:
-                hint = did_you_mean(engine, known)
-                faults.append(
-                    f"{places[key]}: there is no {stage} engine {engine!r}; there are {', '.join(known)}. {hint}".rstrip()
-                )
+            for engine in stage.engine_names(getattr(section, stage.name)):
+                if known and engine not in known:
+                    hint = did_you_mean(engine, known)
+                    listed = ", ".join(known)
+                    faults.append(
+                        f"{places[key]}: there is no {stage} engine {engine!r}; there are {listed}. {hint}".rstrip()
+                    )
     if faults:
         raise ConfigError("\n".join(faults), remedy="`parley engines` describes them.")
 
@@ -312,12 +313,14 @@ class _Options(dict[str, object]):
     """An engine's options, whose secrets stay out of logs and tracebacks."""
 
     def __repr__(self) -> str:
-        return repr({key: mask((key,), value, "") for key, value in self.items()})
+        shown = {key: mask((key,), value, "") for key, value in self.items()}
+        return repr({key: _Options(value) if isinstance(value, dict) else value for key, value in shown.items()})
 
 
 def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
     named = {
-        stage: _engine(getattr(section, stage.name), getattr(section, f"{stage.name}_options")) for stage in stages()
+        stage: stage.spec(getattr(section, stage.name), _Options(getattr(section, f"{stage.name}_options")))
+        for stage in stages()
     }
     return PipelineConfig(
         name=name,
@@ -330,11 +333,6 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         barge_in=section.barge_in,
         context_tokens=section.context_tokens,
     )
-
-
-def _engine(text: str, options: Mapping[str, object]) -> EngineSpec:
-    parsed = EngineSpec.parse(text)
-    return EngineSpec(parsed.name, parsed.model, _Options(options))
 
 
 def _explain(settings: ConfigSchema, places: Mapping[KeyPath, str], keys: tuple[str, ...]) -> list[Setting]:

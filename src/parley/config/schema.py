@@ -81,6 +81,15 @@ def _long_enough(key: str) -> str:
 
 SecretKey = Annotated[str, AfterValidator(_long_enough)]
 Switch = Annotated[Literal["off", "on"], BeforeValidator(_switch)]
+
+
+def _joined(value: object) -> object:
+    """A list of engines in TOML, as the environment and flags give it."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value
+
+
 EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
 Options = dict[str, JsonValue]
@@ -134,10 +143,14 @@ class PipelineSection(BaseModel):
 
 
 def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
-    """The whole section: for each stage `NAME` (`engine:model`) and `NAME_options`. A stage without a default may be left empty."""
+    """The whole section: for each stage `NAME` (`engine:model`, or a list of them where the stage has chains) and `NAME_options`.
+
+    A stage without a default may be left empty.
+    """
     fields: dict[str, Any] = {}
     for stage in stages:
-        fields[stage.name] = (EngineName if stage.default else OptionalEngineName, stage.default)
+        kind: Any = EngineName if stage.default else OptionalEngineName
+        fields[stage.name] = (Annotated[kind, BeforeValidator(_joined)] if stage.chains else kind, stage.default)
         fields[f"{stage.name}_options"] = (Options, {})
     return create_model("PipelineSection", __base__=PipelineSection, **fields)
 

@@ -25,6 +25,30 @@ class OptionReader:
             raise self._wrong(name, value, "text")
         return value.strip()
 
+    def names(self, name: str) -> tuple[str, ...]:
+        """A list of texts, or one text with commas between them."""
+        value = self._take(name, ())
+        listed = value.split(",") if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
+            raise self._wrong(name, value, "a list of texts")
+        return tuple(one.strip() for one in listed if one.strip())
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """One of `choices`."""
+        value = self.text(name, default)
+        if value not in choices:
+            raise self._wrong(name, value, f"one of {', '.join(choices)}")
+        return value
+
+    def scalar(self, name: str, default: str = "") -> str:
+        """A text, a number or a flag, as text ("true", "30")."""
+        value = self._take(name, default)
+        if isinstance(value, bool):
+            return str(value).lower()
+        if not isinstance(value, str | int | float):
+            raise self._wrong(name, value, "a text, a number or a flag")
+        return str(value).strip()
+
     def flag(self, name: str, default: bool) -> bool:
         value = self._take(name, default)
         if isinstance(value, str) and value.lower() in {"true", "yes", "on", "1", "false", "no", "off", "0"}:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -76,7 +76,8 @@ class Pipeline:
     the port of its stage (`parley.engines.ports`). All but `turn` may be functions, plain or asynchronous or generators: `llm` from chat
     messages to strings, `vad` from a frame (float32 `[512]` at 16 kHz) to the probability of a voice, `stt` from audio (float32 `[n]` at
     16 kHz) to words, `tts` from text to audio (int16 or float32 `[n]` at 24 kHz, or `(samples, rate)`). `turn`, `llm` and `tts` may be
-    None: pauses are then judged by their length alone, nothing is answered, answers are text.
+    None: pauses are then judged by their length alone, nothing is answered, answers are text. `llm` and `tts` may be lists of names: the
+    next is asked when one fails before its answer begins.
 
     Further stages (`mt`, `vc`, `speech`, and those of installed packages) are named in the same way and left out unless given.
 
@@ -94,8 +95,8 @@ class Pipeline:
         vad: str | EngineSpec | VoiceActivityModel | VadFunction = "silero",
         turn: str | EngineSpec | TurnJudge | None = "rules",
         stt: str | EngineSpec | SpeechRecognizer | SttFunction = "pocketsphinx",
-        llm: str | EngineSpec | LanguageModel | ReplyFunction | None = "auto",
-        tts: str | EngineSpec | SpeechSynthesizer | TtsFunction | None = "auto",
+        llm: str | Sequence[str] | EngineSpec | LanguageModel | ReplyFunction | None = "auto",
+        tts: str | Sequence[str] | EngineSpec | SpeechSynthesizer | TtsFunction | None = "auto",
         voice: str = "",
         instructions: str = DEFAULT_INSTRUCTIONS,
         language: str = "",
@@ -152,7 +153,9 @@ class Pipeline:
 
     def _spec(self, stage: Stage[Any], given: object) -> EngineSpec:
         if isinstance(given, str):
-            return EngineSpec.parse(given)
+            return stage.spec(given)
+        if stage.chains and isinstance(given, Sequence) and all(isinstance(one, str) for one in given):
+            return stage.spec(", ".join(given)) if len(given) > 1 else stage.spec(*given)
         if isinstance(given, EngineSpec):
             return given
         engine = self._engine(stage, given)

@@ -27,6 +27,7 @@ from parley.engines.ports import (
     TTS,
     VAD,
     VC,
+    Chained,
     Engine,
     EngineError,
     EngineSet,
@@ -173,6 +174,13 @@ class LoadedEngines:
         engines = self.pipelines[name].engines
         faults = {stage: engine.fault for stage, engine in engines.items() if isinstance(engine, Supervised)}
         return {stage: fault for stage, fault in faults.items() if fault is not None}
+
+    def chains(self) -> list[tuple[Stage[Any], Chained]]:
+        """The engines that stand for several, each once, with their stage."""
+        served = {
+            id(engine): (stage, engine) for one in self.pipelines.values() for stage, engine in one.engines.items()
+        }
+        return [(stage, engine) for stage, engine in served.values() if isinstance(engine, Chained)]
 
     def tick_lag_ms(self) -> float:
         """How late the event loop runs (see `VoiceWorker.tick_lag_ms`): what admission looks at."""

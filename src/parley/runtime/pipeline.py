@@ -11,25 +11,11 @@ from dataclasses import dataclass
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
 from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription, primary_tag
+from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import LLM, STT, TTS, VC, EngineSet
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
 
-OPENAI_VOICES = (
-    "alloy",
-    "ash",
-    "ballad",
-    "cedar",
-    "coral",
-    "echo",
-    "fable",
-    "marin",
-    "nova",
-    "onyx",
-    "sage",
-    "shimmer",
-    "verse",
-)
 """The names that stock clients ask for."""
 
 OPENAI_RECOGNIZERS = ("whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-realtime-whisper*")

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from parley.config import Config, ServerConfig, is_loopback
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
+from parley.runtime.chain_metrics import ChainMetrics
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.metrics import Metrics
 from parley.server.access.access import Access
@@ -61,6 +62,7 @@ class Application:
         origins = OriginRule(server.allowed_origins)
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
+        metrics.registry.register(ChainMetrics(engines.chains()))
         refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)

@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from parley.config import Config
 from parley.core.words.ids import SessionId
+from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.runtime.engines import LoadedEngines
-from parley.runtime.pipeline import OPENAI_VOICES, LoadedPipeline
+from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.turns import TurnAccount
 from parley.runtime.waterfall import measured
 from parley.server.access.access import Access

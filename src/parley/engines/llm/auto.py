@@ -3,6 +3,8 @@
 Laws:
 - What was configured is used or fails with its remedy: a wrong key or URL is never papered over by the responder.
 - Looking for local servers takes at most `PROBE_TIMEOUT_S`, all ports at once; Parley's own server is never taken for a model.
+- Ollama is asked through its own API, which cuts no conversation silently; other servers, and Ollama where `extra_body` is set, through the
+  chat-completions API.
 - `notice` says in one sentence what was chosen, and how to change it.
 """
 
@@ -15,11 +17,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from parley.engines.llm.openai import OpenAIConfig, OpenAIModel, read_config
-from parley.engines.llm.openai_errors import models_named
-from parley.engines.llm.openai_http import EndpointClient
-from parley.engines.llm.openai_models import is_chat_model, models_of
+from parley.engines.llm.endpoint_model import OpenAIConfig, read_config
+from parley.engines.llm.ollama import OllamaConfig, OllamaModel
+from parley.engines.llm.openai import CHAT, OpenAIModel
 from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
+from parley.engines.openai_api.client import EndpointClient
+from parley.engines.openai_api.errors import models_named
+from parley.engines.openai_api.models import is_chat_model, models_of
 from parley.engines.options import OptionReader
 from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
 
@@ -37,7 +41,7 @@ def create(model: str, options: Mapping[str, object]) -> AutoModel:
     reader = OptionReader("llm auto", options)
     ports = _ports(reader.text("ports"))
     configured = bool(options.get("base_url") or os.environ.get("PARLEY_LLM_BASE_URL"))
-    config = read_config(model, reader)
+    config = read_config(model, reader, CHAT)
     reader.close()
     return AutoModel(config, configured, ports)
 
@@ -54,11 +58,12 @@ def _ports(text: str) -> Mapping[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """An OpenAI-compatible server found on this machine, and the chat models it lists."""
+    """An OpenAI-compatible server found on this machine, and the chat models it lists. `is_ollama`: it has Ollama's own API too."""
 
     name: str
     base_url: str
     models: tuple[str, ...]
+    is_ollama: bool = False
 
 
 class AutoModel:
@@ -68,7 +73,7 @@ class AutoModel:
         self._config = config
         self._configured = configured
         self._ports = ports
-        self._chosen: OpenAIModel | Responder | None = None
+        self._chosen: OpenAIModel | OllamaModel | Responder | None = None
         self._failures: list[str] = []
         self._local: list[LocalServer] = []
         self.notice = ""
@@ -86,7 +91,7 @@ class AutoModel:
 
     async def open(self) -> None:
         self._failures.clear()
-        if self._configured or (self._config.model and self._config.api_key):
+        if self._configured or (self._config.model and self._config.endpoint.api_key):
             self._chosen = await self._open_configured()
         else:
             self._chosen = await self._open_local() or self._responder()
@@ -107,7 +112,7 @@ class AutoModel:
         self.notice = f"The language model is {engine.model} at {engine.shown_url}. {_CHANGE}"
         return engine
 
-    async def _open_local(self) -> OpenAIModel | None:
+    async def _open_local(self) -> OpenAIModel | OllamaModel | None:
         self._local = await find_local_servers(self._ports)
         for server in self._local:
             wanted = self._config.model
@@ -115,18 +120,36 @@ class AutoModel:
                 name.removesuffix(":latest") for name in server.models
             }:
                 continue
-            # (a key in the environment is for another server)
-            config = replace(self._config, base_url=server.base_url, model=wanted or server.models[0], api_key="")
-            engine = OpenAIModel(config)
+            engine = self._engine_at(server, wanted or server.models[0])
             try:
                 await engine.open()
             except EngineError as error:
                 logger.warning("%s was found, but cannot be used: %s", server.name, error)
                 self._failures.append(f"{server.name} was found, but cannot be used: {error.message}")
                 continue
-            self.notice = f"The language model is {engine.model} of {server.name} on this machine. {_CHANGE}"
+            if isinstance(engine, OllamaModel):
+                self.notice = f"{engine.notice} Choose another with --llm ollama:MODEL."
+            else:
+                self.notice = f"The language model is {engine.model} of {server.name} on this machine. {_CHANGE}"
             return engine
         return None
+
+    def _engine_at(self, server: LocalServer, model: str) -> OpenAIModel | OllamaModel:
+        config = self._config
+        # (a key in the environment is for another server)
+        endpoint = replace(config.endpoint, base_url=server.base_url, api_key="")
+        if not server.is_ollama or config.extra_body:
+            return OpenAIModel(replace(config, endpoint=endpoint, model=model))
+        return OllamaModel(
+            OllamaConfig(
+                endpoint=replace(endpoint, base_url=server.base_url.removesuffix("/v1")),
+                model=model,
+                timeout_s=config.timeout_s,
+                token_timeout_s=config.token_timeout_s,
+                temperature=config.temperature,
+                warm_up=config.warm_up,
+            )
+        )
 
     def _responder(self) -> Responder:
         if self._config.model:
@@ -138,7 +161,7 @@ class AutoModel:
                 code="model_not_found",
                 remedy="Name its endpoint: --llm-base-url, or set OPENAI_API_KEY for OpenAI's.",
             )
-        key = os.environ.get("OPENAI_API_KEY") or self._config.api_key
+        key = os.environ.get("OPENAI_API_KEY") or self._config.endpoint.api_key
         how = "An API key is set, but no model: name one with --llm openai:MODEL." if key else HOW_TO_CONNECT
         self.notice = " ".join(["No language model was found: the built-in responder answers.", *self._failures, how])
         return Responder()
@@ -152,15 +175,20 @@ async def find_local_servers(ports: Mapping[int, str]) -> list[LocalServer]:
 
 async def _probe(port: int, name: str) -> LocalServer | None:
     root = f"http://127.0.0.1:{port}"
-    client = await asyncio.to_thread(lambda: EndpointClient(root, {}, connect_timeout_s=PROBE_TIMEOUT_S, proxies=False))
+    client = await asyncio.to_thread(
+        lambda: EndpointClient(root, {}, CHAT, connect_timeout_s=PROBE_TIMEOUT_S, proxies=False)
+    )
     try:
-        health, answer = await asyncio.gather(_get_json(client, "/health"), _get_json(client, "/v1/models"))
+        health, answer, version = await asyncio.gather(
+            _get_json(client, "/health"), _get_json(client, "/v1/models"), _get_json(client, "/api/version")
+        )
     finally:
         await client.close()
     if isinstance(health, dict) and "parley" in health:
         return None
     models = tuple(model for model in models_of(answer) or () if is_chat_model(model))
-    return LocalServer(name, f"{root}/v1", models) if models else None
+    is_ollama = isinstance(version, dict) and isinstance(version.get("version"), str)
+    return LocalServer(name, f"{root}/v1", models, is_ollama) if models else None
 
 
 async def _get_json(client: EndpointClient, path: str) -> object:

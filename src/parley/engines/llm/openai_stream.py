@@ -15,9 +15,9 @@ import json
 from typing import Any, Final, Literal
 
 from parley.engines.llm.openai_calls import CallReader
-from parley.engines.llm.openai_errors import StreamError
 from parley.engines.llm.reasoning import ReasoningFilter
-from parley.engines.llm.server_events import UNKNOWN, ServerEvent
+from parley.engines.openai_api.errors import StreamError
+from parley.engines.openai_api.server_events import UNKNOWN, ServerEvent
 from parley.engines.ports import ChatEnd, ChatEvent, ChatRequest, EngineError, TextDelta, TokenUsage
 
 _REASONS: Final[dict[str, Literal["stop", "length", "tool_calls", "content_filter"]]] = {

@@ -9,6 +9,8 @@ Laws:
 """
 
 from parley.engines.ports.engine import (
+    ChainCount,
+    Chained,
     Engine,
     EngineError,
     EngineFactory,
@@ -62,6 +64,8 @@ __all__ = [
     "TURN",
     "VAD",
     "VC",
+    "ChainCount",
+    "Chained",
     "ChatEnd",
     "ChatEvent",
     "ChatMessage",

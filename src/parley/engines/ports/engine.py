@@ -103,6 +103,23 @@ class Supervised(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ChainCount:
+    """How often one engine of a chain began an answer, and failed, since it was created."""
+
+    answers: int
+    failures: int
+
+
+@runtime_checkable
+class Chained(Protocol):
+    """An engine that stands for several of its stage, and asks one of them at a time."""
+
+    def counts(self) -> Mapping[str, ChainCount]:
+        """By `engine:model`, in their order."""
+        ...
+
+
 EngineFactory = Callable[[str, Mapping[str, object]], Engine]
 """What an entry point of the group `parley.engines` names (`stage.name`): (model, options) -> engine.
 

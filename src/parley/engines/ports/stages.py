@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from parley.engines.ports.engine import Engine
+from parley.engines.ports.engine import Engine, EngineSpec
 from parley.engines.ports.llm import LanguageModel
 from parley.engines.ports.mt import Translator
 from parley.engines.ports.speech import SpeechModel
@@ -40,7 +40,7 @@ class Stage(Generic[E]):
 
     `name` is an identifier in small letters; `title` is for people. `port` is the runtime-checkable Protocol `E`. `default` is the
     `engine:model` of a pipeline that names none, "" where the stage is then left out. `summary`: whether a one-line description of a
-    pipeline names the engine.
+    pipeline names the engine. `chains`: whether the stage has an engine `chain`, which asks several in order.
     """
 
     name: str
@@ -48,16 +48,29 @@ class Stage(Generic[E]):
     port: type
     default: str = ""
     summary: bool = True
+    chains: bool = False
 
     def __str__(self) -> str:
         return self.name
+
+    def spec(self, text: str, options: Mapping[str, object] | None = None) -> EngineSpec:
+        """The engine that a configuration names. Names with commas between them are a chain, where the stage has one."""
+        if self.chains and "," in text:
+            return EngineSpec("chain", text.strip(), options or {})
+        parsed = EngineSpec.parse(text)
+        return EngineSpec(parsed.name, parsed.model, options or {})
+
+    def engine_names(self, text: str) -> list[str]:
+        """The names of the engines in it, without their models."""
+        parts = text.split(",") if self.chains else [text]
+        return [EngineSpec.parse(part).name for part in parts if part.strip()]
 
 
 VAD: Stage[VoiceActivityModel] = Stage("vad", "voice activity", VoiceActivityModel, "silero", summary=False)
 TURN: Stage[TurnJudge] = Stage("turn", "end of turn", TurnJudge, "rules", summary=False)
 STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto")
-LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto")
-TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto")
+LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto", chains=True)
+TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto", chains=True)
 MT: Stage[Translator] = Stage("mt", "text translation", Translator)
 VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
 SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)

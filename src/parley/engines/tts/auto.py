@@ -45,6 +45,7 @@ class AutoSynthesizer:
         self._default_voice = voice
         self._english: HibariSynthesizer | None = HibariSynthesizer()
         self._others: EspeakSynthesizer | None = EspeakSynthesizer()
+        self._open = False
         self.notice = ""
         """What a user should know about the choice; "" before `open()` and when there is nothing to say."""
 
@@ -54,7 +55,7 @@ class AutoSynthesizer:
         infos = [engine.info for engine in engines]
         return EngineInfo(
             stage="tts",
-            name="auto",
+            name="+".join(info.name for info in infos) if self._open else "auto",
             summary="hibari for English, espeak-ng for every other language.",
             needs=tuple(dict.fromkeys(need for info in infos for need in info.needs)),
             sample_rate=infos[0].sample_rate,
@@ -80,6 +81,7 @@ class AutoSynthesizer:
             )
         elif self._others is None:
             self.notice = f"Only English can be spoken. {failures[0].message} {failures[0].remedy}"
+        self._open = True
         if self._default_voice and self.resolve_voice("") is None:
             await self.close()
             raise EngineUnavailable(
@@ -89,6 +91,7 @@ class AutoSynthesizer:
             )
 
     async def close(self) -> None:
+        self._open = False
         for engine in self._engines():
             await engine.close()
 

@@ -158,4 +158,6 @@ class HibariSynthesizer:
 def _voices_there(catalogue: Catalogue) -> str:
     there = ", ".join(catalogue.files)
     others = ", ".join(voice.name for voice in VOICES if voice.name not in catalogue.files)
-    return f"Installed: {there}, and OpenAI's voice names." + (f" Not on this machine: {others}." if others else "")
+    return f"Installed: {there}, and OpenAI's voice names." + (
+        f" Others: parley models pull hibari:NAME, of {others}." if others else ""
+    )

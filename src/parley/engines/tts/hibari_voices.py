@@ -1,7 +1,8 @@
 """Which voices hibari has on this machine, and which of them a requested name stands for.
 
 Laws: pure look-ups; never loads the package. Every voice is a whole model in a file of its own: one is in the package, the others are
-voices only where their files are. A file is loaded only where its bytes are those named here.
+voices only where their files are (`parley models pull` brings them, or the package itself). A file is loaded only where its bytes are
+those named here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from parley.models import store
 
 LANGUAGE: Final = "en"
 DEFAULT: Final = "heart"
@@ -98,7 +101,7 @@ def installed() -> Catalogue:
     packaged, fetched = assets(), downloads()
     files = {}
     for voice in VOICES if packaged is not None else ():
-        folder = packaged if voice.name == DEFAULT else fetched
+        folder = packaged if voice.name == DEFAULT else store.installed(f"hibari:{voice.name}") or fetched
         if folder is not None and (folder / voice.file).is_file():
             files[voice.name] = voice, folder / voice.file
     return Catalogue(files)

@@ -1,4 +1,4 @@
-"""What went wrong with a chat endpoint, in one sentence with its remedy, and whether trying again may help.
+"""What went wrong with an endpoint, in one sentence with its remedy, and whether trying again may help.
 
 Laws: pure; the HTTP library's exceptions are recognised by their names, so that this file imports nothing heavy. No key and no
 password in a URL is ever part of a message, not even where the server repeats it.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from parley.engines.openai_api.service import Service
 from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
 from parley.errors import ParleyError
 
@@ -25,6 +26,8 @@ _CONTEXT: Final = re.compile(
     r"context[ _-]?(length|window|size)|maximum context|exceeds? .{0,40}context|n_ctx|prompt is too long|too many tokens",
     re.I,
 )
+_TITLE: Final = re.compile(r"<title[^>]*>\s*([^<]{1,80})", re.IGNORECASE)
+_MAX_SEEN_CHARS: Final = 80
 _KEYS: Final = re.compile(r"\b(?:sk|gsk|pk|key|hf|xai|Bearer)[-_ ][A-Za-z0-9_\-*.]{6,}")
 _RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -48,7 +51,7 @@ class StreamError(ParleyError):
 
 
 class NothingMoreCame(ParleyError, TimeoutError):
-    """The stream is open, and nothing of the reply has come for `seconds`."""
+    """The stream is open, and nothing of the answer has come for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"nothing for {seconds:g} s")
@@ -61,8 +64,9 @@ class Endpoint:
 
     base_url: str
     model: str
-    key: str = ""
-    key_setting: str = "PARLEY_LLM_API_KEY"
+    service: Service
+    key: str = field(default="", repr=False)
+    key_setting: str = ""
     models: Sequence[str] = ()
 
     @property
@@ -89,25 +93,25 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
     if isinstance(error, StatusError):
         return _status_failure(error, endpoint)
     if isinstance(error, StreamError):
-        return Failure(stream_failure(error.body, endpoint.shown_url, endpoint.key), 0)
+        return Failure(stream_failure(error.body, endpoint), 0)
     if isinstance(error, EngineError):
         return Failure(error)
-    name = type(error).__name__
+    name, service = type(error).__name__, endpoint.service
     if isinstance(error, NothingMoreCame):
         return Failure(
             EngineError(
-                f"The language model at {endpoint.shown_url} stopped in the middle of its reply: nothing more came for "
-                f"{error.seconds:g} s.",
+                f"{service.title} at {endpoint.shown_url} stopped in the middle of its {service.answer}: nothing more came "
+                f"for {error.seconds:g} s.",
                 code="timeout",
-                remedy="Is it overloaded? The option token_timeout_s sets how long it may pause.",
+                remedy=f"Is it overloaded? The option {service.idle_option} sets how long it may pause.",
             )
         )
     if isinstance(error, TimeoutError) or "Timeout" in name:
         return Failure(
             EngineError(
-                f"The language model at {endpoint.shown_url} did not answer in time.",
+                f"{service.title} at {endpoint.shown_url} did not answer in time.",
                 code="timeout",
-                remedy="Is it overloaded? The option timeout_s sets how long it may take to the first token.",
+                remedy=f"Is it overloaded? The option timeout_s sets how long it may take to {service.first}.",
             ),
             retry_after_s=0 if name == "ConnectTimeout" else None,
         )
@@ -128,7 +132,7 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
 
 def model_not_found(endpoint: Endpoint) -> EngineUnavailable:
     """The server does not have this model: name those that it has, and the one with the nearest name."""
-    remedy = "Name another one: --llm openai:MODEL"
+    remedy = f"Name another one: {endpoint.service.model_flag}"
     if endpoint.models:
         remedy = f"It {models_named(endpoint.model, endpoint.models)}"
     return EngineUnavailable(
@@ -147,14 +151,16 @@ def models_named(wanted: str, models: Sequence[str]) -> str:
 
 def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
     status = error.status
-    code, said = _said(error.body, endpoint.key)
-    where = endpoint.shown_url
+    code, said = said_by(error.body, endpoint.key)
+    where, service = endpoint.shown_url, endpoint.service
     match status:
         case 401:
             wants, remedy = ("refuses the API key", "Correct") if endpoint.key else ("wants an API key", "Set")
             return Failure(
                 EngineUnavailable(
-                    f"{where} {wants}.", code="invalid_api_key", remedy=f"{remedy} {endpoint.key_setting}."
+                    f"{where} {wants}.",
+                    code="invalid_api_key",
+                    remedy=f"{remedy} {endpoint.key_setting or service.key_variable}.",
                 )
             )
         case 403:
@@ -168,9 +174,9 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
         case 400 | 413 | 422 if code == "context_length_exceeded" or _CONTEXT.search(said):
             return Failure(
                 EngineRefused(
-                    f"The conversation is too long for {endpoint.model!r}{said}",
+                    f"The {service.input} is too long for {endpoint.model!r}{said}",
                     code="context_length_exceeded",
-                    remedy="Lower the pipeline's context_tokens, or use a model with a larger context.",
+                    remedy=service.too_long,
                 )
             )
         case 400 | 404 if code == "model_not_found" or re.search(
@@ -180,9 +186,9 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
         case 404 | 405:
             return Failure(
                 EngineUnavailable(
-                    f"There is no chat-completions API at {where} (HTTP {status}).",
+                    f"There is no {service.api} at {where} (HTTP {status}).",
                     code="invalid_base_url",
-                    remedy="Correct --llm-base-url; it usually ends in /v1.",
+                    remedy=f"Correct {service.base_url_flag}; it usually ends in /v1.",
                 )
             )
         case _ if 400 <= status < 500 and status not in _RETRIED_STATUS:
@@ -203,16 +209,37 @@ def _rate_failure(error: StatusError, code: str, said: str, endpoint: Endpoint) 
     )
 
 
-def stream_failure(body: object, where: str, key: str = "") -> EngineError:
-    """What a server reports instead of a reply, or in the middle of one; `where` is its URL as it may be shown."""
-    code, said = _said(body, key)
+def stream_failure(body: object, endpoint: Endpoint) -> EngineError:
+    """What a server reports instead of an answer, or in the middle of one."""
+    where, service = endpoint.shown_url, endpoint.service
+    code, said = said_by(body, endpoint.key)
     if code == "context_length_exceeded" or _CONTEXT.search(said):
         return EngineRefused(
-            f"The conversation is too long for the model at {where}{said}",
+            f"The {service.input} is too long for the model at {where}{said}",
             code="context_length_exceeded",
-            remedy="Lower the pipeline's context_tokens, or use a model with a larger context.",
+            remedy=service.too_long,
         )
-    return EngineError(f"{where} broke the reply off{said}", code="server_error")
+    return EngineError(f"{where} broke the {service.answer} off{said}", code="server_error")
+
+
+def no_api(body: bytes, endpoint: Endpoint) -> EngineUnavailable:
+    """What is raised where something answers that is not the API."""
+    return EngineUnavailable(
+        f"What answers at {endpoint.shown_url} is no OpenAI-compatible API{seen(body)}.",
+        code="invalid_base_url",
+        remedy=f"Correct {endpoint.service.base_url_flag}; it usually ends in /v1.",
+    )
+
+
+def seen(body: bytes) -> str:
+    """What a body that is no answer looks like, as the end of a sentence."""
+    text = body.decode("utf-8", "replace").strip()
+    if not text:
+        return " (an empty answer)"
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        return f" but a web page ({' '.join(title.group(1).split())!r})" if title else " but a web page"
+    return f" ({' '.join(text[:_MAX_SEEN_CHARS].split())!r})"
 
 
 def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
@@ -221,22 +248,24 @@ def _unreachable(error: BaseException, endpoint: Endpoint) -> EngineUnavailable:
     while cause is not None and len(chain) < 6:
         chain.append(f"{type(cause).__name__} {cause}")
         cause = cause.__cause__ or cause.__context__
-    text = " ".join(chain)
+    text, flag = " ".join(chain), endpoint.service.base_url_flag
     if re.search(r"name resolution|Name or service|nodename|getaddrinfo|gaierror", text):
-        why, remedy = "the host name is unknown", "Correct --llm-base-url."
+        why, remedy = "the host name is unknown", f"Correct {flag}."
     elif re.search(r"refused|Connect call failed|All connection attempts failed", text):
-        why, remedy = "the connection was refused", "Start that server, or correct --llm-base-url."
+        why, remedy = "the connection was refused", f"Start that server, or correct {flag}."
     elif re.search(r"SSL|CERTIFICATE|certificate", text):
-        why, remedy = "TLS failed", "Does --llm-base-url begin with the right one of http:// and https://?"
+        why, remedy = "TLS failed", f"Does {flag} begin with the right one of http:// and https://?"
     elif re.search(r"UnsupportedProtocol|InvalidURL", text):
         why, remedy = (
             "it is not an http:// or https:// URL",
-            "Correct --llm-base-url, such as http://localhost:11434/v1.",
+            f"Correct {flag}, such as {endpoint.service.example_url}.",
         )
     else:
         why, remedy = "the connection broke", "Is that server well? Its log may tell."
     return EngineUnavailable(
-        f"The language model at {endpoint.shown_url} cannot be reached: {why}.", code="connection_failed", remedy=remedy
+        f"{endpoint.service.title} at {endpoint.shown_url} cannot be reached: {why}.",
+        code="connection_failed",
+        remedy=remedy,
     )
 
 
@@ -244,21 +273,33 @@ def _is_network(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {"httpx2", "httpcore2", "anyio"}
 
 
-def _said(body: Any, key: str) -> tuple[str, str]:
+def said_by(body: Any, key: str) -> tuple[str, str]:
     """The error code, and the server's words as the end of a sentence (": ..." or ".")."""
     if isinstance(body, list) and body:  # (Google's: a list of one)
         body = body[0]
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        body = body["error"]
+    if isinstance(body, dict):
+        nested = [body.get("error"), body.get("detail")]  # (detail: FastAPI's)
+        body = next((one for one in nested if isinstance(one, dict)), body)
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
     code = str(fields.get("code") or fields.get("type") or "")
     message = (
-        fields.get("message") or fields.get("error") or fields.get("detail") or (body if isinstance(body, str) else "")
+        fields.get("message")
+        or fields.get("error")
+        or _validation_faults(fields.get("detail"))
+        or (body if isinstance(body, str) else "")
     )
     words = " ".join(str(message).split())
     if not words or words.startswith("<"):
         return code, "."
     return code, f": {quoted(words, key).rstrip('.')}."
+
+
+def _validation_faults(detail: object) -> object:
+    """FastAPI's list of what is wrong in a request, as text ("body.voice: Input should be ..."); anything else as it is."""
+    if not isinstance(detail, list):
+        return detail
+    faults = [fault for fault in detail if isinstance(fault, dict)]
+    return "; ".join(f"{'.'.join(map(str, fault.get('loc') or ()))}: {fault.get('msg', '')}" for fault in faults)
 
 
 def quoted(words: str, key: str = "") -> str:

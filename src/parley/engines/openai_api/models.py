@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from parley.engines.llm.openai_errors import Endpoint, StatusError, failure_of
-from parley.engines.llm.openai_http import EndpointClient
+from parley.engines.openai_api.client import EndpointClient
+from parley.engines.openai_api.errors import Endpoint, StatusError, failure_of, no_api
 from parley.engines.ports import EngineUnavailable
 
 CHECK_TIMEOUT_S: Final = 5.0
@@ -49,13 +50,13 @@ async def _listed(client: EndpointClient, endpoint: Endpoint) -> list[str] | Non
         raise EngineUnavailable(
             f"{endpoint.shown_url} did not send its list of models within {CHECK_TIMEOUT_S:g} s.",
             code="timeout",
-            remedy="Is it overloaded, or is --llm-base-url something else?",
+            remedy=f"Is it overloaded, or is {endpoint.service.base_url_flag} something else?",
         ) from None
     except Exception as error:  # noqa: BLE001 - the engine boundary
         raise _unavailable(error, endpoint) from None
     listed = models_of(answer)
     if listed is None:
-        raise client.no_api(json.dumps(answer).encode())
+        raise no_api(json.dumps(answer).encode(), replace(endpoint, base_url=client.base_url))
     return listed
 
 

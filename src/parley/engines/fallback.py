@@ -1,0 +1,334 @@
+"""An ordered list of engines of one stage: the next is asked when one fails before anything of its answer has come.
+
+Laws:
+- A refusal of the request itself (`EngineRefused`) is an answer: it is reported, and no other engine is asked.
+- After the first piece of an answer its engine's error is reported as it is.
+- An engine that failed rests: `retry_s`, twice as long after each further failure, at most `max_retry_s`. Then one request tries it while
+  the others go on without it. Engines that rest are asked only where every other one has failed.
+- The list opens if one of its engines does; the others are opened again later, in the background.
+- `EngineInfo` promises what every engine of the list can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from typing import Any, Final, Generic, TypeVar, cast
+
+from parley.engines.options import OptionReader
+from parley.engines.ports import (
+    ChainCount,
+    Engine,
+    EngineError,
+    EngineInfo,
+    EngineRefused,
+    EngineSpec,
+    EngineUnavailable,
+    Stage,
+)
+from parley.engines.registry import create
+
+logger = logging.getLogger(__name__)
+
+FIRST_S: Final = 10.0
+RETRY_S: Final = 5.0
+MAX_RETRY_S: Final = 300.0
+
+E = TypeVar("E", bound=Engine)
+T = TypeVar("T")
+Make = Callable[[Stage[Any], EngineSpec], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackLimits:
+    """Seconds: to the first piece of an answer where another engine is ready to be asked; how long an engine rests after its first
+    failure, and at most."""
+
+    first_s: float = FIRST_S
+    retry_s: float = RETRY_S
+    max_retry_s: float = MAX_RETRY_S
+
+
+@dataclass(slots=True)
+class ChainMember(Generic[E]):
+    """One engine of the list. `name` is `engine:model`, `error` its last failure, None while it works."""
+
+    name: str
+    engine: E
+    is_open: bool = False
+    error: EngineError | None = None
+    rests_until: float = 0.0
+    pause_s: float = 0.0
+    tried: bool = False
+    """Whether a request tries it after a rest, or it is being opened again."""
+    answers: int = 0
+    failures: int = 0
+
+    def works(self) -> None:
+        """An answer of it has begun."""
+        self.error, self.pause_s = None, 0.0
+        self.answers += 1
+
+    def fails(self, error: EngineError, now: float, limits: FallbackLimits) -> None:
+        """It rests from now on."""
+        self.failures += 1
+        self.error = error
+        self.pause_s = min(self.pause_s * 2 or limits.retry_s, limits.max_retry_s)
+        self.rests_until = now + self.pause_s
+
+    def is_ready(self, now: float) -> bool:
+        """Whether a request may ask it: it works, or has rested and no other request is trying it."""
+        return self.is_open and (self.error is None or (now >= self.rests_until and not self.tried))
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """The failures of one request so far."""
+
+    failed: list[tuple[str, EngineError]] = field(default_factory=list)
+
+    def error(self, title: str) -> EngineError:
+        """What is reported where no engine answered: the first one's code, as it is the one that was wanted."""
+        if len(self.failed) == 1:
+            return self.failed[0][1]
+        said = " ".join(f"{name}: {error.message}" for name, error in self.failed)
+        first = self.failed[0][1]
+        return EngineError(f"None of the engines for {title} answered. {said}", first.remedy, code=first.code)
+
+
+def read_members(
+    stage: Stage[E], named: str, options: Mapping[str, object], make: Make = create
+) -> tuple[list[ChainMember[E]], FallbackLimits]:
+    """The members of `engine:model, engine:model`, and the limits.
+
+    Options `first_s`, `retry_s`, `max_retry_s` (see `FallbackLimits`), and a table for each engine, by its name or `engine:model`.
+    Raises `ValueError` for a wrong option, `EngineUnavailable` for a wrong engine.
+    """
+    reader = OptionReader(f"{stage} chain", options)
+    limits = FallbackLimits(
+        reader.number("first_s", FIRST_S, 0.01, 3600),
+        reader.number("retry_s", RETRY_S, 0, 3600),
+        reader.number("max_retry_s", MAX_RETRY_S, 0, 86_400),
+    )
+    members: list[ChainMember[E]] = []
+    tables: dict[str, Mapping[str, object]] = {}
+    for text in filter(None, (part.strip() for part in named.split(","))):
+        spec = EngineSpec.parse(text)
+        for key in (spec.name, text):
+            if key not in tables:
+                tables[key] = reader.table(key)
+        own = {**tables[spec.name], **tables[text]}
+        if text in (member.name for member in members):
+            raise ValueError(f"{stage} chain: {text!r} is named twice.")
+        engine = make(stage, EngineSpec(spec.name, spec.model, own))
+        if not isinstance(engine, stage.port):
+            raise EngineUnavailable(
+                f"The engine {text!r} does not implement {stage.port.__name__}.", code="invalid_engine"
+            )
+        members.append(ChainMember(text, cast(E, engine)))
+    reader.close()
+    return members, limits
+
+
+class Fallback(Generic[E]):
+    """The list of engines of one stage. `clock` gives seconds; None is the event loop's."""
+
+    def __init__(
+        self,
+        stage: Stage[E],
+        members: Sequence[ChainMember[E]],
+        limits: FallbackLimits,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.members = tuple(members)
+        self._stage = stage
+        self._limits = limits
+        self._clock = clock
+        self._opening: set[asyncio.Task[None]] = set()
+
+    @property
+    def info(self) -> EngineInfo:
+        """What every engine of the list can do."""
+        if not self.members:
+            summary = (
+                "Several engines in order, such as a, b: the next is asked when one fails before its answer begins."
+            )
+            return EngineInfo(stage=self._stage.name, name="chain", summary=summary)
+        infos = [member.engine.info for member in self.members]
+        names = " or ".join(dict.fromkeys(info.name for info in infos))
+        summary = ", then ".join(member.name for member in self.members) + "."
+        return replace(reduce(_common, infos), name=names, summary=summary)
+
+    @property
+    def notice(self) -> str:
+        """Which engine is asked first, and which cannot be used at the moment."""
+        works = [member.name for member in self.members if member.is_open]
+        if not works:
+            return ""
+        then = f"; if it fails, {', then '.join(works[1:])} is asked" if works[1:] else ""
+        broken = [f" {one.name} cannot be used now: {one.error}" for one in self.members if one.error]
+        return f"{self._stage.title.capitalize()}: {works[0]}{then}." + "".join(broken)
+
+    @property
+    def fault(self) -> EngineError | None:
+        """Why none of the engines can answer; None while one can."""
+        now = self._now()
+        if not self.members or any(member.is_ready(now) for member in self.members):
+            return None
+        return next((member.error for member in self.members if member.error), None)
+
+    def counts(self) -> Mapping[str, ChainCount]:
+        """How often each engine answered and failed, by `engine:model`."""
+        return {member.name: ChainCount(member.answers, member.failures) for member in self.members}
+
+    async def open(self) -> None:
+        """Open all engines together. Raises `EngineUnavailable` where none opens: the first one's reason."""
+        if not self.members:
+            raise EngineUnavailable(
+                f"The chain names no engine for {self._stage.title}.",
+                f'Name some: {self._stage} = ["openai:MODEL", "ollama:MODEL"]',
+                code="unknown_engine",
+            )
+        try:
+            await asyncio.gather(*(self._open(member) for member in self.members))
+        except BaseException:
+            await self.close()
+            raise
+        if not any(member.is_open for member in self.members):
+            await self.close()
+            attempt = _Attempt([(one.name, one.error) for one in self.members if one.error])
+            error = attempt.error(self._stage.title)
+            raise EngineUnavailable(error.message, error.remedy, code=error.code)
+
+    async def close(self) -> None:
+        """Close all engines; idempotent."""
+        tasks = list(self._opening)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for member in self.members:
+            member.is_open = False
+        await asyncio.gather(*(member.engine.close() for member in self.members))
+
+    async def stream(
+        self, ask: Callable[[E], AsyncIterator[T]], able: Callable[[E], bool] | None = None
+    ) -> AsyncGenerator[T, None]:
+        """The answer of the first engine that begins one, of those that are `able`. Closing it closes that engine's stream."""
+        now, attempt = self._now(), _Attempt()
+        self._reopen(now)
+        opened = [member for member in self.members if member.is_open and (able is None or able(member.engine))]
+        ready = [member for member in opened if member.is_ready(now)]
+        resting = [member for member in opened if member not in ready]
+        for at, member in enumerate([*ready, *resting]):
+            begun, retried = False, member.error is not None
+            limit_s = self._limits.first_s if at < len(ready) - 1 else None
+            member.tried = member.tried or retried
+            try:
+                async with aclosing(_begun_within(ask(member.engine), limit_s, member.name)) as pieces:
+                    async for piece in pieces:
+                        if not begun:
+                            begun = True
+                            self._begins(member, attempt, retried)
+                        yield piece
+                if not begun:
+                    self._begins(member, attempt, retried)
+                return
+            except EngineRefused:
+                raise
+            except Exception as error:
+                failure = self._failed(member, error)
+                if begun:
+                    raise
+                attempt.failed.append((member.name, failure))
+            finally:
+                member.tried = member.tried and not retried
+        if not attempt.failed:
+            raise EngineUnavailable(f"The engines for {self._stage.title} are not open.", code="not_open")
+        raise attempt.error(self._stage.title) from attempt.failed[0][1]
+
+    # --- members ---
+
+    def _begins(self, member: ChainMember[E], attempt: _Attempt, retried: bool) -> None:
+        member.works()
+        member.tried = member.tried and not retried
+        if attempt.failed:
+            logger.warning("%s: %s answers, as %s failed", self._stage.title, member.name, attempt.failed[0][0])
+        elif retried:
+            logger.info("%s: %s answers again", self._stage.title, member.name)
+
+    def _failed(self, member: ChainMember[E], error: Exception) -> EngineError:
+        failure = error if isinstance(error, EngineError) else None
+        if failure is None:
+            logger.error("%s: %s failed unexpectedly", self._stage.title, member.name, exc_info=error)
+            failure = EngineError(f"{member.name} failed: {type(error).__name__}. The log has the details.")
+        member.fails(failure, self._now(), self._limits)
+        logger.warning("%s: %s failed and rests for %g s: %s", self._stage.title, member.name, member.pause_s, failure)
+        return failure
+
+    async def _open(self, member: ChainMember[E]) -> None:
+        try:
+            await member.engine.open()
+        except Exception as error:  # noqa: BLE001 - the engine boundary
+            self._failed(member, error)
+            await member.engine.close()
+        else:
+            member.is_open, member.error, member.pause_s = True, None, 0.0
+
+    def _reopen(self, now: float) -> None:
+        """Open again, beside the requests, what could not be opened and has rested."""
+        for member in self.members:
+            if not member.is_open and member.error is not None and now >= member.rests_until and not member.tried:
+                member.tried = True
+                task = asyncio.ensure_future(self._open(member))
+                self._opening.add(task)
+                task.add_done_callback(partial(self._opened, member))
+
+    def _opened(self, member: ChainMember[E], task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        member.tried = False
+        if member.is_open:
+            logger.info("%s: %s can be used now", self._stage.title, member.name)
+
+    def _now(self) -> float:
+        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+
+
+async def _begun_within(pieces: AsyncIterator[T], limit_s: float | None, name: str) -> AsyncGenerator[T, None]:
+    """The pieces; `EngineError` (`timeout`) where the first takes longer than that. Closes the engine's stream."""
+    try:
+        try:
+            async with asyncio.timeout(limit_s) as scope:
+                first = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise EngineError(f"{name} did not answer within {limit_s:g} s.", code="timeout") from None
+        yield first
+        async for piece in pieces:
+            yield piece
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
+    """What both can do. No languages means any."""
+    both = tuple(tag for tag in one.languages if tag in other.languages)
+    return replace(
+        one,
+        needs=tuple(dict.fromkeys((*one.needs, *other.needs))),
+        languages=both if one.languages and other.languages else one.languages or other.languages,
+        streams=one.streams and other.streams,
+        batch=min(one.batch, other.batch),
+        licence=" and ".join(dict.fromkeys(filter(None, (one.licence, other.licence)))),
+        images=one.images and other.images,
+        logprobs=one.logprobs and other.logprobs,
+        glossary=one.glossary and other.glossary,
+    )

@@ -1,0 +1,106 @@
+"""A chat request in the words of OpenAI's Responses API (`POST /responses`).
+
+Laws: pure; says everything the request says and nothing more. The conversation is sent whole with each request, and the server stores
+nothing of it (`store` false); input that does not fit the model is refused by the server and not cut (`truncation` is left at its default).
+
+Source: the parameter types of the package `openai` 3.57 (`types/responses/response_create_params.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from parley.engines.ports import ChatMessage, ChatRequest, EngineRefused, ForceTool, ImagePart, Tool, ToolChoice
+
+_UNKNOWN: Final = re.compile(r"unsupported|not support|unrecogni|unknown|unexpected|not permitted", re.IGNORECASE)
+
+
+def request_body(request: ChatRequest, model: str, effort: str = "") -> dict[str, object]:
+    """The JSON body; `effort` is the reasoning effort of a request that names none.
+
+    Raises `EngineRefused` for a JSON Schema that is no JSON.
+    """
+    body: dict[str, object] = {
+        "model": model,
+        "input": [item for message in request.messages for item in _items(message)],
+        "stream": True,
+        "store": False,
+    }
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+        if request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.max_tokens is not None:
+        body["max_output_tokens"] = request.max_tokens
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.reasoning_effort or effort:
+        body["reasoning"] = {"effort": request.reasoning_effort or effort}
+    if request.json_schema:
+        schema = _json(request.json_schema, "the reply's JSON Schema")
+        body["text"] = {"format": {"type": "json_schema", "name": "reply", "schema": schema}}
+    return body
+
+
+def refuses_temperature(refusal: str) -> bool:
+    """Whether a 400 says that the model takes no temperature, as reasoning models do not."""
+    return "temperature" in refusal and _UNKNOWN.search(refusal) is not None
+
+
+def _items(message: ChatMessage) -> Iterator[dict[str, object]]:
+    """A message is one item, and each of its calls another."""
+    if message.role == "tool":
+        yield {"type": "function_call_output", "call_id": message.call_id, "output": message.text}
+        return
+    if message.text or message.images or not message.tool_calls:
+        content: object = list(_parts(message)) if message.images else message.text
+        yield {"type": "message", "role": message.role, "content": content}
+    for call in message.tool_calls:
+        yield {"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": call.arguments}
+
+
+def _parts(message: ChatMessage) -> Iterator[dict[str, object]]:
+    """Text and images in the order in which they stand."""
+    written = 0
+    for image in message.images:
+        at = len(message.text) if image.at is None else image.at
+        yield from _text(message.text, written, at)
+        yield _image(image)
+        written = max(written, at)
+    yield from _text(message.text, written, len(message.text))
+
+
+def _text(text: str, start: int, end: int) -> Iterator[dict[str, object]]:
+    """A text part; none where nothing is left without the line break that joined it to the part before."""
+    piece = text[start:end]
+    piece = piece.removeprefix("\n") if start else piece
+    if piece:
+        yield {"type": "input_text", "text": piece}
+
+
+def _image(image: ImagePart) -> dict[str, object]:
+    return {"type": "input_image", "image_url": image.url, "detail": image.detail}
+
+
+def _tool(tool: Tool) -> dict[str, object]:
+    """`strict` is said, as the server would else take it to be true, and refuse most schemas."""
+    parameters = _json(tool.parameters, f"the parameters of the tool {tool.name!r}")
+    named = {"type": "function", "name": tool.name, "description": tool.description}
+    return {**named, "parameters": parameters, "strict": False}
+
+
+def _tool_choice(choice: ToolChoice) -> object:
+    if isinstance(choice, ForceTool):
+        return {"type": "function", "name": choice.name}
+    return choice
+
+
+def _json(text: str, what: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise EngineRefused(f"JSON was expected in {what}: {error}.", code="invalid_value") from None

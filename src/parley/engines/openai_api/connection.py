@@ -1,0 +1,175 @@
+"""One engine's endpoint: its settings, its client while the engine is open, and which models it has.
+
+Laws:
+- OpenAI's own key goes to OpenAI only, and a stage's key to the endpoint of that stage only.
+- A proxy from the environment is not used for servers on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from parley.engines.addresses import is_loopback
+from parley.engines.openai_api.client import EndpointClient
+from parley.engines.openai_api.errors import Endpoint
+from parley.engines.openai_api.models import find_models
+from parley.engines.openai_api.service import Service
+from parley.engines.options import OptionReader
+from parley.engines.ports import EngineUnavailable
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+
+WARM_UP_S: Final = 110.0
+"""How long a first request may take that makes a server load its model; `parley doctor` gives an engine 120 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """Where an endpoint is and how to reach it. `key_setting` names the setting that holds the key, for messages."""
+
+    base_url: str = OPENAI_URL
+    api_key: str = field(default="", repr=False)
+    key_setting: str = ""
+    connect_timeout_s: float = 5.0
+    headers: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_openai(self) -> bool:
+        return is_openai(self.base_url)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the endpoint is on this machine."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+
+def read_endpoint(reader: OptionReader, service: Service) -> EndpointConfig:
+    """Options `base_url`, `api_key`, `api_key_env` (the variable that holds it), `connect_timeout_s`, `headers`."""
+    base_url = (reader.text("base_url") or os.environ.get(service.base_url_variable, "") or OPENAI_URL).rstrip("/")
+    key, variable = reader.text("api_key"), reader.text("api_key_env")
+    setting = variable or ("OPENAI_API_KEY" if is_openai(base_url) else service.key_variable)
+    if not key:
+        key = os.environ.get(setting, "") or ("" if variable else os.environ.get(service.key_variable, ""))
+    return EndpointConfig(
+        base_url=base_url,
+        api_key=key.strip(),
+        key_setting=setting,
+        connect_timeout_s=reader.number("connect_timeout_s", 5, 0.01, 600),
+        headers=reader.table("headers"),
+    )
+
+
+def is_openai(base_url: str) -> bool:
+    return (urlsplit(base_url).hostname or "").endswith((".openai.com", ".openai.azure.com"))
+
+
+class EndpointConnection:
+    """The endpoint of one engine. `open()` it, use `client`, `close()` it.
+
+    `model` is the model's name, "" until `open()` or the engine has found one; `models` is what the server listed, empty where it has no
+    list.
+    """
+
+    def __init__(self, config: EndpointConfig, service: Service, model: str = "") -> None:
+        self.config = config
+        self.model = model
+        self.models: tuple[str, ...] = ()
+        self._service = service
+        self._client: EndpointClient | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What messages are written from."""
+        config = self.config
+        return Endpoint(config.base_url, self.model, self._service, config.api_key, config.key_setting, self.models)
+
+    @property
+    def client(self) -> EndpointClient:
+        """Raises `EngineUnavailable` (`not_open`)."""
+        if self._client is None:
+            raise EngineUnavailable(f"{self._service.title} is not open.", code="not_open")
+        return self._client
+
+    @property
+    def unlisted(self) -> bool:
+        """Whether the server lists models, and this one is not among them."""
+        known = {name.removesuffix(":latest") for name in self.models}
+        return bool(known) and self.model.removesuffix(":latest") not in known
+
+    def check_settings(self) -> None:
+        """Raises `EngineUnavailable` for what OpenAI would refuse, before anything is sent."""
+        if not self.config.is_openai:
+            return
+        if not self.config.api_key:
+            raise EngineUnavailable(
+                f"OpenAI wants an API key for {self.model or 'its models'}.",
+                code="invalid_api_key",
+                remedy=f"Set {self.config.key_setting}, or name another endpoint with {self._service.base_url_flag}.",
+            )
+        if not self.model:
+            raise self.no_model("No model is named.")
+
+    async def open(self) -> list[str] | None:
+        """Make the client and ask for the list of models, None where there is none; nothing is asked of any model.
+
+        Raises `EngineUnavailable` with the remedy where the endpoint cannot be used.
+        """
+        client = self._client = await asyncio.to_thread(self._new_client)
+        listed = await find_models(client, self.endpoint)
+        self.config = replace(self.config, base_url=client.base_url)
+        self.models = tuple(listed or ())
+        return listed
+
+    def choose_model(self) -> None:
+        """Where no model is named, take the server's only one. Raises `EngineUnavailable` where it has none or several."""
+        if self.model:
+            return
+        if len(self.models) != 1:
+            lists = f"lists {', '.join(self.models[:8])}" if self.models else "lists none"
+            raise self.no_model(f"No model is named, and the server at {self.endpoint.shown_url} {lists}.")
+        self.model = self.models[0]
+
+    async def close(self) -> None:
+        """Close every connection; idempotent."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def no_model(self, what: str) -> EngineUnavailable:
+        """The error where no model is named and none was found."""
+        return EngineUnavailable(what, code="model_not_found", remedy=f"Name one: {self._service.model_flag}")
+
+    def _new_client(self) -> EndpointClient:
+        config = self.config
+        headers = {name: str(value) for name, value in config.headers.items()}
+        if config.api_key and "authorization" not in map(str.lower, headers):
+            headers["authorization"] = f"Bearer {config.api_key}"
+        try:
+            return EndpointClient(
+                config.base_url,
+                headers,
+                self._service,
+                connect_timeout_s=config.connect_timeout_s,
+                key=config.api_key,
+                proxies=not config.is_local,
+            )
+        except UnicodeEncodeError:
+            raise EngineUnavailable(
+                f"The API key or a header for {self.endpoint.shown_url} holds characters that HTTP cannot carry.",
+                code="invalid_api_key",
+                remedy=f"Correct {config.key_setting} or the option headers.",
+            ) from None
+
+
+async def models_at(config: EndpointConfig, service: Service) -> list[str] | None:
+    """The models that an endpoint lists; None where it has no list. Raises `EngineUnavailable` where it cannot be used."""
+    connection = EndpointConnection(config, service)
+    try:
+        return await connection.open()
+    finally:
+        await connection.close()

