@@ -10,13 +10,13 @@ from html import escape
 from typing import Any, Final
 
 WIDTH, HEIGHT = 760, 440
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 44, 56
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 64, 56
 
 STYLES: Final[Mapping[str, tuple[str, str]]] = {
     "fixed": ("#6b7280", "fixed silence"),
     "rules": ("#0369a1", "rules, by eagerness"),
-    "smart": ("#b45309", "Smart Turn, by eagerness"),
-    "smart threshold": ("#047857", "Smart Turn, by threshold"),
+    "smart": ("#b45309", "Smart Turn and rules"),
+    "smart threshold": ("#047857", "Smart Turn alone, by threshold"),
 }
 
 Row = Mapping[str, Any]
@@ -67,7 +67,7 @@ def _axes(longest: float, most: float) -> list[str]:
         parts.append(f'<line x1="{LEFT}" y1="{y}" x2="{WIDTH - RIGHT}" y2="{y}" stroke="#e5e7eb"/>')
         parts.append(_text(LEFT - 8, y + 4, f"{percent} %", "end"))
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "mean wait from the end of the voice, ms", "middle"))
-    parts.append(_text(LEFT, TOP - 28, "pauses in which the speaker was cut off", "start"))
+    parts.append(_text(LEFT, TOP - 48, "pauses in which the speaker was cut off", "start"))
     return parts
 
 
@@ -85,8 +85,8 @@ def _line(points: Sequence[tuple[float, float, str]], colour: str) -> list[str]:
 def _legend(place: int, colour: str, title: str) -> list[str]:
     x = LEFT + place * 172
     return [
-        f'<circle cx="{x + 4}" cy="{TOP - 12}" r="4" fill="{colour}"/>',
-        _text(x + 14, TOP - 8, title, "start"),
+        f'<circle cx="{x + 4}" cy="{TOP - 32}" r="4" fill="{colour}"/>',
+        _text(x + 14, TOP - 28, title, "start"),
     ]
 
 
