@@ -83,7 +83,7 @@ def _line(points: Sequence[tuple[float, float, str]], colour: str) -> list[str]:
 
 
 def _legend(place: int, colour: str, title: str) -> list[str]:
-    x = LEFT + place * 172
+    x = LEFT + place * 160
     return [
         f'<circle cx="{x + 4}" cy="{TOP - 32}" r="4" fill="{colour}"/>',
         _text(x + 14, TOP - 28, title, "start"),

@@ -43,7 +43,7 @@ LIMIT_S = 5.0
 """The longest wait of medium eagerness is 4 s: a later judgement comes after the end of the turn."""
 
 MAX_WAITING = 256
-"""At 50 ms a judgement, the last one would come after 13 s; beyond this, judgements are refused and pauses judged by their length."""
+"""At 90 ms a judgement, the last one would come after 23 s; beyond this, judgements are refused and pauses judged by their length."""
 
 
 class SmartTurn:
