@@ -72,11 +72,11 @@ def judged(pauses: Sequence[Pause], smart: Sequence[Sequence[float]], words_ms: 
         delays = [0 if number == 0 else words_ms for number in range(len(pause.questions))]
         asked = [ms + delay for ms, delay in zip(pause.asked_ms, delays, strict=True)]
         rules = tuple((ms, weigh(each).probability) for ms, each in zip(asked, pause.questions, strict=True))
-        known = [ms + SMART_MS for ms in asked]
-        alone = tuple(zip(known, answers, strict=True))
-        both = tuple(
-            (ms, combined(heard, each)) for ms, heard, each in zip(known, answers, pause.questions, strict=True)
-        )
+        # A session gives a question up when it asks the next one.
+        last = len(asked) - 1
+        kept = [number for number, ms in enumerate(asked) if number == last or ms + SMART_MS <= asked[number + 1]]
+        alone = tuple((asked[number] + SMART_MS, answers[number]) for number in kept)
+        both = tuple((asked[number] + SMART_MS, combined(answers[number], pause.questions[number])) for number in kept)
         found.append(Judged(pause, {"rules": rules, "smart": both, "smart alone": alone}))
     return found
 
