@@ -96,11 +96,12 @@ def _stop(split: Split, source: str, spoken: _Spoken, count: int, drop_db: float
     audio = spoken.audio[: None if whole else spoken.word_ends[count - 1]].copy()
     fade = RATE // 200
     audio[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-    voice_end = _voice_end(audio, drop_db)
-    return Stop(split, source, " ".join(spoken.words[:count]), audio[: voice_end + RATE // 10], voice_end, ends)
+    last = voice_end(audio, drop_db)
+    return Stop(split, source, " ".join(spoken.words[:count]), audio[: last + RATE // 10], last, ends)
 
 
-def _voice_end(audio: Samples, drop_db: float) -> int:
+def voice_end(audio: Samples, drop_db: float) -> int:
+    """Samples up to the last 10 ms whose level is less than `drop_db` under the loudest."""
     hop = RATE // 100
     levels = np.sqrt(np.mean(np.square(audio[: len(audio) // hop * hop].reshape(-1, hop)), axis=1))
     loud = np.flatnonzero(levels > levels.max() * 10 ** (-drop_db / 20))
@@ -168,7 +169,7 @@ def _flite(voice: str, text: str) -> _Spoken | None:
         found = files.read(Path(made.name))
     audio = resample(found.audio, found.sample_rate, RATE, "HQ")
     words = tuple(text.lower().split())
-    ends = _aligned(audio, words)
+    ends = aligned(audio, words)
     return None if ends is None else _Spoken(audio, words, ends)
 
 
@@ -179,9 +180,13 @@ def _aligner() -> Any:
     return pocketsphinx.Decoder(loglevel="FATAL", samprate=RATE)
 
 
-def _aligned(audio: Samples, words: tuple[str, ...]) -> tuple[int, ...] | None:
+def aligned(audio: Samples, words: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Where each word ends, in samples; None where the words do not fit the sound."""
     decoder = _aligner()
-    decoder.set_align_text(" ".join(words))
+    try:
+        decoder.set_align_text(" ".join(words))
+    except RuntimeError:  # a word that its dictionary lacks
+        return None
     decoder.start_utt()
     decoder.process_raw((audio * 32767).astype("<i2").tobytes(), full_utt=True)
     decoder.end_utt()

@@ -23,12 +23,12 @@ HAND_SET: Final = {
     "answer or greeting": 2.2, "question mark": 2.0, "question": 1.5, "full stop": 0.5, "complete clause": 0.7,
     "hesitation": -3.0, "unfinished clause": -2.6, "open phrase": -2.2, "noun or verb missing": -2.2, "leaning word": -1.1,
     "comma or dash": -1.5, "digits being dictated": -1.7, "a long number": -0.6, "subordinate clause alone": -1.2,
-    "one word": -0.5, "falling pitch": 0.8, "high rise": 0.5, "level pitch": -0.7, "slight rise": -0.5, "fading": 0.4,
-    "still loud": -0.3, "drawn out": -0.8,
+    "one word": -0.5, "falling pitch": 0.8, "high rise": 0.5, "level pitch": -0.7, "slight rise": -0.5, "faded": 0.6,
+    "fading": 0.3, "still loud": -0.3, "louder": -0.6, "drawn out": -0.8,
 }  # fmt: skip
 
 WORD_SD: Final = 0.5
-SOUND_SD: Final = 0.2
+SOUND_SD: Final = 0.3
 """How far, in log odds, the corpus is expected to move a weight."""
 
 STEPS: Final = 50

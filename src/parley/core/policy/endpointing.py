@@ -11,16 +11,16 @@ from typing import Final, assert_never
 
 from parley.core.words.settings import SemanticVad, ServerVad, TurnDetection
 
-_JUDGED: Final = (0.1, 0.25, 0.5, 0.7)
+_JUDGED: Final = (0.1, 0.25, 0.5, 0.7, 0.9)
 # eagerness: the pause in ms for a turn judged finished with each probability of `_JUDGED`; between them the wait changes steadily,
-# beyond them it stays. The longest waits are OpenAI's documented ones; the shortest lie above the 200 ms gap of human turn-taking
-# (Stivers et al. 2009) by what a mistaken interruption costs at that eagerness; the second ones keep medium's p90 under 1.5 s
-# with an offline recogniser's words (`benchmarks/turns.py`).
+# beyond them it stays. The longest waits are OpenAI's documented ones. The others are those of the fewest cut-offs at a mean wait of 0.4,
+# 0.75 and 1.1 s (`benchmarks/turn_curve.py`, the half for tuning), rounded; most pauses inside a sentence are over after a second, so an
+# even judgement waits that long. The shortest lie about the 200 ms gap of human turn-taking (Stivers et al. 2009).
 _WAITS: Final = {
-    "low": (8_000, 2_800, 1_500, 700),
-    "medium": (4_000, 1_400, 900, 400),
-    "high": (2_000, 700, 500, 250),
-    "auto": (4_000, 1_400, 900, 400),
+    "low": (8_000, 2_000, 1_300, 1_000, 600),
+    "medium": (4_000, 1_200, 1_000, 600, 200),
+    "high": (2_000, 1_000, 700, 300, 150),
+    "auto": (4_000, 1_200, 1_000, 600, 200),
 }
 
 
