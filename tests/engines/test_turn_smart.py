@@ -26,6 +26,7 @@ from parley.engines.turn.smart import OFFSET, SHARE, SmartTurn
 from parley.engines.turn.smart import create as smart
 from parley.engines.turn.smart_features import FRAMES, MELS, WINDOW_SAMPLES, log_mel
 from parley.library import Pipeline, TurnEnded, VoiceSession
+from parley.models import store
 
 Speech = Callable[[str], tuple[NDArray[np.int16], int]]
 
@@ -248,22 +249,24 @@ def test_a_session_whose_judge_fails_goes_on_with_the_longest_wait(tmp_path: Pat
     assert heard[0]
 
 
-@pytest.fixture
-def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine whose cache is empty and whose hub refuses every connection: port 9 (discard) of this machine."""
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-
-
-@pytest.mark.usefixtures("no_hub")
-async def test_without_weights_and_without_a_hub_the_refusal_names_every_other_way() -> None:
-    if smart_weights.installed() is not None:
-        pytest.skip("the installed pipecat-ai carries the graph, so nothing is downloaded here")
-    with pytest.raises(EngineUnavailable) as refused:
+async def test_without_weights_and_without_a_network_the_refusal_names_every_other_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = "http://127.0.0.1:9"  # discard: refuses every connection
+    for name, value in {
+        "PARLEY_MODELS_DIR": str(tmp_path / "models"),
+        "HF_ENDPOINT": nowhere,
+        "PIP_CONFIG_FILE": str(tmp_path / "no-pip.conf"),
+        "PIP_INDEX_URL": nowhere,
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(EngineUnavailable, match=r"the Hub \(pipecat-ai/smart-turn-v3\).*the package index") as refused:
         await smart("", {}).open()
     assert refused.value.code == "download_failed"
-    for way in (f"hf download {smart_weights.REPOSITORY}", "smart:FOLDER", "pip install --no-deps pipecat-ai", "rules"):
+    for way in ("HF_ENDPOINT", "pip", "smart:PATH", "rules"):
         assert way in refused.value.remedy
 
 
@@ -273,13 +276,13 @@ async def test_without_weights_and_without_a_hub_the_refusal_names_every_other_w
 def published() -> str:
     """The path of the published graph; skips where it is not on this machine."""
     named = os.environ.get("PARLEY_TEST_SMART_TURN", "")
-    found = Path(named) if named else smart_weights.installed()
-    if found is None or not found.exists():
+    folder = store.installed(smart_weights.MODEL)
+    if not named and folder is None:
         pytest.skip(
-            "The published Smart Turn graph is not on this machine: `pip install --no-deps pipecat-ai==1.14.0`, or set "
-            f"PARLEY_TEST_SMART_TURN to the path of {smart_weights.FILE}."
+            f"The published Smart Turn graph is not on this machine: `parley models pull {smart_weights.MODEL}` and set "
+            f"PARLEY_TEST_MODELS_DIR, or PARLEY_TEST_SMART_TURN to the path of {smart_weights.FILE}."
         )
-    return str(found)
+    return named or str(folder)
 
 
 @pytest.fixture
