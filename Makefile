@@ -14,16 +14,18 @@ BETA_CLIENTS := .venv-clients-beta
 BETA_CLIENT_TOOLS := $(BETA_CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
+MODELS := $(CURDIR)/$(VENV)/models
 SOURCES := src tests scripts benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk test test-clients lint check coverage mutation bench soak clean
+.PHONY: help serve talk test test-weights test-clients lint check coverage mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
+	@echo "make test-weights  engines on their published weights, which it fetches (84 MB)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -70,6 +72,11 @@ bench: $(BASE)
 # About five minutes on a quiet machine; a crowded one ends it early, with fewer rounds.
 soak: $(BASE)
 	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
+
+# Engines on their published weights (84 MB, fetched once from the Hub or the package index); what cannot be fetched is skipped, aloud.
+test-weights: $(DEV)
+	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 || true
+	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest tests/weights tests/engines/test_turn_smart.py $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)

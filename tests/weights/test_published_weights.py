@@ -1,0 +1,58 @@
+"""The engines on their published weights: the contract suite, and how well voices are read back. `make test-weights` fetches the weights.
+
+Each test is skipped, with its reason, where its model is not in the folder that `PARLEY_TEST_MODELS_DIR` names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchmarks.round_trip import recognize_all, speak_all
+from parley.engines.ports import STT, TURN, EngineSpec
+from parley.engines.registry import create
+from parley.models import store
+from parley.testing.contracts import RecognizerContract, TurnJudgeContract
+
+Make = Callable[[], Any]
+
+
+def here(model: str) -> str:
+    """The model's name; skips where it is not in the folder of models."""
+    if store.installed(model) is None:
+        pytest.skip(f"{model} is not on this machine: make test-weights")
+    return model
+
+
+class TestWhisperTinyEnglish(RecognizerContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return partial(create, STT, EngineSpec.parse(here("whisper:tiny.en"), {"device": "cpu", "threads": 1}))
+
+
+class TestSmartTurn(TurnJudgeContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        here("smart-turn:v3.2")
+        return partial(create, TURN, EngineSpec("smart"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("recognizer", "most"), [("whisper:tiny.en", 0.01), ("pocketsphinx", 0.12)])
+def test_the_default_voice_is_read_back(recognizer: str, most: float) -> None:
+    """The word error rate over the sentences of `benchmarks/round_trip.py`. A robotic voice has 0.57 with pocketsphinx."""
+    if recognizer.startswith("whisper"):
+        here(recognizer)
+
+    async def word_error_rate() -> float:
+        spoken, _ = await speak_all("hibari")
+        wer, _ = await recognize_all(recognizer, spoken, Console(file=io.StringIO()))
+        return wer
+
+    assert asyncio.run(word_error_rate()) <= most
