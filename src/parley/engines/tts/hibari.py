@@ -73,6 +73,7 @@ class HibariSynthesizer:
             licence="Apache-2.0",
             timings=True,
             normalizes=True,
+            deterministic=True,
         )
 
     @property
