@@ -267,8 +267,8 @@ def test_a_turn_judge_ends_turns_early() -> None:
     with pipeline(turn=judged(0.5)) as pipe:
         (late,) = turns(list(VoiceSession(pipe, sample_rate=RATE).run(talk)))
     assert early.end_sample < late.end_sample
-    assert early.figures.pause_ms == pytest.approx(400, abs=40)
-    assert late.figures.pause_ms == pytest.approx(900, abs=40)
+    assert early.figures.pause_ms == pytest.approx(200, abs=40)
+    assert late.figures.pause_ms == pytest.approx(1000, abs=40)
 
 
 def test_nothing_of_a_lost_speculative_attempt_is_in_the_answer() -> None:

@@ -25,7 +25,7 @@ from parley.testing.timeline import render
 FAST_SEEDS = 300
 """In `make check`: some ten seconds."""
 
-SLOW_BATCHES = 5
+SLOW_BATCHES = 3
 SLOW_BATCH = 400
 """In `make test`: two thousand more, about a minute on one core."""
 
