@@ -257,3 +257,14 @@ def test_a_score_between_two_bytes_gives_the_recogniser_no_empty_audio() -> None
         scene.happens(VoiceScored(end, 0.9))
     fed = [effect.audio for effect in scene.all(Transcribe)]
     assert [len(audio) for audio in fed] == [512, 1]
+
+
+def test_the_end_that_a_recogniser_hears_in_a_turn_that_has_ended_changes_nothing() -> None:
+    told = [
+        notices(scene.happens(PartialTranscribed(commits(scene), "hello there", "hello", end_of_turn=end)))
+        for end, scene in ((None, Scene(MANUAL)), (1.0, Scene(MANUAL)))
+    ]
+    assert [[notice.delta for notice in each if isinstance(notice, TranscriptionDelta)] for each in told] == [
+        ["hello"]
+    ] * 2
+    assert [len(each) for each in told] == [1, 1]
