@@ -8,7 +8,6 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -19,7 +18,7 @@ from typing import Final
 from parley.engines.openai_api.connection import EndpointConfig, EndpointConnection, read_endpoint
 from parley.engines.openai_api.errors import failure_of, model_not_found
 from parley.engines.openai_api.models import is_chat_model
-from parley.engines.openai_api.retries import Retries
+from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
 from parley.engines.ports import ChatEnd, ChatEvent, ChatMessage, ChatRequest, EngineError, EngineUnavailable
@@ -102,18 +101,13 @@ class EndpointModel(ABC):
 
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
         """Stream one reply (see the port). Raises `EngineError`s with the codes listed there."""
-        retries = Retries(self._service.title)
-        while True:
-            begun = False
-            try:
-                async with aclosing(self._stream(request)) as events:
-                    async for event in events:
-                        begun = True
-                        yield event
-                return
-            except Exception as error:  # noqa: BLE001 - the engine boundary: everything becomes an EngineError
-                wait_s = retries.pause_after(failure_of(error, self._connection.endpoint), begun=begun)
-            await asyncio.sleep(wait_s)
+        endpoint = self._connection.endpoint
+        attempts = retried(
+            self._service.title, lambda: self._stream(request), lambda error: failure_of(error, endpoint)
+        )
+        async with aclosing(attempts) as events:
+            async for event in events:
+                yield event
 
     @abstractmethod
     def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:

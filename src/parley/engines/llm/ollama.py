@@ -29,7 +29,7 @@ from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.connection import EndpointConfig
 from parley.engines.openai_api.errors import Endpoint, Failure
 from parley.engines.openai_api.models import is_chat_model, models_of
-from parley.engines.openai_api.retries import Retries
+from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
 from parley.engines.ports import ChatEvent, ChatRequest, EngineError, EngineInfo, EngineUnavailable
@@ -178,18 +178,9 @@ class OllamaModel:
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
         """Stream one reply (see the port). Raises `EngineError`s: those of the port, `out_of_memory`, `server_overloaded`,
         `tools_unsupported`, `tool_choice_unsupported`, `images_unsupported`."""
-        retries = Retries(OLLAMA.title)
-        while True:
-            begun = False
-            try:
-                async with aclosing(self._stream(request)) as events:
-                    async for event in events:
-                        begun = True
-                        yield event
-                return
-            except Exception as error:  # noqa: BLE001 - the engine boundary: everything becomes an EngineError
-                wait_s = retries.pause_after(self._failure(error), begun=begun)
-            await asyncio.sleep(wait_s)
+        async with aclosing(retried(OLLAMA.title, lambda: self._stream(request), self._failure)) as events:
+            async for event in events:
+                yield event
 
     def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         config, client = self._config, self._client

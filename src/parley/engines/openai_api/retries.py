@@ -5,10 +5,15 @@ Laws: only before anything of the answer has come; at most `MAX_RETRIES`, after 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Final
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final, TypeVar
 
 from parley.engines.openai_api.errors import Failure
+
+Piece = TypeVar("Piece")
 
 logger = logging.getLogger(__name__)
 
@@ -40,3 +45,24 @@ class Retries:
         title = self._title[:1].lower() + self._title[1:]
         logger.info("Asking %s again in %.2f s: %s", title, wait_s, failure.error.message)
         return wait_s
+
+
+async def retried(
+    title: str, attempt: Callable[[], AsyncGenerator[Piece, None]], failure_of: Callable[[Exception], Failure]
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of the first attempt that yields one; an attempt is one request, and may raise anything, which `failure_of` maps.
+
+    Closing the generator closes the attempt. Raises the `EngineError` of the failure after which there is no further attempt.
+    """
+    retries = Retries(title)
+    while True:
+        begun = False
+        try:
+            async with aclosing(attempt()) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+            return
+        except Exception as error:  # noqa: BLE001 - the engine boundary: everything becomes an EngineError
+            wait_s = retries.pause_after(failure_of(error), begun=begun)
+        await asyncio.sleep(wait_s)

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from parley.engines.onnx_session import open_session
 from parley.engines.ports import EngineUnavailable, Samples, Word
 from parley.engines.tts.hibari_text import Phonemizer, Piece
 from parley.engines.tts.hibari_voices import Voice, assets
@@ -129,7 +130,6 @@ def missing() -> EngineUnavailable:
 def _load(path: Path, sha256: str) -> tuple[Any, str]:
     """The graph, with the frames of each phoneme as its last output, and that output's name."""
     import onnx
-    import onnxruntime
 
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -139,8 +139,4 @@ def _load(path: Path, sha256: str) -> tuple[Any, str]:
     model = onnx.load_from_string(data)
     (summed,) = (node.input[0] for node in model.graph.node if node.op_type == "CumSum")
     model.graph.output.append(onnx.helper.make_tensor_value_info(summed, onnx.TensorProto.INT64, None))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session, summed
+    return open_session(model.SerializeToString()), summed

@@ -27,7 +27,7 @@ from parley.engines.openai_api.errors import (
     models_named,
     said_by,
 )
-from parley.engines.openai_api.retries import Retries
+from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
 from parley.engines.openai_api.voices import OPENAI_VOICES, find_voices
 from parley.engines.options import OptionReader
@@ -180,18 +180,12 @@ class OpenAISynthesizer:
         voice = self._voice_for(request)
         if not request.text.strip():
             return
-        retries = Retries(SPEECH.title)
-        while True:
-            begun = False
-            try:
-                async with aclosing(self._stream(request, voice)) as chunks:
-                    async for chunk in chunks:
-                        begun = True
-                        yield chunk
-                return
-            except Exception as error:  # noqa: BLE001 - the engine boundary: everything becomes an EngineError
-                wait_s = retries.pause_after(self._failure(error, voice), begun=begun)
-            await asyncio.sleep(wait_s)
+        attempts = retried(
+            SPEECH.title, lambda: self._stream(request, voice), lambda error: self._failure(error, voice)
+        )
+        async with aclosing(attempts) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _stream(self, request: SpeechRequest, voice: str) -> AsyncGenerator[SpeechChunk, None]:
         """One HTTP request; raises whatever `EndpointClient` and the audio readers raise."""

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from parley.engines.model_worker import ModelWorker
+from parley.engines.onnx_session import open_session
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, PauseContext, Samples
 from parley.engines.turn import smart_weights
@@ -118,22 +119,11 @@ def _judge(session: Any, audio: Samples) -> float:
 
 
 def _load(model: str, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"ONNX Runtime cannot be imported: {error}.",
-            code="missing_package",
-            remedy="Install it: pip install onnxruntime",
-        ) from error
     path = smart_weights.obtain(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = open_session(path, threads)
+    except EngineUnavailable:
+        raise
     except Exception as error:
         raise _wrong_graph(path, str(error)) from error
     _check(session, path)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.engines.onnx_session import open_session
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable
 from parley.engines.vad.silero_graph import batched_graph
@@ -156,26 +157,12 @@ def find_weights() -> Path:
 
 
 def _load(weights: Path | None) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"ONNX Runtime cannot be imported: {error}.",
-            code="missing_package",
-            remedy="Install it: pip install onnxruntime",
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
     path = weights or find_weights()
     try:
         graph = batched_graph(path)
     except Exception as error:
         raise _wrong_weights(path, str(error)) from error
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return open_session(graph)
 
 
 def _wrong_weights(path: Path, why: str) -> EngineUnavailable:
