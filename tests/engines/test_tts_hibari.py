@@ -129,6 +129,17 @@ async def test_a_long_text_is_computed_as_it_is_taken(hibari: HibariSynthesizer)
     assert audio_of(await chunks_of(hibari, "Next.")).any()
 
 
+async def test_a_word_that_the_package_cannot_read_is_left_out_and_not_logged(
+    hibari: HibariSynthesizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    unreadable = "1" + "7" * 200  # no scale has a name for it
+    chunks = await chunks_of(hibari, f"The number {unreadable} is large.")
+    assert [word.text for word in chunks[-1].words] == ["The", "number", unreadable, "is", "large."]
+    assert audio_of(chunks).any()
+    assert "a word of 201 characters" in caplog.text
+    assert "777" not in caplog.text
+
+
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

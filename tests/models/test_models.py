@@ -117,6 +117,15 @@ def test_a_download_that_was_cut_off_is_resumed(hosts: ModelHosts, model: ModelE
     assert hosts.ranges == [f"bytes={20 << 20}-"]
 
 
+def test_nothing_of_a_process_that_was_killed_stays_in_the_model(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts)
+    scratch = store.unfinished_folder_of(model) / "tmp123"
+    scratch.mkdir(parents=True)
+    (scratch / "toy_weights-1.0-py3-none-any.whl").write_bytes(b"half")
+    (scratch.parent / "stray").write_bytes(b"")
+    assert sorted(path.name for path in pull(model).iterdir()) == ["config.json", "weights.bin"]
+
+
 def test_without_any_source_each_ones_answer_is_named(monkeypatch: pytest.MonkeyPatch, model: ModelEntry) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(

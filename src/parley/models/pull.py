@@ -117,7 +117,10 @@ def _put_in_place(model: ModelEntry, unfinished: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(unfinished / HUB_FOLDER, ignore_errors=True)
+    kept = {file.path for file in model.files}
+    for stray in [path for path in unfinished.iterdir() if path.name not in kept]:
+        # The Hub's folder, and what a process that was killed has left.
+        shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
     os.replace(unfinished, folder)
 
 

@@ -104,8 +104,11 @@ class Phonemizer:
         """One word of a sentence that cannot be read as a whole; a word that cannot be read is not said."""
         try:
             return self._read(word)
-        except Exception:  # as above
-            log.warning("hibari cannot read %r; it is left out", word, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - as above
+            # (what is said is never logged, and the error's message may repeat it)
+            log.warning(
+                "hibari cannot read a word of %d characters (%s); it is left out", len(word), type(error).__name__
+            )
             return [(word, "")]
 
 
