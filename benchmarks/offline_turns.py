@@ -20,6 +20,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
@@ -63,11 +64,12 @@ async def sentences(wavs: Sequence[Path]) -> list[tuple[str, SpeechRecording]]:
     ]
 
 
-def pcm16(audio: Samples, rate: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def pcm16(audio: Samples, rate: int) -> NDArray[np.int16]:
     resampler = Resampler(rate, SAMPLE_RATE, "HQ")
     quiet = np.zeros(SAMPLE_RATE // 4, np.float32)
     whole = np.concatenate([quiet, resampler.push(audio), resampler.finish(), quiet])
-    return (np.clip(whole, -1, 1) * 32767).astype(np.int16)
+    scaled: NDArray[np.int16] = (np.clip(whole, -1, 1) * 32767).astype(np.int16)
+    return scaled
 
 
 async def converse(url: str, recordings: Sequence[tuple[str, SpeechRecording]]) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def chunks(recording: SpeechRecording) -> Iterator[str]:
         yield append(recording.pcm[at : at + size])
 
 
-def append(pcm: np.ndarray[Any, np.dtype[np.int16]]) -> str:
+def append(pcm: NDArray[np.int16]) -> str:
     audio = base64.b64encode(pcm.astype("<i2").tobytes()).decode()
     return json.dumps({"type": "input_audio_buffer.append", "audio": audio})
 
