@@ -358,7 +358,7 @@ class OwnerSettings:
 
     language: str = ""
     speculation: bool = False
-    speculate_after_ms: int = 200
+    speculate_after_ms: int = 96
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     resume_false_stops: bool = True
     context_tokens: int = 32_000
