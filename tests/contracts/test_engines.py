@@ -46,6 +46,7 @@ from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
+from tests.engines.tiny_phonon import phonon_folder
 
 Make = Callable[[], Any]
 FIXED = "a benchmark's stand-in: the same answer whatever it is given"
@@ -77,6 +78,19 @@ class TestHibari(SynthesizerContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(TTS, "hibari")
+
+
+@pytest.fixture(scope="session")
+def phonon_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phonon_folder(tmp_path_factory.mktemp("phonon"))
+
+
+class TestPhonon(SynthesizerContract):
+    """The real loading and synthesis code on random weights."""
+
+    @pytest.fixture
+    def make_engine(self, phonon_weights: Path) -> Make:
+        return made(TTS, f"phonon:{phonon_weights}", threads=1)
 
 
 class TestAutoSynthesizer(SynthesizerContract):
