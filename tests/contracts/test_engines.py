@@ -42,6 +42,7 @@ from parley.testing.contracts import (
     TurnJudgeContract,
     VoiceActivityContract,
 )
+from tests.engines import tiny_kokoro
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
@@ -78,6 +79,19 @@ class TestHibari(SynthesizerContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(TTS, "hibari")
+
+
+@pytest.fixture(scope="session")
+def kokoro_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_kokoro.folder(tmp_path_factory.mktemp("kokoro") / "tiny")
+
+
+class TestKokoro(SynthesizerContract):
+    """The real readers, loading and mixing on a graph of the real interface."""
+
+    @pytest.fixture
+    def make_engine(self, kokoro_folder: Path) -> Make:
+        return made(TTS, f"kokoro:{kokoro_folder}")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from parley.engines.model_worker import ModelWorker
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, SpeechChunk, SpeechRequest
-from parley.engines.tts.phonon_model import SPELT, Loading, PhononModel, Utterance, languages_of, licence_of
+from parley.engines.tts.phonon_model import SPELT, PhononLoading, PhononModel, PhononUtterance, languages_of, licence_of
 from parley.engines.tts.tempo import Tempo
 
 SAMPLE_RATE: Final = 24_000
@@ -41,7 +41,7 @@ def create(model: str, options: Mapping[str, object]) -> PhononSynthesizer:
     """
     reader = OptionReader("tts phonon", options)
     voice = reader.text("voice")
-    loading = Loading(
+    loading = PhononLoading(
         model=model,
         quant=reader.text("quant"),
         clips=reader.text("clips"),
@@ -56,7 +56,7 @@ def create(model: str, options: Mapping[str, object]) -> PhononSynthesizer:
 class PhononSynthesizer:
     """Phonon as a `SpeechSynthesizer`. Any number of requests may run at once; they take turns frame by frame."""
 
-    def __init__(self, loading: Loading, voice: str = "") -> None:
+    def __init__(self, loading: PhononLoading, voice: str = "") -> None:
         self._loading = loading
         self._voice = voice
         self._model: PhononModel | None = None
@@ -165,7 +165,7 @@ class PhononSynthesizer:
         speed = min(4.0, max(0.25, request.speed))
         tempo = None if speed == 1.0 else await asyncio.to_thread(Tempo, SAMPLE_RATE, speed)
         self._speaking += 1
-        utterance: Utterance | None = None
+        utterance: PhononUtterance | None = None
         try:
             # One that is begun for a caller who has left meanwhile is dropped, which stops it as `close()` does.
             utterance = await worker.call(partial(model.begin, request.text, voice, language), request.share)

@@ -33,7 +33,7 @@ _LICENCES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
+class PhononLoading:
     """How a checkpoint is loaded: `quant` is the library's weight format, "" for the files' own; `clips` a folder of recordings, or one."""
 
     model: str
@@ -47,7 +47,7 @@ class Loading:
 class PhononModel:
     """`voices` are those of the checkpoint and the names of the clips; `cloned` the latter."""
 
-    def __init__(self, loading: Loading) -> None:
+    def __init__(self, loading: PhononLoading) -> None:
         """Raises `EngineUnavailable`."""
         ptts = _library()
         folder = _folder(loading.model)
@@ -112,13 +112,13 @@ class PhononModel:
             self._registered[clip.stem] = digest
         return tuple(clip.stem for clip in clips)
 
-    def begin(self, text: str, voice: str, language: str) -> Utterance | None:
+    def begin(self, text: str, voice: str, language: str) -> PhononUtterance | None:
         """Begin to speak `text`, numbers and symbols of which are read as `language` does; None where it has nothing to say."""
         spoken = self._normalize(text, lang=language if language in SPELT else None, rewrites="all")
         if not any(map(str.isalnum, spoken)):
             return None
         try:
-            return Utterance(self._tts.stream(spoken, voice=self._registered[voice]))
+            return PhononUtterance(self._tts.stream(spoken, voice=self._registered[voice]))
         except ValueError as error:
             if "nothing to synthesize" in str(error):  # characters of which the tokenizer has none
                 return None
@@ -129,7 +129,7 @@ SPELT: Final = frozenset({"en", "fr", "de", "es", "pt"})
 """Languages whose numbers, dates and symbols the library spells out."""
 
 
-class Utterance:
+class PhononUtterance:
     """Speech that is being made, a frame at a time. The library works ahead as far as its bounded buffers reach, then waits."""
 
     def __init__(self, stream: Any) -> None:
