@@ -27,13 +27,17 @@ LIMIT_S: Final = 180.0
 _PASSED: Final[set[str]] = set()
 
 
-async def try_out(function: str, recipe: Mapping[str, Any], model: str) -> None:
+async def try_out(
+    function: str, recipe: Mapping[str, Any], model: str, *, key: Mapping[str, Any] | None = None
+) -> None:
     """Call `function` (`module:name`) with `recipe` in a child process; `model` names it in messages.
+
+    `key` names the files that the recipe's were made from, where they are made anew each time.
 
     Raises `EngineUnavailable` (`load_failed`) where the call raises, the child dies, or it takes longer than `LIMIT_S`.
     """
-    key = await asyncio.to_thread(_fingerprint, function, recipe)
-    if key in _PASSED:
+    passed = await asyncio.to_thread(_fingerprint, function, key or recipe)
+    if passed in _PASSED:
         return
     command = (sys.executable, "-P", "-m", __name__, function, json.dumps(recipe))
     process = await asyncio.create_subprocess_exec(
@@ -54,7 +58,7 @@ async def try_out(function: str, recipe: Mapping[str, Any], model: str) -> None:
             await process.wait()
     if process.returncode:
         raise _failed(model, _reason(output.decode("utf-8", "replace"), process.returncode))
-    _PASSED.add(key)
+    _PASSED.add(passed)
 
 
 def _reason(output: str, status: int) -> str:

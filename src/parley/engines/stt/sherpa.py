@@ -86,7 +86,9 @@ class SherpaRecognizer:
     @property
     def info(self) -> EngineInfo:
         model = self._model
-        what = f"{model.kind.name} in {model.folder.path.name}" if model else "streaming and offline models from a folder"
+        what = (
+            f"{model.kind.name} in {model.folder.path.name}" if model else "streaming and offline models from a folder"
+        )
         streaming = model is not None and model.kind.streaming
         return EngineInfo(
             stage="stt",

@@ -44,8 +44,8 @@ class Kind:
     """One row. `graphs` are the parts that it is made of, `fits` whether the metadata of the first one is its own.
 
     `factory` is the constructor's name, `arguments` what it calls the parts where that is another name, `fixed` what it always gets.
-    `language` says where a turn's language goes: to the stream by its tag (`stream`), its English name (`name`) or as two options (`canary`), to
-    the recogniser (`config`), or nowhere ("").
+    `language` says where a turn's language goes: to the stream by its tag (`stream`), by its English name (`name`) or as two options
+    (`canary`), to the recogniser (`config`), or nowhere ("").
     """
 
     name: str

@@ -15,6 +15,7 @@ Source: `speak_lib.h` of espeak-ng 1.52 (event types, parameters, the callback's
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,14 @@ _POSITION_CHARACTER: Final = 1
 _EVENT_LIST_TERMINATED: Final = 0
 _EVENT_WORD: Final = 1
 _PARAMETER_RATE: Final = 1
+_PHONEMES_IPA: Final = 2
+
+_MARKS: Final = dict(zip(".,;:!?。，、；：！？؟،؛।…—", ".,;:!?.,,;:!??,;..,", strict=True))
+_END_MARK: Final = re.compile(f"([{re.escape(''.join(_MARKS))}])[^\\w\\s]*(?:$|\\s+\\S?$|(?<=[。，、；：！？])\\S?$)")
+"""The mark at the end of what the library has read, which is up to one character more than the clause."""
+
+_TITLE: Final = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof|St|Mt)\.\s+\S?$")
+
 _MAX_EVENTS: Final = 4096
 """A buffer of 200 ms never carries as many; the list ends with a terminator, and this ends the loop if that were missing."""
 
@@ -124,6 +133,31 @@ class EspeakLibrary:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
+        lib.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
+        lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+
+    def phonemes(self, text: str, voice: str) -> list[tuple[str, str]]:
+        """The text's clauses as (phonemes in IPA, the mark that ends it, "" for none). Blocks for about a millisecond.
+
+        A mark is one of `.,;:!?`, those of other scripts included. Raises `EngineRefused` (`unknown_voice`).
+        """
+        encoded = text.replace("\0", " ").encode("utf-8", "replace")
+        buffer = ctypes.create_string_buffer(encoded)
+        start = ctypes.addressof(buffer)
+        place = ctypes.c_void_p(start)
+        clauses, read = [], 0
+        with LOCK:
+            self._select(voice)
+            while place.value:
+                spoken = self._lib.espeak_TextToPhonemes(ctypes.byref(place), _CHARS_UTF8, _PHONEMES_IPA)
+                end = place.value - start if place.value else len(encoded)
+                clause = encoded[read:end].decode("utf-8", "ignore")
+                read = max(read, end)
+                mark = _END_MARK.search(clause)
+                ends = mark is not None and not _TITLE.search(clause)  # "Mr." is a clause of its own to the library
+                ending = _MARKS[mark[1]] if mark is not None and ends else ""
+                clauses.append(((spoken or b"").decode("utf-8", "replace").strip(), ending))
+        return clauses
 
     def speak(
         self, text: str, voice: str, rate_wpm: int, on_audio: Callable[[bytes, tuple[WordMark, ...]], bool]
