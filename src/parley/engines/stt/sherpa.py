@@ -99,7 +99,7 @@ class SherpaRecognizer:
             languages=self._languages,
             batch=self._options.batch if streaming else 1,
             licence=(model.folder.licence if model else "") or "Apache-2.0 (the library); each model has its own",
-            logprobs=model is not None and model.kind.logprobs and self._scored(model),
+            logprobs=model is not None and model.kind.logprobs and self._scored,
         )
 
     @property
@@ -176,7 +176,7 @@ class SherpaRecognizer:
             self._batches,
             self._backlog,
             self._streams.discard,
-            promises=self._options.decoding == GREEDY,
+            greedy=self._scored,
             known_language=self._languages[0] if len(self._languages) == 1 else "",
         )
         self._streams.add(stream)
@@ -192,8 +192,9 @@ class SherpaRecognizer:
     def _languages(self) -> tuple[str, ...]:
         return self._options.languages or (self._model.languages if self._model else ())
 
-    def _scored(self, model: Model) -> bool:
-        """Whether its tokens have probabilities: sherpa-onnx keeps those of a greedy search."""
+    @property
+    def _scored(self) -> bool:
+        """Whether its tokens have probabilities: those that sherpa-onnx gives after a beam search are not of the tokens alone."""
         return self._options.decoding == GREEDY
 
     def _takes_hotwords(self, model: Model) -> bool:
@@ -228,8 +229,8 @@ class SherpaRecognizer:
             heard.text,
             heard.words(),
             language,
-            heard.confidence,
-            heard.token_logprobs() if spec.logprobs else (),
+            heard.confidence if self._scored else None,
+            heard.token_logprobs() if spec.logprobs and self._scored else (),
             1.0 if spec.language or only else None,
         )
 

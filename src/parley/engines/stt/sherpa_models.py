@@ -270,7 +270,12 @@ def _vocabulary(kind: Kind, found: ModelFolder) -> Path:
 def _unknown(found: ModelFolder) -> EngineUnavailable:
     there = set(found.graphs)
     names = ", ".join(sorted(file.name for file in found.graphs.values()))
-    nearest = max(KINDS, key=lambda kind: (len(there & set(kind.graphs)), -len(set(kind.graphs) - there)))
+
+    def likeness(kind: Kind) -> tuple[bool, int, int]:
+        told = found.metadata.get(kind.graphs[0], {})
+        return bool(told) and kind.fits(told), len(there & set(kind.graphs)), -len(set(kind.graphs) - there)
+
+    nearest = max(KINDS, key=likeness)
     missing = [part.replace("_", " ") for part in nearest.graphs if part not in there]
     if not there:
         what = f"{found.path} holds no .onnx file."

@@ -45,7 +45,7 @@ class SherpaStream(TurnStream[Cut]):
         backlog: Backlog,
         on_end: Callable[[SherpaStream], None],
         *,
-        promises: bool,
+        greedy: bool,
         known_language: str,
     ) -> None:
         super().__init__(spec, on_partial, backlog)
@@ -54,7 +54,7 @@ class SherpaStream(TurnStream[Cut]):
         self._model = model
         self._batches = batches
         self._on_end = on_end
-        self._promises = promises
+        self._greedy = greedy
         self._language = spec.language or known_language
         self._taken = 0
         """Up to where the recogniser has the audio."""
@@ -111,7 +111,7 @@ class SherpaStream(TurnStream[Cut]):
         if heard.text != self._heard.text:
             self._audio.learn_level(self._audio.start, self._taken)
         self._heard = heard
-        stable = (heard.text if piece.pad else _whole_words(heard.text)) if self._promises else ""
+        stable = (heard.text if piece.pad else _whole_words(heard.text)) if self._greedy else ""
         self._report(Partial(heard.text, max(stable, self._reported.stable, key=len)))
         if piece.pad:
             self._padded.append(self._taken)
@@ -143,8 +143,8 @@ class SherpaStream(TurnStream[Cut]):
             heard.text,
             tuple(self._in_turn(word) for word in heard.words()),
             self._language,
-            heard.confidence,
-            heard.token_logprobs() if self._spec.logprobs else (),
+            heard.confidence if self._greedy else None,
+            heard.token_logprobs() if self._spec.logprobs and self._greedy else (),
             1.0 if self._language else None,
         )
 

@@ -69,14 +69,15 @@ class VoiceModel:
         return tuple(dict.fromkeys(tag for speaker in self.speakers for tag in speaker.languages))
 
     def resolve(self, voice: str, language: str, default: str) -> Speaker | None:
-        """The speaker that `voice` stands for (its name, one of OpenAI's, "" for the default), None where none does in `language`."""
-        wanted = voice.strip().lower() or default.lower()
+        """The speaker that `voice` stands for (its name, one of OpenAI's, "" for any, `default` before others), None where none speaks
+        `language`."""
+        wanted = voice.strip().lower()
         tag = _primary(language)
         able = [speaker for speaker in self.speakers if not tag or tag in speaker.languages]
         if not able:
             return None
         if not wanted:
-            return able[0]
+            return next((speaker for speaker in able if speaker.name.lower() == default.lower()), able[0])
         named = next((speaker for speaker in self.speakers if speaker.name.lower() == wanted), None)
         if named is not None:
             return named if named in able else None
