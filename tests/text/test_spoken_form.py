@@ -148,6 +148,8 @@ ENGLISH = {
     "≈ 5, ≤ 6, ±2": "about five, less than or equal to six, plus or minus two",
     "w/o milk, w/ sugar": "without milk, with sugar",
     "and/or": "and slash or",
+    "C++, C# and F#": "C plus plus, C sharp and F sharp",
+    "@joe": "at joe",
     "No numbers here.": "No numbers here.",
     "It's a well-known one.": "It's a well-known one.",
 }  # fmt: skip

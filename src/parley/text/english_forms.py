@@ -219,6 +219,10 @@ def _slash(match: Match, _: str) -> str:
     return " slash "
 
 
+def _sharp(match: Match, _: str) -> str:
+    return "sharp"
+
+
 def _plain(match: Match, _: str) -> str:
     return number("".join(str(int(one)) if one.isdecimal() else one for one in match.group()))
 
@@ -309,6 +313,7 @@ RULES: Final = tuple(
         (r"(?<=[a-z] )St\.(?!\w)", _street),
         (rf"(?<![\w.])(?:{_one_of(ABBREVIATIONS)})(?![\w])", _abbreviation),
         (r"(?<=\w)/(?=\w)", _slash),
+        (r"(?<=\b[A-G])#(?!\w)", _sharp),
         (rf"[{''.join(re.escape(sign) for sign in SIGNS)}]", _sign),
     )
 )
