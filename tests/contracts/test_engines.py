@@ -48,6 +48,7 @@ from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
+from tests.engines.tiny_phonon import phonon_folder
 from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
 
 Make = Callable[[], Any]
@@ -96,6 +97,19 @@ class TestKokoro(SynthesizerContract):
     @pytest.fixture
     def make_engine(self, kokoro_folder: Path) -> Make:
         return made(TTS, f"kokoro:{kokoro_folder}")
+
+
+@pytest.fixture(scope="session")
+def phonon_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phonon_folder(tmp_path_factory.mktemp("phonon"))
+
+
+class TestPhonon(SynthesizerContract):
+    """The real loading and synthesis code on random weights."""
+
+    @pytest.fixture
+    def make_engine(self, phonon_weights: Path) -> Make:
+        return made(TTS, f"phonon:{phonon_weights}", threads=1)
 
 
 class TestAutoSynthesizer(SynthesizerContract):
