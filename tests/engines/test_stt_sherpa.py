@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,13 +15,10 @@ from onnx import TensorProto, helper
 
 from parley.engines.ports import EngineRefused, EngineUnavailable, Partial, RecognitionSpec, Samples, Transcript
 from parley.engines.sherpa import metadata
-from parley.engines.stt import sherpa_library, sherpa_models
+from parley.engines.stt import sherpa_models
 from parley.engines.stt.sherpa import SherpaRecognizer, create
-from parley.engines.stt.sherpa_batch import Batches
-from parley.engines.stt.sherpa_library import Heard, StreamingModel
-from parley.engines.stt.sherpa_stream import SherpaStream
+from parley.engines.stt.sherpa_library import Heard
 from parley.engines.stt.turn_audio import SAMPLE_RATE
-from parley.engines.stt.turn_stream import new_backlog
 from parley.testing.contracts.material import SENTENCES, silence, speech
 from tests.engines.tiny_sherpa import PIECES, offline_folder, streaming_folder
 
@@ -354,52 +351,3 @@ async def test_a_prompt_dictionary_that_is_none_names_no_language(tmp_path: Path
     assert create(str(tmp_path), {}).info.languages == ()
     empty_graph(tmp_path / "encoder.onnx", {**CACHE, "prompt_dictionary": json.dumps({"fr-FR": 1, "auto": 0})})
     assert create(str(tmp_path), {}).info.languages == ("fr",)
-
-
-@needs_sherpa
-async def test_streams_that_wait_are_decoded_in_one_call_and_get_what_each_gets_alone(tmp_path: Path) -> None:
-    folder = streaming_folder(tmp_path)
-    model = sherpa_models.identify(folder, "int8")
-    recipe = sherpa_models.recipe(
-        model, threads=1, provider="cpu", decoding="greedy_search", language="", hotwords_score=1
-    )
-    counting = _Counting(sherpa_library.build(**recipe), model.pad_samples)
-    batches = Batches(counting, "tiny", size=8)
-    turns = [utterance(number) for number in range(8)]
-
-    def opened_stream() -> SherpaStream:
-        return SherpaStream(
-            RecognitionSpec(share=object()),
-            lambda partial: None,
-            counting,
-            batches,
-            new_backlog(),
-            lambda stream: None,
-            greedy=True,
-            known_language="",
-        )
-
-    async def turn(audio: Samples) -> str:
-        stream = opened_stream()
-        stream.feed(audio)
-        return (await stream.finish()).text
-
-    alone = [await turn(audio) for audio in turns]
-    assert max(counting.sizes) == 1
-    counting.sizes.clear()
-    assert await asyncio.gather(*map(turn, turns)) == alone
-    assert max(counting.sizes) > 1
-    assert max(counting.sizes) <= 8
-    await batches.stop()
-
-
-class _Counting(StreamingModel):
-    """Keeps how many streams each call had."""
-
-    def __init__(self, recognizer: object, pad_samples: int) -> None:
-        super().__init__(recognizer, pad_samples)
-        self.sizes: list[int] = []
-
-    def advance(self, pieces: Sequence[tuple[object, Samples, bool]]) -> list[Heard]:
-        self.sizes.append(len(pieces))
-        return super().advance(pieces)
