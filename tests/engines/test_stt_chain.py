@@ -172,6 +172,11 @@ async def test_audio_goes_on_to_the_next_while_it_catches_up() -> None:
     assert (await stream.finish()).text == f"b {7 * RATE}"
 
 
+async def test_a_turn_without_audio_falls_over_too() -> None:
+    engine = await chain(Ear("a", fails={"finish": DOWN}), Ear("b"))
+    assert await final(engine) == "b 0"
+
+
 async def test_a_refusal_is_an_answer() -> None:
     refusal = EngineRefused("It does not understand that.", "Choose another.", code="unsupported_language")
     for at in ("open", "feed", "finish"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -197,14 +198,14 @@ def read_members(
 
 
 class Fallback(Generic[E]):
-    """The list of engines of one stage. `clock` gives seconds; None is the event loop's."""
+    """The list of engines of one stage. `clock` gives seconds."""
 
     def __init__(
         self,
         stage: Stage[E],
         members: Sequence[ChainMember[E]],
         limits: FallbackLimits,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.members = tuple(members)
         self.title = stage.title
@@ -347,7 +348,7 @@ class Fallback(Generic[E]):
 
     def now(self) -> float:
         """Seconds, as the rests of engines are counted."""
-        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+        return self._clock()
 
 
 async def _begun_within(pieces: AsyncIterator[T], limit_s: float | None, name: str) -> AsyncGenerator[T, None]:

@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -40,7 +41,7 @@ class RecognizerChain(Fallback[SpeechRecognizer]):
         self,
         members: list[ChainMember[SpeechRecognizer]],
         limits: FallbackLimits,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(STT, members, limits, clock)
         self._rate = max((member.engine.info.sample_rate for member in members), default=0)

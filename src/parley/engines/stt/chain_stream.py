@@ -127,7 +127,7 @@ class ChainStream:
                 self._asking.fails(error)
                 continue
             self._hearing = hearing
-            hearing.live = not self._length
+            hearing.live = not self._length and not self._questions
             if not hearing.live:
                 self._catching_up = asyncio.get_running_loop().create_task(self._catch_up(hearing))
             return
