@@ -14,14 +14,17 @@ from typing import Any
 
 import pytest
 
+from parley.config import Config
 from parley.engines.fallback import ChainMember, FallbackLimits
 from parley.engines.llm.chain import ModelChain
 from parley.engines.ports import (
     LLM,
     STT,
     TTS,
+    VAD,
     Engine,
     EngineError,
+    EngineSet,
     EngineSpec,
     LanguageModel,
     Samples,
@@ -34,13 +37,18 @@ from parley.engines.ports import (
 from parley.engines.registry import create
 from parley.engines.stt.chain import RecognizerChain
 from parley.engines.tts.chain import VoiceChain
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.pipeline import LoadedPipeline
+from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.contracts import LanguageModelContract, RecognizerContract, SynthesizerContract
+from parley.testing.fakes import FakeVoiceActivity
 from tests.engines import ollama_server
 from tests.engines.audio_server import AudioServer, speak
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer
 from tests.engines.responses_server import ResponsesServer, Stream
+from tests.server.harness import configured, running_in_thread
 
 Make = Callable[[], Any]
 AT_ONCE = FallbackLimits(retry_s=0)
@@ -207,6 +215,31 @@ class TestOpenAIRecognizerStreamed(RecognizerContract):
     @pytest.fixture
     def make_engine(self, audio_url: str) -> Make:
         return made(STT, "openai:m", base_url=audio_url, stream=True, logprobs=True)
+
+
+@pytest.fixture(scope="module")
+def parley_url() -> Iterator[str]:
+    """A Parley that hears bursts of sound."""
+
+    async def load_engines(config: Config) -> LoadedEngines:
+        stt = BurstRecognizer()
+        await stt.open()
+        engines = EngineSet({VAD: FakeVoiceActivity(), STT: stt})
+        name = config.default_pipeline
+        pipeline = LoadedPipeline(name, engines, VoiceWorker(engines[VAD]), config.pipelines[name])
+        return LoadedEngines({name: pipeline}, {}, [stt])
+
+    config = configured(max_sessions=100)
+    with running_in_thread(config, load_engines) as server:
+        yield f"{server.http}/v1"
+
+
+class TestRealtimeRecognizer(RecognizerContract):
+    """Another Parley is the upstream server."""
+
+    @pytest.fixture
+    def make_engine(self, parley_url: str) -> Make:
+        return made(STT, "realtime:gpt-live-transcribe", base_url=parley_url)
 
 
 class BrokenRecognizer:
