@@ -387,5 +387,6 @@ def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         glossary=one.glossary and other.glossary,
         timings=one.timings and other.timings,
         normalizes=one.normalizes and other.normalizes,
+        mixes=one.mixes and other.mixes,
         deterministic=False,
     )
