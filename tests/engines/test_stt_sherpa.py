@@ -17,7 +17,7 @@ from parley.engines.ports import EngineRefused, EngineUnavailable, Partial, Reco
 from parley.engines.sherpa import metadata
 from parley.engines.stt import sherpa_models
 from parley.engines.stt.sherpa import SherpaRecognizer, create
-from parley.engines.stt.sherpa_library import Heard
+from parley.engines.stt.sherpa_library import Decoded
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.testing.contracts.material import SENTENCES, silence, speech
 from tests.engines.tiny_sherpa import PIECES, offline_folder, streaming_folder
@@ -330,16 +330,16 @@ async def test_a_beam_that_the_model_has_not_is_refused(tmp_path: Path) -> None:
 
 
 def test_tokens_become_words_with_their_times_and_probabilities() -> None:
-    heard = Heard("hello wor ld", (" hel", "lo", " wor", " ld"), (0, 80, 400, 640), (), (-0.1, -0.2, -0.3, -0.4))
+    heard = Decoded("hello wor ld", (" hel", "lo", " wor", " ld"), (0, 80, 400, 640), (), (-0.1, -0.2, -0.3, -0.4))
     assert [(word.text, word.start_ms, word.end_ms) for word in heard.words()] == [
         ("hello", 0, 160),
         ("wor", 400, 480),
         ("ld", 640, 720),
     ]
     assert [one.token for one in heard.token_logprobs()] == [" hel", "lo", " wor", " ld"]
-    unspaced = Heard("你好world", ("你", "好", "wor", "ld"), (0, 80, 160, 240))
+    unspaced = Decoded("你好world", ("你", "好", "wor", "ld"), (0, 80, 160, 240))
     assert [word.text for word in unspaced.words()] == ["你", "好", "world"]
-    bytes_of_a_character = Heard("世", ("<0xE4>", "<0xB8>", "<0x96>"), (0, 80, 160), (), (-1, -1, -1))
+    bytes_of_a_character = Decoded("世", ("<0xE4>", "<0xB8>", "<0x96>"), (0, 80, 160), (), (-1, -1, -1))
     assert bytes_of_a_character.words() == ()
     assert [(one.token, one.logprob) for one in bytes_of_a_character.token_logprobs()] == [("世", -3)]
 

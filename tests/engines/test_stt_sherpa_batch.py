@@ -9,7 +9,7 @@ from pathlib import Path
 from parley.engines.ports import RecognitionSpec, Samples
 from parley.engines.stt import sherpa_library, sherpa_models
 from parley.engines.stt.sherpa_batch import Batches
-from parley.engines.stt.sherpa_library import Heard, StreamingModel
+from parley.engines.stt.sherpa_library import Decoded, StreamingModel
 from parley.engines.stt.sherpa_stream import SherpaStream
 from parley.engines.stt.turn_stream import new_backlog
 from tests.engines.test_stt_sherpa import needs_sherpa, utterance
@@ -60,6 +60,6 @@ class _Counting(StreamingModel):
         super().__init__(recognizer, pad_samples)
         self.sizes: list[int] = []
 
-    def advance(self, pieces: Sequence[tuple[object, Samples, bool]]) -> list[Heard]:
+    def advance(self, pieces: Sequence[tuple[object, Samples, bool]]) -> list[Decoded]:
         self.sizes.append(len(pieces))
         return super().advance(pieces)

@@ -31,7 +31,7 @@ _SPACES: Final = (" ", "▁")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Decoded:
     """A hypothesis. `tokens` begin at `times_ms`; `logprobs` are theirs, () where the model gives none."""
 
     text: str = ""
@@ -115,7 +115,7 @@ class StreamingModel:
             stream.set_option("language", language)
         return stream
 
-    def advance(self, pieces: Sequence[tuple[Any, Samples, bool]]) -> list[Heard]:
+    def advance(self, pieces: Sequence[tuple[Any, Samples, bool]]) -> list[Decoded]:
         """Feed each stream its next audio, and silence behind it where that is asked for; decode all of them together, step by step.
 
         Returns what each has heard since it began.
@@ -130,10 +130,10 @@ class StreamingModel:
             self._recognizer.decode_streams(ready)
         return [self._heard(stream) for stream in streams]
 
-    def _heard(self, stream: Any) -> Heard:
+    def _heard(self, stream: Any) -> Decoded:
         result = self._recognizer.get_result_all(stream)
         tokens = tuple(result.tokens)
-        return Heard(
+        return Decoded(
             result.text.strip(),
             tokens,
             tuple(1_000 * time for time in result.timestamps),
@@ -151,13 +151,13 @@ class OfflineModel:
         self._hotwords = hotwords
         self._default_language = default_language
 
-    def transcribe(self, audio: Samples, spec: RecognitionSpec) -> Heard:
+    def transcribe(self, audio: Samples, spec: RecognitionSpec) -> Decoded:
         stream = self._new_stream(spec)
         stream.accept_waveform(SAMPLE_RATE, np.ascontiguousarray(audio).data)
         self._recognizer.decode_stream(stream)
         result = stream.result
         tokens = tuple(result.tokens)
-        return Heard(
+        return Decoded(
             result.text.strip(),
             tokens,
             tuple(1_000 * time for time in result.timestamps),

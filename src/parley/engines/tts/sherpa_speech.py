@@ -33,7 +33,7 @@ _SENTENCE_ENDS: Final = frozenset(".!?")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SherpaPiece:
     """What is synthesized at once: code points of phonemes, or a text."""
 
     phonemes: tuple[int, ...] = ()
@@ -57,9 +57,9 @@ def build(family: str, files: Mapping[str, Any], threads: int, provider: str, ru
 
 def load_once(recipe: Mapping[str, Any], phonemes: str, text: str, language: str) -> None:
     """Load a synthesizer and speak once: what `trial` does in a child process."""
-    speech = Speech(build(**recipe), known_symbols(recipe["files"]) if phonemes else None)
+    speech = SherpaSpeech(build(**recipe), known_symbols(recipe["files"]) if phonemes else None)
     try:
-        speech.speak(Piece(speech.known(phonemes), text), 0, 1.0, language, lambda audio: True)
+        speech.speak(SherpaPiece(speech.known(phonemes), text), 0, 1.0, language, lambda audio: True)
     except EngineError as error:
         if phonemes or error.code != "unreadable_text":  # the text may be in another script than the voice's
             raise
@@ -75,7 +75,7 @@ def known_symbols(files: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(found)
 
 
-class Speech:
+class SherpaSpeech:
     """A loaded model. `symbols` are its phonemes, None where it takes text."""
 
     def __init__(self, model: Any, symbols: frozenset[int] | None) -> None:
@@ -89,12 +89,12 @@ class Speech:
         symbols = self._symbols or frozenset()
         return tuple(code for code in map(ord, phonemes) if code in symbols)
 
-    def pieces(self, text: str, reader: str) -> list[Piece]:
+    def pieces(self, text: str, reader: str) -> list[SherpaPiece]:
         """The text, cut into what is synthesized at once. `reader` is the espeak-ng voice of a model that takes phonemes."""
         if not any(character.isalnum() for character in text):
             return []
         if self._symbols is None:
-            return [Piece(text=text)]
+            return [SherpaPiece(text=text)]
         catalogue = espeak_voices.catalogue()
         tag = catalogue.language_tag(reader)
         if tag is None:
@@ -104,9 +104,11 @@ class Speech:
                 code="synthesizer_failed",
             )
         clauses = espeak_library.load().phonemes_by_clause(text, catalogue.identifier(tag))
-        return [Piece(codes) for phonemes in _joined(clauses) if any(map(_sounds, codes := self.known(phonemes)))]
+        return [SherpaPiece(codes) for phonemes in _joined(clauses) if any(map(_sounds, codes := self.known(phonemes)))]
 
-    def speak(self, piece: Piece, speaker: int, speed: float, language: str, emit: Callable[[Samples], bool]) -> None:
+    def speak(
+        self, piece: SherpaPiece, speaker: int, speed: float, language: str, emit: Callable[[Samples], bool]
+    ) -> None:
         """Synthesize; `emit(audio)` gets each sentence as it is ready, and returns False to stop. Blocks."""
         config = self._package.GenerationConfig()
         config.sid = speaker
