@@ -252,6 +252,13 @@ async def test_text_comes_while_the_audio_does_and_what_was_promised_stays(tmp_p
 
 
 @needs_sherpa
+async def test_a_provider_that_the_build_has_not_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="has not the provider") as refused:
+        await create(str(streaming_folder(tmp_path)), {"provider": "cuda"}).open()
+    assert refused.value.code == "load_failed"
+
+
+@needs_sherpa
 async def test_words_lie_in_the_turn_though_silence_is_put_into_pauses(tmp_path: Path) -> None:
     audio = utterance(0)
     async with opened(streaming_folder(tmp_path)) as engine:
@@ -330,6 +337,8 @@ def test_tokens_become_words_with_their_times_and_probabilities() -> None:
         ("ld", 640, 720),
     ]
     assert [one.token for one in heard.token_logprobs()] == [" hel", "lo", " wor", " ld"]
+    unspaced = Heard("你好world", ("你", "好", "wor", "ld"), (0, 80, 160, 240))
+    assert [word.text for word in unspaced.words()] == ["你", "好", "world"]
     bytes_of_a_character = Heard("世", ("<0xE4>", "<0xB8>", "<0x96>"), (0, 80, 160), (), (-1, -1, -1))
     assert bytes_of_a_character.words() == ()
     assert [(one.token, one.logprob) for one in bytes_of_a_character.token_logprobs()] == [("世", -3)]

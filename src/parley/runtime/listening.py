@@ -344,7 +344,7 @@ class Listening:
             pause = PauseContext(effect.text, audio, effect.language, effect.confidence)
             with engine_code():
                 finished = checked_judgement(await judge.judge(pause))
-        except Exception as error:  # noqa: BLE001 - the engine boundary
+        except Exception as error:
             if not self._judge_failed:
                 self._judge_failed = True
                 code, said = (

@@ -224,7 +224,8 @@ class SherpaRecognizer:
         """Called on the model's thread."""
         heard = model.transcribe(audio, spec)
         only = self._languages[0] if len(self._languages) == 1 else ""
-        language = spec.language or only or TAGS.get(heard.language.lower(), heard.language)
+        told = TAGS.get(heard.language.lower(), heard.language)
+        language = spec.language or only or (told if told in self._languages else "")
         return Transcript(
             heard.text,
             heard.words(),

@@ -26,6 +26,7 @@ _TOKEN_MS: Final = 80.0
 _NAMES: Final = {tag: name for name, tag in reversed(TAGS.items())}
 """The first English name of each language."""
 
+_UNSPACED: Final = ("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff")
 _SPACES: Final = (" ", "▁")
 
 
@@ -56,7 +57,7 @@ class Heard:
             end_ms = start_ms + (self.lengths_ms[index] if index < len(self.lengths_ms) else _TOKEN_MS)
             if index + 1 < len(self.times_ms):
                 end_ms = max(start_ms, min(end_ms, self.times_ms[index + 1]))
-            if found and not token.startswith(_SPACES):
+            if found and not token.startswith(_SPACES) and not (unspaced(text[:1]) or unspaced(found[-1].text[-1:])):
                 last = found.pop()
                 found.append(Word(last.text + text, last.start_ms, max(last.end_ms, end_ms)))
             elif text:
@@ -73,6 +74,11 @@ class Heard:
             pairs = zip(tokens, self.logprobs, strict=True)
             return tuple(TokenLogprob(token, min(0.0, logprob)) for token, logprob in pairs)
         return (TokenLogprob(self.text.strip(), min(0.0, sum(self.logprobs))),)
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text has characters of a script that is written without spaces: Thai, Lao, kana, Han."""
+    return any(low <= character <= high for character in text for low, high in _UNSPACED)
 
 
 def build(streaming: bool, factory: str, arguments: Mapping[str, Any]) -> Any:

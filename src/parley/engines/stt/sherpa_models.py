@@ -297,6 +297,8 @@ def _languages(kind: Kind, found: ModelFolder, vocabulary: Path) -> tuple[str, .
         return ("en",)
     if kind.name == "SenseVoice":
         return ("zh", "en", "ja", "ko", "yue")
+    if kind.name == "Cohere Transcribe":
+        return ("ar", "de", "el", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "vi", "zh")
     if kind.name == "Canary":
         return tuple(sorted(set(_LANGUAGE_TOKEN.findall(vocabulary.read_text(encoding="utf-8", errors="replace")))))
     if prompts := found.told("prompt_dictionary"):

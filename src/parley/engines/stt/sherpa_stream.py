@@ -19,7 +19,7 @@ from typing import Any, Final
 from parley.engines.fair_queue import Backlog
 from parley.engines.ports import Partial, RecognitionSpec, Transcript, Word
 from parley.engines.stt.sherpa_batch import MAX_PIECE, Batches, Piece
-from parley.engines.stt.sherpa_library import Heard, StreamingModel
+from parley.engines.stt.sherpa_library import Heard, StreamingModel, unspaced
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
 
@@ -28,9 +28,6 @@ STEP: Final = SAMPLE_RATE * 8 // 100
 
 _KEPT: Final = SAMPLE_RATE
 """Audio that is kept after it was decoded, to find out whether it was speech."""
-
-_UNSPACED: Final = ("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff")
-"""Thai and Lao, kana, Han: scripts that are written without spaces."""
 
 
 class SherpaStream(TurnStream[Cut]):
@@ -163,6 +160,4 @@ class SherpaStream(TurnStream[Cut]):
 def _whole_words(text: str) -> str:
     """The part of a growing text that ends with a whole word; in a script without spaces, with the last character but one."""
     head, _, last = text.rpartition(" ")
-    if any(low <= character <= high for character in last for low, high in _UNSPACED):
-        return text[:-1]
-    return head
+    return text[:-1] if unspaced(last) else head

@@ -113,7 +113,8 @@ class SherpaSynthesizer:
             recipe = {**recipe, "files": await asyncio.to_thread(sherpa_voices.convert, model, into)}
             key = {**key, "described": str(model.piper)}
         phonemes = _TRIAL_PHONEMES if model.front == PHONEMES else ""
-        spoken = {**recipe, "phonemes": phonemes, "text": "" if phonemes else "a one 1"}
+        language = next(iter(model.languages), "")
+        spoken = {"recipe": recipe, "phonemes": phonemes, "text": "" if phonemes else "a one 1", "language": language}
         await try_out(f"{sherpa_speech.__name__}:load_once", spoken, self._name, key=key)
         try:
             loaded = await asyncio.to_thread(sherpa_speech.build, **recipe)

@@ -40,25 +40,29 @@ class Piece:
     text: str = ""
 
 
-def build(family: str, files: Mapping[str, Any], threads: int, provider: str) -> Any:
+def build(family: str, files: Mapping[str, Any], threads: int, provider: str, rules: str = "") -> Any:
     """Load a synthesizer. Blocks for seconds, and ends the process for a model that the library cannot use (see `trial`)."""
     package = library.load()
     name = f"OfflineTts{family.capitalize()}ModelConfig"
     config = package.OfflineTtsConfig(
         model=package.OfflineTtsModelConfig(
             **{family: getattr(package, name)(**files)}, num_threads=threads, provider=provider
-        )
+        ),
+        rule_fsts=rules,
     )
     if not config.validate():
         raise EngineUnavailable("The files of the voice are not complete.", code="load_failed")
     return package.OfflineTts(config)
 
 
-def load_once(family: str, files: Mapping[str, Any], threads: int, provider: str, phonemes: str, text: str) -> None:
+def load_once(recipe: Mapping[str, Any], phonemes: str, text: str, language: str) -> None:
     """Load a synthesizer and speak once: what `trial` does in a child process."""
-    speech = Speech(build(family, files, threads, provider), known_symbols(files) if phonemes else None)
-    piece = Piece(speech.known(phonemes), text)
-    speech.speak(piece, 0, 1.0, "en", lambda audio: True)
+    speech = Speech(build(**recipe), known_symbols(recipe["files"]) if phonemes else None)
+    try:
+        speech.speak(Piece(speech.known(phonemes), text), 0, 1.0, language, lambda audio: True)
+    except EngineError as error:
+        if phonemes or error.code != "unreadable_text":  # the text may be in another script than the voice's
+            raise
 
 
 def known_symbols(files: Mapping[str, Any]) -> frozenset[int]:
