@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from parley.engines.llm import llama
-from parley.engines.llm.endpoint_model import OpenAIConfig, read_config
+from parley.engines.llm.endpoint_model import OpenAIConfig
 from parley.engines.llm.llama import LlamaModel
 from parley.engines.llm.ollama import OllamaConfig, OllamaModel
-from parley.engines.llm.openai import CHAT, OpenAIModel
+from parley.engines.llm.openai import CHAT, OpenAIModel, read_chat_config
 from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.errors import models_named
@@ -44,7 +44,7 @@ def create(model: str, options: Mapping[str, object]) -> AutoModel:
     reader = OptionReader("llm auto", options)
     ports = _ports(reader.text("ports"))
     configured = bool(options.get("base_url") or os.environ.get("PARLEY_LLM_BASE_URL"))
-    config = read_config(model, reader, CHAT)
+    config = read_chat_config(model, reader)
     reader.close()
     return AutoModel(config, configured, ports)
 

@@ -125,6 +125,7 @@ class LlamaModel:
             summary=f"llama.cpp in this process: {self._config.model or 'a GGUF file'}.",
             needs=("xllamacpp",),
             images=self._projector.sees,
+            audio=self._projector.hears,
         )
 
     @property

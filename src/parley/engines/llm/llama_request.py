@@ -31,7 +31,7 @@ def request_body(request: ChatRequest, think: bool, projector: Head) -> dict[str
         named = tuple(tool for tool in request.tools if tool.name == forced.name)
         request = replace(request, tools=named, tool_choice="required")
     effort = request.reasoning_effort
-    body = openai_request.request_body(replace(request, reasoning_effort=""), "", ChatDialect())
+    body = openai_request.request_body(replace(request, reasoning_effort=""), "", ChatDialect(), hears=projector.hears)
     thinks = effort not in _NO_EFFORT if effort else think
     words: dict[str, object] = {"enable_thinking": thinks}
     if thinks and effort:
