@@ -61,6 +61,9 @@ class LlamaServer:
     """The loaded model. Raises `EngineUnavailable` (`invalid_weights`) where it cannot be loaded."""
 
     def __init__(self, settings: LlamaSettings, verbosity: int = _QUIET) -> None:
+        # Before libgomp is loaded, which reads it once: threads that spin while they wait for one another make each token 20 times
+        # slower as soon as another process, or another engine, wants their processors.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import xllamacpp
 
         self._stopped = False

@@ -4,8 +4,8 @@ Laws: pure. A call of an MCP server's tool is a call like any other to the model
 protocols demand that every tool call be answered right after the message that made it: calls in a row become
 one assistant message, each with its output at once, wherever in the conversation the output came; a call without output says so.
 Audio is represented by its words, and by its sound too where the core gives that. Nothing is shortened or left out here, which is the
-core's decision, except for what no endpoint takes: a call's arguments are a JSON object and its name has the characters of a name, whatever a model or a client wrote;
-the note in front of the call's output says what stood there.
+core's decision, except for what no endpoint takes: a call's arguments are a JSON object and its name has the characters of a name,
+whatever a model or a client wrote; the note in front of the call's output says what stood there.
 """
 
 from __future__ import annotations
