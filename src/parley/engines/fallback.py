@@ -332,4 +332,8 @@ def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         audio=one.audio or other.audio,  # a model that does not hear reads the words instead
         logprobs=one.logprobs and other.logprobs,
         glossary=one.glossary and other.glossary,
+        timings=one.timings and other.timings,
+        normalizes=one.normalizes and other.normalizes,
+        mixes=one.mixes and other.mixes,
+        deterministic=one.deterministic and other.deterministic,
     )

@@ -25,7 +25,7 @@ from parley.engines.ports import (
 )
 from parley.engines.stt import onnx_asr_weights
 from parley.engines.stt.offline_turns import OfflineStream, OfflineTurns
-from parley.engines.stt.onnx_asr_model import Loading, OnnxAsrModel
+from parley.engines.stt.onnx_asr_model import OnnxAsrLoading, OnnxAsrModel
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_language import primary, turn_language
 
@@ -34,7 +34,7 @@ from parley.engines.stt.turn_language import primary, turn_language
 class OnnxAsrOptions:
     """`language` is for sessions that name none; `languages` are what the model knows, where its name does not tell."""
 
-    loading: Loading
+    loading: OnnxAsrLoading
     language: str = ""
     languages: tuple[str, ...] = ()
     workers: int = 1
@@ -49,7 +49,7 @@ def create(model: str, options: Mapping[str, object]) -> OnnxAsrRecognizer:
     """
     reader = OptionReader("stt onnx-asr", options)
     quantization = reader.text("quantization")
-    loading = Loading(
+    loading = OnnxAsrLoading(
         model=model,
         kind=reader.text("type"),
         quantization="" if quantization == "full" else quantization or None,

@@ -29,7 +29,7 @@ _LANGUAGE_TOKEN: Final = re.compile(r"<\|([a-z]{2}|haw|yue)\|>")
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
+class OnnxAsrLoading:
     """How a model is loaded. `quantization` None: the smallest that is there; "" the full one."""
 
     model: str
@@ -51,7 +51,7 @@ class OnnxAsrModel:
     _recognizer: Any
 
     @classmethod
-    def load(cls, loading: Loading) -> OnnxAsrModel:
+    def load(cls, loading: OnnxAsrLoading) -> OnnxAsrModel:
         """Blocks. Raises `EngineUnavailable`."""
         try:
             from onnx_asr.loader import Manager, create_asr_resolver
@@ -110,7 +110,7 @@ class OnnxAsrModel:
         )
 
 
-def _files(resolver: Any, loading: Loading) -> tuple[dict[str, Path], str | None]:
+def _files(resolver: Any, loading: OnnxAsrLoading) -> tuple[dict[str, Path], str | None]:
     """The files of the model, and the quantization that they are of."""
     wanted = QUANTIZATIONS if loading.quantization is None else (loading.quantization or None,)
     for quantization in wanted:

@@ -23,6 +23,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.errors import ParleyError
+
 Style = NDArray[np.float32]
 """`[510, 256]`, read-only."""
 
@@ -48,7 +50,7 @@ _MAX_PICKLE_BYTES: Final = 4096
 _MAX_NPY_HEADER: Final = 1024
 
 
-class InvalidVoice(Exception):
+class InvalidVoice(ParleyError):
     """The file holds no voice; the message says why."""
 
 
