@@ -81,7 +81,8 @@ def _weights(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
 
     def matrix(rows: int, columns: int) -> NDArray[np.float32]:
         values = rng.standard_normal((rows, columns)) / np.sqrt(columns)
-        return values.astype(np.float32)
+        weights: NDArray[np.float32] = values.astype(np.float32)
+        return weights
 
     ones = np.ones(WIDTH, np.float32)
     output = matrix(size, WIDTH) * 4

@@ -34,7 +34,7 @@ from parley.models.catalogue import catalogue
 DEFAULT_NUM_CTX: Final = 8192
 """The pipeline's default `context_tokens`."""
 
-CPU_BATCH, GPU_BATCH = 16, 512
+CPU_BATCH, GPU_BATCH = 8, 512
 """Tokens of a prompt computed in one step, which is not interrupted: on a CPU, larger steps are a fifth faster at most."""
 
 MOST_THREADS: Final = 8

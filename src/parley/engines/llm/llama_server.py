@@ -50,7 +50,7 @@ class LlamaSettings:
     num_ctx: int
     parallel: int = 2
     threads: int = 1
-    batch: int = 16
+    batch: int = 8
     gpu_layers: int = 0
     cache_mib: int = 256
     mmproj: str = ""
