@@ -47,6 +47,7 @@ from tests.engines import tiny_kokoro
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
+from tests.engines.tiny_moonshine import moonshine_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
 from tests.engines.tiny_phonon import phonon_folder
 from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
@@ -188,6 +189,20 @@ class TestSherpaVoice(SynthesizerContract):
     @pytest.fixture
     def make_engine(self, sherpa_models: Path) -> Make:
         return made(TTS, f"sherpa:{sherpa_models / 'voice'}", threads=1)
+
+
+@pytest.fixture(scope="session")
+def moonshine_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("moonshine_voice", reason="moonshine-voice has no wheel here", exc_type=ImportError)
+    return moonshine_folder(tmp_path_factory.mktemp("moonshine"))
+
+
+class TestMoonshine(RecognizerContract):
+    """The real library on graphs with random weights."""
+
+    @pytest.fixture
+    def make_engine(self, moonshine_weights: Path) -> Make:
+        return made(STT, f"moonshine:{moonshine_weights}")
 
 
 class TestBursts(RecognizerContract):
