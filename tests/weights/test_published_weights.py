@@ -53,7 +53,8 @@ def test_a_small_language_model_answers_a_question() -> None:
         engine: Any = create(LLM, smol())
         await engine.open()
         try:
-            request = ChatRequest((ChatMessage("user", f"What is the capital of {country}?"),), max_tokens=30)
+            asked = ChatMessage("user", f"What is the capital of {country}?")
+            request = ChatRequest((ChatMessage("system", "Be brief."), asked), max_tokens=30)
             return "".join([event.text async for event in engine.reply(request) if isinstance(event, TextDelta)])
         finally:
             await engine.close()
