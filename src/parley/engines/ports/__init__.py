@@ -23,6 +23,7 @@ from parley.engines.ports.engine import (
     Word,
 )
 from parley.engines.ports.llm import (
+    AudioPart,
     ChatEnd,
     ChatEvent,
     ChatMessage,
@@ -64,6 +65,7 @@ __all__ = [
     "TURN",
     "VAD",
     "VC",
+    "AudioPart",
     "ChainCount",
     "Chained",
     "ChatEnd",
