@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 from parley.errors import ParleyError
+from parley.invocation import command
 
 
 class ModelError(ParleyError):
@@ -41,6 +43,17 @@ class HubSource:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpSource:
+    """A folder over HTTP, such as the assets of a release, in which the files are by their paths."""
+
+    url: str
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class WheelSource:
     """A wheel of the package index that pip uses; `requirement` names it exactly, `folder` is where in it the files are."""
 
@@ -51,20 +64,28 @@ class WheelSource:
         return f"the package index ({self.requirement})"
 
 
+Source = HubSource | HttpSource | WheelSource
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model of the catalogue. `use` is the line of configuration that uses it; `accept` means that its licence restricts use, and is
-    to be accepted by name. `memory_mib` is what it takes when loaded; 0 where that was not measured."""
+    """A model of the catalogue.
+
+    `use` is the line of configuration that uses it; "" where no engine of this version does. `accept` means that its licence restricts
+    use, and is to be accepted by name. `memory_mib` is what it takes when loaded; 0 where that was not measured. `hashes_from` says where
+    the hashes were read, where that was not the files themselves.
+    """
 
     name: str
     use: str
     summary: str
     licence: str
     files: tuple[ModelFile, ...]
-    sources: tuple[HubSource | WheelSource, ...]
+    sources: tuple[Source, ...]
     languages: tuple[str, ...] = ()
     memory_mib: int = 0
     accept: bool = False
+    hashes_from: str = ""
 
     @property
     def size(self) -> int:
@@ -93,7 +114,7 @@ def find(name: str) -> ModelEntry:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     raise ModelError(
         f"There is no model {name!r} in the catalogue.",
-        (f"Did you mean {close[0]}? " if close else "") + "List them with: parley models search",
+        (f"Did you mean {close[0]}? " if close else "") + f"List them with: {command('models', 'search')}",
     )
 
 
@@ -105,7 +126,9 @@ def _model(table: dict[str, Any]) -> ModelEntry:
     return ModelEntry(**fields)
 
 
-def _source(table: dict[str, Any]) -> HubSource | WheelSource:
+def _source(table: dict[str, Any]) -> Source:
     if "hub" in table:
         return HubSource(table.pop("hub"), **table)
+    if "url" in table:
+        return HttpSource(**table)
     return WheelSource(table.pop("wheel"), **table)
