@@ -103,6 +103,8 @@ $(DEV): $(TALK)
 	$(VENV)/bin/python -m pip install --quiet --group dev
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --group recordings || \
 		echo "parley: moonshine-voice, which holds recorded speech, has no wheel here; tests that need it are skipped" >&2
+	@$(VENV)/bin/python -m pip install --quiet --only-binary :all: --group sherpa || \
+		echo "parley: sherpa-onnx has no wheel here; the tests of its engines are skipped" >&2
 	@touch $@
 
 $(MUTATION): $(DEV)

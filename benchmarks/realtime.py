@@ -75,7 +75,7 @@ def main() -> int:
         recording = speech(Path(scratch), arguments.wav)
         for run in runs:
             doubts.print(f"[dim]{run.name}: {arguments.duration:g} s measured[/]")
-            with server() as (url, pid):
+            with server("--pipeline", "bench") as (url, pid):
                 found.append(drive(run, url, pid, recording, arguments.duration))
             for broken in found[-1]["broken"]:
                 doubts.print(f"[red]{run.name}: {broken}[/]")
@@ -140,12 +140,12 @@ async def synthesized(sentence: str) -> tuple[bytes, int]:
 
 
 @contextmanager
-def server() -> Iterator[tuple[str, int]]:
+def server(*options: str) -> Iterator[tuple[str, int]]:
     """A server for one run, so that no run inherits another's memory: its URL and process id."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [PARLEY, "serve", "--pipeline", "bench", "--port", "0"],
+            [PARLEY, "serve", *options, "--port", "0"],
             stderr=subprocess.PIPE,
             text=True,
             env=environment,

@@ -14,6 +14,7 @@ ParleyError
   EventTooLarge                  engines: a server-sent event is over its limit (internal to remote engines)
   InvalidAudio                   engines: bytes are not the audio they should be (internal to remote engines)
     NoAudio                      engines: an answer ended without a sample (internal to remote engines)
+  InvalidVoice                   engines: a file holds no voice of Kokoro (internal to that engine)
   ToolServerError                engines: an MCP server or its tool failed
   StrayCancellation              runtime: an engine's code raised CancelledError (internal to the runtime)
   LibraryError                   library: an argument or a call that is not possible

@@ -6,6 +6,7 @@ A deliberate exception is an override with its reason, as in the package of anyb
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -42,11 +43,18 @@ from parley.testing.contracts import (
     TurnJudgeContract,
     VoiceActivityContract,
 )
+from tests.engines import tiny_kokoro
 from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
+from tests.engines.tiny_onnx_asr import tdt_folder
+from tests.engines.tiny_phonon import phonon_folder
+from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
 
 Make = Callable[[], Any]
+needs_sherpa = pytest.mark.skipif(
+    importlib.util.find_spec("sherpa_onnx") is None, reason="sherpa-onnx (the extra `sherpa`) has no wheel here"
+)
 FIXED = "a benchmark's stand-in: the same answer whatever it is given"
 
 
@@ -78,6 +86,32 @@ class TestHibari(SynthesizerContract):
         return made(TTS, "hibari")
 
 
+@pytest.fixture(scope="session")
+def kokoro_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_kokoro.folder(tmp_path_factory.mktemp("kokoro") / "tiny")
+
+
+class TestKokoro(SynthesizerContract):
+    """The real readers, loading and mixing on a graph of the real interface."""
+
+    @pytest.fixture
+    def make_engine(self, kokoro_folder: Path) -> Make:
+        return made(TTS, f"kokoro:{kokoro_folder}")
+
+
+@pytest.fixture(scope="session")
+def phonon_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phonon_folder(tmp_path_factory.mktemp("phonon"))
+
+
+class TestPhonon(SynthesizerContract):
+    """The real loading and synthesis code on random weights."""
+
+    @pytest.fixture
+    def make_engine(self, phonon_weights: Path) -> Make:
+        return made(TTS, f"phonon:{phonon_weights}", threads=1)
+
+
 class TestAutoSynthesizer(SynthesizerContract):
     @pytest.fixture
     def make_engine(self) -> Make:
@@ -105,6 +139,55 @@ class TestWhisper(RecognizerContract):
     @pytest.fixture
     def make_engine(self, whisper_weights: Path) -> Make:
         return made(STT, f"whisper:{whisper_weights}", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
+def onnx_asr_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tdt_folder(tmp_path_factory.mktemp("onnx_asr") / "tdt")
+
+
+class TestOnnxAsr(RecognizerContract):
+    """The real loading and decoding code on random weights, in the layout of Parakeet TDT."""
+
+    @pytest.fixture
+    def make_engine(self, onnx_asr_weights: Path) -> Make:
+        return made(STT, f"onnx-asr:{onnx_asr_weights}", languages=("en", "de"), threads=1)
+
+
+@pytest.fixture(scope="session")
+def sherpa_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sherpa")
+    streaming_folder(folder / "streaming")
+    offline_folder(folder / "offline")
+    voice_folder(folder / "voice")
+    return folder
+
+
+@needs_sherpa
+class TestSherpaStreaming(RecognizerContract):
+    """sherpa-onnx on a streaming transducer of random weights, several streams in each batch."""
+
+    @pytest.fixture
+    def make_engine(self, sherpa_models: Path) -> Make:
+        return made(STT, f"sherpa:{sherpa_models / 'streaming'}", threads=1)
+
+
+@needs_sherpa
+class TestSherpaOffline(RecognizerContract):
+    """sherpa-onnx on an offline transducer of random weights."""
+
+    @pytest.fixture
+    def make_engine(self, sherpa_models: Path) -> Make:
+        return made(STT, f"sherpa:{sherpa_models / 'offline'}", threads=1)
+
+
+@needs_sherpa
+class TestSherpaVoice(SynthesizerContract):
+    """sherpa-onnx on a voice of tones, with the phonemes of espeak-ng."""
+
+    @pytest.fixture
+    def make_engine(self, sherpa_models: Path) -> Make:
+        return made(TTS, f"sherpa:{sherpa_models / 'voice'}", threads=1)
 
 
 class TestBursts(RecognizerContract):

@@ -59,6 +59,29 @@ def test_an_unknown_voice_is_answered_with_the_available_voices() -> None:
     assert error.message == "Unknown voice 'coral'; this pipeline has alloy, marin."
 
 
+@pytest.mark.parametrize(
+    ("voice", "why"),
+    [
+        ("marin(2)+cedar", "Unknown voice 'marin(2)+cedar'; this pipeline has alloy, marin. Voices can be mixed: "
+         "af_bella(2)+af_sky(1). There is no voice 'cedar' to mix."),
+        ("marin(0)+alloy", "Invalid mix of voices 'marin(0)+alloy': the weight of 'marin' must be above 0 and at most 100."),
+        ("coral", "Unknown voice 'coral'; this pipeline has alloy, marin. Voices can be mixed: af_bella(2)+af_sky(1)."),
+    ],
+)  # fmt: skip
+def test_a_mix_is_refused_if_it_is_malformed_or_names_an_unknown_voice(voice: str, why: str) -> None:
+    can = Capabilities(voices=("alloy", "marin"), mixable=("alloy", "marin"))
+    error = refusal(can, {"voice": voice})
+    assert (error.field, error.message) == ("session.voice", why)
+
+
+def test_a_mix_is_a_voice_where_voices_can_be_mixed() -> None:
+    mix = "marin(2)+alloy(1)"
+    scene = Scene(capabilities=Capabilities(voices=("alloy", "marin"), mixable=("alloy", "marin")))
+    assert kinds(scene.happens(SessionUpdateRequested({"voice": mix}))) == ["SessionUpdated"]
+    assert scene.session.settings.voice == mix
+    assert refusal(Capabilities(voices=("alloy", "marin")), {"voice": mix}).field == "session.voice"
+
+
 def test_a_listed_voice_is_accepted_and_without_a_list_any_voice() -> None:
     for can in (Capabilities(voices=("alloy", "marin")), Capabilities()):
         scene = Scene(capabilities=can)

@@ -10,7 +10,7 @@ from parley.engines.ports import EngineRefused, EngineUnavailable, SpeechRequest
 from parley.engines.tts import espeak_voices, hibari_voices
 from parley.engines.tts.auto import AutoSynthesizer, create
 from parley.engines.tts.espeak_library import SAMPLE_RATE as ESPEAK_RATE
-from parley.engines.tts.hibari_model import SAMPLE_RATE as HIBARI_RATE
+from parley.engines.tts.phoneme_pieces import SAMPLE_RATE as HIBARI_RATE
 from parley.runtime.generation.voicing import voice_for
 
 

@@ -17,7 +17,7 @@ from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, Spee
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.tts import hibari_voices
 from parley.engines.tts.hibari import CHUNK_SAMPLES, HibariSynthesizer, create
-from parley.engines.tts.hibari_model import SAMPLE_RATE
+from parley.engines.tts.phoneme_pieces import SAMPLE_RATE
 from parley.text.clauses import ClauseCutter
 from parley.text.word_timing import WordTiming
 

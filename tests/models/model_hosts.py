@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import socket
+import tarfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -19,7 +21,7 @@ COMMIT = "5f" * 20
 
 class ModelHosts:
     """Serves `files` of the repository `org/model` at `/ORG/MODEL/resolve/REVISION/PATH`, with ranges, `mirrored` at
-    `/mirror/PATH`, with ranges, and `wheels` at `/simple/PROJECT/`.
+    `/mirror/PATH`, with ranges, `wheels` at `/simple/PROJECT/`, and `tarballs` (version 1.0.0) at `/npm/PACKAGE`.
 
     `break_after`: a download ends after so many bytes, once. `stall_after`: it then waits for `release`, once. `ignore_ranges`: the mirror
     sends whole files. `requests` are the paths that were asked, `ranges` the ranges.
@@ -29,6 +31,7 @@ class ModelHosts:
         self.files: dict[str, bytes] = {}
         self.wheels: dict[str, bytes] = {}
         self.mirrored: dict[str, bytes] = {}
+        self.tarballs: dict[str, bytes] = {}
         self.break_after: int | None = None
         self.stall_after: int | None = None
         self.release = threading.Event()
@@ -66,9 +69,23 @@ class ModelHosts:
         if path.startswith("/simple/"):
             links = "".join(f'<a href="/wheels/{name}">{name}</a>' for name in self.wheels)
             return 200, {"Content-Type": "text/html"}, f"<html><body>{links}</body></html>".encode()
+        if path.startswith("/npm/"):
+            return self._npm(path.removeprefix("/npm/"))
         if path.startswith("/wheels/"):
             return 200, {}, self.wheels[path.removeprefix("/wheels/")]
         return None
+
+    def _npm(self, path: str) -> Answer | None:
+        if path.endswith(".tgz"):
+            return 200, {}, self.tarballs[path.removesuffix(".tgz")]
+        data = self.tarballs.get(path)
+        if data is None:
+            return None
+        digest = base64.b64encode(hashlib.sha512(data).digest()).decode()
+        dist = {"tarball": f"{self.url}/npm/{path}.tgz", "integrity": f"sha512-{digest}"}
+        versions = {"1.0.0": {"name": path, "version": "1.0.0", "dist": dist}}
+        answer = {"name": path, "dist-tags": {"latest": "1.0.0"}, "versions": versions}
+        return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         hosts = self
@@ -129,4 +146,16 @@ def wheel(name: str, members: dict[str, bytes]) -> bytes:
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
+    return packed.getvalue()
+
+
+def tarball(name: str, members: dict[str, bytes]) -> bytes:
+    """A package `name` 1.0.0 that npm accepts, with these members."""
+    packed = BytesIO()
+    manifest = json.dumps({"name": name, "version": "1.0.0"}).encode()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path, data in {"package/package.json": manifest, **members}.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            archive.addfile(info, BytesIO(data))
     return packed.getvalue()

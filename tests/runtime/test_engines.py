@@ -198,6 +198,35 @@ async def test_a_pipeline_whose_engines_cannot_do_its_language_is_refused_at_sta
         )
 
 
+class _Mixes(FakeSynthesizer):
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, voices=("one", "two"), mixes=True)
+
+    def resolve_voice(self, voice: str, language: str = "") -> str | None:
+        return voice if voice in ("one", "two", "one+two") else None
+
+
+@pytest.mark.parametrize(
+    ("voice", "served"), [("two", True), ("one+two", True), ("three", False), ("one+(two)", False)]
+)
+async def test_a_pipeline_whose_voice_the_synthesizer_lacks_is_refused_at_start(voice: str, served: bool) -> None:
+    shop = _Shop()
+    shop.made_of[TTS] = _Mixes
+    loaded = await shop.open(pipeline_config("a", voice=voice))
+    assert ("a" in loaded.pipelines) == served
+    if served:
+        assert loaded.pipeline("a").capabilities().mixable == ("one", "two")
+    else:
+        (failure,) = loaded.failures["a"]
+        assert (failure.stage, failure.state) == (TTS, "failed")
+        assert repr(voice) in failure.message
+        assert (
+            failure.remedy
+            == "Set `voice` to one of one, two, mixes of them (af_bella(2)+af_sky(1)), or an OpenAI voice name."
+        )
+
+
 async def test_what_stock_clients_call_the_recogniser_is_known() -> None:
     can = (await _Shop().open(pipeline_config("a", stt=EngineSpec("fake", "small")))).pipeline("a").capabilities()
     assert can.recognizer == "fake"

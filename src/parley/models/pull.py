@@ -12,13 +12,14 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
 from parley.invocation import command
 from parley.models import sources, store
-from parley.models.catalogue import HttpSource, ModelEntry, ModelError
-from parley.models.sources import OnBytes
+from parley.models.catalogue import HttpSource, ModelEntry, ModelError, ModelFile
+from parley.models.packages import OnBytes
 
 SPARE_BYTES: Final = 64 << 20
 """Left free on the disk."""
@@ -84,24 +85,30 @@ def _disk_error(model: ModelEntry, error: OSError) -> ModelError:
 
 
 def _fetch(model: ModelEntry, mirror: str, folder: Path, on_source: Callable[[str], None], on_bytes: OnBytes) -> None:
-    """Bring every file into `folder`, from the first source that gives all that are missing."""
+    """Bring every file into `folder`, from the first source that gives it."""
     answers: list[str] = []
     mirrored = HttpSource(f"{mirror.rstrip('/')}/{model.name.replace(':', '/')}")
+    missing = _missing(model, folder)
     for source in (mirrored, *model.sources) if mirror else model.sources:
-        wanted = [file for file in model.files if store.fault_of(folder / file.path, file)]
+        wanted = [file for file in missing if fnmatchcase(file.path, source.only)]
         if not wanted:
-            return
+            continue
         on_source(str(source))
         try:
             sources.fetch(source, wanted, folder, on_bytes)
         except ModelError as error:
             answers.append(f"{source}: {error.message}")
-    if any(store.fault_of(folder / file.path, file) for file in model.files):
+        missing = _missing(model, folder)
+    if missing:
         raise ModelError(
             f"{model.name} could not be fetched. " + " ".join(answers),
             "Connect to the internet, set HF_ENDPOINT to a mirror of the Hub or models.mirror to one of your own, or configure pip "
             "for your package index. What has come is kept.",
         )
+
+
+def _missing(model: ModelEntry, folder: Path) -> list[ModelFile]:
+    return [file for file in model.files if store.fault_of(folder / file.path, file)]
 
 
 def _put_in_place(model: ModelEntry, unfinished: Path) -> None:

@@ -40,11 +40,13 @@ from parley.engines.ports import (
 from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
+from parley.text import voice_mix
 
 logger = logging.getLogger(__name__)
 
 Create = Callable[[Stage[Any], EngineSpec], Engine]
 
+MAX_VOICES_NAMED = 12
 MAX_LANGUAGES_NAMED = 16
 """Languages that a message lists before it says that there are more; Whisper and espeak-ng know about a hundred."""
 
@@ -149,7 +151,9 @@ class LoadedEngines:
         for config in configs:
             mine = {stage: openings[stage, repr(_key(spec))] for stage, spec in config.engines.items()}
             failed = [one.report for one in mine.values() if one.engine is None and one.report is not None]
-            for fault in filter(None, (_language_fault(config, one) for one in mine.values())):
+            for fault in filter(
+                None, (_voice_fault(config, one) or _language_fault(config, one) for one in mine.values())
+            ):
                 report(fault)
                 failed.append(fault)
             if failed:
@@ -234,6 +238,26 @@ def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
         return error.message, error.remedy
     logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
     return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
+
+
+def _voice_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | None:
+    """Why this synthesizer cannot speak with the pipeline's voice, which is no voice of its converter either: every reply would fail."""
+    engine = opening.engine
+    if opening.stage is not TTS or engine is None or not config.voice or VC in config.engines:
+        return None
+    if cast(SpeechSynthesizer, engine).resolve_voice(config.voice) is not None:
+        return None
+    voices = engine.info.voices
+    listed = ", ".join(voices[:MAX_VOICES_NAMED]) + (", ..." if len(voices) > MAX_VOICES_NAMED else "")
+    mixes = f", mixes of them ({voice_mix.FORM})" if engine.info.mixes else ""
+    return EngineReport(
+        opening.stage,
+        opening.name,
+        (config.name,),
+        "failed",
+        message=f"{opening.name} has no voice {config.voice!r}, which the pipeline {config.name!r} asks for.",
+        remedy=f"Set `voice` to one of {listed}{mixes}, or an OpenAI voice name.",
+    )
 
 
 def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport | None:

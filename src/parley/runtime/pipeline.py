@@ -43,11 +43,13 @@ class LoadedPipeline:
         speakers = [engine for engine in (tts, self.engines.find(VC)) if engine is not None]
         own_voices = [voice for engine in speakers for voice in engine.info.voices]
         voices = dict.fromkeys((self.config.voice, *known, *own_voices))
+        mixable = dict.fromkeys((*known, *tts.info.voices)) if tts is not None and tts.info.mixes else {}
         heard_by, spec = self.engines[STT].info, self.config.engines[STT]
         own = (heard_by.name, spec.name, f"{spec.name}:{spec.model}", self.name)
         recognizers = dict.fromkeys((*own, *OPENAI_RECOGNIZERS))
         return Capabilities(
             voices=tuple(voice for voice in voices if voice),
+            mixable=tuple(mixable),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
             logprobs=heard_by.logprobs,

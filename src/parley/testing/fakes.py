@@ -257,9 +257,11 @@ class FakeSynthesizer(_Opened):
         sample_rate: int = 24_000,
         timed: bool = True,
         voices: tuple[str, ...] = ("alloy", "marin"),
+        normalizes: bool = True,
         script: dict[str, Exception | Hold | Pause] | None = None,
     ) -> None:
         super().__init__()
+        self._normalizes = normalizes
         self.word_ms = word_ms
         self.timed = timed
         self.script = script or {}
@@ -270,7 +272,14 @@ class FakeSynthesizer(_Opened):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("tts", "fake", "A tone for each word.", sample_rate=self._sample_rate, voices=self._voices)
+        return EngineInfo(
+            stage="tts",
+            name="fake",
+            summary="A tone for each word.",
+            sample_rate=self._sample_rate,
+            voices=self._voices,
+            normalizes=self._normalizes,
+        )
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
         return voice if voice in self._voices else None

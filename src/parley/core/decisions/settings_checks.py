@@ -12,6 +12,7 @@ from parley.core.state import State
 from parley.core.words.errors import PeerError
 from parley.core.words.items import InputImage, Message
 from parley.core.words.settings import LOGPROBS, Capabilities, Settings, Transcription, primary_tag
+from parley.text import voice_mix
 
 SHOWN_NAMES = 16
 """Names that an error lists before it says that there are more."""
@@ -87,9 +88,22 @@ def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
 
 def check_voice(can: Capabilities, voice: str, field: str) -> None:
     """Raises `PeerError` for a voice that the pipeline does not have."""
-    if can.voices and voice not in can.voices:
-        message = f"Unknown voice '{voice}'; this pipeline has {_listed(can.voices, quoted=False)}."
-        raise PeerError(message, code="invalid_value", field=field)
+    if not can.voices or voice in can.voices:
+        return
+    mixes = ""
+    if can.mixable:
+        mixes = f" Voices can be mixed: {voice_mix.FORM}."
+        if "+" in voice or "(" in voice:
+            try:
+                unknown = [name for name in voice_mix.parse(voice) if name not in can.mixable]
+            except ValueError as error:
+                message = f"Invalid mix of voices '{voice[:100]}': {error}."
+                raise PeerError(message, code="invalid_value", field=field) from error
+            if not unknown:
+                return
+            mixes += f" There is no voice '{unknown[0]}' to mix."
+    message = f"Unknown voice '{voice}'; this pipeline has {_listed(can.voices, quoted=False)}.{mixes}"
+    raise PeerError(message, code="invalid_value", field=field)
 
 
 def check_change_of_pipeline(st: State, model: str, can: Capabilities) -> None:

@@ -302,13 +302,15 @@ def primary_tag(language: str) -> str:
 class Capabilities:
     """What the session's pipeline can do.
 
-    `voices` are the accepted names (empty: any); `models` the names this pipeline answers to, a trailing `*`
-    matching any ending (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it),
-    `recognizers` the names that stand for it, as in `models`, and `languages` what it understands (primary tags; empty:
-    any); `tool_server_urls` the MCP servers that may be named, each by its URL or the beginning of one, "*" for any.
+    `voices` are the accepted names (empty: any), `mixable` those of them that may be mixed (`parley.text.voice_mix`);
+    `models` the names this pipeline answers to, a trailing `*` matching any ending (empty: any); `recognizer` is its speech
+    recogniser's name ("": it is called as the client calls it), `recognizers` the names that stand for it, as in `models`, and
+    `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers that may be named, each by its
+    URL or the beginning of one, "*" for any.
     """
 
     voices: tuple[str, ...] = ()
+    mixable: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     images: bool = False
     logprobs: bool = False
@@ -356,7 +358,7 @@ class OwnerSettings:
 
     language: str = ""
     speculation: bool = False
-    speculate_after_ms: int = 200
+    speculate_after_ms: int = 96
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     resume_false_stops: bool = True
     context_tokens: int = 32_000

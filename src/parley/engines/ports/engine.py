@@ -60,7 +60,8 @@ class EngineInfo:
     `languages` are BCP-47 primary tags, empty when it does not matter. `voices` are the engine's own voice names.
     `batch` is how many sessions one call may serve. `images`, `logprobs` and `glossary` say whether a language model sees, a recogniser
     scores its tokens, a translator honours terms; `timings` and `normalizes` whether a synthesizer times every word that it speaks, and
-    reads numbers, dates and symbols aloud by itself. `deterministic`: the same request gives the same result, alone and among others
+    reads numbers, dates and symbols aloud by itself; `mixes` whether it takes mixes of its voices (`parley.text.voice_mix`).
+    `deterministic`: the same request gives the same result, alone and among others
     (audio and probabilities to 1e-4). The contract suite (`parley.testing.contracts`) holds an engine to its declarations.
     """
 
@@ -79,6 +80,7 @@ class EngineInfo:
     glossary: bool = False
     timings: bool = False
     normalizes: bool = False
+    mixes: bool = False
     deterministic: bool = False
 
 

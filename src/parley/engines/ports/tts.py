@@ -12,7 +12,8 @@ from parley.engines.ports.engine import Engine, Samples, Word
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One clause to be spoken. `voice` is one of `info.voices` or an alias the engine knows; `speed` 0.25..4, 1.0
-    is natural. `share` is an opaque key: requests of different keys take turns (see `RecognitionSpec`)."""
+    is natural. An engine that does not declare `normalizes` gets `text` in words (`parley.text.spoken_form`).
+    `share` is an opaque key: requests of different keys take turns (see `RecognitionSpec`)."""
 
     text: str
     voice: str = ""

@@ -11,6 +11,8 @@ Laws:
 - A pause with nothing but silence behind the last one has its transcript; nothing is decoded again, even where that one still is.
 - A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,
   never late.
+- With `agreement`, words of the present segment that two partials in a row begin with are a promise too: every later text of the segment
+  begins with them, whatever its decoding says there (see `agreement.WordAgreement`). A stream that asks for logprobs gets no such promise.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from parley.engines.fair_queue import Backlog
 from parley.engines.model_threads import LIMIT_S
 from parley.engines.model_worker import ModelWorker
 from parley.engines.ports import EngineError, Partial, RecognitionSpec, Transcript, Word
-from parley.engines.stt.agreement import UNSPACED
+from parley.engines.stt.agreement import UNSPACED, WordAgreement
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream, new_backlog
 
@@ -56,12 +58,13 @@ start of this audio."""
 class SegmentedTurns(ABC):
     """The turns of one recogniser. Make it on the event loop; `model` names the engine in messages.
 
-    `partials` False saves the work of partial transcripts.
+    `partials` False saves the work of partial transcripts; `agreement` promises the words on which partials agree.
     """
 
-    def __init__(self, model: str, *, partials: bool = True) -> None:
+    def __init__(self, model: str, *, partials: bool = True, agreement: bool = False) -> None:
         self.model = model
         self.partials = partials
+        self.agreement = agreement
         self._backlog = new_backlog()
         self._streams: set[OfflineStream] = set()
 
@@ -102,9 +105,10 @@ class OfflineTurns(SegmentedTurns):
         *,
         threads: int = 1,
         partials: bool = True,
+        agreement: bool = False,
         limit_s: float = LIMIT_S,
     ) -> None:
-        super().__init__(model, partials=partials)
+        super().__init__(model, partials=partials, agreement=agreement)
         self.transcribe = transcribe
         self.worker = ModelWorker(
             model, title="Speech recognition", code_prefix="recognizer", threads=threads, limit_s=limit_s
@@ -146,6 +150,8 @@ class OfflineStream(TurnStream[Cut]):
         self._next_partial = FIRST_PARTIAL
         self._segments: list[Transcript] = []
         """Of the audio before the present segment."""
+        self._agreement = WordAgreement()
+        """Of the present segment."""
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
         """The last pause that has its text, and the text."""
         self._decoding: asyncio.Task[None] | None = None
@@ -201,14 +207,17 @@ class OfflineStream(TurnStream[Cut]):
             self._settle(cut, self._pause[1])
             return
         began = self._loop.time()
-        piece = await self._transcribed(self._audio.start, end)
+        piece = self._agreement.kept(await self._transcribed(self._audio.start, end))
         took = self._loop.time() - began
         self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took * SAMPLE_RATE))
         text = joined([*self._segments, piece])
         if ends_segment:
             self._segments.append(piece)
+            self._agreement = WordAgreement()
             self._drop(end if piece.text else end - LEAD_IN)
-        self._report(Partial(text.text, joined(self._segments).text))
+        elif cut is None and self._turns.agreement and not self._spec.logprobs:
+            self._agreement.heard(piece)
+        self._report(Partial(text.text, self._promised()))
         if cut is not None:
             self._settle(cut, text)
 
@@ -229,10 +238,13 @@ class OfflineStream(TurnStream[Cut]):
         return heard
 
     def _heard_so_far(self, text: str) -> None:
-        """A decoding has come so far: a partial, of which nothing is promised but the segments before it."""
+        """A decoding has come so far: a partial, which promises nothing new."""
         if text.strip():
-            whole = joined([*self._segments, Transcript(text.strip())])
-            self._report(Partial(whole.text, joined(self._segments).text))
+            whole = joined([*self._segments, self._agreement.kept(Transcript(text.strip()))])
+            self._report(Partial(whole.text, self._promised()))
+
+    def _promised(self) -> str:
+        return joined([*self._segments, self._agreement.promise]).text
 
 
 def _on_thread(turns: OfflineTurns, audio: Samples, start_ms: float, spec: RecognitionSpec) -> Transcript:

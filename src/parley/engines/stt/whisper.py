@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from parley.engines.options import OptionReader
-from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.stt import whisper_weights
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_language import primary, turn_language
 from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper_model import WhisperModel
 from parley.engines.stt.whisper_queue import DecodingQueue
@@ -84,7 +85,7 @@ class WhisperRecognizer:
             return
         options = self._options
         model = await asyncio.to_thread(_load, options)
-        language = _primary(options.language)
+        language = primary(options.language)
         if language and language not in model.languages:
             raise EngineUnavailable(
                 f"whisper:{options.model} does not know the language {options.language!r}.",
@@ -106,7 +107,13 @@ class WhisperRecognizer:
         """Start a turn. Raises `EngineRefused` for a language the model lacks, `EngineError` when too many are open."""
         if self._model is None or self._queue is None:
             raise EngineError("Whisper is not open.", code="engine_closed")
-        language, languages = self._spoken(spec, self._model.languages)
+        language, languages = turn_language(
+            spec,
+            self._model.languages,
+            self._options.language,
+            model=f"whisper:{self._options.model}",
+            remedy="Use a multilingual model (one without `.en`).",
+        )
         if len(self._streams) >= MAX_STREAMS:
             raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
         stream = WhisperStream(
@@ -121,23 +128,6 @@ class WhisperRecognizer:
         )
         self._streams.add(stream)
         return stream
-
-    def _spoken(self, spec: RecognitionSpec, known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-        """The language of a turn, or "" and those among which it is to be found out."""
-        asked = (spec.language,) if spec.language else spec.languages
-        allowed = tuple(map(_primary, asked or (self._options.language,)))
-        understood = tuple(language for language in allowed if language in known)
-        if any(allowed) and not understood:
-            raise EngineRefused(
-                f"whisper:{self._options.model} does not understand {', '.join(map(repr, asked))}.",
-                code="unsupported_language",
-                remedy="Use a multilingual model (one without `.en`).",
-            )
-        return (understood[0], ()) if len(understood) == 1 else ("", understood)
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]
 
 
 def _load(options: WhisperOptions) -> WhisperModel:

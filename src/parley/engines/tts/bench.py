@@ -53,6 +53,7 @@ class BenchSynthesizer:
             summary=f"A tone of fixed latency, for benchmarks (first audio after {self._first_s * 1000:g} ms).",
             sample_rate=SAMPLE_RATE,
             voices=("tone",),
+            normalizes=True,
             deterministic=True,
         )
 

@@ -15,8 +15,9 @@ Source: `speak_lib.h` of espeak-ng 1.52 (event types, parameters, the callback's
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +42,15 @@ _POSITION_CHARACTER: Final = 1
 _EVENT_LIST_TERMINATED: Final = 0
 _EVENT_WORD: Final = 1
 _PARAMETER_RATE: Final = 1
+
+_MARKS: Final = dict(zip(".,;:!?。，、；：！？؟،؛।…—", ".,;:!?.,,;:!??,;..,", strict=True))
+_END_MARK: Final = re.compile(f"([{re.escape(''.join(_MARKS))}])[^\\w\\s]*(?:$|\\s+\\S?$|(?<=[。，、；：！？])\\S?$)")
+"""The mark at the end of what the library has read, which is up to one character more than the clause."""
+
+_TITLE: Final = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof|St|Mt)\.\s+\S?$")
+
+_IPA: Final = 0x02
+_TIED: Final = 0x80
 _MAX_EVENTS: Final = 4096
 """A buffer of 200 ms never carries as many; the list ends with a terminator, and this ends the loop if that were missing."""
 
@@ -124,6 +134,27 @@ class EspeakLibrary:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
+        lib.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
+        lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+
+    def phonemes_by_clause(self, text: str, voice: str) -> list[tuple[str, str]]:
+        """The text's clauses as (phonemes in IPA, the mark that ends it, "" for none). Blocks for about a millisecond.
+
+        A mark is one of `.,;:!?`, which stand for those of other scripts too. Raises `EngineRefused` (`unknown_voice`).
+        """
+        encoded = text.replace("\0", " ").encode("utf-8", "replace")
+        rest = ctypes.c_char_p(encoded)
+        clauses, read = [], 0
+        with LOCK:
+            self._select(voice)
+            while rest.value is not None:
+                spoken = self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _IPA) or b""
+                end = len(encoded) - len(rest.value or b"")
+                clause = encoded[read:end].decode("utf-8", "ignore")
+                read = max(read, end)
+                mark = None if _TITLE.search(clause) else _END_MARK.search(clause)  # "Mr." is a clause of its own here
+                clauses.append((spoken.decode("utf-8", "replace").strip(), _MARKS[mark[1]] if mark else ""))
+        return clauses
 
     def speak(
         self, text: str, voice: str, rate_wpm: int, on_audio: Callable[[bytes, tuple[WordMark, ...]], bool]
@@ -149,6 +180,24 @@ class EspeakLibrary:
             raise utterance.error
         if answer != 0 and not utterance.stopped:
             raise EngineRefused(f"espeak-ng could not speak this text (answer {answer}).", code="server_error")
+
+    def phonemes(self, texts: Sequence[str], voice: str, tie: str) -> list[str]:
+        """Each text in the International Phonetic Alphabet, words with spaces between them; `tie` joins the letters of one phoneme.
+
+        Blocks while a text is spoken. What is written without a sound, punctuation for one, is left out.
+        Raises `EngineRefused` (`unknown_voice`).
+        """
+        mode = _IPA | _TIED | ord(tie) << 8
+        with LOCK:
+            self._select(voice)
+            return [self._phonemes_of(text, mode) for text in texts]
+
+    def _phonemes_of(self, text: str, mode: int) -> str:
+        rest = ctypes.c_char_p(text.replace("\0", " ").encode("utf-8", "replace"))
+        clauses: list[str] = []
+        while rest.value:  # the library reads one clause at a time, and clears the pointer after the last
+            clauses.append((self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode) or b"").decode())
+        return " ".join(clause for clause in map(str.strip, clauses) if clause)
 
     def _select(self, voice: str) -> None:
         if self._voice == voice:

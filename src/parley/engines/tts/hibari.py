@@ -32,8 +32,10 @@ from parley.engines.ports import (
     Word,
 )
 from parley.engines.tts import hibari_voices
-from parley.engines.tts.hibari_model import SAMPLE_RATE, HibariModel, missing
+from parley.engines.tts.hibari_model import HibariModel
+from parley.engines.tts.hibari_text import missing
 from parley.engines.tts.hibari_voices import DEFAULT, LANGUAGE, VOICES, Catalogue
+from parley.engines.tts.phoneme_pieces import SAMPLE_RATE
 from parley.invocation import command
 
 CHUNK_SAMPLES: Final = SAMPLE_RATE // 2

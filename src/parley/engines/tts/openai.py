@@ -86,13 +86,14 @@ class SpeechConfig:
     audio_timeout_s: float = 10.0
     extra_body: Mapping[str, object] = field(default_factory=dict)
     warm_up: bool = True
+    normalizes: bool = True
 
 
 def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
     """`openai:MODEL`. Options: those of `read_endpoint`, `voice` (when the client's means nothing to the server), `voices` and
     `languages` (what the server has), `instructions` (how to speak), `response_format` (`pcm`, `wav`), `sample_rate` of its PCM,
     `timeout_s` (to the first audio), `audio_timeout_s` (between pieces), `extra_body`, `warm_up` (a word at start-up, so that a server
-    on this machine loads the model).
+    on this machine loads the model), `normalizes` (whether the server reads numbers and symbols aloud by itself).
     """
     reader = OptionReader("tts openai", options)
     config = SpeechConfig(
@@ -108,6 +109,7 @@ def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
         audio_timeout_s=reader.number("audio_timeout_s", 10, 0.01, 3600),
         extra_body=reader.table("extra_body"),
         warm_up=reader.flag("warm_up", True),
+        normalizes=reader.flag("normalizes", True),
     )
     reader.close()
     return OpenAISynthesizer(config)
@@ -136,6 +138,7 @@ class OpenAISynthesizer:
             sample_rate=self._rate,
             languages=self._config.languages,
             voices=self._voices,
+            normalizes=self._config.normalizes,
         )
 
     async def open(self) -> None:

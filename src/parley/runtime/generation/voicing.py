@@ -6,6 +6,8 @@ Laws:
   so that what counts as heard is what was heard.
 - The synthesizer speaks with the voice that was asked for, or with one that speaks the language of the text where its own voices differ
   in that (`VoicesByLanguage`).
+- A synthesizer that does not read numbers, dates, money, units and symbols aloud by itself is given their spoken form, in the language
+  that it is asked for; the words that it times are those of the written text again.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.text_sources import engine_of
 from parley.text.clauses import Clause
+from parley.text.spoken_form import spoken_form
 from parley.text.word_timing import PlacedWord, WordTiming
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class Voicing:
         "_effect",
         "_encoder",
         "_language",
+        "_normalizes",
         "_pacing",
         "_say",
         "_share",
@@ -87,6 +91,7 @@ class Voicing:
         # With a converter the session's voice may be one of the converter's, which the synthesizer does not know.
         known = self._converter is None or self._synthesizer.resolve_voice(effect.voice) is not None
         self._voice, self._language = voice_for(self._synthesizer, effect.voice if known else "", effect.language)
+        self._normalizes = self._synthesizer.info.normalizes
         self._encoder = OutputEncoder(effect.format)
 
     async def speak(self, clause: Clause) -> None:
@@ -96,7 +101,9 @@ class Voicing:
         if not clause.spoken:
             return
         timing = WordTiming(clause.text, clause.spoken)
-        request = SpeechRequest(clause.spoken, self._voice, self._language, self._effect.speed, self._share)
+        form = None if self._normalizes else spoken_form(clause.spoken, self._language or self._effect.language)
+        said = clause.spoken if form is None else form.text
+        request = SpeechRequest(said, self._voice, self._language, self._effect.speed, self._share)
         converted = None if self._converter is None else _Conversion(self._converter, self._effect.voice, self._share)
         made = 0
         try:
@@ -104,7 +111,7 @@ class Voicing:
                 async for given in chunks:
                     chunk = checked_chunk(given, self.who)
                     made += len(chunk.audio)
-                    words = _in_samples(timing.spoken(chunk.words))
+                    words = _in_samples(timing.spoken(chunk.words if form is None else form.written(chunk.words)))
                     for piece in _pieces_of(chunk):
                         await self._pacing.slice(1_000 * len(piece) / chunk.sample_rate)
                         if converted is None:

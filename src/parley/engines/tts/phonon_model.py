@@ -1,0 +1,192 @@
+"""One checkpoint of Phonon, loaded: its voices, voices cloned from clips, and one utterance of it.
+
+Knows nothing of requests. Everything here blocks; an utterance may be used by several threads, one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from parley.audio import files, resampling
+from parley.engines.ports import EngineError, EngineUnavailable, Samples
+from parley.models import store
+
+CLIP_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
+MAX_CLIPS: Final = 100
+"""Cloning takes about a second for each, and happens at start-up."""
+
+_LICENCES: Final = (
+    (r"phonon-31m", "Apache-2.0"),
+    (r"phonon-40m", "CC-BY-NC-4.0 (not for commercial use)"),
+    (r"pocket-tts", "CC-BY-4.0"),
+)
+"""Of the published weights, by what stands in the name of their folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhononLoading:
+    """How a checkpoint is loaded: `quant` is the library's weight format, "" for the files' own; `clips` a folder of recordings, or one."""
+
+    model: str
+    quant: str = ""
+    clips: str = ""
+    threads: int = 1
+    temperature: float = 0.3
+    seed: int = 1
+
+
+class PhononModel:
+    """`voices` are those of the checkpoint and the names of the clips; `cloned` the latter."""
+
+    def __init__(self, loading: PhononLoading) -> None:
+        """Raises `EngineUnavailable`."""
+        ptts = _library()
+        folder = _folder(loading.model)
+        ptts.set_num_threads(loading.threads)
+        # Without a model it would download one, and without a catalog look voices up in one that it downloads: both are given.
+        with tempfile.TemporaryDirectory() as empty:
+            (Path(empty) / "voices.jsonl").touch()
+            try:
+                self._tts = ptts.TTS(
+                    str(folder),
+                    quant=loading.quant or None,
+                    temperature=loading.temperature,
+                    seed=loading.seed,
+                    lang=None,
+                    voice_catalog=empty,
+                )
+            except Exception as error:  # whatever a file that is none makes the library raise
+                raise EngineUnavailable(
+                    f"The checkpoint in {folder} cannot be loaded ({_first_line(error)}).",
+                    "It needs config.json, tokenizer.json, and model.safetensors or model.q8.gguf: fetch them again with "
+                    f"`hf download gradium/phonon-31m-en --local-dir {folder}`.",
+                    code="invalid_weights",
+                ) from error
+        self._normalize = ptts.normalize
+        self._registered: dict[str, str | None] = {voice: voice for voice in self._tts.voices}
+        self.sample_rate: int = self._tts.sample_rate
+        self.languages: tuple[str, ...] = tuple(self._tts.languages) or ("en",)
+        self.cloned = self._clone(Path(loading.clips).expanduser()) if loading.clips else ()
+        if not self._registered:
+            self._registered["default"] = None
+        self.voices = tuple(self._registered)
+
+    def _clone(self, where: Path) -> tuple[str, ...]:
+        """Clone a voice from each recording; the same recording under two names is worked on once."""
+        if not self._tts.supports_voice_cloning:
+            raise EngineUnavailable(
+                "This checkpoint cannot clone voices: it has no encoder of speakers.",
+                "Use a checkpoint that can, or remove the option `clips`.",
+                code="no_cloning",
+            )
+        clips = sorted(where.iterdir()) if where.is_dir() else [where]
+        clips = [clip for clip in clips if clip.suffix.lower() in CLIP_SUFFIXES]
+        if not 0 < len(clips) <= MAX_CLIPS:
+            raise EngineUnavailable(
+                f"There are {len(clips) or 'no'} recordings in {where}.",
+                f"The option `clips` names one, or a folder of at most {MAX_CLIPS}: {', '.join(CLIP_SUFFIXES)}.",
+                code="no_clips",
+            )
+        for clip in clips:
+            try:
+                digest = f"clip:{hashlib.sha256(clip.read_bytes()).hexdigest()}"
+                if digest not in self._registered.values():
+                    recording = files.read(clip)
+                    rate = self._tts.voice_prompt_sample_rate
+                    self._tts.clone_voice(digest, resampling.resample(recording.audio, recording.sample_rate, rate))
+            except (OSError, ValueError, RuntimeError) as error:
+                raise EngineUnavailable(
+                    f"No voice can be cloned from {clip}: {_first_line(error)}.",
+                    "Give about ten seconds of one person who speaks, without noise or music.",
+                    code="invalid_clip",
+                ) from error
+            self._registered[clip.stem] = digest
+        return tuple(clip.stem for clip in clips)
+
+    def begin(self, text: str, voice: str, language: str) -> PhononUtterance | None:
+        """Begin to speak `text`, numbers and symbols of which are read as `language` does; None where it has nothing to say."""
+        spoken = self._normalize(text, lang=language if language in SPELT else None, rewrites="all")
+        if not any(map(str.isalnum, spoken)):
+            return None
+        try:
+            return PhononUtterance(self._tts.stream(spoken, voice=self._registered[voice]))
+        except ValueError as error:
+            if "nothing to synthesize" in str(error):  # characters of which the tokenizer has none
+                return None
+            raise
+
+
+SPELT: Final = frozenset({"en", "fr", "de", "es", "pt"})
+"""Languages whose numbers, dates and symbols the library spells out."""
+
+
+class PhononUtterance:
+    """Speech that is being made, a frame at a time. The library works ahead as far as its bounded buffers reach, then waits."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def next(self) -> Samples | None:
+        """The next audio, float32 `[n]` in [-1, 1]; None at the end, and after `close()`."""
+        with self._lock:
+            frame = next(self._stream, None)
+        return None if frame is None else np.clip(frame, -1.0, 1.0).astype(np.float32, copy=False)
+
+    def close(self) -> None:
+        """Stop the library's threads, once a call of `next()` has returned. Idempotent."""
+        with self._lock:
+            self._stream.close()
+
+
+def licence_of(model: str) -> str:
+    """The licence of published weights, by the name of their folder; "" where it does not tell."""
+    name = Path(model).name.lower()
+    return next((licence for pattern, licence in _LICENCES if re.search(pattern, name)), "")
+
+
+def languages_of(model: str) -> tuple[str, ...]:
+    """The languages that the configuration of a checkpoint names, without loading it; () where it cannot be read."""
+    try:
+        named = json.loads((Path(model).expanduser() / "config.json").read_text(encoding="utf-8")).get("languages")
+    except (OSError, ValueError, AttributeError):
+        return ()
+    return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
+
+
+def _library() -> Any:
+    try:
+        import ptts
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"ptts cannot be imported: {error}.", "Install it: pip install 'parley[phonon]'", code="missing_package"
+        ) from error
+    return ptts
+
+
+def _folder(model: str) -> Path:
+    folder = store.installed(f"phonon:{model}") or Path(model).expanduser()
+    if not model or not folder.is_dir():
+        raise EngineUnavailable(
+            f"There is no folder {model} with a checkpoint of Phonon."
+            if model
+            else "Phonon needs the folder of a checkpoint.",
+            "Fetch one, `hf download gradium/phonon-31m-en --local-dir phonon-31m-en` (English, Apache-2.0), and name it: "
+            "phonon:phonon-31m-en.",
+            code="missing_weights",
+        )
+    return folder
+
+
+def _first_line(error: Exception) -> str:
+    message = error.message if isinstance(error, EngineError) else str(error)
+    return (message.strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
