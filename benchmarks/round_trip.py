@@ -107,19 +107,21 @@ async def measure(synthesizers: Sequence[str], recognizers: Sequence[str]) -> di
     return {"sentences": len(SENTENCES), "on": machine, "voices": voices, "recognizers": heard, "pairs": pairs}
 
 
-async def speak_all(name: str) -> tuple[list[tuple[Samples, int]], dict[str, Any]]:
+async def speak_all(
+    name: str, sentences: Sequence[str] = SENTENCES, voice: str = ""
+) -> tuple[list[tuple[Samples, int]], dict[str, Any]]:
     """The sentences as this synthesizer says them, and what they cost."""
     before = memory_mib()
     engine = cast(SpeechSynthesizer, registry.create(TTS, EngineSpec.parse(name)))
     await engine.open()
     try:
-        async for _ in engine.speak(SpeechRequest(SENTENCES[0])):
+        async for _ in engine.speak(SpeechRequest(sentences[0], voice)):
             pass
         spoken, first_ms, seconds, started = [], [], 0.0, cpu_s()
         chunks: list[SpeechChunk]
-        for sentence in SENTENCES:
+        for sentence in sentences:
             asked, chunks = time.perf_counter(), []
-            async for chunk in engine.speak(SpeechRequest(sentence)):
+            async for chunk in engine.speak(SpeechRequest(sentence, voice)):
                 if not chunks:
                     first_ms.append(1000 * (time.perf_counter() - asked))
                 chunks.append(chunk)
@@ -138,7 +140,7 @@ async def speak_all(name: str) -> tuple[list[tuple[Samples, int]], dict[str, Any
 
 
 async def recognize_all(
-    name: str, spoken: Sequence[tuple[Samples, int]], console: Console
+    name: str, spoken: Sequence[tuple[Samples, int]], console: Console, sentences: Sequence[str] = SENTENCES
 ) -> tuple[float, dict[str, float]]:
     """The word error rate of what this recogniser makes of the sentences, and what it cost."""
     engine = cast(SpeechRecognizer, registry.create(STT, EngineSpec.parse(name)))
@@ -146,7 +148,7 @@ async def recognize_all(
     try:
         errors = words = 0
         finals, seconds, started = [], 0.0, cpu_s()
-        for sentence, (audio, rate) in zip(SENTENCES, spoken, strict=True):
+        for sentence, (audio, rate) in zip(sentences, spoken, strict=True):
             resampler = Resampler(rate, engine.info.sample_rate, "HQ")
             stream = engine.open_stream(RecognitionSpec(), lambda _: None)
             try:

@@ -5,10 +5,8 @@ A deliberate exception is an override with its reason, as in the package of anyb
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,8 +43,8 @@ from parley.testing.contracts import (
 )
 from tests.engines import tiny_kokoro
 from tests.engines.bursts import BurstRecognizer
-from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.tiny_models import whisper_folder
+from tests.engines.tiny_moonshine import moonshine_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
 from tests.engines.tiny_phonon import phonon_folder
 from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
@@ -190,6 +188,20 @@ class TestSherpaVoice(SynthesizerContract):
         return made(TTS, f"sherpa:{sherpa_models / 'voice'}", threads=1)
 
 
+@pytest.fixture(scope="session")
+def moonshine_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("moonshine_voice", reason="moonshine-voice has no wheel here", exc_type=ImportError)
+    return moonshine_folder(tmp_path_factory.mktemp("moonshine"))
+
+
+class TestMoonshine(RecognizerContract):
+    """The real library on graphs with random weights."""
+
+    @pytest.fixture
+    def make_engine(self, moonshine_weights: Path) -> Make:
+        return made(STT, f"moonshine:{moonshine_weights}")
+
+
 class TestBursts(RecognizerContract):
     """The smallest recogniser on `OfflineTurns`."""
 
@@ -202,43 +214,6 @@ class TestResponder(LanguageModelContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(LLM, "responder")
-
-
-async def echoes(request: Request, answer: Answer) -> None:
-    """Repeats the last message word by word, cut at `max_tokens` words."""
-    said = request.body["messages"][-1]["content"] if request.body["messages"] else "Nothing."
-    words = f"You said: {said if isinstance(said, str) else 'something to see'}".split(" ")
-    most = request.body.get("max_completion_tokens") or request.body.get("max_tokens") or len(words)
-    for index, word in enumerate(words[:most]):
-        await answer.delta(content=word if index == 0 else f" {word}")
-    await answer.delta(finish="stop" if most >= len(words) else "length")
-    await answer.usage(len(words), min(most, len(words)))
-    await answer.done()
-
-
-@pytest.fixture(scope="module")
-def chat_url() -> Iterator[str]:
-    """The address of a server that speaks the chat protocol, on a thread of its own."""
-    loop, server, ready, over = asyncio.new_event_loop(), ChatServer([echoes]), threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        async with server.running():
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    yield server.url
-    loop.call_soon_threadsafe(over.set)
-    thread.join()
-    loop.close()
-
-
-class TestOpenAI(LanguageModelContract):
-    @pytest.fixture
-    def make_engine(self, chat_url: str) -> Make:
-        return made(LLM, "openai:m", base_url=chat_url)
 
 
 class TestBenchModel(LanguageModelContract):

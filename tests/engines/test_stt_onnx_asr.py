@@ -202,9 +202,7 @@ async def test_a_model_in_the_cache_of_the_hub_is_used_by_its_name(offline: Path
     shutil.copytree(folders["tdt"], repository / "snapshots" / "0123abcd")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0123abcd")
-    vocabulary = (folders["tdt"] / "config.json").read_text()
-    (repository / "snapshots" / "0123abcd" / "config.json").write_text(vocabulary)
-    engine = recognizer("parakeet-tdt-0.6b-v3", partials=False)
+    engine = recognizer("parakeet-tdt-0.6b-v3", partials=False, type="nemo-conformer-tdt")
     await engine.open()
     assert (await heard(engine, UP)).text
     assert "uk" in engine.info.languages

@@ -17,7 +17,7 @@ from parley.engines.ports import EngineRefused, EngineUnavailable, Partial, Reco
 from parley.engines.sherpa import metadata
 from parley.engines.stt import sherpa_models
 from parley.engines.stt.sherpa import SherpaRecognizer, create
-from parley.engines.stt.sherpa_library import Heard
+from parley.engines.stt.sherpa_library import Decoded
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.testing.contracts.material import SENTENCES, silence, speech
 from tests.engines.tiny_sherpa import PIECES, offline_folder, streaming_folder
@@ -252,6 +252,13 @@ async def test_text_comes_while_the_audio_does_and_what_was_promised_stays(tmp_p
 
 
 @needs_sherpa
+async def test_a_provider_that_the_build_has_not_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="has not the provider") as refused:
+        await create(str(streaming_folder(tmp_path)), {"provider": "cuda"}).open()
+    assert refused.value.code == "load_failed"
+
+
+@needs_sherpa
 async def test_words_lie_in_the_turn_though_silence_is_put_into_pauses(tmp_path: Path) -> None:
     audio = utterance(0)
     async with opened(streaming_folder(tmp_path)) as engine:
@@ -323,14 +330,16 @@ async def test_a_beam_that_the_model_has_not_is_refused(tmp_path: Path) -> None:
 
 
 def test_tokens_become_words_with_their_times_and_probabilities() -> None:
-    heard = Heard("hello wor ld", (" hel", "lo", " wor", " ld"), (0, 80, 400, 640), (), (-0.1, -0.2, -0.3, -0.4))
+    heard = Decoded("hello wor ld", (" hel", "lo", " wor", " ld"), (0, 80, 400, 640), (), (-0.1, -0.2, -0.3, -0.4))
     assert [(word.text, word.start_ms, word.end_ms) for word in heard.words()] == [
         ("hello", 0, 160),
         ("wor", 400, 480),
         ("ld", 640, 720),
     ]
     assert [one.token for one in heard.token_logprobs()] == [" hel", "lo", " wor", " ld"]
-    bytes_of_a_character = Heard("世", ("<0xE4>", "<0xB8>", "<0x96>"), (0, 80, 160), (), (-1, -1, -1))
+    unspaced = Decoded("你好world", ("你", "好", "wor", "ld"), (0, 80, 160, 240))
+    assert [word.text for word in unspaced.words()] == ["你", "好", "world"]
+    bytes_of_a_character = Decoded("世", ("<0xE4>", "<0xB8>", "<0x96>"), (0, 80, 160), (), (-1, -1, -1))
     assert bytes_of_a_character.words() == ()
     assert [(one.token, one.logprob) for one in bytes_of_a_character.token_logprobs()] == [("世", -3)]
 

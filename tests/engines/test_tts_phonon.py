@@ -115,6 +115,18 @@ async def test_one_recording_can_be_the_voice(weights: Path, clips: Path) -> Non
         await one.close()
 
 
+async def test_a_voice_file_beside_the_recordings_is_a_voice_too(weights: Path, clips: Path) -> None:
+    shutil.copy(weights / "voices" / "ben.safetensors", clips / "benno.safetensors")
+    engine = phonon(weights, clips=str(clips))
+    await engine.open()
+    assert "benno" in engine.info.voices
+    assert "benno" not in engine.notice, "it was not cloned here"
+    assert not differ(await spoken(engine, voice="benno"), await spoken(engine, voice="ben"))
+    await engine.close()
+    (clips / "benno.safetensors").write_bytes(b"no voice")
+    assert (await failure(phonon(weights, clips=str(clips)))).code == "invalid_clip"
+
+
 async def test_a_checkpoint_without_voices_has_its_own(tmp_path: Path) -> None:
     engine = phonon(phonon_folder(tmp_path / "plain", voices=()))
     await engine.open()
@@ -172,6 +184,9 @@ async def test_recordings_that_give_no_voice_are_refused(weights: Path, tmp_path
     for nothing in (tmp_path / "empty", tmp_path / "absent.txt"):
         assert (await failure(phonon(weights, clips=str(nothing)))).code == "no_clips"
     write_clip(clip, 200, 2)
+    shutil.copy(clip, tmp_path / "anna.wav")
+    error = await failure(phonon(weights, clips=str(tmp_path / "anna.wav")))
+    assert (error.code, "'anna'" in error.message) == ("invalid_clip", True), "the checkpoint has a voice of that name"
     mute = phonon_folder(tmp_path / "mute", clones=False)
     assert (await failure(phonon(mute, clips=str(clip)))).code == "no_cloning"
 

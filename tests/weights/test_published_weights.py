@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks.round_trip import recognize_all, speak_all
+from benchmarks.round_trip import SENTENCES, recognize_all, speak_all
 from parley.engines.ports import STT, TURN, EngineSpec
 from parley.engines.registry import create
 from parley.models import store
@@ -56,3 +56,16 @@ def test_the_default_voice_is_read_back(recognizer: str, most: float) -> None:
         return wer
 
     assert asyncio.run(word_error_rate()) <= most
+
+
+@pytest.mark.slow
+def test_a_mix_of_kokoros_voices_is_read_back() -> None:
+    """Its whole contract would take a quarter of an hour: it speaks about as fast as it is heard on two cores."""
+    sentences = SENTENCES[:3]
+
+    async def word_error_rate() -> float:
+        spoken, _ = await speak_all(here("kokoro:v1.0"), sentences, "af_bella(2)+bm_george(1)")
+        wer, _ = await recognize_all(here("whisper:tiny.en"), spoken, Console(file=io.StringIO()), sentences)
+        return wer
+
+    assert asyncio.run(word_error_rate()) <= 0.03

@@ -29,10 +29,14 @@ KeyPath = tuple[str, ...]
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
 _PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options"))
 
-ENDPOINT_ENGINES = {"llm": ("", "auto", "openai", "responses", "ollama"), "stt": ("openai",), "tts": ("openai",)}
+ENDPOINT_ENGINES = {
+    "llm": ("", "auto", "openai", "responses", "ollama"),
+    "stt": ("openai", "realtime"),
+    "tts": ("openai",),
+}
 """By stage, the engines that `PARLEY_LLM_BASE_URL`, `PARLEY_TTS_API_KEY` and the like apply to ("" is the stage's default)."""
 
-READ_BY_THEMSELVES = frozenset({"auto", "openai", "responses"})
+READ_BY_THEMSELVES = frozenset({"auto", "openai", "realtime", "responses"})
 """Engines that read the variables of an endpoint themselves: in a chain, these are for them."""
 
 # What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.

@@ -25,6 +25,8 @@ HOSTED_MODEL_PREFIXES = (
     "gpt-4o-mini-audio",
     "gpt-4o-transcribe",
     "gpt-4o-mini-transcribe",
+    "gpt-transcribe",
+    "gpt-live-transcribe",
     "whisper-1",
 )
 """Model names that OpenAI's clients write by themselves, with their dated variants; the default pipeline serves them."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -86,19 +87,81 @@ class ChainMember(Generic[E]):
         return self.is_open and (self.error is None or (now >= self.rests_until and not self.tried))
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """The failures of one request so far."""
+class Asking(Generic[E]):
+    """One request's way through a list: the engines that work in their order, then those that rest. Get it from `Fallback.asking()`.
 
-    failed: list[tuple[str, EngineError]] = field(default_factory=list)
+    Call `advance()`, ask `member` for the answer, within `limit_s` where it is not None, and say what came of it: `begins()`, `fails()` or
+    `leave()`.
+    """
 
-    def error(self, title: str) -> EngineError:
+    def __init__(self, chain: Fallback[E], able: Callable[[E], bool] | None) -> None:
+        self._chain = chain
+        self._left = [one for one in chain.members if one.is_open and (able is None or able(one.engine))]
+        self._failed: list[tuple[str, EngineError]] = []
+        self._retries = False
+        self._member: ChainMember[E] | None = None
+
+    @property
+    def member(self) -> ChainMember[E]:
+        assert self._member is not None
+        return self._member
+
+    @property
+    def limit_s(self) -> float | None:
+        """Seconds to the first piece of its answer; None where no other engine is ready to be asked."""
+        now = self._chain.now()
+        return self._chain.limits.first_s if any(one.is_ready(now) for one in self._left) else None
+
+    @property
+    def error(self) -> EngineError:
         """What is reported where no engine answered: the first one's code, as it is the one that was wanted."""
-        if len(self.failed) == 1:
-            return self.failed[0][1]
-        said = " ".join(f"{name}: {error.message}" for name, error in self.failed)
-        first = self.failed[0][1]
-        return EngineError(f"None of the engines for {title} answered. {said}", first.remedy, code=first.code)
+        title = self._chain.title
+        if not self._failed:
+            return EngineUnavailable(f"The engines for {title} are not open.", code="not_open")
+        return _none_answered(title, self._failed)
+
+    def advance(self) -> bool:
+        """Go on to the next engine. Returns whether there is one."""
+        self.leave()
+        now = self._chain.now()
+        chosen = next((one for one in self._left if one.is_ready(now)), self._left[0] if self._left else None)
+        if chosen is None:
+            return False
+        self._left.remove(chosen)
+        self._member, self._retries = chosen, chosen.error is not None
+        chosen.tried = chosen.tried or self._retries
+        return True
+
+    def begins(self) -> None:
+        """Its answer has begun."""
+        member, title = self.member, self._chain.title
+        retried = self._retries
+        member.works()
+        self.leave()
+        if self._failed:
+            logger.warning("%s: %s answers, as %s failed", title, member.name, self._failed[0][0])
+        elif retried:
+            logger.info("%s: %s answers again", title, member.name)
+
+    def fails(self, error: Exception) -> EngineError:
+        """It failed, and rests. Returns the error as an engine's."""
+        failure = self._chain.failed(self.member, error)
+        self._failed.append((self.member.name, failure))
+        return failure
+
+    def leave(self) -> None:
+        """Nothing more is said about the engine asked last: another request may try it."""
+        if self._member is not None:
+            self._member.tried = self._member.tried and not self._retries
+            self._retries = False
+
+
+def _none_answered(title: str, failed: Sequence[tuple[str, EngineError]]) -> EngineError:
+    if len(failed) == 1:
+        return failed[0][1]
+    said = " ".join(f"{name}: {error.message}" for name, error in failed)
+    first = failed[0][1]
+    return EngineError(f"None of the engines for {title} answered. {said}", first.remedy, code=first.code)
 
 
 def read_members(
@@ -136,18 +199,19 @@ def read_members(
 
 
 class Fallback(Generic[E]):
-    """The list of engines of one stage. `clock` gives seconds; None is the event loop's."""
+    """The list of engines of one stage. `clock` gives seconds."""
 
     def __init__(
         self,
         stage: Stage[E],
         members: Sequence[ChainMember[E]],
         limits: FallbackLimits,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.members = tuple(members)
+        self.title = stage.title
         self._stage = stage
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._opening: set[asyncio.Task[None]] = set()
 
@@ -172,12 +236,12 @@ class Fallback(Generic[E]):
             return ""
         then = f"; if it fails, {', then '.join(works[1:])} is asked" if works[1:] else ""
         broken = [f" {one.name} cannot be used now: {one.error}" for one in self.members if one.error]
-        return f"{self._stage.title.capitalize()}: {works[0]}{then}." + "".join(broken)
+        return f"{self.title.capitalize()}: {works[0]}{then}." + "".join(broken)
 
     @property
     def fault(self) -> EngineError | None:
         """Why none of the engines can answer; None while one can."""
-        now = self._now()
+        now = self.now()
         if not self.members or any(member.is_ready(now) for member in self.members):
             return None
         return next((member.error for member in self.members if member.error), None)
@@ -196,7 +260,7 @@ class Fallback(Generic[E]):
         """Open all engines together. Raises `EngineUnavailable` where none opens: the first one's reason."""
         if not self.members:
             raise EngineUnavailable(
-                f"The chain names no engine for {self._stage.title}.",
+                f"The chain names no engine for {self.title}.",
                 f'Name some: {self._stage} = ["openai:MODEL", "ollama:MODEL"]',
                 code="unknown_engine",
             )
@@ -207,8 +271,7 @@ class Fallback(Generic[E]):
             raise
         if not any(member.is_open for member in self.members):
             await self.close()
-            attempt = _Attempt([(one.name, one.error) for one in self.members if one.error])
-            error = attempt.error(self._stage.title)
+            error = _none_answered(self.title, [(one.name, one.error) for one in self.members if one.error])
             raise EngineUnavailable(error.message, error.remedy, code=error.code)
 
     async def close(self) -> None:
@@ -225,62 +288,52 @@ class Fallback(Generic[E]):
         self, ask: Callable[[E], AsyncIterator[T]], able: Callable[[E], bool] | None = None
     ) -> AsyncGenerator[T, None]:
         """The answer of the first engine that begins one, of those that are `able`. Closing it closes that engine's stream."""
-        now, attempt = self._now(), _Attempt()
-        self._reopen(now)
-        opened = [member for member in self.members if member.is_open and (able is None or able(member.engine))]
-        ready = [member for member in opened if member.is_ready(now)]
-        resting = [member for member in opened if member not in ready]
-        for at, member in enumerate([*ready, *resting]):
-            begun, retried = False, member.error is not None
-            limit_s = self._limits.first_s if at < len(ready) - 1 else None
-            member.tried = member.tried or retried
+        asking, cause = self.asking(able), None
+        while asking.advance():
+            member, begun = asking.member, False
             try:
-                async with aclosing(_begun_within(ask(member.engine), limit_s, member.name)) as pieces:
+                async with aclosing(_begun_within(ask(member.engine), asking.limit_s, member.name)) as pieces:
                     async for piece in pieces:
                         if not begun:
                             begun = True
-                            self._begins(member, attempt, retried)
+                            asking.begins()
                         yield piece
                 if not begun:
-                    self._begins(member, attempt, retried)
+                    asking.begins()
                 return
             except EngineRefused:
                 raise
             except Exception as error:
-                failure = self._failed(member, error)
+                failure = asking.fails(error)
                 if begun:
                     raise
-                attempt.failed.append((member.name, failure))
+                cause = failure
             finally:
-                member.tried = member.tried and not retried
-        if not attempt.failed:
-            raise EngineUnavailable(f"The engines for {self._stage.title} are not open.", code="not_open")
-        raise attempt.error(self._stage.title) from attempt.failed[0][1]
+                asking.leave()
+        raise asking.error from cause
+
+    def asking(self, able: Callable[[E], bool] | None = None) -> Asking[E]:
+        """The way of a new request through the engines that are `able`."""
+        self._reopen(self.now())
+        return Asking(self, able)
 
     # --- members ---
 
-    def _begins(self, member: ChainMember[E], attempt: _Attempt, retried: bool) -> None:
-        member.works()
-        member.tried = member.tried and not retried
-        if attempt.failed:
-            logger.warning("%s: %s answers, as %s failed", self._stage.title, member.name, attempt.failed[0][0])
-        elif retried:
-            logger.info("%s: %s answers again", self._stage.title, member.name)
-
-    def _failed(self, member: ChainMember[E], error: Exception) -> EngineError:
+    def failed(self, member: ChainMember[E], error: Exception) -> EngineError:
+        """It rests from now on. Returns the error as an engine's; the unexpected is logged."""
         failure = error if isinstance(error, EngineError) else None
         if failure is None:
-            logger.error("%s: %s failed unexpectedly", self._stage.title, member.name, exc_info=error)
+            logger.error("%s: %s failed unexpectedly", self.title, member.name, exc_info=error)
             failure = EngineError(f"{member.name} failed: {type(error).__name__}. The log has the details.")
-        member.fails(failure, self._now(), self._limits)
-        logger.warning("%s: %s failed and rests for %g s: %s", self._stage.title, member.name, member.pause_s, failure)
+        member.fails(failure, self.now(), self.limits)
+        logger.warning("%s: %s failed and rests for %g s: %s", self.title, member.name, member.pause_s, failure)
         return failure
 
     async def _open(self, member: ChainMember[E]) -> None:
         try:
             await member.engine.open()
         except Exception as error:  # noqa: BLE001 - the engine boundary
-            self._failed(member, error)
+            self.failed(member, error)
             await member.engine.close()
         else:
             member.is_open, member.error, member.pause_s = True, None, 0.0
@@ -298,10 +351,11 @@ class Fallback(Generic[E]):
         self._opening.discard(task)
         member.tried = False
         if member.is_open:
-            logger.info("%s: %s can be used now", self._stage.title, member.name)
+            logger.info("%s: %s can be used now", self.title, member.name)
 
-    def _now(self) -> float:
-        return self._clock() if self._clock is not None else asyncio.get_running_loop().time()
+    def now(self) -> float:
+        """Seconds, as the rests of engines are counted."""
+        return self._clock()
 
 
 async def _begun_within(pieces: AsyncIterator[T], limit_s: float | None, name: str) -> AsyncGenerator[T, None]:
@@ -326,7 +380,7 @@ async def _begun_within(pieces: AsyncIterator[T], limit_s: float | None, name: s
 
 
 def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
-    """What both can do. No languages means any."""
+    """What both can do. No languages means any. Whichever of the two answers, the other would say something else."""
     both = tuple(tag for tag in one.languages if tag in other.languages)
     return replace(
         one,
@@ -341,5 +395,5 @@ def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         timings=one.timings and other.timings,
         normalizes=one.normalizes and other.normalizes,
         mixes=one.mixes and other.mixes,
-        deterministic=one.deterministic and other.deterministic,
+        deterministic=False,
     )

@@ -18,7 +18,14 @@ from parley.text.clauses import ClauseCutter, Cutter
 
 """The names that stock clients ask for."""
 
-OPENAI_RECOGNIZERS = ("whisper-1", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-realtime-whisper*")
+OPENAI_RECOGNIZERS = (
+    "whisper-1",
+    "gpt-4o-transcribe*",
+    "gpt-4o-mini-transcribe*",
+    "gpt-realtime-whisper*",
+    "gpt-transcribe*",
+    "gpt-live-transcribe*",
+)
 """What stock clients send as `transcription.model`: it stands for the pipeline's recogniser, whichever that is (`*`: any ending)."""
 
 

@@ -26,6 +26,7 @@ from parley.text.english_numbers import (
     ordinal,
     singular,
     spoken_range,
+    time_range,
     time_rule,
     year,
     year_rule,
@@ -219,6 +220,10 @@ def _slash(match: Match, _: str) -> str:
     return " slash "
 
 
+def _sharp(match: Match, _: str) -> str:
+    return "sharp"
+
+
 def _plain(match: Match, _: str) -> str:
     return number("".join(str(int(one)) if one.isdecimal() else one for one in match.group()))
 
@@ -250,6 +255,10 @@ _SUFFIX: Final = r"(?:st|nd|rd|th)?"
 _YEAR: Final = r"(?:,? ((?:1[1-9]|20)\d\d)\b)?"
 _HALF: Final = r"(?P<half>[AaPp]\.?\s?[Mm]\b\.?)"
 
+_CLOCK: Final = r"([01]?\d|2[0-4]):([0-5]\d)(?:\s?([AaPp]\.?[Mm]\b\.?))?"
+_HOUR: Final = r"(1[0-2]|[1-9])(?::([0-5]\d))?(?:\s?([AaPp]\.?[Mm]\b\.?))?"
+_HOUR_OF_HALF: Final = r"(1[0-2]|[1-9])(?::([0-5]\d))?\s?([AaPp]\.?[Mm]\b\.?)"
+
 RULES: Final = tuple(
     (re.compile(pattern), speak)
     for pattern, speak in (
@@ -271,6 +280,8 @@ RULES: Final = tuple(
             day_month,
         ),
         (rf"\b({_MONTH}) ((?:1[1-9]|20)\d\d)\b(?!,\d)", month_year),
+        (rf"{_FREE}{_CLOCK}{_DASH}{_CLOCK}(?![\w:])", time_range),
+        (rf"{_FREE}{_HOUR}{_DASH}{_HOUR_OF_HALF}(?!\w)", time_range),
         (
             rf"{_FREE}(?P<hours>[01]?\d|2[0-4]):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d))?(?:\s?{_HALF})?(?![\w:])",
             time_rule,
@@ -285,7 +296,7 @@ RULES: Final = tuple(
         (rf"{_FREE}{_FIRST}\s?°\s?(?P<scale>[CF](?!\w))?", _degrees),
         (rf"{_FREE}{_FIRST}\s?%", _percent),
         (rf"{_FREE}(\d{{1,2}})['′](?:\s?(\d{{1,2}})(?:[\"″]|''))", _feet),
-        (rf"{_FREE}{_FIRST}(?P<joint>[\s-]?)(?P<unit>{_one_of(UNITS)})(?![\w/²³'’])", _unit),
+        (rf"{_FREE}{_FIRST}(?P<joint>[\s-]?)(?P<unit>{_one_of(UNITS)})(?![\w/²³'’])(?:\.(?=\s[a-z]))?", _unit),
         (rf"{_FREE}\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.]\w)", _ip),
         (r"(?<![\w.])(?P<v>[vV]\.?\s?)(?P<parts>\d{1,4}(?:\.\d{1,4}){0,4})(?!\w)", _version),
         (rf"{_FREE}(?P<v>)(?P<parts>\d{{1,4}}(?:\.\d{{1,4}}){{2,4}})(?![\w]|\.\d)", _version),
@@ -293,6 +304,7 @@ RULES: Final = tuple(
         (rf"(?:(?<!\w)(\d{{1,3}})\s?)?([{''.join(FRACTION_SIGNS)}])", _fraction_sign),
         (r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th)\b", _ordinal_rule),
         (r"(?<!\w)(?:(\d{3}0)['’]?s|['’]?(\d0)['’]?s)(?!\w)", decade),
+        (r"(?<![\w.-])\d+(?:-\d+){2,12}(?![\w-]|\.\d)", _phone),
         (rf"{_FREE}(\d{{4}}){_DASH}(\d{{4}}|\d\d)(?![\w-]|\.\d)", years),
         (rf"{_FREE}({_NUMBER})(?:-|\s?[–—]\s?)({_NUMBER})(?![\w-]|[.,]\d)", _range_rule),
         (r"\b(Nos?)\. ?(\d+)", _numbered),
@@ -309,6 +321,7 @@ RULES: Final = tuple(
         (r"(?<=[a-z] )St\.(?!\w)", _street),
         (rf"(?<![\w.])(?:{_one_of(ABBREVIATIONS)})(?![\w])", _abbreviation),
         (r"(?<=\w)/(?=\w)", _slash),
+        (r"(?<=\b[A-G])#(?!\w)", _sharp),
         (rf"[{''.join(re.escape(sign) for sign in SIGNS)}]", _sign),
     )
 )

@@ -119,13 +119,26 @@ def clock(hours: str, minutes: str, half: str) -> str:
 
 
 def time_rule(match: Match, _: str) -> str:
-    half = " ".join(letter for letter in (match["half"] or "").lower() if letter.isalpha())
+    half = halves(match["half"])
     said = clock(match["hours"], match["minutes"] or "00", half)
     if match["seconds"]:
         seconds = int(match["seconds"])
         said += f" and {number(str(seconds))} second" + ("" if seconds == 1 else "s")
     # The point of "p.m." that ends a sentence stays one.
     return said + ("." if (match["half"] or "").endswith(".") and ends_sentence(match) else "")
+
+
+def time_range(match: Match, _: str) -> str:
+    first, last = (
+        clock(match[hours], match[minutes] or "00", halves(match[half]) or ("" if match[minutes] else " "))
+        for hours, minutes, half in ((1, 2, 3), (4, 5, 6))
+    )
+    return " ".join(f"{first} to {last}".split())
+
+
+def halves(written: str | None) -> str:
+    """`p.m.` as it is spoken: `p m`."""
+    return " ".join(letter for letter in (written or "").lower() if letter.isalpha())
 
 
 def ends_sentence(match: Match) -> bool:

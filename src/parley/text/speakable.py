@@ -7,7 +7,8 @@ have none (rules, tags, emoji, punctuation): they come out as "".
 Headings, bullets, quotes, emphasis, backticks, table bars and HTML tags go; a link is its label; a bare URL is its host name; HTML entities
 and LaTeX become what they stand for; emoji go; arrows become pauses; white space folds; digits of every script, in circles too, become
 0 to 9, and so do superscripts that begin a word (a note's number); fractions that few voices have a name for become two numbers.
-Powers, other numbers, dates, units and e-mail addresses stay: reading them is the synthesizer's business, as it depends on the language.
+Powers, other numbers, dates, units and e-mail addresses stay: reading them depends on the language, and is the business of the
+synthesizer, or of `spoken_form` where that does not do it.
 Long runs without a space are opened at their punctuation, and a run of letters that is longer than any word is said by its beginning.
 
 A library does not serve here: markdown parsers (markdown-it-py, mistune) want whole documents and would take half an emphasis

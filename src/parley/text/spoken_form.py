@@ -135,7 +135,8 @@ def _joined(text: str, replacements: Sequence[Replacement]) -> SpokenForm:
         parts, place = [], start
         while at < len(replacements) and replacements[at][0] < end:
             first, last, spoken = replacements[at]
-            parts += [text[place:first], _spaced(text, first, last, spoken)]
+            between = " " if place == first > start else ""
+            parts += [text[place:first], between, _spaced(text, first, last, spoken)]
             place = last
             at += 1
         spoken_group = " ".join("".join([*parts, text[place:end]]).split())

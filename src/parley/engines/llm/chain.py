@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
@@ -21,7 +22,7 @@ class ModelChain(Fallback[LanguageModel]):
         self,
         members: list[ChainMember[LanguageModel]],
         limits: FallbackLimits,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(LLM, members, limits, clock)
 

@@ -68,7 +68,7 @@ class Stage(Generic[E]):
 
 VAD: Stage[VoiceActivityModel] = Stage("vad", "voice activity", VoiceActivityModel, "silero", summary=False)
 TURN: Stage[TurnJudge] = Stage("turn", "end of turn", TurnJudge, "rules", summary=False)
-STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto")
+STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto", chains=True)
 LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto", chains=True)
 TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto", chains=True)
 MT: Stage[Translator] = Stage("mt", "text translation", Translator)

@@ -24,6 +24,9 @@ from parley.engines.ports import EngineError, EngineUnavailable
 LIMIT_S: Final = 180.0
 """A model of 600 MB is loaded within seconds; this allows for a cold disk on a busy machine."""
 
+_WITHOUT_PROVIDER: Final = "fallback to cpu"
+"""What the library writes where it goes on without the provider that it was given."""
+
 _PASSED: Final[set[str]] = set()
 
 
@@ -56,8 +59,11 @@ async def try_out(
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+    said = output.decode("utf-8", "replace")
     if process.returncode:
-        raise _failed(model, _reason(output.decode("utf-8", "replace"), process.returncode))
+        raise _failed(model, _reason(said, process.returncode))
+    if _WITHOUT_PROVIDER in said.lower():
+        raise _failed(model, "this build of sherpa-onnx has not the provider that is asked for, and would use the CPU")
     _PASSED.add(passed)
 
 

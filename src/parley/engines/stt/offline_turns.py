@@ -82,9 +82,19 @@ class SegmentedTurns(ABC):
         """Start a turn (see `SpeechRecognizer.open_stream`). Raises `EngineError` (`too_many_streams`)."""
         if len(self._streams) >= MAX_STREAMS:
             raise EngineError(f"{MAX_STREAMS} transcriptions are open already.", code="too_many_streams")
-        stream = OfflineStream(spec, on_partial, self, self._backlog, self._streams.discard)
+        stream = self.new_stream(spec, on_partial, self._backlog, self._streams.discard)
         self._streams.add(stream)
         return stream
+
+    def new_stream(
+        self,
+        spec: RecognitionSpec,
+        on_partial: Callable[[Partial], None],
+        backlog: Backlog,
+        on_end: Callable[[OfflineStream], None],
+    ) -> OfflineStream:
+        """One that an engine may replace by a kind of its own (see `OfflineStream.hear`)."""
+        return OfflineStream(spec, on_partial, self, backlog, on_end)
 
     async def close(self) -> None:
         """Close every stream; idempotent."""
@@ -207,7 +217,8 @@ class OfflineStream(TurnStream[Cut]):
             self._settle(cut, self._pause[1])
             return
         began = self._loop.time()
-        piece = self._agreement.kept(await self._transcribed(self._audio.start, end))
+        settled = cut is not None or ends_segment
+        piece = self._agreement.kept(await self._transcribed(self._audio.start, end, settled))
         took = self._loop.time() - began
         self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took * SAMPLE_RATE))
         text = joined([*self._segments, piece])
@@ -228,14 +239,19 @@ class OfflineStream(TurnStream[Cut]):
         if cut.waiter is not None and not cut.waiter.done():
             cut.waiter.set_result(text)
 
-    async def _transcribed(self, start: int, end: int) -> Transcript:
+    async def _transcribed(self, start: int, end: int, settled: bool) -> Transcript:
         if not self._audio.has_speech(start, end):
             return Transcript("")
-        audio = self._audio.samples(start, end)
-        heard = await self._turns.decode(audio, 1_000 * start / SAMPLE_RATE, self._spec, self._heard_so_far)
+        heard = await self.hear(self._audio.samples(start, end), 1_000 * start / SAMPLE_RATE, settled)
         if heard.text:
             self._audio.learn_level(start, end)
         return heard
+
+    async def hear(self, audio: Samples, start_ms: float, settled: bool) -> Transcript:
+        """The transcript of the present segment so far, which begins at `start_ms` of the turn; `settled`: of a pause or of the segment's
+        end. A recogniser that keeps what it has heard of a segment replaces this; each segment ends with one that is settled.
+        """
+        return await self._turns.decode(audio, start_ms, self._spec, self._heard_so_far)
 
     def _heard_so_far(self, text: str) -> None:
         """A decoding has come so far: a partial, which promises nothing new."""

@@ -103,7 +103,7 @@ def locate(model: str, kind: str) -> Found:
         )
     name = library_name(model)
     if name in _REPOSITORIES or "/" in model:
-        return Found(kind or name, store.installed(f"onnx-asr:{model}"))
+        return Found(name, store.installed(f"onnx-asr:{model}"))
     close = difflib.get_close_matches(name, _REPOSITORIES, n=1)
     meant = f"Did you mean onnx-asr:{close[0].removeprefix('nemo-')}? " if close else ""
     raise EngineUnavailable(

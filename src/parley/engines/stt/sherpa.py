@@ -40,7 +40,7 @@ from parley.engines.stt.language_names import TAGS
 from parley.engines.stt.offline_turns import MAX_STREAMS, OfflineTurns
 from parley.engines.stt.sherpa_batch import Batches
 from parley.engines.stt.sherpa_library import OfflineModel, StreamingModel
-from parley.engines.stt.sherpa_models import SAMPLE_RATE, Model
+from parley.engines.stt.sherpa_models import SAMPLE_RATE, SherpaModel
 from parley.engines.stt.sherpa_stream import SherpaStream
 from parley.engines.stt.turn_stream import new_backlog
 
@@ -143,7 +143,7 @@ class SherpaRecognizer:
             ) from error
         self._start(model, recognizer)
 
-    def _start(self, model: Model, recognizer: Any) -> None:
+    def _start(self, model: SherpaModel, recognizer: Any) -> None:
         options = self._options
         if model.kind.streaming:
             self._streaming = StreamingModel(recognizer, model.pad_samples)
@@ -202,10 +202,10 @@ class SherpaRecognizer:
         """Whether its tokens have probabilities: those that sherpa-onnx gives after a beam search are not of the tokens alone."""
         return self._options.decoding == GREEDY
 
-    def _takes_hotwords(self, model: Model) -> bool:
+    def _takes_hotwords(self, model: SherpaModel) -> bool:
         return self._options.decoding == BEAM and bool(model.modeling_unit)
 
-    def _understood(self, spec: RecognitionSpec, model: Model) -> RecognitionSpec:
+    def _understood(self, spec: RecognitionSpec, model: SherpaModel) -> RecognitionSpec:
         """The request with one of the model's languages, "" to find it out, and with the hotwords that the model can use."""
         asked = (spec.language,) if spec.language else spec.languages
         allowed = tuple(_primary(tag) for tag in asked or (self._options.language,) if tag)
@@ -229,7 +229,8 @@ class SherpaRecognizer:
         """Called on the model's thread."""
         heard = model.transcribe(audio, spec)
         only = self._languages[0] if len(self._languages) == 1 else ""
-        language = spec.language or only or TAGS.get(heard.language.lower(), heard.language)
+        told = TAGS.get(heard.language.lower(), heard.language)
+        language = spec.language or only or (told if told in self._languages else "")
         return Transcript(
             heard.text,
             heard.words(),
@@ -240,11 +241,11 @@ class SherpaRecognizer:
         )
 
 
-def _identify(options: SherpaOptions) -> Model:
+def _identify(options: SherpaOptions) -> SherpaModel:
     return sherpa_models.identify(folder.find(options.model, "stt sherpa"), options.precision)
 
 
-def _peek(options: SherpaOptions) -> Model | None:
+def _peek(options: SherpaOptions) -> SherpaModel | None:
     """The model, for a description before `open()`; None where it cannot be read, which `open()` then says."""
     try:
         return _identify(options)

@@ -17,7 +17,7 @@ from parley.audio.types import Samples
 from parley.engines.fair_queue import FairQueue
 from parley.engines.model_threads import LIMIT_S, Job, ModelName, ModelThreads
 from parley.engines.ports import EngineError
-from parley.engines.stt.sherpa_library import Heard, StreamingModel
+from parley.engines.stt.sherpa_library import Decoded, StreamingModel
 from parley.engines.stt.sherpa_models import SAMPLE_RATE
 
 MAX_PIECE: Final = SAMPLE_RATE
@@ -25,7 +25,7 @@ MAX_PIECE: Final = SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StreamAudio:
     """A stream's next audio; `pad` asks for everything up to its end."""
 
     audio: Samples
@@ -41,8 +41,8 @@ class BatchedStream(Protocol):
     state: Any
 
     def new_state(self) -> Any: ...
-    def take_piece(self) -> Piece | None: ...
-    def heard(self, piece: Piece, heard: Heard) -> None: ...
+    def take_piece(self) -> StreamAudio | None: ...
+    def heard(self, piece: StreamAudio, heard: Decoded) -> None: ...
     def fail(self, error: EngineError) -> None: ...
 
 
@@ -78,7 +78,7 @@ class Batches:
         await self._threads.stop()
 
     def _next(self) -> Job | None:
-        members: list[tuple[BatchedStream, Piece]] = []
+        members: list[tuple[BatchedStream, StreamAudio]] = []
         while len(members) < self._size and (stream := self._queue.take()) is not None:
             piece = stream.take_piece()
             if piece is not None:
@@ -91,10 +91,10 @@ class Batches:
 
 
 class _Batch:
-    def __init__(self, model: StreamingModel, members: list[tuple[BatchedStream, Piece]]) -> None:
+    def __init__(self, model: StreamingModel, members: list[tuple[BatchedStream, StreamAudio]]) -> None:
         self._model = model
         self._members = members
-        self._heard: list[Heard] = []
+        self._heard: list[Decoded] = []
 
     def run(self, alive: Callable[[], None]) -> None:
         open_members = [(stream, piece) for stream, piece in self._members if not stream.closed]

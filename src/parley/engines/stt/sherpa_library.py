@@ -26,11 +26,12 @@ _TOKEN_MS: Final = 80.0
 _NAMES: Final = {tag: name for name, tag in reversed(TAGS.items())}
 """The first English name of each language."""
 
+_UNSPACED: Final = ("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff")
 _SPACES: Final = (" ", "▁")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Decoded:
     """A hypothesis. `tokens` begin at `times_ms`; `logprobs` are theirs, () where the model gives none."""
 
     text: str = ""
@@ -56,7 +57,7 @@ class Heard:
             end_ms = start_ms + (self.lengths_ms[index] if index < len(self.lengths_ms) else _TOKEN_MS)
             if index + 1 < len(self.times_ms):
                 end_ms = max(start_ms, min(end_ms, self.times_ms[index + 1]))
-            if found and not token.startswith(_SPACES):
+            if found and not token.startswith(_SPACES) and not (unspaced(text[:1]) or unspaced(found[-1].text[-1:])):
                 last = found.pop()
                 found.append(Word(last.text + text, last.start_ms, max(last.end_ms, end_ms)))
             elif text:
@@ -73,6 +74,11 @@ class Heard:
             pairs = zip(tokens, self.logprobs, strict=True)
             return tuple(TokenLogprob(token, min(0.0, logprob)) for token, logprob in pairs)
         return (TokenLogprob(self.text.strip(), min(0.0, sum(self.logprobs))),)
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text has characters of a script that is written without spaces: Thai, Lao, kana, Han."""
+    return any(low <= character <= high for character in text for low, high in _UNSPACED)
 
 
 def build(streaming: bool, factory: str, arguments: Mapping[str, Any]) -> Any:
@@ -109,7 +115,7 @@ class StreamingModel:
             stream.set_option("language", language)
         return stream
 
-    def advance(self, pieces: Sequence[tuple[Any, Samples, bool]]) -> list[Heard]:
+    def advance(self, pieces: Sequence[tuple[Any, Samples, bool]]) -> list[Decoded]:
         """Feed each stream its next audio, and silence behind it where that is asked for; decode all of them together, step by step.
 
         Returns what each has heard since it began.
@@ -124,10 +130,10 @@ class StreamingModel:
             self._recognizer.decode_streams(ready)
         return [self._heard(stream) for stream in streams]
 
-    def _heard(self, stream: Any) -> Heard:
+    def _heard(self, stream: Any) -> Decoded:
         result = self._recognizer.get_result_all(stream)
         tokens = tuple(result.tokens)
-        return Heard(
+        return Decoded(
             result.text.strip(),
             tokens,
             tuple(1_000 * time for time in result.timestamps),
@@ -145,13 +151,13 @@ class OfflineModel:
         self._hotwords = hotwords
         self._default_language = default_language
 
-    def transcribe(self, audio: Samples, spec: RecognitionSpec) -> Heard:
+    def transcribe(self, audio: Samples, spec: RecognitionSpec) -> Decoded:
         stream = self._new_stream(spec)
         stream.accept_waveform(SAMPLE_RATE, np.ascontiguousarray(audio).data)
         self._recognizer.decode_stream(stream)
         result = stream.result
         tokens = tuple(result.tokens)
-        return Heard(
+        return Decoded(
             result.text.strip(),
             tokens,
             tuple(1_000 * time for time in result.timestamps),

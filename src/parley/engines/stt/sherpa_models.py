@@ -180,7 +180,7 @@ KINDS: Final = (
 
 
 @dataclass(frozen=True)
-class Model:
+class SherpaModel:
     """A folder that fits a row of the table."""
 
     kind: Kind
@@ -208,18 +208,18 @@ class Model:
         return "+".join(unit for unit, there in (("cjkchar", characters), ("bpe", pieces)) if there)
 
 
-def identify(path: Path, precision: str) -> Model:
+def identify(path: Path, precision: str) -> SherpaModel:
     """The row that a folder fits. Raises `EngineUnavailable` that names the files which are missing."""
     found = folder.read(path, PARTS, precision)
     kind = next((kind for kind in KINDS if _fits(kind, found)), None)
     if kind is None:
         raise _unknown(found)
     vocabulary = _vocabulary(kind, found)
-    return Model(kind, found, vocabulary, _languages(kind, found, vocabulary))
+    return SherpaModel(kind, found, vocabulary, _languages(kind, found, vocabulary))
 
 
 def recipe(
-    model: Model, *, threads: int, provider: str, decoding: str, language: str, hotwords_score: float
+    model: SherpaModel, *, threads: int, provider: str, decoding: str, language: str, hotwords_score: float
 ) -> dict[str, Any]:
     """What `sherpa_library.build()` makes the recogniser from, as JSON holds it."""
     kind = model.kind
@@ -297,6 +297,8 @@ def _languages(kind: Kind, found: ModelFolder, vocabulary: Path) -> tuple[str, .
         return ("en",)
     if kind.name == "SenseVoice":
         return ("zh", "en", "ja", "ko", "yue")
+    if kind.name == "Cohere Transcribe":
+        return ("ar", "de", "el", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "vi", "zh")
     if kind.name == "Canary":
         return tuple(sorted(set(_LANGUAGE_TOKEN.findall(vocabulary.read_text(encoding="utf-8", errors="replace")))))
     if prompts := found.told("prompt_dictionary"):

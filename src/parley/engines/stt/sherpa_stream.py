@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from parley.engines.fair_queue import Backlog
 from parley.engines.ports import Partial, RecognitionSpec, Transcript, Word
-from parley.engines.stt.sherpa_batch import MAX_PIECE, Batches, Piece
-from parley.engines.stt.sherpa_library import Heard, StreamingModel
+from parley.engines.stt.sherpa_batch import MAX_PIECE, Batches, StreamAudio
+from parley.engines.stt.sherpa_library import Decoded, StreamingModel, unspaced
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
 
@@ -28,9 +28,6 @@ STEP: Final = SAMPLE_RATE * 8 // 100
 
 _KEPT: Final = SAMPLE_RATE
 """Audio that is kept after it was decoded, to find out whether it was speech."""
-
-_UNSPACED: Final = ("\u0e00", "\u0eff"), ("\u3040", "\u30ff"), ("\u3400", "\u9fff")
-"""Thai and Lao, kana, Han: scripts that are written without spaces."""
 
 
 class SherpaStream(TurnStream[Cut]):
@@ -60,7 +57,7 @@ class SherpaStream(TurnStream[Cut]):
         """Up to where the recogniser has the audio."""
         self._padded: list[int] = []
         """Where silence was put in."""
-        self._heard = Heard()
+        self._heard = Decoded()
         self._spoken = False
         """Whether the audio since the last pause that is not kept any more was speech."""
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
@@ -94,7 +91,7 @@ class SherpaStream(TurnStream[Cut]):
     def new_state(self) -> Any:
         return self._model.new_stream(self._spec.language, self._spec.keywords)
 
-    def take_piece(self) -> Piece | None:
+    def take_piece(self) -> StreamAudio | None:
         if self.closed or self._error is not None:
             return None
         cut = self._cuts[0].position if self._cuts else None
@@ -103,9 +100,9 @@ class SherpaStream(TurnStream[Cut]):
             return None
         audio = self._audio.samples(self._taken, end)
         self._taken = end
-        return Piece(audio, pad=end == cut)
+        return StreamAudio(audio, pad=end == cut)
 
-    def heard(self, piece: Piece, heard: Heard) -> None:
+    def heard(self, piece: StreamAudio, heard: Decoded) -> None:
         if self._error is not None:
             return
         if heard.text != self._heard.text:
@@ -163,6 +160,4 @@ class SherpaStream(TurnStream[Cut]):
 def _whole_words(text: str) -> str:
     """The part of a growing text that ends with a whole word; in a script without spaces, with the last character but one."""
     head, _, last = text.rpartition(" ")
-    if any(low <= character <= high for character in last for low, high in _UNSPACED):
-        return text[:-1]
-    return head
+    return text[:-1] if unspaced(last) else head

@@ -3,11 +3,13 @@
 Laws:
 - Each clause is asked for anew: the next engine is asked where one fails before the clause's first audio.
 - An engine is asked in a voice that it has: the request's where it knows it, else its nearest, or its own, for the language.
+  A voice that none of them knows is refused, as one engine refuses it.
 - An engine that does not speak the request's language is passed over, unless none does.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -28,15 +30,18 @@ class VoiceChain(Fallback[SpeechSynthesizer]):
         self,
         members: list[ChainMember[SpeechSynthesizer]],
         limits: FallbackLimits,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(TTS, members, limits, clock)
 
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream one clause (see the port)."""
+        known = not request.voice or self.resolve_voice(request.voice) is not None
         able = {id(engine) for engine in self._open_engines() if _speaks(engine, request.language)}
         return self.stream(
-            lambda engine: engine.speak(replace(request, voice=_voice_of(engine, request.voice, request.language))),
+            lambda engine: engine.speak(
+                replace(request, voice=_voice_of(engine, request.voice, request.language)) if known else request
+            ),
             (lambda engine: id(engine) in able) if able else None,
         )
 

@@ -36,8 +36,8 @@ MAX_UTTERANCES: Final = 64
 
 
 def create(model: str, options: Mapping[str, object]) -> PhononSynthesizer:
-    """`phonon:FOLDER`. Options: `voice` (where the client names none), `clips` (a recording, or a folder of them: each one is a voice by
-    the name of its file), `quant` (`q8_0`...: the weight format; the files' own), `threads`, `temperature` (0.3), `seed`.
+    """`phonon:FOLDER`. Options: `voice` (where the client names none), `clips` (a recording or voice file, or a folder of them: each
+    one is a voice by the name of its file), `quant` (`q8_0`...: the weight format; the files' own), `threads`, `temperature` (0.3), `seed`.
     """
     reader = OptionReader("tts phonon", options)
     voice = reader.text("voice")

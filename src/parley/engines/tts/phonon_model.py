@@ -21,6 +21,9 @@ from parley.engines.ports import EngineError, EngineUnavailable, Samples
 from parley.models import store
 
 CLIP_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
+VOICE_SUFFIX: Final = ".safetensors"
+"""A voice that was computed from a recording before."""
+
 MAX_CLIPS: Final = 100
 """Cloning takes about a second for each, and happens at start-up."""
 
@@ -34,7 +37,8 @@ _LICENCES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PhononLoading:
-    """How a checkpoint is loaded: `quant` is the library's weight format, "" for the files' own; `clips` a folder of recordings, or one."""
+    """How a checkpoint is loaded: `quant` is the library's weight format, "" for the files' own; `clips` a folder of recordings and
+    voice files, or one."""
 
     model: str
     quant: str = ""
@@ -75,42 +79,54 @@ class PhononModel:
         self._registered: dict[str, str | None] = {voice: voice for voice in self._tts.voices}
         self.sample_rate: int = self._tts.sample_rate
         self.languages: tuple[str, ...] = tuple(self._tts.languages) or ("en",)
-        self.cloned = self._clone(Path(loading.clips).expanduser()) if loading.clips else ()
+        self.cloned = self._add(Path(loading.clips).expanduser()) if loading.clips else ()
         if not self._registered:
             self._registered["default"] = None
         self.voices = tuple(self._registered)
 
-    def _clone(self, where: Path) -> tuple[str, ...]:
-        """Clone a voice from each recording; the same recording under two names is worked on once."""
+    def _add(self, where: Path) -> tuple[str, ...]:
+        """Add a voice from each file, and return the names of those that were cloned from recordings."""
+        given = sorted(where.iterdir()) if where.is_dir() else [where]
+        given = [file for file in given if file.suffix.lower() in (*CLIP_SUFFIXES, VOICE_SUFFIX)]
+        if not 0 < len(given) <= MAX_CLIPS:
+            raise EngineUnavailable(
+                f"There are {len(given) or 'no'} recordings in {where}.",
+                f"The option `clips` names one, or a folder of at most {MAX_CLIPS}: {', '.join((*CLIP_SUFFIXES, VOICE_SUFFIX))}.",
+                code="no_clips",
+            )
+        for file in given:
+            if file.stem in self._registered:
+                raise EngineUnavailable(
+                    f"There are two voices named {file.stem!r}.", f"Rename {file}.", code="invalid_clip"
+                )
+            try:
+                if file.suffix.lower() == VOICE_SUFFIX:
+                    self._tts.add_voice(file.stem, str(file))
+                    self._registered[file.stem] = file.stem
+                else:
+                    self._registered[file.stem] = self._cloned_from(file)
+            except (OSError, ValueError, RuntimeError) as error:
+                raise EngineUnavailable(
+                    f"{file} gives no voice: {_first_line(error)}.",
+                    "Give about ten seconds of one person who speaks, without noise or music, or a voice file of this checkpoint.",
+                    code="invalid_clip",
+                ) from error
+        return tuple(file.stem for file in given if file.suffix.lower() != VOICE_SUFFIX)
+
+    def _cloned_from(self, clip: Path) -> str:
+        """The library's name of the voice of a recording, which is worked on once, whatever it is called."""
         if not self._tts.supports_voice_cloning:
             raise EngineUnavailable(
                 "This checkpoint cannot clone voices: it has no encoder of speakers.",
-                "Use a checkpoint that can, or remove the option `clips`.",
+                "Use a checkpoint that can, or take the recordings out of the option `clips`.",
                 code="no_cloning",
             )
-        clips = sorted(where.iterdir()) if where.is_dir() else [where]
-        clips = [clip for clip in clips if clip.suffix.lower() in CLIP_SUFFIXES]
-        if not 0 < len(clips) <= MAX_CLIPS:
-            raise EngineUnavailable(
-                f"There are {len(clips) or 'no'} recordings in {where}.",
-                f"The option `clips` names one, or a folder of at most {MAX_CLIPS}: {', '.join(CLIP_SUFFIXES)}.",
-                code="no_clips",
-            )
-        for clip in clips:
-            try:
-                digest = f"clip:{hashlib.sha256(clip.read_bytes()).hexdigest()}"
-                if digest not in self._registered.values():
-                    recording = files.read(clip)
-                    rate = self._tts.voice_prompt_sample_rate
-                    self._tts.clone_voice(digest, resampling.resample(recording.audio, recording.sample_rate, rate))
-            except (OSError, ValueError, RuntimeError) as error:
-                raise EngineUnavailable(
-                    f"No voice can be cloned from {clip}: {_first_line(error)}.",
-                    "Give about ten seconds of one person who speaks, without noise or music.",
-                    code="invalid_clip",
-                ) from error
-            self._registered[clip.stem] = digest
-        return tuple(clip.stem for clip in clips)
+        name = f"clip:{hashlib.sha256(clip.read_bytes()).hexdigest()}"
+        if name not in self._registered.values():
+            recording = files.read(clip)
+            rate = self._tts.voice_prompt_sample_rate
+            self._tts.clone_voice(name, resampling.resample(recording.audio, recording.sample_rate, rate))
+        return name
 
     def begin(self, text: str, voice: str, language: str) -> PhononUtterance | None:
         """Begin to speak `text`, numbers and symbols of which are read as `language` does; None where it has nothing to say."""

@@ -36,7 +36,7 @@ from parley.engines.ports import (
 from parley.engines.sherpa import folder, library
 from parley.engines.sherpa.trial import try_out
 from parley.engines.tts import espeak_library, sherpa_speech, sherpa_voices
-from parley.engines.tts.sherpa_speech import Piece, Speech
+from parley.engines.tts.sherpa_speech import SherpaPiece, SherpaSpeech
 from parley.engines.tts.sherpa_voices import PHONEMES, Speaker, VoiceModel
 
 MIN_SPEED: Final = 0.25
@@ -59,7 +59,7 @@ class SherpaSynthesizer:
         self._precision = precision
         self._default = voice
         self._model = self._peek()
-        self._speech: Speech | None = None
+        self._speech: SherpaSpeech | None = None
         self._worker: ModelWorker | None = None
 
     @property
@@ -101,7 +101,7 @@ class SherpaSynthesizer:
         with tempfile.TemporaryDirectory(prefix="parley-voice-") as converted:
             loaded = await self._load(model, Path(converted))
         symbols = loaded[1]
-        self._speech = Speech(loaded[0], symbols)
+        self._speech = SherpaSpeech(loaded[0], symbols)
         if self._speech.sample_rate != model.sample_rate:
             raise EngineUnavailable(
                 f"{self._name} speaks at {self._speech.sample_rate} Hz, and its files say {model.sample_rate}.",
@@ -118,7 +118,8 @@ class SherpaSynthesizer:
             recipe = {**recipe, "files": await asyncio.to_thread(sherpa_voices.convert, model, into)}
             key = {**key, "described": str(model.piper)}
         phonemes = _TRIAL_PHONEMES if model.front == PHONEMES else ""
-        spoken = {**recipe, "phonemes": phonemes, "text": "" if phonemes else "a one 1"}
+        language = next(iter(model.languages), "")
+        spoken = {"recipe": recipe, "phonemes": phonemes, "text": "" if phonemes else "a one 1", "language": language}
         await try_out(f"{sherpa_speech.__name__}:load_once", spoken, self._name, key=key)
         try:
             loaded = await asyncio.to_thread(sherpa_speech.build, **recipe)
@@ -187,7 +188,7 @@ class SherpaSynthesizer:
 
 
 def _speak(
-    speech: Speech, piece: Piece, speaker: int, speed: float, language: str, emit: Callable[[Samples], bool]
+    speech: SherpaSpeech, piece: SherpaPiece, speaker: int, speed: float, language: str, emit: Callable[[Samples], bool]
 ) -> None:
     """Called on the model's thread."""
     speech.speak(piece, speaker, speed, language, emit)

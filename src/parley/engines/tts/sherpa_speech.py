@@ -33,32 +33,36 @@ _SENTENCE_ENDS: Final = frozenset(".!?")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SherpaPiece:
     """What is synthesized at once: code points of phonemes, or a text."""
 
     phonemes: tuple[int, ...] = ()
     text: str = ""
 
 
-def build(family: str, files: Mapping[str, Any], threads: int, provider: str) -> Any:
+def build(family: str, files: Mapping[str, Any], threads: int, provider: str, rules: str = "") -> Any:
     """Load a synthesizer. Blocks for seconds, and ends the process for a model that the library cannot use (see `trial`)."""
     package = library.load()
     name = f"OfflineTts{family.capitalize()}ModelConfig"
     config = package.OfflineTtsConfig(
         model=package.OfflineTtsModelConfig(
             **{family: getattr(package, name)(**files)}, num_threads=threads, provider=provider
-        )
+        ),
+        rule_fsts=rules,
     )
     if not config.validate():
         raise EngineUnavailable("The files of the voice are not complete.", code="load_failed")
     return package.OfflineTts(config)
 
 
-def load_once(family: str, files: Mapping[str, Any], threads: int, provider: str, phonemes: str, text: str) -> None:
+def load_once(recipe: Mapping[str, Any], phonemes: str, text: str, language: str) -> None:
     """Load a synthesizer and speak once: what `trial` does in a child process."""
-    speech = Speech(build(family, files, threads, provider), known_symbols(files) if phonemes else None)
-    piece = Piece(speech.known(phonemes), text)
-    speech.speak(piece, 0, 1.0, "en", lambda audio: True)
+    speech = SherpaSpeech(build(**recipe), known_symbols(recipe["files"]) if phonemes else None)
+    try:
+        speech.speak(SherpaPiece(speech.known(phonemes), text), 0, 1.0, language, lambda audio: True)
+    except EngineError as error:
+        if phonemes or error.code != "unreadable_text":  # the text may be in another script than the voice's
+            raise
 
 
 def known_symbols(files: Mapping[str, Any]) -> frozenset[int]:
@@ -71,7 +75,7 @@ def known_symbols(files: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(found)
 
 
-class Speech:
+class SherpaSpeech:
     """A loaded model. `symbols` are its phonemes, None where it takes text."""
 
     def __init__(self, model: Any, symbols: frozenset[int] | None) -> None:
@@ -85,12 +89,12 @@ class Speech:
         symbols = self._symbols or frozenset()
         return tuple(code for code in map(ord, phonemes) if code in symbols)
 
-    def pieces(self, text: str, reader: str) -> list[Piece]:
+    def pieces(self, text: str, reader: str) -> list[SherpaPiece]:
         """The text, cut into what is synthesized at once. `reader` is the espeak-ng voice of a model that takes phonemes."""
         if not any(character.isalnum() for character in text):
             return []
         if self._symbols is None:
-            return [Piece(text=text)]
+            return [SherpaPiece(text=text)]
         catalogue = espeak_voices.catalogue()
         tag = catalogue.language_tag(reader)
         if tag is None:
@@ -100,9 +104,11 @@ class Speech:
                 code="synthesizer_failed",
             )
         clauses = espeak_library.load().phonemes_by_clause(text, catalogue.identifier(tag))
-        return [Piece(codes) for phonemes in _joined(clauses) if any(map(_sounds, codes := self.known(phonemes)))]
+        return [SherpaPiece(codes) for phonemes in _joined(clauses) if any(map(_sounds, codes := self.known(phonemes)))]
 
-    def speak(self, piece: Piece, speaker: int, speed: float, language: str, emit: Callable[[Samples], bool]) -> None:
+    def speak(
+        self, piece: SherpaPiece, speaker: int, speed: float, language: str, emit: Callable[[Samples], bool]
+    ) -> None:
         """Synthesize; `emit(audio)` gets each sentence as it is ready, and returns False to stop. Blocks."""
         config = self._package.GenerationConfig()
         config.sid = speaker

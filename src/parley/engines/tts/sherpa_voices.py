@@ -32,7 +32,6 @@ PHONEMES, TEXT = "phonemes", "text"
 _SUPERTONIC: Final = tuple(
     "en ko ja ar bg cs da de el es et fi fr hi hr hu id it lt lv nl pl pt ro ru sk sl sv tr uk vi".split()  # noqa: SIM905
 )
-_SUPERTONIC_2: Final = ("en", "ko", "es", "pt", "fr")
 
 _KOKORO: Final = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "p": "pt-br"}
 """espeak-ng's voice for the first letter of a Kokoro speaker. Japanese and Chinese need a phonemizer that espeak-ng's is not."""
@@ -108,7 +107,8 @@ def identify(path: Path, precision: str) -> VoiceModel:
 
 def recipe(model: VoiceModel, threads: int, provider: str) -> dict[str, Any]:
     """What `sherpa_speech.build()` makes the synthesizer from, as JSON holds it."""
-    return {"family": model.kind, "files": dict(model.config), "threads": threads, "provider": provider}
+    rules = "" if model.front == PHONEMES else ",".join(map(str, model.folder.files("*.fst")))
+    return {"family": model.kind, "files": dict(model.config), "threads": threads, "provider": provider, "rules": rules}
 
 
 def convert(model: VoiceModel, into: Path) -> dict[str, Any]:
@@ -226,10 +226,9 @@ def _supertonic(found: ModelFolder) -> VoiceModel:
         rate = int(told["ae"]["sample_rate"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(described, error) from error
-    languages = _SUPERTONIC_2 if str(told.get("tts_version", "")).startswith("v1.6") else _SUPERTONIC
     with style.open("rb") as stream:
         count = int.from_bytes(stream.read(8), "little")
-    speakers = tuple(Speaker(str(number), number, languages) for number in range(min(max(1, count), 1_000)))
+    speakers = tuple(Speaker(str(number), number, _SUPERTONIC) for number in range(min(max(1, count), 1_000)))
     return VoiceModel("supertonic", found, speakers, rate, TEXT, files)
 
 

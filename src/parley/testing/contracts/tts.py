@@ -146,6 +146,24 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
             assert own, f"clients of OpenAI's protocol ask for the voice {name!r}"
             assert subject.engine.resolve_voice(own) == own, f"{name!r} resolves to {own!r}, which it does not know"
 
+    def test_mixes_of_its_voices_are_voices_if_it_declares_so(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        first, second = (*engine.info.voices, "", "")[:2]
+        if not (engine.info.mixes and second):
+            return
+        mix = f"{first}(2)+{second}(1)"
+        own = engine.resolve_voice(mix)
+        assert own, f"it declares mixes, and does not know {mix!r}"
+        assert engine.resolve_voice(own) == own, f"{mix!r} resolves to {own!r}, which it does not know"
+        said = [subject.run(self.speak(engine, SENTENCES[0], voice=voice)) for voice in (mix, first, second)]
+        self.check(engine, said[0])
+        assert not self.same(said[0], said[1]), f"{mix!r} sounds like {first!r}"
+        assert not self.same(said[0], said[2]), f"{mix!r} sounds like {second!r}"
+        for malformed in (f"{first}(0)+{second}", f"{first}(x)+{second}", f"{first}+{UNKNOWN}"):
+            assert engine.resolve_voice(malformed) is None, f"{malformed!r} is no mix"
+            error = subject.run(refusal(self.speak(engine, "Hello.", voice=malformed)))
+            assert_refused(error, "unknown_voice")
+
     def test_an_unknown_voice_is_refused_by_name(self, subject: Subject[SpeechSynthesizer]) -> None:
         engine = subject.engine
         assert engine.resolve_voice(UNKNOWN) is None
