@@ -196,6 +196,16 @@ def test_without_a_terminal_nothing_is_fetched_unless_a_setting_says_so(
 
 
 @pytest.mark.slow
+def test_a_download_that_fails_is_reported_and_the_engine_says_what_it_lacks(hosts: ModelHosts, tmp_path: Path) -> None:
+    hosts.files = {}
+    failed = piped("--pull", "always")
+    assert failed.returncode == 2
+    assert "could not be fetched. the Hub (org/model)" in failed.stderr
+    assert "is not on this machine" in failed.stderr
+    assert not installed(tmp_path)
+
+
+@pytest.mark.slow
 def test_a_licence_that_restricts_use_is_never_accepted_on_the_way(
     hosts: ModelHosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -63,13 +63,13 @@ class Wanted:
         return self.model.cached()
 
     def described(self, mirror: str) -> str:
-        """Name, size, licence and source, for a person."""
+        """Name, size, licence and the source that is asked first, for a person."""
         if isinstance(self.model, ModelEntry):
-            licence, sources = self.model.licence, [*([mirror] if mirror else []), *map(str, self.model.sources)]
+            licence, source = self.model.licence, mirror or str(self.model.sources[0])
         else:
-            licence, sources = (self.facts.licence if self.facts else "") or "licence not named", ["the Hub"]
+            licence, source = (self.facts.licence if self.facts else "") or "licence not named", "the Hub"
         size = f"{self.size / MB:.0f} MB" if self.size else "size not known"
-        return f"{self.name}  {size}, {licence}, from {' or '.join(sources)}"
+        return f"{self.name}  {size}, {licence}, from {source}"
 
 
 def wanted_model(name: str) -> Wanted:
@@ -80,7 +80,7 @@ def wanted_model(name: str) -> Wanted:
 
 
 def provide_models(config: Config, engines: Iterable[tuple[Stage[Any], EngineSpec]]) -> None:
-    """Fetch the models that these engines need and lack, or say how. Raises `ModelError` where a download fails."""
+    """Fetch the models that these engines need and lack, or say how. A download that fails is reported, and the next one tried."""
     wanted = [wanted_model(name) for name in _missing(engines)]
     if not wanted:
         return
@@ -99,7 +99,11 @@ def provide_models(config: Config, engines: Iterable[tuple[Stage[Any], EngineSpe
         click.echo(f"  {command('models', 'pull', *(one.name for one in free))}", err=True)
         return
     for one in free:
-        fetch(one, mirror=config.models.mirror)
+        try:
+            fetch(one, mirror=config.models.mirror)
+        except ModelError as error:
+            # The engine says what it lacks; other engines, and other pipelines, do without.
+            click.echo(f"parley: {error.message}\n  {error.remedy}", err=True)
 
 
 def _missing(engines: Iterable[tuple[Stage[Any], EngineSpec]]) -> list[str]:
