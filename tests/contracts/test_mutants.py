@@ -70,7 +70,7 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (mutants.IgnoresItsText, "test_another_input_gives_another_output"),
             (mutants.IgnoresTheSpeed, "test_faster_speech_is_shorter"),
             (mutants.DeclaresAVoiceTooMany, "test_voices_resolve_as_declared_and_speak"),
-            (mutants.MixesNothing, "test_mixes_of_its_voices_are_voices_if_it_declares_so"),
+            (mutants.TakesAnyMix, "test_mixes_of_its_voices_are_voices_if_it_declares_so"),
             (mutants.SpeaksAnyVoice, "test_an_unknown_voice_is_refused_by_name"),
             (mutants.SwallowsACancel, "test_a_caller_that_is_cancelled_leaves_at_once_and_disturbs_nobody"),
             (mutants.LateChunk, "test_the_iterator_can_be_closed_and_gives_nothing_afterwards"),

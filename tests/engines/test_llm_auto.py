@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from parley.engines.llm.auto import AutoModel, create
 from parley.engines.ports import ChatMessage, ChatRequest, EngineUnavailable, LanguageModel, TextDelta
+from parley.models import store
+from parley.models.catalogue import find
 from tests.engines import ollama_server
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer, Pulled
+from tests.engines.tiny_gguf import tiny_gguf
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +139,27 @@ async def test_with_nothing_there_the_responder_answers_and_tells_how_to_connect
     assert "built-in responder" in await answer_of(engine)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     assert "--llm openai:MODEL" in (await opened(ports=str(closed_port))).notice
+
+
+async def test_a_model_in_the_folder_of_models_answers_where_no_server_is(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The catalogue's model, with fewer bytes: what it is called and where it lies are what counts here."""
+    pytest.importorskip("xllamacpp", reason="the extra llama is not installed: make test-weights")
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    entry = find("llama:smollm2-135m")
+    path = store.folder_of(entry) / entry.files[0].path
+    path.parent.mkdir(parents=True)
+    tiny_gguf(path)
+    without = await opened(ports=str(closed_port))
+    assert without.info.name == "responder"
+    with path.open("ab") as stream:
+        stream.truncate(entry.files[0].size)
+    engine = await opened(ports=str(closed_port))
+    assert engine.info.name == "llama"
+    assert "smollm2-135m, in this process" in engine.notice
+    assert "--llm" in engine.notice
+    assert await answer_of(engine)
 
 
 async def test_a_named_model_that_no_server_has_is_an_error(closed_port: int) -> None:

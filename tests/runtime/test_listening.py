@@ -26,7 +26,16 @@ from parley.core.words.errors import Fault
 from parley.core.words.events import Event, PartialTranscribed, PauseJudged, Transcribed, TranscriptionFailed
 from parley.core.words.ids import FlushId, JudgementId, TurnId
 from parley.core.words.settings import AudioFormat
-from parley.engines.ports import EngineError, Partial, RecognitionSpec, Samples, TokenLogprob, Transcript, Word
+from parley.engines.ports import (
+    EngineError,
+    Partial,
+    PauseContext,
+    RecognitionSpec,
+    Samples,
+    TokenLogprob,
+    Transcript,
+    Word,
+)
 from parley.runtime.listening import Listening
 from parley.runtime.voice_worker import VoiceWorker
 from parley.testing.fakes import FakeRecognizer, FakeRecognizerStream, FakeTurnJudge, FakeVoiceActivity, Hold
@@ -204,6 +213,39 @@ async def test_the_turn_judge_hears_the_pause_and_its_answer_is_posted() -> None
     await settled(lambda: bool(hearing.events))
     assert hearing.events == [PauseJudged(TURN, JudgementId(5), 0.25)]
     assert (judge.asked[0].text, judge.asked[0].language, len(judge.asked[0].audio)) == ("so I was", "de", 16_000)
+
+
+class _FailingJudge(FakeTurnJudge):
+    """Fails where `fault` is set."""
+
+    fault: Exception | None = None
+
+    async def judge(self, pause: PauseContext) -> float:
+        if self.fault is not None:
+            raise self.fault
+        return await super().judge(pause)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [(EngineError("It is out of memory.", code="oom"), "oom"), (ZeroDivisionError(), "engine_error")]
+)
+async def test_a_judge_that_fails_is_reported_once_and_judges_the_next_pause(
+    fault: Exception, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = _FailingJudge(0.25)
+    hearing = _Hearing(FakeRecognizer(), judge)
+    judge.fault = fault
+    for _ in range(2):
+        hearing.listening.judge(JUDGE)
+        await asyncio.wait(hearing.listening.tasks())
+    reports = [one.getMessage() for one in caplog.records if "the turn judge failed" in one.getMessage()]
+    assert len(reports) == 1
+    assert f"({said})" in reports[0]
+    assert hearing.events == []
+    judge.fault = None
+    hearing.listening.judge(JUDGE)
+    await asyncio.wait(hearing.listening.tasks())
+    assert [type(event) for event in hearing.events] == [PauseJudged]
 
 
 async def test_how_sure_the_recogniser_is_reaches_the_core_and_from_there_the_judge() -> None:

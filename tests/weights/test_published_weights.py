@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.round_trip import SENTENCES, recognize_all, speak_all
-from parley.engines.ports import STT, TURN, EngineSpec
+from parley.engines.ports import LLM, STT, TURN, ChatMessage, ChatRequest, EngineSpec, TextDelta
 from parley.engines.registry import create
 from parley.models import store
 from parley.testing.contracts import RecognizerContract, TurnJudgeContract
@@ -41,6 +41,26 @@ class TestSmartTurn(TurnJudgeContract):
     def make_engine(self) -> Make:
         here("smart-turn:v3.2")
         return partial(create, TURN, EngineSpec("smart"))
+
+
+def smol() -> EngineSpec:
+    pytest.importorskip("xllamacpp", reason="the extra llama is not installed: make test-weights")
+    return EngineSpec.parse(here("llama:smollm2-135m"), {"temperature": 0, "num_ctx": 2048})
+
+
+def test_a_small_language_model_answers_a_question() -> None:
+    async def ask(country: str) -> str:
+        engine: Any = create(LLM, smol())
+        await engine.open()
+        try:
+            asked = ChatMessage("user", f"What is the capital of {country}?")
+            request = ChatRequest((ChatMessage("system", "Be brief."), asked), max_tokens=30)
+            return "".join([event.text async for event in engine.reply(request) if isinstance(event, TextDelta)])
+        finally:
+            await engine.close()
+
+    assert "Paris" in asyncio.run(ask("France"))
+    assert "Rome" in asyncio.run(ask("Italy"))
 
 
 @pytest.mark.slow

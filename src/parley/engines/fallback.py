@@ -390,6 +390,7 @@ def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         batch=min(one.batch, other.batch),
         licence=" and ".join(dict.fromkeys(filter(None, (one.licence, other.licence)))),
         images=one.images and other.images,
+        audio=one.audio or other.audio,  # a model that does not hear reads the words instead
         logprobs=one.logprobs and other.logprobs,
         glossary=one.glossary and other.glossary,
         timings=one.timings and other.timings,

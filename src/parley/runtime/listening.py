@@ -41,6 +41,7 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import FlushId, TurnId
 from parley.engines.ports import (
+    EngineError,
     Partial,
     PauseContext,
     RecognitionSpec,
@@ -343,10 +344,15 @@ class Listening:
             pause = PauseContext(effect.text, audio, effect.language, effect.confidence)
             with engine_code():
                 finished = checked_judgement(await judge.judge(pause))
-        except Exception:
+        except Exception as error:
             if not self._judge_failed:
-                logger.exception("the turn judge failed; turns of this session end after the longest pause")
-            self._judge_failed = True
+                self._judge_failed = True
+                code, said = (
+                    (error.code, str(error)) if isinstance(error, EngineError) else ("engine_error", repr(error))
+                )
+                trace = None if isinstance(error, EngineError) else error
+                what = "the turn judge failed (%s); pauses that it does not judge last longest: %s"
+                logger.error(what, code, said, exc_info=trace)
             return
         self._post(PauseJudged(effect.turn, effect.judgement, finished))
 

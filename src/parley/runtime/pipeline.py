@@ -59,6 +59,7 @@ class LoadedPipeline:
             mixable=tuple(mixable),
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
+            audio=llm is not None and llm.info.audio,
             logprobs=heard_by.logprobs,
             noise_reduction=processing.available(),
             recognizer=heard_by.name,

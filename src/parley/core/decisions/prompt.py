@@ -9,6 +9,7 @@ from __future__ import annotations
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import PromptBudget, Shown, fit, text_tokens, tokens_of
+from parley.core.regions.prompt_audio import with_sound
 from parley.core.regions.response import Response
 from parley.core.regions.tool_offer import offer
 from parley.core.state import State
@@ -56,7 +57,8 @@ class PromptBuilder:
         parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
         effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
         temperature = settings.temperature if params.temperature is None else params.temperature
-        prompt = Prompt(instructions, shown.items, offered.tools, offered.choice, parallel, limit, effort, temperature)
+        items = with_sound(shown.items, entries) if st.capabilities.audio else shown.items
+        prompt = Prompt(instructions, items, offered.tools, offered.choice, parallel, limit, effort, temperature)
         prompted = {item.id for item in shown.items}
         heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = fixed + sum(map(tokens_of, shown.items))

@@ -177,7 +177,9 @@ class Responses:
             return
         if not st.policy.may_speculate(said):
             return
-        message = Message(st.ids.item(), "user", (InputAudio(said.text),))
+        turn = st.turns.turn
+        audio = st.input.span(turn.start_sample, st.turns.scored_to) if turn and st.capabilities.audio else None
+        message = Message(st.ids.item(), "user", (InputAudio(said.text, audio, st.input.format),))
         try:
             attempt = self.prompts.draft(Plan(), (message,))
         except PeerError:

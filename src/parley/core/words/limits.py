@@ -26,6 +26,12 @@ MAX_RETRIEVED_AUDIO_BYTES = 700 * 1024
 """Audio in one `conversation.item.retrieved`: as base64 it stays under the 1 MiB at which a common client closes
 the socket. Even, so that no sample is cut in two."""
 
+MAX_PROMPT_AUDIO_TURNS = 3
+"""The user's last turns that a model which hears is given as sound: enough to compare two of them; each costs tokens in every prompt."""
+
+MAX_PROMPT_AUDIO_MS = 30_000
+"""One turn's sound in a prompt: what Whisper's encoder, which most such models have, takes at once. A longer turn is its transcript."""
+
 AUDIO_DELTA_BYTES = 48_000
 """One audio delta at the most: a second of PCM, 64 kB of base64; far under every client's receive limit."""
 

@@ -302,17 +302,18 @@ def primary_tag(language: str) -> str:
 class Capabilities:
     """What the session's pipeline can do.
 
-    `voices` are the accepted names (empty: any), `mixable` those of them that may be mixed (`parley.text.voice_mix`);
-    `models` the names this pipeline answers to, a trailing `*` matching any ending (empty: any); `recognizer` is its speech
-    recogniser's name ("": it is called as the client calls it), `recognizers` the names that stand for it, as in `models`, and
-    `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers that may be named, each by its
-    URL or the beginning of one, "*" for any.
+    `images` and `audio`: whether its language model sees and hears. `voices` are the accepted names (empty: any), `mixable` those of
+    them that may be mixed (`parley.text.voice_mix`); `models` the names this pipeline answers to, a trailing `*` matching any ending
+    (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it), `recognizers` the names that
+    stand for it, as in `models`, and `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers
+    that may be named, each by its URL or the beginning of one, "*" for any.
     """
 
     voices: tuple[str, ...] = ()
     mixable: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     images: bool = False
+    audio: bool = False
     logprobs: bool = False
     noise_reduction: bool = False
     reasoning: bool = True

@@ -40,7 +40,8 @@ AS_THE_SESSION = ResponseParams()
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the language model sees: frozen, complete. `max_output_tokens` None: no limit. Its items hold no audio."""
+    """What the language model sees: frozen, complete. `max_output_tokens` None: no limit. Its items hold audio only where
+    the model hears: that of the user's last turns."""
 
     instructions: str
     items: tuple[Item, ...]

@@ -1,4 +1,5 @@
-"""Chooses a language model: the configured endpoint, else a server found on this machine, else the built-in responder.
+"""Chooses a language model: the configured endpoint, else a server found on this machine, else a model that `parley models pull` put here,
+else the built-in responder.
 
 Laws:
 - What was configured is used or fails with its remedy: a wrong key or URL is never papered over by the responder.
@@ -17,9 +18,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from parley.engines.llm.endpoint_model import OpenAIConfig, read_config
+from parley.engines.llm import llama
+from parley.engines.llm.endpoint_model import OpenAIConfig
+from parley.engines.llm.llama import LlamaModel
 from parley.engines.llm.ollama import OllamaConfig, OllamaModel
-from parley.engines.llm.openai import CHAT, OpenAIModel
+from parley.engines.llm.openai import CHAT, OpenAIModel, read_chat_config
 from parley.engines.llm.responder import HOW_TO_CONNECT, Responder
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.errors import models_named
@@ -41,7 +44,7 @@ def create(model: str, options: Mapping[str, object]) -> AutoModel:
     reader = OptionReader("llm auto", options)
     ports = _ports(reader.text("ports"))
     configured = bool(options.get("base_url") or os.environ.get("PARLEY_LLM_BASE_URL"))
-    config = read_config(model, reader, CHAT)
+    config = read_chat_config(model, reader)
     reader.close()
     return AutoModel(config, configured, ports)
 
@@ -73,7 +76,7 @@ class AutoModel:
         self._config = config
         self._configured = configured
         self._ports = ports
-        self._chosen: OpenAIModel | OllamaModel | Responder | None = None
+        self._chosen: OpenAIModel | OllamaModel | LlamaModel | Responder | None = None
         self._failures: list[str] = []
         self._local: list[LocalServer] = []
         self.notice = ""
@@ -85,7 +88,8 @@ class AutoModel:
         return EngineInfo(
             stage="llm",
             name="auto",
-            summary="The configured endpoint, else a local server on its usual port, else the built-in responder.",
+            summary="The configured endpoint, else a local server on its usual port, else a model in the folder of models, else the "
+            "built-in responder.",
             needs=("httpx2",),
         )
 
@@ -94,7 +98,7 @@ class AutoModel:
         if self._configured or (self._config.model and self._config.endpoint.api_key):
             self._chosen = await self._open_configured()
         else:
-            self._chosen = await self._open_local() or self._responder()
+            self._chosen = await self._open_local() or await self._open_embedded() or self._responder()
 
     async def close(self) -> None:
         chosen, self._chosen = self._chosen, None
@@ -150,6 +154,23 @@ class AutoModel:
                 warm_up=config.warm_up,
             )
         )
+
+    async def _open_embedded(self) -> LlamaModel | None:
+        """The largest model for llama.cpp in the folder of models. One that was named is an endpoint's."""
+        here = () if self._config.model else await asyncio.to_thread(llama.installed_models)
+        for model in here:
+            engine = llama.create(model, {"temperature": self._config.temperature})
+            try:
+                await engine.open()
+            except EngineError as error:
+                logger.warning("llama:%s is here, but cannot be used: %s", model, error)
+                self._failures.append(f"llama:{model} is here, but cannot be used: {error}")
+                continue
+            self.notice = (
+                f"{engine.notice} Choose another with --llm llama:PATH.gguf, or --llm openai:MODEL and --llm-base-url."
+            )
+            return engine
+        return None
 
     def _responder(self) -> Responder:
         if self._config.model:

@@ -41,6 +41,7 @@ class OpenAIConfig:
     reasoning_effort: str = ""
     extra_body: Mapping[str, object] = field(default_factory=dict)
     images: bool = True
+    audio: bool = False
     warm_up: bool = True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Final
 
 from parley.engines.llm.endpoint_model import EndpointModel, OpenAIConfig, read_config
@@ -37,11 +38,16 @@ _UNOPENED_REASONERS: Final = ("deepseek-r1", "deepseek-reasoner", "qwq", "-think
 
 
 def create(model: str, options: Mapping[str, object]) -> OpenAIModel:
-    """`openai:MODEL`; options: see `endpoint_model.read_config`."""
+    """`openai:MODEL`; options: see `read_chat_config`."""
     reader = OptionReader("llm openai", options)
-    config = read_config(model, reader, CHAT)
+    config = read_chat_config(model, reader)
     reader.close()
     return OpenAIModel(config)
+
+
+def read_chat_config(model: str, reader: OptionReader) -> OpenAIConfig:
+    """The options of `endpoint_model.read_config`, and `audio`: the model hears, and is sent the sound of the user's last turns."""
+    return replace(read_config(model, reader, CHAT), audio=reader.flag("audio", False))
 
 
 class OpenAIModel(EndpointModel):
@@ -62,6 +68,7 @@ class OpenAIModel(EndpointModel):
             summary=f"Any OpenAI-compatible chat endpoint: {named}.",
             needs=("httpx2",),
             images=self._config.images,
+            audio=self._config.audio,
         )
 
     async def _stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
@@ -92,7 +99,10 @@ class OpenAIModel(EndpointModel):
         dialect = self._dialect
         tried = {dialect}
         while True:
-            body: dict[str, object] = {**request_body(request, self.model, dialect), "stream": True}
+            body: dict[str, object] = {
+                **request_body(request, self.model, dialect, hears=self._config.audio),
+                "stream": True,
+            }
             if request.temperature is None and self._config.temperature is not None:
                 body["temperature"] = self._config.temperature
             body |= self._config.extra_body

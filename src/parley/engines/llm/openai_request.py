@@ -11,7 +11,17 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from parley.engines.ports import ChatMessage, ChatRequest, EngineRefused, ForceTool, Tool, ToolChoice
+from parley.engines.llm.message_parts import has_parts, parts_of, wav_of
+from parley.engines.ports import (
+    AudioPart,
+    ChatMessage,
+    ChatRequest,
+    EngineRefused,
+    ForceTool,
+    ImagePart,
+    Tool,
+    ToolChoice,
+)
 
 _UNKNOWN: Final = re.compile(
     r"unsupported|not support|unrecogni|unknown|unexpected|extra|not permitted|instead", re.IGNORECASE
@@ -41,9 +51,12 @@ class ChatDialect:
         return None
 
 
-def request_body(request: ChatRequest, model: str, dialect: ChatDialect) -> dict[str, object]:
-    """The JSON body, without `stream`. Raises `EngineRefused` when a tool's or the reply's JSON Schema is no JSON."""
-    body: dict[str, object] = {"model": model, "messages": [_message(message) for message in request.messages]}
+def request_body(request: ChatRequest, model: str, dialect: ChatDialect, *, hears: bool = False) -> dict[str, object]:
+    """The JSON body, without `stream`; `hears`: with the sound of what the user said, where there is any.
+
+    Raises `EngineRefused` when a tool's or the reply's JSON Schema is no JSON.
+    """
+    body: dict[str, object] = {"model": model, "messages": [_message(message, hears) for message in request.messages]}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = _tool_choice(request.tool_choice)
@@ -63,7 +76,7 @@ def request_body(request: ChatRequest, model: str, dialect: ChatDialect) -> dict
     return body
 
 
-def _message(message: ChatMessage) -> dict[str, object]:
+def _message(message: ChatMessage, hears: bool) -> dict[str, object]:
     match message.role:
         case "tool":
             return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
@@ -73,29 +86,20 @@ def _message(message: ChatMessage) -> dict[str, object]:
                 for call in message.tool_calls
             ]
             return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
-        case _ if message.images:
-            return {"role": message.role, "content": _parts(message)}
+        case _ if has_parts(message, hears=hears):
+            return {"role": message.role, "content": [_part(part) for part in parts_of(message, hears=hears)]}
         case role:
             return {"role": role, "content": message.text}
 
 
-def _parts(message: ChatMessage) -> list[dict[str, object]]:
-    """Text and images in the order in which they stand."""
-    parts: list[dict[str, object]] = []
-    written = 0
-    for image in message.images:
-        at = len(message.text) if image.at is None else image.at
-        parts += _text(message.text, written, at)
-        parts.append({"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}})
-        written = max(written, at)
-    return parts + _text(message.text, written, len(message.text))
-
-
-def _text(text: str, start: int, end: int) -> list[dict[str, object]]:
-    """A text part; none where nothing is left without the line break that joined it to the part before."""
-    piece = text[start:end]
-    piece = piece.removeprefix("\n") if start else piece
-    return [{"type": "text", "text": piece}] if piece else []
+def _part(part: str | ImagePart | AudioPart) -> dict[str, object]:
+    match part:
+        case ImagePart(url=url, detail=detail):
+            return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+        case AudioPart():
+            return {"type": "input_audio", "input_audio": {"data": wav_of(part), "format": "wav"}}
+        case text:
+            return {"type": "text", "text": text}
 
 
 def _tool(tool: Tool) -> dict[str, object]:

@@ -113,6 +113,10 @@ class StreamReader:
             raise StreamError(chunk)
         if not isinstance(chunk, dict):
             raise _malformed(f"a chunk is {_named(event.data)}")
+        return self.read_chunk(chunk, event.name)
+
+    def read_chunk(self, chunk: dict[str, Any], name: str = "") -> list[ChatEvent]:
+        """The chat events of one chunk, which is what the data of an event is; raises as `read()`. `name` is that of the event."""
         if _reports_failure(chunk):
             raise StreamError(chunk)
         usage = chunk.get("usage")
@@ -125,7 +129,7 @@ class StreamReader:
                     raise _malformed(f"a choice is {_named(choice)}")
                 self._read_choice(choice, events)
         elif "usage" not in chunk and chunk.get("type") not in ("ping", "keepalive"):
-            self._note(self._unread, f"the event {_named(event.name or chunk.get('type') or list(chunk)[:4])}")
+            self._note(self._unread, f"the event {_named(name or chunk.get('type') or list(chunk)[:4])}")
         return events
 
     def end(self) -> list[ChatEvent]:

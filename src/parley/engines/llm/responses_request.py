@@ -13,7 +13,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from parley.engines.ports import ChatMessage, ChatRequest, EngineRefused, ForceTool, ImagePart, Tool, ToolChoice
+from parley.engines.llm.message_parts import parts_of
+from parley.engines.ports import (
+    AudioPart,
+    ChatMessage,
+    ChatRequest,
+    EngineRefused,
+    ForceTool,
+    ImagePart,
+    Tool,
+    ToolChoice,
+)
 
 _UNKNOWN: Final = re.compile(r"unsupported|not support|unrecogni|unknown|unexpected|not permitted", re.IGNORECASE)
 
@@ -57,33 +67,20 @@ def _items(message: ChatMessage) -> Iterator[dict[str, object]]:
         yield {"type": "function_call_output", "call_id": message.call_id, "output": message.text}
         return
     if message.text or message.images or not message.tool_calls:
-        content: object = list(_parts(message)) if message.images else message.text
+        content: object = [_part(part) for part in parts_of(message, hears=False)] if message.images else message.text
         yield {"type": "message", "role": message.role, "content": content}
     for call in message.tool_calls:
         yield {"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": call.arguments}
 
 
-def _parts(message: ChatMessage) -> Iterator[dict[str, object]]:
-    """Text and images in the order in which they stand."""
-    written = 0
-    for image in message.images:
-        at = len(message.text) if image.at is None else image.at
-        yield from _text(message.text, written, at)
-        yield _image(image)
-        written = max(written, at)
-    yield from _text(message.text, written, len(message.text))
-
-
-def _text(text: str, start: int, end: int) -> Iterator[dict[str, object]]:
-    """A text part; none where nothing is left without the line break that joined it to the part before."""
-    piece = text[start:end]
-    piece = piece.removeprefix("\n") if start else piece
-    if piece:
-        yield {"type": "input_text", "text": piece}
-
-
-def _image(image: ImagePart) -> dict[str, object]:
-    return {"type": "input_image", "image_url": image.url, "detail": image.detail}
+def _part(part: str | ImagePart | AudioPart) -> dict[str, object]:
+    match part:
+        case ImagePart(url=url, detail=detail):
+            return {"type": "input_image", "image_url": url, "detail": detail}
+        case str() as text:
+            return {"type": "input_text", "text": text}
+        case AudioPart():
+            raise TypeError("a message of the Responses API holds no audio")
 
 
 def _tool(tool: Tool) -> dict[str, object]:

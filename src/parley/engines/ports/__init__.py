@@ -24,6 +24,7 @@ from parley.engines.ports.engine import (
     Word,
 )
 from parley.engines.ports.llm import (
+    AudioPart,
     ChatEnd,
     ChatEvent,
     ChatMessage,
@@ -65,6 +66,7 @@ __all__ = [
     "TURN",
     "VAD",
     "VC",
+    "AudioPart",
     "ChainCount",
     "Chained",
     "ChatEnd",

@@ -58,11 +58,11 @@ class EngineInfo:
     `stage` is the name of its stage. `sample_rate` is in Hz (what it wants, for vad, stt, speech; what it yields, for tts; both, for vc;
     0 where audio plays no part).
     `languages` are BCP-47 primary tags, empty when it does not matter. `voices` are the engine's own voice names.
-    `batch` is how many sessions one call may serve. `images`, `logprobs` and `glossary` say whether a language model sees, a recogniser
-    scores its tokens, a translator honours terms; `timings` and `normalizes` whether a synthesizer times every word that it speaks, and
-    reads numbers, dates and symbols aloud by itself; `mixes` whether it takes mixes of its voices (`parley.text.voice_mix`).
-    `deterministic`: the same request gives the same result, alone and among others
-    (audio and probabilities to 1e-4). The contract suite (`parley.testing.contracts`) holds an engine to its declarations.
+    `batch` is how many sessions one call may serve. `images`, `audio`, `logprobs` and `glossary` say whether a language model sees and
+    hears, a recogniser scores its tokens, a translator honours terms; `timings` and `normalizes` whether a synthesizer times every word
+    that it speaks, and reads numbers, dates and symbols aloud by itself; `mixes` whether it takes mixes of its voices
+    (`parley.text.voice_mix`). `deterministic`: the same request gives the same result, alone and among others (audio and probabilities
+    to 1e-4). The contract suite (`parley.testing.contracts`) holds an engine to its declarations.
     """
 
     stage: str
@@ -76,6 +76,7 @@ class EngineInfo:
     batch: int = 1
     licence: str = ""
     images: bool = False
+    audio: bool = False
     logprobs: bool = False
     glossary: bool = False
     timings: bool = False

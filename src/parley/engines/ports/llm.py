@@ -24,6 +24,20 @@ class ImagePart:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioPart:
+    """The sound of words of its message: 16-bit little-endian mono samples, `sample_rate` in Hz.
+
+    The words stand in the message's text, from `start` to `end`: a model that hears is given the sound instead of them, any other
+    reads them.
+    """
+
+    pcm: bytes
+    sample_rate: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call the model made earlier; `arguments` is JSON text."""
 
@@ -34,13 +48,15 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of the prompt. `tool_calls` only on assistant messages, `call_id` only on tool messages."""
+    """One message of the prompt. `audio` only on the user's messages, `tool_calls` on the assistant's, `call_id` on
+    a tool's."""
 
     role: Role
     text: str = ""
     images: tuple[ImagePart, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    audio: tuple[AudioPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 Laws: pure. A call of an MCP server's tool is a call like any other to the model, which need not know who made it. The chat
 protocols demand that every tool call be answered right after the message that made it: calls in a row become
 one assistant message, each with its output at once, wherever in the conversation the output came; a call without output says so.
-Audio is represented by its words alone. Nothing is shortened or left out here, which is the core's decision, except for what
-no endpoint takes: a call's arguments are a JSON object and its name has the characters of a name, whatever a model or a client wrote;
-the note in front of the call's output says what stood there.
+Audio is represented by its words, and by its sound too where the core gives that. Nothing is shortened or left out here, which is the
+core's decision, except for what no endpoint takes: a call's arguments are a JSON object and its name has the characters of a name,
+whatever a model or a client wrote; the note in front of the call's output says what stood there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
+
+from parley.audio.g711 import decode_alaw, decode_mulaw
+from parley.audio.pcm import to_bytes
 from parley.core.regions.tool_offer import model_name
 from parley.core.words.effects import StartGeneration
 from parley.core.words.ids import CallId
@@ -33,9 +37,9 @@ from parley.core.words.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.words.settings import ForceFunction, FunctionTool, Modality
+from parley.core.words.settings import AudioFormat, ForceFunction, FunctionTool, Modality
 from parley.core.words.work import Prompt
-from parley.engines.ports import ChatMessage, ChatRequest, ForceTool, ImagePart, Tool, ToolCall
+from parley.engines.ports import AudioPart, ChatMessage, ChatRequest, ForceTool, ImagePart, Tool, ToolCall
 
 SPOKEN_NOTE = (
     "Your reply is read aloud by a speech synthesizer. Write only plain sentences to be spoken: no markdown, lists, "
@@ -208,12 +212,16 @@ def _message(item: Message) -> ChatMessage | None:
     """One message; None where nothing of it is left to say (an answer cut off before a word was heard)."""
     texts: list[str] = []
     images: list[ImagePart] = []
+    sounds: list[AudioPart] = []
     for part in item.content:
         match part:
             case InputText(text=text) | OutputText(text=text):
                 texts.append(text)
-            case InputAudio(transcript=transcript):
+            case InputAudio(transcript=transcript, audio=audio, format=form):
                 texts.append(transcript or UNHEARD)
+                if audio:
+                    end = len(_joined(texts))
+                    sounds.append(AudioPart(_pcm(audio, form), form.rate, end - len(texts[-1]), end))
             case OutputAudio(transcript=transcript):
                 texts.append(transcript)
             case InputImage(image_url=url, detail=detail):
@@ -222,7 +230,18 @@ def _message(item: Message) -> ChatMessage | None:
     if not text and not images:
         return None
     placed = (replace(image, at=None) if image.at == len(text) else image for image in images)
-    return ChatMessage(item.role, text, tuple(placed))
+    return ChatMessage(item.role, text, tuple(placed), audio=tuple(sounds))
+
+
+def _pcm(audio: bytes, form: AudioFormat) -> bytes:
+    """The audio as 16-bit samples, at the same rate."""
+    match form:
+        case AudioFormat.PCM16:
+            return audio
+        case AudioFormat.PCMU:
+            return to_bytes(decode_mulaw(np.frombuffer(audio, np.uint8)))
+        case AudioFormat.PCMA:
+            return to_bytes(decode_alaw(np.frombuffer(audio, np.uint8)))
 
 
 def _joined(texts: Iterable[str]) -> str:

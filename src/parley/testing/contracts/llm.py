@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
 
 from parley.engines.ports import (
     LLM,
+    AudioPart,
     ChatEnd,
     ChatEvent,
     ChatMessage,
@@ -131,6 +133,12 @@ class LanguageModelContract(StreamedContract[LanguageModel, ChatEvent]):
             calls = [event for event in events if isinstance(event, ToolCallDelta)]
             assert not calls or choice != "none", "it calls a tool although it must not"
             assert all(call.name in ("", "get_weather") for call in calls)
+
+    def test_a_sound_is_heard_or_its_words_are_read(self, subject: Subject[LanguageModel]) -> None:
+        words = SENTENCES[0]
+        tone = (8000 * np.sin(np.arange(16_000) / 6)).astype("<i2").tobytes()
+        message = ChatMessage("user", words, audio=(AudioPart(tone, 16_000, 0, len(words)),))
+        self.check(subject.engine, subject.run(self.ask(subject.engine, ChatRequest((message,)))))
 
     def test_an_image_is_seen_or_refused(self, subject: Subject[LanguageModel]) -> None:
         request = ChatRequest((ChatMessage("user", "What is this?", (ImagePart(PIXEL),)),))

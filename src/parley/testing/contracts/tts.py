@@ -157,7 +157,9 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         assert engine.resolve_voice(own) == own, f"{mix!r} resolves to {own!r}, which it does not know"
         said = [subject.run(self.speak(engine, SENTENCES[0], voice=voice)) for voice in (mix, first, second)]
         self.check(engine, said[0])
-        assert not self.same(said[0], said[1]), f"{mix!r} sounds like {first!r}"
+        assert not self.same(said[0], said[1]), (
+            f"{mix!r} sounds like {first!r}"
+        )  # tells where the engine is deterministic
         assert not self.same(said[0], said[2]), f"{mix!r} sounds like {second!r}"
         for malformed in (f"{first}(0)+{second}", f"{first}(x)+{second}", f"{first}+{UNKNOWN}"):
             assert engine.resolve_voice(malformed) is None, f"{malformed!r} is no mix"
