@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from parley.cli.options import configured
+from parley.cli.serve import serve
 from parley.config import load
 from parley.config.layers import PREFIX, SHORT_NAMES
-from parley.config.schema import PIPELINE_SECTION, PipelineSection, ServerSection
+from parley.config.schema import PIPELINE_SECTION, ModelsSection, PipelineSection, ServerSection
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 ROWS = {
@@ -23,8 +23,10 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("section", [ServerSection, PIPELINE_SECTION])
-def test_every_key_is_documented_with_its_default(section: type[ServerSection | PipelineSection]) -> None:
+@pytest.mark.parametrize("section", [ServerSection, ModelsSection, PIPELINE_SECTION])
+def test_every_key_is_documented_with_its_default(
+    section: type[ServerSection | ModelsSection | PipelineSection],
+) -> None:
     for key, field in section.model_fields.items():
         if key.endswith("_options"):
             assert f"`{key}`" in PAGE
@@ -41,9 +43,7 @@ def test_every_variable_is_documented_and_no_other() -> None:
 
 
 def test_every_flag_is_documented() -> None:
-    def command() -> None: ...
-
-    flags = {name for option in configured(command).__click_params__ for name in option.opts}  # type: ignore[attr-defined]
+    flags = {name for option in serve.params for name in option.opts}
     assert flags == set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
 
 

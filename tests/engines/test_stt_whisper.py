@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import shutil
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from parley.engines.ports import (
     EngineRefused,
     EngineSpec,
     EngineUnavailable,
+    NeedsModels,
     Partial,
     RecognitionSpec,
     Transcript,
@@ -354,21 +354,39 @@ async def test_unspaced_scripts_are_promised_by_whole_characters() -> None:
 
 
 @pytest.mark.usefixtures("no_hub")
-async def test_without_a_network_a_named_model_fails_at_once_with_its_remedy() -> None:
-    engine = create(STT, EngineSpec.parse("whisper:small.en"))
-    began = time.monotonic()
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("tiny.en", "whisper:tiny.en"),
+        ("distil-small.en", "hub:Systran/faster-distil-whisper-small.en"),
+        ("someone/faster-whisper-dialect", "hub:someone/faster-whisper-dialect"),
+    ],
+)
+async def test_without_weights_a_named_model_is_refused_with_the_command_that_fetches_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str, name: str
+) -> None:
+    monkeypatch.setenv("PARLEY_MODELS_DIR", str(tmp_path))
+    engine = create(STT, EngineSpec("whisper", model))
+    assert isinstance(engine, NeedsModels)
+    assert engine.missing_models() == (name,)
     with pytest.raises(EngineUnavailable) as caught:
         await engine.open()
-    assert time.monotonic() - began < 5
-    assert caught.value.code == "download_failed"
-    assert "hf download Systran/faster-whisper-small.en" in caught.value.remedy
+    assert caught.value.code == "missing_weights"
+    assert f"parley models pull {name}" in caught.value.remedy
     assert "pocketsphinx" in caught.value.remedy
+
+
+async def test_a_mistyped_model_and_a_folder_name_nothing_to_fetch() -> None:
+    for model in ("smal.en", "./nowhere", "/"):
+        engine = create(STT, EngineSpec("whisper", model))
+        assert isinstance(engine, NeedsModels)
+        assert engine.missing_models() == ()
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_hub")
 @pytest.mark.parametrize(
-    ("model", "advice"), [("", "parley models pull whisper:tiny.en"), ("small.en", "hf download Systran")]
+    ("model", "advice"), [("", "parley models pull whisper:tiny.en"), ("tiny.en", "The model whisper:tiny.en")]
 )
 async def test_auto_falls_back_and_says_so(
     speech: Speech, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str, advice: str
@@ -409,6 +427,7 @@ async def test_auto_uses_a_model_of_the_folder_without_a_word_of_configuration(
     await engine.open()
     try:
         assert engine.info.name == "whisper"
+        assert engine.missing_models() == ()
         assert "tiny.en" in engine.info.summary
         assert engine.notice == ""
     finally:

@@ -249,24 +249,17 @@ def test_a_session_whose_judge_fails_goes_on_with_the_longest_wait(tmp_path: Pat
     assert heard[0]
 
 
-async def test_without_weights_and_without_a_network_the_refusal_names_every_other_way(
+async def test_without_weights_the_refusal_names_the_command_and_every_other_way(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    nowhere = "http://127.0.0.1:9"  # discard: refuses every connection
-    for name, value in {
-        "PARLEY_MODELS_DIR": str(tmp_path / "models"),
-        "HF_ENDPOINT": nowhere,
-        "PIP_CONFIG_FILE": str(tmp_path / "no-pip.conf"),
-        "PIP_INDEX_URL": nowhere,
-        "PIP_EXTRA_INDEX_URL": "",
-        "PIP_FIND_LINKS": "",
-        "PIP_RETRIES": "0",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(EngineUnavailable, match=r"the Hub \(pipecat-ai/smart-turn-v3\).*the package index") as refused:
-        await smart("", {}).open()
-    assert refused.value.code == "download_failed"
-    for way in ("HF_ENDPOINT", "pip", "smart:PATH", "rules"):
+    monkeypatch.setenv("PARLEY_MODELS_DIR", str(tmp_path / "models"))
+    judge = smart("", {})
+    assert judge.missing_models() == (smart_weights.MODEL,)
+    assert smart(str(tmp_path), {}).missing_models() == ()
+    with pytest.raises(EngineUnavailable, match="smart-turn") as refused:
+        await judge.open()
+    assert refused.value.code == "missing_weights"
+    for way in (f"parley models pull {smart_weights.MODEL}", "smart:PATH", "rules"):
         assert way in refused.value.remedy
 
 

@@ -1,4 +1,4 @@
-"""A Hub and a package index on this machine: they speak the protocols of the real ones, over HTTP, and can be told to fail."""
+"""A Hub, a mirror and a package index on this machine: they speak the protocols of the real ones, over HTTP, and can be told to fail."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ COMMIT = "5f" * 20
 
 
 class ModelHosts:
-    """Serves `files` of the repository `org/model` at `/ORG/MODEL/resolve/REVISION/PATH`, with ranges, `wheels` at `/simple/PROJECT/`, and
-    `tarballs` (version 1.0.0) at `/npm/PACKAGE`.
+    """Serves `files` of the repository `org/model` at `/ORG/MODEL/resolve/REVISION/PATH`, with ranges, `mirrored` at
+    `/mirror/PATH`, with ranges, `wheels` at `/simple/PROJECT/`, and `tarballs` (version 1.0.0) at `/npm/PACKAGE`.
 
-    `break_after`: a download of the Hub ends after so many bytes, once. `requests` are the paths that were asked, `ranges` the ranges.
+    `break_after`: a download ends after so many bytes, once. `stall_after`: it then waits for `release`, once. `ignore_ranges`: the mirror
+    sends whole files. `requests` are the paths that were asked, `ranges` the ranges.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.wheels: dict[str, bytes] = {}
+        self.mirrored: dict[str, bytes] = {}
         self.tarballs: dict[str, bytes] = {}
         self.break_after: int | None = None
+        self.stall_after: int | None = None
+        self.release = threading.Event()
+        self.stalled = threading.Event()
+        self.ignore_ranges = False
         self.on_download: Callable[[], None] = lambda: None
         self.requests: list[str] = []
         self.ranges: list[str] = []
@@ -43,6 +49,7 @@ class ModelHosts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -57,6 +64,8 @@ class ModelHosts:
                 return 404, {"X-Error-Code": "EntryNotFound"}, b""
             etag = hashlib.sha256(data).hexdigest()
             return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}, data
+        if path.startswith("/mirror/") and (data := self.mirrored.get(path.removeprefix("/mirror/"))) is not None:
+            return 200, {}, data
         if path.startswith("/simple/"):
             links = "".join(f'<a href="/wheels/{name}">{name}</a>' for name in self.wheels)
             return 200, {"Content-Type": "text/html"}, f"<html><body>{links}</body></html>".encode()
@@ -93,9 +102,10 @@ class ModelHosts:
             def _serve(self, body: bool) -> None:
                 hosts.requests.append(self.path)
                 status, headers, data = hosts._answer(self.path) or (404, {}, b"")
-                if body and "/resolve/" in self.path:
+                download = "/resolve/" in self.path or self.path.startswith("/mirror/")
+                if body and download:
                     hosts.on_download()
-                wanted = self.headers.get("Range")
+                wanted = None if hosts.ignore_ranges else self.headers.get("Range")
                 if wanted and status == 200 and body:
                     hosts.ranges.append(wanted)
                     first = int(wanted.removeprefix("bytes=").split("-")[0])
@@ -107,9 +117,14 @@ class ModelHosts:
                 self.end_headers()
                 if not body:
                     return
-                cut, hosts.break_after = (
-                    (hosts.break_after, None) if "/resolve/" in self.path else (None, hosts.break_after)
-                )
+                cut, hosts.break_after = (hosts.break_after, None) if download else (None, hosts.break_after)
+                stall, hosts.stall_after = (hosts.stall_after, None) if download else (None, hosts.stall_after)
+                if stall is not None:
+                    self.wfile.write(data[:stall])
+                    self.wfile.flush()
+                    hosts.stalled.set()
+                    hosts.release.wait(60)
+                    return
                 self.wfile.write(data if cut is None else data[:cut])
                 if cut is not None:
                     self.wfile.flush()

@@ -15,8 +15,8 @@ import pytest
 
 from parley.cli.main import run
 from parley.config.layers import read_environment
+from parley.models import http_source, store
 from parley.models import pull as pulling
-from parley.models import store
 from parley.models.catalogue import (
     HubSource,
     ModelEntry,
@@ -217,6 +217,78 @@ def test_a_download_that_was_cut_off_is_resumed(hosts: ModelHosts, model: ModelE
     assert hosts.ranges == [f"bytes={20 << 20}-"]
 
 
+# --- a mirror ------------------------------------------------------------------------------------------------------------
+
+
+def on_mirror(hosts: ModelHosts, weights: bytes = WEIGHTS) -> str:
+    """Puts the model on the mirror, and returns its URL."""
+    hosts.mirrored = {"toy/small/weights.bin": weights, "toy/small/config.json": CONFIG}
+    return f"{hosts.url}/mirror/"
+
+
+def test_a_mirror_is_asked_first_and_its_word_is_not_taken(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts)
+    sources: list[str] = []
+    came: list[int] = []
+    folder = pull(model, mirror=on_mirror(hosts), on_source=sources.append, on_bytes=came.append)
+    assert sources == ["127.0.0.1/mirror/toy/small"]
+    assert sum(came) == model.size
+    assert store.faults(model) == []
+    assert all(path.startswith("/mirror/") for path in hosts.requests)
+    store.remove(model)
+    mirror = on_mirror(hosts, weights=WEIGHTS[:-1] + b"!")
+    assert (pull(model, mirror=mirror) / "weights.bin").read_bytes() == WEIGHTS
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "weights.bin"]
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS[:-1], WEIGHTS + b"!", b""])
+def test_a_file_of_another_length_on_the_mirror_is_passed_over(
+    hosts: ModelHosts, model: ModelEntry, weights: bytes
+) -> None:
+    on_hub(hosts)
+    assert (pull(model, mirror=on_mirror(hosts, weights)) / "weights.bin").read_bytes() == WEIGHTS
+
+
+def test_what_a_mirror_lacks_comes_from_the_next_source(hosts: ModelHosts, model: ModelEntry) -> None:
+    on_hub(hosts)
+    mirror = on_mirror(hosts)
+    del hosts.mirrored["toy/small/weights.bin"]
+    assert (pull(model, mirror=mirror) / "weights.bin").read_bytes() == WEIGHTS
+    store.remove(model)
+    with pytest.raises(ModelError, match=r"mirror/toy/small: it answered 404 for weights\.bin"):
+        pull(replace(model, sources=()), mirror=mirror)
+
+
+@pytest.mark.parametrize("ignore_ranges", [False, True])
+def test_a_download_from_a_mirror_that_broke_off_goes_on(
+    hosts: ModelHosts, model: ModelEntry, ignore_ranges: bool
+) -> None:
+    hosts.break_after, hosts.ignore_ranges = 1000, ignore_ranges
+    came: list[int] = []
+    assert (pull(replace(model, sources=()), mirror=on_mirror(hosts), on_bytes=came.append)).is_dir()
+    assert store.faults(model) == []
+    assert sum(came) == model.size
+    assert hosts.ranges == ([] if ignore_ranges else ["bytes=1000-"])
+
+
+def test_a_mirror_that_falls_silent_is_given_up_and_what_came_is_kept(
+    hosts: ModelHosts, model: ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_source, "READ_TIMEOUT_S", 0.2)
+    alone = replace(model, sources=())
+    mirror = on_mirror(hosts)
+    answers = iter([1000, 0, 0, 0])
+    hosts.on_download = lambda: setattr(hosts, "stall_after", next(answers))
+    with pytest.raises(ModelError, match="cannot be reached"):
+        pull(alone, mirror=mirror)
+    assert store.installed(model.name) is None
+    hosts.on_download = lambda: None
+    hosts.release.set()
+    pull(alone, mirror=mirror)
+    assert store.faults(model) == []
+    assert hosts.ranges[-1] == "bytes=1000-"
+
+
 def test_nothing_of_a_process_that_was_killed_stays_in_the_model(hosts: ModelHosts, model: ModelEntry) -> None:
     on_hub(hosts)
     scratch = store.unfinished_folder_of(model) / "tmp123"
@@ -349,8 +421,9 @@ def test_the_catalogue_is_well_formed() -> None:
             assert ".." not in Path(file.path).parts
     assert find("whisper:tiny.en").licence == "MIT"
     graph, *voices = find("kokoro:v1.0").files
-    assert isinstance(find("kokoro:v1.0").sources[0], PartsSource)
-    assert graph.path == find("kokoro:v1.0").sources[0].only
+    parts = find("kokoro:v1.0").sources[1]
+    assert isinstance(parts, PartsSource)
+    assert graph.path == parts.only
     assert {file.size for file in voices} == {510 * 256 * 4}
     for model in catalogue().values():
         for file in model.files:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from parley.cli.failures import CommandFailed
+from parley.cli.model_downloads import fetch, wanted_model
+from parley.invocation import command
 from parley.models import store
 from parley.models.catalogue import ModelEntry, catalogue, find
 
@@ -47,7 +49,7 @@ def list_(as_json: bool) -> None:
         _print_table(found)
         click.echo(f"\n{sum(model.size for model in found) / MIB:.0f} MiB in {store.root()}")
     else:
-        click.echo(f"No model is in {store.root()}. See what there is: parley models search")
+        click.echo(f"No model is in {store.root()}. See what there is: {command('models', 'search')}")
 
 
 @models.command()
@@ -66,7 +68,9 @@ def search(text: str, as_json: bool) -> None:
     elif found:
         _print_table(found)
     else:
-        raise CommandFailed(f"No model of the catalogue matches {text!r}.", "See them all: parley models search")
+        raise CommandFailed(
+            f"No model of the catalogue matches {text!r}.", f"See them all: {command('models', 'search')}"
+        )
 
 
 @models.command()
@@ -86,6 +90,7 @@ def info(name: str, as_json: bool) -> None:
         "memory": f"{model.memory_mib} MiB when loaded" if model.memory_mib else "not measured",
         "download": f"{model.size / MIB:.1f} MiB",
         "sources": ", then ".join(map(str, model.sources)),
+        "hashes": f"from {model.hashes_from}" if model.hashes_from else "of the files",
         "here": str(store.folder_of(model)) if store.whole(model) else "no",
     }
     for title, fact in facts.items():
@@ -98,16 +103,17 @@ def info(name: str, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("--accept", is_flag=True, help="Accept a licence that restricts use.")
 def pull(names: tuple[str, ...], accept: bool) -> None:
-    """Fetch models, each from the first source that has it."""
-    from parley.models.pull import pull as fetch
+    """Fetch models, each from the first source that has it. hub:OWNER/NAME is any repository of the Hub, into its own cache."""
+    from parley.config import find_mirror
 
-    for model in map(find, names):
-        if store.whole(model):
-            click.echo(f"{model.name} is here: {store.folder_of(model)}")
+    mirror = find_mirror(os.environ)
+    for name in names:
+        wanted = wanted_model(name)
+        if (there := wanted.folder()) is not None:
+            click.echo(f"{wanted.name} is here: {there}")
             continue
-        with _progress(model) as (on_source, on_bytes):
-            folder = fetch(model, accept=accept, on_source=on_source, on_bytes=on_bytes)
-        click.echo(f"{model.name} is in {folder}. Use it: {model.use}")
+        folder = fetch(wanted, mirror=mirror, accept=accept)
+        click.echo(f"{wanted.name} is in {folder}." + (f" Use it: {wanted.use}" if wanted.use else ""))
 
 
 @models.command()
@@ -136,27 +142,10 @@ def verify(names: tuple[str, ...]) -> None:
     if not wanted:
         click.echo(f"No model is in {store.root()}.")
     if broken:
-        click.echo("Fetch it again: parley models rm NAME, then parley models pull NAME", err=True)
+        click.echo(
+            f"Fetch it again: {command('models', 'rm', 'NAME')}, then {command('models', 'pull', 'NAME')}", err=True
+        )
         raise click.exceptions.Exit(1)
-
-
-@contextmanager
-def _progress(model: ModelEntry) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """A bar on standard error; yields what is told of sources, and of bytes that have come."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(model.name, total=model.size)
-
-        def on_source(source: str) -> None:
-            progress.reset(task, total=model.size, description=f"{model.name} from {source}")
-            if not console.is_terminal:
-                console.print(f"{model.name}: {model.size / MIB:.0f} MiB from {source}", soft_wrap=True)
-
-        yield on_source, lambda count: progress.advance(task, count)
 
 
 def _print_table(found: Iterable[ModelEntry]) -> None:

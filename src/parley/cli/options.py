@@ -42,7 +42,13 @@ _PIPELINE_OPTIONS = (
 )
 """Flags of the engines and the pipeline."""
 
-PIPELINE_FLAGS = ("pipeline", "stt", "stt_base_url", "llm", "llm_base_url", "tts", "tts_base_url", "voice")
+pull_option = click.option(
+    "--pull",
+    type=click.Choice(["ask", "always", "never"]),
+    help="Whether models that the engines need and that are not here are fetched [default: ask, on a terminal].",
+)
+
+PIPELINE_FLAGS = ("pull", "pipeline", "stt", "stt_base_url", "llm", "llm_base_url", "tts", "tts_base_url", "voice")
 """Their names as parameters, without that of the file."""
 
 _SERVER_OPTIONS = (
@@ -62,7 +68,7 @@ def configured(command: Callable[P, R]) -> Callable[P, R]:
 
 def pipeline_configured(command: Callable[P, R]) -> Callable[P, R]:
     """The same without the flags of a public server."""
-    return _with(command, _PIPELINE_OPTIONS)
+    return _with(command, (*_PIPELINE_OPTIONS, pull_option))
 
 
 def _with(command: Callable[P, R], options: Sequence[Callable[[Callable[P, R]], Callable[P, R]]]) -> Callable[P, R]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
-from parley.cli.options import load_config, warn
+from parley.cli.model_downloads import provide_models
+from parley.cli.options import load_config, pull_option, warn
 
 if TYPE_CHECKING:
     from parley.config import PipelineConfig
@@ -49,6 +50,7 @@ Examples:
     "--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True, help="Times the usual speed."
 )
 @click.option("--device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@pull_option
 @click.option("--pipeline", metavar="NAME", help="Take engine, voice and language from this pipeline of parley.toml.")
 @click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")
 def say(
@@ -67,11 +69,14 @@ def say(
         raise click.UsageError("--raw is for -o -")
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes audio: send it to a file or another program (... -o - > out.wav)")
+    from parley.engines.ports import TTS
+
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
+    provide_models(config, [(TTS, chosen.engines[TTS])])
     pieces = _stdin() if text == ("-",) else [" ".join(text)]
     rate = rate if output is not None else DEVICE_RATE
     with files_checked():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from parley.cli.options import configured, load_config
+from parley.cli.model_downloads import provide_models
+from parley.cli.options import configured, load_config, pull_option
 
 
 @click.command(
@@ -18,6 +19,7 @@ Examples:
 """
 )
 @configured
+@pull_option
 def serve(config_path: Path | None, **flags: object) -> None:
     """Start the server and serve until Ctrl-C; running replies may end first.
 
@@ -25,6 +27,7 @@ def serve(config_path: Path | None, **flags: object) -> None:
     usual ports, or a small built-in responder that says how to connect one.
     """
     config = load_config(config_path, flags)
+    provide_models(config, (spec for pipeline in config.pipelines.values() for spec in pipeline.engines.items()))
     from parley.server.app import serve as serve_forever
 
     serve_forever(config)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from parley.cli.failures import CommandFailed
+from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def talk(config_path: Path | None, show_devices: bool, **options: object) -> Non
     config = load_config(config_path, flags)
     _check_server(options)
     options |= _check_packages(options)
+    if options["url"] is None:
+        provide_models(config, config.pipelines[config.default_pipeline].engines.items())
     with _server(config, options) as server:
         _converse(server, config, options)
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
-from parley.cli.options import load_config, warn
+from parley.cli.model_downloads import provide_models
+from parley.cli.options import load_config, pull_option, warn
 from parley.cli.subtitles import FORMATS, Writer, writer_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ Examples:
 @click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small.en.")
 @click.option("--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL.")
 @click.option("--language", metavar="TAG", help="Language of the speech, such as en or de [default: found out].")
+@pull_option
 @click.option("--pipeline", metavar="NAME", help="Take engines and language from this pipeline of parley.toml.")
 @click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")
 def transcribe(
@@ -65,11 +67,14 @@ def transcribe(
         raise click.UsageError("Give files, or - for stdin, or use --mic.")
     if form in ("srt", "vtt") and len(files) > 1 and output is None:
         raise click.UsageError(f"Several transcripts in {form.upper()} need a folder: -o FOLDER")
+    from parley.engines.ports import STT, VAD
+
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
+    provide_models(config, [(stage, chosen.engines[stage]) for stage in (VAD, STT)])
     with files_checked(), ExitStack() as stack:
         if mic:
             with _written(output, form, "microphone", False) as writer:

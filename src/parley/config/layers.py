@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
-from parley.config.schema import PIPELINE_SECTION, ServerSection
+from parley.config.schema import PIPELINE_SECTION, ModelsSection, ServerSection
 from parley.engines.ports import stages
 
 FILE_NAME = "parley.toml"
@@ -44,6 +44,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
     "pipeline": ("default_pipeline",),
     "api_key": ("server", "api_keys"),
     **{key: ("server", key) for key in _SERVER_KEYS},
+    **{f"models_{key}": ("models", key) for key in ModelsSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
     **{
         f"{stage}_{option}": ("pipelines", "*", f"{stage}_options", option)
@@ -51,6 +52,9 @@ SHORT_NAMES: dict[str, KeyPath] = {
         for option in ("base_url", "api_key")
     },
 }
+
+_OTHER_FLAGS = {"pull": "models_pull"}
+"""Flags that are shorter than the short name of their setting."""
 
 PREFIX = "PARLEY_"
 NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR")
@@ -213,13 +217,14 @@ def _near(variable: str, known: list[str]) -> str:
 def read_flags(flags: Mapping[str, object], pipeline: str) -> Layer:
     """The command line as a layer over `pipeline`; None means that a flag was not given."""
     layer = Layer()
-    for name, value in flags.items():
+    for given, value in flags.items():
+        name = _OTHER_FLAGS.get(given, given)
         if name not in SHORT_NAMES:
             raise ConfigError(
                 f"The flag --{name.replace('_', '-')} does not exist.", remedy=did_you_mean(name, SHORT_NAMES)
             )
         if value is not None and value is not False:
-            layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{name.replace('_', '-')}")
+            layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{given.replace('_', '-')}")
     return layer
 
 

@@ -36,11 +36,12 @@ from parley.config.schema import (
     BUILT_IN_PIPELINES,
     PIPELINE_SECTION,
     ConfigSchema,
+    ModelsSection,
     PipelineSection,
     ServerSection,
     with_stages,
 )
-from parley.config.values import Config, PipelineConfig, ServerConfig, Setting
+from parley.config.values import Config, ModelsConfig, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
 from parley.engines.ports import stages
@@ -82,6 +83,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         path=path,
         settings=tuple(_explain(settings, places, keys)),
         warnings=tuple(warnings),
+        models=ModelsConfig(settings.models.pull, settings.models.mirror),
     )
 
 
@@ -170,6 +172,8 @@ def _known_keys(table: KeyPath) -> list[str]:
             return list(ConfigSchema.model_fields)
         case ("server",):
             return list(ServerSection.model_fields)
+        case ("models",):
+            return list(ModelsSection.model_fields)
         case _:
             return list(PIPELINE_SECTION.model_fields)
 
@@ -227,6 +231,17 @@ def keys_file_of(named: str, environ: Mapping[str, str]) -> Path | None:
         return Path(named).expanduser()
     folder = environ.get("XDG_CONFIG_HOME") or (environ.get("HOME") and f"{environ['HOME']}/.config")
     return Path(folder) / "parley" / "keys.json" if folder else None
+
+
+def find_mirror(environ: Mapping[str, str]) -> str:
+    """`models.mirror`, without the rest of the configuration, which may name engines that need models first.
+
+    Raises `ConfigError` for a configuration file that cannot be read.
+    """
+    path = find_file(None, environ)
+    section = read_file(path).data.get("models") if path is not None else None
+    found = section.get("mirror") if isinstance(section, dict) else None
+    return environ.get("PARLEY_MODELS_MIRROR") or (found if isinstance(found, str) else "")
 
 
 def find_keys_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:

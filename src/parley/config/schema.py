@@ -158,6 +158,15 @@ def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
 PIPELINE_SECTION = pipeline_section(stages())
 
 
+class ModelsSection(BaseModel):
+    """`[models]`"""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    pull: Literal["ask", "always", "never"] = "ask"
+    mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
+
+
 class ConfigSchema(BaseSettings):
     """The whole file. Its sources are the layers of `layers.py`, so nothing is read from the process by itself."""
 
@@ -165,6 +174,7 @@ class ConfigSchema(BaseSettings):
 
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
+    models: ModelsSection = ModelsSection()
     pipelines: dict[str, PipelineSection] = {}
 
 

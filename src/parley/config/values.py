@@ -68,6 +68,15 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelsConfig:
+    """How models come onto this machine: whether those that a pipeline names are fetched when they are first used, and the URL of a folder
+    that is asked for them first ("": none)."""
+
+    pull: Literal["ask", "always", "never"] = "ask"
+    mirror: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """One named set of engines with its defaults. A stage without an engine is not in `engines`; `language` "" lets the engines
     find out."""
@@ -105,6 +114,7 @@ class Config:
     path: Path | None
     settings: tuple[Setting, ...]
     warnings: tuple[str, ...] = ()
+    models: ModelsConfig = ModelsConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:
         """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.

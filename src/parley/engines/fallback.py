@@ -29,6 +29,7 @@ from parley.engines.ports import (
     EngineRefused,
     EngineSpec,
     EngineUnavailable,
+    NeedsModels,
     Stage,
 )
 from parley.engines.registry import create
@@ -248,6 +249,12 @@ class Fallback(Generic[E]):
     def counts(self) -> Mapping[str, ChainCount]:
         """How often each engine answered and failed, by `engine:model`."""
         return {member.name: ChainCount(member.answers, member.failures) for member in self.members}
+
+    def missing_models(self) -> tuple[str, ...]:
+        """Those that the engines of the list need and lack."""
+        engines: list[Engine] = [member.engine for member in self.members]
+        needing = [engine for engine in engines if isinstance(engine, NeedsModels)]
+        return tuple(dict.fromkeys(name for engine in needing for name in engine.missing_models()))
 
     async def open(self) -> None:
         """Open all engines together. Raises `EngineUnavailable` where none opens: the first one's reason."""

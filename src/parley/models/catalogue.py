@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 from parley.errors import ParleyError
+from parley.invocation import command
 
 
 class ModelError(ParleyError):
@@ -39,6 +41,18 @@ class HubSource:
 
     def __str__(self) -> str:
         return f"the Hub ({self.repository})"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """A folder over HTTP, such as the assets of a release, in which the files are by their paths."""
+
+    url: str
+    only: str = "*"
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}{parts.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +90,17 @@ class NpmSource:
         return f"the npm registry ({self.package})"
 
 
-Source = HubSource | WheelSource | PartsSource | NpmSource
+Source = HubSource | HttpSource | WheelSource | PartsSource | NpmSource
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model of the catalogue. `use` is the line of configuration that uses it; `accept` means that its licence restricts use, and is
-    to be accepted by name. `memory_mib` is what it takes when loaded; 0 where that was not measured."""
+    """A model of the catalogue.
+
+    `use` is the line of configuration that uses it; "" where no engine of this version does. `accept` means that its licence restricts
+    use, and is to be accepted by name. `memory_mib` is what it takes when loaded; 0 where that was not measured. `hashes_from` says where
+    the hashes were read, where that was not the files themselves.
+    """
 
     name: str
     use: str
@@ -93,6 +111,7 @@ class ModelEntry:
     languages: tuple[str, ...] = ()
     memory_mib: int = 0
     accept: bool = False
+    hashes_from: str = ""
 
     @property
     def size(self) -> int:
@@ -121,7 +140,7 @@ def find(name: str) -> ModelEntry:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     raise ModelError(
         f"There is no model {name!r} in the catalogue.",
-        (f"Did you mean {close[0]}? " if close else "") + "List them with: parley models search",
+        (f"Did you mean {close[0]}? " if close else "") + f"List them with: {command('models', 'search')}",
     )
 
 
@@ -136,6 +155,8 @@ def _model(table: dict[str, Any]) -> ModelEntry:
 def _source(table: dict[str, Any]) -> Source:
     if "hub" in table:
         return HubSource(table.pop("hub"), **table)
+    if "url" in table:
+        return HttpSource(**table)
     if "npm" in table:
         return NpmSource(table.pop("npm"), **table)
     if "parts" in table:

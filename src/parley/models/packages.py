@@ -24,7 +24,7 @@ LIMIT_S: Final = 1800
 _BLOCK: Final = 1 << 20
 
 OnBytes = Callable[[int], None]
-"""Told of progress: bytes that have come."""
+"""Told of progress: bytes that have come; less than 0 where some have to come again."""
 
 
 def fetch(

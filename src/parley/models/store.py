@@ -50,6 +50,16 @@ def installed(name: str) -> Path | None:
     return folder_of(model) if model is not None and whole(model) else None
 
 
+def is_known(name: str) -> bool:
+    """Whether the catalogue has a model of this name."""
+    return name in catalogue()
+
+
+def known(engine: str) -> tuple[str, ...]:
+    """The names of the catalogue's models for one engine."""
+    return tuple(name for name in catalogue() if name.partition(":")[0] == engine)
+
+
 def whole(model: ModelEntry) -> bool:
     """Whether every file is there in its size."""
     folder = folder_of(model)

@@ -111,6 +111,16 @@ class Supervised(Protocol):
         ...
 
 
+@runtime_checkable
+class NeedsModels(Protocol):
+    """An engine whose weights are models of the catalogue, or repositories of the Hub."""
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The names of those that `open()` needs and that are not on this machine (see `models.catalogue.find`). Valid before `open()`;
+        reads folders, asks nothing of the network. They are fetched before engines open, where the user agrees."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChainCount:
     """How often one engine of a chain began an answer, and failed, since it was created."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from parley.engines import weights
 from parley.engines.ports import EngineUnavailable
 from parley.engines.sherpa.metadata import read_metadata
 from parley.models import store
@@ -66,6 +67,8 @@ def find(model: str, engine: str) -> Path:
     path = store.installed(f"sherpa:{model}") or Path(model).expanduser()
     if path.is_dir():
         return path
+    if missing := weights.missing("sherpa", model):
+        raise weights.not_here(*missing)
     raise EngineUnavailable(
         f"There is no folder {model} with a model for sherpa-onnx.",
         "Correct the path after `sherpa:`. docs/sherpa.md says where to get models.",

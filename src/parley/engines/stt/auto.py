@@ -1,9 +1,8 @@
 """`auto`: the best recogniser that is here, and says plainly which and how to have a better one.
 
 Laws:
-- A Whisper model that is named is used, and fetched if need be. Without a name nothing is fetched: the first of `PREFERRED` whose weights
-  are on this machine is used, else PocketSphinx.
-- Falls back only because weights cannot be had, never because of a wrong option; `notice` is for start-up to print.
+- A Whisper model that is named is used. Without a name it is the first of `PREFERRED` whose weights are on this machine, else PocketSphinx.
+- Falls back only because weights are not here, never because of a wrong option; `notice` is for start-up to print.
 """
 
 from __future__ import annotations
@@ -19,13 +18,12 @@ from parley.engines.stt import whisper_weights
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.whisper import WhisperOptions, WhisperRecognizer, read_options
+from parley.invocation import command
 
 PREFERRED: Final = ("base", "small", "tiny", "base.en", "small.en", "tiny.en")
 """Sizes that a CPU can serve live, those of many languages first; `base` is the largest that two cores finish in under a second."""
 
-BETTER: Final = "Better: `parley models pull whisper:tiny.en` (English, 75 MiB), or --stt whisper:base (99 languages, 145 MB from the Hub)."
-
-_FALLBACK_CODES = frozenset({"download_failed", "missing_package"})
+_FALLBACK_CODES = frozenset({"missing_weights", "missing_package"})
 
 
 class AutoRecognizer:
@@ -57,11 +55,15 @@ class AutoRecognizer:
         """Why nothing can be decoded at this moment; None while something can."""
         return self._chosen.fault if self._chosen else None
 
+    def missing_models(self) -> tuple[str, ...]:
+        """The weights of the model that is named, where they are not on this machine."""
+        return whisper_weights.missing(self._options.model) if self._named else ()
+
     async def open(self) -> None:
         if self._chosen is not None:
             return
         model = self._options.model if self._named else await asyncio.to_thread(_best_here)
-        why = BETTER
+        why = better()
         if model:
             whisper = WhisperRecognizer(replace(self._options, model=model))
             try:
@@ -91,6 +93,12 @@ class AutoRecognizer:
 def create(model: str, options: Mapping[str, object]) -> AutoRecognizer:
     """Entry point `stt.auto`. Takes Whisper's model and options; they have no effect where PocketSphinx is used."""
     return AutoRecognizer(read_options("stt auto", model, options), named=bool(model))
+
+
+def better() -> str:
+    """How to have a better recogniser than PocketSphinx."""
+    english, any_language = (command("models", "pull", f"whisper:{size}") for size in ("tiny.en", "base"))
+    return f"Better: `{english}` (English, 78 MB), or `{any_language}` (99 languages, 148 MB)."
 
 
 def _best_here() -> str:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from parley.engines import weights
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
@@ -107,6 +108,10 @@ class SherpaRecognizer:
         """Why nothing can be decoded at this moment; None while something can."""
         working = self._batches or self._turns
         return working.fault if working else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The model of the catalogue that is named, where it is not on this machine."""
+        return weights.missing("sherpa", self._options.model)
 
     async def open(self) -> None:
         if self._batches is not None or self._turns is not None:

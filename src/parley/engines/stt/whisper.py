@@ -62,8 +62,8 @@ class WhisperRecognizer:
         return EngineInfo(
             stage="stt",
             name="whisper",
-            summary=f"Whisper {self._options.model} on CTranslate2: many languages, weights from the Hub or a folder",
-            needs=("faster-whisper", f"weights of {self._options.model} (downloaded once)"),
+            summary=f"Whisper {self._options.model} on CTranslate2: many languages, weights from the catalogue, the Hub or a folder",
+            needs=("faster-whisper", f"weights of {self._options.model}"),
             sample_rate=SAMPLE_RATE,
             languages=self._model.languages if self._model else (),
             batch=self._options.workers,
@@ -75,6 +75,10 @@ class WhisperRecognizer:
     def fault(self) -> EngineError | None:
         """Why nothing can be decoded at this moment; None while something can."""
         return self._queue.fault if self._queue else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The weights, where they are not on this machine."""
+        return whisper_weights.missing(self._options.model)
 
     async def open(self) -> None:
         if self._model is not None:
@@ -127,7 +131,7 @@ class WhisperRecognizer:
 
 
 def _load(options: WhisperOptions) -> WhisperModel:
-    folder = whisper_weights.obtain(options.model)
+    folder = whisper_weights.locate(options.model)
     return WhisperModel.load(folder, options.device, options.compute_type, options.threads, options.workers)
 
 

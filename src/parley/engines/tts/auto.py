@@ -71,6 +71,10 @@ class AutoSynthesizer:
         """Why some requests cannot be spoken at this moment; None while all can."""
         return next((fault for engine in self._engines() if (fault := engine.fault) is not None), None)
 
+    def missing_models(self) -> tuple[str, ...]:
+        """The default voice, where it is one of hibari's that is not on this machine."""
+        return HibariSynthesizer(self._default_voice).missing_models()
+
     async def open(self) -> None:
         failures: list[EngineUnavailable] = []
         self._english = await _opened(HibariSynthesizer(), failures)

@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 
+from parley.engines import weights
 from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -35,6 +36,7 @@ from parley.engines.tts.hibari_model import HibariModel
 from parley.engines.tts.hibari_text import missing
 from parley.engines.tts.hibari_voices import DEFAULT, LANGUAGE, VOICES, Catalogue
 from parley.engines.tts.phoneme_pieces import SAMPLE_RATE
+from parley.invocation import command
 
 CHUNK_SAMPLES: Final = SAMPLE_RATE // 2
 """Half a second: short enough to be paced, long enough to be few."""
@@ -82,6 +84,10 @@ class HibariSynthesizer:
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._worker.fault if self._worker else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The default voice, where it has a model of its own that is not on this machine."""
+        return () if self._default in hibari_voices.installed().files else weights.missing("hibari", self._default)
 
     async def open(self) -> None:
         self._catalogue = hibari_voices.installed()
@@ -164,5 +170,5 @@ def _voices_there(catalogue: Catalogue) -> str:
     there = ", ".join(catalogue.files)
     others = ", ".join(voice.name for voice in VOICES if voice.name not in catalogue.files)
     return f"Installed: {there}, and OpenAI's voice names." + (
-        f" Others: parley models pull hibari:NAME, of {others}." if others else ""
+        f" Others: {command('models', 'pull', 'hibari:NAME')}, of {others}." if others else ""
     )

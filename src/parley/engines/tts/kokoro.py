@@ -97,12 +97,16 @@ class KokoroSynthesizer:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._loaded.worker.fault if self._loaded else None
 
+    def missing_models(self) -> tuple[str, ...]:
+        """The graph and its voices, where they are not on this machine."""
+        return kokoro_weights.missing(self._model)
+
     async def open(self) -> None:
-        graph = await asyncio.to_thread(kokoro_weights.obtain, self._model)
+        graph = await asyncio.to_thread(kokoro_weights.locate, self._model)
         self._voices = await asyncio.to_thread(kokoro_voices.listed, kokoro_weights.folder_of(self._model))
         if not self._voices.files:
             raise EngineUnavailable(
-                f"There is no voice of Kokoro in {graph.parent}.", kokoro_weights.REMEDY, code="missing_voices"
+                f"There is no voice of Kokoro in {graph.parent}.", kokoro_weights.remedy(), code="missing_voices"
             )
         if self.resolve_voice("") is None:
             raise EngineUnavailable(*self._unknown(self._default), code="unknown_voice")

@@ -1,49 +1,52 @@
-"""Finds Kokoro's graph and voices: a folder or a graph that the configuration names, else a model of the catalogue, fetched once.
+"""Finds Kokoro's graph and voices: a folder or a graph that the configuration names, else a model of the catalogue.
 
-Laws: a name of the catalogue is verified by its hashes when it is fetched; a folder of the user's is used as it is.
+Laws: nothing is asked of the network. A folder of the user's is used as it is.
 """
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Final
 
+from parley.engines import weights
 from parley.engines.ports import EngineUnavailable
+from parley.invocation import command
 from parley.models import store
-from parley.models.catalogue import ModelError, find
-from parley.models.pull import pull
-
-log = logging.getLogger(__name__)
 
 ENGINE: Final = "kokoro"
 DEFAULT: Final = "v1.0"
-REMEDY: Final = f"Fetch the published one: parley models pull {ENGINE}:{DEFAULT}"
+
+
+def remedy() -> str:
+    """How to have the published weights."""
+    return f"Fetch the published ones: {command('models', 'pull', f'{ENGINE}:{DEFAULT}')}"
 
 
 def folder_of(model: str) -> Path:
     """Where the voices of `model` are, or would be: a path of a folder or graph, a name of the catalogue, "" for the usual one."""
-    path = Path(model or DEFAULT).expanduser()
-    if model and (path.exists() or len(path.parts) > 1):
+    if _is_path(model):
+        path = Path(model).expanduser()
         return path.parent if path.suffix == ".onnx" else path
     return store.root() / ENGINE / (model or DEFAULT)
 
 
-def obtain(model: str) -> Path:
-    """The graph of `model`, fetched if need be. Blocks. Raises `EngineUnavailable`."""
-    path = Path(model or DEFAULT).expanduser()
-    if model and (path.exists() or len(path.parts) > 1):
+def locate(model: str) -> Path:
+    """The graph of `model`. Blocks. Raises `EngineUnavailable`."""
+    if _is_path(model):
+        path = Path(model).expanduser()
         return path if path.suffix == ".onnx" and path.is_file() else _in_folder(path)
-    name = f"{ENGINE}:{model or DEFAULT}"
-    try:
-        folder = pull(find(name), on_source=lambda source: log.warning("fetching %s from %s, once", name, source))
-    except ModelError as error:
-        raise EngineUnavailable(
-            error.message,
-            f"{error.remedy} Or give the folder that holds the graph and the voices: kokoro:FOLDER",
-            code="download_failed",
-        ) from error
-    return _in_folder(folder)
+    instead = "Or give the folder that holds the graph and the voices: kokoro:FOLDER"
+    return _in_folder(weights.locate(ENGINE, model or DEFAULT, instead))
+
+
+def missing(model: str) -> tuple[str, ...]:
+    """The catalogue's name of the weights where they are not on this machine; empty for a path."""
+    return () if _is_path(model) else weights.missing(ENGINE, model or DEFAULT)
+
+
+def _is_path(model: str) -> bool:
+    path = Path(model).expanduser()
+    return bool(model) and (path.exists() or len(path.parts) > 1)
 
 
 def _in_folder(folder: Path) -> Path:
@@ -51,7 +54,7 @@ def _in_folder(folder: Path) -> Path:
     if len(graphs) == 1:
         return graphs[0]
     if not graphs:
-        raise EngineUnavailable(f"There is no ONNX graph in {folder}.", REMEDY, code="missing_weights")
+        raise EngineUnavailable(f"There is no ONNX graph in {folder}.", remedy(), code="missing_weights")
     raise EngineUnavailable(
         f"{folder} holds {len(graphs)} graphs.",
         f"Name one of them: kokoro:{graphs[0]}",

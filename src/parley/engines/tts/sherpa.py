@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from parley.engines import weights
 from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -81,6 +82,10 @@ class SherpaSynthesizer:
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._worker.fault if self._worker else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The model of the catalogue that is named, where it is not on this machine."""
+        return weights.missing("sherpa", self._path)
 
     async def open(self) -> None:
         if self._worker is not None:

@@ -63,7 +63,7 @@ class SmartTurn:
             stage="turn",
             name="smart",
             summary="Smart Turn v3.2 on ONNX Runtime: judges a pause by the sound of the last 8 s (23 languages), with `rules` beside it",
-            needs=("onnxruntime", "weights (8.7 MB, a file or downloaded once)"),
+            needs=("onnxruntime", "weights (8.7 MB, of the catalogue or a file)"),
             sample_rate=SAMPLE_RATE,
             licence="BSD-2-Clause",
         )
@@ -72,6 +72,10 @@ class SmartTurn:
     def fault(self) -> EngineError | None:
         """Why nothing can be judged at this moment; None while something can."""
         return self._worker.fault if self._worker else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The published graph, where it is wanted and not on this machine."""
+        return smart_weights.missing(self._model)
 
     async def open(self) -> None:
         """Load the graph and judge a silence with it. Raises `EngineUnavailable`."""
@@ -119,7 +123,7 @@ def _judge(session: Any, audio: Samples) -> float:
 
 
 def _load(model: str, threads: int) -> Any:
-    path = smart_weights.obtain(model)
+    path = smart_weights.locate(model)
     try:
         session = open_session(path, threads)
     except EngineUnavailable:

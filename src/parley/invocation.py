@@ -1,0 +1,60 @@
+"""How this installation's command is spelt, for notices that tell a person what to run.
+
+Laws: standard library only, imports nothing of Parley; what it returns runs as it stands in the shell that started this process.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "parley"
+
+
+def command(*arguments: str) -> str:
+    """The shell command that runs this installation's `parley` with `arguments`.
+
+    It is `parley ...` where the PATH leads to this installation, else the path of its script: as it was typed where it was, relative to
+    the current folder where it lies below that.
+    """
+    return shlex.join([_script(), *arguments])
+
+
+def _script() -> str:
+    script = _started() or _installed()
+    if script is None:
+        return NAME
+    found = shutil.which(NAME)
+    if found is not None and _same(Path(found), script):
+        return NAME
+    if not script.is_absolute():
+        return str(script)
+    try:
+        return str(script.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(script)
+
+
+def _started() -> Path | None:
+    """The script that this process was started with; None where that is another program that imports Parley."""
+    script = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path()
+    return script if script.stem == NAME and script.is_file() else None
+
+
+def _installed() -> Path | None:
+    """The script beside this process's interpreter; None where there is none."""
+    folders = (os.path.dirname(sys.executable), sysconfig.get_path("scripts"))
+    candidates = (Path(folder) / f"{NAME}{suffix}" for folder in folders if folder for suffix in ("", ".exe"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
