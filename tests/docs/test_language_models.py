@@ -11,7 +11,7 @@ import pytest
 
 from parley.config import load
 from parley.engines import registry
-from parley.engines.llm import chain, ollama, openai, responses
+from parley.engines.llm import chain, llama, ollama, openai, responses
 from parley.engines.ports import LLM
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "language-models.md").read_text(encoding="utf-8")
@@ -32,6 +32,7 @@ def documented(title: str) -> set[str]:
 @pytest.mark.parametrize(
     ("title", "known"),
     [
+        ('`llm = "llama:PATH.gguf"`', options_of(llama.create, "model.gguf")),
         ('`llm = "ollama:MODEL"`', options_of(ollama.create)),
         ('`llm = "responses:MODEL"`', options_of(responses.create) - options_of(openai.create)),
         ("Several in order", options_of(chain.create, "openai:a, responder") - {"openai", "openai:a", "responder"}),
@@ -62,6 +63,6 @@ def test_the_commands_are_understood() -> None:
     assert block
     named = [shlex.split(line)[-1] for line in block[1].splitlines()]
     specs = [load(None, {"llm": name}, {}).pipelines["default"].engines[LLM] for name in named]
-    assert [spec.name for spec in specs] == ["ollama", "responses", "chain"]
+    assert [spec.name for spec in specs] == ["llama", "ollama", "responses", "chain"]
     for spec in specs:
         registry.create(LLM, spec)

@@ -63,16 +63,12 @@ class Head:
         return bool(self.facts.get("clip.has_audio_encoder"))
 
 
-class _Damaged(Exception):
-    """What is wrong in the file, in a few words."""
-
-
 def read_head(path: Path) -> Head:
     """Blocks. Raises `EngineUnavailable` (`missing_weights`, `invalid_weights`)."""
     try:
         with path.open("rb") as stream:
             return _Reader(stream, path.stat().st_size).head()
-    except _Damaged as error:
+    except ValueError as error:
         raise EngineUnavailable(
             f"{path} cannot be loaded: {error}.", "Fetch the file again, as a GGUF.", code="invalid_weights"
         ) from None
@@ -91,14 +87,14 @@ class _Reader:
 
     def head(self) -> Head:
         if self._take(4) != b"GGUF":
-            raise _Damaged("it is no GGUF file")
+            raise ValueError("it is no GGUF file")
         version = self._number("<I")
         if version not in (2, 3):
-            raise _Damaged(f"its version of GGUF is {version}, and 2 and 3 are known")
+            raise ValueError(f"its version of GGUF is {version}, and 2 and 3 are known")
         self._number("<Q")  # tensors
         count = self._number("<Q")
         if count > MAX_FACTS:
-            raise _Damaged(f"it announces {count} facts")
+            raise ValueError(f"it announces {count} facts")
         facts: dict[str, Fact] = {}
         for _ in range(int(count)):
             key = self._text()
@@ -118,7 +114,7 @@ class _Reader:
 
     def _pass_array(self, kind: int, count: int) -> None:
         if count > MAX_ITEMS:
-            raise _Damaged(f"it announces a list of {count} items")
+            raise ValueError(f"it announces a list of {count} items")
         if kind != _TEXT:
             self._pass(count * struct.calcsize(self._format(kind)))
             return
@@ -129,7 +125,7 @@ class _Reader:
     def _format(kind: int) -> str:
         form = _FORMATS[kind] if kind < len(_FORMATS) else ""
         if not form:
-            raise _Damaged(f"it has a value of the unknown type {kind}")
+            raise ValueError(f"it has a value of the unknown type {kind}")
         return form
 
     def _number(self, form: str) -> int | float | bool:
@@ -139,7 +135,7 @@ class _Reader:
     def _text(self) -> str:
         size = int(self._number("<Q"))
         if size > MAX_TEXT_BYTES:
-            raise _Damaged(f"it announces a text of {size} bytes")
+            raise ValueError(f"it announces a text of {size} bytes")
         return self._take(size).decode("utf-8", "replace")
 
     def _take(self, size: int) -> bytes:
@@ -153,4 +149,4 @@ class _Reader:
     def _check(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise _Damaged("it ends too early, as a broken download does")
+            raise ValueError("it ends too early, as a broken download does")
