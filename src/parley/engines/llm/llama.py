@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from parley.engines import weights
 from parley.engines.llm import llama_server
 from parley.engines.llm.gguf import Head, read_head
 from parley.engines.llm.llama_request import request_body
@@ -141,6 +142,10 @@ class LlamaModel:
     def fault(self) -> EngineError | None:
         """Why nothing can be computed at this moment; None while something can."""
         return self._worker.fault if self._worker is not None else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The model of the catalogue that is named, where it is not on this machine."""
+        return weights.missing("llama", self._config.model)
 
     async def open(self) -> None:
         """Check the file, try it out in a child, load it, and compute one token. Raises `EngineUnavailable` with
@@ -319,11 +324,7 @@ def _locate(model: str) -> Path:
             )
         return Path(model).expanduser()
     if not store.whole(entry):
-        raise EngineUnavailable(
-            f"The model {entry.name} is not on this machine.",
-            f"Fetch it ({entry.size >> 20} MiB): parley models pull {entry.name}",
-            code="missing_weights",
-        )
+        raise weights.not_here(entry.name)
     return store.folder_of(entry) / entry.files[0].path
 
 
