@@ -10,11 +10,11 @@ from parley.engines.ports import Engine, EngineInfo, Stage
 
 
 @runtime_checkable
-class Moderator(Engine, Protocol):
+class Redactor(Engine, Protocol):
     def allows(self, text: str) -> bool: ...
 
 
-MODERATION: Stage[Moderator] = Stage("moderation", "moderation of texts", Moderator)
+REDACTION: Stage[Redactor] = Stage("redaction", "redaction of texts", Redactor)
 
 
 class WordList:
@@ -26,7 +26,7 @@ class WordList:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("moderation", "words", "Refuses the texts that hold one of its words.")
+        return EngineInfo("redaction", "words", "Refuses the texts that hold one of its words.")
 
     async def open(self) -> None:
         self.state = "open"
@@ -40,7 +40,7 @@ class WordList:
 
 def create(model: str, options: Mapping[str, object]) -> WordList:
     """`words[:WORD]`; option `more` (words with commas between)."""
-    reader = OptionReader("moderation words", options)
+    reader = OptionReader("redaction words", options)
     more = reader.text("more")
     reader.close()
     return WordList(frozenset({model, *more.split(",")} - {""}))

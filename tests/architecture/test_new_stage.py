@@ -19,9 +19,9 @@ CLI = "from parley.cli.main import main; main()"
 
 ENTRY_POINTS = """\
 [parley.stages]
-moderation = dummy_stage:MODERATION
+redaction = dummy_stage:REDACTION
 [parley.engines]
-moderation.words = dummy_stage:create
+redaction.words = dummy_stage:create
 """
 
 
@@ -45,9 +45,9 @@ def run(tmp_path: Path) -> Run:
 
 def test_a_stage_of_another_package_is_listed_like_the_built_in_ones(run: Run) -> None:
     listed = run("-c", CLI, "engines")
-    assert "moderation: moderation of texts\n  words          Refuses the texts" in listed.stdout, listed.stderr
+    assert "redaction: redaction of texts\n  words          Refuses the texts" in listed.stdout, listed.stderr
     infos = json.loads(run("-c", CLI, "engines", "--json").stdout)
-    assert infos[-1]["stage"] == "moderation"
+    assert infos[-1]["stage"] == "redaction"
 
 
 def test_a_stage_that_cannot_be_imported_does_not_affect_the_others(run: Run, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_stage_that_cannot_be_imported_does_not_affect_the_others(run: Run, tm
 
 def test_the_new_stage_is_configured_opened_used_and_closed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "parley.toml").write_text(
-        '[pipelines.bench]\nmoderation = "words:rude"\n[pipelines.bench.moderation_options]\nmore = "vulgar,coarse"\n'
+        '[pipelines.bench]\nredaction = "words:rude"\n[pipelines.bench.redaction_options]\nmore = "vulgar,coarse"\n'
     )
     used = run(str(HERE / "use_dummy_stage.py"))
     assert used.stdout.splitlines() == [
@@ -70,21 +70,21 @@ def test_the_new_stage_is_configured_opened_used_and_closed(run: Run, tmp_path: 
         "library: open False",
         "library: closed",
     ], used.stderr
-    shown = run("-c", CLI, "config", PARLEY_MODERATION="words:odd").stdout
-    assert "pipelines.bench.moderation" in shown
-    assert "pipelines.default.moderation" in shown
+    shown = run("-c", CLI, "config", PARLEY_REDACTION="words:odd").stdout
+    assert "pipelines.bench.redaction" in shown
+    assert "pipelines.default.redaction" in shown
 
 
 def test_mistakes_of_the_new_stage_are_reported_like_those_of_a_built_in_one(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "parley.toml"
-    config.write_text('[pipelines.bench]\nmoderation = "wrods"\n')
+    config.write_text('[pipelines.bench]\nredaction = "wrods"\n')
     assert (
-        "there is no moderation engine 'wrods'; there are words. Did you mean 'words'?"
+        "there is no redaction engine 'wrods'; there are words. Did you mean 'words'?"
         in run("-c", CLI, "config").stderr
     )
-    config.write_text('[pipelines.bench]\nmoderatoin = "words"\n')
-    assert "Did you mean 'moderation'?" in run("-c", CLI, "config").stderr
-    config.write_text('[pipelines.bench]\nmoderation = "words"\n[pipelines.bench.moderation_options]\nmroe = "x"\n')
+    config.write_text('[pipelines.bench]\nredactoin = "words"\n')
+    assert "Did you mean 'redaction'?" in run("-c", CLI, "config").stderr
+    config.write_text('[pipelines.bench]\nredaction = "words"\n[pipelines.bench.redaction_options]\nmroe = "x"\n')
     doctor = run("-c", CLI, "doctor").stdout
-    assert "moderation words" in doctor
+    assert "redaction words" in doctor
     assert "mroe" in doctor

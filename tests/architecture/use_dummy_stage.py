@@ -19,17 +19,17 @@ def show(*facts: object) -> None:
 
 
 async def main() -> None:
-    moderation = {stage.name: stage for stage in stages()}["moderation"]
+    redaction = {stage.name: stage for stage in stages()}["redaction"]
     config = load(Path("parley.toml"), {}, {})
     bench = replace(config.pipelines["bench"], name="moderated")
     loaded = await LoadedEngines.open_all([bench])
     engines = loaded.pipeline("moderated").engines
-    own = engines[moderation]
+    own = engines[redaction]
     show("server:", own.state, own.allows("a kind word"), own.allows("a rude word"), MT in engines)
     await loaded.close()
     show("server:", own.state)
-    async with Pipeline(stt="bench", llm="bench", tts="bench", moderation="words:rude") as pipeline:
-        moderator: Any = pipeline.engines["moderation"]
+    async with Pipeline(stt="bench", llm="bench", tts="bench", redaction="words:rude") as pipeline:
+        moderator: Any = pipeline.engines["redaction"]
         show("library:", moderator.state, moderator.allows("rude"))
     show("library:", moderator.state)
 

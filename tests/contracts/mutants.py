@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from parley.engines.llm.bench import BenchModel
 from parley.engines.llm.responder import Responder
 from parley.engines.model_worker import ModelWorker
+from parley.engines.moderation.words import WordList
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.ports import (
     ChatEnd,
@@ -27,6 +28,8 @@ from parley.engines.ports import (
     DialogueEvent,
     DialogueRequest,
     EngineInfo,
+    ModerationRequest,
+    ModerationVerdict,
     Partial,
     PauseContext,
     RecognitionSpec,
@@ -519,3 +522,26 @@ class DeafAnswer(BenchSpeechModel):
     async def reply(self, request: DialogueRequest) -> AsyncIterator[DialogueEvent]:
         async for event in super().reply(replace(request, audio=np.zeros(0, np.float32))):
             yield event
+
+
+class ReadsTheBeginning(WordList):
+    async def judge(self, request: ModerationRequest) -> ModerationVerdict:
+        return await super().judge(replace(request, text=request.text[:100]))
+
+
+class TrustsTheAssistant(WordList):
+    async def judge(self, request: ModerationRequest) -> ModerationVerdict:
+        if request.side == "assistant":
+            return ModerationVerdict(False)
+        return await super().judge(request)
+
+
+class RemembersTheLast(WordList):
+    """One verdict serves everybody who asks at once."""
+
+    last = ModerationVerdict(False)
+
+    async def judge(self, request: ModerationRequest) -> ModerationVerdict:
+        self.last = await super().judge(request)
+        await asyncio.sleep(0)
+        return self.last

@@ -15,6 +15,7 @@ import pytest
 
 from parley.engines.ports import (
     LLM,
+    MODERATION,
     MT,
     SPEECH,
     STT,
@@ -33,6 +34,7 @@ from parley.engines.registry import create
 from parley.testing.contracts import (
     ConverterContract,
     LanguageModelContract,
+    ModeratorContract,
     RecognizerContract,
     SpeechModelContract,
     Subject,
@@ -273,6 +275,14 @@ class TestBenchConverter(ConverterContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(VC, "bench")
+
+
+class TestWordList(ModeratorContract):
+    refused = "darn"
+
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(MODERATION, "words", words=["darn"])
 
 
 class TestBenchSpeechModel(SpeechModelContract):

@@ -11,6 +11,7 @@ import pytest
 
 from parley.engines.llm.bench import BenchModel
 from parley.engines.llm.responder import Responder
+from parley.engines.moderation.words import WordList
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.speech.bench import BenchSpeechModel
 from parley.engines.tts.espeak import EspeakSynthesizer
@@ -21,6 +22,7 @@ from parley.testing.contracts import (
     ConverterContract,
     EngineContract,
     LanguageModelContract,
+    ModeratorContract,
     RecognizerContract,
     SpeechModelContract,
     Subject,
@@ -50,6 +52,13 @@ def bench(kind: type) -> Make:
 
 
 ODD_HALF = "half a surrogate pair"
+
+
+class Words(ModeratorContract):
+    """What the word list of these tests flags."""
+
+    refused = "darn"
+
 
 CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, ...]]] = [
     *(
@@ -140,6 +149,14 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (ConverterContract, BenchConverter, mutants.OneConversion, "test_sixteen_at_once_get_what_each_gets_alone"),
             (SpeechModelContract, BenchSpeechModel, mutants.SilentAnswer, "test_an_answer_is_audio_with_its_words_and_one_end"),
             (SpeechModelContract, BenchSpeechModel, mutants.DeafAnswer, "test_the_sound_of_the_user_matters"),
+        )
+    ),
+    *(
+        (Words, partial(WordList, None, ["darn"]), partial(mutant, None, ["darn"]), test, arguments)
+        for mutant, test, arguments in (
+            (mutants.ReadsTheBeginning, "test_a_long_text_is_judged_to_its_end_without_holding_the_event_loop", ()),
+            (mutants.TrustsTheAssistant, "test_a_harmless_text_passes_and_a_refused_one_is_flagged", ("assistant",)),
+            (mutants.RemembersTheLast, "test_sixteen_at_once_get_what_each_gets_alone", ()),
         )
     ),
 ]  # fmt: skip

@@ -122,6 +122,9 @@ class ChatServer:
     scripts: list[Script]
     models: list[str] | int | bytes = field(default_factory=lambda: ["m"])
     root: str = "/v1"
+    api: str = "/chat/completions"
+    """Where the scripts answer."""
+
     health: dict[str, object] | None = None
     redirect: tuple[int, str] | None = None
     """The status and location that answer every request outside `moved`."""
@@ -138,7 +141,7 @@ class ChatServer:
     @property
     def bodies(self) -> list[Any]:
         """The bodies of the chat requests so far."""
-        return [request.body for request in self.requests if request.path.endswith("/chat/completions")]
+        return [request.body for request in self.requests if request.path.endswith(self.api)]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ChatServer]:
@@ -183,7 +186,7 @@ class ChatServer:
         if self.redirect is not None and not request.path.startswith(self.moved):
             status, location = self.redirect
             await answer.json(status, {}, {"location": location + request.path})
-        elif request.path.removeprefix(self.moved) == f"{self.root}/chat/completions":
+        elif request.path.removeprefix(self.moved) == f"{self.root}{self.api}":
             script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
             await script(request, answer)
         elif request.path == "/health" and self.health is not None:

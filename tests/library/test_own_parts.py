@@ -460,5 +460,5 @@ def test_several_engines_may_be_named_in_order() -> None:
     engines = {stage.name: spec for stage, spec in made.config.engines.items()}
     assert (engines["llm"].name, engines["llm"].model) == ("chain", "openai:gpt-5-mini, responder")
     assert engines["tts"].name == "espeak"
-    with pytest.raises(LibraryError, match="stt"):
-        Pipeline(stt=["pocketsphinx", "whisper"])  # type: ignore[arg-type]
+    with pytest.raises(LibraryError, match="turn"):
+        Pipeline(turn=["rules", "smart"])  # type: ignore[arg-type]

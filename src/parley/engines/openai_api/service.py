@@ -25,10 +25,12 @@ class Service:
     example_url: str
     too_long: str = ""
     engine: str = "openai"
+    flags: bool = True
+    """Whether the command line has flags for it; messages name the settings of the pipeline otherwise."""
 
     @property
     def base_url_flag(self) -> str:
-        return f"--{self.stage}-base-url"
+        return f"--{self.stage}-base-url" if self.flags else f"{self.stage}_options.base_url"
 
     @property
     def base_url_variable(self) -> str:
@@ -40,4 +42,4 @@ class Service:
 
     @property
     def model_flag(self) -> str:
-        return f"--{self.stage} {self.engine}:MODEL"
+        return f"--{self.stage} {self.engine}:MODEL" if self.flags else f'{self.stage} = "{self.engine}:MODEL"'

@@ -40,9 +40,24 @@ from parley.engines.ports.llm import (
     ToolCallDelta,
     ToolChoice,
 )
+from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
 from parley.engines.ports.mt import Term, TranslationRequest, Translator
 from parley.engines.ports.speech import DialogueEvent, DialogueRequest, SpeechModel, SpokenDelta
-from parley.engines.ports.stages import BUILT_IN, LLM, MT, SPEECH, STT, TTS, TURN, VAD, VC, EngineSet, Stage, stages
+from parley.engines.ports.stages import (
+    BUILT_IN,
+    LLM,
+    MODERATION,
+    MT,
+    SPEECH,
+    STT,
+    TTS,
+    TURN,
+    VAD,
+    VC,
+    EngineSet,
+    Stage,
+    stages,
+)
 from parley.engines.ports.stt import (
     Partial,
     RecognitionSpec,
@@ -59,6 +74,7 @@ from parley.engines.ports.vc import ConversionSpec, ConversionStream, VoiceConve
 __all__ = [
     "BUILT_IN",
     "LLM",
+    "MODERATION",
     "MT",
     "SPEECH",
     "STT",
@@ -88,6 +104,9 @@ __all__ = [
     "ForceTool",
     "ImagePart",
     "LanguageModel",
+    "ModerationRequest",
+    "ModerationVerdict",
+    "Moderator",
     "NeedsModels",
     "Partial",
     "PauseContext",

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from parley.engines.ports.engine import Engine, EngineSpec
 from parley.engines.ports.llm import LanguageModel
+from parley.engines.ports.moderation import Moderator
 from parley.engines.ports.mt import Translator
 from parley.engines.ports.speech import SpeechModel
 from parley.engines.ports.stt import SpeechRecognizer
@@ -74,8 +75,9 @@ TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesiz
 MT: Stage[Translator] = Stage("mt", "text translation", Translator)
 VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
 SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)
+MODERATION: Stage[Moderator] = Stage("moderation", "moderation", Moderator)
 
-BUILT_IN: tuple[Stage[Any], ...] = (VAD, TURN, STT, LLM, TTS, MT, VC, SPEECH)
+BUILT_IN: tuple[Stage[Any], ...] = (VAD, TURN, STT, LLM, TTS, MT, VC, SPEECH, MODERATION)
 
 
 @functools.cache

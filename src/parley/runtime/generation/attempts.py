@@ -5,6 +5,7 @@ Laws:
   exactly one of `GenerationFinished` and `GenerationFailed`. Once cancelled it posts nothing.
 - The source goes on writing while a clause is spoken; one clause is synthesized at a time. (A second one at once would take the
   processor from the clause that is waited for, and gain nothing once audio runs ahead of the listener.)
+- Where the pipeline has a moderator, nothing is said that it has not allowed (`Screening`): the attempt ends there, for `content_filter`.
 - Nothing is generated far ahead: `MAX_CLAUSES_AHEAD` of text, `pacing.MAX_AHEAD_S` of audio; and nothing at all while `hold(True)` stands.
 
 Does not know: whether the attempt is ever heard; held and released are the core's words.
@@ -30,9 +31,10 @@ from parley.core.words.events import (
     ToolCallStarted,
 )
 from parley.core.words.ids import AttemptId
-from parley.engines.ports import EngineSet, TextDelta
+from parley.engines.ports import MODERATION, EngineSet, TextDelta
 from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
+from parley.runtime.generation.screening import Remembered, Screening
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.text_sources import source_name, text_of
 from parley.runtime.generation.voicing import Voicing
@@ -69,8 +71,10 @@ class _Attempt:
         "_cutter",
         "_effect",
         "_engines",
+        "_judged",
         "_pacing",
         "_post",
+        "_screening",
         "_share",
         "_taken",
         "_who",
@@ -87,7 +91,9 @@ class _Attempt:
         clock: Callable[[], int],
         pacing: Pacing,
         taken: asyncio.Event,
+        judged: Remembered,
     ) -> None:
+        self._judged = judged
         self._effect = effect
         self._engines = engines
         self._share = share
@@ -97,6 +103,7 @@ class _Attempt:
         self._pacing = pacing
         self._taken = taken
         self._alive = True
+        self._screening: Screening | None = None
         self.task: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
@@ -115,25 +122,41 @@ class _Attempt:
         self._who = source_name(self._effect, self._engines)
         try:
             with engine_code():
-                if self._effect.modality == "text":
-                    await self._write()
-                else:
-                    await self._speak()
+                await self._generate()
         except Exception as error:  # noqa: BLE001 - the engine boundary
             self._say(GenerationFailed(self._effect.attempt, fault_of(error, self._who)))
+        finally:
+            if self._screening is not None:
+                self._screening.close()
+
+    async def _generate(self) -> None:
+        moderator = self._engines.find(MODERATION)
+        if moderator is not None:
+            self._screening = Screening(self._effect, moderator, self._share, self._judged)
+            self._effect = self._screening.effect
+        if self._effect.modality == "audio":
+            voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say)
+            self._who = voicing.who
+            await self._deliver(voicing.speak)
+        elif moderator is not None:
+            await self._deliver(self._write_clause)
+        else:
+            await self._write()
+
+    async def _write_clause(self, clause: Clause) -> None:
+        self._say(TextGenerated(self._effect.attempt, clause.text))
 
     async def _write(self) -> None:
-        """Text only: everything as it comes."""
+        """Text that nobody judges: everything as it comes."""
         async with closing(text_of(self._effect, self._engines, self._share, self._began)) as pieces:
             async for piece in pieces:
                 await self._taken.wait()
                 self._say(TextGenerated(self._effect.attempt, piece.text) if isinstance(piece, TextDelta) else piece)
 
-    # --- the source and the voice side by side ---
+    # --- the source, the moderator and the voice side by side ---
 
-    async def _speak(self) -> None:
-        voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say)
-        self._who = voicing.who
+    async def _deliver(self, say: Callable[[Clause], Awaitable[None]]) -> None:
+        """Everything in the order of its writing, the clauses by `say`."""
         pieces: asyncio.Queue[_Piece] = asyncio.Queue(MAX_CLAUSES_AHEAD)
         writer = asyncio.get_running_loop().create_task(self._cut_into(pieces))
         try:
@@ -141,9 +164,12 @@ class _Attempt:
                 piece = await pieces.get()
                 await asyncio.sleep(0)  # a queue full of pieces is not one step of the loop
                 await self._taken.wait()
+                if not isinstance(piece, _Failed) and not await self._allowed(piece):
+                    self._say(GenerationFinished(self._effect.attempt, "content_filter"))
+                    return
                 match piece:
                     case Clause():
-                        await voicing.speak(piece)
+                        await say(piece)
                     case _Failed(fault):
                         self._say(GenerationFailed(self._effect.attempt, fault))
                         return
@@ -156,6 +182,17 @@ class _Attempt:
             writer.cancel()
             await asyncio.wait([writer], timeout=CLOSING_S)
 
+    async def _allowed(self, piece: _Piece) -> bool:
+        screening = self._screening
+        if screening is None:
+            return True
+        return await screening.may_answer() and (not isinstance(piece, Clause) or await screening.may_say())
+
+    async def _put(self, queue: asyncio.Queue[_Piece], clause: Clause) -> None:
+        if self._screening is not None:
+            self._screening.clause_written(clause.text)
+        await queue.put(clause)
+
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the source writes, its text cut into clauses; a failure comes after all that was written before it."""
         cutter = self._cutter(self._effect.language)
@@ -164,7 +201,7 @@ class _Attempt:
                 await self._cut(cutter, queue)
         except Exception as error:  # noqa: BLE001 - the engine boundary
             for clause in cutter.finish():
-                await queue.put(clause)
+                await self._put(queue, clause)
             await queue.put(_Failed(fault_of(error, source_name(self._effect, self._engines))))
 
     async def _cut(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
@@ -178,10 +215,10 @@ class _Attempt:
                     elif queue.empty() and self._clock() - begun_ns > MAX_WRITING_S * 1e9:
                         clauses, begun_ns = cutter.hurry(), self._clock()
                     for clause in clauses:
-                        await queue.put(clause)
+                        await self._put(queue, clause)
                     continue
                 for clause in cutter.finish():
-                    await queue.put(clause)
+                    await self._put(queue, clause)
                 await queue.put(piece)
 
 
@@ -192,7 +229,7 @@ class Generations:
     language into clauses.
     """
 
-    __slots__ = ("_attempts", "_clock", "_cutter", "_engines", "_post", "_share", "_sleep", "_taken")
+    __slots__ = ("_attempts", "_clock", "_cutter", "_engines", "_judged", "_post", "_share", "_sleep", "_taken")
 
     def __init__(
         self,
@@ -211,6 +248,7 @@ class Generations:
         self._share = object()
         """The key by which an engine recognises the requests of one session."""
         self._attempts: dict[AttemptId, _Attempt] = {}
+        self._judged = Remembered()
         self._taken = asyncio.Event()
         self._taken.set()
 
@@ -225,7 +263,7 @@ class Generations:
         """Begin; the answers are the events of `GenerationEvent`."""
         pacing = Pacing(effect.format, self._clock, self._sleep, self._taken)
         attempt = _Attempt(
-            effect, self._engines, self._share, self._post, self._cutter, self._clock, pacing, self._taken
+            effect, self._engines, self._share, self._post, self._cutter, self._clock, pacing, self._taken, self._judged
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())

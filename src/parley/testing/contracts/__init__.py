@@ -24,6 +24,7 @@ from typing import Any
 from parley.engines.ports import Stage
 from parley.testing.contracts.base import EngineContract, Subject
 from parley.testing.contracts.llm import LanguageModelContract
+from parley.testing.contracts.moderation import ModeratorContract
 from parley.testing.contracts.mt import TranslatorContract
 from parley.testing.contracts.speech import SpeechModelContract
 from parley.testing.contracts.stt import RecognizerContract
@@ -43,6 +44,7 @@ CONTRACTS: dict[Stage[Any], type[EngineContract[Any, Any]]] = {
         TranslatorContract,
         ConverterContract,
         SpeechModelContract,
+        ModeratorContract,
     )
 }
 """The contract of each built-in stage."""
@@ -52,6 +54,7 @@ __all__ = [
     "ConverterContract",
     "EngineContract",
     "LanguageModelContract",
+    "ModeratorContract",
     "RecognizerContract",
     "SpeechModelContract",
     "Subject",

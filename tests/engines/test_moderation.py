@@ -1,0 +1,199 @@
+"""The two moderators: a list of words, and OpenAI's endpoint over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley.engines.moderation import openai, words
+from parley.engines.ports import EngineError, EngineUnavailable, ModerationRequest, ModerationVerdict
+from tests.engines.chat_server import Answer, ChatServer, Request
+
+LIST = """\
+# blocked
+darn
+café*      # with its plural
+holy   cow
+ばか
+ภาษา
+"""
+
+
+async def listed(tmp_path: Path, text: str = LIST) -> words.WordList:
+    path = tmp_path / "blocked.txt"
+    path.write_text(text, encoding="utf-8")
+    engine = words.create(str(path), {})
+    await engine.open()
+    return engine
+
+
+async def flagged(engine: Any, text: str) -> bool:
+    verdict: ModerationVerdict = await engine.judge(ModerationRequest(text, "user"))
+    return verdict.flagged
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Darn!", True),
+        ("(DARN)", True),
+        ("dárn it", True),
+        ("darning socks", False),
+        ("undarn", False),
+        ("d-a-r-n", False),
+        ("Two CAFES, please", True),
+        ("caf", False),
+        ("Holy, holy cow", True),
+        ("holy... COW!", True),
+        ("holy brown cow", False),
+        ("the cow is holy", False),
+        ("おまえはばかだ", True),
+        ("ば・か", True),
+        ("นี่คือภาษาไทย", True),
+        ("ｄａｒｎ", True),
+        ("", False),
+        ("a kind word", False),
+    ],
+)
+async def test_entries_find_words_beginnings_phrases_and_letters(tmp_path: Path, text: str, found: bool) -> None:
+    assert await flagged(await listed(tmp_path), text) is found
+
+
+async def test_the_option_adds_entries(tmp_path: Path) -> None:
+    engine = words.create("", {"words": ["blast", "drat*"]})
+    await engine.open()
+    assert await flagged(engine, "Blast")
+    assert await flagged(engine, "dratted")
+    assert not await flagged(engine, "blasted")
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        (None, "missing_file", "cannot be read"),
+        (b"\xff\xfe\x00\xd8", "invalid_file", "UTF-8"),
+        (b"# nothing\n\n", "invalid_file", "no entry"),
+        (b"x" * (words.MAX_FILE_BYTES + 1), "invalid_file", "larger than 4 MiB"),
+    ],
+)
+async def test_a_list_that_cannot_be_used_says_why(tmp_path: Path, data: bytes | None, code: str, said: str) -> None:
+    path = tmp_path / "list.txt"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(EngineUnavailable, match=said) as caught:
+        await words.create(str(path), {}).open()
+    assert caught.value.code == code
+
+
+def test_without_any_entry_the_configuration_is_refused() -> None:
+    with pytest.raises(ValueError, match="words:FILE"):
+        words.create("", {})
+    with pytest.raises(ValueError, match=r"knows no option 'wrods'\. Did you mean 'words'"):
+        words.create("a.txt", {"wrods": ["a"]})
+
+
+# --- OpenAI's endpoint ---
+
+
+class ModerationServer:
+    """Flags what contains "bomb", as violence. `script` answers instead, where one is given."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.failures: list[tuple[int, object]] = []
+
+    async def __call__(self, request: Request, answer: Answer) -> None:
+        assert request.path == "/v1/moderations"
+        self.requests.append(request)
+        if self.failures:
+            await answer.json(*self.failures.pop(0))
+            return
+        violent = "bomb" in request.body["input"]
+        result = {
+            "flagged": violent,
+            "categories": {"violence": violent, "hate": False},
+            "category_scores": {"violence": 0.9, "hate": 0.0},
+        }
+        await answer.json(200, {"id": "modr_1", "model": openai.MODEL, "results": [result]})
+
+
+async def judged_with(script: Any, text: str, **options: object) -> ModerationVerdict:
+    async with ChatServer([script], models=[openai.MODEL], api="/moderations").running() as server:
+        engine = openai.create("", {"base_url": server.url, "api_key": "sk-secret", **options})
+        await engine.open()
+        try:
+            return await engine.judge(ModerationRequest(text, "assistant"))
+        finally:
+            await engine.close()
+
+
+async def test_the_endpoint_is_asked_and_its_verdict_taken() -> None:
+    script = ModerationServer()
+    assert await judged_with(script, "a bomb") == ModerationVerdict(True, ("violence",))
+    (request,) = script.requests
+    assert request.body == {"model": "omni-moderation-latest", "input": "a bomb"}
+    assert request.headers["authorization"] == "Bearer sk-secret"
+    assert await judged_with(ModerationServer(), "a flower") == ModerationVerdict(False)
+
+
+async def test_only_the_named_categories_count() -> None:
+    assert not (await judged_with(ModerationServer(), "a bomb", categories=["hate"])).flagged
+    assert (await judged_with(ModerationServer(), "a bomb", categories="violence, hate")).categories == ("violence",)
+
+
+async def test_an_empty_text_is_not_sent() -> None:
+    script = ModerationServer()
+    assert not (await judged_with(script, "  \n")).flagged
+    assert not script.requests
+
+
+async def test_a_failure_that_passes_is_tried_again() -> None:
+    script = ModerationServer()
+    script.failures = [(500, {"error": {"message": "overloaded"}})]
+    assert (await judged_with(script, "a bomb")).flagged
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (401, {"error": {"message": "Incorrect API key provided: sk-secret"}}, "invalid_api_key"),
+        (200, {"results": []}, "server_error"),
+        (200, {"results": [{"flagged": True}]}, "server_error"),
+        (200, b"<html><title>Welcome</title></html>", "invalid_base_url"),
+    ],
+)
+async def test_without_a_verdict_the_text_is_withheld_unless_allowed(status: int, body: object, code: str) -> None:
+    script = ModerationServer()
+    script.failures = [(status, body)] * 9
+    with pytest.raises(EngineError) as caught:
+        await judged_with(script, "a bomb")
+    assert caught.value.code == code
+    assert "sk-secret" not in str(caught.value)
+    assert not (await judged_with(script, "a bomb", on_error="allow")).flagged
+
+
+async def test_a_verdict_that_takes_too_long_is_not_waited_for() -> None:
+    async def script(request: Request, answer: Answer) -> None:
+        await answer.until_client_leaves()
+
+    async with ChatServer([script], models=[openai.MODEL], api="/moderations").running() as server:
+        engine = openai.create("", {"base_url": server.url, "timeout_s": 0.05})
+        await engine.open()
+        with pytest.raises(EngineError, match=r"no verdict within 0\.05 s") as caught:
+            await engine.judge(ModerationRequest("a bomb", "user"))
+        assert caught.value.code == "timeout"
+        await asyncio.wait_for(server.client_left.wait(), 10)
+        await engine.close()
+
+
+async def test_openai_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "PARLEY_MODERATION_API_KEY", "PARLEY_MODERATION_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(EngineUnavailable, match="wants an API key") as caught:
+        await openai.create("", {}).open()
+    assert "OPENAI_API_KEY" in caught.value.remedy
+    assert "moderation_options.base_url" in caught.value.remedy
