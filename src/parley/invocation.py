@@ -1,11 +1,13 @@
-"""How this installation's command is spelt, for notices that tell a person what to run.
+"""How this installation's commands are spelt, for notices that tell a person what to run.
 
 Laws: standard library only, imports nothing of Parley; what it returns runs as it stands in the shell that started this process.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -25,6 +27,26 @@ def command(*arguments: str) -> str:
     return shlex.join([_script(), *arguments])
 
 
+def install(extra: str) -> str:
+    """The shell command that installs what the extra `extra` of this project demands, into the environment of this process.
+
+    It names the packages themselves: the extra of a project that a package index has under the same name would be another one.
+    """
+    demanded = _requirements(extra)
+    what = demanded or ["--editable", f".[{extra}]"]
+    return shlex.join([_shown(Path(sys.executable or "python")), "-m", "pip", "install", *what])
+
+
+def _requirements(extra: str) -> list[str]:
+    """What this installation's metadata says of an extra; nothing where it is not installed."""
+    try:
+        demanded = importlib.metadata.requires(NAME) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    pattern = re.compile(rf"(.+?)\s*;.*\bextra == ['\"]{re.escape(extra)}['\"]")
+    return [match[1] for line in demanded if (match := pattern.fullmatch(line))]
+
+
 def _script() -> str:
     script = _started() or _installed()
     if script is None:
@@ -32,12 +54,17 @@ def _script() -> str:
     found = shutil.which(NAME)
     if found is not None and _same(Path(found), script):
         return NAME
-    if not script.is_absolute():
-        return str(script)
+    return _shown(script)
+
+
+def _shown(path: Path) -> str:
+    """Relative to the current folder where it lies below that."""
+    if not path.is_absolute():
+        return str(path)
     try:
-        return str(script.relative_to(Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
-        return str(script)
+        return str(path)
 
 
 def _started() -> Path | None:

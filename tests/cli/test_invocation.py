@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from parley.invocation import command
+from parley.invocation import command, install
 
 
 def script(folder: Path) -> Path:
@@ -79,3 +81,33 @@ def test_what_a_shell_would_split_is_quoted(here: Path, monkeypatch: pytest.Monk
     folder = script(here / "my tools").parent
     monkeypatch.setattr(sys, "argv", [f"{folder}/parley"])
     assert command("models", "pull") == "'my tools/parley' models pull"
+
+
+def test_an_extra_is_installed_by_the_packages_that_it_demands(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(here / ".venv/bin/python"))
+    assert install("phonon") == ".venv/bin/python -m pip install 'ptts>=0.4.2'"
+    assert install("talk") == ".venv/bin/python -m pip install 'sounddevice>=0.5' 'textual>=1.0'"
+
+
+def test_without_metadata_the_extra_of_the_checkout_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", absent)
+    monkeypatch.setattr(sys, "executable", str(here / ".venv/bin/python"))
+    assert install("talk") == ".venv/bin/python -m pip install --editable '.[talk]'"
+
+
+def test_no_install_line_names_the_project_of_another_on_the_package_index() -> None:
+    """The index has another `parley`: whoever follows a line that names it installs that one."""
+    root = Path(__file__).resolve().parents[2]
+    files = [
+        root / "README.md",
+        *root.glob("docs/*.md"),
+        *root.glob("src/parley/**/*.py"),
+        *root.glob("examples/**/*.py"),
+    ]
+    assert len(files) > 300
+    wrong = re.compile(r"pip install [^\n`]*(?<![\w./-])[\"']?parley\b(?![\w./-])")
+    lines = [(file.name, match[0]) for file in files if (match := wrong.search(file.read_text(encoding="utf-8")))]
+    assert lines == []

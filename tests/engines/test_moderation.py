@@ -88,9 +88,12 @@ async def test_a_list_that_cannot_be_used_says_why(tmp_path: Path, data: bytes |
     assert caught.value.code == code
 
 
-def test_without_any_entry_the_configuration_is_refused() -> None:
-    with pytest.raises(ValueError, match="words:FILE"):
-        words.create("", {})
+async def test_without_any_entry_it_does_not_open() -> None:
+    with pytest.raises(EngineUnavailable, match=r"No word is listed.*words:FILE"):
+        await words.create("", {}).open()
+
+
+def test_a_mistyped_option_is_named() -> None:
     with pytest.raises(ValueError, match=r"knows no option 'wrods'\. Did you mean 'words'"):
         words.create("a.txt", {"wrods": ["a"]})
 

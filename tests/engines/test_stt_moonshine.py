@@ -182,4 +182,4 @@ async def test_a_folder_that_is_not_there_is_refused(model: str) -> None:
 async def test_a_missing_package_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moonshine_voice.transcriber", None)
     error = await failure(create(str(weights), {}))
-    assert (error.code, "parley[moonshine]" in error.remedy) == ("missing_package", True)
+    assert (error.code, "moonshine-voice" in error.remedy) == ("missing_package", True)

@@ -215,5 +215,5 @@ def test_the_extra_is_named_where_the_package_is_missing(monkeypatch: pytest.Mon
     with pytest.raises(EngineUnavailable, match="cannot be imported") as refused:
         library.load()
     assert refused.value.code == "missing_package"
-    assert "parley[sherpa]" in refused.value.remedy
+    assert "pip install 'sherpa-onnx" in refused.value.remedy
     assert importlib.util.find_spec("parley.engines.sherpa.library") is not None

@@ -211,7 +211,7 @@ def test_vanished_devices_are_reported_and_new_ones_are_used(tmp_path: Path, que
 def test_the_screen_shows_the_conversation_in_tmux_at_80_by_24(tmp_path: Path, question: Path) -> None:
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
-    pytest.importorskip("textual", reason='the screen needs textual: pip install "parley[talk]"')
+    pytest.importorskip("textual", reason="the screen needs textual (the extra `talk`)")
     with virtual_room(tmp_path) as room:
         command = [sys.executable, "-c", "from parley.cli.main import main; main()", "talk"]
         command += ["--stt", "pocketsphinx", "--llm", "responder", "--echo-control", "off"]

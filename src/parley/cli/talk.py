@@ -17,6 +17,7 @@ import click
 from parley.cli.failures import CommandFailed
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
+from parley.invocation import install
 
 if TYPE_CHECKING:
     from parley.client.connection import Server
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from parley.talk.devices import Direction
     from parley.talk.microphone import Cleaner
     from parley.talk.ports import Chosen, TalkView
-
-EXTRA = 'Install it with: pip install "parley[talk]"'
 
 
 @click.command(
@@ -133,7 +132,9 @@ def _check_packages(options: dict[str, object]) -> dict[str, str | None]:
     from parley.talk.devices import DevicesUnavailable, find_device, list_devices
 
     if not _is_plain(options) and find_spec("textual") is None:
-        raise CommandFailed("The screen needs the package textual.", f"{EXTRA}; --plain does without.")
+        raise CommandFailed(
+            "The screen needs the package textual.", f"Install it, or do without it (--plain): {install('talk')}"
+        )
     found: dict[str, str | None] = {}
     try:
         devices = list_devices()

@@ -19,6 +19,9 @@ from parley.engines.ports import Engine, EngineFactory, EngineInfo, EngineSpec, 
 
 GROUP = "parley.engines"
 
+OWN_PACKAGE = "parley"
+REINSTALL = "Reinstall Parley from its checkout: make clean, then what you started with."
+
 
 def names(stage: Stage[Any]) -> tuple[str, ...]:
     """The names of the installed engines of one stage, sorted."""
@@ -88,7 +91,7 @@ def _load(point: importlib.metadata.EntryPoint) -> EngineFactory:
         raise EngineUnavailable(
             f"The engine {point.name!r} of the package {package!r} cannot be imported: {error}.",
             code="engine_import_failed",
-            remedy=f"Reinstall it: pip install --force-reinstall {package}",
+            remedy=REINSTALL if package == OWN_PACKAGE else f"Reinstall it: pip install --force-reinstall {package}",
         ) from error
     except Exception as error:  # a module may do anything when it is imported
         raise _broken(point, "its import", error) from error
@@ -110,7 +113,7 @@ def _package(point: importlib.metadata.EntryPoint) -> str:
 
 def _suggestion(wanted: str, known: list[str]) -> str:
     if not known:
-        return "None is installed for this stage; reinstall the package: pip install --force-reinstall parley"
+        return f"None is installed for this stage. {REINSTALL}"
     close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
     meant = f"Did you mean {close[0]!r}? " if close else ""
     return f"{meant}Installed: {', '.join(known)}."

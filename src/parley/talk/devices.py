@@ -29,6 +29,7 @@ import numpy as np
 from parley.audio.types import Int16
 from parley.client.playback import ClientPlayback, PlaybackProgress, PlayedSpan
 from parley.errors import ParleyError
+from parley.invocation import install
 
 RATE = 48_000
 """Every device and every sound server supports this rate; at 24 or 16 kHz virtual devices stutter."""
@@ -353,7 +354,7 @@ def _sounddevice() -> Any:
     except ModuleNotFoundError as error:
         raise DevicesUnavailable(
             "The package sounddevice, which reaches microphone and loudspeaker, is not installed.",
-            'Install it with: pip install "parley[talk]"',
+            f"Install it: {install('talk')}",
         ) from error
     except OSError as error:
         how = {

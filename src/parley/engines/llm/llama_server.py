@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from parley.engines.ports import EngineRefused, EngineUnavailable
+from parley.invocation import install
 
 LOAD_LIMIT_S: Final = 60.0
 """For starting a child and one token. A damaged file can make llama.cpp load for ever."""
@@ -126,7 +127,7 @@ def check_package() -> None:
     if importlib.util.find_spec("xllamacpp") is None:
         raise EngineUnavailable(
             "The engine llama needs the package xllamacpp.",
-            "Install it: pip install 'parley[llama]'",
+            f"Install it: {install('llama')}",
             code="missing_package",
         )
 

@@ -42,8 +42,6 @@ def create(model: str, options: Mapping[str, object]) -> WordList:
     reader = OptionReader("moderation words", options)
     words = reader.names("words")
     reader.close()
-    if not model and not words:
-        raise ValueError("moderation words: name a file, words:FILE, or give the option words.")
     return WordList(Path(model).expanduser() if model else None, words)
 
 
@@ -69,8 +67,11 @@ class WordList:
         entries = [*self._given, *self._read()]
         self._entries = _Entries(entries)
         if not self._entries:
+            named = f"The word list {self._path} has no entry." if self._path else "No word is listed."
             raise EngineUnavailable(
-                f"The word list {self._path} has no entry.", "Write one word to a line.", code="invalid_file"
+                named,
+                'Name a file with one word to a line, moderation = "words:FILE", or give the option words.',
+                code="invalid_file",
             )
 
     def _read(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from parley.engines.ports import EngineUnavailable
+from parley.invocation import install
 
 
 def load() -> Any:
@@ -14,7 +15,7 @@ def load() -> Any:
     except (ImportError, OSError) as error:
         raise EngineUnavailable(
             f"sherpa-onnx cannot be imported: {error}.",
-            "Install it: pip install 'parley[sherpa]'",
+            f"Install it: {install('sherpa')}",
             code="missing_package",
         ) from error
     return sherpa_onnx

@@ -18,6 +18,7 @@ import numpy as np
 
 from parley.engines.ports import EngineUnavailable, Samples, Transcript, Word
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.invocation import install
 from parley.models import store
 
 NEEDED: Final = (
@@ -59,7 +60,7 @@ class MoonshineModel:
         except (ImportError, OSError) as error:  # OSError: its library needs a newer C library
             raise EngineUnavailable(
                 f"moonshine-voice cannot be imported: {error}.",
-                "Install it: pip install 'parley[moonshine]'. On Linux it needs glibc 2.34 or newer.",
+                f"Install it (on Linux it needs glibc 2.34 or newer): {install('moonshine')}",
                 code="missing_package",
             ) from error
         options = {

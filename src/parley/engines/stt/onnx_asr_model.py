@@ -18,6 +18,7 @@ from parley.engines.onnx_session import session_options
 from parley.engines.ports import EngineUnavailable, RecognitionSpec, Samples, TokenLogprob, Transcript, Word
 from parley.engines.stt import onnx_asr_weights
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.invocation import install
 
 QUANTIZATIONS: Final = ("int8", None)
 """What is looked for where the configuration names none: on a CPU the small graphs are several times faster, and hear nearly as well."""
@@ -60,7 +61,7 @@ class OnnxAsrModel:
         except ImportError as error:
             raise EngineUnavailable(
                 f"onnx-asr cannot be imported: {error}.",
-                "Install it: pip install 'parley[onnx-asr]'",
+                f"Install it: {install('onnx-asr')}",
                 code="missing_package",
             ) from error
         found = onnx_asr_weights.locate(loading.model, loading.kind)

@@ -23,6 +23,7 @@ from parley.engines.ports import EngineUnavailable, Samples, Word
 from parley.engines.tts.kokoro_tensors import WIDTH, Style
 from parley.engines.tts.kokoro_text import VOCABULARY
 from parley.engines.tts.phoneme_pieces import Piece, known_ids, silent, timed, untimed
+from parley.invocation import command
 
 MIN_SPEED: Final = 0.5
 MAX_SPEED: Final = 2.0
@@ -107,6 +108,7 @@ def _summed_durations(nodes: Iterable[Any]) -> str:
 def _unlike(path: Path, why: str) -> EngineUnavailable:
     return EngineUnavailable(
         f"{path} is not a graph of Kokoro: {why}.",
-        "Use an ONNX export of Kokoro-82M with the inputs tokens or input_ids, style and speed, or: parley models pull kokoro:v1.0",
+        "Use an ONNX export of Kokoro-82M with the inputs tokens or input_ids, style and speed, or: "
+        + command("models", "pull", "kokoro:v1.0"),
         code="invalid_model",
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from parley.audio import files, resampling
 from parley.engines.ports import EngineError, EngineUnavailable, Samples
+from parley.invocation import install
 from parley.models import store
 
 CLIP_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
@@ -184,7 +185,7 @@ def _library() -> Any:
         import ptts
     except ImportError as error:
         raise EngineUnavailable(
-            f"ptts cannot be imported: {error}.", "Install it: pip install 'parley[phonon]'", code="missing_package"
+            f"ptts cannot be imported: {error}.", f"Install it: {install('phonon')}", code="missing_package"
         ) from error
     return ptts
 
