@@ -146,11 +146,12 @@ def test_talking_over_the_spoken_answer_stops_it(speech: Speech) -> None:
     question, interruption = pcm(speech, "hello_world"), pcm(speech, "weather_question", 1.5)
     with talking_with(model) as talk:
         talk.until("session.created")
-        speaker = threading.Thread(target=speak, args=(talk, question + interruption))
-        speaker.start()
+        speak(talk, question, 4)
         first = talk.until("response.created").response.id
         talk.until("response.output_audio.delta")
         item_id = talk.events[-1].item_id
+        speaker = threading.Thread(target=speak, args=(talk, interruption))
+        speaker.start()
         talk.until("input_audio_buffer.speech_started")
         talk.connection.conversation.item.truncate(item_id=item_id, content_index=0, audio_end_ms=400)
         talk.until("conversation.item.truncated")
