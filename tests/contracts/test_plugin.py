@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,38 @@ def test_an_installed_engine_is_tested_by_name_with_its_options(tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_what_was_found_is_written_as_json(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(CLASS + EXCUSED + "\n\ndef test_other(): pass\n")
+    (tmp_path / "test_bent.py").write_text(CLASS.replace("TestMine", "TestBent") + OVERRIDDEN)
+    named = (
+        "test_mine.py",
+        "test_bent.py",
+        "--parley-engine",
+        "mt.bench",
+        "-k",
+        "overridden or confidence or describes or other",
+    )
+    done = run(tmp_path, *named, "--parley-report", "found.json")
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["engines"]
+    by_name = {(engine["stage"], engine["engine"]): engine for engine in found}
+    assert set(by_name) == {("turn", "TestMine"), ("turn", "TestBent"), ("mt", "mt.bench")}, done.stdout
+    mine, bent = by_name["turn", "TestMine"], by_name["turn", "TestBent"]
+    assert mine["counts"]["expected"] == 2
+    assert {p.get("reason") for p in mine["promises"] if p["outcome"] == "expected"} == {"it believes every recogniser"}
+    (broken,) = [promise for promise in bent["promises"] if promise["outcome"] == "failed"]
+    assert broken["test"] == "test_no_contract_test_is_overridden_without_a_reason"
+    assert "overrides or removes a test of the contract" in broken["reason"]
+    for engine in found:
+        assert sum(engine["counts"].values()) == len(engine["promises"]) == len({p["test"] for p in engine["promises"]})
+    assert set(by_name["mt", "mt.bench"]["counts"]) == {"passed"}
+
+
+def test_a_report_in_no_folder_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "--parley-engine", "mt.bench", "--parley-report", "no/found.json")
+    assert "--parley-report: there is no folder no" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
 def test_options_may_stand_in_the_environment(tmp_path: Path) -> None:
     environment = {"PATH": "", "PARLEY_ENGINE_OPTIONS": "word_ms=1 'pitch=very high'"}
     done = run(tmp_path, "--parley-engine", "mt.bench", environment=environment)
@@ -117,6 +150,6 @@ def test_the_test_kit_needs_no_pytest_where_it_is_used_without() -> None:
     script = (
         "import sys; sys.modules['pytest'] = None; import pkgutil, importlib, parley.testing as kit; "
         "[importlib.import_module(f'parley.testing.{m.name}') for m in pkgutil.iter_modules(kit.__path__) "
-        "if m.name not in ('contracts', 'pytest_plugin')]"
+        "if m.name not in ('contracts', 'contract_report', 'pytest_plugin')]"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)

@@ -2,6 +2,7 @@
 
 `--parley-option key=value` (again and again) gives the engine's options; the environment variable `PARLEY_ENGINE_OPTIONS` holds further
 ones, `key=value` separated by white space and quoted as in a shell, for what should not stand on a command line.
+`--parley-report FILE` writes what was found as JSON (`contract_report`).
 
 Every run of pytest in an environment with Parley imports this module: it imports nothing but pytest until an engine is named.
 """
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+from parley.testing.contract_report import ContractReport
 
 if TYPE_CHECKING:
     from typing import Any
@@ -56,10 +59,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="KEY=VALUE",
         help=f"an option of the engine; may be given several times. Further ones stand in the environment variable {OPTIONS}",
     )
+    group.addoption(
+        "--parley-report",
+        metavar="FILE",
+        type=Path,
+        help="write what the contract suite found of each engine to a JSON file",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    report: Path | None = config.getoption("--parley-report")
+    if report is not None:
+        if not report.parent.is_dir():
+            raise pytest.UsageError(f"--parley-report: there is no folder {report.parent}")
+        config.pluginmanager.register(ContractReport(report.absolute()), "parley-report")
     names: list[str] = config.getoption("--parley-engine")
     given: list[str] = config.getoption("--parley-option")
     if not names:

@@ -22,9 +22,9 @@ def contract_class(stage: Stage[Any], spec: EngineSpec) -> type[EngineContract[A
         return partial(create, stage, spec)
 
     words = "".join(part.capitalize() for part in (stage.name, *spec.name.split("_")))
-    return type(
-        f"Test{words}", (CONTRACTS[stage],), {"make_engine": pytest.fixture(make_engine), "__module__": __name__}
-    )
+    name = f"{stage.name}.{spec.name}" + (f":{spec.model}" if spec.model else "")
+    made = {"make_engine": pytest.fixture(make_engine), "engine_name": name, "__module__": __name__}
+    return type(f"Test{words}", (CONTRACTS[stage],), made)
 
 
 for _named in pytest_plugin.named_engines():
