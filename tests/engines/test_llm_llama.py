@@ -219,7 +219,7 @@ async def test_a_name_that_is_none() -> None:
 async def test_a_model_of_the_catalogue_that_is_not_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(store.VARIABLE, str(tmp_path))
     error = await refused("smollm2-135m")
-    assert error.remedy.endswith("parley models pull llama:smollm2-135m")
+    assert "models pull llama:smollm2-135m" in error.remedy
     assert installed_models() == ()
 
 
