@@ -1,7 +1,7 @@
 """Writes docs/engines.md from what the engines declare and what was measured; `--check` fails when the page is out of date.
 
-The declarations are those of `parley engines`; the figures are those of benchmarks/results/round_trip.json, which
-`python -m benchmarks.round_trip` writes.
+The declarations are those of `parley engines`; the figures are those of benchmarks/results/round_trip.json and offline_turns.json, which
+`python -m benchmarks.round_trip` and `python -m benchmarks.offline_turns` write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from parley.engines.registry import available
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "engines.md"
-RESULTS = ROOT / "benchmarks" / "results" / "round_trip.json"
+RESULTS = ROOT / "benchmarks" / "results"
 
 INTRODUCTION = """# Engines
 
@@ -38,9 +38,14 @@ request to the first chunk, RTF the processor time by the length of the audio, t
 that was given at once to its words.
 """
 
+TURNS = """
+The whole offline turn, over a socket, with hibari's voice on both sides, the built-in responder and the default turn detection, which waits
+for 500 ms of silence: from the end of the speech to the first audio of the reply (`python -m benchmarks.offline_turns`).
+"""
+
 
 def main() -> int:
-    text = page(available(), json.loads(RESULTS.read_text(encoding="utf-8")))
+    text = page(available(), _results("round_trip"), _results("offline_turns"))
     if "--check" in sys.argv[1:]:
         if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
             return 0
@@ -50,7 +55,12 @@ def main() -> int:
     return 0
 
 
-def page(infos: list[EngineInfo], measured: dict[str, Any]) -> str:
+def _results(name: str) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return results
+
+
+def page(infos: list[EngineInfo], measured: dict[str, Any], turns: dict[str, Any]) -> str:
     parts = [INTRODUCTION]
     titles = {stage.name: stage.title for stage in stages()}
     shown = [info for info in infos if info.name != "bench"]  # they serve benchmarks
@@ -80,6 +90,16 @@ def page(infos: list[EngineInfo], measured: dict[str, Any]) -> str:
         for one in measured["voices"]
     ]
     parts.append("\n" + _table(("Voice", "First audio", "RTF", "Memory"), rows))
+    parts.append(TURNS)
+    rows = [
+        (
+            f"`{run['stt']}`",
+            *(f"{run[f'first_audio_{share}_ms']} ms" for share in ("p50", "p90", "max")),
+            f"{run['wer']:.3f}",
+        )
+        for run in turns["runs"]
+    ]
+    parts.append("\n" + _table(("Recogniser", "p50", "p90", "Longest", "WER"), rows))
     return "".join(parts)
 
 
