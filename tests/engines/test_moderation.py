@@ -62,6 +62,29 @@ async def test_entries_find_words_beginnings_phrases_and_letters(tmp_path: Path,
     assert await flagged(await listed(tmp_path), text) is found
 
 
+@pytest.mark.parametrize("entry", ["darn", "holy cow", "caf\u00e9 au lait"])
+@pytest.mark.parametrize("before", [0, words.SLICE_CHARS - 3, 2 * words.SLICE_CHARS + 1, 50_000])
+async def test_a_long_text_is_judged_in_slices_and_an_entry_across_two_is_found(
+    tmp_path: Path, entry: str, before: int
+) -> None:
+    engine = await listed(tmp_path, "darn\nholy cow\ncafe au lait\n")
+    text = ("a kind word " * 5_000)[:before].rpartition(" ")[0]
+    assert not await flagged(engine, text)
+    assert await flagged(engine, f"{text} {entry} {text}")
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(count())
+    await flagged(engine, text)
+    others.cancel()
+    assert turns >= len(text) // (2 * words.SLICE_CHARS)
+
+
 async def test_the_option_adds_entries(tmp_path: Path) -> None:
     engine = words.create("", {"words": ["blast", "drat*"]})
     await engine.open()
