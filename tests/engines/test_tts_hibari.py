@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, SpeechChunk, SpeechRequest
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
 from parley.engines.tts import hibari_voices
-from parley.engines.tts.hibari import CHUNK_SAMPLES, HibariSynthesizer, create
-from parley.engines.tts.phoneme_pieces import SAMPLE_RATE
+from parley.engines.tts.hibari import HibariSynthesizer, create
+from parley.engines.tts.phoneme_pieces import CHUNK_SAMPLES, SAMPLE_RATE
 from parley.text.clauses import ClauseCutter
 from parley.text.word_timing import WordTiming
 

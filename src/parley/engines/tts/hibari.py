@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Final
-
-import numpy as np
 
 from parley.engines import weights
 from parley.engines.model_worker import ModelWorker
@@ -27,6 +26,7 @@ from parley.engines.ports import (
     EngineInfo,
     EngineRefused,
     EngineUnavailable,
+    Samples,
     SpeechChunk,
     SpeechRequest,
     Word,
@@ -35,11 +35,8 @@ from parley.engines.tts import hibari_voices
 from parley.engines.tts.hibari_model import HibariModel
 from parley.engines.tts.hibari_text import missing
 from parley.engines.tts.hibari_voices import DEFAULT, LANGUAGE, VOICES, Catalogue
-from parley.engines.tts.phoneme_pieces import SAMPLE_RATE
+from parley.engines.tts.phoneme_pieces import SAMPLE_RATE, Piece, in_chunks
 from parley.invocation import command
-
-CHUNK_SAMPLES: Final = SAMPLE_RATE // 2
-"""Half a second: short enough to be paced, long enough to be few."""
 
 STUCK_S: Final = 20.0
 """A piece takes a fifth of a second; one that takes so long has hung."""
@@ -127,20 +124,14 @@ class HibariSynthesizer:
         if worker is None:
             raise EngineUnavailable("hibari is not open.", code="not_open")
         model = await self._model(worker, self._voice_for(request))
-        samples = 0
-        earlier: tuple[Word, ...] = ()
-        for piece in await worker.call(partial(model.pieces, request.text), request.share):
-            speak = partial(model.speak, piece, request.speed, samples * 1000 / SAMPLE_RATE)
-            audio, words = await worker.call(speak, request.share)
-            for start in range(0, len(audio), CHUNK_SAMPLES):
-                end = min(len(audio), start + CHUNK_SAMPLES)
-                until_ms = (samples + end) * 1000 / SAMPLE_RATE
-                begun = words if end == len(audio) else tuple(word for word in words if word.start_ms < until_ms)
-                yield SpeechChunk(audio[start:end], SAMPLE_RATE, earlier + begun)
-            earlier += words
-            samples += len(audio)
-            if words and not len(audio):  # a lone dash is shown, and has no audio
-                yield SpeechChunk(np.zeros(0, np.float32), SAMPLE_RATE, earlier)
+        pieces = await worker.call(partial(model.pieces, request.text), request.share)
+
+        def say(piece: Piece, start_ms: float) -> Awaitable[tuple[Samples, tuple[Word, ...]]]:
+            return worker.call(partial(model.speak, piece, request.speed, start_ms), request.share)
+
+        async with aclosing(in_chunks(pieces, say)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _voice_for(self, request: SpeechRequest) -> str:
         resolved = self.resolve_voice(request.voice, request.language)

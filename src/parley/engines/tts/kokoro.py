@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -25,6 +26,7 @@ from parley.engines.ports import (
     EngineInfo,
     EngineRefused,
     EngineUnavailable,
+    Samples,
     SpeechChunk,
     SpeechRequest,
     Word,
@@ -32,11 +34,8 @@ from parley.engines.ports import (
 from parley.engines.tts import kokoro_text, kokoro_voices, kokoro_weights
 from parley.engines.tts.kokoro_model import KokoroModel
 from parley.engines.tts.kokoro_voices import Styles, primary, reading_of
-from parley.engines.tts.phoneme_pieces import SAMPLE_RATE
+from parley.engines.tts.phoneme_pieces import SAMPLE_RATE, Piece, in_chunks
 from parley.text import voice_mix
-
-CHUNK_SAMPLES: Final = SAMPLE_RATE // 2
-"""Half a second: short enough to be paced, long enough to be few."""
 
 STUCK_S: Final = 120.0
 """A piece of 15 s takes half a minute on a slow core; one that takes four times as long has hung."""
@@ -144,20 +143,14 @@ class KokoroSynthesizer:
         voice, reading = self._voice_for(request)
         reader = await self._reader(loaded, reading)
         style = await loaded.worker.call(partial(loaded.styles.style, voice), request.share)
-        samples = 0
-        earlier: tuple[Word, ...] = ()
-        for piece in await loaded.worker.call(partial(reader.pieces, request.text), request.share):
-            speak = partial(loaded.model.speak, piece, style, request.speed, samples * 1000 / SAMPLE_RATE)
-            audio, words = await loaded.worker.call(speak, request.share)
-            for start in range(0, len(audio), CHUNK_SAMPLES):
-                end = min(len(audio), start + CHUNK_SAMPLES)
-                until_ms = (samples + end) * 1000 / SAMPLE_RATE
-                begun = words if end == len(audio) else tuple(word for word in words if word.start_ms < until_ms)
-                yield SpeechChunk(audio[start:end], SAMPLE_RATE, earlier + begun)
-            earlier += words
-            samples += len(audio)
-            if words and not len(audio):  # a lone dash is shown, and has no audio
-                yield SpeechChunk(audio, SAMPLE_RATE, earlier)
+        pieces = await loaded.worker.call(partial(reader.pieces, request.text), request.share)
+
+        def say(piece: Piece, start_ms: float) -> Awaitable[tuple[Samples, tuple[Word, ...]]]:
+            return loaded.worker.call(partial(loaded.model.speak, piece, style, request.speed, start_ms), request.share)
+
+        async with aclosing(in_chunks(pieces, say)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _voice_for(self, request: SpeechRequest) -> tuple[str, str]:
         """The voice or mix, and what the text is read as."""

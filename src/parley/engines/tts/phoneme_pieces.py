@@ -2,22 +2,25 @@
 
 For voices whose model takes one character for each phoneme and tells how many steps each lasts.
 
-Laws: pure. A text's words are what stands between white space; the pieces' words together are the text's, each once, in order. The model's
-silence around a piece is cut, for a pause of its own.
+Laws: no I/O. A text's words are what stands between white space; the pieces' words together are the text's, each once, in order. The
+model's silence around a piece is cut, for a pause of its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from parley.engines.ports import Samples, Word
+from parley.engines.ports import Samples, SpeechChunk, Word
 
 SAMPLE_RATE: Final = 24_000
+
+CHUNK_SAMPLES: Final = SAMPLE_RATE // 2
+"""Half a second: short enough to be paced, long enough to be few."""
 
 MAX_PHONEMES: Final = 250
 """In one piece: some 15 s of speech, a fifth of a second of computing. The model was trained on 510 at the most."""
@@ -174,3 +177,25 @@ def _sounding(audio: Samples) -> tuple[int, int]:
     """Where the audio begins and ends without the silence around it."""
     loud = np.flatnonzero(np.abs(audio) > _SILENCE)
     return (max(0, int(loud[0]) - _LEAD_SAMPLES), int(loud[-1]) + 1) if len(loud) else (0, 0)
+
+
+async def in_chunks(
+    pieces: Iterable[Piece], say: Callable[[Piece, float], Awaitable[tuple[Samples, tuple[Word, ...]]]]
+) -> AsyncGenerator[SpeechChunk, None]:
+    """The audio of the pieces at 24,000 Hz; `words` of each chunk are all words begun so far.
+
+    `say` gives the audio of a piece that begins at so many milliseconds, and the times of its words.
+    """
+    samples = 0
+    earlier: tuple[Word, ...] = ()
+    for piece in pieces:
+        audio, words = await say(piece, samples * 1000 / SAMPLE_RATE)
+        for start in range(0, len(audio), CHUNK_SAMPLES):
+            end = min(len(audio), start + CHUNK_SAMPLES)
+            until_ms = (samples + end) * 1000 / SAMPLE_RATE
+            begun = words if end == len(audio) else tuple(word for word in words if word.start_ms < until_ms)
+            yield SpeechChunk(audio[start:end], SAMPLE_RATE, earlier + begun)
+        earlier += words
+        samples += len(audio)
+        if words and not len(audio):  # a lone dash is shown, and has no audio
+            yield SpeechChunk(audio, SAMPLE_RATE, earlier)
