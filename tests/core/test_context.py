@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from parley.core.regions.context import PromptBudget, Shown, fit, shortened, tokens_of
+from parley.core.regions.context import PromptBudget, Shown, fit, older, shortened, tokens_of
 from parley.core.words.effects import CallTool, StartGeneration
 from parley.core.words.errors import PeerError
 from parley.core.words.events import (
@@ -367,3 +367,19 @@ def test_a_decision_counts_its_reason_and_a_tool_list_counts_nothing() -> None:
     short, long = (McpApprovalResponse(ItemId("r"), ItemId("q"), False, reason) for reason in ("", "x" * 400))
     assert tokens_of(long) - tokens_of(short) == 100
     assert tokens_of(McpListTools(ItemId("l"), "books", (McpTool("lend", "x" * 400),))) == 0
+
+
+# --- the older items -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_older_items_are_those_without_which_the_rest_has_the_wanted_size() -> None:
+    items = [said(f"i{number}", "word " * 40) for number in range(4)]
+    each = tokens_of(items[0])
+    assert older(items, 4 * each) == ()
+    assert older(items, 2 * each) == tuple(items[:2])
+    assert older(items, 0) == tuple(items[:3]), "never the question"
+
+
+def test_a_call_is_as_old_as_its_output() -> None:
+    items: list[Item] = [called("c"), said("old", "word " * 40), returned("out", "sunny", of="c"), said("asked")]
+    assert older(items, 30) == (items[1],)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import Decided, Said, Say, Translate
-from parley.core.words.effects import StartGeneration
+from parley.core.words.effects import AbandonSummary, StartGeneration, Summarize
 from parley.core.words.events import (
     AudioArrived,
     CommitRequested,
@@ -26,6 +27,7 @@ from parley.core.words.settings import (
     FunctionTool,
     McpServer,
     OwnerSettings,
+    ServerVad,
     Settings,
     Transcription,
     Truncation,
@@ -168,3 +170,16 @@ def test_a_response_with_its_own_input_sees_nothing_else() -> None:
     scene = Scene(SESSION)
     scene.happens(ItemCreateRequested(TYPED), ResponseRequested(ResponseParams(input=(OWN,), in_conversation=False)))
     assert scene.last(StartGeneration).prompt.items == (OWN,)
+
+
+def test_only_a_reply_takes_the_model_from_a_summary() -> None:
+    owner = OwnerSettings(context_tokens=1_000, compaction=True)
+    scene = Scene(replace(SESSION, turn_detection=ServerVad()), owner, policy=Translates())
+    for name in ("a", "b", "c"):
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (InputText("word " * 240),))))
+    summary = scene.last(Summarize).summary
+    scene.says("good morning")
+    assert isinstance(scene.last(StartGeneration).work, Translation)
+    assert scene.all(AbandonSummary) == []
+    scene.happens(ResponseRequested(ResponseParams(in_conversation=False)))
+    assert scene.all(AbandonSummary) == [AbandonSummary(summary)]

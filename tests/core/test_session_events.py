@@ -32,6 +32,8 @@ from parley.core.words.events import (
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
+    Summarized,
+    SummaryFailed,
     TextGenerated,
     TimePassed,
     ToolAnswered,
@@ -46,7 +48,17 @@ from parley.core.words.events import (
     WindDownRequested,
     WorkAbandoned,
 )
-from parley.core.words.ids import AttemptId, CallId, ClientEventId, ItemId, JudgementId, ListingId, ToolCallId, TurnId
+from parley.core.words.ids import (
+    AttemptId,
+    CallId,
+    ClientEventId,
+    ItemId,
+    JudgementId,
+    ListingId,
+    SummaryId,
+    ToolCallId,
+    TurnId,
+)
 from parley.core.words.items import InputText, McpError, Message
 from parley.core.words.notices import ErrorRaised
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
@@ -93,6 +105,8 @@ OF_UNKNOWN_WORK: list[Event] = [
     PipelineFound("other", Settings(), OwnerSettings(), Capabilities()),
     PipelineNotFound(FAULT),
     WorkAbandoned(AwaitedGeneration(ATTEMPT)),
+    Summarized(SummaryId(1), "Ada asked about the weather."),
+    SummaryFailed(SummaryId(1), FAULT),
 ]
 OTHERS: list[Event] = [AudioPlayed(480), TimePassed(), InputEnded(), WindDownRequested(), LinkClosed()]
 EVERY = [*BY_CLIENT, *OF_UNKNOWN_WORK, *OTHERS]

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from parley.core.words.effects import (
-    CallTool,
-    ListTools,
-)
+from parley.core.words.effects import AbandonSummary, CallTool, ListTools, Summarize
 from parley.core.words.events import (
     GenerationFinished,
+    ItemCreateRequested,
     ToolArgumentsGenerated,
     ToolCallStarted,
     ToolsListed,
     Transcribed,
     WorkAbandoned,
 )
-from parley.core.words.ids import AttemptId, CallId, ListingId, ToolCallId, TurnId
-from parley.core.words.items import McpTool
+from parley.core.words.ids import AttemptId, CallId, ItemId, ListingId, ToolCallId, TurnId
+from parley.core.words.items import InputText, McpTool, Message
 from parley.core.words.settings import (
     Approval,
     McpServer,
+    OwnerSettings,
     Settings,
     ToolFilter,
 )
-from parley.core.words.work import AwaitedCall, AwaitedGeneration, AwaitedListing, AwaitedTranscript, Outstanding
+from parley.core.words.work import (
+    AwaitedCall,
+    AwaitedGeneration,
+    AwaitedListing,
+    AwaitedSummary,
+    AwaitedTranscript,
+    Outstanding,
+)
 from tests.core.scene import MCP_ALLOWED, Scene
 
 MCP = McpServer("books", "https://books.example/mcp", approval=Approval(never=ToolFilter()))
@@ -88,3 +94,13 @@ def test_abandoning_ended_or_unknown_work_changes_nothing() -> None:
     ):
         assert scene.happens(WorkAbandoned(work)) == []
         assert scene.session.late_events == number
+
+
+def test_a_summary_is_outstanding_until_it_is_abandoned() -> None:
+    scene = Scene(Settings(turn_detection=None), OwnerSettings(context_tokens=1_000, compaction=True))
+    for name in ("a", "b", "c"):
+        scene.happens(ItemCreateRequested(Message(ItemId(name), "user", (InputText("word " * 240),))))
+    summary = scene.last(Summarize).summary
+    assert scene.session.outstanding() == (AwaitedSummary(summary),)
+    assert scene.happens(WorkAbandoned(AwaitedSummary(summary))) == [AbandonSummary(summary)]
+    assert scene.session.outstanding() == ()

@@ -45,4 +45,4 @@ def test_work_of_different_kinds_with_one_number_is_distinct() -> None:
         AwaitedListing(ListingId(1)),
         AwaitedCall(ToolCallId(1)),
     ]
-    assert len(set(awaited)) == len(get_args(Outstanding)) == 4
+    assert len(set(awaited)) == len(get_args(Outstanding)) == 5

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from parley.core import session, state
-from parley.core.decisions import heard, output, requests, responses, transcripts, turns
+from parley.core.decisions import compaction, heard, output, requests, responses, transcripts, turns
 from parley.core.regions import (
     attempt,
     context,
@@ -25,6 +25,7 @@ from parley.core.regions import (
     pending_turns,
     playback,
     response,
+    summaries,
     turn_taking,
 )
 
@@ -96,6 +97,22 @@ def _edited(mutant: Mutant, owner: type | ModuleType, method: str, edits: list[E
 
 
 MUTANTS = (
+    _one(
+        "a summary outlives its messages",
+        "what the client has deleted is still in the prompt, as part of a summary",
+        summaries.Summary,
+        "holds",
+        "return all(",
+        "return True or all(",
+    ),
+    _one(
+        "a summary takes the model",
+        "a summary is begun while a reply is generated",
+        compaction.Compaction,
+        "_idle",
+        "st.attempts.alive or ",
+        "",
+    ),
     _one(
         "nothing is cut",
         "the conversation keeps words that were not heard",

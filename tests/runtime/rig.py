@@ -64,6 +64,7 @@ def pipeline_config(name: str = "test", **fields: Any) -> PipelineConfig:
         "speculate_after_ms": 200,
         "barge_in": "immediate",
         "context_tokens": 8192,
+        "compaction": False,
     }
     return PipelineConfig(name=name, **(values | fields))
 

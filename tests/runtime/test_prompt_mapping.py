@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from parley.core.words.effects import StartGeneration
-from parley.core.words.ids import AttemptId, CallId, ItemId
+from parley.core.words.effects import Summarize
+from parley.core.words.ids import CallId, ItemId, SummaryId
 from parley.core.words.items import (
     Content,
     FunctionCall,
@@ -23,8 +23,8 @@ from parley.core.words.items import (
     OutputAudio,
     OutputText,
 )
-from parley.core.words.settings import AudioFormat, ForceFunction, FunctionTool, Modality
-from parley.core.words.work import Prompt, Reply
+from parley.core.words.settings import ForceFunction, FunctionTool
+from parley.core.words.work import Prompt
 from parley.engines.ports import ChatMessage, ForceTool, ImagePart, Tool, ToolCall
 from parley.runtime.generation.prompt_mapping import (
     NO_OUTPUT,
@@ -34,6 +34,7 @@ from parley.runtime.generation.prompt_mapping import (
     UNHEARD,
     chat_messages,
     chat_request,
+    summary_request,
 )
 
 ID = ItemId("item")
@@ -164,18 +165,14 @@ def test_a_name_that_no_endpoint_takes_is_changed_unless_a_tool_has_it() -> None
     names = ["functions_look_up", "unnamed", "x" * 64]
     assert [made.name for made in chat_messages(items)[0].tool_calls] == names
     prompt = Prompt("", tuple(items), (FunctionTool("functions.look up"),))
-    assert chat_request(_start(prompt)).messages[0].tool_calls[0].name == "functions.look up"
-
-
-def _start(prompt: Prompt, modality: Modality = "text", language: str = "") -> StartGeneration:
-    return StartGeneration(AttemptId(1), Reply(prompt), modality, "alloy", 1.0, AudioFormat.PCM16, language)
+    assert chat_request(prompt, "text", "").messages[0].tool_calls[0].name == "functions.look up"
 
 
 def test_a_spoken_reply_is_asked_for_in_words_that_can_be_spoken() -> None:
-    spoken = chat_request(_start(Prompt("Be brief.", ()), "audio"))
+    spoken = chat_request(Prompt("Be brief.", ()), "audio", "")
     assert spoken.messages == (ChatMessage("system", f"Be brief.\n\n{SPOKEN_NOTE}"),)
-    assert chat_request(_start(Prompt("Be brief.", ()))).messages == (ChatMessage("system", "Be brief."),)
-    assert chat_request(_start(Prompt("", ()))).messages == ()
+    assert chat_request(Prompt("Be brief.", ()), "text", "").messages == (ChatMessage("system", "Be brief."),)
+    assert chat_request(Prompt("", ()), "text", "").messages == ()
 
 
 def test_the_request_carries_every_option_of_the_prompt() -> None:
@@ -189,8 +186,28 @@ def test_the_request_carries_every_option_of_the_prompt() -> None:
         max_output_tokens=50,
         reasoning_effort="low",
     )
-    request = chat_request(_start(prompt, language="de"))
+    request = chat_request(prompt, "text", "de")
     assert request.tools == (Tool("plain", ""), Tool("full", "does it", schema))
     assert request.tool_choice == ForceTool("full")
     assert (request.parallel_tool_calls, request.max_tokens, request.reasoning_effort) == (False, 50, "low")
     assert request.language == "de"
+
+
+def test_a_summary_stands_before_the_messages_and_is_not_the_systems() -> None:
+    prompt = Prompt("Be brief.", (user(InputText("and now?")),), summary="Ada asked about the weather.")
+    system, note, question = chat_request(prompt, "text", "").messages
+    assert system == ChatMessage("system", "Be brief.")
+    assert (note.role, note.text.splitlines()[-1]) == ("user", "Ada asked about the weather.")
+    assert question == ChatMessage("user", "and now?")
+
+
+def test_the_request_for_a_summary_begins_as_that_for_a_reply_does() -> None:
+    prompt = Prompt(
+        "Be brief.", (user(InputText("hello")),), (FunctionTool("plain"),), "none", None, 400, summary="Earlier."
+    )
+    reply = chat_request(prompt, "audio", "de")
+    summary = summary_request(Summarize(SummaryId(1), prompt, 70, "audio", "de"))
+    assert summary.messages[:-1] == reply.messages
+    assert summary.messages[-1].role == "user"
+    assert "70 words" in summary.messages[-1].text
+    assert (summary.tools, summary.tool_choice, summary.max_tokens) == (reply.tools, "none", 400)

@@ -347,6 +347,7 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         speculate_after_ms=section.speculate_after_ms,
         barge_in=section.barge_in,
         context_tokens=section.context_tokens,
+        compaction=section.compaction == "on",
     )
 
 

@@ -140,6 +140,7 @@ class PipelineSection(BaseModel):
     speculate_after_ms: int = Field(default=96, ge=0, le=10_000)
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     context_tokens: int = Field(default=8192, ge=256, le=10_000_000)
+    compaction: Switch = "off"
 
 
 def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:

@@ -90,6 +90,7 @@ class PipelineConfig:
     speculate_after_ms: int
     barge_in: BargeIn
     context_tokens: int
+    compaction: bool
 
 
 @dataclass(frozen=True, slots=True)

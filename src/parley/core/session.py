@@ -7,6 +7,7 @@ follow from the state alone run to a fixed point; then the invariants are checke
     turns.py       the user's side        audio, voice, turns, transcripts, the floor
     responses.py   the agent's side       responses, speculation, interruption
     tools.py       the tools' side        servers of tools, and the outcome of calls
+    compaction.py  long conversations     summaries in place of older items
     requests.py    the client's requests  settings, items, response.create and cancel
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from parley.core.decisions.compaction import Compaction
 from parley.core.decisions.heard import HeardSpeech
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
@@ -58,6 +60,8 @@ from parley.core.words.events import (
     ResponseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
+    Summarized,
+    SummaryFailed,
     TextGenerated,
     TimePassed,
     ToolAnswered,
@@ -78,7 +82,14 @@ from parley.core.words.limits import SAMPLES_PER_MS, STALLED_MICROPHONE_NS
 from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
-from parley.core.words.work import AwaitedCall, AwaitedGeneration, AwaitedListing, AwaitedTranscript, Outstanding
+from parley.core.words.work import (
+    AwaitedCall,
+    AwaitedGeneration,
+    AwaitedListing,
+    AwaitedSummary,
+    AwaitedTranscript,
+    Outstanding,
+)
 
 
 class Session:
@@ -113,10 +124,12 @@ class Session:
         self._heard = HeardSpeech(self._st)
         calls = ToolCalls(self._st)
         delivery = OutputDelivery(self._st, self._heard, calls)
-        self._responses = Responses(self._st, PromptBuilder(self._st), self._heard, delivery)
+        prompts = PromptBuilder(self._st)
+        self._responses = Responses(self._st, prompts, self._heard, delivery)
+        self._compaction = Compaction(self._st, prompts, self._heard)
         self._turns = Turns(self._st, self._responses)
         self._tools = ServerTools(self._st, self._responses, calls)
-        self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools)
+        self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools, self._compaction)
 
     @property
     def id(self) -> SessionId:
@@ -162,6 +175,7 @@ class Session:
             *map(AwaitedGeneration, st.attempts.running()),
             *(AwaitedListing(listing.id) for listing in st.tools.awaited()),
             *map(AwaitedCall, st.tools.calls),
+            *((AwaitedSummary(st.summaries.running.id),) if st.summaries.running is not None else ()),
         )
 
     def start(self) -> list[Effect]:
@@ -206,6 +220,8 @@ class Session:
                 responses.generated(event)
             case GenerationFinished() | GenerationFailed():
                 responses.generated(event)
+            case Summarized() | SummaryFailed():
+                self._compaction.handle(event)
             case ToolsListed() | ToolListingFailed() | ToolAnswered() | ToolFailed():
                 self._tools.handle(event)
             case AudioPlayed(samples=samples):
@@ -282,6 +298,7 @@ class Session:
             waits.append(st.work.deadline_ns(st.now))
         if st.tools.listings or st.tools.calls:
             waits.append(st.tools.deadline_ns())
+        waits.append(st.summaries.deadline_ns())
         if st.idle is not None:
             waits.append(self._idle_at())
         for wait in waits:
@@ -308,6 +325,7 @@ class Session:
         self._turns.transcripts.fail_overdue()
         self._responses.fail_overdue()
         self._tools.fail_overdue()
+        self._compaction.fail_overdue()
         idle_at = self._idle_at()
         if idle_at is not None and st.idle is not None and st.now >= idle_at:
             self._turns.idle_timeout(st.idle.since_sample)
@@ -321,6 +339,8 @@ class Session:
                 self._responses.abandon(attempt)
             case AwaitedListing() | AwaitedCall():
                 self._tools.abandon(work)
+            case AwaitedSummary(summary=summary):
+                self._compaction.abandon(summary)
             case _:
                 assert_never(work)
 
@@ -332,6 +352,7 @@ class Session:
             return
         while self._responses.drained() or self._responses.start_work():
             pass
+        self._compaction.consider()
         self._watch_idleness()
         if (
             st.winding_down
@@ -363,9 +384,10 @@ class Session:
             st.do(CancelGeneration(attempt_id))
         for turn in (*st.turns.open(), *(pending.turn for pending in st.pending)):
             st.do(DropTranscription(turn.id))
+        self._compaction.drop()
         st.do_all(st.playback.end(st.now))
         st.closed = True
-        for region in (st.attempts, st.pending, st.responses, st.work, st.tools):
+        for region in (st.attempts, st.pending, st.responses, st.work, st.tools, st.summaries):
             region.clear()
         st.changing = None
         st.turns.end_manual()

@@ -19,6 +19,7 @@ from parley.core.regions.pending_turns import PendingTurns
 from parley.core.regions.playback import Playback
 from parley.core.regions.rate_limit import RateLimiter
 from parley.core.regions.response import Response
+from parley.core.regions.summaries import Summaries
 from parley.core.regions.tool_servers import ToolServers
 from parley.core.regions.turn_taking import TurnTaking, UserTurn
 from parley.core.regions.work_queue import WorkQueue
@@ -82,6 +83,7 @@ class State:
     attempts: Attempts = field(default_factory=Attempts)
     work: WorkQueue = field(default_factory=WorkQueue)
     tools: ToolServers = field(default_factory=ToolServers)
+    summaries: Summaries = field(default_factory=Summaries)
     translated: tuple[str, ...] = ()
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0

@@ -201,6 +201,7 @@ def options_for(
             speculate_after_ms=config.speculate_after_ms,
             barge_in=barge_in if barge_in in ("immediate", "confirmed") else config.barge_in,
             context_tokens=config.context_tokens,
+            compaction=config.compaction,
             language=config.language,
             responses_per_minute=None,
             session_ms=SESSION_MS,

@@ -83,7 +83,8 @@ class Pipeline:
 
     `voice` "" is the engine's default; `language` is a BCP-47 tag, "" lets the engines detect it. `speculation` starts replies in a
     pause of `speculate_after_ms`, before the turn is known to be over. `barge_in` "confirmed" continues a reply over "mm-hm" and coughs.
-    `context_tokens` is the size of the model's input.
+    `context_tokens` is the size of the model's input; with `compaction` the model sums up older messages before they exceed it, else they
+    are left out.
 
     Next: `with pipeline:` (or nothing: the first use opens it), then `VoiceSession(pipeline, ...)`. Close it when you are done.
     Raises `LibraryError` for impossible values, and `EngineUnavailable` from `open()` if an engine cannot be loaded.
@@ -104,11 +105,13 @@ class Pipeline:
         speculate_after_ms: int = 96,
         barge_in: BargeIn = "immediate",
         context_tokens: int = 8192,
+        compaction: bool = False,
         **others: str | EngineSpec | Engine | None,
     ) -> None:
         for name, value in (("voice", voice), ("instructions", instructions), ("language", language)):
             checks.text(name, value)
         checks.flag("speculation", speculation)
+        checks.flag("compaction", compaction)
         checks.choice("barge_in", barge_in, ("immediate", "confirmed"))
         checks.whole("speculate_after_ms", speculate_after_ms, 0, MAX_SPECULATE_AFTER_MS, "ms")
         checks.whole("context_tokens", context_tokens, MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS, "tokens")
@@ -127,6 +130,7 @@ class Pipeline:
             speculate_after_ms=speculate_after_ms,
             barge_in=barge_in,
             context_tokens=context_tokens,
+            compaction=compaction,
         )
         """The same as a server's configuration; frozen."""
         self._engines: LoadedEngines | None = None

@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 from parley.core.words.effects import (
     AbandonCall,
     AbandonListing,
+    AbandonSummary,
     CallTool,
     CancelGeneration,
     CloseLink,
@@ -28,6 +29,7 @@ from parley.core.words.effects import (
     ScoreVoice,
     StartGeneration,
     StopPlayback,
+    Summarize,
     Tell,
     Transcribe,
     UsePipeline,
@@ -125,6 +127,10 @@ class Performer:
                 pass  # its output is on its way already; only accounts of the turn need to know
             case CancelGeneration():
                 self._generations.cancel(effect)
+            case Summarize():
+                self._generations.summaries.start(effect)
+            case AbandonSummary():
+                self._generations.summaries.abandon(effect)
             case ListTools():
                 self._tools.list_tools(effect)
             case CallTool():

@@ -82,5 +82,6 @@ class LoadedPipeline:
             speculate_after_ms=config.speculate_after_ms,
             barge_in=config.barge_in,
             context_tokens=config.context_tokens,
+            compaction=config.compaction,
             language=config.language,
         )

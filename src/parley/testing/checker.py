@@ -33,6 +33,7 @@ from parley.testing.rules.prompts import Prompts
 from parley.testing.rules.provenance import OwnOutput
 from parley.testing.rules.response_lifecycle import ResponseLifecycle
 from parley.testing.rules.speculation import HeldInAPause, HeldIsSilent
+from parley.testing.rules.summaries import SummarizedMessages
 from parley.testing.rules.tools import McpServers
 from parley.testing.rules.transcripts import Streams, TranscriptionNotices
 
@@ -85,6 +86,7 @@ class Checker:
             self.transcription_notices,
             heard_text,
             Prompts(self.attempts, self.conversation, self.streams, self.arrived, heard_text, owner),
+            SummarizedMessages(self.attempts, self.conversation, heard_text, owner.compaction),
             BufferNotices(playback),
             OnlyTranscripts(self.arrived),
             self.turns,

@@ -45,14 +45,15 @@ class Scenario:
     def drawn(cls, rng: random.Random) -> Scenario:
         """Draw a scenario at random."""
         faults = rng.choice([0.0, 0.0, 0.15])
-        return cls(
+        scenario = cls(
             settings=_settings(rng),
             owner=OwnerSettings(
                 speculation=rng.random() < 0.5,
                 speculate_after_ms=rng.choice([100, 200, 350]),
                 barge_in=rng.choice(["immediate", "immediate", "confirmed"]),
                 resume_false_stops=rng.random() < 0.7,
-                context_tokens=rng.choice([32_000, 32_000, 200]),
+                context_tokens=(context := rng.choice([32_000, 32_000, 200, 120])),
+                compaction=context == 120,
                 responses_per_minute=rng.choice([600, 600, None, 4]),
                 session_ms=8_000 if rng.random() < 0.03 else 3_600_000,
             ),
@@ -66,6 +67,11 @@ class Scenario:
             tools=_tool_servers(rng, faults),
             ends=rng.choice(["quiet", "quiet", "quiet", "hangs_up", "winds_down"]),
         )
+        if not scenario.owner.compaction:
+            return scenario
+        # Only a long conversation is summed up, and only one with deletions shows whether its summary goes with them.
+        user = replace(scenario.user, acts=scenario.user.acts + 4, types=0.4, odd_requests=0.5)
+        return replace(scenario, user=user)
 
     def clean(self) -> Scenario:
         """The same without faults, noise and odd requests, so that every word must arrive."""

@@ -21,6 +21,7 @@ from parley.core.spec import SessionSpec
 from parley.core.words.effects import (
     AbandonCall,
     AbandonListing,
+    AbandonSummary,
     CallTool,
     CancelGeneration,
     CloseLink,
@@ -38,6 +39,7 @@ from parley.core.words.effects import (
     ScoreVoice,
     StartGeneration,
     StopPlayback,
+    Summarize,
     Tell,
     Transcribe,
     UsePipeline,
@@ -250,6 +252,10 @@ class Simulation:
                 self.counts["speculative attempts released"] += 1
             case CancelGeneration(attempt=attempt):
                 self._model.cancel(attempt)
+            case Summarize():
+                self._model.summarize(effect)
+            case AbandonSummary(summary=summary):
+                self._model.abandon(summary)
             case ListTools():
                 self._tools.list_tools(effect)
             case CallTool():

@@ -6,16 +6,54 @@ were heard.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import PromptBudget, Shown, fit, text_tokens, tokens_of
 from parley.core.regions.prompt_audio import with_sound
 from parley.core.regions.response import Response
-from parley.core.regions.tool_offer import offer
+from parley.core.regions.summaries import Summary
+from parley.core.regions.tool_offer import Offer, offer
 from parley.core.state import State
-from parley.core.words.effects import StartGeneration
+from parley.core.words.effects import AbandonSummary, StartGeneration
+from parley.core.words.ids import ItemId
 from parley.core.words.items import Item, is_empty
-from parley.core.words.work import Prompt, Reply, Translation, Utterance
+from parley.core.words.work import Prompt, Reply, ResponseParams, Translation, Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFrame:
+    """Everything of a prompt but its items, and the budget that they have."""
+
+    instructions: str
+    offered: Offer
+    summary: Summary | None
+    budget: PromptBudget
+    parallel_tool_calls: bool | None
+    max_output_tokens: int | None
+    reasoning_effort: str
+    temperature: float | None
+
+    @property
+    def covered(self) -> Collection[ItemId]:
+        """The items that the summary stands for."""
+        return () if self.summary is None else self.summary.covered
+
+    def prompt(self, items: tuple[Item, ...]) -> Prompt:
+        """The prompt with these items."""
+        return Prompt(
+            self.instructions,
+            items,
+            self.offered.tools,
+            self.offered.choice,
+            self.parallel_tool_calls,
+            self.max_output_tokens,
+            self.reasoning_effort,
+            self.temperature,
+            "" if self.summary is None else self.summary.text,
+        )
 
 
 class PromptBuilder:
@@ -36,51 +74,68 @@ class PromptBuilder:
         return Attempt(self.st.ids.attempt(), work, Shown(()), tokens, 0, self.st.now, plan, {})
 
     def _reply(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
-        st, params, settings = self.st, plan.params, self.st.settings
+        st = self.st
+        frame = self.frame(plan.params, summarized=plan.entries is None)
+        if plan.entries is None:
+            entries = st.conversation.entries()
+            shown = st.conversation.shown(frame.budget, extra, frame.covered)
+        else:
+            entries = list(plan.entries)
+            views = (view for entry in entries if not is_empty(view := entry.view()))
+            shown = fit((*views, *extra), frame.budget)
+        items = with_sound(shown.items, entries) if st.capabilities.audio else shown.items
+        prompted = {item.id for item in shown.items}
+        heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
+        tokens = frame.budget.fixed_tokens + sum(map(tokens_of, shown.items))
+        work = Reply(frame.prompt(items))
+        return Attempt(st.ids.attempt(), work, shown, tokens, heard_ms, st.now, plan, frame.offered.by_name)
+
+    def frame(self, params: ResponseParams, *, summarized: bool = True) -> PromptFrame:
+        """Everything of a prompt but its items; `summarized`: the conversation's summary is in it. Raises `PeerError` for a choice of
+        tools that is not possible."""
+        st, settings = self.st, self.st.settings
         sources = settings.tools if params.tools is None else params.tools
         choice = settings.tool_choice if params.tool_choice is None else params.tool_choice
         check_choice(choice, sources, "response")
         offered = offer(st.tools.tools(), sources, choice)
         instructions = settings.instructions if params.instructions is None else params.instructions
-        limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
+        summary = st.summaries.current(st.conversation.entry) if summarized else None
         fixed = text_tokens(
             len(instructions)
             + sum(len(tool.name) + len(tool.description) + len(tool.parameters) for tool in offered.tools)
+            + (0 if summary is None else len(summary.text))
         )
-        budget = PromptBudget(fixed, st.owner.context_tokens, settings.truncation)
-        if plan.entries is None:
-            entries = st.conversation.entries()
-            shown = st.conversation.shown(budget, extra)
-        else:
-            entries = list(plan.entries)
-            shown = fit((*(view for entry in entries if not is_empty(view := entry.view())), *extra), budget)
-        parallel = settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls
-        effort = settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort
-        temperature = settings.temperature if params.temperature is None else params.temperature
-        items = with_sound(shown.items, entries) if st.capabilities.audio else shown.items
-        prompt = Prompt(instructions, items, offered.tools, offered.choice, parallel, limit, effort, temperature)
-        prompted = {item.id for item in shown.items}
-        heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
-        tokens = fixed + sum(map(tokens_of, shown.items))
-        return Attempt(st.ids.attempt(), Reply(prompt), shown, tokens, heard_ms, st.now, plan, offered.by_name)
+        return PromptFrame(
+            instructions,
+            offered,
+            summary,
+            PromptBudget(fixed, st.owner.context_tokens, settings.truncation),
+            settings.parallel_tool_calls if params.parallel_tool_calls is None else params.parallel_tool_calls,
+            settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None,
+            settings.reasoning_effort if params.reasoning_effort is None else params.reasoning_effort,
+            settings.temperature if params.temperature is None else params.temperature,
+        )
+
+    def language(self, heard: str = "") -> str:
+        """What is spoken (BCP 47), "" where it is not known: `heard` in this turn, else heard before, else configured."""
+        st, transcription = self.st, self.st.settings.transcription
+        return heard or st.heard_language or (transcription.language if transcription else "") or st.owner.language
 
     def generate(self, attempt: Attempt, response: Response | None, language: str = "") -> None:
         """Start an attempt at the work; `response` None: it is held, under the session's own settings. `language` is what the turn was
         heard in, where that is known already."""
-        st, settings = self.st, self.st.settings
-        wanted = settings.transcription.language if settings.transcription else ""
-        spoken = language or st.heard_language or wanted or st.owner.language
-        if isinstance(attempt.work, Translation):
-            spoken = attempt.work.to_language
+        st, settings, work = self.st, self.st.settings, attempt.work
+        if isinstance(work, Reply) and (delayed := st.summaries.delay()) is not None:
+            st.do(AbandonSummary(delayed.id))
         st.do(
             StartGeneration(
                 attempt.id,
-                attempt.work,
+                work,
                 response.modality if response else settings.modality,
                 response.voice if response else settings.voice,
                 settings.speed,
                 response.format if response else settings.output_format,
-                spoken,
+                work.to_language if isinstance(work, Translation) else self.language(language),
                 response=response.id if response else None,
             )
         )

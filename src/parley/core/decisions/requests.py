@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parley.core.decisions.client_items import accept_item, untranscribed_audio
+from parley.core.decisions.compaction import Compaction
 from parley.core.decisions.pinned_checks import check_item, check_model, check_response, check_session
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.settings_checks import answers_to, check_change_of_pipeline, check_voice, checked
@@ -52,11 +53,14 @@ from parley.core.words.work import ResponseParams
 class ClientRequests:
     """Owns the answers to a client's requests. Shares the session's state."""
 
-    def __init__(self, state: State, responses: Responses, turns: Turns, tools: ServerTools) -> None:
+    def __init__(
+        self, state: State, responses: Responses, turns: Turns, tools: ServerTools, compaction: Compaction
+    ) -> None:
         self.st = state
         self.responses = responses
         self.turns = turns
         self.tools = tools
+        self.compaction = compaction
 
     # --- the session -----------------------------------------------------------------------------------------------------------
 
@@ -129,6 +133,7 @@ class ClientRequests:
         self._check_kind(st.settings, wanted)
         new = checked(st, defaults, wanted, can)
         st.defaults, st.owner, st.capabilities = defaults, found.owner, can
+        self.compaction.drop()
         st.do(UsePipeline(found.pipeline))
         self._become(new)
 

@@ -64,17 +64,31 @@ def fit(items: Sequence[Item], budget: PromptBudget) -> Shown:
             code="context_length_exceeded",
             field="session.truncation",
         )
-    goal = int(limit * budget.truncation.retention_ratio)
+    start, kept = _recent(items, sizes, int(limit * budget.truncation.retention_ratio))
+    shown = tuple(items[at] for at in kept)
+    fits = sum(sizes[at] for at in kept) <= limit
+    return Shown(shown if fits else _shortened(shown, budget), items[start].id if start else None)
+
+
+def older(items: Sequence[Item], goal: int) -> tuple[Item, ...]:
+    """The oldest items, without which the others have at most `goal` tokens, or are the question."""
+    _, kept = _recent(items, [tokens_of(item) for item in items], goal)
+    recent = set(kept)
+    return tuple(item for at, item in enumerate(items) if at not in recent)
+
+
+def _recent(items: Sequence[Item], sizes: Sequence[int], goal: int) -> tuple[int, list[int]]:
+    """Where the last items of at most `goal` tokens begin, and the positions of those that are kept: they, what belongs to them, and in
+    any case the question."""
     outlasting = _outlasting(items)
     leaving: dict[int, int] = {}  # by the position that the cut has passed: the tokens that leave the prompt there
     for at, size in enumerate(sizes):
         leaving[outlasting[at]] = leaving.get(outlasting[at], 0) + size
-    start, question = 0, _question(items)
+    start, question, total = 0, _question(items), sum(sizes)
     while start < question and total > goal:
         total -= leaving.get(start, 0)
         start += 1
-    kept = tuple(item for at, item in enumerate(items) if outlasting[at] >= start)
-    return Shown(kept if total <= limit else _shortened(kept, budget), items[start].id if start else None)
+    return start, [at for at in range(len(items)) if outlasting[at] >= start]
 
 
 def _outlasting(items: Sequence[Item]) -> list[int]:

@@ -6,6 +6,8 @@ what was heard; audio of old items is discarded before their text. Knows nothing
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from parley.core.regions.context import PromptBudget, Shown, asks, fit
 from parley.core.regions.entry import Entry, Version
 from parley.core.words.errors import PeerError
@@ -127,14 +129,18 @@ class Conversation:
 
     # --- the prompt ------------------------------------------------------------------------------------------------------
 
-    def shown(self, budget: PromptBudget, extra: tuple[Item, ...] = ()) -> Shown:
-        """The items that a model is to see, `extra` after them; `settle` it once it is used. Raises `PeerError`, see `fit`."""
+    def shown(
+        self, budget: PromptBudget, extra: tuple[Item, ...] = (), covered: Collection[ItemId] = frozenset()
+    ) -> Shown:
+        """The items that a model is to see, without those that a summary covers, `extra` after them; `settle` it once it is used. Raises
+        `PeerError`, see `fit`."""
         entries = self.entries()
         start = self._beginning(entries, extra)
         recent = entries[start:]
         shared = {bond(entry.item) for entry in recent} - {None}
         bonded = (entry for entry in entries[:start] if bond(entry.item) in shared)
-        views = [view for entry in (*bonded, *recent) if not is_empty(view := entry.view())]
+        uncovered = (entry for entry in (*bonded, *recent) if entry.item.id not in covered)
+        views = [view for entry in uncovered if not is_empty(view := entry.view())]
         return fit((*views, *extra), budget)
 
     def _beginning(self, entries: list[Entry], extra: tuple[Item, ...]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from parley.core.words.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, ToolCallId, TurnId
+from parley.core.words.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, SummaryId, ToolCallId, TurnId
 from parley.core.words.notices import Notice
 from parley.core.words.settings import AudioFormat, McpServer, Modality, SessionKind
 from parley.core.words.work import Prompt, Reply, Work
@@ -145,6 +145,25 @@ class CancelGeneration:
 
 
 @dataclass(frozen=True, slots=True)
+class Summarize:
+    """Have the language model sum up the items of this prompt in at most `words`; `modality` is that of the session's replies, so that the
+    prompt begins as theirs do and a model's cache of it holds. Answer: `Summarized` or `SummaryFailed`."""
+
+    summary: SummaryId
+    prompt: Prompt
+    words: int
+    modality: Modality
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonSummary:
+    """Stop the model; no answer."""
+
+    summary: SummaryId
+
+
+@dataclass(frozen=True, slots=True)
 class ListTools:
     """Ask an MCP server for its tools, and stay connected. Answer: `ToolsListed` or `ToolListingFailed`."""
 
@@ -232,6 +251,8 @@ Effect = (
     | StartGeneration
     | ReleaseGeneration
     | CancelGeneration
+    | Summarize
+    | AbandonSummary
     | ListTools
     | CallTool
     | AbandonListing

@@ -19,6 +19,7 @@ from parley.core.words.ids import (
     JudgementId,
     ListingId,
     ResponseId,
+    SummaryId,
     ToolCallId,
     TurnId,
 )
@@ -271,6 +272,23 @@ GenerationEvent = (
     | GenerationFailed
 )
 
+# --- compaction ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Summarized:
+    """The language model has summed up the older part of the conversation."""
+
+    summary: SummaryId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryFailed:
+    summary: SummaryId
+    fault: Fault
+
+
 # --- MCP servers -----------------------------------------------------------------------------------------------------------
 
 
@@ -364,6 +382,8 @@ Event = (
     | PauseJudged
     | FirstTokenGenerated
     | GenerationEvent
+    | Summarized
+    | SummaryFailed
     | ToolsListed
     | ToolListingFailed
     | ToolAnswered

@@ -22,6 +22,7 @@ FlushId = NewType("FlushId", int)
 JudgementId = NewType("JudgementId", int)
 ListingId = NewType("ListingId", int)
 ToolCallId = NewType("ToolCallId", int)
+SummaryId = NewType("SummaryId", int)
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LETTER_OF_BYTE = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256)).encode()
@@ -78,6 +79,9 @@ class Minter:
 
     def tool_call(self) -> ToolCallId:
         return ToolCallId(self._next())
+
+    def summary(self) -> SummaryId:
+        return SummaryId(self._next())
 
     def _next(self) -> int:
         self._inner += 1

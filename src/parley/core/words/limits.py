@@ -57,6 +57,27 @@ MIN_SHOWN_CHARACTERS = 400
 """A text that does not fit into the model's context is shortened to no fewer characters than these: a few sentences, from which the
 model can tell what it was. Where even they do not fit, the response fails."""
 
+COMPACT_ABOVE = 0.7
+"""The share of the items' room in the context above which older items are summed up: the reply that follows still fits beside them."""
+
+KEPT_BY_COMPACTION = 0.3
+"""The share of that room which the last items keep, word for word: what is being talked about now."""
+
+SUMMARY_SHARE = 0.1
+"""The share of that room which a summary takes at the most."""
+
+MAX_SUMMARY_TOKENS = 600
+"""A summary's tokens, in a large context too: a page, which a local model writes while a reply is heard."""
+
+MIN_SUMMARY_CHARACTERS = 200
+"""What a summary may have in the smallest context: two sentences."""
+
+SUMMARY_WAIT_NS = 60 * 1_000_000_000
+"""A summary that has not come by then has failed; older items are left out of the prompt instead, as without compaction."""
+
+MAX_SUMMARY_DELAYS = 2
+"""How often in a row a reply takes the model from the summary, which is begun again after it; the next time both run at once."""
+
 MAX_TOOLS = 128
 """Functions in one session: the limit hosted models state."""
 

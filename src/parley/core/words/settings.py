@@ -352,9 +352,9 @@ class OwnerSettings:
     """How the server's owner wants sessions to behave; the client cannot change it.
 
     `speculate_after_ms` is the pause after which a reply may be started speculatively; `context_tokens` what the
-    model's input holds; `responses_per_minute` the session's rate limit (None: none). `language` (BCP 47) is what is spoken where the
-    client names none and none is heard; "" is unknown. `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a
-    tool has answered.
+    model's input holds; with `compaction` the model sums up the older items before they exceed it; `responses_per_minute` the session's
+    rate limit (None: none). `language` (BCP 47) is what is spoken where the client names none and none is heard; "" is unknown.
+    `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a tool has answered.
     """
 
     language: str = ""
@@ -363,6 +363,7 @@ class OwnerSettings:
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     resume_false_stops: bool = True
     context_tokens: int = 32_000
+    compaction: bool = False
     responses_per_minute: int | None = 600
     session_ms: int = 60 * 60 * 1000
     pinned: PinnedSettings = PinnedSettings()

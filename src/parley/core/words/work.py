@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parley.core.words.ids import AttemptId, ListingId, ToolCallId, TurnId
+from parley.core.words.ids import AttemptId, ListingId, SummaryId, ToolCallId, TurnId
 from parley.core.words.items import Item, ItemReference
 from parley.core.words.settings import AudioFormat, FunctionTool, Modality, ModelToolChoice, ToolChoice, ToolSource
 
@@ -41,7 +41,7 @@ AS_THE_SESSION = ResponseParams()
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the language model sees: frozen, complete. `max_output_tokens` None: no limit. Its items hold audio only where
-    the model hears: that of the user's last turns."""
+    the model hears: that of the user's last turns. `summary` stands for the older items that are not among them ("": none)."""
 
     instructions: str
     items: tuple[Item, ...]
@@ -51,6 +51,7 @@ class Prompt:
     max_output_tokens: int | None = None
     reasoning_effort: str = ""
     temperature: float | None = None
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,11 @@ class AwaitedCall:
     call: ToolCallId
 
 
-Outstanding = AwaitedTranscript | AwaitedGeneration | AwaitedListing | AwaitedCall
+@dataclass(frozen=True, slots=True)
+class AwaitedSummary:
+    """The summary of the older part of the conversation."""
+
+    summary: SummaryId
+
+
+Outstanding = AwaitedTranscript | AwaitedGeneration | AwaitedListing | AwaitedCall | AwaitedSummary

@@ -36,6 +36,7 @@ from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.screening import Remembered, Screening
 from parley.runtime.generation.streams import closing
+from parley.runtime.generation.summaries import SummaryWriter
 from parley.runtime.generation.text_sources import source_name, text_of
 from parley.runtime.generation.voicing import Voicing
 from parley.text.clauses import Clause, ClauseCutter, Cutter
@@ -223,13 +224,25 @@ class _Attempt:
 
 
 class Generations:
-    """What one session generates with: any number of attempts at once, each cancelled by its id. Their events go to `post`.
+    """What one session generates with: any number of attempts at once, each cancelled by its id, and `summaries`. Their events go to
+    `post`.
 
     `clock` (monotonic ns) and `sleep` measure how far the audio runs ahead of the listener. `cutter` creates what cuts a text of that
     language into clauses.
     """
 
-    __slots__ = ("_attempts", "_clock", "_cutter", "_engines", "_judged", "_post", "_share", "_sleep", "_taken")
+    __slots__ = (
+        "_attempts",
+        "_clock",
+        "_cutter",
+        "_engines",
+        "_judged",
+        "_post",
+        "_share",
+        "_sleep",
+        "_taken",
+        "summaries",
+    )
 
     def __init__(
         self,
@@ -249,6 +262,7 @@ class Generations:
         """The key by which an engine recognises the requests of one session."""
         self._attempts: dict[AttemptId, _Attempt] = {}
         self._judged = Remembered()
+        self.summaries = SummaryWriter(engines, self._judged, post)
         self._taken = asyncio.Event()
         self._taken.set()
 
@@ -282,10 +296,11 @@ class Generations:
             attempt.cancel()
 
     def tasks(self) -> set[asyncio.Task[None]]:
-        """The attempts that are under way."""
+        """The attempts and summaries that are under way."""
         tasks = (attempt.task for attempt in self._attempts.values())
-        return {task for task in tasks if task is not None and not task.done()}
+        return {task for task in tasks if task is not None and not task.done()} | self.summaries.tasks()
 
     def release(self) -> None:
         for attempt in self._attempts.values():
             attempt.cancel()
+        self.summaries.release()

@@ -20,7 +20,7 @@ import numpy as np
 from parley.audio.g711 import decode_alaw, decode_mulaw
 from parley.audio.pcm import to_bytes
 from parley.core.regions.tool_offer import model_name
-from parley.core.words.effects import StartGeneration
+from parley.core.words.effects import Summarize
 from parley.core.words.ids import CallId
 from parley.core.words.items import (
     FunctionCall,
@@ -47,6 +47,17 @@ SPOKEN_NOTE = (
 )
 """Follows the session's own instructions where the reply is spoken, as those may have been written for a screen."""
 
+SUMMARY_NOTE = "[Summary of the conversation so far, in place of its older messages]\n{summary}"
+"""Stands before the messages of a long conversation whose older ones are summed up."""
+
+SUMMARY_REQUEST = (
+    "[Do not answer the messages above. They will be left out of this conversation, and your summary of them put in their place. Write it "
+    "in at most {words} words and in the language of the conversation: who the user is and what they want, names, numbers and dates as "
+    "they were said, what was answered, decided and promised, and what is still open. Include what an earlier summary says. "
+    "Write nothing but the summary.]"
+)
+"""The last message of a request for a summary."""
+
 UNHEARD = "(inaudible)"
 """Stands for a turn of the user's whose words were not recognised, so that the model knows that something was said."""
 
@@ -70,13 +81,13 @@ _NAME_CHARS = 64
 """What OpenAI takes for a function's name, in prompts as in tools; a model may call what no tool is named."""
 
 
-def chat_request(effect: StartGeneration) -> ChatRequest:
-    """The whole request for one attempt."""
-    prompt = effect.prompt
+def chat_request(prompt: Prompt, modality: Modality, language: str) -> ChatRequest:
+    """The whole request for one reply, which is spoken (`modality` "audio") or read."""
     choice = prompt.tool_choice
     return ChatRequest(
         messages=(
-            *_instructions(prompt, effect.modality),
+            *_instructions(prompt, modality),
+            *_summary(prompt),
             *chat_messages(prompt.items, frozenset(tool.name for tool in prompt.tools)),
         ),
         tools=tuple(map(_tool, prompt.tools)),
@@ -85,7 +96,7 @@ def chat_request(effect: StartGeneration) -> ChatRequest:
         max_tokens=prompt.max_output_tokens,
         reasoning_effort=prompt.reasoning_effort,
         temperature=prompt.temperature,
-        language=effect.language,
+        language=language,
     )
 
 
@@ -94,6 +105,18 @@ def _instructions(prompt: Prompt, modality: Modality) -> tuple[ChatMessage, ...]
     if modality == "audio":
         parts.append(SPOKEN_NOTE)
     return (ChatMessage("system", "\n\n".join(parts)),) if parts else ()
+
+
+def summary_request(effect: Summarize) -> ChatRequest:
+    """The request for a summary: it begins as that for a reply does, so that what a model has cached of it serves again."""
+    request = chat_request(effect.prompt, effect.modality, effect.language)
+    wanted = ChatMessage("user", SUMMARY_REQUEST.format(words=effect.words))
+    return replace(request, messages=(*request.messages, wanted))
+
+
+def _summary(prompt: Prompt) -> tuple[ChatMessage, ...]:
+    """A message of the user's, not of the system's: it repeats what the user said, whose words are no instructions of the owner's."""
+    return (ChatMessage("user", SUMMARY_NOTE.format(summary=prompt.summary)),) if prompt.summary else ()
 
 
 def _tool(tool: FunctionTool) -> Tool:

@@ -128,12 +128,13 @@ def without_refused(effect: StartGeneration, flagged: Mapping[str, bool]) -> Sta
     if not isinstance(effect.work, Reply) or not any(flagged.values()):
         return effect
     prompt = effect.work.prompt
-    users = [item for item in prompt.items if _said(item)]
-    refused = {id(item) for item in users[:-1] if flagged.get(_said(item))}
-    if not refused:
-        return effect
-    kept = tuple(item for item in prompt.items if id(item) not in refused)
-    return replace(effect, work=Reply(replace(prompt, items=kept)))
+    last = next((item for item in reversed(prompt.items) if _said(item)), None)
+    return replace(effect, work=Reply(replace(prompt, items=unrefused(prompt.items, flagged, last))))
+
+
+def unrefused(items: tuple[Item, ...], flagged: Mapping[str, bool], but: Item | None = None) -> tuple[Item, ...]:
+    """The items without the user's messages that were refused before, except for this one."""
+    return tuple(item for item in items if item is but or not flagged.get(_said(item)))
 
 
 def _said(item: Item) -> str:

@@ -80,7 +80,8 @@ def engine_of(stage: Stage[E], engines: EngineSet) -> E:
 
 
 async def _reply(effect: StartGeneration, engines: EngineSet) -> AsyncGenerator[ChatEvent, None]:
-    async with closing(engine_of(LLM, engines).reply(chat_request(effect))) as events:
+    request = chat_request(effect.prompt, effect.modality, effect.language)
+    async with closing(engine_of(LLM, engines).reply(request)) as events:
         async for event in events:
             yield event
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from parley.core.words.effects import Play, StartGeneration
+from parley.core.words.effects import Play, StartGeneration, Summarize
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     AudioPlayed,
@@ -20,11 +20,13 @@ from parley.core.words.events import (
     MeasuredUsage,
     SpeechGenerated,
     SpokenWord,
+    Summarized,
+    SummaryFailed,
     TextGenerated,
     ToolArgumentsGenerated,
     ToolCallStarted,
 )
-from parley.core.words.ids import AttemptId, CallId
+from parley.core.words.ids import AttemptId, CallId, SummaryId
 from parley.core.words.settings import AudioFormat, ForceFunction
 from parley.testing.actors.world import SimulatedWorld, piece
 
@@ -64,6 +66,7 @@ class Model:
         self._traits = traits
         self._running: dict[AttemptId, bool] = {}
         self._made_bytes = 0
+        self._summary: SummaryId | None = None
 
     def start(self, effect: StartGeneration) -> None:
         self._world.counts["generations"] += 1
@@ -72,6 +75,31 @@ class Model:
             self._world.counts["silent models"] += 1
             return
         self._step(effect.attempt, self._script(effect))
+
+    def summarize(self, effect: Summarize) -> None:
+        """Write a summary after a while; a failing model fails, a silent one writes none, a misbehaving one writes it again."""
+        world, rng, traits = self._world, self._world.rng, self._traits
+        world.counts["summaries"] += 1
+        self._summary = effect.summary
+        if rng.random() < traits.silent:
+            return
+        failed = rng.random() < traits.failing
+        fault = Fault("server_error", "The model's server went away.")
+        text = rng.choice(("", *_SENTENCES, "word " * 1_000))
+        event = SummaryFailed(effect.summary, fault) if failed else Summarized(effect.summary, text)
+
+        def send() -> None:
+            if self._summary == effect.summary or rng.random() < traits.misbehaving:
+                world.post(event)
+
+        delay = traits.first_delay_ms * (1 + rng.random())
+        world.at(delay, send)
+        if rng.random() < traits.misbehaving:
+            world.at(delay + 20, send)
+
+    def abandon(self, summary: SummaryId) -> None:
+        self._world.counts["summaries abandoned"] += 1
+        self._summary = None
 
     def cancel(self, attempt: AttemptId) -> None:
         self._running[attempt] = False

@@ -155,7 +155,8 @@ class Prompts(Rule):
             )
             at = order.index(item) + 1
         fits = self._owner.context_tokens > sum(self._size(item) + 50 for item in order)
-        if not fits or self._arrived.settings.truncation.mode == "retention_ratio":
+        cut = self._arrived.settings.truncation.mode == "retention_ratio"
+        if not fits or cut or attempt.started.prompt.summary:
             return
         for item in order:
             if item in shown or not self._words(item).strip():
