@@ -18,6 +18,9 @@ NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 MODELS := $(CURDIR)/$(VENV)/models
 SOURCES := src tests scripts benchmarks examples
 
+# Compiled modules are kept: the tests start some hundreds of processes, and each would compile Parley and its tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help serve talk test test-weights test-clients lint check coverage mutation bench soak clean
 
@@ -44,10 +47,17 @@ talk: $(TALK)
 test: $(DEV)
 	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
 
+# The types take as long as all the rest: each half has a core of its own.
 lint: $(DEV)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint-types lint-others
+
+.PHONY: lint-types lint-others
+lint-types:
+	$(VENV)/bin/mypy
+
+lint-others:
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/ruff check $(SOURCES)
-	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/size_report.py
 	$(VENV)/bin/python scripts/import_diagram.py --check
