@@ -18,7 +18,8 @@ from parley.engines.ports import (
     Word,
 )
 from parley.engines.registry import create
-from parley.engines.tts import kokoro_text, kokoro_voices
+from parley.engines.tts import hibari_text, kokoro_text, kokoro_voices
+from parley.engines.tts.hibari_text import Phonemizer
 from parley.engines.tts.kokoro import KokoroSynthesizer
 from parley.engines.tts.kokoro_text import VOCABULARY
 from parley.engines.tts.phoneme_pieces import MAX_PHONEMES, SAMPLE_RATE
@@ -27,6 +28,12 @@ from tests.engines import tiny_kokoro
 from tests.engines.tiny_kokoro import style, torch_file, torch_voice
 
 TEXT = "Hello there, my friend."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def phonemizer() -> Phonemizer:
+    """What all voices of American English share, held from test to test: it takes longer to load than a voice does."""
+    return hibari_text.load()
 
 
 @pytest.fixture(scope="module")
