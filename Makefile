@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Processes that run the tests.
+WORKERS ?= 2
 VENV := .venv
 CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
@@ -45,11 +47,11 @@ talk: $(TALK)
 	@exec $(VENV)/bin/parley talk $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
 
 # The types take as long as all the rest: each half has a core of its own.
 lint: $(DEV)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint-types lint-others
+	@$(MAKE) --no-print-directory --jobs 2 lint-types lint-others
 
 .PHONY: lint-types lint-others
 lint-types:
@@ -66,7 +68,7 @@ lint-others:
 	$(VENV)/bin/python scripts/engines_page.py --check
 
 check: lint
-	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
+	$(VENV)/bin/pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
 
 # What mutmut has found out stands in mutants/ and is not found out again: `rm -rf mutants` after a change of the core or of its tests.
 mutation: $(MUTATION)
