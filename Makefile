@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Processes that run the tests.
+WORKERS ?= 2
 VENV := .venv
 CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
@@ -17,6 +19,9 @@ NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 MODELS := $(CURDIR)/$(VENV)/models
 SOURCES := src tests scripts benchmarks examples
+
+# Compiled modules are kept: the tests start some hundreds of processes, and each would compile Parley and its tests again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help serve talk test test-weights test-clients lint check coverage mutation bench soak clean
@@ -42,12 +47,19 @@ talk: $(TALK)
 	@exec $(VENV)/bin/parley talk $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n 2 --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
 
+# The types take as long as all the rest: each half has a core of its own.
 lint: $(DEV)
+	@$(MAKE) --no-print-directory --jobs 2 lint-types lint-others
+
+.PHONY: lint-types lint-others
+lint-types:
+	$(VENV)/bin/mypy
+
+lint-others:
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/ruff check $(SOURCES)
-	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/size_report.py
 	$(VENV)/bin/python scripts/import_diagram.py --check
@@ -56,7 +68,7 @@ lint: $(DEV)
 	$(VENV)/bin/python scripts/engines_page.py --check
 
 check: lint
-	$(VENV)/bin/pytest -q -n 2 --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
+	$(VENV)/bin/pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
 
 # What mutmut has found out stands in mutants/ and is not found out again: `rm -rf mutants` after a change of the core or of its tests.
 mutation: $(MUTATION)

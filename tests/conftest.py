@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -22,6 +23,15 @@ settings.load_profile("without-a-clock")
 os.environ["PARLEY_MODELS_DIR"] = os.environ.get("PARLEY_TEST_MODELS_DIR") or str(
     Path(tempfile.gettempdir(), "parley-tests-no-models")
 )
+
+
+def pytest_collection_finish() -> None:
+    """Keep what collecting made, modules and thousands of test items, out of every later garbage collection: it all stays to the end.
+
+    Tests that look for leaks collect garbage again and again; walking those objects took most of the time of such a test.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def clip_path(name: str) -> Path:

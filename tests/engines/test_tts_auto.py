@@ -7,11 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from parley.engines.ports import EngineRefused, EngineUnavailable, SpeechRequest
-from parley.engines.tts import espeak_voices, hibari_voices
+from parley.engines.tts import espeak_voices, hibari_text, hibari_voices
 from parley.engines.tts.auto import AutoSynthesizer, create
 from parley.engines.tts.espeak_library import SAMPLE_RATE as ESPEAK_RATE
+from parley.engines.tts.hibari_text import Phonemizer
 from parley.engines.tts.phoneme_pieces import SAMPLE_RATE as HIBARI_RATE
 from parley.runtime.generation.voicing import voice_for
+
+
+@pytest.fixture(scope="module", autouse=True)
+def phonemizer() -> Phonemizer:
+    """What all voices of American English share, held from test to test: it takes longer to load than a voice does."""
+    return hibari_text.load()
 
 
 @pytest.fixture

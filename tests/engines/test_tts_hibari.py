@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +17,21 @@ from hypothesis import strategies as st
 
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, SpeechChunk, SpeechRequest
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
-from parley.engines.tts import hibari_voices
+from parley.engines.tts import hibari_text, hibari_voices
 from parley.engines.tts.hibari import HibariSynthesizer, create
+from parley.engines.tts.hibari_text import Phonemizer
 from parley.engines.tts.phoneme_pieces import CHUNK_SAMPLES, SAMPLE_RATE
 from parley.text.clauses import ClauseCutter
 from parley.text.word_timing import WordTiming
 
 SENTENCE = "The weather in Paris is fine today, with a light wind."
 AUDIBLE = 0.003
+
+
+@pytest.fixture(scope="module", autouse=True)
+def phonemizer() -> Phonemizer:
+    """What all voices of American English share, held from test to test: it takes longer to load than a voice does."""
+    return hibari_text.load()
 
 
 @pytest.fixture
@@ -226,6 +235,16 @@ async def test_a_graph_of_other_bytes_is_not_opened(monkeypatch: pytest.MonkeyPa
         await engine.open()
     assert raised.value.code == "wrong_checksum"
     assert "pip install" in raised.value.remedy
+
+
+def test_voices_of_the_same_english_share_one_dictionary_and_the_last_frees_it() -> None:
+    british = hibari_text.load(british=True)
+    assert hibari_text.load(british=True) is british
+    assert hibari_text.load() is not british
+    held = weakref.ref(british)
+    del british
+    gc.collect()
+    assert held() is None
 
 
 async def test_it_is_not_there_before_it_is_open_and_not_after(hibari: HibariSynthesizer) -> None:

@@ -18,7 +18,8 @@ from parley.engines.ports import (
     Word,
 )
 from parley.engines.registry import create
-from parley.engines.tts import kokoro_text, kokoro_voices
+from parley.engines.tts import hibari_text, kokoro_text, kokoro_voices
+from parley.engines.tts.hibari_text import Phonemizer
 from parley.engines.tts.kokoro import KokoroSynthesizer
 from parley.engines.tts.kokoro_text import VOCABULARY
 from parley.engines.tts.phoneme_pieces import MAX_PHONEMES, SAMPLE_RATE
@@ -27,6 +28,12 @@ from tests.engines import tiny_kokoro
 from tests.engines.tiny_kokoro import style, torch_file, torch_voice
 
 TEXT = "Hello there, my friend."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def phonemizer() -> Phonemizer:
+    """What all voices of American English share, held from test to test: it takes longer to load than a voice does."""
+    return hibari_text.load()
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +144,15 @@ async def test_a_graph_without_durations_speaks_and_declares_no_times(tmp_path: 
 async def test_a_long_text_is_spoken_in_pieces_the_first_of_them_short(folder: Path) -> None:
     engine = await opened(folder)
     try:
-        text = "My grandmother, who keeps bees, walked along the river " * 40
+        line = "My grandmother, who keeps bees, walked along the river "
+        text = line * 12
         audio, words = await speak_timed(engine, text)
         assert [word.text for word in words] == text.split()
         assert len(audio) > 60 * SAMPLE_RATE
     finally:
         await engine.close()
     for reading in ("en-us", "es"):
-        pieces = kokoro_text.reader(reading).pieces(text)
+        pieces = kokoro_text.reader(reading).pieces(line * 40)
         assert all(len(piece.phonemes) <= MAX_PHONEMES for piece in pieces)
         assert len(pieces[0].phonemes) < 70
 

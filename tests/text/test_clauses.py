@@ -274,12 +274,10 @@ def test_the_clauses_join_to_the_text_however_it_was_split(text: str, data: st.D
 def test_the_work_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
     def cpu_s(length: int) -> float:
         text = (unit * length)[:length]
-        spent = []
-        for _ in range(3):
-            began = time.process_time()
-            assert "".join(clause.text for clause in cut(text)) == text
-            spent.append(time.process_time() - began)
-        return min(spent)
+        began = time.process_time()
+        assert "".join(clause.text for clause in cut(text)) == text
+        return time.process_time() - began
 
     # 16 times the text is 16 times the work, 256 times where the work is its square; other processes blur both.
-    assert cpu_s(80_000) < 100 * max(cpu_s(5_000), 0.002)
+    short_s = max(min(cpu_s(5_000) for _ in range(3)), 0.002)
+    assert any(cpu_s(80_000) < 100 * short_s for _ in range(3))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from parley.core.words.errors import PeerError
 from parley.core.words.items import McpTool
@@ -98,5 +99,6 @@ def model_name(name: str) -> str:
 def _free_name(name: str, label: str, taken: set[str]) -> str:
     """`name` as models accept it; with the server's label before it where another tool has it already."""
     plain = model_name(name)
-    free = (plain, f"{label}_{plain}"[:_LONGEST_NAME], *(f"{plain[: _LONGEST_NAME - 6]}_{n}" for n in range(2, 10_000)))
+    numbered = (f"{plain[: _LONGEST_NAME - 6]}_{number}" for number in range(2, 10_000))
+    free = chain((plain, f"{label}_{plain}"[:_LONGEST_NAME]), numbered)
     return next(candidate for candidate in free if candidate not in taken)
