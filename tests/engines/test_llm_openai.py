@@ -447,7 +447,7 @@ def failing(status: int, body: object, headers: dict[str, str] | None = None) ->
             401,
             {"error": {"message": f"Incorrect API key provided: {KEY}."}},
             "invalid_api_key",
-            "Correct PARLEY_LLM_API_KEY",
+            "Correct llm_options.api_key",
         ),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (

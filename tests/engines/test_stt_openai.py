@@ -250,10 +250,9 @@ async def test_openai_has_its_own_key_and_its_newer_models_take_lists(monkeypatc
     server = AudioServer(root="http://eu.api.openai.com/v1", transcripts=[whole])
     async with server.running():
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
         for model in ("gpt-transcribe", "gpt-4o-mini-transcribe"):
             server.models = [model]
-            engine = create(model, {"base_url": "http://eu.api.openai.com/v1"})
+            engine = create(model, {"base_url": "http://eu.api.openai.com/v1", "api_key": KEY})
             await engine.open()
             final = await heard(engine, spec=spec)
             assert (final.text, final.language, final.logprobs) == ("Hola", "es", (TokenLogprob("Hola", -0.1),))
@@ -539,7 +538,7 @@ async def test_closing_a_turn_closes_its_request(begun: bool) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "PARLEY_STT_API_KEY"),
+        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "stt_options.api_key"),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (
             404,

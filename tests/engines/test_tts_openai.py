@@ -283,7 +283,7 @@ async def test_an_engine_that_is_closed_says_so() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "PARLEY_TTS_API_KEY"),
+        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "tts_options.api_key"),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (404, {"detail": "Model 'm' is not installed locally."}, "model_not_found", "It has: m."),
         (404, {"detail": "Not Found"}, "invalid_base_url", "There is no speech API at"),
@@ -602,8 +602,7 @@ async def test_openai_has_its_own_key_and_voices_and_those_of_the_account(monkey
     server = AudioServer(root="http://eu.api.openai.com/v1", models=["gpt-4o-mini-tts"])
     async with server.running():
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        engine = create("gpt-4o-mini-tts", {"base_url": "http://eu.api.openai.com/v1"})
+        engine = create("gpt-4o-mini-tts", {"base_url": "http://eu.api.openai.com/v1", "api_key": KEY})
         await engine.open()
         assert {"alloy", "marin", "nova"} < set(engine.info.voices)
         assert engine.resolve_voice("af_heart") is None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from parley.engines.openai_api.keys import key_setting
 from parley.engines.openai_api.service import Service
 from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
 from parley.errors import ParleyError
@@ -160,7 +161,7 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
                 EngineUnavailable(
                     f"{where} {wants}.",
                     code="invalid_api_key",
-                    remedy=f"{remedy} {endpoint.key_setting or service.key_variable}.",
+                    remedy=f"{remedy} {endpoint.key_setting or key_setting(service.stage)}.",
                 )
             )
         case 403:

@@ -70,9 +70,6 @@ class TranscriptionSession:
         from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
         endpoint = self._endpoint
-        headers = {name: str(value) for name, value in endpoint.headers.items()}
-        if endpoint.api_key and "authorization" not in map(str.lower, headers):
-            headers["Authorization"] = f"Bearer {endpoint.api_key}"
 
         class Connect(connect):
             def process_redirect(self, exc: Exception) -> Exception:
@@ -81,7 +78,7 @@ class TranscriptionSession:
         try:
             self._open = await Connect(
                 f"ws{endpoint.base_url.removeprefix('http')}/realtime?intent=transcription",
-                additional_headers=headers,
+                additional_headers=endpoint.request_headers(),
                 open_timeout=endpoint.connect_timeout_s,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_EVENT_BYTES,
