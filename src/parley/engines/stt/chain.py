@@ -3,8 +3,8 @@
 Laws:
 - A turn keeps its audio until its final is there: where its engine fails, or is too slow while another is ready, the next one hears the
   whole turn, within the turn. Audio over `MAX_TURN_S`, or `MAX_KEPT_S` of all turns, is not kept; a failure is then reported as it is.
-- What a client was promised (`Partial.stable`) is never contradicted. The next engine's transcript goes on behind it where it begins with
-  the same words (see `promises`); where it begins with others it is not used, and the failure of the engine that promised is reported.
+- What a client was promised (`Partial.stable`) is not taken back while the turn goes on. The next engine's text goes on behind it where it
+  begins with the same words (see `promises`). Where it begins with others, its partials are kept back and its transcript is used as it is.
 - The text of a pause (`flush`) is no promise: it is replaced by what the next engine hears.
 - A recogniser that does not know the turn's language is passed over, unless none does.
 """
