@@ -3,6 +3,7 @@
 Laws:
 - A text is withheld until its verdict has come. Where none comes, `on_error` decides: `refuse` (the reply fails, with the reason) or
   `allow` (the text passes, and the log says so).
+- A clause of a reply is judged with what was said just before it.
 - A request is sent again as those of the other OpenAI-compatible engines are (`openai_api/retries`).
 """
 
@@ -94,7 +95,7 @@ class OpenAIModerator:
         if not request.text.strip():
             return ModerationVerdict(False)
         try:
-            return await self._judge(request.text)
+            return await self._judge(request.before + request.text)
         except EngineError as error:
             if not self._allow_on_error:
                 raise
@@ -126,11 +127,13 @@ class OpenAIModerator:
 
     def _verdict(self, answer: Any) -> ModerationVerdict:
         try:
-            result = answer["results"][0]
+            (result,) = answer["results"]
             named = tuple(name for name, flagged in dict(result["categories"]).items() if flagged is True)
-            flagged = bool(result["flagged"])
-        except (KeyError, IndexError, TypeError, ValueError):
+            flagged = result["flagged"]
+        except (KeyError, TypeError, ValueError):
             raise self._unreadable() from None
+        if not isinstance(flagged, bool):
+            raise self._unreadable()
         if self._categories:
             named = tuple(name for name in named if name in self._categories)
             flagged = bool(named)

@@ -43,8 +43,8 @@ class Partial:
     where the engine that promised fails during the turn and another one (of a chain) hears the turn in its place, the final is what that
     one hears; `stable` still only grows.
 
-    `end_of_turn` is the probability in 0..1 that the speaker has finished with the audio so far, from a recogniser that judges it; None
-    from any other. In a pause it counts as the turn judge's answer does, and the higher one of the two decides how long the pause must last.
+    `end_of_turn` is the probability in 0..1 that the speaker has finished with the audio so far, from a recogniser that judges it, else
+    None. In a pause it counts as the turn judge's answer does: the higher one of the two decides how long the pause must last.
     """
 
     text: str
