@@ -569,8 +569,6 @@ async def test_the_voices_are_those_that_the_server_lists(listed: object) -> Non
     async with connected(voices=listed) as (engine, server):
         assert engine.info.voices == ("af_heart", "af_sky", "bm_george")
         assert engine.resolve_voice("af_sky") == "af_sky"
-        assert engine.resolve_voice("af_heart(2)+af_sky(1)") == "af_heart(2)+af_sky(1)"
-        assert engine.resolve_voice("af_heart+nobody") is None
         assert engine.resolve_voice("alloy") == engine.resolve_voice("") == "af_heart"
         await spoken(engine, SpeechRequest("Hi.", "cedar"))
         assert server.posted("/audio/speech")[0].body["voice"] == "af_heart"
@@ -578,6 +576,32 @@ async def test_the_voices_are_those_that_the_server_lists(listed: object) -> Non
             await chunks_of(engine, SpeechRequest("Hi.", "af_ski"))
         assert caught.value.code == "unknown_voice"
         assert len(server.posted("/audio/speech")) == 1
+
+
+LISTED = {"voices": ["af_heart", "af_sky"]}
+MIX = "af_heart(2)+af_sky(1)"
+
+
+async def test_a_mix_is_sent_as_written_to_a_server_that_takes_mixes() -> None:
+    async with connected(voices=LISTED, mixes=True, voice=MIX) as (engine, server):
+        assert engine.info.mixes
+        assert [engine.resolve_voice(voice) for voice in ("", MIX)] == [MIX, MIX]
+        for wrong in ("af_heart+nobody", "af_heart(0)+af_sky", "af_heart(x)+af_sky", "+"):
+            assert engine.resolve_voice(wrong) is None, wrong
+        await spoken(engine, SpeechRequest("Hi.", MIX))
+        assert server.posted("/audio/speech")[0].body["voice"] == MIX
+
+
+async def test_a_mix_is_refused_where_the_server_is_not_said_to_take_any() -> None:
+    async with connected(voices=LISTED) as (engine, server):
+        assert not engine.info.mixes
+        assert engine.resolve_voice(MIX) is None
+        with pytest.raises(EngineRefused, match="If the server takes mixes of its voices, set the option mixes"):
+            await chunks_of(engine, SpeechRequest("Hi.", MIX))
+        assert not server.posted("/audio/speech")
+    with pytest.raises(EngineUnavailable, match="set the option mixes"):
+        async with connected(voices=LISTED, voice=MIX):
+            pass
 
 
 async def test_a_server_without_a_list_is_asked_for_any_voice() -> None:

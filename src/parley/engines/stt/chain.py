@@ -20,6 +20,7 @@ from parley.engines.fair_queue import Backlog
 from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
 from parley.engines.ports import STT, EngineInfo, Partial, RecognitionSpec, SpeechRecognizer
 from parley.engines.stt.chain_stream import ChainStream
+from parley.text.language_tags import primary_tag
 
 MAX_TURN_S: Final = 6 * 60
 """Longer than a turn of a session may last (five minutes)."""
@@ -61,10 +62,6 @@ class RecognizerChain(Fallback[SpeechRecognizer]):
 
 def _understands(engine: SpeechRecognizer, spec: RecognitionSpec) -> bool:
     """Whether the engine knows the language of a turn, or one of those among which it is to find it out."""
-    known = {_primary(language) for language in engine.info.languages}
+    known = {primary_tag(language) for language in engine.info.languages}
     asked = (spec.language,) if spec.language else spec.languages
-    return not known or not asked or any(_primary(language) in known for language in asked)
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]
+    return not known or not asked or any(primary_tag(language) in known for language in asked)
