@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,11 +14,12 @@ from parley.engines.llm import openai as chat
 from parley.engines.moderation import openai as moderation
 from parley.engines.openai_api.keys import environment_key, same_server
 from parley.engines.options import OptionReader
-from parley.engines.ports import EngineUnavailable
+from parley.engines.ports import ChatMessage, ChatRequest, EngineError, EngineUnavailable
 from parley.engines.stt import openai as transcriptions
 from parley.engines.stt import realtime
 from parley.engines.tts import openai as speech
 from tests.engines.audio_server import AudioServer
+from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.realtime_server import RealtimeServer
 
 KEY = "sk-of-the-environment"
@@ -121,6 +123,65 @@ async def test_a_recogniser_s_key_does_not_follow_a_redirect() -> None:
             with pytest.raises(EngineUnavailable):
                 await realtime.create("m", {"base_url": server.url, "api_key": "sk-mine"}).open()
     assert elsewhere.sessions == []
+
+
+# --- what a server repeats ---
+
+SECRET, HEADER = "very-secret-key-of-thirty-letters", "header-of-twenty-letters"
+
+
+async def fault_of(server: ChatServer) -> EngineError:
+    """What goes wrong with a chat engine that has a key and a header of its own."""
+    async with server.running():
+        options = {"base_url": server.url, "api_key": SECRET, "headers": {"x-team": HEADER}, "warm_up": False}
+        engine = chat.create("m", options)
+        try:
+            await engine.open()
+            async for _ in engine.reply(ChatRequest((ChatMessage("user", "Hi."),))):
+                pass
+        except EngineError as error:
+            return error
+        finally:
+            await engine.close()
+    pytest.fail("nothing went wrong")
+
+
+@pytest.mark.parametrize("secret", [SECRET, HEADER])
+@pytest.mark.parametrize("body", ['{{"got": "Bearer {}"}}', "Bearer {}", "[{}]", "<title>{}</title>"])
+async def test_a_page_that_repeats_the_request_shows_no_secret(body: str, secret: str) -> None:
+    error = await fault_of(ChatServer([], models=body.format(secret).encode()))
+    assert error.code == "invalid_base_url"
+    assert "***" in str(error)
+    assert secret not in str(error)
+
+
+@pytest.mark.parametrize("secret", [SECRET, HEADER])
+@pytest.mark.parametrize("before", [0, 20, 40, 50])
+async def test_a_stream_or_a_refusal_that_repeats_the_request_shows_no_secret(secret: str, before: int) -> None:
+    said = f"{'.' * before} {secret}"
+
+    async def streams(request: Request, answer: Answer) -> None:
+        await answer.raw(f"data: {said}\n\n".encode())
+
+    async def refuses(request: Request, answer: Answer) -> None:
+        await answer.json(400, {"error": {"message": said}})
+
+    for script in (streams, refuses):
+        error = await fault_of(ChatServer([script]))
+        assert "***" in str(error)
+        assert secret[:6] not in str(error)
+
+
+async def test_the_log_of_a_websocket_has_no_key_at_its_lowest_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = RealtimeServer()
+    async with server.running():
+        engine = realtime.create("m", {"base_url": server.url, "api_key": SECRET})
+        await engine.open()
+        await engine.close()
+    sent = [record for record in caplog.records if record.name != "websockets.server"]
+    assert sent
+    assert not any(SECRET in record.getMessage() for record in sent)
 
 
 BOTH = {"PARLEY_LLM_API_KEY": "stage", "OPENAI_API_KEY": "openai"}

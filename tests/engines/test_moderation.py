@@ -257,6 +257,32 @@ async def test_a_verdict_that_takes_too_long_is_not_waited_for() -> None:
         await engine.close()
 
 
+async def test_one_session_with_many_texts_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "MAX_REQUESTS", 1)
+    order: list[str] = []
+    go_on = asyncio.Event()
+    verdicts = ModerationServer()
+
+    async def script(request: Request, answer: Answer) -> None:
+        order.append(request.body["input"])
+        await go_on.wait()
+        await verdicts(request, answer)
+
+    async with ChatServer([script], models=[openai.MODEL], api="/moderations").running() as server:
+        engine = openai.create("", {"base_url": server.url})
+        await engine.open()
+        talkative, brief = object(), object()
+        asked = [engine.judge(ModerationRequest(f"{n}", "assistant", "", talkative)) for n in range(5)]
+        asked.append(engine.judge(ModerationRequest("brief", "assistant", "", brief)))
+        tasks = [asyncio.ensure_future(one) for one in asked]
+        while not order:
+            await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(*tasks)
+        await engine.close()
+    assert "brief" in order[:3]
+
+
 async def test_openai_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "PARLEY_MODERATION_API_KEY", "PARLEY_MODERATION_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

@@ -212,8 +212,7 @@ class OllamaModel:
 
     def _endpoint(self) -> Endpoint:
         """What messages are written from."""
-        at = self._config.endpoint
-        return Endpoint(at.base_url, self._model, OLLAMA, at.api_key, at.key_setting, self._models)
+        return self._config.endpoint.endpoint(OLLAMA, self._model, self._models)
 
     # --- opening ---
 

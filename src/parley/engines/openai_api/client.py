@@ -55,8 +55,8 @@ Body = Mapping[str, object] | Form
 class EndpointClient:
     """The HTTP side of one endpoint. Making one blocks for a few ms (imports, certificates): do it in a thread.
 
-    `service` words its errors. `headers` go with every request. A proxy from the environment is used unless the endpoint is on this
-    machine.
+    `service` words its errors, in which none of the `secrets` stands. `headers` go with every request. A proxy from the environment is
+    used unless the endpoint is on this machine.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class EndpointClient:
         service: Service,
         *,
         connect_timeout_s: float,
-        key: str = "",
+        secrets: Sequence[str] = (),
         proxies: bool = True,
     ) -> None:
         import httpx2
 
         self.base_url = base_url
         self._service = service
-        self._key = key
+        self._secrets = secrets
         self._client = httpx2.AsyncClient(
             headers={"user-agent": "parley", "accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(None, connect=connect_timeout_s),
@@ -137,7 +137,7 @@ class EndpointClient:
                     continue
                 if not response.is_success:
                     raise await status_error(response)
-                yield EndpointAnswer(response, Endpoint(self.base_url, "", self._service, self._key))
+                yield EndpointAnswer(response, Endpoint(self.base_url, "", self._service, secrets=self._secrets))
                 return
         raise self._unfollowed(f"{self._shown} redirects in a circle, or more than {MAX_REDIRECTS} times.")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +22,9 @@ from parley.engines.openai_api.models import find_models
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineUnavailable
+
+MIN_SECRET_CHARS: Final = 4
+"""A shorter one is part of other words."""
 
 WARM_UP_S: Final = 110.0
 """How long a first request may take that makes a server load its model; `parley doctor` gives an engine 120 s."""
@@ -47,6 +50,17 @@ class EndpointConfig:
         """Whether the endpoint is on this machine."""
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may hold: the key, the values of headers, and the password in the URL."""
+        parts = urlsplit(self.base_url)
+        found = (self.api_key, *map(str, self.headers.values()), parts.password or "", parts.username or "")
+        return tuple(sorted((one for one in found if len(one) >= MIN_SECRET_CHARS), key=len, reverse=True))
+
+    def endpoint(self, service: Service, model: str, models: Sequence[str] = ()) -> Endpoint:
+        """What messages are written from."""
+        return Endpoint(self.base_url, model, service, self.api_key, self.key_setting, models, self.secrets)
+
     def request_headers(self) -> dict[str, str]:
         """The headers of a request, the key among them. Raises `EngineUnavailable` where the variable for the key is not set."""
         if self.needs_key and not self.api_key:
@@ -68,7 +82,7 @@ class EndpointConfig:
                 self.request_headers(),
                 service,
                 connect_timeout_s=self.connect_timeout_s,
-                key=self.api_key,
+                secrets=self.secrets,
                 proxies=not self.is_local,
             )
         except UnicodeEncodeError:
@@ -121,8 +135,7 @@ class EndpointConnection:
     @property
     def endpoint(self) -> Endpoint:
         """What messages are written from."""
-        config = self.config
-        return Endpoint(config.base_url, self.model, self._service, config.api_key, config.key_setting, self.models)
+        return self.config.endpoint(self._service, self.model, self.models)
 
     @property
     def client(self) -> EndpointClient:
@@ -153,10 +166,14 @@ class EndpointConnection:
     async def open(self) -> list[str] | None:
         """Make the client and ask for the list of models, None where there is none; nothing is asked of any model.
 
-        Raises `EngineUnavailable` with the remedy where the endpoint cannot be used.
+        Raises `EngineUnavailable` with the remedy where the endpoint cannot be used; the connection is closed then.
         """
         client = self._client = await asyncio.to_thread(self.config.new_client, self._service)
-        listed = await find_models(client, self.endpoint)
+        try:
+            listed = await find_models(client, self.endpoint)
+        except BaseException:
+            await self.close()
+            raise
         self.config = replace(self.config, base_url=client.base_url)
         self.models = tuple(listed or ())
         return listed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,10 @@ _STATUS: Final = {
     "rate_limit_exceeded": 429,
 }
 """The HTTP status that says the same as an error's code."""
+
+
+_wire_log = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.INFO)  # below, websockets logs each header, the key among them, and each frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class TranscriptionSession:
                 open_timeout=endpoint.connect_timeout_s,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_EVENT_BYTES,
+                logger=_wire_log,
                 compression=None,
                 proxy=None if endpoint.is_local else True,
             )

@@ -290,7 +290,7 @@ class OpenAISynthesizer:
             remedy = f"Its log may say why. {self._other_format} if this happens each time."
             return Failure(EngineError(said, remedy, code="invalid_audio"), 0 if isinstance(error, NoAudio) else None)
         if isinstance(error, StatusError) and error.status in (400, 404, 422):
-            _, words = said_by(error.body, endpoint.key)
+            _, words = said_by(error.body, endpoint)
             if _is_about_the_voice(error.body, words):
                 return Failure(self._no_voice(voice, words))
         return failure_of(error, endpoint)
