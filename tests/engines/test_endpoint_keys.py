@@ -125,6 +125,30 @@ async def test_a_recogniser_s_key_does_not_follow_a_redirect() -> None:
     assert elsewhere.sessions == []
 
 
+@pytest.mark.parametrize("create", [create for _, create in ENGINES] + [ollama.create])
+@pytest.mark.parametrize("url", ["http://[::1", "http://u:sk-pw@host:99999/v1", "http://host:0", "http://a b/v1"])
+def test_what_is_no_url_is_named_by_its_setting(create: Create, url: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"^\w+_options\.base_url is not a URL that can be used \(.*; one is http"
+    ) as caught:
+        create("m", {"base_url": url})
+    assert "sk-pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("create", [create for _, create in ENGINES] + [ollama.create])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"api_key": "schlüssel-ж"}, "api_key"), ({"headers": {"x-a": "b\r\nc: d"}}, "Correct the option headers")],
+)
+async def test_what_http_cannot_carry_is_named_by_its_setting(
+    create: Create, options: Mapping[str, object], named: str
+) -> None:
+    with pytest.raises(EngineUnavailable, match="holds characters that HTTP cannot carry") as caught:
+        await create("m", {"base_url": "http://127.0.0.1:9/v1", **options}).open()
+    assert named in caught.value.remedy
+    assert "ж" not in str(caught.value)
+
+
 # --- what a server repeats ---
 
 SECRET, HEADER = "very-secret-key-of-thirty-letters", "header-of-twenty-letters"

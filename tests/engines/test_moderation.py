@@ -260,11 +260,12 @@ async def test_a_verdict_that_takes_too_long_is_not_waited_for() -> None:
 async def test_one_session_with_many_texts_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai, "MAX_REQUESTS", 1)
     order: list[str] = []
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
     verdicts = ModerationServer()
 
     async def script(request: Request, answer: Answer) -> None:
         order.append(request.body["input"])
+        begun.set()
         await go_on.wait()
         await verdicts(request, answer)
 
@@ -275,8 +276,7 @@ async def test_one_session_with_many_texts_keeps_no_other_waiting(monkeypatch: p
         asked = [engine.judge(ModerationRequest(f"{n}", "assistant", "", talkative)) for n in range(5)]
         asked.append(engine.judge(ModerationRequest("brief", "assistant", "", brief)))
         tasks = [asyncio.ensure_future(one) for one in asked]
-        while not order:
-            await asyncio.sleep(0)
+        await begun.wait()
         go_on.set()
         await asyncio.gather(*tasks)
         await engine.close()

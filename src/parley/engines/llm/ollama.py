@@ -25,7 +25,7 @@ from parley.engines.llm.reply_stream import TimeLimits, read_reply
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.connection import EndpointConfig
 from parley.engines.openai_api.errors import Endpoint, Failure
-from parley.engines.openai_api.keys import key_setting, read_key
+from parley.engines.openai_api.keys import check_url, key_setting, read_key
 from parley.engines.openai_api.models import is_chat_model, models_of
 from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
@@ -94,7 +94,8 @@ def read_config(model: str, reader: OptionReader) -> OllamaConfig:
     tokens), `connect_timeout_s`, `api_key` or `api_key_env` (for a server behind a proxy), `headers`, `extra_body`, `warm_up` (load
     the model at start-up)."""
     key, setting = read_key(reader, "llm")
-    base_url = (reader.text("base_url") or OLLAMA_URL).rstrip("/").removesuffix("/v1")
+    base_url = reader.text("base_url") or OLLAMA_URL
+    base_url = check_url(base_url, "llm_options.base_url", OLLAMA.example_url).removesuffix("/v1")
     num_ctx = reader.optional_number("num_ctx", 256, 10_000_000)
     return OllamaConfig(
         endpoint=EndpointConfig(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from parley.engines.addresses import is_loopback
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.errors import Endpoint, shown
-from parley.engines.openai_api.keys import OPENAI_URL, environment_key, environment_url, read_key
+from parley.engines.openai_api.keys import OPENAI_URL, check_url, environment_key, environment_url, read_key
 from parley.engines.openai_api.models import find_models
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
@@ -62,7 +62,10 @@ class EndpointConfig:
         return Endpoint(self.base_url, model, service, self.api_key, self.key_setting, models, self.secrets)
 
     def request_headers(self) -> dict[str, str]:
-        """The headers of a request, the key among them. Raises `EngineUnavailable` where the variable for the key is not set."""
+        """The headers of a request, the key among them.
+
+        Raises `EngineUnavailable` where the variable for the key is not set, and for what HTTP cannot carry.
+        """
         if self.needs_key and not self.api_key:
             raise EngineUnavailable(
                 f"The option api_key_env names {self.key_setting}, which is not set.",
@@ -72,25 +75,26 @@ class EndpointConfig:
         headers = {name: str(value) for name, value in self.headers.items()}
         if self.api_key and "authorization" not in map(str.lower, headers):
             headers["authorization"] = f"Bearer {self.api_key}"
-        return headers
-
-    def new_client(self, service: Service) -> EndpointClient:
-        """Make a client, which blocks for a few ms. Raises `EngineUnavailable` for a header that HTTP cannot carry."""
-        try:
-            return EndpointClient(
-                self.base_url,
-                self.request_headers(),
-                service,
-                connect_timeout_s=self.connect_timeout_s,
-                secrets=self.secrets,
-                proxies=not self.is_local,
-            )
-        except UnicodeEncodeError:
+        if not all(one.isascii() and one.isprintable() for pair in headers.items() for one in pair):
             raise EngineUnavailable(
                 f"The API key or a header for {shown(self.base_url)} holds characters that HTTP cannot carry.",
                 code="invalid_api_key",
-                remedy=f"Correct {self.key_setting} or the option headers.",
-            ) from None
+                remedy=f"Correct {self.key_setting} or the option headers."
+                if self.api_key
+                else "Correct the option headers.",
+            )
+        return headers
+
+    def new_client(self, service: Service) -> EndpointClient:
+        """Make a client, which blocks for a few ms. Raises as `request_headers()`."""
+        return EndpointClient(
+            self.base_url,
+            self.request_headers(),
+            service,
+            connect_timeout_s=self.connect_timeout_s,
+            secrets=self.secrets,
+            proxies=not self.is_local,
+        )
 
 
 def read_endpoint(reader: OptionReader, service: Service) -> EndpointConfig:
@@ -105,7 +109,7 @@ def read_endpoint(reader: OptionReader, service: Service) -> EndpointConfig:
         base_url = base_url or environment_url(service.stage, os.environ)
         key, setting = environment_key(service.stage, base_url, os.environ)
     return EndpointConfig(
-        base_url=(base_url or OPENAI_URL).rstrip("/"),
+        base_url=check_url(base_url or OPENAI_URL, f"{service.stage}_options.base_url", service.example_url),
         api_key=key,
         key_setting=setting,
         needs_key=needs_key,

@@ -46,6 +46,20 @@ def origin(url: str) -> tuple[str, str, int | None]:
         return "", "", None
 
 
+def check_url(url: str, setting: str, example: str) -> str:
+    """The URL without a slash at its end. Raises `ValueError` for one that cannot be read; its words are left out, as it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        wrong = "" if parts.port != 0 else "its port is 0"
+    except ValueError as error:
+        wrong = str(error)
+    if wrong or any(ord(letter) <= 32 for letter in url):
+        raise ValueError(
+            f"{setting} is not a URL that can be used ({wrong or 'it holds white space'}); one is {example}."
+        )
+    return url.rstrip("/")
+
+
 def server_name(url: str) -> str:
     """The host, and the port where the URL names one, for messages."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url or "its own server"
