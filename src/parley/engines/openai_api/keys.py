@@ -47,16 +47,15 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 def check_url(url: str, setting: str, example: str) -> str:
-    """The URL without a slash at its end. Raises `ValueError` for one that cannot be read; its words are left out, as it may hold a password."""
+    """The URL without a slash at its end. Raises `ValueError` for one that cannot be read, without quoting it: it may hold a password."""
     try:
-        parts = urlsplit(url)
-        wrong = "" if parts.port != 0 else "its port is 0"
-    except ValueError as error:
-        wrong = str(error)
-    if wrong or any(ord(letter) <= 32 for letter in url):
-        raise ValueError(
-            f"{setting} is not a URL that can be used ({wrong or 'it holds white space'}); one is {example}."
-        )
+        wrong = "its port is 0" if urlsplit(url).port == 0 else ""
+    except ValueError:
+        wrong = "its host or port cannot be read"
+    if any(letter <= " " for letter in url):
+        wrong = "it holds white space"
+    if wrong:
+        raise ValueError(f"{setting} is not a URL that can be used: {wrong}. One is {example}.")
     return url.rstrip("/")
 
 
