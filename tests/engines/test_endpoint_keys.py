@@ -37,14 +37,6 @@ ENGINES: list[tuple[str, Create]] = [
 """The engines that read the environment, and their stage."""
 
 
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage in ("LLM", "STT", "TTS", "MODERATION"):
-        monkeypatch.delenv(f"PARLEY_{stage}_API_KEY", raising=False)
-        monkeypatch.delenv(f"PARLEY_{stage}_BASE_URL", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-
-
 async def keys_sent(create: Create, name_server: Callable[[str], Mapping[str, object]]) -> set[str | None]:
     """What an engine sends as authorization while it opens, to the server that `name_server` names somewhere."""
     server: Any = RealtimeServer() if create is realtime.create else AudioServer(models=["m"])

@@ -16,7 +16,8 @@ from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.server_events import MAX_EVENT_BYTES
 from parley.engines.ports import ChatEnd, EngineUnavailable
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
-from tests.engines.test_llm_openai import HELLO, KEY, connected, error_of, failing, replied, say_hello, text_of
+from tests.engines.llm_replies import HELLO, KEY, error_of, replied, text_of
+from tests.engines.test_llm_openai import connected, failing, say_hello
 
 MEBIBYTE = 1024 * 1024
 

@@ -283,9 +283,7 @@ async def test_one_session_with_many_texts_keeps_no_other_waiting(monkeypatch: p
     assert "brief" in order[:3]
 
 
-async def test_openai_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_MODERATION_API_KEY", "PARLEY_MODERATION_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+async def test_openai_wants_a_key() -> None:
     with pytest.raises(EngineUnavailable, match="wants an API key") as caught:
         await openai.create("", {}).open()
     assert "OPENAI_API_KEY" in caught.value.remedy

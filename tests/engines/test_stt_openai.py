@@ -34,12 +34,6 @@ SPEC = RecognitionSpec(language="en")
 RATE = 16_000
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_STT_API_KEY", "PARLEY_STT_BASE_URL", "PARLEY_LLM_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @asynccontextmanager
 async def connected(
     *scripts: Script, model: str = "m", **options: object

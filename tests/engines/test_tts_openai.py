@@ -30,12 +30,6 @@ KEY = "sk-secret-1234567890abcdef"
 HELLO = SpeechRequest("Hello there.")
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_TTS_API_KEY", "PARLEY_TTS_BASE_URL", "PARLEY_LLM_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @asynccontextmanager
 async def connected(
     *scripts: Script, voices: object = None, **options: object
