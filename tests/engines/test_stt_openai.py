@@ -402,6 +402,8 @@ async def test_logprobs_of_a_stream_are_those_of_its_pieces_or_of_its_end() -> N
         ([delta("Good "), {"type": "error", "error": {"message": "Out of memory."}}], "server_error", "Out of memory"),
         ([delta("Good "), "not json"], "server_error", "not json"),
         ([delta("x" * 20_001)], "server_error", "20000 characters"),
+        ([{"type": "transcript.text.done", "text": "x" * 20_001}], "server_error", "20000 characters"),
+        ([delta("a"), *[{**delta(""), "logprobs": [0] * 5_000}] * 5], "server_error", "20000 characters"),
         ([], "server_error", "ended its stream in the middle"),
     ],
 )
@@ -412,6 +414,12 @@ async def test_a_stream_that_breaks_off_is_no_shorter_transcript(events: list[ob
         error = await error_of(engine)
         assert (error.code, words in str(error)) == (code, True), str(error)
         assert len(uploads(server)) == 1
+
+
+async def test_a_whole_text_that_nobody_can_say_is_no_transcript() -> None:
+    async with connected(answering(200, {"text": "word " * 400_000})) as (engine, _):
+        error = await error_of(engine)
+    assert (error.code, "20000 characters" in str(error)) == ("server_error", True)
 
 
 async def test_a_failure_before_any_text_is_tried_again() -> None:

@@ -142,13 +142,17 @@ async def many_words(session: Session, item: str) -> None:
         await session.delta("word " * 200, item)
 
 
+async def long_final(session: Session, item: str) -> None:
+    await session.completed("word " * 20_000, item)
+
+
 async def odd_fields(session: Session, item: str) -> None:
     await session.send("conversation.item.input_audio_transcription.delta", item_id=[1], delta={"a": 1})
     await session.send("conversation.item.input_audio_transcription.completed", item_id={}, transcript=None)
     await session.send("error", error="no object")
 
 
-@pytest.mark.parametrize("script", [bad_utf8, no_json, a_list, too_large, many_words, odd_fields])
+@pytest.mark.parametrize("script", [bad_utf8, no_json, a_list, too_large, many_words, long_final, odd_fields])
 async def test_what_is_no_event_fails_the_turn_and_not_the_next(script: Script) -> None:
     server = RealtimeServer(scripts=[script])
     async with server.running(), opened(server, timeout_s=5) as engine:

@@ -184,13 +184,16 @@ class RealtimeStream(TurnStream[Cut]):
             self._uncommitted += delta
         else:
             item.text += delta
-        if len(self._uncommitted if item is None else item.text) > MAX_TEXT_CHARS:
+        self._check(self._uncommitted if item is None else item.text)
+        first = next((one for one in self._items if one.final is None), None)
+        self._tell(self._uncommitted if first is None else first.text)
+
+    def _check(self, text: str) -> None:
+        if len(text) > MAX_TEXT_CHARS:
             raise EngineError(
                 f"{self._endpoint.shown_url} sent a transcript of more than {MAX_TEXT_CHARS >> 10} Ki characters.",
                 code="server_error",
             )
-        first = next((one for one in self._items if one.final is None), None)
-        self._tell(self._uncommitted if first is None else first.text)
 
     def _tell(self, text: str) -> None:
         promised = continued(self._promised, self._joined([*self._finals, text.strip()]))
@@ -201,6 +204,7 @@ class RealtimeStream(TurnStream[Cut]):
     def _complete(self, name: str, final: str) -> None:
         item = next((one for one in self._items if one.id == name), None)
         if item is not None:
+            self._check(final)
             said = item.text.strip()
             item.final = continued(said, final) or said
             self._settle()
