@@ -22,7 +22,7 @@ KEY = "sk-secret-1234567890"
         (ChatServer([], models=b"<title>Router login</title>"), False, "but a web page ('Router login')", "/v1"),
         (ChatServer([], models=b'{"status":"ok"}'), False, "is no OpenAI-compatible API", "/v1"),
         (ChatServer([], models=404), False, "no list of models", "/v1"),
-        (ChatServer([], models=401), False, "refuses the API key", "PARLEY_LLM_API_KEY"),
+        (ChatServer([], models=401), False, "refuses the API key", "llm_options.api_key"),
         (ChatServer([], redirect=(307, "")), False, "redirects in a circle", "--llm-base-url"),
     ],
 )

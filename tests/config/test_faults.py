@@ -209,9 +209,10 @@ headers = { Authorization = "sesame-5" }
     shown = {setting.key: setting.value for setting in config.explain()}
     assert shown["server.api_keys"] == "set (from parley.toml:3)"
     assert shown["pipelines.default.llm_options.headers.Authorization"] == "set (from parley.toml:7)"
-    assert shown["pipelines.default.llm_options.api_key"] == "set (from env PARLEY_LLM_API_KEY)"
+    assert shown["pipelines.default.llm_options.api_key"] == "set (from parley.toml:5)"
     assert shown["pipelines.default.llm_options.base_url"] == "http://host/v1"
-    assert config.pipelines["default"].engines[LLM].options["api_key"] == "sesame-4"
+    assert config.pipelines["default"].engines[LLM].options["api_key"] == "sesame-2"
+    assert "sesame" not in repr(config.warnings)
 
 
 def test_a_wrong_secret_is_not_quoted_back() -> None:

@@ -115,9 +115,9 @@ def test_the_benchmark_pipeline_is_not_given_an_endpoint_that_its_model_has_no_u
 def test_each_stage_with_an_endpoint_has_its_own_url_and_key(stage: Stage[Any]) -> None:
     name = stage.name.upper()
     environ = {f"PARLEY_{name}": "openai:m", f"PARLEY_{name}_BASE_URL": "http://a/v1", f"PARLEY_{name}_API_KEY": "k"}
-    config = load(None, {f"{stage}_base_url": "http://b/v1"}, {**environ, "PARLEY_LLM_API_KEY": "of-another"})
+    config = load(None, {f"{stage}_base_url": "http://a/v2"}, {**environ, "PARLEY_LLM_API_KEY": "of-another"})
     spec = config.pipelines["default"].engines[stage]
-    assert (spec.name, spec.model, spec.options) == ("openai", "m", {"base_url": "http://b/v1", "api_key": "k"})
+    assert (spec.name, spec.model, spec.options) == ("openai", "m", {"base_url": "http://a/v2", "api_key": "k"})
     assert source(config, f"pipelines.default.{stage}_options.base_url") == f"flag --{stage}-base-url"
     shown = {setting.key: setting.value for setting in config.explain()}
     assert shown[f"pipelines.default.{stage}_options.api_key"] == f"set (from env PARLEY_{name}_API_KEY)"

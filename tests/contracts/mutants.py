@@ -536,6 +536,11 @@ class TrustsTheAssistant(WordList):
         return await super().judge(request)
 
 
+class ForgetsTheClauseBefore(WordList):
+    async def judge(self, request: ModerationRequest) -> ModerationVerdict:
+        return await super().judge(replace(request, before=""))
+
+
 class RemembersTheLast(WordList):
     """One verdict serves everybody who asks at once."""
 

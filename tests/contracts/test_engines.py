@@ -278,11 +278,11 @@ class TestBenchConverter(ConverterContract):
 
 
 class TestWordList(ModeratorContract):
-    refused = "darn"
+    refused = "holy cow"
 
     @pytest.fixture
     def make_engine(self) -> Make:
-        return made(MODERATION, "words", words=["darn"])
+        return made(MODERATION, "words", words=["holy cow"])
 
 
 class TestBenchSpeechModel(SpeechModelContract):

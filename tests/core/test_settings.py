@@ -18,7 +18,6 @@ from parley.core.words.settings import (
     ToolFilter,
     Transcription,
     merged,
-    primary_tag,
     rebased,
 )
 
@@ -114,13 +113,6 @@ def test_a_servers_credentials_are_not_in_its_visible_settings() -> None:
     assert server.without_credentials() == McpServer("books", "https://books.example/mcp")
     function = FunctionTool("weather")
     assert function.without_credentials() is function
-
-
-@pytest.mark.parametrize(
-    ("tag", "language"), [("en", "en"), ("en-US", "en"), ("EN_us", "en"), ("zh-Hant-TW", "zh"), ("", "")]
-)
-def test_a_language_is_the_same_in_every_region_and_spelling(tag: str, language: str) -> None:
-    assert primary_tag(tag) == language
 
 
 def test_pinned_settings_override_the_clients_and_free_ones_stay() -> None:

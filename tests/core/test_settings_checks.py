@@ -20,8 +20,8 @@ from parley.core.words.settings import (
     Settings,
     SettingsPatch,
     Transcription,
-    primary_tag,
 )
+from parley.text.language_tags import primary_tag
 from tests.core.scene import Scene, kinds, notices
 
 

@@ -41,6 +41,7 @@ class Model:
     fault: Exception | None = None
     breaks: Exception | None = None
     opens: EngineError | None = None
+    closes: Exception | None = None
     waits: asyncio.Event | None = None
     asked: int = 0
     opened: int = 0
@@ -61,6 +62,9 @@ class Model:
             raise self.opens
 
     async def close(self) -> None:
+        if self.closes is not None:
+            raise self.closes
+        await asyncio.sleep(0)
         self.closed = True
 
     async def is_asked(self, times: int, what: str = "reply") -> None:
@@ -213,6 +217,21 @@ async def test_a_slow_engine_is_left_only_where_another_is_ready() -> None:
     assert first.waits is not None
     first.waits.set()
     assert await waiting == "a"
+
+
+async def test_an_engine_that_cannot_be_closed_keeps_no_other_from_it() -> None:
+    first, second = Model("a", closes=RuntimeError("a fault of the package")), Model("b")
+    engine = await chain(first, second)
+    with pytest.raises(RuntimeError, match="a fault of the package"):
+        await engine.close()
+    assert second.closed
+
+
+async def test_an_engine_that_can_be_neither_opened_nor_closed_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = Model("a", opens=DOWN, closes=RuntimeError("a fault of the package")), Model("b")
+    engine = await chain(first, second)
+    assert await said(engine) == "b"
+    assert "a could not be closed after it failed to open" in caplog.text
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -17,12 +17,6 @@ from tests.engines.ollama_server import OllamaServer, Pulled
 from tests.engines.tiny_gguf import tiny_gguf
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_LLM_API_KEY", "PARLEY_LLM_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
 async def say_model(request: Request, answer: Answer) -> None:
     await answer.text(f"I am {request.body['model']}.")
 

@@ -16,7 +16,8 @@ from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.server_events import MAX_EVENT_BYTES
 from parley.engines.ports import ChatEnd, EngineUnavailable
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
-from tests.engines.test_llm_openai import HELLO, KEY, connected, error_of, failing, replied, say_hello, text_of
+from tests.engines.llm_replies import HELLO, KEY, error_of, replied, text_of
+from tests.engines.test_llm_openai import connected, failing, say_hello
 
 MEBIBYTE = 1024 * 1024
 
@@ -309,7 +310,7 @@ async def test_an_error_in_a_list_is_read() -> None:
 
 
 async def test_a_key_that_http_cannot_carry_is_named_by_its_setting() -> None:
-    with pytest.raises(EngineUnavailable, match="PARLEY_LLM_API_KEY") as caught:
+    with pytest.raises(EngineUnavailable, match=r"llm_options\.api_key") as caught:
         await create("m", {"base_url": "http://127.0.0.1:1/v1", "api_key": "schlüssel-ж"}).open()
     assert "ж" not in str(caught.value)
 

@@ -24,13 +24,13 @@ from parley.engines.ports import (
     EngineUnavailable,
     ForceTool,
     ImagePart,
-    TextDelta,
     Tool,
     ToolCall,
     ToolCallDelta,
 )
 from parley.models import store
 from parley.models.catalogue import find
+from tests.engines.llm_replies import text_of
 from tests.engines.tiny_gguf import tiny_gguf
 
 pytest.importorskip("xllamacpp", reason="the extra llama is not installed: make test-weights")
@@ -63,10 +63,6 @@ def asked(*said: str, **fields: object) -> ChatRequest:
 
 async def answer(engine: LlamaModel, request: ChatRequest) -> list[ChatEvent]:
     return [event async for event in engine.reply(request)]
-
-
-def text_of(events: list[ChatEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def end_of(events: list[ChatEvent]) -> ChatEnd:

@@ -12,10 +12,8 @@ import pytest
 from parley.engines.llm.ollama import OllamaModel, create
 from parley.engines.ports import (
     ChatEnd,
-    ChatEvent,
     ChatMessage,
     ChatRequest,
-    EngineError,
     EngineRefused,
     EngineUnavailable,
     ForceTool,
@@ -29,9 +27,9 @@ from parley.engines.ports import (
     ToolChoice,
 )
 from tests.engines.chat_server import Answer, Request, Script
+from tests.engines.llm_replies import HELLO, error_of, replied
 from tests.engines.ollama_server import OllamaServer, Pulled, finish, line, piece, text
 
-HELLO = ChatRequest((ChatMessage("user", "Hello"),))
 LOOK = Tool("look", "Looks.", '{"type":"object","properties":{"x":{"type":"string"}}}')
 THINKER = Pulled(capabilities=["completion", "tools", "thinking"])
 PIXEL = "data:image/png;base64,AAAA"
@@ -55,16 +53,6 @@ async def connected(
 
 async def say_hello(request: Request, answer: Answer) -> None:
     await text(answer, "Hel", "lo!")
-
-
-async def replied(engine: OllamaModel, request: ChatRequest = HELLO) -> list[ChatEvent]:
-    return [event async for event in engine.reply(request)]
-
-
-async def error_of(engine: OllamaModel, request: ChatRequest = HELLO) -> EngineError:
-    with pytest.raises(EngineError) as caught:
-        await replied(engine, request)
-    return caught.value
 
 
 async def refused_at_start(server: OllamaServer, model: str = "m", **options: object) -> EngineUnavailable:

@@ -12,7 +12,6 @@ import pytest
 from parley.engines.llm.openai import OpenAIModel, create
 from parley.engines.ports import (
     ChatEnd,
-    ChatEvent,
     ChatMessage,
     ChatRequest,
     EngineError,
@@ -25,18 +24,9 @@ from parley.engines.ports import (
     TokenUsage,
     Tool,
     ToolCall,
-    ToolCallDelta,
 )
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
-
-KEY = "sk-secret-1234567890abcdef"
-HELLO = ChatRequest((ChatMessage("user", "Hello"),))
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_LLM_API_KEY", "PARLEY_LLM_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+from tests.engines.llm_replies import HELLO, KEY, calls_of, error_of, replied, text_of
 
 
 @asynccontextmanager
@@ -51,33 +41,8 @@ async def connected(*scripts: Script, **options: object) -> AsyncIterator[tuple[
             await engine.close()
 
 
-async def replied(engine: OpenAIModel, request: ChatRequest = HELLO) -> list[ChatEvent]:
-    return [event async for event in engine.reply(request)]
-
-
-def text_of(events: list[ChatEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
-
-
-def calls_of(events: list[ChatEvent]) -> list[tuple[str, str, str]]:
-    """(id, name, arguments) of each call, put together from its pieces."""
-    calls: dict[int, tuple[str, str, str]] = {}
-    for event in events:
-        if isinstance(event, ToolCallDelta):
-            call_id, name, arguments = calls.get(event.index, ("", "", ""))
-            calls[event.index] = (call_id or event.call_id, name or event.name, arguments + event.arguments)
-    assert list(calls) == list(range(len(calls)))
-    return list(calls.values())
-
-
 async def say_hello(request: Request, answer: Answer) -> None:
     await answer.text("Hel", "lo!")
-
-
-async def error_of(engine: OpenAIModel, request: ChatRequest = HELLO) -> EngineError:
-    with pytest.raises(EngineError) as caught:
-        await replied(engine, request)
-    return caught.value
 
 
 # --- replies ---
@@ -447,7 +412,7 @@ def failing(status: int, body: object, headers: dict[str, str] | None = None) ->
             401,
             {"error": {"message": f"Incorrect API key provided: {KEY}."}},
             "invalid_api_key",
-            "Correct PARLEY_LLM_API_KEY",
+            "Correct llm_options.api_key",
         ),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (

@@ -12,7 +12,6 @@ from parley.engines import registry
 from parley.engines.ports import (
     LLM,
     ChatEnd,
-    ChatEvent,
     ChatMessage,
     ChatRequest,
     EngineError,
@@ -24,16 +23,13 @@ from parley.engines.ports import (
 )
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
 from tests.engines.llm_protocols import PROTOCOLS, ModelProtocol
+from tests.engines.llm_replies import HELLO, KEY, replied, text_of
 
-HELLO = ChatRequest((ChatMessage("user", "Hello"),))
 PATIENCE_S = 20.0
-KEY = "sk-secret-1234567890abcdef"
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_LLM_API_KEY", "PARLEY_LLM_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parley.engines.openai_api.retries.FIRST_PAUSE_S", 0.001)
 
 
@@ -57,14 +53,6 @@ async def connected(
             yield engine, server
         finally:
             await engine.close()
-
-
-async def replied(engine: LanguageModel, request: ChatRequest = HELLO) -> list[ChatEvent]:
-    return [event async for event in engine.reply(request)]
-
-
-def text_of(events: list[ChatEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 async def test_a_reply_comes_as_it_is_written_and_ends_once(protocol: ModelProtocol) -> None:

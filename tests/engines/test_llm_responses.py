@@ -12,7 +12,6 @@ import pytest
 from parley.engines.llm.responses import ResponsesModel, create
 from parley.engines.ports import (
     ChatEnd,
-    ChatEvent,
     ChatMessage,
     ChatRequest,
     EngineError,
@@ -27,17 +26,10 @@ from parley.engines.ports import (
     ToolCallDelta,
 )
 from tests.engines.chat_server import Answer, Request, Script
+from tests.engines.llm_replies import HELLO, KEY, error_of, replied
 from tests.engines.responses_server import ResponsesServer, Stream, text
 
-HELLO = ChatRequest((ChatMessage("user", "Hello"),))
-KEY = "sk-secret-1234567890abcdef"
 LOOK = Tool("look", "Looks.", '{"type":"object","properties":{"x":{"type":"string"}}}')
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_LLM_API_KEY", "PARLEY_LLM_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @asynccontextmanager
@@ -50,16 +42,6 @@ async def connected(*scripts: Script, **options: object) -> AsyncIterator[tuple[
             yield engine, server
         finally:
             await engine.close()
-
-
-async def replied(engine: ResponsesModel, request: ChatRequest = HELLO) -> list[ChatEvent]:
-    return [event async for event in engine.reply(request)]
-
-
-async def error_of(engine: ResponsesModel, request: ChatRequest = HELLO) -> EngineError:
-    with pytest.raises(EngineError) as caught:
-        await replied(engine, request)
-    return caught.value
 
 
 async def say_hello(request: Request, answer: Answer) -> None:

@@ -13,7 +13,8 @@ from parley.engines.llm.reasoning import ReasoningFilter
 from parley.engines.openai_api.server_events import MAX_EVENT_BYTES, EventReader, EventTooLarge, ServerEvent
 from parley.engines.ports import ChatEnd, ChatEvent, ChatMessage, ChatRequest, EngineError, TextDelta, Tool
 from tests.engines.chat_server import Answer, Request, Script
-from tests.engines.test_llm_openai import HELLO, calls_of, connected, error_of, replied, text_of
+from tests.engines.llm_replies import HELLO, calls_of, error_of, replied, text_of
+from tests.engines.test_llm_openai import connected
 
 TOOLS = ChatRequest(HELLO.messages, (Tool("one", ""), Tool("two", "")))
 

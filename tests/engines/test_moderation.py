@@ -62,6 +62,36 @@ async def test_entries_find_words_beginnings_phrases_and_letters(tmp_path: Path,
     assert await flagged(await listed(tmp_path), text) is found
 
 
+@pytest.mark.parametrize(
+    ("before", "text", "verdict"),
+    [
+        ("", "That is holy", "text"),
+        ("", "That is holy, ", "text"),
+        ("", "That is holy.", "text"),
+        ("That is holy,", " cow!", True),
+        ("That is holy,", " ...", "before"),
+        ("That is holy,", " moly.", ""),
+        ("That is holy,", " very holy", "text"),
+        ("That is dear ", "cow", ""),
+        ("", "a kind word", ""),
+        ("", "that is unholy", ""),
+        ("", "これはば", "text"),
+        ("これはば", "・か", True),
+        ("これはば", "・", "before"),
+        ("これはば", "。はい", ""),
+        ("นี่คือภา", "", "before"),
+        ("one " * 50 + "holy ", "cow", True),
+        ("", "", ""),
+    ],
+)
+async def test_what_a_clause_and_the_one_before_it_share(
+    tmp_path: Path, before: str, text: str, verdict: object
+) -> None:
+    engine = await listed(tmp_path)
+    judged = await engine.judge(ModerationRequest(text, "assistant", before=before))
+    assert (True if judged.flagged else judged.open_from) == verdict
+
+
 @pytest.mark.parametrize("entry", ["darn", "holy cow", "caf\u00e9 au lait"])
 @pytest.mark.parametrize("before", [0, words.SLICE_CHARS - 3, 2 * words.SLICE_CHARS + 1, 50_000])
 async def test_a_long_text_is_judged_in_slices_and_an_entry_across_two_is_found(
@@ -146,12 +176,12 @@ class ModerationServer:
         await answer.json(200, {"id": "modr_1", "model": openai.MODEL, "results": [result]})
 
 
-async def judged_with(script: Any, text: str, **options: object) -> ModerationVerdict:
+async def judged_with(script: Any, text: str, *, before: str = "", **options: object) -> ModerationVerdict:
     async with ChatServer([script], models=[openai.MODEL], api="/moderations").running() as server:
         engine = openai.create("", {"base_url": server.url, "api_key": "sk-secret", **options})
         await engine.open()
         try:
-            return await engine.judge(ModerationRequest(text, "assistant"))
+            return await engine.judge(ModerationRequest(text, "assistant", before=before))
         finally:
             await engine.close()
 
@@ -168,6 +198,12 @@ async def test_the_endpoint_is_asked_and_its_verdict_taken() -> None:
 async def test_only_the_named_categories_count() -> None:
     assert not (await judged_with(ModerationServer(), "a bomb", categories=["hate"])).flagged
     assert (await judged_with(ModerationServer(), "a bomb", categories="violence, hate")).categories == ("violence",)
+
+
+async def test_a_clause_is_sent_with_what_was_said_before_it() -> None:
+    script = ModerationServer()
+    assert (await judged_with(script, " a flower", before="a bomb is")).flagged
+    assert script.requests[0].body["input"] == "a bomb is a flower"
 
 
 async def test_an_empty_text_is_not_sent() -> None:
@@ -189,6 +225,11 @@ async def test_a_failure_that_passes_is_tried_again() -> None:
         (401, {"error": {"message": "Incorrect API key provided: sk-secret"}}, "invalid_api_key"),
         (200, {"results": []}, "server_error"),
         (200, {"results": [{"flagged": True}]}, "server_error"),
+        (200, {"results": [{"flagged": "false", "categories": {}}]}, "server_error"),
+        (200, {"results": [{"flagged": False, "categories": {}}] * 2}, "server_error"),
+        (200, {"results": {"flagged": False, "categories": {}}}, "server_error"),
+        (200, {"error": {"message": "Overloaded."}}, "server_error"),
+        (200, b"\xff\xfe", "invalid_base_url"),
         (200, b"<html><title>Welcome</title></html>", "invalid_base_url"),
     ],
 )
@@ -216,9 +257,33 @@ async def test_a_verdict_that_takes_too_long_is_not_waited_for() -> None:
         await engine.close()
 
 
-async def test_openai_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_MODERATION_API_KEY", "PARLEY_MODERATION_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+async def test_one_session_with_many_texts_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "MAX_REQUESTS", 1)
+    order: list[str] = []
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    verdicts = ModerationServer()
+
+    async def script(request: Request, answer: Answer) -> None:
+        order.append(request.body["input"])
+        begun.set()
+        await go_on.wait()
+        await verdicts(request, answer)
+
+    async with ChatServer([script], models=[openai.MODEL], api="/moderations").running() as server:
+        engine = openai.create("", {"base_url": server.url})
+        await engine.open()
+        talkative, brief = object(), object()
+        asked = [engine.judge(ModerationRequest(f"{n}", "assistant", "", talkative)) for n in range(5)]
+        asked.append(engine.judge(ModerationRequest("brief", "assistant", "", brief)))
+        tasks = [asyncio.ensure_future(one) for one in asked]
+        await begun.wait()
+        go_on.set()
+        await asyncio.gather(*tasks)
+        await engine.close()
+    assert "brief" in order[:3]
+
+
+async def test_openai_wants_a_key() -> None:
     with pytest.raises(EngineUnavailable, match="wants an API key") as caught:
         await openai.create("", {}).open()
     assert "OPENAI_API_KEY" in caught.value.remedy

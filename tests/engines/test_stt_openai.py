@@ -34,12 +34,6 @@ SPEC = RecognitionSpec(language="en")
 RATE = 16_000
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_STT_API_KEY", "PARLEY_STT_BASE_URL", "PARLEY_LLM_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @asynccontextmanager
 async def connected(
     *scripts: Script, model: str = "m", **options: object
@@ -250,10 +244,9 @@ async def test_openai_has_its_own_key_and_its_newer_models_take_lists(monkeypatc
     server = AudioServer(root="http://eu.api.openai.com/v1", transcripts=[whole])
     async with server.running():
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
         for model in ("gpt-transcribe", "gpt-4o-mini-transcribe"):
             server.models = [model]
-            engine = create(model, {"base_url": "http://eu.api.openai.com/v1"})
+            engine = create(model, {"base_url": "http://eu.api.openai.com/v1", "api_key": KEY})
             await engine.open()
             final = await heard(engine, spec=spec)
             assert (final.text, final.language, final.logprobs) == ("Hola", "es", (TokenLogprob("Hola", -0.1),))
@@ -409,6 +402,8 @@ async def test_logprobs_of_a_stream_are_those_of_its_pieces_or_of_its_end() -> N
         ([delta("Good "), {"type": "error", "error": {"message": "Out of memory."}}], "server_error", "Out of memory"),
         ([delta("Good "), "not json"], "server_error", "not json"),
         ([delta("x" * 20_001)], "server_error", "20000 characters"),
+        ([{"type": "transcript.text.done", "text": "x" * 20_001}], "server_error", "20000 characters"),
+        ([delta("a"), *[{**delta(""), "logprobs": [0] * 5_000}] * 5], "server_error", "20000 characters"),
         ([], "server_error", "ended its stream in the middle"),
     ],
 )
@@ -419,6 +414,12 @@ async def test_a_stream_that_breaks_off_is_no_shorter_transcript(events: list[ob
         error = await error_of(engine)
         assert (error.code, words in str(error)) == (code, True), str(error)
         assert len(uploads(server)) == 1
+
+
+async def test_a_whole_text_that_nobody_can_say_is_no_transcript() -> None:
+    async with connected(answering(200, {"text": "word " * 400_000})) as (engine, _):
+        error = await error_of(engine)
+    assert (error.code, "20000 characters" in str(error)) == ("server_error", True)
 
 
 async def test_a_failure_before_any_text_is_tried_again() -> None:
@@ -539,7 +540,7 @@ async def test_closing_a_turn_closes_its_request(begun: bool) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "PARLEY_STT_API_KEY"),
+        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "stt_options.api_key"),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (
             404,

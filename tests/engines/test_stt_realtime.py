@@ -27,7 +27,7 @@ from parley.engines.ports import (
 )
 from parley.engines.stt.realtime import RealtimeRecognizer, create
 from parley.runtime.engines import LoadedEngines
-from tests.engines.realtime_server import RealtimeServer, Session, counts
+from tests.engines.realtime_server import RealtimeServer, Script, Session, counts
 from tests.server.harness import running
 from tests.speech import clip
 from tests.speech import load as load_clip
@@ -110,12 +110,57 @@ async def other(session: Session, item: str) -> None:
     await session.completed("11 other words", item)
 
 
-async def test_a_promise_that_the_server_takes_back_is_an_error() -> None:
-    server = RealtimeServer(scripts=[half, other])
+async def test_other_words_on_a_new_connection_are_the_final_and_no_partial(caplog: pytest.LogCaptureFixture) -> None:
+    server, partials = RealtimeServer(scripts=[half, other]), list[Partial]()
     async with server.running(), opened(server) as engine:
-        with pytest.raises(EngineError, match="took back") as caught:
+        stream = engine.open_stream(RecognitionSpec(), partials.append)
+        stream.feed(tone(1))
+        assert (await stream.finish()).text == "11 other words"
+    assert {partial.stable for partial in partials} == {"10 ten"}
+    assert "took back a part of its transcript" in caplog.text
+    assert "other" not in caplog.text
+
+
+async def bad_utf8(session: Session, item: str) -> None:
+    await session.socket.send(b'{"type": "\xff\xfe"}', text=True)
+
+
+async def no_json(session: Session, item: str) -> None:
+    await session.socket.send("{")
+
+
+async def a_list(session: Session, item: str) -> None:
+    await session.socket.send("[1]")
+
+
+async def too_large(session: Session, item: str) -> None:
+    await session.socket.send('"' + "x" * (1 << 20) + '"')
+
+
+async def many_words(session: Session, item: str) -> None:
+    for _ in range(70):
+        await session.delta("word " * 200, item)
+
+
+async def long_final(session: Session, item: str) -> None:
+    await session.completed("word " * 20_000, item)
+
+
+async def odd_fields(session: Session, item: str) -> None:
+    await session.send("conversation.item.input_audio_transcription.delta", item_id=[1], delta={"a": 1})
+    await session.send("conversation.item.input_audio_transcription.completed", item_id={}, transcript=None)
+    await session.send("error", error="no object")
+
+
+@pytest.mark.parametrize("script", [bad_utf8, no_json, a_list, too_large, many_words, long_final, odd_fields])
+async def test_what_is_no_event_fails_the_turn_and_not_the_next(script: Script) -> None:
+    server = RealtimeServer(scripts=[script])
+    async with server.running(), opened(server, timeout_s=5) as engine:
+        with pytest.raises(EngineError) as caught:
             await final(engine, tone(1))
-    assert caught.value.code == "server_error"
+        assert caught.value.code in ("server_error", "connection_failed")
+        server.scripts = [counts]
+        assert await final(engine, tone(1)) == "10 tenths"
 
 
 async def test_a_server_that_breaks_every_time_is_given_up() -> None:

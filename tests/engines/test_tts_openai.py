@@ -30,12 +30,6 @@ KEY = "sk-secret-1234567890abcdef"
 HELLO = SpeechRequest("Hello there.")
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "PARLEY_TTS_API_KEY", "PARLEY_TTS_BASE_URL", "PARLEY_LLM_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @asynccontextmanager
 async def connected(
     *scripts: Script, voices: object = None, **options: object
@@ -283,7 +277,7 @@ async def test_an_engine_that_is_closed_says_so() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "PARLEY_TTS_API_KEY"),
+        (401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}, "invalid_api_key", "tts_options.api_key"),
         (403, {"error": {"message": "Not yours."}}, "permission_denied", "Not yours"),
         (404, {"detail": "Model 'm' is not installed locally."}, "model_not_found", "It has: m."),
         (404, {"detail": "Not Found"}, "invalid_base_url", "There is no speech API at"),
@@ -569,8 +563,6 @@ async def test_the_voices_are_those_that_the_server_lists(listed: object) -> Non
     async with connected(voices=listed) as (engine, server):
         assert engine.info.voices == ("af_heart", "af_sky", "bm_george")
         assert engine.resolve_voice("af_sky") == "af_sky"
-        assert engine.resolve_voice("af_heart(2)+af_sky(1)") == "af_heart(2)+af_sky(1)"
-        assert engine.resolve_voice("af_heart+nobody") is None
         assert engine.resolve_voice("alloy") == engine.resolve_voice("") == "af_heart"
         await spoken(engine, SpeechRequest("Hi.", "cedar"))
         assert server.posted("/audio/speech")[0].body["voice"] == "af_heart"
@@ -578,6 +570,32 @@ async def test_the_voices_are_those_that_the_server_lists(listed: object) -> Non
             await chunks_of(engine, SpeechRequest("Hi.", "af_ski"))
         assert caught.value.code == "unknown_voice"
         assert len(server.posted("/audio/speech")) == 1
+
+
+LISTED = {"voices": ["af_heart", "af_sky"]}
+MIX = "af_heart(2)+af_sky(1)"
+
+
+async def test_a_mix_is_sent_as_written_to_a_server_that_takes_mixes() -> None:
+    async with connected(voices=LISTED, mixes=True, voice=MIX) as (engine, server):
+        assert engine.info.mixes
+        assert [engine.resolve_voice(voice) for voice in ("", MIX)] == [MIX, MIX]
+        for wrong in ("af_heart+nobody", "af_heart(0)+af_sky", "af_heart(x)+af_sky", "+"):
+            assert engine.resolve_voice(wrong) is None, wrong
+        await spoken(engine, SpeechRequest("Hi.", MIX))
+        assert server.posted("/audio/speech")[0].body["voice"] == MIX
+
+
+async def test_a_mix_is_refused_where_the_server_is_not_said_to_take_any() -> None:
+    async with connected(voices=LISTED) as (engine, server):
+        assert not engine.info.mixes
+        assert engine.resolve_voice(MIX) is None
+        with pytest.raises(EngineRefused, match="If the server takes mixes of its voices, set the option mixes"):
+            await chunks_of(engine, SpeechRequest("Hi.", MIX))
+        assert not server.posted("/audio/speech")
+    with pytest.raises(EngineUnavailable, match="set the option mixes"):
+        async with connected(voices=LISTED, voice=MIX):
+            pass
 
 
 async def test_a_server_without_a_list_is_asked_for_any_voice() -> None:
@@ -602,8 +620,7 @@ async def test_openai_has_its_own_key_and_voices_and_those_of_the_account(monkey
     server = AudioServer(root="http://eu.api.openai.com/v1", models=["gpt-4o-mini-tts"])
     async with server.running():
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        engine = create("gpt-4o-mini-tts", {"base_url": "http://eu.api.openai.com/v1"})
+        engine = create("gpt-4o-mini-tts", {"base_url": "http://eu.api.openai.com/v1", "api_key": KEY})
         await engine.open()
         assert {"alloy", "marin", "nova"} < set(engine.info.voices)
         assert engine.resolve_voice("af_heart") is None

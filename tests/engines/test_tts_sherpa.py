@@ -141,13 +141,13 @@ def test_the_licence_is_that_of_the_folders_card(tmp_path: Path) -> None:
     ],
 )
 def test_clauses_keep_the_marks_that_end_them(text: str, marks: list[str]) -> None:
-    clauses = espeak_library.load().phonemes_by_clause(text, "en-us")
+    clauses = espeak_library.load().phonemes(text, "en-us")
     assert [mark for _, mark in clauses] == marks
     assert all(phonemes for phonemes, _ in clauses)
 
 
 def test_a_title_is_no_end_of_a_sentence() -> None:
-    clauses = espeak_library.load().phonemes_by_clause("I met Dr. Smith.", "en-us")
+    clauses = espeak_library.load().phonemes("I met Dr. Smith.", "en-us")
     assert [mark for _, mark in clauses if mark] == ["."]
 
 

@@ -38,8 +38,9 @@ from parley.engines.ports import (
     ToolCallDelta,
 )
 from parley.runtime.generation.attempts import Generations
-from parley.runtime.generation.screening import MAX_REMEMBERED, Remembered, words_to_answer
+from parley.runtime.generation.screening import MAX_BEFORE_CHARS, MAX_REMEMBERED, Remembered, words_to_answer
 from parley.testing.fakes import FakeModel, FakeSynthesizer, Hold
+from parley.text.clauses import Clause
 from tests.runtime.rig import settled
 
 ATTEMPT = AttemptId(7)
@@ -268,3 +269,107 @@ async def test_what_was_refused_is_not_in_the_log(caplog: pytest.LogCaptureFixtu
     assert "The moderator 'words' refused a clause of the reply: blocked_word" in caplog.text
     assert "darn" not in caplog.text
     assert "shame" not in caplog.text
+
+
+# --- what two clauses share ---
+
+STOLEN = "You can always buy stolen, cards are sold at the corner. For ten."
+
+
+class Clauses:
+    """A cutter that gives each delta as one clause."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def push(self, delta: str) -> list[Clause]:
+        return [Clause(delta, delta)]
+
+    def hurry(self) -> list[Clause]:
+        return []
+
+    def finish(self) -> list[Clause]:
+        return []
+
+
+def by_delta(moderator: Asked | words.WordList, *reply: object) -> Moderated:
+    moderated = Moderated(moderator, *reply)
+    moderated.generations = Generations(
+        EngineSet({LLM: moderated.llm, TTS: moderated.tts, MODERATION: moderator}), moderated._take, cutter=Clauses
+    )
+    return moderated
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+@pytest.mark.parametrize(
+    ("entry", "half"), [("buy stolen cards", "stolen"), ("stolen cards are", "stolen"), ("corner for", "corner")]
+)
+async def test_a_phrase_over_two_clauses_is_refused_and_its_first_half_is_not_said(
+    entry: str, half: str, modality: Modality
+) -> None:
+    async with listed(entry) as moderator:
+        moderated = Moderated(moderator, STOLEN)
+        await moderated.said(asked("What can I do?", modality=modality))
+    assert moderated.events[-1] == GenerationFinished(ATTEMPT, "content_filter")
+    assert half not in moderated.text
+    assert not any(half in request.text for request in moderated.tts.requests)
+
+
+async def test_a_phrase_over_many_clauses_is_refused_whole() -> None:
+    async with listed("one two three four") as moderator:
+        moderated = by_delta(moderator, "Zero. ", "One. ", "Two. ", "... ", "Three. ", "Four. ", "Five.")
+        await moderated.said(asked("Count."))
+    assert moderated.text == "Zero. "
+
+
+@pytest.mark.parametrize(
+    "reply", [["Buy stolen. ", "Bicycles. ", "Now."], ["Buy stolen. ", "Buy stolen. ", "Bicycles."], ["Buy stolen."]]
+)
+async def test_a_beginning_that_is_continued_otherwise_is_said(reply: list[str]) -> None:
+    async with listed("buy stolen cards") as moderator:
+        moderated = by_delta(moderator, *reply)
+        await moderated.said(asked("What can I do?"))
+    assert moderated.text == "".join(reply)
+    assert moderated.events[-1] == GenerationFinished(ATTEMPT, "stop")
+
+
+async def test_a_clause_is_not_kept_waiting_for_the_next_unless_a_phrase_may_begin_at_its_end() -> None:
+    async with listed("buy stolen cards") as moderator:
+        hold = Hold()
+        moderated = by_delta(moderator, "Buy a stolen. ", "Buy stolen. ", hold, "Bicycles.")
+        moderated.generations.start(asked("What can I do?"))
+        await settled(lambda: hold.reached.is_set() and moderated.text != "" and moderated.tts.running == 0)
+        assert moderated.text == "Buy a stolen. "
+        hold.event.set()
+        await settled(lambda: isinstance(moderated.events[-1], GenerationFinished))
+        assert moderated.text == "Buy a stolen. Buy stolen. Bicycles."
+
+
+@pytest.mark.parametrize("call", [[], [ToolCallDelta(0, "call_1", "look", "{}")]])
+async def test_the_end_of_the_text_lets_a_beginning_be_said(call: list[ToolCallDelta]) -> None:
+    async with listed("buy stolen cards") as moderator:
+        moderated = by_delta(moderator, "I would never buy stolen", *call)
+        events = await moderated.said(asked("What can I do?"))
+    assert moderated.text == "I would never buy stolen"
+    assert any(isinstance(event, ToolCallStarted) for event in events) is bool(call)
+
+
+async def test_a_clause_waits_for_few_others() -> None:
+    class Open(Asked):
+        async def judge(self, request: ModerationRequest) -> ModerationVerdict:
+            self.requests.append(request)
+            return ModerationVerdict(False, (), "before" if request.before else "text")
+
+    moderator = Open()
+    moderated = by_delta(moderator, *(["Word. "] * 300))
+    await moderated.said(asked("Go on.", modality="text"))
+    assert moderated.text == "Word. " * 300
+    assert max(len(request.before) for request in moderator.requests) <= MAX_BEFORE_CHARS
+
+
+async def test_each_clause_is_judged_after_what_was_said_before_it() -> None:
+    moderator = Asked()
+    moderated = by_delta(moderator, "One. ", "Two. ", "Three.")
+    await moderated.said(asked("Count."))
+    said = [(request.before, request.text) for request in moderator.requests if request.side == "assistant"]
+    assert said == [("", "One. "), ("One. ", "Two. "), ("One. Two. ", "Three.")]

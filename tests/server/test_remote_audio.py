@@ -30,7 +30,7 @@ async def reply(request: Request, answer: Answer) -> None:
 @asynccontextmanager
 async def remote(server: AudioServer, **flags: str) -> AsyncIterator[Running]:
     """A server with the engines that the flags of `parley serve` name."""
-    named: dict[str, object] = {
+    named: dict[str, str] = {
         "stt": "openai:ears",
         "stt_base_url": server.url,
         "llm": "openai:mind",
@@ -38,8 +38,9 @@ async def remote(server: AudioServer, **flags: str) -> AsyncIterator[Running]:
         "tts": "openai:mouth",
         "tts_base_url": server.url,
         "port": "0",
-    }
-    config = load(None, named | flags, {"PARLEY_STT_API_KEY": "key-ears", "PARLEY_TTS_API_KEY": "key-mouth"})
+    } | flags
+    urls = {f"PARLEY_{stage.upper()}_BASE_URL": named.pop(f"{stage}_base_url") for stage in ("stt", "llm", "tts")}
+    config = load(None, named, {**urls, "PARLEY_STT_API_KEY": "key-ears", "PARLEY_TTS_API_KEY": "key-mouth"})
     engines = await LoadedEngines.open_all([config.pipelines["default"]])
     assert not engines.failures, engines.failures
     async with running(config, engines) as parley:

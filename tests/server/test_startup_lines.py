@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parley.config import Config, ConfigError, load
-from parley.engines.ports import LLM
+from parley.engines.ports import LLM, MODERATION
 from parley.runtime.engines import EngineReport
 from parley.server.lifetime import listen
 from parley.server.startup import Startup
@@ -39,6 +40,12 @@ def test_long_notices_break_between_words_on_a_terminal(
 @pytest.mark.parametrize("report", REPORTS, ids=["ready", "failed"])
 def test_a_log_gets_a_notice_in_one_line(report: EngineReport, capsys: pytest.CaptureFixture[str]) -> None:
     assert any(NOTICE in line for line in lines(report, capsys))
+
+
+@pytest.mark.parametrize("state", ["ready", "failed"])
+def test_names_are_shown_as_they_are_written(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lines(EngineReport(MODERATION, "openai:m:fire", ("default",), state, 0.1), capsys)
+    assert "moderation openai:m:fire" in line
 
 
 def announced(config: Config, capsys: pytest.CaptureFixture[str], *, key_required: bool = False) -> str:

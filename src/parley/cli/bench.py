@@ -181,7 +181,7 @@ async def _watched(plan: LoadPlan) -> LoadRecord:
 
     from parley.load.drive import Fleet
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     if not sys.stderr.isatty():
         return await Fleet(plan, lambda progress: None).run()
     status = Status("dialling", console=console, refresh_per_second=1)

@@ -37,7 +37,7 @@ def print_table(found: LoadFigures) -> None:
         _add(table, "voice over the reply to silence, ms", found.barge_in_to_silence)
         _add(table, "  to speech_started, ms", found.barge_in_to_speech_started)
         _add(table, "  to response.done cancelled, ms", found.barge_in_to_cancelled)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     console.print(table)
     print_line = console.print
     print_line(

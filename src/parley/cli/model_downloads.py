@@ -160,7 +160,7 @@ def _progress(wanted: Wanted) -> Iterator[tuple[Callable[[str], None], Callable[
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     total = wanted.size or None
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

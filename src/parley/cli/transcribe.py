@@ -147,7 +147,7 @@ def _segments(pipeline: Pipeline, recording: Recording, name: str) -> Generator[
     )
     with Progress(
         *columns,
-        console=Console(stderr=True),
+        console=Console(stderr=True, emoji=False),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),
         redirect_stderr=False,

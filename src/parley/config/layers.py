@@ -17,7 +17,6 @@ from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
 from parley.config.schema import PIPELINE_SECTION, ModelsSection, ServerSection
-from parley.engines.ports import stages
 
 FILE_NAME = "parley.toml"
 
@@ -36,9 +35,6 @@ ENDPOINT_ENGINES = {
     "moderation": ("openai",),
 }
 """By stage, the engines that `PARLEY_LLM_BASE_URL`, `PARLEY_TTS_API_KEY` and the like apply to ("" is the stage's default)."""
-
-READ_BY_THEMSELVES = frozenset({"auto", "openai", "realtime", "responses"})
-"""Engines that read the variables of an endpoint themselves: in a chain, these are for them."""
 
 # What a short name (environment variable without its prefix, flag without its dashes) sets; `*` is the default pipeline.
 SHORT_NAMES: dict[str, KeyPath] = {
@@ -233,10 +229,6 @@ def _expand(key: KeyPath, pipeline: str) -> KeyPath:
     return tuple(pipeline if part == "*" else part for part in key)
 
 
-AUTO_FAMILIES = {"llm": {"auto", "openai"}, "stt": {"auto", "whisper"}}
-"""By stage, `auto` and the engine that it prefers: it takes that engine's options, so that they outlive a change between the two."""
-
-
 def pipeline_table(layer: Layer, pipeline: str) -> dict[str, Any]:
     """A layer's `[pipelines.NAME]`; empty where it has none (what is not a table is refused later, with its place)."""
     pipelines = layer.data.get("pipelines")
@@ -247,59 +239,3 @@ def pipeline_table(layer: Layer, pipeline: str) -> dict[str, Any]:
 def pipeline_names(layer: Layer) -> list[str]:
     pipelines = layer.data.get("pipelines")
     return list(pipelines) if isinstance(pipelines, dict) else []
-
-
-def drop_foreign_options(file: Layer, later: tuple[Layer, ...], pipeline: str) -> None:
-    """Drop the file's options of a stage whose engine a later layer replaces: they belong to the other engine."""
-    table = pipeline_table(file, pipeline)
-    for stage in (stage.name for stage in stages()):
-        chosen = _engine(later, pipeline, stage)
-        before = _engine_in(table.get(stage, "auto"))
-        if chosen and chosen != before and not {before, chosen} <= AUTO_FAMILIES.get(stage, set()):
-            table.pop(f"{stage}_options", None)
-            file.places = {
-                key: place
-                for key, place in file.places.items()
-                if key[:3] != ("pipelines", pipeline, f"{stage}_options")
-            }
-
-
-def _engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> str:
-    """The engine of a stage by the last layer that names one, without its model; "" if no layer does, "chain" for several."""
-    return _engine_in(_named_engine(layers, pipeline, stage))
-
-
-def _named_engine(layers: tuple[Layer, ...], pipeline: str, stage: str) -> object:
-    named = (pipeline_table(layer, pipeline).get(stage) for layer in reversed(layers))
-    return next((name for name in named if name), "")
-
-
-def _engine_in(named: object) -> str:
-    """The engine that a setting names; "chain" for a list, or names with commas between them."""
-    engines = _engines_in(named)
-    return "chain" if len(engines) > 1 else engines[0]
-
-
-def _engines_in(named: object) -> list[str]:
-    """The engines that a setting names, without their models."""
-    parts = named if isinstance(named, list) else str(named).split(",")
-    return [str(part).partition(":")[0].strip() for part in parts] or [""]
-
-
-def drop_endpoints_of_others(environment: Layer, layers: tuple[Layer, ...], pipeline: str) -> list[str]:
-    """Drop the environment's endpoint and key of each stage whose engine has no endpoint; returns warnings."""
-    warnings = []
-    table = pipeline_table(environment, pipeline)
-    for stage, engines in ENDPOINT_ENGINES.items():
-        engine, options = _engine(layers, pipeline, stage), f"{stage}_options"
-        if engine in engines or options not in table:
-            continue
-        del table[options]
-        if engine == "chain" and not READ_BY_THEMSELVES.isdisjoint(_engines_in(_named_engine(layers, pipeline, stage))):
-            continue
-        used = engine or "the default engine"
-        warnings += [
-            f"{environment.places.pop(key)} changes nothing: the pipeline {pipeline} uses {used}."
-            for key in [key for key in environment.places if options in key]
-        ]
-    return warnings

@@ -23,8 +23,6 @@ from parley.config.errors import ConfigError, did_you_mean
 from parley.config.layers import (
     KeyPath,
     Layer,
-    drop_endpoints_of_others,
-    drop_foreign_options,
     find_file,
     flatten,
     pipeline_names,
@@ -41,6 +39,7 @@ from parley.config.schema import (
     ServerSection,
     with_stages,
 )
+from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
 from parley.config.values import Config, ModelsConfig, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
@@ -66,6 +65,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
     drop_foreign_options(file, (environment, command_line), pipeline)
     layers = (Layer(data={"pipelines": served}), file, environment, command_line)
     warnings += drop_endpoints_of_others(environment, layers, pipeline)
+    warnings += drop_keys_of_others(environment, layers, pipeline)
     settings = _validated(layers)
     _check_default(settings, file, pipeline, layers)
     places = {key: place for layer in layers for key, place in layer.places.items()}

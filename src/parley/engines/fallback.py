@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any, Final, Generic, TypeVar, cast
 
+from parley.engines.common_info import common_info
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     ChainCount,
@@ -226,7 +227,7 @@ class Fallback(Generic[E]):
         infos = [member.engine.info for member in self.members]
         names = " or ".join(dict.fromkeys(info.name for info in infos))
         summary = ", then ".join(member.name for member in self.members) + "."
-        return replace(reduce(_common, infos), name=names, summary=summary)
+        return replace(reduce(common_info, infos), name=names, summary=summary)
 
     @property
     def notice(self) -> str:
@@ -282,7 +283,9 @@ class Fallback(Generic[E]):
         await asyncio.gather(*tasks, return_exceptions=True)
         for member in self.members:
             member.is_open = False
-        await asyncio.gather(*(member.engine.close() for member in self.members))
+        closed = await asyncio.gather(*(member.engine.close() for member in self.members), return_exceptions=True)
+        for error in filter(None, closed):
+            raise error
 
     async def stream(
         self, ask: Callable[[E], AsyncIterator[T]], able: Callable[[E], bool] | None = None
@@ -334,7 +337,10 @@ class Fallback(Generic[E]):
             await member.engine.open()
         except Exception as error:  # noqa: BLE001 - the engine boundary
             self.failed(member, error)
-            await member.engine.close()
+            try:
+                await member.engine.close()
+            except Exception:
+                logger.exception("%s: %s could not be closed after it failed to open", self.title, member.name)
         else:
             member.is_open, member.error, member.pause_s = True, None, 0.0
 
@@ -377,24 +383,3 @@ async def _begun_within(pieces: AsyncIterator[T], limit_s: float | None, name: s
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()
-
-
-def _common(one: EngineInfo, other: EngineInfo) -> EngineInfo:
-    """What both can do. No languages means any. Whichever of the two answers, the other would say something else."""
-    both = tuple(tag for tag in one.languages if tag in other.languages)
-    return replace(
-        one,
-        needs=tuple(dict.fromkeys((*one.needs, *other.needs))),
-        languages=both if one.languages and other.languages else one.languages or other.languages,
-        streams=one.streams and other.streams,
-        batch=min(one.batch, other.batch),
-        licence=" and ".join(dict.fromkeys(filter(None, (one.licence, other.licence)))),
-        images=one.images and other.images,
-        audio=one.audio or other.audio,  # a model that does not hear reads the words instead
-        logprobs=one.logprobs and other.logprobs,
-        glossary=one.glossary and other.glossary,
-        timings=one.timings and other.timings,
-        normalizes=one.normalizes and other.normalizes,
-        mixes=one.mixes and other.mixes,
-        deterministic=False,
-    )

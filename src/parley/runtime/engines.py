@@ -20,7 +20,6 @@ from typing import Any, Literal, cast
 
 from parley.audio import processing
 from parley.config.values import PipelineConfig
-from parley.core.words.settings import primary_tag
 from parley.engines import registry
 from parley.engines.ports import (
     STT,
@@ -41,6 +40,7 @@ from parley.runtime.engine_results import MAX_RATE, MIN_RATE
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text import voice_mix
+from parley.text.language_tags import primary_tag
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
-from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription, primary_tag
+from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import LLM, STT, TTS, VC, EngineSet
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
+from parley.text.language_tags import primary_tag
 
 """The names that stock clients ask for."""
 

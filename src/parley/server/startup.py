@@ -29,7 +29,7 @@ class Startup:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._pending: dict[tuple[Stage[Any], str], EngineReport] = {}
         self._status: Status | None = None
 
@@ -58,14 +58,14 @@ class Startup:
             case "ready":
                 self._pending.pop(key, None)
                 self._console.print(
-                    f"  [green]ready[/]   {report.stage.name:<7}{escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
+                    f"  [green]ready[/]   {report.stage.name:<10} {escape(report.name)}  [dim]{report.seconds:.1f} s[/]"
                 )
                 if report.message:
                     self._explain(f"[yellow]{escape(report.message)}[/]")
             case "failed":
                 self._pending.pop(key, None)
                 self._explain(
-                    f"[red]failed[/]  {report.stage.name:<7}{escape(report.name)}: {escape(report.message)}", indent=2
+                    f"[red]failed[/]  {report.stage.name:<10} {escape(report.name)}: {escape(report.message)}", indent=2
                 )
                 if report.remedy:
                     self._explain(escape(report.remedy))

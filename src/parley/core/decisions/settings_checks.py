@@ -11,8 +11,9 @@ from parley.core.decisions.tool_checks import check_tools
 from parley.core.state import State
 from parley.core.words.errors import PeerError
 from parley.core.words.items import InputImage, Message
-from parley.core.words.settings import LOGPROBS, Capabilities, Settings, Transcription, primary_tag
+from parley.core.words.settings import LOGPROBS, Capabilities, Settings, Transcription
 from parley.text import voice_mix
+from parley.text.language_tags import primary_tag
 
 SHOWN_NAMES = 16
 """Names that an error lists before it says that there are more."""

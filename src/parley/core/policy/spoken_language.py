@@ -6,7 +6,7 @@ so the expected language stays until there is evidence for another one.
 
 from __future__ import annotations
 
-from parley.core.words.settings import primary_tag
+from parley.text.language_tags import primary_tag
 
 CONFIDENT = 0.8
 """Probability of a language that is evidence by itself. faster-whisper accepts 0.5 for a file; here a false switch is heard as another

@@ -293,11 +293,6 @@ def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
     )
 
 
-def primary_tag(language: str) -> str:
-    """The language of a BCP-47 tag: "en" for "en-US"."""
-    return language.lower().replace("_", "-").partition("-")[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the session's pipeline can do.

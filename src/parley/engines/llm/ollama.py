@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlsplit
 
-from parley.engines.addresses import is_loopback
 from parley.engines.llm.ollama_errors import no_thinking, ollama_failure
 from parley.engines.llm.ollama_request import ModelTraits, Think, request_body, traits_of
 from parley.engines.llm.ollama_stream import LineReader, OllamaReader
@@ -28,6 +25,7 @@ from parley.engines.llm.reply_stream import TimeLimits, read_reply
 from parley.engines.openai_api.client import EndpointClient
 from parley.engines.openai_api.connection import EndpointConfig
 from parley.engines.openai_api.errors import Endpoint, Failure
+from parley.engines.openai_api.keys import check_url, key_setting, read_key
 from parley.engines.openai_api.models import is_chat_model, models_of
 from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
@@ -95,14 +93,16 @@ def read_config(model: str, reader: OptionReader) -> OllamaConfig:
     for ever), `think` (false, true, "low", "medium", "high"), `temperature`, `timeout_s` (to the first token), `token_timeout_s` (between
     tokens), `connect_timeout_s`, `api_key` or `api_key_env` (for a server behind a proxy), `headers`, `extra_body`, `warm_up` (load
     the model at start-up)."""
-    variable = reader.text("api_key_env")
-    base_url = (reader.text("base_url") or OLLAMA_URL).rstrip("/").removesuffix("/v1")
+    key, setting = read_key(reader, "llm")
+    base_url = reader.text("base_url") or OLLAMA_URL
+    base_url = check_url(base_url, "llm_options.base_url", OLLAMA.example_url).removesuffix("/v1")
     num_ctx = reader.optional_number("num_ctx", 256, 10_000_000)
     return OllamaConfig(
         endpoint=EndpointConfig(
             base_url=base_url if "://" in base_url else f"http://{base_url}",
-            api_key=reader.text("api_key") or (os.environ.get(variable, "").strip() if variable else ""),
-            key_setting=variable or "llm_options.api_key",
+            api_key=key,
+            key_setting=setting or key_setting("llm"),
+            needs_key=bool(setting),
             connect_timeout_s=reader.number("connect_timeout_s", 5, 0.01, 600),
             headers=reader.table("headers"),
         ),
@@ -162,7 +162,7 @@ class OllamaModel:
     async def open(self) -> None:
         """Check the server, the model and the options, and load the model. Raises `EngineUnavailable` with the remedy."""
         try:
-            client = self._client = await asyncio.to_thread(self._new_client)
+            client = self._client = await asyncio.to_thread(self._config.endpoint.new_client, OLLAMA)
             await self._check(client)
             if self._config.warm_up:
                 await self._load(client)
@@ -213,20 +213,9 @@ class OllamaModel:
 
     def _endpoint(self) -> Endpoint:
         """What messages are written from."""
-        at = self._config.endpoint
-        return Endpoint(at.base_url, self._model, OLLAMA, at.api_key, at.key_setting, self._models)
+        return self._config.endpoint.endpoint(OLLAMA, self._model, self._models)
 
     # --- opening ---
-
-    def _new_client(self) -> EndpointClient:
-        at = self._config.endpoint
-        headers = {name: str(value) for name, value in at.headers.items()}
-        if at.api_key and "authorization" not in map(str.lower, headers):
-            headers["authorization"] = f"Bearer {at.api_key}"
-        proxies = not is_loopback(urlsplit(at.base_url).hostname or "")
-        return EndpointClient(
-            at.base_url, headers, OLLAMA, connect_timeout_s=at.connect_timeout_s, key=at.api_key, proxies=proxies
-        )
 
     async def _check(self, client: EndpointClient) -> None:
         try:

@@ -39,7 +39,7 @@ _MAX_NESTED: Final = 3
 def ollama_failure(error: BaseException, endpoint: Endpoint, num_ctx: int) -> Failure:
     """Map whatever a request raised."""
     if isinstance(error, StatusError | StreamError):
-        said = _words(error.body, endpoint.key)
+        said = _words(error.body, endpoint)
         status = error.status if isinstance(error, StatusError) else 500
         known = _known(status, said, endpoint, num_ctx)
         if known is not None:
@@ -123,7 +123,7 @@ def no_thinking(model: str) -> EngineUnavailable:
     )
 
 
-def _words(body: Any, key: str) -> str:
+def _words(body: Any, endpoint: Endpoint) -> str:
     """The server's words in one line. Newer versions put the runner's JSON into the text of their own."""
     for _ in range(_MAX_NESTED):
         if isinstance(body, dict):
@@ -134,4 +134,4 @@ def _words(body: Any, key: str) -> str:
             except (ValueError, RecursionError):
                 break
     text = body.get("message", "") if isinstance(body, dict) else body
-    return quoted(" ".join(str(text).split()), key).rstrip(".")
+    return quoted(" ".join(str(text).split()), endpoint).rstrip(".")

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from parley.engines.llm.openai_calls import CallReader
 from parley.engines.llm.reasoning import ReasoningFilter
+from parley.engines.llm.token_counts import token_count
 from parley.engines.openai_api.errors import StreamError
 from parley.engines.ports import ChatEnd, ChatEvent, ChatRequest, EngineError, TextDelta, TokenUsage
 
@@ -135,10 +136,8 @@ class OllamaReader:
 
 def _usage(chunk: dict[str, Any]) -> TokenUsage | None:
     """The counts of the last line, which leaves out a count of 0."""
-    prompt, made = chunk.get("prompt_eval_count"), chunk.get("eval_count")
-    if not isinstance(prompt, int) and not isinstance(made, int):
-        return None
-    return TokenUsage(prompt if isinstance(prompt, int) else 0, made if isinstance(made, int) else 0)
+    prompt, made = token_count(chunk.get("prompt_eval_count")), token_count(chunk.get("eval_count"))
+    return None if prompt is None and made is None else TokenUsage(prompt or 0, made or 0)
 
 
 def _malformed(what: str) -> EngineError:

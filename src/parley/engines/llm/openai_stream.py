@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from parley.engines.llm.openai_calls import CallReader
 from parley.engines.llm.reasoning import ReasoningFilter
+from parley.engines.llm.token_counts import token_usage
 from parley.engines.openai_api.errors import StreamError
 from parley.engines.openai_api.server_events import UNKNOWN, ServerEvent
 from parley.engines.ports import ChatEnd, ChatEvent, ChatRequest, EngineError, TextDelta, TokenUsage
@@ -291,9 +292,6 @@ def _named(what: object) -> str:
 
 
 def _usage(usage: dict[str, Any]) -> TokenUsage | None:
-    counts = [usage.get(field) for field in ("prompt_tokens", "completion_tokens")]
-    if not all(isinstance(count, int) for count in counts):
-        return None
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return TokenUsage(counts[0] or 0, counts[1] or 0, cached if isinstance(cached, int) else 0)
+    return token_usage(usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)

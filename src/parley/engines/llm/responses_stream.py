@@ -15,7 +15,8 @@ import json
 from typing import Any, Final, Literal
 
 from parley.engines.llm.openai_calls import CallReader
-from parley.engines.openai_api.errors import StreamError
+from parley.engines.llm.token_counts import token_usage
+from parley.engines.openai_api.errors import MAX_QUOTE_CHARS, StreamError
 from parley.engines.openai_api.server_events import UNKNOWN, ServerEvent
 from parley.engines.ports import ChatEnd, ChatEvent, ChatRequest, EngineError, EngineRefused, TextDelta, TokenUsage
 
@@ -210,11 +211,13 @@ def failure(error: object) -> EngineError | StreamError:
     inner = fields.get("error")
     fields = inner if isinstance(inner, dict) else fields
     code = str(fields.get("code") or "")
-    message = " ".join(str(fields.get("message") or code).split())
+    message = " ".join(str(fields.get("message") or code).split())[:MAX_QUOTE_CHARS]
     if code == "rate_limit_exceeded":
         return EngineError(f"The model's server has had too many requests: {message}", code="rate_limit_exceeded")
     if any(word in code for word in _REFUSALS):
-        return EngineRefused(f"The model's server refused the request ({code}): {message}", code="invalid_request")
+        return EngineRefused(
+            f"The model's server refused the request ({_named(code)}): {message}", code="invalid_request"
+        )
     return StreamError({"code": code, "message": message})
 
 
@@ -229,11 +232,9 @@ def _listed(value: object) -> list[Any]:
 def _usage(usage: object) -> TokenUsage | None:
     if not isinstance(usage, dict):
         return None
-    read, made, details = usage.get("input_tokens"), usage.get("output_tokens"), usage.get("input_tokens_details")
-    if not isinstance(read, int) or not isinstance(made, int):
-        return None
+    details = usage.get("input_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return TokenUsage(read, made, cached if isinstance(cached, int) else 0)
+    return token_usage(usage.get("input_tokens"), usage.get("output_tokens"), cached)
 
 
 def _malformed(what: str) -> EngineError:

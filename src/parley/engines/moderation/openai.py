@@ -3,6 +3,7 @@
 Laws:
 - A text is withheld until its verdict has come. Where none comes, `on_error` decides: `refuse` (the reply fails, with the reason) or
   `allow` (the text passes, and the log says so).
+- A clause of a reply is judged with what was said just before it.
 - A request is sent again as those of the other OpenAI-compatible engines are (`openai_api/retries`).
 """
 
@@ -18,12 +19,13 @@ from parley.engines.openai_api.connection import EndpointConfig, EndpointConnect
 from parley.engines.openai_api.errors import failure_of
 from parley.engines.openai_api.retries import retried
 from parley.engines.openai_api.service import Service
+from parley.engines.openai_api.slots import RequestSlots
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, ModerationRequest, ModerationVerdict
 
 MODEL: Final = "omni-moderation-latest"
 MAX_REQUESTS: Final = 64
-"""At once, from all sessions; the others wait, inside the time limit."""
+"""At once, from all sessions, which take turns; the others wait, inside the time limit."""
 
 MODERATION_API: Final = Service(
     stage="moderation",
@@ -71,7 +73,7 @@ class OpenAIModerator:
         self._categories = frozenset(categories)
         self._timeout_s = timeout_s
         self._allow_on_error = allow_on_error
-        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self._slots = RequestSlots(MAX_REQUESTS)
 
     @property
     def info(self) -> EngineInfo:
@@ -94,21 +96,21 @@ class OpenAIModerator:
         if not request.text.strip():
             return ModerationVerdict(False)
         try:
-            return await self._judge(request.text)
+            return await self._judge(request)
         except EngineError as error:
             if not self._allow_on_error:
                 raise
             logger.warning("A text passes without a verdict: %s", error.message)
             return ModerationVerdict(False)
 
-    async def _judge(self, text: str) -> ModerationVerdict:
+    async def _judge(self, request: ModerationRequest) -> ModerationVerdict:
         try:
             verdicts = retried(
                 MODERATION_API.title,
-                lambda: self._attempt(text),
+                lambda: self._attempt(request.before + request.text),
                 lambda error: failure_of(error, self._connection.endpoint),
             )
-            async with asyncio.timeout(self._timeout_s), self._slots, aclosing(verdicts):
+            async with asyncio.timeout(self._timeout_s), self._slots.slot(request.share), aclosing(verdicts):
                 async for verdict in verdicts:
                     return verdict
         except TimeoutError:
@@ -126,11 +128,13 @@ class OpenAIModerator:
 
     def _verdict(self, answer: Any) -> ModerationVerdict:
         try:
-            result = answer["results"][0]
+            (result,) = answer["results"]
             named = tuple(name for name, flagged in dict(result["categories"]).items() if flagged is True)
-            flagged = bool(result["flagged"])
-        except (KeyError, IndexError, TypeError, ValueError):
+            flagged = result["flagged"]
+        except (KeyError, TypeError, ValueError):
             raise self._unreadable() from None
+        if not isinstance(flagged, bool):
+            raise self._unreadable()
         if self._categories:
             named = tuple(name for name in named if name in self._categories)
             flagged = bool(named)

@@ -4,7 +4,8 @@ Laws:
 - Letters are compared without case and without Latin accents: `Café` in the list finds "CAFE". Digits and punctuation are letters of
   nothing: a word ends at them.
 - Whole words are found, so that a name that contains one passes; `word*` finds every word that begins so; several words with spaces
-  between them find these words in a row. Scripts that are written without spaces are searched everywhere.
+  between them find these words in a row, also where one clause ends and the next begins. Scripts that are written without spaces are
+  searched everywhere.
 - The time grows with the text, not with the list; a long text is judged in slices, between which others run.
 """
 
@@ -13,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineInfo, EngineUnavailable, ModerationRequest, ModerationVerdict
@@ -104,9 +106,8 @@ class WordList:
         return None
 
     async def judge(self, request: ModerationRequest) -> ModerationVerdict:
-        if await self._entries.found_in(request.text):
-            return ModerationVerdict(True, (CATEGORY,))
-        return ModerationVerdict(False)
+        found = await self._entries.found_in(request.text, _last_words(request.before))
+        return ModerationVerdict(True, (CATEGORY,)) if found is True else ModerationVerdict(False, (), found)
 
 
 class _Entries:
@@ -130,22 +131,28 @@ class _Entries:
         self._longest = max(map(len, self._phrases), default=0)
         self._shortest_beginning = min(map(len, self._beginnings), default=0)
         self._longest_beginning = max(map(len, self._beginnings), default=0)
+        self._sorted_phrases = sorted(self._phrases)
+        self._sorted_anywhere = sorted(self._anywhere)
+        self._most_letters = max(map(len, self._anywhere), default=0)
 
     def __bool__(self) -> bool:
         return bool(self._phrases or self._beginnings or self._anywhere)
 
-    async def found_in(self, text: str) -> bool:
+    async def found_in(self, text: str, before: str = "") -> Literal[True, "", "text", "before"]:
+        """True for a text with an entry that may begin in `before`; otherwise `ModerationVerdict.open_from`."""
         words: list[str] = []
-        for part in _slices(text):
+        for part in _slices(before + text):
             if words:
                 await asyncio.sleep(0)
             fresh = list(_words(_folded(part)))
-            before = max(0, len(words) - self._longest + 1)  # where a phrase may begin that ends in the new words
+            begin = max(0, len(words) - self._longest + 1)  # where a phrase may begin that ends in the new words
             words += fresh
-            if self._among(words, before):
+            if self._among(words, begin):
                 return True
         joined = "".join(words) if self._anywhere else ""
-        return any(entry in joined for entry in self._anywhere)
+        if any(entry in joined for entry in self._anywhere):
+            return True
+        return self._open_from(words, joined, list(_words(_folded(before))))
 
     def _among(self, words: Sequence[str], start: int) -> bool:
         """Whether a phrase or a beginning stands in the words from `start` on."""
@@ -157,6 +164,26 @@ class _Entries:
             if self._beginnings and any(word[:length] in self._beginnings for length in lengths):
                 return True
         return False
+
+    def _open_from(self, words: Sequence[str], joined: str, before: Sequence[str]) -> Literal["", "text", "before"]:
+        """Where the longest beginning of an entry begins that ends the words."""
+        for count in range(min(self._longest - 1, len(words)), 0, -1):
+            end = tuple(words[-count:])
+            at = bisect_left(self._sorted_phrases, end)
+            if at < len(self._sorted_phrases) and self._sorted_phrases[at][:count] == end:
+                return "text" if len(words) - count >= len(before) else "before"
+        letters = sum(map(len, before))
+        for start in range(max(0, len(joined) - self._most_letters + 1), len(joined)):
+            at = bisect_left(self._sorted_anywhere, joined[start:])
+            if at < len(self._sorted_anywhere) and self._sorted_anywhere[at].startswith(joined[start:]):
+                return "text" if start >= letters else "before"
+        return ""
+
+
+def _last_words(text: str) -> str:
+    """Enough of a text's end for a phrase to begin in."""
+    parts = text.rsplit(None, MAX_PHRASE_WORDS)
+    return text[len(parts[0]) :] if len(parts) > MAX_PHRASE_WORDS else text
 
 
 def _slices(text: str) -> Iterator[str]:

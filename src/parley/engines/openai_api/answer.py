@@ -131,7 +131,7 @@ def not_what_was_asked(body: bytes, wanted: str, endpoint: Endpoint, given: str 
         if isinstance(document, dict) and (document.get("error") or document.get("detail")):
             return stream_failure(document, endpoint)
     return EngineError(
-        f"{endpoint.shown_url} answered with {given} in place of {wanted}{seen(body)}.",
+        f"{endpoint.shown_url} answered with {given} in place of {wanted}{seen(body, endpoint)}.",
         code="server_error",
         remedy=f"Use an endpoint that can send {wanted}, or correct {endpoint.service.base_url_flag}; it usually ends in /v1.",
     )

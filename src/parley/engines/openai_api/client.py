@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from parley.engines.openai_api.answer import EndpointAnswer, status_error
 from parley.engines.openai_api.errors import Endpoint, shown
+from parley.engines.openai_api.keys import origin
 from parley.engines.openai_api.server_events import ServerEvent
 from parley.engines.openai_api.service import Service
 from parley.engines.ports import EngineUnavailable
@@ -54,8 +55,8 @@ Body = Mapping[str, object] | Form
 class EndpointClient:
     """The HTTP side of one endpoint. Making one blocks for a few ms (imports, certificates): do it in a thread.
 
-    `service` words its errors. `headers` go with every request. A proxy from the environment is used unless the endpoint is on this
-    machine.
+    `service` words its errors, in which none of the `secrets` stands. `headers` go with every request. A proxy from the environment is
+    used unless the endpoint is on this machine.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class EndpointClient:
         service: Service,
         *,
         connect_timeout_s: float,
-        key: str = "",
+        secrets: Sequence[str] = (),
         proxies: bool = True,
     ) -> None:
         import httpx2
 
         self.base_url = base_url
         self._service = service
-        self._key = key
+        self._secrets = secrets
         self._client = httpx2.AsyncClient(
             headers={"user-agent": "parley", "accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(None, connect=connect_timeout_s),
@@ -136,7 +137,7 @@ class EndpointClient:
                     continue
                 if not response.is_success:
                     raise await status_error(response)
-                yield EndpointAnswer(response, Endpoint(self.base_url, "", self._service, self._key))
+                yield EndpointAnswer(response, Endpoint(self.base_url, "", self._service, secrets=self._secrets))
                 return
         raise self._unfollowed(f"{self._shown} redirects in a circle, or more than {MAX_REDIRECTS} times.")
 
@@ -174,7 +175,7 @@ class EndpointClient:
     def _redirected(self, url: str, method: str, response: httpx2.Response) -> str:
         """Where to ask again. Raises `EngineUnavailable` for another origin, and for what would turn a post into a get."""
         target = urljoin(url, response.headers.get("location", ""))
-        if _origin(target) != _origin(url):
+        if origin(target) != origin(url):
             raise self._unfollowed(
                 f"{self._shown} redirects to another server, {shown(target)}, and the {self._service.input} is not sent there."
             )
@@ -186,8 +187,3 @@ class EndpointClient:
     def _unfollowed(self, message: str) -> EngineUnavailable:
         remedy = f"Set {self._service.base_url_flag} to where the API is."
         return EngineUnavailable(message, code="invalid_base_url", remedy=remedy)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -1,7 +1,7 @@
 """One engine's endpoint: its settings, its client while the engine is open, and which models it has.
 
 Laws:
-- OpenAI's own key goes to OpenAI only, and a stage's key to the endpoint of that stage only.
+- A key goes to the server it was given for (see `keys`).
 - A proxy from the environment is not used for servers on this machine.
 """
 
@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from parley.engines.addresses import is_loopback
 from parley.engines.openai_api.client import EndpointClient
-from parley.engines.openai_api.errors import Endpoint
+from parley.engines.openai_api.errors import Endpoint, shown
+from parley.engines.openai_api.keys import OPENAI_URL, check_url, environment_key, environment_url, read_key
 from parley.engines.openai_api.models import find_models
 from parley.engines.openai_api.service import Service
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineUnavailable
 
-OPENAI_URL: Final = "https://api.openai.com/v1"
+MIN_SECRET_CHARS: Final = 4
+"""A shorter one is part of other words."""
 
 WARM_UP_S: Final = 110.0
 """How long a first request may take that makes a server load its model; `parley doctor` gives an engine 120 s."""
@@ -30,11 +32,12 @@ WARM_UP_S: Final = 110.0
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """Where an endpoint is and how to reach it. `key_setting` names the setting that holds the key, for messages."""
+    """Where an endpoint is and how to reach it. `key_setting` names the setting that holds the key, for messages; `needs_key`: it must."""
 
     base_url: str = OPENAI_URL
     api_key: str = field(default="", repr=False)
     key_setting: str = ""
+    needs_key: bool = False
     connect_timeout_s: float = 5.0
     headers: Mapping[str, object] = field(default_factory=dict, repr=False)
 
@@ -47,18 +50,69 @@ class EndpointConfig:
         """Whether the endpoint is on this machine."""
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may hold: the key, the values of headers, and the password in the URL."""
+        parts = urlsplit(self.base_url)
+        found = (self.api_key, *map(str, self.headers.values()), parts.password or "", parts.username or "")
+        return tuple(sorted((one for one in found if len(one) >= MIN_SECRET_CHARS), key=len, reverse=True))
+
+    def endpoint(self, service: Service, model: str, models: Sequence[str] = ()) -> Endpoint:
+        """What messages are written from."""
+        return Endpoint(self.base_url, model, service, self.api_key, self.key_setting, models, self.secrets)
+
+    def request_headers(self) -> dict[str, str]:
+        """The headers of a request, the key among them.
+
+        Raises `EngineUnavailable` where the variable for the key is not set, and for what HTTP cannot carry.
+        """
+        if self.needs_key and not self.api_key:
+            raise EngineUnavailable(
+                f"The option api_key_env names {self.key_setting}, which is not set.",
+                f"Set {self.key_setting} to the key for {shown(self.base_url)}, or remove the option.",
+                code="invalid_api_key",
+            )
+        headers = {name: str(value) for name, value in self.headers.items()}
+        if self.api_key and "authorization" not in map(str.lower, headers):
+            headers["authorization"] = f"Bearer {self.api_key}"
+        if not all(one.isascii() and one.isprintable() for pair in headers.items() for one in pair):
+            raise EngineUnavailable(
+                f"The API key or a header for {shown(self.base_url)} holds characters that HTTP cannot carry.",
+                code="invalid_api_key",
+                remedy=f"Correct {self.key_setting} or the option headers."
+                if self.api_key
+                else "Correct the option headers.",
+            )
+        return headers
+
+    def new_client(self, service: Service) -> EndpointClient:
+        """Make a client, which blocks for a few ms. Raises as `request_headers()`."""
+        return EndpointClient(
+            self.base_url,
+            self.request_headers(),
+            service,
+            connect_timeout_s=self.connect_timeout_s,
+            secrets=self.secrets,
+            proxies=not self.is_local,
+        )
+
 
 def read_endpoint(reader: OptionReader, service: Service) -> EndpointConfig:
-    """Options `base_url`, `api_key`, `api_key_env` (the variable that holds it), `connect_timeout_s`, `headers`."""
-    base_url = (reader.text("base_url") or os.environ.get(service.base_url_variable, "") or OPENAI_URL).rstrip("/")
-    key, variable = reader.text("api_key"), reader.text("api_key_env")
-    setting = variable or ("OPENAI_API_KEY" if is_openai(base_url) else service.key_variable)
-    if not key:
-        key = os.environ.get(setting, "") or ("" if variable else os.environ.get(service.key_variable, ""))
+    """Options `base_url`, `api_key`, `api_key_env` (the variable that holds it), `connect_timeout_s`, `headers`.
+
+    What the options do not name is the environment's, as far as it is for the same server (see `keys`).
+    """
+    base_url = reader.text("base_url")
+    key, setting = read_key(reader, service.stage)
+    needs_key = bool(setting)
+    if not setting:
+        base_url = base_url or environment_url(service.stage, os.environ)
+        key, setting = environment_key(service.stage, base_url, os.environ)
     return EndpointConfig(
-        base_url=base_url,
-        api_key=key.strip(),
+        base_url=check_url(base_url or OPENAI_URL, f"{service.stage}_options.base_url", service.example_url),
+        api_key=key,
         key_setting=setting,
+        needs_key=needs_key,
         connect_timeout_s=reader.number("connect_timeout_s", 5, 0.01, 600),
         headers=reader.table("headers"),
     )
@@ -85,8 +139,7 @@ class EndpointConnection:
     @property
     def endpoint(self) -> Endpoint:
         """What messages are written from."""
-        config = self.config
-        return Endpoint(config.base_url, self.model, self._service, config.api_key, config.key_setting, self.models)
+        return self.config.endpoint(self._service, self.model, self.models)
 
     @property
     def client(self) -> EndpointClient:
@@ -117,10 +170,14 @@ class EndpointConnection:
     async def open(self) -> list[str] | None:
         """Make the client and ask for the list of models, None where there is none; nothing is asked of any model.
 
-        Raises `EngineUnavailable` with the remedy where the endpoint cannot be used.
+        Raises `EngineUnavailable` with the remedy where the endpoint cannot be used; the connection is closed then.
         """
-        client = self._client = await asyncio.to_thread(self._new_client)
-        listed = await find_models(client, self.endpoint)
+        client = self._client = await asyncio.to_thread(self.config.new_client, self._service)
+        try:
+            listed = await find_models(client, self.endpoint)
+        except BaseException:
+            await self.close()
+            raise
         self.config = replace(self.config, base_url=client.base_url)
         self.models = tuple(listed or ())
         return listed
@@ -143,27 +200,6 @@ class EndpointConnection:
     def no_model(self, what: str) -> EngineUnavailable:
         """The error where no model is named and none was found."""
         return EngineUnavailable(what, code="model_not_found", remedy=f"Name one: {self._service.model_flag}")
-
-    def _new_client(self) -> EndpointClient:
-        config = self.config
-        headers = {name: str(value) for name, value in config.headers.items()}
-        if config.api_key and "authorization" not in map(str.lower, headers):
-            headers["authorization"] = f"Bearer {config.api_key}"
-        try:
-            return EndpointClient(
-                config.base_url,
-                headers,
-                self._service,
-                connect_timeout_s=config.connect_timeout_s,
-                key=config.api_key,
-                proxies=not config.is_local,
-            )
-        except UnicodeEncodeError:
-            raise EngineUnavailable(
-                f"The API key or a header for {self.endpoint.shown_url} holds characters that HTTP cannot carry.",
-                code="invalid_api_key",
-                remedy=f"Correct {config.key_setting} or the option headers.",
-            ) from None
 
 
 async def models_at(config: EndpointConfig, service: Service) -> list[str] | None:

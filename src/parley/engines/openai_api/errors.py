@@ -1,7 +1,7 @@
 """What went wrong with an endpoint, in one sentence with its remedy, and whether trying again may help.
 
 Laws: pure; the HTTP library's exceptions are recognised by their names, so that this file imports nothing heavy. No key and no
-password in a URL is ever part of a message, not even where the server repeats it.
+password in a URL, and no value of a header, is ever part of a message, not even where the server repeats it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from parley.engines.openai_api.keys import key_setting
 from parley.engines.openai_api.service import Service
 from parley.engines.ports import EngineError, EngineRefused, EngineUnavailable
 from parley.errors import ParleyError
 
-_MAX_QUOTE_CHARS: Final = 300
+MAX_QUOTE_CHARS: Final = 300
 """Of a server's own words: enough for a sentence, not for a page of HTML."""
 
 _MAX_MODELS_NAMED: Final = 8
@@ -60,7 +61,7 @@ class NothingMoreCame(ParleyError, TimeoutError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is: what messages are written from."""
+    """Where a model is: what messages are written from. `secrets` are what a message may not hold, the key among them."""
 
     base_url: str
     model: str
@@ -68,10 +69,19 @@ class Endpoint:
     key: str = field(default="", repr=False)
     key_setting: str = ""
     models: Sequence[str] = ()
+    secrets: Sequence[str] = field(default=(), repr=False)
 
     @property
     def shown_url(self) -> str:
         return shown(self.base_url)
+
+    def hide(self, text: str) -> str:
+        """A text of the server's without the secrets that it repeats."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+            for length in range(len(secret) - 1, 3, -1):  # (cut off by who quoted it)
+                text = text.replace(f"{secret[:length]}...", "***...")
+        return text
 
 
 def shown(url: str) -> str:
@@ -95,7 +105,7 @@ def failure_of(error: BaseException, endpoint: Endpoint) -> Failure:
     if isinstance(error, StreamError):
         return Failure(stream_failure(error.body, endpoint), 0)
     if isinstance(error, EngineError):
-        return Failure(error)
+        return Failure(_hidden(error, endpoint))
     name, service = type(error).__name__, endpoint.service
     if isinstance(error, NothingMoreCame):
         return Failure(
@@ -151,7 +161,7 @@ def models_named(wanted: str, models: Sequence[str]) -> str:
 
 def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
     status = error.status
-    code, said = said_by(error.body, endpoint.key)
+    code, said = said_by(error.body, endpoint)
     where, service = endpoint.shown_url, endpoint.service
     match status:
         case 401:
@@ -160,7 +170,7 @@ def _status_failure(error: StatusError, endpoint: Endpoint) -> Failure:
                 EngineUnavailable(
                     f"{where} {wants}.",
                     code="invalid_api_key",
-                    remedy=f"{remedy} {endpoint.key_setting or service.key_variable}.",
+                    remedy=f"{remedy} {endpoint.key_setting or key_setting(service.stage)}.",
                 )
             )
         case 403:
@@ -212,7 +222,7 @@ def _rate_failure(error: StatusError, code: str, said: str, endpoint: Endpoint) 
 def stream_failure(body: object, endpoint: Endpoint) -> EngineError:
     """What a server reports instead of an answer, or in the middle of one."""
     where, service = endpoint.shown_url, endpoint.service
-    code, said = said_by(body, endpoint.key)
+    code, said = said_by(body, endpoint)
     if code == "context_length_exceeded" or _CONTEXT.search(said):
         return EngineRefused(
             f"The {service.input} is too long for the model at {where}{said}",
@@ -225,15 +235,15 @@ def stream_failure(body: object, endpoint: Endpoint) -> EngineError:
 def no_api(body: bytes, endpoint: Endpoint) -> EngineUnavailable:
     """What is raised where something answers that is not the API."""
     return EngineUnavailable(
-        f"What answers at {endpoint.shown_url} is no OpenAI-compatible API{seen(body)}.",
+        f"What answers at {endpoint.shown_url} is no OpenAI-compatible API{seen(body, endpoint)}.",
         code="invalid_base_url",
         remedy=f"Correct {endpoint.service.base_url_flag}; it usually ends in /v1.",
     )
 
 
-def seen(body: bytes) -> str:
+def seen(body: bytes, endpoint: Endpoint) -> str:
     """What a body that is no answer looks like, as the end of a sentence."""
-    text = body.decode("utf-8", "replace").strip()
+    text = endpoint.hide(body.decode("utf-8", "replace").strip())
     if not text:
         return " (an empty answer)"
     if text.startswith("<"):
@@ -273,7 +283,7 @@ def _is_network(error: BaseException) -> bool:
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {"httpx2", "httpcore2", "anyio"}
 
 
-def said_by(body: Any, key: str) -> tuple[str, str]:
+def said_by(body: Any, endpoint: Endpoint) -> tuple[str, str]:
     """The error code, and the server's words as the end of a sentence (": ..." or ".")."""
     if isinstance(body, list) and body:  # (Google's: a list of one)
         body = body[0]
@@ -291,7 +301,7 @@ def said_by(body: Any, key: str) -> tuple[str, str]:
     words = " ".join(str(message).split())
     if not words or words.startswith("<"):
         return code, "."
-    return code, f": {quoted(words, key).rstrip('.')}."
+    return code, f": {quoted(words, endpoint).rstrip('.')}."
 
 
 def _validation_faults(detail: object) -> object:
@@ -302,11 +312,15 @@ def _validation_faults(detail: object) -> object:
     return "; ".join(f"{'.'.join(map(str, fault.get('loc') or ()))}: {fault.get('msg', '')}" for fault in faults)
 
 
-def quoted(words: str, key: str = "") -> str:
+def quoted(words: str, endpoint: Endpoint) -> str:
     """The beginning of a server's words, without any key in it."""
-    if len(key) > 3:
-        words = words.replace(key, "***")
-    return _KEYS.sub("***", words)[:_MAX_QUOTE_CHARS]
+    return _KEYS.sub("***", endpoint.hide(words))[:MAX_QUOTE_CHARS]
+
+
+def _hidden(error: EngineError, endpoint: Endpoint) -> EngineError:
+    """An error that quotes the server, without the secrets that it repeats."""
+    message = endpoint.hide(error.message)
+    return error if message == error.message else type(error)(message, error.remedy, code=error.code)
 
 
 def _retry_after_s(error: StatusError) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,10 @@ _STATUS: Final = {
     "rate_limit_exceeded": 429,
 }
 """The HTTP status that says the same as an error's code."""
+
+
+_wire_log = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.INFO)  # below, websockets logs each header, the key among them, and each frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,6 @@ class TranscriptionSession:
         from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
         endpoint = self._endpoint
-        headers = {name: str(value) for name, value in endpoint.headers.items()}
-        if endpoint.api_key and "authorization" not in map(str.lower, headers):
-            headers["Authorization"] = f"Bearer {endpoint.api_key}"
 
         class Connect(connect):
             def process_redirect(self, exc: Exception) -> Exception:
@@ -81,10 +83,11 @@ class TranscriptionSession:
         try:
             self._open = await Connect(
                 f"ws{endpoint.base_url.removeprefix('http')}/realtime?intent=transcription",
-                additional_headers=headers,
+                additional_headers=endpoint.request_headers(),
                 open_timeout=endpoint.connect_timeout_s,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_EVENT_BYTES,
+                logger=_wire_log,
                 compression=None,
                 proxy=None if endpoint.is_local else True,
             )

@@ -33,13 +33,5 @@ class Service:
         return f"--{self.stage}-base-url" if self.flags else f"{self.stage}_options.base_url"
 
     @property
-    def base_url_variable(self) -> str:
-        return f"PARLEY_{self.stage.upper()}_BASE_URL"
-
-    @property
-    def key_variable(self) -> str:
-        return f"PARLEY_{self.stage.upper()}_API_KEY"
-
-    @property
     def model_flag(self) -> str:
         return f"--{self.stage} {self.engine}:MODEL" if self.flags else f'{self.stage} = "{self.engine}:MODEL"'

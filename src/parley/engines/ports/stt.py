@@ -39,10 +39,12 @@ class Partial:
     """A hypothesis while audio still comes.
 
     `text` is the best hypothesis so far; `stable` is the leading part of the transcript that the engine promises never
-    to take back: it only ever grows, and every later final begins with it ("" where the engine can promise
-    nothing). `end_of_turn` is the probability in 0..1 that the speaker has finished with the audio so far, from a recogniser that judges
-    it; None from any other. In a pause it counts as the turn judge's answer does, and the higher one of the two decides how long the pause
-    must last.
+    to take back: it only ever grows, and every later final begins with it ("" where the engine can promise nothing). The one exception:
+    where what heard the turn fails during it, and the audio is heard again (by another engine of a chain, or on another connection), the
+    final is what is heard then; `stable` still only grows.
+
+    `end_of_turn` is the probability in 0..1 that the speaker has finished with the audio so far, from a recogniser that judges it, else
+    None. In a pause it counts as the turn judge's answer does: the higher one of the two decides how long the pause must last.
     """
 
     text: str

@@ -3,8 +3,8 @@
 Laws:
 - A turn keeps its audio until its final is there: where its engine fails, or is too slow while another is ready, the next one hears the
   whole turn, within the turn. Audio over `MAX_TURN_S`, or `MAX_KEPT_S` of all turns, is not kept; a failure is then reported as it is.
-- What a client was promised (`Partial.stable`) is never contradicted. The next engine's transcript goes on behind it where it begins with
-  the same words (see `promises`); where it begins with others it is not used, and the failure of the engine that promised is reported.
+- What a client was promised (`Partial.stable`) is not taken back while the turn goes on. The next engine's text goes on behind it where it
+  begins with the same words (see `promises`). Where it begins with others, its partials are kept back and its transcript is used as it is.
 - The text of a pause (`flush`) is no promise: it is replaced by what the next engine hears.
 - A recogniser that does not know the turn's language is passed over, unless none does.
 """
@@ -20,6 +20,7 @@ from parley.engines.fair_queue import Backlog
 from parley.engines.fallback import ChainMember, Fallback, FallbackLimits, read_members
 from parley.engines.ports import STT, EngineInfo, Partial, RecognitionSpec, SpeechRecognizer
 from parley.engines.stt.chain_stream import ChainStream
+from parley.text.language_tags import primary_tag
 
 MAX_TURN_S: Final = 6 * 60
 """Longer than a turn of a session may last (five minutes)."""
@@ -61,10 +62,6 @@ class RecognizerChain(Fallback[SpeechRecognizer]):
 
 def _understands(engine: SpeechRecognizer, spec: RecognitionSpec) -> bool:
     """Whether the engine knows the language of a turn, or one of those among which it is to find it out."""
-    known = {_primary(language) for language in engine.info.languages}
+    known = {primary_tag(language) for language in engine.info.languages}
     asked = (spec.language,) if spec.language else spec.languages
-    return not known or not asked or any(_primary(language) in known for language in asked)
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]
+    return not known or not asked or any(primary_tag(language) in known for language in asked)

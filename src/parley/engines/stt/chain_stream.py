@@ -147,12 +147,6 @@ class ChainStream:
         else:
             self._end(failure)
 
-    def _contradicts(self, hearing: _Hearing) -> None:
-        """What it hears is not what was promised: it is passed over. That is no failure of it."""
-        logger.warning("speech recognition: %s hears other words than were promised; it is passed over", hearing.name)
-        self._leave_engine()
-        self._next()
-
     def _leave_engine(self) -> None:
         hearing, self._hearing = self._hearing, None
         if self._catching_up is not None:
@@ -243,7 +237,6 @@ class ChainStream:
     async def _answer(self, hearing: _Hearing, question: _Question, limit_s: float | None) -> None:
         try:
             heard = await self._heard(hearing, question, limit_s)
-            text = None if heard is None else continued(hearing.promised, heard.text)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -254,9 +247,11 @@ class ChainStream:
         else:
             if heard is None or hearing is not self._hearing:
                 return
+            text = continued(hearing.promised, heard.text)
             if text is None:
-                self._contradicts(hearing)
-                return
+                # A turn that fails would lose the later text too: the client is told the whole final.
+                text = heard.text
+                logger.warning("speech recognition: %s hears other words than were promised", hearing.name)
             if not hearing.answered:
                 hearing.answered = True
                 self._asking.begins()
@@ -281,7 +276,7 @@ class ChainStream:
             raise EngineError(f"{hearing.name} did not answer within {limit_s:g} s.", code="timeout") from None
 
     def _hear(self, hearing: _Hearing, heard: Partial) -> None:
-        """A partial is passed on once it begins with what was promised."""
+        """A partial is passed on once it begins with what was promised; nothing promised is taken back."""
         if hearing is not self._hearing:
             return
         text = continued(hearing.promised, heard.text)

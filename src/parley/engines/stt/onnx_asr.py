@@ -27,7 +27,8 @@ from parley.engines.stt import onnx_asr_weights
 from parley.engines.stt.offline_turns import OfflineStream, OfflineTurns
 from parley.engines.stt.onnx_asr_model import OnnxAsrLoading, OnnxAsrModel
 from parley.engines.stt.turn_audio import SAMPLE_RATE
-from parley.engines.stt.turn_language import primary, turn_language
+from parley.engines.stt.turn_language import turn_language
+from parley.text.language_tags import primary_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def create(model: str, options: Mapping[str, object]) -> OnnxAsrRecognizer:
     )
     result = OnnxAsrOptions(
         loading,
-        language=primary(reader.text("language")),
-        languages=tuple(dict.fromkeys(map(primary, reader.names("languages")))),
+        language=primary_tag(reader.text("language")),
+        languages=tuple(dict.fromkeys(map(primary_tag, reader.names("languages")))),
         workers=int(reader.number("workers", 1, 1, 16)),
         partials=reader.flag("partials", True),
     )

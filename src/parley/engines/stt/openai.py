@@ -34,7 +34,6 @@ from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
     EngineInfo,
-    EngineRefused,
     EngineUnavailable,
     Partial,
     RecognitionSpec,
@@ -43,6 +42,8 @@ from parley.engines.ports import (
 from parley.engines.stt.offline_turns import OfflineStream, SegmentedTurns, in_turn
 from parley.engines.stt.openai_answer import TranscriptReader
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_language import turn_language
+from parley.text.language_tags import primary_tag
 
 TRANSCRIPTIONS: Final = Service(
     stage="stt",
@@ -172,17 +173,14 @@ class OpenAIRecognizer:
 
     def _spoken(self, spec: RecognitionSpec) -> tuple[str, tuple[str, ...]]:
         """The language of a turn, or "" and those among which the model is to find it out."""
-        asked = (spec.language,) if spec.language else spec.languages
-        allowed = tuple(_primary(language) for language in asked or (self._config.language,) if language)
-        known = tuple(map(_primary, self._config.languages))
-        understood = tuple(language for language in allowed if not known or language in known)
-        if allowed and not understood:
-            raise EngineRefused(
-                f"openai:{self._connection.model} does not understand {', '.join(map(repr, asked))}.",
-                code="unsupported_language",
-                remedy="The option languages lists what it understands.",
-            )
-        return (understood[0], ()) if len(understood) == 1 else ("", understood)
+        known = tuple(map(primary_tag, self._config.languages))
+        return turn_language(
+            spec,
+            known,
+            primary_tag(self._config.language),
+            model=f"openai:{self._connection.model}",
+            remedy="The option languages lists what it understands.",
+        )
 
 
 class _RemoteTurns(SegmentedTurns):
@@ -298,7 +296,3 @@ def wav_of(audio: Samples) -> bytes:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]

@@ -69,8 +69,8 @@ class TranscriptReader:
             raise StreamError(document)
         match document.get("type"):
             case "transcript.text.delta":
-                self._add(document.get("delta"))
                 self._logprobs += _listed(document.get("logprobs"))
+                self._add(document.get("delta"))
             case "transcript.text.done":
                 self._last, self.done = document, True
             case _:
@@ -87,7 +87,10 @@ class TranscriptReader:
     def _add(self, text: object) -> None:
         if isinstance(text, str):
             self.text += text
-        if len(self.text) > MAX_TEXT_CHARS:
+        self._check(max(len(self.text), len(self._logprobs)))
+
+    def _check(self, length: int) -> None:
+        if length > MAX_TEXT_CHARS:
             raise EngineError(
                 f"{self._who} sent more than {MAX_TEXT_CHARS} characters for half a minute of audio.",
                 code="server_error",
@@ -95,6 +98,7 @@ class TranscriptReader:
 
     def _transcript(self, text: str, document: dict[str, Any]) -> Transcript:
         spec = self._spec
+        self._check(len(text))
         if _is_invented(document):
             return Transcript("")
         scores = [score for score in map(_logprob, _listed(document.get("logprobs"))) if score is not None]

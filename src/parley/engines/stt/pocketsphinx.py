@@ -22,6 +22,7 @@ from parley.engines.stt.pocketsphinx_process import REQUEST_TIMEOUT_S, DecoderPr
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import new_backlog
+from parley.text.language_tags import primary_tag
 
 MAX_STREAMS = 1024
 """Turns open at once; far more than any machine can decode, so reaching it means streams are not being closed."""
@@ -108,7 +109,7 @@ class PocketsphinxRecognizer:
         if self._pool is None:
             raise EngineError("PocketSphinx is not open.", code="engine_closed")
         asked = (spec.language,) if spec.language else spec.languages
-        if asked and "en" not in [language.lower().replace("_", "-").partition("-")[0] for language in asked]:
+        if asked and "en" not in [primary_tag(language) for language in asked]:
             raise EngineRefused(
                 f"PocketSphinx understands English only, not {', '.join(map(repr, asked))}.",
                 code="unsupported_language",

@@ -21,10 +21,12 @@ from parley.engines.openai_api.realtime import TranscriptionSession, Transcripti
 from parley.engines.openai_api.service import Service
 from parley.engines.openai_api.slots import RequestSlots
 from parley.engines.options import OptionReader
-from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, Partial, RecognitionSpec
+from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.stt.realtime_stream import RealtimeStream
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.engines.stt.turn_language import turn_language
 from parley.engines.stt.turn_stream import new_backlog
+from parley.text.language_tags import primary_tag
 
 REALTIME: Final = Service(
     stage="stt",
@@ -146,18 +148,12 @@ class RealtimeRecognizer:
 
     def _language(self, spec: RecognitionSpec) -> str:
         """The one language of a turn, "" where the model is to find it out."""
-        asked = (spec.language,) if spec.language else spec.languages
-        allowed = tuple(_primary(language) for language in asked or (self._config.language,) if language)
-        known = tuple(map(_primary, self._config.languages))
-        understood = tuple(language for language in allowed if not known or language in known)
-        if allowed and not understood:
-            raise EngineRefused(
-                f"realtime:{self._connection.model} does not understand {', '.join(map(repr, asked))}.",
-                code="unsupported_language",
-                remedy="The option languages lists what it understands.",
-            )
-        return understood[0] if len(understood) == 1 else ""
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]
+        known = tuple(map(primary_tag, self._config.languages))
+        language, _ = turn_language(
+            spec,
+            known,
+            primary_tag(self._config.language),
+            model=f"realtime:{self._connection.model}",
+            remedy="The option languages lists what it understands.",
+        )
+        return language

@@ -3,12 +3,14 @@
 Laws:
 - Audio is kept until its transcript is final, and sent again on a new connection where one breaks.
 - A pause commits what was said since the last one; where that was nothing, nothing is asked, and the audio stays for the next.
-- A promise never reaches beyond the pause that is to be answered first.
+- A promise never reaches beyond the pause that is to be answered first. Where audio that is heard again after a lost connection has other
+  words than were promised, the final has them, and no partial does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +28,13 @@ from parley.engines.stt.promises import continued
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_stream import Cut, TurnStream
 
+MAX_TEXT_CHARS: Final = 64 * 1024
+"""Of what is said between two pauses: an hour of speech."""
+
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -176,8 +184,16 @@ class RealtimeStream(TurnStream[Cut]):
             self._uncommitted += delta
         else:
             item.text += delta
+        self._check(self._uncommitted if item is None else item.text)
         first = next((one for one in self._items if one.final is None), None)
         self._tell(self._uncommitted if first is None else first.text)
+
+    def _check(self, text: str) -> None:
+        if len(text) > MAX_TEXT_CHARS:
+            raise EngineError(
+                f"{self._endpoint.shown_url} sent a transcript of more than {MAX_TEXT_CHARS >> 10} Ki characters.",
+                code="server_error",
+            )
 
     def _tell(self, text: str) -> None:
         promised = continued(self._promised, self._joined([*self._finals, text.strip()]))
@@ -188,6 +204,7 @@ class RealtimeStream(TurnStream[Cut]):
     def _complete(self, name: str, final: str) -> None:
         item = next((one for one in self._items if one.id == name), None)
         if item is not None:
+            self._check(final)
             said = item.text.strip()
             item.final = continued(said, final) or said
             self._settle()
@@ -197,11 +214,11 @@ class RealtimeStream(TurnStream[Cut]):
         while self._items and self._items[0].final is not None:
             item = self._items[0]
             finals = [*self._finals, item.final or ""]
-            text = continued(self._promised, self._joined(finals))
-            if text is None:
-                raise EngineError(
-                    f"{self._endpoint.shown_url} took back a part of its transcript.", code="server_error"
-                )
+            heard = self._joined(finals)
+            text = continued(self._promised, heard)
+            if text is None:  # (heard again on a new connection: a turn that fails would lose this text too)
+                logger.warning("%s took back a part of its transcript", self._endpoint.shown_url)
+                text = heard
             self._items.popleft()
             self._cuts.popleft()
             if item.id is not None:

@@ -43,6 +43,7 @@ from parley.engines.stt.sherpa_library import OfflineModel, StreamingModel
 from parley.engines.stt.sherpa_models import SAMPLE_RATE, SherpaModel
 from parley.engines.stt.sherpa_stream import SherpaStream
 from parley.engines.stt.turn_stream import new_backlog
+from parley.text.language_tags import primary_tag
 
 GREEDY = "greedy_search"
 BEAM = "modified_beam_search"
@@ -122,14 +123,14 @@ class SherpaRecognizer:
             raise EngineUnavailable(
                 f"{model.kind.name} models have no {BEAM}.", f"Set decoding = {GREEDY!r}.", code="unsupported_option"
             )
-        if options.language and self._languages and _primary(options.language) not in self._languages:
+        if options.language and self._languages and primary_tag(options.language) not in self._languages:
             raise self._unknown((options.language,), EngineUnavailable)
         recipe = sherpa_models.recipe(
             model,
             threads=options.threads,
             provider=options.provider,
             decoding=options.decoding,
-            language=_primary(options.language),
+            language=primary_tag(options.language),
             hotwords_score=options.hotwords_score,
         )
         await asyncio.to_thread(library.load)
@@ -150,7 +151,7 @@ class SherpaRecognizer:
             self._batches = Batches(self._streaming, self._name, options.batch)
             return
         hotwords = "option" if model.kind.name in _HOTWORDS_OPTION else "stream" if self._takes_hotwords(model) else ""
-        offline = OfflineModel(recognizer, model.kind.language, hotwords, _primary(options.language))
+        offline = OfflineModel(recognizer, model.kind.language, hotwords, primary_tag(options.language))
         self._turns = OfflineTurns(self._name, partial(self._transcribe, offline), partials=options.partials)
 
     async def close(self) -> None:
@@ -208,7 +209,7 @@ class SherpaRecognizer:
     def _understood(self, spec: RecognitionSpec, model: SherpaModel) -> RecognitionSpec:
         """The request with one of the model's languages, "" to find it out, and with the hotwords that the model can use."""
         asked = (spec.language,) if spec.language else spec.languages
-        allowed = tuple(_primary(tag) for tag in asked or (self._options.language,) if tag)
+        allowed = tuple(primary_tag(tag) for tag in asked or (self._options.language,) if tag)
         understood = tuple(tag for tag in allowed if not self._languages or tag in self._languages)
         if allowed and not understood:
             raise self._unknown(asked, EngineRefused)
@@ -253,10 +254,6 @@ def _peek(options: SherpaOptions) -> SherpaModel | None:
         return None
 
 
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]
-
-
 def create(model: str, options: Mapping[str, object]) -> SherpaRecognizer:
     """Entry point `stt.sherpa`: `sherpa:FOLDER` or a model of the catalogue. Options: those of `SherpaOptions` but `model`."""
     given = OptionReader("stt sherpa", options)
@@ -267,7 +264,7 @@ def create(model: str, options: Mapping[str, object]) -> SherpaRecognizer:
         precision=given.choice("precision", "int8", folder.PRECISIONS),
         decoding=given.choice("decoding", GREEDY, (GREEDY, BEAM)),
         language=given.text("language"),
-        languages=tuple(dict.fromkeys(map(_primary, given.names("languages")))),
+        languages=tuple(dict.fromkeys(map(primary_tag, given.names("languages")))),
         hotwords_score=given.number("hotwords_score", 1.5, 0, 10),
         batch=int(given.number("batch", 16, 1, MAX_BATCH)),
         partials=given.flag("partials", True),

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from parley.engines.ports import EngineRefused, RecognitionSpec
-
-
-def primary(language: str) -> str:
-    """The primary tag of a BCP-47 tag ("pt" of "pt-BR")."""
-    return language.lower().replace("_", "-").partition("-")[0]
+from parley.text.language_tags import primary_tag
 
 
 def turn_language(
@@ -20,7 +16,7 @@ def turn_language(
     asked.
     """
     asked = (spec.language,) if spec.language else spec.languages
-    allowed = tuple(map(primary, asked or (default,)))
+    allowed = tuple(map(primary_tag, asked or (default,)))
     understood = tuple(language for language in allowed if language in known or not known)
     if any(allowed) and not understood:
         raise EngineRefused(

@@ -18,11 +18,12 @@ from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, Partial, RecognitionSpec
 from parley.engines.stt import whisper_weights
 from parley.engines.stt.turn_audio import SAMPLE_RATE
-from parley.engines.stt.turn_language import primary, turn_language
+from parley.engines.stt.turn_language import turn_language
 from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper_model import WhisperModel
 from parley.engines.stt.whisper_queue import DecodingQueue
 from parley.engines.stt.whisper_stream import WhisperStream
+from parley.text.language_tags import primary_tag
 
 DEFAULT_MODEL = "base"
 """The largest multilingual size that two CPU cores finish in under a second."""
@@ -85,7 +86,7 @@ class WhisperRecognizer:
             return
         options = self._options
         model = await asyncio.to_thread(_load, options)
-        language = primary(options.language)
+        language = primary_tag(options.language)
         if language and language not in model.languages:
             raise EngineUnavailable(
                 f"whisper:{options.model} does not know the language {options.language!r}.",

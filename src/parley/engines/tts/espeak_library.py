@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,18 +137,22 @@ class EspeakLibrary:
         lib.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
         lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
 
-    def phonemes_by_clause(self, text: str, voice: str) -> list[tuple[str, str]]:
+    def phonemes(self, text: str, voice: str, tie: str = "") -> list[tuple[str, str]]:
         """The text's clauses as (phonemes in IPA, the mark that ends it, "" for none). Blocks for about a millisecond.
 
-        A mark is one of `.,;:!?`, which stand for those of other scripts too. Raises `EngineRefused` (`unknown_voice`).
+        Words have spaces between them; what is written without a sound has no phonemes. `tie` joins the letters of one phoneme. A mark is
+        one of `.,;:!?`, which stand for those of other scripts too. Raises `EngineRefused` (`unknown_voice`).
         """
         encoded = text.replace("\0", " ").encode("utf-8", "replace")
         rest = ctypes.c_char_p(encoded)
+        mode = _IPA | (_TIED | ord(tie) << 8 if tie else 0)
         clauses, read = [], 0
         with LOCK:
             self._select(voice)
-            while rest.value is not None:
-                spoken = self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _IPA) or b""
+            while (
+                rest.value is not None
+            ):  # the library reads one clause at a time, and clears the pointer after the last
+                spoken = self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode) or b""
                 end = len(encoded) - len(rest.value or b"")
                 clause = encoded[read:end].decode("utf-8", "ignore")
                 read = max(read, end)
@@ -180,24 +184,6 @@ class EspeakLibrary:
             raise utterance.error
         if answer != 0 and not utterance.stopped:
             raise EngineRefused(f"espeak-ng could not speak this text (answer {answer}).", code="server_error")
-
-    def phonemes(self, texts: Sequence[str], voice: str, tie: str) -> list[str]:
-        """Each text in the International Phonetic Alphabet, words with spaces between them; `tie` joins the letters of one phoneme.
-
-        Blocks while a text is spoken. What is written without a sound, punctuation for one, is left out.
-        Raises `EngineRefused` (`unknown_voice`).
-        """
-        mode = _IPA | _TIED | ord(tie) << 8
-        with LOCK:
-            self._select(voice)
-            return [self._phonemes_of(text, mode) for text in texts]
-
-    def _phonemes_of(self, text: str, mode: int) -> str:
-        rest = ctypes.c_char_p(text.replace("\0", " ").encode("utf-8", "replace"))
-        clauses: list[str] = []
-        while rest.value:  # the library reads one clause at a time, and clears the pointer after the last
-            clauses.append((self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode) or b"").decode())
-        return " ".join(clause for clause in map(str.strip, clauses) if clause)
 
     def _select(self, voice: str) -> None:
         if self._voice == voice:

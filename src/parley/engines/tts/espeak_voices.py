@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from parley.text.language_tags import primary_tag
+
 DEFAULT_LANGUAGE: Final = "en-us"
 
 OPENAI_VARIANTS: Final = {
@@ -109,7 +111,7 @@ class VoiceCatalogue:
         tag = self.language_tag(language)
         name, variant = _language_and_variant(voice if voice.strip() else default)
         own = self.language_tag(name)
-        if tag is None or own is None or _primary(own) == _primary(tag):
+        if tag is None or own is None or primary_tag(own) == primary_tag(tag):
             return None if tag is None else voice
         return f"{tag}+{variant}" if variant else tag
 
@@ -117,10 +119,6 @@ class VoiceCatalogue:
         """What `espeak_SetVoiceByName` takes for a resolved voice."""
         tag, plus, variant = resolved.partition("+")
         return f"{self.languages[tag]}{plus}{variant}"
-
-
-def _primary(tag: str) -> str:
-    return tag.partition("-")[0]
 
 
 def _language_and_variant(voice: str) -> tuple[str, str]:
@@ -184,7 +182,7 @@ def catalogue() -> VoiceCatalogue:
             if tag not in languages or priority < languages[tag][0]:
                 languages[tag] = (priority, identifier)
     for name in sorted(names):  # a language that has regional voices only (chr-US) is spoken by the first of them
-        languages.setdefault(_primary(name), languages[name])
+        languages.setdefault(primary_tag(name), languages[name])
     variants = {path.name.lower(): path.name for path in sorted((root / "voices" / "!v").iterdir()) if path.is_file()}
     return VoiceCatalogue({tag: entry[1] for tag, entry in languages.items()}, tuple(sorted(set(names))), variants)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from parley.models import store
+from parley.text.language_tags import primary_tag
 
 LANGUAGE: Final = "en"
 DEFAULT: Final = "heart"
@@ -86,7 +87,7 @@ class Catalogue:
     def resolve(self, voice: str, language: str, default: str) -> str | None:
         """The voice that `voice` (a name of its own, one of OpenAI's, or "" for the default) stands for; None where there is none, or
         where it does not speak `language` ("" for any)."""
-        if language and language.lower().replace("_", "-").partition("-")[0] != LANGUAGE:
+        if language and primary_tag(language) != LANGUAGE:
             return None
         name = voice.strip().lower() or default
         if name in self.files:

@@ -33,9 +33,10 @@ from parley.engines.ports import (
 )
 from parley.engines.tts import kokoro_text, kokoro_voices, kokoro_weights
 from parley.engines.tts.kokoro_model import KokoroModel
-from parley.engines.tts.kokoro_voices import Styles, primary, reading_of
+from parley.engines.tts.kokoro_voices import Styles, reading_of
 from parley.engines.tts.phoneme_pieces import SAMPLE_RATE, Piece, in_chunks
 from parley.text import voice_mix
+from parley.text.language_tags import primary_tag
 
 STUCK_S: Final = 120.0
 """A piece of 15 s takes half a minute on a slow core; one that takes four times as long has hung."""
@@ -82,7 +83,7 @@ class KokoroSynthesizer:
             summary="Kokoro-82M: natural voices in six languages, mixes of them, and your own; wants four cores or more.",
             needs=("onnxruntime", "hibari-tts", "espeakng-loader"),
             sample_rate=SAMPLE_RATE,
-            languages=self._voices.languages() or tuple(sorted({primary(one) for one in kokoro_text.READINGS})),
+            languages=self._voices.languages() or tuple(sorted({primary_tag(one) for one in kokoro_text.READINGS})),
             voices=self._voices.names(),
             mixes=True,
             licence="Apache-2.0; languages but English load espeak-ng, GPL-3.0-or-later",

@@ -135,12 +135,16 @@ class EspeakReader:
             if (trailing := _TRAILING.search(word)) and _BOUNDARY.search(trailing.group()):
                 clauses.append([])
         clauses = [clause for clause in clauses if clause]
-        read = self._library.phonemes([" ".join(clause) for clause in clauses], self._voice, _TIE)
         return [
             phonemes
-            for clause, whole in zip(clauses, read, strict=True)
-            for phonemes in map(_with_marks, clause, self._shared_out(clause, _kokoros(whole)))
+            for clause in clauses
+            for phonemes in map(_with_marks, clause, self._shared_out(clause, self._read(" ".join(clause))))
         ]
+
+    def _read(self, text: str) -> str:
+        """The phonemes of a text in Kokoro's alphabet."""
+        clauses = self._library.phonemes(text, self._voice, _TIE)
+        return _kokoros(" ".join(phonemes for phonemes, _ in clauses if phonemes))
 
     def _shared_out(self, words: Sequence[str], whole: str) -> list[str]:
         """What of a clause's phonemes says each of its words: word by word where they are as many, else by how many groups, or how much,
@@ -148,7 +152,7 @@ class EspeakReader:
         groups = whole.split()
         if len(groups) == len(words):
             return groups
-        alone = [_kokoros(one) for one in self._library.phonemes(words, self._voice, _TIE)]
+        alone = list(map(self._read, words))
         sizes = [len(one.split()) for one in alone]
         if sum(sizes) != len(groups):
             total = max(1, sum(map(len, alone)))

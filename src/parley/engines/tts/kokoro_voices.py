@@ -25,6 +25,7 @@ from parley.engines.ports import EngineRefused
 from parley.engines.tts import kokoro_tensors
 from parley.engines.tts.kokoro_tensors import InvalidVoice, Style
 from parley.text import voice_mix
+from parley.text.language_tags import primary_tag
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +72,6 @@ def reading_of(name: str) -> str:
     return _READINGS[match[1]] if match else "en-us"
 
 
-def primary(tag: str) -> str:
-    return tag.strip().lower().replace("_", "-").partition("-")[0]
-
-
 @dataclass(frozen=True, slots=True)
 class VoiceFolder:
     """The voices of a folder: each one's file and its name in it, in alphabetical order but for the default, which stands first."""
@@ -85,7 +82,7 @@ class VoiceFolder:
         return tuple(self.files)
 
     def languages(self) -> tuple[str, ...]:
-        return tuple(sorted({primary(reading_of(name)) for name in self.files}))
+        return tuple(sorted({primary_tag(reading_of(name)) for name in self.files}))
 
     def usual(self) -> str:
         """The voice that is spoken with where none is named; "" in an empty folder."""
@@ -120,7 +117,7 @@ class VoiceFolder:
         except ValueError:
             return None
         first = next(iter(shares))
-        if language and primary(language) != primary(reading_of(first)):
+        if language and primary_tag(language) != primary_tag(reading_of(first)):
             return None if voice else self._nearest(first, language)
         return voice_mix.written(shares)
 
@@ -132,7 +129,7 @@ class VoiceFolder:
         return self._nearest(own or self.usual(), language)
 
     def _nearest(self, voice: str, language: str) -> str | None:
-        speak = [name for name in self.files if primary(reading_of(name)) == primary(language)]
+        speak = [name for name in self.files if primary_tag(reading_of(name)) == primary_tag(language)]
         match = _SEXED.match(voice)
         same = [name for name in speak if match and (other := _SEXED.match(name)) and other[2] == match[2]]
         return next(iter([*same, *speak]), None)

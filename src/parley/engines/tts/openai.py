@@ -48,6 +48,8 @@ from parley.engines.tts.audio_stream import (
     is_wav,
     other_format,
 )
+from parley.text import voice_mix
+from parley.text.language_tags import primary_tag
 
 SPEECH: Final = Service(
     stage="tts",
@@ -66,7 +68,6 @@ PCM_RATE: Final = 24_000
 _WAV_TYPES: Final = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 _COMPRESSED_TYPES: Final = ("mpeg", "mp3", "ogg", "opus", "flac", "aac", "mp4", "webm")
 _RATE: Final = re.compile(r"\brate=(\d{4,6})\b")
-_WEIGHT: Final = re.compile(r"\([\d.]+\)$")
 _SNIFFED_BYTES: Final = 12
 
 
@@ -87,13 +88,15 @@ class SpeechConfig:
     extra_body: Mapping[str, object] = field(default_factory=dict)
     warm_up: bool = True
     normalizes: bool = True
+    mixes: bool = False
 
 
 def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
     """`openai:MODEL`. Options: those of `read_endpoint`, `voice` (when the client's means nothing to the server), `voices` and
     `languages` (what the server has), `instructions` (how to speak), `response_format` (`pcm`, `wav`), `sample_rate` of its PCM,
     `timeout_s` (to the first audio), `audio_timeout_s` (between pieces), `extra_body`, `warm_up` (a word at start-up, so that a server
-    on this machine loads the model), `normalizes` (whether the server reads numbers and symbols aloud by itself).
+    on this machine loads the model), `normalizes` (whether the server reads numbers and symbols aloud by itself), `mixes` (whether it takes
+    mixes of its voices, written `af_bella(2)+af_sky(1)`).
     """
     reader = OptionReader("tts openai", options)
     config = SpeechConfig(
@@ -110,6 +113,7 @@ def create(model: str, options: Mapping[str, object]) -> OpenAISynthesizer:
         extra_body=reader.table("extra_body"),
         warm_up=reader.flag("warm_up", True),
         normalizes=reader.flag("normalizes", True),
+        mixes=reader.flag("mixes", False),
     )
     reader.close()
     return OpenAISynthesizer(config)
@@ -139,6 +143,7 @@ class OpenAISynthesizer:
             languages=self._config.languages,
             voices=self._voices,
             normalizes=self._config.normalizes,
+            mixes=self._config.mixes,
         )
 
     async def open(self) -> None:
@@ -165,13 +170,17 @@ class OpenAISynthesizer:
 
         A server whose voices are not known is asked for any name.
         """
-        if language and self._config.languages and _primary(language) not in map(_primary, self._config.languages):
+        if (
+            language
+            and self._config.languages
+            and primary_tag(language) not in map(primary_tag, self._config.languages)
+        ):
             return None
         if not voice:
             return self._default_voice()
         if self._has(voice) and not (voice in OPENAI_VOICES and self._config.voice and not self._voices):
             return voice
-        return self._default_voice() if voice in OPENAI_VOICES else None
+        return self._default_voice() if voice in OPENAI_VOICES else self._mix(voice)
 
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Stream the text's audio; a blank text has none, and nothing is sent.
@@ -281,7 +290,7 @@ class OpenAISynthesizer:
             remedy = f"Its log may say why. {self._other_format} if this happens each time."
             return Failure(EngineError(said, remedy, code="invalid_audio"), 0 if isinstance(error, NoAudio) else None)
         if isinstance(error, StatusError) and error.status in (400, 404, 422):
-            _, words = said_by(error.body, endpoint.key)
+            _, words = said_by(error.body, endpoint)
             if _is_about_the_voice(error.body, words):
                 return Failure(self._no_voice(voice, words))
         return failure_of(error, endpoint)
@@ -302,6 +311,8 @@ class OpenAISynthesizer:
         remedy = "Name another one with the option voice."
         if self._voices:
             remedy = f"It {models_named(voice, self._voices)}"
+        if "+" in voice and not self._config.mixes:
+            remedy += " If the server takes mixes of its voices, set the option mixes."
         where = self._connection.endpoint.shown_url
         return EngineRefused(
             f"The speech server at {where} has no voice {voice!r}{said}", code="unknown_voice", remedy=remedy
@@ -313,9 +324,18 @@ class OpenAISynthesizer:
         return next((voice for voice in OPENAI_VOICES if voice in self._voices), self._voices[0])
 
     def _has(self, voice: str) -> bool:
-        """Whether the server has that voice, or all voices of a mix such as `af_bella(2)+af_sky(1)`."""
         known = not self._voices or voice in self._voices or voice == self._config.voice
-        return known or self._is_custom(voice) or set(_parts(voice)) <= set(self._voices)
+        return known or self._is_custom(voice)
+
+    def _mix(self, voice: str) -> str | None:
+        """The mix of the server's voices that `voice` is, None where it is none or the server takes none."""
+        if not self._config.mixes:
+            return None
+        try:
+            shares = voice_mix.parse(voice)
+        except ValueError:
+            return None
+        return voice if shares.keys() <= set(self._voices) else None
 
     def _is_custom(self, voice: str) -> bool:
         """Whether the voice is one of those that an account at OpenAI made itself."""
@@ -325,7 +345,7 @@ class OpenAISynthesizer:
         voice = self._config.voice
         if self._config.endpoint.is_openai or not self._voices or voice in ("", *self._voices):
             return  # (what OpenAI has beyond the usual names depends on the account)
-        if not set(_parts(voice)) <= set(self._voices):
+        if self._mix(voice) is None:
             refused = self._no_voice(voice, ".")
             raise EngineUnavailable(refused.message, code=refused.code, remedy=refused.remedy)
 
@@ -346,12 +366,3 @@ def _is_about_the_voice(body: object, words: str) -> bool:
     error = body.get("error") if isinstance(body, dict) else None
     named = isinstance(error, dict) and error.get("param") == "voice"
     return named or re.search(r"\bvoices?\b", words, re.IGNORECASE) is not None
-
-
-def _parts(voice: str) -> list[str]:
-    """The voices of a mix, without their weights."""
-    return [_WEIGHT.sub("", part.strip()) for part in voice.split("+")]
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]

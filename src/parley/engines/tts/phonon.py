@@ -24,6 +24,7 @@ from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, SpeechChunk, SpeechRequest
 from parley.engines.tts.phonon_model import SPELT, PhononLoading, PhononModel, PhononUtterance, languages_of, licence_of
 from parley.engines.tts.tempo import Tempo
+from parley.text.language_tags import primary_tag
 
 SAMPLE_RATE: Final = 24_000
 """Of every published checkpoint."""
@@ -133,7 +134,7 @@ class PhononSynthesizer:
             await worker.close()
 
     def resolve_voice(self, voice: str, language: str = "") -> str | None:
-        if self._model is None or (language and _primary(language) not in self._model.languages):
+        if self._model is None or (language and primary_tag(language) not in self._model.languages):
             return None
         if voice in self._model.voices:
             return voice
@@ -161,7 +162,7 @@ class PhononSynthesizer:
             raise EngineRefused(
                 f"{MAX_UTTERANCES} texts are being spoken already.", "Try again later.", code="overloaded"
             )
-        language = _primary(request.language) or model.languages[0]
+        language = primary_tag(request.language) or model.languages[0]
         speed = min(4.0, max(0.25, request.speed))
         tempo = None if speed == 1.0 else await asyncio.to_thread(Tempo, SAMPLE_RATE, speed)
         self._speaking += 1
@@ -196,7 +197,3 @@ class PhononSynthesizer:
             f"It speaks {', '.join(model.languages)}.",
             code="unsupported_language",
         )
-
-
-def _primary(language: str) -> str:
-    return language.lower().replace("_", "-").partition("-")[0]

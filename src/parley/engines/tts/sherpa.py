@@ -38,6 +38,7 @@ from parley.engines.sherpa.trial import try_out
 from parley.engines.tts import espeak_library, sherpa_speech, sherpa_voices
 from parley.engines.tts.sherpa_speech import SherpaPiece, SherpaSpeech
 from parley.engines.tts.sherpa_voices import PHONEMES, Speaker, VoiceModel
+from parley.text.language_tags import primary_tag
 
 MIN_SPEED: Final = 0.25
 MAX_SPEED: Final = 4.0
@@ -154,7 +155,7 @@ class SherpaSynthesizer:
             raise EngineUnavailable("sherpa-onnx is not open.", code="not_open")
         speaker = self._speaker_for(request, model)
         speed = min(MAX_SPEED, max(MIN_SPEED, request.speed))
-        language = _primary(request.language) or next(iter(speaker.languages), "")
+        language = primary_tag(request.language) or next(iter(speaker.languages), "")
         for piece in await worker.call(partial(speech.pieces, request.text, speaker.phonemizer), request.share):
             speak = partial(_speak, speech, piece, speaker.number, speed, language)
             async with aclosing(worker.stream(speak, request.share)) as batches:
@@ -198,10 +199,6 @@ def _voices_of(model: VoiceModel) -> str:
     names = [speaker.name for speaker in model.speakers]
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return f"Its voices: {', '.join(names[:12])}{more}; OpenAI's names stand for one of them."
-
-
-def _primary(tag: str) -> str:
-    return tag.lower().replace("_", "-").partition("-")[0]
 
 
 def create(model: str, options: Mapping[str, object]) -> SherpaSynthesizer:

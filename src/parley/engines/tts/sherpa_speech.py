@@ -103,7 +103,7 @@ class SherpaSpeech:
                 "Install it again: pip install --force-reinstall espeakng-loader",
                 code="synthesizer_failed",
             )
-        clauses = espeak_library.load().phonemes_by_clause(text, catalogue.identifier(tag))
+        clauses = espeak_library.load().phonemes(text, catalogue.identifier(tag))
         return [SherpaPiece(codes) for phonemes in _joined(clauses) if any(map(_sounds, codes := self.known(phonemes)))]
 
     def speak(

@@ -17,6 +17,7 @@ from parley.engines.ports import EngineUnavailable
 from parley.engines.sherpa import folder
 from parley.engines.sherpa.folder import ModelFolder
 from parley.engines.sherpa.metadata import entry_bytes
+from parley.text.language_tags import primary_tag
 
 PARTS: Final = (
     ("", r"vad|punct"),
@@ -71,7 +72,7 @@ class VoiceModel:
         """The speaker that `voice` stands for (its name, one of OpenAI's, "" for any, `default` before others), None where none speaks
         `language`."""
         wanted = voice.strip().lower()
-        tag = _primary(language)
+        tag = primary_tag(language)
         able = [speaker for speaker in self.speakers if not tag or tag in speaker.languages]
         if not able:
             return None
@@ -178,7 +179,7 @@ def _speakers(kind: str, told: Mapping[str, str], front: str) -> tuple[Speaker, 
     if len(names) != count:
         names = [str(number) for number in range(count)]
     voice = told.get("voice", "") if front == PHONEMES else ""
-    tag = _primary(voice) or _LANGUAGES.get(told.get("language", "").lower(), "")
+    tag = primary_tag(voice) or _LANGUAGES.get(told.get("language", "").lower(), "")
     speakers = []
     for number, name in enumerate(names):
         reader, tags = voice, (tag,) if tag else ()
@@ -186,7 +187,7 @@ def _speakers(kind: str, told: Mapping[str, str], front: str) -> tuple[Speaker, 
             if name[0] not in _KOKORO:
                 continue
             reader = _KOKORO[name[0]]
-            tags = (_primary(reader),)
+            tags = (primary_tag(reader),)
         speakers.append(Speaker(name, number, tags, reader or ("en-us" if front == PHONEMES else "")))
     return tuple(speakers)
 
@@ -205,7 +206,7 @@ def _piper(found: ModelFolder, described: Path) -> VoiceModel:
         raise _broken(described, error) from error
     name = str(told.get("dataset") or "0")
     named = ids if len(ids) == count else {name if count == 1 else str(number): number for number in range(count)}
-    speakers = tuple(Speaker(name, number, (_primary(voice),), voice) for name, number in named.items())
+    speakers = tuple(Speaker(name, number, (primary_tag(voice),), voice) for name, number in named.items())
     return VoiceModel("vits", found, speakers, rate, PHONEMES, {"model": str(found.graphs["model"])}, described)
 
 
@@ -261,7 +262,3 @@ def _broken(file: Path, error: Exception) -> EngineUnavailable:
     return EngineUnavailable(
         f"{file} does not describe a voice: {type(error).__name__} {error}.", "Download it again.", code="load_failed"
     )
-
-
-def _primary(tag: str) -> str:
-    return tag.lower().replace("_", "-").partition("-")[0]

@@ -26,6 +26,7 @@ from parley.engines.options import OptionReader
 from parley.engines.ports import EngineInfo, PauseContext
 from parley.engines.turn.prosody import SAMPLE_RATE, Ending, ending
 from parley.engines.turn.words import LANGUAGES, SMALL_WORDS, TurnWords
+from parley.text.language_tags import primary_tag
 
 BASE: Final = 0.0
 """Log odds without evidence: even. How many pauses are ends depends on who speaks about what, so no corpus can say it."""
@@ -333,7 +334,7 @@ def _lists_for(language: str, text: str) -> TurnWords | None:
 
     None for a language that has no lists, and for words that might be of any: these are not judged.
     """
-    tag = language.lower().replace("_", "-").partition("-")[0]
+    tag = primary_tag(language)
     if tag:
         return LANGUAGES.get(tag)
     words = _TOKEN.findall(text)

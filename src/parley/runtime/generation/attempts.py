@@ -194,6 +194,13 @@ class _Attempt:
             self._screening.clause_written(clause.text)
         await queue.put(clause)
 
+    async def _end_text(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
+        """Queue the rest of the text before what is no text."""
+        for clause in cutter.finish():
+            await self._put(queue, clause)
+        if self._screening is not None:
+            self._screening.text_ended()
+
     async def _cut_into(self, queue: asyncio.Queue[_Piece]) -> None:
         """Queue what the source writes, its text cut into clauses; a failure comes after all that was written before it."""
         cutter = self._cutter(self._effect.language)
@@ -201,8 +208,7 @@ class _Attempt:
             with engine_code():
                 await self._cut(cutter, queue)
         except Exception as error:  # noqa: BLE001 - the engine boundary
-            for clause in cutter.finish():
-                await self._put(queue, clause)
+            await self._end_text(cutter, queue)
             await queue.put(_Failed(fault_of(error, source_name(self._effect, self._engines))))
 
     async def _cut(self, cutter: Cutter, queue: asyncio.Queue[_Piece]) -> None:
@@ -218,8 +224,7 @@ class _Attempt:
                     for clause in clauses:
                         await self._put(queue, clause)
                     continue
-                for clause in cutter.finish():
-                    await self._put(queue, clause)
+                await self._end_text(cutter, queue)
                 await queue.put(piece)
 
 

@@ -1,11 +1,13 @@
 """The moderator's verdicts of one attempt: on what the user said, and on each clause of the reply.
 
 Laws:
-- Nothing of a reply is said before the verdict on the words that it answers, and no clause before its own.
+- Nothing of a reply is said before the verdict on the words that it answers, and no clause before its own. A clause whose end may begin
+  something that is flagged waits for the verdict on the next one, and is refused with it; no other clause waits for the next.
 - A message of the user's is judged once in a session. One that was refused is kept from the model in later prompts, so that it is not
   answered later, and stands in no other answer's way.
 - Judging runs beside the model and the voice: a clause is judged as soon as it is written, the user's words from the start.
-- Bounded: as many verdicts wait as clauses do; `MAX_REMEMBERED` verdicts on messages are kept.
+- Bounded: as many verdicts wait as clauses do; `MAX_REMEMBERED` verdicts on messages are kept, and `MAX_BEFORE_CHARS` of what was said. A
+  clause waits for `MAX_SEAM_CLAUSES` others.
 """
 
 from __future__ import annotations
@@ -30,6 +32,13 @@ MAX_REMEMBERED: Final = 256
 """Messages of one session, the last ones; older ones are judged again."""
 
 
+MAX_BEFORE_CHARS: Final = 400
+"""Of the reply before a clause: a few sentences, or a phrase of many words."""
+
+MAX_SEAM_CLAUSES: Final = 16
+"""Clauses without words between the parts of a phrase; far fewer than may be written ahead, or the source would wait for itself."""
+
+
 class Remembered:
     """The verdicts on the user's messages of one session, by their texts."""
 
@@ -49,17 +58,20 @@ class Remembered:
 
 
 class Screening:
-    """Call `clause_written()` for each clause in order, `may_answer()` before anything is said, `may_say()` for each clause in
-    order, then `close()`. `effect` is the work without what was refused earlier."""
+    """Call `clause_written()` for each clause in order and `text_ended()` where no other follows at once; `may_answer()` before anything is
+    said, `may_say()` for each clause in order; then `close()`. `effect` is the work without what was refused earlier."""
 
-    __slots__ = ("_answer", "_clauses", "_moderator", "_remembered", "_share", "effect")
+    __slots__ = ("_answer", "_before", "_clauses", "_moderator", "_remembered", "_share", "_written", "effect")
 
     def __init__(self, effect: StartGeneration, moderator: Moderator, share: object, remembered: Remembered) -> None:
         self.effect = without_refused(effect, remembered.flagged)
         self._moderator = moderator
         self._share = share
         self._remembered = remembered
-        self._clauses: deque[asyncio.Task[ModerationVerdict]] = deque()
+        self._clauses: deque[asyncio.Task[ModerationVerdict] | None] = deque()
+        """The verdicts on clauses that are not said yet; None stands for an end of the text."""
+        self._before = ""
+        self._written = asyncio.Event()
         self._answer = [
             (text, self._judged(ModerationRequest(text, "user", effect.language, share)))
             for text in words_to_answer(self.effect)
@@ -67,7 +79,14 @@ class Screening:
         ]
 
     def clause_written(self, text: str) -> None:
-        self._clauses.append(self._judged(ModerationRequest(text, "assistant", self.effect.language, self._share)))
+        request = ModerationRequest(text, "assistant", self.effect.language, self._share, self._before)
+        self._before = _end_of(self._before + text)
+        self._clauses.append(self._judged(request))
+        self._written.set()
+
+    def text_ended(self) -> None:
+        self._clauses.append(None)
+        self._written.set()
 
     async def may_answer(self) -> bool:
         """Whether the user's words may be answered. Raises `EngineError` where the moderator cannot judge them."""
@@ -80,12 +99,26 @@ class Screening:
 
     async def may_say(self) -> bool:
         """Whether the next clause may be said. Raises `EngineError` where the moderator cannot judge it."""
-        return not self._flagged(await self._clauses.popleft(), "a clause of the reply")
+        while (clause := self._clauses.popleft()) is None:
+            pass
+        verdict, following = await clause, 0
+        waits = verdict.open_from != ""
+        while not verdict.flagged and waits and following < MAX_SEAM_CLAUSES:
+            while len(self._clauses) <= following:
+                self._written.clear()
+                await self._written.wait()
+            other = self._clauses[following]
+            if other is None:
+                break
+            verdict, following = await other, following + 1
+            waits = verdict.open_from == "before"
+        return not self._flagged(verdict, "a clause of the reply")
 
     def close(self) -> None:
         for task in (*self._clauses, *(verdict for _, verdict in self._answer)):
-            task.cancel()
-            task.add_done_callback(_forget)
+            if task is not None:
+                task.cancel()
+                task.add_done_callback(_forget)
 
     def _judged(self, request: ModerationRequest) -> asyncio.Task[ModerationVerdict]:
         return asyncio.get_running_loop().create_task(self._judge(request))
@@ -110,6 +143,14 @@ class Screening:
                 "The moderator %r refused %s: %s", self._moderator.info.name, what, ", ".join(verdict.categories)
             )
         return verdict.flagged
+
+
+def _end_of(text: str) -> str:
+    """The last words of a text."""
+    if len(text) <= MAX_BEFORE_CHARS:
+        return text
+    end = text[-MAX_BEFORE_CHARS:]
+    return end.partition(" ")[2] or end  # (the beginning of a word is another word)
 
 
 def words_to_answer(effect: StartGeneration) -> list[str]:

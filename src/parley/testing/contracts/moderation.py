@@ -31,6 +31,7 @@ class ModeratorContract(EngineContract[Moderator, ModerationVerdict]):
         assert isinstance(answer, ModerationVerdict), f"a verdict, not {answer!r}"
         assert isinstance(answer.flagged, bool)
         assert all(isinstance(name, str) for name in answer.categories)
+        assert answer.open_from in ("", "text", "before")
 
     def same(self, one: ModerationVerdict, other: ModerationVerdict) -> bool:
         return one == other
@@ -50,6 +51,14 @@ class ModeratorContract(EngineContract[Moderator, ModerationVerdict]):
     def test_a_text_without_words_passes(self, subject: Subject[Moderator]) -> None:
         for text in ("", "  ", "\n"):
             assert not subject.run(subject.engine.judge(ModerationRequest(text, "user"))).flagged
+
+    def test_what_two_clauses_share_is_flagged_with_the_second(self, subject: Subject[Moderator]) -> None:
+        self.need_refused()
+        first, space, second = self.refused.partition(" ")
+        if not space:
+            pytest.skip("`refused` is one word, which no two clauses share")
+        request = ModerationRequest(second, "assistant", "en", before=first + space)
+        assert subject.run(subject.engine.judge(request)).flagged
 
     @pytest.mark.parametrize("kind", ODD_TEXTS)
     def test_odd_texts_are_judged(self, subject: Subject[Moderator], kind: str) -> None:

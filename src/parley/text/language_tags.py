@@ -1,0 +1,8 @@
+"""What a language tag (BCP 47) says, in the ways in which clients, settings and models write them. Pure."""
+
+from __future__ import annotations
+
+
+def primary_tag(language: str) -> str:
+    """The language of a tag, without its region and script: "en" for "en-US" and "EN_us"."""
+    return language.strip().lower().replace("_", "-").partition("-")[0]
