@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,50 +24,13 @@ from parley.models.catalogue import (
     ModelFile,
     NpmSource,
     PartsSource,
-    WheelSource,
     catalogue,
     find,
     parse,
 )
 from parley.models.pull import pull
 from tests.models.model_hosts import ModelHosts, tarball, wheel
-
-WEIGHTS = bytes(range(256)) * 4096
-CONFIG = b'{"layers": 2}'
-
-
-def model_of(name: str = "toy:small", **changes: object) -> ModelEntry:
-    files = tuple(
-        ModelFile(path, len(data), hashlib.sha256(data).hexdigest())
-        for path, data in {"weights.bin": WEIGHTS, "config.json": CONFIG}.items()
-    )
-    sources = (HubSource("org/model"), WheelSource("toy-weights==1.0", "toy_weights/data"))
-    made = ModelEntry(name, 'stt = "toy:small"', "a toy", "MIT", files, sources, languages=("en",))
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelEntry:
-    """The toy, in the catalogue, on a machine with no models."""
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "models"))
-    made = model_of()
-    monkeypatch.setitem(catalogue(), made.name, made)
-    return made
-
-
-@pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModelHosts]:
-    with ModelHosts() as made:
-        monkeypatch.setenv("HF_ENDPOINT", made.url)
-        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "no-pip.conf"))
-        monkeypatch.setenv("PIP_INDEX_URL", f"{made.url}/simple")
-        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-        monkeypatch.setenv("PIP_FIND_LINKS", "")
-        monkeypatch.setenv("PIP_NO_INDEX", "0")
-        monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "no-npmrc"))
-        monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{made.url}/npm/")
-        monkeypatch.setenv("NPM_CONFIG_CACHE", str(tmp_path / "npm-cache"))
-        yield made
+from tests.models.toy_model import CONFIG, WEIGHTS
 
 
 def on_hub(hosts: ModelHosts, weights: bytes = WEIGHTS) -> None:
