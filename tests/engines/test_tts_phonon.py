@@ -6,9 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
-import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub import constants
 
 from parley.audio import files
 from parley.engines.ports import TTS, EngineRefused, EngineSpec, EngineUnavailable, Samples, SpeechRequest
@@ -178,7 +178,7 @@ async def test_a_folder_that_is_no_checkpoint_is_refused_with_a_remedy(
 async def test_a_repository_of_the_hub_is_used_from_its_cache(
     weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     engine = phonon("gradium/phonon-31m-en")
     assert engine.missing_models() == ("hub:gradium/phonon-31m-en",)
     error = await failure(engine)

@@ -76,7 +76,11 @@ class HubRepository:
         try:
             return Path(
                 huggingface_hub.snapshot_download(
-                    self.repository, etag_timeout=REACH_TIMEOUT_S, max_workers=2, tqdm_class=progress(on_bytes)
+                    self.repository,
+                    endpoint=endpoint(),
+                    etag_timeout=REACH_TIMEOUT_S,
+                    max_workers=2,
+                    tqdm_class=progress(on_bytes),
                 )
             )
         except Exception as error:  # the Hub's client raises its HTTP library's own errors, whichever that is

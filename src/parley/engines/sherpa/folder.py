@@ -15,6 +15,7 @@ from typing import Final
 from parley.engines import weights
 from parley.engines.ports import EngineUnavailable
 from parley.engines.sherpa.metadata import read_metadata
+from parley.invocation import command
 from parley.models import store
 
 PRECISIONS: Final = ("int8", "fp16", "fp32")
@@ -61,7 +62,7 @@ def find(model: str, engine: str) -> Path:
     if not model:
         raise EngineUnavailable(
             f"{engine} needs a model.",
-            f"Name a folder of model files: {engine.partition(' ')[0]} = sherpa:FOLDER. docs/sherpa.md says where to get them.",
+            f"Name one of the catalogue ({command('models', 'search', 'sherpa')}), or a folder of model files: sherpa:FOLDER.",
             code="missing_weights",
         )
     path = store.installed(f"sherpa:{model}") or Path(model).expanduser()
@@ -71,7 +72,7 @@ def find(model: str, engine: str) -> Path:
         raise weights.not_here(*missing)
     raise EngineUnavailable(
         f"There is no folder {model} with a model for sherpa-onnx.",
-        "Correct the path after `sherpa:`. docs/sherpa.md says where to get models.",
+        f"Correct the path after `sherpa:`, or name a model of the catalogue: {command('models', 'search', 'sherpa')}",
         code="missing_weights",
     )
 

@@ -95,11 +95,11 @@ class SherpaRecognizer:
             stage="stt",
             name="sherpa",
             summary=f"sherpa-onnx: {what}",
-            needs=("sherpa-onnx", "a folder of model files"),
+            needs=("sherpa-onnx", "a model"),
             sample_rate=SAMPLE_RATE,
             languages=self._languages,
             batch=self._options.batch if streaming else 1,
-            licence=(model.folder.licence if model else "") or "Apache-2.0 (the library); each model has its own",
+            licence=self._licence,
             logprobs=model is not None and model.kind.logprobs and self._scored,
         )
 
@@ -195,7 +195,15 @@ class SherpaRecognizer:
 
     @property
     def _languages(self) -> tuple[str, ...]:
-        return self._options.languages or (self._model.languages if self._model else ())
+        told = self._options.languages or (self._model.languages if self._model else ())
+        entry = weights.entry("sherpa", self._options.model)
+        return told or (entry.languages if entry else ())
+
+    @property
+    def _licence(self) -> str:
+        entry = weights.entry("sherpa", self._options.model)
+        named = entry.licence if entry else self._model.folder.licence if self._model else ""
+        return named or "Apache-2.0 (the library); each model has its own"
 
     @property
     def _scored(self) -> bool:

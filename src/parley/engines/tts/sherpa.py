@@ -66,15 +66,17 @@ class SherpaSynthesizer:
     def info(self) -> EngineInfo:
         model = self._model
         what = f"{model.kind} in {model.folder.path.name}" if model else "voices from a folder"
+        entry = weights.entry("sherpa", self._path)
+        named = entry.licence if entry else model.folder.licence if model else ""
         return EngineInfo(
             stage="tts",
             name="sherpa",
             summary=f"sherpa-onnx: {what}",
-            needs=("sherpa-onnx", "a folder of model files"),
+            needs=("sherpa-onnx", "a model"),
             sample_rate=model.sample_rate if model else 24_000,
             languages=model.languages if model else (),
             voices=tuple(speaker.name for speaker in model.speakers) if model else (),
-            licence=(model.folder.licence if model else "") or "Apache-2.0 (the library); each voice has its own",
+            licence=named or "Apache-2.0 (the library); each voice has its own",
             normalizes=model is not None and model.front == PHONEMES,
         )
 
