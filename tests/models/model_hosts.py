@@ -60,7 +60,7 @@ class ModelHosts:
             return 200, {"Content-Type": "application/json"}, json.dumps(tree).encode()
         if path.startswith("/api/models/"):
             siblings = [{"rfilename": name} for name in self.files]
-            answer = {"id": "org/model", "modelId": "org/model", "sha": COMMIT, "siblings": siblings}
+            answer: dict[str, Any] = {"id": "org/model", "modelId": "org/model", "sha": COMMIT, "siblings": siblings}
             answer["cardData"] = {"license": self.licence}
             return (200, {"Content-Type": "application/json"}, json.dumps(answer).encode()) if self.files else None
         if match := re.fullmatch(r"/org/model/resolve/[^/]+/(.+)", path):
