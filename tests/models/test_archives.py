@@ -20,6 +20,7 @@ import pytest
 from parley.cli.main import run
 from parley.models import archives, packages, store
 from parley.models.catalogue import ArchiveSource, HubSource, ModelEntry, ModelError, catalogue
+from parley.models.packages import OnBytes
 from parley.models.pull import pull
 from tests.models.model_hosts import ModelHosts
 from tests.models.toy_model import CONFIG, WEIGHTS
@@ -144,7 +145,7 @@ def test_what_was_fetched_is_kept_when_the_disk_becomes_full(
     toy = serve(WHOLE_BZ2)
     write = packages.write_member
 
-    def full(target: Path, content: IO[bytes], size: int) -> None:
+    def full(target: Path, content: IO[bytes], size: int, on_bytes: OnBytes) -> None:
         write(target, io.BytesIO(content.read(100)), size)
         raise OSError(errno.ENOSPC, "No space left on device")
 

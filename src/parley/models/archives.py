@@ -46,13 +46,13 @@ def fetch(source: ArchiveSource, files: Sequence[ModelFile], folder: Path, on_by
     shelf = folder / FOLDER
     wanted = sum(file.size for file in files)
     _check_room(source, shelf, wanted)
-    told = _in_proportion(on_bytes, wanted, source.size)
+    told = _in_proportion(on_bytes, wanted, source.size + wanted)  # unpacking takes its time as well
     if store.fault_of(shelf / name, archive):
         http_source.fetch(base_url, [archive], shelf, told)
     else:  # whole already, when the disk became full while it was unpacked
         told(source.size)
     try:
-        _unpack(shelf / name, source, files, folder)
+        _unpack(shelf / name, source, files, folder, told)
         check_unpacked(files, folder)
     except ModelError:
         shutil.rmtree(shelf)
@@ -68,7 +68,7 @@ def _check_room(source: ArchiveSource, shelf: Path, wanted: int) -> None:
         raise ModelError(f"it takes {(source.size + wanted) >> 20} MiB to unpack, and {free >> 20} MiB are left.")
 
 
-def _unpack(archive: Path, source: ArchiveSource, files: Sequence[ModelFile], folder: Path) -> None:
+def _unpack(archive: Path, source: ArchiveSource, files: Sequence[ModelFile], folder: Path, on_bytes: OnBytes) -> None:
     wanted = {str(PurePosixPath(source.folder, file.path)): file for file in files}
     limit = sum(file.size for file in files) + source.size * MAX_EXPANSION + _HEADERS
     try:
@@ -82,7 +82,7 @@ def _unpack(archive: Path, source: ArchiveSource, files: Sequence[ModelFile], fo
                     continue
                 content = members.extractfile(member)
                 assert content is not None, "a regular member has content"
-                write_member(folder / file.path, content, file.size)
+                write_member(folder / file.path, content, file.size, on_bytes)
                 del wanted[member.name.removeprefix("./")]
                 if not wanted:
                     return
