@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from parley.models.catalogue import HubSource, ModelEntry, ModelFile, WheelSource
+from tests.models.model_hosts import ModelHosts
 
 WEIGHTS = bytes(range(256)) * 4096
 CONFIG = b'{"layers": 2}'
@@ -19,3 +20,7 @@ def model_of(name: str = "toy:small", **changes: object) -> ModelEntry:
     sources = (HubSource("org/model"), WheelSource("toy-weights==1.0", "toy_weights/data"))
     made = ModelEntry(name, 'stt = "toy:small"', "a toy", "MIT", files, sources, languages=("en",))
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def on_hub(hosts: ModelHosts, weights: bytes = WEIGHTS) -> None:
+    hosts.files = {"weights.bin": weights, "config.json": CONFIG}
