@@ -215,3 +215,12 @@ def test_a_licence_that_restricts_use_is_never_accepted_on_the_way(
     assert "parley models pull whisper:tiny.en --accept" in refused.stderr
     assert not hosts.requests
     assert not installed(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_repository_whose_licence_restricts_use_is_never_fetched_on_the_way(hosts: ModelHosts) -> None:
+    hosts.licence = "cc-by-nc-4.0"
+    refused = piped("--stt", "whisper:org/model", "--pull", "always")
+    assert refused.returncode == 2
+    assert "parley models pull hub:org/model --accept" in refused.stderr
+    assert not any("/resolve/" in path for path in hosts.requests)

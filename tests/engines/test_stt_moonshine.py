@@ -22,6 +22,7 @@ from parley.engines.ports import (
 )
 from parley.engines.stt.moonshine import MoonshineRecognizer, create
 from parley.engines.stt.offline_turns import COMMIT_SAMPLES
+from tests.engines.installed_models import as_model
 from tests.engines.tiny_moonshine import moonshine_folder
 
 pytest.importorskip("moonshine_voice", reason="moonshine-voice has no wheel here", exc_type=ImportError)
@@ -162,7 +163,7 @@ async def test_english_only(weights: Path) -> None:
     await engine.close()
 
 
-@pytest.mark.parametrize("file", ["frontend.ort", "decoder_kv.ort", "streaming_config.json", "tokenizer.bin"])
+@pytest.mark.parametrize("file", ["decoder_kv.ort", "streaming_config.json", "tokenizer.bin"])
 async def test_a_file_that_is_damaged_or_missing_is_refused(weights: Path, tmp_path: Path, file: str) -> None:
     folder = shutil.copytree(weights, tmp_path / "broken")
     (folder / "decoder_kv_with_attention.ort").unlink()
@@ -173,10 +174,37 @@ async def test_a_file_that_is_damaged_or_missing_is_refused(weights: Path, tmp_p
     assert (error.code, file in error.message) == ("missing_weights", True)
 
 
+async def test_both_layouts_of_the_first_network_are_known(weights: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(weights, tmp_path / "newer")
+    (folder / "frontend.ort").rename(folder / "frontend.model.ort")
+    error = await failure(create(str(folder), {}))
+    assert (error.code, "frontend.model.ort and frontend.weights.ort" in error.message) == ("missing_weights", True)
+    (folder / "frontend.weights.ort").write_bytes(b"")
+    assert (await failure(create(str(folder), {}))).code == "invalid_weights"
+
+
 @pytest.mark.parametrize("model", ["", "/no/such/folder"])
 async def test_a_folder_that_is_not_there_is_refused(model: str) -> None:
     error = await failure(create(model, {}))
     assert (error.code, "moonshine_voice.download" in error.remedy) == ("missing_weights", True)
+    assert create(model, {}).missing_models() == ()
+
+
+async def test_a_model_of_the_catalogue_is_found_by_its_name(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install_later = as_model(monkeypatch, tmp_path, "moonshine:small", weights)
+    engine = create("small", {})
+    assert engine.missing_models() == ("moonshine:small",)
+    error = await failure(engine)
+    assert (error.code, "parley models pull moonshine:small" in error.remedy) == ("missing_weights", True)
+    install_later()
+    assert engine.missing_models() == ()
+    await engine.open()
+    assert (await heard(engine, UP)).text
+    await engine.close()
+    error = await failure(create("smal", {}))
+    assert (error.code, "moonshine:small" in error.remedy) == ("model_not_found", True)
 
 
 async def test_a_missing_package_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

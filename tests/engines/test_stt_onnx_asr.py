@@ -26,6 +26,8 @@ from parley.engines.ports import (
     Transcript,
 )
 from parley.engines.registry import create
+from parley.engines.stt.onnx_asr import OnnxAsrRecognizer
+from tests.engines.installed_models import as_model
 from tests.engines.tiny_onnx_asr import aed_folder, ctc_folder, tdt_folder, whisper_ort_folder
 
 pytest.importorskip("onnx_asr", reason="onnx-asr (the extra `onnx-asr`) is not installed")
@@ -50,9 +52,9 @@ def melody(*hertz: float) -> Samples:
 UP, DOWN = melody(200, 400, 900, 2000), melody(2000, 900, 400, 200)
 
 
-def recognizer(model: object, **options: object) -> SpeechRecognizer:
+def recognizer(model: object, **options: object) -> OnnxAsrRecognizer:
     engine = create(STT, EngineSpec.parse(f"onnx-asr:{model}", options))
-    assert isinstance(engine, SpeechRecognizer)
+    assert isinstance(engine, OnnxAsrRecognizer)
     return engine
 
 
@@ -190,11 +192,39 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
-@pytest.mark.parametrize("name", ["parakeet-tdt-0.6b-v3", "nemo-canary-1b-v2", "somebody/some-model"])
-async def test_a_model_that_is_not_here_is_refused_without_asking_the_network(offline: Path, name: str) -> None:
-    error = await failure(recognizer(name))
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("parakeet-tdt-0.6b-v3", "onnx-asr:parakeet-tdt-0.6b-v3"),
+        ("nemo-canary-1b-v2", "onnx-asr:canary-1b-v2"),
+        ("canary-180m-flash", "onnx-asr:canary-180m-flash"),
+        ("gigaam-v3-ctc", ""),
+        ("somebody/some-model", ""),
+    ],
+)
+async def test_a_model_that_is_not_here_is_refused_without_asking_the_network(
+    offline: Path, name: str, model: str
+) -> None:
+    engine = recognizer(name)
+    assert engine.missing_models() == ((model,) if model else ())
+    error = await failure(engine)
     assert error.code == "missing_weights"
-    assert "hf download" in error.remedy
+    assert (f"parley models pull {model}" if model else "hf download") in error.remedy
+
+
+@pytest.mark.usefixtures("offline")
+async def test_a_model_of_the_catalogue_is_found_by_its_name(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install = as_model(monkeypatch, tmp_path / "models", "onnx-asr:parakeet-tdt-0.6b-v3", folders["tdt"])
+    engine = recognizer("parakeet-tdt-0.6b-v3", partials=False)
+    assert engine.missing_models() == ("onnx-asr:parakeet-tdt-0.6b-v3",)
+    install()
+    assert engine.missing_models() == ()
+    await engine.open()
+    assert (await heard(engine, UP)).text
+    assert "uk" in engine.info.languages
+    await engine.close()
 
 
 async def test_a_model_in_the_cache_of_the_hub_is_used_by_its_name(offline: Path, folders: dict[str, Path]) -> None:
@@ -203,6 +233,7 @@ async def test_a_model_in_the_cache_of_the_hub_is_used_by_its_name(offline: Path
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0123abcd")
     engine = recognizer("parakeet-tdt-0.6b-v3", partials=False, type="nemo-conformer-tdt")
+    assert engine.missing_models() == ()
     await engine.open()
     assert (await heard(engine, UP)).text
     assert "uk" in engine.info.languages

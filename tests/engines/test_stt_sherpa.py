@@ -14,12 +14,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from parley.engines.ports import EngineRefused, EngineUnavailable, Partial, RecognitionSpec, Samples, Transcript
-from parley.engines.sherpa import metadata
+from parley.engines.sherpa import folder, metadata
 from parley.engines.stt import sherpa_models
 from parley.engines.stt.sherpa import SherpaRecognizer, create
 from parley.engines.stt.sherpa_library import Decoded
 from parley.engines.stt.turn_audio import SAMPLE_RATE
+from parley.models.catalogue import catalogue
 from parley.testing.contracts.material import SENTENCES, silence, speech
+from tests.engines.installed_models import as_model
 from tests.engines.tiny_sherpa import PIECES, offline_folder, streaming_folder
 
 needs_sherpa = pytest.mark.skipif(
@@ -351,3 +353,40 @@ async def test_a_prompt_dictionary_that_is_none_names_no_language(tmp_path: Path
     assert create(str(tmp_path), {}).info.languages == ()
     empty_graph(tmp_path / "encoder.onnx", {**CACHE, "prompt_dictionary": json.dumps({"fr-FR": 1, "auto": 0})})
     assert create(str(tmp_path), {}).info.languages == ("fr",)
+
+
+# --- models of the catalogue ---
+
+
+def catalogued(stage: str) -> list[str]:
+    return [model.name for model in catalogue().values() if model.use.startswith(f'{stage} = "sherpa:')]
+
+
+@pytest.mark.parametrize("name", catalogued("stt"))
+def test_the_files_of_the_catalogues_models_play_their_parts(tmp_path: Path, name: str) -> None:
+    for file in catalogue()[name].files:
+        if file.path.endswith(".onnx"):
+            empty_graph(tmp_path / file.path, {})
+        else:
+            (tmp_path / file.path).write_text("a 0\n")
+    found = folder.read(tmp_path, sherpa_models.PARTS, "int8")
+    assert set(found.graphs) in ({"encoder", "decoder", "joiner"}, {"model"})
+    assert found.file("tokens.txt") is not None
+
+
+@needs_sherpa
+async def test_a_model_of_the_catalogue_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = streaming_folder(tmp_path / "made")
+    install = as_model(monkeypatch, tmp_path / "models", "sherpa:nemotron-en", made)
+    engine = create("nemotron-en", {"threads": 1})
+    assert engine.missing_models() == ("sherpa:nemotron-en",)
+    with pytest.raises(EngineUnavailable, match="not on this machine") as refused:
+        await engine.open()
+    assert "parley models pull sherpa:nemotron-en" in refused.value.remedy
+    install()
+    assert engine.missing_models() == ()
+    await engine.open()
+    assert engine.info.languages == ("en",)
+    assert engine.info.licence == "NVIDIA Open Model License"
+    assert (await transcribe(engine, utterance())).language == "en"
+    await engine.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 
 from parley.audio import files
 from parley.engines.ports import TTS, EngineRefused, EngineSpec, EngineUnavailable, Samples, SpeechRequest
@@ -156,7 +157,7 @@ async def test_a_reply_that_is_cut_off_leaves_the_engine_ready(weights: Path) ->
 @pytest.mark.parametrize(
     ("spoil", "code", "hint"),
     [
-        (lambda folder: shutil.rmtree(folder), "missing_weights", "hf download"),
+        (lambda folder: shutil.rmtree(folder), "missing_weights", "phonon:gradium/phonon-31m-en"),
         (lambda folder: (folder / "config.json").write_text("{"), "invalid_weights", "config.json"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "invalid_weights", "tokenizer.json"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"half a file"), "invalid_weights", "safetensors"),
@@ -172,6 +173,30 @@ async def test_a_folder_that_is_no_checkpoint_is_refused_with_a_remedy(
     error = await failure(phonon(folder))
     assert error.code == code
     assert hint in error.message + error.remedy
+
+
+async def test_a_repository_of_the_hub_is_used_from_its_cache(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    engine = phonon("gradium/phonon-31m-en")
+    assert engine.missing_models() == ("hub:gradium/phonon-31m-en",)
+    error = await failure(engine)
+    assert (error.code, "models pull hub:gradium/phonon-31m-en" in error.remedy) == ("missing_weights", True)
+    repository = tmp_path / "models--gradium--phonon-31m-en"
+    shutil.copytree(weights, repository / "snapshots" / "0123abcd")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abcd")
+    assert engine.missing_models() == ()
+    assert "Apache-2.0" in engine.info.licence
+    await engine.open()
+    assert len(await spoken(engine))
+    await engine.close()
+
+
+@pytest.mark.parametrize("model", ["", "./nowhere", "/", "phonon-31m-en"])
+def test_a_folder_names_nothing_to_fetch(model: str) -> None:
+    assert phonon(model).missing_models() == ()
 
 
 async def test_recordings_that_give_no_voice_are_refused(weights: Path, tmp_path: Path) -> None:

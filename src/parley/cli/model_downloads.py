@@ -54,7 +54,9 @@ class Wanted:
 
     @property
     def needs_acceptance(self) -> bool:
-        return isinstance(self.model, ModelEntry) and self.model.accept
+        if isinstance(self.model, ModelEntry):
+            return self.model.accept
+        return self.facts is not None and self.facts.restricts
 
     def folder(self) -> Path | None:
         """Where it is; None where it is not on this machine."""
@@ -84,6 +86,8 @@ def provide_models(config: Config, engines: Iterable[tuple[Stage[Any], EngineSpe
     wanted = [wanted_model(name) for name in _missing(engines)]
     if not wanted:
         return
+    if config.models.pull == "always" or _can_ask(config):
+        wanted = [_asked(one) for one in wanted]
     restricted = [one for one in wanted if one.needs_acceptance]
     free = [one for one in wanted if not one.needs_acceptance]
     for one in restricted:
@@ -123,14 +127,18 @@ def _missing(engines: Iterable[tuple[Stage[Any], EngineSpec]]) -> list[str]:
 
 
 def _agreed(config: Config, wanted: list[Wanted]) -> bool:
-    if config.models.pull != "ask":
-        return config.models.pull == "always"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if config.models.pull == "always":
+        return True
+    if not _can_ask(config):
         return False
     click.echo("These models are not on this machine:", err=True)
     for one in wanted:
-        click.echo(f"  {_asked(one).described(config.models.mirror)}", err=True)
+        click.echo(f"  {one.described(config.models.mirror)}", err=True)
     return click.confirm("Fetch them now?" if len(wanted) > 1 else "Fetch it now?", default=True, err=True)
+
+
+def _can_ask(config: Config) -> bool:
+    return config.models.pull == "ask" and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _asked(one: Wanted) -> Wanted:
@@ -150,7 +158,7 @@ def fetch(wanted: Wanted, *, mirror: str = "", accept: bool = False) -> Path:
     with _progress(wanted) as (on_source, on_bytes):
         if isinstance(wanted.model, HubRepository):
             on_source("the Hub")
-            return wanted.model.pull(on_bytes)
+            return wanted.model.pull(accept, on_bytes)
         return pull(wanted.model, accept=accept, mirror=mirror, on_source=on_source, on_bytes=on_bytes)
 
 

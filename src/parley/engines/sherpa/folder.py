@@ -16,6 +16,7 @@ from parley.engines import weights
 from parley.engines.ports import EngineUnavailable
 from parley.engines.sherpa.metadata import read_metadata
 from parley.models import store
+from parley.models.catalogue import ModelEntry
 
 PRECISIONS: Final = ("int8", "fp16", "fp32")
 
@@ -56,22 +57,28 @@ class ModelFolder:
         return (named[1] if named else first if path.name != "MODEL_CARD" else "")[:80]
 
 
-def find(model: str, engine: str) -> Path:
+def entry(model: str, stage: str) -> ModelEntry | None:
+    """What the catalogue says of the model `sherpa:model` for this stage, `stt` or `tts`; None for a path, and for a name that is none."""
+    found = weights.entry("sherpa", model)
+    return found if found is not None and found.use.startswith(f"{stage} ") else None
+
+
+def missing(model: str, stage: str) -> tuple[str, ...]:
+    """The catalogue's name of this model where it is not on this machine; empty where it is, for a path, and for a name that is none."""
+    return weights.missing("sherpa", model) if entry(model, stage) is not None else ()
+
+
+def find(model: str, stage: str) -> Path:
     """The folder that `model` names: a path, or a model of the catalogue that is here. Raises `EngineUnavailable`."""
-    if not model:
-        raise EngineUnavailable(
-            f"{engine} needs a model.",
-            f"Name a folder of model files: {engine.partition(' ')[0]} = sherpa:FOLDER. docs/sherpa.md says where to get them.",
-            code="missing_weights",
-        )
-    path = store.installed(f"sherpa:{model}") or Path(model).expanduser()
-    if path.is_dir():
+    path = Path(model).expanduser()
+    if model and path.is_dir():
         return path
-    if missing := weights.missing("sherpa", model):
-        raise weights.not_here(*missing)
+    if entry(model, stage) is not None:
+        return weights.locate("sherpa", model)
+    names = ", ".join(name for name in store.known("sherpa") if entry(name.partition(":")[2], stage) is not None)
     raise EngineUnavailable(
-        f"There is no folder {model} with a model for sherpa-onnx.",
-        "Correct the path after `sherpa:`. docs/sherpa.md says where to get models.",
+        f"There is no {model} for sherpa-onnx as {stage}." if model else f"sherpa-onnx needs a model as {stage}.",
+        f"Name a folder of model files, or one of the catalogue: {names}. docs/sherpa.md says where to get others.",
         code="missing_weights",
     )
 

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from parley.engines import weights
 from parley.engines.fair_queue import Backlog
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, Partial, RecognitionSpec, Samples, Transcript
@@ -28,7 +29,7 @@ LANGUAGES = ("en",)
 
 
 def create(model: str, options: Mapping[str, object]) -> MoonshineRecognizer:
-    """`moonshine:FOLDER`. Option: `partials` (true)."""
+    """`moonshine:FOLDER`, or a model of the catalogue. Option: `partials` (true)."""
     reader = OptionReader("stt moonshine", options)
     partials = reader.flag("partials", True)
     reader.close()
@@ -50,7 +51,7 @@ class MoonshineRecognizer:
             stage="stt",
             name="moonshine",
             summary="Moonshine's streaming models: English, heard while it is said, on a CPU",
-            needs=("moonshine-voice", "weights (a folder)"),
+            needs=("moonshine-voice", "a model"),
             sample_rate=SAMPLE_RATE,
             languages=LANGUAGES,
             licence="MIT",
@@ -60,6 +61,10 @@ class MoonshineRecognizer:
     def fault(self) -> EngineError | None:
         """Why nothing can be heard at this moment; None while something can."""
         return self._turns.fault if self._turns else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The model of the catalogue that is named, where it is not on this machine."""
+        return weights.missing("moonshine", self._name)
 
     async def open(self) -> None:
         if self._turns is None:

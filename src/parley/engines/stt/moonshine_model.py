@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from parley.engines import weights
 from parley.engines.ports import EngineUnavailable, Samples, Transcript, Word
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.invocation import install
 from parley.models import store
 
 NEEDED: Final = (
-    "frontend.ort",
     "encoder.ort",
     "adapter.ort",
     "cross_kv.ort",
@@ -30,6 +30,9 @@ NEEDED: Final = (
     "streaming_config.json",
     "tokenizer.bin",
 )
+FRONTENDS: Final = (("frontend.model.ort", "frontend.weights.ort"), ("frontend.ort",))
+"""The files of the first network, as the library downloads them now, and as it did before September 2026."""
+
 ATTENTIVE: Final = "decoder_kv_with_attention.ort"
 """The decoder that also tells where it looks: with it words have times."""
 
@@ -44,7 +47,7 @@ _FORCE: Final = 1
 CLOSE_S: Final = 1.0
 """How long closing waits for a call of the library."""
 
-DOWNLOAD: Final = "`python -m moonshine_voice.download --stt --language en --model-arch 4` prints where it puts it (4: small, 5: medium)."
+OTHERWISE: Final = "Or `python -m moonshine_voice.download --stt --language en --model-arch 4` prints where it puts one: moonshine:FOLDER."
 
 
 class MoonshineModel:
@@ -83,7 +86,7 @@ class MoonshineModel:
         except Exception as error:  # whatever a file that is none makes the library raise
             raise EngineUnavailable(
                 f"The model in {folder} cannot be loaded ({str(error).strip() or type(error).__name__}).",
-                f"Fetch it again: {DOWNLOAD}",
+                f"Fetch it again. {OTHERWISE}",
                 code="invalid_weights",
             ) from error
 
@@ -163,20 +166,22 @@ def _timed(words: tuple[Any, ...], length_ms: float) -> tuple[Word, ...]:
 
 
 def _folder(model: str) -> Path:
-    folder = store.installed(f"moonshine:{model}") or Path(model).expanduser()
-    if not model or not folder.is_dir():
+    """The folder that `model` names: a path, or a model of the catalogue that is here."""
+    if not model:
         raise EngineUnavailable(
-            f"There is no folder {model} with a model of Moonshine."
-            if model
-            else "Moonshine needs the folder of a model.",
-            f"Fetch an English streaming one, {DOWNLOAD} Then name it: moonshine:FOLDER.",
+            "Moonshine needs a model.",
+            f"Use one of the catalogue: {', '.join(store.known('moonshine'))}. {OTHERWISE}",
             code="missing_weights",
         )
-    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    folder = weights.locate("moonshine", model, OTHERWISE)
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    missing = [name for name in NEEDED if name not in there]
+    if not any(there.issuperset(frontend) for frontend in FRONTENDS):
+        missing.append(" and ".join(FRONTENDS[0]))
     if missing:
         raise EngineUnavailable(
-            f"The folder {folder} lacks {', '.join(missing)}.",
-            f"It must hold a streaming model of Moonshine: {DOWNLOAD}",
+            f"{folder} lacks {', '.join(missing)}.",
+            f"It must be the folder of a streaming model of Moonshine, such as {store.known('moonshine')[0]}. {OTHERWISE}",
             code="missing_weights",
         )
     return folder

@@ -43,10 +43,10 @@ class OnnxAsrOptions:
 
 
 def create(model: str, options: Mapping[str, object]) -> OnnxAsrRecognizer:
-    """`onnx-asr:FOLDER`, or the name of a model of which the Hub's cache has the files. Options: `type` (the library's type of model, for a
-    folder whose config.json lacks it), `quantization` (`int8`, `full`...; the smallest that is there), `device` (`cpu`, `cuda`), `threads`
-    for one call, `workers` (calls at once, 1), `language` (for sessions that name none), `languages` (what the model knows), `partials`
-    (true).
+    """`onnx-asr:FOLDER`, a model of the catalogue, or one of which the Hub's cache has the files. Options: `type` (the library's type of
+    model, for a folder whose config.json lacks it), `quantization` (`int8`, `full`...; the smallest that is there), `device` (`cpu`,
+    `cuda`), `threads` for one call, `workers` (calls at once, 1), `language` (for sessions that name none), `languages` (what the model
+    knows), `partials` (true).
     """
     reader = OptionReader("stt onnx-asr", options)
     quantization = reader.text("quantization")
@@ -84,7 +84,7 @@ class OnnxAsrRecognizer:
             stage="stt",
             name="onnx-asr",
             summary=f"{model or 'Parakeet, Canary, Whisper and others'} on ONNX Runtime: finals, and partials by agreement",
-            needs=("onnx-asr", "weights (a folder, or in the Hub's cache)"),
+            needs=("onnx-asr", "a model"),
             sample_rate=SAMPLE_RATE,
             languages=self._languages,
             batch=self._options.workers,
@@ -104,6 +104,10 @@ class OnnxAsrRecognizer:
     def fault(self) -> EngineError | None:
         """Why nothing can be decoded at this moment; None while something can."""
         return self._turns.fault if self._turns else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The model of the catalogue that is named, where it is not on this machine."""
+        return onnx_asr_weights.missing(self._options.loading.model)
 
     async def open(self) -> None:
         if self._turns is not None:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.engines import weights
 from parley.engines.ports import EngineUnavailable
 from parley.models import store
+from parley.models.hub_repository import HubRepository
 
 EUROPEAN: Final = (
     "bg",
@@ -101,11 +103,15 @@ def locate(model: str, kind: str) -> Found:
             "onnx-asr:parakeet-tdt-0.6b-v3.",
             code="missing_weights",
         )
+    if (installed := store.installed(_catalogue_name(model))) is not None:
+        return Found(kind or None, installed)
     name = library_name(model)
     if name in _REPOSITORIES or "/" in model:
-        return Found(name, store.installed(f"onnx-asr:{model}"))
-    close = difflib.get_close_matches(name, _REPOSITORIES, n=1)
-    meant = f"Did you mean onnx-asr:{close[0].removeprefix('nemo-')}? " if close else ""
+        return Found(name, None)
+    if store.is_known(_catalogue_name(model)):
+        raise weights.not_here(_catalogue_name(model))
+    close = difflib.get_close_matches(model, known_names(), n=1)
+    meant = f"Did you mean onnx-asr:{close[0]}? " if close else ""
     raise EngineUnavailable(
         f"onnx-asr has no model named {model!r}.",
         f"{meant}Use a folder, an owner/repository of the Hub, or one of {', '.join(known_names())}.",
@@ -113,8 +119,19 @@ def locate(model: str, kind: str) -> Found:
     )
 
 
+def missing(model: str) -> tuple[str, ...]:
+    """The model of the catalogue that is named, where neither the folder of models nor the Hub's cache has it."""
+    name = _catalogue_name(model)
+    if weights.is_path(model) or not store.is_known(name) or store.installed(name) is not None:
+        return ()
+    repository = _REPOSITORIES.get(library_name(model))
+    return () if repository and HubRepository(repository).cached() is not None else (name,)
+
+
 def known_names() -> tuple[str, ...]:
-    return tuple(sorted(name.removeprefix("nemo-") for name in _REPOSITORIES))
+    """Of the library and of the catalogue, as the configuration takes them."""
+    library = {name.removeprefix("nemo-") for name in _REPOSITORIES}
+    return tuple(sorted(library | {name.partition(":")[2] for name in store.known("onnx-asr")}))
 
 
 def library_name(model: str) -> str:
@@ -124,6 +141,8 @@ def library_name(model: str) -> str:
 
 def absent(model: str, why: str) -> EngineUnavailable:
     """The error of a model of which files are missing."""
+    if store.is_known(_catalogue_name(model)) and not weights.is_path(model):
+        return weights.not_here(_catalogue_name(model))
     if Path(model).expanduser().is_dir():
         remedy = "Copy all files of its repository there; the option `quantization` chooses among several sizes."
     else:
@@ -145,6 +164,10 @@ def languages_of(model: str) -> tuple[str, ...]:
 def licence_of(model: str) -> str:
     """The licence of a published model's weights, by its name or that of its folder; "" where the name does not tell."""
     return next((licence for pattern, licence in _LICENCES if re.search(pattern, _plain(model))), "")
+
+
+def _catalogue_name(model: str) -> str:
+    return f"onnx-asr:{model.removeprefix('nemo-')}"
 
 
 def _plain(model: str) -> str:

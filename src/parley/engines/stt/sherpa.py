@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parley.engines import weights
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
@@ -96,11 +95,11 @@ class SherpaRecognizer:
             stage="stt",
             name="sherpa",
             summary=f"sherpa-onnx: {what}",
-            needs=("sherpa-onnx", "a folder of model files"),
+            needs=("sherpa-onnx", "a model"),
             sample_rate=SAMPLE_RATE,
             languages=self._languages,
             batch=self._options.batch if streaming else 1,
-            licence=(model.folder.licence if model else "") or "Apache-2.0 (the library); each model has its own",
+            licence=self._licence,
             logprobs=model is not None and model.kind.logprobs and self._scored,
         )
 
@@ -112,7 +111,7 @@ class SherpaRecognizer:
 
     def missing_models(self) -> tuple[str, ...]:
         """The model of the catalogue that is named, where it is not on this machine."""
-        return weights.missing("sherpa", self._options.model)
+        return folder.missing(self._options.model, "stt")
 
     async def open(self) -> None:
         if self._batches is not None or self._turns is not None:
@@ -196,7 +195,15 @@ class SherpaRecognizer:
 
     @property
     def _languages(self) -> tuple[str, ...]:
-        return self._options.languages or (self._model.languages if self._model else ())
+        told = self._options.languages or (self._model.languages if self._model else ())
+        entry = folder.entry(self._options.model, "stt")
+        return told or (entry.languages if entry else ())
+
+    @property
+    def _licence(self) -> str:
+        entry = folder.entry(self._options.model, "stt")
+        named = entry.licence if entry else self._model.folder.licence if self._model else ""
+        return named or "Apache-2.0 (the library); each model has its own"
 
     @property
     def _scored(self) -> bool:
@@ -243,7 +250,7 @@ class SherpaRecognizer:
 
 
 def _identify(options: SherpaOptions) -> SherpaModel:
-    return sherpa_models.identify(folder.find(options.model, "stt sherpa"), options.precision)
+    return sherpa_models.identify(folder.find(options.model, "stt"), options.precision)
 
 
 def _peek(options: SherpaOptions) -> SherpaModel | None:

@@ -3,7 +3,7 @@
 Laws:
 - A request is spoken a frame at a time, and requests take turns. The library works ahead only as far as its bounded buffers reach; closing
   the iterator stops it.
-- Nothing is downloaded here: weights and voices are those of a folder.
+- Nothing is downloaded here: weights and voices are those of a folder, or of a repository in the Hub's cache.
 - Clients name voices; only the owner names recordings to clone, and start-up says aloud which voices are cloned.
 - The library has one speed; other speeds are made of its audio (`tempo`).
 
@@ -22,7 +22,8 @@ from parley.engines.model_worker import ModelWorker
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineRefused, EngineUnavailable, SpeechChunk, SpeechRequest
-from parley.engines.tts.phonon_model import SPELT, PhononLoading, PhononModel, PhononUtterance, languages_of, licence_of
+from parley.engines.tts.phonon_model import SPELT, PhononLoading, PhononModel, PhononUtterance
+from parley.engines.tts.phonon_weights import languages_of, licence_of, missing
 from parley.engines.tts.tempo import Tempo
 from parley.text.language_tags import primary_tag
 
@@ -37,8 +38,9 @@ MAX_UTTERANCES: Final = 64
 
 
 def create(model: str, options: Mapping[str, object]) -> PhononSynthesizer:
-    """`phonon:FOLDER`. Options: `voice` (where the client names none), `clips` (a recording or voice file, or a folder of them: each
-    one is a voice by the name of its file), `quant` (`q8_0`...: the weight format; the files' own), `threads`, `temperature` (0.3), `seed`.
+    """`phonon:FOLDER`, or `phonon:OWNER/NAME` of the Hub. Options: `voice` (where the client names none), `clips` (a recording or voice
+    file, or a folder of them: each one is a voice by the name of its file), `quant` (`q8_0`...: the weight format; the files' own),
+    `threads`, `temperature` (0.3), `seed`.
     """
     reader = OptionReader("tts phonon", options)
     voice = reader.text("voice")
@@ -72,7 +74,7 @@ class PhononSynthesizer:
             stage="tts",
             name="phonon",
             summary="Phonon and Pocket TTS on the CPU: natural voices, and voices cloned from ten seconds of speech.",
-            needs=("ptts", "weights (a folder)"),
+            needs=("ptts", "a checkpoint"),
             sample_rate=SAMPLE_RATE,
             languages=languages,
             voices=self._model.voices if self._model else (),
@@ -100,6 +102,10 @@ class PhononSynthesizer:
     def fault(self) -> EngineError | None:
         """Why nothing can be spoken at this moment; None while something can."""
         return self._worker.fault if self._worker else None
+
+    def missing_models(self) -> tuple[str, ...]:
+        """The repository of the Hub that is named, where it is not on this machine."""
+        return missing(self._loading.model)
 
     async def open(self) -> None:
         if self._worker is not None:

@@ -6,8 +6,6 @@ Knows nothing of requests. Everything here blocks; an utterance may be used by s
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -18,8 +16,8 @@ import numpy as np
 
 from parley.audio import files, resampling
 from parley.engines.ports import EngineError, EngineUnavailable, Samples
+from parley.engines.tts import phonon_weights
 from parley.invocation import install
-from parley.models import store
 
 CLIP_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 VOICE_SUFFIX: Final = ".safetensors"
@@ -27,13 +25,6 @@ VOICE_SUFFIX: Final = ".safetensors"
 
 MAX_CLIPS: Final = 100
 """Cloning takes about a second for each, and happens at start-up."""
-
-_LICENCES: Final = (
-    (r"phonon-31m", "Apache-2.0"),
-    (r"phonon-40m", "CC-BY-NC-4.0 (not for commercial use)"),
-    (r"pocket-tts", "CC-BY-4.0"),
-)
-"""Of the published weights, by what stands in the name of their folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class PhononModel:
     def __init__(self, loading: PhononLoading) -> None:
         """Raises `EngineUnavailable`."""
         ptts = _library()
-        folder = _folder(loading.model)
+        folder = phonon_weights.locate(loading.model)
         ptts.set_num_threads(loading.threads)
         # Without a model it would download one, and without a catalog look voices up in one that it downloads: both are given.
         with tempfile.TemporaryDirectory() as empty:
@@ -72,8 +63,7 @@ class PhononModel:
             except Exception as error:  # whatever a file that is none makes the library raise
                 raise EngineUnavailable(
                     f"The checkpoint in {folder} cannot be loaded ({_first_line(error)}).",
-                    "It needs config.json, tokenizer.json, and model.safetensors or model.q8.gguf: fetch them again with "
-                    f"`hf download gradium/phonon-31m-en --local-dir {folder}`.",
+                    "It needs config.json, tokenizer.json, and model.safetensors or model.q8.gguf: fetch them again.",
                     code="invalid_weights",
                 ) from error
         self._normalize = ptts.normalize
@@ -165,21 +155,6 @@ class PhononUtterance:
             self._stream.close()
 
 
-def licence_of(model: str) -> str:
-    """The licence of published weights, by the name of their folder; "" where it does not tell."""
-    name = Path(model).name.lower()
-    return next((licence for pattern, licence in _LICENCES if re.search(pattern, name)), "")
-
-
-def languages_of(model: str) -> tuple[str, ...]:
-    """The languages that the configuration of a checkpoint names, without loading it; () where it cannot be read."""
-    try:
-        named = json.loads((Path(model).expanduser() / "config.json").read_text(encoding="utf-8")).get("languages")
-    except (OSError, ValueError, AttributeError):
-        return ()
-    return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
-
-
 def _library() -> Any:
     try:
         import ptts
@@ -188,20 +163,6 @@ def _library() -> Any:
             f"ptts cannot be imported: {error}.", f"Install it: {install('phonon')}", code="missing_package"
         ) from error
     return ptts
-
-
-def _folder(model: str) -> Path:
-    folder = store.installed(f"phonon:{model}") or Path(model).expanduser()
-    if not model or not folder.is_dir():
-        raise EngineUnavailable(
-            f"There is no folder {model} with a checkpoint of Phonon."
-            if model
-            else "Phonon needs the folder of a checkpoint.",
-            "Fetch one, `hf download gradium/phonon-31m-en --local-dir phonon-31m-en` (English, Apache-2.0), and name it: "
-            "phonon:phonon-31m-en.",
-            code="missing_weights",
-        )
-    return folder
 
 
 def _first_line(error: Exception) -> str:

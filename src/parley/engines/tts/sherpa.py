@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from parley.engines import weights
 from parley.engines.model_worker import ModelWorker
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -67,15 +66,17 @@ class SherpaSynthesizer:
     def info(self) -> EngineInfo:
         model = self._model
         what = f"{model.kind} in {model.folder.path.name}" if model else "voices from a folder"
+        entry = folder.entry(self._path, "tts")
+        named = entry.licence if entry else model.folder.licence if model else ""
         return EngineInfo(
             stage="tts",
             name="sherpa",
             summary=f"sherpa-onnx: {what}",
-            needs=("sherpa-onnx", "a folder of model files"),
+            needs=("sherpa-onnx", "a model"),
             sample_rate=model.sample_rate if model else 24_000,
             languages=model.languages if model else (),
             voices=tuple(speaker.name for speaker in model.speakers) if model else (),
-            licence=(model.folder.licence if model else "") or "Apache-2.0 (the library); each voice has its own",
+            licence=named or "Apache-2.0 (the library); each voice has its own",
             normalizes=model is not None and model.front == PHONEMES,
         )
 
@@ -86,7 +87,7 @@ class SherpaSynthesizer:
 
     def missing_models(self) -> tuple[str, ...]:
         """The model of the catalogue that is named, where it is not on this machine."""
-        return weights.missing("sherpa", self._path)
+        return folder.missing(self._path, "tts")
 
     async def open(self) -> None:
         if self._worker is not None:
@@ -178,7 +179,7 @@ class SherpaSynthesizer:
         )
 
     def _identify(self) -> VoiceModel:
-        return sherpa_voices.identify(folder.find(self._path, "tts sherpa"), self._precision)
+        return sherpa_voices.identify(folder.find(self._path, "tts"), self._precision)
 
     def _peek(self) -> VoiceModel | None:
         """The model, for a description before `open()`; None where it cannot be read, which `open()` then says."""
