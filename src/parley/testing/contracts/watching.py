@@ -37,6 +37,10 @@ MISSED = 40
 MOST_TURN_S = 0.4
 """Processor time of one turn of the event loop."""
 
+MOST_STARVED_S = 0.4
+"""Processor time of other threads in which the loop has no turn, and how long it has none: a thread that computes and holds the
+interpreter. A scheduler gives a loop that only waits for a processor its turn much earlier."""
+
 _SETTLING = 500
 """Looks, 20 ms apart, at what should have ended."""
 
@@ -81,21 +85,25 @@ async def unblocked(what: str) -> AsyncIterator[None]:
         yield
     finally:
         watch.stop()
-    held_s = max(watch.most_missed / 100, watch.most_cpu_s)
+    held_s = max(watch.most_missed / 100, watch.most_cpu_s, watch.most_starved_s)
     held = f"{what} held the event loop for at least {held_s:.1f} s; it was last seen at:\n{watch.where}"
     assert watch.most_missed < MISSED, held
     assert watch.most_cpu_s < MOST_TURN_S, held
+    assert watch.most_starved_s < MOST_STARVED_S, f"{held}\nAnother thread held the interpreter meanwhile."
 
 
 class _Watch:
     def __init__(self) -> None:
         self.most_missed = 0
         self.most_cpu_s = 0.0
+        self.most_starved_s = 0.0
         self.where = ""
         self._loop = asyncio.get_running_loop()
         self._ident = threading.get_ident()
         self._beats = 0
         self._beaten_s = time.thread_time()
+        self._others_s = time.process_time() - self._beaten_s
+        self._clock_s = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="contract watch", daemon=True)
 
@@ -110,9 +118,11 @@ class _Watch:
         self._thread.join()
 
     def _measure(self) -> None:
-        now_s = time.thread_time()
+        now_s, clock_s = time.thread_time(), time.monotonic()
+        others_s = time.process_time() - now_s
         self.most_cpu_s = max(self.most_cpu_s, now_s - self._beaten_s)
-        self._beaten_s = now_s
+        self.most_starved_s = max(self.most_starved_s, min(others_s - self._others_s, clock_s - self._clock_s))
+        self._beaten_s, self._others_s, self._clock_s = now_s, others_s, clock_s
         self._beats += 1
 
     def _beat(self) -> None:
