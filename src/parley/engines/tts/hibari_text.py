@@ -13,11 +13,15 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from parley.engines.ports import EngineUnavailable
 from parley.engines.tts.phoneme_pieces import Piece, pieces_of, short_parts
 
 log = logging.getLogger(__name__)
+
+_loading: Final = threading.Lock()
+_loaded: Final[WeakValueDictionary[bool, Phonemizer]] = WeakValueDictionary()
 
 REMEDY: Final = 'Install it again: pip install --force-reinstall "hibari-tts>=0.2.1,<0.3"'
 
@@ -87,8 +91,17 @@ class Phonemizer:
 def load(british: bool = False) -> Phonemizer:
     """The front end of the installed package; its phonemes are those of Kokoro. Takes 0.2 s.
 
+    All voices of an accent share one while any of them holds it: reading its dictionaries holds the interpreter for 0.2 s.
     Raises `EngineUnavailable` where the package is absent or another than expected.
     """
+    with _loading:
+        front_end = _loaded.get(british)
+        if front_end is None:
+            front_end = _loaded[british] = _load(british)
+        return front_end
+
+
+def _load(british: bool) -> Phonemizer:
     try:
         g2p = importlib.import_module("hibari.g2p")
         normalize = importlib.import_module("hibari.g2p.normalize").normalize

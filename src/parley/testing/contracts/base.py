@@ -162,7 +162,7 @@ class EngineContract(Generic[E, A]):
     def test_opening_and_closing_leave_the_event_loop_alone(self, subject: Subject[E]) -> None:
         async def cycle() -> None:
             engine = subject.make()
-            async with unblocked("open()"):
+            async with unblocked("open()", loads=True):
                 await engine.open()
             async with unblocked("close()"):
                 await engine.close()
