@@ -20,6 +20,8 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -93,7 +95,7 @@ async def measure(synthesizers: Sequence[str], recognizers: Sequence[str]) -> di
     for name in synthesizers:
         console.print(f"[dim]{name} speaks[/]")
         spoken[name], figures = await speak_all(name)
-        voices.append(figures)
+        voices.append({**figures, "memory_mib": memory_of(name)})
     heard = []
     for name in recognizers:
         costs = []
@@ -141,6 +143,17 @@ async def speak_all(
         return spoken, figures
     finally:
         await engine.close()
+
+
+def memory_of(name: str) -> int:
+    """MiB that a synthesizer takes once it has spoken, in a process of its own: what another one has given back does not count."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_memory_of, name).result()
+
+
+def _memory_of(name: str) -> int:
+    _, figures = asyncio.run(speak_all(name, SENTENCES[:2]))
+    return int(figures["memory_mib"])
 
 
 async def recognize_all(
