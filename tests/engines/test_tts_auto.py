@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from parley.engines.ports import EngineRefused, EngineUnavailable, SpeechRequest
 from parley.engines.tts import espeak_voices, hibari_voices
 from parley.engines.tts.auto import AutoSynthesizer, create
 from parley.engines.tts.espeak_library import SAMPLE_RATE as ESPEAK_RATE
+from parley.engines.tts.hibari_voices import Catalogue
 from parley.runtime.generation.voicing import voice_for
+from parley.testing.contracts.watching import settled_holdings
 
 
 @pytest.fixture
@@ -108,6 +112,28 @@ async def test_without_hibari_espeak_speaks_and_a_notice_says_why(monkeypatch: p
         assert await speaker_of(engine, "Hello there", "alloy") == ESPEAK
     finally:
         await engine.close()
+
+
+@pytest.mark.parametrize(("damage", "why"), [("checksum", "SHA-256"), ("package", "hibari failed")])
+async def test_where_hibari_cannot_be_loaded_espeak_speaks_and_no_thread_is_left(
+    monkeypatch: pytest.MonkeyPatch, damage: str, why: str
+) -> None:
+    voice, path = hibari_voices.installed().files["heart"]
+    if damage == "checksum":
+        monkeypatch.setattr(
+            hibari_voices, "installed", lambda: Catalogue({"heart": (replace(voice, sha256="0"), path)})
+        )
+    else:
+        monkeypatch.setattr("hibari.g2p.G2P", lambda british: [][british])
+    before = threading.active_count()
+    engine = create("", {})
+    await engine.open()
+    assert why in engine.notice
+    assert engine.info.name == "espeak"
+    assert await speaker_of(engine, "Hello there") == ESPEAK
+    await engine.close()
+    await settled_holdings()
+    assert threading.active_count() <= before + 1, "but one of the loop's own"
 
 
 async def test_without_espeak_hibari_speaks_english_and_a_notice_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
