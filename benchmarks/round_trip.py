@@ -4,7 +4,8 @@ Each synthesizer speaks the sentences below, each recogniser transcribes what it
 substitutions, deletions and insertions by the words spoken, without case and punctuation; no sentence has a number or a name with two
 spellings. A quarter of a second of silence stands before and after each, as a session's pre-roll and endpointing leave it. First audio
 is the wall time from the request to the first chunk of a synthesizer that is open and has spoken before, RTF the processor time of this
-process and its children by the length of the audio. Writes `results/round_trip.json`, of which `docs/engines.md` is made
+process and its children by the length of the audio. On a machine that does other work, `--busy` leaves the wall times out: those of an
+earlier run stay, and an engine without one has none. Writes `results/round_trip.json`, of which `docs/engines.md` is made
 (`scripts/engines_page.py`).
 """
 
@@ -19,6 +20,8 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -43,8 +46,9 @@ from parley.engines.ports import (
 from parley.load.process_usage import read_usage
 
 RESULTS = Path(__file__).resolve().parent / "results" / "round_trip.json"
-SYNTHESIZERS = ("hibari", "espeak")
-RECOGNIZERS = ("pocketsphinx",)
+SYNTHESIZERS = ("hibari", "espeak", "kokoro")
+RECOGNIZERS = ("pocketsphinx", "whisper:tiny.en")
+"""Kokoro and Whisper need their weights: `parley models pull kokoro:v1.0 whisper:tiny.en`."""
 
 SENTENCES = (
     "What is the weather like in Paris today?",
@@ -73,6 +77,8 @@ SENTENCES = (
 def main() -> int:
     arguments = parse_arguments()
     result = asyncio.run(measure(arguments.tts.split(","), arguments.stt.split(",")))
+    if arguments.busy:
+        leave_wall_times(result, json.loads(RESULTS.read_text()) if RESULTS.is_file() else {})
     if not arguments.no_write:
         RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     if arguments.json:
@@ -89,7 +95,7 @@ async def measure(synthesizers: Sequence[str], recognizers: Sequence[str]) -> di
     for name in synthesizers:
         console.print(f"[dim]{name} speaks[/]")
         spoken[name], figures = await speak_all(name)
-        voices.append(figures)
+        voices.append({**figures, "memory_mib": memory_of(name)})
     heard = []
     for name in recognizers:
         costs = []
@@ -139,6 +145,17 @@ async def speak_all(
         await engine.close()
 
 
+def memory_of(name: str) -> int:
+    """MiB that a synthesizer takes once it has spoken, in a process of its own: what another one has given back does not count."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_memory_of, name).result()
+
+
+def _memory_of(name: str) -> int:
+    _, figures = asyncio.run(speak_all(name, SENTENCES[:2]))
+    return int(figures["memory_mib"])
+
+
 async def recognize_all(
     name: str, spoken: Sequence[tuple[Samples, int]], console: Console, sentences: Sequence[str] = SENTENCES
 ) -> tuple[float, dict[str, float]]:
@@ -169,6 +186,14 @@ async def recognize_all(
         return errors / words, {"rtf": (cpu_s() - started) / seconds, "final_p50_ms": median(finals)}
     finally:
         await engine.close()
+
+
+def leave_wall_times(result: dict[str, Any], earlier: dict[str, Any]) -> None:
+    """Put the wall times of an earlier run into this one's place, or None."""
+    for group, field in (("voices", "first_audio_p50_ms"), ("recognizers", "final_p50_ms")):
+        before = {one["engine"]: one[field] for one in earlier.get(group, ())}
+        for figures in result[group]:
+            figures[field] = before.get(figures["engine"])
 
 
 def words_of(text: str) -> list[str]:
@@ -208,6 +233,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tts", default=",".join(SYNTHESIZERS), help="synthesizers, ENGINE[:MODEL],...")
     parser.add_argument("--stt", default=",".join(RECOGNIZERS), help="recognisers, ENGINE[:MODEL],...")
+    parser.add_argument(
+        "--busy", action="store_true", help="the machine does other work: keep the wall times of the last run"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--no-write", action="store_true", help="leave results/round_trip.json as it is")
     return parser.parse_args()

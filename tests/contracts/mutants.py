@@ -44,10 +44,11 @@ from parley.engines.ports import (
 from parley.engines.speech.bench import BenchSpeechModel
 from parley.engines.stt.offline_turns import OfflineStream
 from parley.engines.tts.espeak import EspeakSynthesizer
+from parley.engines.tts.hibari import HibariSynthesizer
 from parley.engines.turn.rules import RuleJudge
 from parley.engines.vad.silero import SileroVad
 from parley.engines.vc.bench import BenchConversion, BenchConverter
-from tests.engines.bursts import BurstRecognizer
+from tests.engines.bursts import BurstRecognizer, transcribe
 
 # --- synthesizers ---
 
@@ -111,6 +112,90 @@ class ReportsWordsAhead(Reworked):
     def rework(self, chunk: SpeechChunk) -> SpeechChunk:
         later = tuple(replace(word, start_ms=word.start_ms + 9_000, end_ms=word.end_ms + 9_000) for word in chunk.words)
         return replace(chunk, words=later)
+
+
+class TimesBackwards(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, words=tuple(replace(word, end_ms=word.start_ms - 1) for word in chunk.words))
+
+
+class TimesPastTheEnd(Reworked):
+    def rework(self, chunk: SpeechChunk) -> SpeechChunk:
+        return replace(chunk, words=tuple(replace(word, end_ms=word.end_ms + 500) for word in chunk.words))
+
+
+class DropsTheLastSound(HibariSynthesizer):
+    """Its last chunk with sound is lost; a chunk of silence may come behind it."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        kept: list[SpeechChunk] = []
+        async for chunk in super().speak(request):
+            if chunk.audio.any():
+                for before in kept:
+                    yield before
+                kept.clear()
+            kept.append(chunk)
+
+
+class ReusesItsMemory(EspeakSynthesizer):
+    """Every chunk is a view of one buffer."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        buffer = np.zeros(1 << 20, np.float32)
+        async for chunk in super().speak(request):
+            buffer[: len(chunk.audio)] = chunk.audio
+            yield replace(chunk, audio=buffer[: len(chunk.audio)])
+
+
+class SharesTheSpeed(EspeakSynthesizer):
+    """All requests are spoken as fast as the last one."""
+
+    speed = 1.0
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        self.speed = request.speed
+        await asyncio.sleep(0)
+        async for chunk in super().speak(replace(request, speed=self.speed)):
+            yield chunk
+
+
+class SpeaksForAnother(HibariSynthesizer):
+    """Gives whoever asks next what the last caller asked for."""
+
+    text = ""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        self.text = request.text
+        await asyncio.sleep(0)
+        async for chunk in super().speak(replace(request, text=self.text)):
+            yield chunk
+
+
+class HoldsTheInterpreter(EspeakSynthesizer):
+    """A native call that computes on a thread, and lets no other thread run."""
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        await asyncio.get_running_loop().run_in_executor(None, pow, 3, 5_000_000)
+        async for chunk in super().speak(request):
+            yield chunk
+
+
+class LeaksAFileAnAnswer(EspeakSynthesizer):
+    """Closes them, but only when it is closed itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: list[int] = []
+
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        async for chunk in super().speak(request):
+            yield chunk
+        self._left.append(os.open(os.devnull, os.O_RDONLY))
+
+    async def close(self) -> None:
+        await super().close()
+        while self._left:
+            os.close(self._left.pop())
 
 
 class BlocksTheLoop(EspeakSynthesizer):
@@ -423,6 +508,48 @@ class TakesAnyLanguage(BurstRecognizer):
     @property
     def info(self) -> EngineInfo:
         return replace(super().info, languages=("en",))
+
+
+class HearsAnotherLanguage(BurstRecognizer):
+    """Declares two, and answers in the one that was not asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda audio, spec: replace(transcribe(audio, spec), language="fr"))
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, languages=("en", "fr"))
+
+
+class RemembersTheLastTurn(BurstRecognizer):
+    """What it heard before changes what it hears."""
+
+    def __init__(self) -> None:
+        super().__init__(self._after)
+        self._before = ""
+
+    def _after(self, audio: Samples, spec: RecognitionSpec) -> Transcript:
+        before, heard = self._before, transcribe(audio, spec)
+        self._before = heard.text
+        return heard if before in ("", heard.text) else replace(heard, text=f"{heard.text} again")
+
+
+class WordsBackwards(BurstRecognizer):
+    def __init__(self) -> None:
+        super().__init__(self._backwards)
+
+    def _backwards(self, audio: Samples, spec: RecognitionSpec) -> Transcript:
+        heard = transcribe(audio, spec)
+        return replace(heard, words=heard.words[::-1])
+
+
+class WordsBehindTheAudio(BurstRecognizer):
+    def __init__(self) -> None:
+        super().__init__(self._late)
+
+    def _late(self, audio: Samples, spec: RecognitionSpec) -> Transcript:
+        heard = transcribe(audio, spec)
+        return replace(heard, words=tuple(replace(word, end_ms=word.end_ms + 60_000) for word in heard.words[-1:]))
 
 
 # --- the other stages ---

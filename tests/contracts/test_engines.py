@@ -117,10 +117,6 @@ class TestAutoSynthesizer(SynthesizerContract):
     def make_engine(self) -> Make:
         return made(TTS, "auto")
 
-    @pytest.mark.xfail(reason="each of its two engines has a sample rate of its own, which its chunks name")
-    def test_voices_resolve_as_declared_and_speak(self, subject: Subject[SpeechSynthesizer]) -> None:
-        super().test_voices_resolve_as_declared_and_speak(subject)
-
 
 class TestPocketsphinx(RecognizerContract):
     @pytest.fixture

@@ -15,6 +15,7 @@ from parley.engines.moderation.words import WordList
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.speech.bench import BenchSpeechModel
 from parley.engines.tts.espeak import EspeakSynthesizer
+from parley.engines.tts.hibari import HibariSynthesizer
 from parley.engines.turn.rules import RuleJudge
 from parley.engines.vad.silero import SileroVad
 from parley.engines.vc.bench import BenchConverter
@@ -73,6 +74,12 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (mutants.LosesAWord, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
             (mutants.TimesNothing, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
             (mutants.ReportsWordsAhead, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
+            (mutants.TimesBackwards, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
+            (mutants.TimesPastTheEnd, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
+            (mutants.ReusesItsMemory, "test_a_chunk_stays_as_it_was_given"),
+            (mutants.SharesTheSpeed, "test_each_request_keeps_its_voice_and_speed_among_others"),
+            (mutants.HoldsTheInterpreter, "test_answering_leaves_the_event_loop_alone"),
+            (mutants.LeaksAFileAnAnswer, "test_answers_leave_nothing_behind"),
             (mutants.BlocksTheLoop, "test_answering_leaves_the_event_loop_alone"),
             (mutants.BusyOnTheLoop, "test_answering_leaves_the_event_loop_alone"),
             (mutants.OpensOnTheLoop, "test_opening_and_closing_leave_the_event_loop_alone"),
@@ -90,6 +97,13 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (mutants.WorksOn, "test_the_engine_stops_working_for_an_answer_that_is_closed"),
             (mutants.NeverAnswersAfterClose, "test_closing_ends_what_is_running"),
             (mutants.RaisesWhatItLikes, "test_odd_texts_are_spoken_or_refused"),
+        )
+    ),
+    *(
+        (SynthesizerContract, HibariSynthesizer, mutant, test, ())
+        for mutant, test in (
+            (mutants.SpeaksForAnother, "test_sixteen_at_once_get_what_each_gets_alone"),
+            (mutants.DropsTheLastSound, "test_words_grow_in_order_within_the_audio_and_cover_the_text"),
         )
     ),
     *(
@@ -119,6 +133,10 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (mutants.HearsWordsInSilence, "test_a_turn_without_sound_has_no_words"),
             (mutants.SharesItsAudio, "test_sixteen_at_once_get_what_each_gets_alone"),
             (mutants.ScoresUndeclared, "test_logprobs_come_as_declared"),
+            (mutants.HearsAnotherLanguage, "test_speech_has_a_text_and_words_within_its_time"),
+            (mutants.RemembersTheLastTurn, "test_the_same_again_gives_the_same_if_it_declares_so"),
+            (mutants.WordsBackwards, "test_speech_has_a_text_and_words_within_its_time"),
+            (mutants.WordsBehindTheAudio, "test_speech_has_a_text_and_words_within_its_time"),
             (mutants.TakesAnyLanguage, "test_a_language_that_it_does_not_declare_is_refused_by_name"),
         )
     ),

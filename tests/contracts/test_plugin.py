@@ -99,6 +99,7 @@ def test_what_was_found_is_written_as_json(tmp_path: Path) -> None:
     for engine in found:
         assert sum(engine["counts"].values()) == len(engine["promises"]) == len({p["test"] for p in engine["promises"]})
     assert set(by_name["mt", "mt.bench"]["counts"]) == {"passed"}
+    assert {(one["engine"], one["name"]) for one in found} >= {("mt.bench", "bench")}, "an engine goes by its own name"
 
 
 def test_a_report_in_no_folder_is_refused(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from dataclasses import fields
 from typing import get_args
 
 from parley.core.words import work
-from parley.core.words.ids import AttemptId, ListingId, ToolCallId, TurnId
+from parley.core.words.ids import AttemptId, ListingId, SummaryId, ToolCallId, TurnId
 from parley.core.words.settings import Settings
 from parley.core.words.work import (
     AS_THE_SESSION,
     AwaitedCall,
     AwaitedGeneration,
     AwaitedListing,
+    AwaitedSummary,
     AwaitedTranscript,
     Outstanding,
     Prompt,
@@ -44,5 +45,6 @@ def test_work_of_different_kinds_with_one_number_is_distinct() -> None:
         AwaitedGeneration(AttemptId(1)),
         AwaitedListing(ListingId(1)),
         AwaitedCall(ToolCallId(1)),
+        AwaitedSummary(SummaryId(1)),
     ]
     assert len(set(awaited)) == len(get_args(Outstanding)) == 5

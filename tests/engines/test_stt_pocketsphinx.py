@@ -25,7 +25,7 @@ from parley.engines.ports import (
 )
 from parley.engines.registry import create
 from parley.engines.stt.pocketsphinx import PocketsphinxRecognizer
-from parley.engines.stt.pocketsphinx_pool import DecoderPool
+from parley.engines.stt.pocketsphinx_pool import SLICE, DecoderPool
 from parley.engines.stt.pocketsphinx_process import DecoderProcess, Hypothesis
 from parley.engines.stt.pocketsphinx_stream import PocketsphinxStream
 from parley.engines.stt.turn_stream import new_backlog
@@ -68,6 +68,28 @@ async def test_the_recordings_are_understood(
         texts[name] = final.text
     assert texts["hello_world"] == "hello world"
     assert {"weather", "paris"} <= set(texts["weather_question"].split())
+
+
+async def test_what_is_heard_depends_on_nobody_who_spoke_before(
+    recognizer: PocketsphinxRecognizer, at_16k: Callable[[str], Samples]
+) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.3, 48_000).clip(-1, 1).astype(np.float32)
+    question, slice_samples = at_16k("weather_question"), SLICE // 2
+    heard = []
+    for before in (None, noise, 0.03 * at_16k("hello_world")):
+        if before is not None:
+            stream = recognizer.open_stream(RecognitionSpec(share=object()), ignore)
+            stream.feed(before)
+            await stream.finish()
+        partials: asyncio.Queue[Partial] = asyncio.Queue()
+        stream = recognizer.open_stream(RecognitionSpec(share=object(), logprobs=True), partials.put_nowait)
+        stream.feed(question[: len(question) // slice_samples * slice_samples])
+        texts = [await partials.get()]
+        while "paris" not in texts[-1].text:
+            texts.append(await partials.get())
+        heard.append((texts, await stream.finish()))
+    assert heard[1] == heard[0], "after noise"
+    assert heard[2] == heard[0], "after a quiet voice"
 
 
 async def test_words_are_where_they_were_said(

@@ -456,3 +456,13 @@ async def test_a_folder_without_its_tokenizer_does_not_ask_the_hub(tmp_path: Pat
         await create(STT, EngineSpec("whisper", str(tmp_path))).open()
     with pytest.raises(EngineUnavailable, match="no folder"):
         await create(STT, EngineSpec("whisper", "./nowhere")).open()
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"\xff\xfe", b"{}"])
+async def test_a_damaged_tokenizer_is_an_error_with_a_remedy(tmp_path: Path, damaged: bytes) -> None:
+    folder = whisper_folder(tmp_path / "tiny")
+    (folder / "tokenizer.json").write_bytes(damaged)
+    with pytest.raises(EngineUnavailable, match="cannot be loaded") as raised:
+        await create(STT, EngineSpec.parse(f"whisper:{folder}", {"device": "cpu"})).open()
+    assert raised.value.code == "load_failed"
+    assert raised.value.remedy

@@ -1,10 +1,11 @@
 """What a run of the contract suite found, as JSON: `pytest --parley-report FILE`.
 
-    {"engines": [{"stage": "tts", "engine": "tts.espeak", "counts": {"passed": 30, "expected": 1},
+    {"engines": [{"stage": "tts", "engine": "tts.espeak", "name": "espeak", "about": "", "counts": {"passed": 30, "expected": 1},
                   "promises": [{"test": "test_...", "outcome": "expected", "reason": "..."}]}]}
 
 `outcome` is `passed`, `failed`, `expected` (it fails, and the test class says why) or `skipped`; `reason` is left out where there is
-none. An engine that a test class of its own tests goes by the name of that class.
+none. An engine that a test class of its own tests goes by the name of that class; `about` is the first line of the class's docstring.
+`name` is the engine's own (`EngineInfo.name`), "" where no test came so far as to make it.
 
 Laws: imports nothing but pytest. A test counts once, whichever phase it ends in, and also where other processes run the tests
 (pytest-xdist).
@@ -20,6 +21,7 @@ from typing import Any, Final
 import pytest
 
 PROPERTY: Final = "parley_contract"
+NAME: Final = "parley_engine"
 
 
 class ContractReport:
@@ -27,7 +29,8 @@ class ContractReport:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engines: dict[tuple[str, str], list[dict[str, str]]] = {}
+        self._engines: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+        self._names: dict[tuple[str, str, str], str] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -37,17 +40,29 @@ class ContractReport:
         if tested is None or not hasattr(tested, "make_engine") or stage is None:
             return
         engine = getattr(tested, "engine_name", tested.__name__)
-        item.user_properties.append((PROPERTY, [str(stage), engine, item.name]))
+        about = (vars(tested).get("__doc__") or "").strip().partition("\n")[0]
+        item.user_properties.append((PROPERTY, [str(stage), engine, about, item.name]))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """The engine's own name, from one that is not open: some are called otherwise once they are."""
+        make = getattr(item, "funcargs", {}).get("make_engine")
+        if make is not None and any(name == PROPERTY for name, _ in item.user_properties):
+            item.user_properties.append((NAME, make().info.name))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        named = dict(report.user_properties).get(PROPERTY)
+        properties = dict(report.user_properties)
+        named = properties.get(PROPERTY)
         if not isinstance(named, list) or (report.when != "call" and report.passed):
             return
-        stage, engine, test = map(str, named)
+        stage, engine, about, test = map(str, named)
+        key = (stage, engine, about)
+        if NAME in properties:
+            self._names[key] = str(properties[NAME])
         promise = {"test": test, "outcome": _outcome(report)}
         if reason := _reason(report):
             promise["reason"] = reason
-        self._engines.setdefault((stage, engine), []).append(promise)
+        self._engines.setdefault(key, []).append(promise)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if hasattr(session.config, "workerinput"):
@@ -59,10 +74,12 @@ class ContractReport:
             {
                 "stage": stage,
                 "engine": engine,
+                "name": self._names.get((stage, engine, about), ""),
+                "about": about,
                 "counts": dict(sorted(Counter(promise["outcome"] for promise in promises).items())),
                 "promises": sorted(promises, key=lambda promise: promise["test"]),
             }
-            for (stage, engine), promises in sorted(self._engines.items())
+            for (stage, engine, about), promises in sorted(self._engines.items())
         ]
 
 

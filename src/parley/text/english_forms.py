@@ -1,6 +1,7 @@
 """How English text is spoken: numbers, dates, times, money, units, phone numbers, versions, ranges, fractions, addresses, signs.
 
-Laws: pure; rules in the order of `RULES`, each linear; what is spoken holds no digits. Roman numerals, words and names stay as they are.
+Laws: pure; rules in the order of `RULES`, each linear; what is spoken holds no digits. Words and names stay as they are, and so do Roman
+numerals without a word before them that says that they are numbers ("Chapter IV", "Henry VIII").
 
 American readings where they differ: 3/5/2026 is March fifth. A number of four digits from 1100 to 2099 is a year, unless it counts a unit.
 """
@@ -15,9 +16,11 @@ from parley.text.english_numbers import (
     Match,
     american_date,
     day_month,
+    day_range,
     decade,
     digits,
     dotted_date,
+    ends_sentence,
     is_year,
     iso_date,
     month_day,
@@ -32,12 +35,14 @@ from parley.text.english_numbers import (
     year_rule,
     years,
 )
+from parley.text.english_roman import ROMAN_RULES
 from parley.text.english_words import (
     ABBREVIATIONS,
     CURRENCIES,
     DENOMINATORS,
     FRACTION_SIGNS,
     MONTHS,
+    PERIODS,
     SCALES,
     SIGNS,
     TITLES,
@@ -49,7 +54,9 @@ def _one_of(words: object) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))  # type: ignore[call-overload]
 
 
-_NUMBER: Final = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|\.\d+"
+_NUMBER: Final = r"(?<!\d)(?:\d{1,3}(?:,\d{3}){1,6}+(?:\.\d++)?(?!\d)|\d++(?:\.\d++)?|(?<!\.)\.\d++)"
+"""Begins where a run of digits begins and takes the run whole, so that no rule looks at a digit of a long number twice."""
+
 _MONTH: Final = rf"(?:{_one_of(MONTHS)}|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
 _FREE: Final = r"(?<![\w.,/:$€£¥-])"
 _END: Final = r"(?![\w/])"
@@ -63,7 +70,7 @@ _SIGNED: Final = r"[-−–]?"
 def _money(match: Match, _: str) -> str:
     sign, written, scale = match["sign"], match["amount"], match["scale"]
     one, many, cent, cents = CURRENCIES[sign]
-    minus = "minus " if match["minus"] else ""
+    minus = "minus " if match["minus"] or match["after"] else ""
     last = match["last"]
     if scale or last:
         said = spoken_range(written, last)
@@ -195,13 +202,42 @@ def _power(match: Match, _: str) -> str:
     said = {"²": "squared", "³": "cubed"}.get(match.group())
     if said:
         return said
-    digit = str(unicodedata.digit(match.group()[0]))
-    plain = "".join(str(unicodedata.digit(character)) for character in match.group()) or digit
-    return (
-        f"to the power of {number(plain)}"
-        if unicodedata.decomposition(match.group()[0]).startswith("<super>")
-        else digits(plain)
-    )
+    minus, written = match.group().startswith("⁻"), match.group().lstrip("⁻")
+    plain = "".join(str(unicodedata.digit(character)) for character in written)
+    if unicodedata.decomposition(written[0]).startswith("<super>"):
+        return f"to the power of {'minus ' if minus else ''}{number(plain)}"
+    return digits(plain)
+
+
+def _score(match: Match, _: str) -> str | None:
+    """A ratio or a result, and what is written as a time and is none."""
+    first, last = match[1], match[2]
+    joint = " " if len(last) > 1 and last.startswith("0") else " to "
+    return f"{number(first)}{joint}{number(last)}"
+
+
+def _percent_range(match: Match, _: str) -> str:
+    return f"{spoken_range(match[1], match[2])} percent"
+
+
+def _ordinal_range(match: Match, _: str) -> str:
+    return f"{ordinal(match[1])} to {ordinal(match[2])}"
+
+
+def _scientific(match: Match, _: str) -> str:
+    return f"{number(match[1])} times ten to the power of {number(match[2].lstrip('+'))}"
+
+
+def _per(match: Match, _: str) -> str:
+    return f" per {PERIODS[match[1]]}"
+
+
+def _emergency(match: Match, _: str) -> str:
+    return digits(match.group())
+
+
+def _spaced_number(match: Match, _: str) -> str:
+    return number("".join(match.group().split()))
 
 
 def _minus(match: Match, _: str) -> str:
@@ -210,6 +246,14 @@ def _minus(match: Match, _: str) -> str:
 
 def _plus(match: Match, _: str) -> str:
     return "plus"
+
+
+def _minus_between(match: Match, _: str) -> str:
+    return " minus "
+
+
+def _between(match: Match, _: str) -> str:
+    return " "
 
 
 def _times(match: Match, _: str) -> str:
@@ -233,7 +277,7 @@ def _title(match: Match, _: str) -> str:
 
 
 def _street(match: Match, _: str) -> str:
-    return "Street"
+    return {"St.": "Street", "Dr.": "Drive"}[match.group()] + ("." if ends_sentence(match) else "")
 
 
 def _abbreviation(match: Match, _: str) -> str:
@@ -259,7 +303,7 @@ _CLOCK: Final = r"([01]?\d|2[0-4]):([0-5]\d)(?:\s?([AaPp]\.?[Mm]\b\.?))?"
 _HOUR: Final = r"(1[0-2]|[1-9])(?::([0-5]\d))?(?:\s?([AaPp]\.?[Mm]\b\.?))?"
 _HOUR_OF_HALF: Final = r"(1[0-2]|[1-9])(?::([0-5]\d))?\s?([AaPp]\.?[Mm]\b\.?)"
 
-RULES: Final = tuple(
+RULES: Final = ROMAN_RULES + tuple(
     (re.compile(pattern), speak)
     for pattern, speak in (
         (r"\b([\w.+-]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63}){1,5})\b", _email),
@@ -276,6 +320,10 @@ RULES: Final = tuple(
             month_day,
         ),
         (
+            rf"{_FREE}(?:the )?(\d{{1,2}}){_SUFFIX}{_DASH}(\d{{1,2}}){_SUFFIX}(?: of)? ({_MONTH})(?!\w){_YEAR}",
+            day_range,
+        ),
+        (
             rf"{_FREE}(?:the )?(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTH})(?!\w)(?:,? ((?:1[1-9]|20)\d\d)\b)?",
             day_month,
         ),
@@ -286,15 +334,19 @@ RULES: Final = tuple(
             rf"{_FREE}(?P<hours>[01]?\d|2[0-4]):(?P<minutes>[0-5]\d)(?::(?P<seconds>[0-5]\d))?(?:\s?{_HALF})?(?![\w:])",
             time_rule,
         ),
+        (rf"{_FREE}(\d{{1,3}}):(\d{{1,3}})(?![\w:])", _score),
         (rf"{_FREE}(?P<hours>1[0-2]|[1-9])(?P<minutes>)(?P<seconds>)\s?{_HALF}(?!\w)", time_rule),
         (r"(?<![\w.])(?:\+\d{1,3}[ -]?)?\(\d{2,4}\) ?\d{3,4}[ -]\d{3,4}(?![\w-])", _phone),
         (r"(?<![\w.])\+\d{1,3}(?:[ -]\d{2,4}){2,5}(?![\w-])|(?<![\w.+])\+\d{8,15}(?!\w)", _phone),
         (r"(?<![\w.-])(?:1-)?\d{3}[-. ]\d{3}[-. ]\d{4}(?![\w-])|(?<![\w.-])\d{3}-\d{4}(?![\w-])", _phone),
-        (rf"(?<![\w.])(?P<minus>[-−])?(?P<sign>{_CURRENCY_BEFORE})\s?{_AMOUNT}{_SCALE}", _money),
-        (rf"{_FREE}(?P<minus>[-−])?{_AMOUNT}{_SCALE}\s?(?P<sign>{_CURRENCY_AFTER})(?!\w)", _money),
+        (r"(?<=\b[Cc]all )[1-9]\d\d(?![\w.,:]*\d)|(?<=\b[Dd]ial )[1-9]\d\d(?![\w.,:]*\d)", _emergency),
+        (rf"(?<![\w.])(?P<minus>[-−])?(?P<sign>{_CURRENCY_BEFORE})(?P<after>[-−])?\s?{_AMOUNT}{_SCALE}", _money),
+        (rf"{_FREE}(?P<minus>[-−])?{_AMOUNT}(?P<after>){_SCALE}\s?(?P<sign>{_CURRENCY_AFTER})(?!\w)", _money),
         (rf"{_FREE}({_NUMBER})\s?¢", _cents),
         (rf"{_FREE}{_FIRST}\s?°\s?(?P<scale>[CF](?!\w))?", _degrees),
+        (rf"{_FREE}({_NUMBER})\s?%{_DASH}({_NUMBER})\s?%", _percent_range),
         (rf"{_FREE}{_FIRST}\s?%", _percent),
+        (rf"{_FREE}({_SIGNED}\d{{1,15}}(?:\.\d{{1,15}})?)[eE]([-−+]?\d{{1,3}})(?!\w)", _scientific),
         (rf"{_FREE}(\d{{1,2}})['′](?:\s?(\d{{1,2}})(?:[\"″]|''))", _feet),
         (rf"{_FREE}{_FIRST}(?P<joint>[\s-]?)(?P<unit>{_one_of(UNITS)})(?![\w/²³'’])(?:\.(?=\s[a-z]))?", _unit),
         (rf"{_FREE}\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.]\w)", _ip),
@@ -302,24 +354,29 @@ RULES: Final = tuple(
         (rf"{_FREE}(?P<v>)(?P<parts>\d{{1,4}}(?:\.\d{{1,4}}){{2,4}})(?![\w]|\.\d)", _version),
         (rf"{_FREE}(?:(?P<whole>\d{{1,3}})[ -])?(?P<top>\d{{1,3}})/(?P<bottom>\d{{1,3}})(?![\w/])", _fraction),
         (rf"(?:(?<!\w)(\d{{1,3}})\s?)?([{''.join(FRACTION_SIGNS)}])", _fraction_sign),
-        (r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th)\b", _ordinal_rule),
+        (r"(?<![\w.])(\d{1,15})(?:st|nd|rd|th)[-–](\d{1,15})(?:st|nd|rd|th)\b", _ordinal_range),
+        (r"(?<![\w.])(\d{1,3}(?:,\d{3}){1,4}+|\d{1,15})(?:st|nd|rd|th)\b", _ordinal_rule),
         (r"(?<!\w)(?:(\d{3}0)['’]?s|['’]?(\d0)['’]?s)(?!\w)", decade),
-        (r"(?<![\w.-])\d+(?:-\d+){2,12}(?![\w-]|\.\d)", _phone),
+        (r"(?<![\w.-])\d++(?:-\d++){2,12}(?![\w-]|\.\d)", _phone),
         (rf"{_FREE}(\d{{4}}){_DASH}(\d{{4}}|\d\d)(?![\w-]|\.\d)", years),
+        (r"(?<=\d)[-−](?=\d{1,15} ?=)", _minus_between),
+        (r"(?<![\w.,])[1-9]\d{0,2}(?:[\u00a0\u2009\u202f]\d{3}){1,4}(?!\w)", _spaced_number),
         (rf"{_FREE}({_NUMBER})(?:-|\s?[–—]\s?)({_NUMBER})(?![\w-]|[.,]\d)", _range_rule),
-        (r"\b(Nos?)\. ?(\d+)", _numbered),
-        (r"(?<![\w&])#(\d+)", _hash),
+        (r"\b(Nos?)\. ?(\d++)", _numbered),
+        (r"(?<![\w&])#(\d++)", _hash),
         (rf"{_FREE}(\d{{4}})(?![\w]|[.,:]\d)", year_rule),
         (r"(?<=\d)\s?[×x*]\s?(?=\d)", _times),
         (r"(?:(?<=[\s(])|^)[-−](?=[.\d])|(?<=\d) [-−] (?=\d)", _minus),
         (r"(?<!\w)\+(?=\d)|(?<=\w)\+(?=\d)", _plus),
-        (r"[²³]|[¹⁰⁴-⁹²³]+|[₀-₉]+|[፩-፱᧚①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒🄀-🄊]", _power),
-        (r"(?<=[A-Za-z])\d+|\d+(?=[A-Za-z])|(?<=[A-Za-z]-)\d+(?![\d,.]\d)", _in_name),
+        (r"[²³](?![⁰¹²³⁴-⁹])|⁻?[¹⁰⁴-⁹²³]+|[₀-₉]+|[፩-፱᧚①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒🄀-🄊]", _power),
+        (r"(?<=[A-Za-z])\d++|(?<!\d)\d++(?=[A-Za-z])|(?<=[A-Za-z]-)\d++(?![,.]\d)", _in_name),
         (_NUMBER, _plain),
         (r"\d", _plain),  # what an earlier rule has left of a number
         (rf"(?<!\w)(?:{_one_of(TITLES)})(?=\s+[A-Z])", _title),
-        (r"(?<=[a-z] )St\.(?!\w)", _street),
+        (r"(?<=[a-z] )(?:St|Dr)\.(?!\w)", _street),
         (rf"(?<![\w.])(?:{_one_of(ABBREVIATIONS)})(?![\w])", _abbreviation),
+        (rf"(?<=[\w.])/({_one_of(PERIODS)})(?![\w/])", _per),
+        (r"(?<=and)/(?=or\b)", _between),
         (r"(?<=\w)/(?=\w)", _slash),
         (r"(?<=\b[A-G])#(?!\w)", _sharp),
         (rf"[{''.join(re.escape(sign) for sign in SIGNS)}]", _sign),

@@ -58,7 +58,9 @@ def singular(written: str) -> bool:
 
 
 def spoken_range(first: str, last: str | None) -> str:
-    return number(first) if last is None else f"{number(first)} to {number(last)}"
+    if last is None:
+        return number(first)
+    return f"{number(first)} {'' if first == last else 'to '}{number(last)}"  # "50-50" is "fifty fifty"
 
 
 # --- dates and times ---
@@ -101,6 +103,15 @@ def day_month(match: Match, _: str) -> str | None:
         return None
     month = MONTH_BY_NAME[match[2].lower().rstrip(".")]
     return f"the {ordinal(match[1])} of {month}" + (f", {year(match[3])}" if match[3] else "")
+
+
+def day_range(match: Match, _: str) -> str | None:
+    if not (1 <= int(match[1]) <= 31 and 1 <= int(match[2]) <= 31):
+        return None
+    month = MONTH_BY_NAME[match[3].lower().rstrip(".")]
+    return f"the {ordinal(match[1])} to the {ordinal(match[2])} of {month}" + (
+        f", {year(match[4])}" if match[4] else ""
+    )
 
 
 def month_year(match: Match, _: str) -> str:

@@ -126,6 +126,12 @@ SIGNS: Final = {
     "₹": "rupee", "₩": "won", "¢": "cent", "@": "at", "#": "number", "+": "plus", "=": "equals", "<": "less than",
     ">": "greater than", "~": "about", "^": "to the power of", "*": "times", "\\": "backslash", "|": "or",
 }  # fmt: skip
+PERIODS: Final = {
+    "s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "hour": "hour", "day": "day", "wk": "week", "week": "week",
+    "mo": "month", "month": "month", "yr": "year", "year": "year", "night": "night", "person": "person",
+}  # fmt: skip
+"""Behind a slash: "$5/hr"."""
+
 FRACTION_SIGNS: Final = {
     "½": "one half", "⅓": "one third", "⅔": "two thirds", "¼": "one quarter", "¾": "three quarters", "⅛": "one eighth",
     "⅜": "three eighths", "⅝": "five eighths", "⅞": "seven eighths",

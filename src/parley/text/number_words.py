@@ -47,6 +47,11 @@ def ordinal(number: str, language: str) -> str | None:
     return _said(number, "ordinal", language) if len(number) <= MAX_DIGITS else None
 
 
+def year(number: str, language: str) -> str | None:
+    """A year of four digits; None where the language is not known."""
+    return _said(str(int(number)), "year", language) or cardinal(number, language)
+
+
 def digits(number: str, language: str) -> str | None:
     """Each digit by its name."""
     said = [_said(digit, "cardinal", language) for digit in number if digit.isascii() and digit.isdigit()]

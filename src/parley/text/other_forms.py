@@ -1,4 +1,4 @@
-"""How numbers, ordinals, money, percentages and times are spoken in languages other than English.
+"""How numbers, ordinals, money, percentages and times are spoken in languages other than English; dates stand in `other_dates`.
 
 Laws: pure; each rule is linear; what is spoken holds no digits. Of a currency or a sign without a word in a language, the number is spoken
 and the sign is left to the voice.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from parley.text import number_words
+from parley.text.other_dates import DATE_RULES
 
 CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW"}
 
@@ -31,7 +32,9 @@ _POINT_DECIMALS: Final = frozenset({"ja", "ko", "th", "he", "en", "zh", "hi", "b
 _MARKS: Final = ".,'’\u00a0\u202f "
 """What stands between the thousands."""
 
-_NUMBER: Final = rf"\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?"
+_NUMBER: Final = rf"(?<!\d)(?:\d{{1,3}}(?:[{_MARKS}]\d{{3}}){{1,6}}+(?:[.,]\d++)?(?!\d)|\d++(?:[.,]\d++)?)"
+"""Begins where a run of digits begins and takes the run whole, so that no rule looks at a digit of a long number twice."""
+
 _GROUPED: Final = re.compile(rf"\d{{1,3}}(?:[{_MARKS}]\d{{3}})+")
 
 
@@ -118,6 +121,7 @@ def _digits(match: re.Match[str], language: str) -> str | None:
 
 _SIGNS: Final = "".join(CURRENCIES)
 RULES: Final = (
+    *DATE_RULES,
     (re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?![\d:])"), _time),
     (re.compile(rf"(?<!\w)(?P<before>[{_SIGNS}])\s?(?P<amount>{_NUMBER})(?P<after>)"), _money),
     (re.compile(rf"(?<![\w.,])(?P<before>)(?P<amount>{_NUMBER})\s?(?P<after>[{_SIGNS}])"), _money),

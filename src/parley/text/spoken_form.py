@@ -6,7 +6,8 @@ Laws:
 - Never raises, linear in the text's length; the spoken form of a language that is known holds no digits. A text in a language without rules
   and without number words stays as it is.
 
-English is complete (`english_forms`), other languages have numbers, ordinals, money, percentages and times (`other_forms`).
+English is complete (`english_forms`); other languages have numbers, ordinals, money, percentages and times (`other_forms`), and six of them
+dates, ranges and phone numbers (`other_dates`).
 `num2words` gives the words of numbers in 50 languages. wetext and NeMo's grammars read more kinds of text as a whole, but need 50 MB of
 transducers and more, give no way back to what is written, and know two or three languages without a compiler of grammars.
 """

@@ -19,7 +19,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
-from parley.engines.fair_queue import FairQueue
+from parley.engines.fair_queue import MAX_REMEMBERED, FairQueue
 from parley.engines.ports import EngineError
 from parley.engines.stt.pocketsphinx_decoder import Decoder, PendingSegment
 from parley.engines.stt.pocketsphinx_process import DecoderLost, DecoderProcess
@@ -57,7 +57,8 @@ class DecoderPool:
         self._pauses: FairQueue[PendingSegment] = FairQueue()
         self._speaking: FairQueue[PendingSegment] = FairQueue()
         self._wake = asyncio.Event()
-        self._mean = ""
+        self._means: dict[object, str] = {}
+        """The cepstral mean of the last segment of each session; the latest at the end."""
         for process in processes:
             process.on_exit = self._wake.set
 
@@ -237,11 +238,11 @@ class DecoderPool:
     # --- the work ---
 
     async def _follow(self, decoder: Decoder, segment: PendingSegment) -> None:
-        """First pass, one slice: as it comes, with the cepstral mean of the last speaker."""
+        """First pass, one slice: as it comes, with the cepstral mean of this session's last segment."""
         if decoder.follows is not segment:
             decoder.follow(segment)
             segment.decoded = 0
-            await decoder.process.begin(self._mean)
+            await decoder.process.begin(self._means.get(segment.share, ""))
             if segment.available() < SLICE:
                 return  # closed meanwhile
         start = segment.decoded
@@ -273,9 +274,17 @@ class DecoderPool:
                 return
             await decoder.process.decode(segment.audio(start, min(start + SLICE, size)))
         hypothesis = await decoder.process.end()
-        self._mean = mean
+        self._remember(segment.share, mean)
         if not segment.closed:
             segment.commit(size, hypothesis)
+
+    def _remember(self, share: object, mean: str) -> None:
+        if share is None:
+            return  # streams without a session may be anybody's
+        self._means.pop(share, None)
+        self._means[share] = mean
+        if len(self._means) > MAX_REMEMBERED:
+            del self._means[next(iter(self._means))]
 
     def _yields(self, decoder: Decoder, segment: PendingSegment) -> bool:
         """Whether this segment is to wait for a live pause of another session, which no decoder is free for."""

@@ -144,7 +144,7 @@ class DecoderProcess:
         return str((await self._ask(b"M", pcm))["mean"])
 
     async def begin(self, mean: str) -> None:
-        """Open an utterance normalised by `mean` ("" keeps the last one); one still open is abandoned."""
+        """Open an utterance normalised by `mean` ("" for the model's own); one still open is abandoned."""
         await self._ask(b"B", mean.encode())
 
     async def decode(self, pcm: bytes) -> str:

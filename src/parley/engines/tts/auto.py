@@ -3,16 +3,19 @@
 Laws:
 - Both are opened; where one cannot be, the other speaks alone, and `notice` says so with the remedy. With neither, `open()` fails.
 - A voice belongs to the engine that has it. OpenAI's names, and no name, are hibari's in English and espeak-ng's elsewhere.
+- Every voice comes at one sample rate, hibari's where both are open.
 - The language is the request's; without one, that of the script the text is written in, and for Latin letters English. Text in another
   script is not English, whatever the request says.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from parley.audio.resampling import Resampler
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
     EngineError,
@@ -21,6 +24,7 @@ from parley.engines.ports import (
     EngineUnavailable,
     SpeechChunk,
     SpeechRequest,
+    Word,
 )
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.engines.tts.espeak_voices import catalogue, language_of_script, names_language
@@ -137,7 +141,11 @@ class AutoSynthesizer:
                 "List the languages with: parley engines --json",
                 code="unsupported_language",
             )
-        return engine.speak(replace(request, voice=found, language=language))
+        spoken = engine.speak(replace(request, voice=found, language=language))
+        declared, own = self.info.sample_rate, engine.info.sample_rate
+        if own == declared:
+            return spoken
+        return _resampled(cast(AsyncGenerator[SpeechChunk, None], spoken), own, declared)
 
     def _language_of(self, request: SpeechRequest, voice: str) -> str:
         script = language_of_script(request.text)
@@ -156,6 +164,21 @@ class AutoSynthesizer:
             (one for one in self._engines() if one.resolve_voice(voice or self._default_voice, language) is not None),
             None,
         )
+
+
+async def _resampled(spoken: AsyncGenerator[SpeechChunk, None], own: int, rate: int) -> AsyncIterator[SpeechChunk]:
+    """The speech at another sample rate; a word is reported with the audio that it begins in."""
+    resampler, made = Resampler(own, rate), 0
+    words: tuple[Word, ...] = ()
+    async with aclosing(spoken) as chunks:
+        async for chunk in chunks:
+            words = chunk.words
+            if len(audio := resampler.push(chunk.audio)):
+                made += len(audio)
+                begun = tuple(word for word in words if word.start_ms <= 1_000 * made / rate)
+                yield SpeechChunk(audio, rate, begun)
+    if len(audio := resampler.finish()) or words:
+        yield SpeechChunk(audio, rate, words)
 
 
 async def _opened(engine: _Opened, failures: list[EngineUnavailable]) -> _Opened | None:

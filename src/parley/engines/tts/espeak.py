@@ -113,8 +113,12 @@ class EspeakSynthesizer:
             )
         self._library = await asyncio.to_thread(load)
         self._worker = ModelWorker("espeak-ng", title="Speech synthesis", code_prefix="synthesizer", limit_s=STUCK_S)
-        async for _ in self.speak(SpeechRequest("ready", self._default_voice)):
-            pass
+        try:
+            async for _ in self.speak(SpeechRequest("ready", self._default_voice)):
+                pass
+        except EngineError as error:
+            await self.close()
+            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
 
     async def close(self) -> None:
         worker, self._worker, self._library = self._worker, None, None

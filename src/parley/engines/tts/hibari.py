@@ -100,8 +100,12 @@ class HibariSynthesizer:
         self._worker = ModelWorker(
             "hibari", title="Speech synthesis", code_prefix="synthesizer", limit_s=STUCK_S, threads=threads
         )
-        async for _ in self.speak(SpeechRequest("Ready.")):
-            pass
+        try:
+            async for _ in self.speak(SpeechRequest("Ready.")):
+                pass
+        except EngineError as error:
+            await self.close()
+            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
 
     async def close(self) -> None:
         worker, self._worker = self._worker, None

@@ -90,7 +90,8 @@ _loading: Final = threading.Lock()
 
 
 def load(british: bool = False) -> Phonemizer:
-    """The front end of the installed package; its phonemes are those of Kokoro. Takes 0.2 s and 78 MB of memory.
+    """The front end of the installed package; its phonemes are those of Kokoro. Takes 0.2 s, during which it holds the interpreter, and
+    78 MB of memory.
 
     Voices of the same English share one, which is freed with the last of them. Raises `EngineUnavailable` where the package is absent or
     another than expected.

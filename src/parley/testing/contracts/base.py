@@ -35,6 +35,9 @@ T = TypeVar("T")
 MANY = 16
 """Callers at once."""
 
+ANSWERS = 20
+"""Answers one after the other, of which each could leave something behind; fewer where one costs much, as with cycles."""
+
 LEAST_CYCLES, FEW_CYCLES, MANY_CYCLES = 3, 6, 200
 """Engines that are opened and closed one after the other."""
 
@@ -159,7 +162,7 @@ class EngineContract(Generic[E, A]):
     def test_opening_and_closing_leave_the_event_loop_alone(self, subject: Subject[E]) -> None:
         async def cycle() -> None:
             engine = subject.make()
-            async with unblocked("open()"):
+            async with unblocked("open()", loads=True):
                 await engine.open()
             async with unblocked("close()"):
                 await engine.close()
@@ -277,6 +280,22 @@ class EngineContract(Generic[E, A]):
         await engine.open()
         self.check(engine, await self.answer(engine, 0))
         await engine.close()
+
+    @pytest.mark.slow
+    def test_answers_leave_nothing_behind(self, subject: Subject[E]) -> None:
+        """Of an engine that stays open: descriptors, threads, tasks, processes."""
+        engine = subject.engine
+
+        async def often() -> None:
+            for number in range(3):
+                await self.answer(engine, number)
+            bound, began_s, done = await settled_holdings(), work_s(), 0
+            while done < ANSWERS and (done < LEAST_CYCLES or work_s() - began_s < MANY_CYCLES_S):
+                await self.answer(engine, done % self.inputs)
+                done += 1
+            await assert_given_back(bound, f"{done} answers")
+
+        subject.run(often())
 
     # --- faults ---
 

@@ -97,7 +97,11 @@ class RecognizerContract(EngineContract[SpeechRecognizer, Transcript]):
         for probability in (answer.confidence, answer.language_confidence):
             assert probability is None or 0 <= probability <= 1
         if engine.info.languages and answer.language:
-            assert answer.language.partition("-")[0] in engine.info.languages
+            assert answer.language.partition("-")[0] in engine.info.languages, (
+                "it hears a language that it does not declare"
+            )
+            asked = self.spec(engine).language
+            assert answer.language.partition("-")[0] == asked.partition("-")[0], f"it was asked for {asked!r}"
         times = [time for word in answer.words for time in (word.start_ms, word.end_ms)]
         assert times == sorted(times), "words overlap, or stand in another order"
         assert all(time >= 0 for time in times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -81,6 +82,38 @@ class SynthesizerContract(StreamedContract[SpeechSynthesizer, SpeechChunk]):
         assert all(0 <= time <= length_ms + 1 for time in times), "a word lies outside of the audio"
         heard = "".join(word.text for word in before)
         assert heard == ("".join(text.split()) if engine.info.timings else "")
+
+    def test_a_chunk_stays_as_it_was_given(self, subject: Subject[SpeechSynthesizer]) -> None:
+        """Audio may wait in a queue: the engine must not use its memory again."""
+        engine = subject.engine
+
+        async def speak() -> None:
+            kept: list[tuple[Samples, Samples]] = []
+            async for chunk in self.begin(engine, 1, 3):
+                kept.append((chunk.audio, chunk.audio.copy()))
+            async for _ in self.begin(engine, 2):
+                pass
+            assert all(np.array_equal(audio, copy) for audio, copy in kept), "a chunk has changed since it was given"
+
+        subject.run(speak())
+
+    @pytest.mark.slow
+    def test_each_request_keeps_its_voice_and_speed_among_others(self, subject: Subject[SpeechSynthesizer]) -> None:
+        engine = subject.engine
+        voices = ("", *engine.info.voices[-1:])
+        requests = [SpeechRequest(SENTENCES[1], voice, speed=speed) for voice in voices for speed in (0.7, 1.5)]
+
+        async def length(request: SpeechRequest) -> int:
+            chunks = [chunk async for chunk in engine.speak(request)]
+            self.check(engine, chunks)
+            return len(joined(chunks))
+
+        async def compare() -> None:
+            alone = [await length(request) for request in requests]
+            for one, other in zip(alone, await asyncio.gather(*map(length, requests)), strict=True):
+                assert abs(one - other) <= 0.15 * one, f"{other} samples among others, {one} alone"
+
+        subject.run(compare())
 
     def test_a_text_without_words_does_no_harm(self, subject: Subject[SpeechSynthesizer]) -> None:
         for text in ("", "  \n"):

@@ -37,6 +37,9 @@ MISSED = 40
 MOST_TURN_S = 0.4
 """Processor time of one turn of the event loop."""
 
+MOST_STARVED_S = 0.4
+"""How long the loop waits for something else than a processor while other threads compute: one of them holds the interpreter."""
+
 _SETTLING = 500
 """Looks, 20 ms apart, at what should have ended."""
 
@@ -73,29 +76,36 @@ class ContractLoop:
 
 
 @asynccontextmanager
-async def unblocked(what: str) -> AsyncIterator[None]:
-    """Assert that the event loop goes round while the body runs; `what` names the body in the message."""
+async def unblocked(what: str, *, loads: bool = False) -> AsyncIterator[None]:
+    """Assert that the event loop goes round while the body runs; `what` names the body in the message.
+
+    `loads`: it may load a library or a dictionary, of which few let other threads run meanwhile.
+    """
     watch = _Watch()
     watch.start()
     try:
         yield
     finally:
         watch.stop()
-    held_s = max(watch.most_missed / 100, watch.most_cpu_s)
+    held_s = max(watch.most_missed / 100, watch.most_cpu_s, watch.most_starved_s)
     held = f"{what} held the event loop for at least {held_s:.1f} s; it was last seen at:\n{watch.where}"
     assert watch.most_missed < MISSED, held
     assert watch.most_cpu_s < MOST_TURN_S, held
+    assert loads or watch.most_starved_s < MOST_STARVED_S, f"{held}\nAnother thread held the interpreter meanwhile."
 
 
 class _Watch:
     def __init__(self) -> None:
         self.most_missed = 0
         self.most_cpu_s = 0.0
+        self.most_starved_s = 0.0
         self.where = ""
         self._loop = asyncio.get_running_loop()
-        self._ident = threading.get_ident()
+        self._ident, self._native = threading.get_ident(), threading.get_native_id()
         self._beats = 0
         self._beaten_s = time.thread_time()
+        self._others_s = time.process_time() - self._beaten_s
+        self._waits_s = time.monotonic() - _queued_s(self._native)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="contract watch", daemon=True)
 
@@ -111,8 +121,10 @@ class _Watch:
 
     def _measure(self) -> None:
         now_s = time.thread_time()
+        others_s, waits_s = time.process_time() - now_s, time.monotonic() - _queued_s(self._native)
         self.most_cpu_s = max(self.most_cpu_s, now_s - self._beaten_s)
-        self._beaten_s = now_s
+        self.most_starved_s = max(self.most_starved_s, min(others_s - self._others_s, waits_s - self._waits_s))
+        self._beaten_s, self._others_s, self._waits_s = now_s, others_s, waits_s
         self._beats += 1
 
     def _beat(self) -> None:
@@ -127,6 +139,14 @@ class _Watch:
             if missed > self.most_missed:
                 self.most_missed = missed
                 self.where = "".join(traceback.format_stack(sys._current_frames()[self._ident])[-3:])
+
+
+def _queued_s(native_id: int) -> float:
+    """How long a thread has waited for a processor so far; for ever where the system does not say, so that nothing counts as starved."""
+    try:
+        return int((_PROC / "task" / str(native_id) / "schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
