@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
@@ -131,6 +132,7 @@ async def test_where_hibari_cannot_be_loaded_espeak_speaks_and_no_thread_is_left
             hibari_voices, "installed", lambda: Catalogue({"heart": (replace(voice, sha256="0"), path)})
         )
     else:
+        monkeypatch.setattr(hibari_text, "_loaded", WeakValueDictionary())  # the tests hold what is loaded
         monkeypatch.setattr("hibari.g2p.G2P", lambda british: [][british])
     before = threading.active_count()
     engine = create("", {})
