@@ -199,9 +199,10 @@ def test_a_model_that_names_a_pipeline_gets_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("written", "on"), [('"on"', True), ("true", True), ('"off"', False), ("false", False)])
-def test_speculation_can_be_written_as_a_word_or_a_truth(tmp_path: Path, written: str, on: bool) -> None:
-    write(tmp_path / "parley.toml", f"[pipelines.default]\nspeculation = {written}\n")
-    assert load(None, {}, {}).pipelines["default"].speculation is on
+@pytest.mark.parametrize("switch", ["speculation", "compaction"])
+def test_a_switch_can_be_written_as_a_word_or_a_truth(tmp_path: Path, switch: str, written: str, on: bool) -> None:
+    write(tmp_path / "parley.toml", f"[pipelines.default]\n{switch} = {written}\n")
+    assert getattr(load(None, {}, {}).pipelines["default"], switch) is on
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

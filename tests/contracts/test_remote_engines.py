@@ -19,6 +19,7 @@ from parley.engines.fallback import ChainMember, FallbackLimits
 from parley.engines.llm.chain import ModelChain
 from parley.engines.ports import (
     LLM,
+    MODERATION,
     STT,
     TTS,
     VAD,
@@ -40,7 +41,7 @@ from parley.engines.tts.chain import VoiceChain
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
-from parley.testing.contracts import LanguageModelContract, RecognizerContract, SynthesizerContract
+from parley.testing.contracts import LanguageModelContract, ModeratorContract, RecognizerContract, SynthesizerContract
 from parley.testing.fakes import FakeVoiceActivity
 from tests.engines import ollama_server
 from tests.engines.audio_server import AudioServer, speak
@@ -192,6 +193,30 @@ class TestModelChain(LanguageModelContract):
             return ModelChain([ChainMember("broken", first), ChainMember("openai:m", second)], AT_ONCE)
 
         return make
+
+
+# --- moderators ---
+
+
+async def moderate(request: Request, answer: Answer) -> None:
+    """Flags what has the word in it."""
+    flagged = "bomb" in str(request.body["input"])
+    result = {"flagged": flagged, "categories": {"violence": flagged}, "category_scores": {"violence": float(flagged)}}
+    await answer.json(200, {"id": "modr_1", "model": "omni-moderation-latest", "results": [result]})
+
+
+@pytest.fixture(scope="module")
+def moderation_url() -> Iterator[str]:
+    with served(ChatServer([moderate], models=["omni-moderation-latest"], api="/moderations")) as url:
+        yield url
+
+
+class TestOpenAIModerator(ModeratorContract):
+    refused = "bomb"
+
+    @pytest.fixture
+    def make_engine(self, moderation_url: str) -> Make:
+        return made(MODERATION, "openai", base_url=moderation_url)
 
 
 # --- recognisers ---

@@ -239,7 +239,9 @@ def _pipeline(loaded: LoadedEngines) -> LoadedPipeline:
 
 async def test_the_core_is_given_what_the_engines_can_do_and_what_the_owner_wants() -> None:
     shop = _Shop()
-    config = pipeline_config("a", voice="marin", speculation=True, barge_in="confirmed", context_tokens=1000)
+    config = pipeline_config(
+        "a", voice="marin", speculation=True, barge_in="confirmed", context_tokens=1000, compaction=True
+    )
     pipe = _pipeline(await shop.open(config))
     capabilities = pipe.capabilities()
     assert capabilities.voices[0] == "marin"
@@ -247,7 +249,12 @@ async def test_the_core_is_given_what_the_engines_can_do_and_what_the_owner_want
     assert (capabilities.images, capabilities.logprobs) == (False, True)
     assert "gpt-realtime*" in capabilities.models
     owner = pipe.owner_settings()
-    assert (owner.speculation, owner.barge_in, owner.context_tokens) == (True, "confirmed", 1000)
+    assert (owner.speculation, owner.barge_in, owner.context_tokens, owner.compaction) == (
+        True,
+        "confirmed",
+        1000,
+        True,
+    )
     settings = pipe.default_settings("realtime", "gpt-realtime")
     assert (settings.voice, settings.instructions, settings.model) == ("marin", "Be brief.", "gpt-realtime")
     transcribing = pipe.default_settings("transcription", "x")
