@@ -26,8 +26,16 @@ def test_a_trace_of_an_earlier_version_replays_with_the_same_ids() -> None:
 
 def test_work_of_every_kind_is_numbered_in_one_sequence() -> None:
     minter = Minter(b"a")
-    made = [minter.turn, minter.attempt, minter.flush, minter.judgement, minter.listing, minter.tool_call, minter.turn]
-    assert [make() for make in made] == [1, 2, 3, 4, 5, 6, 7]
+    inner = [
+        minter.turn,
+        minter.attempt,
+        minter.flush,
+        minter.judgement,
+        minter.listing,
+        minter.tool_call,
+        minter.summary,
+    ]
+    assert [make() for make in (*inner, minter.turn)] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert minter.item() == Minter(b"a").item(), "and separate from the ids that a client sees"
 
 

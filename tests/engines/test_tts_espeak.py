@@ -295,14 +295,12 @@ async def test_sessions_take_turns_however_many_clauses_one_of_them_has_waiting(
 async def test_while_a_clause_hangs_others_fail_by_name_and_afterwards_they_are_spoken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(espeak_engine, "STUCK_S", 1.0)
     engine = create("", {})
     await engine.open()
-    await engine.close()
-    monkeypatch.setattr(espeak_engine, "STUCK_S", 1.0)
     with LOCK:  # the library hangs
-        opening = asyncio.create_task(engine.open())
         with pytest.raises(EngineError) as hung:
-            await opening
+            await spoken(engine, "Good morning.")
         assert hung.value.code == "synthesizer_stuck"
         assert str(engine.fault).startswith("Speech synthesis is down: espeak-ng has not returned")
         with pytest.raises(EngineError) as waiting:
@@ -312,6 +310,18 @@ async def test_while_a_clause_hangs_others_fail_by_name_and_afterwards_they_are_
         while engine.fault is not None:  # noqa: ASYNC110 - a thread does it
             await asyncio.sleep(0)
         assert len(await spoken(engine, "Good morning.")) > 0
+    await engine.close()
+
+
+async def test_an_engine_that_hangs_while_it_is_opened_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak_engine, "STUCK_S", 0.5)
+    engine = create("", {})
+    with LOCK, pytest.raises(EngineUnavailable) as hung:
+        await engine.open()
+    assert hung.value.code == "synthesizer_stuck"
+    assert engine.fault is None
+    await engine.open()
+    assert len(await spoken(engine, "Good morning.")) > 0
     await engine.close()
 
 
