@@ -44,6 +44,9 @@ LEAST_CYCLES, FEW_CYCLES, MANY_CYCLES = 3, 6, 200
 FEW_CYCLES_S, MANY_CYCLES_S = 0.3, 0.8
 """Processor time after which they are enough: an engine that takes long to open is opened less often."""
 
+ROUNDS = 3
+"""Of so many openings, of which each has to leave more behind before it counts as a leak."""
+
 SPARE_BYTES = 24 << 20
 """What an allocator may keep of a large block that was freed: its arenas are as many as the threads that there were."""
 
@@ -260,12 +263,17 @@ class EngineContract(Generic[E, A]):
 
     @pytest.mark.slow
     def test_two_hundred_openings_leave_nothing_behind(self, subject: Subject[E]) -> None:
-        """Fewer where one costs much: see `MANY_CYCLES_S`. Memory may grow by 5 % and `SPARE_BYTES`."""
+        """Fewer where one costs much: see `MANY_CYCLES_S`. Memory may grow by 5 % and `SPARE_BYTES`; more only where the next rounds add
+        nothing to it, as an allocator's arenas fill once, and a leak grows each time."""
         subject.run(self._cycles(subject, FEW_CYCLES, FEW_CYCLES_S))
-        before = memory_bytes()
-        subject.run(self._cycles(subject, MANY_CYCLES, MANY_CYCLES_S))
-        after = memory_bytes()
-        assert after <= 1.05 * before + SPARE_BYTES, f"memory grew from {before / 1e6:.0f} to {after / 1e6:.0f} MB"
+        grown = [memory_bytes()]
+        for _ in range(ROUNDS):
+            subject.run(self._cycles(subject, MANY_CYCLES, MANY_CYCLES_S))
+            grown.append(memory_bytes())
+            if grown[-1] <= 1.05 * grown[-2] + SPARE_BYTES:
+                return
+        sizes = " to ".join(f"{size / 1e6:.0f}" for size in grown)
+        pytest.fail(f"memory grew from {sizes} MB")
 
     async def _cycles(self, subject: Subject[E], count: int, most_s: float) -> None:
         await self._cycle(subject)
