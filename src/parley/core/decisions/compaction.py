@@ -2,8 +2,8 @@
 
 Laws: the client's items stay as they are, only prompts show the summary in their place; what the client's own system messages say, the
 question, what is still heard and a call without its outcome stay word for word. A reply never waits for a summary: it is begun when no
-model works, and abandoned for a reply up to `MAX_SUMMARY_DELAYS` times. One that fails changes
-nothing, and the next is begun when the conversation has grown.
+model works, and abandoned for a reply up to `MAX_SUMMARY_DELAYS` times. One that fails changes nothing, and the next is begun when the conversation
+has grown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from parley.core.decisions.heard import HeardSpeech
 from parley.core.decisions.prompt import PromptBuilder
-from parley.core.regions.context import PromptBudget, fit, older, shortened, tokens_of
+from parley.core.regions.context import CHARACTERS_PER_TOKEN, PromptBudget, fit, older, shortened, tokens_of
 from parley.core.regions.summaries import RunningSummary, Summary
 from parley.core.state import State
 from parley.core.words.effects import AbandonSummary, Summarize
@@ -35,7 +35,6 @@ from parley.core.words.settings import Truncation
 from parley.core.words.work import Prompt, ResponseParams
 
 _CHARACTERS_PER_WORD = 6
-_CHARACTERS_PER_TOKEN = 4
 _WRITTEN_FOR_EACH_KEPT = 4
 """Tokens that the model may write for each of its summary: some reason first."""
 
@@ -78,9 +77,9 @@ class Compaction:
         old = older(views, int(KEPT_BY_COMPACTION * room))
         fresh = self._final(old)
         characters = max(
-            MIN_SUMMARY_CHARACTERS, _CHARACTERS_PER_TOKEN * min(MAX_SUMMARY_TOKENS, int(SUMMARY_SHARE * room))
+            MIN_SUMMARY_CHARACTERS, CHARACTERS_PER_TOKEN * min(MAX_SUMMARY_TOKENS, int(SUMMARY_SHARE * room))
         )
-        tokens = characters // _CHARACTERS_PER_TOKEN
+        tokens = characters // CHARACTERS_PER_TOKEN
         if sum(map(tokens_of, fresh)) <= tokens:
             return
         try:

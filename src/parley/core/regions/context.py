@@ -18,7 +18,7 @@ from parley.core.words.items import Item, Message
 from parley.core.words.limits import MIN_SHOWN_CHARACTERS
 from parley.core.words.settings import Truncation
 
-_CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 _IMAGE_TOKENS = 800
 _MESSAGE_TOKENS = 4
 
@@ -150,7 +150,7 @@ def _note(characters: int) -> str:
 
 def text_tokens(characters: int) -> int:
     """Estimated tokens of a text: four characters each, the rule of thumb for English text."""
-    return -(-characters // _CHARACTERS_PER_TOKEN)
+    return -(-characters // CHARACTERS_PER_TOKEN)
 
 
 def tokens_of(item: Item) -> int:
