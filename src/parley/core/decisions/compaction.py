@@ -2,8 +2,8 @@
 
 Laws: the client's items stay as they are, only prompts show the summary in their place; what the client's own system messages say, the
 question, what is still heard and a call without its outcome stay word for word. A reply never waits for a summary: it is begun when no
-model works, and abandoned for a reply up to `MAX_SUMMARY_DELAYS` times. One that fails changes nothing, and the next is begun when the conversation
-has grown.
+model works, and abandoned for a reply up to `MAX_SUMMARY_DELAYS` times. One that fails changes nothing, and the next is begun when the
+conversation has grown.
 """
 
 from __future__ import annotations
