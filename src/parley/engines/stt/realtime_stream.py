@@ -33,7 +33,6 @@ MAX_TEXT_CHARS: Final = 64 * 1024
 
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
 
-
 logger = logging.getLogger(__name__)
 
 
