@@ -104,6 +104,13 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionCloseRequested:
+    """`session.close`: all audio has been sent. What is pending is finished, then the session ends. (Translation sessions only.)"""
+
+    event_id: ClientEventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClientErred:
     """The codec could not read a client's event: the answer is this error, and the session continues. `path` is the member as the
     client wrote it."""
@@ -129,12 +136,15 @@ class VoiceScored:
 @dataclass(frozen=True, slots=True)
 class PartialTranscribed:
     """A hypothesis during the turn; `stable` is its leading part that is never taken back, `end_of_turn` the probability in 0..1
-    that the speaker has finished, None where the recogniser does not judge it (see `engines.ports.Partial`)."""
+    that the speaker has finished, None where the recogniser does not judge it (see `engines.ports.Partial`). `language` and
+    `language_confidence` are as in `Transcribed`."""
 
     turn: TurnId
     text: str
     stable: str = ""
     end_of_turn: float | None = None
+    language: str = ""
+    language_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +380,7 @@ ClientRequest = (
     | ItemTruncateRequested
     | ResponseRequested
     | CancelRequested
+    | SessionCloseRequested
     | ClientErred
 )
 ClientEvent = AudioArrived | ClientRequest

@@ -155,9 +155,12 @@ class ItemDeleted:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionDelta:
+    """`elapsed_ms`: in a translation session, how much input audio had been scored by then."""
+
     item_id: ItemId
     content_index: int
     delta: str
+    elapsed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +208,14 @@ class OutputItemDone:
 
 @dataclass(frozen=True, slots=True)
 class PartAt:
-    """Where a content part lies in a response."""
+    """Where a content part lies in a response. `elapsed_ms`: in a translation session, where in the input audio the words end that it
+    translates, at the latest."""
 
     response_id: ResponseId
     item_id: ItemId
     output_index: int
     content_index: int
+    elapsed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +339,32 @@ class OutputBufferCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class ClauseTranslated:
+    """The record of a translation, when all of it has been generated. `clause` is the number of its last clause, `clauses` how many were
+    merged into it; languages are BCP 47 tags, `from_language` "" where it is not known. `end_ms` is where the words end in the input audio
+    at the latest; `waited_ms` how long after their decision its audio began, by the clock; `speed` how fast it is spoken (1.0: as usual).
+    `differences` are the names, numbers and dates of the source that the translation lacks. `outcome` "shown": it could not be
+    translated, and the source was shown instead."""
+
+    clause: int
+    clauses: int
+    source: str
+    text: str
+    from_language: str
+    to_language: str
+    end_ms: int
+    waited_ms: int
+    speed: float
+    outcome: Literal["translated", "shown"] = "translated"
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """The client's `session.close` has been carried out: nothing follows. Only translation sessions have it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimit:
     name: Literal["requests", "tokens"]
     limit: int
@@ -385,6 +416,8 @@ Notice = (
     | OutputBufferStarted
     | OutputBufferStopped
     | OutputBufferCleared
+    | ClauseTranslated
+    | SessionClosed
     | RateLimitsUpdated
     | TurnMeasured
 )

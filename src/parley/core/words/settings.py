@@ -6,8 +6,10 @@ fields belong to the wire's schema, checks that need the session's state to the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Literal, TypedDict
 
 from parley.core.words.limits import FOLLOW_UP_WAIT_NS
@@ -204,20 +206,22 @@ class Truncation:
 
 
 Modality = Literal["audio", "text"]
-SessionKind = Literal["realtime", "transcription"]
+SessionKind = Literal["realtime", "transcription", "translation"]
 
 
-Included = Literal["logprobs", "turn_metrics"]
-"""What a client may ask for beside the usual events: the log probabilities of transcripts, and where the time of each turn went."""
+Included = Literal["logprobs", "turn_metrics", "clauses"]
+"""What a client may ask for beside the usual events: the log probabilities of transcripts, where the time of each turn went, and a record
+of each translated clause."""
 
 LOGPROBS: Included = "logprobs"
 TURN_METRICS: Included = "turn_metrics"
+CLAUSES: Included = "clauses"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The client's view of its session. `max_output_tokens` None is "inf", `temperature` None is the model's own; `tracing` and
-    `prompt` are kept JSON text, echoed."""
+    `prompt` are kept JSON text, echoed. `target_language` (BCP 47) is what a translation session speaks."""
 
     kind: SessionKind = "realtime"
     model: str = ""
@@ -239,6 +243,7 @@ class Settings:
     temperature: float | None = None
     tracing: str | None = None
     include: tuple[Included, ...] = ()
+    target_language: str = ""
     version: int = 0
 
 
@@ -265,6 +270,7 @@ class SettingsPatch(TypedDict, total=False):
     temperature: float | None
     tracing: str | None
     include: tuple[Included, ...]
+    target_language: str
 
 
 def merged(settings: Settings, patch: SettingsPatch) -> Settings:
@@ -301,7 +307,8 @@ class Capabilities:
     them that may be mixed (`parley.text.voice_mix`); `models` the names this pipeline answers to, a trailing `*` matching any ending
     (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it), `recognizers` the names that
     stand for it, as in `models`, and `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers
-    that may be named, each by its URL or the beginning of one, "*" for any.
+    that may be named, each by its URL or the beginning of one, "*" for any; `targets` the languages into which its translator translates
+    (primary tags; empty: it has no translator).
     """
 
     voices: tuple[str, ...] = ()
@@ -316,6 +323,46 @@ class Capabilities:
     recognizer: str = ""
     recognizers: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """When a speaker's words are translated.
+
+    Words are stable once `agreement` hypotheses of the recogniser in a row begin with them. Stable words are a clause where a sentence ends,
+    or, with `boundary` "comma", at other punctuation behind at least `min_words`; else after `max_wait_ms` of audio, if there are
+    `min_words`. A pause of `pause_ms` ends a clause in any case.
+    """
+
+    agreement: int = 2
+    boundary: Literal["comma", "sentence"] = "comma"
+    max_wait_ms: int = 2_500
+    min_words: int = 4
+    pause_ms: int = 400
+
+
+LAGS: Mapping[str, Lag] = MappingProxyType(
+    {
+        "low": Lag(agreement=2, boundary="comma", max_wait_ms=1_000, min_words=3, pause_ms=300),
+        "normal": Lag(),
+        "careful": Lag(agreement=3, boundary="sentence", max_wait_ms=12_000, min_words=6, pause_ms=700),
+    }
+)
+"""The presets by name: an interpreter's choice between being early and having heard the whole sentence."""
+
+SameLanguage = Literal["silent", "pass", "repeat"]
+"""What a translation session does with speech that is already in its target language: nothing is spoken, the speaker's own audio is passed
+on, or a voice repeats the words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreting:
+    """How translation sessions work. `terms` are pairs of a term and its prescribed translation (the term itself: it stays as it is)."""
+
+    lag: Lag = LAGS["normal"]
+    same_language: SameLanguage = "silent"
+    terms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +396,8 @@ class OwnerSettings:
     `speculate_after_ms` is the pause after which a reply may be started speculatively; `context_tokens` what the
     model's input holds; with `compaction` the model sums up the older items before they exceed it; `responses_per_minute` the session's
     rate limit (None: none). `language` (BCP 47) is what is spoken where the client names none and none is heard; "" is unknown.
-    `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a tool has answered.
+    `follow_up_wait_ns` is how long a client's own `response.create` is awaited once a tool has answered. `interpreting` is for translation
+    sessions.
     """
 
     language: str = ""
@@ -363,3 +411,4 @@ class OwnerSettings:
     session_ms: int = 60 * 60 * 1000
     pinned: PinnedSettings = PinnedSettings()
     follow_up_wait_ns: int = FOLLOW_UP_WAIT_NS
+    interpreting: Interpreting = Interpreting()

@@ -65,7 +65,9 @@ class Reply:
 class Translation:
     """The translation model puts `text` into another language. Languages are BCP 47 tags; `from_language` "" is unknown.
 
-    `terms` are pairs of a term and its prescribed translation; `context` are the texts translated before, oldest first.
+    `terms` are pairs of a term and its prescribed translation; `context` are the texts translated before, oldest first. `clause` is the
+    number of the last clause in it (from 1 on), `end_ms` where its words end in the input audio at the latest; `clauses` are more than one
+    where late clauses were merged.
     """
 
     text: str
@@ -73,16 +75,30 @@ class Translation:
     to_language: str
     terms: tuple[tuple[str, str], ...] = ()
     context: tuple[str, ...] = ()
+    clause: int = 0
+    end_ms: int = 0
+    clauses: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """The text itself is spoken, without a model."""
+    """The text itself is spoken, without a model. `language` (BCP 47) "": the session's; `end_ms` as in `Translation`."""
 
     text: str
+    language: str = ""
+    end_ms: int = 0
 
 
 Work = Reply | Translation | Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalSpeech:
+    """The speaker's own audio, in the output format, is passed on to the listener; `text` are its words. No model is asked."""
+
+    text: str
+    audio: bytes
+    end_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
