@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.engines.mt.language_codes import short_tag
 from parley.engines.mt.pairs import Pair, tag
 from parley.text.language_tags import primary_tag
 
@@ -20,20 +21,6 @@ DIRECTORY: Final = "/usr/share/apertium"
 
 _MODE: Final = re.compile(r"^([a-z]{2,3})(?:_([A-Za-z]{2,8}))?-([a-z]{2,3})(?:_([A-Za-z]{2,8}))?$")
 _SHELL: Final = re.compile(r"[;&`<>\n(){}]|\$\(|\|\|")
-
-_TAGS: Final = {
-    name: short
-    for short, names in (
-        ("af", "afr"), ("an", "arg"), ("ar", "ara"), ("ast", "ast"), ("be", "bel"), ("bg", "bul"), ("br", "bre"), ("ca", "cat"),
-        ("cs", "ces"), ("cy", "cym"), ("da", "dan"), ("de", "deu"), ("en", "eng"), ("eo", "epo"), ("es", "spa"), ("eu", "eus"),
-        ("fi", "fin"), ("fr", "fra"), ("gl", "glg"), ("sh", "hbs"), ("hi", "hin"), ("hr", "hrv"), ("id", "ind"), ("is", "isl"),
-        ("it", "ita"), ("kk", "kaz"), ("mk", "mkd"), ("ms", "zlm"), ("mt", "mlt"), ("nb", "nob"), ("nl", "nld"), ("nn", "nno"),
-        ("no", "nor"), ("oc", "oci"), ("pl", "pol"), ("pt", "por"), ("ro", "ron"), ("ru", "rus"), ("sc", "srd"), ("sl", "slv"),
-        ("sr", "srp"), ("sv", "swe"), ("szl", "szl"), ("tr", "tur"), ("tt", "tat"), ("uk", "ukr"), ("ur", "urd"),
-    )
-    for name in names.split()
-}  # fmt: skip
-"""Apertium names many languages by three letters (ISO 639-3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +47,7 @@ def modes(directory: Path) -> tuple[ApertiumMode, ...]:
 
 
 def _language(code: str, variant: str | None) -> str:
-    language = _TAGS.get(code, code)
+    language = short_tag(code)
     if not variant:
         return language
     return (

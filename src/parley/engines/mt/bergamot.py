@@ -54,7 +54,7 @@ class BergamotTranslator(SentenceTranslator):
     def __init__(self, models: tuple[str, ...] = (), pair: Pair | None = None, threads: int = 2) -> None:
         super().__init__()
         self._models = models
-        self._pair = pair
+        self._direction = pair
         self._threads = threads
         self._files: dict[Pair, BergamotFiles] = {}
         self._pool: ChildPool[Pair] | None = None
@@ -85,8 +85,8 @@ class BergamotTranslator(SentenceTranslator):
     def pairs(self) -> tuple[Pair, ...]:
         if self._files:
             return tuple(sorted(self._files))
-        if self._pair is not None:
-            return (self._pair,)
+        if self._direction is not None:
+            return (self._direction,)
         found: set[Pair] = set()
         for name in self._named():
             if weights.is_path(name):
@@ -153,7 +153,7 @@ class BergamotTranslator(SentenceTranslator):
         found: dict[Pair, BergamotFiles] = {}
         for name in names:
             folder = weights.locate("bergamot", name, LAYOUT)
-            pair = self._pair if weights.is_path(name) else None
+            pair = self._direction if weights.is_path(name) else None
             for files in models_in(folder, pair or _named_pair(name)):
                 if files.pair in found:
                     raise EngineUnavailable(

@@ -49,7 +49,11 @@ class SentenceTranslator(ABC):
         """Raises `EngineUnavailable` (`not_open`) before `open()`."""
 
     def translates(self, from_language: str, to_language: str) -> bool:
-        return find_pair(self.pairs(), from_language, to_language) is not None
+        return self._pair(from_language, to_language) is not None
+
+    def _pair(self, from_language: str, to_language: str) -> Pair | None:
+        """The pair that serves this one; None where there is none."""
+        return find_pair(self.pairs(), from_language, to_language)
 
     async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
         """Stream the translation, unit by unit.
@@ -57,7 +61,7 @@ class SentenceTranslator(ABC):
         Raises `EngineRefused`: `unsupported_language` for a pair that `translates()` denies, `text_too_long` beyond `MAX_TEXT`.
         """
         self._check_open()
-        pair = find_pair(self.pairs(), request.from_language, request.to_language)
+        pair = self._pair(request.from_language, request.to_language)
         if pair is None:
             raise refused(self._name, request.from_language, request.to_language, self.pairs())
         if len(request.text) > MAX_TEXT:
