@@ -41,7 +41,7 @@ from parley.engines.ports.llm import (
     ToolChoice,
 )
 from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
-from parley.engines.ports.mt import Term, TranslationRequest, Translator
+from parley.engines.ports.mt import ListsPairs, Term, TranslationRequest, Translator
 from parley.engines.ports.speech import DialogueEvent, DialogueRequest, SpeechModel, SpokenDelta
 from parley.engines.ports.stages import (
     BUILT_IN,
@@ -104,6 +104,7 @@ __all__ = [
     "ForceTool",
     "ImagePart",
     "LanguageModel",
+    "ListsPairs",
     "ModerationRequest",
     "ModerationVerdict",
     "Moderator",

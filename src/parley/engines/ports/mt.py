@@ -49,3 +49,12 @@ class Translator(Engine, Protocol):
         `translates()` denies, `EngineError` where the engine fails.
         """
         ...
+
+
+@runtime_checkable
+class ListsPairs(Protocol):
+    """A translator that can list what it translates. Valid before `open()`, as far as it is known then."""
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """All pairs of BCP-47 tags, (from, to), for which `translates()` is True, sorted."""
+        ...
