@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.core.policy.kinds import policy_of
+from parley.core.policy.transcriber import Transcriber
 from parley.core.words.events import (
     AudioArrived,
     CancelRequested,
@@ -219,7 +219,7 @@ def test_a_session_can_change_its_type_only_before_it_has_received_anything() ->
 
 
 def test_a_custom_policy_stays_when_the_type_of_the_session_changes() -> None:
-    scene = Scene(Settings(modality="text", turn_detection=None), policy=policy_of("transcription"))
+    scene = Scene(Settings(modality="text", turn_detection=None), policy=Transcriber())
     scene.happens(SessionUpdateRequested({"kind": "transcription"}), SessionUpdateRequested({"kind": "realtime"}))
     assert refused(scene, ResponseRequested(event_id=ID)).code == "invalid_request"
 

@@ -122,11 +122,40 @@ def test_each_stable_word_is_sent_once_and_considered_once() -> None:
 
 @given(st.lists(st.integers(0, 50)))
 def test_work_is_decided_for_each_word_once_and_in_order(ends: list[int]) -> None:
-    one, spans = turn(), []
-    for end in ends:
-        spans.append(one.decide(end))
-    assert all(begin <= end for begin, end in spans)
-    assert [begin for begin, _ in spans] == [0, *(end for _, end in spans)][: len(spans)]
+    one, words = turn(), "so it goes on and on, word by word, until the end"
+    pieces = [one.decide(words, min(end, len(words)), 768) for end in ends]
+    assert "".join(pieces) == words[: min(max(ends, default=0), len(words))]
+
+
+def test_a_final_that_differs_from_the_stable_words_goes_on_behind_as_many_words() -> None:
+    one = turn()
+    one.hear("the cat sat", "the cat sat")
+    one.decide("the cat sat", len("the cat"), 768)
+    assert one.undecided_from("the cat sat on") == len("the cat")
+    assert "The hat sat on"[one.undecided_from("The hat sat on") :] == " sat on"
+
+
+def test_words_wait_from_when_they_became_stable_and_are_asked_about_in_steps() -> None:
+    one = turn()
+    one.wait(768)
+    assert one.waiting_since is None, "there are no words"
+    one.hear("so it goes", "so it")
+    one.wait(2_400)
+    assert (one.waiting_since, one.due(2_400 + 4_799), one.due(2_400 + 4_800), one.due(2_400 + 4_801)) == (
+        2_400,
+        False,
+        True,
+        False,
+    )
+    one.decide("so it", 5, 9_000)
+    assert one.waiting_since is None and not one.due(90_000)
+
+
+def test_audio_is_passed_on_once() -> None:
+    one = turn()
+    begin, end = one.passes(9_600)
+    assert (begin, end) == (one.start_sample, 9_600)
+    assert one.passes(9_600) == (9_600, 9_600) and one.passes(12_000) == (9_600, 12_000)
 
 
 def test_a_turn_takes_the_floor_is_fed_and_can_fail() -> None:

@@ -31,6 +31,7 @@ from parley.core.regions.conversation import Conversation
 from parley.core.regions.input_audio import InputBuffer
 from parley.core.regions.playback import PacedPlayback, RemotePlayback
 from parley.core.regions.rate_limit import RateLimiter
+from parley.core.regions.turn_taking import FRAME
 from parley.core.spec import SessionSpec
 from parley.core.state import Idle, State
 from parley.core.words.effects import CancelGeneration, CloseLink, DropTranscription, Effect
@@ -58,6 +59,7 @@ from parley.core.words.events import (
     PartialTranscribed,
     PauseJudged,
     ResponseRequested,
+    SessionCloseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
     Summarized,
@@ -78,8 +80,8 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
-from parley.core.words.limits import SAMPLES_PER_MS, STALLED_MICROPHONE_NS
-from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
+from parley.core.words.limits import INTERPRETED_ITEMS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
+from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionClosed, SessionCreated
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
 from parley.core.words.work import (
@@ -110,7 +112,7 @@ class Session:
             defaults=spec.settings,
             owner=spec.owner,
             capabilities=spec.capabilities,
-            policy=spec.policy or policy_of(spec.settings.kind),
+            policy=spec.policy or policy_of(spec.settings, spec.owner),
             custom_policy=spec.policy is not None,
             rules=spec.rules or Rules(),
             ids=ids,
@@ -274,6 +276,8 @@ class Session:
                 requests.create_response(event)
             case CancelRequested():
                 requests.cancel_response(event)
+            case SessionCloseRequested():
+                requests.close_session()
             case ClientErred(code=code, message=message, path=path, kind=kind, event_id=event_id):
                 self._st.tell(ErrorRaised(code, message, None, kind, event_id, path))
             case _:
@@ -287,7 +291,7 @@ class Session:
         if st.closed:
             return None
         deadline = st.started_ns + st.owner.session_ms * 1_000_000
-        if st.turns.turn is not None:
+        if st.awaits_audio:
             deadline = min(deadline, st.last_heard_ns + STALLED_MICROPHONE_NS)
         waits = [st.playback.silent_at(st.now)]
         if st.pending.turns:
@@ -320,8 +324,10 @@ class Session:
             st.do(CloseLink("session_expired"))
             self._close()
             return
-        if st.turns.turn is not None and st.now >= st.last_heard_ns + STALLED_MICROPHONE_NS:
+        if st.awaits_audio and st.now >= st.last_heard_ns + STALLED_MICROPHONE_NS:
             self._turns.stalled()
+            if st.closing == "input":
+                st.closing = "output"
         self._turns.transcripts.fail_overdue()
         self._responses.fail_overdue()
         self._tools.fail_overdue()
@@ -350,8 +356,18 @@ class Session:
         st = self._st
         if st.closed:
             return
+        if st.closing == "input" and st.input.received - st.turns.scored_to < FRAME:
+            self._turns.stalled()
+            st.closing = "output"
         while self._responses.drained() or self._responses.start_work():
             pass
+        if st.settings.kind == "translation":
+            self._forget_old_items()
+            if st.closing == "output" and not self._busy():
+                st.tell(SessionClosed())
+                st.do(CloseLink("session_closed"))
+                self._close()
+                return
         self._compaction.consider()
         self._watch_idleness()
         if (
@@ -364,6 +380,25 @@ class Session:
         ):
             st.do(CloseLink("server_shutting_down"))
             self._close()
+
+    def _busy(self) -> bool:
+        """Whether anything is still to come of what was received."""
+        st = self._st
+        return bool(
+            st.turns.turn is not None
+            or st.pending.turns
+            or st.work.waiting
+            or any(st.responses)
+            or st.attempts.running()
+        )
+
+    def _forget_old_items(self) -> None:
+        """A translation session refers to nothing that it has said: keep the last items only."""
+        st = self._st
+        if len(st.conversation) > INTERPRETED_ITEMS:
+            for entry in st.conversation.entries()[:-INTERPRETED_ITEMS]:
+                if not entry.awaiting and entry.item.status != "in_progress":
+                    st.conversation.delete(entry.item.id)
 
     def _watch_idleness(self) -> None:
         st, detection = self._st, self._st.settings.turn_detection

@@ -7,10 +7,12 @@ of different concern do not know each other.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from parley.core.policy.policy import Policy
 from parley.core.policy.turn_rules import Rules
 from parley.core.regions.attempt import Attempts
+from parley.core.regions.captions import Captions
 from parley.core.regions.conversation import Conversation
 from parley.core.regions.entry import Entry
 from parley.core.regions.input_audio import InputBuffer
@@ -84,6 +86,7 @@ class State:
     work: WorkQueue = field(default_factory=WorkQueue)
     tools: ToolServers = field(default_factory=ToolServers)
     summaries: Summaries = field(default_factory=Summaries)
+    captions: Captions = field(default_factory=Captions)
     translated: tuple[str, ...] = ()
     """The texts that were given to the translation model last, oldest first."""
     tool_rounds: int = 0
@@ -102,6 +105,8 @@ class State:
     out: list[Effect] = field(default_factory=list)
     closed: bool = False
     winding_down: bool = False
+    closing: Literal["no", "input", "output"] = "no"
+    """Whether the client has asked to close: first its audio is heard out ("input"), then what follows from it is finished."""
 
     def place(self, response: Response, entry: Entry) -> ItemId | None:
         """Add an item of this response to the conversation if the response is in it. Returns the id of the item before it."""
@@ -123,6 +128,13 @@ class State:
     def audio_exchanged(self) -> bool:
         """Whether the session's pipeline has received or sent audio."""
         return self.engines_used or self.input.received > 0
+
+    @property
+    def awaits_audio(self) -> bool:
+        """Whether audio that does not come ends something. In a translation session a pause of the link is no pause of the speaker."""
+        if self.settings.kind == "translation" and not self.winding_down:
+            return self.closing == "input"
+        return self.turns.turn is not None
 
     @property
     def output_heard(self) -> bool:

@@ -85,6 +85,7 @@ class _Turn:
         "_format",
         "_later",
         "_logprobs",
+        "_only",
         "_post",
         "_resampler",
         "_stream",
@@ -129,7 +130,11 @@ class _Turn:
             effect.languages,
             share,
             effect.live,
+            effect.agreement,
         )
+        languages = recognizer.info.languages
+        self._only = effect.language or (languages[0] if len(languages) == 1 else "")
+        """The language of the turn where it is known before anything was heard."""
         try:
             self._stream = checked_stream(recognizer.open_stream(spec, self._hear_partial), self._who)
         except Exception as error:  # noqa: BLE001 - the engine boundary
@@ -139,7 +144,19 @@ class _Turn:
         texts: tuple[object, ...] = (partial.text, partial.stable)
         if not self.over and self._fault is None and all(isinstance(text, str) for text in texts):
             ending = checked_ending(partial.end_of_turn)
-            self._post(PartialTranscribed(self.id, partial.text, partial.stable, ending))
+            self._post(
+                PartialTranscribed(
+                    self.id,
+                    partial.text,
+                    partial.stable,
+                    ending,
+                    partial.language or self._only,
+                    self._certain(partial),
+                )
+            )
+
+    def _certain(self, partial: Partial) -> float | None:
+        return partial.language_confidence if partial.language else 1.0 if self._only else None
 
     def feed(self, audio: bytes) -> None:
         if self._later.size or len(audio) > SLICE_BYTES:

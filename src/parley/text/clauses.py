@@ -65,13 +65,13 @@ _UNSPACED: Final = (
 
 _FENCES: Final = ("```", "~~~")
 
-_NEVER_LAST: Final = frozenset(
+NEVER_LAST: Final = frozenset(
     """mr mrs ms dr prof rev hon gen col capt lt sgt mt messrs mme mlle sra srta hr fr
     e.g i.e cf vs viz approx bzw ca evtl ggf inkl z.b d.h u.a s.o fig figs vol pp ed eds p.ej""".split()  # noqa: SIM905 - words read best as words
 )
 """Abbreviations that never end a sentence."""
 
-_MAYBE_LAST: Final = frozenset(
+MAYBE_LAST: Final = frozenset(
     """etc inc ltd co corp jr sr st no nr art sec dept est min max usw bspw str tel jan feb mar apr jun jul aug sep sept oct nov
     dec mon tue wed thu fri sat sun ave blvd rd a.m p.m""".split()  # noqa: SIM905
 )
@@ -224,11 +224,11 @@ class ClauseCutter:
         if mark.first == "." and mark.dots == 1:
             word = mark.word.lstrip(_OPENERS)
             lower = word.lower()
-            if lower in _NEVER_LAST or (len(word) == 1 and word.isalpha() and word != "I"):
+            if lower in NEVER_LAST or (len(word) == 1 and word.isalpha() and word != "I"):
                 return "none"
             if word.isdigit() and (mark.words <= 1 or (self._ordinal_dot and len(word) <= 2)):
                 return "none"
-            if lower in _MAYBE_LAST or "." in word:
+            if lower in MAYBE_LAST or "." in word:
                 return "end" if following.isupper() or following in _OPENERS else "none"
         return "soft" if following.islower() else "end"
 

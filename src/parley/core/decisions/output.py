@@ -6,7 +6,7 @@ items grow with what is sent of them.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 from parley.core.decisions.heard import HeardSpeech
 from parley.core.decisions.tool_calls import ToolCalls
@@ -30,11 +30,14 @@ from parley.core.words.events import (
 )
 from parley.core.words.limits import MAX_RESPONSE_AUDIO_MS, MAX_RESPONSE_TEXT, SAMPLES_PER_MS
 from parley.core.words.notices import (
+    ClauseTranslated,
     ResponseError,
     ResponseStatus,
     StatusReason,
     Usage,
 )
+from parley.core.words.settings import CLAUSES
+from parley.core.words.work import Translation
 
 
 class OutputDelivery:
@@ -52,12 +55,13 @@ class OutputDelivery:
             return
         match event:
             case TextGenerated(text=text):
-                st.tell_all(response.say(self.open_message(response), text))
+                st.tell_all(response.say(self.open_message(response), self._shown(text)))
             case ClauseStarted(text=text):
-                output = self.open_message(response)
+                output, text = self.open_message(response), self._shown(text)
                 output.entry.begin_clause(text)
                 st.tell_all(response.say(output, text))
             case SpeechGenerated():
+                attempt.begin(st.now)
                 self.speak(response, event)
             case ToolCallStarted():
                 self.calls.begin(attempt, response, event)
@@ -65,7 +69,7 @@ class OutputDelivery:
                 call = response.call(index)
                 if call is not None:
                     st.tell_all(response.argue(call, arguments))
-            case GenerationFinished(reason=reason):
+            case GenerationFinished(reason=reason, differences=differences):
                 st.attempts.forget(attempt.id)
                 usage = self._usage(attempt, response, event)
                 match reason:
@@ -74,18 +78,63 @@ class OutputDelivery:
                     case "content_filter":
                         self.end(response, "incomplete", reason="content_filter", usage=usage)
                     case "stop" | "tool_calls":
+                        if isinstance(attempt.work, Translation):
+                            self._record(attempt, attempt.work, response, differences=differences)
                         self._complete(attempt, response, usage)
                     case _:
                         assert_never(reason)
                 return
             case GenerationFailed(fault=fault):
                 st.attempts.forget(attempt.id)
+                if isinstance(attempt.work, Translation):
+                    self._show_source(attempt, attempt.work, response)
                 self.fail(response, fault)
                 return
             case _:
                 assert_never(event)
         if response.text_length > MAX_RESPONSE_TEXT or response.audio_samples > MAX_RESPONSE_AUDIO_MS * SAMPLES_PER_MS:
             self.end(response, "incomplete", reason="max_output_tokens", usage=self._usage(attempt, response, None))
+
+    def _shown(self, text: str) -> str:
+        """The text as part of what the client shows: the translations of a session are one running text."""
+        st = self.st
+        return st.captions.add_target(text) if st.settings.kind == "translation" else text
+
+    def _show_source(self, attempt: Attempt, work: Translation, response: Response) -> None:
+        """The translation failed: show the speaker's own words in its place, if nothing of it was shown."""
+        if not response.text_length:
+            self.st.tell_all(response.say(self.open_message(response), self._shown(work.text.strip())))
+        self._record(attempt, work, response, "shown")
+
+    def _record(
+        self,
+        attempt: Attempt,
+        work: Translation,
+        response: Response,
+        outcome: Literal["translated", "shown"] = "translated",
+        differences: tuple[str, ...] = (),
+    ) -> None:
+        """Send the record of a clause to a client that asked for it."""
+        st = self.st
+        if CLAUSES not in st.settings.include:
+            return
+        text = "".join(output.text for output in response.outputs).strip()
+        waited_ms = ((attempt.began_ns or st.now) - attempt.queued_ns) // 1_000_000
+        st.tell(
+            ClauseTranslated(
+                work.clause,
+                work.clauses,
+                work.text.strip(),
+                text,
+                work.from_language,
+                work.to_language,
+                work.end_ms,
+                waited_ms,
+                attempt.speed,
+                outcome,
+                differences,
+            )
+        )
 
     def _complete(self, attempt: Attempt, response: Response, usage: Usage) -> None:
         """The generation is complete: end the response, or wait for the calls that it made."""

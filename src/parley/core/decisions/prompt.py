@@ -20,7 +20,7 @@ from parley.core.state import State
 from parley.core.words.effects import AbandonSummary, StartGeneration
 from parley.core.words.ids import ItemId
 from parley.core.words.items import Item, is_empty
-from parley.core.words.work import Prompt, Reply, ResponseParams, Translation, Utterance
+from parley.core.words.work import OriginalSpeech, Prompt, Reply, ResponseParams, Translation, Utterance, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class PromptBuilder:
         self.st.attempts.add(attempt)
         return attempt
 
-    def _given(self, plan: Plan, work: Translation | Utterance) -> Attempt:
+    def _given(self, plan: Plan, work: Translation | Utterance | OriginalSpeech) -> Attempt:
+        if isinstance(work, OriginalSpeech):
+            raise TypeError("audio that is passed on is not generated")
         tokens = text_tokens(len(work.text))
         return Attempt(self.st.ids.attempt(), work, Shown(()), tokens, 0, self.st.now, plan, {})
 
@@ -121,6 +123,16 @@ class PromptBuilder:
         st, transcription = self.st, self.st.settings.transcription
         return heard or st.heard_language or (transcription.language if transcription else "") or st.owner.language
 
+    def _spoken(self, work: Work, language: str) -> str:
+        """What this work is spoken in."""
+        match work:
+            case Translation():
+                return work.to_language
+            case Utterance() if work.language:
+                return work.language
+            case _:
+                return self.language(language)
+
     def generate(self, attempt: Attempt, response: Response | None, language: str = "") -> None:
         """Start an attempt at the work; `response` None: it is held, under the session's own settings. `language` is what the turn was
         heard in, where that is known already."""
@@ -133,9 +145,10 @@ class PromptBuilder:
                 work,
                 response.modality if response else settings.modality,
                 response.voice if response else settings.voice,
-                settings.speed,
+                settings.speed * attempt.speed,
                 response.format if response else settings.output_format,
-                work.to_language if isinstance(work, Translation) else self.language(language),
+                self._spoken(work, language),
                 response=response.id if response else None,
+                tight=attempt.speed > 1.0,
             )
         )

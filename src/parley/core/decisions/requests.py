@@ -94,8 +94,8 @@ class ClientRequests:
     def _become(self, new: Settings) -> None:
         """Replace the settings."""
         st, old = self.st, self.st.settings
-        if new.kind != old.kind and not st.custom_policy:
-            st.policy = policy_of(new.kind)
+        if (new.kind, new.target_language) != (old.kind, old.target_language) and not st.custom_policy:
+            st.policy = policy_of(new, st.owner)
         if (old.turn_detection is None) != (new.turn_detection is None):
             self.turns.stop_listening()
         if new.input_format is not old.input_format:
@@ -104,6 +104,18 @@ class ClientRequests:
         self.responses.drop_speculation()
         st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
         self.tools.configure(new.tools)
+
+    def close_session(self) -> None:
+        """Hear out the audio that was received, finish what follows from it, then end the session."""
+        st = self.st
+        if st.settings.kind != "translation":
+            raise PeerError(
+                "session.close is for translation sessions; close the connection to end this one.",
+                code="invalid_value",
+                field="type",
+            )
+        if st.closing == "no":
+            st.closing = "input"
 
     def expires_in_ms(self) -> int:
         st = self.st

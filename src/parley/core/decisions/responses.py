@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from parley.core.decisions.heard import HeardSpeech
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
+from parley.core.policy.catching_up import rate_when_behind
 from parley.core.policy.policy import Said
 from parley.core.regions.attempt import Attempt, Basis, Plan
 from parley.core.regions.entry import Entry
@@ -21,13 +22,13 @@ from parley.core.regions.work_queue import PendingWork
 from parley.core.state import Interrupted, State
 from parley.core.words.effects import CancelGeneration, ReleaseGeneration
 from parley.core.words.errors import Fault, PeerError
-from parley.core.words.events import GenerationEvent
-from parley.core.words.ids import AttemptId, TurnId
+from parley.core.words.events import GenerationEvent, SpeechGenerated
+from parley.core.words.ids import NO_ATTEMPT, AttemptId, TurnId
 from parley.core.words.items import InputAudio, InputText, Message
-from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_PENDING_WORK
-from parley.core.words.notices import ErrorRaised, StatusReason
+from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_PENDING_WORK, SAMPLES_PER_MS
+from parley.core.words.notices import ErrorRaised, StatusReason, Usage
 from parley.core.words.settings import AudioFormat
-from parley.core.words.work import AS_THE_SESSION, ResponseParams
+from parley.core.words.work import AS_THE_SESSION, OriginalSpeech, ResponseParams, Translation
 
 _SILENCE_HINT = "The user has said nothing for a while. Say something short that helps them go on."
 
@@ -43,13 +44,14 @@ class Responses:
 
     # --- starting ------------------------------------------------------------------------------------------------------------
 
-    def create(self, plan: Plan, *, follows: bool = False) -> Response:
+    def create(self, plan: Plan, *, follows: bool = False, queued_ns: int = 0) -> Response:
         """Create a response, and start it when everything that it depends on has arrived.
 
-        `follows`: the client did not ask for it; it follows the outcome of tools that the last one called.
+        `follows`: the client did not ask for it; it follows the outcome of tools that the last one called. `queued_ns`: when its work was
+        decided; 0: now.
         """
         st = self.st
-        response = self._new(plan.params)
+        response = self._new(plan.params, end_ms=0 if plan.given is None else plan.given.end_ms)
         if plan.params.in_conversation:
             self.drop_speculation()
         self._begin(response, AwaitingInput(plan))
@@ -58,20 +60,20 @@ class Responses:
             st.tool_rounds = st.tool_rounds + 1 if follows else 0
         st.tell(response.created())
         if not self._awaits(plan):
-            self._start(response, plan)
+            self._start(response, plan, queued_ns)
         return response
 
-    def begin_replay(self, format: AudioFormat) -> Response:
-        """Create a response in the conversation that repeats existing audio, in this format."""
-        response = self._new(AS_THE_SESSION, format)
+    def begin_replay(self, format: AudioFormat, end_ms: int = 0) -> Response:
+        """Create a response in the conversation that repeats existing audio, in this format. `end_ms` is as in `PartAt.elapsed_ms`."""
+        response = self._new(AS_THE_SESSION, format, end_ms)
         self._begin(response, Replaying())
         self.st.tell(response.created())
         return response
 
-    def _new(self, params: ResponseParams, format: AudioFormat | None = None) -> Response:
+    def _new(self, params: ResponseParams, format: AudioFormat | None = None, end_ms: int = 0) -> Response:
         st = self.st
         conversation = st.conversation.id if params.in_conversation else None
-        return Response.begin(st.ids.response(), conversation, st.settings, params, format)
+        return Response.begin(st.ids.response(), conversation, st.settings, params, format, end_ms)
 
     def _begin(self, response: Response, position: ResponsePosition) -> None:
         self.st.responses.begin(response, position)
@@ -106,7 +108,7 @@ class Responses:
     def _entries(self, plan: Plan) -> Sequence[Entry]:
         return self.st.conversation.entries() if plan.entries is None else plan.entries
 
-    def _start(self, response: Response, plan: Plan) -> None:
+    def _start(self, response: Response, plan: Plan, queued_ns: int = 0) -> None:
         st = self.st
         try:
             attempt = self.prompts.draft(plan, (plan.hint,) if plan.hint else ())
@@ -116,6 +118,9 @@ class Responses:
         if plan.entries is None and plan.params.in_conversation and plan.given is None:
             st.conversation.settle(attempt.shown)
         attempt.feed(response)
+        if isinstance(plan.given, Translation):
+            behind_ms = st.playback.unheard_ms(st.now)
+            attempt.hurry(queued_ns or st.now, rate_when_behind(behind_ms))
         st.responses.move(response, Generating(attempt.id))
         self.prompts.generate(attempt, response)
 
@@ -144,7 +149,10 @@ class Responses:
             return False
         if work.plan.given is None and not self._may_reply(work):
             return False
-        st.work.take(work)
+        if isinstance(work.plan.given, Translation):
+            work = st.work.take_late(work, st.now)
+        else:
+            st.work.take(work)
         self.start_now(work)
         return True
 
@@ -157,14 +165,30 @@ class Responses:
         return work.follows or not st.playback.audible(st.now)
 
     def start_now(self, work: PendingWork) -> None:
-        """Start this work if the rate limit allows another response."""
-        st = self.st
-        try:
-            st.rate_limit.spend(st.now)
-        except PeerError as error:
-            st.tell(ErrorRaised(error.code, error.message, error.field, error.kind))
+        """Start this work; a reply only if the rate limit allows another response."""
+        st, given = self.st, work.plan.given
+        if isinstance(given, OriginalSpeech):
+            self._pass_on(given)
             return
-        self.create(work.plan, follows=work.follows)
+        if given is None:
+            try:
+                st.rate_limit.spend(st.now)
+            except PeerError as error:
+                st.tell(ErrorRaised(error.code, error.message, error.field, error.kind))
+                return
+        self.create(work.plan, follows=work.follows, queued_ns=work.queued_ns)
+
+    def _pass_on(self, given: OriginalSpeech) -> None:
+        """Let the listener hear the speaker's own audio."""
+        st = self.st
+        response = self.begin_replay(st.settings.output_format, given.end_ms)
+        text = st.captions.add_target(given.text.strip())
+        output = self.delivery.open_message(response)
+        output.entry.begin_clause(text)
+        st.tell_all(response.say(output, text))
+        self.delivery.speak(response, SpeechGenerated(NO_ATTEMPT, given.audio))
+        spoken_ms = response.audio_samples // SAMPLES_PER_MS
+        self.delivery.end(response, "completed", usage=Usage(output_audio=-(-spoken_ms // 50)))
 
     # --- speculation ---------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from parley.core.regions.attempt import Plan
 from parley.core.regions.work_queue import PendingWork
 from parley.core.state import State
 from parley.core.words.events import SpeechGenerated
-from parley.core.words.ids import AttemptId
+from parley.core.words.ids import NO_ATTEMPT
 from parley.core.words.items import InputText, Message
 from parley.core.words.limits import ANSWERING_MS, SAMPLES_PER_MS
 from parley.core.words.notices import Usage
@@ -19,8 +19,6 @@ from parley.core.words.notices import Usage
 _RESUME_HINT = (
     "A noise cut off your last words; nobody spoke. Go on from where you were stopped, without repeating yourself."
 )
-
-_NO_ATTEMPT = AttemptId(0)
 
 
 class Resumption:
@@ -67,7 +65,7 @@ class Resumption:
             output.entry.begin_clause(clause)
             st.tell_all(response.say(output, clause))
             piece = audio[speech.format.size(start) : speech.format.size(end)]
-            delivery.speak(response, SpeechGenerated(_NO_ATTEMPT, piece))
+            delivery.speak(response, SpeechGenerated(NO_ATTEMPT, piece))
         delivery.end(
             response, "completed", usage=Usage(output_audio=-(-response.audio_samples // SAMPLES_PER_MS // 50))
         )

@@ -11,7 +11,7 @@ from typing import assert_never
 from parley.core.decisions.responses import Responses
 from parley.core.decisions.resumption import Resumption
 from parley.core.policy.backchannels import is_backchannel
-from parley.core.policy.policy import Answer, Decided, Said, Say, Translate
+from parley.core.policy.policy import Answer, Decided, PassOn, Said, Say, Skip, Translate, Waiting
 from parley.core.policy.spoken_language import believed_language
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
@@ -32,7 +32,9 @@ from parley.core.words.limits import (
 )
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
 from parley.core.words.settings import LOGPROBS, Transcription
-from parley.core.words.work import Translation, Utterance
+from parley.core.words.work import OriginalSpeech, Translation, Utterance
+from parley.text.joining import after_words
+from parley.text.repeats import without_loops
 
 _LATE = Fault("timeout", "Speech recognition did not answer in time.")
 
@@ -58,6 +60,7 @@ class Transcripts:
     def _open_transcription(self, turn: UserTurn, live: bool) -> None:
         wanted = self.st.settings.transcription or Transcription()
         language = self._prescribed_language()
+        interprets = self.st.settings.kind == "translation"
         self.st.do(
             OpenTranscription(
                 turn.id,
@@ -68,6 +71,7 @@ class Transcripts:
                 LOGPROBS in self.st.settings.include,
                 () if language else wanted.languages,
                 live,
+                self.st.owner.interpreting.lag.agreement if interprets else 2,
             )
         )
 
@@ -146,7 +150,7 @@ class Transcripts:
         if turn is None:
             self.st.late += 1
             return
-        turn.hear(event.text, event.stable)
+        turn.hear(event.text, event.stable, event.language, event.language_confidence)
         if event.end_of_turn is not None:
             self.st.turns.ending(turn, event.end_of_turn)
         if not turn.provisional:
@@ -156,40 +160,95 @@ class Transcripts:
         """Send stable words to the client and let the policy decide on them."""
         st = self.st
         if self._asked_for(turn) and (new := turn.tell_stable()):
-            st.tell(TranscriptionDelta(turn.item_id, turn.content_index, new))
+            self._tell_words(turn, new)
         detection = st.settings.turn_detection
         if not turn.consider_stable() or turn.private or not st.policy.speaks:
             return
         if detection is not None and detection.create_response:
-            said = Said(turn.stable, turn.decided_to, self._language())
+            turn.wait(st.turns.scored_to)
+            said = self._said(turn)
             self._decided(turn, said, st.policy.words_became_stable(said))
+
+    def words_wait(self, turn: UserTurn) -> None:
+        """Time has passed: ask a policy that waits about the stable words for which it has decided no work."""
+        policy = self.st.policy
+        if turn.private or not isinstance(policy, Waiting) or not turn.due(self.st.turns.scored_to):
+            return
+        said = self._said(turn)
+        self._decided(turn, said, policy.words_wait(said))
+
+    def _said(self, turn: UserTurn) -> Said:
+        """The stable words of a turn that is being spoken."""
+        st = self.st
+        waited = 0 if turn.waiting_since is None else (st.turns.scored_to - turn.waiting_since) // SAMPLES_PER_MS
+        return Said(turn.stable, turn.decided_to, self._language(self._believed(turn)), waited)
+
+    def _believed(self, turn: UserTurn) -> str:
+        """What the recogniser has made known of the language of a turn that is being spoken, as far as it is believed."""
+        expected = self._prescribed_language() or self.st.heard_language
+        if not turn.language:
+            return self.st.heard_language
+        turn_ms = (turn.fed_to - turn.start_sample) // SAMPLES_PER_MS
+        return believed_language(turn.language, turn.language_confidence, turn_ms, expected)
+
+    def _tell_words(self, turn: UserTurn, new: str) -> None:
+        """Send more of a turn's words; in a translation session all turns are one text."""
+        st, elapsed_ms = self.st, 0
+        if st.settings.kind == "translation":
+            new, elapsed_ms = st.captions.add_source(new), st.input.received // SAMPLES_PER_MS
+        st.tell(TranscriptionDelta(turn.item_id, turn.content_index, new, elapsed_ms))
 
     def _language(self, heard: str = "") -> str:
         wanted = self.st.settings.transcription
         return heard or (wanted.language if wanted else "") or self.st.owner.language
 
-    def _decided(self, turn: UserTurn, said: Said, work: tuple[Decided, ...]) -> None:
-        """Queue the work that the policy has decided for the turn's words."""
+    def _decided(self, turn: UserTurn, said: Said, work: tuple[Decided, ...], entry: Entry | None = None) -> None:
+        """Queue the work that the policy has decided for the turn's words; `entry` is its item once it is committed."""
+        heard_to = max(turn.fed_to, turn.start_sample)
+        end_ms = heard_to // SAMPLES_PER_MS
         for one in work:
             match one:
                 case Answer():
                     self.responses.queue_reply()
                 case Translate(end=end):
-                    begin, end = turn.decide(end)
-                    text = said.text[begin:end]
+                    text = turn.decide(said.text, end, heard_to)
+                    turn.passes(heard_to)
                     if text.strip():
-                        self._translate(text, one.from_language or said.language, one)
+                        self._translate(text, one.from_language or said.language, one, end_ms)
                 case Say(text=text):
+                    if one.end:
+                        turn.decide(said.text, one.end, heard_to)
                     if text.strip():
-                        self.responses.queue(PendingWork(Plan(given=Utterance(text))))
+                        self.responses.queue(
+                            PendingWork(Plan(given=Utterance(text, one.language, end_ms)), queued_ns=self.st.now)
+                        )
+                case PassOn(end=end):
+                    self._pass_on(turn, turn.decide(said.text, end, heard_to), heard_to, entry)
+                case Skip(end=end):
+                    turn.decide(said.text, end, heard_to)
+                    turn.passes(heard_to)
                 case _:
                     assert_never(one)
 
-    def _translate(self, text: str, from_language: str, one: Translate) -> None:
+    def _translate(self, text: str, from_language: str, one: Translate, end_ms: int) -> None:
         st = self.st
-        given = Translation(text, from_language, one.to_language, one.terms, st.translated)
+        text = without_loops(text)
+        clause = st.captions.next_clause()
+        given = Translation(text, from_language, one.to_language, one.terms, st.translated, clause, end_ms)
         st.translated = (*st.translated, text)[-TRANSLATION_CONTEXT:]
-        self.responses.queue(PendingWork(Plan(given=given)))
+        self.responses.queue(PendingWork(Plan(given=given), queued_ns=st.now))
+
+    def _pass_on(self, turn: UserTurn, text: str, heard_to: int, entry: Entry | None) -> None:
+        """Queue the turn's own audio up to `heard_to`, as the speech of these words."""
+        st = self.st
+        begin, end = turn.passes(heard_to)
+        if entry is None:
+            audio = st.input.span(begin, end)
+        else:
+            audio = entry.audio_between(begin - turn.start_sample, end - turn.start_sample)
+        if audio and st.input.format is st.settings.output_format:
+            given = OriginalSpeech(text, audio, end // SAMPLES_PER_MS)
+            self.responses.queue(PendingWork(Plan(given=given), queued_ns=st.now))
 
     def _asked_for(self, turn: UserTurn) -> bool:
         return self.st.settings.transcription is not None and not turn.private
@@ -204,13 +263,14 @@ class Transcripts:
         if not turn.private:
             st.heard_language = language
         if self._asked_for(turn):
-            if text.startswith(turn.sent) and len(text) > len(turn.sent):
-                st.tell(TranscriptionDelta(turn.item_id, turn.content_index, text[len(turn.sent) :]))
+            rest = self._unsent(turn, text)
+            if rest.strip():
+                self._tell_words(turn, rest)
             seconds = pending.samples / (1000 * SAMPLES_PER_MS)
             st.tell(TranscriptionCompleted(turn.item_id, turn.content_index, text, seconds, logprobs))
         stopped = st.interrupted is not None and st.interrupted.turn == turn.id
         backchannel = stopped and is_backchannel(text)
-        said = Said(text, turn.decided_to, self._language(language))
+        said = Said(text, turn.undecided_from(text), self._language(language))
         decided = st.policy.turn_ended(said) if pending.wants_reply else ()
         if speculated_at is not None:
             if decided == (Answer(),) and not backchannel:
@@ -224,7 +284,15 @@ class Transcripts:
         if pending.silent_prompt:
             self.responses.queue_reply(silent=True)
         elif pending.wants_reply:
-            self._decided(turn, said, decided)
+            self._decided(turn, said, decided, pending.entry)
+
+    def _unsent(self, turn: UserTurn, text: str) -> str:
+        """What of its final words the client has not been sent as deltas."""
+        if text.startswith(turn.sent):
+            return text[len(turn.sent) :]
+        if self.st.settings.kind != "translation":
+            return ""  # the final transcript follows whole
+        return text[after_words(text, len(turn.sent.split())) :]
 
     def failed(self, event: TranscriptionFailed) -> None:
         """The recogniser has failed for a turn; a turn in progress fails at its end."""

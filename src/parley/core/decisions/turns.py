@@ -79,6 +79,12 @@ class Turns:
                 code="input_audio_buffer_full",
                 field="audio",
             )
+        if st.closing != "no":
+            raise PeerError(
+                "session.close was received: no more audio can be sent. Open another session for it.",
+                code="session_closing",
+                field="audio",
+            )
         if st.winding_down:
             return
         start, piece = st.input.append(audio)
@@ -128,6 +134,7 @@ class Turns:
                 st.input.trim(min(oldest, st.idle.since_sample) if st.idle is not None else oldest)
             case Speaking(turn=turn):
                 self.transcripts.feed(turn, event.end_sample)
+                self.transcripts.words_wait(turn)
                 if turn.provisional:
                     self._contest(turn, (event.end_sample - turn.onset_sample) // SAMPLES_PER_MS)
                 if event.end_sample - turn.start_sample >= MAX_TURN_MS * SAMPLES_PER_MS:
@@ -203,13 +210,21 @@ class Turns:
             self._end_turn(turn, st.turns.scored_to, pausing)
             return
         semantic = isinstance(detection, SemanticVad)
-        flush_after_ms = JUDGE_AFTER_MS if semantic else st.owner.speculate_after_ms if st.owner.speculation else None
+        flush_after_ms = self._flush_after_ms(semantic)
         if pausing.flush is None and flush_after_ms is not None and pause_ms >= flush_after_ms:
             flush = st.ids.flush()
             pausing = st.turns.flush(pausing, flush)
             st.do(FlushTranscription(turn.id, flush))
             if semantic:
                 self._judge(pausing, turn.text)
+
+    def _flush_after_ms(self, semantic: bool) -> int | None:
+        """The pause after which the words so far are asked for; None: not before the turn ends."""
+        st = self.st
+        if semantic:
+            return JUDGE_AFTER_MS
+        early = st.owner.speculation or st.settings.kind == "translation"
+        return st.owner.speculate_after_ms if early else None
 
     def _judge(self, pausing: Pausing, text: str, language: str = "", confidence: float | None = None) -> None:
         st, turn = self.st, pausing.turn

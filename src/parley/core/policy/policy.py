@@ -7,17 +7,19 @@ or override what differs in `Assistant`, and give it to the session.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
     """What is known of a turn's words. `text` are all of them so far; those from index `begin` on are the ones for which no work has
-    been decided; `language` is a BCP 47 tag, "" where it is not known."""
+    been decided; `language` is a BCP 47 tag, "" where it is not known; `waited_ms` of audio have passed since the first of these became
+    stable."""
 
     text: str
     begin: int = 0
     language: str = ""
+    waited_ms: int = 0
 
     @property
     def new(self) -> str:
@@ -44,16 +46,42 @@ class Translate:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """This text is spoken."""
+    """This text is spoken, for the words from `Said.begin` to `end` where it stands for any. `language` (BCP 47) "": the session's."""
 
     text: str
+    end: int = 0
+    language: str = ""
 
 
-Decided = Answer | Translate | Say
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """The speaker's own audio of the words from `Said.begin` to `end` is passed on to the listener."""
+
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The words from `Said.begin` to `end` cause nothing."""
+
+    end: int
+
+
+Decided = Answer | Translate | Say | PassOn | Skip
 
 OverOutput = Literal["cut", "queue", "ignore"]
 """What a voice over the session's output does: it takes the floor, as the settings and rules say (`cut`); it is a turn whose work waits
 until the output is over (`queue`); it is no turn (`ignore`)."""
+
+
+@runtime_checkable
+class Waiting(Protocol):
+    """A policy that also decides on stable words because time passes."""
+
+    def words_wait(self, said: Said) -> tuple[Decided, ...]:
+        """Called during a turn, every `CONSIDER_EVERY_MS` of audio while there are stable words without work. What it decides on must
+        be named by its end, or it is asked again."""
+        ...
 
 
 class Policy(Protocol):

@@ -17,7 +17,7 @@ from parley.core.words.events import GenerationEvent, GenerationFailed, Generati
 from parley.core.words.ids import AttemptId
 from parley.core.words.items import Message
 from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES
-from parley.core.words.work import AS_THE_SESSION, ResponseParams, Translation, Utterance, Work
+from parley.core.words.work import AS_THE_SESSION, OriginalSpeech, ResponseParams, Translation, Utterance, Work
 
 _EVENT_BYTES = 256
 """What an event without audio counts as."""
@@ -33,7 +33,7 @@ class Plan:
     params: ResponseParams = AS_THE_SESSION
     entries: tuple[Entry, ...] | None = None
     hint: Message | None = None
-    given: Translation | Utterance | None = None
+    given: Translation | Utterance | OriginalSpeech | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,12 @@ class Attempt:
     plan: Plan
     offered: Mapping[str, OfferedTool]
     response: Response | None = None
+    queued_ns: int = 0
+    """When its work was decided; 0: at once."""
+    speed: float = 1.0
+    """How much faster than usual it is spoken."""
+    began_ns: int | None = None
+    """When its first audio came."""
     ended: bool = False
 
     def progress(self, now: int) -> None:
@@ -69,6 +75,15 @@ class Attempt:
     def silent(self, now: int) -> bool:
         """Whether it has produced nothing for too long."""
         return not self.ended and now - self.progress_ns >= GENERATION_SILENCE_NS
+
+    def begin(self, now: int) -> None:
+        """Record its first audio."""
+        if self.began_ns is None:
+            self.began_ns = now
+
+    def hurry(self, queued_ns: int, speed: float) -> None:
+        """Record since when its work waits, and how much faster it is spoken."""
+        self.queued_ns, self.speed = queued_ns, speed
 
     def end(self) -> None:
         self.ended = True

@@ -130,6 +130,14 @@ class Entry:
             return speech.text, True
         return speech.text_until(self.heard)
 
+    def audio_between(self, start: int, end: int) -> bytes:
+        """The user's audio between two samples of the item; b"" where it is no longer kept."""
+        content = self.item.content if isinstance(self.item, Message) else ()
+        for part in content:
+            if isinstance(part, InputAudio) and part.audio is not None:
+                return bytes(part.audio[part.format.size(start) : part.format.size(end)])
+        return b""
+
     def with_audio(self) -> Item:
         """The item with as much of its audio as is kept, cut to what a client's socket surely takes."""
         item = self.item

@@ -114,6 +114,10 @@ class Playback(ABC):
     def audible(self, now: int) -> bool:
         return self._unheard(now) > 0
 
+    def unheard_ms(self, now: int) -> int:
+        """Milliseconds of audio that are still to be heard."""
+        return self._unheard(now) // SAMPLES_PER_MS
+
     def silent_at(self, now: int) -> int | None:
         """When (monotonic ns) all will have been heard if nothing more is queued; None: silent already, or it is not known."""
         return None

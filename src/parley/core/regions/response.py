@@ -102,6 +102,8 @@ class Response:
     text_length: int = 0
     audio_samples: int = 0
     temperature: float | None = None
+    end_ms: int = 0
+    """As `PartAt.elapsed_ms`."""
 
     @classmethod
     def begin(
@@ -111,6 +113,7 @@ class Response:
         settings: Settings,
         params: ResponseParams = AS_THE_SESSION,
         format: AudioFormat | None = None,
+        end_ms: int = 0,
     ) -> Response:
         """What `params` ask for goes over the session's settings; `format` over both."""
         limit = settings.max_output_tokens if params.max_output_tokens is None else params.max_output_tokens or None
@@ -125,6 +128,7 @@ class Response:
             params.metadata,
             parallel is not False,
             temperature=settings.temperature if params.temperature is None else params.temperature,
+            end_ms=end_ms,
         )
 
     # --- what has been sent ------------------------------------------------------------------------------------------------
@@ -313,7 +317,7 @@ class Response:
         return notices
 
     def _at(self, output: Output) -> PartAt:
-        return PartAt(self.id, output.entry.item.id, output.index, 0)
+        return PartAt(self.id, output.entry.item.id, output.index, 0, self.end_ms)
 
 
 def new_call(item_id: ItemId, call_id: CallId, name: str) -> Entry:

@@ -14,7 +14,8 @@ from typing import assert_never
 
 from parley.core.words.errors import Fault
 from parley.core.words.ids import FlushId, ItemId, JudgementId, TurnId
-from parley.core.words.limits import OFF_THRESHOLD_DROP, ONSET_FRAMES
+from parley.core.words.limits import CONSIDER_EVERY_MS, OFF_THRESHOLD_DROP, ONSET_FRAMES, SAMPLES_PER_MS
+from parley.text.joining import after_words
 
 FRAME = 768
 """Samples of one voice score: 32 ms at 24 kHz."""
@@ -45,6 +46,17 @@ class UserTurn:
     """How much of its stable words the policy has been asked about."""
     decided_to: int = 0
     """Up to where in its words work has been decided."""
+    decided: str = ""
+    """Those words."""
+    language: str = ""
+    """What the recogniser believes is spoken, as of its last hypothesis."""
+    language_confidence: float | None = None
+    waiting_since: int | None = None
+    """The sample at which the first stable word without work became stable; None: there is none."""
+    asked_at: int = 0
+    """The sample at which the policy was last asked about waiting words."""
+    passed_to: int = 0
+    """Up to which sample its audio has been passed on, or was decided not to be."""
 
     def consider_stable(self) -> bool:
         """Whether there are stable words that the policy has not considered; marks them as considered."""
@@ -52,19 +64,51 @@ class UserTurn:
         self.considered_to = max(self.considered_to, len(self.stable))
         return new
 
-    def decide(self, end: int) -> tuple[int, int]:
-        """Work has been decided for its words up to `end`. Returns where these words begin and end."""
-        begin = self.decided_to
-        self.decided_to = max(begin, end)
-        return begin, self.decided_to
+    def undecided_from(self, text: str) -> int:
+        """Where in `text` the words begin for which no work has been decided; by their number, where `text` does not begin with the
+        stable words (see `engines.ports.Partial`)."""
+        if text.startswith(self.decided):
+            return self.decided_to
+        return after_words(text, len(self.decided.split()))
+
+    def decide(self, text: str, end: int, sample: int) -> str:
+        """Work has been decided for its words up to index `end` of `text`, of which the audio up to `sample` was heard. Returns these
+        words."""
+        begin = self.undecided_from(text)
+        end = max(begin, end)
+        self.decided_to, self.decided = end, text[:end]
+        self.waiting_since = sample if self.stable[end:].strip() else None
+        return text[begin:end]
+
+    def passes(self, to: int) -> tuple[int, int]:
+        """The span of its audio (samples) up to `to` that has not been passed on; marks it as passed on."""
+        begin = max(self.passed_to, self.start_sample)
+        self.passed_to = max(begin, to)
+        return begin, self.passed_to
+
+    def wait(self, sample: int) -> None:
+        """There are stable words without work, as of `sample`."""
+        if self.waiting_since is None and self.stable[self.decided_to :].strip():
+            self.waiting_since = self.asked_at = sample
+
+    def due(self, sample: int) -> bool:
+        """Whether the policy is to be asked about the waiting words at `sample`; marks it as asked."""
+        if self.waiting_since is None or sample - self.asked_at < CONSIDER_EVERY_MS * SAMPLES_PER_MS:
+            return False
+        self.asked_at = sample
+        return True
 
     def claim(self) -> None:
         """Give it the floor."""
         self.provisional = False
 
-    def hear(self, text: str, stable: str | None = None) -> None:
+    def hear(
+        self, text: str, stable: str | None = None, language: str = "", language_confidence: float | None = None
+    ) -> None:
         """Record its words so far; `stable` is the part that is never taken back."""
         self.text = text
+        if language:
+            self.language, self.language_confidence = language, language_confidence
         if stable is not None and stable.startswith(self.stable):
             self.stable = stable
 

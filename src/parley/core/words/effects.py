@@ -15,7 +15,9 @@ from parley.core.words.notices import Notice
 from parley.core.words.settings import AudioFormat, McpServer, Modality, SessionKind
 from parley.core.words.work import Prompt, Reply, Work
 
-CloseReason = Literal["session_expired", "session_closed", "server_shutting_down", "internal_error", "voice_detection_failed"]
+CloseReason = Literal[
+    "session_expired", "session_closed", "server_shutting_down", "internal_error", "voice_detection_failed"
+]
 """Why the server ends a connection: the first three are the core's, the others are its shell's own faults."""
 
 
@@ -42,8 +44,8 @@ class ScoreVoice:
 @dataclass(frozen=True, slots=True)
 class OpenTranscription:
     """A turn has begun: open a recogniser stream for it. `languages` are those that may be spoken, where several are named and
-    `language` is "". `live`: a turn in progress; else whole audio of an item, which may wait for live turns. `agreement`: how many hypotheses
-    in a row make words stable."""
+    `language` is "". `live`: a turn in progress; else whole audio of an item, which may wait for live turns. `agreement`:
+    how many hypotheses in a row make words stable."""
 
     turn: TurnId
     format: AudioFormat
@@ -107,8 +109,8 @@ class JudgePause:
 class StartGeneration:
     """Do this work: text only, or text and speech in `format`. `language` is what is spoken, "" where it is not known.
 
-    `response` None: the attempt is speculative and its output is held; a `ReleaseGeneration` names its response. `tight`: the silence before
-    and behind the speech is cut, because the listener is behind.
+    `response` None: the attempt is speculative and its output is held; a `ReleaseGeneration` names its response. `tight`: the silence
+    before and behind the speech is cut, because the listener is behind.
     """
 
     attempt: AttemptId

@@ -259,11 +259,13 @@ class MeasuredUsage:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFinished:
-    """The attempt's last event. `reason` "length" means the token limit cut it."""
+    """The attempt's last event. `reason` "length" means the token limit cut it. `differences`: names, numbers and dates of a text that its
+    translation lacks."""
 
     attempt: AttemptId
     reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
     usage: MeasuredUsage | None = None
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

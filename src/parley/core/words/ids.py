@@ -18,6 +18,8 @@ ClientEventId = NewType("ClientEventId", str)
 
 TurnId = NewType("TurnId", int)
 AttemptId = NewType("AttemptId", int)
+NO_ATTEMPT = AttemptId(0)
+"""Of audio that no engine generated."""
 FlushId = NewType("FlushId", int)
 JudgementId = NewType("JudgementId", int)
 ListingId = NewType("ListingId", int)

@@ -108,6 +108,19 @@ MAX_PENDING_TURNS = 64
 MAX_PENDING_WORK = 64
 """Translations and utterances that wait to be spoken: minutes of speech; a policy that causes more never catches up."""
 
+CONSIDER_EVERY_MS = 200
+"""How often a policy that waits is asked about the stable words: OpenAI's translation sessions advance in steps of 200 ms."""
+
+MERGE_AFTER_NS = 6 * 1_000_000_000
+"""Translations that have waited this long are merged into one request: one sentence costs less than two halves, and a listener who is six
+seconds late no longer gains from hearing them apart."""
+
+MAX_MERGED_TEXT = 1_000
+"""Characters of translations that are merged into one request: about a minute of speech, which every translator takes."""
+
+INTERPRETED_ITEMS = 64
+"""Items that a translation session keeps: nothing refers to older ones, and a session of an hour makes thousands."""
+
 TRANSLATION_CONTEXT = 4
 """Texts translated before that a translation model is given: pronouns and terms rarely refer further back."""
 

@@ -330,8 +330,8 @@ class Capabilities:
 class Lag:
     """When a speaker's words are translated.
 
-    Words are stable once `agreement` hypotheses of the recogniser in a row begin with them. Stable words are a clause where a sentence ends,
-    or, with `boundary` "comma", at other punctuation behind at least `min_words`; else after `max_wait_ms` of audio, if there are
+    Words are stable once `agreement` hypotheses of the recogniser in a row begin with them. Stable words are a clause where a sentence
+    ends or, with `boundary` "comma", at other punctuation behind at least `min_words`; else after `max_wait_ms` of audio, if there are
     `min_words`. A pause of `pause_ms` ends a clause in any case.
     """
 

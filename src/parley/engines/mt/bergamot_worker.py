@@ -58,7 +58,8 @@ def _load(configuration: str) -> Callable[[str], str]:
     shortlist = Path(paths["shortlist"]).read_bytes() if paths["shortlist"] else None
     translator = Translator(Path(paths["model"]).read_bytes(), source, target, shortlist)
     translator.translate("1")
-    return translator.translate
+    translate: Callable[[str], str] = translator.translate
+    return translate
 
 
 def _until_nul(stream: BinaryIO) -> Iterator[str]:

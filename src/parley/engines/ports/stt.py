@@ -22,7 +22,8 @@ class RecognitionSpec:
     `languages` are the tags among which it is to find out, () for all; an engine that knows none of them refuses.
 
     `share` is an opaque key: streams of one key share one part of the engine's time, and take turns with those of
-    other keys. `live` False: the audio is complete already; live streams go first.
+    other keys. `live` False: the audio is complete already; live streams go first. `agreement`: where an engine makes words stable because
+    hypotheses in a row begin with them, so many hypotheses (2 or more).
     """
 
     language: str = ""
@@ -32,6 +33,7 @@ class RecognitionSpec:
     languages: tuple[str, ...] = ()
     share: object = field(default=None, repr=False, compare=False)
     live: bool = True
+    agreement: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,15 @@ class Partial:
 
     `end_of_turn` is the probability in 0..1 that the speaker has finished with the audio so far, from a recogniser that judges it, else
     None. In a pause it counts as the turn judge's answer does: the higher one of the two decides how long the pause must last.
+
+    `language` and `language_confidence` are as in `Transcript`, as far as they are known during the turn.
     """
 
     text: str
     stable: str = ""
     end_of_turn: float | None = None
+    language: str = ""
+    language_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ A model that can be forced to begin with tokens (Whisper) uses `agreed()`; `Word
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -41,11 +42,13 @@ def agreed(
 class WordAgreement:
     """The promises about one stretch of audio, for a model that writes each hypothesis anew. A new stretch needs a new one.
 
-    Pass every hypothesis through `kept()`, and those that are partial through `heard()` then.
+    `agreement` hypotheses in a row must begin with the same words. Pass every hypothesis through `kept()`, and those that are partial
+    through `heard()` then.
     """
 
-    def __init__(self) -> None:
-        self._before: tuple[str, ...] = ()
+    def __init__(self, agreement: int = 2) -> None:
+        self._needed = max(2, agreement) - 1
+        self._before: deque[tuple[str, ...]] = deque(maxlen=self._needed)
         self._promised: tuple[str, ...] = ()
         self._words: tuple[Word, ...] = ()
         """Of the promise; () where the model times none."""
@@ -70,11 +73,17 @@ class WordAgreement:
         return replace(hypothesis, text=_written(self._promised + units[rest:], hypothesis), words=words)
 
     def heard(self, hypothesis: Transcript) -> None:
-        """Promise what this hypothesis and the last one begin with. It has passed `kept()`."""
+        """Promise what this hypothesis and the last ones begin with. It has passed `kept()`."""
         units = _units(hypothesis)
         spaced = hypothesis.language not in UNSPACED
-        count = agreed(self._before, units, len(self._promised), lambda some: _written(some, hypothesis), spaced)
-        self._before = units
+        promised = len(self._promised)
+        count = promised
+        if len(self._before) == self._needed:
+            count = min(
+                agreed(before, units, promised, lambda some: _written(some, hypothesis), spaced)
+                for before in self._before
+            )
+        self._before.append(units)
         if count > len(self._promised):
             self._promised = units[:count]
             self._words = hypothesis.words[:count] if len(hypothesis.words) == len(units) else ()

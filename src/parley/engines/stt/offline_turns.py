@@ -160,7 +160,7 @@ class OfflineStream(TurnStream[Cut]):
         self._next_partial = FIRST_PARTIAL
         self._segments: list[Transcript] = []
         """Of the audio before the present segment."""
-        self._agreement = WordAgreement()
+        self._agreement = WordAgreement(self._spec.agreement)
         """Of the present segment."""
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
         """The last pause that has its text, and the text."""
@@ -224,7 +224,7 @@ class OfflineStream(TurnStream[Cut]):
         text = joined([*self._segments, piece])
         if ends_segment:
             self._segments.append(piece)
-            self._agreement = WordAgreement()
+            self._agreement = WordAgreement(self._spec.agreement)
             self._drop(end if piece.text else end - LEAD_IN)
         elif cut is None and self._turns.agreement and not self._spec.logprobs:
             self._agreement.heard(piece)

@@ -9,6 +9,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,7 +77,10 @@ class WhisperStream(TurnStream[_Cut]):
         self._next_partial = FIRST_PARTIAL
         self._text = ""
         self._kept: tuple[int, ...] = ()
-        self._before: tuple[int, ...] = ()
+        self._before: deque[tuple[int, ...]] = deque(maxlen=max(2, spec.agreement) - 1)
+        """The last hypotheses, with which the next one must agree."""
+        self._heard_language = ""
+        self._heard_confidence: float | None = None
         self._confidences: list[float] = []
         self._logprobs: tuple[TokenLogprob, ...] = ()
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
@@ -134,7 +138,8 @@ class WhisperStream(TurnStream[_Cut]):
         self._pause = (cut.position, transcript)
         if cut.final:
             self._text, self._confidences, self._logprobs = text, confidences, logprobs
-            self._kept = self._before = ()
+            self._kept = ()
+            self._before.clear()
             self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
             self._report_text(text, text)
         else:
@@ -149,14 +154,20 @@ class WhisperStream(TurnStream[_Cut]):
         self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took_s * SAMPLE_RATE))
         if self.closed or self._cuts or self._error is not None:
             return
+        self._heard_language, self._heard_confidence = decoding.language, decoding.language_confidence
         if decoding.tokens and not self._spec.logprobs:
             spaced = decoding.language not in UNSPACED
-            count = agreed(self._before, decoding.tokens, len(self._kept), self._model.text, spaced)
+            count = min(
+                (agreed(one, decoding.tokens, len(self._kept), self._model.text, spaced) for one in self._before),
+                default=len(self._kept),
+            )
+            if len(self._before) < max(2, self._spec.agreement) - 1:
+                count = len(self._kept)
             if count > len(self._kept):
                 # a promise fixes the language as well: what follows must fit what was said
                 self._kept, self._language = decoding.tokens[:count], decoding.language
                 self._language_confidence = min(self._language_confidence, decoding.language_confidence)
-        self._before = decoding.tokens
+        self._before.append(decoding.tokens)
         self._report_text(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
     # --- inside ---
@@ -173,4 +184,8 @@ class WhisperStream(TurnStream[_Cut]):
         self._queue.want_pause(self)
 
     def _report_text(self, text: str, stable: str) -> None:
-        self._report(Partial(text.strip(), stable.strip()))
+        self._report(
+            Partial(
+                text.strip(), stable.strip(), language=self._heard_language, language_confidence=self._heard_confidence
+            )
+        )

@@ -22,6 +22,7 @@ from parley.core.words.events import (
     ItemTruncateRequested,
     OutputClearRequested,
     ResponseRequested,
+    SessionCloseRequested,
     SessionUpdateRequested,
 )
 from parley.core.words.notices import (
@@ -102,8 +103,8 @@ class Answers(Rule):
         match event:
             case SessionUpdateRequested():
                 return self._count(notices, SessionUpdated) == 1
-            case AudioArrived():
-                return None
+            case AudioArrived() | SessionCloseRequested():
+                return None  # a close is answered once all that is pending has been finished
             case ClientErred():
                 return self._erred(event, notices)
             case CommitRequested():

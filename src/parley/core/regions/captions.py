@@ -1,0 +1,36 @@
+"""The two running texts of a translation session: the speaker's words, and their translation.
+
+Laws: both only ever grow, and read as one text each: what is added gets a space in front where the script has spaces. Clauses are numbered
+from 1 on.
+"""
+
+from __future__ import annotations
+
+from parley.text.joining import separator
+
+
+class Captions:
+    """The region."""
+
+    def __init__(self) -> None:
+        self.clauses = 0
+        """Clauses decided so far."""
+        self._source_end = ""
+        self._target_end = ""
+
+    def next_clause(self) -> int:
+        """The number of a new clause."""
+        self.clauses += 1
+        return self.clauses
+
+    def add_source(self, text: str) -> str:
+        """More of the speaker's words; returns what is added to the running text."""
+        added = separator(self._source_end, text) + text
+        self._source_end = added[-1:] or self._source_end
+        return added
+
+    def add_target(self, text: str) -> str:
+        """More of the translation; returns what is added to the running text."""
+        added = separator(self._target_end, text) + text
+        self._target_end = added[-1:] or self._target_end
+        return added
