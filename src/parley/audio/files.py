@@ -28,6 +28,9 @@ MAX_WAV_HEAD = 1024 * 1024
 """The samples of a WAV must begin within so many bytes: titles and pictures take less; PyAV reads a file with more before them."""
 
 _CODECS = {".flac": "flac", ".ogg": "libopus", ".opus": "libopus", ".mp3": "libmp3lame", ".m4a": "aac", ".mp4": "aac"}
+SUFFIXES = (".wav", *_CODECS)
+"""Of the files that can be written."""
+
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
