@@ -157,14 +157,17 @@ def _translate_file(
     from parley.library.recordings import read_audio
 
     segments: list[TranslatedSegment] = []
+    # Whatever is missing is found before an output is touched and before the work is done.
+    speaking = _dubbing(dub_to, config, to) if dub_to is not None else None
+    recording = read_audio(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
     with ExitStack() as stack:
-        # Whatever the dub lacks is found before the work is done.
-        speaking = stack.enter_context(_dubbing(dub_to, config, to)) if dub_to is not None else None
-        recording = read_audio(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
-        with _written(output, form, name, to, bilingual) as writer:
-            for segment in _segments(config, recording, name, to):
-                writer.write(segment)
-                segments.append(segment)
+        if speaking is not None:
+            stack.enter_context(speaking)
+        hearing = stack.enter_context(_hearing(config))
+        writer = stack.enter_context(_written(output, form, name, to, bilingual))
+        for segment in _segments(hearing, recording, name, to):
+            writer.write(segment)
+            segments.append(segment)
         if not segments:
             click.echo(f"No speech was found in {name}.", err=True)
         if output is not None and output != "-":
@@ -175,24 +178,27 @@ def _translate_file(
     return failed
 
 
-def _segments(config: PipelineConfig, recording: Recording, name: str, to: str) -> Iterator[TranslatedSegment]:
+def _hearing(config: PipelineConfig) -> Pipeline:
+    """The pipeline that hears and translates, not open yet."""
     from parley.engines.ports import MT, STT, VAD
     from parley.library.pipeline import Pipeline
-    from parley.library.translation import translate as segments_of
 
     engines = config.engines
-    with (
-        Pipeline(
-            vad=engines[VAD],
-            turn=None,
-            stt=engines[STT],
-            llm=None,
-            tts=None,
-            mt=engines[MT],
-            language=config.language,
-        ) as pipeline,
-        frames_with_progress(recording, name) as pieces,
-    ):
+    return Pipeline(
+        vad=engines[VAD],
+        turn=None,
+        stt=engines[STT],
+        llm=None,
+        tts=None,
+        mt=engines[MT],
+        language=config.language,
+    )
+
+
+def _segments(pipeline: Pipeline, recording: Recording, name: str, to: str) -> Iterator[TranslatedSegment]:
+    from parley.library.translation import translate as segments_of
+
+    with frames_with_progress(recording, name) as pieces:
         yield from segments_of(pieces, to=to, sample_rate=recording.sample_rate, pipeline=pipeline)
 
 

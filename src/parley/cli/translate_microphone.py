@@ -62,10 +62,10 @@ def interpreted(
     from parley.core.policy.interpreter import Interpreter
     from parley.engines.ports import MT
     from parley.library.session import VoiceSession
-    from parley.library.translation import SentenceTranslator
+    from parley.library.translation import SegmentTranslator
 
     engine: Any = pipeline.engines.get(MT.name)
-    SentenceTranslator(engine, to, language).check()
+    SegmentTranslator(engine, to, language).check()
     session = VoiceSession(
         pipeline,
         sample_rate=rate,

@@ -176,7 +176,7 @@ async def atranslated(
 ) -> AsyncGenerator[TranslatedSegment, None]:
     """The sentences of frames at `rate`, on the loop where the pipeline is open. Raises as `translate()`."""
     loaded = await pipeline._here()
-    translator = SentenceTranslator(
+    translator = SegmentTranslator(
         loaded.engines.find(MT), to, from_language or loaded.config.language, tuple((terms or {}).items())
     )
     known = loaded.engines[STT].info.languages
@@ -197,7 +197,7 @@ async def atranslated(
 
 
 async def _translated(
-    event: object, rate: int, translator: SentenceTranslator, on_partial: Callable[[str], None] | None
+    event: object, rate: int, translator: SegmentTranslator, on_partial: Callable[[str], None] | None
 ) -> AsyncIterator[TranslatedSegment]:
     match event:
         case PartialTranscript(text) if on_partial is not None:
@@ -220,7 +220,7 @@ def sentences_of(segment: Segment) -> tuple[TimedText, ...]:
     return segment_clauses(segment.text, segment.start_s * 1000, segment.end_s * 1000, words, segment.language)
 
 
-class SentenceTranslator:
+class SegmentTranslator:
     """Translates one sentence after the other: `check()` first, then `translated()`. `source` "" is found out for each sentence.
 
     Raises `LibraryError` where there is no engine, and for a language that is not written as a tag.

@@ -22,7 +22,7 @@ from parley.engines.stt.language_names import TAGS, tag_of
 from parley.library.errors import LibraryError
 from parley.library.pipeline import Pipeline
 from parley.library.recordings import frames
-from parley.library.translation import SentenceTranslator, TranslatedSegment, atranslated
+from parley.library.translation import SegmentTranslator, TranslatedSegment, atranslated
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.server.audio_upload import AudioRequests, Upload, until_gone
@@ -105,7 +105,7 @@ def _target(upload: Upload) -> str:
 def _check(pipeline: LoadedPipeline, to: str) -> None:
     """Whether the translator knows the language, before anything is decoded."""
     try:
-        SentenceTranslator(pipeline.engines.find(MT), to, pipeline.config.language).check()
+        SegmentTranslator(pipeline.engines.find(MT), to, pipeline.config.language).check()
     except (EngineRefused, LibraryError) as error:
         raise Refused(Refusal(400, "unsupported_language", str(error), "language")) from error
 
