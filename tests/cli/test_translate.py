@@ -215,7 +215,7 @@ async def test_what_is_said_is_shown_and_spoken_in_the_other_language(capsys: py
 
     stt = FakeRecognizer(Transcript("good day to you", language="en"))
     async with live(stt) as pipeline:
-        events: AsyncGenerator[VoiceEvent, None] = interpreted(
+        events: AsyncGenerator[VoiceEvent, None] = await interpreted(
             pipeline, spoken(voice(600), silence(1_500)), play, "x-bench", "", RATE
         )
         await show(events, bilingual=True)
@@ -228,7 +228,7 @@ async def test_what_is_said_is_shown_and_spoken_in_the_other_language(capsys: py
 async def test_quiet_shows_and_does_not_speak_and_a_failure_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     stt = FakeRecognizer(EngineError("The recogniser is lost.", code="lost"))
     async with live(stt) as pipeline:
-        await show(interpreted(pipeline, spoken(voice(600), silence(1_500)), None, "x-bench", "", RATE), False)
+        await show(await interpreted(pipeline, spoken(voice(600), silence(1_500)), None, "x-bench", "", RATE), False)
         assert "The recogniser is lost." in capsys.readouterr().err
         with pytest.raises(EngineRefused, match="does not translate to 'fr'"):
-            interpreted(pipeline, spoken(), None, "fr", "", RATE)
+            await interpreted(pipeline, spoken(), None, "fr", "", RATE)

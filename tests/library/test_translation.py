@@ -95,7 +95,7 @@ def test_a_language_that_the_engine_does_not_translate_is_refused_before_the_wor
     stt = heard("one")
     with pytest.raises(EngineRefused, match=r"does not translate to 'fr'.*en, x-bench"):
         translated(Translating(), stt, to="fr")
-    with pytest.raises(EngineRefused, match="from 'de' to 'x-bench'"):
+    with pytest.raises(EngineRefused, match="bench does not translate from 'de' to 'x-bench'"):
         translated(Translating(), stt, from_language="de")
     with pytest.raises(LibraryError, match="no language"):
         translated(Translating(), stt, to="?!")

@@ -47,10 +47,10 @@ async def _interpret(config: PipelineConfig, to: str, speak: bool, bilingual: bo
         if speak:
             click.echo(HEADPHONES, err=True)
         source = await stack.enter_async_context(aclosing(microphone(devices[0], stop)))
-        await show(interpreted(pipeline, source, sink, to, config.language, RATE), bilingual)
+        await show(await interpreted(pipeline, source, sink, to, config.language, RATE), bilingual)
 
 
-def interpreted(
+async def interpreted(
     pipeline: Pipeline,
     source: AsyncGenerator[Any, None],
     sink: Callable[[NDArray[np.int16]], Awaitable[None]] | None,
@@ -65,7 +65,7 @@ def interpreted(
     from parley.library.translation import SegmentTranslator
 
     engine: Any = pipeline.engines.get(MT.name)
-    SegmentTranslator(engine, to, language).check()
+    await SegmentTranslator(engine, to, language).check()
     session = VoiceSession(
         pipeline,
         sample_rate=rate,

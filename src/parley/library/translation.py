@@ -182,7 +182,7 @@ async def atranslated(
     known = loaded.engines[STT].info.languages
     if not translator.source and len(known) == 1:
         translator.source = known[0]
-    translator.check()
+    await translator.check()
     session = transcriber(pipeline, rate)
     try:
         for piece in pieces:
@@ -221,7 +221,7 @@ def sentences_of(segment: Segment) -> tuple[TimedText, ...]:
 
 
 class SegmentTranslator:
-    """Translates one sentence after the other: `check()` first, then `translated()`. `source` "" is found out for each sentence.
+    """Translates one sentence after the other: `await check()` first, then `translated()`. `source` "" is found out for each sentence.
 
     Raises `LibraryError` where there is no engine, and for a language that is not written as a tag.
     """
@@ -245,21 +245,23 @@ class SegmentTranslator:
         self._before: deque[str] = deque(maxlen=CONTEXT_SENTENCES)
         self._share = object()
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Raises `EngineRefused` where the engine cannot translate into `to` at all, or from `source` if that is known."""
+        known = self._engine.info.languages
         if self.source:
             if same_language(self.source, self.to) or self._engine.translates(self.source, self.to):
                 return
+            # The engine's own refusal says best what there is instead.
+            await self._text("hello", self.source)
             what = f"from {self.source!r} to {self.to!r}"
+        elif not known or primary_tag(self.to) in map(primary_tag, known):
+            return
         else:
-            known = self._engine.info.languages
-            if not known or primary_tag(self.to) in map(primary_tag, known):
-                return
             what = f"to {self.to!r}"
         raise EngineRefused(
             f"{self._who} does not translate {what}.",
             code="unsupported_language",
-            remedy=f"It knows {', '.join(self._engine.info.languages)}." if self._engine.info.languages else "",
+            remedy=f"It knows {', '.join(known)}." if known else "",
         )
 
     async def translated(self, sentence: TimedText, detected: str = "") -> TranslatedSegment:

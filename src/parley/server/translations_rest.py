@@ -56,7 +56,7 @@ class TranslationsRest:
             _temperature(upload)
             to = _target(upload)
             pipeline = self._pipeline(upload)
-            _check(pipeline, to)
+            await _check(pipeline, to)
             recording, segments = await until_gone(request, _translated(upload, pipeline, to))
             return _answer(form, to, recording, segments)
 
@@ -102,10 +102,10 @@ def _target(upload: Upload) -> str:
     return to
 
 
-def _check(pipeline: LoadedPipeline, to: str) -> None:
+async def _check(pipeline: LoadedPipeline, to: str) -> None:
     """Whether the translator knows the language, before anything is decoded."""
     try:
-        SegmentTranslator(pipeline.engines.find(MT), to, pipeline.config.language).check()
+        await SegmentTranslator(pipeline.engines.find(MT), to, pipeline.config.language).check()
     except (EngineRefused, LibraryError) as error:
         raise Refused(Refusal(400, "unsupported_language", str(error), "language")) from error
 
