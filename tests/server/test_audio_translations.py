@@ -178,6 +178,7 @@ async def test_silence_is_an_empty_text() -> None:
         ({"extra_body": {"language": "?"}}, "language", "BCP-47"),
         ({"extra_body": {"diarize": "true"}}, "diarize", "There is no field 'diarize'"),
         ({"file": ("empty.wav", b"")}, "file", "empty"),
+        ({"file": ("odd.wav", wav(rate=900_000))}, "file", "900000 Hz is not possible"),
         ({"file": ("notes.txt", b"These are words, not sounds.")}, "file", "cannot be read as audio"),
     ],
 )
@@ -313,6 +314,18 @@ async def test_a_client_that_goes_away_ends_the_work() -> None:
         await asyncio.wait_for(mt.ended.acquire(), PATIENCE_S)
         await turn_the_loop(10)
         assert len(server.app.audio) == 0
+
+
+@pytest.mark.slow
+async def test_a_server_that_stops_tells_the_client_that_the_recording_was_not_finished() -> None:
+    mt = Hanging()
+    async with translating(Translating(mt=mt), shutdown_grace_s=0) as (server, client):
+        asking = asyncio.create_task(refused(client))
+        await asyncio.wait_for(mt.begun.acquire(), PATIENCE_S)
+        server.server.leave()
+        error = await asyncio.wait_for(asking, PATIENCE_S)
+    assert (error.status_code, error.code) == (503, "server_shutting_down")
+    assert int(error.response.headers["retry-after"]) > 0
 
 
 async def test_one_more_than_the_server_takes_at_once_is_told_when_to_come_back() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,13 +20,14 @@ START_S = 60
 PATIENCE_S = 30
 
 
-def read_until(stream: object, wanted: str, process: subprocess.Popen[str]) -> str:
+def read_until(stream: IO[str] | None, wanted: str, process: subprocess.Popen[str]) -> str:
     """All that is written up to the line that holds `wanted`."""
+    assert stream is not None
     seen = ""
-    timer = threading.Timer(PATIENCE_S if seen else START_S, process.kill)
+    timer = threading.Timer(START_S, process.kill)
     timer.start()
     try:
-        for line in stream:  # type: ignore[attr-defined]
+        for line in stream:
             seen += line
             if wanted in line:
                 return seen

@@ -139,8 +139,10 @@ def _read_wav(stream: BinaryIO, start: int, size: int, name: str, bounds: _Bound
             wide = np.zeros((packed.shape[0], 4), dtype=np.uint8)
             wide[:, 1:] = packed
             audio = wide.view("<i4")[:, 0].astype(np.float32) / 2147483648.0
-        case _:
+        case 4:
             audio = np.frombuffer(data, dtype="<i4").astype(np.float32) / 2147483648.0
+        case _:
+            raise wave.Error(f"samples of {width} bytes")
     return Recording(_to_mono(audio.astype(np.float32, copy=False), channels), rate)
 
 
@@ -156,10 +158,13 @@ def _read_av(stream: BinaryIO, name: str, bounds: _Bounds) -> Recording:
 
     try:
         limits = {"format_whitelist": bounds.formats, "protocol_whitelist": "pipe"} if bounds.formats else {}
-        with av.open(stream, mode="r", options=limits) as container:
+        # Titles are in any encoding; nothing here reads them.
+        with av.open(stream, mode="r", options=limits, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioFileError(f"{name} holds no audio track.")
-            rate = container.streams.audio[0].rate
+            rate: int = getattr(container.streams.audio[0], "rate", 0)  # a track without a decoder has none
+            if not rate:
+                raise AudioFileError(f"{name} is in a format that cannot be decoded here.")
             rate = min(rate, bounds.max_rate) if bounds.max_rate else rate
             to_mono = av.AudioResampler(format="flt", layout="mono", rate=rate)
             parts: list[Samples] = []
@@ -170,7 +175,9 @@ def _read_av(stream: BinaryIO, name: str, bounds: _Bounds) -> Recording:
                     total += parts[-1].shape[0]
                 bounds.check(total / rate, name)
             parts.extend(mono.to_ndarray()[0] for mono in to_mono.resample(None))
-    except av.error.FFmpegError as error:
+    except AudioFileError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:  # ValueError: the format changes in the middle
         raise AudioFileError(f"{name} cannot be read as audio: {error}.") from error
     if not parts:
         raise AudioFileError(f"{name} holds no audio.")

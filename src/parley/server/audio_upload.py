@@ -47,6 +47,9 @@ MAX_REQUESTS = 4
 BUSY_RETRY_S = 5
 """A minute of speech is done within seconds."""
 
+RESTART_RETRY_S = 30
+"""Loading the engines takes as long."""
+
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 64 * 1024
 """A prompt is the longest of them."""
@@ -64,6 +67,14 @@ TOO_LARGE = Refusal(
     "file_too_large",
     f"The request is larger than {MAX_UPLOAD_BYTES // (1024 * 1024)} MB. Compress the recording (MP3, Opus), or cut it into pieces.",
     "file",
+)
+STOPPING = Refusal(
+    503,
+    "server_shutting_down",
+    "The server is restarting; the recording was not finished.",
+    None,
+    "server_error",
+    RESTART_RETRY_S,
 )
 GONE = Refusal(499, "client_closed_request", "The client has gone.")
 
@@ -132,7 +143,8 @@ class AudioRequests:
 
 
 async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client goes away (`Refused` with `GONE`, which nobody reads)."""
+    """The result of `work`, which is cancelled when the client goes away (`Refused` with `GONE`, which nobody reads), and when the server
+    stops (`Refused` with `STOPPING`)."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(request))
     try:
@@ -140,6 +152,9 @@ async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         if working.done():
             return working.result()
         raise Refused(GONE)
+    except asyncio.CancelledError:
+        # A request is cancelled by a server that stops, when its grace is over; its client is still there to be told.
+        raise Refused(STOPPING) from None
     finally:
         for task in (working, leaving):
             task.cancel()

@@ -125,6 +125,8 @@ async def _translated(upload: Upload, loaded: LoadedPipeline, to: str) -> tuple[
         raise Refused(Refusal(400, error.code, str(error), param)) from error
     except EngineError as error:
         raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
+    except LibraryError as error:  # a rate, or samples, that no recording has
+        raise Refused(Refusal(400, "invalid_file", str(error), "file")) from error
     finally:
         await pipeline.aclose()
     return recording, segments
