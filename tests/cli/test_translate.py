@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parley.cli.failures import CommandFailed
 from parley.cli.main import run
 from parley.cli.translate import _report_failures
 from parley.cli.translate_microphone import interpreted, show
@@ -196,13 +197,14 @@ async def spoken(*pieces: Any) -> AsyncGenerator[Any, None]:
             await asyncio.sleep(0)
 
 
-def live(stt: FakeRecognizer) -> Pipeline:
+def live(stt: FakeRecognizer, tts: FakeSynthesizer | None = None) -> Pipeline:
     return Pipeline(
         vad=FakeVoiceActivity(),
         turn=None,
         stt=stt,
         llm=None,
-        tts=FakeSynthesizer(word_ms=20),
+        tts=tts or FakeSynthesizer(word_ms=20),
+        voice="alloy",
         mt=BenchTranslator(0, 0),
     )
 
@@ -232,3 +234,16 @@ async def test_quiet_shows_and_does_not_speak_and_a_failure_is_shown(capsys: pyt
         assert "The recogniser is lost." in capsys.readouterr().err
         with pytest.raises(EngineRefused, match="does not translate to 'fr'"):
             await interpreted(pipeline, spoken(), None, "fr", "", RATE)
+
+
+async def test_a_voice_that_does_not_speak_the_language_is_refused_before_anything_is_said() -> None:
+    class English(FakeSynthesizer):
+        def resolve_voice(self, voice: str, language: str = "") -> str | None:
+            return None if language not in ("", "en") else super().resolve_voice(voice)
+
+    async def play(audio: Any) -> None:
+        raise AssertionError("nothing is to be said")
+
+    async with live(FakeRecognizer(), English()) as pipeline:
+        with pytest.raises(CommandFailed, match=r"does not speak 'x-bench'.*--quiet"):
+            await interpreted(pipeline, spoken(), play, "x-bench", "", RATE)

@@ -162,6 +162,18 @@ async def test_another_language_can_be_asked_for_and_speech_in_it_passes_unchang
     assert made.text == "hello"
 
 
+async def test_the_language_of_the_speech_can_be_named() -> None:
+    engines = Translating(stt=FakeRecognizer("olleh"))
+    async with translating(engines) as (_, client):
+        made = await client.audio.translations.create(
+            file=("talk.wav", wav()), model="whisper-1", extra_body={"source_language": "x-bench"}
+        )
+        assert made.text == "hello"
+        assert {stream.spec.language for stream in engines.stt.streams} == {"x-bench"}
+        error = await refused(client, extra_body={"source_language": "fr"})
+    assert (error.code, error.param) == ("unsupported_language", "language")
+
+
 async def test_silence_is_an_empty_text() -> None:
     async with translating() as (_, client):
         made = await client.audio.translations.create(file=("quiet.wav", wav(silence(2_000))), model="whisper-1")
@@ -176,6 +188,7 @@ async def test_silence_is_an_empty_text() -> None:
         ({"temperature": 3}, "temperature", "from 0 to 1"),
         ({"extra_body": {"language": "fr"}}, "language", "does not translate to 'fr'"),
         ({"extra_body": {"language": "?"}}, "language", "BCP-47"),
+        ({"extra_body": {"source_language": "12!"}}, "source_language", "BCP-47"),
         ({"extra_body": {"diarize": "true"}}, "diarize", "There is no field 'diarize'"),
         ({"file": ("empty.wav", b"")}, "file", "empty"),
         ({"file": ("odd.wav", wav(rate=900_000))}, "file", "900000 Hz is not possible"),

@@ -60,12 +60,20 @@ async def interpreted(
 ) -> AsyncGenerator[VoiceEvent, None]:
     """The events of a live session at `rate` that translates `source` into `to`, and speaks into `sink` if there is one."""
     from parley.core.policy.interpreter import Interpreter
-    from parley.engines.ports import MT
+    from parley.engines.ports import MT, TTS
     from parley.library.session import VoiceSession
     from parley.library.translation import SegmentTranslator
+    from parley.runtime.faults import named
 
     engine: Any = pipeline.engines.get(MT.name)
     await SegmentTranslator(engine, to, language).check()
+    tts: Any = pipeline.engines.get(TTS.name)
+    voice = pipeline.config.voice
+    if sink is not None and tts.resolve_voice(voice, to) is None and tts.resolve_voice(voice) is not None:
+        raise CommandFailed(
+            f"{named('The speech synthesizer', tts)} does not speak {to!r}.",
+            "Name another with --tts, or only show the translation: --quiet.",
+        )
     session = VoiceSession(
         pipeline,
         sample_rate=rate,

@@ -1,4 +1,5 @@
-"""`POST /v1/audio/translations`: a recording to text in English, as OpenAI has it, or in the language that the field `language` names.
+"""`POST /v1/audio/translations`: a recording to text in English, as OpenAI has it, or in the language that the field `language` names. The
+field `source_language` names that of the speech, which the recogniser finds out otherwise.
 
 Laws: the answer is made by the library, with the engines of the pipeline that `model` names; a sentence that cannot be translated fails the
 request, because a part of the text would look like all of it. Answers are never cached.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +19,7 @@ from starlette.routing import Route
 
 from parley.audio.files import Recording
 from parley.config import Config
-from parley.engines.ports import MT, EngineError, EngineRefused
+from parley.engines.ports import MT, STT, EngineError, EngineRefused
 from parley.engines.stt.language_names import TAGS, tag_of
 from parley.library.errors import LibraryError
 from parley.library.pipeline import Pipeline
@@ -31,8 +33,8 @@ from parley.server.refusals import Refusal, Refused
 from parley.text.language_tags import primary_tag
 from parley.text.subtitles import VTT_HEAD, cues, srt_cue, vtt_cue
 
-FIELDS: Final = ("model", "prompt", "response_format", "temperature", "language")
-"""OpenAI's, and `language`."""
+FIELDS: Final = ("model", "prompt", "response_format", "temperature", "language", "source_language")
+"""OpenAI's, and the last two."""
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
 
@@ -54,8 +56,8 @@ class TranslationsRest:
         async with self._requests.accepted(request, FIELDS) as upload:
             form = _format(upload)
             _temperature(upload)
-            to = _target(upload)
-            pipeline = self._pipeline(upload)
+            to = _language(upload, "language", "en")
+            pipeline = _told(self._pipeline(upload), _language(upload, "source_language", ""))
             await _check(pipeline, to)
             recording, segments = await until_gone(request, _translated(upload, pipeline, to))
             return _answer(form, to, recording, segments)
@@ -93,13 +95,25 @@ def _temperature(upload: Upload) -> None:
         raise Refused(Refusal(400, "invalid_value", message, "temperature"))
 
 
-def _target(upload: Upload) -> str:
-    given = upload.fields.get("language", "en").strip()
-    to = tag_of(given) or given
-    if not primary_tag(to).isalnum():
-        message = f"language {given[:40]!r} is no language: send a BCP-47 tag, such as pt or pt-BR."
-        raise Refused(Refusal(400, "invalid_language", message, "language"))
-    return to
+def _language(upload: Upload, name: str, default: str) -> str:
+    """The tag in this field, which may also name the language in English; `default` where there is none."""
+    given = upload.fields.get(name, "").strip()
+    if not given:
+        return default
+    tag = tag_of(given) or given
+    if not primary_tag(tag).isalnum():
+        message = f"{name} {given[:40]!r} is no language: send a BCP-47 tag, such as pt or pt-BR."
+        raise Refused(Refusal(400, "invalid_language", message, name))
+    return tag
+
+
+def _told(pipeline: LoadedPipeline, language: str) -> LoadedPipeline:
+    """The pipeline for speech in this language, "" for its own."""
+    known = pipeline.engines[STT].info.languages
+    if language and known and primary_tag(language) not in map(primary_tag, known):
+        message = f"The recogniser does not understand {language!r}; it knows {', '.join(known)}."
+        raise Refused(Refusal(400, "unsupported_language", message, "source_language"))
+    return replace(pipeline, config=replace(pipeline.config, language=language)) if language else pipeline
 
 
 async def _check(pipeline: LoadedPipeline, to: str) -> None:
