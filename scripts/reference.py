@@ -68,6 +68,13 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "SegmentWord",
             "synthesize",
             "Spoken",
+            "translate",
+            "atranslate",
+            "TranslatedSegment",
+            "dub",
+            "Dub",
+            "placed",
+            "Placement",
         ),
     ),
     "errors.md": (

@@ -22,6 +22,7 @@ COMMANDS = {
     "talk": "Talk to an assistant through this machine's microphone and loudspeaker.",
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
+    "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",
     "engines": "List the engines that can be named in a pipeline.",

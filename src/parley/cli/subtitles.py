@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from parley.text.subtitles import VTT_HEAD, cues, srt_cue, vtt_cue
+
 if TYPE_CHECKING:
     from parley.library.transcription import Segment
 
@@ -64,20 +66,16 @@ class SubtitleWriter:
         self.count = 0
         self._out = out
         self._web = web
+        self._cues = 0
         if web:
-            out.write("WEBVTT\n\n")
+            out.write(VTT_HEAD)
 
     def write(self, segment: Segment) -> None:
         self.count += 1
-        times = f"{self._time(segment.start_s)} --> {self._time(segment.end_s)}"
-        number = "" if self._web else f"{self.count}\n"
-        self._out.write(f"{number}{times}\n{segment.text}\n\n")
+        for cue in cues(segment.start_s, segment.end_s, [segment.text]):
+            self._cues += 1
+            self._out.write(vtt_cue(cue) if self._web else srt_cue(self._cues, cue))
         self._out.flush()
-
-    def _time(self, seconds: float) -> str:
-        ms = round(seconds * 1000)
-        point = "." if self._web else ","
-        return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"
 
     def finish(self) -> None:
         """Nothing more to write."""

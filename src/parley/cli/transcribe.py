@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.file_progress import frames_with_progress
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import load_config, pull_option, warn
 from parley.cli.subtitles import FORMATS, Writer, writer_of
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from parley.config import PipelineConfig
     from parley.library.pipeline import Pipeline
     from parley.library.transcription import Segment
-
-LONG_S = 20.0
-"""A file this long gets a progress bar."""
-
-PIECE_MS = 500.0
 
 
 @click.command(
@@ -129,31 +125,10 @@ def _folder(output: str | None, files: tuple[str, ...]) -> Path | None:
 
 
 def _segments(pipeline: Pipeline, recording: Recording, name: str) -> Generator[Segment, None, None]:
-    from parley.library.recordings import frames
     from parley.library.transcription import transcribe as segments_of
 
-    pieces = frames(recording, PIECE_MS)
-    if not (sys.stderr.isatty() and recording.seconds >= LONG_S):
+    with frames_with_progress(recording, name) as pieces:
         yield from segments_of(pieces, sample_rate=recording.sample_rate, pipeline=pipeline)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns,
-        console=Console(stderr=True, emoji=False),
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as progress:
-        heard = progress.track(pieces, total=recording.seconds * 1000 / PIECE_MS, description=name)
-        yield from segments_of(heard, sample_rate=recording.sample_rate, pipeline=pipeline)
 
 
 @contextmanager
@@ -184,7 +159,7 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
     loop.add_signal_handler(signal.SIGINT, stop.set)
     heard = 0
     shown = sys.stderr.isatty()
-    async with _pipeline(config) as pipeline, aclosing(_microphone(device, stop)) as source:
+    async with _pipeline(config) as pipeline, aclosing(microphone(device, stop)) as source:
         session = transcriber(pipeline, RATE)
         async with aclosing(session.live(source)) as events:
             async for event in events:
@@ -204,7 +179,7 @@ async def _listen(config: PipelineConfig, device: str, writer: Writer) -> int:
     return heard
 
 
-async def _microphone(wanted: str, stop: asyncio.Event) -> AsyncGenerator[Any, None]:
+async def microphone(wanted: str, stop: asyncio.Event) -> AsyncGenerator[Any, None]:
     """Frames of int16 at the devices' rate, until `stop`."""
     from parley.talk.devices import FRAMES, RATE, WAITING_SOUNDS, find_device, list_devices
 

@@ -15,6 +15,7 @@ from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, Pre
 from parley.core.words.settings import SemanticVad, ServerVad
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
 from parley.errors import ParleyError
+from parley.library.dubbing import Dub, dub
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
     Failed,
@@ -34,16 +35,19 @@ from parley.library.events import (
 )
 from parley.library.models import CallFunction
 from parley.library.pipeline import Pipeline
+from parley.library.placement import Placement, placed
 from parley.library.recordings import frames, read_audio, write_audio
 from parley.library.session import VoiceSession
 from parley.library.speech import Spoken, synthesize
 from parley.library.transcription import Segment, SegmentWord, transcribe
+from parley.library.translation import TranslatedSegment, atranslate, translate
 
 __all__ = [
     "Answer",
     "Assistant",
     "AudioFileError",
     "CallFunction",
+    "Dub",
     "Endpointing",
     "EngineError",
     "EngineSpec",
@@ -58,6 +62,7 @@ __all__ = [
     "PartialTranscript",
     "PauseSeen",
     "Pipeline",
+    "Placement",
     "Policy",
     "PreRoll",
     "Recording",
@@ -82,14 +87,19 @@ __all__ = [
     "Transcriber",
     "Transcript",
     "Translate",
+    "TranslatedSegment",
     "Turn",
     "TurnEnded",
     "TurnFigures",
     "VoiceEvent",
     "VoiceSession",
+    "atranslate",
+    "dub",
     "frames",
+    "placed",
     "read_audio",
     "synthesize",
     "transcribe",
+    "translate",
     "write_audio",
 ]

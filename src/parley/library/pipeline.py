@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 from parley.config.values import BargeIn, PipelineConfig
 from parley.engines import registry
@@ -27,6 +27,7 @@ from parley.engines.ports import (
     EngineSpec,
     EngineUnavailable,
     LanguageModel,
+    Samples,
     SpeechRecognizer,
     SpeechSynthesizer,
     Stage,
@@ -293,6 +294,18 @@ class Pipeline:
 
     # --- for the rest of the library ----------------------------------------------------------------------------------
 
+    @classmethod
+    def around(cls, loaded: LoadedPipeline) -> Self:
+        """A pipeline of engines that the caller has opened on the running loop, keeps, and closes: what a server gives to the library.
+
+        Closing it (`aclose()`) ends its sessions and leaves the engines open.
+        """
+        pipeline = cls(vad=_opened_elsewhere, turn=None, stt=_opened_elsewhere, llm=None, tts=None)
+        pipeline.config = loaded.config
+        pipeline._objects = dict(loaded.engines)
+        pipeline._loaded, pipeline._loop = loaded, asyncio.get_running_loop()
+        return pipeline
+
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise LibraryError(
@@ -317,7 +330,7 @@ class Pipeline:
     async def _arun(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` where the engines live: on the running loop, unless the pipeline was opened on its own."""
         thread = self._thread
-        if thread is None:
+        if thread is None or thread.is_current:
             return await work
         answer = thread.submit(work)
         try:
@@ -348,6 +361,11 @@ class Pipeline:
     def _adopt(self, embedded: EmbeddedSession) -> None:
         """This session ends with the pipeline."""
         self._sessions.add(embedded)
+
+
+def _opened_elsewhere(audio: Samples) -> NoReturn:
+    """Stands for an engine that is open already (`Pipeline.around`)."""
+    raise AssertionError("a pipeline around open engines uses those")
 
 
 def _methods(port: type) -> list[str]:

@@ -24,6 +24,7 @@ from parley.library.function_synthesizer import TtsFunction
 from parley.library.pipeline import Pipeline
 from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
+from parley.runtime.generation.voicing import voice_for
 from parley.text.clauses import Clause, ClauseCutter
 from parley.text.spoken_form import spoken_form
 
@@ -57,10 +58,8 @@ def synthesize(
     checks.number("speed", speed, MIN_SPEED, MAX_SPEED)
     FrameReader(sample_rate, 1)
     pieces = [text] if isinstance(text, str) else text
-    with Pipeline(
-        vad=_no_voice, turn=None, stt=_no_words, llm=None, tts=tts, voice=voice, language=language
-    ) as pipeline:
-        speaker = _Speaker(pipeline, voice, language, speed, sample_rate)
+    with Pipeline(vad=no_voice, turn=None, stt=no_words, llm=None, tts=tts, voice=voice, language=language) as pipeline:
+        speaker = ClauseSpeaker(pipeline, voice, language, speed, sample_rate)
         pipeline._run(speaker.open())
         for clause in _clauses(pieces, language):
             speaking = speaker.speak(clause)
@@ -71,12 +70,12 @@ def synthesize(
                 pipeline._run(speaking.aclose())
 
 
-def _no_voice(frame: Samples) -> float:
+def no_voice(frame: Samples) -> float:
     """Replaces the voice activity model, which synthesis does not need."""
     return 0.0
 
 
-def _no_words(audio: Samples) -> str:
+def no_words(audio: Samples) -> str:
     """Replaces the recogniser."""
     return ""
 
@@ -92,8 +91,8 @@ async def _next(speaking: AsyncGenerator[Spoken, None]) -> Spoken | None:
     return await anext(speaking, None)
 
 
-class _Speaker:
-    """Speaks clauses with the pipeline's synthesizer, on its loop."""
+class ClauseSpeaker:
+    """Speaks clauses with the pipeline's synthesizer, on its loop: `open()` first, then `speak()`, which raises what the engine raises."""
 
     def __init__(self, pipeline: Pipeline, voice: str, language: str, speed: float, sample_rate: int) -> None:
         self._pipeline = pipeline
@@ -115,14 +114,16 @@ class _Speaker:
                 f"The synthesizer has no voice {self._voice!r}.", remedy=f"It has {known}, and OpenAI's names."
             )
 
-    async def speak(self, clause: Clause) -> AsyncGenerator[Spoken, None]:
+    async def speak(self, clause: Clause, speed: float | None = None) -> AsyncGenerator[Spoken, None]:
+        """The audio of one clause. `speed` is this clause's, in place of the one for all."""
         text = clause.text
         if not clause.spoken:
             return
         said = clause.spoken
         if not self._tts.info.normalizes:
             said = spoken_form(said, self._language).text
-        request = SpeechRequest(said, self._voice, self._language, self._speed)
+        voice, language = voice_for(self._tts, self._voice, self._language)
+        request = SpeechRequest(said, voice, language, self._speed if speed is None else speed)
         resampler: Resampler | None = None
         async with aclosing(self._tts.speak(request)) as chunks:  # type: ignore[type-var]
             async for given in chunks:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from parley.audio.files import Recording
+from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import PauseSeen
 from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, VoiceActivityModel
 from parley.library.errors import LibraryError
@@ -114,7 +115,12 @@ def _segments(
 def transcriber(pipeline: Pipeline, sample_rate: int) -> VoiceSession:
     """A session that only transcribes, cut as `transcribe()` cuts."""
     return VoiceSession(
-        pipeline, sample_rate=sample_rate, turn_detection="silence", endpointing=segment_pause_ms, modality="text"
+        pipeline,
+        sample_rate=sample_rate,
+        turn_detection="silence",
+        endpointing=segment_pause_ms,
+        modality="text",
+        policy=Transcriber(),
     )
 
 

@@ -32,6 +32,7 @@ from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.access.quotas import Quotas
 from parley.server.admission import Sessions
+from parley.server.audio_upload import AudioRequests
 from parley.server.descriptors import FIX, open_files_needed, raise_open_files_limit
 from parley.server.http_connection import Patience
 from parley.server.lifetime import Uvicorn, listen
@@ -83,6 +84,7 @@ class Application:
             sessions=self.factory,
             refused=lambda code: refusals.labels(code).inc(),
         )
+        self.audio = AudioRequests(self.access, origins, self.sessions)
         self._rest = rest_app(
             config,
             engines,
@@ -91,6 +93,7 @@ class Application:
             origins=origins,
             factory=self.factory,
             running=self.sessions,
+            audio=self.audio,
             metrics=metrics,
         )
 

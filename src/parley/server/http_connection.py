@@ -1,8 +1,9 @@
 """One HTTP connection: uvicorn's, with a limit to every wait.
 
 Laws:
-- A complete request, headers and body, arrives within `request_s` after the connection began or the response before it was sent; else
-  the connection ends. Single bytes do not extend the limit. (A WebSocket handshake is such a request; then `links/websocket` takes over.)
+- A complete request, headers and body, arrives within `request_s` after the connection began or the response before it was sent, and as
+  much longer as its bytes take at `bytes_per_s`; else the connection ends. Single bytes do not extend the limit. (A WebSocket handshake is
+  such a request; then `links/websocket` takes over.) A body that was answered before its end gains nothing.
 - A response of which nothing is read for `stall_s` ends too.
 - Where descriptors run short, the connection that has waited longest for its request is closed; where none waits, requests
   are refused with 503.
@@ -25,6 +26,13 @@ from parley.server.time_limits import CLOSE_S, STALL_S
 
 REQUEST_S = 10.0
 """For a complete request; those of stock clients are one packet, and a mobile network sends that within seconds."""
+
+BYTES_PER_S = 32 * 1024
+"""A recording of 25 MB takes 13 minutes at this rate; a slower link is refused. It is less than any network that carries speech both ways
+gives, and a client that sends less than that gains no time by it."""
+
+WORTH_WAITING_S = 0.05
+"""Time that a request has gained by its bytes; a few of them gain less."""
 
 FULL_RETRY_S = 5
 """Connections that say nothing are gone after twice this."""
@@ -49,6 +57,7 @@ class Patience:
 
     request_s: float = REQUEST_S
     stall_s: float = STALL_S
+    bytes_per_s: float = BYTES_PER_S
 
 
 @dataclass(slots=True)
@@ -94,6 +103,9 @@ class HttpConnection(H11Protocol):
         self._shared = shared
         self._served = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._since_s = 0.0
+        self._received = 0
+        """Bytes of the request that is awaited."""
         self._stall: asyncio.TimerHandle | None = None
 
     # --- asyncio -------------------------------------------------------------------------------------------------------
@@ -110,6 +122,7 @@ class HttpConnection(H11Protocol):
             # Only now: an answer before the request may be lost when the connection is closed.
             self._refuse(FULL)
             return
+        self._received += len(data)
         super().data_received(data)
         self._see_request()
 
@@ -142,6 +155,7 @@ class HttpConnection(H11Protocol):
     def _await_request(self) -> None:
         self._stop_waiting()
         self._shared.waiting[self] = None
+        self._since_s, self._received = self.loop.time(), 0
         self._deadline = self.loop.call_later(self._shared.patience.request_s, self._too_late)
 
     def _see_request(self) -> None:
@@ -156,6 +170,12 @@ class HttpConnection(H11Protocol):
             self._deadline = None
 
     def _too_late(self) -> None:
+        patience = self._shared.patience
+        until_s = self._since_s + patience.request_s + self._received / patience.bytes_per_s
+        reading = self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.SEND_RESPONSE
+        if reading and until_s > self.loop.time() + WORTH_WAITING_S:
+            self._deadline = self.loop.call_at(until_s, self._too_late)
+            return
         began, _ = self.conn.trailing_data
         if began and self.conn.our_state is h11.IDLE and not self.transport.is_closing():
             self._refuse(TOO_SLOW)

@@ -1,4 +1,5 @@
-"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), health, metrics, the page (`web.py`).
+"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), health,
+metrics, the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
@@ -33,11 +34,13 @@ from parley.server.access.credentials import key_of_request
 from parley.server.access.hosts import HostRule
 from parley.server.access.origins import OriginRule
 from parley.server.admission import Sessions
+from parley.server.audio_upload import AudioRequests
 from parley.server.client_secrets_rest import ClientSecretsRest
 from parley.server.paths import REALTIME_PATHS
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
+from parley.server.translations_rest import TranslationsRest
 from parley.server.web import Page, PageAnswers
 
 log = logging.getLogger("parley.server")
@@ -54,12 +57,14 @@ def rest_app(
     origins: OriginRule,
     factory: SessionFactory,
     running: Sessions,
+    audio: AudioRequests,
     metrics: Metrics,
 ) -> ASGIApp:
     """The HTTP half of the server."""
     rest = _Rest(config, engines, access, running, metrics.registry)
     page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
+    translations = TranslationsRest(config, engines, audio)
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),
@@ -67,6 +72,7 @@ def rest_app(
         Route("/metrics", rest.metrics),
         *(Route(path, rest.upgrade_required) for path in REALTIME_PATHS),
         *secrets.routes(),
+        *translations.routes(),
         *Page().routes(),
         *page.routes(),
     ]

@@ -119,12 +119,15 @@ class _Mark:
 
 
 class ClauseCutter:
-    """`push()` what the model writes and speak the clauses returned; `finish()` returns the rest (more may be pushed afterwards)."""
+    """`push()` what the model writes and speak the clauses returned; `finish()` returns the rest (more may be pushed afterwards).
 
-    def __init__(self, language: str = "") -> None:
+    `opening` False: nobody waits for the first clause, so that it is cut as the later ones are.
+    """
+
+    def __init__(self, language: str = "", *, opening: bool = True) -> None:
         self._language = language
         self._ordinal_dot = language.lower().partition("-")[0] in _ORDINAL_DOT
-        self._opening = True
+        self._opening = opening
         self._line_start = True  # whether the clause begins a line
         self._fenced = False
         self._begin_clause()

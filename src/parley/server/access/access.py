@@ -4,7 +4,7 @@
 |---|---|
 | `session`: a Realtime session | a key with the scope `realtime`, a client secret |
 | `realtime`: client secrets, what the page asks | a key with the scope `realtime` |
-| `audio`: REST endpoints for audio (there are none yet) | a key with the scope `audio` |
+| `audio`: REST endpoints for audio | a key with the scope `audio` |
 | `admin`: metrics | a key with the scope `admin` |
 | `any`: the list of models | any key |
 

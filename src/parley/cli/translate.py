@@ -1,0 +1,287 @@
+"""`parley translate`: speech to text, subtitles or speech in another language, from a file, a pipe or the microphone."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from parley.cli.failures import CommandFailed, files_checked
+from parley.cli.file_progress import frames_with_progress
+from parley.cli.model_downloads import provide_models
+from parley.cli.options import load_config, pull_option, warn
+from parley.cli.translations import TranslationWriter, translation_writer
+
+if TYPE_CHECKING:
+    from parley.audio.files import Recording
+    from parley.config import Config, PipelineConfig
+    from parley.library.dubbing import Dub
+    from parley.library.pipeline import Pipeline
+    from parley.library.translation import TranslatedSegment
+
+FORMATS = ("text", "json", "srt", "vtt")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  parley translate interview.mp3 --to pt
+  parley translate talk.mp4 --to es --format srt -o talk.es.srt
+  parley translate talk.mp4 --to es --format vtt --bilingual > talk.vtt
+  parley translate talk.mp4 --from en --to pt --dub talk.pt.wav --mix-original
+  parley say "Good morning." -o - | parley translate - --to pt
+  parley translate --mic --to pt
+"""
+)
+@click.argument("file", required=False, metavar="FILE|-")
+@click.option("--mic", is_flag=True, help="Translate the microphone, live, until Ctrl-C. Wear headphones.")
+@click.option("--to", "to", metavar="TAG", required=True, help="Language of the translation, such as pt or pt-BR.")
+@click.option("--from", "language", metavar="TAG", help="Language of the speech [default: found out].")
+@click.option("--mt", metavar="ENGINE[:MODEL]", help="Translator; `parley engines` lists them.")
+@click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small.")
+@click.option("--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL.")
+@click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis of --dub and --mic, such as kokoro or espeak.")
+@click.option("--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL.")
+@click.option("--voice", metavar="NAME", help="Voice of the translation: OpenAI's names or the engine's own.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--bilingual", is_flag=True, help="Write the original beneath the translation (text, srt, vtt).")
+@click.option("-o", "--output", metavar="FILE", help="Write here [default: stdout].")
+@click.option("--dub", "dub_to", metavar="FILE", help="Speak the translation in time (.wav .flac .ogg .mp3 .m4a).")
+@click.option("--mix-original", is_flag=True, help="With --dub: the original softly beneath.")
+@click.option("--quiet", is_flag=True, help="With --mic: show the translation, do not speak it.")
+@click.option("--input-device", metavar="NAME", default="", help="Microphone, by number or part of its name.")
+@click.option("--output-device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")
+@pull_option
+@click.option("--pipeline", metavar="NAME", help="Take engines and language from this pipeline of parley.toml.")
+@click.option("--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="Read this parley.toml.")
+def translate(
+    file: str | None,
+    mic: bool,
+    to: str,
+    language: str | None,
+    form: str,
+    as_json: bool,
+    bilingual: bool,
+    output: str | None,
+    dub_to: str | None,
+    mix_original: bool,
+    quiet: bool,
+    input_device: str,
+    output_device: str,
+    config_path: Path | None,
+    **flags: str | None,
+) -> None:
+    """Translate FILE (any audio or video that PyAV reads), or with - stdin, into the language --to.
+
+    Exit code 1: some sentences could not be translated; they stand there in their own language.
+    """
+    form = "json" if as_json else form
+    _check_usage(file, mic, form, dub_to, mix_original, quiet)
+    config = load_config(config_path, flags)
+    warn(config)
+    chosen = _with_translator(config.pipelines[config.default_pipeline])
+    if language is not None:
+        chosen = dataclasses.replace(chosen, language=language)
+    _provide(config, chosen, speech=dub_to is not None or (mic and not quiet))
+    with files_checked():
+        if mic:
+            from parley.cli.translate_microphone import interpret
+
+            interpret(chosen, to, speak=not quiet, bilingual=bilingual, devices=(input_device, output_device))
+            return
+        assert file is not None
+        failed = _translate_file(file, chosen, to, form, bilingual, output, dub_to, mix_original)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _check_usage(file: str | None, mic: bool, form: str, dub_to: str | None, mix_original: bool, quiet: bool) -> None:
+    if mic == (file is not None):
+        raise click.UsageError("Give a file, or - for stdin, or use --mic.")
+    if mic and (dub_to or form != "text"):
+        raise click.UsageError("--mic shows and speaks the translation; --format and --dub are for files.")
+    if mix_original and dub_to is None:
+        raise click.UsageError("--mix-original is for --dub.")
+    if quiet and not mic:
+        raise click.UsageError("--quiet is for --mic.")
+
+
+def _with_translator(config: PipelineConfig) -> PipelineConfig:
+    """The pipeline with a translator: its own, else the one that chooses by itself. Raises `CommandFailed` where there is none."""
+    from parley.engines import registry
+    from parley.engines.ports import MT
+
+    if MT in config.engines:
+        return config
+    installed = [name for name in registry.names(MT) if name != "bench"]
+    if "auto" not in installed:
+        there = (
+            f"Installed: {', '.join(installed)}."
+            if installed
+            else "None is installed: docs/translate-files.md says how to get one."
+        )
+        raise CommandFailed(
+            "No translator is named.", f"Name one with --mt ENGINE, or as `mt` in parley.toml (PARLEY_MT). {there}"
+        )
+    return dataclasses.replace(config, engines={**config.engines, MT: MT.spec("auto")})
+
+
+def _provide(config: Config, chosen: PipelineConfig, *, speech: bool) -> None:
+    from parley.engines.ports import MT, STT, TTS, VAD
+
+    needed = (VAD, STT, MT, TTS) if speech else (VAD, STT, MT)
+    provide_models(config, [(stage, chosen.engines[stage]) for stage in needed if stage in chosen.engines])
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _translate_file(
+    name: str,
+    config: PipelineConfig,
+    to: str,
+    form: str,
+    bilingual: bool,
+    output: str | None,
+    dub_to: str | None,
+    mix_original: bool,
+) -> int:
+    """How many sentences could not be translated."""
+    from parley.library.recordings import read_audio
+
+    segments: list[TranslatedSegment] = []
+    # Whatever is missing is found before an output is touched and before the work is done.
+    speaking = _dubbing(dub_to, config, to) if dub_to is not None else None
+    recording = read_audio(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
+    with ExitStack() as stack:
+        if speaking is not None:
+            stack.enter_context(speaking)
+        hearing = stack.enter_context(_hearing(config))
+        writer = stack.enter_context(_written(output, form, name, to, bilingual))
+        for segment in _segments(hearing, recording, name, to):
+            writer.write(segment)
+            segments.append(segment)
+        if not segments:
+            click.echo(f"No speech was found in {name}.", err=True)
+        if output is not None and output != "-":
+            click.echo(f"{len(segments)} sentences in {output}", err=True)
+        failed = _report_failures(segments)
+        if dub_to is not None and speaking is not None:
+            _write_dub(dub_to, segments, speaking, to, recording, mix_original)
+    return failed
+
+
+def _hearing(config: PipelineConfig) -> Pipeline:
+    """The pipeline that hears and translates, not open yet."""
+    from parley.engines.ports import MT, STT, VAD
+    from parley.library.pipeline import Pipeline
+
+    engines = config.engines
+    return Pipeline(
+        vad=engines[VAD],
+        turn=None,
+        stt=engines[STT],
+        llm=None,
+        tts=None,
+        mt=engines[MT],
+        language=config.language,
+    )
+
+
+def _segments(pipeline: Pipeline, recording: Recording, name: str, to: str) -> Iterator[TranslatedSegment]:
+    from parley.library.translation import translate as segments_of
+
+    with frames_with_progress(recording, name) as pieces:
+        yield from segments_of(pieces, to=to, sample_rate=recording.sample_rate, pipeline=pipeline)
+
+
+@contextmanager
+def _written(output: str | None, form: str, name: str, to: str, bilingual: bool) -> Iterator[TranslationWriter]:
+    """The writer; finished when the context is left without an error."""
+    if output is None or output == "-":
+        writer = translation_writer(form, sys.stdout, name, to, bilingual)
+        yield writer
+        writer.finish()
+        return
+    with Path(output).open("w", encoding="utf-8") as file:
+        writer = translation_writer(form, file, name, to, bilingual)
+        yield writer
+        writer.finish()
+
+
+def _report_failures(segments: list[TranslatedSegment]) -> int:
+    """Print each reason once, with how often it was met; returns how many sentences have no translation."""
+    reasons: dict[str, list[float]] = {}
+    for segment in segments:
+        if segment.error is not None:
+            reasons.setdefault(str(segment.error), []).append(segment.start_ms)
+    for reason, starts in reasons.items():
+        click.echo(
+            f"parley: {len(starts)} of {len(segments)} sentences not translated, the first one at "
+            f"{starts[0] / 1000:.1f} s: {reason}",
+            err=True,
+        )
+    return sum(map(len, reasons.values()))
+
+
+# --- the dub ----------------------------------------------------------------------------------------------------------
+
+
+def _dubbing(path: str, config: PipelineConfig, to: str) -> Pipeline:
+    """The pipeline that speaks, not open yet. Raises `CommandFailed` for a file that cannot be written."""
+    from parley.audio.files import SUFFIXES
+    from parley.engines.ports import TTS
+    from parley.library.dubbing import dubbing_pipeline
+
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise CommandFailed(f"The suffix of {path} names no format.", f"Use one of {', '.join(SUFFIXES)}.")
+    if not Path(path).parent.is_dir():
+        raise CommandFailed(f"{path}: there is no folder {Path(path).parent}.", "Make it, or name another one.")
+    if TTS not in config.engines:
+        raise CommandFailed("No speech synthesis is named.", "Name one with --tts ENGINE, or as `tts` in parley.toml.")
+    return dubbing_pipeline(config.engines[TTS], to, config.voice)
+
+
+def _write_dub(
+    path: str,
+    segments: list[TranslatedSegment],
+    pipeline: Pipeline,
+    to: str,
+    recording: Recording,
+    mix_original: bool,
+) -> None:
+    from parley.library.dubbing import dub
+    from parley.library.recordings import write_audio
+
+    def spoken(count: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r\033[Kspeaking {count} of {len(segments)}", nl=False, err=True)
+
+    made = dub(
+        segments,
+        to=to,
+        pipeline=pipeline,
+        original=recording,
+        mix_original=mix_original,
+        on_spoken=spoken,
+    )
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    write_audio(path, made.recording)
+    click.echo(_summary(path, made), err=True)
+
+
+def _summary(path: str, made: Dub) -> str:
+    faster = sum(place.rate > 1.0 for place in made.placements)
+    late_s = max((place.late_ms for place in made.placements), default=0.0) / 1000
+    return (
+        f"{made.recording.seconds:.1f} s in {path}; {faster} of {len(made.placements)} sentences spoken faster, "
+        f"at most {late_s:.1f} s late"
+    )

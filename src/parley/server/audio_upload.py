@@ -1,0 +1,239 @@
+"""Requests that bring a recording: who may send one, how many at once, and what is read of it.
+
+Laws:
+- Key, origin and room are checked before the body is read; the body is read up to `MAX_UPLOAD_BYTES`, into a file beyond 1 MB.
+- A request holds one of `MAX_REQUESTS` places until it is answered, and is counted for its key as a session is. Where the client goes away,
+  the work ends.
+- What was sent is decoded in a thread, by demuxers that open nothing but its bytes (`audio.files.read_strangers`), at most
+  `MAX_AUDIO_SECONDS` of it.
+- Every failure is a `Refused` with the name of the form's field.
+
+Does not know: what is done with the recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from parley.audio.files import AudioFileError, Recording, read_strangers
+from parley.server.access.access import Access, Grant
+from parley.server.access.credentials import key_of_request
+from parley.server.access.origins import OriginRule
+from parley.server.admission import Sessions
+from parley.server.refusals import Refusal, Refused
+
+T = TypeVar("T")
+
+MAX_UPLOAD_BYTES = 25 * 1024 * 1024
+"""OpenAI's limit for a file; here it is that of the whole body."""
+
+MAX_AUDIO_SECONDS = 1500
+"""What OpenAI's transcribing models take. Compressed, 25 MB may hold hours; decoded, this is 144 MB."""
+
+DECODED_RATE = 24_000
+"""Hz. A recogniser hears nothing above, and a recording of 96 kHz would take four times the memory."""
+
+MAX_REQUESTS = 4
+"""At once: each decodes into memory, and recognises as fast as the machine can beside the sessions, which go first."""
+
+BUSY_RETRY_S = 5
+"""A minute of speech is done within seconds."""
+
+RESTART_RETRY_S = 30
+"""Loading the engines takes as long."""
+
+MAX_FIELDS = 16
+MAX_FIELD_BYTES = 64 * 1024
+"""A prompt is the longest of them."""
+
+BUSY = Refusal(
+    429,
+    "too_many_audio_requests",
+    f"The server works on {MAX_REQUESTS} recordings already. Try again in {BUSY_RETRY_S} s.",
+    None,
+    "rate_limit_error",
+    BUSY_RETRY_S,
+)
+TOO_LARGE = Refusal(
+    413,
+    "file_too_large",
+    f"The request is larger than {MAX_UPLOAD_BYTES // (1024 * 1024)} MB. Compress the recording (MP3, Opus), or cut it into pieces.",
+    "file",
+)
+STOPPING = Refusal(
+    503,
+    "server_shutting_down",
+    "The server is restarting; the recording was not finished.",
+    None,
+    "server_error",
+    RESTART_RETRY_S,
+)
+GONE = Refusal(499, "client_closed_request", "The client has gone.")
+
+
+@dataclass(slots=True)
+class Upload:
+    """A form with its recording. `fields` are the others, by name. It is valid while its request is."""
+
+    file: UploadFile
+    fields: dict[str, str]
+
+    async def recording(self) -> Recording:
+        """The recording, mono. Raises `Refused` for a file that is empty, too long, or not audio."""
+        name = "The file"
+        if not self.file.size:
+            raise Refused(Refusal(400, "invalid_file", "The file is empty.", "file"))
+        try:
+            return await asyncio.to_thread(
+                read_strangers, self.file.file, name, max_seconds=MAX_AUDIO_SECONDS, max_rate=DECODED_RATE
+            )
+        except AudioFileError as error:
+            raise Refused(Refusal(400, "invalid_file", str(error), "file")) from error
+
+
+class AudioRequests:
+    """The requests with recordings of one server. `accepted()` is the way in; `until_gone()` runs the work."""
+
+    def __init__(self, access: Access, origins: OriginRule, running: Sessions) -> None:
+        self._access = access
+        self._origins = origins
+        self._running = running
+        self._places: set[object] = set()
+
+    @asynccontextmanager
+    async def accepted(self, request: Request, known: Collection[str]) -> AsyncIterator[Upload]:
+        """The form of a request that may be served now; `known` are the fields that it may have beside `file`. Raises `Refused`."""
+        grant = self._grant(request)
+        refusal = self._running.refusal(grant) or (BUSY if len(self._places) >= MAX_REQUESTS else None)
+        if refusal is not None:
+            raise Refused(refusal)
+        place = object()
+        self._places.add(place)
+        self._running.quotas.began(grant.key, place)
+        try:
+            upload = await _read_form(request, known)
+            try:
+                yield upload
+            finally:
+                await upload.file.close()
+        finally:
+            self._places.discard(place)
+            self._running.quotas.ended(grant.key, place)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def _grant(self, request: Request) -> Grant:
+        grant = self._access.grant(key_of_request(request.headers), "audio")
+        if isinstance(grant, Refusal):
+            raise Refused(grant)
+        # A form is a request that any page may have a browser send, without asking first.
+        refusal = self._origins.refusal(request.headers.get("origin"))
+        if refusal is not None:
+            raise Refused(refusal)
+        return grant
+
+
+async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client goes away (`Refused` with `GONE`, which nobody reads), and when the server
+    stops (`Refused` with `STOPPING`)."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Refused(GONE)
+    except asyncio.CancelledError:
+        # A request is cancelled by a server that stops, when its grace is over; its client is still there to be told.
+        raise Refused(STOPPING) from None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read_form(request: Request, known: Collection[str]) -> Upload:
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "multipart/form-data":
+        message = "Send the recording as multipart/form-data, with the fields file and model."
+        raise Refused(Refusal(400, "invalid_content_type", message))
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
+        raise Refused(TOO_LARGE)
+    parser = _WholeForm(
+        request.headers, _bounded(request), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Refused(Refusal(400, "invalid_form", f"The form cannot be read: {error.message}")) from error
+    except ClientDisconnect:
+        raise Refused(GONE) from None
+    file: UploadFile | None = None
+    fields: dict[str, str] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile) and name == "file":
+            file = value
+            continue
+        if isinstance(value, str) and name in known and name not in fields:
+            fields[name] = value
+            continue
+        await form.close()
+        raise Refused(_unknown(name, value, known))
+    if file is None:
+        raise Refused(
+            Refusal(400, "missing_required_parameter", "The form has no file: send it as the field file.", "file")
+        )
+    return Upload(file, fields)
+
+
+def _unknown(name: str, value: object, known: Collection[str]) -> Refusal:
+    shown = name[:100]
+    if isinstance(value, UploadFile):
+        return Refusal(400, "invalid_value", f"{shown!r} is a file; only the field file is one.", shown)
+    if name == "file":
+        return Refusal(400, "invalid_value", "The field file has no file name, so it is no file.", "file")
+    if name in known:
+        return Refusal(400, "invalid_value", f"The form has {shown!r} twice.", shown)
+    return Refusal(400, "unknown_parameter", f"There is no field {shown!r}; there are file, {', '.join(known)}.", shown)
+
+
+class _WholeForm(MultiPartParser):
+    """Refuses a form that ends in its middle: Starlette takes what there is of a file for the file."""
+
+    _complete = False
+
+    def on_end(self) -> None:
+        self._complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._complete:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("It ends before its last boundary.")
+        return form
+
+
+async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
+    """The body. Raises `Refused` beyond the limit."""
+    received = 0
+    async for piece in request.stream():
+        received += len(piece)
+        if received > MAX_UPLOAD_BYTES:
+            raise Refused(TOO_LARGE)
+        yield piece
