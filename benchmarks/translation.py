@@ -28,7 +28,9 @@ WARM_UP = 3
 
 def main() -> int:
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("sentences", type=Path, help="a sentence and its reference on each line, with a tab between them")
+    parser.add_argument(
+        "sentences", type=Path, help="a sentence and its reference on each line, with a tab between them"
+    )
     parser.add_argument("engines", nargs="+", help="such as bergamot, apertium, pivot:apertium,bergamot")
     parser.add_argument("--from", dest="source", required=True, help="the language of the sentences")
     parser.add_argument("--to", dest="target", required=True, help="the language of the references")
@@ -41,7 +43,9 @@ def main() -> int:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
         return 0
     for one in figures:
-        print(f"{one['engine']}: {one['sentences']} sentences, p50 {one['p50_ms']} ms, p95 {one['p95_ms']} ms, CPU {one['cpu_ms']} ms")
+        print(
+            f"{one['engine']}: {one['sentences']} sentences, p50 {one['p50_ms']} ms, p95 {one['p95_ms']} ms, CPU {one['cpu_ms']} ms"
+        )
     return 0
 
 

@@ -105,7 +105,8 @@ def test_a_text_that_kills_every_process_is_a_fault_until_another_is_answered() 
     pool: ChildPool[str] = ChildPool(lambda key: ChildPipeline(key, [stage("os._exit(1) if text == b'bad' else None")]))
     with pytest.raises(ChildLost):
         pool.ask("a", "bad")
-    assert isinstance(pool.fault, ChildLost)
+    fault = pool.fault
+    assert isinstance(fault, ChildLost)
     assert pool.ask("a", "good") == "GOOD"
     assert pool.fault is None
     pool.close()
