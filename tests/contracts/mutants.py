@@ -607,6 +607,11 @@ class TranslatesTheContext(BenchTranslator):
             yield piece
 
 
+class ListsAPairTooMany(BenchTranslator):
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        return (("en", "fr"), *super().pairs())
+
+
 class HoldsBackTooMuch(BenchConverter):
     def open_stream(self, spec: ConversionSpec) -> BenchConversion:
         super().open_stream(spec)

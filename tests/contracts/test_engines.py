@@ -6,13 +6,17 @@ A deliberate exception is an override with its reason, as in the package of anyb
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parley.engines.mt.apertium import ApertiumTranslator
+from parley.engines.mt.apertium_modes import DIRECTORY
 from parley.engines.ports import (
     LLM,
     MODERATION,
@@ -29,6 +33,8 @@ from parley.engines.ports import (
     SpeechRecognizer,
     SpeechSynthesizer,
     Stage,
+    TranslationRequest,
+    Translator,
 )
 from parley.engines.registry import create
 from parley.testing.contracts import (
@@ -45,6 +51,7 @@ from parley.testing.contracts import (
 )
 from tests.engines import tiny_kokoro
 from tests.engines.bursts import BurstRecognizer
+from tests.engines.tiny_ctranslate import NLLB, ctranslate_folder
 from tests.engines.tiny_models import whisper_folder
 from tests.engines.tiny_moonshine import moonshine_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
@@ -265,6 +272,70 @@ class TestBenchTranslator(TranslatorContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(MT, "bench", first_word_ms=5)
+
+
+needs_apertium = pytest.mark.skipif(
+    shutil.which("apertium") is None or not ApertiumTranslator(Path(DIRECTORY)).pairs(),
+    reason="Apertium is not installed (Debian: apt-get install apertium apertium-eng-spa apertium-es-pt)",
+)
+
+
+@needs_apertium
+class TestApertium(TranslatorContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(MT, "apertium")
+
+
+@needs_apertium
+class TestPivot(TranslatorContract):
+    """Two installations of Apertium in a row: English to Portuguese through Spanish."""
+
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(MT, "pivot:apertium:eng-spa+spa-eng,apertium:es-pt+pt-es")
+
+
+@needs_apertium
+class TestAutoTranslator(TranslatorContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(MT, "auto")
+
+
+@pytest.fixture(scope="session")
+def ctranslate_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sentencepiece", reason="the extra ctranslate2 (sentencepiece) is not installed")
+    folder = tmp_path_factory.mktemp("ctranslate")
+    ctranslate_folder(folder / "opus-mt-en-de")
+    ctranslate_folder(folder / "nllb", NLLB)
+    return folder
+
+
+class RandomTranslatorContract(TranslatorContract):
+    """Random weights stop where they like: a short sentence may have a long translation, but the same one with a context as without."""
+
+    def test_context_is_not_translated_again(self, subject: Subject[Translator]) -> None:
+        plain = TranslationRequest("Good morning.", *self.pair(subject.engine))
+        with_context = replace(plain, context=("What is the weather like?", "Seven ships sailed south."))
+        one, other = (subject.run(self.translate(subject.engine, request)) for request in (plain, with_context))
+        assert one == other
+
+
+class TestCTranslate(RandomTranslatorContract):
+    """The real loading and decoding code on random weights, in the layout of Opus-MT."""
+
+    @pytest.fixture
+    def make_engine(self, ctranslate_weights: Path) -> Make:
+        return made(MT, f"ctranslate2:{ctranslate_weights / 'opus-mt-en-de'}", threads=1)
+
+
+class TestCTranslateManyLanguages(RandomTranslatorContract):
+    """The real loading and decoding code on random weights, in the layout of NLLB."""
+
+    @pytest.fixture
+    def make_engine(self, ctranslate_weights: Path) -> Make:
+        return made(MT, f"ctranslate2:{ctranslate_weights / 'nllb'}", threads=1)
 
 
 class TestBenchConverter(ConverterContract):

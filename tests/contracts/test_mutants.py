@@ -162,6 +162,7 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
         for contract, good, mutant, test in (
             (TranslatorContract, BenchTranslator, mutants.LosesTheLastWord, "test_a_longer_text_has_a_longer_translation"),
             (TranslatorContract, BenchTranslator, mutants.TranslatesTheContext, "test_context_is_not_translated_again"),
+            (TranslatorContract, BenchTranslator, mutants.ListsAPairTooMany, "test_the_pairs_that_it_lists_are_those_that_it_translates"),
             (ConverterContract, BenchConverter, mutants.HoldsBackTooMuch, "test_silence_stays_where_it_was"),
             (ConverterContract, BenchConverter, mutants.ConvertsAfterClose, "test_closing_is_safe_at_any_time_and_ends_the_stream"),
             (ConverterContract, BenchConverter, mutants.OneConversion, "test_sixteen_at_once_get_what_each_gets_alone"),

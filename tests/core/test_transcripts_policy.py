@@ -149,8 +149,8 @@ def test_every_word_is_translated_once_and_in_order(pieces: list[str]) -> None:
     interpreted = scene(Interpreter("de", "en"))
     interpreted.hears(640, 0.9)
     text = ""
-    for piece in pieces:
-        text += piece
+    for number, piece in enumerate(pieces):
+        text += f"{number} {piece}"
         speaks_on(interpreted, text)
     interpreted.hears(600, 0.0)
     interpreted.happens(Transcribed(interpreted.turn(), text))
@@ -175,7 +175,7 @@ def test_an_unstable_word_causes_no_work_and_each_stable_one_is_considered_once(
 def test_a_policy_may_have_a_text_spoken_verbatim() -> None:
     heard = scene(Decides(ended=(Say("One moment."), Answer())))
     heard.says("What is the time?")
-    assert works(heard) == [Utterance("One moment.")]
+    assert [work.text for work in works(heard) if isinstance(work, Utterance)] == ["One moment."]
     finishes(heard, "One moment.", ms=320)
     assert len(started(heard)) == 1, "a reply waits for the end of playback"
     heard.passes(320)

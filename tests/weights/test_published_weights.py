@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from benchmarks.round_trip import SENTENCES, recognize_all, speak_all
-from parley.engines.ports import LLM, STT, TURN, ChatMessage, ChatRequest, EngineSpec, TextDelta
+from parley.engines.ports import LLM, MT, STT, TURN, ChatMessage, ChatRequest, EngineSpec, TextDelta
 from parley.engines.registry import create
 from parley.models import store
-from parley.testing.contracts import RecognizerContract, TurnJudgeContract
+from parley.testing.contracts import RecognizerContract, TranslatorContract, TurnJudgeContract
 
 Make = Callable[[], Any]
 
@@ -41,6 +41,15 @@ class TestSmartTurn(TurnJudgeContract):
     def make_engine(self) -> Make:
         here("smart-turn:v3.2")
         return partial(create, TURN, EngineSpec("smart"))
+
+
+class TestBergamot(TranslatorContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        pytest.importorskip("fxtranslate", reason="fxtranslate (the extra bergamot) has no wheel here")
+        return partial(
+            create, MT, EngineSpec.parse(f"bergamot:{here('bergamot:en-pt')[9:]}+{here('bergamot:pt-en')[9:]}")
+        )
 
 
 def smol() -> EngineSpec:

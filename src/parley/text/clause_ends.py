@@ -35,7 +35,8 @@ def clause_ends(text: str, boundary: Boundary, min_words: int) -> list[int]:
     for mark in _MARK.finditer(text):
         if not word_count(text[begin : mark.start()]):
             continue
-        if _ends_sentence(text, mark) or (boundary == "comma" and word_count(text[begin : mark.start()]) >= min_words):
+        soft = boundary == "comma" and "." not in mark.group() and word_count(text[begin : mark.start()]) >= min_words
+        if soft or _ends_sentence(text, mark):
             begin = mark.end()
             ends.append(begin)
     return ends

@@ -60,6 +60,9 @@ class BenchTranslator:
     def translates(self, from_language: str, to_language: str) -> bool:
         return {_known(from_language or "en"), _known(to_language)} == set(LANGUAGES)
 
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        return (LANGUAGES, LANGUAGES[::-1])
+
     async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
         """The mapped text, word by word."""
         if not self.translates(request.from_language, request.to_language):

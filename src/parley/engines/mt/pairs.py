@@ -20,6 +20,8 @@ Pair = tuple[str, str]
 def tag(language: str) -> str:
     """A tag as pairs are written: `pt-BR`, `zh-Hant`, `en`."""
     first, *others = language.strip().replace("_", "-").split("-")
+    if first.lower() == "x":  # a private tag has no regions
+        return "-".join((first, *others)).lower()
     shaped = (part.upper() if len(part) == 2 else part.title() if len(part) == 4 else part.lower() for part in others)
     return "-".join((first.lower(), *shaped))
 

@@ -22,8 +22,11 @@ _FIRST_PICTURE: Final = "\u2190"
 """Symbols below it belong to words: 20 °C, No., TM."""
 
 _SENTENCE_END: Final = re.compile(r"(?:[.!?…؟।]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』）”]*)")
-_ABBREVIATION: Final = re.compile(r"(?:^|[\s(\"“«])[^\W\d_a-z][a-zà-ÿ]{0,2}\.$")
-"""`Sr.`, `Dr.`, `J.`: no end of a sentence. `Yes.` is taken for one too, and two short sentences stay together."""
+_ABBREVIATION: Final = re.compile(
+    r"(?:^|[\s(\"“«])(?:[^\W\d_a-z]|Mr|Mrs|Ms|Drs?|Dra|Sr|Sra|Srta|Srs|Jr|St|Ste|Prof|Mme|Mlle|Hr|Fr|Sig|Ing|Lic|Gen|Col|Cap|Capt|Lt|Sgt"
+    r"|Rev|Hon|Av|Ave|Tel|vs|ca|bzw|approx|aprox|p\.ej|e\.g|i\.e)\.$"
+)
+"""No end of a sentence: titles before names, and initials."""
 
 _WORD: Final = re.compile(r"[^\W_]")
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -81,7 +84,7 @@ def _is_break(character: str) -> bool:
 def _kept(character: str) -> str:
     category = unicodedata.category(character)
     if category == "Cc":
-        return character if character in "\n\t" else " " if character.isspace() else ""
+        return character if character in "\n\t" else " " if character in "\v\f" else ""
     return "" if category in {"Cs", "Co", "Cn"} else character
 
 

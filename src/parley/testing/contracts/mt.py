@@ -7,12 +7,16 @@ from itertools import product
 
 import pytest
 
-from parley.engines.ports import MT, Term, TranslationRequest, Translator
+from parley.engines.ports import MT, ListsPairs, Term, TranslationRequest, Translator
 from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
 from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
 from parley.testing.contracts.streamed import StreamedContract
+from parley.text.language_tags import primary_tag
 
 NO_LANGUAGE = "x-none"
+
+MOST_PAIRS = 500
+"""Pairs of a model of many languages that are asked about: it may have forty thousand."""
 
 
 class TranslatorContract(StreamedContract[Translator, str]):
@@ -47,6 +51,19 @@ class TranslatorContract(StreamedContract[Translator, str]):
         assert engine.translates("", target), "the source language may be unknown"
         assert not engine.translates(source, NO_LANGUAGE)
         assert subject.run(self.translate(engine, TranslationRequest(SENTENCES[0], "", target)))
+
+    def test_the_pairs_that_it_lists_are_those_that_it_translates(self, subject: Subject[Translator]) -> None:
+        """Where it lists any (`ListsPairs`): each is translated, its languages are declared, and the suite's own pair is among them."""
+        engine = subject.engine
+        if not isinstance(engine, ListsPairs):
+            pytest.skip("it lists no pairs")
+        pairs = engine.pairs()
+        assert list(pairs) == sorted(set(pairs))
+        refused = [pair for pair in pairs[:MOST_PAIRS] if not engine.translates(*pair)]
+        assert not refused, f"it lists {refused}, and does not translate them"
+        primary = {(primary_tag(source), primary_tag(target)) for source, target in pairs}
+        assert {language for pair in primary for language in pair} <= set(map(primary_tag, engine.info.languages))
+        assert tuple(map(primary_tag, self.pair(engine))) in primary
 
     def test_a_pair_that_it_does_not_know_is_refused_by_name(self, subject: Subject[Translator]) -> None:
         engine = subject.engine
