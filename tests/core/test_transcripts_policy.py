@@ -85,15 +85,17 @@ def test_a_clause_is_translated_while_the_speaker_continues_and_the_rest_at_the_
     interpreted.hears(640, 0.9)
     speaks_on(interpreted, "The nurse is on the ward. She will")
     (first,) = started(interpreted)
-    assert first.work == Translation("The nurse is on the ward. ", "en", "de", (("ward", "Station"),))
+    terms = (("ward", "Station"),)
+    assert first.work == Translation("The nurse is on the ward.", "en", "de", terms, clause=1, end_ms=704)
     assert (first.language, first.modality, first.held) == ("de", "audio", False)
     assert interpreted.notices(ResponseCreated), "it does not wait for the floor"
     finishes(interpreted)
     interpreted.hears(600, 0.0)
     interpreted.happens(Transcribed(interpreted.turn(), "The nurse is on the ward. She will call you."))
-    assert works(interpreted)[1] == Translation(
-        "She will call you.", "en", "de", (("ward", "Station"),), ("The nurse is on the ward. ",)
-    )
+    second = works(interpreted)[1]
+    assert isinstance(second, Translation)
+    assert (second.text, second.clause, second.terms) == (" She will call you.", 2, terms)
+    assert second.context == ("The nurse is on the ward.",)
 
 
 def test_without_a_configured_language_the_detected_one_is_translated() -> None:
@@ -101,7 +103,9 @@ def test_without_a_configured_language_the_detected_one_is_translated() -> None:
     interpreted.hears(640, 0.9)
     interpreted.hears(600, 0.0)
     interpreted.happens(Transcribed(interpreted.turn(), "Bonjour.", language="fr", language_confidence=1))
-    assert works(interpreted) == [Translation("Bonjour.", "fr", "de")]
+    (work,) = works(interpreted)
+    assert isinstance(work, Translation)
+    assert (work.text, work.from_language, work.to_language) == ("Bonjour.", "fr", "de")
 
 
 def test_translations_are_generated_one_at_a_time_even_during_playback() -> None:

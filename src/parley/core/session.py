@@ -81,7 +81,7 @@ from parley.core.words.events import (
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
 from parley.core.words.limits import INTERPRETED_ITEMS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
-from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionClosed, SessionCreated
+from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated, TranslationClosed
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
 from parley.core.words.work import (
@@ -364,7 +364,7 @@ class Session:
         if st.settings.kind == "translation":
             self._forget_old_items()
             if st.closing == "output" and not self._busy():
-                st.tell(SessionClosed())
+                st.tell(TranslationClosed())
                 st.do(CloseLink("session_closed"))
                 self._close()
                 return

@@ -242,10 +242,11 @@ class Transcripts:
         """Queue the turn's own audio up to `heard_to`, as the speech of these words."""
         st = self.st
         begin, end = turn.passes(heard_to)
-        if entry is None:
-            audio = st.input.span(begin, end)
-        else:
-            audio = entry.audio_between(begin - turn.start_sample, end - turn.start_sample)
+        audio = (
+            st.input.span(begin, end)
+            if entry is None
+            else entry.audio_between(begin - turn.start_sample, end - turn.start_sample)
+        )
         if audio and st.input.format is st.settings.output_format:
             given = OriginalSpeech(text, audio, end // SAMPLES_PER_MS)
             self.responses.queue(PendingWork(Plan(given=given), queued_ns=st.now))

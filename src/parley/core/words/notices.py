@@ -360,7 +360,7 @@ class ClauseTranslated:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionClosed:
+class TranslationClosed:
     """The client's `session.close` has been carried out: nothing follows. Only translation sessions have it."""
 
 
@@ -417,7 +417,7 @@ Notice = (
     | OutputBufferStopped
     | OutputBufferCleared
     | ClauseTranslated
-    | SessionClosed
+    | TranslationClosed
     | RateLimitsUpdated
     | TurnMeasured
 )
