@@ -156,11 +156,13 @@ def test_work_without_a_language_model_gets_its_text_and_language() -> None:
     scene = translating()
     scene.says("good morning")
     translation = scene.last(StartGeneration)
-    assert translation.work == Translation("good morning", "en", "de")
+    assert isinstance(translation.work, Translation)
+    assert (translation.work.text, translation.work.from_language) == ("good morning", "en")
     assert translation.language == "de", "it is spoken in the target language"
     scene.answers(("Guten Morgen.", 100))
     said = scene.last(StartGeneration)
-    assert (said.work, said.language) == (Utterance("Danke."), "pt")
+    assert isinstance(said.work, Utterance)
+    assert (said.work.text, said.language) == ("Danke.", "pt")
     scene.answers(("Danke.", 100))
     used = [notice.response.usage for notice in scene.notices(ResponseDone)]
     assert [one.input_text for one in used if one is not None] == [3, 2], "twelve and six characters"

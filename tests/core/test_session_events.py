@@ -30,6 +30,7 @@ from parley.core.words.events import (
     PartialTranscribed,
     PauseJudged,
     ResponseRequested,
+    SessionCloseRequested,
     SessionUpdateRequested,
     SpeechGenerated,
     Summarized,
@@ -82,6 +83,7 @@ BY_CLIENT: list[Event] = [
     ItemTruncateRequested(ITEM, 0, 0, ID),
     ResponseRequested(event_id=ID),
     CancelRequested(None, ID),
+    SessionCloseRequested(ID),
     ClientErred("invalid_value", "No such type.", event_id=ID),
 ]
 OF_UNKNOWN_WORK: list[Event] = [

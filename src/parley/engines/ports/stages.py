@@ -72,7 +72,7 @@ TURN: Stage[TurnJudge] = Stage("turn", "end of turn", TurnJudge, "rules", summar
 STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecognizer, "auto", chains=True)
 LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto", chains=True)
 TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto", chains=True)
-MT: Stage[Translator] = Stage("mt", "text translation", Translator)
+MT: Stage[Translator] = Stage("mt", "text translation", Translator, "auto", summary=False)
 VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
 SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)
 MODERATION: Stage[Moderator] = Stage("moderation", "moderation", Moderator)

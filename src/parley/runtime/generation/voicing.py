@@ -6,6 +6,7 @@ Laws:
   so that what counts as heard is what was heard.
 - The synthesizer speaks with the voice that was asked for, or with one that speaks the language of the text where its own voices differ
   in that (`VoicesByLanguage`).
+- Where the listener is behind (`StartGeneration.tight`), the silence between two clauses is cut to `GAP_MS`.
 - A synthesizer that does not read numbers, dates, money, units and symbols aloud by itself is given their spoken form, in the language
   that it is asked for; the words that it times are those of the written text again.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from parley.audio.resampling import Resampler
+from parley.audio.silence import GapCutter
 from parley.core.words.effects import StartGeneration
 from parley.core.words.events import ClauseStarted, GenerationEvent, SpeechGenerated, SpokenWord
 from parley.core.words.limits import SAMPLES_PER_MS
@@ -45,6 +47,9 @@ from parley.text.spoken_form import spoken_form
 from parley.text.word_timing import PlacedWord, WordTiming
 
 logger = logging.getLogger(__name__)
+
+GAP_MS = 80
+"""Silence between two clauses where the listener is behind: as short as between two words of fluent speech."""
 
 LONGEST_PIECE_MS = 1_000
 """Of a longer chunk so much is handled in one slice: a millisecond or two of resampling and encoding, and one delta."""
@@ -106,14 +111,21 @@ class Voicing:
         request = SpeechRequest(said, self._voice, self._language, self._effect.speed, self._share)
         converted = None if self._converter is None else _Conversion(self._converter, self._effect.voice, self._share)
         made = 0
+        gaps: GapCutter | None = None
         try:
             async with closing(self._synthesizer.speak(request)) as chunks:
                 async for given in chunks:
                     chunk = checked_chunk(given, self.who)
                     made += len(chunk.audio)
-                    words = _in_samples(timing.spoken(chunk.words if form is None else form.written(chunk.words)))
+                    if self._effect.tight and gaps is None:
+                        gaps = GapCutter(chunk.sample_rate, GAP_MS // 2)
+                    timed = timing.spoken(chunk.words if form is None else form.written(chunk.words))
                     for piece in _pieces_of(chunk):
                         await self._pacing.slice(1_000 * len(piece) / chunk.sample_rate)
+                        if gaps is not None:
+                            piece = gaps.push(piece)
+                            rate = chunk.sample_rate
+                        words = _in_samples(timed, gaps)
                         if converted is None:
                             await self._post(self._encoder.encode(piece, chunk.sample_rate), words)
                         else:
@@ -121,7 +133,11 @@ class Voicing:
                                 self._encoder.encode(await converted.push(piece, chunk.sample_rate), converted.rate),
                                 words,
                             )
-            words = _in_samples(timing.last)
+            words = _in_samples(timing.last, gaps)
+            if gaps is not None:
+                tail = gaps.finish()
+                ready, at = (tail, rate) if converted is None else (await converted.push(tail, rate), converted.rate)
+                await self._post(self._encoder.encode(ready, at), words)
             if converted is not None:
                 await self._post(self._encoder.encode(await converted.finish(), converted.rate), words)
         finally:
@@ -194,9 +210,12 @@ class _Conversion:
         self._stream.close()
 
 
-def _in_samples(words: Sequence[PlacedWord]) -> tuple[SpokenWord, ...]:
-    """As the core counts: 24 kHz samples."""
-    return tuple(SpokenWord(word.text_end, round(word.end_ms * SAMPLES_PER_MS)) for word in words)
+def _in_samples(words: Sequence[PlacedWord], gaps: GapCutter | None = None) -> tuple[SpokenWord, ...]:
+    """As the core counts: 24 kHz samples, without the silence that was cut in front."""
+    cut_ms = 0.0 if gaps is None else gaps.cut_ms
+    return tuple(
+        SpokenWord(word.text_end, round(max(0.0, word.end_ms - cut_ms) * SAMPLES_PER_MS)) for word in words
+    )
 
 
 def _pieces_of(chunk: SpeechChunk) -> Iterator[Samples]:
