@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "engines.md"
 RESULTS = ROOT / "benchmarks" / "results"
 
+AS_INSTALLED = {("mt", "apertium"), ("mt", "auto"), ("mt", "bergamot")}
+"""Engines whose languages depend on the machine, which the page must not."""
+
 INTRODUCTION = """# Engines
 
 An engine is one line of configuration: `tts = "hibari"`, `stt = "whisper:tiny.en"`, or a flag such as `--tts espeak`. This page is
@@ -142,6 +145,8 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _languages(info: EngineInfo) -> str:
+    if (info.stage, info.name) in AS_INSTALLED:
+        return "those installed"
     if not info.languages:
         return "-"
     return ", ".join(info.languages) if len(info.languages) <= 6 else f"{len(info.languages)}"

@@ -41,6 +41,17 @@ async def test_a_model_of_one_pair_translates_it(models: Path) -> None:
     await engine.close()
 
 
+async def test_a_context_changes_nothing(models: Path) -> None:
+    engine = create(str(models / "opus-mt-en-de"), {"threads": 1})
+    await engine.open()
+    request = TranslationRequest(
+        "Good morning.", "en", "de", context=("What is the weather like?", "Seven ships sailed south.")
+    )
+    made = "".join([piece async for piece in engine.translate(request)])
+    assert made == await translated(engine, "Good morning.", "en", "de")
+    await engine.close()
+
+
 @pytest.mark.parametrize(("name", "pairs"), [("nllb", 18), ("m2m", 6)])
 async def test_a_model_of_many_languages_translates_between_them(models: Path, name: str, pairs: int) -> None:
     engine = create(str(models / name), {"threads": 1})

@@ -132,6 +132,13 @@ def test_wrong_options_are_named(model: str, options: Mapping[str, object], said
         create(model, options)
 
 
+async def test_a_pivot_without_engines_is_listed_and_says_what_to_name() -> None:
+    engine = create("", {})
+    assert (engine.info.name, engine.pairs()) == ("pivot", ())
+    with pytest.raises(EngineUnavailable, match="names no engines"):
+        await engine.open()
+
+
 # --- auto ---
 
 

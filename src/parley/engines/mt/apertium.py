@@ -63,7 +63,7 @@ class ApertiumTranslator(SentenceTranslator):
         return EngineInfo(
             stage="mt",
             name="apertium",
-            summary=f"Apertium, rules: a few ms a sentence; {len(self._modes)} directions are installed. Good between related languages.",
+            summary="Apertium, rules: a few ms a sentence, the pairs that are installed. Good between related languages.",
             needs=("apertium (a package of the system)",),
             languages=languages(self._modes),
             licence="GPL-3.0-or-later (processes of their own)",
@@ -80,18 +80,19 @@ class ApertiumTranslator(SentenceTranslator):
         return tuple(sorted(self._modes))
 
     async def open(self) -> None:
-        self._modes = _chosen(await asyncio.to_thread(modes, self._directory), self._wanted)
-        if not self._modes:
+        installed = await asyncio.to_thread(modes, self._directory)
+        if not installed:
             raise EngineUnavailable(
                 f"There is no pair of languages for Apertium in {self._directory}.", INSTALL, code="missing_package"
             )
         for name in self._wanted:
-            if not _chosen(tuple(self._modes.values()), (name,)):
+            if not _chosen(installed, (name,)):
                 raise EngineUnavailable(
                     f"Apertium does not translate {name!r}.",
-                    f"Installed: {', '.join(mode.name for mode in self._modes.values())}.",
+                    f"Pairs have + between them; installed: {', '.join(mode.name for mode in installed)}.",
                     code="missing_weights",
                 )
+        self._modes = _chosen(installed, self._wanted)
         missing = sorted(
             {stage[0] for mode in self._modes.values() for stage in mode.stages if shutil.which(stage[0]) is None}
         )

@@ -62,7 +62,7 @@ class BergamotTranslator(SentenceTranslator):
 
     @property
     def info(self) -> EngineInfo:
-        entries = [entry for name in self._named() if (entry := weights.entry("bergamot", name)) is not None]
+        entries = [entry for name in self._models if (entry := weights.entry("bergamot", name)) is not None]
         return EngineInfo(
             stage="mt",
             name="bergamot",

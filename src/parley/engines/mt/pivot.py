@@ -49,9 +49,9 @@ def create(model: str, options: Mapping[str, object]) -> PivotTranslator:
     through = tuple(map(tag, reader.names("through")))
     specs = [EngineSpec.parse(name, reader.table(EngineSpec.parse(name).name)) for name in names]
     reader.close()
-    if not 2 <= len(names) <= MAX_HOPS:
+    if names and not 2 <= len(names) <= MAX_HOPS:
         raise ValueError(f"a pivot names two or three engines (pivot:apertium,bergamot), not {len(names)}.")
-    if through and len(through) != len(names) - 1:
+    if names and through and len(through) != len(names) - 1:
         raise ValueError(
             f"`through` names one language between each two engines: {len(names) - 1}, not {len(through)}."
         )
@@ -84,6 +84,9 @@ class PivotTranslator(SentenceTranslator):
 
     @property
     def info(self) -> EngineInfo:
+        if not self._engines:
+            summary = "Two or three engines in a row, through languages in between: pivot:apertium,bergamot."
+            return EngineInfo(stage="mt", name="pivot", summary=summary, glossary=True)
         return replace(
             reduce(common_info, [engine.info for engine in self._engines]),
             name="pivot",
@@ -116,6 +119,10 @@ class PivotTranslator(SentenceTranslator):
     async def open(self) -> None:
         if self._shared:
             return
+        if not self._engines:
+            raise EngineUnavailable(
+                "The pivot names no engines.", 'Name some: mt = "pivot:apertium,bergamot"', code="unknown_engine"
+            )
         opened = await asyncio.gather(*(engine.open() for engine in self._engines), return_exceptions=True)
         for error in filter(None, opened):
             await self.close()
