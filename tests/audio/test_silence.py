@@ -21,7 +21,9 @@ def cut(pieces: list[Samples], keep_ms: int) -> tuple[Samples, int]:
 
 def speech(before: int, inside: int, behind: int) -> Samples:
     voice = np.full(50, 0.5, np.float32)
-    return np.concatenate([np.zeros(before, np.float32), voice, np.zeros(inside, np.float32), voice, np.zeros(behind, np.float32)])
+    return np.concatenate(
+        [np.zeros(before, np.float32), voice, np.zeros(inside, np.float32), voice, np.zeros(behind, np.float32)]
+    )
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 100), st.integers(1, 97))

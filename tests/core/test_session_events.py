@@ -137,4 +137,4 @@ def test_an_error_names_the_client_event_that_caused_it() -> None:
         scene.happens(event)
         refused += len(scene.notices(ErrorRaised))
         assert all(error.client_event_id == ID for error in scene.notices(ErrorRaised)), event
-    assert refused == 7
+    assert refused == 8

@@ -99,7 +99,10 @@ async def test_partials_flushes_and_the_final_come_in_order_with_their_ids() -> 
     await settled(lambda: len(hearing.events) == 2)
     hearing.listening.finish(FinishTranscription(TURN))
     await settled(lambda: len(hearing.events) == 3)
-    assert hearing.events[:2] == [PartialTranscribed(TURN, "the", "the"), Transcribed(TURN, "the cat", FlushId(9))]
+    assert hearing.events[:2] == [
+        PartialTranscribed(TURN, "the", "the", None, "de", 1.0),
+        Transcribed(TURN, "the cat", FlushId(9)),
+    ]
     final = hearing.events[2]
     assert isinstance(final, Transcribed)
     assert (final.text, final.flush, final.language) == ("the cat sat", None, "en")
@@ -115,7 +118,7 @@ async def test_the_recognisers_judgement_of_the_end_is_taken_where_it_is_a_proba
     hearing = _Hearing(FakeRecognizer())
     hearing.listening.open(OPEN)
     hearing.stt.streams[0].say("the", "the", end_of_turn=given)
-    assert hearing.events == [PartialTranscribed(TURN, "the", "the", taken)]
+    assert hearing.events == [PartialTranscribed(TURN, "the", "the", taken, "de", 1.0)]
 
 
 async def test_a_dropped_turn_is_never_answered() -> None:
