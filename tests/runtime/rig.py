@@ -65,6 +65,9 @@ def pipeline_config(name: str = "test", **fields: Any) -> PipelineConfig:
         "barge_in": "immediate",
         "context_tokens": 8192,
         "compaction": False,
+        "lag": "normal",
+        "same_language": "silent",
+        "terms": (),
     }
     return PipelineConfig(name=name, **(values | fields))
 

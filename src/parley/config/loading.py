@@ -348,6 +348,9 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         barge_in=section.barge_in,
         context_tokens=section.context_tokens,
         compaction=section.compaction == "on",
+        lag=section.lag,
+        same_language=section.same_language,
+        terms=tuple(section.terms.items()),
     )
 
 

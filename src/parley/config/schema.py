@@ -93,6 +93,8 @@ def _joined(value: object) -> object:
 EngineName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 OptionalEngineName = Annotated[str, StringConstraints(strip_whitespace=True)]
 Options = dict[str, JsonValue]
+Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Terms = dict[Term, Term]
 
 
 class ServerSection(BaseModel):
@@ -141,6 +143,10 @@ class PipelineSection(BaseModel):
     barge_in: Literal["immediate", "confirmed"] = "immediate"
     context_tokens: int = Field(default=8192, ge=256, le=10_000_000)
     compaction: Switch = "off"
+    # Translation sessions.
+    lag: Literal["low", "normal", "careful"] = "normal"
+    same_language: Literal["silent", "pass", "repeat"] = "silent"
+    terms: Terms = Field(default={}, max_length=200)
 
 
 def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:
@@ -190,6 +196,6 @@ def with_stages(settings: type[S]) -> type[S]:
 
 BUILT_IN_PIPELINES: dict[str, dict[str, Any]] = {
     "default": {},
-    "bench": {"stt": "bench", "llm": "bench", "tts": "bench", "speculation": "off"},
+    "bench": {"stt": "bench", "llm": "bench", "tts": "bench", "mt": "bench", "speculation": "off"},
 }
 """Pipelines that exist without a file; a table of the same name in the file changes single fields of them."""

@@ -15,6 +15,8 @@ from parley.config.errors import UnknownModel
 from parley.engines.ports import EngineSpec, Stage
 
 BargeIn = Literal["immediate", "confirmed"]
+LagName = Literal["low", "normal", "careful"]
+SameLanguageName = Literal["silent", "pass", "repeat"]
 
 HOSTED_MODEL_PREFIXES = (
     "gpt-realtime",
@@ -91,6 +93,9 @@ class PipelineConfig:
     barge_in: BargeIn
     context_tokens: int
     compaction: bool
+    lag: LagName = "normal"
+    same_language: SameLanguageName = "silent"
+    terms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,18 @@ from dataclasses import dataclass
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
-from parley.core.words.settings import Capabilities, OwnerSettings, SessionKind, Settings, Transcription
+from parley.core.words.settings import (
+    LAGS,
+    Capabilities,
+    Interpreting,
+    OwnerSettings,
+    ServerVad,
+    SessionKind,
+    Settings,
+    Transcription,
+)
 from parley.engines.openai_api.voices import OPENAI_VOICES
-from parley.engines.ports import LLM, STT, TTS, VC, EngineSet
+from parley.engines.ports import LLM, MT, STT, TTS, VC, EngineSet
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
 from parley.text.language_tags import primary_tag
@@ -66,6 +75,23 @@ class LoadedPipeline:
             recognizer=heard_by.name,
             recognizers=tuple(recognizers),
             languages=tuple(map(primary_tag, heard_by.languages)),
+            targets=self.targets(),
+        )
+
+    def targets(self) -> tuple[str, ...]:
+        """The languages (primary tags) that a translation session of this pipeline can speak: its translator translates into them from
+        one that its recogniser understands, and its synthesizer has a voice for them."""
+        mt, tts = self.engines.find(MT), self.engines.find(TTS)
+        if mt is None:
+            return ()
+        heard = [self.config.language] if self.config.language else list(self.engines[STT].info.languages) or [""]
+        spoken = set(map(primary_tag, tts.info.languages)) if tts is not None else set()
+        tags = dict.fromkeys(map(primary_tag, mt.info.languages))
+        return tuple(
+            tag
+            for tag in tags
+            if (not spoken or tag in spoken)
+            and any(mt.translates(source, tag) for source in heard if primary_tag(source) != tag)
         )
 
     def default_settings(self, kind: SessionKind, model: str) -> Settings:
@@ -73,7 +99,22 @@ class LoadedPipeline:
         if kind == "transcription":
             return Settings(kind=kind, model=model, transcription=Transcription(model=self.engines[STT].info.name))
         config = self.config
+        if kind == "translation":
+            pause_ms = LAGS[config.lag].pause_ms
+            return Settings(
+                kind=kind,
+                model=model,
+                voice=config.voice,
+                turn_detection=ServerVad(silence_duration_ms=pause_ms, interrupt_response=False),
+                target_language=self._first_target(),
+            )
         return Settings(kind=kind, model=model, instructions=config.instructions, voice=config.voice)
+
+    def _first_target(self) -> str:
+        """What a translation session speaks before its client says: English where that is not all that can be heard."""
+        targets = self.targets()
+        heard = set(map(primary_tag, self.engines[STT].info.languages)) - {"en"}
+        return "en" if "en" in targets and heard else next(iter(targets), "")
 
     def owner_settings(self) -> OwnerSettings:
         """How the owner wants these sessions to behave; limits of the whole server are added by the caller."""
@@ -84,5 +125,6 @@ class LoadedPipeline:
             barge_in=config.barge_in,
             context_tokens=config.context_tokens,
             compaction=config.compaction,
+            interpreting=Interpreting(LAGS[config.lag], config.same_language, config.terms),
             language=config.language,
         )

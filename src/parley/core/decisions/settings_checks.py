@@ -59,6 +59,8 @@ def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Setti
             code="invalid_value",
             field="session.input_format",
         )
+    if new.kind == "translation" and new.target_language != old.target_language:
+        _check_target(can, new.target_language)
     check_tools(new.tools, "session", can.tool_server_urls)
     if new.transcription is None or new.transcription == old.transcription:
         return new
@@ -85,6 +87,17 @@ def _recognised(wanted: Transcription, can: Capabilities) -> Transcription:
             field=f"{where}.language" if wanted.language else f"{where}.languages",
         )
     return replace(wanted, model=can.recognizer or wanted.model)
+
+
+def _check_target(can: Capabilities, language: str) -> None:
+    """Raises `PeerError` for a language that the pipeline does not translate into."""
+    if primary_tag(language) not in can.targets:
+        known = f"it translates into {_listed(can.targets)}" if can.targets else "it has no translator"
+        raise PeerError(
+            f"This pipeline does not translate into '{language[:40]}'; {known}. Choose one of these, or a pipeline with another mt.",
+            code="invalid_value",
+            field="session.target_language",
+        )
 
 
 def check_voice(can: Capabilities, voice: str, field: str) -> None:
