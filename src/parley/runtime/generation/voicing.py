@@ -213,9 +213,7 @@ class _Conversion:
 def _in_samples(words: Sequence[PlacedWord], gaps: GapCutter | None = None) -> tuple[SpokenWord, ...]:
     """As the core counts: 24 kHz samples, without the silence that was cut in front."""
     cut_ms = 0.0 if gaps is None else gaps.cut_ms
-    return tuple(
-        SpokenWord(word.text_end, round(max(0.0, word.end_ms - cut_ms) * SAMPLES_PER_MS)) for word in words
-    )
+    return tuple(SpokenWord(word.text_end, round(max(0.0, word.end_ms - cut_ms) * SAMPLES_PER_MS)) for word in words)
 
 
 def _pieces_of(chunk: SpeechChunk) -> Iterator[Samples]:

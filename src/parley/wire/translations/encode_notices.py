@@ -43,7 +43,7 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return "session.created", _session(notice, wall_s())
         case n.SessionUpdated():
             return "session.updated", _session(notice, wall_s())
-        case n.SessionClosed():
+        case n.TranslationClosed():
             return "session.closed", {}
         case n.ErrorRaised():
             return common.error_event(notice, translation_path)

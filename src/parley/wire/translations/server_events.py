@@ -13,7 +13,7 @@ SERVER_EVENTS: Mapping[str, type[n.Notice]] = MappingProxyType(
         "error": n.ErrorRaised,
         "session.created": n.SessionCreated,
         "session.updated": n.SessionUpdated,
-        "session.closed": n.SessionClosed,
+        "session.closed": n.TranslationClosed,
         "session.input_transcript.delta": n.TranscriptionDelta,
         "session.output_transcript.delta": n.OutputTranscriptDelta,
         OUTPUT_AUDIO: n.OutputAudioDelta,
