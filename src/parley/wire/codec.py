@@ -27,12 +27,16 @@ WriteSession = Callable[[SessionId, Settings, int], Json]
 WriteEvent = Callable[[n.Notice, Callable[[], float]], Named | None]
 """The type and the members of a notice's event; the second argument gives Unix seconds."""
 
+AudioMembers = Callable[[n.PartAt], Json]
+"""The members of an event of output audio that are the same for all audio of a part."""
+
 _write = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A `Dialect`. `audio_delta` is the type of the event that `OutputAudioDelta` becomes."""
+    """A `Dialect`. `audio_delta` is the type of the event that `OutputAudioDelta` becomes, `audio_members` gives its members beside the
+    audio; `fast` reads the event of audio in."""
 
     name: str
     read_event: decoding.ReadEvent
@@ -44,10 +48,13 @@ class Codec:
     server_events: Mapping[str, type[n.Notice]]
     path: Callable[[str], str]
     changes_kind: bool = True
+    kinds: tuple[SessionKind, ...] = ("realtime", "transcription")
+    fast: decoding.FastReader = decoding.CONVERSATION
+    audio_members: AudioMembers = part_members
     decode: decoding.Decode = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "decode", decoding.decoder(self.read_event))
+        object.__setattr__(self, "decode", decoding.decoder(self.read_event, self.fast))
 
     def write(self, event: ClientEvent) -> str | None:
         named = self.client_writer(event)
@@ -61,7 +68,9 @@ class Codec:
         return LongMessage(mark, self.read_event)
 
     def encoder(self, *, event_seed: bytes, wall_s: Callable[[], float]) -> FrameEncoder:
-        return FrameEncoder(self.event_writer, self.audio_delta, event_seed=event_seed, wall_s=wall_s)
+        return FrameEncoder(
+            self.event_writer, self.audio_delta, self.audio_members, event_seed=event_seed, wall_s=wall_s
+        )
 
     def read_session(self, value: object, path: str, kind: SessionKind | None = None) -> SettingsPatch:
         members = fields(value, path)
@@ -76,10 +85,19 @@ class Codec:
 class FrameEncoder:
     """Writes notices as text frames of one connection."""
 
-    __slots__ = ("_at", "_audio_delta", "_count", "_prefix", "_seed", "_wall_s", "_writer")
+    __slots__ = ("_at", "_audio_delta", "_audio_members", "_count", "_prefix", "_seed", "_wall_s", "_writer")
 
-    def __init__(self, writer: WriteEvent, audio_delta: str, *, event_seed: bytes, wall_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        writer: WriteEvent,
+        audio_delta: str,
+        audio_members: AudioMembers,
+        *,
+        event_seed: bytes,
+        wall_s: Callable[[], float],
+    ) -> None:
         self._writer = writer
+        self._audio_members = audio_members
         self._audio_delta = f'{{"type":"{audio_delta}","event_id":"'
         self._seed = "event_" + hashlib.blake2b(event_seed, digest_size=6).hexdigest()
         self._count = 0
@@ -102,9 +120,9 @@ class FrameEncoder:
         return f"{self._seed}{self._count:09d}"
 
     def _write_audio_delta(self, notice: n.OutputAudioDelta) -> str:
-        """Nothing in an audio delta but its ids needs escaping, and those are the same from one delta to the next."""
+        """Nothing in an audio delta but its members beside the audio needs escaping, and those are the same from one delta to the next."""
         if notice.at != self._at:
             self._at = notice.at
-            self._prefix = _write(part_members(notice.at)).decode()[1:-1]
+            self._prefix = _write(self._audio_members(notice.at)).decode()[1:-1]
         audio = b2a_base64(notice.audio, newline=False).decode("ascii")
         return f'{self._audio_delta}{self._next_id()}",{self._prefix},"delta":"{audio}"}}'

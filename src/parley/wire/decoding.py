@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from parley.core.words.errors import PeerError
-from parley.core.words.events import AudioArrived, ClientErred, ClientEvent, CommitRequested
+from parley.core.words.events import AudioArrived, ClientErred, ClientEvent, CommitRequested, SessionCloseRequested
 from parley.core.words.ids import ClientEventId
 from parley.core.words.limits import MAX_APPEND_BYTES
 from parley.wire import limits
@@ -26,39 +27,66 @@ Decode = Callable[[str | bytes], ClientEvent]
 """The event that a text frame holds; one that cannot be read is a `ClientErred`."""
 
 
-class _Append(
-    msgspec.Struct, tag_field="type", tag="input_audio_buffer.append", forbid_unknown_fields=True, frozen=True, gc=False
-):
+class Append(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, frozen=True, gc=False):
+    """Audio in, as a dialect names it."""
+
     audio: bytes
     event_id: ClientEventId | None = None
 
 
-class _Commit(
-    msgspec.Struct, tag_field="type", tag="input_audio_buffer.commit", forbid_unknown_fields=True, frozen=True, gc=False
-):
+class Bare(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, frozen=True, gc=False):
+    """An event without members."""
+
     event_id: ClientEventId | None = None
 
 
-# Two, because a lone tagged struct may come without its tag; one of a union may not.
-_read_fast = msgspec.json.Decoder(_Append | _Commit).decode
+class _Append(Append, tag="input_audio_buffer.append", frozen=True):
+    pass
+
+
+class _Commit(Bare, tag="input_audio_buffer.commit", frozen=True):
+    pass
+
+
+class _SessionAppend(Append, tag="session.input_audio_buffer.append", frozen=True):
+    pass
+
+
+class _SessionClose(Bare, tag="session.close", frozen=True):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class FastReader:
+    """Reads a dialect's audio in one step. `read` raises for all but that event and a bare one, which `bare` makes of its id."""
+
+    read: Callable[[str | bytes], Append | Bare]
+    bare: Callable[[ClientEventId | None], ClientEvent]
+
+
+# Each reads two events, because a lone tagged struct may come without its tag; one of a union may not.
+CONVERSATION = FastReader(msgspec.json.Decoder(_Append | _Commit).decode, CommitRequested)
+TRANSLATION = FastReader(msgspec.json.Decoder(_SessionAppend | _SessionClose).decode, SessionCloseRequested)
+
 _read_any = msgspec.json.Decoder().decode
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
-def decoder(read_event: ReadEvent) -> Decode:
+def decoder(read_event: ReadEvent, fast: FastReader) -> Decode:
     """The decoder of a dialect."""
+    read_fast, bare = fast.read, fast.bare
 
     def decode(data: str | bytes) -> ClientEvent:
         try:
-            event = _read_fast(data)
+            event = read_fast(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return decode_text(data, read_event)
         if event.event_id is not None and len(event.event_id) > limits.MAX_EVENT_ID:
             return decode_text(data, read_event)
-        if isinstance(event, _Commit):
-            return CommitRequested(event.event_id)
+        if isinstance(event, Bare):
+            return bare(event.event_id)
         if len(event.audio) > MAX_APPEND_BYTES:
             return decode_text(data, read_event)
         return AudioArrived(event.audio, event.event_id)

@@ -39,6 +39,10 @@ class Dialect(Protocol):
         """As logs, traces and `dialects.DIALECTS` name it."""
 
     @property
+    def kinds(self) -> tuple[SessionKind, ...]:
+        """The kinds of session that the dialect has, the usual one first."""
+
+    @property
     def changes_kind(self) -> bool:
         """Whether a client's event may change the kind of its session; else the session keeps the kind with which it was opened."""
 

@@ -8,6 +8,7 @@ from typing import assert_never
 import msgspec
 
 from parley.core.words.settings import (
+    CLAUSES,
     LOGPROBS,
     TURN_METRICS,
     ForceFunction,
@@ -22,6 +23,7 @@ from parley.wire.encoding import Json
 INCLUDED: Mapping[Included, str] = {
     LOGPROBS: "item.input_audio_transcription.logprobs",
     TURN_METRICS: "parley.turn.metrics",
+    CLAUSES: "parley.clauses",
 }
 """What a client may ask for in `include`, by the core's name."""
 

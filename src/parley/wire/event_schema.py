@@ -1,7 +1,7 @@
 """Reads a client's event, decoded from JSON but not yet trusted, into the core's event.
 
 Laws: one reader per event, in one table for each dialect; every reader refuses members it does not know; whatever is wrong is a
-`PeerError` with the offending member's path. `COMMON` are the events that all dialects have alike.
+`PeerError` with the offending member's path. `COMMON` are the events that all dialects of conversations have alike.
 """
 
 from __future__ import annotations
@@ -33,10 +33,16 @@ _CLOCK = whole(0, limits.MAX_CLOCK_MS)
 
 
 class EventTable:
-    """Reads an event by the reader of its type. `foreign` are types of another dialect, with what to send instead."""
+    """Reads an event by the reader of its type. `foreign` are types of another dialect, with what to send instead; `common` the events
+    that the dialect shares with others (None: `COMMON`)."""
 
-    def __init__(self, readers: Mapping[str, EventReader], foreign: Mapping[str, str]) -> None:
-        self._readers = {**COMMON, **readers}
+    def __init__(
+        self,
+        readers: Mapping[str, EventReader],
+        foreign: Mapping[str, str],
+        common: Mapping[str, EventReader] | None = None,
+    ) -> None:
+        self._readers = {**(COMMON if common is None else common), **readers}
         self._foreign = foreign
         self._known = one_of(*self._readers)
 
@@ -102,3 +108,11 @@ COMMON: Mapping[str, EventReader] = {
     "conversation.item.delete": _item_delete,
     "response.cancel": _response_cancel,
 }
+
+_TRANSLATES = "is an event of translation sessions (/v1/realtime/translations)"
+
+TRANSLATION_EVENTS: Mapping[str, str] = {
+    "session.input_audio_buffer.append": f"{_TRANSLATES}. Send 'input_audio_buffer.append'",
+    "session.close": f"{_TRANSLATES}. Close the connection to end this session",
+}
+"""Events of translation sessions, with what to send in a conversation instead."""

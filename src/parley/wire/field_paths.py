@@ -42,6 +42,15 @@ ga_path = renamed(
     | {f"response.{name}": f"response.{path}" for name, path in _GA.items()}
 )
 
+translation_path = renamed(
+    {
+        "session.kind": "session.type",
+        "session.transcription": "session.audio.input.transcription",
+        "session.noise_reduction": "session.audio.input.noise_reduction",
+        "session.target_language": "session.audio.output.language",
+    }
+)
+
 _BETA = {
     "modality": "modalities",
     "output_format": "output_audio_format",

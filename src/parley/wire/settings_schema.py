@@ -18,6 +18,8 @@ from parley.core.words.limits import (
     METADATA_VALUE,
 )
 from parley.core.words.settings import (
+    LOGPROBS,
+    TURN_METRICS,
     Eagerness,
     FunctionTool,
     Included,
@@ -52,7 +54,6 @@ TOOL_NAME = pattern(
     r"[A-Za-z0-9_-]+", limits.MAX_TOOL_NAME, "letters, digits, underscores and hyphens, as function names of models are"
 )
 SPEED = number(limits.MIN_SPEED, limits.MAX_SPEED)
-_INCLUDED = one_of(*INCLUDED.values())
 LANGUAGE = pattern(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", limits.MAX_LANGUAGE, "a language code such as 'en'")
 TOOL_CHOICES: dict[str, Literal["auto", "none", "required"]] = {"auto": "auto", "none": "none", "required": "required"}
 
@@ -62,10 +63,14 @@ NOISE_REDUCTION_TYPE: Reader[Literal["near_field", "far_field"]] = one_of("near_
 _OFF = ("none", "off", "disabled", "null")
 
 
-def included(value: object, path: str) -> tuple[Included, ...]:
-    """What the client asks for beside the usual events."""
-    names = {name: one for one, name in INCLUDED.items()}
-    return tuple(names[name] for name in array(_INCLUDED, len(names))(value, path))
+def included(*offered: Included) -> Reader[tuple[Included, ...]]:
+    """What the client asks for beside the usual events, of what its dialect offers."""
+    names = {INCLUDED[one]: one for one in offered}
+    read = array(one_of(*names), len(names))
+    return lambda value, path: tuple(names[name] for name in read(value, path))
+
+
+CONVERSATION_INCLUDED = included(LOGPROBS, TURN_METRICS)
 
 
 def switchable(read: Reader[T]) -> Reader[T]:

@@ -18,7 +18,7 @@ from parley.wire.beta.session_schema import (
     tool_choice_of,
     tools_of,
 )
-from parley.wire.event_schema import EventId, EventTable
+from parley.wire.event_schema import TRANSLATION_EVENTS, EventId, EventTable
 from parley.wire.schema import Fields, Reader, array, invalid, one_of, record, text
 from parley.wire.settings_schema import INSTRUCTIONS, NAME, metadata, token_limit
 
@@ -81,5 +81,5 @@ read_event = EventTable(
         "conversation.item.create": _item_create,
         "response.create": _response_create,
     },
-    foreign={},
+    foreign=TRANSLATION_EVENTS,
 )

@@ -35,7 +35,13 @@ OUTPUT = "response."
 """Begins the types of the events that carry the content of a part."""
 
 OmittedNotice = (
-    n.IdleTimeoutTriggered | n.McpArgumentsDelta | n.McpArgumentsDone | n.McpCallProgress | n.McpListProgress
+    n.IdleTimeoutTriggered
+    | n.McpArgumentsDelta
+    | n.McpArgumentsDone
+    | n.McpCallProgress
+    | n.McpListProgress
+    | n.ClauseTranslated
+    | n.TranslationClosed
 )
 """Notices about features that no client of this dialect can request."""
 

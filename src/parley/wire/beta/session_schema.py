@@ -21,6 +21,7 @@ from parley.core.words.settings import (
 )
 from parley.wire.schema import Fields, ForeignNames, Reader, fields, invalid, number, one_of, record, shown, wrong_type
 from parley.wire.settings_schema import (
+    CONVERSATION_INCLUDED,
     INSTRUCTIONS,
     NAME,
     NOISE_REDUCTION_TYPE,
@@ -28,7 +29,6 @@ from parley.wire.settings_schema import (
     TOOL_CHOICES,
     TOOL_NAME,
     function_tool,
-    included,
     switchable,
     token_limit,
     tools,
@@ -87,7 +87,7 @@ def _read_listening(members: Fields, patch: SettingsPatch) -> None:
         read = partial(turn_detection, default_type="server_vad", idles=False)
         patch["turn_detection"] = members.find("turn_detection", switchable(record(read)))
     if "include" in members:
-        patch["include"] = members.find("include", included) or ()
+        patch["include"] = members.find("include", CONVERSATION_INCLUDED) or ()
 
 
 def _read_words(members: Fields, patch: SettingsPatch) -> None:

@@ -13,6 +13,7 @@ from parley.core.words.events import (
     ClientEvent,
     ItemCreateRequested,
     ResponseRequested,
+    SessionCloseRequested,
     SessionUpdateRequested,
 )
 from parley.core.words.items import InputImage, Item, ItemReference, Message
@@ -50,7 +51,7 @@ def client_event(event: ClientEvent) -> Named | None:
         case ResponseRequested():
             response = _response(event.params)
             return None if response is None else ("response.create", {"response": response})
-        case ClientErred():
+        case ClientErred() | SessionCloseRequested():
             return None
         case _:
             return common_event(event)
@@ -79,6 +80,8 @@ _SPEAKING: dict[str, tuple[str, Callable[..., object]]] = {
 
 
 def _session_update(patch: SettingsPatch) -> Named | None:
+    if patch.get("kind") == "translation":
+        return None
     transcribes = patch.get("kind") == "transcription"
     table = _LISTENING if transcribes else _LISTENING | _SPEAKING
     values: dict[str, object] = {**patch}

@@ -9,7 +9,7 @@ from parley.core.words.events import ClientEvent, ItemCreateRequested, ResponseR
 from parley.core.words.settings import AudioFormat
 from parley.core.words.work import ResponseParams
 from parley.wire import limits
-from parley.wire.event_schema import EventId, EventTable
+from parley.wire.event_schema import TRANSLATION_EVENTS, EventId, EventTable
 from parley.wire.ga.items_schema import ITEMS
 from parley.wire.ga.session_schema import (
     BETA_NAMES,
@@ -75,6 +75,7 @@ read_event = EventTable(
     },
     foreign={
         "transcription_session.update": "is an event of the retired beta. "
-        "Send 'session.update' with a session of type 'transcription'"
+        "Send 'session.update' with a session of type 'transcription'",
+        **TRANSLATION_EVENTS,
     },
 )

@@ -43,6 +43,7 @@ from parley.wire.schema import (
     wrong_type,
 )
 from parley.wire.settings_schema import (
+    CONVERSATION_INCLUDED,
     INSTRUCTIONS,
     LANGUAGE,
     NAME,
@@ -51,7 +52,6 @@ from parley.wire.settings_schema import (
     TOOL_CHOICES,
     TOOL_NAME,
     function_tool,
-    included,
     switchable,
     token_limit,
     tools,
@@ -62,9 +62,13 @@ from parley.wire.settings_schema import (
 
 PROMPT_UNSERVED = "stored prompts live only in OpenAI's account. Send the prompt's text as 'instructions'."
 
-_KIND: Reader[SessionKind] = one_of("realtime", "transcription")
+_KINDS: Reader[SessionKind] = one_of("realtime", "transcription")
 _FORMAT: Reader[str] = one_of("audio/pcm", "audio/pcmu", "audio/pcma")
 _EFFORT: Reader[str] = one_of("minimal", "low", "medium", "high", "xhigh")
+TRANSLATIONS_ELSEWHERE = (
+    "Translation sessions are opened at /v1/realtime/translations?model=NAME, and their client secrets are made with "
+    "POST /v1/realtime/translations/client_secrets."
+)
 BETA_NAMES = ForeignNames(
     "beta",
     {
@@ -83,9 +87,15 @@ BETA_NAMES = ForeignNames(
 """Members of the beta dialect, and where the GA protocol has them: named in the error about each."""
 
 
+def _kind(value: object, path: str) -> SessionKind:
+    if value == "translation":
+        raise invalid(path, f"Invalid value for '{path}': 'translation'. {TRANSLATIONS_ELSEWHERE}")
+    return _KINDS(value, path)
+
+
 def read_session(members: Fields, kind: SessionKind | None = None) -> SettingsPatch:
     """The patch that a session object asks for; raises `PeerError`. `kind` is what it is where the object does not say it."""
-    named = members.take("type", _KIND) if kind is None else members.find("type", _KIND) or kind
+    named = members.take("type", _kind) if kind is None else members.find("type", _kind) or kind
     patch: SettingsPatch = {"kind": named}
     if patch["kind"] == "transcription":
         members.find("audio", record(lambda inner: _read_audio(inner, patch, speaks=False)))
@@ -132,7 +142,7 @@ def _read_generation(members: Fields, patch: SettingsPatch) -> None:
 
 def _read_include(members: Fields, patch: SettingsPatch) -> None:
     if "include" in members:
-        patch["include"] = members.find("include", included) or ()
+        patch["include"] = members.find("include", CONVERSATION_INCLUDED) or ()
 
 
 def _read_audio(members: Fields, patch: SettingsPatch, *, speaks: bool) -> None:

@@ -1,6 +1,6 @@
 """Client events as a client of the GA dialect sends them.
 
-Laws: those of `wire.write_events`. Only `temperature` cannot be said.
+Laws: those of `wire.write_events`. `temperature` and translation sessions cannot be said.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from parley.core.words.events import (
     ClientEvent,
     ItemCreateRequested,
     ResponseRequested,
+    SessionCloseRequested,
     SessionUpdateRequested,
 )
 from parley.core.words.items import Item, ItemReference
@@ -34,13 +35,14 @@ def client_event(event: ClientEvent) -> Named | None:
     """The event's type and members, without its id."""
     match event:
         case SessionUpdateRequested():
-            return None if "temperature" in event.patch else ("session.update", {"session": session_patch(event.patch)})
+            unknown = "temperature" in event.patch or event.patch.get("kind") == "translation"
+            return None if unknown else ("session.update", {"session": session_patch(event.patch)})
         case ItemCreateRequested():
             return item_creation(item_object(event.item, whole=True), event.previous_item_id)
         case ResponseRequested():
             response = _response(event.params)
             return None if event.params.temperature is not None else ("response.create", {"response": response})
-        case ClientErred():
+        case ClientErred() | SessionCloseRequested():
             return None
         case _:
             return common_event(event)

@@ -1,0 +1,1 @@
+"""The dialect of translation sessions: events of `/v1/realtime/translations`."""
