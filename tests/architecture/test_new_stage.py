@@ -65,7 +65,7 @@ def test_the_new_stage_is_configured_opened_used_and_closed(run: Run, tmp_path: 
     )
     used = run(str(HERE / "use_dummy_stage.py"))
     assert used.stdout.splitlines() == [
-        "server: open True False False",
+        "server: open True False True",
         "server: closed",
         "library: open False",
         "library: closed",

@@ -20,9 +20,8 @@ from parley.cli.main import run
 from parley.cli.translate import _report_failures
 from parley.cli.translate_microphone import interpreted, show
 from parley.cli.translations import translation_writer
-from parley.engines import registry
 from parley.engines.mt.bench import BenchTranslator
-from parley.engines.ports import MT, EngineError, EngineRefused, Transcript
+from parley.engines.ports import EngineError, EngineRefused, Transcript
 from parley.library import Pipeline, Recording, TranslatedSegment, VoiceEvent, read_audio, write_audio
 from parley.testing.fakes import FakeRecognizer, FakeSynthesizer, FakeVoiceActivity
 from tests.conftest import clip_path
@@ -166,18 +165,6 @@ def test_an_expected_error_is_one_line(arguments: list[str], message: str, capsy
     assert message in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
-
-
-def test_without_a_translator_the_message_says_how_to_name_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = registry.names
-    monkeypatch.setattr(registry, "names", lambda stage: ("bench",) if stage is MT else names(stage))
-    assert run(["translate", "talk.wav", "--to", "pt"]) == 2
-    said = capsys.readouterr().err
-    assert "No translator is named." in said
-    assert "--mt ENGINE" in said
-    assert "docs/translate-files.md" in said
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

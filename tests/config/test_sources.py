@@ -44,7 +44,7 @@ def test_without_any_setting_the_default_pipeline_serves_this_machine_only() -> 
     assert config.default_pipeline == "default"
     engines = config.pipelines["default"].engines
     named = {stage.name: spec.name for stage, spec in engines.items()}
-    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "auto"}
+    assert named == {"vad": "silero", "turn": "rules", "stt": "auto", "llm": "auto", "tts": "auto", "mt": "auto"}
 
 
 def test_stages_without_a_default_are_absent_until_an_engine_is_named(tmp_path: Path) -> None:
@@ -54,10 +54,7 @@ def test_stages_without_a_default_are_absent_until_an_engine_is_named(tmp_path: 
     )
     assert [
         setting.key for setting in load(None, {}, {}).explain() if setting.key.split(".")[-1] in ("mt", "vc", "speech")
-    ] == [
-        "pipelines.default.mt",
-        "pipelines.default.vc",
-    ]
+    ] == ["pipelines.default.mt", "pipelines.default.vc", "pipelines.bench.mt"]
     engines = load(None, {}, {}).pipelines["default"].engines
     assert (engines[MT].name, engines[MT].model, engines[MT].options) == ("bench", "words", {"lag": 3})
     assert VC not in engines

@@ -36,6 +36,7 @@ from parley.core.words.notices import (
 from parley.core.words.settings import (
     CLAUSES,
     LAGS,
+    Capabilities,
     Interpreting,
     OwnerSettings,
     SameLanguage,
@@ -57,7 +58,8 @@ SETTINGS = Settings(
 
 
 def opened(settings: Settings = SETTINGS, same: SameLanguage = "silent", language: str = "") -> Scene:
-    return Scene(settings, OwnerSettings(language=language, interpreting=Interpreting(same_language=same)))
+    owner = OwnerSettings(language=language, interpreting=Interpreting(same_language=same))
+    return Scene(settings, owner, Capabilities(targets=("pt", "es")))
 
 
 def words(scene: Scene, stable: str, text: str = "", language: str = "") -> None:
@@ -241,6 +243,15 @@ def test_a_change_of_the_target_holds_for_what_has_not_been_decided() -> None:
         ("We leave at nine.", "pt"),
         ("Bring your coat.", "es"),
     ]
+
+
+def test_a_target_that_the_pipeline_lacks_and_another_model_are_refused_by_name() -> None:
+    scene = opened()
+    scene.happens(SessionUpdateRequested({"target_language": "ja"}), SessionUpdateRequested({"model": "other"}))
+    errors = scene.notices(ErrorRaised)
+    assert [one.field for one in errors] == ["session.target_language", "session.model"]
+    assert "'pt', 'es'" in errors[0].message
+    assert scene.session.settings.target_language == "pt"
 
 
 def test_a_long_session_keeps_few_items() -> None:

@@ -15,6 +15,7 @@ from parley.core.words.work import (
     AwaitedListing,
     AwaitedSummary,
     AwaitedTranscript,
+    OriginalSpeech,
     Outstanding,
     Prompt,
     ResponseParams,
@@ -24,7 +25,11 @@ from tests.core.values import can_change, values_of
 
 
 def test_every_class_of_the_module_is_work_or_a_wait_or_describes_one() -> None:
-    assert set(values_of(work)) - {ResponseParams, Prompt} == {*get_args(Work), *get_args(Outstanding)}
+    assert set(values_of(work)) - {ResponseParams, Prompt} == {
+        *get_args(Work),
+        *get_args(Outstanding),
+        OriginalSpeech,
+    }
     assert [kind for kind in values_of(work) if can_change(kind)] == []
 
 

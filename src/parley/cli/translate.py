@@ -86,7 +86,7 @@ def translate(
     _check_usage(file, mic, form, dub_to, mix_original, quiet)
     config = load_config(config_path, flags)
     warn(config)
-    chosen = _with_translator(config.pipelines[config.default_pipeline])
+    chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
     _provide(config, chosen, speech=dub_to is not None or (mic and not quiet))
@@ -111,26 +111,6 @@ def _check_usage(file: str | None, mic: bool, form: str, dub_to: str | None, mix
         raise click.UsageError("--mix-original is for --dub.")
     if quiet and not mic:
         raise click.UsageError("--quiet is for --mic.")
-
-
-def _with_translator(config: PipelineConfig) -> PipelineConfig:
-    """The pipeline with a translator: its own, else the one that chooses by itself. Raises `CommandFailed` where there is none."""
-    from parley.engines import registry
-    from parley.engines.ports import MT
-
-    if MT in config.engines:
-        return config
-    installed = [name for name in registry.names(MT) if name != "bench"]
-    if "auto" not in installed:
-        there = (
-            f"Installed: {', '.join(installed)}."
-            if installed
-            else "None is installed: docs/translate-files.md says how to get one."
-        )
-        raise CommandFailed(
-            "No translator is named.", f"Name one with --mt ENGINE, or as `mt` in parley.toml (PARLEY_MT). {there}"
-        )
-    return dataclasses.replace(config, engines={**config.engines, MT: MT.spec("auto")})
 
 
 def _provide(config: Config, chosen: PipelineConfig, *, speech: bool) -> None:

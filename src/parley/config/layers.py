@@ -26,7 +26,7 @@ MAX_DEPTH = 32
 KeyPath = tuple[str, ...]
 
 _SERVER_KEYS = tuple(key for key in ServerSection.model_fields if key != "api_keys")
-_PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options"))
+_PIPELINE_KEYS = tuple(key for key in PIPELINE_SECTION.model_fields if not key.endswith("_options") and key != "terms")
 
 ENDPOINT_ENGINES = {
     "llm": ("", "auto", "openai", "responses", "ollama"),

@@ -230,7 +230,7 @@ class SegmentTranslator:
         self, engine: Translator | None, to: str, source: str = "", terms: tuple[tuple[str, str], ...] = ()
     ) -> None:
         checks.text("to", to)
-        if not primary_tag(to).isalnum():
+        if not primary_tag(to).replace("-", "").isalnum():
             raise LibraryError(f"to={to!r} is no language.", remedy="Give a BCP-47 tag, such as 'pt' or 'pt-BR'.")
         if engine is None:
             raise LibraryError(

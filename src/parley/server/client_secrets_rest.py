@@ -76,6 +76,7 @@ class ClientSecretsRest:
     def routes(self) -> list[Route]:
         return [
             Route("/v1/realtime/client_secrets", self.create, methods=["POST"]),
+            Route("/v1/realtime/translations/client_secrets", self.create_for_translation, methods=["POST"]),
             Route("/v1/realtime/sessions", self.create_beta_session, methods=["POST"]),
             Route("/v1/realtime/transcription_sessions", self.create_beta_transcription_session, methods=["POST"]),
         ]
@@ -85,6 +86,12 @@ class ClientSecretsRest:
         body = _decoded(await _read(request), _Body)
         session = {"type": "realtime"} if body.session is None else body.session
         value, secret, shown = self._made(grant, session, "ga", body.expires_after, path="session")
+        return _answer({"value": value, "expires_at": secret.expires_at, "session": shown})
+
+    async def create_for_translation(self, request: Request) -> Response:
+        grant = self._grant(request)
+        body = _decoded(await _read(request), _Body)
+        value, secret, shown = self._made(grant, body.session or {}, "translations", body.expires_after, path="session")
         return _answer({"value": value, "expires_at": secret.expires_at, "session": shown})
 
     async def create_beta_session(self, request: Request) -> Response:

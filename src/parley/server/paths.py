@@ -4,3 +4,6 @@ from __future__ import annotations
 
 REALTIME_PATHS = ("/v1/realtime", "/realtime")
 """The second for clients whose base URL was given without `/v1`."""
+
+TRANSLATION_PATHS = tuple(f"{path}/translations" for path in REALTIME_PATHS)
+"""Of translation sessions."""

@@ -25,6 +25,7 @@ from parley.core.words.errors import PeerError
 from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, SessionUpdateRequested, WindDownRequested
 from parley.core.words.notices import ErrorRaised, Notice
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
+from parley.invocation import command
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.listeners import Listener
@@ -51,6 +52,12 @@ MARK_BYTES = 16
 """Length of an unpredictable marker in a message."""
 
 USED_RETRY_S = 60
+
+_PATHS: Mapping[SessionKind, str] = {
+    "realtime": "/v1/realtime",
+    "transcription": "/v1/realtime",
+    "translation": "/v1/realtime/translations",
+}
 
 
 def served_dialects(server: ServerConfig) -> Mapping[str, Dialect]:
@@ -110,11 +117,13 @@ class SessionFactory:
         patch = SettingsPatch() if secret is None else read_configuration(secret)
         if isinstance(patch, Refusal):
             return patch
-        kind = request.kind or patch.get("kind", "realtime")
-        if kind != patch.get("kind", kind):
-            return Refusal(
-                403, "intent_not_allowed", f"This client secret opens a {patch['kind']} session.", param="intent"
-            )
+        opens = None if secret is None else patch.get("kind", DIALECTS[secret.dialect].kinds[0])
+        kind = request.kind or opens or request.dialect.kinds[0]
+        if kind != (opens or kind):
+            return Refusal(403, "intent_not_allowed", f"This client secret opens a {opens} session.", param="intent")
+        if kind not in request.dialect.kinds:
+            message = f"A {kind} session is opened at {_PATHS[kind]}, with its own events."
+            return Refusal(403, "intent_not_allowed", message, param="intent")
         model = patch.get("model") or request.model
         pipeline = find_pipeline(self._config, self._engines, model)
         if isinstance(pipeline, Refusal):
@@ -123,6 +132,8 @@ class SessionFactory:
             return Refusal(
                 403, "model_not_allowed", f"This client secret opens the model {model!r} only.", param="model"
             )
+        if kind == "translation" and not pipeline.targets():
+            return _no_translator(pipeline)
         settings = pipeline.default_settings(kind, model or pipeline.name)
         if secret is None:
             return PlannedSession(
@@ -220,6 +231,16 @@ def read_configuration(secret: ClientSecret) -> SettingsPatch | Refusal:
         return dialect.read_session(secret.session, secret.path, secret.kind)
     except PeerError as error:
         return Refusal(400, error.code, error.message, param=error.field, type=error.kind)
+
+
+def _no_translator(pipeline: LoadedPipeline) -> Refusal:
+    """The refusal of a pipeline that translates into no language which it can speak."""
+    message = (
+        f"The pipeline {pipeline.name!r} has no translator for what its recogniser understands and its voice speaks. On the server, "
+        f"fetch a model (`{command('models', 'pull', 'bergamot:en-pt')}`), install Apertium, or name a language model as `mt`; "
+        "docs/translation.md lists the ways."
+    )
+    return Refusal(400, "translation_not_available", message, param="model")
 
 
 def _pinned(settings: Settings, patch: SettingsPatch) -> PinnedSettings:

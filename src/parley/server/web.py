@@ -162,7 +162,8 @@ class PageAnswers:
 
 def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
     config = pipeline.config
-    voices = pipeline.capabilities().voices
+    can = pipeline.capabilities()
+    voices = can.voices
     return {
         "name": name,
         "engines": {
@@ -175,6 +176,8 @@ def _described(name: str, pipeline: LoadedPipeline) -> dict[str, object]:
         "own_voices": [voice for voice in voices if voice not in OPENAI_VOICES and voice != config.voice],
         "instructions": config.instructions,
         "language": config.language,
+        "understands": list(can.languages),
+        "translates_into": list(can.targets),
         "speculation": config.speculation,
         "barge_in": config.barge_in,
     }

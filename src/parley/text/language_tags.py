@@ -4,5 +4,6 @@ from __future__ import annotations
 
 
 def primary_tag(language: str) -> str:
-    """The language of a tag, without its region and script: "en" for "en-US" and "EN_us"."""
-    return language.strip().lower().replace("_", "-").partition("-")[0]
+    """The language of a tag, without its region and script: "en" for "en-US" and "EN_us". A private tag ("x-...") stays whole."""
+    tag = language.strip().lower().replace("_", "-")
+    return tag if tag.startswith("x-") else tag.partition("-")[0]

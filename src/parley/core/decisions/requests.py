@@ -75,6 +75,12 @@ class ClientRequests:
             )
         new = check_session(st.owner.pinned, merged(old, event.patch))
         self._check_kind(old, new)
+        if new.kind == "translation" and new.model != old.model:
+            raise PeerError(
+                f"The model of a translation session is chosen when it is opened; this one goes on with '{old.model}'. Leave it out.",
+                code="invalid_value",
+                field="session.model",
+            )
         if new.model != old.model and not answers_to(st.capabilities.models, new.model):
             check_model(st.owner.pinned)
             st.changing = ChangingPipeline(event.patch, event.event_id)

@@ -11,6 +11,7 @@ from parley.server.links.link import EndReason
 
 CLOSE_CODES: Mapping[EndReason, tuple[int, str]] = {
     "session_expired": (1001, "session expired"),
+    "session_closed": (1000, "session closed"),
     "server_shutting_down": (1001, "the server is shutting down"),
     "internal_error": (1011, "internal error"),
     "voice_detection_failed": (1011, "the voice activity model failed"),

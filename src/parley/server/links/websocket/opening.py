@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from parley.core.words.settings import SessionKind
 from parley.server.access.credentials import presented_key
-from parley.server.paths import REALTIME_PATHS
+from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.refusals import Refusal
 
 SUBPROTOCOL = Subprotocol("realtime")
@@ -50,15 +50,18 @@ def read_opening(target: str, headers: Mapping[str, str], subprotocols: Sequence
     intent = fields.get("intent", [""])[-1]
     features = [feature.replace(" ", "") for feature in headers.get("openai-beta", "").split(",")]
     beta = BETA_FEATURE in features or BETA_SUBPROTOCOL in subprotocols
+    translates = path.rstrip("/") in TRANSLATION_PATHS
+    model, key = fields.get("model", [""])[-1], presented_key(headers.get("authorization"), subprotocols)
+    fault = _translation_fault(intent, model, key, beta=beta) if translates else _fault(path, intent, fields)
     return Opening(
         path=path,
-        model=fields.get("model", [""])[-1],
-        kind=_INTENTS.get(intent),
-        dialect="beta" if beta else "ga",
-        key=presented_key(headers.get("authorization"), subprotocols),
+        model=model,
+        kind="translation" if translates else _INTENTS.get(intent),
+        dialect="translations" if translates else "beta" if beta else "ga",
+        key=key,
         origin=headers.get("origin"),
         host=headers.get("host"),
-        refusal=_fault(path, intent, fields),
+        refusal=fault,
     )
 
 
@@ -70,6 +73,19 @@ def _fault(path: str, intent: str, fields: Mapping[str, Sequence[str]]) -> Refus
     if "call_id" in fields:
         call = fields["call_id"][-1]
         return Refusal(404, "call_id_not_found", f"No call {call[:100]!r} is running here.", param="call_id")
+    return None
+
+
+def _translation_fault(intent: str, model: str, key: str | None, *, beta: bool) -> Refusal | None:
+    """What is wrong with the handshake of a translation session."""
+    if beta:
+        return Refusal(400, "beta_api_shape_disabled", "Translation sessions are only available on the GA API.")
+    if intent:
+        message = "Translation sessions take no 'intent'; leave it out."
+        return Refusal(400, "unknown_parameter", message, param="intent")
+    if not model and not (key or "").startswith("ek_"):
+        message = "Missing required parameter: 'model'. Connect to /v1/realtime/translations?model=NAME."
+        return Refusal(400, "missing_required_parameter", message, param="model")
     return None
 
 
