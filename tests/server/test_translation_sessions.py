@@ -138,7 +138,8 @@ def test_the_blocking_clients_do_the_same() -> None:
 
 async def test_a_client_secret_opens_its_session_and_no_other() -> None:
     async with serving("Good day.", api_keys=("key-of-the-owner",)) as server, asyncio.timeout(PATIENCE_S):
-        secret = await server.client("key-of-the-owner").realtime.translations.client_secrets.create(
+        owner = server.client("key-of-the-owner")
+        secret = await owner.realtime.translations.client_secrets.create(
             session={"model": "gpt-realtime-translate", "audio": {"output": {"language": "x-bench"}}}
         )
         assert isinstance(secret, RealtimeTranslationClientSecretCreateResponse)
@@ -149,7 +150,8 @@ async def test_a_client_secret_opens_its_session_and_no_other() -> None:
         async with websockets.connect(f"{server.ws}/v1/realtime/translations", additional_headers=headers) as link:
             assert json.loads(await link.recv())["session"]["audio"]["output"]["language"] == "x-bench"
         assert (await refusal(server, "/v1/realtime", additional_headers=headers))["code"] == "intent_not_allowed"
-        other = await server.client("key-of-the-owner").realtime.client_secrets.create()
+        other = await owner.realtime.client_secrets.create()
+        await owner.close()
         foreign = {"authorization": f"Bearer {other.value}"}
         path = "/v1/realtime/translations?model=gpt-realtime"
         assert (await refusal(server, path, additional_headers=foreign))["code"] == "intent_not_allowed"

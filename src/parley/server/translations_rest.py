@@ -101,7 +101,7 @@ def _language(upload: Upload, name: str, default: str) -> str:
     if not given:
         return default
     tag = tag_of(given) or given
-    if not primary_tag(tag).isalnum():
+    if not primary_tag(tag).replace("-", "").isalnum():
         message = f"{name} {given[:40]!r} is no language: send a BCP-47 tag, such as pt or pt-BR."
         raise Refused(Refusal(400, "invalid_language", message, name))
     return tag
