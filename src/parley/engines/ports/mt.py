@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -48,4 +48,24 @@ class Translator(Engine, Protocol):
         Closing the iterator (`aclose`) stops the translation. Raises `EngineRefused` (`unsupported_language`) for a pair that
         `translates()` denies, `EngineError` where the engine fails.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GuardCount:
+    """How often translations were asked for, drifted at first, and were refused because they drifted again; `kinds`: what the first drifts
+    were, by name."""
+
+    asked: int
+    drifted: int
+    refused: int
+    kinds: Mapping[str, int]
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A translator that judges what its model writes before it gives it on."""
+
+    def guard_counts(self) -> GuardCount:
+        """Since it was created."""
         ...
