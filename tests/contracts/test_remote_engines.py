@@ -20,6 +20,7 @@ from parley.engines.llm.chain import ModelChain
 from parley.engines.ports import (
     LLM,
     MODERATION,
+    MT,
     STT,
     TTS,
     VAD,
@@ -41,7 +42,13 @@ from parley.engines.tts.chain import VoiceChain
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.voice_worker import VoiceWorker
-from parley.testing.contracts import LanguageModelContract, ModeratorContract, RecognizerContract, SynthesizerContract
+from parley.testing.contracts import (
+    LanguageModelContract,
+    ModeratorContract,
+    RecognizerContract,
+    SynthesizerContract,
+    TranslatorContract,
+)
 from parley.testing.fakes import FakeVoiceActivity
 from tests.engines import ollama_server
 from tests.engines.audio_server import AudioServer, speak
@@ -49,6 +56,7 @@ from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer
 from tests.engines.responses_server import ResponsesServer, Stream
+from tests.engines.translating_server import translate
 from tests.server.harness import configured, running_in_thread
 
 Make = Callable[[], Any]
@@ -193,6 +201,31 @@ class TestModelChain(LanguageModelContract):
             return ModelChain([ChainMember("broken", first), ChainMember("openai:m", second)], AT_ONCE)
 
         return make
+
+
+# --- translators that are language models ---
+
+
+@pytest.fixture(scope="module")
+def translating_url() -> Iterator[str]:
+    with served(ChatServer([translate])) as url:
+        yield url
+
+
+class TestLlmTranslator(TranslatorContract):
+    """Each clause is held and judged."""
+
+    @pytest.fixture
+    def make_engine(self, translating_url: str) -> Make:
+        return made(MT, "llm:openai:m", openai={"base_url": translating_url})
+
+
+class TestLlmTranslatorWithoutItsGuard(TranslatorContract):
+    """Pieces as they come, with the last pairs in the prompt."""
+
+    @pytest.fixture
+    def make_engine(self, translating_url: str) -> Make:
+        return made(MT, "llm:openai:m", openai={"base_url": translating_url}, guard=False, pairs=2)
 
 
 # --- moderators ---

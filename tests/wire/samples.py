@@ -172,8 +172,11 @@ SAMPLES: tuple[n.Notice, ...] = (
     n.RateLimitsUpdated((n.RateLimit("requests", 60, 59, 1.5), n.RateLimit("tokens", 1000, 900, 0.0))),
 )
 
-NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind is not TurnMeasured)
-"""Those of OpenAI's protocol: all but Parley's own event, which only a client that asked for it is sent."""
+TRANSLATING = (n.ClauseTranslated, n.TranslationClosed)
+"""Notices that only translation sessions have."""
+
+NOTICE_KINDS: tuple[type, ...] = tuple(kind for kind in get_args(n.Notice) if kind not in (TurnMeasured, *TRANSLATING))
+"""Those of a conversation in OpenAI's protocol: without Parley's own event, which only a client that asked for it is sent."""
 
 # --- arbitrary ones ------------------------------------------------------------------------------------------------------
 

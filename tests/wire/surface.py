@@ -12,7 +12,12 @@ from collections.abc import Iterable, Iterator
 
 from openai._types import SequenceNotStr
 from openai.types.beta import realtime as beta
-from openai.types.realtime import RealtimeClientEventParam, RealtimeServerEvent
+from openai.types.realtime import (
+    RealtimeClientEventParam,
+    RealtimeServerEvent,
+    RealtimeTranslationClientEventParam,
+    RealtimeTranslationServerEvent,
+)
 from openai.types.realtime.response_create_event_with_references_param import ResponseCreateEventWithReferencesParam
 from typing_extensions import is_typeddict
 
@@ -24,8 +29,13 @@ _ARRAYS = (list, Iterable, SequenceNotStr)
 _CLIENT: dict[str, tuple[object, ...]] = {
     "ga": (*typing.get_args(RealtimeClientEventParam), ResponseCreateEventWithReferencesParam),
     "beta": typing.get_args(beta.RealtimeClientEventParam),
+    "translations": typing.get_args(RealtimeTranslationClientEventParam),
 }
-_SERVER: dict[str, object] = {"ga": RealtimeServerEvent, "beta": beta.RealtimeServerEvent}
+_SERVER: dict[str, object] = {
+    "ga": RealtimeServerEvent,
+    "beta": beta.RealtimeServerEvent,
+    "translations": RealtimeTranslationServerEvent,
+}
 
 
 def client_events(dialect: str = "ga") -> dict[str, tuple[str, ...]]:

@@ -46,8 +46,9 @@ ELSEWHERE = {
 """Fields that are no options of an event."""
 
 UNSEEN = {
-    "ga": {"session.temperature", "response.temperature"},
+    "ga": {"session.temperature", "response.temperature", "session.target_language"},
     "beta": {
+        "session.target_language",
         "session.kind",
         "session.parallel_tool_calls",
         "session.reasoning_effort",
@@ -115,7 +116,14 @@ def test_the_core_names_fields() -> None:
     assert [field for field in fields() if "{" in field] == []
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_translation_session_has_its_own_paths() -> None:
+    path = DIALECTS["translations"].path
+    assert path("session.target_language") == "session.audio.output.language"
+    assert path("session.noise_reduction") == "session.audio.input.noise_reduction"
+    assert path("session.transcription.model") == "session.audio.input.transcription.model"
+
+
+@pytest.mark.parametrize("dialect", UNSEEN)
 def test_every_field_of_the_core_has_a_path_that_clients_know(dialect: str) -> None:
     known, path = options(dialect), DIALECTS[dialect].path
     strange = {
@@ -125,7 +133,7 @@ def test_every_field_of_the_core_has_a_path_that_clients_know(dialect: str) -> N
     assert UNSEEN[dialect] <= set(strange) | {"response.temperature"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ["ga", "beta", "translations"])
 def test_a_path_of_the_dialect_is_left_as_it_is(dialect: str) -> None:
     path = DIALECTS[dialect].path
     assert {option: path(option) for option in options(dialect) if path(option) != option} == {}

@@ -100,7 +100,7 @@ def test_an_mcp_servers_credentials_reach_the_server() -> None:
 
 
 def test_an_error_is_not_written_by_a_client() -> None:
-    assert [codec.write(ClientErred("x", "y")) for codec in DIALECTS.values()] == [None, None]
+    assert [codec.write(ClientErred("x", "y")) for codec in DIALECTS.values()] == [None, None, None]
 
 
 def test_an_event_without_an_id_is_written_without_one() -> None:

@@ -41,7 +41,7 @@ from parley.engines.ports.llm import (
     ToolChoice,
 )
 from parley.engines.ports.moderation import ModerationRequest, ModerationVerdict, Moderator
-from parley.engines.ports.mt import ListsPairs, Term, TranslationRequest, Translator
+from parley.engines.ports.mt import GuardCount, Guarded, ListsPairs, Term, TranslationRequest, Translator
 from parley.engines.ports.speech import DialogueEvent, DialogueRequest, SpeechModel, SpokenDelta
 from parley.engines.ports.stages import (
     BUILT_IN,
@@ -102,6 +102,8 @@ __all__ = [
     "EngineSpec",
     "EngineUnavailable",
     "ForceTool",
+    "GuardCount",
+    "Guarded",
     "ImagePart",
     "LanguageModel",
     "ListsPairs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -57,4 +57,24 @@ class ListsPairs(Protocol):
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """All pairs of BCP-47 tags, (from, to), for which `translates()` is True, sorted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GuardCount:
+    """How often translations were asked for, drifted at first, and were refused because they drifted again; `kinds`: what the first drifts
+    were, by name."""
+
+    asked: int
+    drifted: int
+    refused: int
+    kinds: Mapping[str, int]
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A translator that judges what its model writes before it gives it on."""
+
+    def guard_counts(self) -> GuardCount:
+        """Since it was created."""
         ...

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from parley.engines.ports import MT, ListsPairs, Term, TranslationRequest, Translator
+from parley.engines.ports import MT, Guarded, ListsPairs, Term, TranslationRequest, Translator
 from parley.testing.contracts.base import Subject, assert_refused, refusal, served_or_refused
 from parley.testing.contracts.material import ODD_TEXTS, SENTENCES
 from parley.testing.contracts.streamed import StreamedContract
@@ -99,6 +99,18 @@ class TranslatorContract(StreamedContract[Translator, str]):
         engine, context = subject.engine, tuple(SENTENCES[1:9])
         request = TranslationRequest(SENTENCES[0], *self.pair(engine), context=context)
         assert len(subject.run(self.translate(engine, request))) < 5 * len(SENTENCES[0])
+
+    def test_a_guard_counts_each_translation(self, subject: Subject[Translator]) -> None:
+        """Where it has one: what was asked for grows by one, and no more drifts, or is refused, than was asked for."""
+        engine: object = subject.engine
+        if not isinstance(engine, Guarded):
+            return
+        before = engine.guard_counts()
+        subject.run(self.answer(subject.engine, 0))
+        after = engine.guard_counts()
+        assert after.asked == before.asked + 1
+        assert after.refused <= after.drifted <= after.asked
+        assert sum(after.kinds.values()) == after.drifted
 
     @pytest.mark.parametrize("kind", ODD_TEXTS)
     def test_odd_texts_are_translated_or_refused(self, subject: Subject[Translator], kind: str) -> None:
