@@ -9,7 +9,8 @@ from parley.core.policy.interpreter import Interpreter
 from parley.core.policy.kinds import policy_of
 from parley.core.policy.policy import Said, Translate
 from parley.core.policy.transcriber import Transcriber
-from parley.core.words.settings import Interpreting, OwnerSettings, SessionKind, Settings
+from parley.core.words.interpreting import Interpreting
+from parley.core.words.settings import OwnerSettings, SessionKind, Settings
 
 
 def test_each_kind_of_session_has_its_policy() -> None:

@@ -8,6 +8,7 @@ follow from the state alone run to a fixed point; then the invariants are checke
     responses.py   the agent's side       responses, speculation, interruption
     tools.py       the tools' side        servers of tools, and the outcome of calls
     compaction.py  long conversations     summaries in place of older items
+    interpreted.py translation sessions    hearing out, finishing, closing
     requests.py    the client's requests  settings, items, response.create and cancel
 """
 
@@ -17,6 +18,7 @@ from typing import assert_never
 
 from parley.core.decisions.compaction import Compaction
 from parley.core.decisions.heard import HeardSpeech
+from parley.core.decisions.interpreted import InterpretedSession
 from parley.core.decisions.output import OutputDelivery
 from parley.core.decisions.prompt import PromptBuilder
 from parley.core.decisions.requests import ClientRequests
@@ -31,7 +33,6 @@ from parley.core.regions.conversation import Conversation
 from parley.core.regions.input_audio import InputBuffer
 from parley.core.regions.playback import PacedPlayback, RemotePlayback
 from parley.core.regions.rate_limit import RateLimiter
-from parley.core.regions.turn_taking import FRAME
 from parley.core.spec import SessionSpec
 from parley.core.state import Idle, State
 from parley.core.words.effects import CancelGeneration, CloseLink, DropTranscription, Effect
@@ -80,8 +81,8 @@ from parley.core.words.events import (
 )
 from parley.core.words.ids import Minter, SessionId
 from parley.core.words.items import Item
-from parley.core.words.limits import INTERPRETED_ITEMS, SAMPLES_PER_MS, STALLED_MICROPHONE_NS
-from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated, TranslationClosed
+from parley.core.words.limits import SAMPLES_PER_MS, STALLED_MICROPHONE_NS
+from parley.core.words.notices import ConversationCreated, ErrorRaised, SessionCreated
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import ServerVad, Settings
 from parley.core.words.work import (
@@ -131,6 +132,7 @@ class Session:
         self._compaction = Compaction(self._st, prompts, self._heard)
         self._turns = Turns(self._st, self._responses)
         self._tools = ServerTools(self._st, self._responses, calls)
+        self._interpreting = InterpretedSession(self._st, self._turns)
         self._requests = ClientRequests(self._st, self._responses, self._turns, self._tools, self._compaction)
 
     @property
@@ -277,7 +279,7 @@ class Session:
             case CancelRequested():
                 requests.cancel_response(event)
             case SessionCloseRequested():
-                requests.close_session()
+                self._interpreting.close()
             case ClientErred(code=code, message=message, path=path, kind=kind, event_id=event_id):
                 self._st.tell(ErrorRaised(code, message, None, kind, event_id, path))
             case _:
@@ -326,8 +328,7 @@ class Session:
             return
         if st.awaits_audio and st.now >= st.last_heard_ns + STALLED_MICROPHONE_NS:
             self._turns.stalled()
-            if st.closing == "input":
-                st.closing = "output"
+            self._interpreting.heard_out()
         self._turns.transcripts.fail_overdue()
         self._responses.fail_overdue()
         self._tools.fail_overdue()
@@ -356,49 +357,18 @@ class Session:
         st = self._st
         if st.closed:
             return
-        if st.closing == "input" and st.input.received - st.turns.scored_to < FRAME:
-            self._turns.stalled()
-            st.closing = "output"
+        self._interpreting.hear_out()
         while self._responses.drained() or self._responses.start_work():
             pass
-        if st.settings.kind == "translation":
-            self._forget_old_items()
-            if st.closing == "output" and not self._busy():
-                st.tell(TranslationClosed())
-                st.do(CloseLink("session_closed"))
-                self._close()
-                return
+        if self._interpreting.settle():
+            self._close()
+            return
         self._compaction.consider()
         self._watch_idleness()
-        if (
-            st.winding_down
-            and not st.output_heard
-            and not st.responses.sides
-            and not st.work.waiting
-            and not st.pending.turns
-            and not st.tools.calls
-        ):
+        waits = st.work.waiting or st.pending.turns or st.tools.calls
+        if st.winding_down and not st.output_heard and not st.responses.sides and not waits:
             st.do(CloseLink("server_shutting_down"))
             self._close()
-
-    def _busy(self) -> bool:
-        """Whether anything is still to come of what was received."""
-        st = self._st
-        return bool(
-            st.turns.turn is not None
-            or st.pending.turns
-            or st.work.waiting
-            or any(st.responses)
-            or st.attempts.running()
-        )
-
-    def _forget_old_items(self) -> None:
-        """A translation session refers to nothing that it has said: keep the last items only."""
-        st = self._st
-        if len(st.conversation) > INTERPRETED_ITEMS:
-            for entry in st.conversation.entries()[:-INTERPRETED_ITEMS]:
-                if not entry.awaiting and entry.item.status != "in_progress":
-                    st.conversation.delete(entry.item.id)
 
     def _watch_idleness(self) -> None:
         st, detection = self._st, self._st.settings.turn_detection

@@ -10,16 +10,8 @@ from dataclasses import dataclass
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
-from parley.core.words.settings import (
-    LAGS,
-    Capabilities,
-    Interpreting,
-    OwnerSettings,
-    ServerVad,
-    SessionKind,
-    Settings,
-    Transcription,
-)
+from parley.core.words.interpreting import LAGS, Interpreting
+from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import LLM, MT, STT, TTS, VC, EngineSet
 from parley.runtime.voice_worker import VoiceWorker

@@ -111,18 +111,6 @@ class ClientRequests:
         st.tell(SessionUpdated(st.session_id, new, self.expires_in_ms()))
         self.tools.configure(new.tools)
 
-    def close_session(self) -> None:
-        """Hear out the audio that was received, finish what follows from it, then end the session."""
-        st = self.st
-        if st.settings.kind != "translation":
-            raise PeerError(
-                "session.close is for translation sessions; close the connection to end this one.",
-                code="invalid_value",
-                field="type",
-            )
-        if st.closing == "no":
-            st.closing = "input"
-
     def expires_in_ms(self) -> int:
         st = self.st
         return max(0, st.owner.session_ms - (st.now - st.started_ns) // 1_000_000)

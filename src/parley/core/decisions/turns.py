@@ -223,8 +223,7 @@ class Turns:
         st = self.st
         if semantic:
             return JUDGE_AFTER_MS
-        early = st.owner.speculation or st.settings.kind == "translation"
-        return st.owner.speculate_after_ms if early else None
+        return st.owner.speculate_after_ms if st.owner.speculation or st.settings.kind == "translation" else None
 
     def _judge(self, pausing: Pausing, text: str, language: str = "", confidence: float | None = None) -> None:
         st, turn = self.st, pausing.turn

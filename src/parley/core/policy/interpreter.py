@@ -6,7 +6,7 @@ Laws: every word is decided on exactly once, in order. Words that say nothing in
 from __future__ import annotations
 
 from parley.core.policy.policy import Decided, OverOutput, PassOn, Said, Say, Skip, Translate
-from parley.core.words.settings import LAGS, Lag, SameLanguage
+from parley.core.words.interpreting import LAGS, Lag, SameLanguage
 from parley.text.clause_ends import clause_ends, word_count
 from parley.text.fillers import only_fillers
 from parley.text.language_tags import primary_tag

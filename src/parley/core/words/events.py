@@ -19,13 +19,14 @@ from parley.core.words.ids import (
     JudgementId,
     ListingId,
     ResponseId,
-    SummaryId,
     ToolCallId,
     TurnId,
 )
 from parley.core.words.items import Item, McpError, McpTool
 from parley.core.words.pipeline_events import PipelineFound, PipelineNotFound
 from parley.core.words.settings import SettingsPatch
+from parley.core.words.summary_events import Summarized as Summarized
+from parley.core.words.summary_events import SummaryFailed as SummaryFailed
 from parley.core.words.work import AS_THE_SESSION, Outstanding, ResponseParams
 
 # --- the client ----------------------------------------------------------------------------------------------------------
@@ -283,23 +284,6 @@ GenerationEvent = (
     | GenerationFinished
     | GenerationFailed
 )
-
-# --- compaction ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Summarized:
-    """The language model has summed up the older part of the conversation."""
-
-    summary: SummaryId
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryFailed:
-    summary: SummaryId
-    fault: Fault
-
 
 # --- MCP servers -----------------------------------------------------------------------------------------------------------
 

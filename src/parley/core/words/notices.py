@@ -13,6 +13,8 @@ from parley.core.words.errors import ErrorType
 from parley.core.words.ids import CallId, ClientEventId, ConversationId, ItemId, ResponseId, SessionId
 from parley.core.words.items import Item
 from parley.core.words.settings import AudioFormat, Modality, Settings
+from parley.core.words.translation_notices import ClauseTranslated as ClauseTranslated
+from parley.core.words.translation_notices import TranslationClosed as TranslationClosed
 from parley.core.words.turn_measured import TurnMeasured
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -336,32 +338,6 @@ class OutputBufferStopped:
 @dataclass(frozen=True, slots=True)
 class OutputBufferCleared:
     response_id: ResponseId
-
-
-@dataclass(frozen=True, slots=True)
-class ClauseTranslated:
-    """The record of a translation, when all of it has been generated. `clause` is the number of its last clause, `clauses` how many were
-    merged into it; languages are BCP 47 tags, `from_language` "" where it is not known. `end_ms` is where the words end in the input audio
-    at the latest; `waited_ms` how long after their decision its audio began, by the clock; `speed` how fast it is spoken (1.0: as usual).
-    `differences` are the names, numbers and dates of the source that the translation lacks. `outcome` "shown": it could not be
-    translated, and the source was shown instead."""
-
-    clause: int
-    clauses: int
-    source: str
-    text: str
-    from_language: str
-    to_language: str
-    end_ms: int
-    waited_ms: int
-    speed: float
-    outcome: Literal["translated", "shown"] = "translated"
-    differences: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TranslationClosed:
-    """The client's `session.close` has been carried out: nothing follows. Only translation sessions have it."""
 
 
 @dataclass(frozen=True, slots=True)

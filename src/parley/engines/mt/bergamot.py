@@ -26,7 +26,7 @@ from parley.engines.mt.pairs import Pair, languages, tag
 from parley.engines.mt.sentence_translator import SentenceTranslator
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, TranslationRequest
-from parley.invocation import command
+from parley.invocation import command, install
 from parley.models import store
 
 PACKAGE: Final = "fxtranslate"
@@ -102,7 +102,7 @@ class BergamotTranslator(SentenceTranslator):
     async def open(self) -> None:
         if importlib.util.find_spec(PACKAGE) is None:
             raise EngineUnavailable(
-                "fxtranslate is not installed.", "Install it: pip install 'parley[bergamot]'", code="missing_package"
+                "fxtranslate is not installed.", f"Install it: {install('bergamot')}", code="missing_package"
             )
         self._files = await asyncio.to_thread(self._found)
         self._pool = ChildPool(self._start)

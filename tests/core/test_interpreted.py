@@ -22,6 +22,7 @@ from parley.core.words.events import (
     VoiceScored,
 )
 from parley.core.words.ids import ClientEventId
+from parley.core.words.interpreting import LAGS, Interpreting, SameLanguage
 from parley.core.words.limits import INTERPRETED_ITEMS, MERGE_AFTER_NS
 from parley.core.words.notices import (
     ClauseTranslated,
@@ -33,17 +34,7 @@ from parley.core.words.notices import (
     TranscriptionDelta,
     TranslationClosed,
 )
-from parley.core.words.settings import (
-    CLAUSES,
-    LAGS,
-    Capabilities,
-    Interpreting,
-    OwnerSettings,
-    SameLanguage,
-    ServerVad,
-    Settings,
-    Transcription,
-)
+from parley.core.words.settings import CLAUSES, Capabilities, OwnerSettings, ServerVad, Settings, Transcription
 from parley.core.words.work import Translation, Utterance
 from tests.core.scene import MS, Scene
 

@@ -1,0 +1,74 @@
+"""What only translation sessions do: close for their client, and forget what they have said.
+
+Laws: `session.close` is carried out once: first the audio that was received is heard out, then what follows from it is finished, then the
+session ends, and nothing is sent after that.
+"""
+
+from __future__ import annotations
+
+from parley.core.decisions.turns import Turns
+from parley.core.regions.turn_taking import FRAME
+from parley.core.state import State
+from parley.core.words.effects import CloseLink
+from parley.core.words.errors import PeerError
+from parley.core.words.limits import INTERPRETED_ITEMS
+from parley.core.words.notices import TranslationClosed
+
+
+class InterpretedSession:
+    """Owns the end of a translation session. Shares the session's state."""
+
+    def __init__(self, state: State, turns: Turns) -> None:
+        self.st = state
+        self.turns = turns
+
+    def close(self) -> None:
+        """Handle the client's `session.close`; a second one changes nothing. Raises `PeerError` in other sessions."""
+        st = self.st
+        if st.settings.kind != "translation":
+            raise PeerError(
+                "session.close is for translation sessions; close the connection to end this one.",
+                code="invalid_value",
+                field="type",
+            )
+        if st.closing == "no":
+            st.closing = "input"
+
+    def hear_out(self) -> None:
+        """End the speaker's turn once all audio before the close has been scored."""
+        st = self.st
+        if st.closing == "input" and st.input.received - st.turns.scored_to < FRAME:
+            self.turns.stalled()
+            self.heard_out()
+
+    def heard_out(self) -> None:
+        """No audio is waited for any more."""
+        if self.st.closing == "input":
+            self.st.closing = "output"
+
+    def settle(self) -> bool:
+        """Forget old items; tell the end of a closing session in which nothing is pending. True if the session is over."""
+        st = self.st
+        if st.settings.kind != "translation":
+            return False
+        self._forget_old_items()
+        if st.closing != "output" or self._busy():
+            return False
+        st.tell(TranslationClosed())
+        st.do(CloseLink("session_closed"))
+        return True
+
+    def _busy(self) -> bool:
+        """Whether anything is still to come of what was received."""
+        st = self.st
+        if st.turns.turn is not None or st.pending.turns or st.work.waiting:
+            return True
+        return any(st.responses) or bool(st.attempts.running())
+
+    def _forget_old_items(self) -> None:
+        """A translation session refers to nothing that it has said: keep the last items only."""
+        st = self.st
+        if len(st.conversation) > INTERPRETED_ITEMS:
+            for entry in st.conversation.entries()[:-INTERPRETED_ITEMS]:
+                if not entry.awaiting and entry.item.status != "in_progress":
+                    st.conversation.delete(entry.item.id)
