@@ -142,6 +142,7 @@ def test_words_wait_from_when_they_became_stable_and_are_asked_about_in_steps() 
     one.hear("so it goes", "so it")
     one.wait(2_400)
     assert [one.due(2_400 + later) for later in (4_799, 4_800, 4_801)] == [False, True, False]
+    one.wait(9_000)
     one.decide("so it", 5, 9_000)
     assert not one.due(90_000)
 
@@ -218,3 +219,10 @@ def test_every_uncommitted_turn_is_open_until_it_ends() -> None:
     found.append(turns.open())
     assert found == [[mine, spoken], [spoken], []]
     assert turns.position == Quiet()
+
+
+def test_a_language_is_kept_until_another_is_heard() -> None:
+    one = turn()
+    one.hear("bom", "", "pt", 0.9)
+    one.hear("bom dia", "")
+    assert (one.language, one.language_confidence) == ("pt", 0.9)

@@ -70,8 +70,7 @@ class PromptBuilder:
         return attempt
 
     def _given(self, plan: Plan, work: Translation | Utterance | OriginalSpeech) -> Attempt:
-        if isinstance(work, OriginalSpeech):
-            raise TypeError("audio that is passed on is not generated")
+        assert not isinstance(work, OriginalSpeech), "audio that is passed on is not generated"
         tokens = text_tokens(len(work.text))
         return Attempt(self.st.ids.attempt(), work, Shown(()), tokens, 0, self.st.now, plan, {})
 
