@@ -49,6 +49,15 @@ SPOKEN: dict[str, n.Notice] = {
 }
 OWN = {"parley.translation.clause": CLAUSE}
 
+OPTIONS = (
+    "session",
+    "session.audio.input.noise_reduction",
+    "session.audio.input.noise_reduction.type",
+    "session.audio.input.noise_reduction.strength",
+    "session.audio.input.transcription",
+    "session.audio.input.transcription.model",
+    "session.audio.output.language",
+)
 PATCHES: list[SettingsPatch] = [
     {},
     {"target_language": "pt-BR"},
@@ -84,7 +93,10 @@ def test_the_examples_are_all_events_of_the_sdk_and_of_the_dialect() -> None:
     assert {kind: type(notice) for kind, notice in (SPOKEN | OWN).items()} == TRANSLATIONS.server_events
 
 
-@pytest.mark.parametrize("kind", SPOKEN)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=pytest.mark.proves(k, state="sent", dialect="translations")) for k in SPOKEN],
+)
 def test_every_server_event_is_one_that_stock_clients_accept(kind: str) -> None:
     event = encoded(SPOKEN[kind])
     assert event["type"] == kind
@@ -134,6 +146,12 @@ def test_a_failed_translation_is_an_error_unless_it_was_withheld_on_purpose(code
     assert frame is None or json.loads(frame)["error"]["code"] == code
 
 
+@pytest.mark.proves(APPEND, state="honoured", dialect="translations")
+@pytest.mark.proves(APPEND, "audio", "event_id", state="honoured", dialect="translations")
+@pytest.mark.proves("session.close", state="honoured", dialect="translations")
+@pytest.mark.proves("session.close", "event_id", state="honoured", dialect="translations")
+@pytest.mark.proves("session.update", state="honoured", dialect="translations")
+@pytest.mark.proves("session.update", *OPTIONS, "event_id", state="honoured", dialect="translations")
 @pytest.mark.parametrize(
     "event",
     [

@@ -102,7 +102,7 @@ class BergamotTranslator(SentenceTranslator):
     async def open(self) -> None:
         if importlib.util.find_spec(PACKAGE) is None:
             raise EngineUnavailable(
-                "fxtranslate is not installed.", "Install it: pip install 'parley[bergamot]'", code="missing_package"
+                "fxtranslate is not installed.", "Install it: pip install -e '.[bergamot]'", code="missing_package"
             )
         self._files = await asyncio.to_thread(self._found)
         self._pool = ChildPool(self._start)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from parley.engines.mt.language_codes import tags_of_tokens
 from parley.engines.ports import EngineUnavailable
 
-INSTALL: Final = "Install it: pip install 'parley[ctranslate2]'"
+INSTALL: Final = "Install it: pip install -e '.[ctranslate2]'"
 LAYOUT: Final = (
     "The folder holds model.bin, config.json and the vocabulary that CTranslate2's converters write, and the SentencePiece models of the "
     "original: source.spm and target.spm, or one *.model or *.spm (docs/translation.md)."
