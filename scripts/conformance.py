@@ -25,7 +25,8 @@ WHOLE = "(the event)"
 INTRODUCTION = """# Conformance
 
 Every event and option of OpenAI's Realtime protocol, as the types of the `openai` package name them, and what Parley does: first the GA
-protocol, then the [beta](#the-beta-dialect) of 2024 and 2025. This page is written by
+protocol, then the [beta](#the-beta-dialect) of 2024 and 2025, then
+[translation sessions](#the-translations-dialect). This page is written by
 `scripts/conformance.py` from the tests in its last column; `make check` fails when it is out of date.
 
 - **honoured**: it does what the protocol says.
@@ -48,7 +49,12 @@ gets an error with the beta's. Beyond the types, as on the real wire: `transcrip
 transcription session, a `tool_choice` may be an object that names a function, `max_output_tokens` is an older name of
 `max_response_output_tokens` in `response.create`, and `include` may stand in any session.
 """
-DIALECTS = {"ga": INTRODUCTION, "beta": BETA_INTRODUCTION}
+TRANSLATIONS_INTRODUCTION = """# The translations dialect
+
+For clients of `/v1/realtime/translations` ([translation-sessions.md](translation-sessions.md)). Its own beyond the types: `include` with
+`parley.clauses`, and the event `parley.translation.clause` for a client that asked for it.
+"""
+DIALECTS = {"ga": INTRODUCTION, "beta": BETA_INTRODUCTION, "translations": TRANSLATIONS_INTRODUCTION}
 
 
 @dataclass(slots=True)

@@ -14,8 +14,9 @@ ROW = re.compile(r"^\| (?:`(?P<name>[^`]+)`|\(the event\)) \| (?P<state>[^|]+) \
 
 def sections(dialect: str) -> dict[str, dict[str, str]]:
     """Each section of a dialect's part of the page: its lines and their states."""
-    _, ga, beta = re.split(r"^# The \w+ dialect$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    parts = re.split(r"^##+ `?([^`\n]+)`?$", ga if dialect == "ga" else beta, flags=re.MULTILINE)
+    _, *texts = re.split(r"^# The \w+ dialect$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = dict(zip(DIALECTS, texts, strict=True))[dialect]
+    parts = re.split(r"^##+ `?([^`\n]+)`?$", text, flags=re.MULTILINE)
     return {
         title: {row["name"] or WHOLE: row["state"] for row in ROW.finditer(text)}
         for title, text in zip(parts[1::2], parts[2::2], strict=True)

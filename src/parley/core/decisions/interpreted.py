@@ -43,8 +43,8 @@ class InterpretedSession:
 
     def heard_out(self) -> None:
         """No audio is waited for any more."""
-        if self.st.closing == "input":
-            self.st.closing = "output"
+        st = self.st
+        st.closing = "output" if st.closing == "input" else st.closing
 
     def settle(self) -> bool:
         """Forget old items; tell the end of a closing session in which nothing is pending. True if the session is over."""
