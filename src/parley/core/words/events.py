@@ -260,8 +260,8 @@ class MeasuredUsage:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFinished:
-    """The attempt's last event. `reason` "length" means the token limit cut it. `differences`: names, numbers and dates of a text that its
-    translation lacks."""
+    """The attempt's last event. `reason` "length" means the token limit cut it. `differences`: numbers, addresses and codes of a text
+    that its translation lacks."""
 
     attempt: AttemptId
     reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"

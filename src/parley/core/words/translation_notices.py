@@ -14,7 +14,7 @@ class ClauseTranslated:
     """The record of a translation, when all of it has been generated. `clause` is the number of its last clause, `clauses` how many were
     merged into it; languages are BCP 47 tags, `from_language` "" where it is not known. `end_ms` is where the words end in the input audio
     at the latest; `waited_ms` how long after their decision its audio began, by the clock; `speed` how fast it is spoken (1.0: as usual).
-    `differences` are the names, numbers and dates of the source that the translation lacks. `outcome` "shown": it could not be
+    `differences` are the numbers, addresses and codes of the source that the translation lacks. `outcome` "shown": it could not be
     translated, and the source was shown instead."""
 
     clause: int

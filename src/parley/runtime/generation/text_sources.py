@@ -33,6 +33,7 @@ from parley.runtime.faults import named
 from parley.runtime.generation.model_output import in_slices
 from parley.runtime.generation.prompt_mapping import chat_request
 from parley.runtime.generation.streams import closing
+from parley.text.faithful import missing_facts
 
 TextPiece = TextDelta | ToolCallStarted | ToolArgumentsGenerated | GenerationFinished
 
@@ -47,7 +48,9 @@ def text_of(
         case Reply():
             return _sliced(effect.attempt, _reply(effect, engines), began, source_name(effect, engines))
         case Translation() as work:
-            return _sliced(effect.attempt, _translation(work, engines, share), began, source_name(effect, engines))
+            return _sliced(
+                effect.attempt, _translation(work, engines, share), began, source_name(effect, engines), work
+            )
         case Utterance(text):
             return _sliced(effect.attempt, _utterance(text), began, source_name(effect, engines))
         case _:
@@ -101,18 +104,25 @@ async def _utterance(text: str) -> AsyncGenerator[ChatEvent, None]:
 
 
 async def _sliced(
-    attempt: AttemptId, source: AsyncIterator[ChatEvent], began: Callable[[], None], name: str
+    attempt: AttemptId,
+    source: AsyncIterator[ChatEvent],
+    began: Callable[[], None],
+    name: str,
+    translated: Translation | None = None,
 ) -> AsyncGenerator[TextPiece, None]:
-    """What the source writes, its calls and its end as events of the attempt."""
+    """What the source writes, its calls and its end as events of the attempt. `translated`: what it translates."""
     calls: set[int] = set()
     first = True
+    written: list[str] = []
     async with closing(source), aclosing(in_slices(source)) as events:
         async for event in events:
             if first:
                 first = False
                 began()
             match event:
-                case TextDelta():
+                case TextDelta(text):
+                    if translated is not None:
+                        written.append(text)
                     yield event
                 case ToolCallDelta(index, call_id, tool, arguments):
                     if index not in calls:
@@ -121,7 +131,12 @@ async def _sliced(
                     if arguments:
                         yield ToolArgumentsGenerated(attempt, index, arguments)
                 case ChatEnd(reason, usage):
-                    yield GenerationFinished(attempt, reason, _measured(usage))
+                    lacks = (
+                        ()
+                        if translated is None
+                        else missing_facts(translated.text, "".join(written), translated.to_language)
+                    )
+                    yield GenerationFinished(attempt, reason, _measured(usage), lacks)
                     return
     raise EngineError(
         f"{name} ended its stream in the middle of the reply.",
