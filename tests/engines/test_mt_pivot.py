@@ -10,7 +10,15 @@ from parley.engines.mt.auto import AutoTranslator
 from parley.engines.mt.pairs import Pair, languages
 from parley.engines.mt.pivot import PivotTranslator, create
 from parley.engines.mt.sentence_translator import SentenceTranslator
-from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, Term, TranslationRequest, Translator
+from parley.engines.ports import (
+    EngineError,
+    EngineInfo,
+    EngineRefused,
+    EngineUnavailable,
+    Term,
+    TranslationRequest,
+    Translator,
+)
 
 
 class Marked(SentenceTranslator):
@@ -181,5 +189,8 @@ async def test_what_cannot_be_opened_is_left_out_and_said() -> None:
     await engine.open()
     assert engine.pairs() == (("es", "en"),)
     assert "bad is broken. Mend it." in engine.notice
-    with pytest.raises(EngineUnavailable, match="No translator is on this machine"):
-        await AutoTranslator({"bad": Marked("bad", ("en", "es"), broken=True)}).open()
+    nothing = AutoTranslator({"bad": Marked("bad", ("en", "es"), broken=True)})
+    await nothing.open()
+    assert not nothing.translates("en", "es")
+    with pytest.raises(EngineRefused, match="No translator is on this machine. bad cannot be used"):
+        await translated(nothing, "Hello.", "en", "es")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from parley.audio.g711 import decode_mulaw, encode_mulaw
 from parley.config import load
 from parley.engines import registry
-from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
+from parley.engines.mt.bench import BenchTranslator
+from parley.engines.ports import LLM, MT, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
 from parley.runtime.engines import LoadedEngines
 from parley.testing.fakes import FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.engines.chat_server import Answer, ChatServer, Request
@@ -54,6 +55,7 @@ async def hearing(
             TURN: FakeTurnJudge,
             STT: lambda: FakeRecognizer(*words),
             TTS: FakeSynthesizer,
+            MT: lambda: BenchTranslator(0, 0),
         }
         made: Engine = registry.create(stage, spec) if stage is LLM else fakes[stage]()
         return made

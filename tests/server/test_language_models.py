@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pytest
 
 from parley.config import load
 from parley.engines import registry
-from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
+from parley.engines.mt.bench import BenchTranslator
+from parley.engines.ports import LLM, MT, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
 from parley.runtime.engines import LoadedEngines
 from parley.testing.fakes import FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.engines.chat_server import Answer, ChatServer, Request, Script
@@ -38,11 +39,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def create(stage: Stage[Any], spec: EngineSpec) -> Engine:
     """The language model that is configured, among scripted engines."""
-    scripted: Mapping[Stage[Any], type] = {
+    scripted: Mapping[Stage[Any], Callable[[], Engine]] = {
         VAD: FakeVoiceActivity,
         TURN: FakeTurnJudge,
         STT: FakeRecognizer,
         TTS: FakeSynthesizer,
+        MT: lambda: BenchTranslator(0, 0),
     }
     made: Engine = registry.create(stage, spec) if stage is LLM else scripted[stage]()
     return made

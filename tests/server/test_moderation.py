@@ -11,7 +11,8 @@ import pytest
 
 from parley.config import load
 from parley.engines import registry
-from parley.engines.ports import LLM, MODERATION, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
+from parley.engines.mt.bench import BenchTranslator
+from parley.engines.ports import LLM, MODERATION, MT, STT, TTS, TURN, VAD, Engine, EngineSpec, Stage
 from parley.runtime.engines import LoadedEngines
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
 from tests.server.harness import Talk, running, talking
@@ -34,6 +35,7 @@ async def moderated(tmp_path: Path, heard: str, reply: str, speculation: str = "
             STT: lambda: FakeRecognizer(heard),
             LLM: lambda: FakeModel([reply]),
             TTS: FakeSynthesizer,
+            MT: lambda: BenchTranslator(0, 0),
         }
         made: Engine = registry.create(stage, spec) if stage is MODERATION else fakes[stage]()
         return made

@@ -31,6 +31,7 @@ from parley.engines.ports import (
     MT,
     EngineError,
     EngineInfo,
+    EngineRefused,
     EngineSpec,
     EngineUnavailable,
     ListsPairs,
@@ -109,6 +110,9 @@ class AutoTranslator:
         self._opened: dict[str, Translator] = {}
         self._choices: dict[Pair, _Choice] = {}
         self._logged: set[Pair] = set()
+        self._is_open = False
+        self._lack = ""
+        """Why nothing is translated; "" where something is."""
         self.notice = ""
         """What a user should know about the choice; "" before `open()` and when there is nothing to say."""
 
@@ -145,7 +149,8 @@ class AutoTranslator:
         return tuple(self._choices[pair].route for pair in self.pairs())
 
     async def open(self) -> None:
-        """Open all that can be. Raises `EngineUnavailable` where none can."""
+        """Open all that can be. Where none can it translates nothing, and says so when it is asked: a server needs no translator until
+        somebody wants one."""
         candidates = {name: engine for name, engine in self._candidates().items() if _is_here(name, engine)}
         outcomes = await asyncio.gather(*(engine.open() for engine in candidates.values()), return_exceptions=True)
         failures: list[str] = []
@@ -157,15 +162,14 @@ class AutoTranslator:
             else:
                 await self.close()
                 raise error
-        if not self._opened:
-            raise EngineUnavailable(
-                " ".join(["No translator is on this machine.", *failures]), INSTALL, code="missing_weights"
-            )
-        self.notice = " ".join(failures)
+        self._is_open = True
+        self._lack = "" if self._opened else " ".join(["No translator is on this machine.", *failures])
+        self.notice = " ".join(failures) if self._opened else ""
         self._choices = _choices({name: one for name, one in self._opened.items() if one is not self._last})
 
     async def close(self) -> None:
         opened, self._opened, self._choices = list(self._opened.values()), {}, {}
+        self._is_open = False
         for error in filter(None, await asyncio.gather(*(engine.close() for engine in opened), return_exceptions=True)):
             raise error
 
@@ -174,8 +178,10 @@ class AutoTranslator:
 
     async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
         """Stream the translation of the engine that is chosen for the pair (see the port)."""
-        if not self._opened:
+        if not self._is_open:
             raise EngineUnavailable("auto is not open.", code="not_open")
+        if self._lack:
+            raise EngineRefused(self._lack, INSTALL, code="unsupported_language")
         choice = self._chosen(request.from_language, request.to_language)
         if choice is None:
             raise refused("auto", request.from_language, request.to_language, self.pairs())
