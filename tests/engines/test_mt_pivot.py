@@ -192,5 +192,5 @@ async def test_what_cannot_be_opened_is_left_out_and_said() -> None:
     nothing = AutoTranslator({"bad": Marked("bad", ("en", "es"), broken=True)})
     await nothing.open()
     assert not nothing.translates("en", "es")
-    with pytest.raises(EngineRefused, match="No translator is on this machine. bad cannot be used"):
+    with pytest.raises(EngineRefused, match=r"No translator is on this machine\. bad cannot be used"):
         await translated(nothing, "Hello.", "en", "es")
