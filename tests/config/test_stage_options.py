@@ -13,6 +13,11 @@ from parley.engines.ports import LLM
 HERE, THERE, OPENAI = "http://here:8000/v1", "http://there:8000/v1", "https://api.openai.com/v1"
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def loaded(text: str, environ: dict[str, str], **flags: str) -> Config:
     Path("parley.toml").write_text(text, encoding="utf-8")
     return load(None, flags, environ)

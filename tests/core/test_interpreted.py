@@ -10,6 +10,7 @@ from parley.core.words.events import (
     SessionCloseRequested,
     Transcribed,
     VoiceScored,
+    WindDownRequested,
 )
 from parley.core.words.ids import ClientEventId
 from parley.core.words.limits import INTERPRETED_ITEMS
@@ -87,3 +88,24 @@ def test_a_translation_in_progress_is_not_forgotten() -> None:
         scene.hears(96, 0.9)
         scene.hears(448, 0.0)
     assert any("in_progress" in repr(item) for item in scene.session.items)
+
+
+def test_a_server_that_stops_finishes_what_was_said() -> None:
+    scene = opened(language="en")
+    scene.hears(640, 0.9)
+    words(scene, "We leave at nine. Bring")
+    scene.happens(WindDownRequested(), WindDownRequested())
+    scene.happens(AudioArrived(bytes(1536)))
+    translates(scene, "Saímos às nove.")
+    scene.happens(Transcribed(scene.turn(), "We leave at nine. Bring your coat."))
+    translates(scene, "Traga o casaco.")
+    assert shown(scene) == "Saímos às nove. Traga o casaco."
+    assert not scene.notices(ErrorRaised)
+    assert scene.all(CloseLink) == [CloseLink("server_shutting_down")]
+
+
+def test_another_session_that_winds_down_is_not_closed_like_one() -> None:
+    scene = Scene()
+    scene.happens(WindDownRequested())
+    assert scene.session.closed
+    assert not scene.notices(TranslationClosed)

@@ -50,3 +50,11 @@ def test_translations_do_not_count_as_replies_of_the_rate_limit() -> None:
         scene.says(f"Sentence {number}.")
         translates(scene, "Frase.", 100)
     assert len(sources(scene)) == 5
+
+
+def test_a_translation_that_does_not_come_shows_its_source() -> None:
+    scene = opened(language="en")
+    scene.says("Good morning.")
+    scene.passes(61_000)
+    assert shown(scene) == "Good morning."
+    assert scene.notices(ClauseTranslated)[-1].outcome == "shown"

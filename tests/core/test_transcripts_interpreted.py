@@ -9,14 +9,17 @@ import pytest
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import Decided, PassOn, Said, Say, Skip, Translate
 from parley.core.words.effects import OpenTranscription, StartGeneration
+from parley.core.words.errors import Fault
 from parley.core.words.events import (
     Transcribed,
+    TranscriptionFailed,
 )
 from parley.core.words.interpreting import LAGS, SameLanguage
 from parley.core.words.notices import (
     ClauseTranslated,
     OutputAudioDelta,
     TranscriptionDelta,
+    TranscriptionFailedNotice,
 )
 from parley.core.words.settings import AudioFormat, Settings
 from parley.core.words.work import Utterance
@@ -157,3 +160,15 @@ def test_words_do_not_wait_for_a_policy_that_does_not() -> None:
     scene.hears(4_000, 0.9)
     assert not scene.all(StartGeneration)
     assert scene.last(OpenTranscription).agreement == 2
+
+
+def test_stable_words_of_a_turn_whose_recogniser_fails_are_translated() -> None:
+    scene = opened(language="en")
+    scene.hears(640, 0.9)
+    words(scene, "We leave at nine. Bring your coat")
+    scene.hears(480, 0.0)
+    translates(scene, "Saímos às nove.")
+    scene.happens(TranscriptionFailed(scene.turn(), Fault("engine_error", "It broke.")))
+    scene.passes(100)
+    assert sources(scene) == ["We leave at nine.", "Bring your coat"]
+    assert len(scene.notices(TranscriptionFailedNotice)) == 1

@@ -175,7 +175,7 @@ class Session:
         """The outstanding work, whose outcome has not arrived. A shell that stops waiting posts `WorkAbandoned` for it."""
         st = self._st
         return (
-            *(AwaitedTranscript(pending.turn.id) for pending in st.pending),
+            *(AwaitedTranscript(pending.turn.id) for pending in st.pending if pending.held is None),
             *map(AwaitedGeneration, st.attempts.running()),
             *(AwaitedListing(listing.id) for listing in st.tools.awaited()),
             *map(AwaitedCall, st.tools.calls),
@@ -249,6 +249,7 @@ class Session:
             case WindDownRequested():
                 self._st.winding_down = True
                 responses.drop_speculation()
+                self._interpreting.wind_down()
             case LinkClosed():
                 self._close()
             case _:
@@ -366,7 +367,7 @@ class Session:
         self._compaction.consider()
         self._watch_idleness()
         waits = st.work.waiting or st.pending.turns or st.tools.calls
-        if st.winding_down and not st.output_heard and not st.responses.sides and not waits:
+        if st.winding_down and st.closing == "no" and not st.output_heard and not st.responses.sides and not waits:
             st.do(CloseLink("server_shutting_down"))
             self._close()
 

@@ -132,7 +132,7 @@ class State:
     @property
     def awaits_audio(self) -> bool:
         """Whether audio that does not come ends something. In a translation session a pause of the link is no pause of the speaker."""
-        if self.settings.kind == "translation" and not self.winding_down:
+        if self.settings.kind == "translation":
             return self.closing == "input"
         return self.turns.turn is not None
 

@@ -32,6 +32,7 @@ from parley.engines.ports import (
     EngineSet,
     EngineSpec,
     EngineUnavailable,
+    Guarded,
     SpeechSynthesizer,
     Stage,
     Supervised,
@@ -185,6 +186,11 @@ class LoadedEngines:
             id(engine): (stage, engine) for one in self.pipelines.values() for stage, engine in one.engines.items()
         }
         return [(stage, engine) for stage, engine in served.values() if isinstance(engine, Chained)]
+
+    def guarded(self) -> list[Guarded]:
+        """The translators that judge what their models write, each once."""
+        served = {id(engine): engine for one in self.pipelines.values() for engine in one.engines.values()}
+        return [engine for engine in served.values() if isinstance(engine, Guarded)]
 
     def tick_lag_ms(self) -> float:
         """How late the event loop runs (see `VoiceWorker.tick_lag_ms`): what admission looks at."""

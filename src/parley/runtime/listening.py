@@ -144,19 +144,10 @@ class _Turn:
         texts: tuple[object, ...] = (partial.text, partial.stable)
         if not self.over and self._fault is None and all(isinstance(text, str) for text in texts):
             ending = checked_ending(partial.end_of_turn)
-            self._post(
-                PartialTranscribed(
-                    self.id,
-                    partial.text,
-                    partial.stable,
-                    ending,
-                    partial.language or self._only,
-                    self._certain(partial),
-                )
-            )
-
-    def _certain(self, partial: Partial) -> float | None:
-        return partial.language_confidence if partial.language else 1.0 if self._only else None
+            language, certain = partial.language, partial.language_confidence
+            if not language and self._only:
+                language, certain = self._only, 1.0
+            self._post(PartialTranscribed(self.id, partial.text, partial.stable, ending, language, certain))
 
     def feed(self, audio: bytes) -> None:
         if self._later.size or len(audio) > SLICE_BYTES:

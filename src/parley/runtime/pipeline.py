@@ -6,7 +6,7 @@ Laws: frozen; the engines are open and shared by all sessions; what a session le
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from parley.audio import processing
 from parley.config.values import HOSTED_MODEL_PREFIXES, PipelineConfig
@@ -44,6 +44,13 @@ class LoadedPipeline:
     voice: VoiceWorker
     config: PipelineConfig
     cutter: Callable[[str], Cutter] = ClauseCutter
+    targets: tuple[str, ...] = field(init=False)
+    """The languages (primary tags) that a translation session can speak: the translator translates into them from one that the
+    recogniser understands, and the synthesizer has a voice for them. Found once, when the engines are open: a model of two hundred
+    languages has forty thousand pairs."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", self._targets())
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for."""
@@ -67,12 +74,10 @@ class LoadedPipeline:
             recognizer=heard_by.name,
             recognizers=tuple(recognizers),
             languages=tuple(map(primary_tag, heard_by.languages)),
-            targets=self.targets(),
+            targets=self.targets,
         )
 
-    def targets(self) -> tuple[str, ...]:
-        """The languages (primary tags) that a translation session of this pipeline can speak: its translator translates into them from
-        one that its recogniser understands, and its synthesizer has a voice for them."""
+    def _targets(self) -> tuple[str, ...]:
         mt, tts = self.engines.find(MT), self.engines.find(TTS)
         if mt is None:
             return ()
@@ -104,7 +109,7 @@ class LoadedPipeline:
 
     def _first_target(self) -> str:
         """What a translation session speaks before its client says: English where that is not all that can be heard."""
-        targets = self.targets()
+        targets = self.targets
         heard = set(map(primary_tag, self.engines[STT].info.languages)) - {"en"}
         return "en" if "en" in targets and heard else next(iter(targets), "")
 

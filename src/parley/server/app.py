@@ -26,6 +26,7 @@ from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
 from parley.runtime.chain_metrics import ChainMetrics
 from parley.runtime.engines import LoadedEngines
+from parley.runtime.guard_metrics import GuardMetrics
 from parley.runtime.metrics import Metrics
 from parley.server.access.access import Access
 from parley.server.access.hosts import HostRule
@@ -64,6 +65,7 @@ class Application:
         metrics = Metrics()
         metrics.watch_lag(engines.tick_lag_ms)
         metrics.registry.register(ChainMetrics(engines.chains()))
+        metrics.registry.register(GuardMetrics(engines.guarded()))
         refusals = Counter("parley_refusals", "Handshakes refused, by code.", ["code"], registry=metrics.registry)
         self.sessions = Sessions(
             server.max_sessions, server.admission_lag_ms, engines.tick_lag_ms, Quotas(wall_s=time.time)

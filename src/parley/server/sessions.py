@@ -132,7 +132,7 @@ class SessionFactory:
             return Refusal(
                 403, "model_not_allowed", f"This client secret opens the model {model!r} only.", param="model"
             )
-        if kind == "translation" and not pipeline.targets():
+        if kind == "translation" and not pipeline.targets:
             return _no_translator(pipeline)
         settings = pipeline.default_settings(kind, model or pipeline.name)
         if secret is None:

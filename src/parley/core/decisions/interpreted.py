@@ -34,6 +34,12 @@ class InterpretedSession:
         if st.closing == "no":
             st.closing = "input"
 
+    def wind_down(self) -> None:
+        """The server stops: finish what was said until now, as for the client's own close."""
+        st = self.st
+        if st.settings.kind == "translation" and st.closing == "no":
+            st.closing = "input"
+
     def hear_out(self) -> None:
         """End the speaker's turn once all audio before the close has been scored."""
         st = self.st
@@ -55,7 +61,7 @@ class InterpretedSession:
         if st.closing != "output" or self._busy():
             return False
         st.tell(TranslationClosed())
-        st.do(CloseLink("session_closed"))
+        st.do(CloseLink("server_shutting_down" if st.winding_down else "session_closed"))
         return True
 
     def _busy(self) -> bool:

@@ -86,9 +86,7 @@ class OutputDelivery:
                 return
             case GenerationFailed(fault=fault):
                 st.attempts.forget(attempt.id)
-                if isinstance(attempt.work, Translation):
-                    self._show_source(attempt, attempt.work, response)
-                self.fail(response, fault)
+                self.fail_attempt(attempt, response, fault)
                 return
             case _:
                 assert_never(event)
@@ -191,6 +189,12 @@ class OutputDelivery:
             output_text=measured.output_tokens if measured else text_tokens(response.text_length),
             output_audio=-(-spoken_ms // 50),
         )
+
+    def fail_attempt(self, attempt: Attempt, response: Response, fault: Fault) -> None:
+        """The work of this response failed: a translation shows its source, the response ends."""
+        if isinstance(attempt.work, Translation):
+            self._show_source(attempt, attempt.work, response)
+        self.fail(response, fault)
 
     def fail(self, response: Response, fault: Fault, kind: ErrorType = "server_error") -> None:
         """An engine failed: what was heard is kept, the rest is discarded."""

@@ -336,4 +336,4 @@ class Responses:
         message = (
             f"No output came from the pipeline's models for {seconds} seconds; one is overloaded, or reasons for long."
         )
-        self.delivery.fail(attempt.response, Fault("timeout", message))
+        self.delivery.fail_attempt(attempt, attempt.response, Fault("timeout", message))

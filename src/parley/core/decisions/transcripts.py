@@ -15,7 +15,7 @@ from parley.core.policy.policy import Answer, Decided, PassOn, Said, Say, Skip, 
 from parley.core.policy.spoken_language import believed_language
 from parley.core.regions.attempt import Plan
 from parley.core.regions.entry import Entry
-from parley.core.regions.pending_turns import Pending
+from parley.core.regions.pending_turns import HeldTranscript, Pending
 from parley.core.regions.turn_taking import UserTurn
 from parley.core.regions.work_queue import PendingWork
 from parley.core.state import State
@@ -159,6 +159,8 @@ class Transcripts:
     def words_stable(self, turn: UserTurn) -> None:
         """Send stable words to the client and let the policy decide on them."""
         st = self.st
+        if self._waits_for_older(turn):
+            return
         if self._asked_for(turn) and (new := turn.tell_stable()):
             self._tell_words(turn, new)
         detection = st.settings.turn_detection
@@ -173,6 +175,8 @@ class Transcripts:
         """Time has passed: ask a policy that waits about the stable words for which it has decided no work."""
         policy = self.st.policy
         if turn.private or not isinstance(policy, Waiting) or not turn.due(self.st.turns.scored_to):
+            return
+        if self._waits_for_older(turn):
             return
         said = self._said(turn)
         self._decided(turn, said, policy.words_wait(said))
@@ -259,6 +263,33 @@ class Transcripts:
     ) -> None:
         """Handle a turn's transcript. `speculated_at` is the conversation's version on which a speculative reply rests."""
         st, turn = self.st, pending.turn
+        if self._waits_for_older(turn):
+            pending.hold(HeldTranscript(text, logprobs, language))
+            return
+        self._resolved(pending, text, logprobs, language, speculated_at)
+        self._next_in_order()
+
+    def _waits_for_older(self, turn: UserTurn) -> bool:
+        """Whether the words of this turn come after those of an older one, in a session whose turns are one text."""
+        st = self.st
+        return st.settings.kind == "translation" and bool(st.pending.turns) and st.pending.oldest.turn is not turn
+
+    def _next_in_order(self) -> None:
+        """A turn has its words, or will have none: those that waited for it follow."""
+        st = self.st
+        if st.settings.kind != "translation":
+            return
+        for pending in st.pending:
+            if pending.held is None:
+                self.words_stable(pending.turn)
+                return
+            held = pending.held
+            self._resolved(pending, held.text, held.logprobs, held.language, None)
+        for turn in st.turns.open():
+            self.words_stable(turn)
+
+    def _resolved(self, pending: Pending, text: str, logprobs: str, language: str, speculated_at: int | None) -> None:
+        st, turn = self.st, pending.turn
         st.pending.remove(turn.id)
         pending.entry.transcribed(turn.content_index, text)
         if not turn.private:
@@ -311,26 +342,33 @@ class Transcripts:
     def lose(self, pending: Pending, fault: Fault) -> None:
         """The turn gets no transcript: fail what waited for it, and close its recogniser stream."""
         st, turn = self.st, pending.turn
-        st.pending.remove(turn.id)
         st.do(DropTranscription(turn.id))
-        pending.entry.lose_one()
         if self._asked_for(turn):
             st.tell(TranscriptionFailedNotice(turn.item_id, turn.content_index, fault.code, fault.message))
         elif not turn.private:
             st.tell(ErrorRaised(fault.code, fault.message, kind="server_error"))
+        if self._waits_for_older(turn):  # what it has promised is translated in its turn
+            pending.hold(HeldTranscript(turn.stable, "", self._believed(turn)))
+            return
+        st.pending.remove(turn.id)
+        pending.entry.lose_one()
         self.responses.transcript_failed(pending.entry, fault)
         self.responses.start_waiting()
+        if st.settings.kind == "translation" and pending.wants_reply:
+            said = self._said(turn)  # the stable words were shown, and are not taken back
+            self._decided(turn, said, st.policy.turn_ended(said), pending.entry)
+        self._next_in_order()
 
     def fail_overdue(self) -> None:
         """Fail every turn whose transcript has timed out."""
         for pending in self.st.pending:
-            if pending.deadline_ns <= self.st.now:
+            if pending.held is None and pending.deadline_ns <= self.st.now:
                 self.lose(pending, _LATE)
 
     def abandon(self, turn_id: TurnId) -> None:
         """Fail a turn whose transcript the shell has abandoned."""
         pending = self.st.pending.get(turn_id)
-        if pending is None:
+        if pending is None or pending.held is not None:
             self.st.late += 1
         else:
             self.lose(pending, _LATE)

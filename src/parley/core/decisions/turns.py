@@ -79,14 +79,14 @@ class Turns:
                 code="input_audio_buffer_full",
                 field="audio",
             )
+        if st.winding_down:
+            return
         if st.closing != "no":
             raise PeerError(
                 "session.close was received: no more audio can be sent. Open another session for it.",
                 code="session_closing",
                 field="audio",
             )
-        if st.winding_down:
-            return
         start, piece = st.input.append(audio)
         st.last_heard_ns = st.now
         if not piece:

@@ -10,6 +10,15 @@ from parley.core.regions.turn_taking import UserTurn
 from parley.core.words.ids import FlushId, TurnId
 
 
+@dataclass(frozen=True, slots=True)
+class HeldTranscript:
+    """The words of a turn, in `language` (BCP 47, "" unknown); `logprobs` is JSON text."""
+
+    text: str
+    logprobs: str
+    language: str
+
+
 @dataclass(slots=True)
 class Pending:
     """A committed turn. `flush`: the answer to it will do as the turn's words, because nothing was said after it was asked for.
@@ -22,6 +31,12 @@ class Pending:
     wants_reply: bool
     flush: FlushId | None = None
     silent_prompt: bool = False
+    held: HeldTranscript | None = None
+    """Its words, where they came before those of an older turn."""
+
+    def hold(self, transcript: HeldTranscript) -> None:
+        """Keep its words until the older turns have theirs."""
+        self.held = transcript
 
     def answered_by(self, flush: FlushId) -> None:
         self.flush = flush
@@ -68,7 +83,7 @@ class PendingTurns:
     def deadline_ns(self) -> int | None:
         if not self.turns:
             return None
-        return min(pending.deadline_ns for pending in self.turns.values())
+        return min((pending.deadline_ns for pending in self.turns.values() if pending.held is None), default=None)
 
     def clear(self) -> None:
         self.turns.clear()

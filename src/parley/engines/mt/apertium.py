@@ -13,18 +13,15 @@ import asyncio
 import re
 import shutil
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from parley.engines.model_worker import ModelWorker
 from parley.engines.mt.apertium_modes import DIRECTORY, ApertiumMode, modes
-from parley.engines.mt.child_pool import ChildPool
 from parley.engines.mt.child_process import ChildPipeline
+from parley.engines.mt.child_translator import ChildTranslator
 from parley.engines.mt.pairs import Pair, find_pair, languages
-from parley.engines.mt.sentence_translator import SentenceTranslator
 from parley.engines.options import OptionReader
-from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, TranslationRequest
+from parley.engines.ports import EngineInfo, EngineUnavailable, TranslationRequest
 
 INSTALL: Final = "Install it with pairs of languages: apt-get install apertium apertium-eng-spa apertium-es-pt (docs/translation.md)."
 _MAX_THREADS: Final = 16
@@ -44,19 +41,16 @@ def create(model: str, options: Mapping[str, object]) -> ApertiumTranslator:
     return ApertiumTranslator(Path(directory), tuple(filter(None, map(str.strip, model.split("+")))), round(threads))
 
 
-class ApertiumTranslator(SentenceTranslator):
+class ApertiumTranslator(ChildTranslator):
     """Apertium as a `Translator`. `wanted` are the pairs to use, as FROM-TO with tags or Apertium's names; () for all."""
 
     _name = "apertium"
 
     def __init__(self, directory: Path, wanted: tuple[str, ...] = (), threads: int = 2) -> None:
-        super().__init__()
+        super().__init__(threads)
         self._directory = directory
         self._wanted = wanted
-        self._threads = threads
         self._modes = _chosen(modes(directory), wanted)
-        self._pool: ChildPool[Pair] | None = None
-        self._worker: ModelWorker | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -70,11 +64,6 @@ class ApertiumTranslator(SentenceTranslator):
             glossary=True,
             deterministic=True,
         )
-
-    @property
-    def fault(self) -> EngineError | None:
-        """Why nothing can be translated at this moment; None while something can."""
-        return (self._worker.fault if self._worker else None) or (self._pool.fault if self._pool else None)
 
     def pairs(self) -> tuple[Pair, ...]:
         return tuple(sorted(self._modes))
@@ -100,34 +89,10 @@ class ApertiumTranslator(SentenceTranslator):
             raise EngineUnavailable(
                 f"Programs of Apertium are not installed: {', '.join(missing)}.", INSTALL, code="missing_package"
             )
-        self._pool = ChildPool(self._start)
-        self._worker = ModelWorker("apertium", title="Translation", code_prefix="translator", threads=self._threads)
-        try:
-            await self._worker.call(partial(self._pool.ask, next(iter(self._modes)), _escaped("a.")))
-        except EngineError as error:
-            await self.close()
-            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
-        except BaseException:
-            await self.close()
-            raise
-
-    async def close(self) -> None:
-        worker, self._worker = self._worker, None
-        pool, self._pool = self._pool, None
-        if worker is not None:
-            await worker.close()
-        if pool is not None:
-            await asyncio.to_thread(pool.close)
-
-    def _check_open(self) -> None:
-        if self._worker is None:
-            raise EngineUnavailable("apertium is not open.", code="not_open")
+        await self._launch([next(iter(self._modes))], _escaped("a."))
 
     async def _unit(self, text: str, pair: Pair, request: TranslationRequest) -> str:
-        if self._worker is None or self._pool is None:
-            raise EngineError("apertium is closed.", code="engine_closed")
-        answer = await self._worker.call(partial(self._pool.ask, pair, _escaped(text)), request.share)
-        return _plain(answer)
+        return _plain(await self._ask(_escaped(text), pair, request))
 
     def _start(self, pair: Pair) -> ChildPipeline:
         mode = self._modes[pair]

@@ -12,7 +12,6 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -23,7 +22,7 @@ from typing import Any, Final, cast
 
 from parley.engines.mt.apertium import ApertiumTranslator
 from parley.engines.mt.apertium_modes import DIRECTORY
-from parley.engines.mt.bergamot import PACKAGE, BergamotTranslator
+from parley.engines.mt.bergamot import BergamotTranslator
 from parley.engines.mt.pairs import Pair, find_pair, languages, refused
 from parley.engines.mt.pivot import PivotTranslator
 from parley.engines.options import OptionReader
@@ -151,7 +150,7 @@ class AutoTranslator:
     async def open(self) -> None:
         """Open all that can be. Where none can it translates nothing, and says so when it is asked: a server needs no translator until
         somebody wants one."""
-        candidates = {name: engine for name, engine in self._candidates().items() if _is_here(name, engine)}
+        candidates = {name: engine for name, engine in self._candidates().items() if _is_here(engine)}
         outcomes = await asyncio.gather(*(engine.open() for engine in candidates.values()), return_exceptions=True)
         failures: list[str] = []
         for (name, engine), error in zip(candidates.items(), outcomes, strict=True):
@@ -184,7 +183,9 @@ class AutoTranslator:
             raise EngineRefused(self._lack, INSTALL, code="unsupported_language")
         choice = self._chosen(request.from_language, request.to_language)
         if choice is None:
-            raise refused("auto", request.from_language, request.to_language, self.pairs())
+            error = refused("auto", request.from_language, request.to_language, self.pairs())
+            remedy = " ".join(filter(None, (error.remedy, self.notice)))
+            raise EngineRefused(error.message, remedy, code=error.code)
         self._log(choice.route)
         source = request.from_language or choice.route.from_language
         stream = cast(Any, choice.translator.translate(replace(request, from_language=source)))
@@ -228,13 +229,9 @@ MAX_LOGGED: Final = 1024
 """Pairs of languages whose route is logged: a client may ask for any tag."""
 
 
-def _is_here(name: str, engine: Translator) -> bool:
-    """Whether opening the engine can succeed at all: one without anything installed is no fault to report."""
-    if isinstance(engine, BergamotTranslator):
-        return bool(engine.pairs()) and (name != "bergamot" or importlib.util.find_spec(PACKAGE) is not None)
-    if isinstance(engine, ApertiumTranslator):
-        return bool(engine.pairs())
-    return True
+def _is_here(engine: Translator) -> bool:
+    """Whether anything of the engine is installed: one without is no fault to report."""
+    return bool(engine.pairs()) if isinstance(engine, BergamotTranslator | ApertiumTranslator) else True
 
 
 def _choices(members: Mapping[str, Translator]) -> dict[Pair, _Choice]:

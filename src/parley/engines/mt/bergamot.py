@@ -13,17 +13,14 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
-from functools import partial
 from typing import Final
 
 from parley.engines import weights
-from parley.engines.model_worker import ModelWorker
 from parley.engines.mt import bergamot_worker
 from parley.engines.mt.bergamot_files import LAYOUT, BergamotFiles, models_in
-from parley.engines.mt.child_pool import ChildPool
 from parley.engines.mt.child_process import ChildLost, ChildPipeline
+from parley.engines.mt.child_translator import ChildTranslator
 from parley.engines.mt.pairs import Pair, languages, tag
-from parley.engines.mt.sentence_translator import SentenceTranslator
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, EngineUnavailable, TranslationRequest
 from parley.invocation import command, install
@@ -46,19 +43,16 @@ def create(model: str, options: Mapping[str, object]) -> BergamotTranslator:
     return BergamotTranslator(tuple(filter(None, map(str.strip, model.split("+")))), pair, round(threads))
 
 
-class BergamotTranslator(SentenceTranslator):
+class BergamotTranslator(ChildTranslator):
     """Bergamot's models as a `Translator`. `models` are names of the catalogue or folders; () for those that are on this machine."""
 
     _name = "bergamot"
 
     def __init__(self, models: tuple[str, ...] = (), pair: Pair | None = None, threads: int = 2) -> None:
-        super().__init__()
+        super().__init__(threads)
         self._models = models
         self._direction = pair
-        self._threads = threads
         self._files: dict[Pair, BergamotFiles] = {}
-        self._pool: ChildPool[Pair] | None = None
-        self._worker: ModelWorker | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -73,11 +67,6 @@ class BergamotTranslator(SentenceTranslator):
             glossary=True,
             deterministic=True,
         )
-
-    @property
-    def fault(self) -> EngineError | None:
-        """Why nothing can be translated at this moment; None while something can."""
-        return (self._worker.fault if self._worker else None) or (self._pool.fault if self._pool else None)
 
     def missing_models(self) -> tuple[str, ...]:
         return tuple(name for model in self._models for name in weights.missing("bergamot", model))
@@ -105,34 +94,14 @@ class BergamotTranslator(SentenceTranslator):
                 "fxtranslate is not installed.", f"Install it: {install('bergamot')}", code="missing_package"
             )
         self._files = await asyncio.to_thread(self._found)
-        self._pool = ChildPool(self._start)
-        self._worker = ModelWorker("bergamot", title="Translation", code_prefix="translator", threads=self._threads)
-        try:
-            await asyncio.gather(*(self._worker.call(partial(self._pool.ask, pair, "1"), pair) for pair in self._files))
-        except EngineError as error:
-            await self.close()
-            raise EngineUnavailable(error.message, error.remedy, code=error.code) from error
-        except BaseException:
-            await self.close()
-            raise
+        await self._launch(self._files, "1")
 
     async def close(self) -> None:
-        worker, self._worker = self._worker, None
-        pool, self._pool = self._pool, None
         self._files = {}
-        if worker is not None:
-            await worker.close()
-        if pool is not None:
-            await asyncio.to_thread(pool.close)
-
-    def _check_open(self) -> None:
-        if self._worker is None:
-            raise EngineUnavailable("bergamot is not open.", code="not_open")
+        await super().close()
 
     async def _unit(self, text: str, pair: Pair, request: TranslationRequest) -> str:
-        if self._worker is None or self._pool is None:
-            raise EngineError("bergamot is closed.", code="engine_closed")
-        return (await self._worker.call(partial(self._pool.ask, pair, text), request.share)).strip()
+        return (await self._ask(text, pair, request)).strip()
 
     def _named(self) -> tuple[str, ...]:
         """What was named, else what of the catalogue is on this machine."""

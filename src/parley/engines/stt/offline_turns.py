@@ -228,7 +228,14 @@ class OfflineStream(TurnStream[Cut]):
             self._drop(end if piece.text else end - LEAD_IN)
         elif cut is None and self._turns.agreement and not self._spec.logprobs:
             self._agreement.heard(piece)
-        self._report(Partial(text.text, self._promised()))
+        self._report(
+            Partial(
+                text.text,
+                self._promised(),
+                language=text.language,
+                language_confidence=text.language_confidence,
+            )
+        )
         if cut is not None:
             self._settle(cut, text)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from parley.core.words.effects import StartGeneration
@@ -48,9 +49,8 @@ def text_of(
         case Reply():
             return _sliced(effect.attempt, _reply(effect, engines), began, source_name(effect, engines))
         case Translation() as work:
-            return _sliced(
-                effect.attempt, _translation(work, engines, share), began, source_name(effect, engines), work
-            )
+            pieces = _translation(work, engines, share)
+            return _compared(work, _sliced(effect.attempt, pieces, began, source_name(effect, engines)))
         case Utterance(text):
             return _sliced(effect.attempt, _utterance(text), began, source_name(effect, engines))
         case _:
@@ -103,26 +103,34 @@ async def _utterance(text: str) -> AsyncGenerator[ChatEvent, None]:
     yield ChatEnd("stop")
 
 
+async def _compared(work: Translation, pieces: AsyncGenerator[TextPiece, None]) -> AsyncGenerator[TextPiece, None]:
+    """The pieces of a translation; its end says which facts of the source it lacks."""
+    written = ""
+    async with closing(pieces):
+        async for piece in pieces:
+            match piece:
+                case TextDelta(text):
+                    written += text
+                    yield piece
+                case GenerationFinished():
+                    yield replace(piece, differences=missing_facts(work.text, written, work.to_language))
+                case _:
+                    yield piece
+
+
 async def _sliced(
-    attempt: AttemptId,
-    source: AsyncIterator[ChatEvent],
-    began: Callable[[], None],
-    name: str,
-    translated: Translation | None = None,
+    attempt: AttemptId, source: AsyncIterator[ChatEvent], began: Callable[[], None], name: str
 ) -> AsyncGenerator[TextPiece, None]:
-    """What the source writes, its calls and its end as events of the attempt. `translated`: what it translates."""
+    """What the source writes, its calls and its end as events of the attempt."""
     calls: set[int] = set()
     first = True
-    written: list[str] = []
     async with closing(source), aclosing(in_slices(source)) as events:
         async for event in events:
             if first:
                 first = False
                 began()
             match event:
-                case TextDelta(text):
-                    if translated is not None:
-                        written.append(text)
+                case TextDelta():
                     yield event
                 case ToolCallDelta(index, call_id, tool, arguments):
                     if index not in calls:
@@ -131,12 +139,7 @@ async def _sliced(
                     if arguments:
                         yield ToolArgumentsGenerated(attempt, index, arguments)
                 case ChatEnd(reason, usage):
-                    lacks = (
-                        ()
-                        if translated is None
-                        else missing_facts(translated.text, "".join(written), translated.to_language)
-                    )
-                    yield GenerationFinished(attempt, reason, _measured(usage), lacks)
+                    yield GenerationFinished(attempt, reason, _measured(usage))
                     return
     raise EngineError(
         f"{name} ended its stream in the middle of the reply.",

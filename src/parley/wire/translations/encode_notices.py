@@ -47,6 +47,8 @@ def server_event(notice: n.Notice, wall_s: Callable[[], float]) -> Named | None:
             return "session.closed", {}
         case n.ErrorRaised():
             return common.error_event(notice, translation_path)
+        case n.TranscriptionFailedNotice():
+            return common.error_event(n.ErrorRaised(notice.code, notice.message, kind="server_error"), translation_path)
         case n.ResponseDone():
             return _failure(notice.response)
         case n.TranscriptionDelta():
