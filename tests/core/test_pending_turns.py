@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.core.regions.entry import Entry
-from parley.core.regions.pending_turns import Pending, PendingTurns
+from parley.core.regions.pending_turns import HeldTranscript, Pending, PendingTurns
 from parley.core.regions.turn_taking import UserTurn
 from parley.core.words.ids import FlushId, ItemId, TurnId
 from parley.core.words.items import Message
@@ -62,3 +62,9 @@ def test_closing_the_session_leaves_no_pending_turn() -> None:
     region = waiting(pending(1, samples=24, deadline_ns=5, reply=True))
     region.clear()
     assert (list(region), region.samples, region.reply_follows, region.deadline_ns()) == ([], 0, False, None)
+
+
+def test_words_that_are_held_have_no_deadline() -> None:
+    region = waiting(early := pending(1, deadline_ns=5), pending(2, deadline_ns=9))
+    early.hold(HeldTranscript("words", "", "en"))
+    assert region.deadline_ns() == 9

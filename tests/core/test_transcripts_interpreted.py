@@ -8,12 +8,15 @@ import pytest
 
 from parley.core.policy.assistant import Assistant
 from parley.core.policy.policy import Decided, PassOn, Said, Say, Skip, Translate
-from parley.core.words.effects import OpenTranscription, StartGeneration
+from parley.core.words.effects import FlushTranscription, OpenTranscription, StartGeneration
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
+    TimePassed,
     Transcribed,
     TranscriptionFailed,
+    WorkAbandoned,
 )
+from parley.core.words.ids import TurnId
 from parley.core.words.interpreting import LAGS, SameLanguage
 from parley.core.words.notices import (
     ClauseTranslated,
@@ -22,7 +25,7 @@ from parley.core.words.notices import (
     TranscriptionFailedNotice,
 )
 from parley.core.words.settings import AudioFormat, Settings
-from parley.core.words.work import Utterance
+from parley.core.words.work import AwaitedTranscript, Utterance
 from tests.core.interpreting import SETTINGS, opened, shown, sources, translates, words
 from tests.core.scene import Scene
 
@@ -172,3 +175,78 @@ def test_stable_words_of_a_turn_whose_recogniser_fails_are_translated() -> None:
     scene.passes(100)
     assert sources(scene) == ["We leave at nine.", "Bring your coat"]
     assert len(scene.notices(TranscriptionFailedNotice)) == 1
+
+
+def two_turns(scene: Scene) -> tuple[TurnId, TurnId]:
+    """Two turns whose words have not come."""
+    scene.hears(640, 0.9)
+    words(scene, "One is")
+    first = scene.turn()
+    scene.hears(480, 0.0)
+    scene.hears(640, 0.9)
+    words(scene, "Two is here. And")
+    second = scene.turn()
+    scene.hears(480, 0.0)
+    assert first != second
+    return first, second
+
+
+def shown_words(scene: Scene) -> str:
+    return "".join(one.delta for one in scene.notices(TranscriptionDelta))
+
+
+def test_words_that_come_before_those_of_an_older_turn_wait_for_them() -> None:
+    scene = opened(language="en")
+    first, second = two_turns(scene)
+    flushes = {one.turn: one.flush for one in scene.all(FlushTranscription)}
+    scene.happens(Transcribed(second, "Two is here. And three.", flush=flushes[second]))
+    assert not sources(scene)
+    assert shown_words(scene) == "One is"
+    assert [one.turn for one in scene.session.outstanding() if isinstance(one, AwaitedTranscript)] == [first]
+    scene.happens(WorkAbandoned(AwaitedTranscript(second)), TimePassed())
+    scene.happens(Transcribed(first, "One is here.", flush=flushes[first]))
+    for _ in range(3):
+        translates(scene, "x")
+    assert sources(scene) == ["One is here.", "Two is here.", "And three."]
+    assert shown_words(scene) == "One is here. Two is here. And three."
+
+
+def test_an_older_turn_that_fails_lets_the_others_follow_and_a_newer_one_that_fails_keeps_its_place() -> None:
+    for fails in (0, 1):
+        scene = opened(language="en")
+        turns = two_turns(scene)
+        flushes = {one.turn: one.flush for one in scene.all(FlushTranscription)}
+        scene.happens(TranscriptionFailed(turns[fails], Fault("engine_error", "It broke.")))
+        other = turns[1 - fails]
+        scene.happens(Transcribed(other, ("Two is here. And three.", "One is here.")[fails], flush=flushes[other]))
+        for _ in range(3):
+            translates(scene, "x")
+        assert (
+            sources(scene) == (["One is", "Two is here.", "And three."], ["One is here.", "Two is here.", "And"])[fails]
+        )
+
+
+def test_the_open_turn_follows_the_one_whose_words_have_come() -> None:
+    scene = opened(language="en")
+    scene.hears(640, 0.9)
+    first = scene.turn()
+    scene.hears(480, 0.0)
+    flush = scene.flush()
+    scene.hears(640, 0.9)
+    words(scene, "Two is here. And")
+    scene.hears(3_000, 0.9)
+    assert not sources(scene)
+    scene.happens(Transcribed(first, "One.", flush=flush))
+    translates(scene, "x")
+    assert sources(scene) == ["One.", "Two is here."]
+
+
+def test_a_second_turn_waits_for_the_first_of_two_that_are_still_awaited() -> None:
+    scene = opened(language="en")
+    first, _ = two_turns(scene)
+    scene.hears(640, 0.9)
+    words(scene, "Three is here. And")
+    flushes = {one.turn: one.flush for one in scene.all(FlushTranscription)}
+    scene.happens(Transcribed(first, "One is here.", flush=flushes[first]))
+    translates(scene, "x")
+    assert sources(scene) == ["One is here.", "Two is here."]

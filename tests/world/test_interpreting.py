@@ -36,6 +36,7 @@ from parley.core.words.events import (
     SpeechGenerated,
     TimePassed,
     Transcribed,
+    TranscriptionFailed,
     VoiceScored,
 )
 from parley.core.words.ids import AttemptId, FlushId, TurnId
@@ -224,12 +225,16 @@ class World:
             self.later(self.chance.choice([50, 200, 400]), PartialTranscribed(turn, text, stable), f"turn {turn}")
 
     def answer(self, turn: TurnId, flush: FlushId | None) -> None:
-        if turn in self.fed:
-            self.later(
-                self.chance.choice([30, 150, 500]),
-                Transcribed(turn, self.between(*self.fed[turn]), flush),
-                f"turn {turn}",
-            )
+        if turn not in self.fed:
+            return
+        lane, delay = f"turn {turn}", self.chance.choice([30, 150, 500])
+        if self.chance.random() < self.deaf:
+            self.later(delay, TranscriptionFailed(turn, Fault("engine_error", "It broke.")), lane)
+            return
+        text = self.between(*self.fed[turn])
+        if self.revises and self.chance.random() < 0.5:
+            text = text.upper().replace(" ", "   ")  # it writes its words otherwise than it promised them
+        self.later(delay, Transcribed(turn, text, flush), lane)
 
     def generate(self, effect: StartGeneration) -> None:
         work = effect.work

@@ -176,8 +176,6 @@ class Transcripts:
         policy = self.st.policy
         if turn.private or not isinstance(policy, Waiting) or not turn.due(self.st.turns.scored_to):
             return
-        if self._waits_for_older(turn):
-            return
         said = self._said(turn)
         self._decided(turn, said, policy.words_wait(said))
 
@@ -262,7 +260,7 @@ class Transcripts:
         self, pending: Pending, text: str, logprobs: str, language: str, *, speculated_at: int | None = None
     ) -> None:
         """Handle a turn's transcript. `speculated_at` is the conversation's version on which a speculative reply rests."""
-        st, turn = self.st, pending.turn
+        turn = pending.turn
         if self._waits_for_older(turn):
             pending.hold(HeldTranscript(text, logprobs, language))
             return
