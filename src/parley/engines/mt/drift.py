@@ -3,7 +3,7 @@
 Laws:
 - Pure and deterministic, but for `guess`, which the caller gives. The rules know neither the model nor the prompt.
 - Few false alarms come first: where a rule cannot say, the output passes. An answer in the target language that has the length of a
-  translation and none of the marks below passes wrongly (`benchmarks/drift.py` counts such).
+  translation and none of the marks below passes wrongly.
 """
 
 from __future__ import annotations
