@@ -136,7 +136,8 @@ class TurnStream(ABC, Generic[AnyCut]):
         )
 
     def _report(self, partial: Partial) -> None:
-        if partial != self._reported:
+        known = self._reported
+        if (partial.text, partial.stable, partial.end_of_turn) != (known.text, known.stable, known.end_of_turn):
             self._reported = partial
             self._loop.call_soon(self._deliver, partial)
 
