@@ -183,7 +183,7 @@ class World:
 
     # --- the listener, who hears the speaker too ---
 
-    def hears(self, audio: bytes, elapsed_ms: int) -> None:
+    def hears(self, audio: bytes, elapsed_ms: int | None) -> None:
         at = PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms)
         self.heard += len(audio) // 2
         self.notices.append((self.now, OutputAudioDelta(at, audio)))
@@ -349,7 +349,9 @@ class World:
             for one in records
         ]
         assert output.split() == " ".join(expected).split(), "the output is the translations, in order"
-        positions = [one.at.elapsed_ms for _, one in self.notices if isinstance(one, OutputAudioDelta)]
+        audio = [one.at.elapsed_ms for _, one in self.notices if isinstance(one, OutputAudioDelta)]
+        positions = [at for at in audio if at is not None]
+        assert self.mixed or positions == audio
         assert positions == sorted(positions), "audio comes in the order of the speech"
         assert self.played == self.made, "the translations are heard whole"
         assert self.heard >= self.mixed * (self.sent_ms * 24), "and so is the speaker"
@@ -427,6 +429,7 @@ def test_the_tenth_minute_of_a_fast_speaker_is_as_late_as_the_first() -> None:
         if isinstance(notice, OutputAudioDelta):
             begins = max(heard_to, now)
             heard_to = begins + len(notice.audio) * MS // 48
+            assert notice.at.elapsed_ms is not None
             lags.setdefault(notice.at.elapsed_ms // 60_000, []).append((begins - began) / MS - notice.at.elapsed_ms)
     first, last = (max(sorted(lags[minute])[len(lags[minute]) // 2], 0) for minute in (0, 8))
     assert last <= first + 1_000

@@ -52,11 +52,11 @@ class Timers(Protocol):
     def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer: ...
 
 
-Send = Callable[[bytes, int], None]
-"""Takes PCM16 at 24 kHz, and the `elapsed_ms` of the translation that was heard last."""
+Send = Callable[[bytes, int | None], None]
+"""Takes PCM16 at 24 kHz, and the `elapsed_ms` of the translation that ends last in it; None: it is the speaker's alone."""
 
 
-def _unsent(audio: bytes, elapsed_ms: int) -> None:
+def _unsent(audio: bytes, elapsed_ms: int | None) -> None:
     """In place of `Send` once the session is over."""
 
 
@@ -76,7 +76,6 @@ class OriginalMix:
         self._played = played
         self._clauses: deque[tuple[int, int]] = deque()
         """Samples that are queued, and their `elapsed_ms`."""
-        self._elapsed_ms = 0
         self._split = b""
         """Half a sample, the other half of which comes with the next input."""
         self._ahead = 0
@@ -198,12 +197,13 @@ class OriginalMix:
         if not len(original):
             return
         mixed, spoken = self._mix.over(original)
+        elapsed_ms: int | None = None
         left = spoken
         while left:
-            samples, self._elapsed_ms = self._clauses.popleft()
+            samples, elapsed_ms = self._clauses.popleft()
             if samples > left:
-                self._clauses.appendleft((samples - left, self._elapsed_ms))
+                self._clauses.appendleft((samples - left, elapsed_ms))
             left -= min(samples, left)
-        self._send(pcm.to_bytes(mixed), self._elapsed_ms)
+        self._send(pcm.to_bytes(mixed), elapsed_ms)
         if spoken:
             self._played(spoken)

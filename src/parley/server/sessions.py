@@ -346,7 +346,7 @@ class RealtimeSession:
     def on_close(self, reason: CloseReason) -> None:
         self._link.close(reason)
 
-    def _mixed(self, audio: bytes, elapsed_ms: int) -> None:
+    def _mixed(self, audio: bytes, elapsed_ms: int | None) -> None:
         """Send audio in which the listener hears the speaker too. The dialect of translation sessions knows no responses and items."""
         self.on_notice(OutputAudioDelta(PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms), audio))
 
