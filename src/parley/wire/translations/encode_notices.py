@@ -3,7 +3,8 @@
 Laws:
 - The events are those of the `openai` package, and one of Parley's own for a client that asked for it (`parley.translation.clause`).
 - A failed translation is an `error`; its text has been shown in the speaker's words.
-- `elapsed_ms` counts whole frames of 200 ms; null: nothing in the audio is a translation. What belongs to conversations (items, responses, turns) is None.
+- `elapsed_ms` counts whole frames of 200 ms; null: nothing in the audio is a translation. What belongs to conversations (items, responses,
+  turns) is None.
 """
 
 from __future__ import annotations
