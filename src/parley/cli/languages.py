@@ -235,12 +235,12 @@ def _pipeline_lines(pipeline: PipelineLanguages) -> Iterable[str]:
     stt, mt, tts = (pipeline.engines.get(stage, "none") for stage in ("stt", "mt", "tts"))
     failed = bool(pipeline.problems) and not pipeline.understands and not pipeline.speaks
     if not failed:
-        yield f"recogniser   {stt}: {_some(pipeline.understands) or 'does not say what it understands'}"
+        yield f"recogniser   {stt}: {some(pipeline.understands) or 'does not say what it understands'}"
         yield f"translator   {mt}"
-        yield f"voice        {tts}: {_some(pipeline.speaks) or 'does not say what it speaks'}"
+        yield f"voice        {tts}: {some(pipeline.speaks) or 'does not say what it speaks'}"
     yield from (f"end to end   {line}" for line in _limited(_by_source(pipeline.pairs), "source languages"))
     if pipeline.unspoken and pipeline.pairs:
-        yield f"no voice     {_some(pipeline.unspoken)}"
+        yield f"no voice     {some(pipeline.unspoken)}"
     for problem in pipeline.problems:
         yield f"end to end   nothing. {problem.message}"
         yield from _indented(problem.remedy, "             ")
@@ -255,7 +255,7 @@ def _translator_lines(translator: TranslatorLanguages) -> Iterable[str]:
     plain = [(route.from_language, route.to_language) for route in translator.routes if not route.reason]
     yield from _limited(_by_source(plain), "source languages")
     if translator.languages:
-        yield f"between {_some(translator.languages)}"
+        yield f"between {some(translator.languages)}"
     if translator.others:
         yield f"other pairs: {translator.others}"
     yield from _indented(translator.notice, "")
@@ -278,10 +278,11 @@ def _by_source(pairs: Iterable[tuple[str, str]]) -> list[str]:
     targets: dict[str, list[str]] = {}
     for source, target in pairs:
         targets.setdefault(source, []).append(target)
-    return [f"{source or 'any'} -> {_some(tuple(into))}" for source, into in targets.items()]
+    return [f"{source or 'any'} -> {some(tuple(into))}" for source, into in targets.items()]
 
 
-def _some(tags: tuple[str, ...], limit: int = MAX_NAMED) -> str:
+def some(tags: tuple[str, ...], limit: int = MAX_NAMED) -> str:
+    """The first of them, and how many more there are."""
     return ", ".join(tags[:limit]) + (f" and {len(tags) - limit} more" if len(tags) > limit else "")
 
 
