@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +145,54 @@ def test_a_chain_promises_what_all_its_engines_promise() -> None:
     assert not common_info(HEARS, silent).promises
     assert not common_info(silent, HEARS).promises
     assert common_info(HEARS, HEARS).promises
+
+
+PLUG_IN = """
+from parley.engines.mt.bench import BenchTranslator
+
+class Broken(BenchTranslator):
+    def __init__(self, at):
+        super().__init__(0, 0)
+        self.at = at
+
+    async def open(self):
+        if self.at == "open":
+            raise KeyError("weights")
+
+    def pairs(self):
+        raise OSError("no list of pairs")
+
+def create(model, options):
+    return Broken(model)
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with the translator `broken:open`, which cannot be opened, and `broken:pairs`, which cannot list its pairs."""
+    site = tmp_path / "site"
+    dist = site / "acme_mt-1.0.dist-info"
+    dist.mkdir(parents=True)
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-mt\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[parley.engines]\nmt.broken = acme_mt:create\n")
+    (site / "acme_mt.py").write_text(PLUG_IN)
+    monkeypatch.syspath_prepend(str(site))
+    importlib.invalidate_caches()
+    yield
+    sys.modules.pop("acme_mt", None)
+
+
+@pytest.mark.usefixtures("broken")
+def test_what_a_packages_engine_raises_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    tables = (f'[pipelines.{at}]\n{BENCH}mt = "broken:{at}"\n' for at in ("open", "pairs"))
+    Path("parley.toml").write_text("".join(tables), encoding="utf-8")
+    found = rows(capsys, "--pipeline", "bench")
+    assert found["mt broken:open (open)"]["seen"] == "KeyError: 'weights'"
+    assert found["mt broken:pairs (pairs)"]["seen"] == "OSError: no list of pairs"
+    assert found["translation (bench)"]["ok"]
+    assert run(["engines", "--languages", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    problems = {one["name"]: one["problem"] for one in listed["translators"]}
+    assert problems["broken:open"]["message"] == "KeyError: 'weights'"
+    assert problems["broken:pairs"]["message"] == "OSError: no list of pairs"
+    assert problems["bench"] is None

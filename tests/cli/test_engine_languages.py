@@ -96,17 +96,17 @@ def test_an_engine_that_cannot_be_opened_is_named_and_the_others_are_listed(
     pipelines, translators = listed(capsys)
     assert pipelines["default"]["pairs"] == [["", "x-bench"]]
     (lost,) = pipelines["lost"]["problems"]
-    assert lost["message"].startswith("mt bergamot:nowhere cannot be opened: ")
+    assert lost["message"].startswith("mt bergamot:nowhere cannot be used: ")
     assert lost["remedy"]
     (deaf,) = pipelines["deaf"]["problems"]
-    assert deaf["message"].startswith("stt moonshine:nowhere cannot be opened: ")
+    assert deaf["message"].startswith("stt moonshine:nowhere cannot be used: ")
     assert translators["bergamot:nowhere lost"]["problem"]["message"] in lost["message"]
     assert "names no language model" in translators["llm"]["problem"]["message"]
     (bench,) = (translators[name] for name in translators if name.startswith("bench "))
     assert bench["problem"] is None
     assert run(["engines", "--languages"]) == 0
     out = capsys.readouterr().out
-    assert "  lost\n    end to end   nothing. mt bergamot:nowhere cannot be opened: " in out
+    assert "  lost\n    end to end   nothing. mt bergamot:nowhere cannot be used: " in out
     assert "  bergamot:nowhere (pipelines: lost): nothing\n" in out
 
 

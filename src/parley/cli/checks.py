@@ -212,6 +212,9 @@ async def _check_engine(stage: Stage[Any], spec: EngineSpec, name: str, look: Ca
         return Check(name, False, str(error), "Correct the option in parley.toml.")
     except TimeoutError:
         return Check(name, False, f"not open after {OPEN_TIMEOUT_S:.0f} s", "See what it waits for: parley serve")
+    except Exception as error:  # noqa: BLE001 - the engine boundary
+        remedy = "This is a fault of the package that brings the engine: update it, or name another engine."
+        return Check(name, False, f"{type(error).__name__}: {error}", remedy)
     return Check(name, True, f"opens in {took_s:.1f} s{chosen}")
 
 

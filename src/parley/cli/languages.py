@@ -138,7 +138,7 @@ def _covered(facts: PipelineLanguages, pipeline: LoadedPipeline) -> PipelineLang
 
 
 def _failure(report: EngineReport) -> Problem:
-    return Problem(f"{report.stage} {report.name} cannot be opened: {report.message}", report.remedy)
+    return Problem(f"{report.stage} {report.name} cannot be used: {report.message}", report.remedy)
 
 
 def _label(spec: EngineSpec) -> str:

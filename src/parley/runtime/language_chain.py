@@ -9,7 +9,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -40,24 +40,22 @@ class LanguageChain:
 
     def targets(self) -> tuple[str, ...]:
         """What can be spoken: the languages that the voice has, into which the translator translates one that is understood."""
-        return tuple(tag for tag in self._known() if self._speaks(tag) and self._reaches(tag))
+        return self._reached(tag for tag in self._known() if self._speaks(tag))
 
     def unspoken(self) -> tuple[str, ...]:
         """The languages into which the translator translates one that is understood, and which the voice does not speak."""
-        return tuple(tag for tag in self._known() if not self._speaks(tag) and self._reaches(tag))
+        return self._reached(tag for tag in self._known() if not self._speaks(tag))
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """All pairs (understood, spoken), by source. May take a second for a translator of many languages."""
-        translator: object = self.translator
-        listed = translator.pairs() if isinstance(translator, ListsPairs) else ()
-        known = {(primary_tag(source), primary_tag(target)) for source, target in listed}
-        spoken = [tag for tag in self._known() if self._speaks(tag)]
+        """All pairs (understood, spoken), by source."""
+        spoken, listed = [tag for tag in self._known() if self._speaks(tag)], self._listed()
         return tuple(
-            (source, target)
-            for source in self.heard
-            for target in spoken
-            if source != target and ((source, target) in known or self._translates(source, target))
+            (source, target) for source in self.heard for target in spoken if self._translates(source, target, listed)
         )
+
+    def _reached(self, tags: Iterable[str]) -> tuple[str, ...]:
+        listed = self._listed()
+        return tuple(tag for tag in tags if any(self._translates(source, tag, listed) for source in self.heard))
 
     def _known(self) -> Iterator[str]:
         """The languages of the translator, each once."""
@@ -67,8 +65,13 @@ class LanguageChain:
     def _speaks(self, tag: str) -> bool:
         return not self.spoken or tag in self.spoken
 
-    def _reaches(self, tag: str) -> bool:
-        return any(self._translates(source, tag) for source in self.heard if source != tag)
+    def _listed(self) -> frozenset[tuple[str, str]]:
+        """The pairs that the translator lists. One of two hundred languages has forty thousand, too many to ask it about each."""
+        translator: object = self.translator
+        pairs = translator.pairs() if isinstance(translator, ListsPairs) else ()
+        return frozenset((primary_tag(source), primary_tag(target)) for source, target in pairs)
 
-    def _translates(self, source: str, target: str) -> bool:
-        return self.translator is not None and self.translator.translates(source, target)
+    def _translates(self, source: str, target: str, listed: frozenset[tuple[str, str]]) -> bool:
+        if self.translator is None or source == target:
+            return False
+        return (source, target) in listed or self.translator.translates(source, target)
