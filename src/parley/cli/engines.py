@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 
@@ -55,11 +56,15 @@ def engines(languages: bool, config_path: Path | None, as_json: bool) -> None:
 
 
 def _print_languages(config_path: Path | None, as_json: bool) -> None:
+    from rich.console import Console
+
     from parley.cli.languages import languages_of, lines
 
     config = load_config(config_path, {})
     warn(config)
-    pipelines, translators = asyncio.run(languages_of(config))
+    console = Console(stderr=True)
+    with console.status("opening the engines") if console.is_terminal else nullcontext():
+        pipelines, translators = asyncio.run(languages_of(config))
     if as_json:
         rows = {
             "pipelines": [dataclasses.asdict(one) for one in pipelines],
