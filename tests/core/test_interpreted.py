@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from parley.core.words.effects import CloseLink, Play
 from parley.core.words.events import (
     AudioArrived,
@@ -23,6 +25,8 @@ from tests.core.interpreting import opened, shown, sources, translates, words
 from tests.core.scene import MS, Scene
 
 
+@pytest.mark.proves("session.close", state="honoured", dialect="translations")
+@pytest.mark.proves("session.closed", state="sent", dialect="translations")
 def test_closing_in_mid_clause_finishes_it_exactly_once_and_then_ends_the_session() -> None:
     scene = opened()
     scene.hears(640, 0.9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -155,6 +156,11 @@ def test_results_come_while_the_rest_has_not_been_read() -> None:
     ) as segments:
         assert next(segments).target == "eno"
         assert read[-1] < len(TALK) * 0.6
+
+
+def test_both_ways_to_translate_take_the_same_arguments_with_the_same_defaults() -> None:
+    one, other = (inspect.signature(function) for function in (translate, atranslate))
+    assert list(one.parameters.values()) == list(other.parameters.values())
 
 
 async def test_the_same_on_an_event_loop() -> None:

@@ -88,6 +88,11 @@ def check(events: list[Any], *, original: bool = False) -> None:
         assert all(event.elapsed_ms is not None for event in events if event.type == kind) or original
 
 
+@pytest.mark.proves("session.created", state="sent", dialect="translations")
+@pytest.mark.proves("session.closed", state="sent", dialect="translations")
+@pytest.mark.proves("session.input_transcript.delta", state="sent", dialect="translations")
+@pytest.mark.proves("session.output_transcript.delta", state="sent", dialect="translations")
+@pytest.mark.proves("session.output_audio.delta", state="sent", dialect="translations")
 async def test_the_stock_client_hears_the_translation_and_everything_pending_before_the_close() -> None:
     async with serving("Good day.", "Bye now.", "Bye now.") as server, asyncio.timeout(PATIENCE_S):
         opened = server.client().realtime.translations.connect(model="gpt-realtime-translate")
