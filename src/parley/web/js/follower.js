@@ -1,0 +1,28 @@
+// Keeps a scrolled list at its end.
+//
+// Laws: it follows its end unless the reader has scrolled away; a button leads back.
+
+const NEAR_END_PX = 80;
+
+export class Follower {
+  constructor(scroll, down) {
+    this.scroll = scroll;
+    this.following = true;
+    let before = 0;
+    scroll.addEventListener("scroll", () => {
+      const nearEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+      if (nearEnd) this.following = true;
+      else if (scroll.scrollTop < before - 1) this.following = false; // Only the reader scrolls upward.
+      before = scroll.scrollTop;
+      down.hidden = this.following;
+    }, { passive: true });
+    down.addEventListener("click", () => this.follow(true));
+    new ResizeObserver(() => this.follow()).observe(scroll);
+  }
+
+  /** Shows the end, where the reader is near it; `jump`: wherever they are. */
+  follow(jump = false) {
+    if (jump) this.following = true;
+    if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
+}
