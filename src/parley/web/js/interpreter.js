@@ -16,7 +16,14 @@ import { Parallel } from "./parallel.js";
 import { prefer, preferences } from "./preferences.js";
 import { interpreterWords, microphoneTrouble, serverTrouble } from "./states.js";
 
+const MEASURING = "bench"; // Built in, and of no use to a listener.
+const HINT_MS = 6000;
 const KEPT = "What was translated stays here. A session cannot be resumed: going on opens a new one.";
+
+const ECHO = {
+  true: "Through a loudspeaker the translation may be heard and translated again, in spite of the echo cancellation.",
+  false: "Echo cancellation is off: through a loudspeaker the translation is heard and translated again.",
+};
 
 // One who speaks without a pause, and the translation that follows.
 const REST = [[4, 74, "you"], [22, 92, "me"], [84, 150, "you"], [106, 168, "me"], [158, 222, "you"], [180, 238, "me"]];
@@ -37,6 +44,7 @@ export class Interpreter extends EventTarget {
     });
     this.pipelines = null; // those that can translate, once the server has answered
     this.starting = false;
+    this.warned = false; // of the echo
     this.status = { text: "Ready", state: "closed" };
     this.watchSession();
     this.watchControls();
@@ -47,7 +55,7 @@ export class Interpreter extends EventTarget {
 
   /** The pipelines that the server serves, the default first. */
   serve(pipelines) {
-    this.pipelines = pipelines.filter(({ translates_into: targets }) => targets.length > 0);
+    this.pipelines = pipelines.filter(({ name, translates_into: targets }) => targets.length > 0 && name !== MEASURING);
     this.draw();
   }
 
@@ -74,6 +82,8 @@ export class Interpreter extends EventTarget {
     try {
       await this.loudspeaker.open();
       await this.openMicrophone();
+      if (!this.warned) this.alerts.show("hint", { title: "Wear headphones", text: ECHO[preferences.echoCancellation], forMs: HINT_MS });
+      this.warned = true;
     } catch (error) {
       session.quit("idle");
       this.microphoneLost(error.reason ?? "broken");
@@ -254,6 +264,7 @@ export class Interpreter extends EventTarget {
   showRoute() {
     const { pipeline, session } = this;
     const targets = pipeline?.translates_into ?? [];
+    byId("route").hidden = targets.length === 0;
     const source = pipeline ? understood(pipeline.understands) : "";
     fill(byId("translator"), (this.pipelines ?? []).map(({ name }) => [name, name]), pipeline?.name);
     fill(byId("target"), byName(targets), session.active && session.target ? session.target : this.target);
@@ -262,8 +273,11 @@ export class Interpreter extends EventTarget {
     byId("target").disabled = targets.length === 0 || session.phase === "finishing";
     byId("route-from").textContent = source;
     byId("head-source").textContent = source;
-    byId("head-target").textContent = languageName(byId("target").value || "en");
-    byId("route").hidden = targets.length === 0;
+    if (!pipeline) return;
+    const [one] = pipeline.understands;
+    byId("head-target").textContent = languageName(byId("target").value);
+    byId("lead-source").textContent = pipeline.understands.length === 1 ? `Speak ${languageName(one)}.` : "Speak.";
+    byId("lead-target").textContent = `Be heard in ${languageName(byId("target").value)}.`;
   }
 
   showLive() {

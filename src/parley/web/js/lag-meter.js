@@ -16,7 +16,6 @@ export class LagMeter {
     this.canvas = place.querySelector("canvas");
     this.brush = this.canvas.getContext("2d");
     this.figures = Object.fromEntries(["now", "median", "most"].map((name) => [name, place.querySelector(`[data-lag=${name}]`)]));
-    this.says = place.querySelector("[data-lag=says]");
     this.nowMs = null;
     this.words = "";
     this.drawnAt = -Infinity;
@@ -45,7 +44,6 @@ export class LagMeter {
     this.drawnAt = performance.now();
     const [median, most] = [this.lag.quantile(0.5), this.lag.quantile(0.9)];
     this.figures.now.textContent = this.nowMs === null ? this.words : seconds(this.nowMs);
-    this.says.textContent = this.nowMs === null ? "" : "behind the speaker";
     this.figures.median.textContent = median === null ? "–" : seconds(median);
     this.figures.most.textContent = most === null ? "–" : seconds(most);
     this.place.dataset.playing = String(this.nowMs !== null);

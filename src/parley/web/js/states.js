@@ -53,12 +53,12 @@ export function dialWords({ phase, listening, hold, muted, held, starting, conne
 
 /** What the interpreter's dial says: [state, hint], by its phase. */
 export function interpreterWords({ phase, audible, muted, starting, ready, waiting }) {
-  if (!ready) return ["Not here", "no translator"];
+  if (!ready) return ["Unavailable", "no translator"];
   if (starting) return ["One moment", ""];
   if (phase === "connecting") return waiting ? ["Waiting", "for the server"] : ["One moment", "connecting"];
   if (phase === "finishing") return ["Finishing", "press to stop now"];
   if (phase === "open" && muted) return ["Muted", "press M to be heard"];
-  if (phase === "open") return audible ? ["Translating", "speak on, or press to stop"] : ["Listening", "just speak, or press to stop"];
+  if (phase === "open") return [audible ? "Translating" : "Listening", "press to stop"];
   if (phase === "finished") return ["Finished", "press to start anew"];
   if (phase === "lost") return ["Interrupted", "press to go on"];
   return ["Start", "and just speak"];
