@@ -142,7 +142,7 @@ async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone
         assert await tab.text("#interpreter-state") == "Interrupted"
         await tab.click("#interpreter-alert button")
         await tab.until(f"{PHASE} === 'open'")
-        assert await tab.js(f"{ROWS}.map((row) => row.text).at(-1)") == "The connection broke here."
+        assert await tab.js(f"{ROWS}.map((row) => row.text).at(-1)") == "The session broke off here."
         await tab.click("#to-conversation")
         await tab.until(f"{PHASE} === 'finished'")
         assert tab.errors == []

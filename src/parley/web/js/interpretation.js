@@ -171,8 +171,9 @@ export class Interpretation extends EventTarget {
 
   linked(state) {
     this.emit("state", state);
-    if (state.name === "closed" && this.active) this.ended(); // A close with 1000 that said nothing before is an end as well.
-    if (state.name === "refused" && this.active) this.lost(state.error);
+    if (!this.active || this.closed) return; // A server that stops breaks the link after it has said that all was sent.
+    if (state.name === "closed") this.ended();
+    if (state.name === "refused") this.lost(state.error);
   }
 
   /** The server has sent all that it will. */
@@ -181,6 +182,7 @@ export class Interpretation extends EventTarget {
     this.closed = true;
     this.endItem();
     this.clauses.close(this.target);
+    if (this.phase === "open") this.clauses.note("The server ended the session here.");
     this.enter("finishing");
     this.finish();
   }
@@ -194,7 +196,7 @@ export class Interpretation extends EventTarget {
     const opened = this.session !== null;
     this.endItem();
     this.clauses.close(this.target);
-    if (opened) this.clauses.note("The connection broke here.");
+    if (opened) this.clauses.note("The session broke off here.");
     this.enter(opened ? "lost" : "idle");
     this.emit("lost", { error, opened });
   }
@@ -251,6 +253,7 @@ const HANDLERS = {
   },
 
   error({ error }) {
+    if (error.code === "session_expired") return; // The link breaks next.
     this.emit("fault", { message: error.message });
     if (!this.configured) this.quit("idle");
     else if (this.session && this.target !== this.session.audio.output.language) {

@@ -20,7 +20,7 @@ const FINAL_CODES = new Set([
 const PATHS = { conversation: "/v1/realtime", translation: "/v1/realtime/translations" };
 
 const CLOSES = {
-  1001: ["session_expired", "The conversation has reached its longest duration."],
+  1001: ["restarting", "The server is shutting down."], // A session that has expired is told so before.
   1008: ["refused", "The server closed the connection."],
   1011: ["internal_error", "The server had an internal error."],
   1012: ["restarting", "The server is restarting."],
@@ -101,9 +101,10 @@ export class Link extends EventTarget {
     if (opened) {
       if (performance.now() - this.openedAt > SETTLED_MS) this.attempt = 0;
       if (code === 1000) return this.enter({ name: "closed" });
+      if (this.expired) return this.refuse(new ServerError("session_expired", "It has reached its longest duration."));
       const [name, message] = CLOSES[code] ?? ["lost", "The connection broke."];
-      const error = new ServerError(this.expired ? "session_expired" : name, reason ? `${message.slice(0, -1)}: ${reason}.` : message);
-      if (code === 1008 || this.expired || !this.reopens) return this.refuse(error);
+      const error = new ServerError(name, reason ? `${message.slice(0, -1)}: ${reason}.` : message);
+      if (code === 1008 || !this.reopens) return this.refuse(error);
       return this.wait(error, true);
     }
     // A handshake failed, and a browser never says why; the server does.

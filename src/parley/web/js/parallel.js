@@ -29,8 +29,7 @@ export class Parallel {
       if (row.kind === "note") node.append(element("span", {}, row.text));
       else this.fill(node, row);
     }
-    if (row.kind === "clause") draw(node, row);
-    this.end.follow();
+    if (row.kind === "note" || draw(node, row)) this.end.follow();
   }
 
   fill(node, row) {
@@ -83,14 +82,16 @@ function words(place) {
   return place.querySelector(".text");
 }
 
+/** Answers whether anything changed. */
 function draw(node, row) {
   const heard = heardCharacters(row);
   const drawn = `${row.state} ${heard}`;
-  if (node.dataset.drawn === drawn) return;
+  if (node.dataset.drawn === drawn) return false;
   node.dataset.drawn = drawn;
   node.dataset.state = row.state;
   const place = words(node.lastChild);
   place.replaceChildren(element("span", { class: "heard" }, row.text.slice(0, heard)), element("span", { class: "ahead" }, row.text.slice(heard)));
+  return true;
 }
 
 /** What the reader should know about a translation; "" where nothing. */
