@@ -165,19 +165,20 @@ async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation
         assert "lacks “3,450”" in await tab.js("document.querySelector('#said').textContent")
         assert await tab.text(".pair.live .source .text") == "And then"
         assert "<b>" in await tab.text(".pairs .pair:nth-child(2) .target")
-        for width in (320, 390, 820):
-            await tab.size(width, 844)
+        for width, height in ((320, 844), (667, 375), (820, 844), (390, 844)):
+            await tab.size(width, height)
             assert await tab.js("document.documentElement.scrollWidth <= innerWidth")
             outside = await tab.js(
                 "[...document.querySelectorAll('#interpreter *, header *')].filter((at) => at.getClientRects().length > 0 && "
-                "!at.closest('.hidden') && at.getBoundingClientRect().right > innerWidth + 1).map((at) => at.outerHTML)"
+                "!at.closest('.hidden') && (at.getBoundingClientRect().right > innerWidth + 1 || at.getBoundingClientRect().left < -1))"
+                ".map((at) => at.outerHTML)"
             )
             assert outside == []
             for selector in ("#interpreter-heart", "#target", "#lag"):
                 top, bottom = await tab.js(
                     f"(({{ top, bottom }}) => [top, bottom])(document.querySelector('{selector}').getBoundingClientRect())"
                 )
-                assert 0 <= top < bottom <= 844, f"{selector} is on the screen"
+                assert 0 <= top < bottom <= height, f"{selector} is on the screen"
         tree = (await tab.call("Accessibility.getFullAXTree"))["nodes"]
         nodes = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]}
         assert not [node for node in nodes if node[0] in ("button", "combobox", "link") and not node[1]]

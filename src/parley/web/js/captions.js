@@ -13,7 +13,7 @@ export class Captions {
     Object.assign(this, { list, empty, said });
     this.nodes = new Map();
     this.announced = new Set();
-    this.end = new Follower(scroll, down);
+    this.end = new Follower(scroll, list, down);
   }
 
   show(entry) {

@@ -28,7 +28,11 @@ export class Interpretation extends EventTarget {
     this.link.addEventListener("event", ({ detail }) => HANDLERS[detail.type]?.call(this, detail));
     loudspeaker.addEventListener("playing", ({ detail }) => this.playing(detail));
     loudspeaker.addEventListener("finished", ({ detail }) => this.playedOut(detail));
-    loudspeaker.addEventListener("silent", () => this.silent());
+    loudspeaker.addEventListener("underrun", () => this.quiet());
+    loudspeaker.addEventListener("silent", () => {
+      this.quiet();
+      this.finish();
+    });
     this.phase = "idle";
     this.target = "";
     this.muted = false;
@@ -160,11 +164,11 @@ export class Interpretation extends EventTarget {
     this.clauses.finished(item, played);
   }
 
-  silent() {
+  /** Nothing is heard, for now. */
+  quiet() {
     this.audible = false;
     this.emit("level", { output: 0 });
     this.emit("phase", this.phase);
-    this.finish();
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------------------------

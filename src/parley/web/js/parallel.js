@@ -15,7 +15,7 @@ export class Parallel {
     Object.assign(this, { list, empty, said });
     this.nodes = new Map();
     this.live = null;
-    this.end = new Follower(scroll, down);
+    this.end = new Follower(scroll, list, down);
   }
 
   show(row) {
