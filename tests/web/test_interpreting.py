@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -201,3 +202,21 @@ async def test_a_blocked_microphone_opens_no_session(translating: Server, tmp_pa
         assert "Typing" not in await tab.text("#interpreter-alert")
         assert await tab.js(PHASE) == "idle"
         assert tab.errors == []
+
+
+async def test_a_server_that_stops_finishes_the_session_and_the_page_says_so(
+    translating: Server, tmp_path: Path, microphone: Microphone
+) -> None:
+    """The last test here: it ends the server."""
+    async with page(f"{translating.url}/#interpreter", tmp_path, microphone(0.2, "hello_world", 60.0)) as tab:
+        await tab.until("parley.interpreter.pipelines")
+        await tab.click("#interpreter-heart")
+        await tab.until("parley.interpreter.session.lag.sentSamples > 24000 * 1.2")
+        await asyncio.to_thread(translating.end)
+        await tab.until(f"{PHASE} === 'finished'")
+        rows = await tab.js(ROWS)
+        assert [row["kind"] for row in rows] == ["clause", "note"]
+        assert rows[0]["played"] == rows[0]["received"] > 0
+        assert await tab.text(".entry.note") == "The server ended the session here."
+        assert await tab.text("#interpreter-alert strong") in ("", "Wear headphones"), "nothing stands in the way"
+        assert not await tab.js("parley.interpreter.microphone.open")
