@@ -225,6 +225,17 @@ async def test_a_page_at_rest_draws_nothing_and_reduced_motion_is_respected(serv
         assert drawn <= 2, "about once a second"
 
 
+async def test_a_server_without_a_translator_says_how_to_get_one(server: Server, tmp_path: Path) -> None:
+    async with page(f"{server.url}/#interpreter", tmp_path) as tab:
+        await tab.until("!document.querySelector('#no-translator').hidden")
+        assert "parley models pull --accept bergamot:en-pt" in await tab.text("#no-translator")
+        assert await tab.js("document.querySelector('#interpreter-heart').disabled")
+        assert await tab.js("document.title") == "Interpreter · Parley"
+        await tab.press("i")
+        await tab.until("!document.querySelector('#conversation').hidden && document.title === 'Parley'")
+        assert tab.errors == []
+
+
 @pytest.mark.parametrize("rate", [48_000, 44_100, 16_000])
 async def test_the_browsers_resampling_keeps_pitch_level_and_chunks_together(
     server: Server, tmp_path: Path, rate: int

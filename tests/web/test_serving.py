@@ -107,6 +107,8 @@ async def test_the_door_says_why_a_session_would_be_refused() -> None:
         for asked, status, code in (
             ({"model": "gpt-9"}, 404, "model_not_found"),
             ({"origin": "https://elsewhere.example"}, 403, "origin_not_allowed"),
+            ({"kind": "translation"}, 400, "translation_not_available"),
+            ({"kind": "lecture"}, 400, "invalid_value"),
         ):
             answer = await client.get("/parley/admission", params=asked)
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)

@@ -28,7 +28,7 @@ from parley.server.access.origins import OriginRule
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, SessionRequest
 from parley.web import TYPES, page_files
-from parley.wire.dialects import GA
+from parley.wire.dialects import GA, TRANSLATIONS
 
 ENTRANCE = "index.html"
 
@@ -98,6 +98,10 @@ def _served(file: _File, request: Request) -> Response:
     return Response(file.body, headers=file.headers)
 
 
+_ADMITTED = {"conversation": GA, "translation": TRANSLATIONS}
+"""The kinds of session that the page opens, with their dialects."""
+
+
 class PageAnswers:
     """Answers for the page, beside the protocol: `/parley/pipelines`, `/parley/admission`, `/parley/sessions/{id}/turns`."""
 
@@ -143,9 +147,14 @@ class PageAnswers:
         return {"pipelines": [_described(name, pipeline) for name, pipeline in served]}
 
     def admission(self, request: Request) -> object:
-        """Whether a session could begin now: a browser does not show a page why its WebSocket was refused."""
+        """Whether a session could begin now: a browser does not show a page why its WebSocket was refused. `kind` is `conversation`
+        (where it is left out) or `translation`."""
         asked = request.query_params
-        wanted = SessionRequest(request.state.grant, GA, asked.get("model", ""))
+        dialect = _ADMITTED.get(asked.get("kind", "conversation"))
+        if dialect is None:
+            message = f"kind must be one of {', '.join(map(repr, _ADMITTED))}."
+            raise Refused(Refusal(400, "invalid_value", message, param="kind"))
+        wanted = SessionRequest(request.state.grant, dialect, asked.get("model", ""))
         refusal = self._origins.refusal(asked.get("origin")) or self._factory.outlook(wanted)
         if refusal is not None:
             raise Refused(refusal)

@@ -4,27 +4,16 @@
 // announces whole sentences once, not every word.
 
 import { element } from "./dom.js";
+import { Follower } from "./follower.js";
 import { heardLength, textOf } from "./transcript.js";
 import { strip, waterfall } from "./waterfall.js";
 
-const NEAR_END_PX = 80;
-
 export class Captions {
   constructor({ list, scroll, empty, down, said }) {
-    Object.assign(this, { list, scroll, empty, down, said });
+    Object.assign(this, { list, empty, said });
     this.nodes = new Map();
     this.announced = new Set();
-    this.following = true;
-    let before = 0;
-    scroll.addEventListener("scroll", () => {
-      const nearEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
-      if (nearEnd) this.following = true;
-      else if (scroll.scrollTop < before - 1) this.following = false; // Only the reader scrolls upward.
-      before = scroll.scrollTop;
-      down.hidden = this.following;
-    }, { passive: true });
-    down.addEventListener("click", () => this.follow(true));
-    new ResizeObserver(() => this.follow()).observe(scroll);
+    this.end = new Follower(scroll, list, down);
   }
 
   show(entry) {
@@ -37,7 +26,7 @@ export class Captions {
     }
     DRAW[entry.kind](node, entry);
     this.announce(entry);
-    this.follow();
+    this.end.follow();
   }
 
   remove(entry) {
@@ -63,12 +52,7 @@ export class Captions {
     details.open = open;
     details.append(strip(turn), waterfall(turn));
     node.append(details);
-    this.follow();
-  }
-
-  follow(jump = false) {
-    if (jump) this.following = true;
-    if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.end.follow();
   }
 
   announce(entry) {

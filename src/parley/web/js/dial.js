@@ -1,6 +1,7 @@
 // The dial: the last twenty seconds of the conversation, drawn around a ring like the minute hand of a clock would.
 //
-// What you said grows outward, what you heard grows inward, dots are the wait between them. At rest it shows a conversation that might be.
+// What you said grows outward, what you heard grows inward, dots are the wait between them. At rest it shows what might be: a conversation,
+// or what else it is given.
 //
 // Laws: draws only while something can be seen to change; with reduced motion it is drawn once a second, without a hand; colours are the
 // page's. Says nothing that the page does not also say in words.
@@ -18,9 +19,14 @@ const RING = 0.385; // Its radius, of the width.
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
+// Turns of different lengths, with short waits between them: [from slot, to slot, who].
+const CONVERSATION = [[4, 44, "you"], [50, 96, "me"], [101, 121, "you"], [126, 186, "me"], [191, 206, "you"], [211, 236, "me"]];
+
 export class Dial {
-  constructor(canvas) {
+  /** `rest`: what it shows before it is used. */
+  constructor(canvas, rest = CONVERSATION) {
     this.canvas = canvas;
+    this.rest = rest;
     this.brush = canvas.getContext("2d");
     this.slots = Array.from({ length: SLOTS }, () => null);
     this.phase = "idle";
@@ -198,15 +204,15 @@ export class Dial {
     brush.fillText(label, x * size * (RING + 0.02), y * size * (RING + 0.02));
   }
 
-  /** A conversation that might be: turns of different lengths, with short waits between them. */
   drawRest() {
-    const turns = [[4, 44, "you"], [50, 96, "me"], [101, 121, "you"], [126, 186, "me"], [191, 206, "you"], [211, 236, "me"]];
     for (let place = 0; place < SLOTS; place += 1) {
-      const turn = turns.find(([from, to]) => place >= from && place < to);
-      const level = turn ? imagined(place, turn) : 0;
-      const slot = { input: 0, output: 0, phase: turn ? "idle" : "thinking", label: "" };
-      if (turn) slot[turn[2] === "you" ? "input" : "output"] = level;
-      this.drawSlot(place, slot, turn ? 0.55 : 0.4);
+      const level = (who) => {
+        const turn = this.rest.find(([from, to, whose]) => whose === who && place >= from && place < to);
+        return turn ? imagined(place, turn) : 0;
+      };
+      const [input, output] = [level("you"), level("me")];
+      const silent = input === 0 && output === 0;
+      this.drawSlot(place, { input, output, phase: silent ? "thinking" : "idle", label: "" }, silent ? 0.4 : 0.55);
     }
   }
 }

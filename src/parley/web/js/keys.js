@@ -19,27 +19,28 @@ export class Keys {
   down(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const { target, key, repeat } = event;
-    const heart = byId("heart");
+    const { view } = this.page;
+    const { heart, scroll } = view.keyed;
     if (key === "Escape") {
       if (target.matches?.("input[type=text]")) target.blur();
-      this.page.talk.interrupt();
+      view.interrupt();
       return;
     }
     if (target.matches?.("input, select, textarea")) return;
-    if (key === " " && (target === document.body || target === heart || target === byId("scroll"))) {
+    if (key === " " && (target === document.body || target === heart || target === scroll)) {
       event.preventDefault();
       if (repeat) return;
-      if (this.page.hold && this.page.talk.holdable) {
+      if (view.hold && view.talk.holdable) {
         this.held = true;
-        this.page.press();
-      } else this.page.toggle();
+        view.press();
+      } else view.toggle();
       return;
     }
-    if (key === "Enter" && target === heart && this.page.hold && this.page.talk.holdable) {
+    if (key === "Enter" && target === heart && view.hold && view.talk.holdable) {
       event.preventDefault();
       if (repeat) return;
-      if (this.page.talk.hold) this.page.release();
-      else this.page.press();
+      if (view.talk.hold) view.release();
+      else view.press();
       return;
     }
     if (repeat || !preferences.shortcuts) return;
@@ -62,13 +63,13 @@ export class Keys {
   get shortcuts() {
     const { page } = this;
     return {
-      m: () => !page.hold && page.talk.listening && page.setMuted(!page.talk.muted),
-      h: () => page.setMode(page.hold ? "free" : "hold"),
-      n: () => page.startAnew(),
       t: () => nextTheme(),
-      "/": () => byId("message").focus(),
       ",": () => page.settings.open(),
       "?": () => byId("shortcuts-box").showModal(),
+      i: () => {
+        location.hash = page.view === page ? "#interpreter" : "#conversation";
+      },
+      ...page.view.shortcuts,
     };
   }
 }

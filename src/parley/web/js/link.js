@@ -1,7 +1,8 @@
 // The WebSocket: opened, kept, and opened again when it breaks.
 //
 // States (event "state", detail): {name: "closed"}, {name: "connecting"}, {name: "open"}, {name: "waiting", until, error, again},
-// {name: "refused", error}. `again`: a conversation was lost. Waiting ends by itself; refused ends by `open()`.
+// {name: "refused", error}. `again`: a conversation was lost. Waiting ends by itself; refused ends by `open()`. A link that does not `reopen`
+// is refused, too, where it breaks after it was open: its session cannot be gone on with.
 //
 // Laws: exponential backoff, with jitter, bounded; what the server says about coming back is obeyed; a refusal that waiting cannot fix is
 // not retried. Does not know what the events mean.
@@ -12,10 +13,14 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const SETTLED_MS = 10_000; // A link that lived so long was a good one: the next failure starts from the beginning.
 
-const FINAL_CODES = new Set(["invalid_api_key", "origin_not_allowed", "model_not_found", "not_found", "session_expired"]);
+const FINAL_CODES = new Set([
+  "invalid_api_key", "origin_not_allowed", "model_not_found", "not_found", "session_expired", "translation_not_available",
+]);
+
+const PATHS = { conversation: "/v1/realtime", translation: "/v1/realtime/translations" };
 
 const CLOSES = {
-  1001: ["session_expired", "The conversation has reached its longest duration."],
+  1001: ["restarting", "The server is shutting down."], // A session that has expired is told so before.
   1008: ["refused", "The server closed the connection."],
   1011: ["internal_error", "The server had an internal error."],
   1012: ["restarting", "The server is restarting."],
@@ -23,8 +28,11 @@ const CLOSES = {
 };
 
 export class Link extends EventTarget {
-  constructor() {
+  /** `kind`: "conversation" or "translation". */
+  constructor({ kind = "conversation", reopens = true } = {}) {
     super();
+    this.kind = kind;
+    this.reopens = reopens;
     this.state = { name: "closed" };
     this.socket = null;
     this.attempt = 0;
@@ -42,7 +50,7 @@ export class Link extends EventTarget {
     this.expired = false;
     this.enter({ name: "connecting", again: this.state.again ?? false });
     const key = storedKey();
-    const url = new URL("/v1/realtime", location.href);
+    const url = new URL(PATHS[this.kind], location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("model", model);
     const subprotocols = ["realtime", ...(key ? [`openai-insecure-api-key.${key}`] : [])];
@@ -93,16 +101,17 @@ export class Link extends EventTarget {
     if (opened) {
       if (performance.now() - this.openedAt > SETTLED_MS) this.attempt = 0;
       if (code === 1000) return this.enter({ name: "closed" });
+      if (this.expired) return this.refuse(new ServerError("session_expired", "It has reached its longest duration."));
       const [name, message] = CLOSES[code] ?? ["lost", "The connection broke."];
-      const error = new ServerError(this.expired ? "session_expired" : name, reason ? `${message.slice(0, -1)}: ${reason}.` : message);
-      if (code === 1008 || this.expired) return this.refuse(error);
+      const error = new ServerError(name, reason ? `${message.slice(0, -1)}: ${reason}.` : message);
+      if (code === 1008 || !this.reopens) return this.refuse(error);
       return this.wait(error, true);
     }
     // A handshake failed, and a browser never says why; the server does.
     const { model } = this;
     const again = this.state.again ?? false;
     try {
-      await askAtTheDoor(model);
+      await askAtTheDoor(model, this.kind);
       return this.socket === null && this.state.name === "connecting" && this.wait(new ServerError("lost", "The connection broke."), again);
     } catch (error) {
       if (this.socket !== null || this.state.name !== "connecting") return undefined;

@@ -5,7 +5,7 @@
 import { runningContext } from "./sound.js";
 
 export class Loudspeaker extends EventTarget {
-  // Events (detail): started {item, at: performance time}, playing {item, played, level}, finished {item, played}, underrun {item}, silent.
+  // Events (detail): started {item, at: performance time}, playing {item, played, level, at: performance time}, finished {item, played}, underrun {item}, silent.
   constructor() {
     super();
     this.node = null;
@@ -79,7 +79,7 @@ export class Loudspeaker extends EventTarget {
     } else if (data.started !== undefined) {
       this.emit("started", { item: data.started, at: this.heardAt(data.at) });
     } else if (data.playing !== undefined) {
-      this.emit("playing", { item: data.playing, played: data.played, level: data.level });
+      this.emit("playing", { item: data.playing, played: data.played, level: data.level, at: this.heardAt(data.at) });
     } else if (data.finished !== undefined) {
       this.emit("finished", { item: data.finished, played: data.played });
     } else if (data.underrun !== undefined) {

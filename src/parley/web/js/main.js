@@ -1,4 +1,5 @@
-// The page: puts sound, talk and picture together, and answers to pointer and keyboard.
+// The page: puts sound, talk and picture together, and answers to pointer and keyboard. It is the conversation view itself; interpreter.js is
+// the other one, and views.js tells which is shown.
 //
 // Reading path: talk.js (the conversation), link.js (the connection), transcript.js (what was said), dial.js and captions.js (the picture).
 
@@ -6,6 +7,7 @@ import { Alerts } from "./alerts.js";
 import { Captions } from "./captions.js";
 import { Dial } from "./dial.js";
 import { byId } from "./dom.js";
+import { Interpreter } from "./interpreter.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
@@ -15,6 +17,7 @@ import { SettingsPanel } from "./settings-panel.js";
 import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
+import { Views } from "./views.js";
 import { waterfall } from "./waterfall.js";
 
 const FIRST_LOOK_MS = 1000; // Until the server is asked again when it did not answer at first; doubled up to fifteen seconds.
@@ -31,9 +34,13 @@ class Page {
     this.captions = new Captions({
       list: byId("entries"), scroll: byId("scroll"), empty: byId("empty"), down: byId("down"), said: byId("said"),
     });
+    this.interpreter = new Interpreter();
+    this.views = new Views();
+    this.status = { text: "Ready", state: "closed" };
     this.starting = false;
     this.labelled = new Set();
     this.watchTalk();
+    this.watchViews();
     this.watchControls();
     new Keys(this);
     byId("host").textContent = location.host;
@@ -46,18 +53,64 @@ class Page {
     return preferences.turns === "hold";
   }
 
+  // --- the views ----------------------------------------------------------------------------------------------------------------------
+
+  /** The one that is shown. */
+  get view() {
+    return this.views.name === "interpreter" ? this.interpreter : this;
+  }
+
+  /** One microphone and one pair of ears: whoever leaves a view ends what goes on there. */
+  watchViews() {
+    const { interpreter, views } = this;
+    views.addEventListener("view", () => {
+      if (this.view === this) interpreter.leave();
+      else {
+        this.interrupt();
+        this.rest();
+      }
+      this.showStatus();
+    });
+    interpreter.addEventListener("status", () => this.showStatus());
+    interpreter.addEventListener("locked", () => this.askForKey("That key does not open this server."));
+    views.follow();
+  }
+
+  interrupt() {
+    this.talk.interrupt();
+  }
+
+  get keyed() {
+    return { heart: byId("heart"), scroll: byId("scroll") };
+  }
+
+  get shortcuts() {
+    const { talk } = this;
+    return {
+      m: () => !this.hold && talk.listening && this.setMuted(!talk.muted),
+      h: () => this.setMode(this.hold ? "free" : "hold"),
+      n: () => this.startAnew(),
+      "/": () => byId("message").focus(),
+    };
+  }
+
   // --- the server ---------------------------------------------------------------------------------------------------------------------
 
   async findServer(retryMs) {
     try {
-      this.settings.serve(await pipelines());
+      const served = await pipelines();
+      this.settings.serve(served);
+      this.interpreter.serve(served);
       this.alerts.clear("server");
+      this.interpreter.alerts.clear("server");
       this.showLink(this.talk.link.state);
     } catch (error) {
       if (error.code === "invalid_api_key") return this.askForKey(storedKey() ? "That key does not open this server." : "");
       this.linkText("Not connected", "refused");
       const again = () => this.findServer(Math.min(15_000, retryMs * 2));
-      this.alerts.show("server", { ...serverTrouble(error), until: performance.now() + retryMs, action: ["Try now", again], whenDue: again });
+      const alert = { ...serverTrouble(error), until: performance.now() + retryMs, action: ["Try now", again] };
+      this.alerts.show("server", { ...alert, whenDue: again });
+      this.interpreter.alerts.show("server", alert);
     }
     return undefined;
   }
@@ -98,7 +151,15 @@ class Page {
   }
 
   linkText(text, state) {
+    this.status = { text, state };
+    this.showStatus();
+  }
+
+  /** The link of the view that is shown; where the server was not found yet, that of the page. */
+  showStatus() {
+    const { text, state } = this.view === this || this.interpreter.pipelines === null ? this.status : this.interpreter.status;
     byId("link").dataset.state = state;
+    byId("anew").hidden = this.view !== this || this.talk.transcript.entries.size === 0;
     if (byId("link-text").textContent === text) return;
     byId("link-text").textContent = text;
     byId("status").textContent = text;
@@ -131,7 +192,7 @@ class Page {
 
   microphoneLost(reason) {
     this.talk.setListening(false);
-    this.alerts.show("microphone", { ...microphoneTrouble(reason), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
+    this.alerts.show("microphone", { ...microphoneTrouble(reason, { typing: true }), ...(reason !== "insecure" && { action: ["Try again", () => this.start()] }) });
     this.draw();
   }
 
@@ -204,7 +265,7 @@ class Page {
     talk.addEventListener("turn", ({ detail }) => this.showTurn(detail));
     talk.transcript.addEventListener("entry", ({ detail }) => {
       captions.show(detail);
-      byId("anew").hidden = false;
+      this.showStatus();
     });
     talk.transcript.addEventListener("gone", ({ detail }) => captions.remove(detail));
   }
@@ -230,14 +291,16 @@ class Page {
     });
     settings.addEventListener("anew", () => talk.connected && talk.connect(settings.model));
     settings.addEventListener("voice", () => (talk.hasSpoken ? talk.connect(settings.model) : talk.configure()));
-    settings.addEventListener("microphone", () => this.microphone.open && this.openMicrophone().catch((error) => this.microphoneLost(error.reason)));
-    settings.addEventListener("speaker", () => this.loudspeaker.useDevice(preferences.speaker).catch(() => {
+    settings.addEventListener("microphone", () => {
+      for (const view of [this, this.interpreter]) if (view.microphone.open) view.openMicrophone().catch((error) => view.microphoneLost(error.reason));
+    });
+    settings.addEventListener("speaker", () => Promise.all([this, this.interpreter].map(({ loudspeaker }) => loudspeaker.useDevice(preferences.speaker))).catch(() => {
       prefer({ speaker: "" });
-      this.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
+      this.view.alerts.show("fault", { title: "That loudspeaker cannot be used", text: "The device's choice is used instead.", forMs: 6000 });
     }));
     for (const radio of document.getElementsByName("mode")) radio.addEventListener("change", () => this.setMode(radio.value));
     byId("mute").addEventListener("click", () => this.setMuted(!talk.muted));
-    byId("quiet").addEventListener("click", () => talk.interrupt());
+    byId("quiet").addEventListener("click", () => this.interrupt());
     byId("anew").addEventListener("click", () => this.startAnew());
     byId("theme").addEventListener("click", () => nextTheme());
     addEventListener("theme", () => this.showTheme());

@@ -2,7 +2,8 @@
 //
 // In:  {push: item, pcm: Int16Array}  more of an item      {end: item}  it is complete      {stop: token}  silence, now
 // Out: {started: item, at}  its first sample plays at context time `at`
-//      {playing: item, played, level}  every 40 ms          {finished: item, played}         {underrun: item}
+//      {playing: item, played, level, at}  every 40 ms: so much of it has been played at context time `at`
+//      {finished: item, played}                             {underrun: item}
 //      {stopped: token, played: {item: samples}}  what each unfinished item came to          {silent: true}
 //
 // Laws: positions are 24 kHz samples; what was played is counted when it leaves, never when it comes; a stop fades within 5 ms, and what
@@ -127,7 +128,7 @@ class Playback extends AudioWorkletProcessor {
     if (this.sounding) {
       const item = this.items[0];
       const level = Math.sqrt(this.sum / this.reported);
-      this.port.postMessage({ playing: item.id, played: this.played(item), level });
+      this.port.postMessage({ playing: item.id, played: this.played(item), level, at: currentTime + samples / sampleRate });
     }
     this.sum = 0;
     this.reported = 0;

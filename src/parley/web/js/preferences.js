@@ -6,6 +6,8 @@ const STORED = "parley.preferences";
 
 const DEFAULTS = {
   pipeline: "",
+  translator: "", // the pipeline of the interpreter
+  target: "", // the language that it speaks
   voice: "",
   speed: 1,
   instructions: null, // null: the pipeline's own

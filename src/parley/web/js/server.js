@@ -44,9 +44,9 @@ export async function pipelines() {
   return (await get("/parley/pipelines")).pipelines;
 }
 
-/** Throws the `ServerError` that a session would be refused with; returns where it would not be. */
-export async function askAtTheDoor(model) {
-  await get(`/parley/admission?${new URLSearchParams({ model, origin: location.origin })}`);
+/** Throws the `ServerError` that a session ("conversation" or "translation") would be refused with; returns where it would not be. */
+export async function askAtTheDoor(model, kind) {
+  await get(`/parley/admission?${new URLSearchParams({ model, kind, origin: location.origin })}`);
 }
 
 /** The waterfall of the session's last turns; empty where the session is over. */

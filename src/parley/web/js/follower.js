@@ -1,0 +1,34 @@
+// Keeps a scrolled list at its end.
+//
+// Laws: it follows its end unless the reader has scrolled away; a button leads back; where it is empty, what stands in its place is read
+// from its beginning.
+
+const NEAR_END_PX = 80;
+
+export class Follower {
+  constructor(scroll, list, down) {
+    this.scroll = scroll;
+    this.list = list;
+    this.following = true;
+    let before = 0;
+    scroll.addEventListener("scroll", () => {
+      const nearEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PX;
+      if (nearEnd) this.following = true;
+      else if (scroll.scrollTop < before - 1) this.following = false; // Only the reader scrolls upward.
+      before = scroll.scrollTop;
+      down.hidden = this.following || this.empty;
+    }, { passive: true });
+    down.addEventListener("click", () => this.follow(true));
+    new ResizeObserver(() => this.follow()).observe(scroll);
+  }
+
+  get empty() {
+    return this.list.childElementCount === 0;
+  }
+
+  /** Shows the end, where the reader is near it; `jump`: wherever they are. */
+  follow(jump = false) {
+    if (jump) this.following = true;
+    if (this.following && !this.empty) this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
+}
