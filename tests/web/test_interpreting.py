@@ -133,9 +133,11 @@ async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone
             "pt",
             "es",
         ]
-        await tab.js("parley.interpreter.session.setTarget('xx')")
+        await tab.js("document.querySelector('#target').append(new Option('Unknown', 'xx'))")
+        await tab.js(CHOOSE.format(json.dumps(["target", "xx"])))
         await tab.until("document.querySelector('#interpreter-alert').innerText.includes('The server objects')")
         assert await tab.js("document.querySelector('#target').value") == "es", "a refused language changes nothing"
+        assert tab.asked("session.update")[-1]["session"]["audio"]["output"]["language"] == "xx"
         assert await tab.js("JSON.parse(localStorage.getItem('parley.preferences')).target") == "es"
 
         await tab.js("parley.interpreter.session.link.socket.close(4000)")
