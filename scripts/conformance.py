@@ -2,7 +2,8 @@
 
 Every test says with `@pytest.mark.proves(event, *options, state=..., note=..., dialect=...)` which lines of the table it proves
 (tests/README.md; the dialect is "ga" where the mark does not say it); what there is to prove is what the `openai` package's types name.
-A line without a test, a mark for something that doesn't exist, and two tests that disagree about a state are errors.
+A line without a test, a mark for something that doesn't exist, and two tests that disagree about a state are errors; so is a line of the
+translations dialect that only the wire's tests prove.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PAGE = ROOT / "docs" / "conformance.md"
 CLIENT_STATES = ("honoured", "accepted and echoed", "refused")
 SERVER_STATES = ("sent", "not sent")
 WHOLE = "(the event)"
+OUTSIDE = "core, runtime or server"
 INTRODUCTION = """# Conformance
 
 Every event and option of OpenAI's Realtime protocol, as the types of the `openai` package name them, and what Parley does: first the GA
@@ -52,8 +54,10 @@ transcription session, a `tool_choice` may be an object that names a function, `
 TRANSLATIONS_INTRODUCTION = """# The translations dialect
 
 For clients of `/v1/realtime/translations` ([translation-sessions.md](translation-sessions.md)). Its own beyond the types: `include` with
-`parley.clauses`, and the event `parley.translation.clause` for a client that asked for it.
+`parley.clauses`, and the event `parley.translation.clause` for a client that asked for it. Each line is proved by a test of what it does.
 """
+EFFECTS = frozenset({"translations"})
+"""Dialects of which each line needs a test of what it does, beside the wire's tests of how it is read and shown."""
 DIALECTS = {"ga": INTRODUCTION, "beta": BETA_INTRODUCTION, "translations": TRANSLATIONS_INTRODUCTION}
 
 
@@ -113,6 +117,12 @@ class Ledger:
         for event, options in self.client.items():
             states = {option: next(iter(line.states)) for option, line in options.items() if line.states}
             found += [f"{event} {option}: no test proves it" for option in unproved(event, states, self.dialect)]
+        if self.dialect in EFFECTS:
+            found += [
+                f"{event} {option}: only the wire's tests prove it; mark one of {OUTSIDE} that shows its effect"
+                for event, option, line in lines
+                if line.proofs and all(proof.startswith("wire/") for proof in line.proofs)
+            ]
         return [f"{self.dialect}: {verdict}" for verdict in found]
 
 

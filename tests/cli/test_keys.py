@@ -123,7 +123,7 @@ def test_doctor_counts_the_keys_and_names_a_broken_file(home: Path) -> None:
 
 def test_doctor_warns_of_a_certificate_that_has_expired(tmp_path: Path) -> None:
     from parley.cli.checks import check_tls
-    from tests.server.test_tls import certificate
+    from tests.server.certificates import certificate
 
     files = certificate(tmp_path, days=0)
     found = check_tls(load(None, {}, {"PARLEY_TLS_CERT": str(files.cert), "PARLEY_TLS_KEY": str(files.key)}))

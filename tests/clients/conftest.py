@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +62,15 @@ def server(parley: Path, chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFa
         "hibari",
     ]
     command += ["--llm", "openai:scripted", "--llm-base-url", chat.base_url]
+    with serving(command, tmp_path_factory.mktemp("server")) as host:
+        yield Server(host)
+
+
+@contextmanager
+def serving(command: list[str], folder: Path) -> Iterator[str]:
+    """Run `parley serve` in that folder; gives where it listens, as `127.0.0.1:PORT`. It must not end by itself."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PARLEY_", "OPENAI_"))}
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path_factory.mktemp("server")
-    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder)
     assert process.stderr is not None
     said: list[str] = []
     expired = threading.Timer(START_LIMIT_S, process.kill)
@@ -72,14 +78,14 @@ def server(parley: Path, chat: ChatEndpoint, tmp_path_factory: pytest.TempPathFa
     try:
         for line in process.stderr:
             said.append(line)
-            if listening := re.search(r"listens on http://([^\s]+)", line):
+            if listening := re.search(r"listens on https?://([^\s]+)", line):
                 break
         else:
             pytest.fail(f"parley serve did not start:\n{''.join(said)}")
         expired.cancel()
         drain = threading.Thread(target=lambda stream: said.extend(stream), args=(process.stderr,), daemon=True)
         drain.start()
-        yield Server(listening.group(1))
+        yield listening.group(1)
         assert process.poll() is None, f"the server ended by itself:\n{''.join(said)}"
     finally:
         expired.cancel()

@@ -49,6 +49,7 @@ def test_a_misspelt_key_is_refused_with_its_line_and_the_right_one(text: str, pl
         "[pipelines.default]\nspeculation = 'maybe'\n",
         "[pipelines.default]\nlanguage = 'not a language'\n",
         "[pipelines.default]\nstt = ''\n",
+        "[pipelines.default]\noriginal_volume = 1.5\n",
         "pipelines = 4\n",
         "pipelines.default = 4\n",
         "[pipelines.default]\nstt_options = 'fast'\n",
@@ -58,6 +59,15 @@ def test_a_misspelt_key_is_refused_with_its_line_and_the_right_one(text: str, pl
 )
 def test_a_value_out_of_range_or_of_the_wrong_kind_is_named_with_its_line(text: str) -> None:
     assert fault(text).startswith("parley.toml:")
+
+
+def test_a_speaker_who_is_heard_anyway_is_not_passed_on_a_second_time() -> None:
+    message = fault("[pipelines.default]\nsame_language = 'pass'\noriginal_volume = 0.15\n")
+    assert message.startswith("parley.toml:2:")
+    assert "use silent or repeat" in message
+    Path("parley.toml").write_text("[pipelines.default]\noriginal_volume = 0.15\n", encoding="utf-8")
+    config = load(None, {}, {})
+    assert config.pipelines[config.default_pipeline].original_volume == 0.15
 
 
 def test_a_misspelt_engine_is_refused_with_its_place_and_the_right_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from parley.core.spec import PlaybackKind
 from parley.core.words.effects import StartGeneration
 from parley.core.words.events import ClauseStarted, GenerationFinished, PartialTranscribed, SpeechGenerated
 from parley.core.words.interpreting import Interpreting, SameLanguage
@@ -20,9 +21,11 @@ SETTINGS = Settings(
 )
 
 
-def opened(settings: Settings = SETTINGS, same: SameLanguage = "silent", language: str = "") -> Scene:
+def opened(
+    settings: Settings = SETTINGS, same: SameLanguage = "silent", language: str = "", playback: PlaybackKind = "remote"
+) -> Scene:
     owner = OwnerSettings(language=language, interpreting=Interpreting(same_language=same))
-    return Scene(settings, owner, Capabilities(targets=("pt", "es")))
+    return Scene(settings, owner, Capabilities(targets=("pt", "es")), playback=playback)
 
 
 def words(scene: Scene, stable: str, text: str = "", language: str = "") -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from parley.core.words.effects import CloseLink
+import pytest
+
+from parley.core.words.effects import CloseLink, Play
 from parley.core.words.events import (
     AudioArrived,
+    AudioPlayed,
     ClauseStarted,
     CommitRequested,
     SessionCloseRequested,
@@ -22,6 +25,8 @@ from tests.core.interpreting import opened, shown, sources, translates, words
 from tests.core.scene import MS, Scene
 
 
+@pytest.mark.proves("session.close", state="honoured", dialect="translations")
+@pytest.mark.proves("session.closed", state="sent", dialect="translations")
 def test_closing_in_mid_clause_finishes_it_exactly_once_and_then_ends_the_session() -> None:
     scene = opened()
     scene.hears(640, 0.9)
@@ -52,6 +57,21 @@ def test_closing_an_idle_session_ends_it_at_once_and_other_sessions_are_not_clos
     other.happens(SessionCloseRequested(ClientEventId("c")))
     (error,) = other.notices(ErrorRaised)
     assert (error.code, error.client_event_id, other.session.closed) == ("invalid_value", "c", False)
+
+
+def test_where_the_server_plays_the_translation_is_heard_out_before_the_end() -> None:
+    scene = opened(playback="paced")
+    scene.hears(640, 0.9)
+    scene.hears(640, 0.0)
+    scene.happens(SessionCloseRequested(), Transcribed(scene.turn(), "We leave at nine."))
+    translates(scene, "Saímos às nove.", ms=500)
+    (play,) = scene.all(Play)
+    assert (len(play.audio), play.elapsed_ms) == (48 * 500, 1_056)
+    scene.happens(AudioPlayed(24 * 499))
+    assert not scene.session.closed
+    scene.happens(AudioPlayed(24))
+    assert len(scene.notices(TranslationClosed)) == 1
+    assert scene.session.closed
 
 
 def test_audio_that_is_never_scored_does_not_keep_a_session_from_closing() -> None:

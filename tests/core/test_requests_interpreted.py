@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from parley.core.words.effects import StartGeneration
 from parley.core.words.events import (
     SessionUpdateRequested,
@@ -15,6 +17,7 @@ from parley.core.words.work import Translation
 from tests.core.interpreting import opened, translates, words
 
 
+@pytest.mark.proves("session.update", "session.audio.output.language", state="honoured", dialect="translations")
 def test_a_change_of_the_target_holds_for_what_has_not_been_decided() -> None:
     scene = opened(language="en")
     scene.hears(640, 0.9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from parley.core.words.events import (
     SessionUpdateRequested,
 )
@@ -27,6 +29,7 @@ def test_a_pipeline_without_a_translator_says_so() -> None:
     assert "it has no translator" in scene.notices(ErrorRaised)[0].message
 
 
+@pytest.mark.proves("session.update", "session.audio.output.language", state="honoured", dialect="translations")
 def test_a_target_of_the_pipeline_is_taken_with_its_region() -> None:
     scene = opened()
     scene.happens(SessionUpdateRequested({"target_language": "es-MX"}))

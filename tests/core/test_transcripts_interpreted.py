@@ -30,6 +30,9 @@ from tests.core.interpreting import SETTINGS, opened, shown, sources, translates
 from tests.core.scene import Scene
 
 
+@pytest.mark.proves("session.input_transcript.delta", state="sent", dialect="translations")
+@pytest.mark.proves("session.output_transcript.delta", state="sent", dialect="translations")
+@pytest.mark.proves("session.output_audio.delta", state="sent", dialect="translations")
 def test_clauses_are_translated_while_the_speaker_goes_on_and_both_texts_only_grow() -> None:
     scene = opened()
     scene.hears(640, 0.9)
@@ -82,6 +85,7 @@ def test_a_loop_of_the_recogniser_is_not_spoken() -> None:
     assert len(" ".join(sources(scene))) < 12 * len("Thank you very much.")
 
 
+@pytest.mark.proves("session.update", "session.audio.input.transcription", state="honoured", dialect="translations")
 def test_a_session_without_transcription_sends_no_words_of_the_speaker() -> None:
     scene = opened(replace(SETTINGS, transcription=None), language="en")
     scene.says("Good morning.")

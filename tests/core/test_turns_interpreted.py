@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from parley.core.words.events import (
     AudioArrived,
     PartialTranscribed,
@@ -14,6 +16,7 @@ from parley.core.words.notices import (
 from tests.core.interpreting import opened, sources, words
 
 
+@pytest.mark.proves("session.input_audio_buffer.append", "audio", state="honoured", dialect="translations")
 def test_a_client_that_stops_sending_has_not_paused() -> None:
     scene = opened()
     scene.hears(640, 0.9)
@@ -26,6 +29,7 @@ def test_a_client_that_stops_sending_has_not_paused() -> None:
     assert sources(scene) == ["and then we went home."], "one turn, one clause"
 
 
+@pytest.mark.proves("session.input_audio_buffer.append", "event_id", state="honoured", dialect="translations")
 def test_audio_after_the_close_is_refused() -> None:
     scene = opened()
     scene.happens(AudioArrived(bytes(4_800)), SessionCloseRequested(), AudioArrived(bytes(48), ClientEventId("late")))

@@ -178,6 +178,8 @@ async def test_the_language_model_is_asked_only_where_nothing_else_knows_the_pai
     await translated(engine, "Hola.", "es", "en")
     assert not model.asked
     assert engine.translates("es", "ja")
+    assert engine.info.languages == ("en", "es", "ja"), "what only the language model knows is offered too"
+    assert engine.last == "llm:ollama:qwen3"
     await translated(engine, "Hola.", "es", "ja")
     assert model.asked == ["Hola."]
     with pytest.raises(EngineError, match="does not translate"):

@@ -93,6 +93,35 @@ async def test_the_end_of_a_turn_after_a_pause_is_not_decoded_again() -> None:
     await turns.close()
 
 
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_busy_model_decodes_the_last_of_the_pauses_that_wait_in_a_live_turn(live: bool) -> None:
+    recorder = Recorder()
+    goes_on, begun = threading.Event(), threading.Event()
+
+    def slow(audio: Samples, spec: RecognitionSpec) -> Transcript:
+        begun.set()
+        goes_on.wait()
+        return recorder(audio, spec)
+
+    turns = OfflineTurns("Toy", slow, partials=False)
+    stream = turns.open_stream(RecognitionSpec(language="en", live=live), lambda _: None)
+    asked: list[asyncio.Task[Transcript]] = []
+    for _ in range(4):
+        stream.feed(np.concatenate([tone(1), silence(0.2)]))
+        asked.append(asyncio.create_task(stream.flush()))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(begun.wait)
+    goes_on.set()
+    texts = [text.text for text in await asyncio.wait_for(asyncio.gather(*asked), 60)]
+    whole = " ".join(["burst50"] * 4)
+    if live:
+        assert texts == ["burst50", whole, whole, whole]
+        assert recorder.lengths == [int(1.2 * RATE), int(4.8 * RATE)]
+    else:
+        assert texts == ["burst50", "burst50 burst50", "burst50 burst50 burst50", whole]
+    await turns.close()
+
+
 async def test_a_pause_that_is_being_decoded_serves_the_end_of_the_turn_too() -> None:
     recorder = Recorder()
     goes_on = threading.Event()

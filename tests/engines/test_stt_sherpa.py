@@ -240,6 +240,7 @@ async def test_text_comes_while_the_audio_does_and_what_was_promised_stays(tmp_p
         came.set()
 
     async with opened(streaming_folder(tmp_path)) as engine:
+        assert engine.info.promises
         stream = engine.open_stream(RecognitionSpec(), listen)
         stream.feed(audio[: 3 * SAMPLE_RATE // 2])
         await came.wait()
@@ -299,6 +300,7 @@ async def test_the_language_of_a_turn_goes_into_its_decoding(tmp_path: Path) -> 
 async def test_languages_may_be_declared_where_the_files_name_none(tmp_path: Path) -> None:
     folder = offline_folder(tmp_path)
     async with opened(folder, languages="en") as engine:
+        assert not engine.info.promises, "a model that hears whole segments takes its words back"
         assert (await transcribe(engine, utterance(), RecognitionSpec("en"))).language == "en"
         with pytest.raises(EngineRefused):
             engine.open_stream(RecognitionSpec("de"), lambda partial: None)
@@ -315,6 +317,7 @@ async def test_keywords_draw_a_beam_search_to_them_and_nothing_is_promised(tmp_p
     (folder / "bpe.vocab").write_text("".join(f"{token}\t{-i}\n" for i, token in enumerate(["<unk>", *PIECES])))
     async with opened(folder, decoding="modified_beam_search", hotwords_score=8) as engine:
         assert not engine.info.logprobs
+        assert not engine.info.promises
         partials: list[Partial] = []
         plain = await transcribe(engine, utterance(), partials=partials)
         drawn = await transcribe(engine, utterance(), RecognitionSpec(keywords=("kaka",)))

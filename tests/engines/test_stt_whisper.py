@@ -138,6 +138,49 @@ async def test_a_result_that_cannot_be_delivered_fails_its_turn_and_leaves_the_o
     assert turn.error is not None
 
 
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_busy_model_decodes_the_last_of_the_pauses_that_wait_in_a_live_turn(
+    model: WhisperModel, live: bool
+) -> None:
+    goes_on, begun = threading.Event(), threading.Event()
+    lengths: list[int] = []
+
+    def slow(task: Task) -> Decoding:
+        begun.set()
+        goes_on.wait()
+        lengths.append(len(task.audio))
+        return model.decode(task)
+
+    queue = DecodingQueue(slow, 1)
+    stream = WhisperStream(
+        RecognitionSpec("en", live=live), lambda _: None, model, queue, 1, False, new_backlog(), lambda _: None
+    )
+    asked: list[asyncio.Task[Transcript]] = []
+    try:
+        for pause in range(4):
+            stream.feed(np.concatenate([a_tone()[:16_000], np.zeros(3_200, np.float32)]))
+            asked.append(asyncio.create_task(stream.flush()))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(begun.wait)
+            if pause == 0:
+                stream.feed(np.zeros(3_200, np.float32))
+                asked.append(asyncio.create_task(stream.flush()))
+                await asyncio.sleep(0)
+        goes_on.set()
+        first, silent, *later, last = await asyncio.wait_for(asyncio.gather(*asked), 60)
+    finally:
+        goes_on.set()
+        await queue.stop()
+    assert first == silent, "silence needs no decoding of its own"
+    assert lengths[0] == 19_200
+    if live:
+        assert later == [last, last]
+        assert len(lengths) == 2
+    else:
+        assert len(lengths) == 4
+    assert lengths[-1] == 4 * 19_200 + 3_200
+
+
 class Turn:
     """A turn that wants its text, and remembers when it got it."""
 

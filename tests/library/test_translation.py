@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -157,6 +158,11 @@ def test_results_come_while_the_rest_has_not_been_read() -> None:
         assert read[-1] < len(TALK) * 0.6
 
 
+def test_both_ways_to_translate_take_the_same_arguments_with_the_same_defaults() -> None:
+    one, other = (inspect.signature(function) for function in (translate, atranslate))
+    assert list(one.parameters.values()) == list(other.parameters.values())
+
+
 async def test_the_same_on_an_event_loop() -> None:
     segments = atranslate(
         Recording(pcm.to_float(TALK), RATE),
@@ -224,11 +230,15 @@ def test_speech_that_is_behind_is_made_faster_within_its_bound_and_keeps_its_pit
     assert abs(int(np.argmax(spectrum)) - 300) <= 3
 
 
-def test_the_original_is_heard_softly_beneath_only_if_asked_for() -> None:
+def test_the_original_is_softened_under_the_translation_and_heard_only_if_asked_for() -> None:
     original = Recording(np.full(48_000, 0.5, np.float32), 24_000)
-    mixed = dub([], to="en", tts=Toneless(), original=original, mix_original=True).recording
+    segments = [at(200, "", error=EngineError("no")), at(400, "one"), at(1_000, "")]
+    mixed = dub(segments, to="en", tts=Toneless(), original=original, mix_original=True).recording
     assert mixed.seconds == 2.0
-    assert loud(mixed, 500, 1_500) == pytest.approx(0.5 * MIX_LEVEL, rel=0.01)
+    assert loud(mixed, 0, 390) == pytest.approx(0.5), "as loud as it was where nothing is said over it"
+    beneath = mixed.audio[24 * 450 : 24 * 750]
+    assert float(np.mean(beneath)) == pytest.approx(0.5 * MIX_LEVEL, rel=0.02), "the tone over it has no mean"
+    assert loud(mixed, 1_500, 2_000) == pytest.approx(0.5)
     alone = dub([], to="en", tts=Toneless(), original=original).recording
     assert (alone.seconds, loud(alone, 0, 2_000)) == (2.0, 0.0)
     with pytest.raises(LibraryError, match="original="):

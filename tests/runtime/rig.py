@@ -66,6 +66,7 @@ def pipeline_config(name: str = "test", **fields: Any) -> PipelineConfig:
         "context_tokens": 8192,
         "compaction": False,
         "lag": "normal",
+        "original_volume": None,
         "same_language": "silent",
         "terms": (),
     }

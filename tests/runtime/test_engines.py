@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from parley.engines.ports import LLM, STT, TTS, TURN, VAD, Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
+from parley.engines.mt.bench import BenchTranslator
+from parley.engines.ports import LLM, MT, STT, TTS, TURN, VAD, Engine, EngineInfo, EngineSpec, EngineUnavailable, Stage
 from parley.runtime.engines import EngineReport, LoadedEngines
 from parley.runtime.pipeline import LoadedPipeline
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, FakeTurnJudge, FakeVoiceActivity
@@ -260,3 +261,19 @@ async def test_the_core_is_given_what_the_engines_can_do_and_what_the_owner_want
     transcribing = pipe.default_settings("transcription", "x")
     assert transcribing.kind == "transcription"
     assert transcribing.transcription is not None
+
+
+class _ListsNothing(BenchTranslator):
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        raise OSError("no list of pairs")
+
+
+async def test_a_translator_that_cannot_say_what_it_translates_costs_its_own_pipeline_only() -> None:
+    shop = _Shop()
+    shop.made_of[MT] = lambda: _ListsNothing(0, 0)
+    loaded = await shop.open(pipeline_config("a", mt=EngineSpec("odd")), pipeline_config("b"))
+    assert list(loaded.pipelines) == ["b"]
+    (failure,) = loaded.failures["a"]
+    assert (failure.stage, failure.name, failure.message) == (MT, "odd", "OSError: no list of pairs")
+    assert failure in shop.reports
+    await loaded.close()

@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 from websockets.typing import Subprotocol
 
+from parley.config import Config
 from parley.engines.mt.bench import BenchTranslator
 from parley.engines.ports import MT, EngineSet
 from parley.testing.fakes import FakeRecognizer
@@ -45,6 +46,12 @@ def engines(*answers: str) -> Translating:
     return Translating(stt=FakeRecognizer(*answers))
 
 
+def with_original(config: Config, volume: float) -> Config:
+    """The configuration with a listener who hears the speaker too."""
+    pipelines = {name: replace(pipeline, original_volume=volume) for name, pipeline in config.pipelines.items()}
+    return replace(config, pipelines=pipelines)
+
+
 @asynccontextmanager
 async def serving(*answers: str, **server: Any) -> AsyncIterator[Running]:
     async with running(configured(**server), loaded(configured(**server), engines(*answers))) as server_there:
@@ -66,16 +73,26 @@ def joined(events: list[Any], kind: str) -> str:
     return "".join(event.delta for event in events if event.type == kind)
 
 
-def check(events: list[Any]) -> None:
-    """Every event parses strictly, and positions of the input only grow."""
+def audio_of(events: list[Any]) -> bytes:
+    return b"".join(base64.b64decode(one.delta) for one in events if one.type == "session.output_audio.delta")
+
+
+def check(events: list[Any], *, original: bool = False) -> None:
+    """Every event parses strictly, and positions of the input only grow. `original`: some audio is the speaker's own."""
     for event in events:
         STRICT.validate_python(json.loads(event.to_json()), strict=False)
     for kind in ("session.output_audio.delta", "session.output_transcript.delta", "session.input_transcript.delta"):
-        positions = [event.elapsed_ms for event in events if event.type == kind]
+        positions = [event.elapsed_ms for event in events if event.type == kind and event.elapsed_ms is not None]
         assert positions == sorted(positions)
-        assert all(at is not None and at % 200 == 0 for at in positions)
+        assert all(at % 200 == 0 for at in positions)
+        assert all(event.elapsed_ms is not None for event in events if event.type == kind) or original
 
 
+@pytest.mark.proves("session.created", state="sent", dialect="translations")
+@pytest.mark.proves("session.closed", state="sent", dialect="translations")
+@pytest.mark.proves("session.input_transcript.delta", state="sent", dialect="translations")
+@pytest.mark.proves("session.output_transcript.delta", state="sent", dialect="translations")
+@pytest.mark.proves("session.output_audio.delta", state="sent", dialect="translations")
 async def test_the_stock_client_hears_the_translation_and_everything_pending_before_the_close() -> None:
     async with serving("Good day.", "Bye now.", "Bye now.") as server, asyncio.timeout(PATIENCE_S):
         opened = server.client().realtime.translations.connect(model="gpt-realtime-translate")
@@ -113,6 +130,40 @@ async def test_the_helper_of_the_package_finishes_a_session() -> None:
             while not events or events[-1].type != "session.closed":
                 events.append(await session.recv())
     assert joined(events, "session.output_transcript.delta") == "dooG yad."
+
+
+async def test_a_listener_who_hears_the_speaker_too_gets_the_translation_over_it_in_the_time_of_the_input() -> None:
+    config = with_original(configured(), 0.0)
+    async with (
+        running(config, loaded(config, engines("Good day."))) as server,
+        asyncio.timeout(PATIENCE_S),
+        server.client().realtime.translations.connect(model="gpt-realtime-translate") as connection,
+    ):
+        await connection.recv()
+        await connection.send(UPDATE)
+        await connection.recv()
+        events: list[Any] = []
+        sent, heard = [], b""
+        for chunk in [*TALK, *[TALK[-1]] * 100]:
+            await connection.send(append(chunk))
+            sent.append(chunk)
+            while len(heard) < len(b"".join(sent)):
+                events.append(await connection.recv())
+                heard = audio_of(events)
+            if any(heard[-len(chunk) :]) and not any(chunk):
+                break
+        for _ in range(10):
+            await connection.send(append(TALK[-1]))
+            sent.append(TALK[-1])
+        await connection.send(CLOSE)
+        while events[-1].type != "session.closed":
+            events.append(await connection.recv())
+    check(events, original=True)
+    assert joined(events, "session.output_transcript.delta") == "dooG yad."
+    heard = audio_of(events)
+    assert heard.startswith(b"".join(TALK[:5])), "the speaker, as loud as it was"
+    assert any(heard[len(b"".join(TALK)) :]), "the translation"
+    assert len(heard) == len(b"".join(sent)), "which takes no time of its own"
 
 
 @pytest.mark.filterwarnings("ignore:connect:DeprecationWarning")

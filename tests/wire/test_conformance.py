@@ -80,3 +80,21 @@ def test_missing_misspelt_and_contradicting_members_are_named(marks: list[pytest
     for each in marks:
         flawed.add(each, "test")
     assert any(complaint in verdict for verdict in flawed.verdicts())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "test", "complaints"),
+    [("ga", "wire/test_x.py", 0), ("translations", "wire/test_x.py", 3), ("translations", "server/test_x.py", 0)],
+)
+def test_lines_of_the_translations_need_a_test_of_their_effect(dialect: str, test: str, complaints: int) -> None:
+    event = "session.close" if dialect == "translations" else "input_audio_buffer.clear"
+    proved = Ledger(dialect, {event: {option: Line() for option in ("event_id", WHOLE)}}, {"error": Line()})
+    for each in (
+        mark(event, "event_id", state="honoured"),
+        mark(event, state="honoured"),
+        mark("error", state="sent"),
+    ):
+        proved.add(each, "wire/test_read.py")
+        proved.add(each, test)
+    found = [verdict for verdict in proved.verdicts() if "only the wire's tests prove it" in verdict]
+    assert len(found) == complaints

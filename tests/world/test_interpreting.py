@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
 
 from parley.core.session import Session
-from parley.core.spec import SessionSpec
+from parley.core.spec import PlaybackKind, SessionSpec
 from parley.core.words.effects import (
     CancelGeneration,
     DropTranscription,
@@ -18,6 +19,7 @@ from parley.core.words.effects import (
     FinishTranscription,
     FlushTranscription,
     OpenTranscription,
+    Play,
     ScoreVoice,
     StartGeneration,
     Tell,
@@ -26,6 +28,7 @@ from parley.core.words.effects import (
 from parley.core.words.errors import Fault
 from parley.core.words.events import (
     AudioArrived,
+    AudioPlayed,
     ClauseStarted,
     Event,
     GenerationFailed,
@@ -39,7 +42,7 @@ from parley.core.words.events import (
     TranscriptionFailed,
     VoiceScored,
 )
-from parley.core.words.ids import AttemptId, FlushId, TurnId
+from parley.core.words.ids import AttemptId, FlushId, ItemId, ResponseId, TurnId
 from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.notices import (
     ClauseTranslated,
@@ -48,11 +51,13 @@ from parley.core.words.notices import (
     Notice,
     OutputAudioDelta,
     OutputTranscriptDelta,
+    PartAt,
     TranscriptionDelta,
     TranslationClosed,
 )
 from parley.core.words.settings import CLAUSES, Capabilities, OwnerSettings, ServerVad, Settings, Transcription
 from parley.core.words.work import Translation
+from parley.runtime.original_mix import OriginalMix
 
 MS = 1_000_000
 FRAME_MS = 32
@@ -84,6 +89,17 @@ def script(chance: random.Random, words_per_minute: int, length_ms: int, pause: 
 
 
 @dataclass
+class Ring:
+    """A timer that was set."""
+
+    callback: Callable[[], object]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
 class World:
     """One session, its speaker, its engines and its listener."""
 
@@ -99,7 +115,7 @@ class World:
     """How often the recogniser fails."""
     now: int = 0
     sent_ms: int = 0
-    queue: list[tuple[int, int, Event]] = field(default_factory=list)
+    queue: list[tuple[int, int, Event | Ring]] = field(default_factory=list)
     fed: dict[TurnId, tuple[int, int]] = field(default_factory=dict)
     notices: list[tuple[int, Notice]] = field(default_factory=list)
     translated: list[Translation] = field(default_factory=list)
@@ -107,6 +123,13 @@ class World:
     count: int = 0
     lanes: dict[str, int] = field(default_factory=dict)
     shown_of: dict[AttemptId, str] = field(default_factory=dict)
+    mixed: bool = False
+    """Whether the listener hears the speaker too."""
+    following: list[Event] = field(default_factory=list)
+    made: int = 0
+    """Samples of translations that were made, of those that were heard, and of all that was heard."""
+    played: int = 0
+    heard: int = 0
 
     def __post_init__(self) -> None:
         lag = LAGS[self.lag]
@@ -119,8 +142,12 @@ class World:
             include=(CLAUSES,),
         )
         owner = OwnerSettings(language="en", interpreting=Interpreting(lag))
+        self.mix = OriginalMix(0.15, self) if self.mixed else None
+        if self.mix is not None:
+            self.mix.connect(self.hears, self.hears_translation)
+        playback: PlaybackKind = "paced" if self.mixed else "remote"
         self.session = Session(
-            SessionSpec(b"world", settings, owner, Capabilities(targets=("pt", "es")), "remote", self.now)
+            SessionSpec(b"world", settings, owner, Capabilities(targets=("pt", "es")), playback, self.now)
         )
         self.perform(self.session.start())
 
@@ -134,8 +161,36 @@ class World:
         heapq.heappush(self.queue, (due, self.count, event))
 
     def post(self, event: Event) -> None:
-        if not self.session.closed:
-            self.perform(self.session.handle(event, self.now))
+        self.following.append(event)
+        self.follow()
+
+    def follow(self) -> None:
+        while self.following and not self.session.closed:
+            happens = self.following.pop(0)
+            effects = self.session.handle(happens, self.now)
+            if self.mix is not None:
+                self.mix.on_step(happens, self.now, effects)
+            self.perform(effects)
+
+    def time(self) -> float:
+        return self.now / 1e9
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Ring:
+        ring = Ring(callback)
+        self.count += 1
+        heapq.heappush(self.queue, (self.now + int(delay * 1e9), self.count, ring))
+        return ring
+
+    # --- the listener, who hears the speaker too ---
+
+    def hears(self, audio: bytes, elapsed_ms: int | None) -> None:
+        at = PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms)
+        self.heard += len(audio) // 2
+        self.notices.append((self.now, OutputAudioDelta(at, audio)))
+
+    def hears_translation(self, samples: int) -> None:
+        self.played += samples
+        self.following.append(AudioPlayed(samples))
 
     def run_to(self, end: int) -> None:
         """Engines answer and deadlines pass, in order, until then."""
@@ -145,7 +200,11 @@ class World:
             if due is not None and due[0] <= end and (deadline is None or due[0] <= deadline):
                 heapq.heappop(self.queue)
                 self.now = max(self.now, due[0])
-                self.post(due[2])
+                if not isinstance(due[2], Ring):
+                    self.post(due[2])
+                elif not due[2].cancelled:
+                    due[2].callback()
+                    self.follow()
             elif deadline is not None and deadline <= end:
                 self.now = max(self.now, deadline)
                 self.post(TimePassed())
@@ -206,6 +265,10 @@ class World:
                     self.fed.pop(turn, None)
                 case StartGeneration():
                     self.generate(effect)
+                case Play():
+                    assert self.mix is not None
+                    self.made += len(effect.audio) // 2
+                    self.mix.play(effect)
                 case CancelGeneration():
                     self.generating -= 1
                 case _:
@@ -286,8 +349,12 @@ class World:
             for one in records
         ]
         assert output.split() == " ".join(expected).split(), "the output is the translations, in order"
-        positions = [one.at.elapsed_ms for _, one in self.notices if isinstance(one, OutputAudioDelta)]
+        audio = [one.at.elapsed_ms for _, one in self.notices if isinstance(one, OutputAudioDelta)]
+        positions = [at for at in audio if at is not None]
+        assert self.mixed or positions == audio
         assert positions == sorted(positions), "audio comes in the order of the speech"
+        assert self.played == self.made, "the translations are heard whole"
+        assert self.heard >= self.mixed * (self.sent_ms * 24), "and so is the speaker"
         if not self.failing and not self.deaf:
             assert not self.told(ErrorRaised)
 
@@ -320,6 +387,7 @@ def test_every_word_is_translated_once_in_order_and_nothing_follows_the_close(se
         slow_ms=chance.choice([0, 0, 3_000]),
         revises=chance.random() < 0.3,
         deaf=chance.choice([0.0, 0.0, 0.3]),
+        mixed=chance.random() < 0.4,
     )
     end = chance.choice([words[-1].end_ms + 1_000, words[len(words) // 2].end_ms + 60])
     stop = chance.randrange(end)
@@ -361,6 +429,7 @@ def test_the_tenth_minute_of_a_fast_speaker_is_as_late_as_the_first() -> None:
         if isinstance(notice, OutputAudioDelta):
             begins = max(heard_to, now)
             heard_to = begins + len(notice.audio) * MS // 48
+            assert notice.at.elapsed_ms is not None
             lags.setdefault(notice.at.elapsed_ms // 60_000, []).append((begins - began) / MS - notice.at.elapsed_ms)
     first, last = (max(sorted(lags[minute])[len(lags[minute]) // 2], 0) for minute in (0, 8))
     assert last <= first + 1_000

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+config_option = click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Read this file [default: $PARLEY_CONFIG, ./parley.toml, ~/.config/parley/parley.toml].",
+)
+
 _PIPELINE_OPTIONS = (
-    click.option(
-        "--config",
-        "config_path",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="Read this file [default: $PARLEY_CONFIG, ./parley.toml, ~/.config/parley/parley.toml].",
-    ),
+    config_option,
     click.option("--pipeline", metavar="NAME", help="The pipeline that serves, unless a client's model names another."),
     click.option("--stt", metavar="ENGINE[:MODEL]", help="Speech recogniser, such as pocketsphinx or whisper:small."),
     click.option(

@@ -54,7 +54,7 @@ Examples:
 @click.option("--bilingual", is_flag=True, help="Write the original beneath the translation (text, srt, vtt).")
 @click.option("-o", "--output", metavar="FILE", help="Write here [default: stdout].")
 @click.option("--dub", "dub_to", metavar="FILE", help="Speak the translation in time (.wav .flac .ogg .mp3 .m4a).")
-@click.option("--mix-original", is_flag=True, help="With --dub: the original softly beneath.")
+@click.option("--mix-original", is_flag=True, help="With --dub: the original too, softened under the translation.")
 @click.option("--quiet", is_flag=True, help="With --mic: show the translation, do not speak it.")
 @click.option("--input-device", metavar="NAME", default="", help="Microphone, by number or part of its name.")
 @click.option("--output-device", metavar="NAME", default="", help="Loudspeaker, by number or part of its name.")

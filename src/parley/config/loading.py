@@ -349,6 +349,7 @@ def _pipeline(name: str, section: PipelineSection) -> PipelineConfig:
         context_tokens=section.context_tokens,
         compaction=section.compaction == "on",
         lag=section.lag,
+        original_volume=section.original_volume,
         same_language=section.same_language,
         terms=tuple(section.terms.items()),
     )

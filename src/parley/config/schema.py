@@ -18,7 +18,9 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    ValidationInfo,
     create_model,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -145,8 +147,16 @@ class PipelineSection(BaseModel):
     compaction: Switch = "off"
     # Translation sessions.
     lag: Literal["low", "normal", "careful"] = "normal"
+    original_volume: float | None = Field(default=None, ge=0, le=1)
     same_language: Literal["silent", "pass", "repeat"] = "silent"
     terms: Terms = Field(default={}, max_length=200)
+
+    @field_validator("same_language")
+    @classmethod
+    def _heard_once(cls, value: str, known: ValidationInfo) -> str:
+        if value == "pass" and known.data.get("original_volume") is not None:
+            raise ValueError("with original_volume the speaker is heard already; use silent or repeat")
+        return value
 
 
 def pipeline_section(stages: Iterable[Stage[Any]]) -> type[PipelineSection]:

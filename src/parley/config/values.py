@@ -94,6 +94,7 @@ class PipelineConfig:
     context_tokens: int
     compaction: bool
     lag: LagName = "normal"
+    original_volume: float | None = None
     same_language: SameLanguageName = "silent"
     terms: tuple[tuple[str, str], ...] = ()
 

@@ -21,6 +21,7 @@ def common_info(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         audio=one.audio or other.audio,  # a model that does not hear reads the words instead
         logprobs=one.logprobs and other.logprobs,
         glossary=one.glossary and other.glossary,
+        promises=one.promises and other.promises,
         timings=one.timings and other.timings,
         normalizes=one.normalizes and other.normalizes,
         mixes=one.mixes and other.mixes,

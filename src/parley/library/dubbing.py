@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parley.audio import pcm
+from parley.audio.ducking import DuckedMix
 from parley.audio.files import Recording
 from parley.audio.resampling import Resampler
 from parley.audio.types import Samples
@@ -28,7 +29,7 @@ from parley.library.translation import TranslatedSegment
 from parley.text.clauses import ClauseCutter
 
 MIX_LEVEL = 0.15
-"""How loud the original is under the translation: audible, and in nobody's way."""
+"""How loud the original is under the translation: audible, and not in its way."""
 
 INAUDIBLE = 0.001
 """60 dB under full scale: what a synthesizer puts before and after the words."""
@@ -63,7 +64,8 @@ def dub(
     """Speak the translations in the language `to`, each where it belongs. A segment without a translation stays silent.
 
     `voice` "" is the synthesizer's default. `pipeline`, made by `dubbing_pipeline()`, has it open already. The result is as long as
-    `original` if that is given; with `mix_original` it is heard beneath, at `MIX_LEVEL`. `on_spoken` is called with the number of segments
+    `original` if that is given; with `mix_original` it is heard too, softened to `MIX_LEVEL` under the
+    translation. `on_spoken` is called with the number of segments
     that have been synthesized.
 
     Raises `EngineUnavailable`, `EngineError` where the synthesizer fails, `LibraryError` for impossible values.
@@ -147,14 +149,20 @@ def _assembled(
 ) -> Recording:
     starts = [round(place.start_ms * rate / 1000) for place in places]
     length = max((start + len(audio) for start, audio in zip(starts, spoken, strict=True)), default=0)
-    under = np.zeros(0, np.float32)
     if original is not None:
         length = max(length, round(original.seconds * rate))
-        if mix_original:
-            resampler = Resampler(original.sample_rate, rate, "HQ")
-            under = np.concatenate([resampler.push(original.audio), resampler.finish()])[:length]
-    out = np.zeros(length, np.float32)
-    out[: len(under)] = MIX_LEVEL * under
+    under = np.zeros(length, np.float32)
+    if original is not None and mix_original:
+        resampler = Resampler(original.sample_rate, rate, "HQ")
+        heard = np.concatenate([resampler.push(original.audio), resampler.finish()])[:length]
+        under[: len(heard)] = heard
+    mix = DuckedMix(rate, MIX_LEVEL)
+    pieces: list[Samples] = []
+    at = 0
     for start, audio in zip(starts, spoken, strict=True):
-        out[start : start + len(audio)] += audio
-    return Recording(np.clip(out, -1.0, 1.0), rate)
+        if len(audio):
+            pieces.append(mix.over(under[at:start])[0])
+            mix.queue(audio)
+            at = start
+    pieces.append(mix.over(under[at:])[0])
+    return Recording(np.concatenate(pieces), rate)

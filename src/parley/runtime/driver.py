@@ -44,7 +44,7 @@ MIN_TIMER_S = 0.001
 
 
 class Watcher(Protocol):
-    """Is shown every step of a session, and takes no part: its trace, its metrics."""
+    """Is shown every step of a session: its trace, its metrics, what passes its input on. What it does in return comes behind the step."""
 
     def on_step(self, event: Event | None, now_ns: int, effects: Sequence[Effect], raised: str = "") -> None:
         """One step, before its effects are performed; `event` None is the beginning, `raised` the fault that came instead."""

@@ -22,6 +22,7 @@ from parley.audio import processing
 from parley.config.values import PipelineConfig
 from parley.engines import registry
 from parley.engines.ports import (
+    MT,
     STT,
     TTS,
     VAD,
@@ -164,7 +165,14 @@ class LoadedEngines:
             vad = engines[VAD]
             if id(vad) not in workers:
                 workers[id(vad)] = VoiceWorker(vad)
-            pipelines[config.name] = LoadedPipeline(config.name, engines, workers[id(vad)], config)
+            try:
+                pipelines[config.name] = LoadedPipeline(config.name, engines, workers[id(vad)], config)
+            except Exception as error:  # the engine boundary: the translator is asked for its pairs
+                if MT not in mine:
+                    raise
+                fault = _pairs_fault(config, mine[MT], error)
+                report(fault)
+                failures[config.name] = (fault,)
         opened = [one for one in openings.values() if one.engine is not None]
         needed = [one.engine for one in opened if any(name in pipelines for name in one.pipelines)]
         await _close(one.engine for one in opened if one.engine not in needed)
@@ -242,7 +250,7 @@ def _check_rate(opening: _Opening) -> None:
 def _reason(error: Exception, opening: _Opening) -> tuple[str, str]:
     if isinstance(error, EngineError):
         return error.message, error.remedy
-    logger.error("the %s engine %s could not be opened", opening.stage, opening.name, exc_info=error)
+    logger.error("the %s engine %s cannot be used", opening.stage, opening.name, exc_info=error)
     return f"{type(error).__name__}: {error}", "The log holds the traceback; `parley doctor` checks the installation."
 
 
@@ -292,6 +300,12 @@ def _language_fault(config: PipelineConfig, opening: _Opening) -> EngineReport |
         message=f"{opening.name} does not {verb} {language!r}, the language of the pipeline {config.name!r}; it knows {listed}.",
         remedy=f"Set another language, or choose another engine for {opening.stage}.",
     )
+
+
+def _pairs_fault(config: PipelineConfig, opening: _Opening, error: Exception) -> EngineReport:
+    """Why nothing is known of what this translator translates: asked for it, it raised."""
+    message, remedy = _reason(error, opening)
+    return EngineReport(MT, opening.name, (config.name,), "failed", message=message, remedy=remedy, error=error)
 
 
 async def _close(engines: Iterable[Engine | None]) -> None:

@@ -14,6 +14,7 @@ from parley.core.words.interpreting import LAGS, Interpreting
 from parley.core.words.settings import Capabilities, OwnerSettings, ServerVad, SessionKind, Settings, Transcription
 from parley.engines.openai_api.voices import OPENAI_VOICES
 from parley.engines.ports import LLM, MT, STT, TTS, VC, EngineSet
+from parley.runtime.language_chain import LanguageChain
 from parley.runtime.voice_worker import VoiceWorker
 from parley.text.clauses import ClauseCutter, Cutter
 from parley.text.language_tags import primary_tag
@@ -50,7 +51,14 @@ class LoadedPipeline:
     languages has forty thousand pairs."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", self._targets())
+        object.__setattr__(self, "targets", self.languages.targets())
+
+    @property
+    def languages(self) -> LanguageChain:
+        """The languages of its recogniser, its translator and its voice."""
+        tts = self.engines.find(TTS)
+        voice = None if tts is None else tts.info
+        return LanguageChain.of(self.engines[STT].info, self.engines.find(MT), voice, self.config.language)
 
     def capabilities(self) -> Capabilities:
         """What a session of this pipeline can ask for."""
@@ -75,20 +83,6 @@ class LoadedPipeline:
             recognizers=tuple(recognizers),
             languages=tuple(map(primary_tag, heard_by.languages)),
             targets=self.targets,
-        )
-
-    def _targets(self) -> tuple[str, ...]:
-        mt, tts = self.engines.find(MT), self.engines.find(TTS)
-        if mt is None:
-            return ()
-        heard = [self.config.language] if self.config.language else list(self.engines[STT].info.languages) or [""]
-        spoken = set(map(primary_tag, tts.info.languages)) if tts is not None else set()
-        tags = dict.fromkeys(map(primary_tag, mt.info.languages))
-        return tuple(
-            tag
-            for tag in tags
-            if (not spoken or tag in spoken)
-            and any(mt.translates(source, tag) for source in heard if primary_tag(source) != tag)
         )
 
     def default_settings(self, kind: SessionKind, model: str) -> Settings:

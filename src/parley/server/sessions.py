@@ -10,6 +10,7 @@ Does not know: handshakes, HTTP, frames (`links`), what an event means (`core`) 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -22,14 +23,22 @@ from parley.core.session import Session
 from parley.core.spec import PlaybackKind, SessionSpec
 from parley.core.words.effects import CloseReason, Tell
 from parley.core.words.errors import PeerError
-from parley.core.words.events import AudioArrived, AudioPlayed, ClientEvent, SessionUpdateRequested, WindDownRequested
-from parley.core.words.notices import ErrorRaised, Notice
+from parley.core.words.events import (
+    AudioArrived,
+    AudioPlayed,
+    ClientEvent,
+    SessionUpdateRequested,
+    WindDownRequested,
+)
+from parley.core.words.ids import ItemId, ResponseId
+from parley.core.words.notices import ErrorRaised, Notice, OutputAudioDelta, PartAt
 from parley.core.words.settings import PinnedSettings, SessionKind, Settings, SettingsPatch
 from parley.invocation import command
 from parley.runtime.driver import Driver
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.listeners import Listener
 from parley.runtime.metrics import Metrics
+from parley.runtime.original_mix import OriginalMix
 from parley.runtime.perform import Loudspeaker
 from parley.runtime.pipeline import LoadedPipeline
 from parley.runtime.trace import Trace, traced
@@ -183,7 +192,10 @@ class SessionFactory:
         return self._build(request, plan, loudspeaker)
 
     def _build(self, request: SessionRequest, plan: PlannedSession, loudspeaker: Loudspeaker | None) -> RealtimeSession:
-        spec = self._spec(plan, request.grant, "remote" if loudspeaker is None else "paced")
+        mix, under = None, plan.pipeline.config.original_volume
+        if plan.settings.kind == "translation" and under is not None and loudspeaker is None:
+            mix = OriginalMix(under, asyncio.get_running_loop())
+        spec = self._spec(plan, request.grant, "remote" if loudspeaker is None and mix is None else "paced")
         return RealtimeSession(
             *traced(spec, self._config.server.trace_dir),
             plan.pipeline,
@@ -192,6 +204,7 @@ class SessionFactory:
             running=self._running,
             metrics=self._metrics,
             loudspeaker=loudspeaker,
+            mix=mix,
         )
 
     def _served(self, pinned: PinnedSettings, grant: Grant) -> ServedPipelines:
@@ -268,6 +281,7 @@ class RealtimeSession:
         running: Sessions,
         metrics: Metrics,
         loudspeaker: Loudspeaker | None,
+        mix: OriginalMix | None = None,
     ) -> None:
         self.grant = request.grant
         self._running = running
@@ -282,10 +296,12 @@ class RealtimeSession:
             session,
             pipeline,
             listeners,
-            watchers=[trace, measured],
+            watchers=[trace, measured] if mix is None else [trace, measured, mix],
             pipelines=pipelines,
-            loudspeaker=loudspeaker,
+            loudspeaker=loudspeaker if mix is None else mix,
         )
+        if mix is not None:
+            mix.connect(self._mixed, self.played)
 
     # --- for the link --------------------------------------------------------------------------------------------------
 
@@ -329,6 +345,10 @@ class RealtimeSession:
 
     def on_close(self, reason: CloseReason) -> None:
         self._link.close(reason)
+
+    def _mixed(self, audio: bytes, elapsed_ms: int | None) -> None:
+        """Send audio in which the listener hears the speaker too. The dialect of translation sessions knows no responses and items."""
+        self.on_notice(OutputAudioDelta(PartAt(ResponseId(""), ItemId(""), 0, 0, elapsed_ms), audio))
 
     def on_notice(self, notice: Notice) -> None:
         frame = self._encoder.encode(notice)

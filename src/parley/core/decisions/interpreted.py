@@ -1,7 +1,7 @@
 """What only translation sessions do: close for their client, and forget what they have said.
 
-Laws: `session.close` is carried out once: first the audio that was received is heard out, then what follows from it is finished, then the
-session ends, and nothing is sent after that.
+Laws: `session.close` is carried out once: first the audio that was received is heard out, then what follows from it is finished (and
+played, where the server plays it), then the session ends, and nothing is sent after that.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class InterpretedSession:
     def _busy(self) -> bool:
         """Whether anything is still to come of what was received."""
         st = self.st
+        if st.playback.holds_buffer and st.playback.audible(st.now):
+            return True
         if st.turns.turn is not None or st.pending.turns or st.work.waiting:
             return True
         return any(st.responses) or bool(st.attempts.running())

@@ -176,7 +176,7 @@ class OutputDelivery:
             return
         st.conversation.mark_spoken()
         deltas = response.sound(output, event.audio)
-        sound = Sound(entry.item.id, response.id, start, samples)
+        sound = Sound(entry.item.id, response.id, start, samples, response.end_ms)
         st.do_all(st.playback.send(sound, event.audio, response.format, deltas, st.now, heard=not entry.by_client))
 
     def _usage(self, attempt: Attempt, response: Response, event: GenerationFinished | None) -> Usage:

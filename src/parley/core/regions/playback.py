@@ -27,12 +27,13 @@ from parley.core.words.settings import AudioFormat
 
 @dataclass(slots=True)
 class Sound:
-    """A run of one item's audio in the queue, which begins at sample `start` of the item."""
+    """A run of one item's audio in the queue, which begins at sample `start` of the item. `elapsed_ms` as in `PartAt`."""
 
     item: ItemId
     response: ResponseId
     start: int
     samples: int
+    elapsed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Playback(ABC):
                 self.sounding[sound.response] = None
                 effects += self._started(sound.response)
             self.queue(sound.item, sound.response, sound.start, sound.samples, now)
-        return effects + self._delivered(sound.response, audio, format, deltas, heard=heard)
+        return effects + self._delivered(sound, audio, format, deltas, heard=heard)
 
     def drain(self, making: ResponseId | None, now: int) -> tuple[bool, list[Notice]]:
         """Let go of the responses that are done and have been heard to their end; `making` is still being generated. Returns whether
@@ -173,7 +174,7 @@ class Playback(ABC):
 
     @abstractmethod
     def _delivered(
-        self, response: ResponseId, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
+        self, sound: Sound, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
     ) -> list[Effect]: ...
 
     @abstractmethod
@@ -222,7 +223,7 @@ class RemotePlayback(Playback):
         return []
 
     def _delivered(
-        self, response: ResponseId, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
+        self, sound: Sound, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
     ) -> list[Effect]:
         return list(map(Tell, deltas))
 
@@ -264,9 +265,9 @@ class PacedPlayback(Playback):
         return [Tell(OutputBufferStarted(response))]
 
     def _delivered(
-        self, response: ResponseId, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
+        self, sound: Sound, audio: bytes, format: AudioFormat, deltas: Sequence[Notice], *, heard: bool
     ) -> list[Effect]:
-        return [Play(response, audio, format)] if heard else []
+        return [Play(sound.response, audio, format, sound.elapsed_ms)] if heard else []
 
     def _ended(self, response: ResponseId) -> list[Notice]:
         return [OutputBufferStopped(response)]

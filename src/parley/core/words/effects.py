@@ -226,11 +226,13 @@ class UsePipeline:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Where the server holds the playback: queue this audio for the listener. Answers: `AudioPlayed` as it goes out."""
+    """Where the server holds the playback: queue this audio for the listener. Answers: `AudioPlayed` as it goes out. `elapsed_ms` as in
+    `PartAt`."""
 
     response: ResponseId
     audio: bytes
     format: AudioFormat
+    elapsed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

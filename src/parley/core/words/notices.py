@@ -211,13 +211,13 @@ class OutputItemDone:
 @dataclass(frozen=True, slots=True)
 class PartAt:
     """Where a content part lies in a response. `elapsed_ms`: in a translation session, where in the input audio the words end that it
-    translates, at the latest."""
+    translates, at the latest; None: it translates none."""
 
     response_id: ResponseId
     item_id: ItemId
     output_index: int
     content_index: int
-    elapsed_ms: int = 0
+    elapsed_ms: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

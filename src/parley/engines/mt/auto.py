@@ -124,11 +124,22 @@ class AutoTranslator:
             name="auto",
             summary="By pair of languages: Bergamot's models, Apertium, a way through a third language, else a language model.",
             needs=tuple(dict.fromkeys(need for info in infos for need in info.needs)) if self._opened else (),
-            languages=languages(self._choices) or tuple(sorted({tag for info in infos for tag in info.languages})),
+            languages=self._languages(infos),
             licence="; ".join(dict.fromkeys(f"{info.name}: {info.licence}" for info in infos if info.licence)),
             glossary=all(info.glossary for info in infos),
             deterministic=all(info.deterministic for info in infos),
         )
+
+    def _languages(self, infos: list[EngineInfo]) -> tuple[str, ...]:
+        """Those of the routes, and those of what is asked where there is none; before `open()`, those of all candidates."""
+        last = self._opened.get(self._last_name)
+        known = {*languages(self._choices), *(last.info.languages if last is not None else ())}
+        return tuple(sorted(known or {tag for info in infos for tag in info.languages}))
+
+    @property
+    def last(self) -> str:
+        """The translator that is asked where no route is known, such as `llm:ollama:qwen3`; "" for none, and before `open()`."""
+        return self._last_name if self._last_name in self._opened else ""
 
     @property
     def fault(self) -> EngineError | None:

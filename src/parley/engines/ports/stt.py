@@ -86,7 +86,8 @@ class RecognizerStream(Protocol):
         ...
 
     async def flush(self) -> Transcript:
-        """The best transcript of all audio fed so far, as good as a final; the stream goes on and may be fed further."""
+        """The best transcript of all audio fed so far, as good as a final; the stream goes on and may be fed further. Where it is asked
+        again before it has answered, both may get the later transcript."""
         ...
 
     async def finish(self) -> Transcript:

@@ -55,6 +55,7 @@ class MoonshineRecognizer:
             sample_rate=SAMPLE_RATE,
             languages=LANGUAGES,
             licence="MIT",
+            promises=self._partials,
         )
 
     @property

@@ -10,7 +10,8 @@ Laws:
 - Silence is not decoded: models that were trained on speech invent words for it.
 - A pause with nothing but silence behind the last one has its transcript; nothing is decoded again, even where that one still is.
 - A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,
-  never late.
+  never late. So it is with the pauses of live turns: where the speaker has paused again before one is decoded, the later one is decoded
+  for both.
 - With `agreement`, words of the present segment that two partials in a row begin with are a promise too: every later text of the segment
   begins with them, whatever its decoding says there (see `agreement.WordAgreement`). A stream that asks for logprobs gets no such promise.
 """
@@ -165,6 +166,8 @@ class OfflineStream(TurnStream[Cut]):
         self._pause: tuple[int, Transcript] = (0, Transcript(""))
         """The last pause that has its text, and the text."""
         self._decoding: asyncio.Task[None] | None = None
+        self._begun: Cut | None = None
+        """The pause that is being decoded."""
 
     def _fed(self) -> None:
         self._wake()
@@ -178,7 +181,10 @@ class OfflineStream(TurnStream[Cut]):
                 return self._pause[1]
             end = last
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
-        self._cuts.append(Cut(end, waiter))
+        cut = Cut(end, waiter)
+        while self.live and self._cuts and self._cuts[-1] is not self._begun:
+            cut.stand_for(self._cuts.pop())
+        self._cuts.append(cut)
         self._wake()
         return await waiter
 
@@ -218,9 +224,12 @@ class OfflineStream(TurnStream[Cut]):
             return
         began = self._loop.time()
         settled = cut is not None or ends_segment
+        self._begun = cut
         piece = self._agreement.kept(await self._transcribed(self._audio.start, end, settled))
+        self._begun = None
         took = self._loop.time() - began
-        self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took * SAMPLE_RATE))
+        # Half of the time at most goes into partials.
+        self._next_partial = max(end + PARTIAL_STEP, self._audio.end + int(took * SAMPLE_RATE))
         text = joined([*self._segments, piece])
         if ends_segment:
             self._segments.append(piece)
@@ -243,8 +252,7 @@ class OfflineStream(TurnStream[Cut]):
         """The first of the pauses that wait has its text."""
         self._pause = (cut.position, text)
         self._cuts.popleft()
-        if cut.waiter is not None and not cut.waiter.done():
-            cut.waiter.set_result(text)
+        cut.answer(text)
 
     async def _transcribed(self, start: int, end: int, settled: bool) -> Transcript:
         if not self._audio.has_speech(start, end):

@@ -90,6 +90,7 @@ class OnnxAsrRecognizer:
             batch=self._options.workers,
             licence=f"MIT, weights {licence}" if licence else "MIT",
             logprobs=self._model is not None and self._model.times,
+            promises=self._options.partials,
             deterministic=not self._options.partials,
         )
 

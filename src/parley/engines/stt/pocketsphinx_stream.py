@@ -110,8 +110,7 @@ class PocketsphinxStream(TurnStream[Cut]):
             self._report(Partial(self._text, self._text))
         self.decoded = self.lost = self.abandoned = 0
         self.muted = False
-        if cut.waiter is not None and not cut.waiter.done():
-            cut.waiter.set_result(self._transcript())
+        cut.answer(self._transcript())
         if self._cuts:
             self._pool.want_pause(self)
         elif self.available() >= SLICE:

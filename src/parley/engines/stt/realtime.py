@@ -93,6 +93,7 @@ class RealtimeRecognizer:
             needs=("websockets",),
             sample_rate=SAMPLE_RATE,
             languages=self._config.languages,
+            promises=True,
         )
 
     async def open(self) -> None:

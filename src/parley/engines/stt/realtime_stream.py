@@ -225,10 +225,8 @@ class RealtimeStream(TurnStream[Cut]):
                 if item.final:
                     self._audio.learn_level(self._audio.start, item.cut.position)
                 self._drop(item.cut.position)
-            waiter = item.cut.waiter
-            if waiter is not None and not waiter.done():
-                sure = 1.0 if self._language else None
-                waiter.set_result(Transcript(text, language=self._language, language_confidence=sure))
+            sure = 1.0 if self._language else None
+            item.cut.answer(Transcript(text, language=self._language, language_confidence=sure))
 
     def _joined(self, texts: list[str]) -> str:
         return ("" if self._language in UNSPACED else " ").join(filter(None, texts))

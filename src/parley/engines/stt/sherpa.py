@@ -101,6 +101,7 @@ class SherpaRecognizer:
             batch=self._options.batch if streaming else 1,
             licence=self._licence,
             logprobs=model is not None and model.kind.logprobs and self._scored,
+            promises=streaming and self._scored,
         )
 
     @property

@@ -127,9 +127,7 @@ class SherpaStream(TurnStream[Cut]):
         self._spoken = False
         self._drop(self._taken)
         while self._cuts and self._cuts[0].position == self._taken:
-            waiter = self._cuts.popleft().waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_result(self._pause[1])
+            self._cuts.popleft().answer(self._pause[1])
 
     def _speech_since_pause(self, end: int) -> bool:
         return self._spoken or self._audio.has_speech(max(self._pause[0], self._audio.start), end)

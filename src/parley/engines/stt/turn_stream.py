@@ -36,10 +36,25 @@ def new_backlog() -> Backlog:
 
 @dataclass(slots=True)
 class Cut:
-    """A pause at a position; `waiter` gets the transcript up to there."""
+    """A pause at a position; `waiter`, and the `earlier` ones of pauses that it stands for too, get the transcript up to there."""
 
     position: int
     waiter: asyncio.Future[Transcript] | None = None
+    earlier: tuple[asyncio.Future[Transcript], ...] = ()
+
+    @property
+    def waiters(self) -> tuple[asyncio.Future[Transcript], ...]:
+        return self.earlier if self.waiter is None else (*self.earlier, self.waiter)
+
+    def answer(self, text: Transcript) -> None:
+        """Whoever waits gets this."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(text)
+
+    def stand_for(self, other: Cut) -> None:
+        """Whoever waits for the other pause waits for this one."""
+        self.earlier = (*other.waiters, *self.earlier)
 
 
 AnyCut = TypeVar("AnyCut", bound=Cut)
@@ -106,9 +121,9 @@ class TurnStream(ABC, Generic[AnyCut]):
 
     def _end(self, error: EngineError) -> None:
         while self._cuts:
-            waiter = self._cuts.popleft().waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error)
+            for waiter in self._cuts.popleft().waiters:
+                if not waiter.done():
+                    waiter.set_exception(error)
         self._drop(self._audio.end)
         self._leave()
 

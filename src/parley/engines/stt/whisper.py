@@ -70,6 +70,7 @@ class WhisperRecognizer:
             batch=self._options.workers,
             licence="MIT",
             logprobs=True,
+            promises=self._options.partials,
         )
 
     @property

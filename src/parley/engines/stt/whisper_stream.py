@@ -3,7 +3,8 @@
 Laws:
 - Promised tokens (two hypotheses in a row agreed on them) are forced on every later decoding, so finals begin with them.
 - The window is at most `MAX_SEGMENT`. A pause behind `COMMIT_SAMPLES` ends it for good; when none comes, the quietest place does.
-- At most one partial is wanted at a time, always of the latest audio: a busy model makes partials rarer, never late.
+- At most one partial is wanted at a time, always of the latest audio: a busy model makes partials rarer, never late. So it is with the
+  pauses of live turns: where the speaker has paused again before one is decoded, the later one is decoded for both.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ class WhisperStream(TurnStream[_Cut]):
         self._language_confidence = 1.0
         """Of `_language`, where a promise has fixed it."""
         self._last_end = 0
+        self._begun: _Cut | None = None
+        """The pause that is being decoded."""
         self._next_partial = FIRST_PARTIAL
+        self._partial_end = 0
+        """Up to where the last partial was decoded."""
         self._text = ""
         self._kept: tuple[int, ...] = ()
         self._before: deque[tuple[int, ...]] = deque(maxlen=max(2, spec.agreement) - 1)
@@ -98,9 +103,14 @@ class WhisperStream(TurnStream[_Cut]):
         self._raise_if_over()
         end = self._audio.end
         position, transcript = self._pause
-        if not self._cuts and not self._audio.has_speech(max(position, self._audio.start), end):
+        last = self._cuts[-1].position if self._cuts else position
+        spoken = self._audio.has_speech(max(last, self._audio.start), end)
+        if not self._cuts and not spoken:
             return transcript
         waiter: asyncio.Future[Transcript] = self._loop.create_future()
+        if not spoken:
+            self._cuts[-1].earlier += (waiter,)
+            return await waiter
         self._cut(_Cut(end, waiter, final=end - self._last_end >= COMMIT_SAMPLES))
         return await waiter
 
@@ -114,18 +124,21 @@ class WhisperStream(TurnStream[_Cut]):
         """The next pause that waits for its text."""
         if self.closed or not self._cuts:
             return None
+        self._begun = self._cuts[0]
         return self._task(self._cuts[0].position, self._beam_size, self._spec.logprobs)
 
     def partial_task(self) -> Task | None:
         """The latest audio, if it is worth a partial."""
         if self.closed or self._cuts or self._audio.end < self._next_partial or self._error is not None:
             return None
-        return self._task(min(self._audio.end, self._audio.start + MAX_SEGMENT), 1, False)
+        self._partial_end = min(self._audio.end, self._audio.start + MAX_SEGMENT)
+        return self._task(self._partial_end, 1, False)
 
     def paused(self, decoding: Decoding) -> None:
         """The result of `pause_task()`."""
         if not self._cuts:
             return  # it failed or was closed while it was being decoded
+        self._begun = None
         cut = self._cuts.popleft()
         if decoding.tokens:
             self._audio.learn_level(self._audio.start, cut.position)
@@ -144,14 +157,13 @@ class WhisperStream(TurnStream[_Cut]):
             self._report_text(text, text)
         else:
             self._report_text(text, self._text + self._model.text(self._kept))
-        if cut.waiter is not None and not cut.waiter.done():
-            cut.waiter.set_result(transcript)
+        cut.answer(transcript)
         if self._cuts:
             self._queue.want_pause(self)
 
     def partially_decoded(self, decoding: Decoding, took_s: float) -> None:
         """The result of `partial_task()`, and how long it took: half of the time at most goes into partials."""
-        self._next_partial = self._audio.end + max(PARTIAL_STEP, int(2 * took_s * SAMPLE_RATE))
+        self._next_partial = max(self._partial_end + PARTIAL_STEP, self._audio.end + int(took_s * SAMPLE_RATE))
         if self.closed or self._cuts or self._error is not None:
             return
         self._heard_language, self._heard_confidence = decoding.language, decoding.language_confidence
@@ -180,6 +192,11 @@ class WhisperStream(TurnStream[_Cut]):
     def _cut(self, cut: _Cut) -> None:
         if cut.final:
             self._last_end = cut.position
+        while self.live and cut.waiter is not None and self._cuts:
+            last = self._cuts[-1]
+            if last.final or last is self._begun:
+                break
+            cut.stand_for(self._cuts.pop())
         self._cuts.append(cut)
         self._queue.want_pause(self)
 

@@ -3,7 +3,8 @@
 Laws:
 - The events are those of the `openai` package, and one of Parley's own for a client that asked for it (`parley.translation.clause`).
 - A failed translation is an `error`; its text has been shown in the speaker's words.
-- `elapsed_ms` counts whole frames of 200 ms. What belongs to conversations (items, responses, turns) is None.
+- `elapsed_ms` counts whole frames of 200 ms; null: nothing in the audio is a translation. What belongs to conversations (items, responses,
+  turns) is None.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ EXPECTED_FAILURES = frozenset({"translation_drift"})
 """Codes of translations that were withheld on purpose, with the source shown instead: no error to the client."""
 
 
-def elapsed(ms: int) -> int:
+def elapsed(ms: int | None) -> int | None:
     """Milliseconds as `elapsed_ms` shows them: rounded down to whole frames."""
-    return ms - ms % FRAME_MS
+    return None if ms is None else ms - ms % FRAME_MS
 
 
 def audio_members(at: n.PartAt) -> Json:
@@ -67,7 +68,7 @@ def _session(notice: n.SessionCreated | n.SessionUpdated, now_s: float) -> Json:
     return {"session": session_object(notice.session_id, notice.settings, common.expires_at(notice, now_s))}
 
 
-def _words(delta: str, elapsed_ms: int) -> Json:
+def _words(delta: str, elapsed_ms: int | None) -> Json:
     return {"delta": delta, "elapsed_ms": elapsed(elapsed_ms)}
 
 
