@@ -133,9 +133,11 @@ async def test_the_language_is_changed_in_mid_session_and_a_lost_session_is_gone
             "pt",
             "es",
         ]
-        await tab.js("parley.interpreter.session.setTarget('xx')")
+        await tab.js("document.querySelector('#target').append(new Option('Unknown', 'xx'))")
+        await tab.js(CHOOSE.format(json.dumps(["target", "xx"])))
         await tab.until("document.querySelector('#interpreter-alert').innerText.includes('The server objects')")
         assert await tab.js("document.querySelector('#target').value") == "es", "a refused language changes nothing"
+        assert tab.asked("session.update")[-1]["session"]["audio"]["output"]["language"] == "xx"
         assert await tab.js("JSON.parse(localStorage.getItem('parley.preferences')).target") == "es"
 
         await tab.js("parley.interpreter.session.link.socket.close(4000)")
@@ -159,6 +161,11 @@ async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation
         await take(tab, clause(long_words.removeprefix("um "), "O Dr. vê <b>3</b> pacientes", differences=["3,450"]))
         await take(tab, clause("Ward (12)?", "Ward (12)?", outcome="shown", end_ms=2000))
         await take(tab, {"type": "session.input_transcript.delta", "delta": " And then", "elapsed_ms": 2000})
+        silence = {"type": "session.output_audio.delta", "delta": "AAAA"}
+        await take(tab, {**silence, "elapsed_ms": None})
+        assert await tab.js("parley.interpreter.session.lag.spans.size") == 0, "the speaker's own voice has no lag"
+        await take(tab, {**silence, "elapsed_ms": 2000})
+        assert await tab.js("parley.interpreter.session.lag.spans.size") == 1
         rows = await tab.js("[...document.querySelectorAll('.pair:not(.live)')].map((row) => row.dataset.outcome)")
         assert rows == ["skipped", "translated", "shown"], "what was passed over is shown as well"
         assert "lacks “3,450”" in await tab.text(".pairs .pair:nth-child(2) .remark")

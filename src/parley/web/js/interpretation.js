@@ -15,6 +15,7 @@ import { Link } from "./link.js";
 import { fromBase64, toBase64 } from "./pcm.js";
 
 const EARLY_FRAMES = 150; // 3 s: who presses Start speaks at once, while the connection is still being made.
+const ELAPSED_STEP_MS = 200; // `elapsed_ms` is rounded down to it.
 const RECOGNISER = "whisper-1"; // Stands for the pipeline's own, whichever that is.
 
 export class Interpretation extends EventTarget {
@@ -126,7 +127,10 @@ export class Interpretation extends EventTarget {
 
   // --- the translation ----------------------------------------------------------------------------------------------------------------
 
-  /** Speech of a clause; a clause is known to be over by its record, or by words that end elsewhere. */
+  /**
+   * Speech of a clause, which is known to be over by its record or by words that end elsewhere; `elapsedMs` null: nothing in it is
+   * translated, as where the speaker is heard as well.
+   */
   speak(pcm, elapsedMs) {
     if (this.item?.elapsedMs !== elapsedMs) this.endItem();
     if (this.item === null) {
@@ -135,9 +139,11 @@ export class Interpretation extends EventTarget {
       this.unplayed.add(this.item.name);
     }
     const { item } = this;
-    this.lag.queued(item.name, item.received, elapsedMs);
+    if (elapsedMs !== null) {
+      this.lag.queued(item.name, item.received, elapsedMs);
+      this.clauses.received(item.name, pcm.length);
+    }
     item.received += pcm.length;
-    this.clauses.received(item.name, pcm.length);
     this.loudspeaker.play(item.name, pcm);
   }
 
@@ -148,14 +154,15 @@ export class Interpretation extends EventTarget {
 
   playing({ item, played, level, at }) {
     if (!this.unplayed.has(item)) return;
-    if (!this.audible) {
-      this.audible = true;
+    this.emit("level", { output: level });
+    const lagMs = this.lag.heard(item, played, at);
+    if ((lagMs !== null) !== this.audible) {
+      this.audible = lagMs !== null;
       this.emit("phase", this.phase);
     }
-    this.emit("level", { output: level });
+    if (lagMs === null) return;
     this.clauses.playing(item, played);
-    const lagMs = this.lag.heard(item, played, at);
-    if (lagMs !== null) this.emit("lag", { lagMs });
+    this.emit("lag", { lagMs });
   }
 
   playedOut({ item, played }) {
@@ -243,12 +250,14 @@ const HANDLERS = {
   },
 
   "session.output_audio.delta"({ delta, elapsed_ms: elapsedMs }) {
-    this.speak(fromBase64(delta), elapsedMs ?? 0);
+    this.speak(fromBase64(delta), elapsedMs ?? null);
   },
 
   "parley.translation.clause"(record) {
-    const item = this.item?.name ?? null;
-    this.endItem();
+    // Where the speaker is heard as well, the speech of a clause comes after its record, in one stream with the rest.
+    const own = this.item?.elapsedMs === record.end_ms - (record.end_ms % ELAPSED_STEP_MS);
+    const item = own ? this.item.name : null;
+    if (own) this.endItem();
     this.clauses.clause(record, item);
   },
 

@@ -151,6 +151,7 @@ export class Interpreter extends EventTarget {
     const { session, dial, columns } = this;
     session.addEventListener("state", ({ detail }) => this.showLink(detail));
     session.addEventListener("session", () => {
+      if (session.target !== preferences.target) prefer({ target: session.target }); // What the server speaks, whatever was asked for.
       this.showLink(session.link.state);
       this.draw();
     });
