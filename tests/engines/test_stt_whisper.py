@@ -34,7 +34,7 @@ from parley.engines.stt.agreement import agreed
 from parley.engines.stt.auto import AutoRecognizer
 from parley.engines.stt.turn_stream import new_backlog
 from parley.engines.stt.whisper import WhisperRecognizer
-from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel
+from parley.engines.stt.whisper_model import Decoding, Task, WhisperModel, sayable, window
 from parley.engines.stt.whisper_queue import DecodingQueue
 from parley.engines.stt.whisper_stream import WhisperStream
 from parley.models.catalogue import ModelFile, catalogue
@@ -96,6 +96,29 @@ def test_a_prompt_reaches_the_model(model: WhisperModel) -> None:
 def test_a_result_is_never_longer_than_speech_can_be(model: WhisperModel) -> None:
     assert len(model.decode(Task(a_tone()[:8000], "en")).tokens) <= 10 + 24
     assert len(model.decode(Task(np.tile(a_tone(), 10), "en")).tokens) <= 224
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3, 12, 29])
+def test_a_quick_result_could_have_been_said_or_is_that_of_the_whole_window(
+    model: WhisperModel, seconds: float
+) -> None:
+    audio = np.tile(a_tone(), 10)[: int(seconds * 16_000)]
+    quick, whole = model.decode(Task(audio, "en", quick=True)), model.decode(Task(audio, "en"))
+    assert quick.tokens == whole.tokens or sayable(model.text(quick.tokens), seconds)
+    forced = model.decode(Task(audio, "en", kept=(300, 400, 500), quick=True))
+    assert forced.tokens[:3] == (300, 400, 500)
+
+
+def test_what_no_one_can_have_said_is_told_from_what_someone_can() -> None:
+    assert sayable("The captain was 26 years old, and he had never been so far from home.", 4.5)
+    assert sayable("Yes.", 0.3)
+    assert sayable("", 5.0)
+    assert not sayable("It was the age of wisdom. " * 8, 20.0), "in circles"
+    assert not sayable("one two three four five six seven eight nine ten", 1.0)
+
+
+def test_a_quick_decoding_looks_at_the_speech_and_a_little_more() -> None:
+    assert [window(np.zeros(int(s * 16_000), np.float32)) for s in (0.5, 4.9, 6.2, 25, 29)] == [10, 10, 12, 30, 30]
 
 
 class Unreadable:

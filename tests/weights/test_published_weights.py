@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmarks.round_trip import SENTENCES, recognize_all, speak_all
+from benchmarks.round_trip import SENTENCES, distance, recognize_all, speak_all, words_of
+from parley.audio.resampling import resample
 from parley.engines.ports import LLM, MT, STT, TURN, ChatMessage, ChatRequest, EngineSpec, TextDelta
 from parley.engines.registry import create
+from parley.engines.stt import whisper_weights
+from parley.engines.stt.whisper_model import Task, WhisperModel
 from parley.models import store
 from parley.testing.contracts import RecognizerContract, TranslatorContract, TurnJudgeContract
 
@@ -85,6 +88,23 @@ def test_the_default_voice_is_read_back(recognizer: str, most: float) -> None:
         return wer
 
     assert asyncio.run(word_error_rate()) <= most
+
+
+@pytest.mark.slow
+def test_quick_decodings_hear_what_whole_ones_hear() -> None:
+    """What partial transcripts of Whisper on a CPU are made of."""
+    here("whisper:tiny.en")
+    model = WhisperModel.load(whisper_weights.locate("tiny.en"), "cpu", "int8", 2, 1)
+    spoken, _ = asyncio.run(speak_all("hibari", SENTENCES))
+    wrong = words = 0
+    for audio, rate in spoken:
+        whole, quick = (
+            words_of(model.text(model.decode(Task(resample(audio, rate, 16_000), "en", quick=quick)).tokens))
+            for quick in (False, True)
+        )
+        wrong += distance(whole, quick)
+        words += len(whole)
+    assert wrong <= 0.03 * words
 
 
 @pytest.mark.slow

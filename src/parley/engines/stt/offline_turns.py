@@ -12,8 +12,9 @@ Laws:
 - A stream is decoded once at a time, pauses before partials. A partial is always of the latest audio: a busy model makes partials rarer,
   never late. So it is with the pauses of live turns: where the speaker has paused again before one is decoded, the later one is decoded
   for both.
-- With `agreement`, words of the present segment that two partials in a row begin with are a promise too: every later text of the segment
-  begins with them, whatever its decoding says there (see `agreement.WordAgreement`). A stream that asks for logprobs gets no such promise.
+- With `agreement`, words of the present segment that two partials or pauses in a row begin with are a promise too: every later text of
+  the segment begins with them, whatever its decoding says there (see `agreement.WordAgreement`). A stream that asks for logprobs gets no
+  such promise.
 """
 
 from __future__ import annotations
@@ -235,7 +236,7 @@ class OfflineStream(TurnStream[Cut]):
             self._segments.append(piece)
             self._agreement = WordAgreement(self._spec.agreement)
             self._drop(end if piece.text else end - LEAD_IN)
-        elif cut is None and self._turns.agreement and not self._spec.logprobs:
+        elif self._partials and self._turns.agreement and not self._spec.logprobs:
             self._agreement.heard(piece)
         self._report(
             Partial(

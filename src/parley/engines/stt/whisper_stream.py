@@ -1,7 +1,8 @@
 """One turn being transcribed by Whisper: its audio, its pauses, and the tokens that have been promised.
 
 Laws:
-- Promised tokens (two hypotheses in a row agreed on them) are forced on every later decoding, so finals begin with them.
+- Promised tokens (two hypotheses in a row agreed on them, partials or pauses) are forced on every later decoding, so finals begin with
+  them.
 - The window is at most `MAX_SEGMENT`. A pause behind `COMMIT_SAMPLES` ends it for good; when none comes, the quietest place does.
 - At most one partial is wanted at a time, always of the latest audio: a busy model makes partials rarer, never late. So it is with the
   pauses of live turns: where the speaker has paused again before one is decoded, the later one is decoded for both.
@@ -132,7 +133,7 @@ class WhisperStream(TurnStream[_Cut]):
         if self.closed or self._cuts or self._audio.end < self._next_partial or self._error is not None:
             return None
         self._partial_end = min(self._audio.end, self._audio.start + MAX_SEGMENT)
-        return self._task(self._partial_end, 1, False)
+        return self._task(self._partial_end, 1, False, quick=True)
 
     def paused(self, decoding: Decoding) -> None:
         """The result of `pause_task()`."""
@@ -156,6 +157,7 @@ class WhisperStream(TurnStream[_Cut]):
             self._drop(cut.position if decoding.tokens else cut.position - LEAD_IN)
             self._report_text(text, text)
         else:
+            self._compare(decoding)
             self._report_text(text, self._text + self._model.text(self._kept))
         cut.answer(transcript)
         if self._cuts:
@@ -167,7 +169,14 @@ class WhisperStream(TurnStream[_Cut]):
         if self.closed or self._cuts or self._error is not None:
             return
         self._heard_language, self._heard_confidence = decoding.language, decoding.language_confidence
-        if decoding.tokens and not self._spec.logprobs:
+        self._compare(decoding)
+        self._report_text(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
+
+    # --- inside ---
+
+    def _compare(self, decoding: Decoding) -> None:
+        """Promise the tokens on which this hypothesis agrees with those before it."""
+        if decoding.tokens and not self._spec.logprobs and self._partials:
             spaced = decoding.language not in UNSPACED
             count = min(
                 (agreed(one, decoding.tokens, len(self._kept), self._model.text, spaced) for one in self._before),
@@ -180,14 +189,11 @@ class WhisperStream(TurnStream[_Cut]):
                 self._kept, self._language = decoding.tokens[:count], decoding.language
                 self._language_confidence = min(self._language_confidence, decoding.language_confidence)
         self._before.append(decoding.tokens)
-        self._report_text(self._text + self._model.text(decoding.tokens), self._text + self._model.text(self._kept))
 
-    # --- inside ---
-
-    def _task(self, end: int, beam_size: int, logprobs: bool) -> Task:
+    def _task(self, end: int, beam_size: int, logprobs: bool, *, quick: bool = False) -> Task:
         audio = self._audio.samples(self._audio.start, end)
         prompt = f"{self._context} {self._text}".strip()
-        return Task(audio, self._language, prompt, self._kept, beam_size, logprobs, self._spec.languages)
+        return Task(audio, self._language, prompt, self._kept, beam_size, logprobs, self._spec.languages, quick)
 
     def _cut(self, cut: _Cut) -> None:
         if cut.final:
