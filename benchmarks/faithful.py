@@ -1,7 +1,8 @@
 """How often a faithful translation is said to lack something, and how often a lack is found: `python -m benchmarks.faithful`.
 
 Translates the sentences of `faithful_sentences.txt` with the translators of this machine and looks at each translation with
-`parley.text.faithful`, as a translation session does. What it reports is printed: whether that is a false alarm, or the translator's own
+`parley.text.faithful`, as a translation session does, and with the guard for language models (`parley.engines.mt.drift`), to which each of
+them should be a translation. What it reports is printed: whether that is a false alarm, or the translator's own
 fault, is for the reader to see. Then each copied name and each date of the translations without a report is left out, or replaced
 by another one, and the same is asked again. `--write` keeps the result in `results/faithful.json`.
 """
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parley.engines.mt.drift import drift_of
+from parley.engines.mt.language_guess import guess
 from parley.engines.ports import MT, EngineError, EngineSpec, TranslationRequest, Translator
 from parley.engines.registry import create
 from parley.text.calendar_words import WORDS
@@ -48,7 +51,7 @@ def main() -> int:
     sections = read()
     routes = [asyncio.run(route(name, source, target, sections)) for name, source, target in ROUTES]
     told: Figures = {"routes": routes}
-    for kind in ("reported", "sentences", "held out", "reported of held out"):
+    for kind in ("reported", "drifted", "sentences", "held out", "reported of held out"):
         told[kind] = sum(one[kind] for one in routes)
     for kind in ("name left out", "name replaced", "date replaced"):
         told[kind] = {part: sum(one[kind][part] for one in routes) for part in ("found", "of")}
@@ -79,7 +82,7 @@ async def route(name: str, source: str, target: str, sections: dict[str, list[tu
     except EngineError as error:
         raise SystemExit(f"{name} cannot be opened: {error}") from error
     figures: Figures = {"engine": name, "from": source, "to": target, "reported": 0, "sentences": 0}
-    figures |= {"held out": 0, "reported of held out": 0, "reports": []}
+    figures |= {"held out": 0, "reported of held out": 0, "drifted": 0, "reports": [], "drifts": []}
     figures |= {kind: {"found": 0, "of": 0} for kind in ("name left out", "name replaced", "date replaced")}
     try:
         for text, held in sections[source]:
@@ -88,7 +91,10 @@ async def route(name: str, source: str, target: str, sections: dict[str, list[tu
             judge(figures, text, made, held)
     finally:
         await engine.close()
-    print(f"{name} {source}-{target}: {figures['reported']} of {figures['sentences']} reported", file=sys.stderr)
+    print(
+        f"{name} {source}-{target}: {figures['reported']} of {figures['sentences']} reported, {figures['drifted']} drifts",
+        file=sys.stderr,
+    )
     return figures
 
 
@@ -96,6 +102,10 @@ def judge(figures: Figures, text: str, made: str, held: bool) -> None:
     """Count one translation, and its damaged copies where it is reported to lack nothing."""
     source, target = figures["from"], figures["to"]
     missing = missing_facts(text, made, target, source)
+    drift = drift_of(text, made, source, target, guess)
+    if drift is not None:
+        figures["drifted"] += 1
+        figures["drifts"].append({"kind": drift.kind, "source": text, "translation": made})
     figures["sentences"] += 1
     figures["held out"] += held
     if missing:
