@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,6 +20,10 @@ from parley.engines.llm.responder import Responder
 from parley.engines.model_worker import ModelWorker
 from parley.engines.moderation.words import WordList
 from parley.engines.mt.bench import BenchTranslator
+from parley.engines.mt.drift import drift_of, longest
+from parley.engines.mt.language_guess import guess
+from parley.engines.mt.llm import LlmTranslator
+from parley.engines.mt.translation_prompt import prompt
 from parley.engines.ports import (
     ChatEnd,
     ChatEvent,
@@ -28,6 +33,8 @@ from parley.engines.ports import (
     DialogueEvent,
     DialogueRequest,
     EngineInfo,
+    EngineRefused,
+    GuardCount,
     ModerationRequest,
     ModerationVerdict,
     Partial,
@@ -610,6 +617,123 @@ class TranslatesTheContext(BenchTranslator):
 class ListsAPairTooMany(BenchTranslator):
     def pairs(self) -> tuple[tuple[str, str], ...]:
         return (("en", "fr"), *super().pairs())
+
+
+class DropsATerm(BenchTranslator):
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        async for piece in super().translate(replace(request, terms=request.terms[:1])):
+            yield piece
+
+
+class LeavesAPlaceholder(BenchTranslator):
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        terms = tuple(replace(term, target=f"XQ{number}") for number, term in enumerate(request.terms))
+        async for piece in super().translate(replace(request, terms=terms)):
+            yield piece
+
+
+class LosesWhatItCannotSay(BenchTranslator):
+    """It gives nothing for a text in another script, and does not say so."""
+
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        if request.text.isascii():
+            async for piece in super().translate(request):
+                yield piece
+
+
+class TakesAShortContextOnly(BenchTranslator):
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        if sum(map(len, request.context)) > 2_000:
+            raise EngineRefused("The context is too long.", "Send less of it.", code="context_length_exceeded")
+        async for piece in super().translate(request):
+            yield piece
+
+
+class RepeatsTheLastCaller(BenchTranslator):
+    """A number of what was translated before, for whomever, comes again."""
+
+    last = ""
+
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        before, self.last = self.last, request.text
+        async for piece in super().translate(request):
+            yield piece
+        for number in re.findall(r"\d+", before):
+            yield f" {number}"
+
+
+class LeaksItsContext(BenchTranslator):
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        async for piece in super().translate(request):
+            yield piece
+        for number in re.findall(r"\d+", " ".join(request.context)):
+            yield f" {number}"
+
+
+class PutsAllContextIntoThePrompt(LlmTranslator):
+    """Its context has no window: the prompt grows with the session."""
+
+    async def _judged(self, request: TranslationRequest, pairs: Sequence[tuple[str, str]]) -> str:
+        asked = prompt(request, pairs)
+        before = ChatMessage("user", " ".join(request.context))
+        return (await self._whole(replace(asked, messages=(before, *asked.messages)), 10_000))[0]
+
+
+class NeverAsksAgain(LlmTranslator):
+    async def _judged(self, request: TranslationRequest, pairs: Sequence[tuple[str, str]]) -> str:
+        made, _ = await self._whole(prompt(request, pairs), longest(request.text))
+        drift = drift_of(request.text, made, request.from_language, request.to_language, guess)
+        if drift is None:
+            return made
+        self._drifted[drift.kind] += 1
+        self._refused += 1
+        raise EngineRefused(drift.reason, "Use another model.", code="translation_drift")
+
+
+class SpeaksTheSecondDrift(LlmTranslator):
+    """What drifts twice is given on all the same."""
+
+    last = ""
+
+    async def _whole(self, asked: ChatRequest, limit: int) -> tuple[str, str]:
+        self.last, end = await super()._whole(asked, limit)
+        return self.last, end
+
+    async def _judged(self, request: TranslationRequest, pairs: Sequence[tuple[str, str]]) -> str:
+        try:
+            return await super()._judged(request, pairs)
+        except EngineRefused:
+            return self.last
+
+
+class SpeaksBeforeItJudges(LlmTranslator):
+    """Its pieces are given on as they come; the second output follows the first."""
+
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        first = ""
+        async for piece in self._written(prompt(request)):
+            first += piece
+            yield piece
+        if drift_of(request.text, first, request.from_language, request.to_language, guess):
+            async for piece in super().translate(request):
+                yield piece
+
+
+class LosesTheSource(LlmTranslator):
+    """Where it fails it gives nothing, so that the source is not shown."""
+
+    async def translate(self, request: TranslationRequest) -> AsyncIterator[str]:
+        try:
+            async for piece in super().translate(request):
+                yield piece
+        except EngineRefused as error:
+            if error.code != "translation_drift":
+                raise
+
+
+class CountsNoDrift(LlmTranslator):
+    def guard_counts(self) -> GuardCount:
+        return replace(super().guard_counts(), drifted=0, refused=0, kinds={})
 
 
 class HoldsBackTooMuch(BenchConverter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,8 @@ from parley.engines.llm.bench import BenchModel
 from parley.engines.llm.responder import Responder
 from parley.engines.moderation.words import WordList
 from parley.engines.mt.bench import BenchTranslator
+from parley.engines.mt.llm import LlmTranslator
+from parley.engines.ports import Translator
 from parley.engines.speech.bench import BenchSpeechModel
 from parley.engines.tts.espeak import EspeakSynthesizer
 from parley.engines.tts.hibari import HibariSynthesizer
@@ -35,6 +38,7 @@ from parley.testing.contracts import (
 from parley.testing.contracts.watching import LIMIT_S
 from tests.contracts import mutants
 from tests.engines.bursts import BurstRecognizer
+from tests.engines.translating_model import TranslatingModel
 
 Make = Callable[[], Any]
 
@@ -52,6 +56,31 @@ def bench(kind: type) -> Make:
     return partial(kind, *next(options for base, options in OPTIONS.items() if issubclass(kind, base)))
 
 
+def guarded(kind: type[LlmTranslator]) -> Make:
+    """Makes a translator, or a mutant of it, that asks a model in this process."""
+    return _Guarded(kind)
+
+
+@dataclass(frozen=True)
+class _Guarded:
+    """`func` as a `partial` has it, with a model of its own for each engine."""
+
+    func: type[LlmTranslator]
+
+    def __call__(self) -> LlmTranslator:
+        return self.func(TranslatingModel(), "translating")
+
+
+class GuardedTranslatorContract(TranslatorContract):
+    """Of translators whose model drifts when it is told to."""
+
+    async def drift(self, engine: Translator, times: int) -> str:
+        assert isinstance(engine, LlmTranslator)
+        assert isinstance(engine._inner, TranslatingModel)
+        return engine._inner.drift(times)
+
+
+NOTHING_KEPT = "test_nothing_of_the_context_or_of_another_caller_is_in_a_translation"
 ODD_HALF = "half a surrogate pair"
 
 
@@ -162,12 +191,35 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
         for contract, good, mutant, test in (
             (TranslatorContract, BenchTranslator, mutants.LosesTheLastWord, "test_a_longer_text_has_a_longer_translation"),
             (TranslatorContract, BenchTranslator, mutants.TranslatesTheContext, "test_context_is_not_translated_again"),
+            (TranslatorContract, BenchTranslator, mutants.DropsATerm, "test_terms_stand_in_the_translation_as_they_were_given"),
+            (TranslatorContract, BenchTranslator, mutants.LeavesAPlaceholder, "test_terms_stand_in_the_translation_as_they_were_given"),
+            (TranslatorContract, BenchTranslator, mutants.TakesAShortContextOnly, "test_a_context_of_any_length_is_taken"),
+            (TranslatorContract, BenchTranslator, mutants.RepeatsTheLastCaller, NOTHING_KEPT),
+            (TranslatorContract, BenchTranslator, mutants.LeaksItsContext, NOTHING_KEPT),
             (TranslatorContract, BenchTranslator, mutants.ListsAPairTooMany, "test_the_pairs_that_it_lists_are_those_that_it_translates"),
             (ConverterContract, BenchConverter, mutants.HoldsBackTooMuch, "test_silence_stays_where_it_was"),
             (ConverterContract, BenchConverter, mutants.ConvertsAfterClose, "test_closing_is_safe_at_any_time_and_ends_the_stream"),
             (ConverterContract, BenchConverter, mutants.OneConversion, "test_sixteen_at_once_get_what_each_gets_alone"),
             (SpeechModelContract, BenchSpeechModel, mutants.SilentAnswer, "test_an_answer_is_audio_with_its_words_and_one_end"),
             (SpeechModelContract, BenchSpeechModel, mutants.DeafAnswer, "test_the_sound_of_the_user_matters"),
+        )
+    ),
+    (
+        TranslatorContract,
+        bench(BenchTranslator),
+        bench(mutants.LosesWhatItCannotSay),
+        "test_what_has_words_is_not_lost_in_silence",
+        ("Chinese",),
+    ),
+    *(
+        (GuardedTranslatorContract, guarded(LlmTranslator), guarded(mutant), test, ())
+        for mutant, test in (
+            (mutants.NeverAsksAgain, "test_a_guard_asks_again_and_gives_nothing_of_the_drift"),
+            (mutants.SpeaksBeforeItJudges, "test_a_guard_asks_again_and_gives_nothing_of_the_drift"),
+            (mutants.CountsNoDrift, "test_a_guard_asks_again_and_gives_nothing_of_the_drift"),
+            (mutants.SpeaksTheSecondDrift, "test_what_drifts_twice_is_refused_by_name_and_nothing_of_it_is_given"),
+            (mutants.LosesTheSource, "test_what_drifts_twice_is_refused_by_name_and_nothing_of_it_is_given"),
+            (mutants.PutsAllContextIntoThePrompt, "test_a_context_of_any_length_is_taken"),
         )
     ),
     *(
@@ -183,7 +235,7 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
 
 
 def named(one: object) -> str:
-    kind = one.func if isinstance(one, partial) else one
+    kind = one.func if isinstance(one, partial | _Guarded) else one
     return getattr(kind, "__name__", "")
 
 

@@ -35,6 +35,7 @@ from parley.engines.ports import (
     SpeechSynthesizer,
     Stage,
     Transcript,
+    Translator,
 )
 from parley.engines.registry import create
 from parley.engines.stt.chain import RecognizerChain
@@ -56,7 +57,7 @@ from tests.engines.bursts import BurstRecognizer
 from tests.engines.chat_server import Answer, ChatServer, Request
 from tests.engines.ollama_server import OllamaServer
 from tests.engines.responses_server import ResponsesServer, Stream
-from tests.engines.translating_server import translate
+from tests.engines.translating_server import Drifting, translate
 from tests.server.harness import configured, running_in_thread
 
 Make = Callable[[], Any]
@@ -212,12 +213,24 @@ def translating_url() -> Iterator[str]:
         yield url
 
 
+DRIFTING = Drifting()
+
+
+@pytest.fixture(scope="module")
+def drifting_url() -> Iterator[str]:
+    with served(ChatServer([DRIFTING])) as url:
+        yield url
+
+
 class TestLlmTranslator(TranslatorContract):
     """Each clause is held and judged."""
 
     @pytest.fixture
-    def make_engine(self, translating_url: str) -> Make:
-        return made(MT, "llm:openai:m", openai={"base_url": translating_url})
+    def make_engine(self, drifting_url: str) -> Make:
+        return made(MT, "llm:openai:m", openai={"base_url": drifting_url})
+
+    async def drift(self, engine: Translator, times: int) -> str:
+        return DRIFTING.drift(times)
 
 
 class TestLlmTranslatorWithoutItsGuard(TranslatorContract):

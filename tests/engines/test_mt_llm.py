@@ -94,6 +94,16 @@ async def test_a_model_that_drifts_twice_is_refused_and_nothing_of_it_is_given()
         assert (count.asked, count.drifted, count.refused) == (1, 1, 1)
 
 
+async def test_a_translation_without_a_name_is_asked_for_again_and_then_given() -> None:
+    """The name may be called otherwise in the other language: a second output without it is no reason to show the source."""
+    said, first, second = "We meet Zebedee Quill today.", "Ons ontmoet hom vandag.", "Ons sien hom vandag, ja."
+    async with translator(says(first, then=second)) as (engine, server):
+        assert await pieces(engine, asked(said)) == [second]
+        assert len([request for request in server.requests if request.method == "POST"]) == 2
+        count = engine.guard_counts()
+        assert (count.drifted, count.refused, count.kinds) == (1, 0, {"facts": 1})
+
+
 async def test_an_output_that_the_server_cut_is_no_translation() -> None:
     async def cut(request: Request, answer: Answer) -> None:
         await answer.delta(content="Waarheen gaan ons?")

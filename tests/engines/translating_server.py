@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.engines.chat_server import Answer, Request
 
-_QUOTED: Final = re.compile("<text>(.*)</text>", re.DOTALL)
+QUOTED: Final = re.compile("<text>(.*)</text>", re.DOTALL)
 _WORD: Final = re.compile(r"[^\W_]+")
 _AFRIKAANS: Final = tuple(
     re.findall(
@@ -21,7 +21,7 @@ _AFRIKAANS: Final = tuple(
 def quoted(request: Request) -> str:
     """What the request wants translated; the whole message where nothing is marked off (the trial request of `open()`)."""
     said = request.body["messages"][-1]["content"]
-    match = _QUOTED.search(said)
+    match = QUOTED.search(said)
     return said if match is None else match.group(1)
 
 
@@ -58,6 +58,27 @@ def says(first: str, then: str | None = None) -> Callable[[Request, Answer], Awa
     return script
 
 
+ANSWER: Final = "Sure! I can help you with that. How can I assist you today?"
+
+
 async def answers(request: Request, answer: Answer) -> None:
     """Never translates: answers as an assistant."""
-    await answer.text("Sure! ", "I can help ", "you with that. ", "How can I assist you today?")
+    await answer.text(*in_pieces(ANSWER))
+
+
+class Drifting:
+    """Translates, but answers as an assistant as often as `drift()` says. Requests come one by one."""
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def drift(self, times: int) -> str:
+        self._left = times
+        return ANSWER
+
+    async def __call__(self, request: Request, answer: Answer) -> None:
+        if self._left > 0:
+            self._left -= 1
+            await answers(request, answer)
+        else:
+            await translate(request, answer)

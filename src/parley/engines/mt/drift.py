@@ -13,12 +13,30 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from parley.engines.mt.drift_phrases import APOLOGIES, ASSISTANT, LABELS, NEGATIONS, REFUSALS, REGRETS, WITH_PHRASES
+from parley.engines.mt.drift_phrases import (
+    AGREED,
+    AGREEMENTS,
+    APOLOGIES,
+    ASSISTANT,
+    FIRST_PERSON,
+    LABELS,
+    NEGATIONS,
+    PROMISES,
+    QUESTION_BEGINS,
+    REFUSALS,
+    REGRETS,
+    WITH_PHRASES,
+)
 from parley.engines.mt.language_guess import LanguageGuess
+from parley.text.faithful import missing_facts
 from parley.text.language_tags import primary_tag
+from parley.text.repeats import is_loop
 
-DriftKind = Literal["empty", "length", "language", "question", "refusal", "comment"]
-KINDS: Final[tuple[DriftKind, ...]] = ("empty", "length", "language", "question", "refusal", "comment")
+DriftKind = Literal["empty", "length", "language", "question", "refusal", "comment", "loop", "facts"]
+KINDS: Final[tuple[DriftKind, ...]] = ("empty", "length", "language", "question", "refusal", "comment", "loop", "facts")
+
+DOUBTS: Final = frozenset({"facts"})
+"""Kinds that are worth a second request, and no reason to refuse its answer: a name may be called otherwise in the other language."""
 
 MAX_RATIO: Final = 2.2
 SPARE_CHARACTERS: Final = 24
@@ -56,6 +74,17 @@ _PARTICLES: Final = {
 }
 """How a question may be asked without a mark."""
 
+_ENDS_STATING: Final = re.compile(r"[.!。！]\W*$")
+_ENDS_WITH_QUESTION: Final = re.compile(r"[?？]\W*$")
+_LOOKED_AT: Final = 1_000
+"""Characters of an output in which loops are looked for."""
+
+_ONE_WORD: Final = 4
+"""From so many times on, a word alone is a loop where the source repeats nothing."""
+
+_NOTHING: Final = "x"
+"""A text that has no fact."""
+
 Guess = Callable[[str, Iterable[str]], LanguageGuess | None]
 
 
@@ -79,6 +108,9 @@ def drift_of(source: str, output: str, from_language: str, to_language: str, gue
         or _length(source, output)
         or _language(source, output, from_language, to_language, guess)
         or _question(source, output, to_language)
+        or _asks_back(source, output, from_language)
+        or _loop(source, output)
+        or _facts(source, output, from_language, to_language)
     )
 
 
@@ -103,7 +135,7 @@ def _comment(source: str, output: str) -> Drift | None:
 
 
 def _refusal(source: str, output: str, from_language: str) -> Drift | None:
-    """The model speaks of itself. Where the person does the same, it is a translation."""
+    """The model speaks of itself, refuses, or agrees to do something. Where the person does the same, it is a translation."""
     found = ASSISTANT.search(output)
     if found is not None and ASSISTANT.search(source) is None:
         return Drift("refusal", f"the output speaks as an assistant: {found.group()!r}")
@@ -113,6 +145,10 @@ def _refusal(source: str, output: str, from_language: str) -> Drift | None:
         found = phrases.search(output)
         if found is not None and said.search(source) is None:
             return Drift("refusal", f"the output refuses: {found.group()!r}")
+    for phrases, said in ((AGREEMENTS, AGREED), (PROMISES, FIRST_PERSON)):
+        found = phrases.search(output)
+        if found is not None and said.search(source) is None:
+            return Drift("comment", f"the output does what was said: {found.group().strip()!r}")
     return None
 
 
@@ -139,7 +175,7 @@ def _language(source: str, output: str, from_language: str, to_language: str, gu
         if found.probability >= SURE_OF_OTHER and len(new) >= OTHER_WORDS and found.language != known:
             return Drift("language", f"the output is in another language ({found.language})")
     if len(new) <= ECHO * len(words):
-        whole = guess(output, candidates)
+        whole = guess(output, {target, known} if known else candidates)  # what repeats the source is in one of the two
         if whole is not None and whole.language == known != target and whole.probability >= SURE:
             return Drift("language", "the output repeats the source")
     return None
@@ -152,6 +188,44 @@ def _question(source: str, output: str, to_language: str) -> Drift | None:
     if particle is not None and particle.search(output):
         return None
     return Drift("question", "the source asks and the output does not")
+
+
+def _asks_back(source: str, output: str, from_language: str) -> Drift | None:
+    """A question in the place of what is none. Recognisers write a full stop behind questions too: how it begins decides."""
+    begins = QUESTION_BEGINS.get(primary_tag(from_language))
+    if (
+        begins is None
+        or _ASKS.search(source)
+        or not _ENDS_STATING.search(source)
+        or not _ENDS_WITH_QUESTION.search(output)
+    ):
+        return None
+    if any(begins.match(sentence.strip()) for sentence in re.split(r"[.!,;:…]", source)):
+        return None
+    return Drift("question", "the output asks and the source does not")
+
+
+def _loop(source: str, output: str) -> Drift | None:
+    """A model that has lost the thread writes the same again and again."""
+    if _repeats(output) and not _repeats(source):
+        return Drift("loop", "the output repeats itself")
+    return None
+
+
+def _repeats(text: str) -> bool:
+    """Whether a text holds a loop, or is one phrase of two words or more, again and again."""
+    words = [word.lower() for word in _WORD.findall(text[:_LOOKED_AT])]
+    phrases = (size for size in range(2, len(words) // 2 + 1) if words[size:] == words[:-size])
+    one_word = len(words) >= _ONE_WORD and len(set(words)) == 1
+    return one_word or (next(phrases, None) is not None and len(set(words)) > 1) or is_loop(text[:_LOOKED_AT])
+
+
+def _facts(source: str, output: str, from_language: str, to_language: str) -> Drift | None:
+    """An answer seldom has the names and numbers of its question; a translation that lacks all of them is rare."""
+    facts = missing_facts(source, _NOTHING, to_language, from_language)
+    if facts and missing_facts(source, output, to_language, from_language) == facts:
+        return Drift("facts", f"the output has none of: {', '.join(facts)}")
+    return None
 
 
 def _within(word: str, kept: set[str]) -> bool:

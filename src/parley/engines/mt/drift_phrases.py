@@ -103,3 +103,44 @@ LABELS: Final = re.compile(
     re.IGNORECASE,
 )
 """What stands before a translation that is explained."""
+
+AGREEMENTS: Final = _any(
+    r"\A\W*(?:sure|certainly|of course|absolutely|claro(?: que s[ií])?|por supuesto|desde luego|com certeza|[eé] claro|nat[uü]rlich|klar"
+    r"|selbstverst[aä]ndlich|bien s[uû]r|certainement|certo|certamente|volentieri|gerne?"
+    r"|con (?:mucho )?gusto|com prazer|avec plaisir)\s*[,!.:]",
+)
+"""How an assistant begins to do what it was asked for."""
+
+AGREED: Final = _any(
+    r"\b(?:sure|certain\w*|course|absolute\w*|yes|ok|okay|gladly|pleasure|claro|supuesto|luego|segur\w*|ciert\w+|s[ií]|vale|gusto|sim|certeza"
+    r"|prazer|nat[uü]rlich|klar|selbstverst\w+|sicher|ja|gern\w?|s[uû]r|oui|certain\w*|plaisir|certo|cert\w+|s[iì]|volentieri|piacere"
+    r"|fine|alright|right|well|bueno|bien|acuerdo|bom|bem|gut|d['’]accord|bene)\b",
+)
+"""Words of a person who agrees: the translation may."""
+
+PROMISES: Final = _any(
+    r"\bi(?:['’]ll| will| can|['’]d be (?:happy|glad) to|['’]m (?:happy|glad) to) (?:just |gladly )?"
+    r"(?:tell|give|show|write|help|explain|provide|answer|translate|do my best)\b",
+    r"\b(?:te|le|os|les) (?:dir[eé]|dar[eé]|contar[eé]|mostrar[eé]|explicar[eé]|escribir[eé]|ayudar[eé])\b",
+    r"\b(?:vou|posso) (?:te |lhe )?(?:dizer|dar|contar|mostrar|explicar|escrever|ajudar)\b",
+)
+"""What an assistant says that it will do."""
+
+FIRST_PERSON: Final = _any(
+    r"\b(?:i|i['’]\w+|me|my|we|us|let|yo|voy|vamos|puedo|podemos|quiero|eu|vou|posso|quero|podemos|ich|wir|je|nous|io|noi)\b|\bj['’]",
+    r"\b\w+(?:ré|remos|rei|rò)\b|\b(?:te|le|les|os|se|lhe|lo|la)\s\w+o\b",
+)
+"""How a person speaks of what he or she does or will do, with the endings of languages that leave the pronoun out."""
+
+QUESTION_BEGINS: Final = {
+    language: re.compile(rf"(?:\w+\s+)?(?:{words})\b", re.IGNORECASE)
+    for language, words in {
+        "en": r"who|what|when|where|why|which|whose|how|is|are|am|was|were|do|does|did|can|could|will|would|shall|should|may|might|must"
+        r"|have|has|had|isn't|aren't|don't|doesn't|didn't|won't|right|okay|eh|no|yes",
+        "es": r"qu[eé]|qui[eé]n(?:es)?|cu[aá]l(?:es)?|cu[aá]nd[oa]s?|cu[aá]nt[oa]s?|c[oó]mo|d[oó]nde|ad[oó]nde|por qu[eé]|puedes?|pod[eé]is"
+        r"|puedo|podr[ií]a|podemos|quieres?|tienes?|hay|es|est[aá]s?|sabes?|verdad|no|s[ií]",
+        "pt": r"que|quem|qual|quais|quando|quant[oa]s?|como|onde|porqu[eê]|por que|pode|podes|posso|poderia|podemos|quer|queres|tem|tens"
+        r"|h[aá]|[eé]|est[aá]s?|sabes?|n[aã]o|sim",
+    }.items()
+}
+"""How a question begins whose mark a recogniser may have left out, after one word at most; other languages are not judged by it."""

@@ -20,7 +20,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from parley.engines.mt import language_guess
-from parley.engines.mt.drift import Drift, drift_of, longest
+from parley.engines.mt.drift import DOUBTS, Drift, drift_of, longest
 from parley.engines.mt.translation_prompt import LANGUAGES, knows, prompt
 from parley.engines.options import OptionReader
 from parley.engines.ports import (
@@ -189,7 +189,7 @@ class LlmTranslator:
             drift = _cut(end) or drift_of(
                 request.text, made, request.from_language, request.to_language, language_guess.guess
             )
-            if drift is None:
+            if drift is None or (strict and drift.kind in DOUBTS):
                 return made
             drifts.append(drift)
             if not strict:

@@ -113,7 +113,8 @@ async def _compared(work: Translation, pieces: AsyncGenerator[TextPiece, None]) 
                     written += text
                     yield piece
                 case GenerationFinished():
-                    yield replace(piece, differences=missing_facts(work.text, written, work.to_language))
+                    missing = missing_facts(work.text, written, work.to_language, work.from_language)
+                    yield replace(piece, differences=missing)
                 case _:
                     yield piece
 
