@@ -16,7 +16,7 @@ from parley.core.words.effects import Play
 from parley.core.words.events import AudioArrived, SessionCloseRequested, WindDownRequested
 from parley.core.words.ids import ResponseId
 from parley.core.words.settings import AudioFormat
-from parley.runtime.original_mix import LEAD_S, LONGEST, STALLED_S, OriginalMix
+from parley.runtime.original_mix import LEAD_S, LONGEST, MOST, STALLED_S, OriginalMix
 
 RATE = 24_000
 
@@ -176,6 +176,14 @@ def test_samples_that_are_split_over_two_messages_and_minutes_in_one() -> None:
         scene.mix.hear(whole[begin:end])
     assert b"".join(audio for audio, _ in scene.sent) == whole
     assert max(len(audio) for audio, _ in scene.sent) == 2 * LONGEST
+
+
+def test_of_minutes_in_one_message_the_beginning_is_passed_on() -> None:
+    scene = Scene()
+    scene.mix.hear(sound(60_000, 0.5))
+    assert scene.heard_ms == MOST * 1_000 // RATE
+    scene.speak(100)
+    assert scene.heard_ms == MOST * 1_000 // RATE + 100
 
 
 def test_stopped_speech_is_not_heard() -> None:

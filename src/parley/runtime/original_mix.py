@@ -2,6 +2,8 @@
 
 Laws:
 - Every piece of input goes out once, at once and in order, softened while the translation lies over it: output keeps the time of the input.
+  Of one message `MOST` go out: who sends more at once plays a recording, which a client could not take back as fast, and other sessions
+  would wait for it.
 - Where no input comes for `STALLED_S`, the translation goes out alone, in real time. What the output is then ahead of the input is left
   out again where the speaker is silent.
 - After `finish()` the translation goes out as soon as it is made, and input is no longer passed on.
@@ -34,7 +36,10 @@ TURN_S = 0.1
 """How often more of it goes out meanwhile."""
 
 LONGEST = SAMPLE_RATE
-"""Samples of one delta. A client may send minutes in one message."""
+"""Samples of one delta."""
+
+MOST = 10 * SAMPLE_RATE
+"""Samples of one message that go out. A client may send minutes in one."""
 
 QUIET = 0.01
 """40 dB under full scale: the noise of a room. What is quieter may be left out."""
@@ -121,7 +126,7 @@ class OriginalMix:
             audio = self._split + audio
             whole = len(audio) & ~1
             audio, self._split = audio[:whole], audio[whole:]
-        original = pcm.to_float(audio)
+        original = pcm.to_float(audio[: 2 * MOST])
         for begin in range(0, len(original), LONGEST):
             piece = original[begin : begin + LONGEST]
             if self._ahead and not self._mix.queued and rms(piece) < QUIET:
