@@ -47,7 +47,7 @@ talk: $(TALK)
 	@exec $(VENV)/bin/parley talk $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 $(ARGS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights --durations=15 $(ARGS)
 
 # The types take as long as all the rest: each half has a core of its own.
 lint: $(DEV)

@@ -95,7 +95,7 @@ def test_quick_decodings_hear_what_whole_ones_hear() -> None:
     """What partial transcripts of Whisper on a CPU are made of."""
     here("whisper:tiny.en")
     model = WhisperModel.load(whisper_weights.locate("tiny.en"), "cpu", "int8", 2, 1)
-    spoken, _ = asyncio.run(speak_all("hibari", SENTENCES))
+    spoken, _ = asyncio.run(speak_all("hibari", SENTENCES[:8]))
     wrong = words = 0
     for audio, rate in spoken:
         whole, quick = (
