@@ -6,7 +6,7 @@ in real time: 40 ms of audio every 40 ms. The talk is spoken by hibari, whose wo
 - `own`: bench engines of fixed latency, 1 and 20 sessions. What is left of the time from a decision to the first audio is ours.
 - `normal`, `low`, `careful`: Whisper tiny.en, Bergamot and espeak-ng, English to Portuguese, at each lag. `base`: with Whisper base.
 - `pocketsphinx`: a recogniser that promises nothing while it listens.
-- `ten-minutes`: the talk five times over at 180 words a minute.
+- `ten-minutes`: the talk five times over at 190 words a minute.
 - `apertium`, `pivot`: English to Spanish, by rules alone and with Portuguese in between. `from-spanish-apertium` and
   `from-spanish-pivot`: the other way, spoken by espeak-ng.
 
