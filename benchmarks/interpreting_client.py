@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,30 +70,33 @@ async def interpret(url: str, model: str, target: str, talk: Talk, *, limit_ms: 
             json.dumps({"type": "session.update", "session": {"audio": audio, "include": ["parley.clauses"]}})
         )
         began = time.perf_counter()
-        speaking = asyncio.create_task(_speak(socket, talk, began, limit_ms, found))
+        speaking = asyncio.create_task(speak(socket, _sound(talk, limit_ms), began))
         try:
             await _listen(socket, began, found)
+            found.late_ms = await speaking
         finally:
             speaking.cancel()
     return found
 
 
-async def _speak(socket: ClientConnection, talk: Talk, began: float, limit_ms: float, found: Interpreted) -> None:
-    for sent, message in enumerate(_messages(talk, limit_ms), 1):
-        wait = began + sent * CHUNK_MS / 1_000 - time.perf_counter()
-        found.late_ms = max(found.late_ms, -1_000 * wait)
-        await asyncio.sleep(wait)
-        await socket.send(message)
+async def speak(socket: ClientConnection, sound: bytes, began: float) -> float:
+    """Send PCM16 at 24 kHz in real time from `began` on (`time.perf_counter`), then close; returns how late the latest chunk was, in
+    milliseconds."""
+    size = 2 * SAMPLE_RATE * CHUNK_MS // 1_000
+    late_s = 0.0
+    for sent, at in enumerate(range(0, len(sound), size), 1):
+        wait_s = began + sent * CHUNK_MS / 1_000 - time.perf_counter()
+        late_s = max(late_s, -wait_s)
+        await asyncio.sleep(wait_s)
+        audio = base64.b64encode(sound[at : at + size]).decode()
+        await socket.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
     await socket.send(json.dumps({"type": "session.close"}))
+    return 1_000 * late_s
 
 
-def _messages(talk: Talk, limit_ms: float) -> Iterator[str]:
-    size = SAMPLE_RATE * CHUNK_MS // 1_000
+def _sound(talk: Talk, limit_ms: float) -> bytes:
     pcm = talk.pcm[: round(SAMPLE_RATE * limit_ms / 1_000)] if limit_ms else talk.pcm
-    sound = pcm.astype("<i2").tobytes() + bytes(2 * SAMPLE_RATE * TAIL_MS // 1_000)
-    for at in range(0, len(sound) - 2 * size + 1, 2 * size):
-        audio = base64.b64encode(sound[at : at + 2 * size]).decode()
-        yield json.dumps({"type": "session.input_audio_buffer.append", "audio": audio})
+    return pcm.astype("<i2").tobytes() + bytes(2 * SAMPLE_RATE * TAIL_MS // 1_000)
 
 
 async def _listen(socket: ClientConnection, began: float, found: Interpreted) -> None:

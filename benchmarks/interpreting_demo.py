@@ -15,16 +15,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 import parley
 from benchmarks.interpreting import configured
+from benchmarks.interpreting_client import speak
 from benchmarks.realtime import server
 from parley.audio import pcm
 from parley.audio.resampling import resample
 from parley.load.recording import SAMPLE_RATE
 
-CHUNK_MS = 40
 TAIL_MS = 6_000
 
 
@@ -53,7 +53,7 @@ async def interpreted(url: str, target: str, sound: bytes) -> tuple[bytes, list[
     async with connect(f"{url}/v1/realtime/translations?model=default", max_size=None) as socket:
         session = {"audio": {"output": {"language": target}}, "include": ["parley.clauses"]}
         await socket.send(json.dumps({"type": "session.update", "session": session}))
-        speaking = asyncio.create_task(speak(socket, sound))
+        speaking = asyncio.create_task(speak(socket, sound, time.perf_counter()))
         try:
             async for message in socket:
                 event = json.loads(message)
@@ -71,16 +71,6 @@ async def interpreted(url: str, target: str, sound: bytes) -> tuple[bytes, list[
         finally:
             speaking.cancel()
     return bytes(heard), [(begins.get(one["end_ms"] - one["end_ms"] % 200, 0.0), one) for one in records]
-
-
-async def speak(socket: ClientConnection, sound: bytes) -> None:
-    size = 48 * CHUNK_MS
-    began = time.perf_counter()
-    for sent, at in enumerate(range(0, len(sound), size), 1):
-        await asyncio.sleep(began + sent * CHUNK_MS / 1_000 - time.perf_counter())
-        audio = base64.b64encode(sound[at : at + size]).decode()
-        await socket.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
-    await socket.send(json.dumps({"type": "session.close"}))
 
 
 def parse_arguments() -> argparse.Namespace:
