@@ -9,34 +9,13 @@ import { hostedMcpTool } from '@openai/agents-core';
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from '@openai/agents-realtime';
 // Not exported: what the client itself parses events with. An event that fails its schema there is silently treated as unknown.
 import { parseRealtimeEvent } from './node_modules/@openai/agents-realtime/dist/openaiRealtimeEvents.mjs';
+import { waits } from './waits.mjs';
 
-const PATIENCE_MS = 40_000;
 const CHUNK_BYTES = 4_800;
 
 const { url, scenario, audio, mcp } = JSON.parse(process.argv[2]);
 const seen = { types: [], unparsed: [], errors: [], toolCalls: [], audioBytes: 0, interruptions: 0, history: [], statuses: [] };
-const waiters = new Set();
-
-function wake() {
-  for (const waiter of [...waiters]) waiter();
-}
-
-function until(what, condition) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`waited in vain for ${what}; saw ${JSON.stringify(seen)}`)),
-      PATIENCE_MS,
-    );
-    const waiter = () => {
-      if (!condition()) return;
-      clearTimeout(timer);
-      waiters.delete(waiter);
-      resolve();
-    };
-    waiters.add(waiter);
-    waiter();
-  });
-}
+const { until, wake } = waits(seen);
 
 const count = (type) => seen.types.filter((each) => each === type).length;
 const responses = (number) => until(`response.done number ${number}`, () => count('response.done') >= number);

@@ -7,8 +7,8 @@
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { OpenAIRealtimeTranslationWS } from 'openai/realtime/translations/ws';
+import { PATIENCE_MS, waits } from './waits.mjs';
 
-const PATIENCE_MS = 40_000;
 const CHUNK_BYTES = 9_600;
 const LISTENED_TO = [
   'session.created',
@@ -25,22 +25,8 @@ const session = await OpenAIRealtimeTranslationWS.create(client, { model, option
 
 // `types` are all events in order, `typed` those that the client found complete: to its listeners others do not exist.
 const seen = { types: [], typed: [], errors: [], settings: [], heard: '', said: '', audioBytes: 0, code: null };
-const waiters = new Set();
+const { until, wake } = waits(seen);
 let fresh = '';
-
-function until(what, condition) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`waited in vain for ${what}; saw ${JSON.stringify(seen)}`)), PATIENCE_MS);
-    const waiter = () => {
-      if (!condition()) return;
-      clearTimeout(timer);
-      waiters.delete(waiter);
-      resolve();
-    };
-    waiters.add(waiter);
-    waiter();
-  });
-}
 
 const count = (type) => seen.typed.filter((each) => each === type).length;
 
@@ -48,7 +34,7 @@ session.on('event', (event) => seen.types.push(event.type));
 session.on('error', (error) => {
   seen.errors.push({ message: error.message, code: error.error?.code, param: error.error?.param });
   seen.typed.push('error');
-  [...waiters].forEach((waiter) => waiter());
+  wake();
 });
 for (const type of LISTENED_TO) {
   session.on(type, (event) => {
@@ -60,7 +46,7 @@ for (const type of LISTENED_TO) {
       fresh += event.delta;
     }
     if (type === 'session.output_audio.delta') seen.audioBytes += Buffer.from(event.delta, 'base64').length;
-    [...waiters].forEach((waiter) => waiter());
+    wake();
   });
 }
 session.socket.on('close', (code) => { seen.code = code; });
