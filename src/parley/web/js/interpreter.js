@@ -13,7 +13,7 @@ import { byName, languageName, understood } from "./languages.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
 import { Parallel } from "./parallel.js";
-import { prefer, preferences } from "./preferences.js";
+import { microphoneOptions, prefer, preferences } from "./preferences.js";
 import { interpreterWords, microphoneTrouble, serverTrouble } from "./states.js";
 
 const MEASURING = "bench"; // Built in, and of no use to a listener.
@@ -93,8 +93,7 @@ export class Interpreter extends EventTarget {
   }
 
   async openMicrophone() {
-    const { microphone: deviceId, echoCancellation, noiseSuppression } = preferences;
-    await this.microphone.start({ deviceId, echoCancellation, noiseSuppression });
+    await this.microphone.start(microphoneOptions());
     this.alerts.clear("microphone");
     if (!this.listens) this.microphone.stop(); // It was stopped while the browser was asking for the permission.
   }

@@ -11,7 +11,7 @@ import { Interpreter } from "./interpreter.js";
 import { Keys } from "./keys.js";
 import { Loudspeaker } from "./loudspeaker.js";
 import { Microphone } from "./microphone.js";
-import { prefer, preferences } from "./preferences.js";
+import { microphoneOptions, prefer, preferences } from "./preferences.js";
 import { pipelines, storedKey, storeKey } from "./server.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
@@ -185,8 +185,7 @@ class Page {
   }
 
   async openMicrophone() {
-    const { microphone: deviceId, echoCancellation, noiseSuppression } = preferences;
-    await this.microphone.start({ deviceId, echoCancellation, noiseSuppression });
+    await this.microphone.start(microphoneOptions());
     this.alerts.clear("microphone");
   }
 

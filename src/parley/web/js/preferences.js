@@ -39,6 +39,12 @@ function load() {
 
 export const preferences = load();
 
+/** How the microphone is to be opened. */
+export function microphoneOptions() {
+  const { microphone: deviceId, echoCancellation, noiseSuppression } = preferences;
+  return { deviceId, echoCancellation, noiseSuppression };
+}
+
 export function prefer(changes) {
   Object.assign(preferences, changes);
   localStorage.setItem(STORED, JSON.stringify(preferences));
