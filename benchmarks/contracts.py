@@ -25,7 +25,14 @@ from parley.engines.registry import create
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "contracts.json"
 TESTS = ("test_engines.py", "test_remote_engines.py", "test_llama.py")
-PUBLISHED = ("stt.whisper:tiny.en", "tts.kokoro", "turn.smart", "llm.llama:smollm2-135m")
+PUBLISHED = (
+    "stt.whisper:tiny.en",
+    "stt.moonshine:tiny-v1",
+    "mt.bergamot",
+    "tts.kokoro",
+    "turn.smart",
+    "llm.llama:smollm2-135m",
+)
 """Engines on published weights of the catalogue, each of which is tested where its weights are."""
 
 

@@ -5,12 +5,13 @@ in real time: 40 ms of audio every 40 ms. The talk is spoken by hibari, whose wo
 
 - `own`: bench engines of fixed latency, 1 and 20 sessions. What is left of the time from a decision to the first audio is ours.
 - `normal`, `low`, `careful`: Whisper tiny.en, Bergamot and espeak-ng, English to Portuguese, at each lag. `base`: with Whisper base.
+- `moonshine`, `moonshine-low`: Moonshine tiny, whose time grows with what it hears.
 - `pocketsphinx`: a recogniser that promises nothing while it listens.
 - `ten-minutes`: the talk five times over at 190 words a minute.
 - `apertium`, `pivot`: English to Spanish, by rules alone and with Portuguese in between. `from-spanish-apertium` and
   `from-spanish-pivot`: the other way, spoken by espeak-ng.
 
-    parley models pull --accept whisper:tiny.en whisper:base bergamot:en-pt bergamot:pt-en
+    parley models pull --accept whisper:tiny.en whisper:base moonshine:tiny-v1 bergamot:en-pt bergamot:pt-en
     pip install omnisteval==0.1.10 sacrebleu==2.6.0
     python -m benchmarks.interpreting [RUN...]
 
@@ -61,11 +62,14 @@ class Run:
 
 
 NORMAL = Run("normal")
+MOONSHINE = "moonshine:tiny-v1"
 RUNS = (
     NORMAL,
     replace(NORMAL, name="low", lag="low"),
     replace(NORMAL, name="careful", lag="careful"),
     replace(NORMAL, name="base", stt="whisper:base"),
+    replace(NORMAL, name="moonshine", stt=MOONSHINE),
+    replace(NORMAL, name="moonshine-low", stt=MOONSHINE, lag="low"),
     replace(NORMAL, name="pocketsphinx", stt="pocketsphinx"),
     replace(NORMAL, name="ten-minutes", speed=0.92, rounds=5),
     replace(NORMAL, name="apertium", target="es", mt="apertium"),

@@ -47,8 +47,8 @@ from parley.load.process_usage import read_usage
 
 RESULTS = Path(__file__).resolve().parent / "results" / "round_trip.json"
 SYNTHESIZERS = ("hibari", "espeak", "kokoro")
-RECOGNIZERS = ("pocketsphinx", "whisper:tiny.en")
-"""Kokoro and Whisper need their weights: `parley models pull kokoro:v1.0 whisper:tiny.en`."""
+RECOGNIZERS = ("pocketsphinx", "whisper:tiny.en", "moonshine:tiny-v1")
+"""Kokoro, Whisper and Moonshine need their weights: `parley models pull kokoro:v1.0 whisper:tiny.en moonshine:tiny-v1`."""
 
 SENTENCES = (
     "What is the weather like in Paris today?",

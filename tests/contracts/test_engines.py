@@ -52,6 +52,7 @@ from tests.engines.bursts import BurstRecognizer
 from tests.engines.tiny_ctranslate import NLLB, ctranslate_folder
 from tests.engines.tiny_models import whisper_folder
 from tests.engines.tiny_moonshine import moonshine_folder
+from tests.engines.tiny_moonshine_whole import whole_moonshine_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
 from tests.engines.tiny_phonon import phonon_folder
 from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
@@ -203,6 +204,15 @@ class TestMoonshine(RecognizerContract):
     @pytest.fixture
     def make_engine(self, moonshine_weights: Path) -> Make:
         return made(STT, f"moonshine:{moonshine_weights}")
+
+
+class TestMoonshineOfTheFirstGeneration(RecognizerContract):
+    """The real library on graphs with random weights, each stretch of audio as a whole."""
+
+    @pytest.fixture
+    def make_engine(self, tmp_path_factory: pytest.TempPathFactory) -> Make:
+        pytest.importorskip("moonshine_voice", reason="moonshine-voice has no wheel here", exc_type=ImportError)
+        return made(STT, f"moonshine:{whole_moonshine_folder(tmp_path_factory.mktemp('moonshine-v1'))}")
 
 
 class TestBursts(RecognizerContract):

@@ -60,6 +60,19 @@ def test_a_stage_that_dies_is_noticed_and_all_are_ended(pipeline: ChildPipeline,
     assert not any(map(alive, pipeline.pids))
 
 
+def test_what_a_stage_writes_because_the_one_before_it_died_is_no_answer() -> None:
+    dies = stage("os.write(1, text[:2]); os._exit(1)")
+    finishes = (
+        sys.executable,
+        "-c",
+        "import os\nheld = b''\nwhile b := os.read(0, 99): held += b\nos.write(1, held + b'\\0')",
+    )
+    pipeline = ChildPipeline("test", [dies, finishes])
+    with pytest.raises(ChildLost, match="ended unexpectedly"):
+        pipeline.ask("one two", 20)
+    assert not any(map(alive, pipeline.pids))
+
+
 def test_a_process_that_hangs_is_ended_at_the_limit() -> None:
     pipeline = ChildPipeline("test", [stage("time.sleep(60)")])
     with pytest.raises(ChildLost, match=r"did not answer within 0\.2 s"):

@@ -20,10 +20,11 @@ from parley.engines.ports import (
     Samples,
     Transcript,
 )
-from parley.engines.stt.moonshine import MoonshineRecognizer, create
+from parley.engines.stt.moonshine import WHOLE_COMMIT_SAMPLES, MoonshineRecognizer, create
 from parley.engines.stt.offline_turns import COMMIT_SAMPLES
 from tests.engines.installed_models import as_model
 from tests.engines.tiny_moonshine import moonshine_folder
+from tests.engines.tiny_moonshine_whole import BASE, TINY, whole_moonshine_folder
 
 pytest.importorskip("moonshine_voice", reason="moonshine-voice has no wheel here", exc_type=ImportError)
 
@@ -34,6 +35,12 @@ LIVE, COMPLETE = RecognitionSpec("en"), RecognitionSpec("en", live=False)
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return moonshine_folder(tmp_path_factory.mktemp("moonshine") / "small-streaming-en")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the first generation."""
+    return whole_moonshine_folder(tmp_path_factory.mktemp("moonshine-v1"))
 
 
 def melody(*hertz: float) -> Samples:
@@ -211,3 +218,59 @@ async def test_a_missing_package_is_named(weights: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "moonshine_voice.transcriber", None)
     error = await failure(create(str(weights), {}))
     assert (error.code, "moonshine-voice" in error.remedy) == ("missing_package", True)
+
+
+@pytest.mark.parametrize("size", [TINY, BASE], ids=["tiny", "base"])
+async def test_both_sizes_of_the_first_generation_hear(tmp_path: Path, size: tuple[int, int]) -> None:
+    engine = create(str(whole_moonshine_folder(tmp_path, size=size)), {})
+    await engine.open()
+    up, down = await heard(engine, UP), await heard(engine, DOWN)
+    assert up.text
+    assert up.text != down.text
+    assert (up.language, up.words) == ("en", ())
+    assert await heard(engine, UP, COMPLETE) == up
+    await engine.close()
+
+
+async def test_without_streaming_partials_come_all_the_same_and_a_pause_ends_a_segment_soon(whole: Path) -> None:
+    engine, partials = create(str(whole), {}), list[Partial]()
+    await engine.open()
+    stream = engine.open_stream(LIVE, partials.append)
+    audio = np.tile(np.concatenate([UP, DOWN]), 2)
+    assert len(audio) // 2 == WHOLE_COMMIT_SAMPLES < COMMIT_SAMPLES
+    for start in range(0, len(audio), RATE // 2):
+        stream.feed(audio[start : start + RATE // 2])
+        await stream.flush()
+    whole_text = (await stream.flush()).text
+    assert partials[-1].stable == whole_text, "a pause behind so much is the end of a segment"
+    stream.feed(np.concatenate([silence(0.5), UP]))
+    final = await stream.finish()
+    assert final.text.startswith(f"{whole_text} ")
+    for earlier, later in pairwise(partials):
+        assert later.stable.startswith(earlier.stable)
+        assert later.text.startswith(later.stable)
+    await engine.close()
+
+
+async def test_turns_of_the_first_generation_at_once_are_heard_as_if_alone(whole: Path) -> None:
+    engine = create(str(whole), {})
+    await engine.open()
+    sounds = (UP, DOWN, UP[::-1].copy())
+    alone = [(await heard(engine, one)).text for one in sounds]
+    streams = [engine.open_stream(RecognitionSpec("en", share=index), lambda _: None) for index, _ in enumerate(sounds)]
+    for stream, sound in zip(streams, sounds, strict=True):
+        stream.feed(sound)
+    assert [(await stream.finish()).text for stream in streams] == alone
+    await engine.close()
+
+
+@pytest.mark.parametrize("file", ["encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin"])
+async def test_a_file_of_the_first_generation_that_is_damaged_or_missing_is_refused(
+    whole: Path, tmp_path: Path, file: str
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "broken")
+    (folder / file).write_bytes(b"")
+    assert (await failure(create(str(folder), {}))).code == "invalid_weights"
+    (folder / file).unlink()
+    error = await failure(create(str(folder), {}))
+    assert (error.code, error.message) == ("missing_weights", f"{folder} lacks {file}.")

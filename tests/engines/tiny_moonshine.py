@@ -72,9 +72,14 @@ def moonshine_folder(folder: Path, seed: int = 4, *, words: bool = True) -> Path
         "c2": BINS,
     }
     (folder / "streaming_config.json").write_text(json.dumps(config))
-    encoded = (piece.encode() for piece in PIECES)
-    (folder / "tokenizer.bin").write_bytes(b"".join(bytes([len(piece)]) + piece for piece in encoded))
+    write_tokenizer(folder / "tokenizer.bin")
     return folder
+
+
+def write_tokenizer(path: Path) -> None:
+    """`PIECES` as the library's `tokenizer.bin`."""
+    encoded = (piece.encode() for piece in PIECES)
+    path.write_bytes(b"".join(bytes([len(piece)]) + piece for piece in encoded))
 
 
 _STATES = (
@@ -179,7 +184,11 @@ def _graph(path: Path, text: str, constants: Mapping[str, NDArray[Any]]) -> None
         elif isinstance(named, onnx.NodeProto) and "looks" in named.output:
             named.output[0] = ATTENTION
     graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in constants.items())
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    write_model(path, onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8))
+
+
+def write_model(path: Path, model: onnx.ModelProto) -> None:
+    """Write a model in ONNX Runtime's format."""
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(path)

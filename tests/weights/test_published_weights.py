@@ -39,6 +39,13 @@ class TestWhisperTinyEnglish(RecognizerContract):
         return partial(create, STT, EngineSpec.parse(here("whisper:tiny.en"), {"device": "cpu", "threads": 1}))
 
 
+class TestMoonshineTiny(RecognizerContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        pytest.importorskip("moonshine_voice", reason="moonshine-voice has no wheel here", exc_type=ImportError)
+        return partial(create, STT, EngineSpec.parse(here("moonshine:tiny-v1")))
+
+
 class TestSmartTurn(TurnJudgeContract):
     @pytest.fixture
     def make_engine(self) -> Make:
@@ -76,10 +83,12 @@ def test_a_small_language_model_answers_a_question() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recognizer", "most"), [("whisper:tiny.en", 0.01), ("pocketsphinx", 0.12)])
+@pytest.mark.parametrize(
+    ("recognizer", "most"), [("whisper:tiny.en", 0.01), ("moonshine:tiny-v1", 0.01), ("pocketsphinx", 0.12)]
+)
 def test_the_default_voice_is_read_back(recognizer: str, most: float) -> None:
     """The word error rate over the sentences of `benchmarks/round_trip.py`. A robotic voice has 0.57 with pocketsphinx."""
-    if recognizer.startswith("whisper"):
+    if recognizer != "pocketsphinx":
         here(recognizer)
 
     async def word_error_rate() -> float:

@@ -35,7 +35,7 @@ def check_translation(
             f"clauses ({name})",
             False,
             f"{stt.name} promises no words while it listens: a translation begins at a pause of the speaker, not before",
-            "A recogniser that does: --stt whisper:base, or moonshine for English (docs/translation-sessions.md).",
+            "A recogniser that does: --stt moonshine:tiny-v1 for English, or whisper:base (docs/translation-sessions.md).",
             required=False,
         )
     if tts is not None and (unspoken := chain.unspoken()):

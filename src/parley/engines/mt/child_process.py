@@ -3,6 +3,8 @@
 Laws:
 - A child that has ended, or does not answer within the limit, raises `ChildLost` and is gone: all its processes are killed, since late
   output could not be told from the answer to the next text.
+- An answer counts only if every process is there when it has come: behind one that ended, the next ones may finish what they were given
+  as if it were a text.
 - The processes end when their standard input does, so they never outlive the server. They are in a session of their own: Ctrl-C in the
   server's terminal is the server's alone.
 - Not for two threads at once; `kill()` is for any thread at any time.
@@ -101,6 +103,8 @@ class ChildPipeline:
             if not block or len(answer) > MAX_ANSWER:
                 raise EOFError
             answer += block
+        if any(process.poll() is not None for process in self._processes):
+            raise EOFError
         return answer[:-1]
 
     def kill(self) -> None:

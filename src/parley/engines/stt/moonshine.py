@@ -1,13 +1,14 @@
-"""Moonshine's streaming models, through the package `moonshine-voice`: English, heard while it is said, on a CPU.
+"""Moonshine's models, through the package `moonshine-voice`: English, heard while it is said, on a CPU.
 
 Laws:
-- New audio is encoded once while one turn is heard; several turns at once cost more (see `moonshine_model`).
+- The streaming models encode new audio once while one turn is heard; several turns at once cost more (see `moonshine_model`). Those of the
+  first generation hear a segment anew for each partial, in a time that grows with its length: a pause ends it sooner.
 - Turns, promises, pauses and fairness are those of `offline_turns`. A pause is heard to its end; what follows it is heard together with
-  what came before, up to `COMMIT_SAMPLES`.
+  what came before, up to `COMMIT_SAMPLES` or `WHOLE_COMMIT_SAMPLES`.
 - Nothing is downloaded here.
 
-Source: "Moonshine v2: Ergodic Streaming Encoder ASR for Latency-Critical Speech Applications" (arXiv:2602.12241, 2026);
-https://github.com/moonshine-ai/moonshine (MIT).
+Source: "Moonshine: Speech Recognition for Live Transcription and Voice Commands" (arXiv:2410.15608, 2024); "Moonshine v2: Ergodic Streaming
+Encoder ASR for Latency-Critical Speech Applications" (arXiv:2602.12241, 2026); https://github.com/moonshine-ai/moonshine (MIT).
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from parley.engines.fair_queue import Backlog
 from parley.engines.options import OptionReader
 from parley.engines.ports import EngineError, EngineInfo, Partial, RecognitionSpec, Samples, Transcript
 from parley.engines.stt.moonshine_model import HeardSegment, MoonshineModel
-from parley.engines.stt.offline_turns import OfflineStream, OfflineTurns, in_turn
+from parley.engines.stt.offline_turns import COMMIT_SAMPLES, OfflineStream, OfflineTurns, in_turn
 from parley.engines.stt.turn_audio import SAMPLE_RATE
 from parley.engines.stt.turn_language import turn_language
 
 LANGUAGES = ("en",)
+
+WHOLE_COMMIT_SAMPLES = 4 * SAMPLE_RATE
+"""A pause behind so much audio ends a segment for a model that does not stream."""
 
 
 def create(model: str, options: Mapping[str, object]) -> MoonshineRecognizer:
@@ -50,7 +54,7 @@ class MoonshineRecognizer:
         return EngineInfo(
             stage="stt",
             name="moonshine",
-            summary="Moonshine's streaming models: English, heard while it is said, on a CPU",
+            summary="Moonshine's models: English, heard while it is said, on a CPU",
             needs=("moonshine-voice", "a model"),
             sample_rate=SAMPLE_RATE,
             languages=LANGUAGES,
@@ -97,12 +101,13 @@ class MoonshineTurns(OfflineTurns):
     """The turns of one model."""
 
     def __init__(self, title: str, model: MoonshineModel, *, partials: bool) -> None:
-        super().__init__(title, self._whole, partials=partials, agreement=True)
+        commit = COMMIT_SAMPLES if model.streams else WHOLE_COMMIT_SAMPLES
+        super().__init__(title, self._whole, partials=partials, agreement=True, commit_samples=commit)
         self._model = model
 
     def _whole(self, audio: Samples, spec: RecognitionSpec) -> Transcript:
         """On a thread: audio that is complete already."""
-        return HeardSegment(self._model).hear(audio, settled=True)
+        return self._model.hear(audio)
 
     def new_stream(
         self,
@@ -111,7 +116,7 @@ class MoonshineTurns(OfflineTurns):
         backlog: Backlog,
         on_end: Callable[[OfflineStream], None],
     ) -> OfflineStream:
-        if not spec.live or not self.partials:
+        if not spec.live or not self.partials or not self._model.streams:
             return super().new_stream(spec, on_partial, backlog, on_end)
         return MoonshineStream(spec, on_partial, self, backlog, on_end, HeardSegment(self._model))
 

@@ -1,6 +1,8 @@
-"""One streaming model of Moonshine, loaded, and the segments that it is hearing.
+"""One model of Moonshine, loaded, and the segments that it is hearing.
 
 Laws:
+- Models of two generations are told apart by their files. The first hears a stretch of audio as a whole, in a time that grows with its
+  length; the second one streams.
 - The library keeps the encoder's state of one segment only. While one turn is heard, only new audio is encoded; when another one was heard
   in between, its segment is encoded anew, which the library does by itself.
 - The library is called by one thread at a time, which `lock` sees to: it does not guard that state.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +35,9 @@ NEEDED: Final = (
 )
 FRONTENDS: Final = (("frontend.model.ort", "frontend.weights.ort"), ("frontend.ort",))
 """The files of the first network, as the library downloads them now, and as it did before September 2026."""
+
+WHOLE: Final = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
+"""The files of a model of the first generation, which does not stream."""
 
 ATTENTIVE: Final = "decoder_kv_with_attention.ort"
 """The decoder that also tells where it looks: with it words have times."""
@@ -56,6 +62,7 @@ class MoonshineModel:
     def __init__(self, model: str) -> None:
         """Raises `EngineUnavailable`."""
         folder = _folder(model)
+        self.streams = not _is_whole(folder)
         self.times_words = (folder / ATTENTIVE).is_file()
         try:
             from moonshine_voice.moonshine_api import ModelArch
@@ -78,17 +85,23 @@ class MoonshineModel:
         self.lock = threading.Lock()
         self.dropped: deque[Any] = deque()
         try:
-            # All streaming sizes are one architecture to the library: streaming_config.json tells them apart.
-            self.transcriber = Transcriber(str(folder), ModelArch.TINY_STREAMING, _NEVER_S, options)
-            silence = HeardSegment(self)
-            silence.hear(np.zeros(SAMPLE_RATE, np.float32), settled=True)
-            silence.drop()
+            architecture = ModelArch[_architecture(folder)]
+            self.transcriber = Transcriber(str(folder), architecture, _NEVER_S, options)
+            self.hear(np.zeros(SAMPLE_RATE, np.float32))
         except Exception as error:  # whatever a file that is none makes the library raise
             raise EngineUnavailable(
                 f"The model in {folder} cannot be loaded ({str(error).strip() or type(error).__name__}).",
                 f"Fetch it again. {OTHERWISE}",
                 code="invalid_weights",
             ) from error
+
+    def hear(self, audio: Samples) -> Transcript:
+        """The transcript of 16 kHz audio `[n]` that is complete."""
+        if self.streams:
+            return HeardSegment(self).hear(audio, settled=True)
+        with self.lock:
+            lines = self.transcriber.transcribe_without_streaming(audio.tolist(), SAMPLE_RATE).lines
+        return _transcript(lines)
 
     def close(self) -> None:
         """Free the model, unless a call that does not return is still using it."""
@@ -137,9 +150,8 @@ class HeardSegment:
             if settled or self._left:
                 self._stream, self._given = None, 0
                 stream.close()
-        text = " ".join(line.text.strip() for line in lines if line.text.strip())
         words = tuple(word for line in lines for word in line.words or ()) if settled else ()
-        return Transcript(text, _timed(words, 1_000 * len(audio) / SAMPLE_RATE), "en", language_confidence=1.0)
+        return _transcript(lines, _timed(words, 1_000 * len(audio) / SAMPLE_RATE))
 
     def drop(self) -> None:
         """Give the segment up. Does not block: where the library is at work, the stream is freed when that is over."""
@@ -152,6 +164,12 @@ class HeardSegment:
                 model.free_dropped()
             finally:
                 model.lock.release()
+
+
+def _transcript(lines: Sequence[Any], words: tuple[Word, ...] = ()) -> Transcript:
+    """One transcript of the library's lines."""
+    text = " ".join(line.text.strip() for line in lines if line.text.strip())
+    return Transcript(text, words, "en", language_confidence=1.0)
 
 
 def _timed(words: tuple[Any, ...], length_ms: float) -> tuple[Word, ...]:
@@ -174,14 +192,28 @@ def _folder(model: str) -> Path:
             code="missing_weights",
         )
     folder = weights.locate("moonshine", model, OTHERWISE)
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    missing = [name for name in NEEDED if name not in there]
-    if not any(there.issuperset(frontend) for frontend in FRONTENDS):
+    needed = WHOLE if _is_whole(folder) else NEEDED
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if needed is NEEDED and not any(all((folder / name).is_file() for name in frontend) for frontend in FRONTENDS):
         missing.append(" and ".join(FRONTENDS[0]))
     if missing:
         raise EngineUnavailable(
             f"{folder} lacks {', '.join(missing)}.",
-            f"It must be the folder of a streaming model of Moonshine, such as {store.known('moonshine')[0]}. {OTHERWISE}",
+            f"It must be the folder of a model of Moonshine, such as {store.known('moonshine')[0]}. {OTHERWISE}",
             code="missing_weights",
         )
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the folder is one of the first generation, complete or not."""
+    return any((folder / name).is_file() for name in WHOLE[:2])
+
+
+def _architecture(folder: Path) -> str:
+    """What the library calls it. All streaming sizes are one to it: `streaming_config.json` tells them apart. Of the first generation, base
+    has a decoder of eight layers, tiny one of six.
+    """
+    if not _is_whole(folder):
+        return "TINY_STREAMING"
+    return "BASE" if b"past_key_values.7." in (folder / WHOLE[1]).read_bytes() else "TINY"

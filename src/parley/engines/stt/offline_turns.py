@@ -5,7 +5,7 @@ partial transcripts, long turns, pauses, fairness between sessions, bounds, time
 transcripts (a remote one) makes a `SegmentedTurns` of its own.
 
 Laws:
-- The function gets at most `MAX_SEGMENT` of audio. Longer speech is cut at its quietest place; a pause behind `COMMIT_SAMPLES` ends a
+- The function gets at most `MAX_SEGMENT` of audio. Longer speech is cut at its quietest place; a pause behind `commit_samples` ends a
   segment. The text of a segment that has ended is a promise (`Partial.stable`).
 - Silence is not decoded: models that were trained on speech invent words for it.
 - A pause with nothing but silence behind the last one has its transcript; nothing is decoded again, even where that one still is.
@@ -38,12 +38,12 @@ MAX_SEGMENT = 28 * SAMPLE_RATE
 """Just below the 30 s that most models were trained on."""
 
 COMMIT_SAMPLES = 10 * SAMPLE_RATE
-"""A pause behind so much audio is a good place to start anew."""
+"""A pause behind so much audio is a good place to start anew, unless the engine says otherwise."""
 
 FIRST_PARTIAL = SAMPLE_RATE
 """Audio before the first partial."""
 
-PARTIAL_STEP = SAMPLE_RATE // 2
+PARTIAL_STEP = SAMPLE_RATE * 3 // 10
 """New audio between partials at least."""
 
 LEAD_IN = SAMPLE_RATE * 3 // 10
@@ -60,13 +60,17 @@ start of this audio."""
 class SegmentedTurns(ABC):
     """The turns of one recogniser. Make it on the event loop; `model` names the engine in messages.
 
-    `partials` False saves the work of partial transcripts; `agreement` promises the words on which partials agree.
+    `partials` False saves the work of partial transcripts; `agreement` promises the words on which partials agree. `commit_samples`: less
+    for a model that takes longer the more it hears, and needs little of what came before.
     """
 
-    def __init__(self, model: str, *, partials: bool = True, agreement: bool = False) -> None:
+    def __init__(
+        self, model: str, *, partials: bool = True, agreement: bool = False, commit_samples: int = COMMIT_SAMPLES
+    ) -> None:
         self.model = model
         self.partials = partials
         self.agreement = agreement
+        self.commit_samples = commit_samples
         self._backlog = new_backlog()
         self._streams: set[OfflineStream] = set()
 
@@ -118,9 +122,10 @@ class OfflineTurns(SegmentedTurns):
         threads: int = 1,
         partials: bool = True,
         agreement: bool = False,
+        commit_samples: int = COMMIT_SAMPLES,
         limit_s: float = LIMIT_S,
     ) -> None:
-        super().__init__(model, partials=partials, agreement=agreement)
+        super().__init__(model, partials=partials, agreement=agreement, commit_samples=commit_samples)
         self.transcribe = transcribe
         self.worker = ModelWorker(
             model, title="Speech recognition", code_prefix="recognizer", threads=threads, limit_s=limit_s
@@ -206,7 +211,7 @@ class OfflineStream(TurnStream[Cut]):
         if end - start > MAX_SEGMENT:
             return self._audio.quietest(start + MAX_SEGMENT // 2, start + MAX_SEGMENT), None, True
         if cut is not None:
-            return end, cut, end - start >= COMMIT_SAMPLES
+            return end, cut, end - start >= self._turns.commit_samples
         return (end, None, False) if self._partials and end >= self._next_partial else None
 
     async def _decode_all(self) -> None:
