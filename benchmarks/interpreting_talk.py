@@ -17,8 +17,8 @@ from parley.load.recording import SAMPLE_RATE
 
 TALK = Path(__file__).with_name("interpreting_talk.toml")
 BEFORE_MS = 500
-SPEAKERS = {"en": "hibari", "es": "espeak", "pt": "espeak"}
-"""Who speaks the talk in which language. Hibari's voice is a natural one; espeak-ng's is not, and recognisers hear it worse."""
+SPEAKERS = {"en": ("hibari", "alloy"), "es": ("kokoro", "ef_dora"), "pt": ("kokoro", "pf_dora")}
+"""Engine and voice for each language of the talk: natural voices, whose words have exact times."""
 
 Facts = tuple[tuple[str, ...], ...]
 
@@ -67,12 +67,12 @@ async def spoken(language: str, target: str, *, sentences: int, rounds: int, spe
     """The first `sentences` of the talk, `rounds` times over, at `speed` (1.0: as the voice speaks by itself). `target`: the language of
     the references, "" for none."""
     written = tomllib.loads(TALK.read_text(encoding="utf-8"))["sentence"][:sentences]
-    name = SPEAKERS[language]
+    name, voice = SPEAKERS[language]
     engine = create(TTS, EngineSpec(name))
     assert isinstance(engine, SpeechSynthesizer)
     await engine.open()
     try:
-        said = [await _speech(engine, one[language], language, speed) for one in written]
+        said = [await _speech(engine, one[language], voice, language, speed) for one in written]
     finally:
         await engine.close()
     pieces = [_silence(BEFORE_MS)]
@@ -99,13 +99,13 @@ def _silence(ms: float) -> NDArray[np.int16]:
 
 
 async def _speech(
-    engine: SpeechSynthesizer, text: str, language: str, speed: float
+    engine: SpeechSynthesizer, text: str, voice: str, language: str, speed: float
 ) -> tuple[NDArray[np.int16], list[tuple[str, float, float]]]:
     """The sound without silence around it, and its words with their beginning and end in milliseconds."""
     pieces: list[Samples] = []
     timed: list[tuple[str, float, float]] = []
     rate = SAMPLE_RATE
-    async for chunk in engine.speak(SpeechRequest(text=text, voice="alloy", language=language, speed=speed)):
+    async for chunk in engine.speak(SpeechRequest(text=text, voice=voice, language=language, speed=speed)):
         pieces.append(chunk.audio)
         rate = chunk.sample_rate
         timed = [(word.text, float(word.start_ms), float(word.end_ms)) for word in chunk.words] or timed

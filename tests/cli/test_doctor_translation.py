@@ -59,7 +59,7 @@ def test_the_routes_of_a_pipeline_are_told_and_that_its_recogniser_promises_noth
     clauses = found["clauses (bench)"]
     assert (clauses["ok"], clauses["required"]) == (False, False)
     assert "begins at a pause" in clauses["seen"]
-    assert "--stt whisper" in clauses["remedy"]
+    assert "--stt moonshine:tiny-v1" in clauses["remedy"]
     assert "voices (bench)" not in found
 
 

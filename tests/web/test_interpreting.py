@@ -83,8 +83,10 @@ async def test_what_is_said_is_shown_beside_its_translation_which_is_heard_to_it
         await interpreting(tab)
         await tab.js(LAGS)
         await tab.click("#interpreter-heart")
-        await tab.until("document.querySelector('#lag').dataset.playing === 'true'")
-        assert "s behind the speaker" in " ".join((await tab.text("#lag .behind")).split())
+        await tab.until(
+            "document.querySelector('#lag').dataset.playing === 'true' &&"
+            " document.querySelector('#lag .behind').textContent.replace(/\\s+/g, ' ').includes('s behind the speaker')"
+        )
         await tab.until(f"{ROWS}.length === 2")
         await tab.click("#interpreter-heart")
         await tab.until(f"{PHASE} === 'finished'")

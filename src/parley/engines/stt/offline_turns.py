@@ -44,7 +44,7 @@ FIRST_PARTIAL = SAMPLE_RATE
 """Audio before the first partial."""
 
 PARTIAL_STEP = SAMPLE_RATE * 3 // 10
-"""New audio between partials at least."""
+"""New audio between partials at least, unless the engine says otherwise."""
 
 LEAD_IN = SAMPLE_RATE * 3 // 10
 """Silence kept in front of the next word."""
@@ -63,6 +63,9 @@ class SegmentedTurns(ABC):
     `partials` False saves the work of partial transcripts; `agreement` promises the words on which partials agree. `commit_samples`: less
     for a model that takes longer the more it hears, and needs little of what came before.
     """
+
+    partial_step = PARTIAL_STEP
+    """New audio between partials at least."""
 
     def __init__(
         self, model: str, *, partials: bool = True, agreement: bool = False, commit_samples: int = COMMIT_SAMPLES
@@ -235,7 +238,7 @@ class OfflineStream(TurnStream[Cut]):
         self._begun = None
         took = self._loop.time() - began
         # Half of the time at most goes into partials.
-        self._next_partial = max(end + PARTIAL_STEP, self._audio.end + int(took * SAMPLE_RATE))
+        self._next_partial = max(end + self._turns.partial_step, self._audio.end + int(took * SAMPLE_RATE))
         text = joined([*self._segments, piece])
         if ends_segment:
             self._segments.append(piece)

@@ -186,6 +186,9 @@ class OpenAIRecognizer:
 class _RemoteTurns(SegmentedTurns):
     """The turns of one endpoint: each decoding is a request."""
 
+    partial_step = SAMPLE_RATE // 2
+    """A request may cost money."""
+
     def __init__(self, config: TranscriptionConfig, connection: EndpointConnection) -> None:
         super().__init__(f"The transcription server at {connection.endpoint.shown_url}", partials=config.partials)
         self._config = config
