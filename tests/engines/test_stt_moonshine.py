@@ -67,6 +67,12 @@ async def heard(
     return await stream.finish()
 
 
+def assert_promises_kept(partials: list[Partial]) -> None:
+    for earlier, later in pairwise(partials):
+        assert later.stable.startswith(earlier.stable)
+        assert later.text.startswith(later.stable)
+
+
 async def failure(engine: MoonshineRecognizer) -> EngineUnavailable:
     with pytest.raises(EngineUnavailable) as raised:
         await engine.open()
@@ -132,9 +138,7 @@ async def test_partials_grow_keep_their_promises_and_a_long_turn_is_promised_by_
         promised = await stream.flush()
     final = await stream.finish()
     assert final.text == promised.text
-    for earlier, later in pairwise(partials):
-        assert later.stable.startswith(earlier.stable)
-        assert later.text.startswith(later.stable)
+    assert_promises_kept(partials)
     assert partials[-1].stable, "ten seconds are promised"
     assert final.text.startswith(partials[-1].stable)
     await engine.close()
@@ -246,9 +250,7 @@ async def test_without_streaming_partials_come_all_the_same_and_a_pause_ends_a_s
     stream.feed(np.concatenate([silence(0.5), UP]))
     final = await stream.finish()
     assert final.text.startswith(f"{whole_text} ")
-    for earlier, later in pairwise(partials):
-        assert later.stable.startswith(earlier.stable)
-        assert later.text.startswith(later.stable)
+    assert_promises_kept(partials)
     await engine.close()
 
 
