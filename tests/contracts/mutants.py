@@ -742,6 +742,24 @@ class HoldsBackTooMuch(BenchConverter):
         return BenchConversion(4_800, 0)
 
 
+class _Repeating(BenchConversion):
+    """The stream gives the context back before the rest."""
+
+    __slots__ = ("context",)
+
+    context: Samples
+
+    async def finish(self) -> Samples:
+        return np.concatenate([self.context, await super().finish()])
+
+
+class RepeatsContext(BenchConverter):
+    def open_stream(self, spec: ConversionSpec) -> BenchConversion:
+        stream = _Repeating(480, 0)
+        stream.context = np.zeros(0, np.float32) if spec.context is None else spec.context
+        return stream
+
+
 class _Revived(BenchConversion):
     __slots__ = ()
 

@@ -198,6 +198,7 @@ CAUGHT: list[tuple[type[EngineContract[Any, Any]], Make, Make, str, tuple[Any, .
             (TranslatorContract, BenchTranslator, mutants.LeaksItsContext, NOTHING_KEPT),
             (TranslatorContract, BenchTranslator, mutants.ListsAPairTooMany, "test_the_pairs_that_it_lists_are_those_that_it_translates"),
             (ConverterContract, BenchConverter, mutants.HoldsBackTooMuch, "test_silence_stays_where_it_was"),
+            (ConverterContract, BenchConverter, mutants.RepeatsContext, "test_context_is_heard_and_not_repeated"),
             (ConverterContract, BenchConverter, mutants.ConvertsAfterClose, "test_closing_is_safe_at_any_time_and_ends_the_stream"),
             (ConverterContract, BenchConverter, mutants.OneConversion, "test_sixteen_at_once_get_what_each_gets_alone"),
             (SpeechModelContract, BenchSpeechModel, mutants.SilentAnswer, "test_an_answer_is_audio_with_its_words_and_one_end"),

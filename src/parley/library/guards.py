@@ -218,6 +218,10 @@ class _Converter(_Guard):
     def latency_ms(self) -> float:
         return self._engine.latency_ms
 
+    @property
+    def block_ms(self) -> float:
+        return self._engine.block_ms
+
     def resolve_voice(self, voice: str) -> str | None:
         with self._border():
             return self._engine.resolve_voice(voice)

@@ -11,10 +11,15 @@ from parley.engines.ports.engine import Engine, Samples
 @dataclass(frozen=True, slots=True)
 class ConversionSpec:
     """What a stream converts to. `voice` is one of `info.voices`, "" for the engine's usual one. `share` is an opaque key: streams of
-    different keys take turns (see `RecognitionSpec`)."""
+    different keys take turns (see `RecognitionSpec`).
+
+    `context` is what the same speaker said just before, float32 `[n]` at `info.sample_rate`, None where nothing is known. It is not
+    converted and no output stands for it; an engine may know the speaker's voice from it. No more than its last 3 s are of use.
+    """
 
     voice: str = ""
     share: object = field(default=None, repr=False, compare=False)
+    context: Samples | None = field(default=None, repr=False, compare=False)
 
 
 class ConversionStream(Protocol):
@@ -48,6 +53,12 @@ class VoiceConverter(Engine, Protocol):
     @property
     def latency_ms(self) -> float:
         """The most audio that a stream holds back, in milliseconds: the delay it adds to a live voice, computing time aside."""
+        ...
+
+    @property
+    def block_ms(self) -> float:
+        """The audio that is computed at once, in milliseconds. A live voice is delayed by `latency_ms` and as much again as one block, in
+        which the block is computed. Valid after `open()`, like `latency_ms`."""
         ...
 
     def open_stream(self, spec: ConversionSpec) -> ConversionStream:

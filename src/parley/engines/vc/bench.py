@@ -36,6 +36,7 @@ class BenchConverter:
 
     def __init__(self, latency_ms: float, work_ms: float) -> None:
         self.latency_ms = latency_ms
+        self.block_ms = work_ms
         self._work_s = work_ms / 1000
 
     @property

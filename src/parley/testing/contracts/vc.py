@@ -60,6 +60,16 @@ class ConverterContract(EngineContract[VoiceConverter, Samples]):
 
     def test_it_declares_a_delay(self, subject: Subject[VoiceConverter]) -> None:
         assert 0 <= subject.engine.latency_ms < 5_000
+        assert 0 <= subject.engine.block_ms <= 1_000
+
+    def test_context_is_heard_and_not_repeated(self, subject: Subject[VoiceConverter]) -> None:
+        """What was said before helps an engine; it has no place in the output."""
+        engine, rate = subject.engine, subject.engine.info.sample_rate
+        audio = speech(SENTENCES[1], rate)[: rate // 2]
+        for context in (speech(SENTENCES[0], rate), silence(0.01, rate), silence(30, rate)):
+            made = subject.run(self.convert(engine, audio, spec=ConversionSpec(share=object(), context=context)))
+            assert len(made) == len(audio)
+            assert np.isfinite(made).all()
 
     @pytest.mark.parametrize("size", [160, 1_777, 10_000_000])
     def test_the_output_does_not_depend_on_the_pieces(self, subject: Subject[VoiceConverter], size: int) -> None:
