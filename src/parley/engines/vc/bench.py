@@ -22,10 +22,14 @@ VOICE: Final = "filtered"
 
 
 def create(model: str, options: Mapping[str, object]) -> BenchConverter:
-    """`bench`; options `latency_ms` (20, of audio held back) and `work_ms` (0, for each piece)."""
+    """`bench`; options `latency_ms` (20, of audio held back), `work_ms` (0, for each piece) and `block_ms` (as `work_ms`: what it declares
+    to compute at once)."""
     reader = OptionReader("vc bench", options)
+    work_ms = reader.number("work_ms", 0, 0, 10_000)
     engine = BenchConverter(
-        latency_ms=reader.number("latency_ms", 20, 0, 1_000), work_ms=reader.number("work_ms", 0, 0, 10_000)
+        latency_ms=reader.number("latency_ms", 20, 0, 1_000),
+        work_ms=work_ms,
+        block_ms=reader.number("block_ms", min(work_ms, 1_000), 0, 1_000),
     )
     reader.close()
     return engine
@@ -34,9 +38,9 @@ def create(model: str, options: Mapping[str, object]) -> BenchConverter:
 class BenchConverter:
     """A `VoiceConverter` that costs next to nothing and takes exactly as long as its options say."""
 
-    def __init__(self, latency_ms: float, work_ms: float) -> None:
+    def __init__(self, latency_ms: float, work_ms: float, block_ms: float | None = None) -> None:
         self.latency_ms = latency_ms
-        self.block_ms = work_ms
+        self.block_ms = work_ms if block_ms is None else block_ms
         self._work_s = work_ms / 1000
 
     @property
