@@ -85,7 +85,9 @@ class RateController:
         self.error_s += share * (error_s - self.error_s)
         limit = MOST_PPM * 1e-6
         wanted = _PROPORTIONAL * self.error_s + self._integral
-        if abs(wanted) < limit or wanted * self.error_s < 0:
+        # A fill that is far off is not the clocks' doing, and no limit winds the integral up.
+        near = self.known_s >= _AVERAGED_S and abs(self.error_s) * 1000 < FAR_MS
+        if near and (abs(wanted) < limit or wanted * self.error_s < 0):
             self._integral += _INTEGRAL * self.error_s * passed_s
         self.ppm = max(-limit, min(limit, wanted)) * 1e6
         return self.ppm

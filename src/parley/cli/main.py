@@ -23,6 +23,7 @@ COMMANDS = {
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
+    "voice": "Convert voices: files, a pipe, or the microphone, live; profiles of voices.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",
     "engines": "List the engines that can be named in a pipeline.",
