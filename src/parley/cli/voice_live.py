@@ -6,6 +6,7 @@ Laws: on a terminal the line is drawn anew; elsewhere it is one line each second
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 import sys
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from parley.voice.live_audio import LiveVoiceEvent, LiveVoiceFigures
+    from parley.talk.live_voice import LiveVoiceEvent, LiveVoiceFigures
 
 SHOWN_S = 0.25
 LINE_S = 1.0
+
+SWITCH_S = 0.0005
+
+WIPE = "\r\033[K"
 
 SLOW_RTF = 0.6
 """From here on a converter may be late now and then: its worst blocks take the time of a whole one."""
@@ -65,8 +70,10 @@ async def _converse(target: ConversionTarget, devices: tuple[str, str], as_json:
 
 
 async def _run(target: ConversionTarget, devices: tuple[str, str], view: LiveView, device_ms: float | None) -> None:
-    from parley.voice.live_audio import DEVICE_MS, live_voice
+    from parley.talk.live_voice import DEVICE_MS, live_voice
 
+    # The devices' threads must not wait 5 ms for Python while a block is computed.
+    sys.setswitchinterval(SWITCH_S)
     async with opened(target) as converter:
         events = live_voice(converter, target.voice, devices, every_s=view.every_s, device_ms=device_ms or DEVICE_MS)
         async with aclosing(events) as coming:
@@ -75,7 +82,7 @@ async def _run(target: ConversionTarget, devices: tuple[str, str], view: LiveVie
 
 
 def _show(view: LiveView, target: ConversionTarget, event: LiveVoiceEvent) -> None:
-    from parley.voice.live_audio import DevicesOpened, DeviceVanished
+    from parley.talk.live_voice import DevicesOpened, DeviceVanished
 
     match event:
         case DevicesOpened(source, sink, again):
@@ -98,12 +105,11 @@ def _view(as_json: bool) -> Iterator[LiveView]:
     elif not sys.stdout.isatty():
         yield PlainLines()
     else:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(emoji=False, highlight=False)
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield DrawnLine(live)
+        view = DrawnLine()
+        try:
+            yield view
+        finally:
+            view.wipe()
 
 
 class JsonLines:
@@ -124,19 +130,30 @@ class PlainLines(JsonLines):
 
 
 class DrawnLine:
+    """The last line of the terminal, drawn anew each time."""
+
     every_s = SHOWN_S
 
-    def __init__(self, live: object) -> None:
-        from rich.live import Live
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.text import Text
 
-        assert isinstance(live, Live)
-        self._live = live
+        # What rich prepares when it prints for the first time would come between two blocks of sound.
+        Console(file=io.StringIO(), force_terminal=True).print(Text("", "dim"), "")
+        self._console = Console(emoji=False, highlight=False)
 
     def note(self, text: str) -> None:
-        self._live.console.print(text)
+        self.wipe()
+        self._console.print(text)
 
     def figures(self, figures: LiveVoiceFigures) -> None:
-        self._live.update(line(figures, self._live.console.width), refresh=True)
+        self.wipe()
+        self._console.print(line(figures, self._console.width - 1), end="")
+        self._console.file.flush()
+
+    def wipe(self) -> None:
+        """Empty the line; the cursor stands at its begin."""
+        self._console.file.write(WIPE)
 
 
 def fields(figures: LiveVoiceFigures) -> list[tuple[str, str, bool]]:

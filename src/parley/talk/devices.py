@@ -99,7 +99,7 @@ def list_devices() -> list[Device]:
                 int(device["max_output_channels"]),
                 index == default_input,
                 index == default_output,
-                _own_rate(str(device["name"]), float(device["default_samplerate"])),
+                own_rate(str(device["name"]), float(device["default_samplerate"])),
             )
             for index, device in enumerate(sd.query_devices())
         ]
@@ -327,7 +327,7 @@ class DeviceAudio:
             self._on_sound(sound)
 
 
-def _own_rate(name: str, stated: float) -> int:
+def own_rate(name: str, stated: float) -> int:
     """The rate at which a device works by itself. For the devices of a sound server PortAudio states the first one of a list."""
     return RATE if name.casefold() in SOUND_SERVERS or stated < 1 else round(stated)
 

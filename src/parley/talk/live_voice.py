@@ -18,6 +18,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
+import numpy as np
+
 from parley.audio.clock_steering import SteeredBuffer
 from parley.audio.levels import SILENCE_DBFS, rms_dbfs
 from parley.audio.short_resampling import ShortResampler
@@ -37,6 +39,9 @@ MARGIN_MS: Final = 10.0
 """How late a callback may come without a gap, at first; each gap adds to it."""
 
 MOST_MARGIN_MS: Final = 120.0
+
+SETTLING_S: Final = 0.4
+"""Devices ask for their first audio in bursts; meanwhile silence is played, and nothing of the buffer."""
 
 AGAIN_S: Final = 1.0
 """A device that has vanished is looked for so often."""
@@ -96,10 +101,13 @@ class VoicePath:
         self._buffer = SteeredBuffer(voice.rate, out_rate, usual_ms, most_ms=usual_ms + MOST_MARGIN_MS)
         self._lock = threading.Lock()
         self._in_dbfs = self._out_dbfs = SILENCE_DBFS
+        self._settled_at_s: float | None = None
 
     def record(self, audio: Samples, at_s: float) -> None:
         """The microphone gave this, float32 `[n]` at its rate, at the time `at_s`."""
         self._in_dbfs = _metered(self._in_dbfs, audio)
+        if self._settled_at_s is None:
+            self._settled_at_s = at_s + SETTLING_S
         frame = self._resampler.push(audio)
         if len(frame):
             given = self._voice.exchange(frame)
@@ -108,6 +116,8 @@ class VoicePath:
 
     def play(self, count: int, at_s: float) -> Samples:
         """What the loudspeaker plays next, at its rate."""
+        if self._settled_at_s is None or at_s < self._settled_at_s:
+            return np.zeros(count, np.float32)
         with self._lock:
             audio = self._buffer.pull(count, at_s)
         self._out_dbfs = _metered(self._out_dbfs, audio)
