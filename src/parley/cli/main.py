@@ -23,7 +23,7 @@ COMMANDS = {
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
-    "voice": "Convert voices: files, a pipe, or the microphone, live; profiles of voices.",
+    "voice": "Convert voices: files, a pipe, or the microphone, live; serve conversion to other programs.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",
     "engines": "List the engines that can be named in a pipeline.",
@@ -109,3 +109,7 @@ def _wrapped(line: str) -> str:
 def main() -> None:
     """The console script."""
     sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

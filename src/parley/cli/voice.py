@@ -6,6 +6,7 @@ import click
 
 from parley.cli.voice_convert import convert
 from parley.cli.voice_profiles import list_, profile, remove
+from parley.cli.voice_serve import voice_serve
 
 
 @click.group(
@@ -15,11 +16,12 @@ Examples:
   parley voice convert interview.wav interview.ana.wav --to ana
   parley voice convert --live --to ana
   parley voice convert --live --to rvc:models/ana --output "BlackHole 2ch"
+  parley voice serve vocoder:ana
 """
 )
 def voice() -> None:
-    """Convert voices: files, a pipe, or the microphone, live; keep profiles of voices."""
+    """Convert voices: files, a pipe, or the microphone, live; keep profiles of voices; serve conversion."""
 
 
-for _command in (profile, list_, remove, convert):
+for _command in (profile, list_, remove, convert, voice_serve):
     voice.add_command(_command)

@@ -42,10 +42,11 @@ class RawFallback:
     """A `ConversionStream` whose `convert()` and `finish()` raise only after `close()`.
 
     `open_stream` opens the inner stream, of `rate` Hz and a delay of `latency` samples. Raises the `EngineRefused` that it raises at
-    first, since a wrong voice stays wrong, unless the voice is `known`.
+    first, since a wrong voice stays wrong, unless the voice is `known`. It stays in the set `among` until it is closed.
     """
 
     __slots__ = (
+        "_among",
         "_closed",
         "_fed",
         "_given",
@@ -65,7 +66,14 @@ class RawFallback:
     )
 
     def __init__(
-        self, open_stream: OpenStream, spec: ConversionSpec, rate: int, latency: int, *, known: bool = False
+        self,
+        open_stream: OpenStream,
+        spec: ConversionSpec,
+        rate: int,
+        latency: int,
+        *,
+        known: bool = False,
+        among: set[RawFallback] | None = None,
     ) -> None:
         self._open_stream = open_stream
         self._spec = spec
@@ -85,9 +93,9 @@ class RawFallback:
         self._closed = False
         self._raw_since: int | None = None
         self.interruptions = 0
-        """How often the converter failed, or could not be opened."""
+        """How often the converter failed while it worked, or could not be opened at first."""
         self.restarts = 0
-        """How often it was opened again."""
+        """How often it came back."""
         self.raw_samples = 0
         """Samples of the output that are raw."""
         try:
@@ -96,6 +104,8 @@ class RawFallback:
             if isinstance(error, EngineRefused) and not known:
                 raise
             self._interrupted(error)
+        self._among = set() if among is None else among
+        self._among.add(self)
 
     @property
     def raw_ms(self) -> float:
@@ -127,6 +137,7 @@ class RawFallback:
 
     def close(self) -> None:
         self._closed = True
+        self._among.discard(self)
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.close()
@@ -169,6 +180,7 @@ class RawFallback:
         if self._raw_since is not None and len(audio):
             logger.info("Converting again after %d ms", 1_000 * (self._given - self._raw_since) / self._rate)
             self._raw_since = None
+            self.restarts += 1
         ready = self._seams.converted(audio, self._history.between(self._given, self._given + len(audio)))
         self._given += len(audio)
         return ready
@@ -191,7 +203,6 @@ class RawFallback:
             logger.debug("The voice converter cannot be opened yet: %s", error)
             return
         self._taken = self._given
-        self.restarts += 1
 
     def _lost(self) -> None:
         inner, self._inner = self._inner, None
@@ -199,8 +210,8 @@ class RawFallback:
             inner.close()
 
     def _interrupted(self, error: Exception) -> None:
-        self.interruptions += 1
         if self._raw_since is None:
+            self.interruptions += 1
             self._raw_since = self._given
             logger.warning("The speaker's own voice is given instead of a converted one: %s", error)
 

@@ -1,0 +1,1 @@
+"""Voice conversion as a server of its own: any program on this machine converts speech through a Unix socket (`parley voice serve`)."""
