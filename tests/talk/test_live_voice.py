@@ -176,6 +176,30 @@ def test_a_device_that_is_not_there_is_an_error_before_anything_is_heard(tmp_pat
             live.end()
 
 
+def test_a_clip_is_recorded_from_the_microphone_and_a_short_one_is_refused_by_its_length(tmp_path: Path) -> None:
+    recording = (
+        "from parley.cli.voice_recording import record; from parley.audio.levels import rms_dbfs;"
+        "clip = record(1.5, ''); print(clip.seconds, rms_dbfs(clip.audio[-24_000:]))"
+    )
+    profile = "from parley.cli.main import main; main()"
+    with virtual_room(tmp_path) as room:
+        playing = subprocess.Popen(["paplay", "--device=mic", str(said(tmp_path / "said.wav"))], env=room.environment)
+        heard = python(room, recording)
+        playing.wait()
+        short = python(room, profile, "voice", "profile", "me", "--microphone", "--seconds", "1")
+    seconds, level = map(float, heard.stdout.split())
+    assert seconds == 1.5
+    assert level > -40
+    assert "Speak for 1.5 s into" in heard.stderr
+    assert short.returncode == 2
+    assert "The clip is 1.0 s long; a voice profile needs 10 s" in short.stderr
+
+
+def python(room: Room, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=room.environment, capture_output=True, text=True, check=False, timeout=START_S)
+
+
 @pytest.mark.parametrize(
     ("name", "stated", "rate"),
     [
