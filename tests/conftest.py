@@ -19,10 +19,11 @@ from tests.speech import ClipMissing, clip, load
 settings.register_profile("without-a-clock", deadline=None)
 settings.load_profile("without-a-clock")
 
-# The models of whoever runs the tests are none of theirs, unless they say so.
+# The models and voices of whoever runs the tests are none of theirs, unless they say so.
 os.environ["PARLEY_MODELS_DIR"] = os.environ.get("PARLEY_TEST_MODELS_DIR") or str(
     Path(tempfile.gettempdir(), "parley-tests-no-models")
 )
+os.environ["PARLEY_VOICES_DIR"] = str(Path(tempfile.gettempdir(), "parley-tests-no-voices"))
 
 
 def pytest_collection_finish() -> None:

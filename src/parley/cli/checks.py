@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from parley.config import Config
     from parley.config.values import PipelineConfig
     from parley.engines.openai_api.service import Service
-    from parley.engines.ports import Engine, EngineInfo, EngineSpec, Stage, Translator
+    from parley.engines.ports import Engine, EngineInfo, EngineSpec, Stage, Translator, VoiceConverter
 
 OPEN_TIMEOUT_S = 120.0
 """Enough to load weights from a slow disk. A longer download should be watched in `parley serve`."""
@@ -158,13 +158,17 @@ def _engines(config: Config) -> Iterator[tuple[Stage[Any], EngineSpec, list[str]
 
 
 def check_engines(config: Config) -> Iterator[Check]:
-    """Opens and closes every engine, one after the other, translators last; then says what each pipeline translates."""
-    from parley.engines.ports import MT
+    """Opens and closes every engine, one after the other, translators last; then says what each pipeline translates and converts."""
+    from parley.cli.voice_checks import check_converter, check_index
+    from parley.engines.ports import MT, VC
 
     infos: dict[tuple[str, str], EngineInfo] = {}
     translated: list[Check] = []
+    converted: list[Check] = []
 
     def opened(engine: Engine, stage: Stage[Any], pipelines: list[str]) -> None:
+        if stage is VC:
+            converted.append(check_converter(pipelines, cast("VoiceConverter", engine)))
         for name in pipelines:
             infos[name, stage.name] = engine.info
             if stage is MT and (name != "bench" or config.default_pipeline == name):  # it serves benchmarks
@@ -175,7 +179,10 @@ def check_engines(config: Config) -> Iterator[Check]:
         named = f"{stage} {label} ({', '.join(pipelines)})"
         look = partial(opened, stage=stage, pipelines=pipelines)
         yield asyncio.run(_check_engine(stage, spec, named, look))
+        if stage is VC and (index := check_index(spec)) is not None:
+            yield index
     yield from translated
+    yield from converted
 
 
 def _translation(

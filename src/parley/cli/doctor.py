@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from parley.cli import checks
+from parley.cli import checks, voice_checks
 from parley.cli.options import configured, load_config, warn
 
 
@@ -18,7 +18,8 @@ from parley.cli.options import configured, load_config, warn
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of checks.")
 @click.pass_context
 def doctor(ctx: click.Context, /, config_path: Path | None, as_json: bool, **flags: object) -> None:
-    """Check Python, packages, configuration, address, open files, key, engines, endpoints and audio devices.
+    """Check Python, packages, configuration, address, open files, key, engines, endpoints, voice profiles and audio
+    devices.
 
     Looks at what `parley serve` with the same flags would use. Exit code 1 when something it needs is missing.
     """
@@ -56,6 +57,7 @@ def _checks(config_path: Path | None, flags: dict[str, object]) -> Iterator[chec
         yield tls
     yield from checks.check_endpoints(config)
     yield from checks.check_engines(config)
+    yield from voice_checks.check_profiles()
     yield checks.check_audio()
 
 

@@ -23,7 +23,7 @@ COMMANDS = {
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
-    "voice": "Convert speech to another voice; serve conversion to other programs.",
+    "voice": "Convert voices: files, a pipe, or the microphone, live; serve conversion to other programs.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",
     "engines": "List the engines that can be named in a pipeline.",

@@ -56,7 +56,7 @@ _OTHER_FLAGS = {"pull": "models_pull"}
 """Flags that are shorter than the short name of their setting."""
 
 PREFIX = "PARLEY_"
-NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR")
+NOT_SETTINGS = ("PARLEY_CONFIG", "PARLEY_MODELS_DIR", "PARLEY_VOICES_DIR")
 OTHER_PREFIXES = ("PARLEY_TEST_", "PARLEY_BENCH_", "PARLEY_CI_")
 """Variables of the tests, the benchmark and the build; never settings."""
 

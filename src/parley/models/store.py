@@ -27,11 +27,16 @@ def root() -> Path:
     """The folder: that of `PARLEY_MODELS_DIR`, else the user's data folder."""
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
+    return data_folder() / "models"
+
+
+def data_folder() -> Path:
+    """Where Parley keeps what belongs to the user: models, voice profiles."""
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "parley" / "models"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "parley"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "parley" / "models"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "parley" / "models"
+        return Path.home() / "Library" / "Application Support" / "parley"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "parley"
 
 
 def folder_of(model: ModelEntry) -> Path:

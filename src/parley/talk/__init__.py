@@ -1,1 +1,1 @@
-"""`parley talk`: a conversation at this machine's own microphone and loudspeaker."""
+"""This machine's own microphone and loudspeaker: a conversation (`parley talk`), and a live voice (`parley voice convert --live`)."""

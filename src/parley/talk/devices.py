@@ -46,6 +46,9 @@ STALL_S = 4.0
 WAITING_SOUNDS = 500
 """Ten seconds that the event loop may be late; beyond that the oldest sound is lost, and counted."""
 
+SOUND_SERVERS = ("default", "sysdefault", "pulse", "pipewire", "jack")
+"""ALSA's names of devices that a sound server stands behind, which converts rates by itself."""
+
 Direction = Literal["input", "output"]
 
 NO_DEVICE = "none"
@@ -60,7 +63,7 @@ class DevicesUnavailable(ParleyError):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device as PortAudio names it. `inputs` and `outputs` are channels."""
+    """One device as PortAudio names it. `inputs` and `outputs` are channels, `rate` is its own in Hz."""
 
     index: int
     name: str
@@ -69,6 +72,7 @@ class Device:
     outputs: int
     default_input: bool
     default_output: bool
+    rate: int = RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class DeviceBlock:
 
 def list_devices() -> list[Device]:
     """The devices of this machine. Raises `DevicesUnavailable`."""
-    sd = _sounddevice()
+    sd = sounddevice_library()
     try:
         hosts = sd.query_hostapis()
         default_input, default_output = sd.default.device
@@ -95,6 +99,7 @@ def list_devices() -> list[Device]:
                 int(device["max_output_channels"]),
                 index == default_input,
                 index == default_output,
+                own_rate(str(device["name"]), float(device["default_samplerate"])),
             )
             for index, device in enumerate(sd.query_devices())
         ]
@@ -167,7 +172,7 @@ class DeviceAudio:
         self.names = (NO_DEVICE, NO_DEVICE)
         if wanted_input is None and wanted_output is None:
             return
-        sd = _sounddevice()
+        sd = sounddevice_library()
         if refresh:
             # PortAudio looks for devices only when it starts.
             sd._terminate()
@@ -322,6 +327,11 @@ class DeviceAudio:
             self._on_sound(sound)
 
 
+def own_rate(name: str, stated: float) -> int:
+    """The rate at which a device works by itself. For the devices of a sound server PortAudio states the first one of a list."""
+    return RATE if name.casefold() in SOUND_SERVERS or stated < 1 else round(stated)
+
+
 def _name(device: Device | None) -> str:
     return NO_DEVICE if device is None else device.name
 
@@ -346,7 +356,7 @@ def _sane(latency_s: float) -> float:
     return latency_s if 0.0 <= latency_s < 1.0 else 0.0
 
 
-def _sounddevice() -> Any:
+def sounddevice_library() -> Any:
     """The library, imported now. Raises `DevicesUnavailable`."""
     _hush_alsa()
     try:
