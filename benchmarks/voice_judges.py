@@ -108,8 +108,8 @@ class SpeakerEncoder:
             mel = np.pad(mel, ((0, self._FRAMES - len(mel)), (0, 0)))
         starts = range(0, len(mel) - self._FRAMES + 1, 77)
         parts = self._encoded(np.stack([mel[at : at + self._FRAMES] for at in starts]))
-        whole: NDArray[np.float64] = parts.mean(0)
-        return whole / np.linalg.norm(whole)
+        whole: NDArray[np.float64] = parts.mean(0) / np.linalg.norm(parts.mean(0))
+        return whole
 
     def _mel(self, audio: NDArray[np.float64]) -> NDArray[np.float64]:
         padded = np.pad(audio, self._WINDOW // 2)
@@ -134,8 +134,9 @@ class SpeakerEncoder:
                 outputs.append(hidden)
             inputs = np.stack(outputs, axis=1)
         weight, bias = self._linear
-        raw: NDArray[np.float64] = np.maximum(0, inputs[:, -1] @ weight.T + bias)
-        return raw / np.linalg.norm(raw, axis=1, keepdims=True)
+        raw = np.maximum(0, inputs[:, -1] @ weight.T + bias)
+        vectors: NDArray[np.float64] = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+        return vectors
 
 
 def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,7 +147,7 @@ def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
 def _levelled(audio: Samples) -> NDArray[np.float64]:
     """At -30 dB under full scale, where it is quieter."""
     loud = float(np.sqrt(np.mean(audio.astype(np.float64) ** 2)))
-    return audio * max(1.0, 10 ** (-30 / 20) / max(loud, 1e-9))
+    return np.asarray(audio * max(1.0, 10 ** (-30 / 20) / max(loud, 1e-9)), np.float64)
 
 
 def _without_silence(audio: NDArray[np.float64]) -> NDArray[np.float64]:
