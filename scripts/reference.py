@@ -68,6 +68,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "SegmentWord",
             "synthesize",
             "Spoken",
+            "convert_voice",
             "translate",
             "atranslate",
             "TranslatedSegment",

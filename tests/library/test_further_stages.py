@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parley import Failed, LibraryError, ReplyAudio, ReplyEnded, VoiceSession, synthesize
+from parley import (
+    Failed,
+    FrameRefused,
+    LibraryError,
+    Recording,
+    ReplyAudio,
+    ReplyEnded,
+    VoiceSession,
+    convert_voice,
+    synthesize,
+)
 from parley.engines.ports import ConversionSpec, EngineSpec, Samples
 from parley.engines.vc import bench
 from parley.library import VoiceEvent
@@ -61,6 +71,28 @@ def test_what_is_synthesized_without_a_session_is_converted_too() -> None:
     assert np.array_equal(other, said(vc=EngineSpec("bench", "", {"latency_ms": 30}), voice=bench.VOICE))
     with pytest.raises(LibraryError, match=r"no voice 'nobody'.*filtered|no voice 'nobody'"):
         said(vc="bench", voice="nobody")
+
+
+@pytest.mark.parametrize("rate", [8_000, 24_000, 44_100])
+def test_a_recording_is_converted_frame_by_frame_and_keeps_its_length(rate: int) -> None:
+    pieces = synthesize("Good day to you.", tts="hibari", sample_rate=rate)
+    said = np.concatenate([piece.samples for piece in pieces])
+    whole = list(convert_voice(Recording(said.astype(np.float32) / 32768, rate), to="bench"))
+    made = np.concatenate(list(convert_voice(cut(said, 1_001), to="bench", sample_rate=rate)))
+    assert len(whole) > 1
+    assert len(made) == len(said)
+    assert np.abs(made - np.concatenate(whole)).max() < 1e-3
+    assert np.abs(made - said.astype(np.float32) / 32768).max() > 0.01
+
+
+def test_impossible_conversions_are_refused() -> None:
+    with pytest.raises(LibraryError, match="without their rate"):
+        next(convert_voice([np.zeros(10, np.int16)], to="bench"))
+    with pytest.raises(LibraryError, match=r"no voice 'nobody'.*filtered"):
+        next(convert_voice([np.zeros(10, np.int16)], to="bench", voice="nobody", sample_rate=16_000))
+    with pytest.raises(FrameRefused, match="sample_rate=3"):
+        next(convert_voice([np.zeros(10, np.int16)], to="bench", sample_rate=3))
+    assert list(convert_voice([], to="bench", sample_rate=16_000)) == []
 
 
 def test_an_exception_of_a_voice_converter_is_in_the_event() -> None:

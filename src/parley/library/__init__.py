@@ -15,6 +15,7 @@ from parley.core.policy.turn_rules import Endpointing, FloorRule, PauseSeen, Pre
 from parley.core.words.settings import SemanticVad, ServerVad
 from parley.engines.ports import EngineError, EngineSpec, EngineUnavailable, Transcript
 from parley.errors import ParleyError
+from parley.library.conversion import convert_voice
 from parley.library.dubbing import Dub, dub
 from parley.library.errors import FrameRefused, LibraryError, SessionBroken, SessionClosed, SinkRefused
 from parley.library.events import (
@@ -94,6 +95,7 @@ __all__ = [
     "VoiceEvent",
     "VoiceSession",
     "atranslate",
+    "convert_voice",
     "dub",
     "frames",
     "placed",

@@ -49,7 +49,7 @@ class FrameReader:
 
     def push(self, frame: Frame) -> list[bytes]:
         """The chunks (PCM16 at 24 kHz) that are complete now. Raises `FrameRefused`, and then has taken nothing."""
-        samples = _checked(frame, self.sample_rate)
+        samples = checked_frame(frame, self.sample_rate)
         self.taken += len(samples)
         return self._add(samples)
 
@@ -76,7 +76,7 @@ class FrameReader:
         return chunks
 
 
-def _checked(frame: Any, sample_rate: int) -> NDArray[Any]:
+def checked_frame(frame: Any, sample_rate: int) -> NDArray[Any]:
     """The frame's samples, int16 or float32. Raises `FrameRefused`."""
     if isinstance(frame, Recording):
         if frame.sample_rate != sample_rate:
