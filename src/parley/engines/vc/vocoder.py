@@ -4,8 +4,8 @@ Laws:
 - What comes out depends on the samples, the voice, the options and what `spec.context` and earlier streams of the same `spec.share` said of
   the speaker; never on time, on the pieces, or on other shares.
 - Of a speaker statistics are kept, no audio, and no longer than the share itself lives.
-- A piece of up to `_INLINE` samples is computed at once, in about 2 ms; of a longer one the event loop never waits: it is computed on a
-  thread, in slices, between which other sessions take their turns.
+- A piece of one frame is computed at once, in less than a millisecond; for more the event loop never waits: it is computed on a thread, in
+  slices, between which other sessions take their turns.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from parley.engines.vc.source_voice import SourceVoice
 
 DEFAULT: Final = "low"
 
-_INLINE: Final = 480
+_INLINE: Final = HOP
 _SLICE: Final = SAMPLE_RATE // 4
 """Samples that are computed before another session takes its turn: 250 ms of audio, some 20 ms of work."""
 
@@ -207,8 +207,7 @@ class VocoderConversion:
         return np.concatenate(made)
 
     async def finish(self) -> Samples:
-        self._open_worker()
-        made = self._vocoder.finish()
+        made = await self._call(self._vocoder.finish)
         self._keep()
         self._closed = True
         return made
