@@ -349,4 +349,4 @@ def test_it_costs_a_fraction_of_a_core() -> None:
     converted(audio[:RATE], profiles.load("high"))
     start = time.process_time()
     converted(audio, profiles.load("high"))
-    assert (time.process_time() - start) / (len(audio) / RATE) < 0.25  # 0.07 where nothing else runs
+    assert (time.process_time() - start) / (len(audio) / RATE) < 0.4  # 0.08 where nothing else runs
