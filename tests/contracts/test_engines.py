@@ -354,6 +354,12 @@ class TestBenchConverter(ConverterContract):
         return made(VC, "bench")
 
 
+class TestVocoder(ConverterContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(VC, "vocoder")
+
+
 @pytest.fixture(scope="session")
 def rvc_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rvc_folder(tmp_path_factory.mktemp("rvc") / "voice")
