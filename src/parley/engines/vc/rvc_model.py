@@ -51,7 +51,9 @@ class RvcModel:
         self._options = options
         self._content = ContentEncoder(files.content, self._session(files.content), files.channels)
         self._generator = Generator(files.generator, self._session(files.generator), files.channels, options.speaker)
-        self._index: FeatureIndex | None = load_index(files.index, files.channels) if files.index else None
+        self._index: FeatureIndex | None = (
+            load_index(files.index, files.channels, options.threads) if files.index else None
+        )
         self._tracker = self._load_tracker(files)
         self.rate = self._generator.measure_rate(options.sample_rate)
         """Of what it makes, in Hz."""
