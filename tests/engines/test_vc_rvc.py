@@ -388,3 +388,14 @@ async def test_a_block_is_chosen_and_timed_at_open(voice: Path, caplog: pytest.L
         assert engine.timing.rtf == pytest.approx(engine.timing.p95_ms / engine.block_ms)
         assert engine.latency_ms == pytest.approx(engine.block_ms + 45, abs=0.03)
     assert "real-time factor" in caplog.text
+
+
+async def test_a_voice_that_is_too_slow_is_a_warning_and_converts_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(voice_folder(tmp_path / "v", slow=200), block_ms=50) as engine:
+        assert engine.timing is not None
+        assert engine.timing.p95_ms > 0.6 * 50
+        assert not engine.timing.live
+        assert rms(await converted(engine, tone(220, 0.3))) > 0.1
+    assert "too slow for live use" in caplog.text
