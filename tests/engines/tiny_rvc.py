@@ -97,10 +97,12 @@ def generator(
     formant_hz: float = 0.0,
     random: bool = False,
     broken_above: float = 0.0,
+    slow: int = 0,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
     """A voice. `unvoiced`: such frames are heard, as `NON_SPEECH_HZ`. `formant_hz`: a tone at this frequency is added, whatever the pitch.
-    `broken_above`: an amplitude beyond which it gives no numbers. Frames of which it is told another number than there are are silent."""
+    `broken_above`: an amplitude beyond which it gives no numbers. `slow`: so many products
+    of a frame with a large matrix change nothing. Frames of which it is told another number than there are are silent."""
     webui = dialect == "webui"
     feats, length, speaker = ("phone", "phone_lengths", "ds") if webui else ("feats", "p_len", "sid")
     kind = HALF if half else FLOAT
@@ -122,7 +124,8 @@ def generator(
     ]
     nodes = [
         node("Cast", [feats], ["content"], to=FLOAT),
-        node("Gather", ["content", "first"], ["level"], axis=2),
+        node("Gather", ["content", "first"], ["heard_level"], axis=2),
+        *_slowly(slow),
         *(voiced if pitched else always),
         node("Cast", ["is_heard"], ["heard"], to=FLOAT),
         node("Shape", [feats], ["count"], start=1, end=2),
@@ -162,7 +165,8 @@ def generator(
         "axis": np.array(1),
         "axis1": np.array([1]),
         "axis2": np.array([2]),
-        "noise_axes": np.array([1]),
+        "work": np.array([1, slow, 1]),
+        "large": np.ones((width, 768), np.float32) if slow else 0.0,
     }
     said = {"metadata": json.dumps(dict(metadata))} if metadata is not None else {}
     return write(path, nodes, inputs, [tensor("audio", kind, 1, 1, "S")], constants, **said)
@@ -181,6 +185,18 @@ def _chance(*, webui: bool, random: bool) -> list[NodeProto]:
         node("Mul", ["drawn", "chance_share"], ["little"]),
         node("Mul", ["little", "amplitude"], ["move"]),
         node("Add", ["amplitude", "move"], ["moved"]),
+    ]
+
+
+def _slowly(times: int) -> list[NodeProto]:
+    if not times:
+        return [node("Identity", ["heard_level"], ["level"])]
+    return [
+        node("Tile", ["content", "work"], ["tiled"]),
+        node("MatMul", ["tiled", "large"], ["products"]),
+        node("ReduceMean", ["products"], ["mean_product"], keepdims=0),
+        node("Mul", ["mean_product", "zero"], ["no_more"]),
+        node("Add", ["heard_level", "no_more"], ["level"]),
     ]
 
 

@@ -25,8 +25,8 @@ import numpy as np
 from parley.engines.model_worker import ModelWorker
 from parley.engines.onnx_session import DEVICES
 from parley.engines.options import OptionReader
-from parley.engines.ports import ConversionSpec, EngineError, EngineInfo, EngineRefused
-from parley.engines.vc.rvc_block import BlockTiming, choose_block, p95
+from parley.engines.ports import ConversionSpec, EngineError, EngineInfo, EngineRefused, EngineUnavailable
+from parley.engines.vc.rvc_block import CANDIDATES_MS, BlockTiming, choose_block
 from parley.engines.vc.rvc_folder import FileOptions, find_voice
 from parley.engines.vc.rvc_generator import FRAMES_PER_S
 from parley.engines.vc.rvc_model import RvcModel, VoiceOptions
@@ -41,9 +41,11 @@ _UNKNOWN_RATE: Final = 40_000
 """What `info` says before the voice is open, where nothing says it."""
 
 _REPEATS: Final = 20
-_LEAST_REPEATS: Final = 4
+_LEAST_REPEATS: Final = 8
 _MEASURE_S: Final = 1.5
-"""How often one candidate is timed, and after which time no more."""
+"""How often one candidate is timed, and after which time no more than at least."""
+_HOPELESS_REPEATS: Final = 2
+"""How often one is that takes longer than it lasts."""
 _WARM_UPS: Final = 2
 
 
@@ -188,10 +190,11 @@ class RvcConverter:
         """On a thread."""
         files = find_voice(self._name, self._files, indexed=self._options.index_rate > 0)
         model = RvcModel(files, self._options)
-        if self._live.block_ms:
-            block_ms = round(self._live.block_ms)
-            return model, files.name, BlockTiming(block_ms, p95(self._time(model, block_ms)))
-        return model, files.name, choose_block(lambda block_ms: self._time(model, block_ms))
+        candidates_ms = (round(self._live.block_ms),) if self._live.block_ms else CANDIDATES_MS
+        try:
+            return model, files.name, choose_block(lambda block_ms: self._time(model, block_ms), candidates_ms)
+        except EngineError as error:
+            raise EngineUnavailable(error.message, error.remedy, code="invalid_weights") from error
 
     def _time(self, model: RvcModel, block_ms: int) -> Sequence[float]:
         """How long each of some blocks takes, in ms."""
@@ -201,15 +204,16 @@ class RvcConverter:
         voice = LiveVoice(model, shape, None)
         times: list[float] = []
         began_s = time.monotonic()
-        for number in range(_WARM_UPS + _REPEATS):
+        while len(times) < _WARM_UPS + _REPEATS:
             block = chance.uniform(-0.5, 0.5, length).astype(np.float32)  # louder than any gate
             at_s = time.perf_counter()
             voice.step(block)
-            if number >= _WARM_UPS:
-                times.append(1_000 * (time.perf_counter() - at_s))
-            if len(times) >= _LEAST_REPEATS and time.monotonic() - began_s > _MEASURE_S:
+            times.append(1_000 * (time.perf_counter() - at_s))
+            hopeless = min(times) > block_ms
+            enough = _HOPELESS_REPEATS if hopeless else _WARM_UPS + _LEAST_REPEATS
+            if len(times) >= enough and time.monotonic() - began_s > _MEASURE_S:
                 break
-        return times
+        return times[_WARM_UPS:] or times[-1:]
 
 
 def _whole(name: str, value: float) -> int:

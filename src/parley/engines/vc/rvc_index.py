@@ -3,8 +3,8 @@
 Laws:
 - Each frame is blended with the mean of its eight nearest features, weighted by (1 / squared distance)^2: `rate` of it and 1 - `rate` of
   the frame. Frames stay as they are where the index finds fewer than eight for one of them.
-- A faiss index (`.index`, the one RVC calls `added_...`) is searched by faiss, a matrix (`.npy`, `[features, channels]`) by NumPy,
-  exactly.
+- A faiss index (`.index`, the one RVC calls `added_...`) is searched by faiss, a matrix (`.npy`, `[features, channels]`) by a graph of
+  ours, exactly.
 - A file that is damaged or belongs to another generation of voices is an `EngineUnavailable` that names it.
 """
 
@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.engines.onnx_session import open_session
 from parley.engines.ports import EngineUnavailable
 from parley.engines.vc.mel import Frames
 from parley.invocation import install
@@ -51,11 +52,11 @@ def blend(index: FeatureIndex, frames: Frames, rate: float) -> Frames:
     return blended
 
 
-def load_index(path: Path, channels: int) -> FeatureIndex:
+def load_index(path: Path, channels: int, threads: int = 1) -> FeatureIndex:
     """Read an index for features of so many channels. Blocks. Raises `EngineUnavailable`."""
     index: FeatureIndex
     if path.suffix == ".npy":
-        index, found = _matrix(path)
+        index, found = _matrix(path, threads)
     else:
         index, found = _faiss(path)
     if found != channels:
@@ -68,22 +69,46 @@ def load_index(path: Path, channels: int) -> FeatureIndex:
 
 
 class MatrixIndex:
-    """A matrix of features `[features, channels]`, all of which are compared with each frame."""
+    """A matrix of features `[features, channels]`, all of which are compared with each frame, by ONNX Runtime: its threads do not spin."""
 
-    def __init__(self, matrix: Frames) -> None:
+    def __init__(self, matrix: Frames, threads: int) -> None:
         self._matrix = matrix
         self._squares = np.einsum("ij,ij->i", matrix, matrix)
+        self._session = open_session(_nearest_graph(), threads)
+        self._count = np.array([min(NEAREST, len(matrix))])
 
     def search(self, frames: Frames) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        distances = self._squares - 2 * (frames @ self._matrix.T)
-        count = min(NEAREST, len(self._matrix))
-        numbers = np.argpartition(distances, count - 1, axis=1)[:, :count]
+        inputs = {"frames": frames, "matrix": self._matrix, "squares": self._squares, "count": self._count}
+        nearest, numbers = self._session.run(["nearest", "numbers"], inputs)
         squares = np.einsum("ij,ij->i", frames, frames)
-        nearest = np.take_along_axis(distances, numbers, axis=1) + squares[:, None]
-        return np.maximum(nearest, 0), numbers.astype(np.int64)
+        return np.maximum(nearest + squares[:, None], 0), numbers
 
     def features(self, numbers: NDArray[np.int64]) -> Frames:
         return self._matrix[numbers]
+
+
+def _nearest_graph() -> bytes:
+    """Of each frame, the `count` least values of |feature|^2 - 2 frame * feature: its squared distances, but for its own square."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Gemm", ["frames", "matrix", "squares"], ["distances"], alpha=-2.0, transB=1),
+        helper.make_node("TopK", ["distances", "count"], ["nearest", "numbers"], largest=0, axis=1),
+    ]
+    taken = [
+        helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["q", "c"]),
+        helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["n", "c"]),
+        helper.make_tensor_value_info("squares", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info("count", TensorProto.INT64, [1]),
+    ]
+    given = [
+        helper.make_tensor_value_info("nearest", TensorProto.FLOAT, ["q", "k"]),
+        helper.make_tensor_value_info("numbers", TensorProto.INT64, ["q", "k"]),
+    ]
+    graph = helper.make_graph(nodes, "nearest", taken, given)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    made: bytes = model.SerializeToString()
+    return made
 
 
 class FaissIndex:
@@ -101,7 +126,7 @@ class FaissIndex:
         return self._features[numbers]
 
 
-def _matrix(path: Path) -> tuple[MatrixIndex, int]:
+def _matrix(path: Path, threads: int) -> tuple[MatrixIndex, int]:
     try:
         matrix = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -111,7 +136,7 @@ def _matrix(path: Path) -> tuple[MatrixIndex, int]:
     floats = matrix.astype(np.float32)
     if not np.isfinite(floats).all():
         raise _damaged(path, "it holds values that are no numbers")
-    return MatrixIndex(floats), floats.shape[1]
+    return MatrixIndex(floats, threads), floats.shape[1]
 
 
 def _faiss(path: Path) -> tuple[FaissIndex, int]:

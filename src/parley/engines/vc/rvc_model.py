@@ -19,7 +19,7 @@ from parley.engines.ports import EngineError, EngineUnavailable, Samples
 from parley.engines.vc.mel import HOP, Frames
 from parley.engines.vc.rvc_content import ContentEncoder
 from parley.engines.vc.rvc_folder import VoiceFiles
-from parley.engines.vc.rvc_generator import FRAMES_PER_S, Generator
+from parley.engines.vc.rvc_generator import FRAMES_PER_S, NOISE, Generator
 from parley.engines.vc.rvc_index import FeatureIndex, blend, load_index
 from parley.engines.vc.rvc_interface import GraphInterface
 from parley.engines.vc.rvc_pitch import Pitches, PitchTracker, SwiftTracker, load_tracker
@@ -51,7 +51,9 @@ class RvcModel:
         self._options = options
         self._content = ContentEncoder(files.content, self._session(files.content), files.channels)
         self._generator = Generator(files.generator, self._session(files.generator), files.channels, options.speaker)
-        self._index: FeatureIndex | None = load_index(files.index, files.channels) if files.index else None
+        self._index: FeatureIndex | None = (
+            load_index(files.index, files.channels, options.threads) if files.index else None
+        )
         self._tracker = self._load_tracker(files)
         self.rate = self._generator.measure_rate(options.sample_rate)
         """Of what it makes, in Hz."""
@@ -149,7 +151,7 @@ class RvcModel:
         try:
             hz = self.pitches(heard)[:-1] if self._tracker else np.zeros(64, np.float32)
             graph = files.content
-            self.speak(heard, hz[-32:], np.zeros((32, 192), np.float32), 20)
+            self.speak(heard, hz[-40:], np.zeros((40, NOISE), np.float32), 20)
         except EngineUnavailable:
             raise
         except Exception as error:  # whatever ONNX Runtime raises for inputs that do not fit

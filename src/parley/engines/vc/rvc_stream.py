@@ -97,7 +97,7 @@ class LiveVoice:
         self._hear(block)
         if self._is_silent():
             self._move_pitches(None)
-            return self._seams.silence(len(block))
+            return np.zeros(len(block), np.float32)
         self._move_pitches(self._tracked(shape.block * HOP))
         made = self._model.speak(self._heard, self._hz, self._noise, shape.made)
         return np.clip(self._seams.join(made[-shape.made * self._model.frame :]), -1, 1)
