@@ -44,7 +44,7 @@ _OWN: Final = ("voice", "start_s", "limit_s")
 
 
 def create(model: str, options: Mapping[str, object]) -> ProcessConverter:
-    """`process:ENGINE:MODEL`; options `voice` (one of the engine's), `start_s` (60, for it to load), `limit_s` (10, how long it may be silent);
+    """`process:ENGINE:MODEL`; options `voice` (one of the engine's), `start_s` (60, for loading), `limit_s` (10, for an answer);
     all others are the engine's."""
     reader = OptionReader("vc process", {name: options[name] for name in _OWN if name in options})
     voice = reader.text("voice")
