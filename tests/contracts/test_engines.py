@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -351,6 +352,13 @@ class TestBenchConverter(ConverterContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(VC, "bench")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="a converter's process is reached by a Unix socket")
+class TestConverterProcess(ConverterContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(VC, "process:bench", latency_ms=30)
 
 
 class TestWordList(ModeratorContract):

@@ -101,7 +101,7 @@ async def test_a_child_that_is_killed_in_mid_stream_costs_a_moment_of_the_conver
         wrong = np.flatnonzero(np.abs(made - wanted) > 1e-3)
         assert wrong[0] >= RATE - live.latency - FRAME, "what was converted stays"
         np.testing.assert_allclose(made[-RATE // 2 :], wanted[-RATE // 2 :], atol=1e-4)
-        assert largest_step(made) < STEP
+        assert largest_step(made[:-480]) < STEP, "a seam is no click; the end of the audio may be one"
         assert live.figures.raw_ms < 1_000 * (at - RATE) / RATE + 100
         assert engine.restarts == 1
         assert engine.fault is None
@@ -269,8 +269,7 @@ async def test_a_server_is_waited_for_and_may_come_back(tmp_path: Path) -> None:
         stream = engine.open_stream(ConversionSpec())
         parts = [await stream.convert(AUDIO[at : at + FRAME]) for at in range(0, RATE, FRAME)]
     parts += [await stream.convert(AUDIO[at : at + FRAME]) for at in range(RATE, 2 * RATE, FRAME)]
-    assert engine.fault is not None
-    assert "v.sock" in engine.fault.message
+    assert "v.sock" in str(engine.fault)
     async with OtherServer(path):
         parts += [await stream.convert(AUDIO[at : at + FRAME]) for at in range(2 * RATE, 4 * RATE, FRAME)]
         parts.append(await stream.finish())
@@ -292,7 +291,7 @@ async def test_a_server_that_is_silent_is_given_up_and_not_waited_for_again_as_l
         began = time.monotonic()
         np.testing.assert_allclose(await converted(engine, AUDIO[:RATE]), AUDIO[:RATE], atol=1e-4)
         assert time.monotonic() - began < 10
-        assert engine.fault is not None
+        assert "not answered for" in str(engine.fault)
         server.silent = False
         np.testing.assert_allclose(await converted(engine, AUDIO[:RATE]), -AUDIO[:RATE], atol=1e-4)
 

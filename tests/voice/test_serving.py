@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parley.engines.ports import Samples
 from parley.engines.vc.voice_protocol import FrameDecoder, encode_frame
 from parley.engines.vc.voice_sockets import listen_at
 from parley.voice.serving import VoiceServer
@@ -164,7 +165,7 @@ def test_a_signal_ends_it_at_once_with_clients_connected(tmp_path: Path, number:
     server = ServerProcess("bench", "--socket", str(tmp_path / "v.sock"), "--rate", "48000", errors=tmp_path / "log")
     client = VoiceClient(server.path)
     latency = round(server.ready["latency_ms"] * 48)
-    audio = np.sin(np.arange(48_000) / 30).astype(np.float32) / 2
+    audio: Samples = np.sin(np.arange(48_000) / 30, dtype=np.float32) * np.float32(0.5)
     made = client.converted(audio, 960)
     assert len(made) == latency + len(audio), "the stated delay holds at another rate too"
     assert not made[:latency].any()
