@@ -135,14 +135,18 @@ def test_a_client_that_never_reads_is_not_read_for_long_and_delays_nobody(
 
 
 def test_another_client_than_the_last_allowed_is_refused(server: ServerProcess) -> None:
-    clients = [VoiceClient(server.path) for _ in range(20)]
+    clients: list[VoiceClient] = []
     try:
-        for one in clients:
-            one.exchange(voice(0.02))
-        further = VoiceClient(server.path)
-        assert further.closed()
-        further.close()
+        while True:
+            clients.append(VoiceClient(server.path))
+            try:
+                clients[-1].exchange(voice(0.02))
+            except ConnectionError:
+                break
+        # those of other tests may just be leaving
+        assert 10 <= len(clients) - 1 <= 20
         assert "is refused: 20 are connected" in server.log()
+        assert len(clients[0].exchange(voice(0.02))) == 480
     finally:
         for one in clients:
             one.close()
