@@ -98,11 +98,11 @@ def end_with_stdin(ending: ServerEnd) -> None:
 
 async def serve(wanted: ServedVoice, announce: Callable[[ReadyVoice], None], ending: ServerEnd) -> None:
     """Serve until `ending`, SIGTERM or SIGINT. Raises `EngineUnavailable` and `EngineRefused` where it cannot begin."""
+    path = wanted.socket or runtime_folder() / "voice.sock"
+    check_free(path)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.request)
-    path = wanted.socket or runtime_folder() / "voice.sock"
-    check_free(path)
     engine = create(VC, wanted.engine)
     if not isinstance(engine, VoiceConverter):
         raise EngineUnavailable(f"{wanted.engine.name} is no voice converter.", code="engine_broken")
