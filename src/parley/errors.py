@@ -6,9 +6,12 @@ ParleyError
   InvalidLayers                  config: the settings of some layers are invalid (internal to loading)
   EngineError                    engines: an engine failed; `code` is stable
     EngineUnavailable            engines: the engine cannot be opened (package, weights, endpoint, key)
+      SocketRefused              engines: no voice server can listen at a path, or be reached there
     EngineRefused                engines: this one request cannot be served
     ChildLost                    engines: a translator's process ended
     DecoderLost                  engines: a recogniser's process ended
+    ConverterLost                engines: a voice server is away, or says what it may not
+  FrameInvalid                   engines: bytes are no frame of a voice server's protocol
   StatusError                    engines: an HTTP status other than 2xx (internal to remote engines)
   StreamError                    engines: a failure reported inside an answer's stream (internal to remote engines)
   NothingMoreCame, TimeoutError  engines: an answer's stream stalled (internal to remote engines)

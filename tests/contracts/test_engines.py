@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -371,6 +372,13 @@ class TestRvc(ConverterContract):
     @pytest.fixture
     def make_engine(self, rvc_voice: Path) -> Make:
         return made(VC, f"rvc:{rvc_voice}", block_ms=200, threads=1)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="a converter's process is reached by a Unix socket")
+class TestConverterProcess(ConverterContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(VC, "process:bench", latency_ms=30)
 
 
 class TestWordList(ModeratorContract):

@@ -1,4 +1,4 @@
-"""Converters that a test steers: they double the amplitude's sign so that converted audio is known by its samples."""
+"""A converter that a test steers: it inverts the audio, so what is converted is known by its samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def largest_step(audio: Samples) -> float:
 
 class SteeredConverter:
     """Inverts the audio, holding back `latency_ms`. `failing()` is asked before each piece, `opening()` before each stream; `work_s` is
-    the time that a second of audio takes; `gate` holds every piece until it is set."""
+    the time that a second of audio takes; `gate` holds every piece until it is set; `asked` is set with the first piece."""
 
     def __init__(self, latency_ms: float = 40.0, block_ms: float = 20.0, work_s: float = 0.0) -> None:
         self.latency_ms = latency_ms
@@ -36,6 +36,7 @@ class SteeredConverter:
         self.work_s = work_s
         self.failing: Callable[[], bool] = lambda: False
         self.opening: Callable[[], bool] = lambda: True
+        self.asked = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
         self.contexts: list[int] = []
@@ -84,6 +85,7 @@ class SteeredStream:
     async def _compute(self, samples: int) -> None:
         if self._closed or self._engine.failing():
             raise EngineError("It failed.", code="failed")
+        self._engine.asked.set()
         await self._engine.gate.wait()
         if self._engine.work_s:
             await asyncio.sleep(self._engine.work_s * samples / RATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 
 import numpy as np
@@ -196,3 +197,31 @@ async def test_a_close_ends_an_exchange_that_waits() -> None:
     live.close()
     with pytest.raises(EngineError):
         await waiting
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_fails_stalls_and_comes_back_the_delay_stays_and_nothing_clicks(seed: int) -> None:
+    chance = random.Random(seed)
+    engine = SteeredConverter(latency_ms=chance.choice([0, 10, 150]), block_ms=chance.choice([0, 20, 100]))
+    engine.failing = lambda: chance.random() < 0.01
+    engine.opening = lambda: chance.random() < 0.7
+    live = LiveConversion(engine)
+    audio, at, begin, parts = voice(3.0), 0, 0, [np.zeros(0, np.float32)]
+    while at < len(audio):
+        frame = audio[at : at + chance.choice([1, 37, 240, 480, 480, 5_000])]
+        exchange = live.exchange_async(frame) if chance.random() < 0.7 else asyncio.to_thread(live.exchange, frame)
+        parts.append(await exchange)
+        assert len(parts[-1]) == len(frame)
+        at += len(frame)
+        engine.gate.set() if chance.random() < 0.8 else engine.gate.clear()
+        if at == len(audio) or chance.random() < 0.01:
+            made = np.concatenate([*parts, await live.flush()])
+            said, parts, begin = audio[begin:at], [np.zeros(0, np.float32)], at
+            assert len(made) == live.latency + len(said)
+            assert not made[: live.latency].any()
+            heard = made[live.latency :]
+            assert (np.abs(heard) <= np.abs(said) + 0.02).mean() > 0.9, "raw, converted, or between the two"
+            assert largest_step(heard) < STEP
+    live.close()
+    await asyncio.sleep(0)
+    assert engine.open_streams == 0

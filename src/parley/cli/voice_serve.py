@@ -62,9 +62,9 @@ def voice_serve(
     Each frame of PCM16 with its length in front (32 bits, the least significant first) is answered by one of as many samples, at a
     constant delay that is announced. docs/voice-conversion.md has the protocol, and a client in fifteen lines.
     """
-    from parley.voice.process import Ending, end_with_stdin
+    from parley.voice.process import ServerEnd, end_with_stdin
 
-    ending = Ending()
+    ending = ServerEnd()
     if until_stdin_ends:
         end_with_stdin(ending)
     from parley.engines.ports import EngineSpec

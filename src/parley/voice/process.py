@@ -53,7 +53,7 @@ class ReadyVoice:
 
 
 @dataclass(slots=True)
-class Ending:
+class ServerEnd:
     """Whether the process is to end. `request()` is for any thread."""
 
     _event: asyncio.Event | None = None
@@ -80,7 +80,7 @@ class Ending:
         await self._event.wait()
 
 
-def end_with_stdin(ending: Ending) -> None:
+def end_with_stdin(ending: ServerEnd) -> None:
     """End with the pipe on standard input: its other end is the program that started this one, however that ends."""
 
     def watch() -> None:
@@ -96,13 +96,13 @@ def end_with_stdin(ending: Ending) -> None:
     threading.Thread(target=watch, name="standard input", daemon=True).start()
 
 
-async def serve(wanted: ServedVoice, announce: Callable[[ReadyVoice], None], ending: Ending) -> None:
+async def serve(wanted: ServedVoice, announce: Callable[[ReadyVoice], None], ending: ServerEnd) -> None:
     """Serve until `ending`, SIGTERM or SIGINT. Raises `EngineUnavailable` and `EngineRefused` where it cannot begin."""
+    path = wanted.socket or runtime_folder() / "voice.sock"
+    check_free(path)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.request)
-    path = wanted.socket or runtime_folder() / "voice.sock"
-    check_free(path)
     engine = create(VC, wanted.engine)
     if not isinstance(engine, VoiceConverter):
         raise EngineUnavailable(f"{wanted.engine.name} is no voice converter.", code="engine_broken")
@@ -123,7 +123,7 @@ async def serve(wanted: ServedVoice, announce: Callable[[ReadyVoice], None], end
 
 
 async def _serve(
-    wanted: ServedVoice, engine: VoiceConverter, path: Path, announce: Callable[[ReadyVoice], None], ending: Ending
+    wanted: ServedVoice, engine: VoiceConverter, path: Path, announce: Callable[[ReadyVoice], None], ending: ServerEnd
 ) -> None:
     await engine.open()
     try:

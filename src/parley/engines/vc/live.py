@@ -155,14 +155,16 @@ class LiveConversion:
             needed = self._given + len(frame)
             hopeless = self._raw_until >= needed
         self._look()
+        await asyncio.sleep(0)  # the converter has its turn, however short the frames are
+        waits = time.monotonic()
         if not hopeless:
             await self._wait_for(needed, max(self._tokens_s, self._lead_s))
+        self._idle_since = time.monotonic()
+        self._tokens_s = max(0.0, self._tokens_s - (self._idle_since - waits))
         with self._lock:
             self._check()
             given = self._give(len(frame))
         self._look()
-        self._idle_since = time.monotonic()
-        self._tokens_s = max(0.0, self._tokens_s - (self._idle_since - began))
         return given
 
     async def flush(self) -> Samples:

@@ -44,11 +44,11 @@ _OWN: Final = ("voice", "start_s", "limit_s")
 
 
 def create(model: str, options: Mapping[str, object]) -> ProcessConverter:
-    """`process:ENGINE:MODEL`; options `voice` (one of the engine's), `start_s` (60, for it to load), `limit_s` (10, how long it may be silent);
+    """`process:ENGINE:MODEL`; options `voice` (one of the engine's), `start_s` (60, for loading), `limit_s` (5, for an answer);
     all others are the engine's."""
     reader = OptionReader("vc process", {name: options[name] for name in _OWN if name in options})
     voice = reader.text("voice")
-    start_s, limit_s = reader.number("start_s", 60, 0.1, 3_600), reader.number("limit_s", 10, 0.05, 600)
+    start_s, limit_s = reader.number("start_s", 60, 0.1, 3_600), reader.number("limit_s", 5, 0.05, 600)
     reader.close()
     spec = EngineSpec.parse(model, {name: value for name, value in options.items() if name not in _OWN})
     return ProcessConverter(spec, voice, start_s, limit_s)
