@@ -62,6 +62,28 @@ def test_stages_without_a_default_are_absent_until_an_engine_is_named(tmp_path: 
     assert load(None, {}, {"PARLEY_VC": "bench"}).pipelines["default"].engines[VC].name == "bench"
 
 
+def test_voice_conversion_may_be_written_out_everywhere_but_not_twice(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "parley.toml",
+        '[pipelines.default]\nvoice_conversion = "bench"\n[pipelines.default.voice_conversion_options]\nlatency_ms = 7\n',
+    )
+    config = load(None, {}, {})
+    converter = config.pipelines["default"].engines[VC]
+    assert (converter.name, converter.options) == ("bench", {"latency_ms": 7})
+    assert source(config, "pipelines.default.vc") == f"{file.name}:2"
+    assert load(None, {}, {"PARLEY_VOICE_CONVERSION": "bench:other"}).pipelines["default"].engines[VC].model == "other"
+    assert load(None, {"vc": "bench:flag"}, {}).pipelines["default"].engines[VC].model == "flag"
+    write(tmp_path / "parley.toml", '[pipelines.x]\nvoice_convertion = "bench"\n')
+    with pytest.raises(ConfigError, match=r"toml:2: unknown setting pipelines.x.voice_convertion.*'voice_conversion'"):
+        load(None, {}, {})
+    write(tmp_path / "parley.toml", '[pipelines.default]\nvoice_conversion = "bench"\nvc = "bench"\n')
+    with pytest.raises(ConfigError, match=r"parley.toml:2: voice_conversion and vc are the same setting"):
+        load(None, {}, {})
+    (tmp_path / "parley.toml").unlink()
+    with pytest.raises(ConfigError, match="PARLEY_VC and PARLEY_VOICE_CONVERSION are the same setting"):
+        load(None, {}, {"PARLEY_VC": "bench", "PARLEY_VOICE_CONVERSION": "bench"})
+
+
 def test_later_sources_win_key_by_key(tmp_path: Path) -> None:
     write(tmp_path / "parley.toml", '[server]\nhost = "::1"\nport = 1001\nmax_sessions = 7\n')
     config = load(None, {"port": "1003"}, {"PARLEY_PORT": "1002", "PARLEY_MAX_SESSIONS": "9"})

@@ -55,6 +55,7 @@ from tests.engines.tiny_moonshine import moonshine_folder
 from tests.engines.tiny_moonshine_whole import whole_moonshine_folder
 from tests.engines.tiny_onnx_asr import tdt_folder
 from tests.engines.tiny_phonon import phonon_folder
+from tests.engines.tiny_rvc import voice_folder as rvc_folder
 from tests.engines.tiny_sherpa import offline_folder, streaming_folder, voice_folder
 
 Make = Callable[[], Any]
@@ -351,6 +352,25 @@ class TestBenchConverter(ConverterContract):
     @pytest.fixture
     def make_engine(self) -> Make:
         return made(VC, "bench")
+
+
+class TestVocoder(ConverterContract):
+    @pytest.fixture
+    def make_engine(self) -> Make:
+        return made(VC, "vocoder")
+
+
+@pytest.fixture(scope="session")
+def rvc_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rvc_folder(tmp_path_factory.mktemp("rvc") / "voice")
+
+
+class TestRvc(ConverterContract):
+    """The real loading, streaming and pitch on small graphs of the real interfaces."""
+
+    @pytest.fixture
+    def make_engine(self, rvc_voice: Path) -> Make:
+        return made(VC, f"rvc:{rvc_voice}", block_ms=200, threads=1)
 
 
 class TestWordList(ModeratorContract):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from parley import Failed, LibraryError, ReplyAudio, ReplyEnded, VoiceSession
-from parley.engines.ports import ConversionSpec, Samples
+from parley import Failed, LibraryError, ReplyAudio, ReplyEnded, VoiceSession, synthesize
+from parley.engines.ports import ConversionSpec, EngineSpec, Samples
 from parley.engines.vc import bench
 from parley.library import VoiceEvent
 from tests.library.rig import RATE, cut, of, pipeline, silence, voice
@@ -38,6 +40,27 @@ def test_a_converter_changes_the_voice_and_not_the_length() -> None:
 def test_a_voice_of_the_converter_may_be_asked_for() -> None:
     audio, _ = spoken(vc="bench", voice=bench.VOICE)
     assert len(audio)
+
+
+def test_voice_conversion_may_be_written_out_and_not_twice() -> None:
+    plain, _ = spoken(vc="bench")
+    written_out, _ = spoken(voice_conversion="bench")
+    assert np.array_equal(plain, written_out)
+    with pytest.raises(LibraryError, match="voice_conversion and vc are the same part"):
+        pipeline(vc="bench", voice_conversion="bench")
+
+
+def test_what_is_synthesized_without_a_session_is_converted_too() -> None:
+    def said(**options: Any) -> Samples:
+        pieces = synthesize("Good day to you. How are you?", tts="hibari", sample_rate=24_000, **options)
+        return np.concatenate([piece.samples for piece in pieces]).astype(np.float32)
+
+    plain, other = said(), said(vc=EngineSpec("bench", "", {"latency_ms": 30}))
+    assert len(plain) == len(other)
+    assert not np.array_equal(plain, other)
+    assert np.array_equal(other, said(vc=EngineSpec("bench", "", {"latency_ms": 30}), voice=bench.VOICE))
+    with pytest.raises(LibraryError, match=r"no voice 'nobody'.*filtered|no voice 'nobody'"):
+        said(vc="bench", voice="nobody")
 
 
 def test_an_exception_of_a_voice_converter_is_in_the_event() -> None:

@@ -169,6 +169,24 @@ async def test_word_times_stay_exact_behind_a_converter(rate: int) -> None:
         assert abs(samples - converted_samples) <= 1
 
 
+async def test_a_clause_is_converted_with_what_was_said_before_it() -> None:
+    heard: list[Samples | None] = []
+
+    class Attentive(vc_bench.BenchConverter):
+        def open_stream(self, spec: ConversionSpec) -> vc_bench.BenchConversion:
+            heard.append(spec.context)
+            return super().open_stream(spec)
+
+    work = Utterance("The news are short today. " * 5)
+    events = await _Listener(bench_engines(vc=Attentive(20, 0))).all(start(work))
+    clauses = sum(isinstance(event, ClauseStarted) for event in events)
+    assert clauses == len(heard) > 4
+    assert heard[0] is None
+    assert [len(context) for context in heard[1:] if context is not None] == [
+        24_000 * min(number, 3) for number in range(1, clauses)
+    ]
+
+
 async def test_a_voice_of_the_converter_is_spoken_by_the_usual_voice_of_the_synthesizer() -> None:
     tts = FakeSynthesizer()
     for voice, asked in (("alloy", "alloy"), (vc_bench.VOICE, "")):

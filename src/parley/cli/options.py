@@ -40,6 +40,7 @@ _PIPELINE_OPTIONS = (
     click.option(
         "--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL, such as http://localhost:8880/v1."
     ),
+    click.option("--vc", metavar="ENGINE[:MODEL]", help="Voice conversion of what is spoken, such as vocoder:NAME."),
     click.option("--voice", metavar="NAME", help="Voice of the replies: OpenAI's names or the engine's own."),
 )
 """Flags of the engines and the pipeline."""
@@ -50,7 +51,18 @@ pull_option = click.option(
     help="Whether models that the engines need and that are not here are fetched [default: ask, on a terminal].",
 )
 
-PIPELINE_FLAGS = ("pull", "pipeline", "stt", "stt_base_url", "llm", "llm_base_url", "tts", "tts_base_url", "voice")
+PIPELINE_FLAGS = (
+    "pull",
+    "pipeline",
+    "stt",
+    "stt_base_url",
+    "llm",
+    "llm_base_url",
+    "tts",
+    "tts_base_url",
+    "vc",
+    "voice",
+)
 """Their names as parameters, without that of the file."""
 
 _SERVER_OPTIONS = (

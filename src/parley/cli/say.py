@@ -44,6 +44,7 @@ Examples:
 )
 @click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis, such as hibari or espeak.")
 @click.option("--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL.")
+@click.option("--vc", metavar="ENGINE[:MODEL]", help="Voice conversion, such as vocoder:NAME.")
 @click.option("--voice", metavar="NAME", help="OpenAI's names, or the engine's own (`parley engines`).")
 @click.option("--language", metavar="TAG", help="Language of the text, such as en, de or pt-BR.")
 @click.option(
@@ -69,14 +70,14 @@ def say(
         raise click.UsageError("--raw is for -o -")
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes audio: send it to a file or another program (... -o - > out.wav)")
-    from parley.engines.ports import TTS
+    from parley.engines.ports import TTS, VC
 
     config = load_config(config_path, flags)
     warn(config)
     chosen = config.pipelines[config.default_pipeline]
     if language is not None:
         chosen = dataclasses.replace(chosen, language=language)
-    provide_models(config, [(TTS, chosen.engines[TTS])])
+    provide_models(config, [(stage, chosen.engines[stage]) for stage in (TTS, VC) if stage in chosen.engines])
     pieces = _stdin() if text == ("-",) else [" ".join(text)]
     rate = rate if output is not None else DEVICE_RATE
     with files_checked():
@@ -94,12 +95,18 @@ def _stdin() -> Iterator[str]:
 
 def _spoken(pieces: Iterable[str], config: PipelineConfig, speed: float, rate: int) -> Generator[Spoken, None, None]:
     """The audio; prints each clause on stderr when its audio begins."""
-    from parley.engines.ports import TTS
+    from parley.engines.ports import TTS, VC
     from parley.library.speech import synthesize
 
     shown = sys.stderr.isatty()
     speech = synthesize(
-        pieces, tts=config.engines[TTS], voice=config.voice, language=config.language, speed=speed, sample_rate=rate
+        pieces,
+        tts=config.engines[TTS],
+        voice=config.voice,
+        language=config.language,
+        speed=speed,
+        sample_rate=rate,
+        vc=config.engines.get(VC),
     )
     with closing(speech):
         for spoken in speech:

@@ -48,6 +48,7 @@ Examples:
 @click.option("--stt-base-url", metavar="URL", help="Endpoint of --stt openai:MODEL.")
 @click.option("--tts", metavar="ENGINE[:MODEL]", help="Speech synthesis of --dub and --mic, such as kokoro or espeak.")
 @click.option("--tts-base-url", metavar="URL", help="Endpoint of --tts openai:MODEL.")
+@click.option("--vc", metavar="ENGINE[:MODEL]", help="Voice conversion of --dub and --mic, such as vocoder:NAME.")
 @click.option("--voice", metavar="NAME", help="Voice of the translation: OpenAI's names or the engine's own.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to write.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -114,9 +115,9 @@ def _check_usage(file: str | None, mic: bool, form: str, dub_to: str | None, mix
 
 
 def _provide(config: Config, chosen: PipelineConfig, *, speech: bool) -> None:
-    from parley.engines.ports import MT, STT, TTS, VAD
+    from parley.engines.ports import MT, STT, TTS, VAD, VC
 
-    needed = (VAD, STT, MT, TTS) if speech else (VAD, STT, MT)
+    needed = (VAD, STT, MT, TTS, VC) if speech else (VAD, STT, MT)
     provide_models(config, [(stage, chosen.engines[stage]) for stage in needed if stage in chosen.engines])
 
 
@@ -217,7 +218,7 @@ def _report_failures(segments: list[TranslatedSegment]) -> int:
 def _dubbing(path: str, config: PipelineConfig, to: str) -> Pipeline:
     """The pipeline that speaks, not open yet. Raises `CommandFailed` for a file that cannot be written."""
     from parley.audio.files import SUFFIXES
-    from parley.engines.ports import TTS
+    from parley.engines.ports import TTS, VC
     from parley.library.dubbing import dubbing_pipeline
 
     if Path(path).suffix.lower() not in SUFFIXES:
@@ -226,7 +227,7 @@ def _dubbing(path: str, config: PipelineConfig, to: str) -> Pipeline:
         raise CommandFailed(f"{path}: there is no folder {Path(path).parent}.", "Make it, or name another one.")
     if TTS not in config.engines:
         raise CommandFailed("No speech synthesis is named.", "Name one with --tts ENGINE, or as `tts` in parley.toml.")
-    return dubbing_pipeline(config.engines[TTS], to, config.voice)
+    return dubbing_pipeline(config.engines[TTS], to, config.voice, config.engines.get(VC))
 
 
 def _write_dub(

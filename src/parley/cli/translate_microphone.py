@@ -118,7 +118,7 @@ async def show(events: AsyncGenerator[VoiceEvent, None], bilingual: bool) -> Non
 
 @asynccontextmanager
 async def _pipeline(config: PipelineConfig, speak: bool) -> AsyncIterator[Pipeline]:
-    from parley.engines.ports import MT, STT, TTS, VAD
+    from parley.engines.ports import MT, STT, TTS, VAD, VC
     from parley.library.pipeline import Pipeline
 
     if speak and TTS not in config.engines:
@@ -132,6 +132,7 @@ async def _pipeline(config: PipelineConfig, speak: bool) -> AsyncIterator[Pipeli
         llm=None,
         tts=config.engines[TTS] if speak else None,
         mt=config.engines[MT],
+        vc=config.engines.get(VC) if speak else None,
         voice=config.voice if speak else "",
         language=config.language,
     ) as pipeline:

@@ -17,6 +17,7 @@ from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
 from parley.config.schema import PIPELINE_SECTION, ModelsSection, ServerSection
+from parley.engines.ports import aliases
 
 FILE_NAME = "parley.toml"
 
@@ -43,6 +44,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
     **{key: ("server", key) for key in _SERVER_KEYS},
     **{f"models_{key}": ("models", key) for key in ModelsSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
+    **{alias: ("pipelines", "*", name) for alias, name in aliases().items() if not name.endswith("_options")},
     **{
         f"{stage}_{option}": ("pipelines", "*", f"{stage}_options", option)
         for stage in ENDPOINT_ENGINES
@@ -123,7 +125,25 @@ def read_file(path: Path) -> Layer:
     layer = Layer(data=data)
     for key, _ in flatten(data):
         layer.places[key] = _place(path, key, lines)
+    _use_names(layer)
     return layer
+
+
+def _use_names(layer: Layer) -> None:
+    """Puts a stage's settings that stand under its second name under its first. Raises `ConfigError` where both are there."""
+    for pipeline in pipeline_names(layer):
+        table = pipeline_table(layer, pipeline)
+        for alias, name in aliases().items():
+            if alias not in table:
+                continue
+            second = ("pipelines", pipeline, alias)
+            if name in table:
+                place = next((at for key, at in layer.places.items() if key[:3] == second), "")
+                raise ConfigError(f"{place}: {alias} and {name} are the same setting.", remedy="Remove one of them.")
+            table[name] = table.pop(alias)
+            layer.places = {
+                (*second[:2], name, *key[3:]) if key[:3] == second else key: at for key, at in layer.places.items()
+            }
 
 
 def _is_deeper(value: object, depth: int) -> bool:
@@ -200,8 +220,11 @@ def read_environment(environ: Mapping[str, str], pipeline: str) -> tuple[Layer, 
                 raise ConfigError(f"The environment variable {variable} is not a setting of Parley.", remedy=hint)
             warnings.append(f"The environment variable {variable} is not a setting of Parley and changes nothing.")
         elif environ[variable]:
-            name = variable.removeprefix(PREFIX).lower()
-            layer.put(_expand(SHORT_NAMES[name], pipeline), environ[variable], f"env {variable}")
+            key = _expand(SHORT_NAMES[variable.removeprefix(PREFIX).lower()], pipeline)
+            if key in layer.places:
+                twin = layer.places[key].removeprefix("env ")
+                raise ConfigError(f"{twin} and {variable} are the same setting.", remedy="Remove one of them.")
+            layer.put(key, environ[variable], f"env {variable}")
     return layer, warnings
 
 

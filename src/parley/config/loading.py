@@ -43,7 +43,7 @@ from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_o
 from parley.config.values import Config, ModelsConfig, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
-from parley.engines.ports import stages
+from parley.engines.ports import aliases, stages
 from parley.errors import ParleyError
 
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
@@ -175,7 +175,7 @@ def _known_keys(table: KeyPath) -> list[str]:
         case ("models",):
             return list(ModelsSection.model_fields)
         case _:
-            return list(PIPELINE_SECTION.model_fields)
+            return [*PIPELINE_SECTION.model_fields, *aliases()]
 
 
 def _check_default(settings: ConfigSchema, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:

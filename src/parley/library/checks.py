@@ -6,11 +6,12 @@ Laws: a wrong value raises `LibraryError` and is never replaced; a class in plac
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from parley.engines.ports import aliases
 from parley.library.errors import LibraryError
 from parley.library.functions import is_async
 
@@ -89,3 +90,12 @@ def asked_at_once(name: str, value: Any) -> None:
         raise LibraryError(
             f"{name}={value!r} is asynchronous, but must return at once.", remedy="Give a plain function."
         )
+
+
+def named_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts of a pipeline by the first names of their stages, such as `vc` for `voice_conversion`; never both."""
+    names = aliases()
+    for alias in names.keys() & parts.keys():
+        if names[alias] in parts:
+            raise LibraryError(f"{alias} and {names[alias]} are the same part.", remedy="Give one of them.")
+    return {names.get(name, name): part for name, part in parts.items()}

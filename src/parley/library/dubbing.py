@@ -17,7 +17,7 @@ from parley.audio.ducking import DuckedMix
 from parley.audio.files import Recording
 from parley.audio.resampling import Resampler
 from parley.audio.types import Samples
-from parley.engines.ports import EngineSpec, SpeechSynthesizer
+from parley.engines.ports import EngineSpec, SpeechSynthesizer, VoiceConverter
 from parley.engines.tts.tempo import Tempo
 from parley.library import checks
 from parley.library.frame_reader import FrameReader
@@ -60,13 +60,13 @@ def dub(
     sample_rate: int = 24_000,
     pipeline: Pipeline | None = None,
     on_spoken: Callable[[int], None] | None = None,
+    vc: str | EngineSpec | VoiceConverter | None = None,
 ) -> Dub:
     """Speak the translations in the language `to`, each where it belongs. A segment without a translation stays silent.
 
-    `voice` "" is the synthesizer's default. `pipeline`, made by `dubbing_pipeline()`, has it open already. The result is as long as
-    `original` if that is given; with `mix_original` it is heard too, softened to `MIX_LEVEL` under the
-    translation. `on_spoken` is called with the number of segments
-    that have been synthesized.
+    `voice` "" is the synthesizer's default; `vc` converts the voice. `pipeline`, made by `dubbing_pipeline()`, has both open already. The
+    result is as long as `original` if that is given; with `mix_original` it is heard too, softened to `MIX_LEVEL` under the translation.
+    `on_spoken` is called with the number of segments that have been synthesized.
 
     Raises `EngineUnavailable`, `EngineError` where the synthesizer fails, `LibraryError` for impossible values.
     """
@@ -77,13 +77,18 @@ def dub(
     FrameReader(sample_rate, 1)
     if pipeline is not None:
         return _dubbed(pipeline, segments, to, original, mix_original, sample_rate, on_spoken)
-    with dubbing_pipeline(tts, to, voice) as opened:
+    with dubbing_pipeline(tts, to, voice, vc) as opened:
         return _dubbed(opened, segments, to, original, mix_original, sample_rate, on_spoken)
 
 
-def dubbing_pipeline(tts: str | EngineSpec | SpeechSynthesizer | TtsFunction, to: str, voice: str = "") -> Pipeline:
+def dubbing_pipeline(
+    tts: str | EngineSpec | SpeechSynthesizer | TtsFunction,
+    to: str,
+    voice: str = "",
+    vc: str | EngineSpec | VoiceConverter | None = None,
+) -> Pipeline:
     """A pipeline that only speaks the language `to`. Opening it raises `EngineUnavailable` for a synthesizer that does not."""
-    return Pipeline(vad=no_voice, turn=None, stt=no_words, llm=None, tts=tts, voice=voice, language=to)
+    return Pipeline(vad=no_voice, turn=None, stt=no_words, llm=None, tts=tts, vc=vc, voice=voice, language=to)
 
 
 def _dubbed(

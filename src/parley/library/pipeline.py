@@ -80,7 +80,8 @@ class Pipeline:
     None: pauses are then judged by their length alone, nothing is answered, answers are text. `llm` and `tts` may be lists of names: the
     next is asked when one fails before its answer begins.
 
-    Further stages (`mt`, `vc`, `speech`, and those of installed packages) are named in the same way and left out unless given.
+    Further stages (`mt`, `vc` or `voice_conversion`, `speech`, and those of installed packages) are named in the same way and left out
+    unless given.
 
     `voice` "" is the engine's default; `language` is a BCP-47 tag, "" lets the engines detect it. `speculation` starts replies in a
     pause of `speculate_after_ms`, before the turn is known to be over. `barge_in` "confirmed" continues a reply over "mm-hm" and coughs.
@@ -117,7 +118,7 @@ class Pipeline:
         checks.whole("speculate_after_ms", speculate_after_ms, 0, MAX_SPECULATE_AFTER_MS, "ms")
         checks.whole("context_tokens", context_tokens, MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS, "tokens")
         self.parts: Mapping[str, object] = MappingProxyType(
-            {"vad": vad, "turn": turn, "stt": stt, "llm": llm, "tts": tts, **others}
+            {"vad": vad, "turn": turn, "stt": stt, "llm": llm, "tts": tts, **checks.named_parts(others)}
         )
         """Each part as it was given, by the name of its stage; `engines` holds what they became."""
         self._objects: dict[Stage[Any], Engine] = {}

@@ -56,6 +56,7 @@ from parley.engines.ports.stages import (
     VC,
     EngineSet,
     Stage,
+    aliases,
     stages,
 )
 from parley.engines.ports.stt import (
@@ -141,5 +142,6 @@ __all__ = [
     "VoiceConverter",
     "VoicesByLanguage",
     "Word",
+    "aliases",
     "stages",
 ]

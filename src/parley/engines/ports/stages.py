@@ -41,7 +41,8 @@ class Stage(Generic[E]):
 
     `name` is an identifier in small letters; `title` is for people. `port` is the runtime-checkable Protocol `E`. `default` is the
     `engine:model` of a pipeline that names none, "" where the stage is then left out. `summary`: whether a one-line description of a
-    pipeline names the engine. `chains`: whether the stage has an engine `chain`, which asks several in order.
+    pipeline names the engine. `chains`: whether the stage has an engine `chain`, which asks several in order. `alias` is a second name,
+    under which people may set the stage; "" for none.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Stage(Generic[E]):
     default: str = ""
     summary: bool = True
     chains: bool = False
+    alias: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -73,7 +75,7 @@ STT: Stage[SpeechRecognizer] = Stage("stt", "speech recognition", SpeechRecogniz
 LLM: Stage[LanguageModel] = Stage("llm", "language model", LanguageModel, "auto", chains=True)
 TTS: Stage[SpeechSynthesizer] = Stage("tts", "speech synthesis", SpeechSynthesizer, "auto", chains=True)
 MT: Stage[Translator] = Stage("mt", "text translation", Translator, "auto", summary=False)
-VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter)
+VC: Stage[VoiceConverter] = Stage("vc", "voice conversion", VoiceConverter, alias="voice_conversion")
 SPEECH: Stage[SpeechModel] = Stage("speech", "speech to speech", SpeechModel)
 MODERATION: Stage[Moderator] = Stage("moderation", "moderation", Moderator)
 
@@ -102,6 +104,13 @@ def stages() -> tuple[Stage[Any], ...]:
                 "the entry point %r of the package %r names no stage of its own: %r", point.name, package, stage
             )
     return tuple(found.values())
+
+
+def aliases() -> dict[str, str]:
+    """The second names of settings of stages, those of their options included, and what each stands for."""
+    return {
+        stage.alias + ending: stage.name + ending for stage in stages() if stage.alias for ending in ("", "_options")
+    }
 
 
 class EngineSet(Mapping[Stage[Any], Engine]):

@@ -64,10 +64,7 @@ def harmonic_envelope(levels: Floats, pitch_hz: float) -> Floats:
     centres = np.arange(1, count + 1) * step
     starts = np.rint(centres - step / 2).astype(np.intp)
     peaks = np.maximum.reduceat(levels, starts)
-    # A weak harmonic between two strong ones says more of the pitch than of the voice: a light smoothing over three of them.
-    smoothed = peaks.copy()
-    smoothed[1:-1] = 0.25 * peaks[:-2] + 0.5 * peaks[1:-1] + 0.25 * peaks[2:]
-    envelope: Floats = np.interp(np.arange(BINS), centres, 0.5 * (peaks + smoothed))
+    envelope: Floats = np.interp(np.arange(BINS), centres, peaks)
     return envelope
 
 

@@ -1,7 +1,8 @@
 """The voice of one attempt: clauses to synthesized audio, converted to another voice where the pipeline has a converter.
 
 Laws:
-- Each clause is one request to the synthesizer and one stream of the converter; nothing of its audio waits for the next clause.
+- Each clause is one request to the synthesizer and one stream of the converter (`ClauseConversion`); nothing of its audio waits for the
+  next clause.
 - Word times are those of the synthesizer: a converter keeps the time line (`ConversionStream`), and one that does not fails the attempt,
   so that what counts as heard is what was heard.
 - The synthesizer speaks with the voice that was asked for, or with one that speaks the language of the text where its own voices differ
@@ -16,9 +17,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-
-from parley.audio.resampling import Resampler
 from parley.audio.silence import GapCutter
 from parley.core.words.effects import StartGeneration
 from parley.core.words.events import ClauseStarted, GenerationEvent, SpeechGenerated, SpokenWord
@@ -26,17 +24,15 @@ from parley.core.words.limits import SAMPLES_PER_MS
 from parley.engines.ports import (
     TTS,
     VC,
-    ConversionSpec,
-    ConversionStream,
     EngineSet,
     Samples,
     SpeechChunk,
     SpeechRequest,
     SpeechSynthesizer,
-    VoiceConverter,
     VoicesByLanguage,
 )
-from parley.runtime.engine_results import checked_chunk, checked_conversion
+from parley.runtime.conversion import ClauseConversion, SpokenBefore
+from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
 from parley.runtime.generation.encoding import OutputEncoder
 from parley.runtime.generation.pacing import Pacing
@@ -62,6 +58,7 @@ class Voicing:
     """
 
     __slots__ = (
+        "_before",
         "_converter",
         "_effect",
         "_encoder",
@@ -93,6 +90,7 @@ class Voicing:
         """Who speaks, for messages."""
         if self._converter is not None:
             self.who += f" with the voice converter {self._converter.info.name!r}"
+            self._before = SpokenBefore(self._converter.info.sample_rate)
         # With a converter the session's voice may be one of the converter's, which the synthesizer does not know.
         known = self._converter is None or self._synthesizer.resolve_voice(effect.voice) is not None
         self._voice, self._language = voice_for(self._synthesizer, effect.voice if known else "", effect.language)
@@ -109,7 +107,9 @@ class Voicing:
         form = None if self._normalizes else spoken_form(clause.spoken, self._language or self._effect.language)
         said = clause.spoken if form is None else form.text
         request = SpeechRequest(said, self._voice, self._language, self._effect.speed, self._share)
-        converted = None if self._converter is None else _Conversion(self._converter, self._effect.voice, self._share)
+        converted = None
+        if self._converter is not None:
+            converted = ClauseConversion(self._converter, self._effect.voice, self._share, self._before)
         made = 0
         gaps: GapCutter | None = None
         try:
@@ -167,47 +167,6 @@ def voice_for(synthesizer: SpeechSynthesizer, voice: str, language: str) -> tupl
         voice = synthesizer.voice_in(voice, language) or voice
     speaks = synthesizer.resolve_voice(voice, language) is not None or synthesizer.resolve_voice(voice) is None
     return voice, language if speaks else ""
-
-
-class _Conversion:
-    """One clause on its way through the converter, at the converter's rate."""
-
-    __slots__ = ("_resampler", "_stream", "fed", "given", "rate")
-
-    def __init__(self, converter: VoiceConverter, voice: str, share: object) -> None:
-        self.rate = converter.info.sample_rate
-        self._stream: ConversionStream = converter.open_stream(
-            ConversionSpec(voice if converter.resolve_voice(voice) is not None else "", share)
-        )
-        self._resampler = Resampler(self.rate, self.rate, "HQ")
-        self.fed = 0
-        self.given = 0
-
-    async def push(self, audio: Samples, rate: int) -> Samples:
-        """The next audio of the synthesizer; returns what is ready of the other voice."""
-        if rate == self._resampler.in_rate:
-            return await self._convert(self._resampler.push(np.ascontiguousarray(audio, np.float32)))
-        held_back = self._resampler.finish()
-        self._resampler = Resampler(rate, self.rate, "HQ")
-        return await self._convert(np.concatenate([held_back, self._resampler.push(audio)]))
-
-    async def finish(self) -> Samples:
-        """The end of the clause: what was held back."""
-        ready = await self._convert(self._resampler.finish())
-        last = checked_conversion(await self._stream.finish(), self.fed - self.given, whole=True)
-        self.given += len(last)
-        return np.concatenate([ready, last])
-
-    async def _convert(self, audio: Samples) -> Samples:
-        if not len(audio):
-            return audio
-        self.fed += len(audio)
-        ready = checked_conversion(await self._stream.convert(audio), self.fed - self.given)
-        self.given += len(ready)
-        return ready
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def _in_samples(words: Sequence[PlacedWord], gaps: GapCutter | None = None) -> tuple[SpokenWord, ...]:
