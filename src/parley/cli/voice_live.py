@@ -164,9 +164,9 @@ def fields(figures: LiveVoiceFigures) -> list[tuple[str, str, bool]]:
         ("raw", f"{figures.raw_blocks} ({figures.raw_ms / 1000:.1f} s)", figures.raw_blocks > 0),
         ("gaps", f"{figures.gaps}", figures.gaps > 0),
         ("buffer", f"{figures.buffer_ms:.0f} ms", False),
-        ("clocks", f"{figures.clocks_ppm:+.0f} ppm", False),
         ("in", f"{figures.input_dbfs:.0f} dB", figures.input_dbfs > -1),
         ("out", f"{figures.output_dbfs:.0f} dB", figures.output_dbfs > -1),
+        ("clocks", f"{figures.clocks_ppm:+.0f} ppm", False),
     ]
 
 
