@@ -189,7 +189,7 @@ async def _converted(recording: Recording, name: str, target: ConversionTarget) 
         figures = FileFigures(
             seconds=length / rate,
             sample_rate=rate,
-            rtf=took_s * rate / max(1, length),
+            rtf=took_s * rate / length if length else 0.0,
             latency_ms=converter.latency_ms,
             block_ms=converter.block_ms,
             input_dbfs=rms_dbfs(audio),
