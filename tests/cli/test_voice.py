@@ -262,7 +262,7 @@ FIGURES = LiveVoiceFigures(
 def test_the_live_line_fits_the_terminal_and_marks_what_is_wrong() -> None:
     whole = line(FIGURES, 120)
     assert whole.plain == (
-        "delay 131 ms  RTF 0.14/0.71  raw 0 (0.0 s)  gaps 2  buffer 31 ms  clocks -12 ppm  in -20 dB  out -22 dB"
+        "delay 131 ms  RTF 0.14/0.71  raw 0 (0.0 s)  gaps 2  buffer 31 ms  in -20 dB  out -22 dB  clocks -12 ppm"
     )
     marked = {whole.plain[span.start : span.end] for span in whole.spans if span.style == "yellow"}
     assert marked == {"0.14/0.71", "2"}

@@ -51,6 +51,12 @@ Examples:
     metavar="MS",
     help="Asked of each device [default: 20]; more where it crackles.",
 )
+@click.option(
+    "--slack",
+    type=click.FloatRange(10, 500),
+    metavar="MS",
+    help="Time to compute a block [default: 30]; less is heard sooner, and raw more often.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON; with --live a line each second.")
 @pull_option
 @click.option("--pipeline", metavar="NAME", help="Without --to: the converter of this pipeline of parley.toml.")
@@ -65,6 +71,7 @@ def convert(
     microphone: str | None,
     loudspeaker: str | None,
     device_buffer: float | None,
+    slack: float | None,
     as_json: bool,
     config_path: Path | None,
     **flags: str | None,
@@ -78,8 +85,8 @@ def convert(
             raise click.UsageError("--live takes no files: it converts the microphone into the loudspeaker.")
     else:
         _check_files(source, output)
-        if microphone is not None or loudspeaker is not None or device_buffer is not None:
-            raise click.UsageError("--input, --output and --device-buffer are for --live.")
+        if any(each is not None for each in (microphone, loudspeaker, device_buffer, slack)):
+            raise click.UsageError("--input, --output, --device-buffer and --slack are for --live.")
     from parley.engines.ports import VC
 
     config = load_config(config_path, flags)
@@ -89,8 +96,10 @@ def convert(
     with files_checked():
         if live:
             from parley.cli.voice_live import converse
+            from parley.talk.live_voice import DEVICE_MS, SLACK_MS, LiveBuffers
 
-            converse(target, (microphone or "", loudspeaker or ""), as_json=as_json, device_ms=device_buffer)
+            buffers = LiveBuffers(device_buffer or DEVICE_MS, slack or SLACK_MS)
+            converse(target, (microphone or "", loudspeaker or ""), buffers, as_json=as_json)
         else:
             assert source is not None
             assert output is not None
@@ -180,7 +189,7 @@ async def _converted(recording: Recording, name: str, target: ConversionTarget) 
         figures = FileFigures(
             seconds=length / rate,
             sample_rate=rate,
-            rtf=took_s * rate / max(1, length),
+            rtf=took_s * rate / length if length else 0.0,
             latency_ms=converter.latency_ms,
             block_ms=converter.block_ms,
             input_dbfs=rms_dbfs(audio),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from parley.talk.live_voice import LiveVoiceEvent, LiveVoiceFigures
+    from parley.talk.live_voice import LiveBuffers, LiveVoiceEvent, LiveVoiceFigures
 
 SHOWN_S = 0.25
 LINE_S = 1.0
@@ -45,19 +45,19 @@ class LiveView(Protocol):
     def figures(self, figures: LiveVoiceFigures) -> None: ...
 
 
-def converse(target: ConversionTarget, devices: tuple[str, str], *, as_json: bool, device_ms: float | None) -> None:
+def converse(target: ConversionTarget, devices: tuple[str, str], buffers: LiveBuffers, *, as_json: bool) -> None:
     """Convert until Ctrl-C. `devices` are the names of the microphone and the loudspeaker, "" for the default ones."""
-    asyncio.run(_converse(target, devices, as_json, device_ms))
+    asyncio.run(_converse(target, devices, buffers, as_json))
 
 
-async def _converse(target: ConversionTarget, devices: tuple[str, str], as_json: bool, device_ms: float | None) -> None:
+async def _converse(target: ConversionTarget, devices: tuple[str, str], buffers: LiveBuffers, as_json: bool) -> None:
     """Ends when the conversion fails, or at the first signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     with _view(as_json) as view:
-        converting = loop.create_task(_run(target, devices, view, device_ms))
+        converting = loop.create_task(_run(target, devices, view, buffers))
         stopping = loop.create_task(stop.wait())
         try:
             await asyncio.wait([converting, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -69,13 +69,13 @@ async def _converse(target: ConversionTarget, devices: tuple[str, str], as_json:
         raise error
 
 
-async def _run(target: ConversionTarget, devices: tuple[str, str], view: LiveView, device_ms: float | None) -> None:
-    from parley.talk.live_voice import DEVICE_MS, live_voice
+async def _run(target: ConversionTarget, devices: tuple[str, str], view: LiveView, buffers: LiveBuffers) -> None:
+    from parley.talk.live_voice import live_voice
 
     # The devices' threads must not wait 5 ms for Python while a block is computed.
     sys.setswitchinterval(SWITCH_S)
     async with opened(target) as converter:
-        events = live_voice(converter, target.voice, devices, every_s=view.every_s, device_ms=device_ms or DEVICE_MS)
+        events = live_voice(converter, target.voice, devices, every_s=view.every_s, buffers=buffers)
         async with aclosing(events) as coming:
             async for event in coming:
                 _show(view, target, event)
@@ -164,9 +164,9 @@ def fields(figures: LiveVoiceFigures) -> list[tuple[str, str, bool]]:
         ("raw", f"{figures.raw_blocks} ({figures.raw_ms / 1000:.1f} s)", figures.raw_blocks > 0),
         ("gaps", f"{figures.gaps}", figures.gaps > 0),
         ("buffer", f"{figures.buffer_ms:.0f} ms", False),
-        ("clocks", f"{figures.clocks_ppm:+.0f} ppm", False),
         ("in", f"{figures.input_dbfs:.0f} dB", figures.input_dbfs > -1),
         ("out", f"{figures.output_dbfs:.0f} dB", figures.output_dbfs > -1),
+        ("clocks", f"{figures.clocks_ppm:+.0f} ppm", False),
     ]
 
 

@@ -35,6 +35,10 @@ PIECE_MS: Final = 10.0
 DEVICE_MS: Final = 20.0
 """Asked of PortAudio for each device, which rounds it to what the device can do."""
 
+SLACK_MS: Final = 30.0
+"""What is converted at once at least, and so the time that the computing may take: with less, a machine that does other things too is late
+now and then, and the speaker's own voice is heard."""
+
 MARGIN_MS: Final = 10.0
 """How late a callback may come without a gap, at first; each gap adds to it."""
 
@@ -48,6 +52,14 @@ AGAIN_S: Final = 1.0
 
 FALL_DB: Final = 1.5
 """How far a shown level falls with each piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBuffers:
+    """What is asked of each device, and the time that a block may take to compute, in milliseconds."""
+
+    device_ms: float = DEVICE_MS
+    slack_ms: float = SLACK_MS
 
 
 class Exchange(Protocol):
@@ -176,8 +188,7 @@ async def live_voice(
     devices: tuple[str, str],
     *,
     every_s: float = 1.0,
-    device_ms: float = DEVICE_MS,
-    piece_ms: float = PIECE_MS,
+    buffers: LiveBuffers = LiveBuffers(),
 ) -> AsyncGenerator[LiveVoiceEvent, None]:
     """Convert the microphone `devices[0]` into the loudspeaker `devices[1]` ("": the default ones) until the iterator is closed, with
     figures each `every_s`. The converter is open.
@@ -187,9 +198,7 @@ async def live_voice(
     """
     again = False
     while True:
-        async with contextlib.aclosing(
-            _until_vanished(converter, voice, devices, every_s, device_ms, piece_ms, again)
-        ) as events:
+        async with contextlib.aclosing(_until_vanished(converter, voice, devices, every_s, buffers, again)) as events:
             async for event in events:
                 yield event
         again = True
@@ -200,14 +209,13 @@ async def _until_vanished(
     voice: str,
     devices: tuple[str, str],
     every_s: float,
-    device_ms: float,
-    piece_ms: float,
+    buffers: LiveBuffers,
     again: bool,
 ) -> AsyncGenerator[LiveVoiceEvent, None]:
-    conversion = LiveConversion(converter, voice, frame_ms=piece_ms)
+    conversion = LiveConversion(converter, voice, frame_ms=max(PIECE_MS, buffers.slack_ms))
     pair = DevicePair()
     try:
-        path = await _opened(pair, conversion, devices, piece_ms, device_ms, again)
+        path = await _opened(pair, conversion, devices, buffers.device_ms, again)
         assert pair.input is not None
         assert pair.output is not None
         yield DevicesOpened(pair.input, pair.output, again)
@@ -227,17 +235,16 @@ async def _opened(
     pair: DevicePair,
     conversion: Exchange,
     devices: tuple[str, str],
-    piece_ms: float,
     device_ms: float,
     again: bool,
 ) -> VoicePath:
     """Opens the devices and lets the sound flow; `again`: as soon as they are there."""
 
     def open_both() -> VoicePath:
-        pair.open(*devices, piece_ms=piece_ms, latency_ms=device_ms, refresh=again)
+        pair.open(*devices, piece_ms=PIECE_MS, latency_ms=device_ms, refresh=again)
         assert pair.input is not None
         assert pair.output is not None
-        path = VoicePath(conversion, pair.input.rate, pair.output.rate, piece_ms)
+        path = VoicePath(conversion, pair.input.rate, pair.output.rate)
         pair.start(path.record, path.play)
         return path
 
