@@ -104,11 +104,13 @@ def test_rmvpe_takes_whole_steps() -> None:
 
 
 def test_coarse_pitch_is_one_to_255() -> None:
-    found = coarse(np.array([0, 20, 50, 51, 200, 1_100, 3_000], np.float32))
+    found = coarse(np.array([0, 20, 50, 51, 1_100, 3_000], np.float32))
     assert found.dtype == np.int64
-    assert list(found[[0, 1, 2, 5, 6]]) == [1, 1, 1, 255, 255]
-    mels = [1127 * np.log(1 + hz / 700) for hz in (50, 1_100, 200)]
-    assert found[4] == round((mels[2] - mels[0]) * 254 / (mels[1] - mels[0]) + 1)
+    assert list(found[[0, 1, 2, 4, 5]]) == [1, 1, 1, 255, 255]
+    low, high = (1127 * np.log(1 + hz / 700) for hz in (50, 1_100))
+    for hz in (90, 200, 450, 800, 1_000):
+        step = (1127 * np.log(1 + hz / 700) - low) * 254 / (high - low) + 1
+        assert coarse(np.array([hz], np.float32))[0] == round(step)
 
 
 # --- the index ---
