@@ -11,8 +11,8 @@ Five parts, all of them by default (`--parts`):
 - `voice`: grades of DNSMOS before and after, level, pitch, and the similarity of speakers by an encoder (`voice_judges`): of the
   converted voice with the target and with the speaker, beside the two of them.
 
-`words` and `voice` need weights: `parley models pull kokoro:v1.0 whisper:tiny.en moonshine:tiny-v1`, and the recorded reading, which lies in
-the package `moonshine-voice`. Writes `results/voice_conversion.json`.
+`words` and `voice` need weights: `parley models pull kokoro:v1.0 whisper:tiny.en moonshine:tiny-v1`, and the recorded reading, which lies
+in the package `moonshine-voice`. Writes `results/voice_conversion.json`.
 """
 
 from __future__ import annotations
