@@ -7,7 +7,8 @@ Five parts, all of them by default (`--parts`):
 - `cost`: processor time by audio, and the longest of the calls for 20 ms of speech, but for one in twenty.
 - `seams`: a voice of steady pitch through an RVC generator that renders a sine at the pitch it is given: how far the output is from one
   sine, over blocks of several lengths. Published weights are not needed for that, and cannot be had here.
-- `words`: word errors of two recognisers before and after, over a recorded reading and 20 sentences of two natural voices.
+- `words`: word errors of two recognisers before and after, over a recorded reading (three times, begun some ms later each time, because
+  a few words are heard differently for that alone) and 20 sentences of two natural voices.
 - `voice`: grades of DNSMOS before and after, level, pitch, and the similarity of speakers by an encoder (`voice_judges`): of the
   converted voice with the target and with the speaker, beside the two of them.
 
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ from rich.console import Console
 
 from benchmarks.round_trip import SENTENCES, distance, speak_all, words_of
 from benchmarks.voice_judges import Naturalness, SpeakerEncoder
+from parley.audio.files import Recording
 from parley.audio.resampling import resample
 from parley.engines import registry
 from parley.engines.ports import VC, ConversionSpec, EngineSpec, Samples, VoiceConverter
@@ -50,6 +52,8 @@ RESULTS = Path(__file__).resolve().parent / "results" / "voice_conversion.json"
 PARTS = ("latency", "cost", "seams", "words", "voice")
 RECOGNIZERS = ("whisper:tiny.en", "moonshine:tiny-v1")
 PIECE_MS = 20
+BEGUN_LATER = (0, 77, 151)
+"""Samples at 24 kHz that stand before a recording that is read several times."""
 
 PARAGRAPH = (
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the epoch of "
@@ -281,7 +285,11 @@ async def all_speakers(console: Console) -> dict[str, Speech]:
     return speakers
 
 
-async def converted(speakers: Mapping[str, Speech], console: Console) -> dict[tuple[str, str], Speech]:
+Conversions = Mapping[tuple[str, str], Sequence[Speech]]
+"""By speaker and target; a recording several times."""
+
+
+async def converted(speakers: Mapping[str, Speech], console: Console) -> Conversions:
     """Each speaker in each other's voice, and in the two that are built in."""
     names = {speaker: f"target-{number}" for number, speaker in enumerate(speakers)}
     for speaker, speech in speakers.items():
@@ -289,67 +297,72 @@ async def converted(speakers: Mapping[str, Speech], console: Console) -> dict[tu
     made = {}
     for speaker, speech in speakers.items():
         for target, profile in ({"low": "low", "high": "high"} | names).items():
-            if target == speaker:
-                continue
-            console.print(f"[dim]{speaker} as {target}[/]")
-            engine = await opened(f"vocoder:{profile}")
-            rate = engine.info.sample_rate
-            audio = resample(speech.audio, speech.rate, rate)
-            stream = engine.open_stream(ConversionSpec(share=object()))
-            size = rate * PIECE_MS // 1000
-            parts = [await stream.convert(audio[at : at + size]) for at in range(0, len(audio), size)]
-            made[speaker, target] = Speech(
-                np.concatenate([*parts, await stream.finish()]), rate, speech.text, speech.recorded
-            )
-            await engine.close()
+            if target != speaker:
+                console.print(f"[dim]{speaker} as {target}[/]")
+                made[speaker, target] = [await in_voice(one, profile) for one in begun(speech)]
     return made
 
 
-def words(
-    speakers: Mapping[str, Speech], conversions: Mapping[tuple[str, str], Speech], console: Console
-) -> list[dict[str, Any]]:
-    """Word error rates before and after; the differences over all conversions at the end."""
+def begun(speech: Speech) -> list[Speech]:
+    """The speech, and a recording a little later too."""
+    later = BEGUN_LATER if speech.recorded else BEGUN_LATER[:1]
+    audio = resample(speech.audio, speech.rate, 24_000)
+    return [replace(speech, audio=np.pad(audio, (samples, 0)), rate=24_000) for samples in later]
+
+
+async def in_voice(speech: Speech, profile: str) -> Speech:
+    engine = await opened(f"vocoder:{profile}")
+    rate = engine.info.sample_rate
+    audio = resample(speech.audio, speech.rate, rate)
+    stream = engine.open_stream(ConversionSpec(share=object()))
+    size = rate * PIECE_MS // 1000
+    parts = [await stream.convert(audio[at : at + size]) for at in range(0, len(audio), size)]
+    parts.append(await stream.finish())
+    stream.close()
+    await engine.close()
+    return replace(speech, audio=np.concatenate(parts), rate=rate)
+
+
+def words(speakers: Mapping[str, Speech], conversions: Conversions, console: Console) -> list[dict[str, Any]]:
+    """Word error rates before and after."""
     rows = []
     for recognizer in RECOGNIZERS:
-        before = {}
-        for speaker, speech in speakers.items():
-            before[speaker] = errors(speech, recognizer, console)
-        for (speaker, target), speech in conversions.items():
-            wrong, count = errors(speech, recognizer, console)
-            rows.append({
+        before = {speaker: errors(begun(speech), recognizer) for speaker, speech in speakers.items()}
+        for (speaker, target), speeches in conversions.items():
+            row = {
                 "recognizer": recognizer,
                 "speaker": speaker,
                 "target": target,
-                "before": round(before[speaker][0] / count, 4),
-                "after": round(wrong / count, 4),
-                "words": count,
-            })  # fmt: skip
+                "words": len(words_of(speakers[speaker].text)) * len(speeches),
+                "before": round(before[speaker], 4),
+                "after": round(errors(speeches, recognizer), 4),
+            }
+            console.print(row, style="dim")
+            rows.append(row)
     return rows
 
 
-def errors(speech: Speech, recognizer: str, console: Console) -> tuple[int, int]:
-    heard = " ".join(segment.text for segment in transcribe(as_recording(speech), stt=recognizer))
-    said, read = words_of(speech.text), words_of(heard)
-    wrong = distance(said, read)
-    console.print(f"  {recognizer}: {wrong} of {len(said)}", markup=False)
-    return wrong, len(said)
+def errors(speeches: Sequence[Speech], recognizer: str) -> float:
+    """The word error rate over all of them."""
+    wrong = said = 0
+    for speech in speeches:
+        heard = " ".join(segment.text for segment in transcribe(as_recording(speech), stt=recognizer))
+        said += len(words_of(speech.text))
+        wrong += distance(words_of(speech.text), words_of(heard))
+    return wrong / said
 
 
-def as_recording(speech: Speech) -> Any:
-    from parley.audio.files import Recording
-
+def as_recording(speech: Speech) -> Recording:
     return Recording(speech.audio, speech.rate)
 
 
-def voices(
-    speakers: Mapping[str, Speech], conversions: Mapping[tuple[str, str], Speech], console: Console
-) -> list[dict[str, Any]]:
+def voices(speakers: Mapping[str, Speech], conversions: Conversions, console: Console) -> list[dict[str, Any]]:
     """Grades, levels, pitches and similarities."""
     judge, encoder = Naturalness(), SpeakerEncoder()
     before = {name: (judge.grades(one.audio, one.rate), profile_of(one)) for name, one in speakers.items()}
     embedded = {name: encoder.embed(one.audio, one.rate) for name, one in speakers.items()}
     rows = []
-    for (speaker, target), speech in conversions.items():
+    for (speaker, target), (speech, *_) in conversions.items():
         console.print(f"[dim]judging {speaker} as {target}[/]")
         grades, profile = judge.grades(speech.audio, speech.rate), profile_of(speech)
         vector = encoder.embed(speech.audio, speech.rate)
