@@ -49,6 +49,7 @@ def live_run(
     async def run() -> Run:
         loop = asyncio.get_running_loop()
         engine = SteeredConverter(latency_ms=latency_ms, block_ms=block_ms, work_s=rtf)
+        engine.learn_s = rtf / 2
         live = LiveConversion(engine, frame_ms=frame_ms, clock=loop.time)
         assert live.latency_ms == latency_ms + max(block_ms, frame_ms)
         for at_s, for_s in stalls:
@@ -93,6 +94,40 @@ def test_a_stall_costs_its_length_and_little_more(
         assert (at[-1] - at[0]) * 1_000 <= (most_ms + 10) * RATE, "it is over when it is over"
     assert (run.streams, run.figures.restarts) == (1, 0), "the same stream goes on"
     assert largest_step(run.heard) < STEP
+
+
+@pytest.mark.parametrize("stall_ms", [30, 80, 200, 600])
+def test_a_client_is_answered_in_time_and_hears_no_more_of_a_stall(stall_ms: int) -> None:
+    """The same for a client of a server, whose frames wait a moment for the converter."""
+
+    async def run() -> tuple[float, float, int]:
+        loop = asyncio.get_running_loop()
+        engine = SteeredConverter(latency_ms=50, block_ms=10, work_s=0.15)
+        engine.learn_s = 0.1
+        live = LiveConversion(engine, clock=loop.time)
+        loop.call_at(2.003, engine.gate.clear)
+        loop.call_at(2.003 + stall_ms / 1_000, engine.gate.set)
+        said, latest_s = voice(5.0), 0.0
+        for at in range(0, len(said), 2 * PIECE):
+            due_s = (at + 2 * PIECE) / RATE
+            await asyncio.sleep(due_s - loop.time())
+            assert len(await live.exchange_async(said[at : at + 2 * PIECE])) == 2 * PIECE
+            latest_s = max(latest_s, loop.time() - due_s)
+        raw_ms = live.figures.raw_ms
+        live.close()
+        return latest_s, raw_ms, len(engine.contexts)
+
+    latest_s, raw_ms, streams = simulate(run())
+    assert latest_s < 0.065, "it waits for no longer than its patience and a frame"
+    assert raw_ms <= stall_ms + 150
+    assert streams == 1
+
+
+def test_a_stream_that_was_put_ahead_has_the_time_to_hear_its_context() -> None:
+    """At this load the context alone takes 0.8 s: a stream that is judged by that is dropped for the next one, for good."""
+    run = live_run([(2.0, 1.3)], 12.0, latency_ms=50, block_ms=10, rtf=0.5)
+    assert run.figures.restarts == 1
+    assert not run.raw[-2 * RATE :].any()
 
 
 @ENGINES

@@ -234,7 +234,8 @@ class LiveConversion:
             self._raw_until = max(end, at + self._least_raw)
             parts.append(self._raw(at, end))
         self._given = end
-        if not self._finishing and not self._speed.catches_up(end - self._ready.end):
+        # A stream that was put ahead and had no success yet is let be: the next one would have to hear its context as well.
+        if not self._finishing and not self._speed.catches_up(end - self._ready.end, some_time=self._skipped > 0):
             self._skip()
         self._ready.forget(max(end, self._raw_until))
         self._history.forget(end - self._samples(CONTEXT_MS))
@@ -269,6 +270,7 @@ class LiveConversion:
         start = self._given + self._skipped
         self._raw_until = max(self._raw_until, start)
         self._retire(None)
+        self._speed.begin_stream()
         self._round += 1
         self._restarts += 1
         self._taken = self._taken_from = start
