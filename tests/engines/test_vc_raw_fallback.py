@@ -84,7 +84,7 @@ async def test_a_converter_that_is_known_to_be_back_is_opened_with_the_next_audi
     for count in range(50):
         await stream.convert(AUDIO[count * PIECE : (count + 1) * PIECE])
     stream.retry()
-    assert stream.converting, "a stream that works is left alone"
+    assert engine.open_streams == 1, "a stream that works is left alone"
     engine.failing = lambda: True
     await stream.convert(AUDIO[:PIECE])
     engine.failing = lambda: False
@@ -94,10 +94,10 @@ async def test_a_converter_that_is_known_to_be_back_is_opened_with_the_next_audi
     await stream.convert(AUDIO[:PIECE])
     engine.failing = lambda: False
     await stream.convert(AUDIO[:PIECE])
-    assert not stream.converting, "it was opened two pieces ago"
+    assert engine.open_streams == 0, "it was opened two pieces ago"
     stream.retry()
     await stream.convert(AUDIO[:PIECE])
-    assert stream.converting
+    assert engine.open_streams == 1
     stream.close()
 
 

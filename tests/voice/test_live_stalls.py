@@ -155,7 +155,7 @@ def test_each_raw_block_is_counted() -> None:
 def test_a_converter_slower_than_speech_is_raw_for_long_stretches_and_never_late(rtf: float) -> None:
     run = live_run([], 60.0, latency_ms=50, block_ms=10, rtf=rtf)
     assert run.raw.mean() > 0.5
-    assert run.figures.restarts > 20
+    assert run.figures.restarts > 10
     assert run.most_kept <= 4.2 * RATE
     assert largest_step(run.heard) < STEP
 

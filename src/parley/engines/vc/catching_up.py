@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
-TOLERATED_MS: Final = 160.0
-"""A turn of a busy machine's scheduler, or of its garbage collector, with some margin; and a syllable of the raw voice."""
+TOLERATED_MS: Final = 300.0
+"""What a new stream takes to hear its context of three seconds, and more: dropping one sooner gains nothing."""
 
 MOST_BEHIND_MS: Final = 2_000.0
 """A call that does not return tells no speed. It bounds the audio that is kept for a converter that is late, and leaves a new stream the
