@@ -37,6 +37,9 @@ LEAST_PATIENCE_MS: Final = 40.0
 LEAST_PIECE_MS: Final = 20.0
 """So much is given to the converter at once where its block is shorter."""
 
+LATE_PIECE_MS: Final = 100.0
+"""So much is given at once to a converter that is late: on a busy machine each call waits for a turn, however short its audio is."""
+
 LEAST_RAW_MS: Final = 40.0
 """A voice that changes more often than every syllable flickers."""
 
@@ -96,6 +99,7 @@ class LiveConversion:
         self._block = max(1, self._samples(self.block_ms))
         self._least_raw = self._samples(LEAST_RAW_MS)
         self._piece = self._samples(max(self.block_ms, LEAST_PIECE_MS))
+        self._late_piece = max(self._piece, self._samples(LATE_PIECE_MS))
         self._patience_s = max(self.block_ms, LEAST_PATIENCE_MS) / 1_000
         self._clock = clock
         self._lock = threading.Lock()
@@ -325,7 +329,8 @@ class LiveConversion:
         with self._lock:
             if self._closed or self._finished:
                 return None
-            audio = self._history.between(self._taken, min(self._history.end, self._taken + self._piece))
+            most = self._late_piece if self._late else self._piece
+            audio = self._history.between(self._taken, min(self._history.end, self._taken + most))
             finish = self._finishing and self._taken + len(audio) >= self._history.end
             if not len(audio) and not (finish and self._history.end):
                 return None
