@@ -28,12 +28,14 @@ def largest_step(audio: Samples) -> float:
 
 class SteeredConverter:
     """Inverts the audio, holding back `latency_ms`. `failing()` is asked before each piece, `opening()` before each stream; `work_s` is
-    the time that a second of audio takes; `gate` holds every piece until it is set; `asked` is set with the first piece."""
+    the time that a second of audio takes, `learn_s` that of a second of context; `gate` holds every piece until it is set; `asked` is set
+    with the first piece."""
 
     def __init__(self, latency_ms: float = 40.0, block_ms: float = 20.0, work_s: float = 0.0) -> None:
         self.latency_ms = latency_ms
         self.block_ms = block_ms
         self.work_s = work_s
+        self.learn_s = 0.0
         self.failing: Callable[[], bool] = lambda: False
         self.opening: Callable[[], bool] = lambda: True
         self.asked = asyncio.Event()
@@ -62,12 +64,13 @@ class SteeredConverter:
             raise EngineError("It is away.", code="away")
         self.contexts.append(0 if spec.context is None else len(spec.context))
         self.open_streams += 1
-        return SteeredStream(self)
+        return SteeredStream(self, self.contexts[-1])
 
 
 class SteeredStream:
-    def __init__(self, engine: SteeredConverter) -> None:
+    def __init__(self, engine: SteeredConverter, context: int) -> None:
         self._engine = engine
+        self._context = context
         self._held: Samples = np.zeros(0, np.float32)
         self._closed = False
 
@@ -87,8 +90,10 @@ class SteeredStream:
             raise EngineError("It failed.", code="failed")
         self._engine.asked.set()
         await self._engine.gate.wait()
-        if self._engine.work_s:
-            await asyncio.sleep(self._engine.work_s * samples / RATE)
+        context, self._context = self._context, 0
+        work_s = (self._engine.work_s * samples + self._engine.learn_s * context) / RATE
+        if work_s:
+            await asyncio.sleep(work_s)
 
     def close(self) -> None:
         if not self._closed:

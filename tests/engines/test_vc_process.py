@@ -85,8 +85,10 @@ async def test_a_child_that_is_killed_in_mid_stream_costs_a_moment_of_the_conver
         os.kill(first, signal.SIGKILL)
         killed, at = time.monotonic(), RATE
         await until(lambda: engine.fault is not None)
+        frames_back = 0
         while not live.figures.restarts:
             frame = AUDIO[at % len(AUDIO) :][:FRAME]
+            frames_back += engine.fault is None
             parts.append(await live.exchange_async(frame))
             at += FRAME
             await asyncio.sleep(0.01)  # twice as fast as it is spoken
@@ -107,6 +109,7 @@ async def test_a_child_that_is_killed_in_mid_stream_costs_a_moment_of_the_conver
         assert engine.fault is None
         assert engine.pid != first
         assert not alive(first)
+        assert frames_back <= 10, "the stream was not opened as soon as the process was there"
         assert back_s < 3 + 10, "a start of this process, on a machine that runs other tests too"
         live.close()
 

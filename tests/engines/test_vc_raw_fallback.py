@@ -78,6 +78,29 @@ async def test_a_converter_that_is_away_is_asked_twice_a_second_of_audio() -> No
     assert stream.raw_samples == len(AUDIO)
 
 
+async def test_a_converter_that_is_known_to_be_back_is_opened_with_the_next_audio() -> None:
+    engine = SteeredConverter()
+    stream = with_fallback(engine, ConversionSpec())
+    for count in range(50):
+        await stream.convert(AUDIO[count * PIECE : (count + 1) * PIECE])
+    stream.retry()
+    assert engine.open_streams == 1, "a stream that works is left alone"
+    engine.failing = lambda: True
+    await stream.convert(AUDIO[:PIECE])
+    engine.failing = lambda: False
+    stream.retry()  # the failed stream was opened a second ago
+    await stream.convert(AUDIO[:PIECE])
+    engine.failing = lambda: True
+    await stream.convert(AUDIO[:PIECE])
+    engine.failing = lambda: False
+    await stream.convert(AUDIO[:PIECE])
+    assert engine.open_streams == 0, "it was opened two pieces ago"
+    stream.retry()
+    await stream.convert(AUDIO[:PIECE])
+    assert engine.open_streams == 1
+    stream.close()
+
+
 async def test_a_wrong_voice_is_refused_and_not_given_raw() -> None:
     with pytest.raises(EngineRefused):
         with_fallback(SteeredConverter(), ConversionSpec("other"))

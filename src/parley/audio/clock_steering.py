@@ -26,8 +26,9 @@ import soxr
 from parley.audio.silence import FLOOR
 from parley.audio.types import Samples
 
-MOST_PPM: Final = 500.0
-"""Under a hundredth of a semitone. Sound devices are off by 100 at the most, a pair by 200."""
+MOST_PPM: Final = 480.0
+"""Under a hundredth of a semitone; the resampler goes over it by some millionths while it changes its rate, and stays under 500. Sound
+devices are off by 100 at the most, a pair by 200."""
 
 SLEW_S: Final = 0.5
 """A new rate is reached over so much time, and is set no more often."""
@@ -89,7 +90,7 @@ class RateController:
         near = self.known_s >= _AVERAGED_S and abs(self.error_s) * 1000 < FAR_MS
         if near and (abs(wanted) < limit or wanted * self.error_s < 0):
             self._integral += _INTEGRAL * self.error_s * passed_s
-        self.ppm = max(-limit, min(limit, wanted)) * 1e6
+        self.ppm = max(-MOST_PPM, min(MOST_PPM, wanted * 1e6))
         return self.ppm
 
     def forget_fill(self) -> None:

@@ -390,8 +390,7 @@ def _hush_alsa() -> None:
     if name is not None:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(name).snd_lib_error_set_handler(callback)
-    jack_kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-    jack_callback = jack_kind(lambda text: None)
+    jack_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda text: None)
     _hushed.append(jack_callback)
     name = ctypes.util.find_library("jack")
     if name is not None:

@@ -3,10 +3,11 @@
 Laws:
 - The output is `latency` samples of silence, then what the input says, position for position: after each frame, exactly as many samples
   were given as were taken, and `flush()` gives the rest.
-- Conversion runs in a task of its own. Where a block of it is late, the speaker's own audio is given for one block (`raw_blocks`), and
-  what the converter makes of that block is dropped. Where it is more than a block behind, what waits is dropped too: a new stream goes on
-  ahead of the output, after a stretch that doubles, up to `MOST_SKIPPED_MS`, while nothing comes in time. So the delay cannot grow, and
-  the memory is that of `CONTEXT_MS` and the delay.
+- Conversion runs in a task of its own. Where it is late, the speaker's own audio is given instead (`raw_blocks`), for `LEAST_RAW_MS` at
+  least, and until the same stream has caught up with the output: what it makes of audio that was given meanwhile is dropped.
+- Where it does not catch up in useful time, as `ConverterSpeed` says, what waits is dropped too, and a new stream goes on ahead of the
+  output, after a stretch of a block; of a converter that is too slow the stretch doubles, up to `MOST_SKIPPED_MS`, until
+  `SUCCESS_MS` of converted audio came in time. So the delay cannot grow, and the memory is that of `CONTEXT_MS` and the delay.
 - A frame is waited for no longer than a block (`LEAST_PATIENCE_MS` at least), and only while all that was waited is less than the audio
   that came meanwhile; the time during which no frame waits counts for the converter. A sender ahead of real time waits as long as its
   lead, so it loses nothing to a converter that keeps up with real time.
@@ -18,13 +19,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from parley.engines.ports import ConversionSpec, EngineError, Samples, VoiceConverter
+from parley.engines.vc.catching_up import ConverterSpeed
 from parley.engines.vc.raw_fallback import CONTEXT_MS, RawFallback, latency_samples, with_fallback
 from parley.engines.vc.recent_audio import RecentAudio
 from parley.engines.vc.seams import Seams
@@ -35,14 +37,20 @@ LEAST_PATIENCE_MS: Final = 40.0
 LEAST_PIECE_MS: Final = 20.0
 """So much is given to the converter at once where its block is shorter."""
 
+LATE_PIECE_MS: Final = 100.0
+"""So much is given at once to a converter that is late: on a busy machine each call waits for a turn, however short its audio is."""
+
+LEAST_RAW_MS: Final = 40.0
+"""A voice that changes more often than every syllable flickers."""
+
 MOST_SKIPPED_MS: Final = 1_000.0
 """A converter that is too slow is tried again after this much audio."""
 
+SUCCESS_MS: Final = 200.0
+"""So much converted audio without a gap, and a converter is no longer taken for too slow."""
+
 MOST_LEAD_S: Final = 1.0
 """A file that is sent at once is ahead by its length: but a converter that hangs is not waited for so long."""
-
-_MEASURED: Final = 512
-_MEASURE_MS: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,9 @@ class LiveFigures:
     """What a live conversion measured since it began.
 
     `rtf_p50` and `rtf_p95`: computing time by the duration of the audio, over the last pieces of about 100 ms, 0 before the first.
-    `behind_ms`: how far the converter is behind what it could have given. `raw_blocks` and `raw_ms`: blocks that were late, and all
-    audio that was given raw, failures included. `restarts`: streams that were opened again.
+    `behind_ms`: how far the converter is behind what it could have given. `raw_blocks`: blocks, of `LEAST_PIECE_MS` at least, that were
+    given raw because they were late, begun ones included. `raw_ms`: all audio that was given raw, failures included. `restarts`: streams
+    that were opened again, because the converter failed or did not catch up.
     """
 
     rtf_p50: float
@@ -67,11 +76,17 @@ class LiveConversion:
 
     Call either `exchange()`, from any thread, or `exchange_async()`, on the loop, with each frame: float32 `[n]` at `rate` Hz. One call
     at a time. `frame_ms` is the longest frame of `exchange()`: what is said in one is converted while the next is recorded, so the delay
-    is no shorter than that. Raises `EngineRefused` (`unknown_voice`).
+    is no shorter than that. `clock` gives seconds and only goes forward. Raises `EngineRefused` (`unknown_voice`).
     """
 
     def __init__(
-        self, converter: VoiceConverter, voice: str = "", share: object = None, *, frame_ms: float = 0.0
+        self,
+        converter: VoiceConverter,
+        voice: str = "",
+        share: object = None,
+        *,
+        frame_ms: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rate = converter.info.sample_rate
         self.block_ms = max(converter.block_ms, frame_ms)
@@ -82,13 +97,16 @@ class LiveConversion:
         self._spec = ConversionSpec(voice, share)
         self._held_by_stream = latency_samples(converter)
         self._block = max(1, self._samples(self.block_ms))
+        self._least_raw = self._samples(LEAST_RAW_MS)
         self._piece = self._samples(max(self.block_ms, LEAST_PIECE_MS))
+        self._late_piece = max(self._piece, self._samples(LATE_PIECE_MS))
         self._patience_s = max(self.block_ms, LEAST_PATIENCE_MS) / 1_000
+        self._clock = clock
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
-        self._meter = _Meter(self.rate)
+        self._speed = ConverterSpeed(self.rate, self.block_ms)
         self._closed = False
         self._conversion: asyncio.Task[Samples] | None = None
         self._raw_blocks = self._raw_samples = self._restarts = 0
@@ -105,20 +123,23 @@ class LiveConversion:
         self._ready = RecentAudio()  # converted audio that is not given yet
         self._seams = Seams(self.rate)
         self._given = -self.latency
-        self._taken = 0  # the converter was given the audio up to here
+        self._taken_from = self._taken = 0  # the stream was given the audio between these
         self._raw_until = 0
+        self._counted_until = 0  # end of the last block that was counted as late
+        self._late = False
+        self._in_time = 0  # converted samples since the output was raw
         self._skipped = 0
         self._finishing = self._finished = False
         self._tokens_s = self._patience_s
         self._lead_s = 0.0  # audio that came ahead of real time
-        self._idle_since = self._asked_at = time.monotonic()
+        self._idle_since = self._asked_at = self._clock()
 
     @property
     def figures(self) -> LiveFigures:
         with self._lock:
             stream = self._stream
             behind = self._history.end - self._held_by_stream - self._ready.end
-            p50, p95 = self._meter.percentiles()
+            p50, p95 = self._speed.percentiles()
             return LiveFigures(
                 p50,
                 p95,
@@ -144,7 +165,7 @@ class LiveConversion:
 
         Raises `EngineError` (`stream_closed`) after `close()`.
         """
-        began = time.monotonic()
+        began = self._clock()
         length_s = len(frame) / self.rate
         most_s = max(self._patience_s, length_s)
         self._tokens_s = min(most_s, self._tokens_s + length_s + began - self._idle_since)
@@ -156,10 +177,10 @@ class LiveConversion:
             hopeless = self._raw_until >= needed
         self._look()
         await asyncio.sleep(0)  # the converter has its turn, however short the frames are
-        waits = time.monotonic()
+        waits = self._clock()
         if not hopeless:
             await self._wait_for(needed, max(self._tokens_s, self._lead_s))
-        self._idle_since = time.monotonic()
+        self._idle_since = self._clock()
         self._tokens_s = max(0.0, self._tokens_s - (self._idle_since - waits))
         with self._lock:
             self._check()
@@ -209,14 +230,16 @@ class LiveConversion:
         if at < end:
             parts.append(self._raw(at, min(end, self._raw_until)))
             at += len(parts[-1])
-            parts.append(self._converted(at, min(end, self._ready.end)))
-            at += len(parts[-1])
+            if not self._late or self._ready.end >= min(end, at + self._least_raw):
+                parts.append(self._converted(at, min(end, self._ready.end)))
+                at += len(parts[-1])
         if at < end:
-            self._raw_blocks += 1
-            self._raw_until = max(end, at + self._block)
+            self._late = True
+            self._raw_until = max(end, at + self._least_raw)
             parts.append(self._raw(at, end))
         self._given = end
-        if end - self._ready.end > self._block and not self._finishing:
+        # A stream that was put ahead and had no success yet is let be: the next one would have to hear its context as well.
+        if not self._finishing and not self._speed.catches_up(end - self._ready.end, some_time=self._skipped > 0):
             self._skip()
         self._ready.forget(max(end, self._raw_until))
         self._history.forget(end - self._samples(CONTEXT_MS))
@@ -225,24 +248,36 @@ class LiveConversion:
     def _raw(self, begin: int, end: int) -> Samples:
         if begin >= end:
             return np.zeros(0, np.float32)
+        self._in_time = 0
         self._raw_samples += end - begin
+        uncounted = end - max(begin, self._counted_until)
+        if uncounted > 0:
+            blocks = -(-uncounted // self._piece)
+            self._raw_blocks += blocks
+            self._counted_until = max(begin, self._counted_until) + blocks * self._piece
         return self._seams.raw(self._history.between(begin, end), self._history.sample(begin - 1))
 
     def _converted(self, begin: int, end: int) -> Samples:
         if begin >= end:
             return np.zeros(0, np.float32)
-        self._skipped = 0
+        self._late = False
+        self._in_time += end - begin
+        if self._in_time >= self._samples(SUCCESS_MS):
+            self._skipped = 0
         return self._seams.converted(self._ready.between(begin, end), self._history.between(begin, end))
 
     def _skip(self) -> None:
-        """More than a block behind: drop what waits, and go on ahead of the output."""
-        self._skipped = min(max(self._block, 2 * self._skipped), self._samples(MOST_SKIPPED_MS))
+        """It does not catch up: drop what waits, and go on ahead of the output."""
+        silent = self._ready.end <= self._taken_from  # nothing came of this stream
+        doubled = 2 * self._skipped if silent or self._speed.too_slow else 0
+        self._skipped = min(max(self._block, self._least_raw, doubled), self._samples(MOST_SKIPPED_MS))
         start = self._given + self._skipped
         self._raw_until = max(self._raw_until, start)
         self._retire(None)
+        self._speed.begin_stream()
         self._round += 1
         self._restarts += 1
-        self._taken = start
+        self._taken = self._taken_from = start
         self._ready = RecentAudio(start)
 
     def _retire(self, successor: RawFallback | None) -> None:
@@ -294,7 +329,8 @@ class LiveConversion:
         with self._lock:
             if self._closed or self._finished:
                 return None
-            audio = self._history.between(self._taken, min(self._history.end, self._taken + self._piece))
+            most = self._late_piece if self._late else self._piece
+            audio = self._history.between(self._taken, min(self._history.end, self._taken + most))
             finish = self._finishing and self._taken + len(audio) >= self._history.end
             if not len(audio) and not (finish and self._history.end):
                 return None
@@ -306,7 +342,7 @@ class LiveConversion:
             return self._round, self._stream, audio, finish
 
     async def _run(self, number: int, stream: RawFallback, audio: Samples, finish: bool) -> None:
-        began = time.monotonic()
+        began = self._clock()
         self._conversion = self._loop.create_task(_converted(stream, audio, finish), name=str(number))
         try:
             await asyncio.wait([self._conversion])
@@ -319,7 +355,7 @@ class LiveConversion:
             raise error
         with self._lock:
             if number == self._round and not cancelled and error is None:
-                self._meter.add(len(audio), time.monotonic() - began)
+                self._speed.add(len(audio), self._clock() - began)
                 self._ready.append(conversion.result())
                 self._ready.forget(max(self._given, self._raw_until))
                 self._finished = finish
@@ -331,28 +367,3 @@ async def _converted(stream: RawFallback, audio: Samples, finish: bool) -> Sampl
     if finish:
         parts.append(await stream.finish())
     return np.concatenate(parts)
-
-
-class _Meter:
-    """Computing time by audio, over pieces that are long enough to hold a block."""
-
-    __slots__ = ("_rate", "_ratios", "_samples", "_spent_s")
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._ratios: deque[float] = deque(maxlen=_MEASURED)
-        self._samples = 0
-        self._spent_s = 0.0
-
-    def add(self, samples: int, spent_s: float) -> None:
-        self._samples += samples
-        self._spent_s += spent_s
-        if self._samples >= self._rate * _MEASURE_MS / 1_000:
-            self._ratios.append(self._spent_s * self._rate / self._samples)
-            self._samples, self._spent_s = 0, 0.0
-
-    def percentiles(self) -> tuple[float, float]:
-        if not self._ratios:
-            return 0.0, 0.0
-        ratios = list(self._ratios)
-        return float(np.percentile(ratios, 50)), float(np.percentile(ratios, 95))

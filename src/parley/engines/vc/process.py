@@ -161,6 +161,8 @@ class ProcessConverter:
             wait_s = min(2 * wait_s, MOST_WAIT_S)
             self.restarts += 1
             self._child, self.fault = child, None
+            for stream in self._streams:
+                stream.retry()
             logger.warning(
                 "The voice converter is back after %d ms, for the %d. time", 1_000 * (loop.time() - lost), self.restarts
             )

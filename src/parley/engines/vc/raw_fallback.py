@@ -3,8 +3,9 @@
 Laws:
 - The time line is that of every `ConversionStream`, whatever happens inside; raw audio is held back as long as converted audio is.
 - Each change between the two is joined as `Seams` says: at most one click.
-- A stream that failed is opened again with the next audio, but no sooner than `RETRY_MS` of audio after it was opened last; the new one
-  hears the last `CONTEXT_MS` of raw audio as its context, goes on at the position where the output stands, and so comes back in mid-stream.
+- A stream that failed is opened again with the next audio, but no sooner than `RETRY_MS` of audio after it was opened last, unless
+  `retry()` says that the converter is back; the new one hears the last `CONTEXT_MS` of raw audio as its context, goes on at the position
+  where the output stands, and so comes back in mid-stream.
 - What is kept is `CONTEXT_MS` and what the converter holds back; one that holds back `MAX_HELD_MS` more than it declares has failed.
 - The same audio in the same pieces, and the same failures, give the same output.
 """
@@ -134,6 +135,11 @@ class RawFallback:
             logger.warning("A conversion ended on the speaker's own voice, after %d ms of it", self.raw_ms)
         self.close()
         return rest
+
+    def retry(self) -> None:
+        """The converter is back: where the stream failed, the next audio opens it again, without a wait."""
+        if self._inner is None:
+            self._opened_at = self._fed - self._samples(RETRY_MS)
 
     def close(self) -> None:
         self._closed = True
