@@ -122,7 +122,7 @@ def test_what_is_no_clip_of_a_voice_is_refused_by_what_is_wrong_with_it(
 
 def test_how_long_a_short_clip_is_and_must_be_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     said = failure(capsys, "profile", "kurz", str(clip_path("weather_question")))
-    assert "1.9 s" in said
+    assert "1.8 s" in said
     assert "10 s" in said
 
 

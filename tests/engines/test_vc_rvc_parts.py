@@ -18,7 +18,7 @@ from parley.engines.vc.rvc_generator import coarse
 from parley.engines.vc.rvc_index import blend, load_index
 from parley.engines.vc.rvc_interface import read_interface
 from parley.engines.vc.rvc_pitch import PitchTracker, SwiftTracker, decode, load_tracker, rmvpe_window
-from parley.engines.vc.sola import Seams
+from parley.engines.vc.sola import BlockSeams
 from tests.engines import tiny_rvc
 
 
@@ -165,7 +165,7 @@ def test_frames_stay_where_the_index_finds_too_few(tmp_path: Path, features: mel
 def test_the_place_of_a_seam_is_that_of_the_shift(shift: int) -> None:
     """The same sound, made again from somewhere else: noise, which fits in one place only."""
     sound = np.random.default_rng(2).standard_normal(20_000).astype(np.float32)
-    seams = Seams(fade=1_600, search=400)
+    seams = BlockSeams(fade=1_600, search=400)
     seams.join(sound[2_000 : 2_000 + 6_000])  # its block of 4,000 begins at 2,200 and ends at 6,200
     again = sound[6_000 - shift : 6_000 - shift + 6_000]
     assert seams.place(again) == 200 + shift
@@ -174,14 +174,14 @@ def test_the_place_of_a_seam_is_that_of_the_shift(shift: int) -> None:
 
 @pytest.mark.parametrize("hz", [130.0, 301.0])
 def test_a_sine_goes_on_in_phase(hz: float) -> None:
-    seams = Seams(fade=400, search=400)
+    seams = BlockSeams(fade=400, search=400)
     joined = np.concatenate([seams.join(tone(hz, 4_800, 40_000, phase)) for phase in (0.3, 2.0, 4.4, 5.9, 1.0)])
     assert np.abs(np.diff(joined[400:])).max() < 1.02 * 0.5 * 2 * np.pi * hz / 40_000 + 1e-3
     assert np.abs(joined[400:]).max() < 0.501
 
 
 def test_where_nothing_was_before_a_block_stands_in_its_place() -> None:
-    seams = Seams(fade=40, search=40)
+    seams = BlockSeams(fade=40, search=40)
     assert seams.place(tone(500, 1_000)) == 20
     faded = seams.join(tone(500, 1_000))
     assert len(faded) == 920
@@ -189,7 +189,7 @@ def test_where_nothing_was_before_a_block_stands_in_its_place() -> None:
 
 
 def test_a_fade_keeps_a_constant() -> None:
-    seams = Seams(fade=100, search=10)
+    seams = BlockSeams(fade=100, search=10)
     seams.join(np.ones(610, np.float32))
     assert seams.join(np.ones(610, np.float32)) == pytest.approx(np.ones(500))
     assert seams.silence(500)[100:].max() == 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import os
 import re
 import tempfile
@@ -316,7 +317,7 @@ def _check_clip(audio: Samples, rate: int) -> None:
         )
     if len(audio) < LEAST_CLIP_S * rate:
         raise EngineRefused(
-            f"The clip is {len(audio) / rate:.1f} s long; a voice profile needs {LEAST_CLIP_S:g} s or more.",
+            f"The clip is {math.floor(10 * len(audio) / rate) / 10:.1f} s long; a voice profile needs {LEAST_CLIP_S:g} s or more.",
             "Record one person who speaks for longer; 30 s are good.",
             code="clip_too_short",
         )

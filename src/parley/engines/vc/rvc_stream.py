@@ -29,7 +29,7 @@ from parley.engines.ports import EngineError, Samples
 from parley.engines.vc.mel import HOP, SAMPLE_RATE
 from parley.engines.vc.rvc_generator import FRAMES_PER_S, NOISE
 from parley.engines.vc.rvc_model import RvcModel, resample_end
-from parley.engines.vc.sola import Seams
+from parley.engines.vc.sola import BlockSeams
 
 SEARCH: Final = 1
 """Frames of 10 ms among which a seam is looked for."""
@@ -85,7 +85,7 @@ class LiveVoice:
         self._hz: Samples = np.zeros(shape.spoken + shape.made, np.float32)
         self._chance = np.random.default_rng(_SEED)
         self._noise = self._chance.standard_normal((len(self._hz), NOISE), np.float32)
-        self._seams = Seams(shape.fade * frame, SEARCH * frame)
+        self._seams = BlockSeams(shape.fade * frame, SEARCH * frame)
         self._context = context
 
     def step(self, block: Samples) -> Samples:
@@ -97,7 +97,7 @@ class LiveVoice:
         self._hear(block)
         if self._is_silent():
             self._move_pitches(None)
-            return np.zeros(len(block), np.float32)
+            return self._seams.silence(len(block))
         self._move_pitches(self._tracked(shape.block * HOP))
         made = self._model.speak(self._heard, self._hz, self._noise, shape.made)
         return np.clip(self._seams.join(made[-shape.made * self._model.frame :]), -1, 1)

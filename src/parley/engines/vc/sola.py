@@ -25,7 +25,7 @@ _ALIKE: Final = 0.01
 """The part of a correlation that decides nothing: a periodic voice fits at each of its periods."""
 
 
-class Seams:
+class BlockSeams:
     """The seams of one stream. Call `join()` for each block, or `silence()` for one that is silent."""
 
     __slots__ = ("_fade_in", "_rest", "fade", "search")
