@@ -81,12 +81,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--no-write", action="store_true", help="leave results/voice_conversion.json as it is")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PARLEY_VOICES_DIR"] = folder
-        result = asyncio.run(measure(arguments.parts.split(","), Path(folder)))
-    if not arguments.no_write:
-        earlier = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-        RESULTS.write_text(json.dumps(earlier | result, indent=2) + "\n")
+    result: dict[str, Any] = {}
+    for part in arguments.parts.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["PARLEY_VOICES_DIR"] = folder
+            result |= asyncio.run(measure([part], Path(folder)))
+        if not arguments.no_write:
+            earlier = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+            RESULTS.write_text(json.dumps(earlier | result, indent=2) + "\n")
     if arguments.json:
         print(json.dumps(result, indent=2))
     else:
@@ -117,7 +119,7 @@ async def measure(parts: Sequence[str], folder: Path) -> dict[str, Any]:
         ]
     if {"words", "voice"} & set(parts):
         speakers = await all_speakers(console)
-        conversions = await converted(speakers, console)
+        conversions = await converted(speakers, console, len(BEGUN_LATER) if "words" in parts else 1)
         if "words" in parts:
             result["words"] = words(speakers, conversions, console)
         if "voice" in parts:
@@ -289,8 +291,8 @@ Conversions = Mapping[tuple[str, str], Sequence[Speech]]
 """By speaker and target; a recording several times."""
 
 
-async def converted(speakers: Mapping[str, Speech], console: Console) -> Conversions:
-    """Each speaker in each other's voice, and in the two that are built in."""
+async def converted(speakers: Mapping[str, Speech], console: Console, most: int) -> Conversions:
+    """Each speaker in each other's voice, and in the two that are built in; a recording `most` times at the most."""
     names = {speaker: f"target-{number}" for number, speaker in enumerate(speakers)}
     for speaker, speech in speakers.items():
         save(learn(names[speaker], speech.audio, speech.rate))
@@ -299,7 +301,7 @@ async def converted(speakers: Mapping[str, Speech], console: Console) -> Convers
         for target, profile in ({"low": "low", "high": "high"} | names).items():
             if target != speaker:
                 console.print(f"[dim]{speaker} as {target}[/]")
-                made[speaker, target] = [await in_voice(one, profile) for one in begun(speech)]
+                made[speaker, target] = [await in_voice(one, profile) for one in begun(speech)[:most]]
     return made
 
 
