@@ -38,7 +38,11 @@ def test_every_key_is_documented_with_its_default(
 
 
 def test_every_variable_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"`(PARLEY_[A-Z_]+)`", PAGE)) - {"PARLEY_CONFIG", "PARLEY_VOICES_DIR", "PARLEY_MODELS_DIR"}
+    documented = set(re.findall(r"`(PARLEY_[A-Z_]+)`", PAGE)) - {
+        "PARLEY_CONFIG",
+        "PARLEY_VOICES_DIR",
+        "PARLEY_MODELS_DIR",
+    }
     assert documented == {PREFIX + name.upper() for name in SHORT_NAMES}
 
 
