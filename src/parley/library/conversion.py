@@ -5,27 +5,25 @@ Laws: as many samples come out as went in, at the same rate, and each says what 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parley.audio import pcm
-from parley.audio.files import Recording
 from parley.audio.resampling import Resampler
 from parley.audio.types import Samples
 from parley.engines.ports import VC, EngineSpec, VoiceConverter
 from parley.library.errors import LibraryError
-from parley.library.frame_reader import Frame, FrameReader, checked_frame
+from parley.library.frame_reader import FrameReader, checked_frame
 from parley.library.pipeline import Pipeline
-from parley.library.recordings import frames, read_audio
+from parley.library.recordings import AudioInput, frames_of_audio
 from parley.library.speech import no_voice, no_words
 from parley.runtime.conversion import ClauseConversion, SpokenBefore
 
 
 def convert_voice(
-    audio: str | os.PathLike[str] | Recording | Iterable[Frame],
+    audio: AudioInput,
     *,
     to: str | EngineSpec | VoiceConverter,
     voice: str = "",
@@ -37,15 +35,7 @@ def convert_voice(
     its usual one. Raises `EngineUnavailable`, `EngineError` where the converter fails, `LibraryError` for a voice that it does not have,
     `AudioFileError` and `OSError` for a file.
     """
-    if isinstance(audio, str | os.PathLike):
-        audio = read_audio(audio)
-    if isinstance(audio, Recording):
-        sample_rate = audio.sample_rate
-        audio = frames(audio, 500)
-    if sample_rate is None:
-        raise LibraryError(
-            "convert_voice() was called with frames and without their rate.", remedy="Give it: sample_rate=16_000."
-        )
+    audio, sample_rate = frames_of_audio(audio, sample_rate, "convert_voice")
     FrameReader(sample_rate, 1)
     with Pipeline(vad=no_voice, turn=None, stt=no_words, llm=None, tts=None, vc=to) as pipeline:
         converting = pipeline._run(_open(pipeline, voice, sample_rate))

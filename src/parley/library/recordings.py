@@ -16,7 +16,9 @@ from parley.audio import files, pcm
 from parley.audio.files import Recording
 from parley.audio.types import Samples
 from parley.library import checks
+from parley.library.errors import LibraryError
 from parley.library.events import ReplyAudio, VoiceEvent
+from parley.library.frame_reader import Frame
 
 
 def read_audio(source: str | os.PathLike[str] | BinaryIO) -> Recording:
@@ -33,6 +35,23 @@ def frames(recording: Recording, frame_ms: float = 100.0) -> Iterator[Samples]:
     size = max(1, round(recording.sample_rate * frame_ms / 1000))
     for start in range(0, len(recording.audio), size):
         yield recording.audio[start : start + size]
+
+
+AudioInput = str | os.PathLike[str] | Recording | Iterable[Frame]
+"""A file, a recording, or frames."""
+
+
+def frames_of_audio(audio: AudioInput, sample_rate: int | None, function: str) -> tuple[Iterable[Frame], int]:
+    """What `function` was given, as frames and their rate. Raises `AudioFileError`, `OSError`, `LibraryError` for frames without a rate."""
+    if isinstance(audio, str | os.PathLike):
+        audio = read_audio(audio)
+    if isinstance(audio, Recording):
+        return frames(audio, 500), audio.sample_rate
+    if sample_rate is None:
+        raise LibraryError(
+            f"{function}() was called with frames and without their rate.", remedy="Give it: sample_rate=16_000."
+        )
+    return audio, sample_rate
 
 
 def write_audio(

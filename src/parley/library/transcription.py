@@ -6,20 +6,17 @@ the longer a segment already is, the shorter the pause that ends it, so that hou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
-from parley.audio.files import Recording
 from parley.core.policy.transcriber import Transcriber
 from parley.core.policy.turn_rules import PauseSeen
 from parley.engines.ports import EngineError, EngineSpec, SpeechRecognizer, VoiceActivityModel
-from parley.library.errors import LibraryError
 from parley.library.events import Failed, PartialTranscript, TurnEnded
 from parley.library.frame_reader import Frame
 from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
-from parley.library.recordings import frames, read_audio
+from parley.library.recordings import AudioInput, frames_of_audio
 from parley.library.session import VoiceSession
 
 PAUSE_MS = 500
@@ -62,7 +59,7 @@ def segment_pause_ms(pause: PauseSeen) -> int:
 
 
 def transcribe(
-    audio: str | os.PathLike[str] | Recording | Iterable[Frame],
+    audio: AudioInput,
     *,
     sample_rate: int | None = None,
     stt: str | EngineSpec | SpeechRecognizer | SttFunction = "pocketsphinx",
@@ -76,15 +73,7 @@ def transcribe(
     `pipeline` saves loading the engines again (its own `stt`, `vad` and `language` count then). `on_partial` hears of words that are not
     final yet. Raises `EngineUnavailable`, `EngineError` where the recogniser fails, `AudioFileError` and `OSError` for a file.
     """
-    if isinstance(audio, str | os.PathLike):
-        audio = read_audio(audio)
-    if isinstance(audio, Recording):
-        sample_rate = audio.sample_rate
-        audio = frames(audio, 500)
-    if sample_rate is None:
-        raise LibraryError(
-            "transcribe() was called with frames and without their rate.", remedy="Give it: sample_rate=16_000."
-        )
+    audio, sample_rate = frames_of_audio(audio, sample_rate, "transcribe")
     if pipeline is not None:
         yield from _segments(pipeline, audio, sample_rate, on_partial)
         return

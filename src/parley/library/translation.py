@@ -10,13 +10,11 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from parley.audio.files import Recording
 from parley.engines.ports import (
     MT,
     STT,
@@ -35,7 +33,7 @@ from parley.library.events import Failed, PartialTranscript, TurnEnded
 from parley.library.frame_reader import Frame
 from parley.library.function_recognizers import SttFunction, VadFunction
 from parley.library.pipeline import Pipeline
-from parley.library.recordings import frames, read_audio
+from parley.library.recordings import AudioInput, frames_of_audio
 from parley.library.transcription import Segment, segment_of, transcriber
 from parley.runtime.faults import engine_code, fault_of, named
 from parley.text.language_tags import primary_tag
@@ -46,8 +44,6 @@ CONTEXT_SENTENCES = 3
 
 TRANSLATION_TIMEOUT_S = 120.0
 """A sentence takes a local model milliseconds, a language model on a busy CPU tens of seconds."""
-
-AudioInput = str | os.PathLike[str] | Recording | Iterable[Frame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ def translate(
     Raises `LibraryError` where no translator is given, `EngineRefused` for a language that it does not know, `EngineUnavailable`,
     `EngineError` where the recogniser fails, `AudioFileError` and `OSError` for a file.
     """
-    pieces, rate = frames_of_audio(audio, sample_rate)
+    pieces, rate = frames_of_audio(audio, sample_rate, "translate")
     if pipeline is not None:
         yield from _driven(pipeline, atranslated(pipeline, pieces, rate, to, from_language, terms, on_partial))
         return
@@ -111,7 +107,7 @@ async def atranslate(
     on_partial: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[TranslatedSegment, None]:
     """`translate()` on a running event loop; closing the iterator (`aclose()`) stops the work."""
-    pieces, rate = await asyncio.to_thread(frames_of_audio, audio, sample_rate)
+    pieces, rate = await asyncio.to_thread(frames_of_audio, audio, sample_rate, "atranslate")
     if pipeline is not None:
         async with aclosing(atranslated(pipeline, pieces, rate, to, from_language, terms, on_partial)) as segments:
             async for segment in segments:
@@ -123,19 +119,6 @@ async def atranslate(
     ):
         async for segment in segments:
             yield segment
-
-
-def frames_of_audio(audio: AudioInput, sample_rate: int | None) -> tuple[Iterable[Frame], int]:
-    """What `translate()` takes, as frames and their rate. Raises `AudioFileError`, `OSError`, `LibraryError` for frames without a rate."""
-    if isinstance(audio, str | os.PathLike):
-        audio = read_audio(audio)
-    if isinstance(audio, Recording):
-        return frames(audio, 500), audio.sample_rate
-    if sample_rate is None:
-        raise LibraryError(
-            "translate() was called with frames and without their rate.", remedy="Give it: sample_rate=16_000."
-        )
-    return audio, sample_rate
 
 
 def _pipeline(
