@@ -114,15 +114,20 @@ async def test_a_child_that_is_killed_in_mid_stream_costs_a_moment_of_the_conver
         live.close()
 
 
-async def test_streams_of_a_child_that_is_away_give_the_raw_voice_at_once() -> None:
+async def test_streams_of_a_child_that_is_away_give_the_raw_voice_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the outage once, however many streams it meets."""
     engine = create("bench", {})
     async with opened(engine):
         os.kill(engine.pid, signal.SIGKILL)
         await until(lambda: engine.fault is not None)
         began = time.monotonic()
-        made = await converted(engine, AUDIO[:RATE])
-        assert len(made) == RATE
+        for _ in range(20):
+            assert len(await converted(engine, AUDIO[: RATE // 20])) == RATE // 20
         assert time.monotonic() - began < 5
+        warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert [message for message in warnings if "voice" in message] == [
+            "The voice server bench was ended by the signal 9. It is started again."
+        ]
         await until(lambda: engine.fault is None)
         np.testing.assert_allclose(await converted(engine, AUDIO), bench(AUDIO, 480), atol=1e-4)
 

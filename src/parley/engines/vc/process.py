@@ -128,7 +128,10 @@ class ProcessConverter:
         if self._supervisor is None:
             raise EngineError("The voice converter is not open.", code="engine_closed")
         latency = round(self.latency_ms * self._rate / 1_000)
-        return RawFallback(self._connect, spec, self._rate, latency, among=self._streams)
+        return RawFallback(self._connect, spec, self._rate, latency, among=self._streams, reported=self._is_away)
+
+    def _is_away(self) -> bool:
+        return self.fault is not None
 
     def _connect(self, spec: ConversionSpec) -> SocketStream:
         if self._child is None:
@@ -153,7 +156,7 @@ class ProcessConverter:
             self._pulse.stop()
             how = f"was ended by the signal {-status}" if status < 0 else f"ended with status {status}"
             self.fault = ConverterLost(self._spec.name, how)
-            logger.warning("%s; it is started again", self.fault.message)
+            logger.warning("%s It is started again.", self.fault.message)
             await child.kill()
             lost = loop.time()
             wait_s = LEAST_WAIT_S if lost - began >= HEALTHY_S else wait_s

@@ -58,6 +58,7 @@ class RawFallback:
         "_opened_at",
         "_rate",
         "_raw_since",
+        "_reported",
         "_seams",
         "_spec",
         "_taken",
@@ -75,7 +76,9 @@ class RawFallback:
         *,
         known: bool = False,
         among: set[RawFallback] | None = None,
+        reported: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`reported` says whether the log has the engine's fault already, so that each stream need not warn of it."""
         self._open_stream = open_stream
         self._spec = spec
         self._rate = rate
@@ -93,6 +96,7 @@ class RawFallback:
         self._opened_at = 0
         self._closed = False
         self._raw_since: int | None = None
+        self._reported = reported
         self.interruptions = 0
         """How often the converter failed while it worked, or could not be opened at first."""
         self.restarts = 0
@@ -132,7 +136,7 @@ class RawFallback:
         self._check()
         rest = await self._next(finish=True)
         if self._raw_since is not None:
-            logger.warning("A conversion ended on the speaker's own voice, after %d ms of it", self.raw_ms)
+            self._warn("A conversion ended on the speaker's own voice, after %d ms of it", self.raw_ms)
         self.close()
         return rest
 
@@ -219,7 +223,10 @@ class RawFallback:
         if self._raw_since is None:
             self.interruptions += 1
             self._raw_since = self._given
-            logger.warning("The speaker's own voice is given instead of a converted one: %s", error)
+            self._warn("The speaker's own voice is given instead of a converted one: %s", error)
+
+    def _warn(self, message: str, *what: object) -> None:
+        logger.log(logging.DEBUG if self._reported() else logging.WARNING, message, *what)
 
     def _samples(self, milliseconds: float) -> int:
         return round(milliseconds * self._rate / 1_000)

@@ -9,6 +9,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ from parley.engines.vc.raw_fallback import RawFallback
 from parley.engines.vc.voice_client import ConverterLost, SocketStream, Watch
 from parley.engines.vc.voice_sockets import check_path
 from parley.invocation import command
+
+logger = logging.getLogger(__name__)
 
 VOICE: Final = "server"
 ATTEMPT_S: Final = 0.5
@@ -137,17 +140,24 @@ class SocketConverter:
             limit_s = self._limit_s if self.fault is None else min(self._limit_s, ATTEMPT_S)
             return SocketStream(path, self._rate, latency, limit_s, self._watch)
 
-        return RawFallback(connect, spec, self._rate, latency, among=self._streams)
+        return RawFallback(connect, spec, self._rate, latency, among=self._streams, reported=self._is_away)
+
+    def _is_away(self) -> bool:
+        return self.fault is not None
 
 
 class _Fault(Watch):
-    """Whether the server answers."""
+    """Whether the server answers. The log has each change, whatever the number of streams."""
 
     def __init__(self) -> None:
         self.error: EngineError | None = None
 
     def answered(self) -> None:
+        if self.error is not None:
+            logger.warning("The voice server answers again")
         self.error = None
 
     def lost(self, error: ConverterLost) -> None:
+        if self.error is None:
+            logger.warning("%s", error)
         self.error = error
