@@ -25,15 +25,27 @@ _CUTOFF = 0.9
 
 _KAISER_BETA = 6.5
 
+_MOST_PHASES = 1_000
+"""Of any two of the rates that audio has: 44,100 and 48,000 Hz need 160."""
+
+_AT_ONCE = 8_192
+"""Samples of the input: each of the output needs its window, which would be gigabytes of a long recording."""
+
 
 class ShortResampler:
-    """A float32 stream from `in_rate` to `out_rate` Hz. Call `push()` for each chunk; what the filter holds at the end is not given."""
+    """A float32 stream from `in_rate` to `out_rate` Hz. Call `push()` for each chunk, `finish()` at the end, and nothing after it.
+
+    `push()` has given every sample that lies `lag_ms` and one sample before the end of the input. Raises `ValueError` for rates that are
+    not positive, or that need more than 1,000 filters.
+    """
 
     def __init__(self, in_rate: int, out_rate: int) -> None:
         if in_rate < 1 or out_rate < 1:
             raise ValueError(f"sample rates must be positive, got {in_rate} -> {out_rate} Hz")
         common = math.gcd(in_rate, out_rate)
         self._step, self._phases = in_rate // common, out_rate // common
+        if self._phases > _MOST_PHASES:
+            raise ValueError(f"{in_rate} Hz cannot be resampled to {out_rate} Hz: that needs {self._phases} filters")
         self._same = in_rate == out_rate
         scale = min(1.0, out_rate / in_rate)
         self._half = math.ceil(_CROSSINGS / scale)
@@ -59,6 +71,13 @@ class ShortResampler:
         """Add samples `[n]` at `in_rate`; returns what is ready at `out_rate` (possibly nothing)."""
         if self._same or not len(audio):
             return audio
+        return np.concatenate([self._made(audio[at : at + _AT_ONCE]) for at in range(0, len(audio), _AT_ONCE)])
+
+    def finish(self) -> Samples:
+        """The rest, up to the end of the input."""
+        return np.zeros(0, np.float32) if self._same else self._made(np.zeros(self._half, np.float32))
+
+    def _made(self, audio: Samples) -> Samples:
         self._held = np.concatenate([self._held, audio])
         # The last output whose filter reaches no further than what is held.
         end = (self._start + len(self._held) - self._half) * self._phases
