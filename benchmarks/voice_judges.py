@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.audio.mel_scale import slaney_filters
 from parley.audio.resampling import resample
 from parley.engines.onnx_session import open_session
 from parley.engines.ports import Samples
@@ -102,7 +103,7 @@ class SpeakerEncoder:
             for layer in range(3)
         ]
         self._linear = weights["linear.weight"], weights["linear.bias"]
-        self._filters = _mel_filters(RATE, self._WINDOW, self._MELS)
+        self._filters = slaney_filters(RATE, self._WINDOW, self._MELS)
 
     def embed(self, audio: Samples, rate: int) -> NDArray[np.float64]:
         """The speaker of an utterance of a second or more, float64 `[256]` of length 1."""
@@ -119,7 +120,7 @@ class SpeakerEncoder:
         frames = np.lib.stride_tricks.sliding_window_view(padded, self._WINDOW)[:: self._HOP]
         window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self._WINDOW) / self._WINDOW)
         power = np.abs(np.fft.rfft(frames * window)) ** 2
-        mel: NDArray[np.float64] = power @ self._filters.T
+        mel: NDArray[np.float64] = power @ self._filters
         return mel
 
     def _encoded(self, mels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,19 +162,6 @@ def _without_silence(audio: NDArray[np.float64]) -> NDArray[np.float64]:
     loud = level > level.max(initial=0) * 0.01
     kept = np.convolve(loud, np.ones(7), "same") > 0
     return blocks[kept].reshape(-1)
-
-
-def _mel_filters(rate: int, window: int, count: int) -> NDArray[np.float64]:
-    """Triangles of equal area on Slaney's mel scale (linear below 1 kHz, logarithmic above), `[count, window // 2 + 1]`."""
-    step = np.log(6.4) / 27
-    top = 15 + np.log(rate / 2 / 1000) / step
-    mels = np.linspace(0, top, count + 2)
-    edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp(step * (mels - 15)))
-    at = np.fft.rfftfreq(window, 1 / rate)
-    up = (at - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    down = (edges[2:, None] - at) / np.diff(edges)[1:, None]
-    filters: NDArray[np.float64] = np.maximum(0, np.minimum(up, down)) * (2 / (edges[2:] - edges[:-2]))[:, None]
-    return filters
 
 
 class _Tensor:

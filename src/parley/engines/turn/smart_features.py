@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.audio.mel_scale import slaney_filters
 from parley.engines.ports import Samples
 
 SAMPLE_RATE: Final = 16_000
@@ -29,11 +30,6 @@ FRAMES: Final = WINDOW_SAMPLES // HOP
 _POWER_FLOOR: Final = 1e-10
 _RANGE: Final = 8.0  # log10 of power: what lies 80 dB under the loudest is raised to there
 _VARIANCE_FLOOR: Final = 1e-7
-
-_LINEAR_HZ: Final = 200 / 3  # Hz per mel below 1 kHz
-_CORNER_HZ: Final = 1_000.0
-_CORNER_MEL: Final = _CORNER_HZ / _LINEAR_HZ
-_OCTAVE_STEP: Final = np.log(6.4) / 27  # above the corner, 27 mels multiply the frequency by 6.4
 
 
 def log_mel(audio: Samples) -> NDArray[np.float32]:
@@ -60,12 +56,7 @@ def log_mel(audio: Samples) -> NDArray[np.float32]:
 @cache
 def mel_filters() -> NDArray[np.float64]:
     """Weights `[201, 80]`: triangles over the bins of the spectrum, each of unit area in Hz."""
-    edges = _hz(np.linspace(0.0, float(_mel(SAMPLE_RATE / 2)), MELS + 2))
-    bins = np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1)[:, None]
-    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
-    filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * (2 / (right - left))
-    return filters
+    return slaney_filters(SAMPLE_RATE, FFT, MELS)
 
 
 @cache
@@ -73,14 +64,3 @@ def _hann() -> NDArray[np.float64]:
     """The periodic form, as in every short-time transform that overlaps its windows."""
     window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)
     return window
-
-
-def _mel(hz: float) -> float:
-    if hz < _CORNER_HZ:
-        return hz / _LINEAR_HZ
-    return _CORNER_MEL + float(np.log(hz / _CORNER_HZ) / _OCTAVE_STEP)
-
-
-def _hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    above = _CORNER_HZ * np.exp(_OCTAVE_STEP * (mels - _CORNER_MEL))
-    return np.where(mels < _CORNER_MEL, mels * _LINEAR_HZ, above)

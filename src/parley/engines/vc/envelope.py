@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from parley.audio.mel_scale import Floats, htk_of, hz_of_htk
 
 SAMPLE_RATE: Final = 24_000
 WINDOW: Final = 960
@@ -35,13 +34,8 @@ _FLOOR: Final = 1e-7
 """Of magnitudes: far below one step of 16-bit audio."""
 
 
-def _mel(hz: float) -> float:
-    return float(2595 * np.log10(1 + hz / 700))
-
-
-BANDS: Final[Floats] = np.asarray(
-    700 * (10 ** (np.linspace(_mel(_LOWEST_HZ), _mel(_HIGHEST_HZ), _BAND_COUNT) / 2595) - 1), np.float64
-)
+_LOWEST_MEL, _HIGHEST_MEL = htk_of(np.array([_LOWEST_HZ, _HIGHEST_HZ]))
+BANDS: Final[Floats] = hz_of_htk(np.linspace(_LOWEST_MEL, _HIGHEST_MEL, _BAND_COUNT))
 """The frequencies at which a mean envelope is known, evenly spaced in mel."""
 
 

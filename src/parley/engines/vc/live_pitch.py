@@ -16,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from parley.engines.vc.envelope import FFT, FREQUENCIES, SAMPLE_RATE, Floats, window
+from parley.audio.mel_scale import Floats
+from parley.engines.vc.envelope import FFT, FREQUENCIES, SAMPLE_RATE, window
 
 LOOKAHEAD: Final = 1
 LOWEST_HZ: Final = 65.0

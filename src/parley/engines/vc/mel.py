@@ -2,8 +2,6 @@
 
 Laws: pure; float32; a window of 1,024 samples each 160, with a Hann window that is periodic; 128 bands of equal area; the natural
 logarithm, not below ln(1e-5). Frames are rows.
-
-Source: M. Slaney, "Auditory Toolbox" (1998) and the HTK book (2006) for the scales.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.audio.mel_scale import htk_of, hz_of_htk, hz_of_slaney, slaney_of
 from parley.engines.ports import Samples
 
 SAMPLE_RATE: Final = 16_000
@@ -22,11 +21,6 @@ HOP: Final = 160
 BANDS: Final = 128
 _SIZE: Final = 1024
 _FLOOR: Final = 1e-5
-
-_BREAK_HZ: Final = 1000.0
-"""Slaney's scale is linear below, logarithmic above."""
-_LINEAR: Final = 3 / 200
-_LOG_STEP: Final = np.log(6.4) / 27
 
 Frames = NDArray[np.float32]
 """Shape `[frames, bands]`."""
@@ -70,7 +64,7 @@ class Filters:
 @cache
 def filters(*, htk: bool, lowest_hz: float) -> Filters:
     """Triangles of equal area from `lowest_hz` to 8 kHz, evenly on HTK's scale or on Slaney's."""
-    to_mel, to_hz = (_htk, _from_htk) if htk else (_slaney, _from_slaney)
+    to_mel, to_hz = (htk_of, hz_of_htk) if htk else (slaney_of, hz_of_slaney)
     low, high = to_mel(np.array([lowest_hz, SAMPLE_RATE / 2]))
     corners = to_hz(np.linspace(low, high, BANDS + 2))
     lines = np.arange(_SIZE // 2 + 1) * SAMPLE_RATE / _SIZE
@@ -101,23 +95,3 @@ def _window() -> Samples:
 def _log_mel(magnitudes: Frames, bank: Filters) -> Frames:
     logarithms: Frames = np.log(np.maximum(bank.bands(magnitudes), _FLOOR)).astype(np.float32)
     return logarithms
-
-
-_Floats = NDArray[np.float64]
-
-
-def _htk(hz: _Floats) -> _Floats:
-    return 2595 * np.log10(1 + hz / 700)
-
-
-def _from_htk(mel: _Floats) -> _Floats:
-    hz: _Floats = 700 * (10 ** (mel / 2595) - 1)
-    return hz
-
-
-def _slaney(hz: _Floats) -> _Floats:
-    return np.where(hz < _BREAK_HZ, hz * _LINEAR, 15 + np.log(np.maximum(hz, 1) / _BREAK_HZ) / _LOG_STEP)
-
-
-def _from_slaney(mel: _Floats) -> _Floats:
-    return np.where(mel < 15, mel / _LINEAR, _BREAK_HZ * np.exp(_LOG_STEP * (mel - 15)))

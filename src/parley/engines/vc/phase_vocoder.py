@@ -27,6 +27,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.audio.mel_scale import Floats
 from parley.engines.ports import Samples
 from parley.engines.vc.envelope import (
     BANDS,
@@ -36,7 +37,6 @@ from parley.engines.vc.envelope import (
     FREQUENCIES,
     SAMPLE_RATE,
     WINDOW,
-    Floats,
     band_curve,
     band_levels,
     decibels,

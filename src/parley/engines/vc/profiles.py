@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from parley.audio.mel_scale import Floats
 from parley.audio.private_files import make_private_folder
 from parley.audio.resampling import resample
 from parley.engines.ports import EngineRefused, EngineUnavailable, Samples
@@ -31,7 +32,6 @@ from parley.engines.vc.envelope import (
     FFT,
     SAMPLE_RATE,
     WINDOW,
-    Floats,
     band_levels,
     decibels,
     harmonic_envelope,

@@ -14,7 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from parley.engines.vc.envelope import BANDS, Floats
+from parley.audio.mel_scale import Floats
+from parley.engines.vc.envelope import BANDS
 from parley.engines.vc.profiles import VoiceProfile, formant_of
 
 _PERCENTILES: Final = 2.563
