@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from parley.talk.devices import own_rate
+from parley.engines.vc.bench import BenchConverter
+from parley.talk.devices import DevicesUnavailable, own_rate
+from parley.talk.live_voice import live_voice
 from tests.talk.virtual_room import RATE, Room, virtual_room
 
 pytestmark = pytest.mark.slow
@@ -210,3 +212,9 @@ def python(room: Room, code: str, *arguments: str) -> subprocess.CompletedProces
 )
 def test_a_device_is_opened_at_its_own_rate_and_a_sound_server_at_48_khz(name: str, stated: float, rate: int) -> None:
     assert own_rate(name, stated) == rate
+
+
+async def test_a_soxr_without_a_variable_rate_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soxr.__version__", "0.5.0.post1")
+    with pytest.raises(DevicesUnavailable, match=r"soxr 0\.5\.0\.post1 is installed.*pip install.*soxr>=1\.1"):
+        await anext(live_voice(BenchConverter(20, 0), "", ("", "")))

@@ -39,7 +39,9 @@ Examples:
 )
 @click.option("--voice", default="", metavar="NAME", help="One of the engine's voices [its usual one].")
 @click.option("--clients", type=click.IntRange(1, 1_024), metavar="N", help="The most clients at once [64].")
-@click.option("--plain", is_flag=True, help="For whole sentences: wait for each block, never give the own voice.")
+@click.option(
+    "--plain", is_flag=True, help="For whole sentences: wait for each block, never give the speaker's own voice."
+)
 @click.option("--json", "as_json", is_flag=True, help="Announce the server as a JSON object.")
 @click.option(
     "--until-stdin-ends", is_flag=True, help="End when standard input does: with the program that started it."

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
+import soxr
 
 from parley.audio.clock_steering import SteeredBuffer
 from parley.audio.levels import SILENCE_DBFS, rms_dbfs
@@ -26,8 +27,11 @@ from parley.audio.short_resampling import ShortResampler
 from parley.audio.types import Samples
 from parley.engines.ports import VoiceConverter
 from parley.engines.vc.live import LiveConversion, LiveFigures
+from parley.invocation import install
 from parley.talk.device_pair import DevicePair, OpenDevice
 from parley.talk.devices import DevicesUnavailable
+
+LEAST_SOXR: Final = (1, 1)
 
 PIECE_MS: Final = 10.0
 """What a device gives or takes at a time."""
@@ -193,15 +197,25 @@ async def live_voice(
     """Convert the microphone `devices[0]` into the loudspeaker `devices[1]` ("": the default ones) until the iterator is closed, with
     figures each `every_s`. The converter is open.
 
-    Raises `DevicesUnavailable` where no device can be opened at first, `EngineRefused` for an unknown voice, and what the converter raises
-    when it does not recover.
+    Raises `DevicesUnavailable` where no device can be opened at first, and where soxr is too old for two clocks, `EngineRefused` for an
+    unknown voice, and what the converter raises when it does not recover.
     """
+    _check_resampler()
     again = False
     while True:
         async with contextlib.aclosing(_until_vanished(converter, voice, devices, every_s, buffers, again)) as events:
             async for event in events:
                 yield event
         again = True
+
+
+def _check_resampler() -> None:
+    """The base takes an older soxr, which cannot change its rate as it runs."""
+    if tuple(map(int, soxr.__version__.split(".")[:2])) < LEAST_SOXR:
+        raise DevicesUnavailable(
+            f"soxr {soxr.__version__} is installed; the clocks of two devices need soxr 1.1 or newer.",
+            f"Install it: {install('talk')}",
+        )
 
 
 async def _until_vanished(
