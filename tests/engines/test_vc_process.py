@@ -126,7 +126,7 @@ async def test_streams_of_a_child_that_is_away_give_the_raw_voice_at_once(caplog
         assert time.monotonic() - began < 5
         warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert [message for message in warnings if "voice" in message] == [
-            "The voice server bench was ended by the signal 9. It is started again."
+            "The voice server bench was killed by signal 9. It is being restarted."
         ]
         await until(lambda: engine.fault is None)
         np.testing.assert_allclose(await converted(engine, AUDIO), bench(AUDIO, 480), atol=1e-4)

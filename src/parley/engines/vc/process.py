@@ -154,9 +154,9 @@ class ProcessConverter:
             status = await child.ended()
             self._child = None
             self._pulse.stop()
-            how = f"was ended by the signal {-status}" if status < 0 else f"ended with status {status}"
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
             self.fault = ConverterLost(self._spec.name, how)
-            logger.warning("%s It is started again.", self.fault.message)
+            logger.warning("%s It is being restarted.", self.fault.message)
             await child.kill()
             lost = loop.time()
             wait_s = LEAST_WAIT_S if lost - began >= HEALTHY_S else wait_s
@@ -167,7 +167,7 @@ class ProcessConverter:
             for stream in self._streams:
                 stream.retry()
             logger.warning(
-                "The voice converter is back after %d ms, for the %d. time", 1_000 * (loop.time() - lost), self.restarts
+                "The voice converter is back after %d ms (restart %d)", 1_000 * (loop.time() - lost), self.restarts
             )
 
     async def _again(self, wait_s: float) -> VoiceChild:

@@ -136,7 +136,9 @@ class RawFallback:
         self._check()
         rest = await self._next(finish=True)
         if self._raw_since is not None:
-            self._warn("A conversion ended on the speaker's own voice, after %d ms of it", self.raw_ms)
+            self._warn(
+                "The end of an utterance was not converted; %d ms of it are the speaker's own voice", self.raw_ms
+            )
         self.close()
         return rest
 
