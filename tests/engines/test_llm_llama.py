@@ -172,7 +172,7 @@ async def test_closing_ends_replies_and_threads(weights: Path) -> None:
         await asyncio.sleep(0)
     for ended in await asyncio.gather(*replies, return_exceptions=True):
         assert isinstance(ended, EngineError | list)
-    assert _sockets() == folders
+    assert not _sockets() - folders, "what another process removes meanwhile is its own"
     assert threading.active_count() <= before + 1  # (asyncio's own)
     with pytest.raises(EngineUnavailable, match="not open"):
         await answer(engine, asked("hello"))
