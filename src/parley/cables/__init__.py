@@ -1,0 +1,1 @@
+"""Virtual audio cables of this machine: created, listed, remembered and removed."""
