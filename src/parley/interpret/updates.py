@@ -44,7 +44,7 @@ class TargetAudio:
 
 
 @dataclass(frozen=True, slots=True)
-class ClauseRecord:
+class ClauseReport:
     """The record of a clause, from servers that send one. `waited_ms` is from the decision to its first audio; `differences` are numbers,
     names and the like of the source that the translation lacks; `outcome` "shown": it was not translated, the source is shown."""
 
@@ -82,4 +82,4 @@ class RouteLinkEnded:
     again: bool = True
 
 
-RouteUpdate = SourceText | TargetText | TargetAudio | ClauseRecord | Drifted | RouteNote | RouteLinkEnded
+RouteUpdate = SourceText | TargetText | TargetAudio | ClauseReport | Drifted | RouteNote | RouteLinkEnded
