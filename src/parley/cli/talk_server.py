@@ -13,7 +13,7 @@ import asyncio
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from parley.client.connection import Server
 
 if TYPE_CHECKING:
-    from parley.config import Config
+    from parley.config import Config, PipelineConfig
     from parley.server.lifetime import Uvicorn
 
 END_S = 10.0
@@ -42,9 +42,11 @@ class _Running:
 
 
 @contextmanager
-def own_server(config: Config, trace_dir: Path | None) -> Iterator[Server]:
-    """The server for the configuration, while the context lasts. Raises `EngineUnavailable` when its default pipeline cannot be
-    served."""
+def own_server(
+    config: Config, trace_dir: Path | None, pipelines: Mapping[str, PipelineConfig] | None = None
+) -> Iterator[Server]:
+    """The server for the configuration, while the context lasts, with `pipelines` (the first is the default one) or the default pipeline
+    alone. Raises `EngineUnavailable` when its default pipeline cannot be served."""
     key = secrets.token_urlsafe(24)
     server = replace(
         config.server,
@@ -57,20 +59,22 @@ def own_server(config: Config, trace_dir: Path | None) -> Iterator[Server]:
         trace_dir=trace_dir,
         shutdown_grace_s=0,
     )
-    # Only the pipeline in use needs to be loaded.
-    pipelines = {config.default_pipeline: config.pipelines[config.default_pipeline]}
+    # Only the pipelines in use need to be loaded.
+    served = pipelines or {config.default_pipeline: config.pipelines[config.default_pipeline]}
+    default = next(iter(served))
     running = _Running()
     thread = threading.Thread(
-        target=_serve, args=(replace(config, server=server, pipelines=pipelines), running), name="server", daemon=True
+        target=_serve,
+        args=(replace(config, server=server, pipelines=served, default_pipeline=default), running),
+        name="server",
+        daemon=True,
     )
     thread.start()
     try:
         running.ready.wait()
         if running.error is not None:
             raise running.error
-        yield Server.at(
-            f"ws://127.0.0.1:{running.port}", model=config.default_pipeline, key=key, name="in this process"
-        )
+        yield Server.at(f"ws://127.0.0.1:{running.port}", model=default, key=key, name="in this process")
     finally:
         _stop(running)
         thread.join(END_S)

@@ -103,6 +103,11 @@ class Connection:
         closed = self._socket.close_code, self._socket.close_reason
         self.why_ended = self.why_ended or f"the server closed with {closed[0]}{f' ({closed[1]})' if closed[1] else ''}"
 
+    @property
+    def unsent(self) -> int:
+        """Messages that wait for the server to read."""
+        return self._unsent.qsize()
+
     async def flush(self) -> None:
         """Until everything queued has been handed to the socket, or the connection is over."""
         done = asyncio.create_task(self._unsent.join())

@@ -46,6 +46,14 @@ class ParleyRest:
         turns = answer.get("turns") if isinstance(answer, dict) else None
         return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else None
 
+    async def pipelines(self) -> list[dict[str, Any]]:
+        """What the server's pipelines are and cover, as `/parley/pipelines` says; empty for a foreign server, or without an answer."""
+        if not self.is_parley:
+            return []
+        answer = await self._get("/parley/pipelines", self._server.key)
+        found = answer.get("pipelines") if isinstance(answer, dict) else None
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
     async def _get(self, path: str, key: str) -> Any:
         return await asyncio.to_thread(self._fetch, path, key)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.config.errors import ConfigError, did_you_mean
-from parley.config.schema import PIPELINE_SECTION, ModelsSection, ServerSection
+from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, ServerSection
 from parley.engines.ports import aliases
 
 FILE_NAME = "parley.toml"
@@ -43,6 +43,7 @@ SHORT_NAMES: dict[str, KeyPath] = {
     "api_key": ("server", "api_keys"),
     **{key: ("server", key) for key in _SERVER_KEYS},
     **{f"models_{key}": ("models", key) for key in ModelsSection.model_fields},
+    **{f"interpret_{key}": ("interpret", key) for key in InterpretSection.model_fields},
     **{key: ("pipelines", "*", key) for key in _PIPELINE_KEYS},
     **{alias: ("pipelines", "*", name) for alias, name in aliases().items() if not name.endswith("_options")},
     **{

@@ -34,13 +34,14 @@ from parley.config.schema import (
     BUILT_IN_PIPELINES,
     PIPELINE_SECTION,
     ConfigSchema,
+    InterpretSection,
     ModelsSection,
     PipelineSection,
     ServerSection,
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
-from parley.config.values import Config, ModelsConfig, PipelineConfig, ServerConfig, Setting
+from parley.config.values import Config, InterpretConfig, ModelsConfig, PipelineConfig, ServerConfig, Setting
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
 from parley.engines.ports import aliases, stages
@@ -84,6 +85,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         settings=tuple(_explain(settings, places, keys)),
         warnings=tuple(warnings),
         models=ModelsConfig(settings.models.pull, settings.models.mirror),
+        interpret=_interpret(settings.interpret, path),
     )
 
 
@@ -174,6 +176,8 @@ def _known_keys(table: KeyPath) -> list[str]:
             return list(ServerSection.model_fields)
         case ("models",):
             return list(ModelsSection.model_fields)
+        case ("interpret",):
+            return list(InterpretSection.model_fields)
         case _:
             return [*PIPELINE_SECTION.model_fields, *aliases()]
 
@@ -321,6 +325,16 @@ def _server(
         tls_cert=Path(section.tls_cert).expanduser() if section.tls_cert else None,
         tls_key=Path(section.tls_key).expanduser() if section.tls_key else None,
         trace_dir=trace_dir,
+    )
+
+
+def _interpret(section: InterpretSection, path: Path | None) -> InterpretConfig:
+    """The section, its files beside the configuration file where they are not absolute."""
+    values = section.model_dump(exclude={"beta", "push_to_talk", "prompt", "record"})
+    folder = Path() if path is None else path.parent
+    prompt, record = (folder / Path(name).expanduser() if name else None for name in (section.prompt, section.record))
+    return InterpretConfig(
+        **values, beta=section.beta == "on", push_to_talk=section.push_to_talk == "on", prompt=prompt, record=record
     )
 
 

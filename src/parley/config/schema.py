@@ -184,6 +184,48 @@ class ModelsSection(BaseModel):
     mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
 
 
+Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")]
+Volume = Annotated[float, Field(ge=0, le=1)]
+
+
+class InterpretSection(BaseModel):
+    """`[interpret]`: what `parley interpret` does."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    mine: Language = ""
+    theirs: Language = ""
+    mode: Literal["both", "forward", "listen", "captions"] = "both"
+    microphone: str = ""
+    headphones: str = ""
+    # The cables: the call's microphone, and the call's loudspeaker.
+    to_call: str = ""
+    from_call: str = ""
+    # "": a server of its own.
+    url: str = ""
+    model: str = ""
+    api_key_env: str = ""
+    route: Literal["translation", "conversation"] = "translation"
+    beta: Switch = "off"
+    prompt: str = ""
+    # Pipelines of the own server, instead of the default one.
+    pipeline_forward: str = ""
+    pipeline_reverse: str = ""
+    voice_forward: str = ""
+    voice_reverse: str = ""
+    # The converter that the call hears you through, such as vocoder:NAME.
+    voice_conversion: str = ""
+    # How loud the original is under its translation; without one, it is not heard.
+    original_forward: Volume | None = None
+    original_reverse: Volume | None = None
+    push_to_talk: Switch = "off"
+    consent: Literal["shown", "spoken", "off"] = "shown"
+    record: str = ""
+    # In dollars. 0.034 is what OpenAI's translation sessions cost in November 2026.
+    price_per_minute: float = Field(default=0, ge=0, le=1000)
+    cost_cap: float | None = Field(default=None, gt=0)
+
+
 class ConfigSchema(BaseSettings):
     """The whole file. Its sources are the layers of `layers.py`, so nothing is read from the process by itself."""
 
@@ -192,6 +234,7 @@ class ConfigSchema(BaseSettings):
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
     models: ModelsSection = ModelsSection()
+    interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
 
 

@@ -79,6 +79,44 @@ class ModelsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class InterpretConfig:
+    """What `parley interpret` does; "" is the default device, none, or not set.
+
+    `mine` and `theirs` are the languages of the two people. `to_call` and `from_call` are the cables that the call has as its microphone
+    and its loudspeaker. `url` "" means a server of its own, with the pipelines `pipeline_forward` and `pipeline_reverse` ("": the default
+    one). `voice_forward` and `voice_reverse` speak the translations of the user and of the other party; `voice_conversion` is the converter
+    of the user's. `original_forward` and `original_reverse` are how loud the original is under its translation (None: not heard).
+    `price_per_minute` and `cost_cap` are in dollars.
+    """
+
+    mine: str = ""
+    theirs: str = ""
+    mode: Literal["both", "forward", "listen", "captions"] = "both"
+    microphone: str = ""
+    headphones: str = ""
+    to_call: str = ""
+    from_call: str = ""
+    url: str = ""
+    model: str = ""
+    api_key_env: str = ""
+    route: Literal["translation", "conversation"] = "translation"
+    beta: bool = False
+    prompt: Path | None = None
+    pipeline_forward: str = ""
+    pipeline_reverse: str = ""
+    voice_forward: str = ""
+    voice_reverse: str = ""
+    voice_conversion: str = ""
+    original_forward: float | None = None
+    original_reverse: float | None = None
+    push_to_talk: bool = False
+    consent: Literal["shown", "spoken", "off"] = "shown"
+    record: Path | None = None
+    price_per_minute: float = 0.0
+    cost_cap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """One named set of engines with its defaults. A stage without an engine is not in `engines`; `language` "" lets the engines
     find out."""
@@ -122,6 +160,7 @@ class Config:
     settings: tuple[Setting, ...]
     warnings: tuple[str, ...] = ()
     models: ModelsConfig = ModelsConfig()
+    interpret: InterpretConfig = InterpretConfig()
 
     def pipeline_for(self, model: str) -> PipelineConfig:
         """The pipeline that serves `model`: one of that name, or the default for "" and for OpenAI's own model names.

@@ -34,6 +34,10 @@ class RouteLink(Protocol):
 
     def send(self, audio: Int16) -> None: ...
 
+    def skipped_s(self) -> float:
+        """Seconds of audio that were not sent since the last call, because the server did not read."""
+        ...
+
     def speech_began(self) -> None: ...
 
     def speech_ended(self) -> None: ...
@@ -121,7 +125,9 @@ class DirectionShown(Protocol):
 
     name: DirectionName
     wishes: RouteWishes
-    muted: bool
+
+    @property
+    def muted(self) -> bool: ...
 
     @property
     def state(self) -> DirectionState: ...

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -70,28 +70,40 @@ class DevicePair:
         """How often PortAudio reported that a device's own buffer overflowed or ran dry."""
 
     def open(
-        self, wanted_input: str, wanted_output: str, *, piece_ms: float, latency_ms: float, refresh: bool = False
+        self,
+        wanted_input: str,
+        wanted_output: str | None,
+        *,
+        rates: tuple[int | None, int | None] = (None, None),
+        piece_ms: float,
+        latency_ms: float,
+        refresh: bool = False,
     ) -> None:
-        """Open the devices (see `find_device`); blocks for tenths of a second. `piece_ms` is the audio of a callback, `latency_ms` what
-        is asked of the devices' own buffers; `refresh` looks for new devices first. Raises `DevicesUnavailable`."""
+        """Open the devices (see `find_device`; no output: None); blocks for tenths of a second. `rates` are theirs in Hz (None: as
+        PortAudio states them), `piece_ms` is the audio of a callback, `latency_ms` what is asked of the devices' own buffers; `refresh`
+        looks for new devices first, which ends the streams of every other pair. Raises `DevicesUnavailable`."""
         with self._changing:
             self._release()
-            self._open(wanted_input, wanted_output, piece_ms, latency_ms, refresh)
+            sd = sounddevice_library()
+            if refresh:
+                # PortAudio looks for devices only when it starts.
+                sd._terminate()
+                sd._initialize()
+            devices = list_devices()
+            microphone = _at_rate(find_device(devices, wanted_input, "input"), rates[0])
+            loudspeaker = None if wanted_output is None else find_device(devices, wanted_output, "output")
+            loudspeaker = None if loudspeaker is None else _at_rate(loudspeaker, rates[1])
+            self._open(microphone, loudspeaker, piece_ms, latency_ms)
 
-    def _open(self, wanted_input: str, wanted_output: str, piece_ms: float, latency_ms: float, refresh: bool) -> None:
+    def _open(self, microphone: Device, loudspeaker: Device | None, piece_ms: float, latency_ms: float) -> None:
         sd = sounddevice_library()
-        if refresh:
-            # PortAudio looks for devices only when it starts.
-            sd._terminate()
-            sd._initialize()
-        devices = list_devices()
-        microphone = find_device(devices, wanted_input, "input")
-        loudspeaker = find_device(devices, wanted_output, "output")
         self.failure, self._ended = None, set()
+        self.input = self.output = None
         asked = (piece_ms, latency_ms)
         try:
             # The loudspeaker first: what is recorded is then waited for.
-            self.output = self._opened(sd, sd.RawOutputStream, loudspeaker, "output", self._wanted, *asked)
+            if loudspeaker is not None:
+                self.output = self._opened(sd, sd.RawOutputStream, loudspeaker, "output", self._wanted, *asked)
             self.input = self._opened(sd, sd.RawInputStream, microphone, "input", self._recorded, *asked)
         except (sd.PortAudioError, ValueError) as error:
             self._release()
@@ -213,6 +225,10 @@ class DevicePair:
         """Some hosts give no times, or those of another clock."""
         if 0.0 < delay_ms < 1000.0:
             self._delay_ms[direction] += _AVERAGED * (delay_ms - self._delay_ms[direction])
+
+
+def _at_rate(device: Device, rate: int | None) -> Device:
+    return device if rate is None else replace(device, rate=rate)
 
 
 def _ignore(audio: Samples, at_s: float) -> None:

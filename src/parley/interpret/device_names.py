@@ -1,0 +1,152 @@
+"""Which device a name means, asked anew each time devices are opened.
+
+On Linux the sound server's own names and descriptions count, and its devices are made visible to PortAudio first; elsewhere PortAudio's
+names do.
+
+Laws: our own cables are never taken for a microphone, nor for headphones. Blocks for tenths of a second: not on an event loop.
+Does not know: streams, directions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from parley.cables.alsa_names import AlsaPluginMissing, NoSuchDevice, expose_devices, find_exposed
+from parley.cables.pulse import SoundDevice, SoundServer, SoundServerUnavailable, read_sound_server
+from parley.cables.watch import DeviceBack, DeviceGone, DeviceWatch, ServerBack, ServerGone, StreamMoved
+from parley.talk.devices import DevicesUnavailable
+
+Use = Literal["microphone", "headphones", "to call", "from call"]
+"""What a device is wanted for."""
+
+_DIRECTIONS: Final[dict[Use, Literal["input", "output"]]] = {
+    "microphone": "input",
+    "headphones": "output",
+    "to call": "output",
+    "from call": "input",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDevice:
+    """A device: its name for PortAudio, its rate in Hz (None: as PortAudio states it), and the sound server's name of it ("": none)."""
+
+    name: str
+    rate: int | None = None
+    at_server: str = ""
+
+
+class DeviceNames(Protocol):
+    """Resolves names, and says what is wrong with a device that is open."""
+
+    def resolve(self, wanted: str, use: Use) -> NamedDevice:
+        """The device of that name or part of it; "" is the default one. Raises `DevicesUnavailable`."""
+        ...
+
+    def trouble(self, device: NamedDevice) -> str | None:
+        """Why what is open on the device must be opened again; None: it need not."""
+        ...
+
+
+class PortAudioNames:
+    """Where no sound server can be asked."""
+
+    def resolve(self, wanted: str, use: Use) -> NamedDevice:
+        if not wanted and use in ("to call", "from call"):
+            raise DevicesUnavailable("No cable is named.", "Name one: --to-call, --from-call.")
+        return NamedDevice(wanted)
+
+    def trouble(self, device: NamedDevice) -> str | None:
+        return None
+
+
+@dataclass(slots=True)
+class ServerNames:
+    """On a sound server (PulseAudio, PipeWire), whose reports `_trouble` keeps."""
+
+    _trouble: dict[str, str] = field(default_factory=dict)
+
+    def resolve(self, wanted: str, use: Use) -> NamedDevice:
+        direction = _DIRECTIONS[use]
+        try:
+            server = read_sound_server()
+            exposed = expose_devices(server)
+            default = server.default_input if direction == "input" else server.default_output
+            found = find_exposed(exposed, wanted or default, direction)
+        except (SoundServerUnavailable, AlsaPluginMissing, NoSuchDevice) as error:
+            raise DevicesUnavailable(error.message, error.remedy) from error
+        _check(found.device, server, wanted, use)
+        self._trouble.pop(found.device.name, None)
+        return NamedDevice(found.name, found.rate, found.device.name)
+
+    def trouble(self, device: NamedDevice) -> str | None:
+        return self._trouble.get(device.at_server)
+
+    async def follow(self, watch: DeviceWatch) -> None:
+        """Keep account of what the sound server reports, until cancelled."""
+        async for report in watch:
+            match report:
+                case DeviceGone(name):
+                    self._trouble[name] = f"The sound device {name} is gone; waiting for it."
+                case DeviceBack(name):
+                    # What was open on it before is not on it any more.
+                    self._trouble[name] = f"The sound device {name} was made again; opening it again."
+                case StreamMoved(_, opened_on, now_on) if report.astray:
+                    self._trouble[opened_on] = (
+                        f"The sound server moved the sound of {opened_on} to {now_on}; taking it back."
+                    )
+                case ServerGone(reason):
+                    self._trouble = _AllOf(f"The sound server is gone ({reason}); waiting for it.")
+                case ServerBack() | StreamMoved():
+                    if isinstance(self._trouble, _AllOf):
+                        self._trouble = {}
+
+
+class _AllOf(dict[str, str]):
+    """The same trouble with every device."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
+
+    def get(self, key: str, default: object = None) -> str:
+        return self._message
+
+
+def _check(device: SoundDevice, server: SoundServer, wanted: str, use: Use) -> None:
+    """Raises `DevicesUnavailable` for one of our cables, or a monitor, in the place of a device of the user's."""
+    what = f"{device.description or device.name} ({'the default one' if not wanted else 'as you named it'})"
+    if use == "microphone" and (device.own_monitor or device.monitor_of):
+        raise DevicesUnavailable(
+            f"{what} is no microphone: it records what this machine plays.", "Name a microphone: --microphone."
+        )
+    if use == "headphones" and device.cable:
+        raise DevicesUnavailable(
+            f"{what} is a cable of ours: what it plays would go into the call.", "Name your headphones: --headphones."
+        )
+
+
+@asynccontextmanager
+async def device_names() -> AsyncIterator[DeviceNames]:
+    """What resolves names on this machine, watching while the context lasts."""
+    if sys.platform != "linux":
+        yield PortAudioNames()
+        return
+    try:
+        await asyncio.to_thread(read_sound_server)
+    except SoundServerUnavailable:
+        # ALSA alone: PortAudio's names.
+        yield PortAudioNames()
+        return
+    names = ServerNames()
+    async with DeviceWatch() as watch:
+        following = asyncio.create_task(names.follow(watch))
+        try:
+            yield names
+        finally:
+            following.cancel()

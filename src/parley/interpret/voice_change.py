@@ -1,0 +1,113 @@
+"""The translation in another voice, on its way from the link to the loudspeaker.
+
+Laws:
+- Order is kept; what waits is bounded. A converter that fails costs the other voice of that stretch of speech, never the speech.
+- A stretch ends when no audio has come for `QUIET_S`; what the converter held back is then let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from parley.audio import pcm
+from parley.audio.resampling import Resampler
+from parley.audio.types import Int16
+from parley.engines.ports import EngineError, VoiceConverter
+from parley.interpret.ports import WIRE_RATE
+from parley.runtime.conversion import ClauseConversion, SpokenBefore
+
+QUIET_S: Final = 0.25
+MOST_S: Final = 60.0
+"""Audio that waits for the converter. What comes beyond that is played as it is."""
+
+
+class VoiceChange:
+    """Call `push()` for each piece; `deliver(audio, until_s)` gets the converted ones. `run()` converts until it is cancelled."""
+
+    def __init__(
+        self,
+        converter: VoiceConverter,
+        voice: str,
+        deliver: Callable[[Int16, float | None], None],
+        on_failure: Callable[[str], None],
+        on_converted: Callable[[float, float], None],
+    ) -> None:
+        self._converter = converter
+        self.voice = voice
+        """The profile that is spoken in; a change holds from the next stretch on."""
+        self._deliver = deliver
+        self._on_failure = on_failure
+        self._on_converted = on_converted
+        self._queue: asyncio.Queue[tuple[Int16, float | None]] = asyncio.Queue()
+        self._waiting_s = 0.0
+        self._before = SpokenBefore(converter.info.sample_rate)
+        self._share = object()
+        self._failing = False
+
+    @property
+    def latency_ms(self) -> float:
+        """What the converter holds back."""
+        return self._converter.latency_ms
+
+    def push(self, audio: Int16, until_s: float | None) -> None:
+        """More of the translation, int16 `[n]` at 24 kHz."""
+        if self._waiting_s + len(audio) / WIRE_RATE > MOST_S:
+            self._deliver(audio, until_s)
+            return
+        self._waiting_s += len(audio) / WIRE_RATE
+        self._queue.put_nowait((audio, until_s))
+
+    async def run(self) -> None:
+        """Convert one stretch after another."""
+        while True:
+            audio, until_s = await self._next(None)
+            try:
+                await self._stretch(audio, until_s)
+                self._failing = False
+            except EngineError as error:
+                if not self._failing:
+                    self._on_failure(error.message)
+                self._failing = True
+
+    async def _next(self, timeout_s: float | None) -> tuple[Int16, float | None]:
+        async with asyncio.timeout(timeout_s):
+            audio, until_s = await self._queue.get()
+        self._waiting_s -= len(audio) / WIRE_RATE
+        return audio, until_s
+
+    async def _stretch(self, audio: Int16, until_s: float | None) -> None:
+        """From the first audio to the silence behind it. Raises `EngineError`, when what could not be converted has been delivered."""
+        rate = self._converter.info.sample_rate
+        conversion = ClauseConversion(self._converter, self.voice, self._share, self._before)
+        back = Resampler(rate, WIRE_RATE, "HQ")
+        given = owed = 0
+        try:
+            while True:
+                owed += len(audio)
+                started_s = time.perf_counter()
+                ready = await conversion.push(pcm.to_float(audio), WIRE_RATE)
+                self._on_converted(len(audio) / WIRE_RATE, time.perf_counter() - started_s)
+                made = back.push(ready)
+                given += len(made)
+                self._give(made, until_s)
+                try:
+                    audio, until_s = await self._next(QUIET_S)
+                except TimeoutError:
+                    break
+            self._give(np.concatenate([back.push(await conversion.finish()), back.finish()]), until_s)
+        except EngineError:
+            # What went in and did not come out: the end of this audio, unconverted.
+            missing = min(len(audio), owed - given)
+            self._deliver(audio[len(audio) - missing :], until_s)
+            raise
+        finally:
+            conversion.close()
+
+    def _give(self, audio: np.ndarray[tuple[int], np.dtype[np.float32]], until_s: float | None) -> None:
+        if len(audio):
+            self._deliver(pcm.to_int16(audio), until_s)
