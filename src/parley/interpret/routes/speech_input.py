@@ -45,17 +45,16 @@ class SpeechInput:
     """
 
     def __init__(self) -> None:
-        self.position_ms = 0.0
         self.speaking = False
-        self.buffered_ms = 0.0
-        self._end_ms = 0.0
+        self._position = self._buffered = self._end = 0
+        """In samples, which add up without error for as long as a link lives."""
         self._pre_roll: deque[bytes] = deque()
         self._pre_roll_bytes = 0
 
     def push(self, audio: Int16) -> bytes:
         """More audio; what of it to append now (PCM16, little-endian)."""
         data = audio.astype("<i2", copy=False).tobytes()
-        self.position_ms += len(data) / 2 / SAMPLES_PER_MS
+        self._position += len(data) // 2
         if self.speaking:
             self._appended(data)
             return data
@@ -80,6 +79,11 @@ class SpeechInput:
         self.speaking = False
 
     @property
+    def buffered_ms(self) -> float:
+        """Audio in the server's buffer that is not committed."""
+        return self._buffered / SAMPLES_PER_MS
+
+    @property
     def too_long(self) -> bool:
         """Speech that is to be committed without a pause."""
         return self.buffered_ms >= MAX_SENTENCE_MS
@@ -91,14 +95,14 @@ class SpeechInput:
 
     def commit(self) -> SpokenPiece | None:
         """The buffer's audio becomes a sentence; None: there is too little of it. Empty afterwards."""
-        piece = SpokenPiece(self.buffered_ms, self._end_ms, cut=self.speaking)
+        piece = SpokenPiece(self.buffered_ms, self._end / SAMPLES_PER_MS, cut=self.speaking)
         enough = self.buffered_ms >= MIN_COMMIT_MS
-        self.buffered_ms = 0.0
+        self._buffered = 0
         return piece if enough else None
 
     def _appended(self, data: bytes) -> None:
-        self.buffered_ms += len(data) / 2 / SAMPLES_PER_MS
-        self._end_ms = self.position_ms
+        self._buffered += len(data) // 2
+        self._end = self._position
 
     def _forget(self) -> None:
         self._pre_roll.clear()
