@@ -8,9 +8,10 @@ Does not know: what a message means.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -34,6 +35,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WRONG_KEY = 401
 GONE_FOR_GOOD = range(400, 500)
 TOO_MANY = 429
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ServerUnavailable(ParleyError):
@@ -130,13 +133,13 @@ class Connection:
 
 
 @asynccontextmanager
-async def dial(server: Server) -> AsyncIterator[Connection]:
-    """A connection to the server, closed at the end. Raises `ServerUnavailable`."""
-    headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+async def dial(server: Server, headers: Mapping[str, str] = _NO_HEADERS) -> AsyncIterator[Connection]:
+    """A connection to the server, closed at the end; `headers` are sent beside the key. Raises `ServerUnavailable`."""
+    key = {"Authorization": f"Bearer {server.key}"} if server.key else {}
     try:
         socket = await connect(
             server.url,
-            additional_headers=headers,
+            additional_headers={**headers, **key},
             max_size=MAX_MESSAGE_BYTES,
             compression=None,
             open_timeout=OPEN_TIMEOUT_S,

@@ -114,6 +114,23 @@ def drift_of(source: str, output: str, from_language: str, to_language: str, gue
     )
 
 
+def drift_at_start(
+    source: str | None, beginning: str, from_language: str, to_language: str, guess: Guess
+) -> Drift | None:
+    """What is wrong already with the first words of an output, of which more follow; None: nothing that can be seen.
+
+    `source` None: what was said is not known yet, and only the language of the words is looked at. Languages as in `drift_of`.
+    """
+    if source is None:
+        return _language("", beginning, from_language, to_language, guess)
+    return (
+        _comment(source, beginning)
+        or _refusal(source, beginning, from_language)
+        or _language(source, beginning, from_language, to_language, guess)
+        or (_length(source, beginning) if _weight(beginning) > longest(source) else None)
+    )
+
+
 def longest(source: str) -> int:
     """How many characters of output are read before it counts as too long, whatever script it has."""
     return round(MAX_RATIO * _weight(source)) + SPARE_CHARACTERS
