@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from functools import partial
 
 import click
 
@@ -28,18 +29,19 @@ def uninstall(dry_run: bool, yes: bool) -> None:
     from parley.cables.folders import config_folder
     from parley.models.store import data_folder
 
-    found = uninstall_plan.leftovers(os.environ, data_folder(), config_folder() / "parley")
+    plan = partial(uninstall_plan.leftovers, os.environ, data_folder(), config_folder() / "parley")
+    found = plan()
     cables = _cables()
     _list(found, cables)
-    removable = [each for each in found if not each.kept]
-    if dry_run or not (removable or cables):
+    if dry_run or not (cables or any(not each.kept for each in found)):
         return
     if not yes:
         if not sys.stdin.isatty():
             raise CommandFailed("Nothing is removed without a question, and there is no terminal.", "Add --yes.")
         click.confirm("Remove all of this?", abort=True, err=True)
     failures = _remove_cables() if cables else []
-    for each in removable:
+    # Removing the cables takes their lock, which may be new.
+    for each in (each for each in plan() if not each.kept):
         try:
             uninstall_plan.remove(each)
         except FileNotFoundError:
