@@ -39,6 +39,16 @@ ParleyError
   TooLarge                       server: a session does not fit into a client secret
   KeyHasPassword                 server: the TLS key is encrypted (internal to `tls`)
   Refused                        server: a REST request is refused with a `Refusal`
+  SoundServerUnavailable         cables: no sound server can be asked
+    SoundServerRefused           cables: the sound server did not do what was asked
+  AlsaPluginMissing              cables: PortAudio cannot reach the sound server
+  NoSuchDevice                   cables: the sound server has no device of that name
+  FolderRefused                  cables: a folder is not this user's alone
+  CablesByHand                   cables: this system's cables are installed by the user
+  CableNameTaken                 cables: another program made a device of a cable's name
+  CablesBusy                     cables: another process makes or removes the cables
+  PersistenceFailed              cables: the sound server's configuration cannot be changed
+  StateUnwritable                cables: the file of remembered modules cannot be written
   CommandFailed                  cli: a command cannot do what was asked
 
 Outside the tree: the core's `PeerError` (a client's event that cannot be honoured, answered with an `error` event) and

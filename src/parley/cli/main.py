@@ -24,6 +24,7 @@ COMMANDS = {
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
     "voice": "Convert voices: files, a pipe, or the microphone, live; serve conversion to other programs.",
+    "cables": "Make, list and remove the virtual cables of a call.",
     "keys": "Make, list and revoke the keys of a server.",
     "models": "List, fetch, verify and remove models.",
     "engines": "List the engines that can be named in a pipeline.",
@@ -31,6 +32,7 @@ COMMANDS = {
     "doctor": "Check this machine and this configuration, and say how to fix what is wrong.",
     "replay": "Run a recorded session through the core again and compare.",
     "bench": "Load any Realtime server with real-time speech and measure it.",
+    "uninstall": "List, then remove what Parley keeps on this machine.",
 }
 """Each is a click command in the module of the same name in this package."""
 
