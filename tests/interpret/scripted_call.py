@@ -36,6 +36,7 @@ MEASURED = DirectionFigures(
     conversion_rtf=0.21,
     conversion_ms=62.0,
     clocks_ppm=-37.0,
+    clauses=41,
 )
 
 
@@ -81,21 +82,21 @@ class ScriptedCall:
         self.failure: Exception | None = None
         self.refuses: Exception | None = None
         self.stubborn = False
-        self._ended = asyncio.Event()
+        self.ended = asyncio.Event()
 
     async def run(self) -> None:
-        await self._ended.wait()
+        await self.ended.wait()
         if self.failure is not None:
             raise self.failure
 
     def stop(self) -> None:
         self.done.append(("stop",))
         if not self.stubborn:
-            self._ended.set()
+            self.ended.set()
 
     def fail(self, failure: Exception) -> None:
         self.failure = failure
-        self._ended.set()
+        self.ended.set()
 
     def note(self, message: str, level: NoteLevel = "note", direction: DirectionName | None = None) -> None:
         note = CallNote(len(self.notes) + 1, level, message, time.monotonic(), direction)

@@ -522,9 +522,9 @@ async def test_the_summary_has_the_figures_of_both_directions_and_the_cost() -> 
         lines = closing_lines(shown.call, 754.0)
     assert lines == [
         "interpreted for 12:34",
-        "      captions  pause p50    p95  span p50    p90  drops  reconnects  drifts",
-        "you          2      0.7 s  1.2 s     1.9 s  3.2 s  1.5 s           2       3",
-        "them         2      0.7 s  1.2 s     1.9 s  3.2 s  1.5 s           2       3",
+        "      clauses  pause p50    p95  span p50    p90  drops  reconnects  drifts",
+        "you        41      0.7 s  1.2 s     1.9 s  3.2 s  1.5 s           2       3",
+        "them       41      0.7 s  1.2 s     1.9 s  3.2 s  1.5 s           2       3",
         "you: conversion RTF 0.21, 62 ms late",
         "them: conversion RTF 0.21, 62 ms late",
         "cost 0.42 of 2.00 USD",

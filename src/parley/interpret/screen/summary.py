@@ -5,20 +5,18 @@ Laws: pure; what was not measured is shown as "-", a direction that did not run 
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from parley.interpret.ports import DirectionShown, InterpreterShown
 from parley.interpret.screen.frame import clock, cost
 from parley.interpret.screen.panel import SPEAKERS, conversion, seconds
 
-_HEADINGS = ("captions", "pause p50", "p95", "span p50", "p90", "drops", "reconnects", "drifts")
+_HEADINGS = ("clauses", "pause p50", "p95", "span p50", "p90", "drops", "reconnects", "drifts")
 _LABEL = 6
 
 
 def closing_lines(shown: InterpreterShown, elapsed_s: float) -> list[str]:
     """How long the call was (`elapsed_s`, in seconds), one row of figures for each direction, what it cost, where it is recorded.
 
-    No line is wider than 80 columns, but for the name of the folder. `captions` are the lines of the translation that are kept.
+    No line is wider than 80 columns, but for the name of the folder.
     """
     lines = [f"interpreted for {clock(elapsed_s)}"]
     rows = [_row(each) for each in shown.directions.values()]
@@ -31,7 +29,7 @@ def closing_lines(shown: InterpreterShown, elapsed_s: float) -> list[str]:
         ]
     for each in shown.directions.values():
         if each.figures.conversion_rtf is not None or each.figures.conversion_ms is not None:
-            lines.append(f"{SPEAKERS[each.name]}: {_plain(conversion(each.figures))}")
+            lines.append(f"{SPEAKERS[each.name]}: {conversion(each.figures).plain}")
     if money := cost(shown.cost):
         lines.append(money)
     if shown.recording is not None:
@@ -42,7 +40,7 @@ def closing_lines(shown: InterpreterShown, elapsed_s: float) -> list[str]:
 def _row(shown: DirectionShown) -> tuple[str, ...]:
     figures = shown.figures
     return (
-        str(len(shown.target)),
+        "-" if figures.clauses is None else str(figures.clauses),
         seconds(figures.pause_p50_ms),
         seconds(figures.pause_p95_ms),
         seconds(figures.span_p50_ms),
@@ -55,7 +53,3 @@ def _row(shown: DirectionShown) -> tuple[str, ...]:
 
 def _aligned(label: str, cells: tuple[str, ...], widths: list[int]) -> str:
     return f"{label:<{_LABEL}}" + "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-
-
-def _plain(text: Text) -> str:
-    return text.plain
