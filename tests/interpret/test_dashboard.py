@@ -57,6 +57,11 @@ class Dashboard:
     def text(self) -> str:
         return "\n".join(self.rows())
 
+    def styles(self) -> dict[str, str]:
+        """The style of each stretch of text that has one."""
+        strips = self.app.screen._compositor.render_strips()
+        return {segment.text.strip(): str(segment.style) for strip in strips for segment in strip}
+
     async def until(self, what: str, condition: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
@@ -249,6 +254,19 @@ async def test_what_a_terminal_would_obey_is_taken_out_of_captions_notes_and_nam
         assert "owned" not in text
         assert "31m" not in text
         assert "q#0" not in text
+
+
+async def test_what_is_urgent_stands_out_by_more_than_colour() -> None:
+    async with dashboard(prepare=fill) as shown:
+        await shown.pilot.press("p")
+        await shown.until_shown("RAW VOICE")
+        styles = shown.styles()
+        assert "bold" in styles["!!! RAW VOICE: they hear you untranslated. P or F8 ends it."]
+        assert "reverse" in styles["!!! RAW VOICE: they hear you untranslated. P or F8 ends it."]
+        assert "italic" in styles["[a las nueve en…]"]
+        assert "bold" in styles["(! check: 25)"]
+        assert "bold" in styles["● REC calls/2026-11-29"]
+        assert "bold" in styles["error, you: The connection is lost; the next attempt is in 2 s."]
 
 
 async def test_thousands_of_notes_leave_the_last_ones_and_repeated_ones_are_counted() -> None:

@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable
 from typing import ClassVar, Final, Literal
 
+from rich.segment import Segment
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -31,7 +34,7 @@ from parley.interpret.screen.panel import direction_lines
 from parley.interpret.updates import DirectionName
 from parley.talk.tui.drawing import Glyphs
 
-REDRAW_S: Final = 0.05
+REDRAW_S: Final = 0.1
 
 SIDE_BY_SIDE: Final = 70
 """Columns from which the directions stand beside each other."""
@@ -49,15 +52,44 @@ _QUESTIONS: Final[dict[Question, str]] = {
 
 
 class DrawnWidget(Widget):
-    """Draws lines of text in whatever size it has."""
+    """Draws lines of text in whatever size it has. Call `redraw()` when they may have changed: only rows that differ are drawn anew."""
 
     def __init__(self, draw: Callable[[int, int], list[Text]], name: str) -> None:
         super().__init__(id=name)
         self._draw = draw
+        self._lines: list[Text] = []
+        self._drawn: tuple[int, int] | None = None
 
-    def render(self) -> Text:
+    def redraw(self) -> None:
+        """Asks for the lines again."""
+        width, height = self.size
+        before, whole = self._lines, self._drawn != (width, height)
+        self._ask()
+        rows = max(len(before), len(self._lines))
+        changed = [row for row in range(rows) if whole or _row(before, row) != _row(self._lines, row)]
+        if changed:
+            self.refresh(*(Region(0, row, width, 1) for row in changed))
+
+    def render_line(self, y: int) -> Strip:
         """A `Widget`'s."""
-        return Text("\n", no_wrap=True).join(self._draw(self.size.width, self.size.height))
+        if self._drawn != tuple(self.size):
+            self._ask()
+        width = self.size.width
+        if y >= len(self._lines):
+            return Strip.blank(width, self.rich_style)
+        line, console = self._lines[y], self.app.console
+        # `render()` leaves out the style of a text without spans.
+        segments = Segment.apply_style(line.render(console), console.get_style(line.style))
+        return Strip(segments).apply_style(self.rich_style).adjust_cell_length(width, self.rich_style)
+
+    def _ask(self) -> None:
+        width, height = self.size
+        self._drawn = width, height
+        self._lines = self._draw(width, height)
+
+
+def _row(lines: list[Text], row: int) -> tuple[str, object, object] | None:
+    return (lines[row].plain, lines[row].style, lines[row].spans) if row < len(lines) else None
 
 
 class InterpretScreen(App[BaseException | None]):
@@ -118,7 +150,7 @@ class InterpretScreen(App[BaseException | None]):
         self._began_s = time.monotonic()
         self._running_task: asyncio.Task[None] | None = None
         self._leaving = False
-        self._due = False
+        self._due: set[str] = set()
         self._question: Question | None = None
         self._said = ""
 
@@ -154,29 +186,32 @@ class InterpretScreen(App[BaseException | None]):
 
     def changed(self, name: DirectionName) -> None:
         """An `InterpreterView`'s."""
-        self._soon()
+        self._soon(name)
 
     def noted(self, note: CallNote) -> None:
         """An `InterpreterView`'s."""
-        self._soon()
+        self._soon("notes")
 
     def ticked(self) -> None:
         """An `InterpreterView`'s."""
-        self._soon()
+        self._soon("forward", "reverse", "head", "keys")
 
-    def _soon(self) -> None:
-        if self.is_running and not self._due:
-            self._due = True
+    def _soon(self, *names: str) -> None:
+        """Draws these widgets anew in a moment."""
+        if not self.is_running:
+            return
+        if not self._due:
             self.set_timer(REDRAW_S, self._redraw)
+        self._due.update(names)
 
     def _redraw(self) -> None:
-        self._due = False
+        due, self._due = self._due, set()
         if not self.is_running:
             return
         self.query_one("#alarm").set_class(self.interpreter.panic, "shown")
         self._place_directions(self.size.width)
-        for drawn in self.query(DrawnWidget):
-            drawn.refresh()
+        for name in due:
+            self.query_one(f"#{name}", DrawnWidget).redraw()
 
     # --- drawing ---------------------------------------------------------------------------------------------------------
 
@@ -227,26 +262,26 @@ class InterpretScreen(App[BaseException | None]):
     def action_mute(self, name: DirectionName) -> None:
         if name in self.interpreter.directions:
             self.interpreter.toggle_mute(name)
-            self._soon()
+            self._soon("forward", "reverse", "head", "keys")
 
     def action_push_to_talk(self) -> None:
         if "forward" in self.interpreter.directions:
             self.interpreter.toggle_push_to_talk()
-            self._soon()
+            self._soon("forward", "reverse", "head", "keys")
 
     def action_key(self) -> None:
         if self.interpreter.push_to_talk:
             self.interpreter.press_key()
-            self._soon()
+            self._soon("forward", "reverse", "head", "keys")
 
     def action_panic(self) -> None:
         if "forward" in self.interpreter.directions:
             self.interpreter.toggle_panic()
-            self._soon()
+            self._soon("forward", "reverse", "head", "keys")
 
     def action_help(self) -> None:
         self.screen.toggle_class("helping")
-        self._soon()
+        self._soon("forward", "reverse", "head", "keys")
 
     def action_scroll_help(self, by: int) -> None:
         shown = self.query_one("#help", VerticalScroll)
@@ -262,7 +297,7 @@ class InterpretScreen(App[BaseException | None]):
         self.screen.add_class("asking")
         self._say(_QUESTIONS[question])
         typed.focus()
-        self._soon()
+        self._soon("forward", "reverse", "head", "keys")
 
     def _languages(self) -> str:
         forward, reverse = self.interpreter.directions.get("forward"), self.interpreter.directions.get("reverse")
@@ -277,7 +312,7 @@ class InterpretScreen(App[BaseException | None]):
             self.set_focus(None)
         else:
             self.screen.remove_class("helping")
-        self._soon()
+        self._soon("forward", "reverse", "head", "keys")
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         question = self._question
@@ -299,5 +334,5 @@ class InterpretScreen(App[BaseException | None]):
             self._running_task.cancel()
             return
         self._leaving = True
-        self._soon()
+        self._soon("forward", "reverse", "head", "keys")
         self.interpreter.stop()

@@ -110,7 +110,7 @@ def clock(elapsed_s: float) -> str:
 def alarm(width: int, glyphs: Glyphs) -> Text:
     """The line that is there while the user's raw voice goes to the call."""
     text = fitted(f" !!! {ALARM}", width, glyphs)
-    return Text(text + " " * (width - width_of(text)), "bold white on red", no_wrap=True)
+    return Text(text + " " * (width - width_of(text)), "bold red reverse", no_wrap=True)
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------------
