@@ -29,7 +29,7 @@ _ESCAPES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])"
     r"(?:[^\x07\x1b\x9c]{0,200}(?:\x07|\x1b\\|\x9c))?|\x1b[ -/]*[0-Z`-~]?"
 )
-_DIRECTIONS: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_DIRECTIONS: Final = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 _EMOJI_JOINERS: Final = re.compile("[\ufe0e\ufe0f]|(?<=[\u2190-\u2bff\U0001f000-\U0001faff])\u200d")
 """Terminals disagree about the width of what these make."""
 
