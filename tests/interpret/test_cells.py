@@ -105,6 +105,17 @@ def test_what_is_far_too_long_is_cut_and_says_so() -> None:
     assert shown.endswith("…")
 
 
+def test_short_marks_stay_on_one_line_and_long_ones_break() -> None:
+    short = CaptionLine("We are people.", "", 0.0, 0.0, ("25",))
+    assert [line.plain for line in captions([short], 20, 9, Glyphs())] == ["We are people.", "(! check: 25)"]
+    long = CaptionLine("We are.", "", 0.0, 0.0, ("twenty-five", "Ana María", "3 May"))
+    assert [line.plain for line in captions([long], 20, 9, Glyphs())] == [
+        "We are. (! check:",
+        "twenty-five, Ana",
+        "María, 3 May)",
+    ]
+
+
 def test_a_right_to_left_line_cannot_reorder_what_stands_beside_it() -> None:
     assert steady(Text("שלום")).plain == "\u200eשלום\u200e"
     assert steady(Text("hello 25")).plain == "hello 25"

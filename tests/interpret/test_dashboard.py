@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -96,7 +98,7 @@ async def dashboard(
         if prepare is not None:
             prepare(shown.call)
         shown.call.view.ticked()
-        await shown.until_shown("leave" if size[0] >= 70 else "help")
+        await shown.until_shown("?" if size[0] >= 30 else "")
         await pilot.pause(0.1)
         yield shown
         if app.is_running and ("stop",) not in shown.call.done:
@@ -174,6 +176,33 @@ async def test_state_and_words_fit_every_terminal(size: tuple[int, int], names: 
         assert (("them: English -> Spanish" if named else "them: en -> es ") in text) == ("reverse" in names)
         assert ("│" in text) == (len(names) == 2 and size[0] >= 70)
         assert ("raw voice" in rows[-1]) == ("forward" in names), "what a direction that does not run has no key"
+
+
+@pytest.mark.parametrize("size", [(71, 18), (60, 26), (46, 30)])
+async def test_where_the_table_of_figures_has_no_room_they_stand_in_short_lines(size: tuple[int, int]) -> None:
+    async with dashboard(size, prepare=fill) as shown:
+        await shown.until_shown("pause p50 0.7 s p95 1.2 s", "span p50 1.9 s p90 3.2 s", "drops 1.5 s, reconnects 2")
+        fits(shown.rows(), size)
+
+
+async def test_where_there_is_no_room_for_a_rule_a_sign_tells_the_translation_apart() -> None:
+    async with dashboard((40, 15), prepare=fill) as shown:
+        await shown.until_shown("\nNos vemos [a las nueve en…]\n> Tuesday's", "\n> people. (! check: 25)\n")
+        assert "── English" not in shown.text()
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (80, "untranslated. P or F8 ends it."),
+        (44, "RAW VOICE: they hear you. P ends it."),
+        (20, "RAW VOICE"),
+        (5, "RAW"),
+    ],
+)
+async def test_raw_voice_is_said_in_any_width(width: int, said: str) -> None:
+    async with dashboard((width, 12), prepare=lambda call: call.toggle_panic()) as shown:
+        await shown.until_shown(said)
 
 
 async def test_a_screen_that_is_resized_is_drawn_anew() -> None:
@@ -512,6 +541,13 @@ async def test_the_screen_ends_with_what_ended_the_call() -> None:
         shown.call.fail(failure)
         await shown.until("the end", lambda: shown.app._exit)
     assert shown.app.return_value is failure
+
+
+async def test_a_signal_ends_the_call_in_order() -> None:
+    async with dashboard() as shown:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await shown.until("the end", lambda: shown.app._exit)
+        assert shown.call.done == [("stop",)]
 
 
 @pytest.mark.parametrize("key", ["q", "Q", "ctrl+c", "ctrl+q"])

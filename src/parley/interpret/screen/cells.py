@@ -17,6 +17,9 @@ from rich.text import Text
 from parley.talk.tui.drawing import Glyphs
 from parley.text.whole_characters import writable
 
+NO_BREAK: Final = "\u00a0"
+"""A space at which no line is broken."""
+
 MAX_CHARS: Final = 10_000
 """Characters of one text that are shown: several screens."""
 
@@ -93,13 +96,18 @@ def cut_to(text: Text, width: int, glyphs: Glyphs) -> None:
 
 
 def wrapped(text: Text, width: int) -> list[Text]:
-    """The lines of a harmless text, broken between words, between wide characters, or within a word that is wider than a line."""
+    """The lines of a harmless text, broken between words, between wide characters, or within a word that is wider than a line.
+
+    At `NO_BREAK` no line is broken; a space stands there.
+    """
     if width < 1 or not text.plain.strip():
         return []
     lines = text.divide(_breaks(text.plain, width))
     for line in lines:
         line.rstrip()
         line.no_wrap = True
+        if NO_BREAK in line.plain:
+            line.plain = line.plain.replace(NO_BREAK, " ")
     return list(lines)
 
 

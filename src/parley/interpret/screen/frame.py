@@ -28,6 +28,8 @@ SHORT_OF_CAP: Final = 0.8
 
 ALARM: Final = "RAW VOICE: they hear you untranslated. P or F8 ends it."
 
+_ALARMS: Final = (f"!!! {ALARM}", "!!! RAW VOICE: they hear you. P ends it.", "RAW VOICE: P ends it.", "RAW VOICE")
+
 
 @dataclass(frozen=True, slots=True)
 class KeyShown:
@@ -109,7 +111,7 @@ def clock(elapsed_s: float) -> str:
 
 def alarm(width: int, glyphs: Glyphs) -> Text:
     """The line that is there while the user's raw voice goes to the call."""
-    text = fitted(f" !!! {ALARM}", width, glyphs)
+    text = next((f" {text}" for text in _ALARMS if len(text) < width), fitted("RAW VOICE", width, glyphs))
     return Text(text + " " * (width - width_of(text)), "bold red reverse", no_wrap=True)
 
 
@@ -199,7 +201,7 @@ def keys(shown: InterpreterShown) -> list[KeyShown]:
     found += [KeyShown("L", "languages", 6, "lang"), KeyShown("V", "voice", 8)]
     if forward is not None:
         held = shown.push_to_talk
-        found.append(KeyShown("K", "hands-free" if held else "push-to-talk", 7, "key off" if held else "key"))
+        found.append(KeyShown("K", "hands-free" if held else "push-to-talk", 7, "key off" if held else "talk key"))
         found.append(
             KeyShown("P", "end raw voice" if shown.panic else "raw voice", 0, "end raw" if shown.panic else "")
         )
@@ -208,26 +210,31 @@ def keys(shown: InterpreterShown) -> list[KeyShown]:
 
 ASKING_KEYS: Final = (KeyShown("Enter", "change", 0), KeyShown("Esc", "back", 1), KeyShown("F8", "raw voice", 2))
 
-HELP_KEYS: Final = (KeyShown("Esc", "back", 0), KeyShown("Up", "and", 1), KeyShown("Down", "scroll", 1))
+HELP_KEYS: Final = (KeyShown("Esc", "back", 0), KeyShown("Up, Down", "scroll", 1))
 
 
 def key_line(wanted: Sequence[KeyShown], width: int, glyphs: Glyphs) -> Text:
-    """As many keys as fit, in short words where long ones do not; the help has them all."""
-    text = _key_line(wanted, short=False)
+    """As many keys as fit; those of the highest rank are in short words first, then left out. The help has them all."""
+    short: set[str] = set()
     left = list(wanted)
-    while left and text.cell_len > width:
-        text = _key_line(left, short=True)
+    text = _key_line(left, short)
+    for key in sorted(wanted, key=lambda key: -key.rank):
+        if text.cell_len > width:
+            short.add(key.key)
+            text = _key_line(left, short)
+    while text.cell_len > width and len(left) > 1:
         left.remove(max(left, key=lambda key: key.rank))
+        text = _key_line(left, short)
     cut_to(text, width, glyphs)
     return text
 
 
-def _key_line(wanted: Sequence[KeyShown], *, short: bool) -> Text:
+def _key_line(wanted: Sequence[KeyShown], short: set[str]) -> Text:
     text = Text(no_wrap=True)
     for number, key in enumerate(wanted):
         text.append("  " if number else "")
         text.append(key.key, "bold reverse")
-        text.append(f" {key.short if short and key.short else key.does}")
+        text.append(f" {key.short if key.key in short and key.short else key.does}")
     return text
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from rich.text import Text
 
 from parley.interpret.ports import CaptionLine, DirectionFigures, DirectionShown, PauseStages
-from parley.interpret.screen.cells import cut_to, ends, fitted, harmless, steady, width_of, wrapped
+from parley.interpret.screen.cells import NO_BREAK, cut_to, ends, fitted, harmless, steady, width_of, wrapped
 from parley.interpret.screen.languages import name_of
 from parley.interpret.updates import DirectionName
 from parley.talk.figures import WaterfallBar
@@ -40,10 +40,16 @@ FIGURES_WIDTH: Final = 38
 ROOM_FOR_STEPS: Final = 30
 """Lines of a panel from which the last pause is drawn as bars, too."""
 
+ROOM_FOR_RULE: Final = 4
+"""Lines of captions from which one is spent on a rule between both languages."""
+
 CAPTION_CHARS: Final = 2000
 """Of a longer line, the last ones are shown, from a multiple of `CAPTION_STEP` on so that its words do not wander."""
 
 CAPTION_STEP: Final = 500
+
+SHORT_MARKS: Final = 24
+"""Cells up to which marks stay on one line."""
 
 LINES_READ: Final = 60
 """Caption lines that may be looked at for one drawing: more than a screen has."""
@@ -62,12 +68,15 @@ def direction_lines(shown: DirectionShown, width: int, height: int, glyphs: Glyp
     if height - len(measured) >= 7:
         top.append(_devices(shown, width, glyphs))
     room = height - len(top) - len(measured)
-    between = [_between(shown, width, glyphs)] if room >= 3 else []
+    between = [_between(shown, width, glyphs)] if room >= ROOM_FOR_RULE else []
+    # Without the rule a sign tells the translation from the speaker's words.
+    sign = "" if between else "> "
     room -= len(between)
     # The translation is what the user reads: the odd line is its.
     source_rows = room // 2
     source = captions(shown.source, width, source_rows, glyphs)
-    target = captions(shown.target, width, room - source_rows, glyphs)
+    target = captions(shown.target, width - len(sign), room - source_rows, glyphs)
+    target = [Text(sign).append_text(line) for line in target]
     body = [*_filled_up(source, source_rows), *between, *_filled_up(target, room - source_rows)]
     lines = [*top, *body, *measured][:height]
     for line in lines:
@@ -109,8 +118,11 @@ def caption(line: CaptionLine, glyphs: Glyphs) -> Text:
         text.append(f"[{words}{glyphs.more}]", "italic")
         text = Text(text.plain.lstrip(), spans=text.spans) if not settled else text
     if line.marks:
-        marks = ", ".join(harmless(mark, glyphs).strip() for mark in islice(line.marks, 8))
-        text.append(f"{' ' if text.plain.strip() else ''}(! check: {marks})", "bold yellow")
+        sign = f"(! check: {', '.join(harmless(mark, glyphs).strip() for mark in islice(line.marks, 8))})"
+        if width_of(sign) <= SHORT_MARKS:
+            sign = sign.replace(" ", NO_BREAK)
+        text.append(" " if text.plain.strip() else "")
+        text.append(sign, "bold yellow")
     return text
 
 
@@ -159,7 +171,7 @@ def _measured(shown: DirectionShown, width: int, height: int, glyphs: Glyphs) ->
         return lines
     short = _short(figures, width, glyphs)
     if height >= 6:
-        return [levels, *short[: max(1, min(2, height - 7))]]
+        return [levels, *short[: max(1, height - 7)]]
     return [levels] if height >= 5 else []
 
 
@@ -213,13 +225,12 @@ def conversion(figures: DirectionFigures) -> Text:
 
 
 def _short(figures: DirectionFigures, width: int, glyphs: Glyphs) -> list[Text]:
-    """The figures that matter most, in two lines."""
+    """The figures that matter most, in two or three lines."""
     pause = f"pause p50 {seconds(figures.pause_p50_ms)} p95 {seconds(figures.pause_p95_ms)}"
     span = f"span p50 {seconds(figures.span_p50_ms)} p90 {seconds(figures.span_p90_ms)}"
     drops = f"drops {seconds(figures.dropped_s * 1000)}, reconnects {figures.reconnects}, drifts {figures.drifts}"
-    first = f"{pause}  {span}" if width >= len(pause) + len(span) + 2 else pause
-    second = drops if first != pause or width < len(span) + 2 else span
-    return [Text(fitted(line, width, glyphs), no_wrap=True) for line in (first, second)]
+    lines = [f"{pause}  {span}"] if width >= len(pause) + len(span) + 2 else [pause, span]
+    return [Text(fitted(line, width, glyphs), no_wrap=True) for line in (*lines, drops)]
 
 
 def _steps(last: PauseStages | None) -> list[WaterfallBar]:
