@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from textual._wait import wait_for_idle
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -29,6 +28,7 @@ from parley.talk.tui.screen import TalkScreen, said_words
 from parley.testing.fakes import FakeModel, FakeRecognizer, FakeSynthesizer, Pause
 from tests.server.harness import Engines, Running, running
 from tests.talk.tape import TapeDevices
+from tests.terminal_keys import keys_need_no_idle_process
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +37,8 @@ LONG = "One two three four five six seven eight nine ten eleven twelve thirteen 
 
 
 @pytest.fixture(autouse=True)
-def _keys_need_no_idle_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Textual waits after each key until the process is idle, for two seconds at most; with a server in the process it never is.
-    Every test here waits for what a key causes."""
-    monkeypatch.setattr("textual.app.wait_for_idle", partial(wait_for_idle, max_sleep=0))
-    monkeypatch.setattr("textual.pilot.wait_for_idle", partial(wait_for_idle, max_sleep=0))
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys_need_no_idle_process(monkeypatch)
 
 
 @dataclass

@@ -104,6 +104,7 @@ class DirectionFigures:
     `last` is the last pause by stages, `pause_p50_ms` and `pause_p95_ms` from the end of speech to the translation at the loudspeaker.
     `span_p50_ms` and `span_p90_ms` is the ear-voice span: how far behind the speaker the translation is that is played.
     `queue_ms` is translated audio that waits to be played. `dropped_s` is audio that was too old to be sent or played.
+    `clauses` is how many clauses were translated; None where they are not counted.
     """
 
     last: PauseStages | None = None
@@ -118,6 +119,7 @@ class DirectionFigures:
     conversion_rtf: float | None = None
     conversion_ms: float | None = None
     clocks_ppm: float = 0.0
+    clauses: int | None = None
 
 
 class DirectionShown(Protocol):

@@ -34,9 +34,16 @@ class Glyphs:
     dot: str = "●"
     more: str = "…"
     cut: str = "~"
+    line: str = "─"
+    wall: str = "│"
+
+    @property
+    def unicode(self) -> bool:
+        """Whether the terminal draws more than ASCII."""
+        return not self.full.isascii()
 
 
-ASCII = Glyphs(full="#", empty="-", bar="=", tick="|", dot="*", more="...", cut="~")
+ASCII = Glyphs(full="#", empty="-", bar="=", tick="|", dot="*", more="...", cut="~", line="-", wall="|")
 
 
 def glyphs_for(encoding: str | None) -> Glyphs:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
-import textwrap
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from parley.talk.status import State
 from parley.talk.transcript import TranscriptLine
+from parley.talk.tui.lines import StampedLines, TypedLines
 
 if TYPE_CHECKING:
     from parley.talk.conversation import Talk
@@ -24,12 +22,6 @@ if TYPE_CHECKING:
 HELP_TYPED = "A line of text: say it. Enter or /i silence the reply, /q leave."
 
 HELP = "Enter: talk or stop talking. A line of text: say it. /m mute, /h hands-free or key, /i silence the reply, /d devices, /q leave."
-
-MIN_WIDTH = 30
-"""A narrower terminal breaks words after all."""
-
-MAX_LINE_BYTES = 64 * 1024
-"""A longer line is cut: it was not typed."""
 
 
 class PlainView:
@@ -39,27 +31,14 @@ class PlainView:
     """
 
     def __init__(self, write: Callable[[str], None], width: int | None = None) -> None:
-        self._write = write
-        self._width = width
-        self._began_s = time.monotonic()
+        self._lines = StampedLines(write, width)
         self._told: dict[int, TranscriptLine] = {}
         self._figures_told = 0
         self.talk: Talk | None = None
 
     def say(self, text: str) -> None:
         """One line, with its time."""
-        elapsed_s = time.monotonic() - self._began_s
-        minutes, seconds = divmod(elapsed_s, 60)
-        stamp = f"[{int(minutes):02}:{seconds:04.1f}] "
-        if self._width is None:
-            self._write(stamp + text)
-            return
-        indent = " " * len(stamp)
-        lines = textwrap.wrap(
-            stamp + text, max(self._width, MIN_WIDTH), subsequent_indent=indent, break_on_hyphens=False
-        )
-        for line in lines:
-            self._write(line)
+        self._lines.say(text)
 
     def line_changed(self, line: TranscriptLine) -> None:
         before = self._told.get(line.number)
@@ -107,13 +86,14 @@ async def run_plain(talk: Talk, view: PlainView) -> None:
         # Windows has no such thing: there Ctrl-C is a KeyboardInterrupt.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(sign, talk.stop)
-    reader = _Commands(talk, view)
-    reading = reader.begin(loop)
+    commands = _Commands(talk, view)
+    typed = TypedLines(commands.obey)
+    if typed.begin():
+        view.say(commands.help)
     try:
         await talk.run()
     finally:
-        if reading:
-            loop.remove_reader(sys.stdin)
+        typed.end()
 
 
 class _Commands:
@@ -129,34 +109,21 @@ class _Commands:
             "/i": talk.interrupt,
             "/d": talk.reopen_devices,
             "/q": talk.stop,
-            "/?": lambda: view.say(self._help),
+            "/?": lambda: view.say(self.help),
         }
-        self._help = HELP
+        self.help = HELP
         if talk.chosen.typed:
-            self._help = HELP_TYPED
+            self.help = HELP_TYPED
             for command in ("/m", "/h", "/d"):
                 del self._actions[command]
 
-    def begin(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether stdin can be read beside everything else."""
-        try:
-            loop.add_reader(sys.stdin, self._ready, loop)
-        except (OSError, ValueError, NotImplementedError, PermissionError):
-            return False
-        self._view.say(self._help)
-        return True
-
-    def _ready(self, loop: asyncio.AbstractEventLoop) -> None:
-        line = sys.stdin.readline(MAX_LINE_BYTES)
-        if not line:
-            # There is no input: the conversation goes on until a signal.
-            loop.remove_reader(sys.stdin)
-            return
+    def obey(self, line: str) -> None:
+        """One line."""
         text = line.strip()
         action = self._actions.get(text)
         if action is not None:
             action()
         elif text.startswith("/"):
-            self._view.say(f"there is no command {text}. {self._help}")
+            self._view.say(f"there is no command {text}. {self.help}")
         else:
             self._talk.say(text)

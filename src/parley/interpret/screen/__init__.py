@@ -1,0 +1,1 @@
+"""What a terminal shows of a call that is interpreted: a dashboard (Textual), or plain lines."""
