@@ -158,7 +158,8 @@ def wanted_directions(settings: InterpretConfig) -> tuple[str, ...]:
     ]
 
 
-def _route(server: Server, settings: InterpretConfig, name: str) -> TranslationRoute:
+def route_to(server: Server, settings: InterpretConfig, name: str) -> TranslationRoute:
+    """The way to that server's sessions. Raises `PromptInvalid`."""
     from parley.interpret.routes.conversation import ConversationRoute
     from parley.interpret.routes.prompt import read_prompt
     from parley.interpret.routes.translating_session import ConversationOptions
@@ -254,7 +255,6 @@ def default_cable(use: str) -> str:
 def _plan(settings: InterpretConfig, server: Server, converter: VoiceConverter | None, *, is_parley: bool) -> CallPlan:
     from parley.interpret.call import CallPlan
     from parley.interpret.desk import (
-        CableInput,
         CableOutput,
         ForwardDevices,
         HeadphonesOutput,
@@ -266,7 +266,7 @@ def _plan(settings: InterpretConfig, server: Server, converter: VoiceConverter |
     from parley.interpret.sound import OriginalMix
 
     def direction(name: Any, source: str, target: str, voice: str, original: float | None) -> DirectionPlan:
-        route = _route(server, settings, name)
+        route = route_to(server, settings, name)
         if is_parley and hasattr(route, "own"):
             route.own = True
         mix = OriginalMix() if original is None else OriginalMix(full=1.0, ducked=original)
@@ -365,7 +365,7 @@ async def _plainly(make: Any) -> CallInterpreter:
 
 
 async def _on_screen(make: Any, title: str) -> CallInterpreter:
-    from parley.cli.talk import logs_to, terminal_to_ourselves
+    from parley.cli.own_terminal import logs_to, terminal_to_ourselves
     from parley.interpret.screen.dashboard import InterpretScreen
     from parley.talk.tui.drawing import glyphs_for
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "say": "Speak a text: into a file, a pipe, or the loudspeaker.",
     "transcribe": "Transcribe files, a pipe, or the microphone.",
     "translate": "Translate a file, a pipe, or the microphone: text, subtitles, speech.",
+    "interpret": "Interpret a call: they hear you in their language, you hear them in yours.",
     "voice": "Convert voices: files, a pipe, or the microphone, live; serve conversion to other programs.",
     "cables": "Make, list and remove the virtual cables of a call.",
     "keys": "Make, list and revoke the keys of a server.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ import click
 from parley.cli.failures import CommandFailed
 from parley.cli.model_downloads import provide_models
 from parley.cli.options import PIPELINE_FLAGS, load_config, pipeline_configured
+from parley.cli.own_terminal import logs_to, terminal_to_ourselves
 from parley.invocation import install
 
 if TYPE_CHECKING:
@@ -279,52 +279,13 @@ def _on_screen(chosen: Chosen, cleaner: Callable[[], Cleaner | None], config: Co
 
     asked = config.default_pipeline if chosen.server.name == "in this process" else _model_of(chosen.server.url)
     screen = TalkScreen(make, f"parley talk: {asked}, {chosen.server.name}", glyphs_for(sys.stdout.encoding))
-    with _logs_to(screen.talk), _terminal_to_ourselves():
+    with logs_to(lambda message: screen.talk.notify_from_thread("warning", message)), terminal_to_ourselves():
         ended = screen.run()
     if isinstance(ended, BaseException):
         raise ended
     if screen.return_code:
         raise CommandFailed("The screen failed; --plain does without.")
     return screen.talk
-
-
-@contextmanager
-def _logs_to(conversation: Talk) -> Iterator[None]:
-    """Turns warnings of the server in this process into notes, because they would be printed over the screen."""
-
-    class Notes(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            conversation.notify_from_thread("warning", record.getMessage())
-
-    handler = Notes(logging.WARNING)
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-
-
-@contextmanager
-def _terminal_to_ourselves() -> Iterator[None]:
-    """Redirects file descriptor 2 while there is a screen, because PortAudio prints its warnings there."""
-    if sys.platform == "win32":
-        yield
-        return
-    kept, standard, current = os.dup(2), sys.__stderr__, sys.stderr
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with os.fdopen(kept, "w", encoding=current.encoding, errors="replace", closefd=False) as terminal:
-        try:
-            # Textual draws on this stream.
-            sys.__stderr__ = sys.stderr = terminal  # type: ignore[misc]
-            os.dup2(nowhere, 2)
-            yield
-        finally:
-            terminal.flush()
-            os.dup2(kept, 2)
-            sys.__stderr__, sys.stderr = standard, current  # type: ignore[misc]
-            os.close(nowhere)
-    os.close(kept)
 
 
 def _summarize(conversation: Talk) -> None:

@@ -1,4 +1,4 @@
-"""The interpreter of a call: both directions, their devices, and what concerns the two of them: notes, cost, loops, the recording, the keys.
+"""The interpreter of a call: both directions, their devices, and what concerns the two: notes, cost, loops, the recording, the keys.
 
 Laws:
 - One event loop. A direction that fails is noted, and the other goes on; the call ends when the user leaves, or when no direction is left.
@@ -10,6 +10,7 @@ Does not know: terminals, what a route does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -66,18 +67,19 @@ class CallInterpreter:
         self._recorder: CallRecording | None = None
         self._key = TalkKey()
         self._stopping = asyncio.Event()
-        self._working: dict[DirectionName, CallDirection] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.working: dict[DirectionName, CallDirection] = {}
         self._devices: dict[DirectionName, ForwardDevices | ReverseDevices] = {}
         for chosen in (plan.forward, plan.reverse):
             if chosen is not None:
                 direction, devices = chosen
-                self._working[direction.name] = CallDirection(direction, vad, self._listener(direction.name))
+                self.working[direction.name] = CallDirection(direction, vad, self._listener(direction.name))
                 self._devices[direction.name] = devices
-        self._guard = LoopGuard(tuple(self._working))
+        self._guard = LoopGuard(tuple(self.working))
 
     @property
     def directions(self) -> dict[DirectionName, DirectionShown]:
-        return dict(self._working)
+        return dict(self.working)
 
     @property
     def notes(self) -> Sequence[CallNote]:
@@ -91,20 +93,21 @@ class CallInterpreter:
 
     async def run(self) -> None:
         """Interpret until `stop()`. Raises `OSError` where the recording cannot be begun."""
+        self._loop = asyncio.get_running_loop()
         if self.plan.record is not None:
             self._recorder = CallRecording(self.plan.record, time.monotonic())
         if self.plan.notice:
             self._note("note", self.plan.notice, None)
         self._key_changed()
-        tasks = [asyncio.create_task(self._guarded(name, each.run)) for name, each in self._working.items()]
+        tasks = [asyncio.create_task(self._guarded(name, each.run)) for name, each in self.working.items()]
         others = [
-            *(asyncio.create_task(self._guarded(name, self._keeper(name))) for name in self._working),
+            *(asyncio.create_task(self._guarded(name, self._keeper(name))) for name in self.working),
             asyncio.create_task(self._tick()),
         ]
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((stopping, asyncio.gather(*tasks)), return_when=asyncio.FIRST_COMPLETED)
-            for direction in self._working.values():
+            for direction in self.working.values():
                 direction.stop()
             await asyncio.wait(tasks)
         finally:
@@ -116,7 +119,7 @@ class CallInterpreter:
 
     def _keeper(self, name: DirectionName) -> Callable[[], Awaitable[None]]:
         async def keep() -> None:
-            direction = self._working[name]
+            direction = self.working[name]
             await self._desk.keep(direction, self._devices[name], lambda level, text: self._note(level, text, name))
 
         return keep
@@ -127,7 +130,7 @@ class CallInterpreter:
             await work()
         except Exception as error:  # noqa: BLE001 - the boundary between the directions
             self._note("error", f"A fault ended this direction: {type(error).__name__}: {error}.", name)
-            self._working[name].stop()
+            self.working[name].stop()
 
     async def _tick(self) -> None:
         while True:
@@ -179,10 +182,10 @@ class CallInterpreter:
             self._recorder.played(name, piece.audio, piece.rate, piece.at_s)
 
     def _look_for_loops(self) -> None:
-        sounding = {name: each.sound.speaking for name, each in self._working.items()}
+        sounding = {name: each.sound.speaking for name, each in self.working.items()}
         for found in self._guard.look(time.monotonic(), sounding):
             self._note("error", found.message, found.captured_by)
-        for name, direction in self._working.items():
+        for name, direction in self.working.items():
             direction.close_for("loop", self._guard.closes(name, time.monotonic()))
 
     def _note(self, level: NoteLevel, message: str, name: DirectionName | None) -> None:
@@ -193,21 +196,30 @@ class CallInterpreter:
             self._recorder.note(note)
         self._view.noted(note)
 
+    def tell(self, level: NoteLevel, message: str) -> None:
+        """A note for the user, from any thread."""
+        loop = self._loop
+        if loop is None:
+            self._note(level, message, None)
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._note, level, message, None)
+
     # --- keys --------------------------------------------------------------------------------------------------------------
 
     def toggle_mute(self, name: DirectionName) -> None:
         """Send silence instead of that speaker, or no longer."""
-        if (direction := self._working.get(name)) is not None:
+        if (direction := self.working.get(name)) is not None:
             direction.close_for("muted", not direction.muted)
 
     def set_languages(self, mine: str, theirs: str) -> None:
         """Translate between these from now on."""
-        for name, direction in self._working.items():
+        for name, direction in self.working.items():
             direction.set_languages(*((mine, theirs) if name == "forward" else (theirs, mine)))
 
     def set_voice(self, name: DirectionName, voice: str) -> None:
         """Speak the translations of that direction in this voice."""
-        direction = self._working.get(name)
+        direction = self.working.get(name)
         if direction is None:
             return
         if direction.plan.converter is None and not direction.plan.route.voices_change:
@@ -238,12 +250,12 @@ class CallInterpreter:
         self._key_changed()
 
     def _key_changed(self) -> None:
-        if (forward := self._working.get("forward")) is not None:
+        if (forward := self.working.get("forward")) is not None:
             forward.close_for("key", not self.talking)
 
     def toggle_panic(self) -> None:
         """The user's raw voice goes to the call, or the translation again."""
-        if (forward := self._working.get("forward")) is not None:
+        if (forward := self.working.get("forward")) is not None:
             self.panic = not self.panic
             forward.set_raw(self.panic)
             what = "Your own voice goes to the call." if self.panic else "The translation goes to the call again."

@@ -35,7 +35,7 @@ WORD_MAX_CHARS: Final = 1000
 _PIECE: Final = 512
 """A longer text is taken in pieces, so that each character is looked at a bounded number of times."""
 
-_CONTROLS: Final = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0))}
+_CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160)), " ")
 """A server's control characters do not reach a terminal."""
 
 

@@ -131,19 +131,24 @@ def _check(device: SoundDevice, server: SoundServer, wanted: str, use: Use) -> N
         )
 
 
+def names_now() -> tuple[DeviceNames, SoundServer | None]:
+    """What resolves names on this machine now, and the sound server's state where there is one. Blocks."""
+    if sys.platform == "linux":
+        try:
+            return ServerNames(), read_sound_server()
+        except SoundServerUnavailable:
+            # ALSA alone: PortAudio's names.
+            pass
+    return PortAudioNames(), None
+
+
 @asynccontextmanager
 async def device_names() -> AsyncIterator[DeviceNames]:
     """What resolves names on this machine, watching while the context lasts."""
-    if sys.platform != "linux":
-        yield PortAudioNames()
+    names, _ = await asyncio.to_thread(names_now)
+    if not isinstance(names, ServerNames):
+        yield names
         return
-    try:
-        await asyncio.to_thread(read_sound_server)
-    except SoundServerUnavailable:
-        # ALSA alone: PortAudio's names.
-        yield PortAudioNames()
-        return
-    names = ServerNames()
     async with DeviceWatch() as watch:
         following = asyncio.create_task(names.follow(watch))
         try:

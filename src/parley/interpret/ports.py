@@ -173,13 +173,15 @@ class CostShown:
 class InterpreterShown(Protocol):
     """The interpreter, as a screen reads and steers it. All of it on the event loop."""
 
-    directions: dict[DirectionName, DirectionShown]
     recording: Path | None
     push_to_talk: bool
     talking: bool
     """Whether the key is held, or pressed once; always with push-to-talk off."""
     panic: bool
     """The user's raw voice goes to the call, without translation."""
+
+    @property
+    def directions(self) -> dict[DirectionName, DirectionShown]: ...
 
     @property
     def notes(self) -> Sequence[CallNote]: ...
