@@ -33,6 +33,7 @@ ParleyError
   ServerUnavailable              client: no session can be opened
   BacklogFull                    client: the server sent more audio than is kept
   DevicesUnavailable             talk: a sound device cannot be found or opened
+  PromptInvalid                  interpret: a prompt cannot be used
   NoSessionOpened                load: the server accepted no session of a load test
   NoSuchProcess                  load: the process to measure cannot be read
   UnusableRecording              load: the WAV cannot be used
