@@ -34,6 +34,7 @@ ParleyError
   BacklogFull                    client: the server sent more audio than is kept
   DevicesUnavailable             talk: a sound device cannot be found or opened
   UnknownLanguage                interpret: what was typed is no language, or not two of them
+  PromptInvalid                  interpret: a prompt cannot be used
   NoSessionOpened                load: the server accepted no session of a load test
   NoSuchProcess                  load: the process to measure cannot be read
   UnusableRecording              load: the WAV cannot be used

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parley.engines.mt import language_guess
-from parley.engines.mt.drift import DOUBTS, KINDS, DriftKind, drift_of
+from parley.engines.mt.drift import DOUBTS, KINDS, DriftKind, drift_at_start, drift_of
 from parley.engines.mt.language_guess import LanguageGuess, guess
 
 PAIRS = Path(__file__).parents[1] / "data" / "translations.json"
@@ -192,3 +192,39 @@ def test_the_false_alarms_on_a_hundred_translations_are_as_published() -> None:
             if drift is not None:
                 alarms.append((one[source], one[target], drift))
     assert alarms == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "beginning"),
+    [
+        ("refusal", "¿Puede ayudarme con la cuenta?", "I'm sorry, but I cannot help with"),
+        ("comment", "Escribe una carta al banco.", "Sure, here is the letter to"),
+        ("language", "¿Dónde está la estación?", "Queda justo detrás del gran mercado viejo"),
+        ("language", None, "La estación está muy cerca de"),
+        ("length", "Buenos días.", "Good morning to you and to all of your friends and relatives, wherever they are"),
+    ],
+)
+def test_what_is_no_translation_is_seen_in_its_first_words(kind: str, source: str | None, beginning: str) -> None:
+    drift = drift_at_start(source, beginning, "es", "en", guess)
+    assert drift is not None
+    assert drift.kind == kind, drift.reason
+
+
+def test_no_beginning_of_a_hundred_translations_is_called_a_drift() -> None:
+    """From six words on, with the source and without it."""
+    alarms, judged = [], 0
+    for one in json.loads(PAIRS.read_text("utf-8")):
+        for source, target in ((one["from"], one["to"]), (one["to"], one["from"])):
+            words = one[target].split()
+            for count in range(6, len(words) + 1):
+                beginning = " ".join(words[:count])
+                judged += 2
+                alarms += [drift_at_start(one[source], beginning, source, target, guess)]
+                alarms += [drift_at_start(None, beginning, source, target, guess)]
+    assert judged > 400
+    assert [alarm for alarm in alarms if alarm is not None] == []
+
+
+def test_a_beginning_is_not_judged_by_what_only_the_whole_shows() -> None:
+    assert drift_at_start("What is the name of the street in Vienna, Anna?", "Wie heißt", "en", "de", guess) is None
+    assert drift_of("What is the name of the street in Vienna, Anna?", "Wie heißt", "en", "de", guess) is not None

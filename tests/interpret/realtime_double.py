@@ -247,7 +247,9 @@ class RealtimeDouble:
             self._error("insufficient_quota", "You exceeded your current quota.", None, event)
             return
         if out_of_band and self.script.out_of_band == "refuses":
-            self._error("unknown_parameter", "Unknown parameter: 'response.conversation'.", "response.conversation", event)
+            self._error(
+                "unknown_parameter", "Unknown parameter: 'response.conversation'.", "response.conversation", event
+            )
             return
         if given is not None and self.script.out_of_band == "yes":
             gone = [one["id"] for one in given if one["id"] not in self.items or self._forgotten(one["id"])]
@@ -277,7 +279,8 @@ class RealtimeDouble:
         self.deleted.append(item_id)
         known = self.items.pop(item_id, None) is not None
         if not known or self.script.forgets_deletions:
-            self._error("item_not_found", f"The item {item_id} does not exist.", "item_id", event)
+            named = f"The item {item_id} does not exist." if self.script.echoes_event_ids else "Item not found."
+            self._error("item_not_found", named, "item_id", event)
         else:
             self._say("conversation.item.deleted", item_id=item_id)
 
@@ -314,7 +317,9 @@ class RealtimeDouble:
         if in_conversation:
             self.items[item_id] = []
             self.answers.add(item_id)
-            self._say("conversation.item.added" if ga else "conversation.item.created", item=item, previous_item_id=None)
+            self._say(
+                "conversation.item.added" if ga else "conversation.item.created", item=item, previous_item_id=None
+            )
         names = ("output_audio_transcript", "output_audio") if ga else ("audio_transcript", "audio")
         at = {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
         sound = np.full(PIECE_SAMPLES, marks[0] if marks else 0, np.int16).tobytes()
@@ -323,7 +328,13 @@ class RealtimeDouble:
             events = [(names[0], piece), (names[1], base64.b64encode(sound).decode())]
             for name, delta in reversed(events) if self.script.audio_first else events:
                 if self.cancelled:
-                    self._done({**response, "status": "cancelled", "status_details": {"type": "cancelled", "reason": "client_cancelled"}})
+                    self._done(
+                        {
+                            **response,
+                            "status": "cancelled",
+                            "status_details": {"type": "cancelled", "reason": "client_cancelled"},
+                        }
+                    )
                     return
                 self._say(f"response.{name}.delta", **at, delta=delta)
                 self.samples_sent += PIECE_SAMPLES if name == names[1] else 0
@@ -362,7 +373,13 @@ class RealtimeDouble:
 
     def _error(self, code: str, message: str, param: str | None, event: dict[str, Any]) -> None:
         event_id = event.get("event_id") if self.script.echoes_event_ids else None
-        error = {"type": "invalid_request_error", "code": code, "message": message, "param": param, "event_id": event_id}
+        error = {
+            "type": "invalid_request_error",
+            "code": code,
+            "message": message,
+            "param": param,
+            "event_id": event_id,
+        }
         self._say("error", error=error)
 
     def _say(self, kind: str, **members: Any) -> None:

@@ -1,4 +1,4 @@
-"""The rules of a conversation session and a double of a server, on one table: time is an argument, and messages move when a test says so."""
+"""The rules of a conversation session and a double of a server on one table: time is an argument, messages move when a test says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from parley.interpret.ports import RouteWishes
 from parley.interpret.routes.conversation_rules import ConversationRules
-from parley.interpret.routes.session_request import ConversationOptions
+from parley.interpret.routes.translating_session import ConversationOptions
 from parley.interpret.updates import (
     Drifted,
     RouteLinkEnded,
@@ -28,7 +28,9 @@ Kind = TypeVar("Kind", bound=RouteUpdate)
 class RulesTable:
     """Spanish to English. `said()` is a sentence of the speaker's; `settle()` lets both sides go on until nothing moves."""
 
-    def __init__(self, script: Script | None = None, options: ConversationOptions | None = None, source: str = "es") -> None:
+    def __init__(
+        self, script: Script | None = None, options: ConversationOptions | None = None, source: str = "es"
+    ) -> None:
         self.script = script or Script()
         beta = self.script.dialect == "beta"
         self.rules = ConversationRules(

@@ -6,8 +6,8 @@ import pytest
 
 from parley.interpret.routes.request_line import SILENT_S
 from parley.interpret.routes.sentences import MAX_WAITING, MOST_WAITING
-from parley.interpret.routes.session_request import ConversationOptions
 from parley.interpret.routes.speech_input import MAX_SENTENCE_MS, PRE_ROLL_MS
+from parley.interpret.routes.translating_session import ConversationOptions
 from parley.interpret.updates import SourceText, TargetAudio
 from tests.interpret.realtime_double import CHAT, HEARD, IN_SPANISH, LATE_ANSWER, SAID, DialectName, Script
 from tests.interpret.rules_table import RulesTable
@@ -79,6 +79,7 @@ def test_out_of_band_a_request_names_its_sentence_and_nothing_else() -> None:
 def test_the_translation_says_how_much_of_the_audio_it_translates() -> None:
     table = RulesTable()
     table.said(1)  # 200 ms of silence, 700 ms of speech
+    table.settle()
     table.said(2)
     table.settle()
     until = [update.until_ms for update in table.of(TargetAudio)]
@@ -224,6 +225,15 @@ def test_where_out_of_band_is_refused_the_sentence_is_asked_for_in_the_conversat
     assert table.server.faults == []
 
 
+def test_before_a_server_has_shown_that_it_keeps_a_request_apart_sentences_are_asked_for_as_if_it_did_not() -> None:
+    table = RulesTable(Script(out_of_band="ignores"))
+    table.said(1)
+    table.said(2)
+    table.settle()
+    assert table.server.answered == [[1, 2]]
+    assert table.server.items == {}
+
+
 def test_where_out_of_band_is_ignored_answers_are_deleted_from_then_on() -> None:
     table = RulesTable(Script(out_of_band="ignores"))
     for mark in (1, 2):
@@ -247,6 +257,7 @@ def test_an_item_that_the_server_does_not_know_may_be_deleted(dialect: DialectNa
 def test_a_sentence_that_the_server_has_forgotten_is_reported_and_the_next_one_goes_on() -> None:
     table = RulesTable(Script(forgets={1}))
     table.said(1)
+    table.settle()
     table.said(2)
     table.settle()
     assert table.played == [2]
@@ -281,6 +292,7 @@ def test_a_response_that_fails_twice_is_reported_and_the_next_sentence_goes_on(d
 def test_a_response_that_breaks_off_after_it_was_played_is_not_said_again() -> None:
     table = RulesTable(Script(fails_midway={1}))
     table.said(1)
+    table.settle()
     table.said(2)
     table.settle()
     assert table.server.asked == [[1], [2]]
@@ -326,7 +338,7 @@ def test_a_server_that_says_nothing_ends_the_link_and_the_sentences_are_reported
     assert table.end is not None
     assert table.end.again
     assert not table.end.flushed
-    assert "2 sentences were not translated" in table.notes[0]
+    assert "2 sentences were not translated" in table.notes[-1]
 
 
 def test_an_account_without_money_ends_the_link_for_good() -> None:
@@ -491,7 +503,7 @@ def test_finish_is_bounded() -> None:
         table.take(table.rules.tick(table.now_s))
     assert table.end is not None
     assert not table.end.flushed
-    assert "2 sentences were not translated" in table.notes[0]
+    assert "2 sentences were not translated" in table.notes[-1]
 
 
 def test_after_the_end_nothing_is_sent() -> None:

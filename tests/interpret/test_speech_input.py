@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from parley.interpret.routes.speech_input import MIN_COMMIT_MS, PRE_ROLL_MS, SpeechInput
 
-STEPS = st.lists(
-    st.one_of(st.integers(1, 30_000), st.sampled_from(["begin", "end", "commit"])), max_size=40
-)
+STEPS = st.lists(st.one_of(st.integers(1, 30_000), st.sampled_from(["begin", "end", "commit"])), max_size=40)
 
 
 @given(STEPS)

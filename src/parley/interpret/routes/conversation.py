@@ -19,7 +19,7 @@ from parley.client.connection import Connection, Server, ServerUnavailable, dial
 from parley.engines.mt import language_guess
 from parley.interpret.ports import RouteWishes
 from parley.interpret.routes.conversation_rules import ConversationRules
-from parley.interpret.routes.session_request import ConversationOptions
+from parley.interpret.routes.translating_session import ConversationOptions
 from parley.interpret.updates import RouteLinkEnded, RouteUpdate
 from parley.wire.dialects import BETA, GA
 
@@ -28,6 +28,8 @@ SETUP_S: Final = 15.0
 
 UNREAD_UPDATES: Final = 2_000
 """Updates that wait to be read; with more, the socket is not read. Several minutes of translated audio."""
+
+REFUSED: Final = "Check the voice, the languages and the transcription model; the beta dialect is for old servers only."
 
 PLAIN_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 BETA_HEADERS: Final[Mapping[str, str]] = MappingProxyType({"OpenAI-Beta": "realtime=v1"})
@@ -81,7 +83,7 @@ class ConversationLink:
         rules = self._rules
         if rules.refusal is not None:
             words, again = rules.refusal
-            raise ServerUnavailable(f"{name} refuses the session: {words}", again=again)
+            raise ServerUnavailable(f"{name} refuses the session: {words}", REFUSED, again=again)
         if not rules.ready:
             raise ServerUnavailable(f"{name} opened no session: {self._connection.why_ended}.", again=True)
         if rules.expires_at is not None:

@@ -27,8 +27,8 @@ from parley.interpret.routes.client_outbox import ClientOutbox
 from parley.interpret.routes.request_line import SILENT_S, RequestLine
 from parley.interpret.routes.sentences import SpokenSentence
 from parley.interpret.routes.server_errors import ErrorMeaning, meaning_of, words_of
-from parley.interpret.routes.session_request import ConversationOptions, SessionRequest
 from parley.interpret.routes.speech_input import MAX_SENTENCE_MS, SpeechInput
+from parley.interpret.routes.translating_session import ConversationOptions, TranslatingSession
 from parley.interpret.updates import RouteLinkEnded, RouteNote, RouteUpdate
 from parley.wire.dialect import Dialect
 
@@ -49,7 +49,7 @@ class ConversationRules:
     ) -> None:
         self._dialect = dialect
         self._outbox = ClientOutbox(dialect)
-        self._session = SessionRequest(options, wishes)
+        self._session = TranslatingSession(options, wishes)
         self._input = SpeechInput()
         self._line = RequestLine(options, self._session, self._outbox, out_of_band=out_of_band)
         self._sentences = 0
@@ -231,6 +231,8 @@ class ConversationRules:
         match kind:
             case n.InputCommitted:
                 self._line.acknowledged(item_id)
+            case n.ItemDeleted:
+                self._line.deleted(item_id)
             case n.TranscriptionDelta:
                 self._line.words(item_id, delta=text_of(event, "delta"))
             case n.TranscriptionCompleted:
@@ -282,7 +284,7 @@ class ConversationRules:
             return []
         if meaning in (ErrorMeaning.FINAL, ErrorMeaning.EXPIRED):
             return self._end(words, again=meaning is ErrorMeaning.EXPIRED)
-        if self._line.deletes(event_id, words) or text_of(error, "code") == "response_cancel_not_active":
+        if self._line.fails_to_delete(error, event_id) or text_of(error, "code") == "response_cancel_not_active":
             return []
         if self._line.commits(event_id) or (not event_id and meaning is ErrorMeaning.EMPTY):
             return self._line.not_committed(event_id, words)

@@ -6,13 +6,12 @@ or until the conversation must be empty.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from parley.interpret.routes.sentences import SpokenSentence
 
 REMEMBERED: Final = 256
-"""Deletions whose error, if one comes, is still recognised."""
+"""Deletions without an answer whose error, if one comes, is still recognised: some servers answer none."""
 
 
 class DoneItems:
@@ -21,8 +20,8 @@ class DoneItems:
     def __init__(self) -> None:
         self._sentences: list[SpokenSentence] = []
         self._outputs: list[str] = []
-        self._events: deque[str] = deque(maxlen=REMEMBERED)
-        self._items: deque[str] = deque(maxlen=REMEMBERED)
+        self._deleting: dict[str, str] = {}
+        """The item of each deletion that has not been answered, by the event that asked for it."""
 
     def sentence(self, sentence: SpokenSentence) -> None:
         self._sentences.append(sentence)
@@ -39,9 +38,19 @@ class DoneItems:
         return list(dict.fromkeys([one.item_id for one in ready] + outputs))
 
     def deleting(self, item_id: str, event_id: str) -> None:
-        self._items.append(item_id)
-        self._events.append(event_id)
+        """A deletion is sent."""
+        self._deleting[event_id] = item_id
+        while len(self._deleting) > REMEMBERED:
+            del self._deleting[next(iter(self._deleting))]
 
-    def knows(self, event_id: str, message: str) -> bool:
-        """Whether an error with this event id, or with none and this message, is that of a deletion."""
-        return event_id in self._events if event_id else any(item in message for item in self._items)
+    def deleted(self, item_id: str) -> None:
+        """The server has deleted an item."""
+        self._deleting = {event: item for event, item in self._deleting.items() if item != item_id}
+
+    def fails(self, event_id: str, message: str, *, gone: bool) -> bool:
+        """Whether an error is that of a deletion: by the id of its event; without one, by the item in its message, or because it says that
+        an item is `gone`, and servers answer in order."""
+        if not event_id:
+            named = (event for event, item in self._deleting.items() if item in message)
+            event_id = next(named, next(iter(self._deleting), "") if gone else "")
+        return self._deleting.pop(event_id, None) is not None

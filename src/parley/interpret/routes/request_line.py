@@ -4,8 +4,9 @@ Laws:
 - Pure: `now_s` is the caller's monotonic clock. `step()` does whatever is due; call it after every change, and at `deadline()`.
 - One response at a time. A sentence that ends meanwhile waits.
 - Each sentence is translated, or reported: as `Drifted`, or in a note.
-- Out of band, a request names the items of its sentences and sees nothing else. In band, the conversation holds nothing but the sentences
-  that are asked for: items are deleted once they are done with, and nothing is committed until the response before has begun.
+- Out of band, a request names the items of its sentences and sees nothing else. In band, and until the first response out of band has
+  ended, the conversation holds nothing but the sentences that are asked for: items are deleted once they are done with, and nothing is
+  committed until the response before has begun.
 - Where nothing of a response was played, one that failed is asked for once more; one that drifted is asked for once more, strictly.
 """
 
@@ -30,7 +31,7 @@ from parley.interpret.routes.server_errors import (
     rate_wait_s,
     words_of,
 )
-from parley.interpret.routes.session_request import ConversationOptions, SessionRequest
+from parley.interpret.routes.translating_session import ConversationOptions, TranslatingSession
 from parley.interpret.routes.translation_asked import TranslationAsked
 from parley.interpret.updates import Drifted, RouteNote, RouteUpdate, TargetText
 
@@ -50,7 +51,7 @@ class RequestLine:
     """
 
     def __init__(
-        self, options: ConversationOptions, session: SessionRequest, outbox: ClientOutbox, *, out_of_band: bool
+        self, options: ConversationOptions, session: TranslatingSession, outbox: ClientOutbox, *, out_of_band: bool
     ) -> None:
         self._options, self._session, self._outbox = options, session, outbox
         self._queue, self._words, self._done = SentenceQueue(), RunningSource(), DoneItems()
@@ -59,7 +60,14 @@ class RequestLine:
         self._request: TranslationAsked | None = None
         self._foreign: deque[str] = deque(maxlen=FOREIGN_REMEMBERED)
         self.out_of_band = out_of_band
+        self._proven = False
         self.drifts = 0
+
+    @property
+    def _looks(self) -> bool:
+        """Whether a response looks at the conversation. Some servers take no notice of what a request says of it: before the first response
+        has ended out of band, they are treated as if they did."""
+        return not (self.out_of_band and self._proven)
 
     # --- sentences -------------------------------------------------------------------------------------------------------
 
@@ -70,9 +78,9 @@ class RequestLine:
 
     @property
     def takes_commits(self) -> bool:
-        """In band, a response that has not begun may still look at the conversation: nothing must be added to it."""
+        """A response that looks at the conversation must find nothing added to it before it has begun."""
         request = self._request
-        if self.out_of_band or request is None or not request.in_progress:
+        if not self._looks or request is None or not request.in_progress:
             return True
         return request.output is not None and request.output.begun
 
@@ -179,6 +187,7 @@ class RequestLine:
             return []
         request.output_items = []
         request.in_progress = False
+        self._proven = self._proven or status == "completed"
         if status == "completed" or request.unwanted is not None or request.wordless:
             request.ended_s = now_s
             return []
@@ -252,7 +261,7 @@ class RequestLine:
         if request is not None:
             times.append(request.verdict_at())
             if request.output is None:
-                times += [request.not_before_s] if self.out_of_band or not self._unnamed else []
+                times += [] if self._looks and self._unnamed else [request.not_before_s]
             elif request.unwanted is None and not request.wordless:
                 times.append(request.output.deadline(heard=request.heard))
         return min((time for time in times if time is not None), default=None)
@@ -326,12 +335,12 @@ class RequestLine:
         request = self._request
         if request is not None and (request.output is not None or now_s < request.not_before_s):
             return []
-        if not self.out_of_band and self._unnamed:
+        if self._looks and self._unnamed:
             return []  # it would be in the conversation, and not among the sentences of the request
         taken: tuple[SpokenSentence, ...] = ()
         note: RouteNote | None = None
-        if request is None or not self.out_of_band:
-            taken, note = self._queue.take(now_s, together=not self.out_of_band)
+        if request is None or self._looks:
+            taken, note = self._queue.take(now_s, together=self._looks)
         if request is not None:
             request.sentences += taken
         elif taken:
@@ -341,7 +350,7 @@ class RequestLine:
         return [note] if note is not None else []
 
     def _ask(self, request: TranslationAsked, now_s: float) -> None:
-        self._delete(all_of_them=not self.out_of_band)
+        self._delete(all_of_them=self._looks)
         pair = LanguagePair(self._session.source, self._session.target)
         output = ResponseOutput(pair, request.until_ms, hold=self._options.hold, guess=self._options.guess)
         params = self._session.response(
@@ -354,9 +363,13 @@ class RequestLine:
             self._by_item.pop(item_id, None)
             self._done.deleting(item_id, self._outbox.send(ItemDeleteRequested(ItemId(item_id))))
 
-    def deletes(self, event_id: str, message: str) -> bool:
+    def deleted(self, item_id: str) -> None:
+        """The server has deleted an item."""
+        self._done.deleted(item_id)
+
+    def fails_to_delete(self, error: Json, event_id: str) -> bool:
         """Whether an error is only that of a deletion."""
-        return self._done.knows(event_id, message)
+        return self._done.fails(event_id, words_of(error), gone=meaning_of(error) is ErrorMeaning.GONE)
 
     def abandon(self, why: str) -> list[RouteUpdate]:
         """The link is over: report what was not translated."""

@@ -43,7 +43,7 @@ class ConversationOptions:
             raise ValueError(f"context is {self.context}; it is 0 to {MAX_CONTEXT}")
 
 
-class SessionRequest:
+class TranslatingSession:
     """The session and its requests, as its wishes are at the moment. `transcribes`: the server says that it writes down what it hears."""
 
     def __init__(self, options: ConversationOptions, wishes: RouteWishes) -> None:
