@@ -155,10 +155,14 @@ def test_lines_show_captions_states_pauses_notes_and_what_is_switched() -> None:
     call.view.changed("reverse")
     call.view.changed("reverse")
     assert shown.lines() == [
-        "them, figures: pause to words 118, text 341, audio 607, played 643 ms, pause p50 / p95 0.7 s / 1.2 s, "
-        "ear-voice span p50 / p90 1.9 s / 3.2 s, queue 0.4 s, drops 1.5 s, reconnects 2, drifts 3, conversion RTF 0.21, "
-        "conversion delay 62 ms"
+        "them, figures: pause to words 118, text 341, audio 607, played 643 ms; pause p50 652, p95 1184 ms; "
+        "ear-voice span p50 1910, p90 3240 ms; conversion delay 62 ms; conversion RTF 0.21; drops 1.5 s; reconnects 2; drifts 3"
     ]
+    call.scripted["reverse"].figures = DirectionFigures(last=PauseStages(None, 300.0, 500.0, 600.0))
+    call.view.changed("reverse")
+    assert shown.lines() == ["them, figures: pause to text 300, audio 500, played 600 ms"], (
+        "what did not happen is no news"
+    )
     call.note("The connection is lost.", "error", "reverse")
     call.note("All is well.")
     assert shown.lines() == ["error, them: The connection is lost.", "note: All is well."]
@@ -281,6 +285,7 @@ def test_the_status_has_languages_devices_figures_and_cost() -> None:
     assert lines[0] == "you: Spanish -> English, voice coral, speaking, Built-in Microphone -> parley_mic_sink"
     assert lines[2] == "them: English -> Spanish, translating, parley_speaker -> Headphones"
     assert lines[1].startswith("you, figures: pause to words 118")
+    assert lines[1].endswith("queue 0.4 s; drops 1.5 s; reconnects 2; drifts 3")
     assert lines[4] == "cost 0.42 of 2.00 USD"
 
 
@@ -319,7 +324,8 @@ async def test_a_call_goes_on_when_its_input_ends(monkeypatch: pytest.MonkeyPatc
 async def test_a_signal_ends_the_call_in_order_and_its_last_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Printed()
     async with commands(shown, monkeypatch):
-        shown.call.scripted["forward"].target = [settled("And that is all.", time.monotonic())]
+        now_s = time.monotonic()
+        shown.call.scripted["forward"].target = [CaptionLine("And that is all.", " or no", now_s, now_s)]
         shown.call.view.ticked()
         assert not any("that is all" in each for each in shown.whole)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -39,6 +39,9 @@ REDRAW_S: Final = 0.1
 SIDE_BY_SIDE: Final = 70
 """Columns from which the directions stand beside each other."""
 
+STEERED: Final = ("forward", "reverse", "head", "keys")
+"""What shows how the call is steered and how it fares; notes change by themselves only."""
+
 MAX_VOICE: Final = 200
 """Characters of the name of a voice."""
 
@@ -149,6 +152,7 @@ class InterpretScreen(App[BaseException | None]):
         self._glyphs = glyphs
         self._began_s = time.monotonic()
         self._running_task: asyncio.Task[None] | None = None
+        self._live = False
         self._leaving = False
         self._due: set[str] = set()
         self._question: Question | None = None
@@ -166,7 +170,7 @@ class InterpretScreen(App[BaseException | None]):
         yield DrawnWidget(lambda width, height: [Text(self._glyphs.line * width, "dim")], "rule")
         yield DrawnWidget(self._notes, "notes")
         yield Static(id="asked")
-        yield Input(id="typed", compact=True)
+        yield Input(id="typed")
         yield DrawnWidget(lambda width, height: [self._keys(width)], "keys")
 
     def on_mount(self) -> None:
@@ -176,10 +180,12 @@ class InterpretScreen(App[BaseException | None]):
             # A terminal that closes, or a shutdown: what is recorded is written to its end. Windows has neither.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError, AttributeError):
                 loop.add_signal_handler(getattr(signal, name), self.interpreter.stop)
+        self._live = True
         self._running_task = asyncio.create_task(self.interpreter.run())
         self._running_task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:
+        self._live = False
         self.exit(None if task.cancelled() else task.exception())
 
     # --- InterpreterView -------------------------------------------------------------------------------------------------
@@ -194,11 +200,11 @@ class InterpretScreen(App[BaseException | None]):
 
     def ticked(self) -> None:
         """An `InterpreterView`'s."""
-        self._soon("forward", "reverse", "head", "keys")
+        self._soon(*STEERED)
 
     def _soon(self, *names: str) -> None:
-        """Draws these widgets anew in a moment."""
-        if not self.is_running:
+        """Draws these widgets anew in a moment; before there are any, and after the end, it does nothing."""
+        if not self._live:
             return
         if not self._due:
             self.set_timer(REDRAW_S, self._redraw)
@@ -206,7 +212,7 @@ class InterpretScreen(App[BaseException | None]):
 
     def _redraw(self) -> None:
         due, self._due = self._due, set()
-        if not self.is_running:
+        if not self._live:
             return
         self.query_one("#alarm").set_class(self.interpreter.panic, "shown")
         self._place_directions(self.size.width)
@@ -262,26 +268,26 @@ class InterpretScreen(App[BaseException | None]):
     def action_mute(self, name: DirectionName) -> None:
         if name in self.interpreter.directions:
             self.interpreter.toggle_mute(name)
-            self._soon("forward", "reverse", "head", "keys")
+            self._soon(*STEERED)
 
     def action_push_to_talk(self) -> None:
         if "forward" in self.interpreter.directions:
             self.interpreter.toggle_push_to_talk()
-            self._soon("forward", "reverse", "head", "keys")
+            self._soon(*STEERED)
 
     def action_key(self) -> None:
         if self.interpreter.push_to_talk:
             self.interpreter.press_key()
-            self._soon("forward", "reverse", "head", "keys")
+            self._soon(*STEERED)
 
     def action_panic(self) -> None:
         if "forward" in self.interpreter.directions:
             self.interpreter.toggle_panic()
-            self._soon("forward", "reverse", "head", "keys")
+            self._soon(*STEERED)
 
     def action_help(self) -> None:
         self.screen.toggle_class("helping")
-        self._soon("forward", "reverse", "head", "keys")
+        self._soon(*STEERED)
 
     def action_scroll_help(self, by: int) -> None:
         shown = self.query_one("#help", VerticalScroll)
@@ -297,7 +303,7 @@ class InterpretScreen(App[BaseException | None]):
         self.screen.add_class("asking")
         self._say(_QUESTIONS[question])
         typed.focus()
-        self._soon("forward", "reverse", "head", "keys")
+        self._soon(*STEERED)
 
     def _languages(self) -> str:
         forward, reverse = self.interpreter.directions.get("forward"), self.interpreter.directions.get("reverse")
@@ -312,7 +318,7 @@ class InterpretScreen(App[BaseException | None]):
             self.set_focus(None)
         else:
             self.screen.remove_class("helping")
-        self._soon("forward", "reverse", "head", "keys")
+        self._soon(*STEERED)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         question = self._question
@@ -334,5 +340,5 @@ class InterpretScreen(App[BaseException | None]):
             self._running_task.cancel()
             return
         self._leaving = True
-        self._soon("forward", "reverse", "head", "keys")
+        self._soon(*STEERED)
         self.interpreter.stop()

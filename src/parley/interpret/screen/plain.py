@@ -60,14 +60,18 @@ class ToldCaptions:
         self._marked: dict[tuple[float, str], tuple[str, ...]] = {}
 
     def news(self, lines: Sequence[CaptionLine], now_s: float) -> list[str]:
-        """What has settled since the last call: whole captions, what was added to one that was told already, and marks that came late."""
+        """What has settled since the last call: whole captions, what was added to one that was told already, and marks that came late.
+
+        `now_s` infinite: the call is over, and nothing changes any more.
+        """
         recent = list(islice(reversed(lines), CAPTIONS_READ))
         recent.reverse()
         begin = self._place(recent)
         found = [text for line in recent[:begin] if (text := self._late_marks(line))]
         for line in recent[begin:]:
             last = line is recent[-1]
-            if last and (line.unstable or now_s - line.until_s < SETTLED_S):
+            settles_s = math.inf if line.unstable else line.until_s + SETTLED_S
+            if last and now_s < settles_s:
                 break
             if text := self._tell(line):
                 found.append(text)
@@ -149,7 +153,7 @@ class PlainInterpreter:
             await self.interpreter.run()
         finally:
             typed.end()
-            self._look(time.monotonic() + SETTLED_S)
+            self._look(math.inf)
 
     def say(self, text: str) -> None:
         """One line, with its time."""
@@ -201,7 +205,7 @@ class PlainInterpreter:
         last = shown.figures.last
         if last is not None and last.played_ms is not None and self._pauses.get(name) != last:
             self._pauses[name] = last
-            self.say(f"{speaker}, figures: {figures_words(shown)}")
+            self.say(f"{speaker}, figures: {figures_words(shown, whole=False)}")
 
     # --- commands --------------------------------------------------------------------------------------------------------
 
@@ -250,7 +254,10 @@ class PlainInterpreter:
             self.say(f"{SPEAKERS[name]}: that direction does not run in this call.")
             return
         self.interpreter.toggle_mute(name)
-        self.say(f"{SPEAKERS[name]}: {'muted' if shown.muted else 'not muted'}")
+        self._direction(shown, time.monotonic())
+        # That it is muted is a state, and told as such, unless another one counts more.
+        if not shown.muted or shown.state != "muted":
+            self.say(f"{SPEAKERS[name]}: {'muted' if shown.muted else 'not muted'}")
 
     def _voice(self, rest: str) -> None:
         whose, _, voice = rest.partition(" ")
@@ -269,7 +276,7 @@ class PlainInterpreter:
             devices = harmless(f"{into or 'none'} -> {out or 'none'}", PLAIN)
             muted = ", muted" if shown.muted and shown.state != "muted" else ""
             self.say(f"{_languages(shown)}, {shown.state}{muted}, {devices}")
-            self.say(f"{SPEAKERS[shown.name]}, figures: {figures_words(shown)}")
+            self.say(f"{SPEAKERS[shown.name]}, figures: {figures_words(shown, whole=True)}")
         if money := cost(self.interpreter.cost):
             self.say(money)
 
@@ -280,32 +287,29 @@ def _languages(shown: DirectionShown) -> str:
     return harmless(f"{SPEAKERS[shown.name]}: {name_of(wishes.source)} -> {name_of(wishes.target)}{voice}", PLAIN)
 
 
-def figures_words(shown: DirectionShown) -> str:
-    """The figures of a direction in one line; what was not measured is left out."""
+def figures_words(shown: DirectionShown, *, whole: bool) -> str:
+    """The figures of a direction in one line. What was not measured is left out; unless `whole`, so is what did not happen."""
     figures = shown.figures
-    last = figures.last
+    last = figures.last or PauseStages(None, None, None, None)
+    stages = (("words", last.words_ms), ("text", last.text_ms), ("audio", last.audio_ms), ("played", last.played_ms))
+    groups = (
+        ("pause to", stages),
+        ("pause", (("p50", figures.pause_p50_ms), ("p95", figures.pause_p95_ms))),
+        ("ear-voice span", (("p50", figures.span_p50_ms), ("p90", figures.span_p90_ms))),
+        ("conversion delay", (("", figures.conversion_ms),)),
+    )
     words = []
-    if last is not None:
-        stages = (
-            ("words", last.words_ms),
-            ("text", last.text_ms),
-            ("audio", last.audio_ms),
-            ("played", last.played_ms),
-        )
-        known = [f"{name} {ms:.0f}" for name, ms in stages if ms is not None]
-        words += [f"pause to {', '.join(known)} ms"] if known else []
-    for name, one, other in (
-        ("pause p50 / p95", figures.pause_p50_ms, figures.pause_p95_ms),
-        ("ear-voice span p50 / p90", figures.span_p50_ms, figures.span_p90_ms),
-    ):
-        if one is not None or other is not None:
-            words.append(f"{name} {seconds(one)} / {seconds(other)}")
-    words.append(f"queue {seconds(figures.queue_ms)}")
-    words.append(f"drops {seconds(figures.dropped_s * 1000)}")
-    words.append(f"reconnects {figures.reconnects}")
-    words.append(f"drifts {figures.drifts}")
+    for name, parts in groups:
+        if known := [f"{part} {ms:.0f}".strip() for part, ms in parts if ms is not None]:
+            words.append(f"{name} {', '.join(known)} ms")
     if figures.conversion_rtf is not None:
         words.append(f"conversion RTF {figures.conversion_rtf:.2f}")
-    if figures.conversion_ms is not None:
-        words.append(f"conversion delay {figures.conversion_ms:.0f} ms")
-    return ", ".join(words)
+    for said, happened in (
+        (f"queue {seconds(figures.queue_ms)}", whole),
+        (f"drops {seconds(figures.dropped_s * 1000)}", figures.dropped_s > 0),
+        (f"reconnects {figures.reconnects}", figures.reconnects > 0),
+        (f"drifts {figures.drifts}", figures.drifts > 0),
+    ):
+        if happened or whole:
+            words.append(said)
+    return "; ".join(words)
