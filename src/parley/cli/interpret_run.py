@@ -128,7 +128,7 @@ def _key(name: str) -> str:
 
 def own_pipelines(config: Config, settings: InterpretConfig) -> dict[str, PipelineConfig]:
     """The pipeline of each direction that is wanted. Raises `CommandFailed`."""
-    from parley.engines.ports import MT, VC
+    from parley.engines.ports import LLM, MT, TURN, VC
 
     made: dict[str, PipelineConfig] = {}
     for name, base, language, voice in (
@@ -142,7 +142,8 @@ def own_pipelines(config: Config, settings: InterpretConfig) -> dict[str, Pipeli
                 f"interpret.pipeline_{name}: there is no pipeline {base!r}.", "Define it in parley.toml."
             )
         pipeline = config.pipelines[base or config.default_pipeline]
-        engines = {stage: spec for stage, spec in pipeline.engines.items() if stage is not VC}
+        unused = (VC, LLM, TURN) if settings.route == "translation" else (VC,)
+        engines = {stage: spec for stage, spec in pipeline.engines.items() if stage not in unused}
         if settings.route == "translation" and MT not in engines:
             raise CommandFailed(f"The pipeline {pipeline.name!r} has no translator.", 'Name one: mt = "auto".')
         made[name] = replace(

@@ -362,6 +362,7 @@ class CallDirection:
         link = None if run is None else run.link
         for edge in edges:
             if edge == "began":
+                self._account.speech_began(at_s - self._ear.late_s)
                 if link is not None:
                     link.speech_began()
             else:
@@ -484,7 +485,13 @@ class _Ear:
 
     @property
     def pause_s(self) -> float:
+        """How late an end is told."""
         return self._gate.pause_ms / 1000
+
+    @property
+    def late_s(self) -> float:
+        """How late a beginning is told."""
+        return self._gate.begin_ms / 1000
 
     def push(self, audio: Int16) -> list[Literal["began", "ended"]]:
         self._held = np.concatenate([self._held, self._resampler.push(pcm.to_float(audio))])

@@ -6,7 +6,8 @@ Laws:
   much of the source a piece translates (`until_s`), that is the first piece which reaches to within `NEAR_S` of the pause, so that a
   direction that is behind charges no pause with another one's audio; elsewhere it is the first audio that begins after the pause. A
   translation that was at the loudspeaker before the speaker paused counts as 0.
-- *Ear-voice span* is how long ago the last source sample that a piece translates was recorded, when the piece begins to be heard.
+- *Ear-voice span* is how long ago the first words of what a piece translates were said when the piece begins to be heard: where the piece
+  before it ends in the source, or where the speaker began after a pause.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ NEAR_S: Final = 0.8
 """A piece that translates up to so shortly before a pause translates up to the pause: servers count in frames of 0.2 s, and cut silence."""
 
 
+LONGEST_S: Final = 30.0
+"""A piece that translates more than so much speech says nothing of when its first words were said."""
+
+
 @dataclass(slots=True)
 class _Pause:
     at_s: float
@@ -45,6 +50,8 @@ class DirectionAccount:
         self._waits_ms: deque[float] = deque(maxlen=KEPT)
         self._spans_ms: deque[float] = deque(maxlen=KEPT)
         self._last: PauseStages | None = None
+        self._begins: deque[float] = deque(maxlen=OPEN_PAUSES)
+        """When the speaker began, after each of the last pauses."""
         self._heard_until_s = float("-inf")
         """How much of the source has been translated at the loudspeaker."""
         self._dropped_s = 0.0
@@ -52,6 +59,10 @@ class DirectionAccount:
         self._drifts = 0
         self._converted_s = 0.0
         self._converting_s = 0.0
+
+    def speech_began(self, at_s: float) -> None:
+        """The speaker speaks since `at_s`."""
+        self._begins.append(at_s)
 
     def speech_ended(self, at_s: float) -> None:
         """The speaker has paused: the last voice was at `at_s`."""
@@ -82,7 +93,10 @@ class DirectionAccount:
     def played(self, at_s: float, until_s: float | None) -> None:
         """A piece begins to be heard at `at_s`; the last source sample that it translates was recorded at `until_s` (None: not known)."""
         if until_s is not None:
-            self._spans_ms.append(1000 * max(0.0, at_s - until_s))
+            begun = [each for each in self._begins if each < until_s]
+            began_s = max([self._heard_until_s, *begun[-1:]])
+            if began_s > until_s - LONGEST_S:
+                self._spans_ms.append(1000 * max(0.0, at_s - began_s))
             self._heard_until_s = max(self._heard_until_s, until_s)
         while self._pauses and self._pauses[0].at_s < at_s - FORGOTTEN_S:
             self._pauses.popleft()

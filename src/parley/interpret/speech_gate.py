@@ -28,6 +28,11 @@ class SpeechGate:
         self.speaking = False
 
     @property
+    def begin_ms(self) -> float:
+        """How long after the first voice a beginning is told."""
+        return FRAMES_TO_BEGIN * self._frame_ms
+
+    @property
     def pause_ms(self) -> float:
         """How long after the last voice an end is told."""
         return self._pause_frames * self._frame_ms
