@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from parley.interpret.ports import CaptionLine, RouteWishes
+from parley.interpret.ports import CallNote, CaptionLine, RouteWishes
 from parley.interpret.screen.cells import MAX_CHARS, MAX_MARKS, ends, fitted, harmless, steady, wrapped
+from parley.interpret.screen.frame import ASKING_KEYS, alarm, help_lines, key_line, notes
 from parley.interpret.screen.panel import CAPTION_CHARS, CAPTION_STEP, captions, direction_lines
 from parley.talk.tui.drawing import ASCII, Glyphs
 from tests.interpret.scripted_call import MEASURED, ScriptedDirection
@@ -59,6 +60,17 @@ def test_a_direction_fills_its_room_and_no_more(text: str, other: str, width: in
         assert len(lines) == height
         assert all(line.cell_len <= width for line in lines)
         assert not any("\n" in line.plain for line in lines)
+
+
+@given(TEXTS, st.integers(1, 90), st.integers(0, 6))
+@settings(max_examples=150, deadline=None)
+def test_what_stands_around_the_directions_fits_any_width(text: str, width: int, rows: int) -> None:
+    written = [CallNote(number, "warning", text * (1 + number), 0.0, "forward") for number in range(4)]
+    for glyphs in DRAWN:
+        shown = notes(written, 0.0, width, rows, glyphs)
+        assert len(shown) <= rows
+        lines = [*shown, *help_lines(width, glyphs), alarm(width, glyphs), key_line(ASKING_KEYS, width, glyphs)]
+        assert all(line.cell_len <= width for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def _note_lines(note: CallNote, count: int, began_s: float, width: int, glyphs: 
     for number, line in enumerate(wrapped(text, max(1, width - len(stamp)))):
         whole = Text(stamp if not number else " " * len(stamp), "dim", no_wrap=True)
         whole.append_text(line)
+        cut_to(whole, width, glyphs)
         lines.append(steady(whole))
     return lines
 
@@ -175,10 +176,9 @@ def note_words(note: CallNote, glyphs: Glyphs) -> str:
 
 def _continued(line: Text, width: int, glyphs: Glyphs) -> None:
     """Says that the line's text goes on."""
-    room = width - width_of(glyphs.more)
-    if line.cell_len > room:
-        kept = fitted(line.plain, width - 1, glyphs)
-        line.right_crop(len(line.plain) - len(kept) + len(glyphs.more))
+    room = max(0, width - width_of(glyphs.more))
+    while line.plain and line.cell_len > room:
+        line.right_crop(1)
     line.append(glyphs.more)
     cut_to(line, width, glyphs)
 
@@ -276,5 +276,6 @@ def help_lines(width: int, glyphs: Glyphs) -> list[Text]:
             for row, line in enumerate(wrapped(Text(meaning), max(1, width - label))):
                 whole = Text(f"{fitted(name, label - 1, glyphs) if not row else '':<{label}}", "bold", no_wrap=True)
                 whole.append_text(Text(line.plain, "not bold"))
+                cut_to(whole, width, glyphs)
                 lines.append(whole)
     return lines
