@@ -86,7 +86,8 @@ def test_what_a_shell_would_split_is_quoted(here: Path, monkeypatch: pytest.Monk
 def test_an_extra_is_installed_by_the_packages_that_it_demands(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(here / ".venv/bin/python"))
     assert install("phonon") == ".venv/bin/python -m pip install 'ptts>=0.4.2'"
-    assert install("talk") == ".venv/bin/python -m pip install 'sounddevice>=0.5' 'soxr>=1.1' 'textual>=1.0'"
+    packages = "'pulsectl>=24.12' 'sounddevice>=0.5' 'soxr>=1.1' 'textual>=1.0'"
+    assert install("talk") == f".venv/bin/python -m pip install {packages}"
 
 
 def test_without_metadata_the_extra_of_the_checkout_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

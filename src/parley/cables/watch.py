@@ -193,13 +193,13 @@ class DeviceWatch:
         """Moved streams are the most urgent: they are reported before the device that went."""
         seen: dict[tuple[Literal["input", "output"], int], tuple[str, str]] = {}
         for stream in server.streams_of(self._process):
-            if not stream.device:
-                continue
             key = (stream.direction, stream.index)
-            opened_on, before = self._streams.get(key, (stream.device, stream.device))
-            seen[key] = (opened_on, stream.device)
-            if stream.device != before:
-                self._report(StreamMoved(stream, opened_on, stream.device))
+            opened_on, before = self._streams.get(key, ("", ""))
+            # PipeWire first takes a stream from its device, and gives it another one after that.
+            now_on = stream.device or before
+            seen[key] = (opened_on or now_on, now_on)
+            if before and now_on != before:
+                self._report(StreamMoved(stream, opened_on, now_on))
         self._streams = seen
 
     def _devices_of(self, server: SoundServer) -> dict[str, int]:
