@@ -401,11 +401,12 @@ class RealtimeDouble:
 
 @dataclass
 class Serving:
-    """A double behind a socket. `flow` is set while responses go on; `double` is that of the newest connection."""
+    """A double behind a socket. `hold()` has responses stand still until `resume()`; `double` is that of the newest connection."""
 
     url: str = ""
     double: RealtimeDouble | None = None
-    flow: asyncio.Event = field(default_factory=asyncio.Event)
+    held: bool = False
+    more: asyncio.Event = field(default_factory=asyncio.Event)
     beta_headers: list[str | None] = field(default_factory=list)
 
     @property
@@ -413,39 +414,38 @@ class Serving:
         assert self.double is not None, "nobody has connected"
         return self.double
 
+    def hold(self) -> None:
+        self.held = True
+
+    def resume(self) -> None:
+        self.held = False
+        self.more.set()
+
 
 @asynccontextmanager
 async def realtime_double(script: Script) -> AsyncIterator[Serving]:
     """The double on a free port."""
     serving = Serving()
-    serving.flow.set()
 
     async def talk(socket: ServerConnection) -> None:
         assert socket.request is not None
         serving.beta_headers.append(socket.request.headers.get("OpenAI-Beta"))
         double = serving.double = RealtimeDouble(script)
-        more = asyncio.Event()
 
         async def speak() -> None:
             while True:
+                serving.more.clear()
                 while double.out:
                     await socket.send(double.out.popleft())
-                if serving.flow.is_set() and double.work():
-                    continue
-                more.clear()
-                waits = [asyncio.create_task(more.wait())]
-                if not serving.flow.is_set():
-                    waits.append(asyncio.create_task(serving.flow.wait()))
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for wait in waits:
-                    wait.cancel()
+                if serving.held or not double.work():
+                    await serving.more.wait()
 
         speaker = asyncio.create_task(speak())
         speaker.add_done_callback(lambda _: socket.transport.abort())
         try:
             async for message in socket:
                 double.receive(message)
-                more.set()
+                serving.more.set()
         except ConnectionClosed:
             pass
         finally:

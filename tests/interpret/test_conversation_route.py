@@ -62,10 +62,10 @@ async def test_a_slow_server_hears_everything_and_answers_one_after_the_other(di
     async with call(Script(dialect)) as (serving, link, reader):
         say(link, 1)
         await reader.until(lambda: reader.source == [HEARD[1]])
-        serving.flow.clear()
+        serving.hold()
         for mark in (2, 3, 4):
             say(link, mark)
-        serving.flow.set()
+        serving.resume()
         link.finish()
         assert (await reader.ended()).flushed
     assert [mark for marks in serving.one.answered for mark in marks] == [1, 2, 3, 4]

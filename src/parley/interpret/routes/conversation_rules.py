@@ -10,7 +10,6 @@ Does not know: devices, how a connection is made.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from typing import Final
 
@@ -180,7 +179,7 @@ class ConversationRules:
             return []
         try:
             event = msgspec.json.decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [RouteNote("warning", "The server sent a message that is not JSON.")]
         if not isinstance(event, dict):
             return [RouteNote("warning", "The server sent a message that is not an event.")]
@@ -299,6 +298,6 @@ def _pcm(text: str) -> Int16 | None:
     """Base64 of PCM16; None where it is not that."""
     try:
         data = b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # `binascii.Error`, or what is not ASCII
         return None
     return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
