@@ -33,6 +33,7 @@ ParleyError
   ServerUnavailable              client: no session can be opened
   BacklogFull                    client: the server sent more audio than is kept
   DevicesUnavailable             talk: a sound device cannot be found or opened
+  RecordingRefused               interpret: a folder cannot take the recording of a call
   NoSessionOpened                load: the server accepted no session of a load test
   NoSuchProcess                  load: the process to measure cannot be read
   UnusableRecording              load: the WAV cannot be used
