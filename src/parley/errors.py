@@ -35,6 +35,7 @@ ParleyError
   DevicesUnavailable             talk: a sound device cannot be found or opened
   UnknownLanguage                interpret: what was typed is no language, or not two of them
   PromptInvalid                  interpret: a prompt cannot be used
+  RecordingRefused               interpret: a folder cannot take the recording of a call
   NoSessionOpened                load: the server accepted no session of a load test
   NoSuchProcess                  load: the process to measure cannot be read
   UnusableRecording              load: the WAV cannot be used

@@ -26,7 +26,8 @@ from parley.client.updates import (
 )
 from parley.talk.devices import Device, DevicesUnavailable, find_device
 from parley.talk.figures import NAMES, TalkFigures, spreads
-from parley.talk.recording import RATE, TalkRecording
+from parley.talk.recorded_tracks import RATE
+from parley.talk.recording import TalkRecording
 from parley.talk.status import Status
 from parley.talk.talk_key import TalkKey
 from parley.talk.transcript import TalkTranscript, TranscriptLine

@@ -12,95 +12,36 @@ there is silence. A trace never holds a key. Only this user may read the files.
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from parley.audio.private_files import make_private_folder, private_opener
-from parley.audio.resampling import Int16Resampler
 from parley.audio.types import Int16
 from parley.talk.figures import TalkTurn, spreads
+from parley.talk.recorded_tracks import RATE, RecordedTracks
 from parley.talk.transcript import TranscriptLine
-
-RATE = 24_000
-
-JITTER_S = 0.15
-"""Chunks come with the jitter of threads and devices; a track is moved only when it is further off than this."""
-
-LAG_S = 2.0
-"""A track that has been silent for so long has nothing to add to what the other has: the past is written."""
-
-MAX_GAP_S = 3600.0
-"""A clock that jumps must not fill the disk with silence."""
 
 AUDIO_FIELDS = ("audio", "delta")
 
 
-class _Track:
-    """One side's samples, from `RecordedTracks.written` on."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Int16] = []
-        self.position = 0
-
-    def put(self, audio: Int16, at: int) -> None:
-        """Samples that belong at position `at`; small differences are jitter."""
-        gap = at - self.position
-        if JITTER_S * RATE < gap < MAX_GAP_S * RATE:
-            self.waiting.append(np.zeros(gap, dtype=np.int16))
-            self.position += gap
-        self.waiting.append(audio)
-        self.position += len(audio)
-
-
-class RecordedTracks:
+class _TalkTracks:
     """Left the user, right the assistant, into a WAV. `user()` and `assistant()` as the sound happens, `close()` at the end."""
 
     def __init__(self, path: Path, began_s: float, played_rate: int) -> None:
-        self._file = open(path, "wb", opener=private_opener)  # noqa: SIM115
-        self._wav = wave.open(self._file, "wb")  # noqa: SIM115
-        self._wav.setparams((2, 2, RATE, 0, "NONE", "not compressed"))
-        self._began_s = began_s
-        self._down = Int16Resampler(played_rate, RATE, "HQ")
-        self._tracks = (_Track(), _Track())
-        self._written = 0
+        self._tracks = RecordedTracks(path, began_s, 2)
+        self._played_rate = played_rate
+        self.close = self._tracks.close
 
     def user(self, audio: Int16, ended_s: float) -> None:
         """What was sent (24 kHz), whose last sample was recorded at `ended_s`."""
-        self._put(0, audio, ended_s - len(audio) / RATE)
+        self._tracks.put(0, audio, ended_s - len(audio) / RATE)
 
     def assistant(self, audio: Int16, at_s: float) -> None:
         """What the loudspeaker got (at the rate named), whose first sample sounds at `at_s`."""
-        self._put(1, self._down.push(audio), at_s)
-
-    def _put(self, side: int, audio: Int16, at_s: float) -> None:
-        self._tracks[side].put(audio, max(0, round((at_s - self._began_s) * RATE)))
-        ends = [track.position for track in self._tracks]
-        self._write(max(min(ends), max(ends) - round(LAG_S * RATE)))
-
-    def _write(self, until: int) -> None:
-        """Write both tracks up to a position; a track that is not so far is silent there."""
-        size = until - self._written
-        if size <= 0:
-            return
-        pair = np.zeros((size, 2), dtype="<i2")
-        for side, track in enumerate(self._tracks):
-            audio = np.concatenate([*track.waiting, np.empty(0, dtype=np.int16)])
-            part = audio[:size]
-            pair[: len(part), side] = part
-            track.waiting = [audio[size:]] if len(audio) > size else []
-            track.position = max(track.position, until)
-        self._wav.writeframes(pair.tobytes())
-        self._written = until
-
-    def close(self) -> None:
-        self._write(max(track.position for track in self._tracks))
-        self._wav.close()
-        self._file.close()
+        self._tracks.put(1, audio, at_s, self._played_rate)
 
 
 class TalkRecording:
@@ -110,7 +51,7 @@ class TalkRecording:
         make_private_folder(folder)
         self.folder = folder
         self._began_s = began_s
-        self.tracks = RecordedTracks(folder / "audio.wav", began_s, played_rate)
+        self.tracks = _TalkTracks(folder / "audio.wav", began_s, played_rate)
         self._trace = open(folder / "trace.jsonl", "w", encoding="utf-8", opener=private_opener)  # noqa: SIM115
 
     def event(self, direction: str, message: str | bytes, now_s: float) -> None:
