@@ -92,7 +92,9 @@ Examples:
 @click.option("--check", is_flag=True, help="Look at devices, cables, server, languages and engines, and end.")
 @click.option("--plain", is_flag=True, help="Print one line for each event, for logs and screen readers.")
 @click.pass_context
-def interpret(context: click.Context, config_path: Path | None, *, check: bool, plain: bool, **options: object) -> None:
+def interpret(
+    context: click.Context, /, config_path: Path | None, *, check: bool, plain: bool, **options: object
+) -> None:
     """Interpret a call: they hear you in their language, you hear them in yours.
 
     The call uses the cable "Parley microphone" as its microphone and the cable "Parley call" as its loudspeaker: `parley cables create`

@@ -10,17 +10,19 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+import numpy as np
 
 from parley.cli.checks import Check
 from parley.cli.failures import CommandFailed
 
 if TYPE_CHECKING:
+    from parley.audio.types import Int16
     from parley.client.connection import Server
     from parley.config import Config, PipelineConfig
     from parley.config.values import InterpretConfig
@@ -36,9 +38,6 @@ HOSTED_MODEL = {"translation": "gpt-realtime-translate", "conversation": "gpt-re
 
 SWITCH_S = 0.0005
 """The devices' threads must not wait 5 ms for Python."""
-
-CONSENT = "The other party is heard by a machine, and hears one. Say so, and ask whether they agree: in many places the law demands it."
-RECORDED = " This call is being recorded."
 
 
 def converse(config: Config, *, on_screen: bool) -> None:
@@ -191,7 +190,8 @@ async def _converse(config: Config, settings: InterpretConfig, server: Server, *
         settings = replace(settings, mode=mode)
         problems += [each for each in await check_devices(settings) if not each.ok]
         _stop_for(problems)
-        plan = _plan(settings, server, converter, is_parley=not settings.url or await _is_parley(server))
+        notice = await asyncio.to_thread(_spoken, config, settings) if settings.consent == "spoken" else None
+        plan = _plan(settings, server, converter, notice, is_parley=not settings.url or await _is_parley(server))
         desk = SoundDesk(names)
 
         def make(view: InterpreterView) -> CallInterpreter:
@@ -214,6 +214,24 @@ async def _converse(config: Config, settings: InterpretConfig, server: Server, *
     failed = [each.failed for each in call.working.values() if each.failed]
     if failed and len(failed) == len(call.working):
         raise CommandFailed(failed[0])
+
+
+def _spoken(config: Config, settings: InterpretConfig) -> Int16:
+    """The notice that the other party hears, in their language, spoken by this machine's synthesizer. Raises `CommandFailed`."""
+    import parley
+    from parley.engines.ports import TTS
+    from parley.interpret.consent import SPOKEN, spoken_notice
+    from parley.interpret.ports import WIRE_RATE
+
+    text = spoken_notice(settings.theirs)
+    if text is None:
+        raise CommandFailed(
+            f"There is no spoken notice in {settings.theirs!r}; there are: {', '.join(SPOKEN)}.",
+            "Say it yourself: --consent shown.",
+        )
+    spec = config.pipelines[config.default_pipeline].engines[TTS]
+    spoken = parley.synthesize(text, tts=spec, language=settings.theirs, sample_rate=WIRE_RATE)
+    return np.concatenate([piece.samples for piece in spoken])
 
 
 def _stop_for(problems: list[Check]) -> None:
@@ -253,8 +271,16 @@ def default_cable(use: str) -> str:
     return MICROPHONE.playback if use == "to call" else CALL.capture
 
 
-def _plan(settings: InterpretConfig, server: Server, converter: VoiceConverter | None, *, is_parley: bool) -> CallPlan:
+def _plan(
+    settings: InterpretConfig,
+    server: Server,
+    converter: VoiceConverter | None,
+    notice: Int16 | None,
+    *,
+    is_parley: bool,
+) -> CallPlan:
     from parley.interpret.call import CallPlan
+    from parley.interpret.consent import RECORDED, SHOWN
     from parley.interpret.desk import (
         CableOutput,
         ForwardDevices,
@@ -297,7 +323,7 @@ def _plan(settings: InterpretConfig, server: Server, converter: VoiceConverter |
                 reverse_input(settings), HeadphonesOutput(None if settings.mode == "captions" else settings.headphones)
             ),
         )
-    consent = "" if settings.consent == "off" else CONSENT + (RECORDED if settings.record is not None else "")
+    consent = "" if settings.consent == "off" else SHOWN + (RECORDED if settings.record is not None else "")
     return CallPlan(
         forward,
         reverse,
@@ -306,6 +332,7 @@ def _plan(settings: InterpretConfig, server: Server, converter: VoiceConverter |
         settings.cost_cap,
         settings.push_to_talk,
         consent,
+        notice,
     )
 
 
@@ -355,23 +382,22 @@ async def _converter(settings: InterpretConfig) -> AsyncIterator[VoiceConverter 
         yield converter
 
 
-async def _plainly(make: Any) -> CallInterpreter:
+async def _plainly(make: Callable[[InterpreterView], CallInterpreter]) -> CallInterpreter:
     from parley.interpret.screen.plain import PlainInterpreter
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     view = PlainInterpreter(make, lambda line: print(line, flush=True), width)  # noqa: T201 - the result of the command
     await view.run()
-    call: Any = view.interpreter
-    return call
+    return cast("CallInterpreter", view.interpreter)
 
 
-async def _on_screen(make: Any, title: str) -> CallInterpreter:
+async def _on_screen(make: Callable[[InterpreterView], CallInterpreter], title: str) -> CallInterpreter:
     from parley.cli.own_terminal import logs_to, terminal_to_ourselves
     from parley.interpret.screen.dashboard import InterpretScreen
     from parley.talk.tui.drawing import glyphs_for
 
     screen = InterpretScreen(make, title, glyphs_for(sys.stdout.encoding))
-    call: Any = screen.interpreter
+    call = cast("CallInterpreter", screen.interpreter)
     with logs_to(lambda message: call.tell("warning", message)), terminal_to_ourselves():
         ended = await screen.run_async()
     if isinstance(ended, BaseException):

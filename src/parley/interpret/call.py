@@ -47,6 +47,8 @@ class CallPlan:
     push_to_talk: bool = False
     notice: str = ""
     """What the user is told before anything is translated: that the other party should agree."""
+    spoken_notice: Int16 | None = None
+    """What the other party hears before anything is translated, int16 `[n]` at 24 kHz."""
 
 
 class CallInterpreter:
@@ -92,13 +94,15 @@ class CallInterpreter:
     # --- running -----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Interpret until `stop()`. Raises `OSError` where the recording cannot be begun."""
+        """Interpret until `stop()`. Raises `RecordingRefused` where the recording cannot be begun."""
         self._loop = asyncio.get_running_loop()
         if self.plan.record is not None:
             self._recorder = CallRecording(self.plan.record, time.monotonic())
         if self.plan.notice:
             self._note("note", self.plan.notice, None)
         self._key_changed()
+        if self.plan.spoken_notice is not None and (forward := self.working.get("forward")) is not None:
+            forward.sound.push(self.plan.spoken_notice, time.monotonic(), None)
         tasks = [asyncio.create_task(self._guarded(name, each.run)) for name, each in self.working.items()]
         others = [
             *(asyncio.create_task(self._guarded(name, self._keeper(name))) for name in self.working),
@@ -138,6 +142,7 @@ class CallInterpreter:
             if self._key.passed(time.monotonic()):
                 self._turn_key(talking=False)
             self._look_for_loops()
+            self._look_at_recording()
             self._view.ticked()
 
     def stop(self) -> None:
@@ -187,6 +192,11 @@ class CallInterpreter:
             self._note("error", found.message, found.captured_by)
         for name, direction in self.working.items():
             direction.close_for("loop", self._guard.closes(name, time.monotonic()))
+
+    def _look_at_recording(self) -> None:
+        if self._recorder is not None and self._recorder.failed and self.recording is not None:
+            self.recording = None
+            self._note("error", f"The recording has ended: {self._recorder.failed}", None)
 
     def _note(self, level: NoteLevel, message: str, name: DirectionName | None) -> None:
         self._noted += 1

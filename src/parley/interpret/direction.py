@@ -191,6 +191,8 @@ class CallDirection:
             await self._keep_links()
         finally:
             self._ear.close()
+            self._source.end()
+            self._target.end()
             if changing is not None:
                 changing.cancel()
             for run in (*self._retiring, *([] if self._run is None else [self._run])):
@@ -397,6 +399,8 @@ class CallDirection:
                     self._account.source_text(now_s)
             case TargetText(text, ends):
                 self._target.add(text, "", ends, now_s)
+                if ends:
+                    self._account.clause()
                 if text.strip():
                     self._account.target_text(now_s)
                     if not self.plan.spoken:
@@ -417,6 +421,7 @@ class CallDirection:
         self._listener.changed()
 
     def _mark(self, clause: ClauseReport) -> None:
+        self._account.clause()
         if clause.outcome == "shown":
             self._account.drifted()
             self._target.mark(clause.text, ("not translated",))

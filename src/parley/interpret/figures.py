@@ -57,6 +57,7 @@ class DirectionAccount:
         self._dropped_s = 0.0
         self._reconnects = 0
         self._drifts = 0
+        self._clauses: int | None = None
         self._converted_s = 0.0
         self._converting_s = 0.0
 
@@ -126,6 +127,10 @@ class DirectionAccount:
         """Something was said that is no translation."""
         self._drifts += 1
 
+    def clause(self) -> None:
+        """A clause, or a sentence, was translated."""
+        self._clauses = (self._clauses or 0) + 1
+
     def converted(self, audio_s: float, took_s: float) -> None:
         """So much audio went through the voice converter in so much time."""
         # Of the last minute or so.
@@ -143,6 +148,7 @@ class DirectionAccount:
             dropped_s=self._dropped_s,
             reconnects=self._reconnects,
             drifts=self._drifts,
+            clauses=self._clauses,
             conversion_rtf=self._converting_s / self._converted_s if self._converted_s else None,
         )
 
