@@ -9,7 +9,7 @@ from typing import Final
 
 from parley.text.language_tags import primary_tag
 
-SHOWN: Final = "The other party is heard by a machine, and hears one. Say so, and ask whether they agree: in many places the law demands it."
+SHOWN: Final = "The other party is heard by a machine, and hears one. Say so and ask whether they agree: in many places the law demands it."
 RECORDED: Final = " This call is being recorded."
 
 SPOKEN: Final = {
