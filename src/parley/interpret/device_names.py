@@ -72,8 +72,8 @@ class PortAudioNames:
 
 @dataclass(slots=True)
 class ServerNames:
-    """On a sound server (PulseAudio, PipeWire), whose reports `_trouble` keeps. It tells of devices that vanish, so silence may be that of a
-    machine that is busy."""
+    """On a sound server (PulseAudio, PipeWire), whose reports `_trouble` keeps. It tells of devices that vanish, so silence may be that of
+    a busy machine."""
 
     silence_s: float = 4.0
     _trouble: dict[str, str] = field(default_factory=dict)
