@@ -423,7 +423,7 @@ class CallDirection:
 
     def _mark(self, clause: ClauseReport) -> None:
         self._account.clause()
-        marks = tuple(f"check {each}" for each in clause.differences)
+        marks = clause.differences
         if clause.outcome == "shown":
             self._account.drifted()
             marks = ("not translated",)
