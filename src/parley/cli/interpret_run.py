@@ -209,8 +209,6 @@ async def _converse(config: Config, settings: InterpretConfig, server: Server, *
 
     for line in closing_lines(call, time.monotonic() - began_s):
         click.echo(line)
-    if call.recording is not None:
-        click.echo(f"recorded in {call.recording}")
     failed = [each.failed for each in call.working.values() if each.failed]
     if failed and len(failed) == len(call.working):
         raise CommandFailed(failed[0])
