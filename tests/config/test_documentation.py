@@ -9,36 +9,43 @@ from pathlib import Path
 
 import pytest
 
+from parley.cli.interpret import SETTINGS
 from parley.cli.serve import serve
 from parley.config import load
 from parley.config.layers import PREFIX, SHORT_NAMES
-from parley.config.schema import PIPELINE_SECTION, ModelsSection, PipelineSection, ServerSection
+from parley.config.schema import PIPELINE_SECTION, InterpretSection, ModelsSection, PipelineSection, ServerSection
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
-ROWS = {
-    row[0].strip("`"): row
-    for line in PAGE.splitlines()
-    if line.startswith("| `")
-    for row in [re.split(r"\s*\|\s*", line)[1:-1]]
-}
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
+CALL_PAGE = (DOCS / "interpreting.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("section", [ServerSection, ModelsSection, PIPELINE_SECTION])
+def rows(page: str) -> dict[str, list[str]]:
+    return {
+        row[0].strip("`"): row
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for row in [re.split(r"\s*\|\s*", line)[1:-1]]
+    }
+
+
+@pytest.mark.parametrize("section", [ServerSection, ModelsSection, PIPELINE_SECTION, InterpretSection])
 def test_every_key_is_documented_with_its_default(
-    section: type[ServerSection | ModelsSection | PipelineSection],
+    section: type[ServerSection | ModelsSection | PipelineSection | InterpretSection],
 ) -> None:
+    documented = rows(CALL_PAGE if section is InterpretSection else PAGE)
     for key, field in section.model_fields.items():
         if key.endswith("_options"):
             assert f"`{key}`" in PAGE
         elif isinstance(field.default, int | float | str) and field.default != "" and key != "instructions":
             shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
-            assert ROWS[key][1] == f"`{shown}`", key
+            assert documented[key][1] == f"`{shown}`", key
         else:
-            assert key in ROWS
+            assert key in documented
 
 
 def test_every_variable_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"`(PARLEY_[A-Z_]+)`", PAGE)) - {
+    documented = set(re.findall(r"`(PARLEY_[A-Z_]+)`", PAGE + CALL_PAGE)) - {
         "PARLEY_CONFIG",
         "PARLEY_VOICES_DIR",
         "PARLEY_MODELS_DIR",
@@ -49,6 +56,12 @@ def test_every_variable_is_documented_and_no_other() -> None:
 def test_every_flag_is_documented() -> None:
     flags = {name for option in serve.params for name in option.opts}
     assert flags == set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
+
+
+def test_every_flag_of_the_interpreter_is_documented() -> None:
+    flags = {f"--{name.replace('_', '-')}" for name in SETTINGS}
+    assert flags <= set(re.findall(r"`(--[a-z][a-z-]+)`", CALL_PAGE))
+    assert {f"interpret_{name}" for name in SETTINGS} <= set(SHORT_NAMES)
 
 
 def test_the_example_loads(tmp_path: Path) -> None:

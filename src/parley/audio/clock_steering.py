@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 import soxr
 
+from parley.audio.resampling import release_at_exit
 from parley.audio.silence import FLOOR
 from parley.audio.types import Samples
 
@@ -113,6 +114,7 @@ class SteeredBuffer:
         self._out_rate = out_rate
         self._soxr: Any = soxr.ResampleStream(in_rate * (1 + 2e-6 * MOST_PPM), out_rate, 1, dtype="float32", vr=True)
         self._soxr.set_io_ratio(in_rate, out_rate, 0)
+        release_at_exit(self)
         self._fade = _fade(max(2, round(out_rate * FADE_MS / 1000)))
         self._controller = RateController()
         self._held: Samples = np.zeros(0, np.float32)

@@ -26,7 +26,13 @@ Quality = Literal["QQ", "LQ", "MQ", "HQ", "VHQ"]
 _Sample = TypeVar("_Sample", np.float32, np.int16)
 
 
-_open: weakref.WeakSet[_Stream[Any]] = weakref.WeakSet()
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+"""What holds a native stream in its `_soxr`."""
+
+
+def release_at_exit(holder: Any) -> None:
+    """Have the native stream in `holder._soxr` freed when the interpreter ends."""
+    _open.add(holder)
 
 
 @atexit.register

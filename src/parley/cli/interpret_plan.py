@@ -73,7 +73,7 @@ def call_plan(
     )
     from parley.interpret.direction import DirectionPlan
     from parley.interpret.ports import RouteWishes
-    from parley.interpret.sound import OriginalMix
+    from parley.interpret.sound import MixedOriginal
 
     def direction(name: DirectionName, source: str, target: str, voice: str, original: float | None) -> DirectionPlan:
         return DirectionPlan(
@@ -81,7 +81,7 @@ def call_plan(
             route_to(server, settings, name, is_parley=is_parley),
             RouteWishes(source, target, voice),
             spoken=settings.mode != "captions",
-            mix=OriginalMix() if original is None else OriginalMix(full=1.0, ducked=original),
+            mix=MixedOriginal() if original is None else MixedOriginal(full=1.0, ducked=original),
             converter=converter if name == "forward" else None,
         )
 

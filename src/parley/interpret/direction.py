@@ -33,7 +33,7 @@ from parley.interpret.ports import (
     RouteWishes,
     TranslationRoute,
 )
-from parley.interpret.sound import DirectionSound, OriginalMix, SoundPiece
+from parley.interpret.sound import DirectionSound, MixedOriginal, SoundPiece
 from parley.interpret.speech_listener import SpeechListener
 from parley.interpret.updates import (
     ClauseReport,
@@ -64,7 +64,7 @@ class DirectionPlan:
     route: TranslationRoute
     wishes: RouteWishes
     spoken: bool = True
-    mix: OriginalMix = field(default_factory=OriginalMix)
+    mix: MixedOriginal = field(default_factory=MixedOriginal)
     converter: VoiceConverter | None = None
     profile: str = ""
 

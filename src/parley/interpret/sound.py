@@ -65,7 +65,7 @@ class SoundPiece:
 
 
 @dataclass(slots=True)
-class OriginalMix:
+class MixedOriginal:
     """How loud the original is, 0 to 1: `full` while no translation is played, `ducked` while one is. `raw`: the original alone.
     `closed`: the speaker is muted, so nothing of the original is played."""
 
@@ -86,7 +86,7 @@ class DirectionSound:
 
     def __init__(
         self,
-        mix: OriginalMix,
+        mix: MixedOriginal,
         on_piece: Callable[[SoundPiece], None],
         on_played: Callable[[float, float | None], None],
     ) -> None:
