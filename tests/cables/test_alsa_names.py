@@ -16,7 +16,7 @@ from parley.cables import alsa_names
 from parley.cables.alsa_names import VARIABLE, AlsaPluginMissing, NoSuchDevice, expose_devices, find_exposed
 from parley.cables.folders import FolderRefused
 from parley.cables.pulse import SoundDevice, SoundServer
-from tests.cables.conftest import load_sink
+from tests.cables.conftest import load_sink, pactl
 from tests.talk.virtual_room import Room
 
 HOSTILE = 'Zoë\'s: 2.0 "Kopfhörer" {a} # ; $x \\ 日本'
@@ -75,6 +75,21 @@ def test_portaudio_lists_each_device_by_its_description(room: Room) -> None:
     assert ["Null Output (mic)", "mic", "output", 48_000, [False, True]] in found
     assert ["Null Output (speakers)", "speakers", "output", 48_000, [False, True]] in found
     assert len(found) == 6
+
+
+def test_a_loudspeaker_and_a_microphone_of_one_description_are_one_device_with_both(room: Room) -> None:
+    load_sink("both_out", "Both ways")
+    properties = "source_properties=device.description='Both\\ ways'"
+    pactl("load-module", "module-remap-source", "master=both_out.monitor", "source_name=both_in", properties)
+    found = run_with_portaudio("""
+        listed = [d for d in sd.query_devices() if d["name"] == "Both ways"]
+        stream = play("Both ways", 48_000)
+        recorded = sd.RawInputStream(device="Both ways", samplerate=48_000, channels=1, dtype="int16")
+        recorded.start()
+        streams = sorted((stream.direction, stream.device) for stream in server().streams_of())
+        print(json.dumps([[(d["max_input_channels"] > 0, d["max_output_channels"] > 0) for d in listed], streams]))
+    """)
+    assert found == [[[True, True]], [["input", "both_in"], ["output", "both_out"]]]
 
 
 def test_each_device_plays_and_records_at_its_own_rate_and_nowhere_else(room: Room) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,12 +16,21 @@ from parley.cables import cables, persistence, state
 from parley.cables.cables import CableNameTaken, RemovedCables
 from parley.cables.other_systems import CablesByHand
 from parley.cables.own import CABLES
-from parley.cables.persistence import BEGIN, END, INCLUDE
+from parley.cables.persistence import BEGIN, END
 from parley.cables.pulse import SoundServerUnavailable, read_sound_server
 from tests.cables.conftest import load_sink, pactl
 from tests.talk.virtual_room import CHUNK_BYTES, LOUD, Room, Tap
 
 NONE_REMOVED = RemovedCables((), (), ())
+
+
+@pytest.fixture(autouse=True)
+def system_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's start script of PulseAudio: the tests of the configuration need no PulseAudio."""
+    script = tmp_path / "system.pa"
+    script.touch()
+    monkeypatch.setattr(persistence, "SYSTEM_SCRIPT", str(script))
+    return script
 
 
 def _names() -> set[str]:
@@ -160,6 +170,13 @@ def test_the_defaults_stay_what_they_were(room: Room) -> None:
     assert (after.default_output, after.default_input) == (before.default_output, before.default_input)
 
 
+def test_processes_that_create_at_once_make_one_pair_of_cables(room: Room) -> None:
+    command = [sys.executable, "-m", "parley.cli.main", "cables", "create"]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [process.wait(60) for process in started] == [0, 0, 0, 0]
+    assert [len(cable.modules) for cable in cables.listed()] == [2, 1]
+
+
 def test_without_a_server_the_configuration_is_cleaned_all_the_same(
     own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,9 +199,9 @@ def test_other_systems_are_told_what_to_install(system: str, wanted: str, monkey
 # --- the sound server's configuration ------------------------------------------------------------------------------------
 
 
-def test_a_new_start_script_keeps_the_systems_and_vanishes_again(own_folders: Path) -> None:
+def test_a_new_start_script_keeps_the_systems_and_vanishes_again(own_folders: Path, system_script: Path) -> None:
     script = persistence.persist(pipewire=False)
-    assert script.read_text().startswith(INCLUDE + BEGIN)
+    assert script.read_text().startswith(f".include {system_script}\n{BEGIN}")
     assert persistence.persist(pipewire=False) == script
     assert script.read_text().count(BEGIN) == 1
     assert persistence.unpersist() == [script]
@@ -209,11 +226,18 @@ def test_a_start_script_of_the_user_is_restored_to_the_byte(own_folders: Path, t
     assert script.read_bytes() in (original, original + b"\n")
 
 
-def test_lines_that_the_user_added_after_the_block_stay(own_folders: Path) -> None:
+def test_a_missing_system_script_is_not_included(own_folders: Path, system_script: Path) -> None:
+    system_script.unlink()
+    with pytest.raises(persistence.PersistenceFailed, match=r"system\.pa is not here"):
+        persistence.persist(pipewire=False)
+    assert persistence.persisted() == []
+
+
+def test_lines_that_the_user_added_after_the_block_stay(own_folders: Path, system_script: Path) -> None:
     script = persistence.persist(pipewire=False)
     script.write_text(script.read_text() + "load-module theirs\n")
     persistence.unpersist()
-    assert script.read_text() == INCLUDE + "load-module theirs\n"
+    assert script.read_text() == f".include {system_script}\nload-module theirs\n"
 
 
 def test_a_block_without_its_end_is_left_alone(own_folders: Path) -> None:

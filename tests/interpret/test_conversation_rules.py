@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from parley.interpret.routes.request_line import SILENT_S
@@ -512,3 +514,43 @@ def test_after_the_end_nothing_is_sent() -> None:
     table.said(1)
     table.rules.set_target("fr")
     assert table.rules.outgoing() == []
+
+
+# --- at once ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cough_that_waits_is_not_asked_for() -> None:
+    table = RulesTable()
+    table.said(1)
+    table.begin_response()
+    table.said(9)
+    table.said(2)
+    table.settle()
+    assert table.server.asked == [[1], [2]]
+
+
+def test_in_band_speech_that_goes_on_is_not_committed_in_its_middle() -> None:
+    table = RulesTable(Script("beta"))
+    table.said(1)
+    table.settle(work=False)
+    table.said(2)
+    table.began()
+    table.hear(2, 400)
+    table.begin_response()
+    assert table.server.committed == [[1]]
+    table.hear(3, 400)
+    table.ended()
+    table.settle()
+    assert table.server.committed == [[1], [2, 3]]
+
+
+def test_the_words_of_another_response_are_not_taken_for_those_of_the_one_that_was_asked_for() -> None:
+    table = RulesTable()
+    table.said(1)
+    table.settle(work=False)
+    other = {"id": "resp_x", "status": "in_progress", "metadata": {"sentence": "7", "attempt": "1"}}
+    delta = {"type": "response.output_audio_transcript.delta", "response_id": "resp_x", "delta": "How can I help you?"}
+    for event in ({"type": "response.created", "response": other}, delta):
+        table.take(table.rules.received(json.dumps(event), table.now_s))
+    table.settle()
+    assert table.text == [SAID[1]]

@@ -23,7 +23,6 @@ BEGIN: Final = (
 )
 END: Final = "### end: cables of Parley"
 SYSTEM_SCRIPT: Final = "/etc/pulse/default.pa"
-INCLUDE: Final = f".include {SYSTEM_SCRIPT}\n"
 
 
 class PersistenceFailed(ParleyError):
@@ -55,7 +54,12 @@ def persist(pipewire: bool) -> Path:
         _write(pipewire_file(), _pipewire_text())
         return pipewire_file()
     script = pulse_script()
-    text = _without_block(_read(script)) if script.exists() else INCLUDE
+    if not script.exists() and not os.path.exists(SYSTEM_SCRIPT):
+        # Including what is not there would keep PulseAudio from starting, and leaving it out would leave PulseAudio without devices.
+        raise PersistenceFailed(
+            f"PulseAudio's own start script {SYSTEM_SCRIPT} is not here.", f"Copy yours to {script}, then try again."
+        )
+    text = _without_block(_read(script)) if script.exists() else _include()
     if text and not text.endswith("\n"):
         text += "\n"
     _write(script, text + _pulse_block())
@@ -67,7 +71,7 @@ def unpersist() -> list[Path]:
     files = persisted()
     for file in files:
         text = "" if file == pipewire_file() else _without_block(_read(file))
-        if file == pipewire_file() or text == INCLUDE:
+        if file == pipewire_file() or text == _include():
             try:
                 file.unlink()
             except OSError as error:
@@ -75,6 +79,10 @@ def unpersist() -> list[Path]:
         else:
             _write(file, text)
     return files
+
+
+def _include() -> str:
+    return f".include {SYSTEM_SCRIPT}\n"
 
 
 def _pulse_block() -> str:

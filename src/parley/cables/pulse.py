@@ -306,7 +306,7 @@ class PulseConnection:
         return len(ready)
 
 
-_TOGETHER_S: Final = 0.01
+_TOGETHER_S: Final = 0.02
 
 
 def _library() -> Any:

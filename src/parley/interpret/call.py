@@ -64,6 +64,7 @@ class CallInterpreter:
         self._desk = desk
         self._notes: deque[CallNote] = deque(maxlen=NOTES)
         self._noted = 0
+        self._early: list[tuple[NoteLevel, str]] = []
         self._costs = CostMeter(plan.price_per_minute, plan.cost_cap)
         self._capped = False
         self._recorder: CallRecording | None = None
@@ -98,6 +99,8 @@ class CallInterpreter:
         self._loop = asyncio.get_running_loop()
         if self.plan.record is not None:
             self._recorder = CallRecording(self.plan.record, time.monotonic())
+        for level, message in self._early:
+            self._note(level, message, None)
         if self.plan.notice:
             self._note("note", self.plan.notice, None)
         self._key_changed()
@@ -207,10 +210,10 @@ class CallInterpreter:
         self._view.noted(note)
 
     def tell(self, level: NoteLevel, message: str) -> None:
-        """A note for the user, from any thread."""
+        """A note for the user, from any thread; before `run()`, for its beginning."""
         loop = self._loop
         if loop is None:
-            self._note(level, message, None)
+            self._early.append((level, message))
             return
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._note, level, message, None)

@@ -192,7 +192,7 @@ class SoundDesk:
             for device in (resolved.input, resolved.output):
                 if device is not None and (what := self._names.trouble(device)) is not None:
                     return what
-            if (gone := pair.vanished()) is not None:
+            if (gone := pair.vanished(self._names.silence_s)) is not None:
                 return f"The sound device {gone} has vanished; waiting for it."
 
 

@@ -44,6 +44,9 @@ class NamedDevice:
 class DeviceNames(Protocol):
     """Resolves names, and says what is wrong with a device that is open."""
 
+    silence_s: float
+    """A device whose callback has not come for so long has vanished."""
+
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
         """The device of that name or part of it; "" is the default one. Raises `DevicesUnavailable`."""
         ...
@@ -56,6 +59,8 @@ class DeviceNames(Protocol):
 class PortAudioNames:
     """Where no sound server can be asked."""
 
+    silence_s = 1.0
+
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
         if not wanted and use in ("to call", "from call"):
             raise DevicesUnavailable("No cable is named.", "Name one: --to-call, --from-call.")
@@ -67,8 +72,10 @@ class PortAudioNames:
 
 @dataclass(slots=True)
 class ServerNames:
-    """On a sound server (PulseAudio, PipeWire), whose reports `_trouble` keeps."""
+    """On a sound server (PulseAudio, PipeWire), whose reports `_trouble` keeps. It tells of devices that vanish, so silence may be that of
+    a busy machine."""
 
+    silence_s: float = 4.0
     _trouble: dict[str, str] = field(default_factory=dict)
 
     def resolve(self, wanted: str, use: Use) -> NamedDevice:

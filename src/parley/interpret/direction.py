@@ -417,16 +417,17 @@ class CallDirection:
             case RouteNote(level, message):
                 self._listener.note(level, message)
             case RouteLinkEnded():
-                pass
+                self._source.end()
+                self._target.end()
         self._listener.changed()
 
     def _mark(self, clause: ClauseReport) -> None:
         self._account.clause()
+        marks = tuple(f"check {each}" for each in clause.differences)
         if clause.outcome == "shown":
             self._account.drifted()
-            self._target.mark(clause.text, ("not translated",))
-        elif clause.differences:
-            self._target.mark(clause.text, tuple(f"check {each}" for each in clause.differences))
+            marks = ("not translated",)
+        self._target.mark(clause.text, marks)
 
     def _speak(self, run: LinkRun, audio: Int16, until_ms: float | None, now_s: float) -> None:
         if not self.plan.spoken:

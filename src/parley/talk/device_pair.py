@@ -171,12 +171,12 @@ class DevicePair:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
 
-    def vanished(self) -> str | None:
-        """The name of a device that has vanished."""
+    def vanished(self, after_s: float = VANISHED_S) -> str | None:
+        """The name of a device that has vanished: its callback has not come for `after_s`."""
         now_s = time.monotonic()
         devices: tuple[tuple[Direction, OpenDevice | None], ...] = (("input", self.input), ("output", self.output))
         for direction, device in devices:
-            gone = direction in self._ended or self._last_s.get(direction, now_s) < now_s - VANISHED_S
+            gone = direction in self._ended or self._last_s.get(direction, now_s) < now_s - after_s
             if device is not None and gone and not self._closing:
                 return device.name
         return None
