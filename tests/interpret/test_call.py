@@ -1,0 +1,278 @@
+"""`parley interpret`, the whole of it, in a call on virtual devices: what is heard where, and what the line does when something breaks.
+
+The other party speaks recorded English, which pocketsphinx writes down; the user's side has a recogniser that writes the same words after
+every pause. Both translations are spoken by the same voice, a tone, which lasts longer in one direction: that tells them apart.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import clip_path
+from tests.interpret.call_room import (
+    FROM_CALL,
+    HEADPHONES,
+    START_S,
+    TO_CALL,
+    CallRoom,
+    Command,
+    call_room,
+    eventually,
+    running,
+)
+from tests.talk.virtual_room import RATE, Tap
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+MINE_S, THEIRS_S = 1.5, 2.5
+"""How long a translation sounds."""
+
+CONFIGURATION = f"""
+default_pipeline = "theirs"
+
+[interpret]
+mine = "x-bench"
+theirs = "en"
+microphone = "Desk microphone"
+headphones = "Test headphones"
+pipeline_forward = "mine"
+
+[pipelines.theirs]
+stt = "pocketsphinx"
+mt = "bench"
+llm = "bench"
+tts = "bench"
+tts_options = {{ chunks = {THEIRS_S * 10:.0f} }}
+
+[pipelines.mine]
+stt = "bench"
+stt_options = {{ text = "olleh ereht" }}
+mt = "bench"
+llm = "bench"
+tts = "bench"
+tts_options = {{ chunks = {MINE_S * 10:.0f} }}
+"""
+"""What the user says is understood as "olleh ereht", which is "hello there" in the language of the test translator."""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallRoom]:
+    folder = tmp_path_factory.mktemp("call")
+    (folder / "parley.toml").write_text(CONFIGURATION)
+    with call_room(folder) as room:
+        room.cables()
+        yield room
+
+
+@pytest.fixture(scope="module")
+def call(room: CallRoom) -> Iterator[Command]:
+    """One call for all that can be tried in one, in both directions."""
+    with running(room, "interpret", "--plain") as call:
+        both_listen(call, patience_s=START_S)
+        yield call
+
+
+def both_listen(call: Command, since: int = 0, patience_s: float = 30) -> None:
+    for who in ("you", "them"):
+        call.wait_for(f"{who}: listening", since=since, patience_s=patience_s)
+
+
+def heard_s(tap: Tap) -> list[float]:
+    """How long each stretch of sound was."""
+    return [end - begin for begin, end in tap.spans()]
+
+
+def loudest(tap: Tap) -> int:
+    _, audio = tap.sound()
+    assert len(audio) > RATE / 2, "nothing was recorded"
+    return int(np.abs(audio.astype(np.int32)).max())
+
+
+# --- in a call that goes well ------------------------------------------------------------------------------------------------
+
+
+def test_the_other_party_is_read_and_heard_in_the_headphones_and_not_in_the_call(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    with room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+        room.says(FROM_CALL, clip_path("hello_world")).wait()
+        call.wait_for("them, English:", "hello world", since=since)
+        call.wait_for("them, x-bench:", "olleh dlrow", since=since)
+        call.wait_for("them: listening", since=since)
+    assert heard_s(headphones) == [pytest.approx(THEIRS_S, abs=0.1)]
+    assert loudest(cable) == 0
+    assert call.count("you: speaking", since=since) == 0
+
+
+def test_both_directions_at_once_in_the_same_voice_reach_only_those_whom_they_are_for(
+    room: CallRoom, call: Command
+) -> None:
+    since = call.mark()
+    with room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+        speaking = [room.says(sink, clip_path("hello_world")) for sink in (FROM_CALL, "mic")]
+        for each in speaking:
+            each.wait()
+        both_listen(call, since)
+        call.wait_for("you, English:", "hello there", since=since)
+        call.wait_for("them, x-bench:", "olleh dlrow", since=since)
+    assert heard_s(headphones) == [pytest.approx(THEIRS_S, abs=0.1)]
+    assert heard_s(cable) == [pytest.approx(MINE_S, abs=0.1)]
+
+
+def test_the_raw_voice_is_let_through_with_little_delay(room: CallRoom, call: Command, tmp_path: Path) -> None:
+    since = call.mark()
+    call.type("/p")
+    call.wait_for("you: raw voice", since=since)
+    with room.tapped("mic", TO_CALL, HEADPHONES) as (said, heard, headphones):
+        room.says("mic", bursts(tmp_path / "bursts.wav")).wait()
+        eventually(lambda: len(heard.spans(0.05)) >= len(BURSTS), "the raw voice was not heard")
+    call.type("/p")
+    call.wait_for("raw voice ended", since=since)
+    (into_s, into), (out_s, out) = said.sound(), heard.sound()
+    delay = 1000 * (out_s - into_s) + delay_ms(into, out)
+    print(f"raw voice: {delay:.0f} ms from tap to tap")
+    assert 0 < delay < 200
+    assert loudest(headphones) == 0
+
+
+BURSTS = [(0.3, 0.5), (0.8, 1.0), (1.4, 2.1), (2.3, 2.4), (2.9, 3.3)]
+"""From when to when there is sound: nowhere else does the pattern fit."""
+
+
+def bursts(path: Path) -> Path:
+    at_s = np.arange(round(3.4 * RATE)) / RATE
+    loud = np.zeros(len(at_s))
+    for begin, end in BURSTS:
+        loud = np.maximum(loud, np.clip(np.minimum(at_s - begin, end - at_s) / 0.005, 0.0, 1.0))
+    noise = np.random.default_rng(1).normal(0, 3_000, len(at_s))
+    with wave.open(str(path), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE)
+        wav.writeframes((loud * noise).astype("<i2").tobytes())
+    return path
+
+
+def delay_ms(into: NDArray[np.int16], out: NDArray[np.int16]) -> float:
+    """By which one follows the other, sample for sample."""
+    size = 1 << (len(into) + len(out)).bit_length()
+    fit = np.fft.irfft(np.fft.rfft(out.astype(float), size) * np.conj(np.fft.rfft(into.astype(float), size)))
+    at = int(np.argmax(np.abs(fit)))
+    return 1000 * (at if at < size / 2 else at - size) / RATE
+
+
+# --- devices that go and come ------------------------------------------------------------------------------------------------
+
+LEAK_S = 0.12
+"""The sound server moves a stream whose device goes, before anybody is told: so long it may be heard elsewhere."""
+
+
+def unload(room: CallRoom, argument: str) -> None:
+    """Remove a device at once."""
+    modules = [line.split()[0] for line in room.pactl("list", "short", "modules").splitlines() if argument in line]
+    assert len(modules) == 1
+    room.pactl("unload-module", modules[0])
+
+
+def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_used_again(
+    room: CallRoom, call: Command
+) -> None:
+    since = call.mark()
+    with room.tapped(HEADPHONES) as (headphones,):
+        room.says("mic", clip_path("hello_world")).wait()
+        call.wait_for("you: speaking", since=since)
+        unload(room, "sink_name=parley_mic_sink")
+        call.wait_for("warning, you", "parley_mic_sink is gone", since=since)
+        call.wait_for("error, you", "`parley cables create`", since=since)
+        # Meanwhile the other direction goes on.
+        room.says(FROM_CALL, clip_path("hello_world")).wait()
+        call.wait_for("them: speaking", since=since)
+        call.wait_for("them: listening", since=since)
+    *leaked, translation = heard_s(headphones)
+    assert translation == pytest.approx(THEIRS_S, abs=0.1)
+    print(f"leaked for {sum(leaked):.3f} s")
+    assert sum(leaked) < LEAK_S
+    room.cables()
+    call.wait_for("note, you: again Desk microphone", since=since, patience_s=8)
+    call.wait_for("warning, you: The cable Parley microphone was made again", since=since)
+    since = call.mark()
+    with room.tapped(TO_CALL) as (cable,):
+        room.says("mic", clip_path("hello_world")).wait()
+        call.wait_for("you: translating", since=since)
+        call.wait_for("you: listening", since=since)
+    assert heard_s(cable)[-1] == pytest.approx(MINE_S, abs=0.1)
+
+
+def test_headphones_that_are_unplugged_never_put_a_translation_into_the_call(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    # The sound server would move the sound to the default device: here that is the cable into the call, the worst one.
+    room.pactl("set-default-sink", TO_CALL)
+    with room.tapped(TO_CALL) as (cable,):
+        room.says(FROM_CALL, clip_path("hello_world")).wait()
+        call.wait_for("them: speaking", since=since)
+        unload(room, f"sink_name={HEADPHONES}")
+        call.wait_for("warning, them", f"{HEADPHONES} is gone", since=since)
+        call.wait_for("error, them", "no output device 'Test headphones'", since=since)
+        room.says("mic", clip_path("hello_world")).wait()
+        call.wait_for("you: speaking", since=since)
+        call.wait_for("you: listening", since=since)
+    *leaked, translation = heard_s(cable)
+    assert translation == pytest.approx(MINE_S, abs=0.1)
+    print(f"leaked for {sum(leaked):.3f} s")
+    assert sum(leaked) < LEAK_S
+    since = call.mark()
+    room.plug_in_headphones()
+    call.wait_for("note, them: again", "-> Test headphones", since=since, patience_s=8)
+    # With its default device the sound server moves what was on the old one, and that is Parley's sound for the call.
+    call.wait_for("warning, you: The sound server moved the sound of parley_mic_sink to phones", since=since)
+    both_listen(call, since)
+
+
+def test_a_microphone_that_is_unplugged_is_said_and_used_again_when_it_is_back(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    room.unplug_microphone()
+    call.wait_for("warning, you", "realmic is gone", since=since, patience_s=3)
+    call.wait_for("you: no device", since=since)
+    room.plug_in_microphone()
+    call.wait_for("note, you: again Desk microphone", since=since, patience_s=5)
+    call.wait_for("you: listening", since=since)
+    assert call.count("them: no device", since=since) == 0
+    since = call.mark()
+    room.says("mic", clip_path("hello_world")).wait()
+    call.wait_for("you: speaking", since=since)
+    call.wait_for("you: listening", since=since)
+
+
+def test_a_sound_server_that_is_started_again_gets_its_call_back(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    room.stop()
+    for who in ("you", "them"):
+        call.wait_for(f"{who}: no device", since=since)
+        call.wait_for(f"warning, {who}", "The sound server is gone", since=since)
+    room.start()
+    room.cables()
+    call.wait_for("note, you: again Desk microphone -> Parley microphone feed", since=since)
+    call.wait_for("note, them: again Monitor of Parley call -> Test headphones", since=since)
+    both_listen(call, since)
+    call.wait_for("warning, them: The cable Parley call was made again", since=since)
+    since = call.mark()
+    with room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+        speaking = [room.says(sink, clip_path("hello_world")) for sink in (FROM_CALL, "mic")]
+        for each in speaking:
+            each.wait()
+        both_listen(call, since)
+    assert heard_s(headphones)[-1] == pytest.approx(THEIRS_S, abs=0.1)
+    assert heard_s(cable)[-1] == pytest.approx(MINE_S, abs=0.1)
+
+
+def test_a_call_that_went_through_all_that_ends_at_once_with_its_figures(call: Command) -> None:
+    since = call.mark()
+    assert call.leave() == 0
+    call.wait_for("interpreted for", since=since)
+    assert "Traceback" not in call.text
+    assert call.count("A fault ended") == 0
