@@ -7,13 +7,14 @@ every pause. Both translations are spoken by the same voice, a tone, which lasts
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from parley.interpret.desk import DEVICE_MS
 from tests.conftest import clip_path
 from tests.interpret.call_room import (
     FROM_CALL,
@@ -135,10 +136,12 @@ def test_the_raw_voice_is_let_through_with_little_delay(room: CallRoom, call: Co
     call.wait_for("raw voice ended", since=since)
     (into_s, into), (out_s, out) = said.sound(), heard.sound()
     delay = 1000 * (out_s - into_s) + delay_ms(into, out)
-    print(f"raw voice: {delay:.0f} ms from tap to tap")
-    assert 0 < delay < 200
+    assert 0 < delay < 2 * DEVICE_MS + ADDED_MS
     assert loudest(headphones) == 0
 
+
+ADDED_MS = 60
+"""What the client may add to the delay of the two devices, of each of which `DEVICE_MS` is asked."""
 
 BURSTS = [(0.3, 0.5), (0.8, 1.0), (1.4, 2.1), (2.3, 2.4), (2.9, 3.3)]
 """From when to when there is sound: nowhere else does the pattern fit."""
@@ -195,7 +198,6 @@ def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_us
         call.wait_for("them: listening", since=since)
     *leaked, translation = heard_s(headphones)
     assert translation == pytest.approx(THEIRS_S, abs=0.1)
-    print(f"leaked for {sum(leaked):.3f} s")
     assert sum(leaked) < LEAK_S
     room.cables()
     call.wait_for("note, you: again Desk microphone", since=since, patience_s=8)
@@ -223,7 +225,6 @@ def test_headphones_that_are_unplugged_never_put_a_translation_into_the_call(roo
         call.wait_for("you: listening", since=since)
     *leaked, translation = heard_s(cable)
     assert translation == pytest.approx(MINE_S, abs=0.1)
-    print(f"leaked for {sum(leaked):.3f} s")
     assert sum(leaked) < LEAK_S
     since = call.mark()
     room.plug_in_headphones()

@@ -56,7 +56,7 @@ class DeviceNames(Protocol):
     silence_s: float
     """A device whose callback has not come for so long has vanished."""
     opened_by_name: bool
-    """Whether a device that PortAudio lists is looked up as it is opened: another start of PortAudio then mends nothing that fails there."""
+    """Whether a device that PortAudio lists is looked up as it is opened: to start PortAudio again is then of no use."""
 
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
         """The device of that name or part of it; "" is the default one. Raises `DevicesUnavailable`."""
