@@ -24,11 +24,12 @@ SOURCES := src tests scripts benchmarks examples
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk test test-weights test-clients lint check coverage mutation bench soak clean
+.PHONY: help serve talk interpret test test-weights test-clients lint check coverage mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
+	@echo "make interpret     the call interpreter on virtual cables        (ARGS='--both'; needs PulseAudio)"
 	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
@@ -45,6 +46,10 @@ serve: $(BASE)
 
 talk: $(TALK)
 	@exec $(VENV)/bin/parley talk $(ARGS)
+
+interpret: $(TALK)
+	@$(VENV)/bin/python -m pip install --quiet --editable ".[talk,bergamot,moonshine]"
+	@$(VENV)/bin/python scripts/interpret_demo.py $(ARGS)
 
 test: $(DEV)
 	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights --durations=15 $(ARGS)

@@ -38,7 +38,7 @@ async def check_server(server: Server, settings: InterpretConfig) -> list[Check]
 
 async def _check_link(server: Server, settings: InterpretConfig) -> Check:
     """Opens a session and closes it again: the address, the key and the model are then known to be right."""
-    from parley.cli.interpret_run import route_to
+    from parley.cli.interpret_plan import route_to
     from parley.client.connection import ServerUnavailable
     from parley.interpret.ports import RouteWishes
 
@@ -86,7 +86,7 @@ async def check_devices(settings: InterpretConfig) -> list[Check]:
 
 
 def _devices(settings: InterpretConfig) -> Iterator[Check]:
-    from parley.cli.interpret_run import default_cable, reverse_input, wanted_directions
+    from parley.cli.interpret_plan import default_cable, reverse_input, wanted_directions
     from parley.interpret.desk import CableInput
     from parley.interpret.device_names import names_now
     from parley.talk.devices import DevicesUnavailable, sounddevice_library

@@ -20,6 +20,7 @@ import numpy as np
 
 from parley.cli.checks import Check
 from parley.cli.failures import CommandFailed
+from parley.cli.interpret_plan import FORWARD, HOSTED_MODEL, REVERSE, call_plan, default_cable, wanted_directions
 
 if TYPE_CHECKING:
     from parley.audio.types import Int16
@@ -27,14 +28,9 @@ if TYPE_CHECKING:
     from parley.config import Config, PipelineConfig
     from parley.config.values import InterpretConfig
     from parley.engines.ports import VoiceActivityModel, VoiceConverter
-    from parley.interpret.call import CallInterpreter, CallPlan
+    from parley.interpret.call import CallInterpreter
     from parley.interpret.device_names import DeviceNames
-    from parley.interpret.direction import DirectionPlan
-    from parley.interpret.ports import InterpreterView, TranslationRoute
-
-FORWARD, REVERSE = "forward", "reverse"
-
-HOSTED_MODEL = {"translation": "gpt-realtime-translate", "conversation": "gpt-realtime"}
+    from parley.interpret.ports import InterpreterView
 
 SWITCH_S = 0.0005
 """The devices' threads must not wait 5 ms for Python."""
@@ -151,30 +147,6 @@ def own_pipelines(config: Config, settings: InterpretConfig) -> dict[str, Pipeli
     return made
 
 
-def wanted_directions(settings: InterpretConfig) -> tuple[str, ...]:
-    """By the mode, whatever cables there are."""
-    return {"both": (FORWARD, REVERSE), "forward": (FORWARD,), "listen": (REVERSE,), "captions": (REVERSE,)}[
-        settings.mode
-    ]
-
-
-def route_to(server: Server, settings: InterpretConfig, name: str) -> TranslationRoute:
-    """The way to that server's sessions. Raises `PromptInvalid`."""
-    from parley.interpret.routes.conversation import ConversationRoute
-    from parley.interpret.routes.prompt import read_prompt
-    from parley.interpret.routes.translating_session import ConversationOptions
-    from parley.interpret.translation_route import TranslationSessions, translation_server
-
-    own = not settings.url
-    if settings.route == "conversation":
-        options = (
-            ConversationOptions() if settings.prompt is None else ConversationOptions(read_prompt(settings.prompt))
-        )
-        return ConversationRoute(server, options, beta=settings.beta)
-    model = name if own else settings.model or HOSTED_MODEL["translation"]
-    return TranslationSessions(translation_server(server, model), own=own, name=f"{server.name}, {model}")
-
-
 # --- the call --------------------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +163,7 @@ async def _converse(config: Config, settings: InterpretConfig, server: Server, *
         problems += [each for each in await check_devices(settings) if not each.ok]
         _stop_for(problems)
         notice = await asyncio.to_thread(_spoken, config, settings) if settings.consent == "spoken" else None
-        plan = _plan(settings, server, converter, notice, is_parley=not settings.url or await _is_parley(server))
+        plan = call_plan(settings, server, converter, notice, is_parley=not settings.url or await _is_parley(server))
         desk = SoundDesk(names)
 
         def make(view: InterpreterView) -> CallInterpreter:
@@ -209,8 +181,6 @@ async def _converse(config: Config, settings: InterpretConfig, server: Server, *
 
     for line in closing_lines(call, time.monotonic() - began_s):
         click.echo(line)
-    if call.recording is not None:
-        click.echo(f"recorded in {call.recording}")
     failed = [each.failed for each in call.working.values() if each.failed]
     if failed and len(failed) == len(call.working):
         raise CommandFailed(failed[0])
@@ -262,98 +232,6 @@ async def _mode_here(names: DeviceNames, settings: InterpretConfig) -> tuple[Any
             "There is no cable into the call: you hear them, they do not hear you. `parley cables create` makes one."
         ]
     return "both", []
-
-
-def default_cable(use: str) -> str:
-    """The name of our own cable for that use, as the sound server has it."""
-    from parley.cables.own import CALL, MICROPHONE
-
-    return MICROPHONE.playback if use == "to call" else CALL.capture
-
-
-def _plan(
-    settings: InterpretConfig,
-    server: Server,
-    converter: VoiceConverter | None,
-    notice: Int16 | None,
-    *,
-    is_parley: bool,
-) -> CallPlan:
-    from parley.interpret.call import CallPlan
-    from parley.interpret.consent import RECORDED, SHOWN
-    from parley.interpret.desk import (
-        CableOutput,
-        ForwardDevices,
-        HeadphonesOutput,
-        MicrophoneInput,
-        ReverseDevices,
-    )
-    from parley.interpret.direction import DirectionPlan
-    from parley.interpret.ports import RouteWishes
-    from parley.interpret.sound import OriginalMix
-
-    def direction(name: Any, source: str, target: str, voice: str, original: float | None) -> DirectionPlan:
-        route = route_to(server, settings, name)
-        if is_parley and hasattr(route, "own"):
-            route.own = True
-        mix = OriginalMix() if original is None else OriginalMix(full=1.0, ducked=original)
-        changed = converter if name == FORWARD else None
-        return DirectionPlan(
-            name,
-            route,
-            RouteWishes(source, target, voice),
-            spoken=settings.mode != "captions",
-            mix=mix,
-            converter=changed,
-        )
-
-    wanted = wanted_directions(settings)
-    forward = reverse = None
-    if FORWARD in wanted:
-        forward = (
-            direction(FORWARD, settings.mine, settings.theirs, settings.voice_forward, settings.original_forward),
-            ForwardDevices(
-                MicrophoneInput(settings.microphone), CableOutput(settings.to_call or default_cable("to call"))
-            ),
-        )
-    if REVERSE in wanted:
-        reverse = (
-            direction(REVERSE, settings.theirs, settings.mine, settings.voice_reverse, settings.original_reverse),
-            ReverseDevices(
-                reverse_input(settings), HeadphonesOutput(None if settings.mode == "captions" else settings.headphones)
-            ),
-        )
-    consent = "" if settings.consent == "off" else SHOWN + (RECORDED if settings.record is not None else "")
-    return CallPlan(
-        forward,
-        reverse,
-        settings.record,
-        settings.price_per_minute,
-        settings.cost_cap,
-        settings.push_to_talk,
-        consent,
-        notice,
-    )
-
-
-def reverse_input(settings: InterpretConfig) -> Any:
-    """What the other party is heard through: the cable; without one, the microphone."""
-    from parley.interpret.desk import CableInput, MicrophoneInput
-
-    if settings.from_call:
-        return CableInput(settings.from_call)
-    return CableInput(default_cable("from call")) if cable_present() else MicrophoneInput(settings.microphone)
-
-
-def cable_present() -> bool:
-    """Whether our own cable from the call is there."""
-    from parley.cables.own import CALL
-    from parley.cables.pulse import SoundServerUnavailable, read_sound_server
-
-    try:
-        return read_sound_server().device(CALL.capture) is not None
-    except SoundServerUnavailable:
-        return False
 
 
 @asynccontextmanager
