@@ -205,12 +205,13 @@ class Command:
         with self._changed:
             return len(self.lines)
 
-    def wait_for(self, *parts: str, since: int = 0, patience_s: float = WAIT_S) -> float:
-        """When the line came that holds all `parts`; waits for it."""
-        found: list[float] = []
+    def wait_for(self, *parts: str, since: int = 0, patience_s: float = WAIT_S) -> int:
+        """Waits for a line that holds all `parts`; returns the mark behind it."""
+        found: list[int] = []
 
         def seen() -> bool:
-            found[:] = [at_s for at_s, line in self.lines[since:] if all(part in line for part in parts)]
+            lines = enumerate(self.lines[since:], since + 1)
+            found[:] = [number for number, (_, line) in lines if all(part in line for part in parts)]
             return bool(found) or not any(thread.is_alive() for thread in self._threads)
 
         with self._changed:
@@ -218,6 +219,10 @@ class Command:
             if not found:
                 pytest.fail(f"no line holds {parts} after line {since} of:\n{self.text}")
             return found[0]
+
+    def wait_for_speech(self, who: str, since: int) -> int:
+        """Waits until a translation of `you` or `them` has been spoken; returns the mark behind it."""
+        return self.wait_for(f"{who}: listening", since=self.wait_for(f"{who}: speaking", since=since))
 
     def count(self, *parts: str, since: int = 0) -> int:
         return sum(all(part in line for part in parts) for _, line in self.lines[since:])

@@ -6,8 +6,14 @@ every pause. Both translations are spoken by the same voice, a tone, which lasts
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import socket
+import time
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +27,7 @@ from tests.interpret.call_room import (
     HEADPHONES,
     START_S,
     TO_CALL,
+    WAIT_S,
     CallRoom,
     Command,
     call_room,
@@ -104,7 +111,7 @@ def test_the_other_party_is_read_and_heard_in_the_headphones_and_not_in_the_call
         room.says(FROM_CALL, clip_path("hello_world")).wait()
         call.wait_for("them, English:", "hello world", since=since)
         call.wait_for("them, x-bench:", "olleh dlrow", since=since)
-        call.wait_for("them: listening", since=since)
+        call.wait_for_speech("them", since)
     assert heard_s(headphones) == [pytest.approx(THEIRS_S, abs=0.1)]
     assert loudest(cable) == 0
     assert call.count("you: speaking", since=since) == 0
@@ -118,7 +125,8 @@ def test_both_directions_at_once_in_the_same_voice_reach_only_those_whom_they_ar
         speaking = [room.says(sink, clip_path("hello_world")) for sink in (FROM_CALL, "mic")]
         for each in speaking:
             each.wait()
-        both_listen(call, since)
+        for who in ("you", "them"):
+            call.wait_for_speech(who, since)
         call.wait_for("you, English:", "hello there", since=since)
         call.wait_for("them, x-bench:", "olleh dlrow", since=since)
     assert heard_s(headphones) == [pytest.approx(THEIRS_S, abs=0.1)]
@@ -194,8 +202,7 @@ def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_us
         call.wait_for("error, you", "`parley cables create`", since=since)
         # Meanwhile the other direction goes on.
         room.says(FROM_CALL, clip_path("hello_world")).wait()
-        call.wait_for("them: speaking", since=since)
-        call.wait_for("them: listening", since=since)
+        call.wait_for_speech("them", since)
     *leaked, translation = heard_s(headphones)
     assert translation == pytest.approx(THEIRS_S, abs=0.1)
     assert sum(leaked) < LEAK_S
@@ -205,8 +212,7 @@ def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_us
     since = call.mark()
     with room.tapped(TO_CALL) as (cable,):
         room.says("mic", clip_path("hello_world")).wait()
-        call.wait_for("you: translating", since=since)
-        call.wait_for("you: listening", since=since)
+        call.wait_for_speech("you", since)
     assert heard_s(cable)[-1] == pytest.approx(MINE_S, abs=0.1)
 
 
@@ -221,8 +227,7 @@ def test_headphones_that_are_unplugged_never_put_a_translation_into_the_call(roo
         call.wait_for("warning, them", f"{HEADPHONES} is gone", since=since)
         call.wait_for("error, them", "no output device 'Test headphones'", since=since)
         room.says("mic", clip_path("hello_world")).wait()
-        call.wait_for("you: speaking", since=since)
-        call.wait_for("you: listening", since=since)
+        call.wait_for_speech("you", since)
     *leaked, translation = heard_s(cable)
     assert translation == pytest.approx(MINE_S, abs=0.1)
     assert sum(leaked) < LEAK_S
@@ -245,8 +250,7 @@ def test_a_microphone_that_is_unplugged_is_said_and_used_again_when_it_is_back(r
     assert call.count("them: no device", since=since) == 0
     since = call.mark()
     room.says("mic", clip_path("hello_world")).wait()
-    call.wait_for("you: speaking", since=since)
-    call.wait_for("you: listening", since=since)
+    call.wait_for_speech("you", since)
 
 
 def test_a_sound_server_that_is_started_again_gets_its_call_back(room: CallRoom, call: Command) -> None:
@@ -266,7 +270,8 @@ def test_a_sound_server_that_is_started_again_gets_its_call_back(room: CallRoom,
         speaking = [room.says(sink, clip_path("hello_world")) for sink in (FROM_CALL, "mic")]
         for each in speaking:
             each.wait()
-        both_listen(call, since)
+        for who in ("you", "them"):
+            call.wait_for_speech(who, since)
     assert heard_s(headphones)[-1] == pytest.approx(THEIRS_S, abs=0.1)
     assert heard_s(cable)[-1] == pytest.approx(MINE_S, abs=0.1)
 
@@ -277,3 +282,117 @@ def test_a_call_that_went_through_all_that_ends_at_once_with_its_figures(call: C
     call.wait_for("interpreted for", since=since)
     assert "Traceback" not in call.text
     assert call.count("A fault ended") == 0
+
+
+# --- a server that goes and comes ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(room: CallRoom, port: int, *, key: str, sessions: int = 10) -> Iterator[Command]:
+    """A server in a process of its own, with both pipelines."""
+    room.environment |= {"PARLEY_API_KEY": key, "PARLEY_MAX_SESSIONS": str(sessions), "PARLEY_SHUTDOWN_GRACE_S": "0"}
+    try:
+        with running(room, "serve", "--port", str(port)) as server:
+            server.wait_for("Parley listens on", patience_s=START_S)
+            yield server
+    finally:
+        for name in ("PARLEY_API_KEY", "PARLEY_MAX_SESSIONS", "PARLEY_SHUTDOWN_GRACE_S"):
+            room.environment.pop(name)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_a_full_a_killed_and_a_locked_server_are_said_and_nothing_old_is_spoken(room: CallRoom) -> None:
+    port, clip = free_port(), clip_path("hello_world")
+    there = ("interpret", "--plain", "--url", f"ws://127.0.0.1:{port}", "--api-key-env", "CALL_KEY")
+    room.environment["CALL_KEY"] = "right"
+    with contextlib.ExitStack() as calls:
+        with serving(room, port, key="right", sessions=1) as server:
+            call = calls.enter_context(running(room, *there))
+            # One direction has the only session, the other one asks for its own again and again.
+            call.wait_for("All 1 sessions are taken", "Trying again", patience_s=START_S)
+            call.wait_for(": listening")
+            served, sink = ("you", "mic") if "you: listening" in call.text else ("them", FROM_CALL)
+            room.says(sink, clip).wait()
+            call.wait_for(f"{served}: speaking")
+            since = call.mark()
+            server.process.kill()
+            call.wait_for(f"warning, {served}: The session is lost", since=since)
+        room.says(sink, clip).wait()
+        call.wait_for(f"warning, {served}: Speech is being left out", "there is no connection", since=since)
+        with serving(room, port, key="right") as server, room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+            both_listen(call, since)
+            call.wait_for(f"note, {served}: The connection is back.", since=since)
+            since = call.mark()
+            room.says(sink, clip).wait()
+            call.wait_for_speech(served, since)
+            # What was said while there was no server is not spoken now: one translation is heard, that of what was said since.
+            assert call.count(": speaking", since=since) == 1
+            server.process.kill()
+        expected = MINE_S if served == "you" else THEIRS_S
+        assert heard_s(cable if served == "you" else headphones) == [pytest.approx(expected, abs=0.1)]
+        assert heard_s(headphones if served == "you" else cable) == []
+        since = call.mark()
+        with serving(room, port, key="another"):
+            for who in ("you", "them"):
+                call.wait_for(f"error, {who}", "refuses the key", "--api-key-env", since=since)
+            assert call.process.wait(timeout=WAIT_S) == 2
+            locked = room.parley(*there)
+    assert locked.returncode == 2
+    assert "refuses the key" in locked.stderr
+    assert "Traceback" not in locked.stderr + call.text
+
+
+# --- voice conversion ------------------------------------------------------------------------------------------------------------
+
+
+TONE_HZ, LOW_HZ = 220, 110
+"""The voice of the synthesiser, and what the built-in voice `low` makes of it."""
+
+
+def conversion_child(call: Command) -> int:
+    """The process that converts."""
+    parent = call.process.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    [child] = [each for each in children if b"serve" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return int(child)
+
+
+def frequency(tap: Tap, from_s: float, to_s: float) -> float:
+    """The strongest tone in that time of `time.monotonic()`."""
+    begin_s, audio = tap.sound()
+    part = audio[round((from_s - begin_s) * RATE) : round((to_s - begin_s) * RATE)].astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 18))
+    return float(np.argmax(spectrum)) * RATE / (1 << 18)
+
+
+def test_a_voice_converter_that_is_killed_costs_its_voice_for_a_moment_and_no_speech(room: CallRoom) -> None:
+    spoken_s = 5.0
+    # As fast as it is heard, so that what is heard was converted just now.
+    longer = CONFIGURATION.replace(f"chunks = {MINE_S * 10:.0f}", f"chunks = {spoken_s * 10:.0f}, pace = 1.05")
+    (room.folder / "long.toml").write_text(longer)
+    flags = ("--mode", "forward", "--vc", "process:vocoder:low", "--config", "long.toml")
+    with running(room, "interpret", "--plain", *flags) as call:
+        since = call.wait_for("you: listening", patience_s=START_S)
+        with room.tapped(TO_CALL) as (cable,):
+            room.says("mic", clip_path("hello_world")).wait()
+            since = call.wait_for("you: speaking", since=since)
+            eventually(lambda: sum(heard_s(cable)) > 1.0, "no translation is heard")
+            killed_s = time.monotonic()
+            os.kill(conversion_child(call), signal.SIGKILL)
+            since = call.wait_for("The voice converter is back", since=since)
+            call.wait_for("you: listening", since=since)
+            [(began_s, ended_s)] = cable.spans()
+        before = frequency(cable, killed_s - 0.5, killed_s - 0.1)
+        raw = frequency(cable, killed_s + 0.4, killed_s + 0.8)
+        later = frequency(cable, ended_s - 0.5, ended_s - 0.1)
+        assert ended_s - began_s == pytest.approx(spoken_s, abs=0.5)
+        assert before == pytest.approx(LOW_HZ, rel=0.1)
+        assert raw == pytest.approx(TONE_HZ, rel=0.02)
+        assert later == pytest.approx(LOW_HZ, rel=0.1)
+        assert call.leave() == 0
