@@ -11,7 +11,6 @@ Does not know: devices, how anything is drawn, figures.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections import deque
 from collections.abc import Sequence
@@ -320,7 +319,7 @@ class ClientSession:
     def _audio(self, response_id: str, item_id: str, event: Json) -> list[ClientUpdate]:
         try:
             audio = b64decode(text_of(event, "delta"), validate=True)
-        except binascii.Error:
+        except ValueError:
             return [StatusMessage("warning", "The server sent audio that is not base64.")]
         item = self._item(item_id, response_id)
         audio = audio[: len(audio) // 2 * 2]

@@ -155,6 +155,9 @@ class CallInterpreter:
     # --- from the directions -----------------------------------------------------------------------------------------------
 
     def _listener(self, name: DirectionName) -> DirectionListener:
+        def captured(audio: Int16, at_s: float) -> None:
+            self._guard.captured(name, pcm.to_float(audio), WIRE_RATE, at_s)
+
         def heard(audio: Int16, at_s: float) -> None:
             self._heard(name, audio, at_s)
 
@@ -168,13 +171,13 @@ class CallInterpreter:
         return DirectionListener(
             note=lambda level, message: self._note(level, message, name),
             changed=lambda: self._view.changed(name),
+            captured=captured,
             heard=heard,
             played=played,
             settled=settled,
         )
 
     def _heard(self, name: DirectionName, audio: Int16, at_s: float) -> None:
-        self._guard.captured(name, pcm.to_float(audio), WIRE_RATE, at_s)
         if self._recorder is not None:
             self._recorder.captured(name, audio, at_s)
         if self._costs.sent(len(audio) / WIRE_RATE):

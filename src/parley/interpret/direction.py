@@ -75,6 +75,8 @@ class DirectionListener:
 
     note: Callable[[NoteLevel, str], None]
     changed: Callable[[], None]
+    captured: Callable[[Int16, float], None]
+    """Captured audio, int16 at 24 kHz, and when its last sample was recorded, also while the direction is closed."""
     heard: Callable[[Int16, float], None]
     """Sent audio, int16 at 24 kHz, and when its last sample was recorded: silence while the direction is closed."""
     played: Callable[[SoundPiece], None]
@@ -207,6 +209,7 @@ class CallDirection:
         if piece.kind == "played":
             self._listener.played(piece)
             return
+        self._listener.captured(piece.audio, piece.at_s)
         audio = np.zeros_like(piece.audio) if self._closed else piece.audio
         self._listener.heard(audio, piece.at_s)
         self._collected.append(audio)

@@ -7,8 +7,9 @@ resemble each other do not correlate. A loop is one sharp peak; its height is gi
 
 Laws:
 - Pure: time is an argument; numpy only.
-- One clear peak is a loop, as are two lower ones at the same delay in windows that share no sound. Measured with recorded speech: of
-  windows that are unrelated, none in 5,000 reached `LIKELY`; at 0 dB signal to noise and in a room half of the loops pass `SURE` at once.
+- One clear peak is a loop, as are two lower ones at the same delay in windows that share no sound. Measured with recorded speech, 76
+  minutes of people who talk over each other: 16,800 looks, the highest peak 12.9, no loop found. Loops at -6 to -30 dB in a room, with
+  noise as loud as what comes back: all found, half of them within 0.9 s and nearly all within 2 s.
 - Nothing is found before each sound has run for a whole window: `WINDOW_S` captured, `LATEST_S` more played.
 - The work of `look()` is bounded: at most once in `LOOK_S`, and nothing where there is no sound.
 Does not know: devices, directions, what to do about a loop.
@@ -31,7 +32,7 @@ WINDOW_S: Final = 1.5
 LATEST_S: Final = 1.0
 LOOK_S: Final = 0.25
 
-SURE: Final = 12.0
+SURE: Final = 14.0
 LIKELY: Final = 8.5
 STILL: Final = 7.0
 """Standard deviations: of a loop by one window, by two windows, and of one that is known already."""

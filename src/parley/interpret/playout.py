@@ -144,9 +144,11 @@ class Playout:
         self._fill(count, rate, at_s)
         if len(self._ready) >= count:
             return self._faded_in(self._cut(count), rate)
-        # The end: what the filter still holds, then silence.
+        # The end: what the filter still holds, faded out, then silence.
         self._ready = np.concatenate([self._ready, self._resampler.finish()])
         self._resampler = None
+        fade = min(len(self._ready), round(rate * FADE_MS / 1000))
+        self._ready[len(self._ready) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
         part = self._faded_in(self._cut(min(count, len(self._ready))), rate)
         if len(part) < count:
             self._playing = False

@@ -7,7 +7,6 @@ Does not know: devices, the other direction, what is played.
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import time
 from base64 import b64decode, b64encode
@@ -196,7 +195,7 @@ class TranslationLink:
 def _audio(event: Json) -> RouteUpdate:
     try:
         data = b64decode(text_of(event, "delta"), validate=True)
-    except binascii.Error:
+    except ValueError:
         return RouteNote("warning", "The server sent audio that is not base64.")
     elapsed = event.get("elapsed_ms")
     until_ms = float(elapsed) if isinstance(elapsed, int | float) else None
