@@ -91,6 +91,14 @@ def test_a_caption_is_told_once_it_has_settled_and_only_once() -> None:
     assert told.news([], now_s + 90) == []
 
 
+def test_somebody_who_says_the_same_again_is_told_again() -> None:
+    told = ToldCaptions()
+    first, second, third = settled("Yes.", 1.0), settled("Yes.", 11.0), settled("Yes. Of course.", 21.0)
+    assert told.news([first], 10.0) == ["Yes."]
+    assert told.news([first, second], 20.0) == ["Yes."]
+    assert told.news([first, second, third], 60.0) == ["Yes. Of course."]
+
+
 def test_captions_that_began_at_once_or_left_at_the_front_are_each_told_once() -> None:
     told = ToldCaptions()
     captions = [settled(f"Sentence {number}.", 10.0 + number // 3) for number in range(30)]

@@ -114,16 +114,12 @@ def _devices(settings: InterpretConfig) -> Iterator[Check]:
         try:
             found = names.resolve(name, use)
         except DevicesUnavailable as error:
-            yield Check(label, False, error.message, _remedy(use, error.remedy))
+            yield Check(label, False, error.message, error.remedy)
             continue
         device = None if server is None else server.device(found.at_server)
         yield Check(label, True, f"{found.name or 'the default one'}{f', {found.rate} Hz' if found.rate else ''}")
         if device is not None:
             yield from _costs(label, use, device, server)
-
-
-def _remedy(use: str, remedy: str) -> str:
-    return f"`parley cables create` makes one. {remedy}" if use in ("to call", "from call") else remedy
 
 
 def _costs(label: str, use: str, device: SoundDevice, server: SoundServer | None) -> Iterator[Check]:

@@ -30,7 +30,8 @@ def wanted_directions(settings: InterpretConfig) -> tuple[str, ...]:
 
 
 def route_to(server: Server, settings: InterpretConfig, name: str, *, is_parley: bool = False) -> TranslationRoute:
-    """The way to that server's sessions; a Parley reports its clauses. Raises `PromptInvalid`."""
+    """The way to that server's sessions; a Parley reports its clauses, and has a pipeline for each direction where the settings name one.
+    Raises `PromptInvalid`."""
     from parley.interpret.routes.conversation import ConversationRoute
     from parley.interpret.routes.prompt import read_prompt
     from parley.interpret.routes.translating_session import ConversationOptions
@@ -42,7 +43,8 @@ def route_to(server: Server, settings: InterpretConfig, name: str, *, is_parley:
             ConversationOptions() if settings.prompt is None else ConversationOptions(read_prompt(settings.prompt))
         )
         return ConversationRoute(server, options, beta=settings.beta)
-    model = name if own else settings.model or HOSTED_MODEL["translation"]
+    chosen = settings.pipeline_forward if name == FORWARD else settings.pipeline_reverse
+    model = name if own else chosen or settings.model or HOSTED_MODEL["translation"]
     return TranslationSessions(translation_server(server, model), own=own or is_parley, name=f"{server.name}, {model}")
 
 

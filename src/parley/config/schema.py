@@ -184,7 +184,7 @@ class ModelsSection(BaseModel):
     mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
 
 
-Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")]
+Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
 Volume = Annotated[float, Field(ge=0, le=1)]
 
 

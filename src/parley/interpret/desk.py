@@ -4,7 +4,7 @@ Laws:
 - The types keep the directions apart: a forward pair plays to a cable alone, a reverse pair to headphones alone.
 - A device that vanishes ends nothing: its direction has no sound until it is back; the other direction goes on.
 - PortAudio's list of devices is made when it starts. It is started again, which stops all sound for a moment, only when another process has
-  seen the missing device.
+  seen the device that its list lacks.
 Does not know: links, what is said.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,17 +23,21 @@ from parley.interpret.direction import CallDirection
 from parley.interpret.sound import PIECE_MS
 from parley.interpret.updates import NoteLevel
 from parley.talk.device_pair import DevicePair
-from parley.talk.devices import Device, DevicesUnavailable, find_device
+from parley.talk.devices import Device, DevicesUnavailable, find_device, list_devices
 
 DEVICE_MS: Final = 20.0
 """Asked of PortAudio for each device, which rounds it to what the device can do."""
 
-LOOK_S: Final = 0.1
+LOOK_S: Final = 0.02
+"""The sound server moves the sound of a device that is gone to another one, where it is heard until this is noticed."""
+
 AGAIN_S: Final = 1.0
 """A device that has vanished is looked for so often."""
 
 LISTING_S: Final = 15.0
 """How long another process may take to list the devices."""
+
+OTHER_DEVICES: Final = "Is another program using it? --microphone, --headphones, --to-call and --from-call name others."
 
 _LIST: Final = (
     "import msgspec, sys; from parley.talk.devices import list_devices; "
@@ -111,6 +115,7 @@ class SoundDesk:
         """Let the sound of a direction flow for as long as its devices are there, and again when they are back."""
         pair = self._pairs[direction.name] = DevicePair()
         told = ""
+        made: dict[str, str] = {}
         try:
             while True:
                 try:
@@ -122,6 +127,10 @@ class SoundDesk:
                     await asyncio.sleep(AGAIN_S)
                     continue
                 note("note", f"{'again ' if told else ''}{_flow(direction.devices)}")
+                for cable in _made_again(resolved, made):
+                    note(
+                        "warning", f"The cable {cable} was made again: choose it again in the call, which has lost it."
+                    )
                 told = await self._until_gone(direction.name, pair, resolved)
                 direction.device_names = None
                 await asyncio.to_thread(pair.close)
@@ -139,9 +148,10 @@ class SoundDesk:
             resolved = await asyncio.to_thread(self._resolved, devices)
             try:
                 await asyncio.to_thread(_opened, direction, pair, resolved, False)
-            except DevicesUnavailable:
-                if not await self._seen_elsewhere(resolved):
-                    raise
+            except DevicesUnavailable as error:
+                known = self._names.opened_by_name and await asyncio.to_thread(_listed, resolved)
+                if known or not await self._seen_elsewhere(resolved):
+                    raise DevicesUnavailable(error.message, OTHER_DEVICES) from error
                 await self._restart_others(direction.name)
                 await asyncio.to_thread(_opened, direction, pair, resolved, True)
             return resolved
@@ -164,16 +174,13 @@ class SoundDesk:
             async with asyncio.timeout(LISTING_S):
                 out, _ = await process.communicate()
             found = msgspec.json.decode(out, type=list[Device])
-            find_device(found, devices.input.name, "input")
-            if devices.output is not None:
-                find_device(found, devices.output.name, "output")
-        except (TimeoutError, msgspec.DecodeError, DevicesUnavailable):
+        except (TimeoutError, msgspec.DecodeError):
             return False
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        return True
+        return _among(found, devices)
 
     async def _restart_others(self, name: str) -> None:
         for other, pair in self._pairs.items():
@@ -196,6 +203,21 @@ class SoundDesk:
                 return f"The sound device {gone} has vanished; waiting for it."
 
 
+def _listed(devices: _Resolved) -> bool:
+    """Whether this process's PortAudio knows the devices. Blocks."""
+    return _among(list_devices(), devices)
+
+
+def _among(found: Sequence[Device], devices: _Resolved) -> bool:
+    try:
+        find_device(found, devices.input.name, "input")
+        if devices.output is not None:
+            find_device(found, devices.output.name, "output")
+    except DevicesUnavailable:
+        return False
+    return True
+
+
 def _opened(direction: CallDirection, pair: DevicePair, devices: _Resolved, refresh: bool) -> None:
     """Let the sound flow between the devices. Blocks."""
     output = devices.output
@@ -211,6 +233,16 @@ def _opened(direction: CallDirection, pair: DevicePair, devices: _Resolved, refr
     direction.sound.connect(pair.input.rate, None if pair.output is None else pair.output.rate)
     pair.start(direction.sound.record, direction.sound.play)
     direction.device_names = (pair.input.name, "none" if pair.output is None else pair.output.name)
+
+
+def _made_again(devices: _Resolved, made: dict[str, str]) -> list[str]:
+    """The cables of ours that are others than before, as the call shows them; `made` remembers."""
+    again = []
+    for device in (devices.input, devices.output):
+        if device is not None and device.call_shows and made.setdefault(device.call_shows, device.made) != device.made:
+            made[device.call_shows] = device.made
+            again.append(device.call_shows)
+    return again
 
 
 def _flow(names: tuple[str, str]) -> str:

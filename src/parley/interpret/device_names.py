@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from parley.cables.alsa_names import AlsaPluginMissing, NoSuchDevice, expose_devices, find_exposed
+from parley.cables.own import CABLES
 from parley.cables.pulse import SoundDevice, SoundServer, SoundServerUnavailable, read_sound_server
 from parley.cables.watch import DeviceBack, DeviceGone, DeviceWatch, ServerBack, ServerGone, StreamMoved
 from parley.talk.devices import DevicesUnavailable
 
 Use = Literal["microphone", "headphones", "to call", "from call"]
 """What a device is wanted for."""
+
+CABLE_USES: Final[tuple[Use, ...]] = ("to call", "from call")
 
 _DIRECTIONS: Final[dict[Use, Literal["input", "output"]]] = {
     "microphone": "input",
@@ -34,11 +37,17 @@ _DIRECTIONS: Final[dict[Use, Literal["input", "output"]]] = {
 
 @dataclass(frozen=True, slots=True)
 class NamedDevice:
-    """A device: its name for PortAudio, its rate in Hz (None: as PortAudio states it), and the sound server's name of it ("": none)."""
+    """A device: its name for PortAudio, its rate in Hz (None: as PortAudio states it), and the sound server's name of it ("": none).
+
+    `made` differs where the sound server made the device again. `call_shows` is what the call application shows of a cable of ours, ""
+    for other devices.
+    """
 
     name: str
     rate: int | None = None
     at_server: str = ""
+    made: str = ""
+    call_shows: str = ""
 
 
 class DeviceNames(Protocol):
@@ -46,6 +55,8 @@ class DeviceNames(Protocol):
 
     silence_s: float
     """A device whose callback has not come for so long has vanished."""
+    opened_by_name: bool
+    """Whether a device that PortAudio lists is looked up as it is opened: to start PortAudio again is then of no use."""
 
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
         """The device of that name or part of it; "" is the default one. Raises `DevicesUnavailable`."""
@@ -60,9 +71,10 @@ class PortAudioNames:
     """Where no sound server can be asked."""
 
     silence_s = 1.0
+    opened_by_name = False
 
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
-        if not wanted and use in ("to call", "from call"):
+        if not wanted and use in CABLE_USES:
             raise DevicesUnavailable("No cable is named.", "Name one: --to-call, --from-call.")
         return NamedDevice(wanted)
 
@@ -76,6 +88,7 @@ class ServerNames:
     a busy machine."""
 
     silence_s: float = 4.0
+    opened_by_name: bool = True
     _trouble: dict[str, str] = field(default_factory=dict)
 
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
@@ -85,11 +98,16 @@ class ServerNames:
             exposed = expose_devices(server)
             default = server.default_input if direction == "input" else server.default_output
             found = find_exposed(exposed, wanted or default, direction)
-        except (SoundServerUnavailable, AlsaPluginMissing, NoSuchDevice) as error:
+        except NoSuchDevice as error:
+            remedy = f"`parley cables create` makes Parley's own. {error.remedy}" if use in CABLE_USES else error.remedy
+            raise DevicesUnavailable(error.message, remedy) from error
+        except (SoundServerUnavailable, AlsaPluginMissing) as error:
             raise DevicesUnavailable(error.message, error.remedy) from error
         _check(found.device, server, wanted, use)
         self._trouble.pop(found.device.name, None)
-        return NamedDevice(found.name, found.rate, found.device.name)
+        shown = next((kind.call_shows for kind in CABLES if kind.name == found.device.cable), "")
+        made = f"{server.run} {found.device.index}"
+        return NamedDevice(found.name, found.rate, found.device.name, made, shown)
 
     def trouble(self, device: NamedDevice) -> str | None:
         return self._trouble.get(device.at_server)

@@ -235,5 +235,5 @@ class LinkKeeper:
         before = self._left_out_s
         self._left_out_s += seconds
         self._account.dropped(seconds)
-        if before == 0.0 or int(before / 5) != int(self._left_out_s / 5):
+        if before < 1.0 <= self._left_out_s or int(before / 5) != int(self._left_out_s / 5):
             self._hooks.note("warning", f"Speech is being left out, {self._left_out_s:.0f} s so far: {why}.")

@@ -57,6 +57,8 @@ class ToldCaptions:
     def __init__(self) -> None:
         self._at_s = -math.inf
         self._text = ""
+        self._parted = False
+        """Whether `_text` is the rest of a caption that was told whole and then parted: the next caption begins with it."""
         self._marked: dict[tuple[float, str], tuple[str, ...]] = {}
 
     def news(self, lines: Sequence[CaptionLine], now_s: float) -> list[str]:
@@ -89,14 +91,15 @@ class ToldCaptions:
 
     def _tell(self, line: CaptionLine) -> str:
         told = self._text
-        if not told or not (_begins(line.text, told) or (line.at_s == self._at_s and _begins(told, line.text))):
+        grown = _begins(line.text, told) and (line.at_s == self._at_s or self._parted)
+        if not grown and not (line.at_s == self._at_s and _begins(told, line.text)):
             told = ""
         added = "" if _begins(told, line.text) else harmless(line.text[len(told) :], PLAIN).strip()
         # A caption that was told while it grew may be parted in two: what is left of it is not told again.
         left = told[len(line.text) :].strip() if _begins(told, line.text) else ""
         text = f"(continued) {added}" if added and told else added
         new = self._new_marks(line)
-        self._at_s, self._text = line.at_s, left or line.text.rstrip()
+        self._at_s, self._text, self._parted = line.at_s, left or line.text.rstrip(), bool(left)
         return " ".join(part for part in (text, _checked(new)) if part)
 
     def _late_marks(self, line: CaptionLine) -> str:

@@ -1,0 +1,398 @@
+"""`parley interpret`, the whole of it, in a call on virtual devices: what is heard where, and what the line does when something breaks.
+
+The other party speaks recorded English, which pocketsphinx writes down; the user's side has a recogniser that writes the same words after
+every pause. Both translations are spoken by the same voice, a tone, which lasts longer in one direction: that tells them apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from parley.interpret.desk import DEVICE_MS
+from tests.conftest import clip_path
+from tests.interpret.call_room import (
+    FROM_CALL,
+    HEADPHONES,
+    START_S,
+    TO_CALL,
+    WAIT_S,
+    CallRoom,
+    Command,
+    call_room,
+    eventually,
+    running,
+)
+from tests.talk.virtual_room import RATE, Tap
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+MINE_S, THEIRS_S = 1.5, 2.5
+"""How long a translation sounds."""
+
+CONFIGURATION = f"""
+default_pipeline = "theirs"
+
+[interpret]
+mine = "x-bench"
+theirs = "en"
+microphone = "Desk microphone"
+headphones = "Test headphones"
+pipeline_forward = "mine"
+
+[pipelines.theirs]
+stt = "pocketsphinx"
+mt = "bench"
+llm = "bench"
+tts = "bench"
+tts_options = {{ chunks = {THEIRS_S * 10:.0f} }}
+
+[pipelines.mine]
+stt = "bench"
+stt_options = {{ text = "olleh ereht" }}
+mt = "bench"
+llm = "bench"
+tts = "bench"
+tts_options = {{ chunks = {MINE_S * 10:.0f} }}
+"""
+"""What the user says is understood as "olleh ereht", which is "hello there" in the language of the test translator."""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CallRoom]:
+    folder = tmp_path_factory.mktemp("call")
+    (folder / "parley.toml").write_text(CONFIGURATION)
+    with call_room(folder) as room:
+        room.cables()
+        yield room
+
+
+@pytest.fixture(scope="module")
+def call(room: CallRoom) -> Iterator[Command]:
+    """One call for all that can be tried in one, in both directions."""
+    with running(room, "interpret", "--plain") as call:
+        both_listen(call, patience_s=START_S)
+        yield call
+
+
+def both_listen(call: Command, since: int = 0, patience_s: float = 30) -> None:
+    for who in ("you", "them"):
+        call.wait_for(f"{who}: listening", since=since, patience_s=patience_s)
+
+
+def heard_s(tap: Tap) -> list[float]:
+    """How long each stretch of sound was."""
+    return [end - begin for begin, end in tap.spans()]
+
+
+def loudest(tap: Tap) -> int:
+    _, audio = tap.sound()
+    assert len(audio) > RATE / 2, "nothing was recorded"
+    return int(np.abs(audio.astype(np.int32)).max())
+
+
+# --- in a call that goes well ------------------------------------------------------------------------------------------------
+
+
+def test_the_other_party_is_read_and_heard_in_the_headphones_and_not_in_the_call(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    with room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+        room.says(FROM_CALL, clip_path("hello_world")).wait()
+        call.wait_for("them, English:", "hello world", since=since)
+        call.wait_for("them, x-bench:", "olleh dlrow", since=since)
+        call.wait_for_speech("them", since)
+    assert heard_s(headphones) == [pytest.approx(THEIRS_S, abs=0.1)]
+    assert loudest(cable) == 0
+    assert call.count("you: speaking", since=since) == 0
+
+
+def test_both_directions_at_once_in_the_same_voice_reach_only_those_whom_they_are_for(
+    room: CallRoom, call: Command
+) -> None:
+    since = call.mark()
+    with room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+        speaking = [room.says(sink, clip_path("hello_world")) for sink in (FROM_CALL, "mic")]
+        for each in speaking:
+            each.wait()
+        for who in ("you", "them"):
+            call.wait_for_speech(who, since)
+        call.wait_for("you, English:", "hello there", since=since)
+        call.wait_for("them, x-bench:", "olleh dlrow", since=since)
+    assert heard_s(headphones) == [pytest.approx(THEIRS_S, abs=0.1)]
+    assert heard_s(cable) == [pytest.approx(MINE_S, abs=0.1)]
+
+
+def test_the_raw_voice_is_let_through_with_little_delay(room: CallRoom, call: Command, tmp_path: Path) -> None:
+    since = call.mark()
+    call.type("/p")
+    call.wait_for("you: raw voice", since=since)
+    with room.tapped("mic", TO_CALL, HEADPHONES) as (said, heard, headphones):
+        room.says("mic", bursts(tmp_path / "bursts.wav")).wait()
+        eventually(lambda: len(heard.spans(0.05)) >= len(BURSTS), "the raw voice was not heard")
+    call.type("/p")
+    call.wait_for("raw voice ended", since=since)
+    (into_s, into), (out_s, out) = said.sound(), heard.sound()
+    delay = 1000 * (out_s - into_s) + delay_ms(into, out)
+    assert 0 < delay < 2 * DEVICE_MS + ADDED_MS
+    assert loudest(headphones) == 0
+
+
+ADDED_MS = 60
+"""What the client may add to the delay of the two devices, of each of which `DEVICE_MS` is asked."""
+
+BURSTS = [(0.3, 0.5), (0.8, 1.0), (1.4, 2.1), (2.3, 2.4), (2.9, 3.3)]
+"""From when to when there is sound: nowhere else does the pattern fit."""
+
+
+def bursts(path: Path) -> Path:
+    at_s = np.arange(round(3.4 * RATE)) / RATE
+    loud = np.zeros(len(at_s))
+    for begin, end in BURSTS:
+        loud = np.maximum(loud, np.clip(np.minimum(at_s - begin, end - at_s) / 0.005, 0.0, 1.0))
+    noise = np.random.default_rng(1).normal(0, 3_000, len(at_s))
+    with wave.open(str(path), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE)
+        wav.writeframes((loud * noise).astype("<i2").tobytes())
+    return path
+
+
+def delay_ms(into: NDArray[np.int16], out: NDArray[np.int16]) -> float:
+    """By which one follows the other, sample for sample."""
+    size = 1 << (len(into) + len(out)).bit_length()
+    fit = np.fft.irfft(np.fft.rfft(out.astype(float), size) * np.conj(np.fft.rfft(into.astype(float), size)))
+    at = int(np.argmax(np.abs(fit)))
+    return 1000 * (at if at < size / 2 else at - size) / RATE
+
+
+# --- devices that go and come ------------------------------------------------------------------------------------------------
+
+LEAK_S = 0.12
+"""The sound server moves a stream whose device goes, before anybody is told: so long it may be heard elsewhere."""
+
+
+def unload(room: CallRoom, argument: str) -> None:
+    """Remove a device at once."""
+    modules = [line.split()[0] for line in room.pactl("list", "short", "modules").splitlines() if argument in line]
+    assert len(modules) == 1
+    room.pactl("unload-module", modules[0])
+
+
+def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_used_again(
+    room: CallRoom, call: Command
+) -> None:
+    since = call.mark()
+    with room.tapped(HEADPHONES) as (headphones,):
+        room.says("mic", clip_path("hello_world")).wait()
+        call.wait_for("you: speaking", since=since)
+        unload(room, "sink_name=parley_mic_sink")
+        call.wait_for("warning, you", "parley_mic_sink is gone", since=since)
+        call.wait_for("error, you", "`parley cables create`", since=since)
+        # Meanwhile the other direction goes on.
+        room.says(FROM_CALL, clip_path("hello_world")).wait()
+        call.wait_for_speech("them", since)
+    *leaked, translation = heard_s(headphones)
+    assert translation == pytest.approx(THEIRS_S, abs=0.1)
+    assert sum(leaked) < LEAK_S
+    room.cables()
+    call.wait_for("note, you: again Desk microphone", since=since, patience_s=8)
+    call.wait_for("warning, you: The cable Parley microphone was made again", since=since)
+    since = call.mark()
+    with room.tapped(TO_CALL) as (cable,):
+        room.says("mic", clip_path("hello_world")).wait()
+        call.wait_for_speech("you", since)
+    assert heard_s(cable)[-1] == pytest.approx(MINE_S, abs=0.1)
+
+
+def test_headphones_that_are_unplugged_never_put_a_translation_into_the_call(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    # The sound server would move the sound to the default device: here that is the cable into the call, the worst one.
+    room.pactl("set-default-sink", TO_CALL)
+    with room.tapped(TO_CALL) as (cable,):
+        room.says(FROM_CALL, clip_path("hello_world")).wait()
+        call.wait_for("them: speaking", since=since)
+        unload(room, f"sink_name={HEADPHONES}")
+        call.wait_for("warning, them", f"{HEADPHONES} is gone", since=since)
+        call.wait_for("error, them", "no output device 'Test headphones'", since=since)
+        room.says("mic", clip_path("hello_world")).wait()
+        call.wait_for_speech("you", since)
+    *leaked, translation = heard_s(cable)
+    assert translation == pytest.approx(MINE_S, abs=0.1)
+    assert sum(leaked) < LEAK_S
+    since = call.mark()
+    room.plug_in_headphones()
+    call.wait_for("note, them: again", "-> Test headphones", since=since, patience_s=8)
+    # With its default device the sound server moves what was on the old one, and that is Parley's sound for the call.
+    call.wait_for("warning, you: The sound server moved the sound of parley_mic_sink to phones", since=since)
+    both_listen(call, since)
+
+
+def test_a_microphone_that_is_unplugged_is_said_and_used_again_when_it_is_back(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    room.unplug_microphone()
+    call.wait_for("warning, you", "realmic is gone", since=since, patience_s=3)
+    call.wait_for("you: no device", since=since)
+    room.plug_in_microphone()
+    call.wait_for("note, you: again Desk microphone", since=since, patience_s=5)
+    call.wait_for("you: listening", since=since)
+    assert call.count("them: no device", since=since) == 0
+    since = call.mark()
+    room.says("mic", clip_path("hello_world")).wait()
+    call.wait_for_speech("you", since)
+
+
+def test_a_sound_server_that_is_started_again_gets_its_call_back(room: CallRoom, call: Command) -> None:
+    since = call.mark()
+    room.stop()
+    for who in ("you", "them"):
+        call.wait_for(f"{who}: no device", since=since)
+        call.wait_for(f"warning, {who}", "The sound server is gone", since=since)
+    room.start()
+    room.cables()
+    call.wait_for("note, you: again Desk microphone -> Parley microphone feed", since=since)
+    call.wait_for("note, them: again Monitor of Parley call -> Test headphones", since=since)
+    both_listen(call, since)
+    call.wait_for("warning, them: The cable Parley call was made again", since=since)
+    since = call.mark()
+    with room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+        speaking = [room.says(sink, clip_path("hello_world")) for sink in (FROM_CALL, "mic")]
+        for each in speaking:
+            each.wait()
+        for who in ("you", "them"):
+            call.wait_for_speech(who, since)
+    assert heard_s(headphones)[-1] == pytest.approx(THEIRS_S, abs=0.1)
+    assert heard_s(cable)[-1] == pytest.approx(MINE_S, abs=0.1)
+
+
+def test_a_call_that_went_through_all_that_ends_at_once_with_its_figures(call: Command) -> None:
+    since = call.mark()
+    assert call.leave() == 0
+    call.wait_for("interpreted for", since=since)
+    assert "Traceback" not in call.text
+    assert call.count("A fault ended") == 0
+
+
+# --- a server that goes and comes ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(room: CallRoom, port: int, *, key: str, sessions: int = 10) -> Iterator[Command]:
+    """A server in a process of its own, with both pipelines."""
+    room.environment |= {"PARLEY_API_KEY": key, "PARLEY_MAX_SESSIONS": str(sessions), "PARLEY_SHUTDOWN_GRACE_S": "0"}
+    try:
+        with running(room, "serve", "--port", str(port)) as server:
+            server.wait_for("Parley listens on", patience_s=START_S)
+            yield server
+    finally:
+        for name in ("PARLEY_API_KEY", "PARLEY_MAX_SESSIONS", "PARLEY_SHUTDOWN_GRACE_S"):
+            room.environment.pop(name)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_a_full_a_killed_and_a_locked_server_are_said_and_nothing_old_is_spoken(room: CallRoom) -> None:
+    port, clip = free_port(), clip_path("hello_world")
+    there = ("interpret", "--plain", "--url", f"ws://127.0.0.1:{port}", "--api-key-env", "CALL_KEY")
+    room.environment["CALL_KEY"] = "right"
+    with contextlib.ExitStack() as calls:
+        with serving(room, port, key="right", sessions=1) as server:
+            call = calls.enter_context(running(room, *there))
+            # One direction has the only session, the other one asks for its own again and again.
+            call.wait_for("All 1 sessions are taken", "Trying again", patience_s=START_S)
+            call.wait_for(": listening")
+            served, sink = ("you", "mic") if "you: listening" in call.text else ("them", FROM_CALL)
+            room.says(sink, clip).wait()
+            call.wait_for(f"{served}: speaking")
+            since = call.mark()
+            server.process.kill()
+            call.wait_for(f"warning, {served}: The session is lost", since=since)
+        room.says(sink, clip).wait()
+        call.wait_for(f"warning, {served}: Speech is being left out", "there is no connection", since=since)
+        with serving(room, port, key="right") as server, room.tapped(HEADPHONES, TO_CALL) as (headphones, cable):
+            both_listen(call, since)
+            call.wait_for(f"note, {served}: The connection is back.", since=since)
+            since = call.mark()
+            room.says(sink, clip).wait()
+            call.wait_for_speech(served, since)
+            # What was said while there was no server is not spoken now: one translation is heard, that of what was said since.
+            assert call.count(": speaking", since=since) == 1
+            server.process.kill()
+        expected = MINE_S if served == "you" else THEIRS_S
+        assert heard_s(cable if served == "you" else headphones) == [pytest.approx(expected, abs=0.1)]
+        assert heard_s(headphones if served == "you" else cable) == []
+        since = call.mark()
+        with serving(room, port, key="another"):
+            for who in ("you", "them"):
+                call.wait_for(f"error, {who}", "refuses the key", "--api-key-env", since=since)
+            assert call.process.wait(timeout=WAIT_S) == 2
+            locked = room.parley(*there)
+    assert locked.returncode == 2
+    assert "refuses the key" in locked.stderr
+    assert "Traceback" not in locked.stderr + call.text
+
+
+# --- voice conversion ------------------------------------------------------------------------------------------------------------
+
+
+TONE_HZ, LOW_HZ = 220, 110
+"""The voice of the synthesiser, and what the built-in voice `low` makes of it."""
+
+
+def conversion_child(call: Command) -> int:
+    """The process that converts."""
+    parent = call.process.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    [child] = [each for each in children if b"serve" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return int(child)
+
+
+def frequency(tap: Tap, from_s: float, to_s: float) -> float:
+    """The strongest tone in that time of `time.monotonic()`."""
+    begin_s, audio = tap.sound()
+    part = audio[round((from_s - begin_s) * RATE) : round((to_s - begin_s) * RATE)].astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 18))
+    return float(np.argmax(spectrum)) * RATE / (1 << 18)
+
+
+def test_a_voice_converter_that_is_killed_costs_its_voice_for_a_moment_and_no_speech(room: CallRoom) -> None:
+    spoken_s = 5.0
+    # As fast as it is heard, so that what is heard was converted just now.
+    longer = CONFIGURATION.replace(f"chunks = {MINE_S * 10:.0f}", f"chunks = {spoken_s * 10:.0f}, pace = 1.05")
+    (room.folder / "long.toml").write_text(longer)
+    flags = ("--mode", "forward", "--vc", "process:vocoder:low", "--config", "long.toml")
+    with running(room, "interpret", "--plain", *flags) as call:
+        since = call.wait_for("you: listening", patience_s=START_S)
+        with room.tapped(TO_CALL) as (cable,):
+            room.says("mic", clip_path("hello_world")).wait()
+            since = call.wait_for("you: speaking", since=since)
+            eventually(lambda: sum(heard_s(cable)) > 1.0, "no translation is heard")
+            killed_s = time.monotonic()
+            os.kill(conversion_child(call), signal.SIGKILL)
+            since = call.wait_for("The voice converter is back", since=since)
+            call.wait_for("you: listening", since=since)
+            [(began_s, ended_s)] = cable.spans()
+        before = frequency(cable, killed_s - 0.5, killed_s - 0.1)
+        raw = frequency(cable, killed_s + 0.4, killed_s + 0.8)
+        later = frequency(cable, ended_s - 0.5, ended_s - 0.1)
+        assert ended_s - began_s == pytest.approx(spoken_s, abs=0.5)
+        assert before == pytest.approx(LOW_HZ, rel=0.1)
+        assert raw == pytest.approx(TONE_HZ, rel=0.02)
+        assert later == pytest.approx(LOW_HZ, rel=0.1)
+        assert call.leave() == 0
