@@ -40,6 +40,7 @@ class NoDevices:
     """A machine whose devices are all missing: the directions run without sound."""
 
     silence_s = 1.0
+    opened_by_name = True
 
     def resolve(self, wanted: str, use: Use) -> NamedDevice:
         raise DevicesUnavailable(f"This machine has no {use}.", "Connect one.")
@@ -170,14 +171,14 @@ async def test_push_to_talk_the_panic_key_and_mute_open_and_close_the_microphone
         call.toggle_push_to_talk()
         assert call.talking
         call.toggle_panic()
-        assert call.panic
-        assert call.working["forward"].plan.mix.raw
+        mix = call.working["forward"].plan.mix
+        assert (call.panic, mix.raw) == (True, True)
         assert view.saw("Your own voice goes to the call.")
         call.toggle_mute("forward")
-        assert call.working["forward"].plan.mix.closed
+        assert mix.closed
         call.toggle_mute("forward")
         call.toggle_panic()
-        assert not call.working["forward"].plan.mix.raw
+        assert (call.panic, mix.raw) == (False, False)
         call.set_languages("de", "fr")
         assert call.directions["reverse"].wishes == RouteWishes("fr", "de")
         call.set_voice("forward", "coral")
