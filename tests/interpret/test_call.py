@@ -15,7 +15,6 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -92,14 +91,14 @@ def both_listen(call: Command, since: int = 0, patience_s: float = 30) -> None:
         call.wait_for(f"{who}: listening", since=since, patience_s=patience_s)
 
 
-def whole(seconds: float) -> Any:
-    """A translation of that length, nothing missing; on a busy machine gaps lengthen it."""
-    return pytest.approx(seconds + 0.35, abs=0.45)
-
-
 def heard_s(tap: Tap) -> list[float]:
     """How long each stretch of sound was."""
     return [end - begin for begin, end in tap.spans()]
+
+
+def about(seconds: float) -> Any:
+    """A translation of that length, nothing missing; on a busy machine gaps lengthen it."""
+    return pytest.approx(seconds + 0.35, abs=0.45)
 
 
 def loudest(tap: Tap) -> int:
@@ -118,7 +117,7 @@ def test_the_other_party_is_read_and_heard_in_the_headphones_and_not_in_the_call
         call.wait_for("them, English:", "hello world", since=since)
         call.wait_for("them, x-bench:", "olleh dlrow", since=since)
         call.wait_for_speech("them", since)
-    assert sum(heard_s(headphones)) == whole(THEIRS_S)
+    assert sum(heard_s(headphones)) == about(THEIRS_S)
     assert loudest(cable) == 0
     assert call.count("you: speaking", since=since) == 0
 
@@ -135,8 +134,8 @@ def test_both_directions_at_once_in_the_same_voice_reach_only_those_whom_they_ar
             call.wait_for_speech(who, since)
         call.wait_for("you, English:", "hello there", since=since)
         call.wait_for("them, x-bench:", "olleh dlrow", since=since)
-    assert sum(heard_s(headphones)) == whole(THEIRS_S)
-    assert sum(heard_s(cable)) == whole(MINE_S)
+    assert sum(heard_s(headphones)) == about(THEIRS_S)
+    assert sum(heard_s(cable)) == about(MINE_S)
 
 
 def test_the_raw_voice_is_let_through_with_little_delay(room: CallRoom, call: Command, tmp_path: Path) -> None:
@@ -210,7 +209,7 @@ def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_us
         room.says(FROM_CALL, clip_path("hello_world")).wait()
         call.wait_for_speech("them", since)
     *leaked, translation = heard_s(headphones)
-    assert translation == whole(THEIRS_S)
+    assert translation == about(THEIRS_S)
     assert sum(leaked) < LEAK_S
     room.cables()
     call.wait_for("note, you: again Desk microphone", since=since, patience_s=8)
@@ -219,7 +218,7 @@ def test_a_cable_that_is_removed_while_a_translation_sounds_is_waited_for_and_us
     with room.tapped(TO_CALL) as (cable,):
         room.says("mic", clip_path("hello_world")).wait()
         call.wait_for_speech("you", since)
-    assert heard_s(cable)[-1] == whole(MINE_S)
+    assert heard_s(cable)[-1] == about(MINE_S)
 
 
 def test_headphones_that_are_unplugged_never_put_a_translation_into_the_call(room: CallRoom, call: Command) -> None:
@@ -235,7 +234,7 @@ def test_headphones_that_are_unplugged_never_put_a_translation_into_the_call(roo
         room.says("mic", clip_path("hello_world")).wait()
         call.wait_for_speech("you", since)
     *leaked, translation = heard_s(cable)
-    assert translation == whole(MINE_S)
+    assert translation == about(MINE_S)
     assert sum(leaked) < LEAK_S
     since = call.mark()
     room.plug_in_headphones()
@@ -278,8 +277,8 @@ def test_a_sound_server_that_is_started_again_gets_its_call_back(room: CallRoom,
             each.wait()
         for who in ("you", "them"):
             call.wait_for_speech(who, since)
-    assert heard_s(headphones)[-1] == whole(THEIRS_S)
-    assert heard_s(cable)[-1] == whole(MINE_S)
+    assert heard_s(headphones)[-1] == about(THEIRS_S)
+    assert heard_s(cable)[-1] == about(MINE_S)
 
 
 def test_a_call_that_went_through_all_that_ends_at_once_with_its_figures(call: Command) -> None:
@@ -341,7 +340,7 @@ def test_a_full_a_killed_and_a_locked_server_are_said_and_nothing_old_is_spoken(
             assert call.count(": speaking", since=since) == 1
             server.process.kill()
         expected = MINE_S if served == "you" else THEIRS_S
-        assert sum(heard_s(cable if served == "you" else headphones)) == whole(expected)
+        assert sum(heard_s(cable if served == "you" else headphones)) == about(expected)
         assert heard_s(headphones if served == "you" else cable) == []
         since = call.mark()
         with serving(room, port, key="another"):
@@ -377,28 +376,135 @@ def frequency(tap: Tap, from_s: float, to_s: float) -> float:
     return float(np.argmax(spectrum)) * RATE / (1 << 18)
 
 
-def test_a_voice_converter_that_is_killed_costs_its_voice_for_a_moment_and_no_speech(room: CallRoom) -> None:
-    spoken_s = 5.0
-    # As fast as it is heard, so that what is heard was converted just now.
-    longer = CONFIGURATION.replace(f"chunks = {MINE_S * 10:.0f}", f"chunks = {spoken_s * 10:.0f}, pace = 1.05")
+LONG_S = 5.0
+
+
+@pytest.fixture(scope="module")
+def converted_call(room: CallRoom) -> Iterator[Command]:
+    """A call in which the user's translations are long and converted, and the other party is heard, too."""
+    # Made as fast as it is heard, so that what is heard was converted just now.
+    longer = CONFIGURATION.replace(f"chunks = {MINE_S * 10:.0f}", f"chunks = {LONG_S * 10:.0f}, pace = 1.05")
     (room.folder / "long.toml").write_text(longer)
-    flags = ("--mode", "forward", "--vc", "process:vocoder:low", "--config", "long.toml")
+    flags = ("--vc", "process:vocoder:low", "--original-reverse", "0.5", "--config", "long.toml")
     with running(room, "interpret", "--plain", *flags) as call:
-        since = call.wait_for("you: listening", patience_s=START_S)
-        with room.tapped(TO_CALL) as (cable,):
+        both_listen(call, patience_s=START_S)
+        yield call
+
+
+def test_a_voice_converter_that_is_killed_costs_its_voice_for_a_moment_and_no_speech(
+    room: CallRoom, converted_call: Command
+) -> None:
+    call = converted_call
+    since = call.mark()
+    with room.tapped(TO_CALL) as (cable,):
+        room.says("mic", clip_path("hello_world")).wait()
+        since = call.wait_for("you: speaking", since=since)
+        eventually(lambda: sum(heard_s(cable)) > 1.0, "no translation is heard")
+        killed_s = time.monotonic()
+        os.kill(conversion_child(call), signal.SIGKILL)
+        since = call.wait_for("The voice converter is back", since=since)
+        call.wait_for("you: listening", since=since)
+        [(began_s, ended_s)] = cable.spans()
+    before = frequency(cable, killed_s - 0.5, killed_s - 0.1)
+    raw = frequency(cable, killed_s + 0.4, killed_s + 0.8)
+    later = frequency(cable, ended_s - 0.5, ended_s - 0.1)
+    assert ended_s - began_s == about(LONG_S)
+    assert before == pytest.approx(LOW_HZ, rel=0.1)
+    assert raw == pytest.approx(TONE_HZ, rel=0.02)
+    assert later == pytest.approx(LOW_HZ, rel=0.1)
+
+
+def test_a_loudspeaker_that_the_microphone_hears_is_noticed_and_the_microphone_closed(
+    room: CallRoom, converted_call: Command
+) -> None:
+    call = converted_call
+    since = call.mark()
+    loop = room.pactl("load-module", "module-loopback", f"source={HEADPHONES}.monitor", "sink=mic", "latency_msec=60")
+    try:
+        speaking = room.says(FROM_CALL, clip_path("beckett"))
+        call.wait_for("error, you: Your microphone hears what your loudspeaker plays", since=since, patience_s=6)
+        call.wait_for("you: muted", since=since)
+        speaking.kill()
+        speaking.wait()
+    finally:
+        room.pactl("unload-module", loop)
+    assert call.leave() == 0
+    assert "Traceback" not in call.text
+
+
+# --- before a call ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_checks_name_each_device_and_language_and_what_mends_what_is_missing(room: CallRoom) -> None:
+    well = room.parley("interpret", "--check")
+    assert well.returncode == 0, well.stderr
+    assert [line.split(",")[0] for line in well.stdout.splitlines()] == [
+        "ok    x-bench to en: bench",
+        "ok    en to x-bench: pocketsphinx",
+        "ok    microphone: Desk microphone",
+        "ok    cable into the call: Parley microphone feed",
+        "ok    cable from the call: Monitor of Parley call",
+        "ok    headphones: Test headphones",
+    ]
+    wrong = ("--theirs", "de", "--microphone", "none such", "--headphones", "Parley microphone", "--to-call", "nothing")
+    ill = room.parley("interpret", "--check", *wrong)
+    assert ill.returncode == 1
+    assert ill.stdout.splitlines() == [
+        "FAIL  x-bench to de: the translator does not reach 'de' from there; it reaches en",
+        "      `parley doctor` names the pairs that are installed; docs/translation.md says how to add one.",
+        "FAIL  de to x-bench: its engines cannot be used, as said above",
+        "      `parley doctor` checks each engine.",
+        "FAIL  microphone: The sound server has no input device 'none such'; there are: 'Desk microphone'.",
+        "      Choose one of them: --microphone.",
+        "FAIL  cable into the call: There is no cable 'nothing'.",
+        "      `parley cables create` makes Parley's own; --to-call names another one.",
+        "ok    cable from the call: Monitor of Parley call, 48000 Hz",
+        "FAIL  headphones: Parley microphone feed (as you named it) is a cable of ours: what it plays would go into the call.",
+        "      Name your headphones: --headphones.",
+    ]
+    assert "pocketsphinx does not understand 'de'" in ill.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--mine", "en"), "Both parties speak 'en'."),
+        (("--mine", "", "--theirs", ""), "Who speaks what is not said: --mine and --theirs."),
+        (("--cost-cap", "5"), "A cost cap needs a price."),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_at_once(room: CallRoom, flags: tuple[str, ...], said: str) -> None:
+    done = room.parley("interpret", *flags)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_files_of_init_are_read_and_are_not_overwritten(room: CallRoom) -> None:
+    first, again = room.parley("interpret", "init", "new"), room.parley("interpret", "init", "new")
+    assert first.returncode == 0, first.stderr
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    # Its languages and engines are those of the machine; that nothing in it is refused shows in what is.
+    tried = room.parley("interpret", "--config", "new/parley.toml", "--mine", "en")
+    assert "Both parties speak 'en'." in tried.stderr, tried.stderr
+
+
+def test_without_cables_the_call_is_listened_to_through_the_microphone(room: CallRoom) -> None:
+    room.cables("remove")
+    checked = room.parley("interpret", "--check")
+    assert checked.returncode == 0, checked.stdout
+    assert "note  cable into the call: There is no cable" in checked.stdout
+    assert "`parley cables create`" in checked.stdout
+    with running(room, "interpret", "--plain") as call:
+        call.wait_for("warning: There is no cable into the call", "`parley cables create`", patience_s=START_S)
+        since = call.wait_for("them: listening")
+        with room.tapped(HEADPHONES) as (headphones,):
             room.says("mic", clip_path("hello_world")).wait()
-            since = call.wait_for("you: speaking", since=since)
-            eventually(lambda: sum(heard_s(cable)) > 1.0, "no translation is heard")
-            killed_s = time.monotonic()
-            os.kill(conversion_child(call), signal.SIGKILL)
-            since = call.wait_for("The voice converter is back", since=since)
-            call.wait_for("you: listening", since=since)
-            [(began_s, ended_s)] = cable.spans()
-        before = frequency(cable, killed_s - 0.5, killed_s - 0.1)
-        raw = frequency(cable, killed_s + 0.4, killed_s + 0.8)
-        later = frequency(cable, ended_s - 0.5, ended_s - 0.1)
-        assert ended_s - began_s == pytest.approx(spoken_s, abs=0.5)
-        assert before == pytest.approx(LOW_HZ, rel=0.1)
-        assert raw == pytest.approx(TONE_HZ, rel=0.02)
-        assert later == pytest.approx(LOW_HZ, rel=0.1)
+            call.wait_for("them, x-bench:", "olleh dlrow", since=since)
+            call.wait_for_speech("them", since)
+        assert sum(heard_s(headphones)) == about(THEIRS_S)
         assert call.leave() == 0
+    refused = room.parley("interpret", "--mode", "forward")
+    assert refused.returncode == 2
+    assert "cable into the call: There is no cable 'parley_mic_sink'." in refused.stderr

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from parley.cables.pulse import SoundDevice, SoundServer
     from parley.client.connection import Server
     from parley.config.values import InterpretConfig
+    from parley.talk.devices import DevicesUnavailable
 
 _SOME = 8
 
 
 async def check_server(server: Server, settings: InterpretConfig) -> list[Check]:
     """Whether the server is there, and whether a Parley's pipelines cover the languages."""
+    from parley.cli.interpret_plan import wanted_directions
     from parley.client.parley_rest import ParleyRest
 
     if settings.url:
@@ -29,10 +31,10 @@ async def check_server(server: Server, settings: InterpretConfig) -> list[Check]
     if not await rest.ask():
         return [Check("server", False, f"{server.name} does not answer", "Start it again.")]
     pairs = {"forward": (settings.mine, settings.theirs), "reverse": (settings.theirs, settings.mine)}
+    served = {str(pipeline.get("name")): pipeline for pipeline in await rest.pipelines()}
     return [
-        _check_languages(pipeline, *pairs[str(pipeline["name"])])
-        for pipeline in await rest.pipelines()
-        if pipeline.get("name") in pairs
+        _check_languages(served[name], *pairs[name]) if name in served else _not_served(*pairs[name])
+        for name in wanted_directions(settings)
     ]
 
 
@@ -48,6 +50,16 @@ async def _check_link(server: Server, settings: InterpretConfig) -> Check:
             return Check(name, True, "opens a session")
     except ServerUnavailable as error:
         return Check(name, False, error.message, error.remedy)
+
+
+def _not_served(source: str, target: str) -> Check:
+    """The engines said why as they were loaded."""
+    return Check(
+        f"{source} to {target}",
+        False,
+        "its engines cannot be used, as said above",
+        "`parley doctor` checks each engine.",
+    )
 
 
 def _check_languages(pipeline: dict[str, Any], source: str, target: str) -> Check:
@@ -114,12 +126,19 @@ def _devices(settings: InterpretConfig) -> Iterator[Check]:
         try:
             found = names.resolve(name, use)
         except DevicesUnavailable as error:
-            yield Check(label, False, error.message, error.remedy)
+            yield _unresolved(label, use, error, settings)
             continue
         device = None if server is None else server.device(found.at_server)
         yield Check(label, True, f"{found.name or 'the default one'}{f', {found.rate} Hz' if found.rate else ''}")
         if device is not None:
             yield from _costs(label, use, device, server)
+
+
+def _unresolved(label: str, use: str, error: DevicesUnavailable, settings: InterpretConfig) -> Check:
+    """Without a cable of its own into the call, the mode `both` is the mode `listen`."""
+    if use == "to call" and settings.mode == "both" and not settings.to_call:
+        return Check(label, False, f"{error.message} You hear them, they do not hear you", error.remedy, required=False)
+    return Check(label, False, error.message, error.remedy)
 
 
 def _costs(label: str, use: str, device: SoundDevice, server: SoundServer | None) -> Iterator[Check]:

@@ -59,9 +59,13 @@ def examine(config: Config) -> int:
 
 async def _checks(config: Config, settings: InterpretConfig) -> list[Check]:
     from parley.cli.interpret_checks import check_devices, check_server
+    from parley.engines.ports import EngineUnavailable
 
-    with _server(config, settings) as server:
-        found = await check_server(server, settings)
+    try:
+        with _server(config, settings) as server:
+            found = await check_server(server, settings)
+    except EngineUnavailable as error:
+        found = [Check("engines", False, error.message, error.remedy)]
     return [*found, *await check_devices(settings)]
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from parley.cables.alsa_names import AlsaPluginMissing, NoSuchDevice, expose_devices, find_exposed
+from parley.cables.alsa_names import AlsaPluginMissing, ExposedDevice, NoSuchDevice, expose_devices, find_exposed
 from parley.cables.own import CABLES
 from parley.cables.pulse import SoundDevice, SoundServer, SoundServerUnavailable, read_sound_server
 from parley.cables.watch import DeviceBack, DeviceGone, DeviceWatch, ServerBack, ServerGone, StreamMoved
@@ -96,13 +96,13 @@ class ServerNames:
         try:
             server = read_sound_server()
             exposed = expose_devices(server)
-            default = server.default_input if direction == "input" else server.default_output
-            found = find_exposed(exposed, wanted or default, direction)
-        except NoSuchDevice as error:
-            remedy = f"`parley cables create` makes Parley's own. {error.remedy}" if use in CABLE_USES else error.remedy
-            raise DevicesUnavailable(error.message, remedy) from error
         except (SoundServerUnavailable, AlsaPluginMissing) as error:
             raise DevicesUnavailable(error.message, error.remedy) from error
+        default = server.default_input if direction == "input" else server.default_output
+        try:
+            found = find_exposed(exposed, wanted or default, direction)
+        except NoSuchDevice as error:
+            raise _missing(exposed, wanted or default, use) from error
         _check(found.device, server, wanted, use)
         self._trouble.pop(found.device.name, None)
         shown = next((kind.call_shows for kind in CABLES if kind.name == found.device.cable), "")
@@ -141,6 +141,25 @@ class _AllOf(dict[str, str]):
 
     def get(self, key: str, default: object = None) -> str:
         return self._message
+
+
+def _missing(exposed: Sequence[ExposedDevice], wanted: str, use: Use) -> DevicesUnavailable:
+    """What to say where no device has the name. Our own cables and monitors are not offered in the place of a device of the user's."""
+    if use in CABLE_USES:
+        flag = "--to-call" if use == "to call" else "--from-call"
+        return DevicesUnavailable(
+            f"There is no cable {wanted!r}.", f"`parley cables create` makes Parley's own; {flag} names another one."
+        )
+    direction = _DIRECTIONS[use]
+    fitting = [
+        repr(each.name)
+        for each in exposed
+        if each.direction == direction and not each.device.cable and not each.device.monitor_of
+    ]
+    return DevicesUnavailable(
+        f"The sound server has no {direction} device {wanted!r}; there are: {', '.join(fitting) or 'none'}.",
+        f"Choose one of them: --{use}." if fitting else "Connect one.",
+    )
 
 
 def _check(device: SoundDevice, server: SoundServer, wanted: str, use: Use) -> None:
