@@ -19,7 +19,7 @@ class CostMeter:
     """`sent()` for each piece of audio; `cap` None: no limit. Raises `ValueError` for a negative price or a cap that is not positive."""
 
     def __init__(self, price_per_minute: float, cap: float | None = None, currency: str = "USD") -> None:
-        if price_per_minute < 0 or (cap is not None and cap <= 0):
+        if not price_per_minute >= 0 or not (cap is None or cap > 0):  # NaN is refused too
             raise ValueError("price_per_minute must be 0 or more, and the cap more than 0")
         self._price = price_per_minute
         self._cap = cap

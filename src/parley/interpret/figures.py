@@ -54,6 +54,8 @@ class DirectionAccount:
         """When the speaker began, after each of the last pauses."""
         self._heard_until_s = float("-inf")
         """How much of the source has been translated at the loudspeaker."""
+        self._plays: deque[tuple[float, float | None]] = deque(maxlen=KEPT)
+        """When the last pieces began to be heard, and up to where each translates: those that may answer a pause not known yet."""
         self._dropped_s = 0.0
         self._reconnects = 0
         self._drifts = 0
@@ -67,10 +69,14 @@ class DirectionAccount:
 
     def speech_ended(self, at_s: float) -> None:
         """The speaker has paused: the last voice was at `at_s`."""
-        if self._heard_until_s >= at_s - NEAR_S:
-            self._measured(PauseStages(0.0, 0.0, 0.0, 0.0))
-            return
-        self._pauses.append(_Pause(at_s))
+        pause = _Pause(at_s)
+        for played_s, until_s in self._plays:
+            # A pause is known some tenths of a second late; its translation may have begun meanwhile.
+            if _answers(pause, until_s) and (until_s is not None or played_s > at_s):
+                early = 0.0 if played_s <= at_s else None
+                self._measured(PauseStages(early, early, early, _after(at_s, played_s)))
+                return
+        self._pauses.append(pause)
 
     def source_text(self, at_s: float) -> None:
         """More words were understood."""
@@ -98,7 +104,9 @@ class DirectionAccount:
             began_s = max([self._heard_until_s, *begun[-1:]])
             if began_s > until_s - LONGEST_S:
                 self._spans_ms.append(1000 * max(0.0, at_s - began_s))
-            self._heard_until_s = max(self._heard_until_s, until_s)
+            if until_s > self._heard_until_s:
+                self._plays.append((at_s, until_s))
+                self._heard_until_s = until_s
         while self._pauses and self._pauses[0].at_s < at_s - FORGOTTEN_S:
             self._pauses.popleft()
         while self._pauses and self._pauses[0].at_s <= at_s and _answers(self._pauses[0], until_s):
@@ -109,6 +117,8 @@ class DirectionAccount:
             if until_s is None:
                 # It answers the oldest one; what it says of the others is not known.
                 return
+        if until_s is None:
+            self._plays.append((at_s, None))
 
     def _measured(self, stages: PauseStages) -> None:
         self._last = stages

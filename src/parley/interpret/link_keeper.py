@@ -196,14 +196,23 @@ class LinkKeeper:
 
     async def _hand_over(self, run: LinkRun) -> None:
         """Open the next session beside this one, then send everything to that."""
-        self._new_session = False
+        asked, self._new_session = self._new_session, False
         successor = self._started(run)
         assert successor.task is not None
         opening = asyncio.create_task(successor.opened.wait())
-        await asyncio.wait((successor.task, opening), return_when=asyncio.FIRST_COMPLETED)
-        opening.cancel()
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((successor.task, opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opening.cancel()
+            stopping.cancel()
+            if not successor.opened.is_set():
+                successor.end()
         if not successor.opened.is_set():
-            # This session goes on until its end; then the usual way to another one begins.
+            # This session goes on until its end; then the usual way to another one begins. What the user asked for is tried again.
+            self._new_session = self._new_session or asked
+            if asked and successor.failure is not None:
+                self._hooks.note("warning", f"{successor.failure.message} The change waits for another session.")
             await self._within(RETRY_S[-1])
             return
         run.retire()

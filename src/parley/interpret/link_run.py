@@ -96,7 +96,8 @@ class LinkRun:
 
     def wants_successor(self, now_s: float, *, speaking: bool) -> bool:
         """Whether another session should take over now: soon before this one expires, in a pause if there is one."""
-        if self.link is None or self.link.expires_in_s is None:
+        if self.link is None or not self.link.expires_in_s or self.link.expires_in_s < 0:
+            # A session that was expired when it opened says that the two clocks disagree, not when it ends.
             return False
         whole_s = self.link.expires_in_s
         left_s = whole_s - (now_s - self._opened_at_s)

@@ -85,15 +85,15 @@ class VoiceChange:
         rate = self._converter.info.sample_rate
         conversion = ClauseConversion(self._converter, self.voice, self._share, self._before)
         back = Resampler(rate, WIRE_RATE, "HQ")
-        given = owed = 0
+        missing = np.zeros(0, np.int16)
         try:
             while True:
-                owed += len(audio)
+                missing = np.concatenate([missing, audio])
                 started_s = time.perf_counter()
                 ready = await conversion.push(pcm.to_float(audio), WIRE_RATE)
                 self._on_converted(len(audio) / WIRE_RATE, time.perf_counter() - started_s)
                 made = back.push(ready)
-                given += len(made)
+                missing = missing[len(made) :]
                 self._give(made, until_s)
                 try:
                     audio, until_s = await self._next(QUIET_S)
@@ -101,9 +101,9 @@ class VoiceChange:
                     break
             self._give(np.concatenate([back.push(await conversion.finish()), back.finish()]), until_s)
         except EngineError:
-            # What went in and did not come out: the end of this audio, unconverted.
-            missing = min(len(audio), owed - given)
-            self._deliver(audio[len(audio) - missing :], until_s)
+            # What went in and did not come out, unconverted: a converter may hold back more than the last piece.
+            if len(missing):
+                self._deliver(missing, until_s)
             raise
         finally:
             conversion.close()
