@@ -96,7 +96,7 @@ def heard_s(tap: Tap) -> list[float]:
     return [end - begin for begin, end in tap.spans()]
 
 
-def about(seconds: float) -> Any:
+def about(seconds: float) -> object:
     """A translation of that length, nothing missing; on a busy machine gaps lengthen it."""
     return pytest.approx(seconds + 0.35, abs=0.45)
 
