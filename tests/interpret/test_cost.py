@@ -13,9 +13,10 @@ def test_a_minute_costs_its_price_and_the_cap_is_reached_exactly() -> None:
         assert not meter.sent(1)
     assert meter.sent(1)
     assert not meter.sent(23)
-    assert not meter.over_cap
+    reached = [meter.over_cap]
     assert not meter.sent(1)
-    assert meter.over_cap
+    reached.append(meter.over_cap)
+    assert reached == [False, True]
     assert meter.said == "1.00 of at most 1.00 EUR spent"
     assert (meter.shown.spent, meter.shown.cap) == (1.0, 1.0)
 
