@@ -102,3 +102,38 @@ async def test_a_stretch_comes_out_as_long_as_it_went_in_and_in_order() -> None:
         assert positions[-1] == 19.0
         assert round(told.converted_s, 3) == 0.4
         assert told.failures == []
+
+
+class _Hangs(BenchConverter):
+    """A converter that answers when `answers` is set."""
+
+    answers: asyncio.Event
+
+    def open_stream(self, spec: object) -> object:  # type: ignore[override]
+        answers = self.answers
+
+        class Stream:
+            async def convert(self, audio: Samples) -> Samples:
+                await answers.wait()
+                return np.zeros(0, np.float32)
+
+            async def finish(self) -> Samples:
+                return np.zeros(0, np.float32)
+
+            def close(self) -> None: ...
+
+        return Stream()
+
+
+async def test_a_converter_that_is_slower_than_the_speech_is_passed_by_in_order() -> None:
+    speech = np.repeat(np.arange(100, 125, dtype=np.int16), 24_000)
+    converter = _Hangs(50, 0)
+    converter.answers = asyncio.Event()
+    async with changing(converter) as (change, told):
+        for begin in range(0, len(speech), 24_000):
+            change.push(speech[begin : begin + 24_000], begin / 24_000)
+        await asyncio.sleep(0)
+        converter.answers.set()
+        await told.until(len(speech))
+        assert np.array_equal(told.audio, speech)
+        assert told.failures == ["It is slower than the speech."]

@@ -104,6 +104,9 @@ class ServerNames:
         except NoSuchDevice as error:
             raise _missing(exposed, wanted or default, use) from error
         _check(found.device, server, wanted, use)
+        if isinstance(self._trouble, _AllOf):
+            # It answers again; its report comes later.
+            self._trouble = {}
         self._trouble.pop(found.device.name, None)
         shown = next((kind.call_shows for kind in CABLES if kind.name == found.device.cable), "")
         made = f"{server.run} {found.device.index}"

@@ -223,6 +223,8 @@ class LinkKeeper:
     def _look_after_retiring(self) -> None:
         for run in [each for each in self._retiring if each.over]:
             self._retiring.remove(run)
+            if run.task is not None and not run.task.cancelled() and (error := run.task.exception()) is not None:
+                self._hooks.note("warning", f"A fault ended the session before: {type(error).__name__}: {error}.")
         if not self._retiring and self._run is not None:
             self._run.release()
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import numpy as np
 
 from parley.audio import pcm
 from parley.audio.resampling import Resampler
-from parley.audio.types import Int16
+from parley.audio.types import Int16, Samples
 from parley.engines.ports import EngineError, VoiceConverter
 from parley.interpret.ports import WIRE_RATE
 from parley.runtime.conversion import ClauseConversion, SpokenBefore
 
 QUIET_S: Final = 0.25
-MOST_S: Final = 60.0
-"""Audio that waits for the converter. What comes beyond that is played as it is."""
+MOST_S: Final = 20.0
+"""Audio that waits for the converter. Beyond that it is too slow, and all that waits is played as it is."""
+
+HANGING_S: Final = 10.0
+"""A converter that takes so long for a piece has failed."""
 
 
 class VoiceChange:
@@ -48,6 +51,8 @@ class VoiceChange:
         self._before = SpokenBefore(converter.info.sample_rate)
         self._share = object()
         self._failing = False
+        self._overfull = False
+        """Whether what waits is to be played unconverted."""
 
     @property
     def latency_ms(self) -> float:
@@ -56,16 +61,18 @@ class VoiceChange:
 
     def push(self, audio: Int16, until_s: float | None) -> None:
         """More of the translation, int16 `[n]` at 24 kHz."""
-        if self._waiting_s + len(audio) / WIRE_RATE > MOST_S:
-            self._deliver(audio, until_s)
-            return
         self._waiting_s += len(audio) / WIRE_RATE
+        self._overfull = self._overfull or self._waiting_s > MOST_S
         self._queue.put_nowait((audio, until_s))
 
     async def run(self) -> None:
         """Convert one stretch after another."""
         while True:
             audio, until_s = await self._next(None)
+            if self._overfull:
+                self._deliver(audio, until_s)
+                self._overfull = not self._queue.empty()
+                continue
             try:
                 await self._stretch(audio, until_s)
                 self._failing = False
@@ -90,7 +97,9 @@ class VoiceChange:
             while True:
                 missing = np.concatenate([missing, audio])
                 started_s = time.perf_counter()
-                ready = await conversion.push(pcm.to_float(audio), WIRE_RATE)
+                ready = await _in_time(conversion.push(pcm.to_float(audio), WIRE_RATE))
+                if self._overfull:
+                    raise EngineError("It is slower than the speech.", code="converter_late")
                 self._on_converted(len(audio) / WIRE_RATE, time.perf_counter() - started_s)
                 made = back.push(ready)
                 missing = missing[len(made) :]
@@ -99,7 +108,7 @@ class VoiceChange:
                     audio, until_s = await self._next(QUIET_S)
                 except TimeoutError:
                     break
-            self._give(np.concatenate([back.push(await conversion.finish()), back.finish()]), until_s)
+            self._give(np.concatenate([back.push(await _in_time(conversion.finish())), back.finish()]), until_s)
         except EngineError:
             # What went in and did not come out, unconverted: a converter may hold back more than the last piece.
             if len(missing):
@@ -111,3 +120,12 @@ class VoiceChange:
     def _give(self, audio: np.ndarray[tuple[int], np.dtype[np.float32]], until_s: float | None) -> None:
         if len(audio):
             self._deliver(pcm.to_int16(audio), until_s)
+
+
+async def _in_time(converting: Awaitable[Samples]) -> Samples:
+    """What is converted. Raises `EngineError`, also where that takes longer than `HANGING_S`."""
+    try:
+        async with asyncio.timeout(HANGING_S):
+            return await converting
+    except TimeoutError as error:
+        raise EngineError(f"It has not answered for {HANGING_S:.0f} s.", code="converter_hangs") from error
