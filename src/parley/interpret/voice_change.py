@@ -70,6 +70,7 @@ class VoiceChange:
         while True:
             audio, until_s = await self._next(None)
             if self._overfull:
+                self._failed("It is slower than the speech.")
                 self._deliver(audio, until_s)
                 self._overfull = not self._queue.empty()
                 continue
@@ -77,9 +78,13 @@ class VoiceChange:
                 await self._stretch(audio, until_s)
                 self._failing = False
             except EngineError as error:
-                if not self._failing:
-                    self._on_failure(error.message)
-                self._failing = True
+                self._failed(error.message)
+
+    def _failed(self, why: str) -> None:
+        """Say so once, until a stretch succeeds."""
+        if not self._failing:
+            self._on_failure(why)
+        self._failing = True
 
     async def _next(self, timeout_s: float | None) -> tuple[Int16, float | None]:
         async with asyncio.timeout(timeout_s):
