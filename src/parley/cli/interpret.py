@@ -51,6 +51,9 @@ Examples:
 """,
 )
 @pipeline_configured
+@click.option(
+    "--mt", metavar="ENGINE[:MODEL]", help="Translator of the own server, such as bergamot:en-pt [default: auto]."
+)
 @click.option("--mine", metavar="LANGUAGE", help="The language that you speak, such as es.")
 @click.option("--theirs", metavar="LANGUAGE", help="The language that the other party speaks, such as en.")
 @click.option(
@@ -115,7 +118,7 @@ def interpret(
 def _flags(options: dict[str, object]) -> dict[str, object]:
     """The flags as short names of settings. `--vc` is the converter of the user's translations here."""
     flags = {name: options[name] for name in PIPELINE_FLAGS if name != "vc"}
-    flags["interpret_voice_conversion"] = options["vc"]
+    flags |= {"mt": options["mt"], "interpret_voice_conversion": options["vc"]}
     for name in SETTINGS:
         value = options[name]
         flags[f"interpret_{name}"] = ("on" if value else None) if name in ("beta", "push_to_talk") else value

@@ -100,7 +100,7 @@ async def check_devices(settings: InterpretConfig) -> list[Check]:
 def _devices(settings: InterpretConfig) -> Iterator[Check]:
     from parley.cli.interpret_plan import default_cable, reverse_input, wanted_directions
     from parley.interpret.desk import CableInput
-    from parley.interpret.device_names import names_now
+    from parley.interpret.device_names import found_now, names_now
     from parley.talk.devices import DevicesUnavailable, sounddevice_library
 
     try:
@@ -124,7 +124,7 @@ def _devices(settings: InterpretConfig) -> Iterator[Check]:
             uses.append(("headphones", "headphones", settings.headphones))
     for label, use, name in dict.fromkeys(uses):
         try:
-            found = names.resolve(name, use)
+            found = found_now(names, name, use)
         except DevicesUnavailable as error:
             yield _unresolved(label, use, error, settings)
             continue

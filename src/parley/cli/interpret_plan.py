@@ -5,6 +5,7 @@ Laws: builds values; opens nothing.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,11 +49,19 @@ def route_to(server: Server, settings: InterpretConfig, name: str, *, is_parley:
     return TranslationSessions(translation_server(server, model), own=own or is_parley, name=f"{server.name}, {model}")
 
 
+_INSTALLED = {
+    "darwin": {"to call": "BlackHole 2ch", "from call": "BlackHole 16ch"},
+    "win32": {"to call": "CABLE Input", "from call": "CABLE-A Output"},
+}
+"""The cables that docs/cables.md has installed where Parley makes none."""
+
+
 def default_cable(use: str) -> str:
-    """The name of our own cable for that use, as the sound server has it."""
+    """The name of the cable for that use: our own, as the sound server has it, or what is installed elsewhere."""
     from parley.cables.own import CALL, MICROPHONE
 
-    return MICROPHONE.playback if use == "to call" else CALL.capture
+    own = {"to call": MICROPHONE.playback, "from call": CALL.capture}
+    return _INSTALLED.get(sys.platform, own)[use]
 
 
 def call_plan(

@@ -223,12 +223,13 @@ async def _is_parley(server: Server) -> bool:
 
 async def _mode_here(names: DeviceNames, settings: InterpretConfig) -> tuple[Any, list[str]]:
     """The mode, and what to say of it: without a cable into the call nobody there can hear a translation."""
+    from parley.interpret.device_names import found_now
     from parley.talk.devices import DevicesUnavailable
 
     if settings.mode != "both":
         return settings.mode, []
     try:
-        await asyncio.to_thread(names.resolve, settings.to_call or default_cable("to call"), "to call")
+        await asyncio.to_thread(found_now, names, settings.to_call or default_cable("to call"), "to call")
     except DevicesUnavailable as error:
         if settings.to_call:
             raise CommandFailed(error.message, error.remedy) from error

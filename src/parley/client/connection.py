@@ -160,7 +160,7 @@ async def dial(server: Server, headers: Mapping[str, str] = _NO_HEADERS) -> Asyn
         raise ServerUnavailable(f"{server.name} did not answer within {OPEN_TIMEOUT_S} s.", again=True) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = "Is it running? `parley serve` starts one; without --url, `parley talk` brings its own."
+        remedy = "Is it running? `parley serve` starts one; without --url, this command brings its own."
         raise ServerUnavailable(f"{server.name} cannot be reached: {reason}.", remedy, again=True) from error
     connection = Connection(socket)
     try:

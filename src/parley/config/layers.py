@@ -245,7 +245,8 @@ def read_flags(flags: Mapping[str, object], pipeline: str) -> Layer:
                 f"The flag --{name.replace('_', '-')} does not exist.", remedy=did_you_mean(name, SHORT_NAMES)
             )
         if value is not None and value is not False:
-            layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{given.replace('_', '-')}")
+            shown = given.removeprefix("interpret_").replace("_", "-")
+            layer.put(_expand(SHORT_NAMES[name], pipeline), value, f"flag --{shown}")
     return layer
 
 

@@ -20,7 +20,7 @@ from parley.cables.alsa_names import AlsaPluginMissing, ExposedDevice, NoSuchDev
 from parley.cables.own import CABLES
 from parley.cables.pulse import SoundDevice, SoundServer, SoundServerUnavailable, read_sound_server
 from parley.cables.watch import DeviceBack, DeviceGone, DeviceWatch, ServerBack, ServerGone, StreamMoved
-from parley.talk.devices import DevicesUnavailable
+from parley.talk.devices import DevicesUnavailable, find_device, list_devices
 
 Use = Literal["microphone", "headphones", "to call", "from call"]
 """What a device is wanted for."""
@@ -176,6 +176,14 @@ def _check(device: SoundDevice, server: SoundServer, wanted: str, use: Use) -> N
         raise DevicesUnavailable(
             f"{what} is a cable of ours: what it plays would go into the call.", "Name your headphones: --headphones."
         )
+
+
+def found_now(names: DeviceNames, wanted: str, use: Use) -> NamedDevice:
+    """The device of that name, which is there now. PortAudio must not be in use. Blocks. Raises `DevicesUnavailable`."""
+    named = names.resolve(wanted, use)
+    if named.at_server:
+        return named
+    return NamedDevice(find_device(list_devices(), named.name, _DIRECTIONS[use]).name)
 
 
 def names_now() -> tuple[DeviceNames, SoundServer | None]:
