@@ -18,19 +18,21 @@ BETA_CLIENT_TOOLS := $(BETA_CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 MODELS := $(CURDIR)/$(VENV)/models
+CALLS := tests/interpret/test_call.py
 SOURCES := src tests scripts benchmarks examples
 
 # Compiled modules are kept: the tests start some hundreds of processes, and each would compile Parley and its tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve talk interpret test test-weights test-clients lint check coverage mutation bench soak clean
+.PHONY: help serve talk interpret test test-calls test-weights test-clients lint check coverage mutation bench soak clean
 
 help:
 	@echo "make serve         set up and start the server         (ARGS='--port 9000 --llm openai:gpt-5-mini')"
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make interpret     the call interpreter on virtual cables        (ARGS='--both'; needs PulseAudio)"
-	@echo "make test          every test but the stock clients'   (ARGS='-k barge_in')"
+	@echo "make test          every test but these three kinds    (ARGS='-k barge_in')"
+	@echo "make test-calls    parley interpret in real processes on virtual cables, in real time"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
@@ -52,7 +54,12 @@ interpret: $(TALK)
 	@$(VENV)/bin/python scripts/interpret_demo.py $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights --durations=15 $(ARGS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights --ignore=$(CALLS) \
+		-o asyncio_debug=false --durations=15 $(ARGS)
+
+# In real time, with a server, an interpreter and a sound server at work: beside other tests they would be late.
+test-calls: $(DEV)
+	$(VENV)/bin/pytest -n 0 -o asyncio_debug=false $(CALLS) $(ARGS)
 
 # The types take as long as all the rest: each half has a core of its own.
 lint: $(DEV)
@@ -72,6 +79,7 @@ lint-others:
 	$(VENV)/bin/python scripts/reference.py --check
 	$(VENV)/bin/python scripts/engines_page.py --check
 
+# With asyncio's debug mode, which costs a sixth of the time.
 check: lint
 	$(VENV)/bin/pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/clients --durations=15 -m "not slow"
 
