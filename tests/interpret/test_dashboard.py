@@ -260,12 +260,14 @@ async def test_any_text_stays_in_its_column(text: str, size: tuple[int, int]) ->
 
     began_s = time.monotonic()
     async with dashboard(size, prepare=prepare) as shown:
-        await shown.until("the call", lambda: shown.text().count("● listening") == 2)
+        await shown.until(
+            "the call and its note",
+            lambda: shown.text().count("● listening") == 2 and "error, you:" in shown.text(),
+        )
         rows = shown.rows()
         fits(rows, size)
         assert not any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 for row in rows for letter in row)
         assert not any(letter in "\u202e\u2066" for row in rows for letter in row)
-        assert "error, you:" in shown.text()
     assert time.monotonic() - began_s < PATIENCE_S
 
 
