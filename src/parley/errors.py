@@ -29,6 +29,7 @@ ParleyError
   ModelError                     models: a model is unknown, or cannot be fetched
   AudioFileError, ValueError     audio: a file cannot be read or written as audio
   ProcessingUnavailable          audio: the library for echo control and noise reduction does not load
+  NotPrivate                     audio: a folder is not this user's alone (internal to what needs one)
   UnusableUrl                    client: a URL cannot be dialled
   ServerUnavailable              client: no session can be opened
   BacklogFull                    client: the server sent more audio than is kept

@@ -6,7 +6,11 @@ Laws: a folder made here has the mode 0700 and a file 0600 from its first byte o
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from pathlib import Path
+
+from parley.errors import ParleyError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -18,6 +22,31 @@ def make_private_folder(folder: Path) -> None:
         if folder.parent != folder:
             make_private_folder(folder.parent)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+class NotPrivate(ParleyError):
+    """`folder` exists, and is not this user's alone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is not a folder that only you may use.", f"Remove it, or chmod 700 {folder}")
+        self.folder = folder
+
+
+def private_runtime_folder(unusable: str = "") -> Path:
+    """`parley` in `$XDG_RUNTIME_DIR` (unless its path has one of the `unusable` characters), else `parley-UID` in the folder of temporary
+    files; made where it is missing. Raises `NotPrivate`, and `OSError` with the folder as its `filename`."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = os.path.isabs(runtime) and not set(runtime) & set(unusable)
+    folder = Path(runtime) / "parley" if usable else Path(tempfile.gettempdir()) / f"parley-{os.getuid()}"
+    try:
+        make_private_folder(folder)
+        found = os.lstat(folder)
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise NotPrivate(folder)
+    return folder
 
 
 def private_opener(path: str, flags: int) -> int:

@@ -6,11 +6,10 @@ Laws: a folder that others may use, or that belongs to another user, is refused.
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
 
-from parley.audio.private_files import make_private_folder
+from parley.audio.private_files import NotPrivate, make_private_folder, private_runtime_folder
 from parley.errors import ParleyError
 
 
@@ -23,22 +22,17 @@ def runtime_folder() -> Path:
 
     Its path has no space and no colon, at which ALSA would cut it. Raises `FolderRefused`.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    usable = os.path.isabs(runtime) and not set(runtime) & set(": \t\n")
-    folder = Path(runtime) / "parley" if usable else Path(tempfile.gettempdir()) / f"parley-{os.getuid()}"
     try:
-        make_private_folder(folder)
-        found = os.lstat(folder)
+        return private_runtime_folder(": \t\n")
     except OSError as error:
         raise FolderRefused(
-            f"{folder} cannot be made: {error.strerror}.", "Set XDG_RUNTIME_DIR to a folder of yours."
+            f"{error.filename} cannot be made: {error.strerror}.", "Set XDG_RUNTIME_DIR to a folder of yours."
         ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    except NotPrivate as error:
         raise FolderRefused(
-            f"{folder} is not a folder that only you may use.",
-            f"Remove it, or make it yours alone: chmod 700 {folder}",
-        )
-    return folder
+            error.message,
+            f"Remove it, or make it yours alone: chmod 700 {error.folder}",
+        ) from error
 
 
 def config_folder() -> Path:

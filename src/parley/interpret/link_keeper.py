@@ -224,7 +224,7 @@ class LinkKeeper:
         for run in [each for each in self._retiring if each.over]:
             self._retiring.remove(run)
             if run.task is not None and not run.task.cancelled() and (error := run.task.exception()) is not None:
-                self._hooks.note("warning", f"A fault ended the session before: {type(error).__name__}: {error}.")
+                self._hooks.note("warning", f"A fault ended the previous session: {type(error).__name__}: {error}.")
         if not self._retiring and self._run is not None:
             self._run.release()
 

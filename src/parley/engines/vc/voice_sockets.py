@@ -13,11 +13,10 @@ import os
 import socket
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from parley.audio.private_files import make_private_folder
+from parley.audio.private_files import NotPrivate, make_private_folder, private_runtime_folder
 from parley.engines.ports import EngineUnavailable
 
 LONGEST_PATH: Final = 103 if sys.platform == "darwin" else 107
@@ -37,21 +36,17 @@ def runtime_folder() -> Path:
     """The folder of this user's sockets: `parley` in `$XDG_RUNTIME_DIR`, else `parley-UID` in the folder of temporary files. Made where it
     is missing. Raises `SocketRefused` where it belongs to somebody else, or others may write there."""
     _check_platform()
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    folder = Path(runtime) / "parley" if runtime else Path(tempfile.gettempdir()) / f"parley-{os.getuid()}"
     try:
-        make_private_folder(folder)
-        found = os.lstat(folder)
+        return private_runtime_folder()
     except OSError as error:
         raise SocketRefused(
-            f"{folder} cannot be made: {error.strerror}.", "Name another socket: --socket PATH"
+            f"{error.filename} cannot be made: {error.strerror}.", "Name another socket: --socket PATH"
         ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    except NotPrivate as error:
         raise SocketRefused(
-            f"{folder} is not a folder that only you may use.",
-            f"Remove it, or make it yours alone (chmod 700 {folder}), or name another socket: --socket PATH",
-        )
-    return folder
+            error.message,
+            f"Remove it, or make it yours alone (chmod 700 {error.folder}), or name another socket: --socket PATH",
+        ) from error
 
 
 def check_path(path: Path) -> None:
