@@ -16,6 +16,18 @@ def test_what_is_added_gets_a_space_where_its_script_has_spaces() -> None:
     assert captions.add_target("OK") == " OK"
 
 
+def test_unstable_words_go_on_the_speakers_text_until_more_of_it_is_added() -> None:
+    captions = Captions()
+    assert captions.change_unstable("") is None, "there were none"
+    assert captions.change_unstable("Good") == "Good"
+    assert captions.change_unstable("Good") is None
+    captions.add_source("Good morning.")
+    assert captions.change_unstable("") is None, "the words that were added ended them"
+    assert captions.change_unstable("How") == " How"
+    assert captions.change_unstable(" ") == "", "a blank is no word"
+    assert captions.change_unstable("") is None
+
+
 def test_clauses_are_numbered_from_one() -> None:
     captions = Captions()
     assert [captions.next_clause() for _ in range(3)] == [1, 2, 3]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from parley.core.words.effects import StartGeneration
 from parley.core.words.events import (
     SessionUpdateRequested,
 )
 from parley.core.words.notices import (
     ErrorRaised,
 )
-from tests.core.interpreting import SETTINGS, opened
+from tests.core.interpreting import SETTINGS, opened, translates
 from tests.core.scene import Scene
 
 
@@ -27,6 +28,16 @@ def test_a_pipeline_without_a_translator_says_so() -> None:
     scene = Scene(SETTINGS)
     scene.happens(SessionUpdateRequested({"target_language": "ja"}))
     assert "it has no translator" in scene.notices(ErrorRaised)[0].message
+
+
+def test_the_voice_of_translations_may_change_when_some_have_been_heard() -> None:
+    scene = opened()
+    scene.says("Good day.")
+    translates(scene, "Bom dia.")
+    scene.happens(SessionUpdateRequested({"voice": "marin"}))
+    scene.says("Goodbye.")
+    assert not scene.notices(ErrorRaised)
+    assert [one.voice for one in scene.all(StartGeneration)] == ["", "marin"]
 
 
 @pytest.mark.proves("session.update", "session.audio.output.language", state="honoured", dialect="translations")

@@ -24,10 +24,11 @@ from parley.core.words.notices import (
     TranscriptionDelta,
     TranscriptionFailedNotice,
 )
-from parley.core.words.settings import AudioFormat, Settings
+from parley.core.words.settings import UNSTABLE_WORDS, AudioFormat, Settings
+from parley.core.words.translation_notices import UnstableWordsChanged
 from parley.core.words.work import AwaitedTranscript, Utterance
 from tests.core.interpreting import SETTINGS, opened, shown, sources, translates, words
-from tests.core.scene import Scene
+from tests.core.scene import Scene, notices
 
 
 @pytest.mark.proves("session.input_transcript.delta", state="sent", dialect="translations")
@@ -57,6 +58,83 @@ def test_clauses_are_translated_while_the_speaker_goes_on_and_both_texts_only_gr
     records = scene.notices(ClauseTranslated)
     assert [one.clause for one in records] == [1, 2, 3]
     assert [one.at.elapsed_ms for one in scene.notices(OutputAudioDelta)] == [one.end_ms for one in records]
+
+
+UNSTABLE = replace(SETTINGS, include=(UNSTABLE_WORDS,))
+
+
+def running(scene: Scene) -> list[str]:
+    """The speaker's text after each event that changes it; what may still change stands in brackets."""
+    shown, text = [], ""
+    for notice in notices(scene.effects):
+        match notice:
+            case TranscriptionDelta(delta=delta):
+                text += delta
+                shown.append(text)
+            case UnstableWordsChanged(text=unstable):
+                shown.append(f"{text}[{unstable}]")
+            case _:
+                pass
+    return shown
+
+
+def test_a_client_that_asks_sees_the_words_that_may_still_change() -> None:
+    scene = opened(UNSTABLE)
+    scene.hears(640, 0.9)
+    words(scene, "", "We live")
+    words(scene, "", "We live")
+    words(scene, "We", "We leave at nine")
+    words(scene, "We leave at nine.", "We leave at nine. Bring")
+    words(scene, "We leave at nine.", "We leave at nine.")
+    scene.hears(480, 0.0)
+    scene.happens(Transcribed(scene.turn(), "We leave at nine. Bring it.", flush=scene.flush()))
+    assert running(scene) == [
+        "[We live]",
+        "We",
+        "We[ leave at nine]",
+        "We leave at nine.",
+        "We leave at nine.[ Bring]",
+        "We leave at nine.[]",
+        "We leave at nine. Bring it.",
+    ]
+    (first, *_) = scene.notices(UnstableWordsChanged)
+    assert first.elapsed_ms >= 640
+
+
+def test_unstable_words_that_come_to_nothing_are_taken_away() -> None:
+    scene = opened(UNSTABLE)
+    scene.hears(640, 0.9)
+    words(scene, "We leave.", "We leave. Uh")
+    scene.hears(480, 0.0)
+    scene.happens(Transcribed(scene.turn(), "We leave.", flush=scene.flush()))
+    assert running(scene)[-2:] == ["We leave.[ Uh]", "We leave.[]"]
+    scene.hears(640, 0.9)
+    words(scene, "", "No")
+    turn = scene.turn()
+    scene.hears(2_000, 0.0)
+    scene.happens(TranscriptionFailed(turn, Fault("server_error", "It broke.")))
+    assert running(scene)[-2:] == ["We leave.[ No]", "We leave.[]"]
+
+
+def test_the_words_of_a_turn_wait_for_those_of_the_one_before() -> None:
+    scene = opened(UNSTABLE)
+    scene.hears(640, 0.9)
+    words(scene, "One.", "One. Tw")
+    first = scene.turn()
+    scene.hears(2_000, 0.0)
+    scene.hears(640, 0.9)
+    words(scene, "", "Three")
+    assert running(scene)[-1] == "One.[ Tw]"
+    scene.happens(Transcribed(first, "One. Two."))
+    assert running(scene)[-2:] == ["One. Two.", "One. Two.[ Three]"]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, replace(UNSTABLE, transcription=None)])
+def test_without_being_asked_no_unstable_word_is_sent(settings: Settings) -> None:
+    scene = opened(settings)
+    scene.hears(640, 0.9)
+    words(scene, "We", "We leave at nine")
+    assert not scene.notices(UnstableWordsChanged)
 
 
 def test_stable_words_without_an_end_are_translated_after_the_longest_wait() -> None:

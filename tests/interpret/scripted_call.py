@@ -57,6 +57,7 @@ class ScriptedDirection:
     figures: DirectionFigures = field(default_factory=DirectionFigures)
     devices: tuple[str, str] = ("Built-in Microphone", "parley_mic_sink")
     levels_dbfs: tuple[float, float] = (-20.0, -40.0)
+    voice: str = ""
 
 
 class ScriptedCall:
@@ -122,7 +123,7 @@ class ScriptedCall:
         self._obeyed("languages", mine, theirs)
 
     def set_voice(self, name: DirectionName, voice: str) -> None:
-        self.scripted[name].wishes.voice = voice
+        self.scripted[name].voice = voice
         self._obeyed("voice", name, voice)
 
     def toggle_push_to_talk(self) -> None:
@@ -151,7 +152,7 @@ def fill(call: ScriptedCall) -> None:
     call.recording = Path("calls/2026-11-29")
     forward, reverse = call.scripted["forward"], call.scripted["reverse"]
     forward.state, reverse.state = "speaking", "translating"
-    forward.wishes.voice = "coral"
+    forward.voice = "coral"
     forward.figures = reverse.figures = MEASURED
     forward.source = [
         line("Buenos días, ¿me oyes bien?"),

@@ -200,7 +200,7 @@ def test_nothing_that_steers_a_terminal_is_printed() -> None:
     call = shown.call
     call.scripted["forward"].source = [settled(hostile, 1.0, (hostile,))]
     call.scripted["forward"].wishes.target = hostile
-    call.scripted["forward"].wishes.voice = hostile
+    call.scripted["forward"].voice = hostile
     call.scripted["forward"].devices = (hostile, hostile)
     call.recording = Path("x" + hostile)
     call.note(hostile, "warning")

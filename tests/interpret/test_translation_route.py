@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from parley.interpret.updates import (
     TargetText,
 )
 from tests.library.rig import silence, voice
+from tests.server.harness import configured, loaded, running
+from tests.server.test_translation_options import Interpreted
 from tests.server.test_translation_sessions import serving
 
 LIMIT_S = 20.0
@@ -58,6 +61,49 @@ async def test_parleys_own_server_translates_and_reports_its_clauses() -> None:
         ("Good day.", "dooG yad.")
     ]
     assert not [each for each in updates if isinstance(each, RouteNote)]
+
+
+async def test_the_words_that_may_still_change_come_from_parleys_own_server() -> None:
+    engines = Interpreted("Good day.")
+    async with running(configured(), loaded(configured(), engines)) as server:
+        route = TranslationSessions(translation_server(Server.at(server.ws), "default"), own=True)
+        async with route.open(WISHES) as link:
+            for _ in range(5):
+                link.send(voice(200))
+            while not engines.stt.streams:
+                await asyncio.sleep(0.01)
+            engines.stt.streams[0].say("Good they", "Good")
+            for _ in range(5):
+                link.send(silence(200))
+            link.finish()
+            updates = await rest(link)
+    words = [each for each in updates if isinstance(each, SourceText)]
+    assert words == [SourceText("Good"), SourceText(unstable=" they"), SourceText(" day.")]
+
+
+async def test_the_voice_is_the_one_that_is_wished_for_and_the_servers_usual_one_without_a_wish() -> None:
+    config = configured()
+    usual = replace(config.pipelines[config.default_pipeline], voice="alloy")
+    config = replace(config, pipelines={usual.name: usual})
+    engines = Interpreted("Good day.", "Goodbye.", "Well.")
+    async with running(config, loaded(config, engines)) as server:
+        route = TranslationSessions(translation_server(Server.at(server.ws), "default"), own=True)
+        assert route.voices_change
+        async with route.open(RouteWishes("en", "x-bench", "marin")) as link:
+            for wanted in ("marin", "nobody", ""):
+                link.set_voice(wanted)
+                for _ in range(5):
+                    link.send(voice(200))
+                for _ in range(5):
+                    link.send(silence(200))
+                spoken = len(engines.tts.requests)
+                async with asyncio.timeout(LIMIT_S):
+                    while len(engines.tts.requests) == spoken:
+                        await asyncio.sleep(0.01)
+            link.finish()
+            updates = await rest(link)
+    assert [request.voice for request in engines.tts.requests] == ["marin", "marin", "alloy"]
+    assert [each.message for each in updates if isinstance(each, RouteNote) and "nobody" in each.message]
 
 
 async def test_an_unknown_language_is_a_note_and_the_session_goes_on() -> None:

@@ -28,6 +28,7 @@ UPDATE = "session.update"
 APPEND = "session.input_audio_buffer.append"
 CLOSE = "session.close"
 CLAUSE = "parley.translation.clause"
+UNSTABLE = "parley.input_transcript.unstable"
 LANGUAGE = "session.audio.output.language"
 TRANSCRIPTION = "session.audio.input.transcription"
 REDUCTION = "session.audio.input.noise_reduction"
@@ -62,7 +63,7 @@ class Link:
 
     async def next(self) -> dict[str, Any]:
         event: dict[str, Any] = json.loads(await self._socket.recv())
-        if event["type"] != CLAUSE:
+        if event["type"] not in (CLAUSE, UNSTABLE):
             schema: Any = SCHEMAS[event["type"]]
             schema.model_validate_json(json.dumps(event), strict=True)
         self.events.append(event)
@@ -177,16 +178,31 @@ async def test_the_language_may_change_between_two_sentences() -> None:
     translator = LlmTranslator(model, "fake", guard=False)
     await translator.open()
     async with interpreting(Interpreted("Good day.", "Goodbye.", mt=translator)) as link:
-        assert (await link.update("output", language="pt"))["session"]["audio"]["output"] == {"language": "pt"}
+        assert (await link.update("output", language="pt"))["session"]["audio"]["output"]["language"] == "pt"
         await link.append(*TURN)
         await link.until("session.output_audio.delta")
-        assert (await link.update("output", language="es"))["session"]["audio"]["output"] == {"language": "es"}
+        assert (await link.update("output", language="es"))["session"]["audio"]["output"]["language"] == "es"
         await link.append(*TURN)
         await link.finish()
     assert link.text("output") == "Bom dia. Adiós."
     tasks = [request.messages[0].text for request in model.requests]
     assert [("Portuguese" in task, "Spanish" in task) for task in tasks] == [(True, False), (False, True)]
     await translator.close()
+
+
+async def test_the_voice_may_change_between_two_sentences() -> None:
+    engines = Interpreted("Good day.", "Goodbye.", "Well.")
+    async with interpreting(engines) as link:
+        for voice_name in ("marin", "alloy", ""):
+            shown = (await link.update("output", voice=voice_name))["session"]["audio"]["output"]
+            assert shown.get("voice", "") == voice_name
+            await link.append(*TURN)
+            await link.until("session.output_audio.delta")
+            error = (await link.update("output", voice="nobody"))["error"]
+            assert (error["event_id"], error["param"]) == ("mine", "session.audio.output.voice")
+            assert "alloy, marin" in error["message"]
+        await link.finish()
+    assert [request.voice for request in engines.tts.requests] == ["marin", "alloy", ""]
 
 
 @pytest.mark.proves(UPDATE, "event_id", state="honoured", dialect="translations")
@@ -243,6 +259,26 @@ async def test_the_record_of_each_clause_comes_only_for_a_client_that_asks(inclu
     for record in records:
         assert (record["source"], record["text"], record["clause"]) == ("Good 15.", "dooG 51.", 1)
         assert (record["to_language"], record["outcome"], record["differences"]) == ("x-bench", "translated", ["15"])
+
+
+@pytest.mark.parametrize("include", [[], ["parley.unstable_words"]])
+async def test_words_that_may_still_change_come_only_for_a_client_that_asks(include: list[str]) -> None:
+    engines = Interpreted("Good day.")
+    async with interpreting(engines) as link:
+        await link.update("input", transcription={"model": "fake"})
+        await link.send(UPDATE, session={"include": include})
+        assert (await link.until("session.updated"))["session"].get("include", []) == include
+        await link.append(voice(1_000))
+        while not engines.stt.streams:
+            await asyncio.sleep(0.01)
+        for words in ("Good they", "Good dame"):
+            engines.stt.streams[0].say(words, "Good")
+        await link.append(silence(1_000))
+        await link.finish()
+    assert link.text("input") == "Good day."
+    unstable = [event for event in link.events if event["type"] == UNSTABLE]
+    assert [event["text"] for event in unstable] == ([" they", " dame"] if include else [])
+    assert all(0 < event["elapsed_ms"] <= 1_000 for event in unstable)
 
 
 NOISE = (np.random.default_rng(1).normal(0, 3_000, 3 * 24_000)).astype(np.int16)

@@ -107,7 +107,7 @@ async def test_what_is_said_is_shown_beside_its_translation_which_is_heard_to_it
         assert rows[1]["text"] == re.sub(r"\w+", lambda word: word.group()[::-1], rows[1]["source"])
 
         (update,) = tab.asked("session.update")
-        assert update["session"]["include"] == ["parley.clauses"]
+        assert update["session"]["include"] == ["parley.clauses", "parley.unstable_words"]
         assert len(tab.asked("session.close")) == 1
         assert tab.received[-1]["type"] == "session.closed"
         first_ms = tab.told("session.output_audio.delta")[0]["elapsed_ms"]
@@ -175,6 +175,12 @@ async def test_a_phone_shows_all_of_it_and_says_what_is_wrong_with_a_translation
         assert "Not translated into Portuguese" in await tab.text(".pairs .pair:nth-child(3) .remark")
         assert "lacks “3,450”" in await tab.js("document.querySelector('#said').textContent")
         assert await tab.text(".pair.live .source .text") == "And then"
+        unstable = {"type": "parley.input_transcript.unstable", "elapsed_ms": 2000}
+        await take(tab, {**unstable, "text": " we <i>well"})
+        assert await tab.text(".pair.live .source .text") == "And then we <i>well"
+        assert await tab.text(".pair.live .source .unstable") == "we <i>well"
+        await take(tab, {"type": "session.input_transcript.delta", "delta": " we went", "elapsed_ms": 2000})
+        assert await tab.text(".pair.live .source .text") == "And then we went"
         assert "<b>" in await tab.text(".pairs .pair:nth-child(2) .target")
         for width, height in ((320, 844), (667, 375), (820, 844), (390, 844)):
             await tab.size(width, height)

@@ -16,7 +16,14 @@ from parley.core.words import events as e
 from parley.core.words import notices as n
 from parley.core.words.events import AudioArrived, ClientErred, ClientEvent
 from parley.core.words.ids import ClientEventId
-from parley.core.words.settings import CLAUSES, NoiseReduction, Settings, SettingsPatch, Transcription
+from parley.core.words.settings import (
+    CLAUSES,
+    UNSTABLE_WORDS,
+    NoiseReduction,
+    Settings,
+    SettingsPatch,
+    Transcription,
+)
 from parley.wire.dialects import DIALECTS, GA
 from tests.wire import samples
 from tests.wire.samples import AT, ITEM, SESSION
@@ -47,7 +54,10 @@ SPOKEN: dict[str, n.Notice] = {
     "session.output_audio.delta": n.OutputAudioDelta(AT_END, bytes(range(256))),
     "error": n.ErrorRaised("invalid_value", "No.", "session.target_language"),
 }
-OWN = {"parley.translation.clause": CLAUSE}
+OWN = {
+    "parley.translation.clause": CLAUSE,
+    "parley.input_transcript.unstable": n.UnstableWordsChanged(" my frie", 1_399),
+}
 
 OPTIONS = (
     "session",
@@ -61,12 +71,15 @@ OPTIONS = (
 PATCHES: list[SettingsPatch] = [
     {},
     {"target_language": "pt-BR"},
+    {"voice": "marin"},
+    {"voice": ""},
     {"transcription": Transcription("whisper-1")},
     {"transcription": None},
     {"noise_reduction": NoiseReduction("near_field", 0.25)},
     {"noise_reduction": NoiseReduction("far_field", None)},
     {"noise_reduction": None},
     {"include": (CLAUSES,)},
+    {"include": (CLAUSES, UNSTABLE_WORDS)},
     {"include": ()},
     {"model": "default"},
 ]
@@ -136,6 +149,12 @@ def test_the_record_of_a_clause_has_all_its_members() -> None:
     }
 
 
+def test_words_that_may_still_change_are_told_with_their_place() -> None:
+    event = encoded(n.UnstableWordsChanged(" my frie", 1_399))
+    assert event.pop("event_id")
+    assert event == {"type": "parley.input_transcript.unstable", "text": " my frie", "elapsed_ms": 1_200}
+
+
 @pytest.mark.parametrize(
     ("code", "told"), [("translation_drift", False), ("mt_unreachable", True), ("server_error", True)]
 )
@@ -196,7 +215,8 @@ def test_an_underscore_is_answered_with_the_right_tag() -> None:
     [
         ({"voice": "marin"}, "session.voice"),
         ({"instructions": "Hi."}, "session.instructions"),
-        ({"audio": {"output": {"voice": "marin"}}}, "session.audio.output.voice"),
+        ({"audio": {"output": {"voice": 7}}}, "session.audio.output.voice"),
+        ({"audio": {"output": {"speed": 1.2}}}, "session.audio.output.speed"),
         ({"audio": {"input": {"turn_detection": {}}}}, "session.audio.input.turn_detection"),
         ({"audio": {"input": {"format": {"type": "audio/pcm"}}}}, "session.audio.input.format"),
         ({"audio": {"middle": {}}}, "session.audio.middle"),

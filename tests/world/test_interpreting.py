@@ -55,7 +55,16 @@ from parley.core.words.notices import (
     TranscriptionDelta,
     TranslationClosed,
 )
-from parley.core.words.settings import CLAUSES, Capabilities, OwnerSettings, ServerVad, Settings, Transcription
+from parley.core.words.settings import (
+    CLAUSES,
+    UNSTABLE_WORDS,
+    Capabilities,
+    OwnerSettings,
+    ServerVad,
+    Settings,
+    Transcription,
+)
+from parley.core.words.translation_notices import UnstableWordsChanged
 from parley.core.words.work import Translation
 from parley.runtime.original_mix import MOST, OriginalMix
 
@@ -141,7 +150,7 @@ class World:
             target_language="pt",
             turn_detection=ServerVad(silence_duration_ms=lag.pause_ms, interrupt_response=False),
             transcription=Transcription(),
-            include=(CLAUSES,),
+            include=(CLAUSES, UNSTABLE_WORDS),
         )
         owner = OwnerSettings(language="en", interpreting=Interpreting(lag))
         self.mix = OriginalMix(0.15, self) if self.mixed else None
@@ -341,6 +350,11 @@ class World:
             assert heard[: len(said)] == said, "each word is in exactly one clause, in order"
         shown = "".join(one.delta for _, one in self.notices if isinstance(one, TranscriptionDelta))
         assert shown.lower().split() == heard, "what was shown of the speaker is what was translated"
+        spoken = [one for _, one in self.notices if isinstance(one, TranscriptionDelta | UnstableWordsChanged)]
+        assert not spoken or not isinstance(spoken[-1], UnstableWordsChanged) or not spoken[-1].text, "none is left"
+        changes = [one.text if isinstance(one, UnstableWordsChanged) else "" for one in spoken]
+        repeated = [one for before, one in pairwise(changes) if one and one == before]
+        assert not repeated, "only what has changed is sent"
         records = [one for _, one in self.notices if isinstance(one, ClauseTranslated)]
         assert " ".join(one.source for one in records).lower().split() == heard
         numbers = [one.clause for one in records]

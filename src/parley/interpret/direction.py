@@ -58,7 +58,8 @@ Closing = Literal["muted", "key", "loop"]
 
 @dataclass(frozen=True, slots=True)
 class DirectionPlan:
-    """What a direction does. `spoken` False: captions only. `converter` None: the voice of the server; `voice` is the profile otherwise."""
+    """What a direction does. `spoken` False: captions only. `converter` None: the voice of the server; `profile` is the converter's
+    voice otherwise."""
 
     name: DirectionName
     route: TranslationRoute
@@ -121,6 +122,10 @@ class CallDirection:
     @property
     def muted(self) -> bool:
         return "muted" in self._closed
+
+    @property
+    def voice(self) -> str:
+        return self.wishes.voice if self._change is None else self._change.voice
 
     @property
     def source(self) -> Sequence[CaptionLine]:
@@ -244,6 +249,7 @@ class CallDirection:
                 self._source.add(text, unstable, ends, now_s)
                 if text.strip() or unstable.strip():
                     self._words_at_s = now_s
+                if text.strip():
                     self._account.source_text(now_s)
             case TargetText(text, ends):
                 self._target.add(text, "", ends, now_s)
@@ -315,9 +321,10 @@ class CallDirection:
         self._listener.changed()
 
     def set_voice(self, voice: str) -> None:
-        """From the next sentence on."""
-        self.wishes.voice = voice
+        """From the next sentence on; with a converter it is the converter's voice."""
         if self._change is not None:
             self._change.voice = voice
-        elif self._links.link is not None:
+            return
+        self.wishes.voice = voice
+        if self._links.link is not None:
             self._links.link.set_voice(voice)

@@ -129,6 +129,11 @@ class DirectionShown(Protocol):
     wishes: RouteWishes
 
     @property
+    def voice(self) -> str:
+        """The voice that was chosen, of the converter where there is one; "": the usual one."""
+        ...
+
+    @property
     def muted(self) -> bool: ...
 
     @property

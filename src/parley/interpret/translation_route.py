@@ -12,7 +12,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -54,12 +54,16 @@ def translation_server(server: Server, model: str) -> Server:
 
 @dataclass(slots=True)
 class TranslationSessions:
-    """The `TranslationRoute` of servers that have translation sessions. `own`: a Parley, which reports its clauses."""
+    """The `TranslationRoute` of servers that have translation sessions. `own`: a Parley, which reports its clauses and lets the voice be
+    chosen."""
 
     server: Server
     own: bool
     name: str = ""
-    voices_change: bool = False
+    voices_change: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.voices_change = self.own
 
     @asynccontextmanager
     async def open(self, wishes: RouteWishes) -> AsyncIterator[TranslationLink]:
@@ -80,6 +84,7 @@ class TranslationLink:
         self._count = 0
         self._closing = False
         self._skipped_ms = 0.0
+        self._usual_voice = ""
         self.expires_in_s: float | None = None
 
     async def begin(self, wishes: RouteWishes) -> None:
@@ -95,8 +100,11 @@ class TranslationLink:
         audio: Json = {"input": {"transcription": {"model": TRANSCRIBER}}, "output": {"language": wishes.target}}
         update: Json = {"audio": audio}
         if self._own:
-            update["include"] = ["parley.clauses"]
+            update["include"] = ["parley.clauses", "parley.unstable_words"]
+            self._usual_voice = text_of(object_of(object_of(session, "audio"), "output"), "voice")
         self._send("session.update", {"session": update})
+        if wishes.voice:
+            self.set_voice(wishes.voice)
 
     async def _first_event(self) -> Json:
         with contextlib.suppress(StopAsyncIteration):
@@ -133,7 +141,9 @@ class TranslationLink:
         self._send("session.update", {"session": {"audio": {"output": {"language": language}}}})
 
     def set_voice(self, voice: str) -> None:
-        """A translation session has no voice to choose."""
+        """The next clauses are spoken in this voice, "" in the server's usual one; only a Parley's sessions have a choice."""
+        if self._own:
+            self._send("session.update", {"session": {"audio": {"output": {"voice": voice or self._usual_voice}}}})
 
     def finish(self) -> None:
         """No more audio comes."""
@@ -176,6 +186,8 @@ class TranslationLink:
                 return TargetText(text_of(event, "delta"))
             case "session.output_audio.delta":
                 return _audio(event)
+            case "parley.input_transcript.unstable":
+                return SourceText(unstable=text_of(event, "text"))
             case "parley.translation.clause":
                 differences = event.get("differences")
                 return ClauseReport(

@@ -11,6 +11,7 @@ from parley.core.words.settings import (
     CLAUSES,
     LOGPROBS,
     TURN_METRICS,
+    UNSTABLE_WORDS,
     ForceFunction,
     FunctionTool,
     Included,
@@ -24,6 +25,7 @@ INCLUDED: Mapping[Included, str] = {
     LOGPROBS: "item.input_audio_transcription.logprobs",
     TURN_METRICS: "parley.turn.metrics",
     CLAUSES: "parley.clauses",
+    UNSTABLE_WORDS: "parley.unstable_words",
 }
 """What a client may ask for in `include`, by the core's name."""
 

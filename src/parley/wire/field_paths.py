@@ -48,6 +48,7 @@ translation_path = renamed(
         "session.transcription": "session.audio.input.transcription",
         "session.noise_reduction": "session.audio.input.noise_reduction",
         "session.target_language": "session.audio.output.language",
+        "session.voice": "session.audio.output.voice",
     }
 )
 

@@ -22,7 +22,7 @@ SHOWN_NAMES = 16
 def checked(st: State, old: Settings, new: Settings, can: Capabilities) -> Settings:
     """The settings `new`, completed, for a pipeline with the capabilities `can`; `old` is known to be allowed. Raises `PeerError`."""
     if new.voice != old.voice:
-        if st.conversation.spoken:
+        if st.conversation.spoken and new.kind != "translation":
             raise PeerError(
                 "Cannot update a conversation's voice if assistant audio is present.",
                 code="cannot_update_voice",
@@ -102,7 +102,7 @@ def _check_target(can: Capabilities, language: str) -> None:
 
 def check_voice(can: Capabilities, voice: str, field: str) -> None:
     """Raises `PeerError` for a voice that the pipeline does not have."""
-    if not can.voices or voice in can.voices:
+    if not voice or not can.voices or voice in can.voices:
         return
     mixes = ""
     if can.mixable:

@@ -31,7 +31,8 @@ from parley.core.words.limits import (
     TRANSLATION_CONTEXT,
 )
 from parley.core.words.notices import ErrorRaised, TranscriptionCompleted, TranscriptionDelta, TranscriptionFailedNotice
-from parley.core.words.settings import LOGPROBS, Transcription
+from parley.core.words.settings import LOGPROBS, UNSTABLE_WORDS, Transcription
+from parley.core.words.translation_notices import UnstableWordsChanged
 from parley.core.words.work import OriginalSpeech, Translation, Utterance
 from parley.text.joining import after_words
 from parley.text.repeats import without_loops
@@ -161,8 +162,10 @@ class Transcripts:
         st = self.st
         if self._waits_for_older(turn):
             return
-        if self._asked_for(turn) and (new := turn.tell_stable()):
-            self._tell_words(turn, new)
+        if self._asked_for(turn):
+            if new := turn.tell_stable():
+                self._tell_words(turn, new)
+            self._tell_unstable(turn)
         detection = st.settings.turn_detection
         if not turn.consider_stable() or turn.private or not st.policy.speaks:
             return
@@ -199,6 +202,20 @@ class Transcripts:
         if st.settings.kind == "translation":
             new, elapsed_ms = st.captions.add_source(new), st.input.received // SAMPLES_PER_MS
         st.tell(TranscriptionDelta(turn.item_id, turn.content_index, new, elapsed_ms))
+
+    def _tell_unstable(self, turn: UserTurn | None) -> None:
+        """Send a turn's words that may still change to a client that asked for them, where they have changed; None: there are none."""
+        st = self.st
+        if UNSTABLE_WORDS not in st.settings.include:
+            return
+        words = self._unsent(turn, turn.text) if turn is not None else ""
+        if (shown := st.captions.change_unstable(words)) is not None:
+            st.tell(UnstableWordsChanged(shown, st.input.received // SAMPLES_PER_MS))
+
+    def drop(self, turn: UserTurn) -> None:
+        """The turn is discarded: none of its words is to come."""
+        self.st.do(DropTranscription(turn.id))
+        self._tell_unstable(None)
 
     def _language(self, heard: str = "") -> str:
         wanted = self.st.settings.transcription
@@ -296,6 +313,7 @@ class Transcripts:
             rest = self._unsent(turn, text)
             if rest.strip():
                 self._tell_words(turn, rest)
+            self._tell_unstable(None)
             seconds = pending.samples / (1000 * SAMPLES_PER_MS)
             st.tell(TranscriptionCompleted(turn.item_id, turn.content_index, text, seconds, logprobs))
         stopped = st.interrupted is not None and st.interrupted.turn == turn.id
@@ -348,6 +366,7 @@ class Transcripts:
         if self._waits_for_older(turn):  # what it has promised is translated in its turn
             pending.hold(HeldTranscript(turn.stable, "", self._believed(turn)))
             return
+        self._tell_unstable(None)
         st.pending.remove(turn.id)
         pending.entry.lose_one()
         self.responses.transcript_failed(pending.entry, fault)

@@ -245,7 +245,7 @@ class Turns:
     def _abandon(self, turn: UserTurn) -> None:
         """Discard a provisional turn without telling the client."""
         st = self.st
-        st.do(DropTranscription(turn.id))
+        self.transcripts.drop(turn)
         st.input.trim(st.turns.scored_to)
         st.turns.rest()
 
@@ -334,7 +334,7 @@ class Turns:
         """End the open turn without committing it."""
         st = self.st
         for turn in st.turns.open():
-            st.do(DropTranscription(turn.id))
+            self.transcripts.drop(turn)
             if turn is st.turns.turn and not turn.provisional:
                 st.tell(InputSpeechStopped(turn.item_id, max(st.turns.scored_to, turn.start_sample) // SAMPLES_PER_MS))
         self.responses.drop_speculation()

@@ -15,6 +15,7 @@ from parley.core.words.items import Item
 from parley.core.words.settings import AudioFormat, Modality, Settings
 from parley.core.words.translation_notices import ClauseTranslated as ClauseTranslated
 from parley.core.words.translation_notices import TranslationClosed as TranslationClosed
+from parley.core.words.translation_notices import UnstableWordsChanged as UnstableWordsChanged
 from parley.core.words.turn_measured import TurnMeasured
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
@@ -393,6 +394,7 @@ Notice = (
     | OutputBufferStopped
     | OutputBufferCleared
     | ClauseTranslated
+    | UnstableWordsChanged
     | TranslationClosed
     | RateLimitsUpdated
     | TurnMeasured

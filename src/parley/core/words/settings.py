@@ -208,13 +208,14 @@ Modality = Literal["audio", "text"]
 SessionKind = Literal["realtime", "transcription", "translation"]
 
 
-Included = Literal["logprobs", "turn_metrics", "clauses"]
-"""What a client may ask for beside the usual events: the log probabilities of transcripts, where the time of each turn went, and a record
-of each translated clause."""
+Included = Literal["logprobs", "turn_metrics", "clauses", "unstable_words"]
+"""What a client may ask for beside the usual events: the log probabilities of transcripts, where the time of each turn went, a record
+of each translated clause, and the words that the recogniser may still change."""
 
 LOGPROBS: Included = "logprobs"
 TURN_METRICS: Included = "turn_metrics"
 CLAUSES: Included = "clauses"
+UNSTABLE_WORDS: Included = "unstable_words"
 
 
 @dataclass(frozen=True, slots=True)

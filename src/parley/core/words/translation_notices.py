@@ -31,5 +31,14 @@ class ClauseTranslated:
 
 
 @dataclass(frozen=True, slots=True)
+class UnstableWordsChanged:
+    """The words after the running transcript that the recogniser may still change, as far as `elapsed_ms` of the input; "": there are
+    none. Takes the place of the last one. More of the running transcript (`TranscriptionDelta`) ends it."""
+
+    text: str
+    elapsed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TranslationClosed:
     """The client's `session.close` has been carried out: nothing follows. Only translation sessions have it."""

@@ -299,7 +299,7 @@ class InterpretScreen(App[BaseException | None]):
             name, question = ("reverse", "voice reverse") if name == "forward" else ("forward", "voice forward")
         self._question = question
         typed = self.query_one("#typed", Input)
-        typed.value = self._languages() if question == "languages" else self.interpreter.directions[name].wishes.voice
+        typed.value = self._languages() if question == "languages" else self.interpreter.directions[name].voice
         self.screen.add_class("asking")
         self._say(_QUESTIONS[question])
         typed.focus()

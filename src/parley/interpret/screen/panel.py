@@ -150,7 +150,7 @@ def _devices(shown: DirectionShown, width: int, glyphs: Glyphs) -> Text:
 
 def _between(shown: DirectionShown, width: int, glyphs: Glyphs) -> Text:
     """The rule above the translation; it says what is below it, and in which voice that is spoken."""
-    voice = harmless(shown.wishes.voice, glyphs).strip()
+    voice = harmless(shown.voice, glyphs).strip()
     label = f"{glyphs.line * 2} {name_of(shown.wishes.target)}{f', voice {voice}' if voice else ''} "
     label = fitted(harmless(label, glyphs), width, glyphs)
     return Text(label + glyphs.line * max(0, width - width_of(label)), "dim", no_wrap=True)

@@ -286,7 +286,7 @@ class PlainInterpreter:
 
 def _languages(shown: DirectionShown) -> str:
     wishes = shown.wishes
-    voice = f", voice {wishes.voice}" if wishes.voice else ""
+    voice = f", voice {shown.voice}" if shown.voice else ""
     return harmless(f"{SPEAKERS[shown.name]}: {name_of(wishes.source)} -> {name_of(wishes.target)}{voice}", PLAIN)
 
 

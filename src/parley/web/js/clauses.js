@@ -5,7 +5,8 @@
 // `state`: "ahead" (not yet heard), "playing", "heard", or "mute" where there is nothing to hear.
 //
 // Laws: pure (no sound, no socket, no page); a row is announced by the event "row" whenever it has changed, the text that belongs to no row
-// yet by "live"; every word of the speaker that was told is in a row or in the live text, and in one only.
+// yet by "live"; every word of the speaker that was told is in a row or in the live text, and in one only. `live.unstable` follows
+// `live.source`, may still change, and is in no row.
 
 export class Clauses extends EventTarget {
   constructor() {
@@ -20,14 +21,23 @@ export class Clauses extends EventTarget {
     this.sounds = new Map(); // item: {received, played, state}, of speech that has no row yet
     this.source = [];
     this.text = "";
+    this.unstable = "";
   }
 
   get live() {
-    return { source: this.source.map(({ delta }) => delta).join("").trim(), text: this.text.trim() };
+    const source = this.source.map(({ delta }) => delta).join("").trim();
+    return { source, unstable: source ? this.unstable : this.unstable.trim(), text: this.text.trim() };
   }
 
   said(delta, elapsedMs) {
     this.source.push({ delta, elapsedMs });
+    this.unstable = "";
+    this.emit("live", this.live);
+  }
+
+  /** Words after those that were said, as the recogniser has them for now. */
+  maySay(text) {
+    this.unstable = text;
     this.emit("live", this.live);
   }
 
@@ -81,6 +91,7 @@ export class Clauses extends EventTarget {
     const { source, text } = this.live;
     this.source = [];
     this.text = "";
+    this.unstable = "";
     if (source || text) this.add({ kind: "clause", source, text, from: "", to, outcome: text ? "translated" : "skipped", differences: [] }, null);
     this.emit("live", this.live);
   }

@@ -75,7 +75,7 @@ export class Interpretation extends EventTarget {
   configure() {
     this.send("session.update", {
       session: {
-        include: ["parley.clauses"],
+        include: ["parley.clauses", "parley.unstable_words"],
         audio: { input: { transcription: { model: RECOGNISER } }, output: { language: this.target } },
       },
     });
@@ -243,6 +243,10 @@ const HANDLERS = {
 
   "session.input_transcript.delta"({ delta, elapsed_ms: elapsedMs }) {
     this.clauses.said(delta, elapsedMs ?? 0);
+  },
+
+  "parley.input_transcript.unstable"({ text }) {
+    this.clauses.maySay(text);
   },
 
   "session.output_transcript.delta"({ delta }) {

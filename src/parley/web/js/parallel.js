@@ -44,7 +44,7 @@ export class Parallel {
   }
 
   /** The text that belongs to no row yet; `open`: whether more may come. */
-  showLive({ source, text }, { open, to }) {
+  showLive({ source, unstable, text }, { open, to }) {
     if (!open && !source && !text) {
       this.live?.remove();
       this.live = null;
@@ -58,7 +58,8 @@ export class Parallel {
     }
     const [said, translated] = this.live.children;
     if (to) translated.lang = to;
-    words(said).replaceChildren(element("span", { class: "partial" }, source), ...(open ? [element("span", { class: "caret", "aria-hidden": "true" })] : []));
+    const maybe = element("span", { class: "unstable" }, unstable);
+    words(said).replaceChildren(element("span", { class: "partial" }, source), maybe, ...(open ? [element("span", { class: "caret", "aria-hidden": "true" })] : []));
     words(translated).replaceChildren(element("span", { class: "ahead" }, text));
     this.end.follow();
   }

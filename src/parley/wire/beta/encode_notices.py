@@ -41,6 +41,7 @@ OmittedNotice = (
     | n.McpCallProgress
     | n.McpListProgress
     | n.ClauseTranslated
+    | n.UnstableWordsChanged
     | n.TranslationClosed
 )
 """Notices about features that no client of this dialect can request."""

@@ -1,7 +1,7 @@
 """The session object of translation sessions.
 
-Laws: it shows the full effective settings; `transcription` and `noise_reduction` are null where they are off. `include`, which is
-Parley's own, is there only for a client that asked for something.
+Laws: it shows the full effective settings; `transcription` and `noise_reduction` are null where they are off. Parley's own: `include` is
+there only for a client that asked for something, the voice only where the client or the server's owner has named one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
                 "transcription": transcription_object(settings.transcription),
                 "noise_reduction": noise_reduction_object(settings.noise_reduction),
             },
-            "output": {"language": settings.target_language},
+            "output": {"language": settings.target_language, **({"voice": settings.voice} if settings.voice else {})},
         },
     }
     if wanted := included(settings.include):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from parley.core.words.settings import CLAUSES, NoiseReduction, SessionKind, SettingsPatch, Transcription
+from parley.core.words.settings import CLAUSES, UNSTABLE_WORDS, NoiseReduction, SessionKind, SettingsPatch, Transcription
 from parley.wire import limits
 from parley.wire.schema import Fields, Reader, invalid, number, record, shown, text
 from parley.wire.settings_schema import NAME, NOISE_REDUCTION_TYPE, included, switchable
@@ -17,8 +17,12 @@ _TAG = re.compile(r"([A-Za-z]{2,3}|x(?=-))(-[A-Za-z0-9]{1,8})*")
 """The shapes of language tags (BCP 47) that translators know, private ones (`x-...`) included."""
 
 _BOUNDED = text(limits.MAX_LANGUAGE, 1)
-_INCLUDED = included(CLAUSES)
-_MEMBERS = "A translation session has only 'audio.input.transcription', 'audio.input.noise_reduction' and 'audio.output.language'."
+_VOICE = text(limits.MAX_NAME)
+_INCLUDED = included(CLAUSES, UNSTABLE_WORDS)
+_MEMBERS = (
+    "A translation session has only 'audio.input.transcription', 'audio.input.noise_reduction' and 'audio.output.language', and of "
+    "Parley's own 'audio.output.voice' and 'include'."
+)
 
 
 def read_session(members: Fields, kind: SessionKind | None = None) -> SettingsPatch:
@@ -78,7 +82,8 @@ def _read_output(members: Fields, patch: SettingsPatch) -> None:
     _refuse_format(members)
     if (tag := members.find("language", language)) is not None:
         patch["target_language"] = tag
-    members.refuse("voice", "the server's owner chooses the voice of translations, with the pipeline's 'voice'.")
+    if (voice := members.find("voice", _VOICE)) is not None:
+        patch["voice"] = voice
 
 
 def _refuse_format(members: Fields) -> None:

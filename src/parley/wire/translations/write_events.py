@@ -33,7 +33,10 @@ _INPUT: Mapping[str, tuple[str, Callable[..., object]]] = {
     "transcription": ("transcription", transcription_object),
     "noise_reduction": ("noise_reduction", noise_reduction_object),
 }
-_OUTPUT: Mapping[str, tuple[str, Callable[..., object]]] = {"target_language": ("language", str)}
+_OUTPUT: Mapping[str, tuple[str, Callable[..., object]]] = {
+    "target_language": ("language", str),
+    "voice": ("voice", str),
+}
 _SAID = {"kind", *_OUTER, *_INPUT, *_OUTPUT}
 
 
