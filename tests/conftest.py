@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,10 @@ from tests.speech import ClipMissing, clip, load
 # How long an example takes says something about the machine only.
 settings.register_profile("without-a-clock", deadline=None)
 settings.load_profile("without-a-clock")
+
+# A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C, which some of them send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The models and voices of whoever runs the tests are none of theirs, unless they say so.
 os.environ["PARLEY_MODELS_DIR"] = os.environ.get("PARLEY_TEST_MODELS_DIR") or str(

@@ -47,9 +47,6 @@ class PlayedLink:
     def send(self, audio: Int16) -> None:
         self.sent.append(audio)
 
-    def skipped_s(self) -> float:
-        return 0.0
-
     def speech_began(self) -> None:
         self.edges.append("began")
 

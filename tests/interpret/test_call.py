@@ -324,7 +324,7 @@ def free_port() -> int:
         return port
 
 
-def test_a_full_a_killed_and_a_locked_server_are_said_and_nothing_old_is_spoken(room: CallRoom) -> None:
+def test_a_full_a_frozen_a_killed_and_a_locked_server_are_said_and_nothing_old_is_spoken(room: CallRoom) -> None:
     port, clip = free_port(), clip_path("hello_world")
     there = ("interpret", "--plain", "--url", f"ws://127.0.0.1:{port}", "--api-key-env", "CALL_KEY")
     room.environment["CALL_KEY"] = "right"
@@ -352,6 +352,15 @@ def test_a_full_a_killed_and_a_locked_server_are_said_and_nothing_old_is_spoken(
             answering = cable if served == "you" else headphones
             is_heard(answering, expected)
             # What was said while there was no server is not spoken now: one translation is heard, that of what was said since.
+            since = call.mark()
+            os.kill(server.process.pid, signal.SIGSTOP)
+            room.says(sink, clip).wait()
+            call.wait_for(f"warning, {served}: The session is lost", "has not answered for 3 s", since=since)
+            os.kill(server.process.pid, signal.SIGCONT)
+            for who in ("you", "them"):
+                call.wait_for(f"note, {who}: The connection is back.", since=since)
+            # Nor is what waited on the way to a server that stood still.
+            time.sleep(max(MINE_S, THEIRS_S))
             server.process.kill()
         assert heard_s(answering) == about(expected)
         assert heard_s(headphones if served == "you" else cable) == 0

@@ -14,8 +14,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from parley.client.connection import Server, ServerUnavailable
-from parley.interpret.ports import WIRE_RATE, RouteWishes
-from parley.interpret.translation_route import STALE_S, TranslationLink, TranslationSessions, translation_server
+from parley.interpret.ports import STALE_S, WIRE_RATE, RouteWishes
+from parley.interpret.translation_route import TranslationLink, TranslationSessions, translation_server
 from parley.interpret.updates import (
     ClauseReport,
     RouteLinkEnded,
@@ -186,7 +186,7 @@ async def test_nonsense_is_noted_or_passed_over() -> None:
     assert isinstance(updates[-1], RouteLinkEnded)
 
 
-async def test_a_server_that_does_not_read_is_sent_nothing_old() -> None:
+async def test_a_session_ends_whose_server_does_not_read_what_is_said() -> None:
     over = asyncio.Event()
 
     async def script(socket: ServerConnection) -> None:
@@ -201,10 +201,24 @@ async def test_a_server_that_does_not_read_is_sent_nothing_old() -> None:
             link.send(piece)
             if number % 100 == 0:
                 await asyncio.sleep(0)
-        assert link._connection.unsent * 0.02 <= STALE_S + 0.1
-        skipped_s = link.skipped_s()
-        assert skipped_s > 60
-        assert link.skipped_s() == 0.0
+            assert link._connection.unsent * 0.02 <= STALE_S + 0.1
+        assert await rest(link) == [RouteLinkEnded("the server has not read for 3 s")]
+        over.set()
+
+
+async def test_a_session_ends_whose_server_is_silent_though_the_network_takes_what_is_said() -> None:
+    over = asyncio.Event()
+
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(created())
+        socket.transport.pause_reading()
+        await over.wait()
+
+    async with scripted(script) as route, route.open(WISHES) as link:
+        link.send(np.zeros(WIRE_RATE // 50, np.int16))
+        began_s = time.monotonic()
+        assert await rest(link) == [RouteLinkEnded("the server has not answered for 3 s")]
+        assert time.monotonic() - began_s >= STALE_S
         over.set()
 
 

@@ -30,6 +30,11 @@ CLOSE_TIMEOUT_S = 1
 UNSENT_MESSAGES = 1500
 """Half a minute of microphone: a server that has not read for so long counts as lost."""
 
+PING_EVERY_S = 20.0
+"""How often the server is asked for a sign of life, unless `dial` is told how soon it must answer."""
+
+PING_SOON_S = 1.0
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 WRONG_KEY = 401
@@ -81,8 +86,9 @@ class Server:
 class Connection:
     """One open WebSocket: iterate over it for messages, `send` never waits. Made by `dial`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, answers_within_s: float = PING_EVERY_S) -> None:
         self._socket = socket
+        self._answers_within_s = answers_within_s
         self._unsent: asyncio.Queue[str] = asyncio.Queue(UNSENT_MESSAGES)
         self._writer = asyncio.create_task(self._write())
         self.why_ended = ""
@@ -93,18 +99,23 @@ class Connection:
             try:
                 self._unsent.put_nowait(message)
             except asyncio.QueueFull:
-                self.why_ended = "the server stopped reading"
-                self._socket.transport.abort()
+                self.abandon("the server stopped reading")
                 return
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         try:
             async for message in self._socket:
                 yield message
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as error:
+            if error.sent is not None and error.sent.reason == "keepalive ping timeout":
+                self.why_ended = self.why_ended or f"the server has not answered for {self._answers_within_s:g} s"
         closed = self._socket.close_code, self._socket.close_reason
         self.why_ended = self.why_ended or f"the server closed with {closed[0]}{f' ({closed[1]})' if closed[1] else ''}"
+
+    def abandon(self, why: str) -> None:
+        """End the connection at once: nothing that waits is sent."""
+        self.why_ended = self.why_ended or why
+        self._socket.transport.abort()
 
     @property
     def unsent(self) -> int:
@@ -133,8 +144,11 @@ class Connection:
 
 
 @asynccontextmanager
-async def dial(server: Server, headers: Mapping[str, str] = _NO_HEADERS) -> AsyncIterator[Connection]:
-    """A connection to the server, closed at the end; `headers` are sent beside the key. Raises `ServerUnavailable`."""
+async def dial(
+    server: Server, headers: Mapping[str, str] = _NO_HEADERS, *, answers_within_s: float = PING_EVERY_S
+) -> AsyncIterator[Connection]:
+    """A connection to the server, closed at the end; `headers` are sent beside the key. A server that reads nothing for `answers_within_s`
+    counts as lost. Raises `ServerUnavailable`."""
     key = {"Authorization": f"Bearer {server.key}"} if server.key else {}
     try:
         socket = await connect(
@@ -144,6 +158,8 @@ async def dial(server: Server, headers: Mapping[str, str] = _NO_HEADERS) -> Asyn
             compression=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=min(PING_SOON_S, answers_within_s) if answers_within_s < PING_EVERY_S else PING_EVERY_S,
+            ping_timeout=answers_within_s,
             proxy=None if server.here else True,
         )
     except InvalidStatus as error:
@@ -162,7 +178,7 @@ async def dial(server: Server, headers: Mapping[str, str] = _NO_HEADERS) -> Asyn
         reason = error.strerror or str(error)
         remedy = "Is it running? `parley serve` starts one; without --url, this command brings its own."
         raise ServerUnavailable(f"{server.name} cannot be reached: {reason}.", remedy, again=True) from error
-    connection = Connection(socket)
+    connection = Connection(socket, answers_within_s)
     try:
         yield connection
     finally:

@@ -23,6 +23,7 @@ from parley.audio.types import Int16
 from parley.engines.ports import VoiceActivityModel, VoiceConverter
 from parley.interpret.captions import RunningText
 from parley.interpret.figures import DirectionAccount
+from parley.interpret.lateness import Lateness
 from parley.interpret.link_keeper import LinkHooks, LinkKeeper
 from parley.interpret.link_run import LinkRun
 from parley.interpret.ports import (
@@ -111,6 +112,7 @@ class CallDirection:
             lambda: self._flush_collected(time.monotonic()),
         )
         self._links = LinkKeeper(plan.route, plan.wishes, self._account, hooks)
+        self._lateness = Lateness()
         self._change: VoiceChange | None = None
         if plan.converter is not None:
             self._change = VoiceChange(
@@ -303,6 +305,8 @@ class CallDirection:
 
     def _on_played(self, at_s: float, until_s: float | None) -> None:
         self._account.played(at_s, until_s)
+        if said := self._lateness.played(at_s, until_s):
+            self._listener.note("warning" if self._lateness.far else "note", said)
         self._listener.changed()
 
     def _conversion_failed(self, message: str) -> None:

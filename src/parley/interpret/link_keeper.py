@@ -19,10 +19,8 @@ from typing import Final
 from parley.audio.types import Int16
 from parley.interpret.figures import DirectionAccount
 from parley.interpret.link_run import LinkRun
-from parley.interpret.ports import WIRE_RATE, RouteLink, RouteWishes, TranslationRoute
+from parley.interpret.ports import STALE_S, WIRE_RATE, RouteLink, RouteWishes, TranslationRoute
 from parley.interpret.updates import NoteLevel, RouteUpdate
-
-STALE_S: Final = 3.0
 
 RETRY_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Between attempts to reach a lost server; the last one repeats."""
@@ -104,8 +102,6 @@ class LinkKeeper:
             self._drop_stale(at_s)
             return
         run.send(audio, at_s)
-        if skipped_s := run.link.skipped_s():
-            self._dropped(skipped_s, "the server does not read fast enough")
 
     async def _keep(self) -> None:
         """One session after another."""

@@ -22,7 +22,7 @@ from parley.audio import pcm
 from parley.audio.short_resampling import ShortResampler
 from parley.audio.silence import FLOOR
 from parley.audio.types import Int16, Samples
-from parley.interpret.ports import WIRE_RATE
+from parley.interpret.ports import STALE_S, WIRE_RATE
 
 WAIT_MS: Final = 30.0
 """How much audio a beginning waits for: what a network and an event loop are late by."""
@@ -36,7 +36,6 @@ PATIENCE_MS: Final = 60.0
 
 BEHIND_MS: Final = 1500.0
 GAP_MS: Final = 80.0
-STALE_S: Final = 3.0
 MOST_S: Final = 60.0
 FADE_MS: Final = 5.0
 

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from parley.audio.types import Int16
 from parley.interpret.updates import DirectionName, NoteLevel, RouteUpdate
 
 WIRE_RATE = 24_000
+
+STALE_S: Final = 3.0
+"""Speech that has waited for so long is not translated, and a translation that has is not played: it would be about something long past."""
 
 DirectionState = Literal[
     "starting", "listening", "translating", "speaking", "muted", "reconnecting", "no device", "raw voice", "stopped"
@@ -33,10 +36,6 @@ class RouteLink(Protocol):
     """When the server ends the session, counted from its opening; None: never, or unknown."""
 
     def send(self, audio: Int16) -> None: ...
-
-    def skipped_s(self) -> float:
-        """Seconds of audio that were not sent since the last call, because the server did not read."""
-        ...
 
     def speech_began(self) -> None: ...
 

@@ -1,7 +1,7 @@
 """The route of translation sessions: `/v1/realtime/translations` of a Parley or of OpenAI, one session for one speaker.
 
-Laws: `TranslationLink` sends at once or not at all, and reports what the server says in order. A server that reads more slowly than
-somebody speaks is sent no audio that is older than `STALE_S`: what is left out is counted, and said.
+Laws: `TranslationLink` sends at once or not at all, and reports what the server says in order. With a server that has not read for
+`STALE_S` it ends: what waits on the way there is not translated later.
 Does not know: devices, the other direction, what is played.
 """
 
@@ -22,7 +22,7 @@ from parley.audio import pcm
 from parley.audio.types import Int16
 from parley.client.connection import Connection, Server, ServerUnavailable, dial
 from parley.client.event_fields import Json, number_of, object_of, text_of
-from parley.interpret.ports import WIRE_RATE, RouteWishes
+from parley.interpret.ports import STALE_S, WIRE_RATE, RouteWishes
 from parley.interpret.updates import (
     ClauseReport,
     RouteLinkEnded,
@@ -34,9 +34,6 @@ from parley.interpret.updates import (
 )
 
 PATH: Final = "/v1/realtime/translations"
-
-STALE_S: Final = 3.0
-"""Audio that waits for longer is not sent any more: its translation would be about something long past."""
 
 TRANSCRIBER: Final = "gpt-4o-mini-transcribe"
 """Asks for the speaker's words; a Parley transcribes with its own recogniser, whatever the name."""
@@ -68,7 +65,7 @@ class TranslationSessions:
     @asynccontextmanager
     async def open(self, wishes: RouteWishes) -> AsyncIterator[TranslationLink]:
         """A session that translates into `wishes.target`. Raises `ServerUnavailable`."""
-        async with dial(self.server) as connection:
+        async with dial(self.server, answers_within_s=STALE_S) as connection:
             link = TranslationLink(connection, own=self.own)
             await link.begin(wishes)
             yield link
@@ -83,7 +80,6 @@ class TranslationLink:
         self._messages = connection.__aiter__()
         self._count = 0
         self._closing = False
-        self._skipped_ms = 0.0
         self._usual_voice = ""
         self.expires_in_s: float | None = None
 
@@ -121,14 +117,9 @@ class TranslationLink:
         if self._closing:
             return
         if self._connection.unsent * piece_ms > STALE_S * 1000:
-            self._skipped_ms += piece_ms
+            self._connection.abandon(f"the server has not read for {STALE_S:g} s")
             return
         self._send("session.input_audio_buffer.append", {"audio": b64encode(pcm.to_bytes(audio)).decode()})
-
-    def skipped_s(self) -> float:
-        """Audio that was not sent since the last call, in seconds: the server did not read."""
-        skipped, self._skipped_ms = self._skipped_ms / 1000, 0.0
-        return skipped
 
     def speech_began(self) -> None:
         """The server finds pauses by itself."""

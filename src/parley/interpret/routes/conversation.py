@@ -17,7 +17,7 @@ from typing import Final
 from parley.audio.types import Int16
 from parley.client.connection import Connection, Server, ServerUnavailable, dial
 from parley.engines.mt import language_guess
-from parley.interpret.ports import WIRE_RATE, RouteWishes
+from parley.interpret.ports import STALE_S, WIRE_RATE, RouteWishes
 from parley.interpret.routes.conversation_rules import ConversationRules
 from parley.interpret.routes.translating_session import ConversationOptions
 from parley.interpret.updates import RouteLinkEnded, RouteUpdate
@@ -25,9 +25,6 @@ from parley.wire.dialects import BETA, GA
 
 SETUP_S: Final = 15.0
 """A server that has not opened the session and taken over its settings by then counts as unavailable."""
-
-STALE_S: Final = 3.0
-"""Audio that waits for longer, because the server does not read, is not sent any more."""
 
 UNREAD_UPDATES: Final = 2_000
 """Updates that wait to be read; with more, the socket is not read. Several minutes of translated audio."""
@@ -54,7 +51,8 @@ class ConversationRoute:
         """A link whose session translates from now on; closed at the end. Raises `ServerUnavailable`."""
         await asyncio.to_thread(language_guess.load)
         rules = ConversationRules(self._options, wishes, BETA if self._beta else GA, out_of_band=not self._beta)
-        async with dial(self._server, BETA_HEADERS if self._beta else PLAIN_HEADERS) as connection:
+        headers = BETA_HEADERS if self._beta else PLAIN_HEADERS
+        async with dial(self._server, headers, answers_within_s=STALE_S) as connection:
             link = ConversationLink(connection, rules)
             try:
                 await link.opened(self._server.name)
@@ -68,7 +66,6 @@ class ConversationLink:
 
     def __init__(self, connection: Connection, rules: ConversationRules) -> None:
         self._connection, self._rules = connection, rules
-        self._skipped_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._updates: deque[RouteUpdate] = deque()
         self._changed, self._settled, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -99,15 +96,10 @@ class ConversationLink:
         return self._rules.drifts
 
     def send(self, audio: Int16) -> None:
-        seconds = len(audio) / WIRE_RATE
-        if self._connection.unsent * seconds > STALE_S:
-            self._skipped_s += seconds
+        if self._connection.unsent * len(audio) / WIRE_RATE > STALE_S:
+            self._connection.abandon(f"the server has not read for {STALE_S:g} s")
             return
         self._advance(self._rules.audio(audio, self._loop.time()))
-
-    def skipped_s(self) -> float:
-        skipped, self._skipped_s = self._skipped_s, 0.0
-        return skipped
 
     def speech_began(self) -> None:
         self._advance(self._rules.speech_began(self._loop.time()))

@@ -144,11 +144,13 @@ function roundStages({ measured, tool, playedAt }, joined, start, next) {
   }
   const audio = after(joined, measured?.first_audio_ms);
   const sent = after(joined, measured?.sent_ms);
+  const played = playedAt - start;
   return [
     model,
     { name: "voice", from: token, to: audio },
     { name: "wait", from: audio, to: measured?.speculation === "won" ? sent : undefined },
-    { name: "playback", from: sent, to: playedAt - start },
+    // The two clocks are joined by an event that may have come late: what was heard before it was sent took no time that can be told.
+    { name: "playback", from: sent, to: sent === undefined ? played : Math.max(sent, played) },
   ];
 }
 
