@@ -54,7 +54,8 @@ transcription session, a `tool_choice` may be an object that names a function, `
 TRANSLATIONS_INTRODUCTION = """# The translations dialect
 
 For clients of `/v1/realtime/translations` ([translation-sessions.md](translation-sessions.md)). Its own beyond the types: `include` with
-`parley.clauses` and `parley.unstable_words`, `audio.output.voice`, and for a client that asked for them the events `parley.translation.clause` and
+`parley.clauses` and `parley.unstable_words`, `audio.input.transcription.language`,
+`audio.output.voice`, and for a client that asked for them the events `parley.translation.clause` and
 `parley.input_transcript.unstable`. Each line is proved by a test of what it does.
 """
 EFFECTS = frozenset({"translations"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from parley.interpret.figures import FORGOTTEN_S, KEPT, DirectionAccount
 
 
@@ -72,6 +74,19 @@ def test_only_the_last_measurements_count_and_percentiles_are_of_them() -> None:
     figures = account.figures()
     assert figures.pause_p50_ms == figures.pause_p95_ms == 1_000
     assert figures.span_p50_ms == figures.span_p90_ms == 3_000
+
+
+def test_a_pause_whose_translation_was_never_played_is_charged_to_no_other() -> None:
+    account = DirectionAccount()
+    account.speech_ended(1.0)
+    account.target_audio(1.5, 1.0)
+    account.speech_ended(20.0)
+    account.unheard(2.0)
+    account.target_audio(20.5, 20.0)
+    account.played(20.6, 20.0)
+    figures = account.figures()
+    assert figures.pause_p50_ms == figures.pause_p95_ms == pytest.approx(600)
+    assert figures.dropped_s == 2.0
 
 
 def test_nothing_measured_is_no_figure_and_counts_add_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,3 +152,18 @@ async def test_speech_is_recorded_on_the_clock_of_its_session() -> None:
     run.end()
     assert run.task is not None
     await asyncio.wait((run.task,))
+
+
+async def test_old_speech_that_is_left_out_is_counted_and_silence_is_not() -> None:
+    route, told, account = PlayedRoute(refusals=[GONE]), _Told(), DirectionAccount()
+    speaking = False
+    hooks = replace(told.hooks(), speaking=lambda: speaking)
+    keeper = LinkKeeper(route, RouteWishes("es", "en"), account, hooks)
+    for number in range(800):
+        speaking = 200 <= number < 400
+        keeper.send(np.zeros(240, np.int16), 50 + number / 100)
+        if number == 500:
+            assert account.figures().dropped_s == 0.0, "what is left out so far is silence"
+            assert not told.notes
+    assert account.figures().dropped_s == pytest.approx(2.0, abs=0.05)
+    assert [level for level, message in told.notes if "left out" in message] == ["warning"]

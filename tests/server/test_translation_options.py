@@ -235,6 +235,17 @@ async def test_the_speakers_words_are_sent_only_while_they_are_asked_for() -> No
     assert shown == "toN siht. dooG yad. roN taht."
 
 
+async def test_the_speakers_language_is_what_the_recogniser_is_asked_for() -> None:
+    engines = Interpreted("Buenos días.")
+    async with interpreting(engines) as link:
+        wanted = {"model": "fake", "language": "es-MX"}
+        shown = (await link.update("input", transcription=wanted))["session"]["audio"]["input"]["transcription"]
+        assert shown == wanted
+        await link.append(*TURN)
+        await link.finish()
+    assert engines.stt.streams[0].spec.language == "es-MX"
+
+
 @pytest.mark.proves(UPDATE, f"{TRANSCRIPTION}.model", state="honoured", note=MODEL_NOTE, dialect="translations")
 async def test_the_model_of_the_transcript_is_the_pipelines_recogniser() -> None:
     async with interpreting(Interpreted()) as link:

@@ -74,6 +74,7 @@ PATCHES: list[SettingsPatch] = [
     {"voice": "marin"},
     {"voice": ""},
     {"transcription": Transcription("whisper-1")},
+    {"transcription": Transcription("whisper-1", "es-MX")},
     {"transcription": None},
     {"noise_reduction": NoiseReduction("near_field", 0.25)},
     {"noise_reduction": NoiseReduction("far_field", None)},
@@ -223,6 +224,10 @@ def test_an_underscore_is_answered_with_the_right_tag() -> None:
         (
             {"audio": {"input": {"transcription": {"model": "m", "x": 1}}}},
             "session.audio.input.transcription.x",
+        ),
+        (
+            {"audio": {"input": {"transcription": {"model": "m", "language": "Spanish!"}}}},
+            "session.audio.input.transcription.language",
         ),
         ({"type": "realtime"}, "session.type"),
     ],

@@ -113,6 +113,7 @@ class CallDirection:
         )
         self._links = LinkKeeper(plan.route, plan.wishes, self._account, hooks)
         self._lateness = Lateness()
+        self._unheard_s = 0.0
         self._change: VoiceChange | None = None
         if plan.converter is not None:
             self._change = VoiceChange(
@@ -298,12 +299,18 @@ class CallDirection:
             self._deliver(audio, until_s)
 
     def _deliver(self, audio: Int16, until_s: float | None) -> None:
-        before_s = self.sound.dropped_s
         self.sound.push(audio, time.monotonic(), until_s)
-        if self.sound.dropped_s > before_s:
-            self._account.dropped(self.sound.dropped_s - before_s)
+        self._count_unheard()
+
+    def _count_unheard(self) -> None:
+        """What was dropped since the last look: beyond what the queue holds, or while the device stood still."""
+        dropped_s = self.sound.dropped_s
+        if dropped_s > self._unheard_s:
+            self._account.unheard(dropped_s - self._unheard_s)
+            self._unheard_s = dropped_s
 
     def _on_played(self, at_s: float, until_s: float | None) -> None:
+        self._count_unheard()
         self._account.played(at_s, until_s)
         if said := self._lateness.played(at_s, until_s):
             self._listener.note("warning" if self._lateness.far else "note", said)

@@ -129,6 +129,14 @@ class DirectionAccount:
         """Audio was left out, because it was too old."""
         self._dropped_s += seconds
 
+    def unheard(self, seconds: float) -> None:
+        """So much of the translation was not played. The pauses whose audio had come are not measured: what is played next may answer
+        others."""
+        self._dropped_s += seconds
+        kept = [pause for pause in self._pauses if pause.audio_s is None]
+        self._pauses.clear()
+        self._pauses.extend(kept)
+
     def reconnected(self) -> None:
         """A lost session was replaced."""
         self._reconnects += 1

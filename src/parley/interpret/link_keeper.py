@@ -1,7 +1,8 @@
 """The sessions of one direction, one after another: opened, handed over before they expire, replaced when they are lost.
 
 Laws:
-- Speech that cannot be sent waits for at most `STALE_S`; what is older is dropped, counted and said. It is never sent in a burst later.
+- What cannot be sent waits for at most `STALE_S`; what is older is dropped, and is never sent in a burst later. Speech in it is counted and
+  said, silence is not.
 - A session is replaced before it expires, in a pause where there is one; a lost one after growing delays. What no other attempt can mend
   (a refused key) ends the direction.
 Does not know: devices, what the updates say.
@@ -58,7 +59,8 @@ class LinkKeeper:
         self._wishes = wishes
         self._account = account
         self._hooks = hooks
-        self._pending: deque[tuple[Int16, float]] = deque()
+        self._pending: deque[tuple[Int16, float, bool]] = deque()
+        """What could not be sent yet, when its last sample was recorded, and whether somebody spoke."""
         self._run: LinkRun | None = None
         self._retiring: list[LinkRun] = []
         self._new_session = False
@@ -98,7 +100,7 @@ class LinkKeeper:
         """More of the speaker, whose last sample was recorded at `at_s`. Without a session it waits."""
         run = self._run
         if run is None or run.link is None:
-            self._pending.append((audio, at_s))
+            self._pending.append((audio, at_s, self._hooks.speaking()))
             self._drop_stale(at_s)
             return
         run.send(audio, at_s)
@@ -154,7 +156,8 @@ class LinkKeeper:
         self._ever_open = True
         self._drop_stale(time.monotonic())
         while self._pending and self._run is not None:
-            self._run.send(*self._pending.popleft())
+            audio, at_s, _ = self._pending.popleft()
+            self._run.send(audio, at_s)
         self._hooks.changed()
 
     def _ended(self, run: LinkRun) -> None:
@@ -233,8 +236,8 @@ class LinkKeeper:
     def _drop_stale(self, now_s: float) -> None:
         dropped_s = 0.0
         while self._pending and self._pending[0][1] < now_s - STALE_S:
-            audio, _ = self._pending.popleft()
-            dropped_s += len(audio) / WIRE_RATE
+            audio, _, speech = self._pending.popleft()
+            dropped_s += len(audio) / WIRE_RATE * speech
         if dropped_s:
             self._dropped(dropped_s, "there is no connection")
 

@@ -99,6 +99,10 @@ class TranslationLink:
             update["include"] = ["parley.clauses", "parley.unstable_words"]
             self._usual_voice = text_of(object_of(object_of(session, "audio"), "output"), "voice")
         self._send("session.update", {"session": update})
+        # One at a time: what the server lacks is refused with all that stands beside it.
+        if self._own and wishes.source:
+            heard: Json = {"model": TRANSCRIBER, "language": wishes.source}
+            self._send("session.update", {"session": {"audio": {"input": {"transcription": heard}}}})
         if wishes.voice:
             self.set_voice(wishes.voice)
 

@@ -1,7 +1,8 @@
 """The session object of translation sessions.
 
 Laws: it shows the full effective settings; `transcription` and `noise_reduction` are null where they are off. Parley's own: `include` is
-there only for a client that asked for something, the voice only where the client or the server's owner has named one.
+there only for a client that asked for something, the voice only where the client or the server's owner has named one, the language of the
+speaker only where the client has.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def session_object(session_id: SessionId, settings: Settings, expires_at: int) -
 
 
 def transcription_object(wanted: Transcription | None) -> Json | None:
-    return None if wanted is None else {"model": wanted.model}
+    if wanted is None:
+        return None
+    return {"model": wanted.model, **({"language": wanted.language} if wanted.language else {})}
 
 
 def noise_reduction_object(wanted: NoiseReduction | None) -> Json | None:

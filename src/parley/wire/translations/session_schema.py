@@ -21,7 +21,7 @@ _VOICE = text(limits.MAX_NAME)
 _INCLUDED = included(CLAUSES, UNSTABLE_WORDS)
 _MEMBERS = (
     "A translation session has only 'audio.input.transcription', 'audio.input.noise_reduction' and 'audio.output.language', and of "
-    "Parley's own 'audio.output.voice' and 'include'."
+    "Parley's own 'audio.input.transcription.language', 'audio.output.voice' and 'include'."
 )
 
 
@@ -107,7 +107,7 @@ def language(value: object, path: str) -> str:
 
 
 def _transcription(members: Fields) -> Transcription:
-    return Transcription(model=members.take("model", NAME))
+    return Transcription(model=members.take("model", NAME), language=members.find("language", language) or "")
 
 
 def _noise_reduction(members: Fields) -> NoiseReduction:

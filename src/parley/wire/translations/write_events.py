@@ -51,8 +51,8 @@ def session_patch(patch: SettingsPatch) -> Json | None:
 
 
 def _plain(wanted: Transcription | None) -> bool:
-    """Whether a model is all that it names."""
-    return wanted is None or (bool(wanted.model) and wanted == Transcription(model=wanted.model))
+    """Whether it names a model, perhaps a language, and nothing else."""
+    return wanted is None or (bool(wanted.model) and wanted == Transcription(wanted.model, wanted.language))
 
 
 def _members(patch: SettingsPatch, table: Mapping[str, tuple[str, Callable[..., object]]]) -> Json:
