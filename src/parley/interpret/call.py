@@ -26,6 +26,7 @@ from parley.interpret.desk import ForwardDevices, ReverseDevices, SoundDesk
 from parley.interpret.direction import CallDirection, DirectionListener, DirectionPlan
 from parley.interpret.loop_guard import LoopGuard
 from parley.interpret.ports import WIRE_RATE, CallNote, CaptionLine, CostShown, DirectionShown, InterpreterView
+from parley.interpret.recorder import CallRecorder
 from parley.interpret.recording import CallRecording
 from parley.interpret.sound import SoundPiece
 from parley.interpret.updates import DirectionName, NoteLevel
@@ -67,7 +68,8 @@ class CallInterpreter:
         self._early: list[tuple[NoteLevel, str]] = []
         self._costs = CostMeter(plan.price_per_minute, plan.cost_cap)
         self._capped = False
-        self._recorder: CallRecording | None = None
+        self._recorder: CallRecorder | None = None
+        self._recorded_whole = True
         self._key = TalkKey()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -98,7 +100,7 @@ class CallInterpreter:
         """Interpret until `stop()`. Raises `RecordingRefused` where the recording cannot be begun."""
         self._loop = asyncio.get_running_loop()
         if self.plan.record is not None:
-            self._recorder = CallRecording(self.plan.record, time.monotonic())
+            self._recorder = CallRecorder(CallRecording(self.plan.record, time.monotonic()))
         for level, message in self._early:
             self._note(level, message, None)
         if self.plan.notice:
@@ -122,7 +124,8 @@ class CallInterpreter:
                 task.cancel()
             await asyncio.gather(*others, *tasks, return_exceptions=True)
             if self._recorder is not None:
-                self._recorder.finish()
+                await asyncio.to_thread(self._recorder.finish)
+                self._look_at_recording()
 
     def _keeper(self, name: DirectionName) -> Callable[[], Awaitable[None]]:
         async def keep() -> None:
@@ -200,9 +203,14 @@ class CallInterpreter:
             direction.close_for("loop", self._guard.closes(name, time.monotonic()))
 
     def _look_at_recording(self) -> None:
-        if self._recorder is not None and self._recorder.failed and self.recording is not None:
+        if self._recorder is None or self.recording is None:
+            return
+        if self._recorder.failed:
             self.recording = None
             self._note("error", f"The recording has ended: {self._recorder.failed}", None)
+        elif self._recorder.left_out_s and self._recorded_whole:
+            self._recorded_whole = False
+            self._note("warning", "The disk is too slow for the recording: parts of the sound are missing in it.", None)
 
     def _note(self, level: NoteLevel, message: str, name: DirectionName | None) -> None:
         self._noted += 1

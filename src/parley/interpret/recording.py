@@ -125,6 +125,15 @@ class CallRecording:
             row["direction"] = note.direction
         self._guarded(lambda: self._transcript.add(row))
 
+    def abandon(self, why: str) -> None:
+        """Close the files as they are; nothing more is recorded."""
+        self.failed = why
+        self._open = False
+        self._tracks.abandon()
+        self._transcript.abandon()
+        for each in self._subtitles.values():
+            each.abandon()
+
     def finish(self) -> None:
         """Write what waits and close the files. May be called again."""
         self._guarded(self._close)
@@ -139,12 +148,7 @@ class CallRecording:
         try:
             write()
         except OSError as error:
-            self.failed = f"The recording in {self.folder} ended: {error.strerror or error}."
-            self._open = False
-            self._tracks.abandon()
-            self._transcript.abandon()
-            for each in self._subtitles.values():
-                each.abandon()
+            self.abandon(f"The recording in {self.folder} ended: {error.strerror or error}.")
 
     def _close(self) -> None:
         self._tracks.close()
