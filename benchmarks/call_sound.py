@@ -1,8 +1,8 @@
 """How late the interpreter's own client makes a voice, and whether an hour of two clocks changes that: `python -m benchmarks.call_sound`.
 
-A simulated microphone and a simulated loudspeaker, each with its own clock, with `parley.interpret.sound.DirectionSound` between them, as in a
-call. Noise is recorded and found again in what is played, by cross-correlation: the delay is from the moment a sample is recorded to the moment
-it sounds. The devices' own delays are not in it, nor is a server's time.
+A simulated microphone and a simulated loudspeaker, each with a clock, with `parley.interpret.sound.DirectionSound` between them, as in
+a call. Noise is recorded and found again in what is played, by cross-correlation: the delay is from the moment a sample is recorded to the
+moment it sounds. The devices' own delays are not in it, nor is a server's time.
 
 - `raw`: the speaker's own voice, as the panic key and the original in the mix take it, straight from one device to the other.
 - `returned`: to the link at 24 kHz and back from it at once, as from a server that needs no time: what the client adds to a translation.
@@ -135,7 +135,11 @@ def summary(outcome: Outcome, scenario: Scenario) -> dict[str, Any]:
     """The figures of one scenario; `broken` names the bars that it breaks."""
     known = outcome.delay_ms[round(KNOWN_AFTER_S / scenario.every_s) :] or outcome.delay_ms
     figures: dict[str, Any] = {
-        "delay_ms": {"min": min(outcome.delay_ms), "median": float(np.median(outcome.delay_ms)), "max": max(outcome.delay_ms)},
+        "delay_ms": {
+            "min": min(outcome.delay_ms),
+            "median": float(np.median(outcome.delay_ms)),
+            "max": max(outcome.delay_ms),
+        },
         "first_minute_median_ms": float(np.median(outcome.delay_ms[: round(60 / scenario.every_s)])),
         "last_minute_median_ms": float(np.median(outcome.delay_ms[-round(60 / scenario.every_s) :])),
         "gaps": outcome.gaps,
@@ -156,7 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     console = Console(stderr=True)
     figures: dict[str, Any] = {}
-    table = Table("scenario", "delay, ms (least, median, most)", "first minute", "last minute", "gaps", "found ppm", "broken")
+    table = Table(
+        "scenario", "delay, ms (least, median, most)", "first minute", "last minute", "gaps", "found ppm", "broken"
+    )
     for name, scenario in scenarios(chosen.minutes * 60).items():
         with console.status(name):
             found = summary(asyncio.run(simulate(scenario)), scenario)

@@ -17,8 +17,13 @@ import sys
 import tempfile
 import threading
 import time
+import wave
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+
+from parley import write_audio
 
 TOOLS = {"pulseaudio": "pulseaudio", "pactl": "pulseaudio-utils", "paplay": "pulseaudio-utils"}
 MODELS = ("moonshine:tiny-v1",)
@@ -32,6 +37,8 @@ PARTNER = (
     "How many boxes do you need, and where should we leave them? The last time nobody was at the door."
 )
 START_S = 120
+QUIET = 200
+"""Of a sample: below it there is no sound yet."""
 
 
 def main() -> int:
@@ -54,7 +61,10 @@ def main() -> int:
         answer = asked.you or (spoken(environment, SPOKEN, "pt", folder / "you.wav") if both else None)
         configuration = folder / "parley.toml"
         configuration.write_text(settings(asked.stt_mine or LISTENER, both=both), encoding="utf-8")
-        return interpret(environment, configuration, speech, answer, asked)
+        ended = interpret(environment, configuration, speech, answer, asked)
+    if asked.heard is not None and ended == 0:
+        write_heard(asked.record, asked.heard)
+    return ended
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,9 +76,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--stt-mine", metavar="ENGINE:MODEL", help="the recogniser of your Portuguese")
     parser.add_argument("--record", type=Path, help="keep the call in this folder")
+    parser.add_argument("--original", type=float, help="the speaker's own voice beneath the translation, 0 to 1")
+    parser.add_argument("--heard", type=Path, help="write what you heard to this file (.wav, .ogg); needs --record")
     parser.add_argument("--plain", action="store_true", help="lines instead of the dashboard")
     parser.add_argument("--seconds", type=float, help="leave by itself after so long")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.heard is not None and asked.record is None:
+        parser.error("--heard is made from the recording: name its folder with --record")
+    return asked
 
 
 def settings(stt_mine: str, *, both: bool) -> str:
@@ -135,6 +150,7 @@ def interpret(
     command = [sys.executable, "-m", "parley.cli.main", "interpret", "--config", str(configuration)]
     command += ["--plain"] if asked.plain else []
     command += ["--record", str(asked.record)] if asked.record is not None else []
+    command += ["--original-reverse", str(asked.original)] if asked.original is not None else []
     call = subprocess.Popen(command, env=environment)
     talking = threading.Thread(target=talk, args=(environment, call, speech, answer), daemon=True)
     talking.start()
@@ -165,6 +181,17 @@ def talk(environment: dict[str, str], call: subprocess.Popen[bytes], speech: Pat
         for sink, path in people:
             subprocess.run(["paplay", f"--device={sink}", "--latency-msec=20", str(path)], env=environment, check=False)
             time.sleep(2)
+
+
+def write_heard(folder: Path, out: Path) -> None:
+    """The last of the recording's four tracks, from the first sound on."""
+    with wave.open(str(folder / "audio.wav"), "rb") as file:
+        frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+        rate = file.getframerate()
+    heard = frames[:, -1].astype(np.int16)
+    begin = max(0, int(np.argmax(np.abs(heard) > QUIET)) - rate // 4)
+    write_audio(out, heard[begin:], rate)
+    print(f"{out}: what you heard, {(len(heard) - begin) / rate:.0f} s")
 
 
 if __name__ == "__main__":

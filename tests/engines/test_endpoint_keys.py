@@ -198,7 +198,9 @@ async def test_the_log_of_a_websocket_has_no_key_at_its_lowest_level(caplog: pyt
         await engine.open()
         await engine.close()
     received = [record.getMessage() for record in caplog.records if record.name == "websockets.server"]
-    assert any(SECRET in message for message in received), "the server of the test logs what came, so the level is the lowest"
+    assert any(SECRET in message for message in received), (
+        "the server of the test logs what came, so the level is the lowest"
+    )
     ours = [record.getMessage() for record in caplog.records if record.name != "websockets.server"]
     assert not any(SECRET in message for message in ours)
 

@@ -70,7 +70,7 @@ async def test_the_words_that_may_still_change_come_from_parleys_own_server() ->
         async with route.open(WISHES) as link:
             for _ in range(5):
                 link.send(voice(200))
-            while not engines.stt.streams:
+            while not engines.stt.streams:  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
             engines.stt.streams[0].say("Good they", "Good")
             for _ in range(5):
@@ -98,7 +98,7 @@ async def test_the_voice_is_the_one_that_is_wished_for_and_the_servers_usual_one
                     link.send(silence(200))
                 spoken = len(engines.tts.requests)
                 async with asyncio.timeout(LIMIT_S):
-                    while len(engines.tts.requests) == spoken:
+                    while len(engines.tts.requests) == spoken:  # noqa: ASYNC110 - what is waited for has no event
                         await asyncio.sleep(0.01)
             link.finish()
             updates = await rest(link)

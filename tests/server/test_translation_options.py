@@ -280,7 +280,7 @@ async def test_words_that_may_still_change_come_only_for_a_client_that_asks(incl
         await link.send(UPDATE, session={"include": include})
         assert (await link.until("session.updated"))["session"].get("include", []) == include
         await link.append(voice(1_000))
-        while not engines.stt.streams:
+        while not engines.stt.streams:  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
         for words in ("Good they", "Good dame"):
             engines.stt.streams[0].say(words, "Good")

@@ -1,8 +1,8 @@
 """A recording that is written on a thread of its own: a slow disk holds up neither the call nor its server.
 
 Laws:
-- What is handed over is written in order. What waits is bounded: audio beyond `MOST_WAITING` is left out, counted, and leaves silence at its
-  place; texts and notes are never left out.
+- What is handed over is written in order. What waits is bounded: sound beyond `MOST_WAITING` is left out, counted, and leaves silence at
+  its place; texts and notes are never left out.
 - A fault ends the recording, not the call: `failed` says why.
 """
 

@@ -15,6 +15,7 @@ from parley.core.words.items import Item
 from parley.core.words.settings import AudioFormat, Modality, Settings
 from parley.core.words.translation_notices import ClauseTranslated as ClauseTranslated
 from parley.core.words.translation_notices import TranslationClosed as TranslationClosed
+from parley.core.words.translation_notices import TranslationNotice as TranslationNotice
 from parley.core.words.translation_notices import UnstableWordsChanged as UnstableWordsChanged
 from parley.core.words.turn_measured import TurnMeasured
 
@@ -393,9 +394,7 @@ Notice = (
     | OutputBufferStarted
     | OutputBufferStopped
     | OutputBufferCleared
-    | ClauseTranslated
-    | UnstableWordsChanged
-    | TranslationClosed
+    | TranslationNotice
     | RateLimitsUpdated
     | TurnMeasured
 )

@@ -42,3 +42,6 @@ class UnstableWordsChanged:
 @dataclass(frozen=True, slots=True)
 class TranslationClosed:
     """The client's `session.close` has been carried out: nothing follows. Only translation sessions have it."""
+
+
+TranslationNotice = ClauseTranslated | UnstableWordsChanged | TranslationClosed

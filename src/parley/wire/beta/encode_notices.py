@@ -40,9 +40,7 @@ OmittedNotice = (
     | n.McpArgumentsDone
     | n.McpCallProgress
     | n.McpListProgress
-    | n.ClauseTranslated
-    | n.UnstableWordsChanged
-    | n.TranslationClosed
+    | n.TranslationNotice
 )
 """Notices about features that no client of this dialect can request."""
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import re
 
-from parley.core.words.settings import CLAUSES, UNSTABLE_WORDS, NoiseReduction, SessionKind, SettingsPatch, Transcription
+from parley.core.words.settings import (
+    CLAUSES,
+    UNSTABLE_WORDS,
+    NoiseReduction,
+    SessionKind,
+    SettingsPatch,
+    Transcription,
+)
 from parley.wire import limits
 from parley.wire.schema import Fields, Reader, invalid, number, record, shown, text
 from parley.wire.settings_schema import NAME, NOISE_REDUCTION_TYPE, included, switchable
