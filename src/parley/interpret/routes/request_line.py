@@ -308,7 +308,7 @@ class RequestLine:
         if not why:
             updates = output.release_all()
             if source and output.text:
-                self._session.translated(source, output.text.strip())
+                self._session.translated(source, output.text.strip(), output.pair.target)
             return self._close(request, [*updates, *end_of_text(output)])
         self.drifts += 1
         if output.played_ms:

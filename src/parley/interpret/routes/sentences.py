@@ -31,7 +31,7 @@ MOST_WAITING_MS: Final = 120_000
 """Beyond either, the oldest sentence is given up: the server is far slower than speech."""
 
 TRANSCRIPT_WAIT_S: Final = 10.0
-"""For so long after its commit, a sentence's words are waited for; later ones stand behind those of the next sentence."""
+"""For so long after its commit, a sentence's words are waited for; later ones are not shown."""
 
 
 @dataclass(slots=True, eq=False)
