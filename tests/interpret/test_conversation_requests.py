@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from parley.interpret.routes.response_output import SOURCE_WAIT_S
+from parley.interpret.routes.sentences import TRANSCRIPT_WAIT_S
 from parley.interpret.routes.translating_session import ConversationOptions
 from parley.interpret.updates import TargetAudio
 from tests.interpret.realtime_double import CHAT, HEARD, IN_SPANISH, SAID, WITHOUT_FACTS, Script
@@ -236,3 +238,48 @@ def test_an_output_with_some_of_the_numbers_and_names_is_played() -> None:
     table.settle()
     assert table.text == [some]
     assert table.drifts == []
+
+
+# --- words that come late ----------------------------------------------------------------------------------------------------
+
+
+def late_words(script: Script) -> RulesTable:
+    """Two sentences have been translated in band, the item of the first is deleted, and the words of neither have come."""
+    table = RulesTable(script)
+    table.said(1)
+    table.begin_response(2)
+    table.said(2)
+    table.settle(work=False)
+    while table.server.running:
+        table.server.work()
+    table.settle(work=False)
+    table.now_s += SOURCE_WAIT_S + 0.1
+    table.take(table.rules.tick(table.now_s))
+    table.settle(work=False)
+    assert table.server.asked == [[1], [2]]
+    assert "item_1" in table.server.deleted
+    while table.server.running:
+        table.server.work()
+    return table
+
+
+def test_words_that_come_after_the_deletion_of_their_item_are_shown_in_the_order_of_the_speech() -> None:
+    table = late_words(Script("beta", transcribes="late"))
+    assert table.source == []
+    table.settle()
+    assert table.source == [HEARD[1], HEARD[2]]
+    assert table.text == [SAID[1], SAID[2]]
+    table.wait(TRANSCRIPT_WAIT_S)
+    assert table.source == [HEARD[1], HEARD[2]]
+    assert table.server.items == {}
+
+
+def test_words_that_come_after_their_time_are_not_shown() -> None:
+    table = late_words(Script("beta", transcribes="late"))
+    table.now_s += TRANSCRIPT_WAIT_S
+    table.take(table.rules.tick(table.now_s))
+    table.settle()
+    assert table.source == []
+    table.said(3)
+    table.settle()
+    assert table.source == [HEARD[3]]

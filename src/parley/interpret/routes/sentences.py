@@ -130,6 +130,10 @@ class RunningSource:
     def add(self, sentence: SpokenSentence) -> None:
         self._open.append(sentence)
 
+    def of_item(self, item_id: str) -> SpokenSentence | None:
+        """The sentence that waits for the words of this item."""
+        return next((one for one in self._open if item_id and one.item_id == item_id and not one.heard), None)
+
     def changed(self) -> list[RouteUpdate]:
         """What is to be shown now."""
         updates: list[RouteUpdate] = []
