@@ -38,8 +38,9 @@ HEARD: Final = {
     7: "Necesito comprar pan y leche en la tienda.",
     8: "La reunión fue larga y bastante aburrida.",
     9: "",
+    10: "El tren número 4711 sale a las 9:35 hacia Zaragoza.",
 }
-"""What is said in sentence k; 9 is a cough."""
+"""What is said in sentence k; 9 is a cough, 10 has numbers and a name."""
 
 SAID: Final = {
     1: "Good morning, can you help me with this account?",
@@ -51,9 +52,12 @@ SAID: Final = {
     7: "I need to buy bread and milk at the shop.",
     8: "The meeting was long and rather boring.",
     9: "Thank you for watching, and do not forget to subscribe to the channel!",
+    10: "Train number 4711 leaves at 9:35 for Zaragoza.",
 }
 CHAT: Final = "Sure! I'd be happy to help you with that. First of all, could you tell me the number of the account?"
 IN_SPANISH: Final = "Claro que sí, con mucho gusto le ayudo ahora mismo con todo lo que usted necesite."
+WITHOUT_FACTS: Final = "The first of the trains leaves for the north in the morning."
+"""No translation of sentence 10, which nothing but the missing numbers and the missing name shows."""
 LATE_ANSWER: Final = (
     "It is the best account that there is in the whole of this beautiful country, and everybody who has ever opened it, be it a farmer, a "
     "teacher or a sailor, has said so to anybody who cared to listen, which is the reason why it is so well known everywhere."

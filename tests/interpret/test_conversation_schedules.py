@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from parley.interpret.routes.request_line import SILENT_S
+from parley.interpret.routes.sentences import TRANSCRIPT_WAIT_S
 from parley.interpret.routes.translating_session import ConversationOptions
 from parley.interpret.updates import SourceText, TargetAudio, TargetText
 from tests.interpret.realtime_double import CHAT, HEARD, IN_SPANISH, SAID, Script
@@ -55,13 +57,24 @@ ACTS = st.lists(
 
 @dataclass
 class Play:
-    """Carries out acts, and counts what was said."""
+    """Carries out acts, and counts what was said. After `patience_s` without it, the server goes on by one step, whatever the acts are."""
 
     table: RulesTable
+    patience_s: float
     speaking: bool = False
+    stepped_s: float = field(init=False)
     said: Counter[int] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        self.stepped_s = self.table.now_s
+
     def act(self, act: Act) -> None:
+        self._carry_out(act)
+        if self.table.now_s > self.stepped_s + self.patience_s:
+            self.table.begin_response(1)
+            self.stepped_s = self.table.now_s
+
+    def _carry_out(self, act: Act) -> None:
         table, amount = self.table, act.amount
         match act.kind:
             case "say" if not self.speaking:
@@ -107,7 +120,7 @@ def test_whatever_happens_each_sentence_is_translated_or_reported(
     script: Script, acts: list[Act], hold: str, context: int
 ) -> None:
     table = RulesTable(script, ConversationOptions(hold="whole" if hold == "whole" else "start", context=context))
-    play = Play(table)
+    play = Play(table, SILENT_S / 3)
     for act in acts:
         play.act(act)
     if play.speaking:
@@ -141,7 +154,7 @@ def test_from_a_good_server_all_is_played_once_in_the_order_of_the_speech(
 ) -> None:
     script = Script("beta" if dialect == "beta" else "ga", audio_first=audio_first)
     table = RulesTable(script)
-    play = Play(table)
+    play = Play(table, TRANSCRIPT_WAIT_S / 3)
     # More speech than two minutes may not wait: the oldest would be given up.
     spoken = 0
     for act in acts:

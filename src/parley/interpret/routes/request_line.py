@@ -56,7 +56,7 @@ class RequestLine:
         self._options, self._session, self._outbox = options, session, outbox
         self._queue, self._words, self._done = SentenceQueue(), RunningSource(), DoneItems()
         self._unnamed: deque[SpokenSentence] = deque()
-        self._by_item: dict[str, SpokenSentence] = {}
+        self._items: set[str] = set()
         self._request: TranslationAsked | None = None
         self._foreign: deque[str] = deque(maxlen=FOREIGN_REMEMBERED)
         self.out_of_band = out_of_band
@@ -97,10 +97,9 @@ class RequestLine:
 
     def acknowledged(self, item_id: str) -> None:
         """The server has made an item of the oldest commit that has none. Item ids that are known already are ignored."""
-        if self._unnamed and item_id and item_id not in self._by_item:
-            sentence = self._unnamed.popleft()
-            sentence.item_id = item_id
-            self._by_item[item_id] = sentence
+        if self._unnamed and item_id and item_id not in self._items:
+            self._unnamed.popleft().item_id = item_id
+            self._items.add(item_id)
 
     def not_committed(self, event_id: str, why: str) -> list[RouteUpdate]:
         """The server has refused a commit; `event_id` "": the oldest."""
@@ -117,8 +116,8 @@ class RequestLine:
 
     def words(self, item_id: str, *, delta: str = "", whole: str | None = None, failed: bool = False) -> None:
         """What was understood of an item: more of it, all of it, or nothing."""
-        sentence = self._by_item.get(item_id)
-        if sentence is None or sentence.heard:
+        sentence = self._words.of_item(item_id)
+        if sentence is None:
             return
         sentence.partial += delta
         if whole is not None or failed:
@@ -308,7 +307,7 @@ class RequestLine:
         if not why:
             updates = output.release_all()
             if source and output.text:
-                self._session.translated(source, output.text.strip())
+                self._session.translated(source, output.text.strip(), output.pair.target)
             return self._close(request, [*updates, *end_of_text(output)])
         self.drifts += 1
         if output.played_ms:
@@ -360,7 +359,7 @@ class RequestLine:
 
     def _delete(self, *, all_of_them: bool) -> None:
         for item_id in self._done.due(all_of_them=all_of_them):
-            self._by_item.pop(item_id, None)
+            self._items.discard(item_id)
             self._done.deleting(item_id, self._outbox.send(ItemDeleteRequested(ItemId(item_id))))
 
     def deleted(self, item_id: str) -> None:

@@ -47,7 +47,7 @@ class ResponseOutput:
     def __init__(
         self, pair: LanguagePair, until_ms: float, *, hold: Hold = "start", guess: Guess = language_guess.guess
     ) -> None:
-        self._pair, self._until_ms, self._hold, self._guess = pair, until_ms, hold, guess
+        self.pair, self._until_ms, self._hold, self._guess = pair, until_ms, hold, guess
         self._held: list[RouteUpdate] = []
         self._held_ms = 0.0
         self._first_s: float | None = None
@@ -87,13 +87,13 @@ class ResponseOutput:
             return self._too_long(source)
         if not self._judgeable(heard, now_s):
             return None
-        return drift_at_start(source, self.text, self._pair.source, self._pair.target, self._guess)
+        return drift_at_start(source, self.text, self.pair.source, self.pair.target, self._guess)
 
     def whole_drift(self, source: str | None) -> Drift | None:
         """What is wrong with the output, now that it is whole."""
         if source is None:
-            return drift_at_start(None, self.text, self._pair.source, self._pair.target, self._guess)
-        return drift_of(source, self.text, self._pair.source, self._pair.target, self._guess)
+            return drift_at_start(None, self.text, self.pair.source, self.pair.target, self._guess)
+        return drift_of(source, self.text, self.pair.source, self.pair.target, self._guess)
 
     def release(self, *, heard: bool, now_s: float) -> list[RouteUpdate]:
         """What may be played and shown now. Call `drift()` before: what is given has been judged as far as it can be."""
@@ -119,5 +119,5 @@ class ResponseOutput:
 
     def _too_long(self, source: str | None) -> Drift | None:
         if source is not None and len(self.text) > longest(source):
-            return drift_at_start(source, self.text, self._pair.source, self._pair.target, self._guess)
+            return drift_at_start(source, self.text, self.pair.source, self.pair.target, self._guess)
         return None

@@ -31,7 +31,7 @@ MOST_WAITING_MS: Final = 120_000
 """Beyond either, the oldest sentence is given up: the server is far slower than speech."""
 
 TRANSCRIPT_WAIT_S: Final = 10.0
-"""For so long after its commit, a sentence's words are waited for; later ones stand behind those of the next sentence."""
+"""For so long after its commit, a sentence's words are waited for; later ones are not shown."""
 
 
 @dataclass(slots=True, eq=False)
@@ -129,6 +129,10 @@ class RunningSource:
 
     def add(self, sentence: SpokenSentence) -> None:
         self._open.append(sentence)
+
+    def of_item(self, item_id: str) -> SpokenSentence | None:
+        """The sentence that waits for the words of this item."""
+        return next((one for one in self._open if item_id and one.item_id == item_id and not one.heard), None)
 
     def changed(self) -> list[RouteUpdate]:
         """What is to be shown now."""

@@ -96,9 +96,10 @@ class TranslatingSession:
         items = tuple(ItemReference(ItemId(sentence.item_id)) for sentence in sentences)
         return ResponseParams(in_conversation=False, input=items, instructions=instructions, metadata=named)
 
-    def translated(self, source: str, target: str) -> None:
-        """A sentence and its translation, for the next instructions."""
-        self._pairs.append((source, target))
+    def translated(self, source: str, words: str, language: str) -> None:
+        """A sentence and its translation into a language, for the next instructions; not where they ask for another language by now."""
+        if language == self.target:
+            self._pairs.append((source, words))
 
     def _instructions(self, *, strict: bool = False) -> str:
         return self._options.prompt.filled(self.source, self.target, strict=strict, pairs=tuple(self._pairs))
