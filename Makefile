@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
-# Processes that run the tests.
-WORKERS ?= 2
+# Processes that run the tests: one more than the smallest machine has cores, because many tests wait.
+WORKERS ?= 3
 VENV := .venv
 CLIENTS := .venv-clients
 BASE := $(VENV)/.base-installed
@@ -18,7 +18,7 @@ BETA_CLIENT_TOOLS := $(BETA_CLIENTS)/.installed
 NODE_DIR := tests/clients/node
 NODE_TOOLS := $(NODE_DIR)/node_modules/.installed
 MODELS := $(CURDIR)/$(VENV)/models
-CALLS := tests/interpret/test_call.py
+CALLS := tests/interpret/test_call.py tests/talk/test_virtual_devices.py
 SOURCES := src tests scripts benchmarks examples
 
 # Compiled modules are kept: the tests start some hundreds of processes, and each would compile Parley and its tests again.
@@ -32,7 +32,7 @@ help:
 	@echo "make talk          talk to it: microphone, loudspeaker  (ARGS='--llm openai:gpt-5-mini'; needs PortAudio)"
 	@echo "make interpret     the call interpreter on virtual cables        (ARGS='--both'; needs PulseAudio)"
 	@echo "make test          every test but these three kinds    (ARGS='-k barge_in')"
-	@echo "make test-calls    parley interpret in real processes on virtual cables, in real time"
+	@echo "make test-calls    parley interpret and parley talk on virtual devices, in real time"
 	@echo "make test-clients  stock third-party clients over real sockets, in an environment of their own"
 	@echo "make test-weights  engines on their published weights, which it fetches (361 MB, and 34 MB of llama.cpp)"
 	@echo "make lint          format, lint, types, import contracts, file sizes, generated pages"
@@ -54,7 +54,7 @@ interpret: $(TALK)
 	@$(VENV)/bin/python scripts/interpret_demo.py $(ARGS)
 
 test: $(DEV)
-	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights --ignore=$(CALLS) \
+	$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile --ignore=tests/clients --ignore=tests/weights $(CALLS:%=--ignore=%) \
 		-o asyncio_debug=false --durations=15 $(ARGS)
 
 # In real time, with a server, an interpreter and a sound server at work: beside other tests they would be late.

@@ -410,4 +410,7 @@ async def test_a_remote_recogniser_that_breaks_off_is_replaced_by_a_local_one(tm
             await engine.close()
     assert server.posted("/audio/transcriptions"), "the first was asked"
     assert heard.text
-    assert engine.counts() == {"openai:whisper-1": ChainCount(0, 1), "pocketsphinx": ChainCount(1, 0)}
+    counts = engine.counts()
+    # A slow machine may have asked it for a partial, too.
+    assert counts["openai:whisper-1"] in (ChainCount(0, 1), ChainCount(0, 2))
+    assert counts["pocketsphinx"] == ChainCount(1, 0)

@@ -23,7 +23,6 @@ from parley.audio.types import Int16
 from parley.engines.ports import VoiceActivityModel, VoiceConverter
 from parley.interpret.captions import RunningText
 from parley.interpret.figures import DirectionAccount
-from parley.interpret.lateness import Lateness
 from parley.interpret.link_keeper import LinkHooks, LinkKeeper
 from parley.interpret.link_run import LinkRun
 from parley.interpret.ports import (
@@ -35,6 +34,7 @@ from parley.interpret.ports import (
     TranslationRoute,
 )
 from parley.interpret.sound import DirectionSound, MixedOriginal, SoundPiece
+from parley.interpret.speaker_lag import SpeakerLag
 from parley.interpret.speech_listener import SpeechListener
 from parley.interpret.updates import (
     ClauseReport,
@@ -112,7 +112,7 @@ class CallDirection:
             lambda: self._flush_collected(time.monotonic()),
         )
         self._links = LinkKeeper(plan.route, plan.wishes, self._account, hooks)
-        self._lateness = Lateness()
+        self._lag = SpeakerLag()
         self._unheard_s = 0.0
         self._change: VoiceChange | None = None
         if plan.converter is not None:
@@ -312,8 +312,8 @@ class CallDirection:
     def _on_played(self, at_s: float, until_s: float | None) -> None:
         self._count_unheard()
         self._account.played(at_s, until_s)
-        if said := self._lateness.played(at_s, until_s):
-            self._listener.note("warning" if self._lateness.far else "note", said)
+        if said := self._lag.played(at_s, until_s):
+            self._listener.note("warning" if self._lag.far else "note", said)
         self._listener.changed()
 
     def _conversion_failed(self, message: str) -> None:

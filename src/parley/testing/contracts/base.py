@@ -41,7 +41,7 @@ ANSWERS = 20
 LEAST_CYCLES, FEW_CYCLES, MANY_CYCLES = 3, 6, 200
 """Engines that are opened and closed one after the other."""
 
-FEW_CYCLES_S, MANY_CYCLES_S = 0.3, 0.8
+FEW_CYCLES_S, MANY_CYCLES_S = 0.2, 0.5
 """Processor time after which they are enough: an engine that takes long to open is opened less often."""
 
 ROUNDS = 3

@@ -13,7 +13,7 @@ FAR_S: Final = 10.0
 CAUGHT_UP_S: Final = 5.0
 
 
-class Lateness:
+class SpeakerLag:
     """Tell it what begins to be heard; it answers with what the user should be told."""
 
     def __init__(self) -> None:
