@@ -143,6 +143,25 @@ def test_two_people_who_talk_at_the_same_time_are_no_loop(speech_at_hand: list[S
         assert first_found(LoopDetector(), played, noisy, rng) is None
 
 
+@pytest.mark.parametrize("earliest_s", [0.0, -0.1])
+def test_a_tone_and_somebody_who_speaks_are_no_loop(earliest_s: float) -> None:
+    """Where a tone or a recording begins and ends it clicks, and two clicks match; so do the edges of two windows."""
+    try:
+        said = voice("hello_world")
+    except ClipMissing as missing:
+        pytest.skip(str(missing))
+    rng = np.random.default_rng(8)
+    tone = (0.25 * np.sin(2 * np.pi * 220 * np.arange(2 * RATE) / RATE)).astype(np.float32)
+    for _ in range(20):
+        played, captured = np.zeros(10 * RATE, np.float32), np.zeros(10 * RATE, np.float32)
+        for begin_s in (1.0, 5.5):
+            begin = round((begin_s + float(rng.uniform(0, 0.5))) * RATE)
+            captured[begin : begin + len(said)] += said
+            begin += len(said) + round(float(rng.uniform(0.3, 0.9)) * RATE)
+            played[begin : begin + len(tone)] += tone[: len(played) - begin]
+        assert first_found(LoopDetector(earliest_s), played, captured, rng) is None
+
+
 def test_the_same_words_said_again_by_a_person_are_no_loop() -> None:
     """The clip says "it was the ..." ten times: at one of the shifts each of them meets another one."""
     try:

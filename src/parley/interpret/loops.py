@@ -41,6 +41,9 @@ SURE_APART: Final = 2.0
 LIKELY_APART: Final = 1.7
 """How much higher the peak is than any other that is more than `APART_S` away: periodic sounds have many."""
 
+MOST_SHARE: Final = 0.6
+"""Two clicks match like two voices, but in one moment only: a loop is in several tenths of a second."""
+
 APART_S: Final = 0.02
 SAME_DELAY_S: Final = 0.012
 REMEMBERED_S: Final = 6.0
@@ -58,6 +61,8 @@ _SLIP_S: Final = 0.006
 """A timeline follows its clock when it is off by a jump at once, or by a slip on average."""
 
 _FRAME: Final = RATE // 50
+_EDGE_S: Final = 0.05
+_PARTS: Final = 10
 _LOW_HZ: Final = 120.0
 _HIGH_HZ: Final = 3600.0
 _WHITENING: Final = 0.85
@@ -74,12 +79,14 @@ class LoopVerdict:
 
 @dataclass(frozen=True, slots=True)
 class _Peak:
-    """The highest peak of one window: which window it is of, the delay, its height, and by how much it is higher than the next."""
+    """The highest peak of one window: which window it is of, the delay, its height, by how much it is higher than the next, and how much
+    of it is due to the part of the window (of `_PARTS`) that has the largest share."""
 
     end_s: float
     delay_s: float
     height: float
     apart: float
+    share: float
 
 
 class LoopDetector:
@@ -144,6 +151,8 @@ class LoopDetector:
         return LoopVerdict(1000 * peak.delay_s, self._level_db(captured, played, peak.delay_s))
 
     def _is_loop(self, peak: _Peak) -> bool:
+        if peak.height >= STILL and peak.share > MOST_SHARE:
+            return False
         if peak.height >= SURE and peak.apart >= SURE_APART:
             return True
         if self._known_s is not None and peak.height >= STILL and abs(peak.delay_s - self._known_s) < SAME_DELAY_S:
@@ -155,12 +164,13 @@ class LoopDetector:
             and abs(other.delay_s - peak.delay_s) < SAME_DELAY_S
             and other.height >= LIKELY
             and other.apart >= LIKELY_APART
+            and other.share <= MOST_SHARE
             for other in self._peaks
         )
 
     def _peak(self, captured: Samples, played: Samples, end_s: float) -> _Peak:
-        spectrum = _spectrum(_levelled(captured), len(played)) * np.conj(_spectrum(_levelled(played), len(played)))
-        correlation = np.abs(self._delays(spectrum, captured, played))
+        back, out = _spectrum(_levelled(captured), len(played)), _spectrum(_levelled(played), len(played))
+        correlation = np.abs(self._delays(back * np.conj(out), captured, played))
         at = int(np.argmax(correlation))
         height = float(correlation[at])
         spread = float(np.sqrt(np.mean(correlation**2)))
@@ -168,8 +178,17 @@ class LoopDetector:
         correlation[max(0, at - around) : at + around + 1] = 0
         other = float(correlation.max())
         if not spread or not other:
-            return _Peak(end_s, 0.0, 0.0, 0.0)
-        return _Peak(end_s, self._earliest_s + at / RATE, height / spread, height / other)
+            return _Peak(end_s, 0.0, 0.0, 0.0, 1.0)
+        share = 0.0
+        if height >= STILL * spread:
+            begin = len(played) - len(captured) - at
+            whole = (
+                np.fft.irfft(back, len(played))[: len(captured)]
+                * np.fft.irfft(out, len(played))[begin:][: len(captured)]
+            )
+            parts = np.array([part.sum() for part in np.array_split(whole, _PARTS)])
+            share = float(np.abs(parts).max() / max(abs(float(parts.sum())), 1e-12))
+        return _Peak(end_s, self._earliest_s + at / RATE, height / spread, height / other, share)
 
     def _delays(self, spectrum: NDArray[np.complex128], captured: Samples, played: Samples) -> NDArray[np.float64]:
         """The correlation for each delay from the earliest to the latest."""
@@ -290,6 +309,10 @@ def _levelled(audio: Samples) -> NDArray[np.float64]:
     power = np.square(audio, dtype=np.float64)
     loudness = np.sqrt(np.maximum(_smoothed(power, round(0.015 * RATE)), 0.0))
     levelled: NDArray[np.float64] = audio / (loudness + 0.05 * np.sqrt(power.mean()) + 1e-9)
+    # A tone that is cut off at the window's edge clicks there, and the edges of two windows would match.
+    ramp = np.sin(np.linspace(0, np.pi / 2, round(_EDGE_S * RATE))) ** 2
+    levelled[: len(ramp)] *= ramp
+    levelled[-len(ramp) :] *= ramp[::-1]
     return levelled
 
 
