@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -101,3 +102,19 @@ def test_a_refusal_is_told_from_an_absent_server(room: Room) -> None:
             (module.index, module.name, module.argument) for module in connection.modules()
         ]
     assert "made" in pactl("list", "short", "sinks")
+
+
+def test_what_happens_while_the_state_is_asked_for_is_not_missed(room: Room) -> None:
+    ended = threading.Event()
+
+    def watch() -> None:
+        with PulseConnection() as connection:
+            connection.subscribe()
+            # The event lies in the connection when the question is asked, and is taken while its answer is waited for.
+            pactl("load-module", "module-null-sink", "sink_name=late")
+            connection.state()
+            connection.wait()
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    assert ended.wait(10)

@@ -160,6 +160,7 @@ class PulseConnection:
         self._pulse: Any = None
         self._until_s: float | None = None
         self._stopping = False
+        self._news = self._listening = False
 
     def __enter__(self) -> PulseConnection:
         library = self._library
@@ -226,32 +227,35 @@ class PulseConnection:
     # --- events ----------------------------------------------------------------------------------------------------------
 
     def subscribe(self) -> None:
-        """Ask for events; `wait()` then returns when one comes."""
-        with self._bounded():
-            self._pulse.event_mask_set(*_DEVICES, *_STREAMS, "server")
-
-    def wait(self) -> None:
-        """Block until a device came or went, or a stream came, went or changed, or `stop()` is called. Before it returns, what comes
-        within a few milliseconds is taken together."""
+        """Ask for events; `wait()` then returns when one comes, or has come since it last returned."""
         stop = self._library.PulseLoopStop
 
         def heard(event: Any) -> None:
             facility, what = str(event.facility._value), str(event.t._value)
             if facility in _DEVICES and what == "change":
                 return  # volumes and states
-            raise stop
+            self._news = True
+            if self._listening:
+                raise stop
 
+        # Always set: events come while the state is asked for, too, and the answer may be older than they are.
         self._pulse.event_callback_set(heard)
-        try:
-            if not self._stopping:
-                with self._translated("waiting for events"):
+        with self._bounded():
+            self._pulse.event_mask_set(*_DEVICES, *_STREAMS, "server")
+
+    def wait(self) -> None:
+        """Block until a device came or went, or a stream came, went or changed, since the last call returned; or `stop()` is called.
+        Before it returns, what comes within a few milliseconds is taken together."""
+        with self._translated("waiting for events"):
+            self._listening = True
+            try:
+                if not self._news and not self._stopping:
                     self._pulse.event_listen()
-            self._pulse.event_callback_set(lambda event: None)
+            finally:
+                self._listening = False
             if not self._stopping:
-                with self._translated("waiting for events"):
-                    self._pulse.event_listen(timeout=_TOGETHER_S)
-        finally:
-            self._pulse.event_callback_set(None)
+                self._pulse.event_listen(timeout=_TOGETHER_S)
+        self._news = False
 
     def stop(self) -> None:
         """Have `wait()` return; from any thread. Call it until it did: a wait that is about to begin may miss it."""
