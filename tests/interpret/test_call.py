@@ -60,6 +60,7 @@ tts = "bench"
 tts_options = {{ chunks = {THEIRS_S * 10:.0f} }}
 
 [pipelines.mine]
+language = "x-bench"
 stt = "bench"
 stt_options = {{ text = "olleh ereht" }}
 mt = "bench"

@@ -138,7 +138,7 @@ class PipelineSection(BaseModel):
 
     voice: str = "alloy"
     instructions: str = DEFAULT_INSTRUCTIONS
-    language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")
+    language: str = Field(default="", pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")
     # Recognition and generation then overlap with the pause (300 ms sooner with the built-in engines); a lost attempt costs a request.
     speculation: Switch = "on"
     speculate_after_ms: int = Field(default=96, ge=0, le=10_000)
