@@ -87,6 +87,15 @@ def test_after_the_device_stood_still_nothing_old_is_played() -> None:
     assert playout.dropped_s > 1.5
 
 
+def test_a_long_clause_is_played_to_its_end_by_a_device_that_hesitates() -> None:
+    playout = Playout(lambda at_s, until_s: None)
+    playout.push(tone(8 * 24_000), 0.0)
+    heard = [playout.take(PIECE, RATE, number / 100) for number in range(400)]
+    heard.append(drained(playout, at_s=6.0))
+    assert np.count_nonzero(np.abs(np.concatenate(heard)) > 0.01) / RATE == pytest.approx(8.0, abs=0.3)
+    assert playout.dropped_s == 0.0
+
+
 def test_a_gap_within_a_translation_raises_the_wait_and_a_pause_does_not() -> None:
     playout = Playout(lambda at_s, until_s: None)
     at_s = 0.0

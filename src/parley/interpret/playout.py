@@ -203,10 +203,11 @@ class Playout:
         return silence
 
     def _drop_stale(self, at_s: float) -> None:
-        """After the device stood still: what has waited for longer than `STALE_S` is not played any more."""
+        """After the device stood still for longer than `STALE_S`: what has waited for as long is not played any more. After a shorter
+        time all is played, later: much of it waits for its turn, however old it is."""
         stood_s = 0.0 if self._taken_at_s is None else at_s - self._taken_at_s
         self._taken_at_s = at_s
-        if stood_s < 1.0:
+        if stood_s <= STALE_S:
             return
         self._ready = self._ready[:0]
         while self._queue and self._queue[0].pushed_at_s < at_s - STALE_S:
