@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from parley.engines.vad.silero import SileroVad
 from parley.interpret.call import CallInterpreter, CallPlan
@@ -255,3 +256,19 @@ def test_a_translation_that_was_there_before_the_pause_counts_as_no_wait() -> No
     account.played(3.0, 2.9)
     account.speech_ended(3.1)
     assert account.figures().pause_p50_ms == 0
+
+
+async def test_a_fault_of_a_look_is_noted_once_and_the_next_looks_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def broken(_: Watching) -> None:
+        nonlocal looks
+        looks += 1
+        raise ZeroDivisionError("no such row")
+
+    monkeypatch.setattr(Watching, "ticked", broken)
+    async with calling(plan(PlayedRoute(), PlayedRoute())) as (_, view, _):
+        await until(lambda: looks > 3)
+        assert [note.message for note in view.notes if "no such row" in note.message] == [
+            "A fault in the call: ZeroDivisionError: no such row."
+        ]

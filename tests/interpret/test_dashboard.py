@@ -106,6 +106,16 @@ async def dashboard(
             await shown.until("the end", lambda: not app.is_running or app._exit)
 
 
+async def test_drawing_goes_on_where_a_late_program_loses_single_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual drops a timer that is to fire once, where another thread holds up the program for longer than it should have waited."""
+    async with dashboard() as shown:
+        monkeypatch.setattr(InterpretScreen, "set_timer", lambda *_, **__: None)
+        shown.call.note("The first.")
+        await shown.until_shown("The first.")
+        shown.call.note("The second.")
+        await shown.until_shown("The second.")
+
+
 def fits(rows: list[str], size: tuple[int, int]) -> None:
     assert len(rows) <= size[1]
     for row in rows:

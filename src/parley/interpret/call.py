@@ -143,13 +143,23 @@ class CallInterpreter:
             self.working[name].stop()
 
     async def _tick(self) -> None:
+        said = ""
         while True:
             await asyncio.sleep(TICK_S)
-            if self._key.passed(time.monotonic()):
-                self._turn_key(talking=False)
-            self._look_for_loops()
-            self._look_at_recording()
-            self._view.ticked()
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - the talk key, the loops and the screen need the next look
+                fault = f"A fault in the call: {type(error).__name__}: {error}."
+                if fault != said:
+                    said = fault
+                    self._note("error", fault, None)
+
+    def _look(self) -> None:
+        if self._key.passed(time.monotonic()):
+            self._turn_key(talking=False)
+        self._look_for_loops()
+        self._look_at_recording()
+        self._view.ticked()
 
     def stop(self) -> None:
         """End the call."""

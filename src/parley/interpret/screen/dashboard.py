@@ -180,6 +180,8 @@ class InterpretScreen(App[BaseException | None]):
             # A terminal that closes, or a shutdown: what is recorded is written to its end. Windows has neither.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError, AttributeError):
                 loop.add_signal_handler(getattr(signal, name), self.interpreter.stop)
+        # Not a timer for each drawing: Textual drops one that the program is late for, and nothing would be drawn any more.
+        self.set_interval(REDRAW_S, self._redraw)
         self._live = True
         self._running_task = asyncio.create_task(self.interpreter.run())
         self._running_task.add_done_callback(self._over)
@@ -204,15 +206,12 @@ class InterpretScreen(App[BaseException | None]):
 
     def _soon(self, *names: str) -> None:
         """Draws these widgets anew in a moment; before there are any, and after the end, it does nothing."""
-        if not self._live:
-            return
-        if not self._due:
-            self.set_timer(REDRAW_S, self._redraw)
-        self._due.update(names)
+        if self._live:
+            self._due.update(names)
 
     def _redraw(self) -> None:
         due, self._due = self._due, set()
-        if not self._live:
+        if not due or not self._live:
             return
         self.query_one("#alarm").set_class(self.interpreter.panic, "shown")
         self._place_directions(self.size.width)
