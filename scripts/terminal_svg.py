@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def main() -> None:
     )
     for line in sys.stdin.read().rstrip("\n").split("\n"):
         console.print(Text.from_ansi(line), no_wrap=True, crop=True)
-    asked.out.write_text(console.export_svg(title=asked.title), encoding="utf-8")
+    # Without the fonts that a viewer would have to fetch.
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=asked.title), flags=re.DOTALL)
+    asked.out.write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":
