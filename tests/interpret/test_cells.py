@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
@@ -36,6 +36,7 @@ def test_nothing_that_a_terminal_obeys_passes(text: str) -> None:
 
 
 @given(TEXTS, st.integers(0, 40))
+@example(" 00、", 3)
 @settings(max_examples=300, deadline=None)
 def test_no_line_is_wider_than_asked_for_and_no_letter_is_lost(text: str, width: int) -> None:
     for glyphs in DRAWN:

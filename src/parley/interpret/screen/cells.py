@@ -174,7 +174,8 @@ def _breaks(text: str, width: int) -> tuple[int, ...]:
             and letter != " "
         ):
             chance = at
-        if used + cells > width and letter != " ":
+        # After a break between words the letter may still not fit, where it may not begin a line.
+        while used + cells > width and letter != " " and begin < at:
             place = chance if chance > begin else at
             found.append(place)
             begin, used = place, cell_len(text[place:at])
