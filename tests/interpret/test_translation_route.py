@@ -186,7 +186,9 @@ async def test_nonsense_is_noted_or_passed_over() -> None:
     assert isinstance(updates[-1], RouteLinkEnded)
 
 
-async def test_a_session_ends_whose_server_does_not_read_what_is_said() -> None:
+@asynccontextmanager
+async def deaf() -> AsyncIterator[TranslationLink]:
+    """A session of a server that reads nothing any more."""
     over = asyncio.Event()
 
     async def script(socket: ServerConnection) -> None:
@@ -195,6 +197,12 @@ async def test_a_session_ends_whose_server_does_not_read_what_is_said() -> None:
         await over.wait()
 
     async with scripted(script) as route, route.open(WISHES) as link:
+        yield link
+        over.set()
+
+
+async def test_a_session_ends_whose_server_does_not_read_what_is_said() -> None:
+    async with deaf() as link:
         piece = np.zeros(WIRE_RATE // 50, np.int16)
         # Sixty megabytes of audio fill every buffer on the way.
         for number in range(30_000):
@@ -203,23 +211,14 @@ async def test_a_session_ends_whose_server_does_not_read_what_is_said() -> None:
                 await asyncio.sleep(0)
             assert link._connection.unsent * 0.02 <= STALE_S + 0.1
         assert await rest(link) == [RouteLinkEnded("the server has not read for 3 s")]
-        over.set()
 
 
 async def test_a_session_ends_whose_server_is_silent_though_the_network_takes_what_is_said() -> None:
-    over = asyncio.Event()
-
-    async def script(socket: ServerConnection) -> None:
-        await socket.send(created())
-        socket.transport.pause_reading()
-        await over.wait()
-
-    async with scripted(script) as route, route.open(WISHES) as link:
+    async with deaf() as link:
         link.send(np.zeros(WIRE_RATE // 50, np.int16))
         began_s = time.monotonic()
         assert await rest(link) == [RouteLinkEnded("the server has not answered for 3 s")]
         assert time.monotonic() - began_s >= STALE_S
-        over.set()
 
 
 @pytest.mark.parametrize("first", ['{"type": "error", "error": {"message": "Full."}}', None])
