@@ -133,7 +133,8 @@ def test_talking_over_the_answer_silences_it_though_the_microphone_hears_the_lou
             talk.wait_for("state: it speaks")
             talk.wait_for("figures of turn 1")
             assert not any("reply cut" in line for line in talk.lines), "the answer interrupted itself"
-            threading.Event().wait(1.5)
+            # In the midst of its first sentence, of two seconds.
+            threading.Event().wait(0.7)
             room.play(question)
             heard_ms = int(talk.wait_for(r"reply cut after (\d+) ms: heard ['\"]")[1])
             # Whatever was understood, if anything: then it speaks again, and nothing is left to be said when it listens.

@@ -12,7 +12,9 @@ Does not know: devices, sessions, or what is said.
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
@@ -43,6 +45,10 @@ _GAIN_PATH = {8_000: 24, 16_000: 0, 24_000: 28, 32_000: 0, 48_000: 0}
 
 SAMPLE_RATES = tuple(_PATH)
 
+_LAST_CALLS_S = 0.05
+"""At the exit, the library's threads may be in the middle of a call into Python (they hand over log lines). A thread that comes back
+from one when the interpreter is gone ends the process with SIGABRT: seen in 4 of 720 exits, and in none of 720 with this pause."""
+
 REMEDY = "Install it with: pip install livekit"
 
 
@@ -56,6 +62,8 @@ def load() -> Any:
 
     `AudioProcessor` does it by itself; who cannot wait then, as an event loop cannot, does it beforehand.
     """
+    # Handlers run in reverse: this one after the library's own, which stops new calls into Python.
+    atexit.register(time.sleep, _LAST_CALLS_S)
     try:
         rtc = importlib.import_module("livekit.rtc")
         # The native part is loaded with the first module.

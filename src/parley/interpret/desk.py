@@ -31,6 +31,9 @@ DEVICE_MS: Final = 20.0
 LOOK_S: Final = 0.02
 """The sound server moves the sound of a device that is gone to another one, where it is heard until this is noticed."""
 
+REPORT_S: Final = 0.3
+"""The sound server's report of a device that vanished may come so much later than the end of its stream."""
+
 AGAIN_S: Final = 1.0
 """A device that has vanished is looked for so often."""
 
@@ -196,11 +199,19 @@ class SoundDesk:
                 return "The list of sound devices was read again."
             if pair.failure is not None:
                 raise pair.failure
-            for device in (resolved.input, resolved.output):
-                if device is not None and (what := self._names.trouble(device)) is not None:
-                    return what
+            if (what := self._reported(resolved)) is not None:
+                return what
             if (gone := pair.vanished(self._names.silence_s)) is not None:
-                return f"The sound device {gone} has vanished; waiting for it."
+                # The sound server's own report says more, and may come a moment later.
+                await asyncio.sleep(REPORT_S)
+                return self._reported(resolved) or f"The sound device {gone} has vanished; waiting for it."
+
+    def _reported(self, devices: _Resolved) -> str | None:
+        """What the sound server reported of them."""
+        for device in (devices.input, devices.output):
+            if device is not None and (what := self._names.trouble(device)) is not None:
+                return what
+        return None
 
 
 def _listed(devices: _Resolved) -> bool:

@@ -28,6 +28,7 @@ from parley.talk.devices import (
     list_devices,
     sounddevice_library,
 )
+from parley.talk.streams import end_streams, list_devices_again
 
 VANISHED_S: Final = 1.0
 """A device whose callback has not come for so long has vanished."""
@@ -86,9 +87,7 @@ class DevicePair:
             self._release()
             sd = sounddevice_library()
             if refresh:
-                # PortAudio looks for devices only when it starts.
-                sd._terminate()
-                sd._initialize()
+                list_devices_again(sd)
             devices = list_devices()
             microphone = _at_rate(find_device(devices, wanted_input, "input"), rates[0])
             loudspeaker = None if wanted_output is None else find_device(devices, wanted_output, "output")
@@ -167,9 +166,8 @@ class DevicePair:
     def _release(self) -> None:
         self._closing = True
         streams, self._streams = list(self._streams.values()), {}
-        for stream in streams:
-            stream.abort(ignore_errors=True)
-            stream.close(ignore_errors=True)
+        if streams:
+            end_streams(sounddevice_library(), streams)
 
     def vanished(self, after_s: float = VANISHED_S) -> str | None:
         """The name of a device that has vanished: its callback has not come for `after_s`."""

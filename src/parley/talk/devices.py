@@ -30,6 +30,7 @@ from parley.audio.types import Int16
 from parley.client.playback import ClientPlayback, PlaybackProgress, PlayedSpan
 from parley.errors import ParleyError
 from parley.invocation import install
+from parley.talk.streams import end_streams, list_devices_again
 
 RATE = 48_000
 """Every device and every sound server supports this rate; at 24 or 16 kHz virtual devices stutter."""
@@ -174,9 +175,7 @@ class DeviceAudio:
             return
         sd = sounddevice_library()
         if refresh:
-            # PortAudio looks for devices only when it starts.
-            sd._terminate()
-            sd._initialize()
+            list_devices_again(sd)
         devices = list_devices()
         microphone = None if wanted_input is None else find_device(devices, wanted_input, "input")
         loudspeaker = None if wanted_output is None else find_device(devices, wanted_output, "output")
@@ -217,9 +216,8 @@ class DeviceAudio:
     def _close(self) -> None:
         self._closing = True
         streams, self._streams = self._streams, []
-        for stream in streams:
-            stream.abort(ignore_errors=True)
-            stream.close(ignore_errors=True)
+        if streams:
+            end_streams(sounddevice_library(), streams)
         if self._producer is not None:
             self._room.set()
             self._producer.join()
