@@ -63,7 +63,7 @@ def test_a_stream_that_does_not_end_is_left_and_the_library_is_never_ended(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unregistered: list[object] = []
-    monkeypatch.setattr(streams.atexit, "unregister", unregistered.append)
+    monkeypatch.setattr(atexit, "unregister", unregistered.append)
     ends = threading.Event()
     stuck = Stream(ends)
     end_streams(library, [stuck])
