@@ -67,7 +67,7 @@ from parley.engines.ports.stt import (
     TokenLogprob,
     Transcript,
 )
-from parley.engines.ports.tts import SpeechChunk, SpeechRequest, SpeechSynthesizer, VoicesByLanguage
+from parley.engines.ports.tts import SpeechChunk, SpeechRequest, SpeechSynthesizer, SpokenTurn, VoicesByLanguage
 from parley.engines.ports.turn import PauseContext, TurnJudge
 from parley.engines.ports.vad import VoiceActivityModel
 from parley.engines.ports.vc import ConversionSpec, ConversionStream, VoiceConverter
@@ -124,6 +124,7 @@ __all__ = [
     "SpeechRequest",
     "SpeechSynthesizer",
     "SpokenDelta",
+    "SpokenTurn",
     "Stage",
     "Supervised",
     "Term",

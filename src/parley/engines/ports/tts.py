@@ -4,22 +4,44 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from parley.engines.ports.engine import Engine, Samples, Word
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenTurn:
+    """What somebody said before, as it was heard: a turn of the user's, or one clause of a reply.
+
+    `audio` is float32 `[n]` at `sample_rate` Hz, read-only; empty where it is no longer kept. `id` names the sound in this process: the
+    audio of a later context under the same id is the same, or the beginning of it where the listener heard less. Where it is the
+    `SpeechRequest.id` of an earlier request, it is what the engine itself made for that request.
+    """
+
+    id: str
+    speaker: Literal["user", "assistant"]
+    text: str
+    audio: Samples = field(repr=False, compare=False)
+    sample_rate: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One clause to be spoken. `voice` is one of `info.voices` or an alias the engine knows; `speed` 0.25..4, 1.0
     is natural. An engine that does not declare `normalizes` gets `text` in words (`parley.text.spoken_form`).
-    `share` is an opaque key: requests of different keys take turns (see `RecognitionSpec`)."""
+    `share` is an opaque key: requests of different keys take turns (see `RecognitionSpec`).
+
+    An engine that declares `conversational` gets the conversation as it was heard: `context`, the oldest turn first, the earlier clauses
+    of this reply last. `id` names this clause in later contexts; "" where there are none.
+    """
 
     text: str
     voice: str = ""
     language: str = ""
     speed: float = 1.0
     share: object = field(default=None, repr=False, compare=False)
+    id: str = ""
+    context: tuple[SpokenTurn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
