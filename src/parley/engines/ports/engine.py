@@ -62,8 +62,9 @@ class EngineInfo:
     hears, a recogniser scores its tokens, a translator honours terms; `promises` whether a recogniser makes words stable while the speaker
     goes on (`Partial.stable`), not in a pause or after a long stretch only; `timings` and `normalizes` whether a synthesizer times every
     word that it speaks, and reads numbers, dates and symbols aloud by itself; `mixes` whether it takes mixes of its voices
-    (`parley.text.voice_mix`); `conversational` whether it uses what was heard before (`SpeechRequest.context`). `deterministic`: the same request gives the same result, alone and among others (audio and probabilities
-    to 1e-4). The contract suite (`parley.testing.contracts`) holds an engine to its declarations.
+    (`parley.text.voice_mix`); `conversational` whether it uses what was heard before (`SpeechRequest.context`). `deterministic`: the
+    same request gives the same result, alone and among others (audio and probabilities to 1e-4). The contract suite
+    (`parley.testing.contracts`) holds an engine to its declarations.
     """
 
     stage: str
