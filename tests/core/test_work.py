@@ -15,6 +15,7 @@ from parley.core.words.work import (
     AwaitedListing,
     AwaitedSummary,
     AwaitedTranscript,
+    HeardTurn,
     OriginalSpeech,
     Outstanding,
     Prompt,
@@ -25,7 +26,7 @@ from tests.core.values import can_change, values_of
 
 
 def test_every_class_of_the_module_is_work_or_a_wait_or_describes_one() -> None:
-    assert set(values_of(work)) - {ResponseParams, Prompt} == {
+    assert set(values_of(work)) - {ResponseParams, Prompt, HeardTurn} == {
         *get_args(Work),
         *get_args(Outstanding),
         OriginalSpeech,

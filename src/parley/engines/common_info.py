@@ -25,5 +25,6 @@ def common_info(one: EngineInfo, other: EngineInfo) -> EngineInfo:
         timings=one.timings and other.timings,
         normalizes=one.normalizes and other.normalizes,
         mixes=one.mixes and other.mixes,
+        conversational=one.conversational or other.conversational,  # the other one does not look at it
         deterministic=False,
     )

@@ -77,6 +77,7 @@ class LoadedPipeline:
             models=(self.name, *(f"{prefix}*" for prefix in HOSTED_MODEL_PREFIXES)),
             images=llm is not None and llm.info.images,
             audio=llm is not None and llm.info.audio,
+            conversational=tts is not None and tts.info.conversational,
             logprobs=heard_by.logprobs,
             noise_reduction=processing.available(),
             recognizer=heard_by.name,

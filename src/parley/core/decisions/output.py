@@ -56,9 +56,9 @@ class OutputDelivery:
         match event:
             case TextGenerated(text=text):
                 st.tell_all(response.say(self.open_message(response), self._shown(text)))
-            case ClauseStarted(text=text):
+            case ClauseStarted(text=text, id=clause):
                 output, text = self.open_message(response), self._shown(text)
-                output.entry.begin_clause(text)
+                output.entry.begin_clause(text, clause)
                 st.tell_all(response.say(output, text))
             case SpeechGenerated():
                 attempt.begin(st.now)

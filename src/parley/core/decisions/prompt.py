@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import PromptBudget, Shown, fit, text_tokens, tokens_of
+from parley.core.regions.heard_turns import heard_turns
 from parley.core.regions.prompt_audio import with_sound
 from parley.core.regions.response import Response
 from parley.core.regions.summaries import Summary
@@ -71,8 +72,11 @@ class PromptBuilder:
 
     def _given(self, plan: Plan, work: Translation | Utterance | OriginalSpeech) -> Attempt:
         assert not isinstance(work, OriginalSpeech), "audio that is passed on is not generated"
-        tokens = text_tokens(len(work.text))
-        return Attempt(self.st.ids.attempt(), work, Shown(()), tokens, 0, self.st.now, plan, {})
+        st, tokens = self.st, text_tokens(len(work.text))
+        # What interprets somebody is no turn of a dialogue.
+        spoken = isinstance(work, Utterance) and st.capabilities.conversational
+        heard = heard_turns(st.conversation.entries()) if spoken else ()
+        return Attempt(st.ids.attempt(), work, Shown(()), tokens, 0, st.now, plan, {}, heard)
 
     def _reply(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
         st = self.st
@@ -89,7 +93,8 @@ class PromptBuilder:
         heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = frame.budget.fixed_tokens + sum(map(tokens_of, shown.items))
         work = Reply(frame.prompt(items))
-        return Attempt(st.ids.attempt(), work, shown, tokens, heard_ms, st.now, plan, frame.offered.by_name)
+        heard = heard_turns(entries, extra) if st.capabilities.conversational else ()
+        return Attempt(st.ids.attempt(), work, shown, tokens, heard_ms, st.now, plan, frame.offered.by_name, heard)
 
     def frame(self, params: ResponseParams, *, summarized: bool = True) -> PromptFrame:
         """Everything of a prompt but its items; `summarized`: the conversation's summary is in it. Raises `PeerError` for a choice of
@@ -149,5 +154,6 @@ class PromptBuilder:
                 self._spoken(work, language),
                 response=response.id if response else None,
                 tight=attempt.speed > 1.0,
+                heard=attempt.heard,
             )
         )

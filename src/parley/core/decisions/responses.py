@@ -202,7 +202,8 @@ class Responses:
         if not st.policy.may_speculate(said):
             return
         turn = st.turns.turn
-        audio = st.input.span(turn.start_sample, st.turns.scored_to) if turn and st.capabilities.audio else None
+        heard = st.capabilities.audio or st.capabilities.conversational
+        audio = st.input.span(turn.start_sample, st.turns.scored_to) if turn and heard else None
         message = Message(st.ids.item(), "user", (InputAudio(said.text, audio, st.input.format),))
         try:
             attempt = self.prompts.draft(Plan(), (message,))

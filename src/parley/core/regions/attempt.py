@@ -17,7 +17,15 @@ from parley.core.words.events import GenerationEvent, GenerationFailed, Generati
 from parley.core.words.ids import AttemptId
 from parley.core.words.items import Message
 from parley.core.words.limits import GENERATION_SILENCE_NS, MAX_HELD_BYTES
-from parley.core.words.work import AS_THE_SESSION, OriginalSpeech, ResponseParams, Translation, Utterance, Work
+from parley.core.words.work import (
+    AS_THE_SESSION,
+    HeardTurn,
+    OriginalSpeech,
+    ResponseParams,
+    Translation,
+    Utterance,
+    Work,
+)
 
 _EVENT_BYTES = 256
 """What an event without audio counts as."""
@@ -59,6 +67,8 @@ class Attempt:
     progress_ns: int
     plan: Plan
     offered: Mapping[str, OfferedTool]
+    heard: tuple[HeardTurn, ...] = ()
+    """What a conversational synthesizer is given."""
     response: Response | None = None
     queued_ns: int = 0
     """When its work was decided; 0: at once."""

@@ -49,10 +49,10 @@ class Entry:
         self.item = item
         self._changed()
 
-    def begin_clause(self, text: str) -> None:
+    def begin_clause(self, text: str, id: str = "") -> None:
         """The next clause of a spoken item; the one before it is complete. Does nothing for an item without speech."""
         if self.speech is not None:
-            self.speech.begin(text)
+            self.speech.begin(text, id)
         self._changed()
 
     def cut(self, heard: int, *, by_client: bool = False) -> None:

@@ -27,6 +27,8 @@ class SpokenClause:
     samples: int = 0
     words: tuple[SpokenWord, ...] = ()
     open: bool = True
+    id: str = ""
+    """The synthesizer's name of its audio."""
 
     def text_within(self, samples: int) -> tuple[str, bool]:
         """The words wholly heard after `samples` of this clause's audio, and whether that is known exactly."""
@@ -69,10 +71,10 @@ class Speech:
     def text(self) -> str:
         return "".join(clause.text for clause in self.clauses)
 
-    def begin(self, text: str) -> None:
+    def begin(self, text: str, id: str = "") -> None:
         """The next clause; the one before it is complete."""
         self.end()
-        self.clauses.append(SpokenClause(text, self.samples))
+        self.clauses.append(SpokenClause(text, self.samples, id=id))
 
     def add(self, audio: bytes, words: tuple[SpokenWord, ...]) -> int:
         """More audio of the last clause, with all of its words timed so far; returns its samples."""

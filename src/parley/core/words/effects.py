@@ -13,7 +13,7 @@ from typing import Literal
 from parley.core.words.ids import AttemptId, FlushId, JudgementId, ListingId, ResponseId, SummaryId, ToolCallId, TurnId
 from parley.core.words.notices import Notice
 from parley.core.words.settings import AudioFormat, McpServer, Modality, SessionKind
-from parley.core.words.work import Prompt, Reply, Work
+from parley.core.words.work import HeardTurn, Prompt, Reply, Work
 
 CloseReason = Literal[
     "session_expired", "session_closed", "server_shutting_down", "internal_error", "voice_detection_failed"
@@ -110,7 +110,8 @@ class StartGeneration:
     """Do this work: text only, or text and speech in `format`. `language` is what is spoken, "" where it is not known.
 
     `response` None: the attempt is speculative and its output is held; a `ReleaseGeneration` names its response. `tight`: the silence
-    before and behind the speech is cut, because the listener is behind.
+    before and behind the speech is cut, because the listener is behind. `heard` is the conversation as it was heard, the oldest turn first,
+    for a synthesizer that is conversational.
     """
 
     attempt: AttemptId
@@ -122,6 +123,7 @@ class StartGeneration:
     language: str
     response: ResponseId | None = None
     tight: bool = False
+    heard: tuple[HeardTurn, ...] = ()
 
     @property
     def held(self) -> bool:

@@ -211,10 +211,12 @@ class SpokenWord:
 
 @dataclass(frozen=True, slots=True)
 class ClauseStarted:
-    """The words of the audio that follows. `text` is shown verbatim; the clauses of a reply join to its whole text."""
+    """The words of the audio that follows. `text` is shown verbatim; the clauses of a reply join to its whole text. `id` is the
+    synthesizer's name of the audio, "" where it has none."""
 
     attempt: AttemptId
     text: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ MAX_PROMPT_AUDIO_TURNS = 3
 MAX_PROMPT_AUDIO_MS = 30_000
 """One turn's sound in a prompt: what Whisper's encoder, which most such models have, takes at once. A longer turn is its transcript."""
 
+MAX_HEARD_CONTEXT_MS = 180_000
+"""Sound of the conversation that a conversational synthesizer is given: models of that kind attend to two or three minutes."""
+
 AUDIO_DELTA_BYTES = 48_000
 """One audio delta at the most: a second of PCM, 64 kB of base64; far under every client's receive limit."""
 

@@ -303,7 +303,8 @@ def rebased(settings: Settings, old: Settings, new: Settings) -> Settings:
 class Capabilities:
     """What the session's pipeline can do.
 
-    `images` and `audio`: whether its language model sees and hears. `voices` are the accepted names (empty: any), `mixable` those of
+    `images` and `audio`: whether its language model sees and hears; `conversational`: whether its synthesizer uses the conversation as it
+    was heard. `voices` are the accepted names (empty: any), `mixable` those of
     them that may be mixed (`parley.text.voice_mix`); `models` the names this pipeline answers to, a trailing `*` matching any ending
     (empty: any); `recognizer` is its speech recogniser's name ("": it is called as the client calls it), `recognizers` the names that
     stand for it, as in `models`, and `languages` what it understands (primary tags; empty: any); `tool_server_urls` the MCP servers
@@ -316,6 +317,7 @@ class Capabilities:
     models: tuple[str, ...] = ()
     images: bool = False
     audio: bool = False
+    conversational: bool = False
     logprobs: bool = False
     noise_reduction: bool = False
     reasoning: bool = True

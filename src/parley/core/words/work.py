@@ -6,6 +6,7 @@ Laws: work is frozen and complete: the engine that does it sees nothing else of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from parley.core.words.ids import AttemptId, ListingId, SummaryId, ToolCallId, TurnId
 from parley.core.words.items import Item, ItemReference
@@ -90,6 +91,18 @@ class Utterance:
 
 
 Work = Reply | Translation | Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class HeardTurn:
+    """Something said before, with its sound as it was heard: a turn of the user's, or a clause of the assistant's (its `id` is that of
+    its `ClauseStarted`, if it had one). `text` are the words that were heard, `audio` whole samples in `format`."""
+
+    id: str
+    speaker: Literal["user", "assistant"]
+    text: str
+    audio: bytes
+    format: AudioFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from parley.engines.ports.engine import Engine, Samples, Word
 class SpokenTurn:
     """What somebody said before, as it was heard: a turn of the user's, or one clause of a reply.
 
-    `audio` is float32 `[n]` at `sample_rate` Hz, read-only; empty where it is no longer kept. `id` names the sound in this process: the
-    audio of a later context under the same id is the same, or the beginning of it where the listener heard less. Where it is the
-    `SpeechRequest.id` of an earlier request, it is what the engine itself made for that request.
+    `audio` is float32 `[n]` at `sample_rate` Hz, read-only; `text` are the words heard in it, as they are written. `id` names the sound
+    within the requests of one `share`: of two sounds under one id, one is the beginning of the other (the listener heard less). Where it is
+    the `SpeechRequest.id` of an earlier request, it is what the engine itself made for that request.
     """
 
     id: str

@@ -35,6 +35,7 @@ from parley.engines.ports import MODERATION, EngineSet, TextDelta
 from parley.runtime.faults import engine_code, fault_of
 from parley.runtime.generation.pacing import Pacing
 from parley.runtime.generation.screening import Remembered, Screening
+from parley.runtime.generation.spoken_context import SpokenContext
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.summaries import SummaryWriter
 from parley.runtime.generation.text_sources import source_name, text_of
@@ -69,6 +70,7 @@ class _Attempt:
     __slots__ = (
         "_alive",
         "_clock",
+        "_context",
         "_cutter",
         "_effect",
         "_engines",
@@ -93,8 +95,10 @@ class _Attempt:
         pacing: Pacing,
         taken: asyncio.Event,
         judged: Remembered,
+        context: SpokenContext,
     ) -> None:
         self._judged = judged
+        self._context = context
         self._effect = effect
         self._engines = engines
         self._share = share
@@ -136,7 +140,7 @@ class _Attempt:
             self._screening = Screening(self._effect, moderator, self._share, self._judged)
             self._effect = self._screening.effect
         if self._effect.modality == "audio":
-            voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say)
+            voicing = Voicing(self._effect, self._engines, self._share, self._pacing, self._say, self._context)
             self._who = voicing.who
             await self._deliver(voicing.speak)
         elif moderator is not None:
@@ -239,6 +243,7 @@ class Generations:
     __slots__ = (
         "_attempts",
         "_clock",
+        "_context",
         "_cutter",
         "_engines",
         "_judged",
@@ -267,6 +272,7 @@ class Generations:
         """The key by which an engine recognises the requests of one session."""
         self._attempts: dict[AttemptId, _Attempt] = {}
         self._judged = Remembered()
+        self._context = SpokenContext()
         self.summaries = SummaryWriter(engines, self._judged, post)
         self._taken = asyncio.Event()
         self._taken.set()
@@ -282,7 +288,16 @@ class Generations:
         """Begin; the answers are the events of `GenerationEvent`."""
         pacing = Pacing(effect.format, self._clock, self._sleep, self._taken)
         attempt = _Attempt(
-            effect, self._engines, self._share, self._post, self._cutter, self._clock, pacing, self._taken, self._judged
+            effect,
+            self._engines,
+            self._share,
+            self._post,
+            self._cutter,
+            self._clock,
+            pacing,
+            self._taken,
+            self._judged,
+            self._context,
         )
         self._attempts[effect.attempt] = attempt
         attempt.task = asyncio.get_running_loop().create_task(attempt.run())

@@ -244,7 +244,7 @@ def _message(item: Message) -> ChatMessage | None:
                 texts.append(transcript or UNHEARD)
                 if audio:
                     end = len(_joined(texts))
-                    sounds.append(AudioPart(_pcm(audio, form), form.rate, end - len(texts[-1]), end))
+                    sounds.append(AudioPart(pcm16(audio, form), form.rate, end - len(texts[-1]), end))
             case OutputAudio(transcript=transcript):
                 texts.append(transcript)
             case InputImage(image_url=url, detail=detail):
@@ -256,7 +256,7 @@ def _message(item: Message) -> ChatMessage | None:
     return ChatMessage(item.role, text, tuple(placed), audio=tuple(sounds))
 
 
-def _pcm(audio: bytes, form: AudioFormat) -> bytes:
+def pcm16(audio: bytes, form: AudioFormat) -> bytes:
     """The audio as 16-bit samples, at the same rate."""
     match form:
         case AudioFormat.PCM16:

@@ -8,6 +8,7 @@ Laws:
 - The synthesizer speaks with the voice that was asked for, or with one that speaks the language of the text where its own voices differ
   in that (`VoicesByLanguage`).
 - Where the listener is behind (`StartGeneration.tight`), the silence between two clauses is cut to `GAP_MS`.
+- A conversational synthesizer is given the conversation as it was heard, and behind it the clauses of this attempt.
 - A synthesizer that does not read numbers, dates, money, units and symbols aloud by itself is given their spoken form, in the language
   that it is asked for; the words that it times are those of the written text again.
 """
@@ -36,6 +37,7 @@ from parley.runtime.engine_results import checked_chunk
 from parley.runtime.faults import named
 from parley.runtime.generation.encoding import OutputEncoder
 from parley.runtime.generation.pacing import Pacing
+from parley.runtime.generation.spoken_context import ClauseContext, SpokenContext
 from parley.runtime.generation.streams import closing
 from parley.runtime.generation.text_sources import engine_of
 from parley.text.clauses import Clause
@@ -59,6 +61,7 @@ class Voicing:
 
     __slots__ = (
         "_before",
+        "_clauses",
         "_converter",
         "_effect",
         "_encoder",
@@ -79,6 +82,7 @@ class Voicing:
         share: object,
         pacing: Pacing,
         say: Callable[[GenerationEvent], None],
+        context: SpokenContext,
     ) -> None:
         self._effect = effect
         self._share = share
@@ -96,27 +100,30 @@ class Voicing:
         self._voice, self._language = voice_for(self._synthesizer, effect.voice if known else "", effect.language)
         self._normalizes = self._synthesizer.info.normalizes
         self._encoder = OutputEncoder(effect.format)
+        turns = context.turns(effect.heard) if self._synthesizer.info.conversational else None
+        self._clauses = ClauseContext(effect.attempt, turns)
 
     async def speak(self, clause: Clause) -> None:
         """Speak one clause: `ClauseStarted`, then its audio as it is made."""
         attempt = self._effect.attempt
-        self._say(ClauseStarted(attempt, clause.text))
+        self._clauses.begin()
+        self._say(ClauseStarted(attempt, clause.text, self._clauses.name))
         if not clause.spoken:
             return
         timing = WordTiming(clause.text, clause.spoken)
         form = None if self._normalizes else spoken_form(clause.spoken, self._language or self._effect.language)
         said = clause.spoken if form is None else form.text
-        request = SpeechRequest(said, self._voice, self._language, self._effect.speed, self._share)
         converted = None
         if self._converter is not None:
             converted = ClauseConversion(self._converter, self._effect.voice, self._share, self._before)
         made = 0
         gaps: GapCutter | None = None
         try:
-            async with closing(self._synthesizer.speak(request)) as chunks:
+            async with closing(self._synthesizer.speak(self._request(said))) as chunks:
                 async for given in chunks:
                     chunk = checked_chunk(given, self.who)
                     made += len(chunk.audio)
+                    self._clauses.add(chunk)
                     if self._effect.tight and gaps is None:
                         gaps = GapCutter(chunk.sample_rate, GAP_MS // 2)
                     timed = timing.spoken(chunk.words if form is None else form.written(chunk.words))
@@ -126,13 +133,9 @@ class Voicing:
                             piece = gaps.push(piece)
                             rate = chunk.sample_rate
                         words = _in_samples(timed, gaps)
-                        if converted is None:
-                            await self._post(self._encoder.encode(piece, chunk.sample_rate), words)
-                        else:
-                            await self._post(
-                                self._encoder.encode(await converted.push(piece, chunk.sample_rate), converted.rate),
-                                words,
-                            )
+                        at = chunk.sample_rate if converted is None else converted.rate
+                        ready = piece if converted is None else await converted.push(piece, chunk.sample_rate)
+                        await self._post(self._encoder.encode(ready, at), words)
             words = _in_samples(timing.last, gaps)
             if gaps is not None:
                 tail = gaps.finish()
@@ -145,9 +148,14 @@ class Voicing:
                 converted.close()
         for audio in self._encoder.finish():
             self._say(SpeechGenerated(attempt, audio, words))
+        self._clauses.end(clause.spoken)
         if not made:
             # Not a fault: an engine may have no sound for a lone symbol. For a sentence it is the engine's mistake.
             logger.warning("%s gave no audio for %d characters of text", self.who, len(clause.spoken))
+
+    def _request(self, said: str) -> SpeechRequest:
+        name, turns = self._clauses.name, self._clauses.turns
+        return SpeechRequest(said, self._voice, self._language, self._effect.speed, self._share, name, turns)
 
     async def _post(self, deltas: Sequence[bytes], words: tuple[SpokenWord, ...]) -> None:
         for audio in deltas:
