@@ -1,4 +1,4 @@
-"""Requests that bring a recording: who may send one, how many at once, and what is read of it.
+"""Requests that bring a recording, or want one: who may send one, how many at once, and what is read of it.
 
 Laws:
 - Key, origin and room are checked before the body is read; the body is read up to `MAX_UPLOAD_BYTES`, into a file beyond 1 MB.
@@ -57,7 +57,7 @@ MAX_FIELD_BYTES = 64 * 1024
 BUSY = Refusal(
     429,
     "too_many_audio_requests",
-    f"The server works on {MAX_REQUESTS} recordings already. Try again in {BUSY_RETRY_S} s.",
+    f"The server works on {MAX_REQUESTS} requests for audio already. Try again in {BUSY_RETRY_S} s.",
     None,
     "rate_limit_error",
     BUSY_RETRY_S,
@@ -111,6 +111,16 @@ class AudioRequests:
     @asynccontextmanager
     async def accepted(self, request: Request, known: Collection[str]) -> AsyncIterator[Upload]:
         """The form of a request that may be served now; `known` are the fields that it may have beside `file`. Raises `Refused`."""
+        async with self.admitted(request):
+            upload = await _read_form(request, known)
+            try:
+                yield upload
+            finally:
+                await upload.file.close()
+
+    @asynccontextmanager
+    async def admitted(self, request: Request) -> AsyncIterator[None]:
+        """A place for a request that may be served now. Raises `Refused`."""
         grant = self._grant(request)
         refusal = self._running.refusal(grant) or (BUSY if len(self._places) >= MAX_REQUESTS else None)
         if refusal is not None:
@@ -119,11 +129,7 @@ class AudioRequests:
         self._places.add(place)
         self._running.quotas.began(grant.key, place)
         try:
-            upload = await _read_form(request, known)
-            try:
-                yield upload
-            finally:
-                await upload.file.close()
+            yield
         finally:
             self._places.discard(place)
             self._running.quotas.ended(grant.key, place)

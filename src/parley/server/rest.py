@@ -1,5 +1,5 @@
-"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), health,
-metrics, the page (`web.py`).
+"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), speech
+(`speech_rest.py`), health, metrics, the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
@@ -40,6 +40,7 @@ from parley.server.paths import REALTIME_PATHS, TRANSLATION_PATHS
 from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
+from parley.server.speech_rest import SpeechRest
 from parley.server.translations_rest import TranslationsRest
 from parley.server.web import Page, PageAnswers
 
@@ -65,6 +66,7 @@ def rest_app(
     page = PageAnswers(config, engines, access=access, origins=origins, factory=factory, accounts=metrics.accounts)
     secrets = ClientSecretsRest(access, origins, factory, served_dialects(config.server))
     translations = TranslationsRest(config, engines, audio)
+    speech = SpeechRest(config, engines, audio)
     routes = [
         Route("/v1/models", rest.list_models),
         Route("/v1/models/{model:path}", rest.retrieve_model),
@@ -73,6 +75,7 @@ def rest_app(
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
         *secrets.routes(),
         *translations.routes(),
+        *speech.routes(),
         *Page().routes(),
         *page.routes(),
     ]

@@ -1,0 +1,220 @@
+"""`POST /v1/audio/speech`: text to a recording, as OpenAI has it, sent while it is made.
+
+Laws:
+- The voice is the pipeline's that `model` names, clause by clause, as a session speaks; OpenAI's names of models stand for the default one.
+- Nothing is answered before there is audio, so that a refusal is one. What fails later ends the stream: an `error` event, or a connection
+  that breaks off; a file is never ended as if it were whole.
+- A piece is made when the one before it has been sent; where the client goes away, the synthesis ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from parley.audio.stream_encoder import FORMATS, StreamEncoder
+from parley.audio.types import Int16
+from parley.config import Config
+from parley.engines.ports import TTS, EngineError, EngineRefused
+from parley.library.errors import LibraryError
+from parley.library.pipeline import Pipeline
+from parley.library.speech import MAX_SPEED, MIN_SPEED, ClauseSpeaker
+from parley.runtime.engines import LoadedEngines
+from parley.runtime.pipeline import LoadedPipeline
+from parley.server.audio_upload import AudioRequests, until_gone
+from parley.server.pipelines import find_pipeline
+from parley.server.refusals import Refusal, Refused
+from parley.text.clauses import ClauseCutter
+
+log = logging.getLogger("parley.server")
+
+MAX_CHARACTERS: Final = 4096
+"""OpenAI's limit: five minutes of speech."""
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""Of the JSON: four bytes a character, each of them written as an escape, and the rest."""
+
+RATE: Final = 24_000
+
+SPEECH_MODELS: Final = ("tts-1", "gpt-4o-mini-tts")
+"""What stock clients send as `model`, with any ending: they stand for the default pipeline."""
+
+Speed = Annotated[float, msgspec.Meta(ge=MIN_SPEED, le=MAX_SPEED)]
+
+
+class VoiceId(msgspec.Struct, forbid_unknown_fields=True):
+    """A voice by its id."""
+
+    id: str
+
+
+class SpeechBody(msgspec.Struct, forbid_unknown_fields=True):
+    """OpenAI's fields, and `language` (BCP 47), which the text is in."""
+
+    model: str
+    input: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
+    voice: str | VoiceId = ""
+    instructions: str = ""
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: Speed = 1.0
+    stream_format: Literal["audio", "sse"] = "audio"
+    language: str = ""
+
+
+class SpeechRest:
+    """The endpoint. `routes()` is what to mount."""
+
+    def __init__(self, config: Config, engines: LoadedEngines, requests: AudioRequests) -> None:
+        self._config = config
+        self._engines = engines
+        self._requests = requests
+
+    def routes(self) -> list[Route]:
+        return [Route("/v1/audio/speech", self.create, methods=["POST"])]
+
+    async def create(self, request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._requests.admitted(request))
+            body = await _body(request)
+            pipeline = self._pipeline(body.model)
+            if body.instructions:
+                message = "No voice here follows instructions; leave `instructions` out."
+                raise Refused(Refusal(400, "unsupported_parameter", message, "instructions"))
+            audio = await stack.enter_async_context(aclosing(_spoken(pipeline, body)))
+            made = _sse(body, audio) if body.stream_format == "sse" else _file(body, audio)
+            pieces = await stack.enter_async_context(aclosing(made))
+            head = await until_gone(request, anext(pieces))
+            return _Sending(head, pieces, _media_type(body), stack.pop_all())
+
+    def _pipeline(self, model: str) -> LoadedPipeline:
+        hosted = model.startswith(SPEECH_MODELS) and model not in self._config.pipelines
+        found = find_pipeline(self._config, self._engines, "" if hosted else model)
+        if isinstance(found, Refusal):
+            raise Refused(found)
+        if TTS not in found.engines:
+            able = [name for name, pipeline in self._engines.pipelines.items() if TTS in pipeline.engines]
+            others = f" These speak: {', '.join(able)}." if able else ""
+            message = f"The pipeline {found.name!r} has no voice: set `tts` in [pipelines.{found.name}] of parley.toml.{others}"
+            raise Refused(Refusal(400, "no_synthesizer", message, "model"))
+        return found
+
+
+class _Sending(StreamingResponse):
+    """Sends the first piece and those that follow; `stack` holds what must be closed then."""
+
+    def __init__(
+        self, head: bytes, pieces: AsyncGenerator[bytes, None], media_type: str, stack: AsyncExitStack
+    ) -> None:
+        super().__init__(_behind(head, pieces), media_type=media_type, headers={"cache-control": "no-store"})
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._stack:
+            await super().__call__(scope, receive, send)
+
+
+async def _behind(head: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    yield head
+    async for piece in rest:
+        yield piece
+
+
+def _media_type(body: SpeechBody) -> str:
+    return "text/event-stream" if body.stream_format == "sse" else FORMATS[body.response_format].media_type
+
+
+async def _body(request: Request) -> SpeechBody:
+    data = bytearray()
+    try:
+        async for part in request.stream():
+            data += part
+            if len(data) > MAX_BODY_BYTES:
+                message = f"The request is larger than {MAX_BODY_BYTES // 1024} kB; the input may have {MAX_CHARACTERS} characters."
+                raise Refused(Refusal(413, "request_too_large", message, "input"))
+    except ClientDisconnect:
+        raise Refused(Refusal(499, "client_closed_request", "The client has gone.")) from None
+    try:
+        return msgspec.json.decode(bytes(data), type=SpeechBody)
+    except msgspec.ValidationError as error:
+        where = str(error).rpartition("`$.")[2].rstrip("`") if "`$." in str(error) else None
+        raise Refused(Refusal(400, "invalid_value", f"{error}.", where)) from error
+    except msgspec.DecodeError as error:
+        raise Refused(Refusal(400, "invalid_json", f"The body is not JSON: {error}.")) from error
+
+
+async def _spoken(pipeline: LoadedPipeline, body: SpeechBody) -> AsyncGenerator[Int16, None]:
+    """The audio as it is made. Raises `Refused`."""
+    voice = body.voice if isinstance(body.voice, str) else body.voice.id
+    around = Pipeline.around(pipeline)
+    try:
+        speaker = ClauseSpeaker(around, voice, body.language or pipeline.config.language, body.speed, RATE)
+        await speaker.open()
+        cutter = ClauseCutter(body.language or pipeline.config.language)
+        for clause in (*cutter.push(body.input), *cutter.finish()):
+            async with aclosing(speaker.speak(clause)) as pieces:
+                async for piece in pieces:
+                    yield piece.samples
+    except LibraryError as error:
+        raise Refused(Refusal(400, "unknown_voice", str(error), "voice")) from error
+    except EngineRefused as error:
+        param = (
+            "language"
+            if error.code == "unsupported_language"
+            else "voice"
+            if error.code == "unknown_voice"
+            else "input"
+        )
+        raise Refused(Refusal(400, error.code, str(error), param)) from error
+    except EngineError as error:
+        raise Refused(Refusal(502, error.code, str(error), None, "server_error")) from error
+    finally:
+        await around.aclose()
+
+
+async def _file(body: SpeechBody, audio: AsyncGenerator[Int16, None]) -> AsyncGenerator[bytes, None]:
+    """The recording, piece by piece."""
+    encoder = StreamEncoder(body.response_format)
+    async for piece in audio:
+        if data := await asyncio.to_thread(encoder.encode, piece):
+            yield data
+    yield await asyncio.to_thread(encoder.finish)
+
+
+async def _sse(body: SpeechBody, audio: AsyncGenerator[Int16, None]) -> AsyncGenerator[bytes, None]:
+    """The recording as events; a failure after the first of them is the last one."""
+    began, samples = False, 0
+    encoder = StreamEncoder(body.response_format)
+    try:
+        async for piece in audio:
+            samples += len(piece)
+            if data := await asyncio.to_thread(encoder.encode, piece):
+                began = True
+                yield _delta(data)
+    except Refused as refused:
+        if not began:
+            raise
+        log.warning("speech broke off: %s", refused.refusal.message)
+        yield _event({"type": "error", **msgspec.json.decode(refused.refusal.body())})
+        return
+    yield _delta(await asyncio.to_thread(encoder.finish))
+    written, spoken = -(-len(body.input) // 4), -(-samples * 20 // RATE)
+    usage = {"input_tokens": written, "output_tokens": spoken, "total_tokens": written + spoken}
+    yield _event({"type": "speech.audio.done", "usage": usage})
+
+
+def _delta(data: bytes) -> bytes:
+    return _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode("ascii")})
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
