@@ -18,6 +18,7 @@ import { dialWords, microphoneTrouble, serverTrouble } from "./states.js";
 import { Talk } from "./talk.js";
 import { nextTheme, theme } from "./theme.js";
 import { Views } from "./views.js";
+import { VoicesPanel } from "./voices-panel.js";
 import { waterfall } from "./waterfall.js";
 
 const FIRST_LOOK_MS = 1000; // Until the server is asked again when it did not answer at first; doubled up to fifteen seconds.
@@ -29,6 +30,7 @@ class Page {
     this.talk = new Talk(this.loudspeaker);
     this.microphone = new Microphone((frame) => this.talk.hear(frame), () => this.microphoneLost("lost"));
     this.settings = new SettingsPanel(this.loudspeaker);
+    this.voices = new VoicesPanel();
     this.alerts = new Alerts(byId("alert"));
     this.dial = new Dial(byId("ring"));
     this.captions = new Captions({
@@ -115,6 +117,12 @@ class Page {
     return undefined;
   }
 
+  /** The voices of the server are others now. */
+  async findVoices() {
+    this.settings.serve(await pipelines());
+    this.voices.serve(this.settings.pipeline);
+  }
+
   askForKey(why) {
     if (why) {
       byId("key-why").textContent = why;
@@ -132,7 +140,7 @@ class Page {
     switch (state.name) {
       case "open":
         this.alerts.clear("server");
-        return this.linkText(`Connected to ${this.talk.session?.model || this.settings.model || "the server"}`, "open");
+        return this.linkText(this.connectedTo, "open");
       case "connecting":
         return this.linkText(state.again ? "Reconnecting" : "Connecting", "connecting");
       case "waiting": {
@@ -148,6 +156,14 @@ class Page {
       default:
         return this.linkText("Ready", "closed");
     }
+  }
+
+  /** The pipeline and the voice that speak. */
+  get connectedTo() {
+    const { session } = this.talk;
+    const model = session?.model || this.settings.model || "the server";
+    const voice = session?.audio?.output?.voice;
+    return `Connected to ${model}${voice ? `, voice ${voice.id ?? voice}` : ""}`;
   }
 
   linkText(text, state) {
@@ -304,6 +320,12 @@ class Page {
     byId("theme").addEventListener("click", () => nextTheme());
     addEventListener("theme", () => this.showTheme());
     byId("settings-open").addEventListener("click", () => settings.open());
+    byId("voices-open").addEventListener("click", () => {
+      settings.dialog.close();
+      this.voices.open(settings.pipeline);
+    });
+    this.voices.addEventListener("chosen", ({ detail }) => settings.chooseVoice(detail));
+    this.voices.addEventListener("changed", () => this.findVoices());
     byId("help").addEventListener("click", () => byId("shortcuts-box").showModal());
     this.watchHeart();
     this.watchForms();

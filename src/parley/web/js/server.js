@@ -23,18 +23,26 @@ export function storeKey(key) {
   else sessionStorage.removeItem(KEY);
 }
 
-async function get(path) {
+async function request(path, options = {}) {
   const key = storedKey();
-  let answer;
+  const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) };
   try {
-    answer = await fetch(path, { headers: key ? { authorization: `Bearer ${key}` } : {}, cache: "no-store" });
+    return await fetch(path, { ...options, headers, cache: "no-store" });
   } catch {
     throw new ServerError("unreachable", `${location.host} does not answer.`);
   }
+}
+
+async function get(path, options) {
+  const answer = await request(path, options);
   const body = await answer.json().catch(() => null);
   if (answer.ok && body) return body;
+  throw refusal(answer, body);
+}
+
+function refusal(answer, body) {
   const { code = "unreadable", message = `The server answered ${answer.status}.` } = body?.error ?? {};
-  throw new ServerError(code, message, {
+  return new ServerError(code, message, {
     status: answer.status,
     retryAfterS: Number(answer.headers.get("retry-after")) || 0,
   });
@@ -57,4 +65,43 @@ export async function turnsOf(sessionId) {
     if (error instanceof ServerError) return [];
     throw error;
   }
+}
+
+/** A recording (Blob) of the text in that voice. */
+export async function speech(model, voice, text) {
+  const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ model, voice, input: text }) };
+  const answer = await request("/v1/audio/speech", options);
+  if (answer.ok) return answer.blob();
+  throw refusal(answer, await answer.json().catch(() => null));
+}
+
+/** The user's own voices, the newest last. */
+export async function ownVoices() {
+  return (await get("/v1/audio/voices?limit=100&order=asc")).data;
+}
+
+/** {phrases: {language: text}}: what is read aloud by a person who consents to a voice of theirs. */
+export async function consentPhrases() {
+  return (await get("/parley/consent")).phrases;
+}
+
+export async function addConsent(name, language, recording) {
+  return get("/v1/audio/voice_consents", { method: "POST", body: form({ name, language, recording }) });
+}
+
+export async function addVoice(name, consent, sample) {
+  return get("/v1/audio/voices", { method: "POST", body: form({ name, consent, audio_sample: sample }) });
+}
+
+export async function removeVoice(id) {
+  return get(`/v1/audio/voices/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+function form(fields) {
+  const filled = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Blob) filled.append(name, value, `${name}.wav`);
+    else filled.append(name, value);
+  }
+  return filled;
 }

@@ -79,6 +79,12 @@ export class SettingsPanel extends EventTarget {
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && event.offsetX < 0 && this.dialog.close());
   }
 
+  chooseVoice(voice) {
+    prefer({ voice });
+    this.show();
+    this.tell("voice");
+  }
+
   chooseTurns(turns) {
     prefer({ turns });
     this.show();

@@ -1,0 +1,80 @@
+// A clip recorded from the microphone: 24 kHz, as a WAV.
+//
+// Laws: the microphone is open only while the clip is recorded; a clip ends by itself after `seconds`.
+
+import { Microphone } from "./microphone.js";
+
+const RATE = 24_000;
+
+export class ClipRecorder extends EventTarget {
+  // Events (detail): level {level, seconds}, end {recording: Blob, seconds}, lost.
+  constructor() {
+    super();
+    this.frames = [];
+    this.limit = 0;
+    this.microphone = new Microphone((frame) => this.hear(frame), () => this.lose());
+  }
+
+  get recording() {
+    return this.microphone.open;
+  }
+
+  get seconds() {
+    return this.frames.reduce((sum, { length }) => sum + length, 0) / RATE;
+  }
+
+  /** Begins; throws a `MicrophoneError`. The voice is wanted as it is: nothing cancels or suppresses anything. */
+  async start(seconds, deviceId) {
+    this.frames = [];
+    this.limit = seconds;
+    await this.microphone.start({ deviceId, echoCancellation: false, noiseSuppression: false });
+  }
+
+  hear({ pcm, level }) {
+    if (!this.recording) return;
+    this.frames.push(pcm);
+    this.emit("level", { level, seconds: this.seconds });
+    if (this.seconds >= this.limit) this.stop();
+  }
+
+  /** Ends the clip. Without effect where none is recorded. */
+  stop() {
+    if (!this.recording) return;
+    this.microphone.stop();
+    this.emit("end", { recording: wav(this.frames), seconds: this.seconds });
+  }
+
+  /** Ends without a clip. */
+  abandon() {
+    this.microphone.stop();
+    this.frames = [];
+  }
+
+  lose() {
+    this.frames = [];
+    this.emit("lost", {});
+  }
+
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+function wav(frames) {
+  const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const head = new DataView(new ArrayBuffer(44));
+  const text = (at, letters) => [...letters].forEach((letter, index) => head.setUint8(at + index, letter.charCodeAt(0)));
+  text(0, "RIFF");
+  head.setUint32(4, 36 + size, true);
+  text(8, "WAVEfmt ");
+  head.setUint32(16, 16, true);
+  head.setUint16(20, 1, true); // PCM
+  head.setUint16(22, 1, true); // one channel
+  head.setUint32(24, RATE, true);
+  head.setUint32(28, 2 * RATE, true);
+  head.setUint16(32, 2, true);
+  head.setUint16(34, 16, true);
+  text(36, "data");
+  head.setUint32(40, size, true);
+  return new Blob([head, ...frames], { type: "audio/wav" });
+}
