@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from parley.library import read_audio, synthesize, write_audio
 from tests.conftest import clip_path
+from tests.engines import tiny_kokoro
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +85,20 @@ def test_an_agent_of_pipecats_kind() -> None:
     assert said[0].endswith("paris")
     assert said[1] == "tool: It is 21 degrees in Paris."
     assert said[2].startswith("heard: It is 21 degrees in Paris. in ")
+
+
+def test_a_voice_is_mixed_of_two(tmp_path: Path) -> None:
+    engine = f"kokoro:{tiny_kokoro.folder(tmp_path / 'kokoro')}"
+    lines = run("mixed_voice.py", tmp_path / "out", "af_heart", "af_bella", engine).splitlines()
+    assert [line.split(maxsplit=3)[3] for line in lines] == [
+        "af_bella",
+        "af_heart(1)+af_bella(3)",
+        "af_heart(2)+af_bella(2)",
+        "af_heart(3)+af_bella(1)",
+        "af_heart",
+    ]
+    spoken = [read_audio(path).audio.tobytes() for path in sorted((tmp_path / "out").iterdir())]
+    assert len(set(spoken)) == 5, "each is a voice of its own"
 
 
 def test_two_bots_take_turns(tmp_path: Path) -> None:
