@@ -177,3 +177,6 @@ def test_a_reply_that_is_begun_in_the_pause_is_given_the_turn_so_far() -> None:
     (turn,) = started.heard
     assert (turn.speaker, turn.text) == ("user", "hello there")
     assert len(turn.audio) >= 640 * AudioFormat.PCM16.bytes_per_ms
+    assert [part for item in started.prompt.items for part in item.content] == [InputAudio("hello there")], (  # type: ignore[union-attr]
+        "the language model does not hear"
+    )

@@ -22,6 +22,7 @@ from parley.testing.rules.base import CheckFailed, Handlers, Rule, Step
 from parley.testing.rules.bounds import Bounds, Closing
 from parley.testing.rules.buffer import BufferNotices
 from parley.testing.rules.conversation import ConversationOrder
+from parley.testing.rules.heard_context import HeardContext
 from parley.testing.rules.heard_text import OnlyHeardIsKept
 from parley.testing.rules.input import Arrived, SpeechSpans
 from parley.testing.rules.listener import HeardAudio
@@ -86,6 +87,7 @@ class Checker:
             self.transcription_notices,
             heard_text,
             Prompts(self.attempts, self.conversation, self.streams, self.arrived, heard_text, owner),
+            HeardContext(self.attempts, self.listener, capabilities),
             SummarizedMessages(self.attempts, self.conversation, heard_text, owner.compaction),
             BufferNotices(playback),
             OnlyTranscripts(self.arrived),

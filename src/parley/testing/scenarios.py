@@ -58,7 +58,11 @@ class Scenario:
                 session_ms=8_000 if rng.random() < 0.03 else 3_600_000,
             ),
             capabilities=Capabilities(
-                images=rng.random() < 0.5, voices=("alloy", "marin"), models=("parley",), tool_server_urls=("*",)
+                images=(rich := rng.random() < 0.5),
+                conversational=rich,
+                voices=("alloy", "marin"),
+                models=("parley",),
+                tool_server_urls=("*",),
             ),
             playback="paced" if rng.random() < 0.3 else "remote",
             speech_engines=_speech_engines(rng, faults),

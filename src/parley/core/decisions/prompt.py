@@ -13,7 +13,7 @@ from parley.core.decisions.tool_checks import check_choice
 from parley.core.regions.attempt import Attempt, Plan
 from parley.core.regions.context import PromptBudget, Shown, fit, text_tokens, tokens_of
 from parley.core.regions.heard_turns import heard_turns
-from parley.core.regions.prompt_audio import with_sound
+from parley.core.regions.prompt_audio import with_sound, without_sound
 from parley.core.regions.response import Response
 from parley.core.regions.summaries import Summary
 from parley.core.regions.tool_offer import Offer, offer
@@ -81,6 +81,9 @@ class PromptBuilder:
     def _reply(self, plan: Plan, extra: tuple[Item, ...]) -> Attempt:
         st = self.st
         frame = self.frame(plan.params, summarized=plan.entries is None)
+        said = extra
+        if not st.capabilities.audio:
+            extra = tuple(map(without_sound, extra))
         if plan.entries is None:
             entries = st.conversation.entries()
             shown = st.conversation.shown(frame.budget, extra, frame.covered)
@@ -93,7 +96,7 @@ class PromptBuilder:
         heard_ms = sum(entry.audio_ms for entry in entries if entry.item.id in prompted)
         tokens = frame.budget.fixed_tokens + sum(map(tokens_of, shown.items))
         work = Reply(frame.prompt(items))
-        heard = heard_turns(entries, extra) if st.capabilities.conversational else ()
+        heard = heard_turns(entries, said) if st.capabilities.conversational else ()
         return Attempt(st.ids.attempt(), work, shown, tokens, heard_ms, st.now, plan, frame.offered.by_name, heard)
 
     def frame(self, params: ResponseParams, *, summarized: bool = True) -> PromptFrame:

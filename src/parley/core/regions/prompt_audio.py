@@ -29,6 +29,13 @@ def with_sound(items: tuple[Item, ...], entries: Iterable[Entry]) -> tuple[Item,
     return tuple(reversed(heard))
 
 
+def without_sound(item: Item) -> Item:
+    """The item with its words only."""
+    if not isinstance(item, Message):
+        return item
+    return replace(item, content=tuple(_with(part, at, ()) for at, part in enumerate(item.content)))
+
+
 def _is_short(message: Message) -> bool:
     sounds = (part for part in message.content if isinstance(part, InputAudio))
     samples = sum(sound.format.samples(len(sound.audio)) for sound in sounds if sound.audio)

@@ -164,13 +164,13 @@ class Model:
 
     def _words(self, effect: StartGeneration) -> Iterator[tuple[float, Event]]:
         rng, attempt = self._world.rng, effect.attempt
-        for _ in range(rng.randint(1, self._traits.clauses)):
+        for number in range(rng.randint(1, self._traits.clauses)):
             text = rng.choice(_SENTENCES)
             if effect.modality == "text":
                 for word in text.split(" "):
                     yield 15, TextGenerated(attempt, word + " ")
                 continue
-            yield 20, ClauseStarted(attempt, text)
+            yield 20, ClauseStarted(attempt, text, f"{attempt}/{number}")
             yield from self._voice(effect, text)
 
     def _voice(self, effect: StartGeneration, text: str) -> Iterator[tuple[float, Event]]:
