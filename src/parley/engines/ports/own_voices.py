@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from parley.engines.ports.engine import Samples
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class VoiceSample:
     """A recording of one person who speaks: `audio` float32 `[n]` at `sample_rate` Hz. `text` is what is said in it, "" where that is not
     known; `sha256` tells recordings apart."""
@@ -29,7 +29,7 @@ class VoiceSample:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class VoiceTensor:
     """The style of a voice of Kokoro: float32 `[510, 256]`, read-only. `name` is the user's: its first letters may tell the language."""
 
