@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -36,12 +36,21 @@ from parley.config.schema import (
     ConfigSchema,
     InterpretSection,
     ModelsSection,
+    OwnVoicesSection,
     PipelineSection,
     ServerSection,
     with_stages,
 )
 from parley.config.stage_options import drop_endpoints_of_others, drop_foreign_options, drop_keys_of_others
-from parley.config.values import Config, InterpretConfig, ModelsConfig, PipelineConfig, ServerConfig, Setting
+from parley.config.values import (
+    Config,
+    InterpretConfig,
+    ModelsConfig,
+    OwnVoicesConfig,
+    PipelineConfig,
+    ServerConfig,
+    Setting,
+)
 from parley.engines import registry
 from parley.engines.addresses import is_loopback
 from parley.engines.ports import aliases, stages
@@ -50,6 +59,14 @@ from parley.errors import ParleyError
 _SECRET = re.compile(r"(^|_)(keys?|token|secret|password|headers|authorization)$", re.IGNORECASE)
 _PATHS = frozenset({"tls_key"})
 """Settings that look like secrets and are paths."""
+
+_TABLES: Mapping[KeyPath, type[BaseModel]] = {
+    (): ConfigSchema,
+    ("server",): ServerSection,
+    ("models",): ModelsSection,
+    ("own_voices",): OwnVoicesSection,
+    ("interpret",): InterpretSection,
+}
 
 
 def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
@@ -85,6 +102,7 @@ def load(config_path: Path | None, flags: Mapping[str, object], environ: Mapping
         settings=tuple(_explain(settings, places, keys)),
         warnings=tuple(warnings),
         models=ModelsConfig(settings.models.pull, settings.models.mirror),
+        own_voices=OwnVoicesConfig(settings.own_voices.limit),
         interpret=_interpret(settings.interpret, path),
     )
 
@@ -169,17 +187,9 @@ def _fault(fault: dict[str, Any], places: Mapping[KeyPath, str]) -> str:
 
 
 def _known_keys(table: KeyPath) -> list[str]:
-    match table:
-        case ():
-            return list(ConfigSchema.model_fields)
-        case ("server",):
-            return list(ServerSection.model_fields)
-        case ("models",):
-            return list(ModelsSection.model_fields)
-        case ("interpret",):
-            return list(InterpretSection.model_fields)
-        case _:
-            return [*PIPELINE_SECTION.model_fields, *aliases()]
+    if section := _TABLES.get(table):
+        return list(section.model_fields)
+    return [*PIPELINE_SECTION.model_fields, *aliases()]
 
 
 def _check_default(settings: ConfigSchema, file: Layer, pipeline: str, layers: tuple[Layer, ...]) -> None:

@@ -184,6 +184,14 @@ class ModelsSection(BaseModel):
     mirror: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
 
 
+class OwnVoicesSection(BaseModel):
+    """`[own_voices]`: voices that users bring."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    limit: int = Field(default=20, ge=0, le=1000)
+
+
 Language = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z]{2,3}|x)(-[A-Za-z0-9]{2,8})*)?$")]
 Volume = Annotated[float, Field(ge=0, le=1)]
 
@@ -234,6 +242,7 @@ class ConfigSchema(BaseSettings):
     default_pipeline: str = "default"
     server: ServerSection = ServerSection()
     models: ModelsSection = ModelsSection()
+    own_voices: OwnVoicesSection = OwnVoicesSection()
     interpret: InterpretSection = InterpretSection()
     pipelines: dict[str, PipelineSection] = {}
 

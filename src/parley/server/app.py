@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from parley.config import Config, ServerConfig, is_loopback
 from parley.core.policy.policy import Policy
 from parley.engines.ports import EngineUnavailable
+from parley.engines.voices.store import VoiceStore
 from parley.runtime.chain_metrics import ChainMetrics
 from parley.runtime.engines import LoadedEngines
 from parley.runtime.guard_metrics import GuardMetrics
@@ -182,7 +183,9 @@ async def opened(config: Config, startup: Startup, use: str) -> AsyncIterator[tu
     listener = listen(config.server)
     try:
         with startup.loading():
-            engines = await LoadedEngines.open_all(config.pipelines.values(), startup.report)
+            engines = await LoadedEngines.open_all(
+                config.pipelines.values(), startup.report, voices=VoiceStore(limit=config.own_voices.limit)
+            )
         try:
             if config.default_pipeline in engines.failures:
                 raise EngineUnavailable(

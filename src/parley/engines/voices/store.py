@@ -171,7 +171,7 @@ class VoiceStore:
         if len(voices) >= self.limit:
             raise VoiceRefused(
                 f"There are {len(voices)} voices already, and at most {self.limit} are kept.",
-                "Remove one, or set voices.limit higher.",
+                "Remove one, or set own_voices.limit higher.",
                 code="too_many_voices",
                 field="name",
             )
