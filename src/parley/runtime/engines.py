@@ -113,8 +113,8 @@ class LoadedEngines:
         self.pipelines = MappingProxyType(dict(pipelines))
         self.failures = MappingProxyType(dict(failures))
         """The pipelines that are not served, each with the engines that could not be opened."""
-        self.own = own
-        """The user's own voices, None where the engines were put together without them."""
+        self.own = own or VoiceShelf(VoiceStore())
+        """The user's own voices."""
         self._engines = list(engines)
         self._workers = list({id(pipeline.voice): pipeline.voice for pipeline in pipelines.values()}.values())
 

@@ -1,5 +1,5 @@
-"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), health,
-metrics, the page (`web.py`).
+"""The HTTP endpoints: models, client secrets (`client_secrets_rest.py`), translations of recordings (`translations_rest.py`), own voices
+and consents (`voices_rest.py`, `voice_consents_rest.py`), health, metrics, the page (`web.py`).
 
 Every error has OpenAI's shape, and CORS headers let allowed pages read all of them.
 
@@ -41,6 +41,8 @@ from parley.server.pipelines import find_pipeline
 from parley.server.refusals import Refusal, Refused
 from parley.server.sessions import SessionFactory, served_dialects
 from parley.server.translations_rest import TranslationsRest
+from parley.server.voice_consents_rest import VoiceConsentsRest
+from parley.server.voices_rest import VoicesRest
 from parley.server.web import Page, PageAnswers
 
 log = logging.getLogger("parley.server")
@@ -73,6 +75,8 @@ def rest_app(
         *(Route(path, rest.upgrade_required) for path in (*REALTIME_PATHS, *TRANSLATION_PATHS)),
         *secrets.routes(),
         *translations.routes(),
+        *VoicesRest(engines.own, audio).routes(),
+        *VoiceConsentsRest(config, engines, engines.own.store, audio).routes(),
         *Page().routes(),
         *page.routes(),
     ]
