@@ -34,19 +34,24 @@ class VoiceRefused(EngineRefused):
 
 
 class OwnVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A voice. `created_at` is in Unix seconds; `sha256` that of the file of a clip or tensor. A clip has `seconds`, and `text` where it is
+    """A voice. `added_ns` is in Unix nanoseconds; `sha256` that of the file of a clip or tensor. A clip has `seconds`, and `text` where it is
     known what is said in it; `consent` is the id of a consent, "" where the owner of this machine has added the voice. `mix` is as it was
     written."""
 
     id: str
     name: str
     kind: VoiceKind
-    created_at: int
+    added_ns: int
     sha256: str = ""
     seconds: float = 0.0
     text: str = ""
     mix: str = ""
     consent: str = ""
+
+    @property
+    def created_at(self) -> int:
+        """In Unix seconds."""
+        return self.added_ns // 10**9
 
     @property
     def key(self) -> str:
@@ -60,9 +65,14 @@ class OwnConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     id: str
     name: str
     language: str
-    created_at: int
+    added_ns: int
     sha256: str
     seconds: float
+
+    @property
+    def created_at(self) -> int:
+        """In Unix seconds."""
+        return self.added_ns // 10**9
 
 
 def new_id(prefix: str) -> str:

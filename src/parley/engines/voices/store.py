@@ -193,7 +193,7 @@ class VoiceStore:
                 id=new_id(VOICE_PREFIX),
                 name=self.check_free(name),
                 kind=kind,
-                created_at=int(time.time()),
+                added_ns=time.time_ns(),
                 sha256=hashlib.sha256(sound).hexdigest() if sound else "",
                 seconds=round(seconds, 2),
                 text=text,
@@ -219,7 +219,7 @@ class VoiceStore:
                 id=new_id(CONSENT_PREFIX),
                 name=checked_label(name),
                 language=language,
-                created_at=int(time.time()),
+                added_ns=time.time_ns(),
                 sha256=hashlib.sha256(sound).hexdigest(),
                 seconds=round(recording.seconds, 2),
             )
@@ -238,11 +238,13 @@ class VoiceStore:
         with self._writing():
             return self._rewritten(msgspec.structs.replace(self.consent(identity), name=checked_label(name)))
 
-    def remove_voice(self, named: str) -> OwnVoice:
-        """Delete a voice, its recording too. Its consent stays."""
+    def remove_voice(self, named: str, *, with_consent: bool = False) -> OwnVoice:
+        """Delete a voice, its recording too. Its consent stays, or goes as well where no other voice has it."""
         with self._writing():
             voice = self.voice(named)
             self._delete(voice.id)
+            if with_consent and voice.consent and all(one.consent != voice.consent for one in self.voices()):
+                self._delete(voice.consent)
         return voice
 
     def remove_consent(self, identity: str) -> OwnConsent:
@@ -266,7 +268,7 @@ class VoiceStore:
                     known = self._known[stem] = (stamp, self._read(stem, kind))
                 if known[1] is not None:
                     found.append(cast(R, known[1]))
-        return tuple(sorted(found, key=lambda one: (one.created_at, one.id)))
+        return tuple(sorted(found, key=lambda one: (one.added_ns, one.id)))
 
     def _listed(self) -> Iterator[tuple[str, _Stamp]]:
         try:
